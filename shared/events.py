@@ -1,0 +1,115 @@
+"""The vocabulary of a session: what a client asks for, and what it is told.
+
+Knows no wire format, no Redis and no model. Positions in audio are integer samples at 16 kHz since the
+session began; they become seconds only in `Event.to_wire`.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+SAMPLE_RATE_HZ = 16_000
+"""Every model here hears 16 kHz mono; all audio is brought to this rate before it is stored."""
+
+
+class Mode(StrEnum):
+    """What is to be done with the speech."""
+
+    TRANSCRIBE = "transcribe"
+    UNDERSTAND = "understand"
+    GENERAL = "general"
+
+
+class EventType(StrEnum):
+    READY = "ready"
+    PARTIAL = "partial"
+    FINAL = "final"
+    SPEECH_STARTED = "speech_started"
+    SPEECH_STOPPED = "speech_stopped"
+    WARNING = "warning"
+    ERROR = "error"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a client may choose for its session. Validated by the protocol that made it."""
+
+    mode: Mode = Mode.TRANSCRIBE
+    language: str | None = None
+    """ISO 639-1 code, or None to detect it."""
+    prompt: str | None = None
+    delay_ms: int | None = None
+    """The model's look-ahead, for engines that have one."""
+    words: bool = True
+    """Whether finals carry word times."""
+    partials: bool = True
+    """Whether text is wanted before its segment ends. False for files: cheaper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start_samples: int
+    end_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds behind one event, from the arrival of the last audio that it rests on."""
+
+    queue_ms: float
+    model_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a session's log. `seq` counts 1, 2, 3, … without gaps."""
+
+    type: EventType
+    session_id: str
+    seq: int
+    segment: int | None = None
+    text: str | None = None
+    start_samples: int | None = None
+    end_samples: int | None = None
+    words: tuple[Word, ...] | None = None
+    language: str | None = None
+    mode: Mode | None = None
+    latency: Latency | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Fields of one event type only: `model`, `resume_token`, `code`, `message`, `duration`, …"""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The event as the JSON object that native clients see; absent fields are left out."""
+        wire: dict[str, Any] = {"type": self.type, "session_id": self.session_id, "seq": self.seq}
+        if self.segment is not None:
+            wire["segment"] = self.segment
+        if self.text is not None:
+            wire["text"] = self.text
+        if self.start_samples is not None:
+            wire["start"] = seconds(self.start_samples)
+        if self.end_samples is not None:
+            wire["end"] = seconds(self.end_samples)
+        if self.words is not None:
+            wire["words"] = [
+                {"text": word.text, "start": seconds(word.start_samples), "end": seconds(word.end_samples)}
+                for word in self.words
+            ]
+        if self.language is not None:
+            wire["language"] = self.language
+        if self.mode is not None:
+            wire["mode"] = self.mode
+        if self.latency is not None:
+            wire["latency"] = {
+                "queue": round(self.latency.queue_ms, 1),
+                "model": round(self.latency.model_ms, 1),
+                "total": round(self.latency.total_ms, 1),
+            }
+        return wire | self.extra
+
+
+def seconds(position_samples: int) -> float:
+    """A position in samples as seconds, to the millisecond."""
+    return round(position_samples / SAMPLE_RATE_HZ, 3)

@@ -1,0 +1,129 @@
+"""What the worker asks of a model: five verbs, and one batched step.
+
+An engine lives on one thread. It owns its batching, its endpointing and the state of every session that
+is open in it; it knows no Redis, no Celery and no wall clock other than for timing itself.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import Mode, SessionOptions, Word
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says about itself; shown in `/status` and used for routing."""
+
+    engine: str
+    model: str
+    device: str
+    compute_type: str
+    modes: tuple[Mode, ...]
+    languages: tuple[str, ...]
+    """ISO 639-1 codes; empty when the engine ignores language."""
+    slots: int
+    """Sessions that may be open at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    at_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    at_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of an open segment so far. Replaces the previous partial of the segment."""
+
+    segment: int
+    text: str
+    start_samples: int
+    heard_samples: int
+    """The text rests on audio before this position and none after."""
+    model_ms: float
+    """Time in the model for the pass that made this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The text of a closed segment. Never changes."""
+
+    segment: int
+    text: str
+    start_samples: int
+    end_samples: int
+    heard_samples: int
+    resume_samples: int
+    """Audio before this position will never be needed again; a new owner starts reading here."""
+    words: tuple[Word, ...]
+    language: str | None
+    model_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the client should know that is not text, such as a setting that has no effect."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Everything fed before `finish` has been answered. Always the last output of a session."""
+
+
+Output = SpeechStarted | SpeechStopped | Partial | Final | Notice | Finished
+
+
+class Engine(Protocol):
+    """One warm model. All methods are called from the engine thread; none blocks but `warm_up` and `step`."""
+
+    info: EngineInfo
+
+    def warm_up(self) -> None:
+        """Run the model once on each path, so that no session meets a cold one."""
+
+    def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
+        """Take a free slot. `start_samples` and `segment` continue a session from its checkpoint."""
+
+    def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
+        """Append audio, `[samples]`, 16 kHz mono within ±1. Never runs the model."""
+
+    def configure(self, session_id: str, options: SessionOptions) -> None:
+        """Use these options from the next segment on."""
+
+    def commit(self, session_id: str) -> None:
+        """End the open segment at the audio fed so far."""
+
+    def finish(self, session_id: str) -> None:
+        """No more audio comes. `Finished` follows the last `Final`."""
+
+    def close(self, session_id: str) -> None:
+        """Forget the session at once; nothing more is output for it. Unknown ids are ignored."""
+
+    def step(self) -> list[tuple[str, Output]]:
+        """One batched pass over every session that has enough new audio; empty when none has.
+
+        The caller repeats it until it returns nothing, then waits for the next command. Outputs of one
+        session are in order.
+        """
+
+    def ready(self) -> bool:
+        """Whether `step` has something to do now."""
+
+    def absorbed_samples(self, session_id: str) -> int:
+        """The position up to which audio has been through the model or been found to be silence.
+
+        Fed audio beyond it is the session's backlog in the engine.
+        """
+
+    def checkpoint_samples(self, session_id: str) -> int:
+        """The position before which audio will never be needed again. Moves on in silence too."""
