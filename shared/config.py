@@ -1,0 +1,220 @@
+"""The settings: one frozen object, read once, from `config.yaml`, the environment and the defaults below.
+
+Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, and `REDIS_URL`), then `config.yaml` (or the file that
+`VOXTRAL_CONFIG` names), then the defaults. An unknown key or a bad value stops the start by its name.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from yaml import YAMLError
+
+from shared.errors import StartupError
+
+ENV_PREFIX = "VOXTRAL_"
+CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
+Port = int
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Section):
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` opens the service to other machines."""
+    http_port: int = Field(8000, ge=1, le=65535)
+    health_port: int = Field(8005, ge=1, le=65535)
+    tcp_ports: tuple[int, int] = (8765, 8766)
+    """The WebSocket port and the TCP port, in this order."""
+    max_connections: int = Field(1000, ge=1)
+    """Per frontend process."""
+    max_message_bytes: int = Field(80 * 1024 * 1024, ge=64 * 1024)
+    """Half an hour of 16 kHz PCM in base64 fits into the default."""
+
+    @field_validator("tcp_ports")
+    @classmethod
+    def _ports_are_ports(cls, ports: tuple[int, int]) -> tuple[int, int]:
+        if not all(1 <= port <= 65535 for port in ports) or ports[0] == ports[1]:
+            raise ValueError("two different ports from 1 to 65535")
+        return ports
+
+
+class ModelSettings(Section):
+    name: str = "auto"
+    """`auto`, `whisper-base`, `echo`, or a Voxtral model's Hub id."""
+    path: Path | None = None
+    """A local directory that holds the model, instead of the name's own source."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    slots: int = Field(16, ge=1, le=4096)
+    """Sessions that one worker serves at once."""
+    threads: int = Field(0, ge=0, le=256)
+    """CPU threads of the model; 0 takes one for each core, at most 4."""
+
+
+class AudioSettings(Section):
+    sample_rate: int = Field(16000, ge=8000, le=48000)
+    """Rate of raw audio whose sender does not say one, in Hz."""
+    chunk_size: int = Field(1024, ge=160, le=16000)
+    """Samples that the page and the command line send at a time. The servers take chunks of any size."""
+    channels: Literal[1, 2] = 1
+    """Channels of raw audio whose sender does not say it."""
+    max_duration_s: float = Field(1800, gt=0)
+    """Longest audio of a one-shot request."""
+
+
+class SpectrogramSettings(Section):
+    """What the model's log-mel front end is expected to be. Unset values are taken from the model."""
+
+    n_mels: int | None = Field(None, ge=1)
+    hop_length: int | None = Field(None, ge=1)
+    win_length: int | None = Field(None, ge=1)
+    n_fft: int | None = Field(None, ge=1)
+
+
+class RedisSettings(Section):
+    url: SecretStr | None = None
+    """The server to use. Unset: an embedded one on loopback, at `port`."""
+    port: int = Field(6379, ge=1, le=65535)
+    data_dir: Path = Path("data/redis")
+    """Where the embedded server keeps its append-only file."""
+
+
+class SessionSettings(Section):
+    idle_timeout_s: float = Field(60, gt=0)
+    """A session (or a connection without one) to which nothing comes for this long is ended."""
+    claim_timeout_s: float = Field(10, gt=0)
+    """How long a new session waits for a worker before its client is told `server_busy`."""
+    max_backlog_s: float = Field(30, gt=1)
+    """Audio accepted ahead of the worker; beyond it the client's socket is not read."""
+    retention_s: float = Field(300, gt=0)
+    """How long the event log of an ended session is kept."""
+
+
+class FlowerSettings(Section):
+    port: int = Field(5555, ge=1, le=65535)
+    basic_auth: SecretStr | None = None
+    """`user:password`. Without it Flower listens on loopback only."""
+
+
+class LogSettings(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    dir: Path | None = None
+    """Unset: `/workspace/logs` where `/workspace` exists (as on RunPod), else `logs`."""
+    max_file_bytes: int = Field(20 * 1024 * 1024, ge=64 * 1024)
+    files: int = Field(5, ge=1, le=100)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+    )
+
+    server: ServerSettings = ServerSettings()
+    model: ModelSettings = ModelSettings()
+    audio: AudioSettings = AudioSettings()
+    spectrogram: SpectrogramSettings = SpectrogramSettings()
+    redis: RedisSettings = RedisSettings()
+    session: SessionSettings = SessionSettings()
+    flower: FlowerSettings = FlowerSettings()
+    logs: LogSettings = LogSettings()
+
+    @property
+    def websocket_port(self) -> int:
+        return self.server.tcp_ports[0]
+
+    @property
+    def tcp_port(self) -> int:
+        return self.server.tcp_ports[1]
+
+    @property
+    def redis_is_embedded(self) -> bool:
+        return self.redis.url is None
+
+    @property
+    def redis_url(self) -> str:
+        """Where Redis is. May hold a password: never print it; `redis_address` is for people."""
+        if self.redis.url is None:
+            return f"redis://127.0.0.1:{self.redis.port}/0"
+        return self.redis.url.get_secret_value()
+
+    @property
+    def redis_address(self) -> str:
+        """The URL without user and password."""
+        scheme, _, rest = self.redis_url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        yaml = YamlConfigSettingsSource(settings_cls, yaml_file=_config_path())
+        return sources["init_settings"], sources["env_settings"], yaml
+
+
+@cache
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises `StartupError` that names the key, the value and what is allowed.
+    """
+    path = _config_path()
+    if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
+        raise StartupError(f"{CONFIG_PATH_VARIABLE} names {path}, which is not a file.")
+    _refuse_unknown_variables()
+    overrides = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise StartupError(_sentence(error)) from None
+    except (YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
+        raise StartupError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from None
+
+
+def _config_path() -> Path:
+    return Path(os.environ.get(CONFIG_PATH_VARIABLE) or "config.yaml")
+
+
+def _refuse_unknown_variables() -> None:
+    """pydantic-settings sees nested unknown names only; a misspelt section would be ignored silently."""
+    for name in os.environ:
+        if not name.startswith(ENV_PREFIX) or name == CONFIG_PATH_VARIABLE:
+            continue
+        section = name.removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if section not in Settings.model_fields:
+            allowed = ", ".join(Settings.model_fields)
+            raise StartupError(f"The variable {name} sets nothing: {section!r} is no section; allowed: {allowed}.")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint as one sentence. Secrets never pass: their values are not shown."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        return f"Setting {key} is unknown; allowed here: {', '.join(_fields_beside(location))}."
+    if any(word in key for word in ("url", "auth")):
+        return f"Setting {key} has a bad value; allowed: {first['msg']}."
+    reason = str(first.get("ctx", {}).get("error", first["msg"]))
+    return f"Setting {key} is {_shown(first['input'])}; {reason}."
+
+
+def _fields_beside(location: list[str]) -> list[str]:
+    fields: Any = Settings.model_fields
+    for part in location[:-1]:
+        section = fields[part].annotation if part in fields else None
+        fields = getattr(section, "model_fields", fields)
+    return list(fields)
+
+
+def _shown(value: object) -> str:
+    return repr(value) if len(repr(value)) <= 60 else repr(value)[:59] + "…"

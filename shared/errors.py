@@ -1,0 +1,121 @@
+"""Every way a request can go wrong, each with the code that clients see.
+
+An error carries the measured value and the limit as fields; `str()` writes the one sentence. Whatever is not
+a `VoxtralError` is our own fault and reaches a client only as `internal_error` with an incident id.
+"""
+
+from typing import ClassVar
+
+
+class VoxtralError(Exception):
+    """Base of all errors that a client may see."""
+
+    code: ClassVar[str] = "internal_error"
+    closes_connection: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class InvalidJsonError(VoxtralError):
+    code = "invalid_json"
+
+
+class UnknownTypeError(VoxtralError):
+    code = "unknown_type"
+
+
+class MissingFieldError(VoxtralError):
+    code = "missing_field"
+
+
+class InvalidFieldError(VoxtralError):
+    code = "invalid_field"
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field} is {shown(value)}; allowed: {allowed}.")
+
+
+class InvalidAudioError(VoxtralError):
+    code = "invalid_audio"
+
+
+class UnsupportedAudioError(VoxtralError):
+    code = "unsupported_audio"
+
+
+class AudioTooLongError(VoxtralError):
+    code = "audio_too_long"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"The audio is longer than {limit_s:g} s, the most that one request may hold.")
+
+
+class ModeUnsupportedError(VoxtralError):
+    code = "mode_unsupported"
+
+
+class ModelUnavailableError(VoxtralError):
+    code = "model_unavailable"
+
+
+class ServerBusyError(VoxtralError):
+    code = "server_busy"
+
+
+class RateLimitedError(VoxtralError):
+    code = "rate_limited"
+
+
+class MessageTooLargeError(VoxtralError):
+    code = "message_too_large"
+    closes_connection = True
+
+    def __init__(self, size_bytes: int | None, limit_bytes: int) -> None:
+        size = "The message" if size_bytes is None else f"The message of {size_bytes} bytes"
+        super().__init__(f"{size} is over the limit of {limit_bytes} bytes.")
+
+
+class FrameInvalidError(VoxtralError):
+    code = "frame_invalid"
+    closes_connection = True
+
+
+class UnauthorizedError(VoxtralError):
+    code = "unauthorized"
+    closes_connection = True
+
+
+class SessionUnknownError(VoxtralError):
+    code = "session_unknown"
+
+
+class SessionExpiredError(VoxtralError):
+    code = "session_expired"
+
+
+class IdleTimeoutError(VoxtralError):
+    code = "idle_timeout"
+    closes_connection = True
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"Nothing came for {timeout_s:g} s.")
+
+
+class InternalError(VoxtralError):
+    """Our own fault. The incident id is in the log beside the cause."""
+
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"The server failed (incident {incident}).")
+
+
+class StartupError(Exception):
+    """A setting or the machine does not allow a start. One sentence; the process exits with status 1."""
+
+
+def shown(value: object, limit_chars: int = 60) -> str:
+    """A client's value, quoted and cut so that no message grows with the input."""
+    text = repr(value)
+    return text if len(text) <= limit_chars else text[: limit_chars - 1] + "…"
