@@ -1,0 +1,144 @@
+"""Raw samples as clients send them, turned into mono floats.
+
+Knows the four raw encodings and how to cut them at any byte. Knows no container, no resampling and no wire
+message. What comes out for given bytes does not depend on how they were cut into chunks.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import InvalidAudioError, InvalidFieldError
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Mono samples, shape [samples], full scale ±1."""
+
+SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_f32le": 4, "pcmu": 1, "pcma": 1}
+"""Bytes of one sample of one channel, for each raw encoding that is understood."""
+
+MIN_SAMPLE_RATE_HZ = 8_000
+MAX_SAMPLE_RATE_HZ = 48_000
+MAX_CHANNELS = 2
+
+FULL_SCALE = 32_768.0
+"""The s16 value that stands for 1.0. Dividing and multiplying by it are exact in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """What raw bytes mean. Raises `InvalidFieldError` for a value that is not allowed."""
+
+    encoding: str = "pcm_s16le"
+    """A key of `SAMPLE_BYTES`."""
+    sample_rate: int = 16_000
+    """Hz, 8000 to 48000."""
+    channels: int = 1
+    """1, or 2 interleaved; two are mixed to their mean."""
+
+    def __post_init__(self) -> None:
+        if self.encoding not in SAMPLE_BYTES:
+            raise InvalidFieldError("encoding", self.encoding, ", ".join(SAMPLE_BYTES))
+        if type(self.sample_rate) is not int or not MIN_SAMPLE_RATE_HZ <= self.sample_rate <= MAX_SAMPLE_RATE_HZ:
+            allowed = f"a whole number from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} (Hz)"
+            raise InvalidFieldError("sample_rate", self.sample_rate, allowed)
+        if type(self.channels) is not int or not 1 <= self.channels <= MAX_CHANNELS:
+            raise InvalidFieldError("channels", self.channels, "1, 2")
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of all channels."""
+        return SAMPLE_BYTES[self.encoding] * self.channels
+
+    def duration_s(self, size_bytes: int) -> float:
+        """How long `size_bytes` of this format last, in seconds."""
+        return size_bytes / self.frame_bytes / self.sample_rate
+
+
+class PcmDecoder:
+    """Turns chunks of one raw format into mono floats, keeping the bytes of a cut sample for the next chunk."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self.format = audio_format
+        self._rest = b""
+        self._position_samples = 0
+        """Samples per channel decoded so far, at the client's rate."""
+
+    def feed(self, chunk: bytes) -> Samples:
+        """All samples that are complete with this chunk: float32 [samples], within ±1.
+
+        Floats outside ±1 are clipped. Raises `InvalidAudioError` for a float that is not finite.
+        """
+        pending = self._rest + chunk if self._rest else chunk
+        usable_bytes = len(pending) - len(pending) % self.format.frame_bytes
+        self._rest = bytes(pending[usable_bytes:])
+        values = self._decode(pending[:usable_bytes])
+        self._position_samples += len(values) // self.format.channels
+        return mixed_to_mono(values.reshape(-1, self.format.channels))
+
+    def finish(self) -> None:
+        """Ends the audio. Raises `InvalidAudioError` when it ended within a sample."""
+        if self._rest:
+            raise InvalidAudioError(
+                f"The audio ends with {len(self._rest)} bytes of an incomplete sample; "
+                f"{self.format.encoding} with {self.format.channels} channel(s) takes {self.format.frame_bytes} bytes "
+                f"per sample."
+            )
+
+    def _decode(self, raw: bytes) -> Samples:
+        """Interleaved float32 values of whole frames."""
+        match self.format.encoding:
+            case "pcm_s16le":
+                return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(FULL_SCALE)
+            case "pcm_f32le":
+                return self._checked(np.frombuffer(raw, "<f4").astype(np.float32))
+            case "pcmu":
+                return _MULAW[np.frombuffer(raw, np.uint8)]
+            case _:
+                return _ALAW[np.frombuffer(raw, np.uint8)]
+
+    def _checked(self, values: Samples) -> Samples:
+        finite = np.isfinite(values)
+        if not finite.all():
+            first = int(np.argmin(finite))
+            position = self._position_samples + first // self.format.channels
+            raise InvalidAudioError(f"Sample {position} is {values[first]}; float samples must be finite, within ±1.")
+        return np.clip(values, -1.0, 1.0)
+
+
+def mixed_to_mono(frames: NDArray[np.float32]) -> Samples:
+    """The mean over the channels: float32 [samples, channels] to float32 [samples]."""
+    if frames.shape[1] == 1:
+        return frames[:, 0]
+    # Added channel by channel: the order of the additions, and so the last bit, is the same for any chunk size.
+    total = frames[:, 0].copy()
+    for channel in range(1, frames.shape[1]):
+        total += frames[:, channel]
+    return total / np.float32(frames.shape[1])
+
+
+def to_s16le(samples: Samples) -> bytes:
+    """Floats as little-endian 16-bit samples: rounded to the nearest, clipped to the range."""
+    scaled: Samples = np.clip(np.rint(samples * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1)
+    return scaled.astype("<i2").tobytes()
+
+
+def _mulaw_table() -> Samples:
+    """ITU-T G.711 table 2a: 14-bit decoder values, here ×4 (the usual 16-bit scale), as floats."""
+    code = ~np.arange(256, dtype=np.int32) & 0xFF
+    magnitude = ((((code & 0x0F) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
+    return (np.where(code & 0x80, -magnitude, magnitude) / FULL_SCALE).astype(np.float32)
+
+
+def _alaw_table() -> Samples:
+    """ITU-T G.711 table 1a: 13-bit decoder values, here ×8 (the usual 16-bit scale), as floats."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    segment = (code & 0x70) >> 4
+    step = ((code & 0x0F) << 4) + 8
+    magnitude = np.where(segment == 0, step, (step + 0x100) << np.maximum(segment - 1, 0))
+    return (np.where(code & 0x80, magnitude, -magnitude) / FULL_SCALE).astype(np.float32)
+
+
+_MULAW = _mulaw_table()
+_ALAW = _alaw_table()

@@ -1,0 +1,24 @@
+"""A client's raw audio as it arrives, turned into what the session stores: s16le mono at 16 kHz."""
+
+from shared.audio.pcm import AudioFormat, PcmDecoder, to_s16le
+from shared.audio.resample import Resampler
+
+
+class PcmStream:
+    """One direction of one session. All outputs joined do not depend on how the input was cut.
+
+    `feed` and `finish` raise `InvalidAudioError`; after that, or after `finish`, the object is spent.
+    """
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._decoder = PcmDecoder(audio_format)
+        self._resampler = Resampler(audio_format.sample_rate)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The s16le mono 16 kHz bytes that this chunk settles; whole samples, possibly none."""
+        return to_s16le(self._resampler.feed(self._decoder.feed(chunk)))
+
+    def finish(self) -> bytes:
+        """The bytes that were still held back by the resampler (at most 30 ms)."""
+        self._decoder.finish()
+        return to_s16le(self._resampler.finish())
