@@ -1,0 +1,166 @@
+"""Events on their way from a worker to the frontends: pub/sub for latency, the log for certainty.
+
+One subscription connection serves all sessions of a process. A follower that sees a gap in `seq`, or that was
+too slow for its queue, reads what it missed from the log, so that events arrive whole and in order.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.bus import keys
+
+QUEUE_MAX: Final = 512
+"""Events held for one slow follower; more are read from the log when it gets there."""
+RECONNECT_PAUSE_S: Final = 0.25
+_IDLE_CHANNEL: Final = "voxtral:idle"
+"""A subscription connection must be subscribed to something."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event as it stands in the log: the JSON text for native clients, and the same parsed."""
+
+    raw: bytes
+    wire: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        return str(self.wire["type"])
+
+
+class Follower:
+    """The events of one session from a given `seq` on, for one reader."""
+
+    def __init__(self, redis: Redis, session_id: str, after_seq: int) -> None:
+        self._redis = redis
+        self.session_id = session_id
+        self._queue: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._must_fill = after_seq > 0
+        self._after_seq = after_seq
+        self.consumed_samples = 0
+        """Audio that the worker has been through, as it last said."""
+        self.progressed = asyncio.Event()
+        """Set at each change of `consumed_samples`."""
+
+    def push(self, payload: bytes) -> None:
+        """Called by the subscriber for each message on the session's channel."""
+        if payload.startswith(b'{"type":"progress"'):
+            self.progress(orjson.loads(payload)["consumed"])
+            return
+        if len(self._queue) >= QUEUE_MAX:
+            self._queue.clear()
+            self._must_fill = True
+        self._queue.append(payload)
+        self._arrived.set()
+
+    def progress(self, consumed_samples: int) -> None:
+        self.consumed_samples = max(self.consumed_samples, consumed_samples)
+        self.progressed.set()
+
+    def fill(self) -> None:
+        """Something may have been missed: read the log before the next event."""
+        self._must_fill = True
+        self._arrived.set()
+
+    async def __aiter__(self) -> AsyncIterator[LoggedEvent]:
+        """Every event after `after_seq`, once and in order. Ends when the caller stops asking."""
+        while True:
+            if self._must_fill:
+                self._must_fill = False
+                async for event in self._missed():
+                    yield event
+            while self._queue:
+                event = _parsed(self._queue.popleft())
+                seq = event.wire["seq"]
+                if seq > self._after_seq + 1:
+                    async for missed in self._missed(before_seq=seq):
+                        yield missed
+                if seq > self._after_seq:
+                    self._after_seq = seq
+                    yield event
+            if not self._must_fill:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
+        upto = "+" if before_seq is None else f"({before_seq}-0"
+        entries = await self._redis.xrange(keys.events(self.session_id), f"({self._after_seq}-0", upto)
+        for _, fields in entries:
+            event = _parsed(fields[b"e"])
+            self._after_seq = event.wire["seq"]
+            yield event
+
+
+class EventSubscriber:
+    """The one pub/sub connection of a process."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._pubsub = redis.pubsub(ignore_subscribe_messages=False)
+        self._followers: dict[bytes, Follower] = {}
+        self._confirmations: dict[bytes, asyncio.Event] = {}
+
+    async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
+        """Subscribe; returns once Redis has confirmed it, so that nothing published later is missed."""
+        channel = keys.channel(session_id).encode()
+        follower = Follower(self._redis, session_id, after_seq)
+        confirmed = self._confirmations.setdefault(channel, asyncio.Event())
+        self._followers[channel] = follower
+        try:
+            await self._pubsub.subscribe(channel)
+            await confirmed.wait()
+        except BaseException:
+            self._followers.pop(channel, None)
+            raise
+        finally:
+            self._confirmations.pop(channel, None)
+        return follower
+
+    async def unfollow(self, follower: Follower) -> None:
+        channel = keys.channel(follower.session_id).encode()
+        if self._followers.get(channel) is follower:
+            del self._followers[channel]
+            await self._pubsub.unsubscribe(channel)
+
+    async def run(self) -> None:
+        """The subscriber's loop; runs until cancelled and reconnects by itself."""
+        while True:
+            try:
+                await self._pubsub.subscribe(_IDLE_CHANNEL)
+                while True:
+                    # No time-out: a quiet channel is normal, and keep-alive notices a dead peer.
+                    response = await self._pubsub.parse_response(block=True)
+                    if response is not None:
+                        self._dispatch(response)
+            except (RedisError, OSError) as error:
+                log.warning("subscription_lost", reason=str(error))
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+                for follower in self._followers.values():
+                    follower.fill()
+
+    def _dispatch(self, response: list[Any]) -> None:
+        kind, channel, payload = response[0], response[1], response[2]
+        if kind == b"message":
+            follower = self._followers.get(channel)
+            if follower is not None:
+                follower.push(payload)
+        elif kind == b"subscribe" and channel in self._confirmations:
+            self._confirmations[channel].set()
+
+    async def close(self) -> None:
+        await self._pubsub.aclose()
+
+
+def _parsed(raw: bytes) -> LoggedEvent:
+    return LoggedEvent(raw, orjson.loads(raw))

@@ -1,0 +1,57 @@
+"""Every Redis key, channel, field and lifetime. Nothing else builds a name.
+
+The braces are Redis Cluster's hash tag: all keys of one session live on one node, so that the scripts may
+touch them together.
+"""
+
+SESSION_TTL_S = 120
+"""Keys of a live session outlive the worker that renews them by this long."""
+LEASE_S = 2.0
+"""A session whose owner has not renewed for this long may be claimed by another worker."""
+RENEW_INTERVAL_S = 0.7
+HEARTBEAT_INTERVAL_S = 1.0
+HEARTBEAT_TTL_S = 3.5
+"""A process that has missed three beats is gone."""
+EVENT_LOG_MAX = 4000
+"""Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
+
+ADMITTED = "voxtral:admitted"
+"""Sorted set: session id → when its slot lapses (ms, Redis' clock)."""
+WORKERS = "voxtral:workers"
+FRONTENDS = "voxtral:frontends"
+"""Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""
+
+
+def audio(session_id: str) -> str:
+    """Stream of PCM and control entries. An entry's id is `{end position in samples}-{n}`."""
+    return f"voxtral:{{{session_id}}}:audio"
+
+
+def events(session_id: str) -> str:
+    """Stream of all events. An entry's id is `{seq}-0`, so that no event can be written twice."""
+    return f"voxtral:{{{session_id}}}:events"
+
+
+def finals(session_id: str) -> str:
+    """List of the final events, in order."""
+    return f"voxtral:{{{session_id}}}:finals"
+
+
+def session(session_id: str) -> str:
+    """Hash: options, state, owner, fence, lease, seq, checkpoint."""
+    return f"voxtral:{{{session_id}}}:session"
+
+
+def channel(session_id: str) -> str:
+    """Pub/sub channel of the session's events and of its `progress`, which is not logged."""
+    return f"voxtral:{{{session_id}}}"
+
+
+def heartbeat(index: str, process_id: str) -> str:
+    """Hash with the last report of a worker or a frontend; `index` is WORKERS or FRONTENDS."""
+    return f"{index.removesuffix('s')}:{process_id}"
+
+
+def control(worker_id: str) -> str:
+    """Stream that wakes a worker's reader: a session has joined, left or been cancelled."""
+    return f"voxtral:worker:{worker_id}:control"

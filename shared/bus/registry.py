@@ -1,0 +1,158 @@
+"""Who is there: heartbeats of workers and frontends, and the places that workers offer."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+from redis.asyncio import Redis
+
+from shared.bus import keys
+from shared.bus.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Milliseconds over the last few hundred observations."""
+
+    p50: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What a worker says of itself each second."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: float
+    """Unix time, seconds."""
+    engine: str
+    model: str
+    device: str
+    compute_type: str
+    modes: list[str]
+    languages: list[str]
+    slots: int
+    sessions: int
+    draining: bool
+    lag_ms: float
+    """How long the audio that waits longest for the model has waited."""
+    real_time_factor: float
+    """Seconds in the model per second of audio, over the last beat's interval."""
+    batch_size: float
+    """Mean sessions per step, over the last beat's interval."""
+    step: Percentiles
+    latency: dict[str, Percentiles]
+    """`queue`, `model` and `total` of partials and finals."""
+    rss_bytes: int
+    gpu_memory_used_bytes: int | None = None
+    gpu_memory_total_bytes: int | None = None
+    sessions_total: int = 0
+    audio_s_total: float = 0.0
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendReport:
+    """What a frontend says of itself each second."""
+
+    id: str
+    kind: str
+    """`websocket`, `tcp` or `web`."""
+    host: str
+    pid: int
+    version: str
+    started_at: float
+    connections: int
+    sessions: int
+    received_bytes_total: int
+    sessions_total: int
+    rss_bytes: int
+    errors: dict[str, int] = field(default_factory=dict)
+    """By wire code, since the start."""
+
+
+Report = TypeVar("Report", WorkerReport, FrontendReport)
+
+
+def process_id() -> str:
+    """A name for this process that no other has, now or after a restart."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+class Registry:
+    """Reads and writes heartbeats, and admits sessions while there are free slots."""
+
+    def __init__(self, redis: Redis, scripts: Scripts) -> None:
+        self._redis = redis
+        self._scripts = scripts
+
+    async def beat(self, report: WorkerReport | FrontendReport) -> None:
+        index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
+        await self._scripts.beat(
+            keys=[index, keys.heartbeat(index, report.id)],
+            args=[report.id, int(keys.HEARTBEAT_TTL_S * 1000), orjson.dumps(asdict(report))],
+        )
+
+    async def leave(self, report: WorkerReport | FrontendReport) -> None:
+        """Say at once what the missing heartbeat would say later."""
+        index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
+        await self._redis.zrem(index, report.id)
+        await self._redis.delete(keys.heartbeat(index, report.id))
+
+    async def workers(self) -> list[WorkerReport]:
+        return [_worker(report) for report in await self._reports(keys.WORKERS)]
+
+    async def frontends(self) -> list[FrontendReport]:
+        return [FrontendReport(**report) for report in await self._reports(keys.FRONTENDS)]
+
+    async def admitted(self) -> int:
+        """Sessions that hold a slot or wait for one."""
+        return int(await self._redis.zcard(keys.ADMITTED))
+
+    async def admit(
+        self, session_id: str, *, capacity: int, claim_timeout_s: float, options: bytes, resume_digest: str
+    ) -> bool:
+        """Reserve a slot and make the session's hash, atomically. False when all slots are taken."""
+        return bool(
+            await self._scripts.admit(
+                keys=[keys.ADMITTED, keys.session(session_id)],
+                args=[
+                    session_id,
+                    capacity,
+                    int((claim_timeout_s + keys.LEASE_S) * 1000),
+                    keys.SESSION_TTL_S,
+                    options,
+                    resume_digest,
+                ],
+            )
+        )
+
+    async def keep_admitted(self, session_ids: Iterable[str]) -> None:
+        ids = list(session_ids)
+        if ids:
+            await self._scripts.keep_admitted(keys=[keys.ADMITTED], args=[int(keys.HEARTBEAT_TTL_S * 1000), *ids])
+
+    async def release(self, session_id: str) -> None:
+        await self._redis.zrem(keys.ADMITTED, session_id)
+
+    async def _reports(self, index: str) -> list[dict[str, Any]]:
+        ids = [member.decode() for member in await self._redis.zrange(index, 0, -1)]
+        found = await asyncio.gather(
+            *(self._redis.hget(keys.heartbeat(index, process_id), "report") for process_id in ids)
+        )
+        return [orjson.loads(report) for report in found if report is not None]
+
+
+def _worker(report: dict[str, Any]) -> WorkerReport:
+    report["step"] = Percentiles(**report["step"])
+    report["latency"] = {name: Percentiles(**values) for name, values in report["latency"].items()}
+    return WorkerReport(**report)

@@ -1,0 +1,37 @@
+"""What both ends of Celery agree on: the broker, the queues and the task's name.
+
+Frontends dispatch by name and never import the task.
+"""
+
+from typing import Any, Final
+
+from celery import Celery
+
+from shared.config import Settings
+
+SESSION_TASK: Final = "voxtral.session"
+STREAM_QUEUE: Final = "stream"
+BATCH_QUEUE: Final = "batch"
+
+
+def celery_app(settings: Settings) -> Celery:
+    """A Celery application. Tasks travel as JSON only; no results are kept: the event log is the result."""
+    app = Celery("voxtral", broker=settings.redis_url)
+    options: dict[str, Any] = {
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_default_queue": STREAM_QUEUE,
+        "task_acks_late": False,
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {"socket_keepalive": True, "socket_connect_timeout": 2.0},
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+    }
+    app.conf.update(options)
+    return app
