@@ -1,0 +1,233 @@
+"""Audio files of untrusted senders, decoded to s16le mono 16 kHz in constant memory.
+
+The demuxer is the one that `sniff` names, never ffmpeg's own guess; only audio decoders of a short list run, on
+one thread; nothing but the given bytes can be opened (no protocol, no reference to another file).
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from shared.audio.containers import CONTAINERS, SNIFF_BYTES, check_complete, flac_total_samples, sniff
+from shared.audio.guess import guess_raw
+from shared.audio.pcm import AudioFormat, Samples, mixed_to_mono, to_s16le
+from shared.audio.resample import Resampler
+from shared.audio.stream import PcmStream
+from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, shown
+from shared.events import SAMPLE_RATE_HZ
+
+BLOCK_BYTES = 2 * SAMPLE_RATE_HZ
+"""One second of s16le mono at 16 kHz: the size of all decoded blocks but the last."""
+
+MIN_FILE_RATE_HZ = 8_000
+MAX_FILE_RATE_HZ = 192_000
+MAX_FILE_CHANNELS = 8
+
+_SLACK_S = 0.1
+"""How far a file may be over the limit: codecs pad to whole frames, and resampling rounds."""
+
+_DEMUXERS = {"wav": "wav", "flac": "flac", "mp3": "mp3", "ogg": "ogg", "webm": "matroska", "mp4": "mp4"}
+
+_DECODER_LIST = (
+    "aac,alac,flac,mp3,mp3float,opus,libopus,vorbis,adpcm_ima_wav,adpcm_ms,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s16le,"
+    "pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
+)
+_DECODERS = frozenset(_DECODER_LIST.split(","))
+
+_DEMUXER_OPTIONS = {
+    "protocol_whitelist": "none",
+    "codec_whitelist": _DECODER_LIST,
+    "max_streams": "32",
+}
+
+_OFFSET_AND_SCALE = {"u8": (128, 2.0**-7), "s16": (0, 2.0**-15), "s32": (0, 2.0**-31), "flt": (0, 1), "dbl": (0, 1)}
+"""How the sample formats of ffmpeg become ±1: subtract, then multiply."""
+
+
+def decode_payload(
+    payload: bytes,
+    encoding: str | None,
+    sample_rate: int = SAMPLE_RATE_HZ,
+    channels: int = 1,
+    *,
+    max_duration_s: float | None = None,
+) -> Iterator[bytes]:
+    """One message's audio, file or raw, as s16le mono 16 kHz in blocks of `BLOCK_BYTES`.
+
+    Bytes that begin like a file are one, whatever `encoding` says. Otherwise they are raw samples of `encoding`
+    (see `guess_raw` for None), `sample_rate` and `channels`. Raises what `decode_file`, `AudioFormat` and
+    `PcmStream` raise, all of it when the first blocks are taken.
+    """
+    if not payload:
+        raise InvalidAudioError("The audio is empty.")
+    if sniff(payload[:SNIFF_BYTES]):
+        yield from decode_file(payload, max_duration_s=max_duration_s)
+        return
+    audio_format = AudioFormat(guess_raw(payload) if encoding is None else encoding, sample_rate, channels)
+    if max_duration_s is not None and audio_format.duration_s(len(payload)) > max_duration_s:
+        raise AudioTooLongError(max_duration_s)
+    yield from _blocks(_raw_pieces(payload, PcmStream(audio_format)))
+
+
+def decode_file(
+    source: bytes | BinaryIO | str | PathLike[str], *, max_duration_s: float | None = None
+) -> Iterator[bytes]:
+    """A WAV, FLAC, MP3, Ogg, WebM or M4A file as s16le mono 16 kHz, in blocks of `BLOCK_BYTES` (the last is shorter).
+
+    `source` is the file itself, a seekable binary file (left open) or a path. Its first audio track is taken,
+    channels are mixed to their mean. Memory does not grow with the length.
+
+    Raises, while iterating: `UnsupportedAudioError` for another kind of file, no audio track, another codec, more
+    than 8 channels, a rate outside 8 to 192 kHz; `AudioTooLongError` as soon as more than `max_duration_s` came
+    out; `InvalidAudioError` for damage, for no samples at all, and for a file that is shorter than it announces
+    (`check_complete` says what each container announces; one that announces nothing is decoded to its end).
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        yield from _decode(io.BytesIO(source), max_duration_s)
+    elif isinstance(source, (str, PathLike)):
+        with Path(source).open("rb") as file:
+            yield from _decode(file, max_duration_s)
+    else:
+        yield from _decode(source, max_duration_s)
+
+
+def _decode(source: BinaryIO, max_duration_s: float | None) -> Iterator[bytes]:
+    source.seek(0)
+    head = source.read(SNIFF_BYTES)
+    if not head:
+        raise InvalidAudioError("The audio is empty.")
+    kind = sniff(head)
+    if kind is None:
+        raise UnsupportedAudioError(f"The file begins with {shown(head[:8])}; understood: {', '.join(CONTAINERS)}.")
+    check_complete(source, kind)
+    expected_samples = flac_total_samples(head) if kind == "flac" else 0
+    limit_bytes = None if max_duration_s is None else 2 * round((max_duration_s + _SLACK_S) * SAMPLE_RATE_HZ)
+    sent_bytes = 0
+    for block in _blocks(_file_pieces(source, kind, expected_samples)):
+        sent_bytes += len(block)
+        if limit_bytes is not None and max_duration_s is not None and sent_bytes > limit_bytes:
+            raise AudioTooLongError(max_duration_s)
+        yield block
+    if not sent_bytes:
+        raise InvalidAudioError(f"The {kind} file holds no samples.")
+
+
+def _file_pieces(source: BinaryIO, kind: str, expected_samples: int) -> Iterator[bytes]:
+    """Decoded s16le bytes of any size. `expected_samples` (at the file's rate) is 0 when it is not known."""
+    with closing(_opened(source, kind)) as container:
+        stream = _audio_stream(container, kind)
+        resampler: Resampler | None = None
+        rate_hz = decoded_samples = 0
+        for frame in _frames(container, stream, kind):
+            if resampler is None:
+                rate_hz = _checked_rate(frame.sample_rate)
+                resampler = Resampler(rate_hz)
+            if frame.sample_rate != rate_hz:
+                raise UnsupportedAudioError(f"The rate changes from {rate_hz} to {frame.sample_rate} Hz; it may not.")
+            decoded_samples += frame.samples
+            yield to_s16le(resampler.feed(_mono(frame)))
+        if resampler is not None:
+            yield to_s16le(resampler.finish())
+    if decoded_samples < expected_samples:
+        raise InvalidAudioError(
+            f"The {kind} file is cut short: it announces {expected_samples} samples, {decoded_samples} are there."
+        )
+
+
+def _opened(source: BinaryIO, kind: str) -> InputContainer:
+    try:
+        return av.open(
+            source,
+            "r",
+            format=_DEMUXERS[kind],
+            container_options=_DEMUXER_OPTIONS,
+            metadata_errors="replace",
+            io_open=_refuse_open,
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise InvalidAudioError(f"The {kind} file cannot be read: its headers are damaged.") from error
+
+
+def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    """Called when a file asks for another one."""
+    raise PermissionError(url, flags, options)
+
+
+def _audio_stream(container: InputContainer, kind: str) -> AudioStream:
+    if not container.streams.audio:
+        raise UnsupportedAudioError(f"The {kind} file has no audio track.")
+    stream = container.streams.audio[0]
+    codec = stream.codec_context
+    if codec is None or codec.name not in _DECODERS:
+        name = "unknown" if codec is None else codec.name
+        raise UnsupportedAudioError(
+            f"The {kind} file's audio codec is {name}; allowed: {', '.join(sorted(_DECODERS))}."
+        )
+    codec.thread_count = 1
+    return stream
+
+
+def _frames(container: InputContainer, stream: AudioStream, kind: str) -> Iterator[AudioFrame]:
+    """All frames. A damaged packet ends it with `InvalidAudioError`, but in MP3, which has no framing besides the
+    packets, junk between and behind the frames is common and is skipped."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:
+                if kind != "mp3":
+                    raise
+    except (av.FFmpegError, ValueError) as error:
+        raise InvalidAudioError(f"The {kind} file is damaged: it cannot be decoded to its end.") from error
+
+
+def _checked_rate(rate_hz: int) -> int:
+    if not MIN_FILE_RATE_HZ <= rate_hz <= MAX_FILE_RATE_HZ:
+        allowed = f"{MIN_FILE_RATE_HZ} to {MAX_FILE_RATE_HZ} Hz"
+        raise UnsupportedAudioError(f"The file's sample rate is {rate_hz} Hz; allowed: {allowed}.")
+    return rate_hz
+
+
+def _mono(frame: AudioFrame) -> Samples:
+    channels = frame.layout.nb_channels
+    if not 1 <= channels <= MAX_FILE_CHANNELS:
+        raise UnsupportedAudioError(f"The file has {channels} channels; allowed: 1 to {MAX_FILE_CHANNELS}.")
+    name = frame.format.name
+    if name.removesuffix("p") not in _OFFSET_AND_SCALE:
+        raise UnsupportedAudioError(f"The file's samples are {name}; allowed: {', '.join(_OFFSET_AND_SCALE)}.")
+    offset, scale = _OFFSET_AND_SCALE[name.removesuffix("p")]
+    values = frame.to_ndarray()
+    frames = values.T if frame.format.is_planar else values.reshape(-1, channels)
+    scaled: NDArray[np.float32] = ((frames.astype(np.float64) - offset) * scale).astype(np.float32)
+    if not np.isfinite(scaled).all():
+        raise InvalidAudioError("The file holds float samples that are not finite.")
+    return mixed_to_mono(np.clip(scaled, -1.0, 1.0))
+
+
+def _raw_pieces(payload: bytes, stream: PcmStream) -> Iterator[bytes]:
+    """Decoded s16le bytes; the payload is read in pieces, so that no second copy of it is held as floats."""
+    for start in range(0, len(payload), BLOCK_BYTES):
+        yield stream.feed(payload[start : start + BLOCK_BYTES])
+    yield stream.finish()
+
+
+def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of `BLOCK_BYTES`; the last may be shorter, none is empty."""
+    pending = bytearray()
+    for piece in pieces:
+        pending += piece
+        while len(pending) >= BLOCK_BYTES:
+            yield bytes(pending[:BLOCK_BYTES])
+            del pending[:BLOCK_BYTES]
+    if pending:
+        yield bytes(pending)
