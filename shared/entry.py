@@ -1,0 +1,56 @@
+"""How a process of this service begins and ends: settings, logging, one function, an exit status.
+
+A setting or a machine that does not allow a start is one sentence on stderr and status 78, so that whoever
+started the process knows that trying again is pointless. Everything else that escapes is our bug: status 1.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from shared.config import Settings, load_settings
+from shared.errors import StartupError
+from shared.logs import configure_logging
+
+CANNOT_START = os.EX_CONFIG
+"""Exit status of a process that was refused a start (78, as in sysexits.h)."""
+
+
+def run_process(main: Callable[[Settings], int | None], process: str) -> int:
+    """Runs `main` and returns the exit status: `sys.exit(run_process(main, "websocket"))`.
+
+    `process` is the name in every log line. `main` returns None or 0 after a clean stop, and raises
+    `StartupError` (also from inside a task group) where it cannot start.
+    """
+    try:
+        settings = load_settings()
+        configure_logging(settings, process)
+        threading.excepthook = _log_thread_failure
+        return main(settings) or 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 -- the last frame: refusals become a sentence, the rest is logged
+        refusal = _refusal(error)
+        if refusal is None:
+            structlog.get_logger(__name__).critical("process failed", exc_info=True)
+            return 1
+        print(refusal, file=sys.stderr)
+        return CANNOT_START
+
+
+def _refusal(error: BaseException) -> StartupError | None:
+    if isinstance(error, StartupError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for found in map(_refusal, error.exceptions) if found), None)
+    return None
+
+
+def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value is None or isinstance(failure.exc_value, SystemExit):
+        return
+    name = failure.thread.name if failure.thread else "unknown"
+    structlog.get_logger(__name__).critical("thread failed", thread=name, exc_info=failure.exc_value)

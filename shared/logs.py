@@ -1,0 +1,185 @@
+"""Logging: where the lines of a process go.
+
+Every process calls `configure_logging` once (`shared.entry` does it); everything else logs with
+`structlog.get_logger(__name__)`. Lines go to the rotated JSON file that all processes share and, readable, to
+stderr. Lines of the standard library's loggers go the same way. Celery needs `worker_hijack_root_logger=False`
+and uvicorn `log_config=None`, or they would replace what is set up here.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from concurrent_log_handler import ConcurrentRotatingFileHandler
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.config import LogSettings, Settings
+from shared.errors import StartupError
+from shared.log_lines import RateLimiter, clean
+
+FILE_NAME = "voxtral_streaming.log"
+CHATTY_LOGGERS = (
+    *("aiohttp", "amqp", "asyncio", "celery", "faster_whisper", "filelock", "huggingface_hub", "kombu"),
+    *("redis", "tornado", "transformers", "urllib3", "uvicorn", "uvicorn.access", "websockets"),
+)
+"""Libraries that talk at INFO about every request; they are heard from WARNING on."""
+
+
+def configure_logging(settings: Settings, process: str) -> None:
+    """Sets up logging for the process of this name. Calling it again replaces what was set up before.
+
+    Raises `StartupError` where the log file cannot be written. Later write errors cost lines, never the process.
+    """
+    file = _FileHandler(log_path(settings.logs), settings.logs)
+    file.setFormatter(_file_formatter(process))
+    console = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_console_formatter())
+    root = logging.getLogger()
+    for previous in [handler for handler in root.handlers if isinstance(handler, _Sinks)]:
+        root.removeHandler(previous)
+        previous.close()
+    root.addHandler(_Sinks(file, console))
+    root.setLevel(settings.logs.level)
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def bind_session(session_id: str) -> None:
+    """Puts the session's id on every line that this task or thread logs from now on."""
+    structlog.contextvars.bind_contextvars(session_id=session_id)
+
+
+def log_path(logs: LogSettings) -> Path:
+    """The log file, in a directory that exists. Raises `StartupError` where it cannot be written."""
+    directory = logs.dir or (Path("/workspace/logs") if Path("/workspace").is_dir() else Path("logs"))
+    path = directory / FILE_NAME
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            return path
+    except OSError as error:
+        raise StartupError(f"The log file {path} (logs.dir) cannot be written: {error.strerror}.") from None
+
+
+class _Sinks(logging.Handler):
+    """The one handler of the root logger: limits the rate, then writes a line to the file and to the console.
+
+    ERROR and worse are never held back: they are our own faults, and a client cannot cause them at will.
+    """
+
+    def __init__(self, *sinks: logging.Handler) -> None:
+        super().__init__()
+        self._sinks = sinks
+        self._limiter = RateLimiter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._report(time.monotonic())
+        if record.levelno not in (logging.INFO, logging.WARNING) or self._limiter.admits(_kind(record)):
+            self._write(record)
+
+    def close(self) -> None:
+        self._report(now_s=float("inf"))
+        for sink in self._sinks:
+            sink.close()
+        super().close()
+
+    def _report(self, now_s: float) -> None:
+        for kind, lines in self._limiter.turn_window(now_s).items():
+            self._write(_held_back(kind, lines))
+
+    def _write(self, record: logging.LogRecord) -> None:
+        for sink in self._sinks:
+            sink.handle(record)
+
+
+class _FileHandler(ConcurrentRotatingFileHandler):
+    """The rotated file. That it cannot be written (a full disk) is said once on stderr; the service goes on."""
+
+    def __init__(self, path: Path, logs: LogSettings) -> None:
+        super().__init__(path, maxBytes=logs.max_file_bytes, backupCount=logs.files, encoding="utf-8")
+        self._failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 -- logging's names
+        if not self._failed:
+            self._failed = True
+            print(f"The log file {self.baseFilename} cannot be written: {sys.exc_info()[1]}.", file=sys.stderr)
+
+
+def _kind(record: logging.LogRecord) -> tuple[str, ...]:
+    """Event, level and session: a noisy session is silenced without silencing the others."""
+    fields = record.msg if isinstance(record.msg, dict) else {"event": record.msg}
+    kind = (str(fields.get("event"))[:200], record.levelname)
+    return (*kind, str(fields["session_id"])) if "session_id" in fields else kind
+
+
+def _held_back(kind: tuple[str, ...], lines: int) -> logging.LogRecord:
+    record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, f"{lines} lines held back: {kind[0]}", (), None)
+    record.session_id = kind[2] if len(kind) > 2 else None
+    return record
+
+
+def _file_formatter(process: str) -> ProcessorFormatter:
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+    def identify(logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
+        who = {"level": line.pop("level"), "process": process, "pid": os.getpid(), "logger": line["_record"].name}
+        who["event"] = line.pop("event")
+        return {**stamp(logger, method, {}), **who, **line}
+
+    return _formatter(identify, structlog.processors.JSONRenderer(serializer=_to_json))
+
+
+def _console_formatter() -> ProcessorFormatter:
+    """Who reads the console sees one process, or its name before the line (from the launcher, or from honcho)."""
+    stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    colours = ("FORCE_COLOR" in os.environ or sys.stderr.isatty()) and "NO_COLOR" not in os.environ
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colours, force_colors=colours, exception_formatter=structlog.dev.plain_traceback
+    )
+    return _formatter(stamp, renderer)
+
+
+def _formatter(identify: Processor, renderer: Processor) -> ProcessorFormatter:
+    return ProcessorFormatter(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _restore_session,
+            structlog.stdlib.add_log_level,
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            clean,
+            identify,
+            ProcessorFormatter.remove_processors_meta,
+            renderer,
+        ]
+    )
+
+
+def _restore_session(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """A line about lines held back belongs to their session, not to that of whoever logs next."""
+    record = line["_record"]
+    if hasattr(record, "session_id"):
+        line.pop("session_id", None)
+        if record.session_id:
+            line["session_id"] = record.session_id
+    return line
+
+
+def _to_json(line: EventDict, **_options: Any) -> str:
+    return json.dumps(line, default=repr)
