@@ -1,0 +1,240 @@
+"""What the Python client hands to its user: events, the one-shot reply, and errors.
+
+The wire's JSON becomes these here and nowhere else. Times are seconds since the session began, as on the wire. An
+event type that this version does not know is passed over, so that a newer server can add some.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start_s: float
+    end_s: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["text"], wire["start"], wire["end"])
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds behind one event, from the arrival of the last audio that it rests on."""
+
+    queue_ms: float
+    model_ms: float
+    total_ms: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["queue"], wire["model"], wire["total"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The session is open; audio may come."""
+
+    session_id: str
+    seq: int
+    model: str
+    resume_token: str | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["session_id"], wire["seq"], wire.get("model", ""), wire.get("resume_token"))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of an open segment so far. Replaces the previous partial of its segment."""
+
+    seq: int
+    segment: int
+    text: str
+    start_s: float
+    end_s: float
+    latency: Latency | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        start_s = wire.get("start", 0.0)
+        return cls(wire["seq"], wire["segment"], wire["text"], start_s, wire.get("end", start_s), _latency(wire))
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The text of a closed segment. Never changes."""
+
+    seq: int
+    segment: int
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[Word, ...]
+    language: str | None
+    latency: Latency | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(
+            seq=wire["seq"],
+            segment=wire["segment"],
+            text=wire["text"],
+            start_s=wire["start"],
+            end_s=wire["end"],
+            words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
+            language=wire.get("language"),
+            latency=_latency(wire),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    seq: int
+    start_s: float | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("start"))
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    seq: int
+    end_s: float | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("end"))
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something happened that the session survives, such as dropped audio."""
+
+    seq: int
+    code: str
+    message: str
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("code", ""), wire.get("message", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last event of a session that ended well."""
+
+    seq: int
+    text: str
+    """The whole transcript."""
+    duration_s: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("text", ""), wire.get("duration", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a one-shot request."""
+
+    mode: str
+    text: str
+    processing_time_ms: float
+    audio_duration_ms: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"])
+
+
+SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Warned | Done
+
+_EVENTS: dict[str, type[SessionEvent]] = {
+    "ready": Ready,
+    "partial": Partial,
+    "final": Final,
+    "speech_started": SpeechStarted,
+    "speech_stopped": SpeechStopped,
+    "warning": Warned,
+    "done": Done,
+}
+
+
+class ClientError(Exception):
+    """Base of everything that the client raises by itself."""
+
+
+class UnreachableError(ClientError):
+    """No server could be reached at the address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"No transcription server answers at {url} ({reason}).")
+        self.url = url
+
+
+class ConnectionLostError(ClientError):
+    """The connection ended before the answer did."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"The connection to {url} was lost ({reason}).")
+        self.url = url
+
+
+class UnexpectedMessageError(ClientError):
+    """The server speaks another protocol, or another version of this one."""
+
+    def __init__(self, received: str) -> None:
+        super().__init__(f"The server sent what this client does not understand: {received[:80]}")
+
+
+class ServerError(ClientError):
+    """An `error` of the server. `code` is one of the protocol's error table."""
+
+    def __init__(self, code: str, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        code = str(wire.get("code", "internal_error"))
+        return cls(code, str(wire.get("message", code)), wire.get("retry_after_s"))
+
+
+def parse_event(wire: dict[str, Any]) -> SessionEvent | None:
+    """The typed event, or None for a type that is not known here.
+
+    Raises `ServerError` for an `error`, and `UnexpectedMessageError` for an event without its fields.
+    """
+    kind = wire.get("type")
+    if kind == "error":
+        raise ServerError.from_wire(wire)
+    event_class = _EVENTS.get(str(kind))
+    try:
+        return event_class.from_wire(wire) if event_class else None
+    except (KeyError, TypeError, AttributeError):
+        raise UnexpectedMessageError(str(wire)) from None
+
+
+def encoded(message: dict[str, Any]) -> str:
+    return json.dumps(message)
+
+
+def decoded(message: str | bytes) -> dict[str, Any]:
+    try:
+        wire = json.loads(message)
+    except ValueError:
+        wire = None
+    if not isinstance(wire, dict):
+        raise UnexpectedMessageError(repr(message[:80]))
+    return wire
+
+
+def _latency(wire: dict[str, Any]) -> Latency | None:
+    return Latency.from_wire(wire["latency"]) if "latency" in wire else None
