@@ -1,0 +1,189 @@
+"""Where a segment of speech begins and ends: pure logic over speech probabilities, no model and no audio.
+
+One probability comes for each window of fixed size; the answers depend on nothing else, so they are the same however
+the audio was chunked. Positions are absolute samples of the session.
+"""
+
+from dataclasses import dataclass, field
+
+SAMPLES_PER_MS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterSettings:
+    window_samples: int = 512
+    onset_probability: float = 0.5
+    offset_probability: float = 0.35
+    onset_windows: int = 2
+    """Speech starts after this many windows in a row above `onset_probability`."""
+    pre_roll_ms: int = 320
+    """Audio taken before the first window of speech, so that a soft first sound is not clipped."""
+    post_roll_ms: int = 192
+    """Audio taken after the last window of speech."""
+    endpoint_ms: int = 544
+    """A silence this long ends the segment."""
+    late_endpoint_ms: int = 320
+    late_after_s: float = 7.0
+    """A segment longer than this ends at the shorter silence: long windows are slow to decode."""
+    max_segment_s: float = 12.0
+    """A segment that reaches this is cut at its best pause in the second half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    start_samples: int
+    speech_samples: int
+    """Where the speech itself starts, after the pre-roll."""
+    after_cut: bool = False
+    """The speech did not start here; a segment before it was too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    start_samples: int
+    end_samples: int
+    speech_end_samples: int
+    voiced_windows: int
+    """Windows of the segment that were speech: few of them are a cough."""
+    speech_goes_on: bool = False
+
+
+Boundary = Opened | Closed
+
+
+@dataclass(slots=True)
+class _Open:
+    start_samples: int
+    speech_end_samples: int
+    first_window_samples: int
+    """Position of the window that `probabilities[0]` is for."""
+    probabilities: list[float] = field(default_factory=list)
+
+
+class Segmenter:
+    """The endpointing of one session."""
+
+    def __init__(self, settings: SegmenterSettings, start_samples: int = 0) -> None:
+        self._settings = settings
+        self._open: _Open | None = None
+        self._floor_samples = start_samples
+        self._run: list[float] = []
+        """Probabilities of the windows in a row that were speech while no segment is open."""
+        self.position_samples = start_samples
+
+    @property
+    def start_samples(self) -> int | None:
+        """Where the open segment starts, or None in silence."""
+        return self._open.start_samples if self._open else None
+
+    @property
+    def speech_end_samples(self) -> int:
+        """The end of the last window of speech in the open segment."""
+        assert self._open, "no segment is open"
+        return self._open.speech_end_samples
+
+    @property
+    def quiet_end_samples(self) -> int | None:
+        """Where the open segment will end if no more speech comes; None while it is being spoken."""
+        if self._open is None:
+            return None
+        end = self._open.speech_end_samples + self._settings.post_roll_ms * SAMPLES_PER_MS
+        return end if self.position_samples >= end else None
+
+    @property
+    def needed_from_samples(self) -> int:
+        """Audio before this position is in no segment that is open or still to come."""
+        if self._open:
+            return self._open.start_samples
+        return self._start_for(self._run_start_samples)
+
+    def push(self, probability: float) -> list[Boundary]:
+        """The next window's probability; what it opens and closes, in order."""
+        window_start = self.position_samples
+        self.position_samples += self._settings.window_samples
+        if self._open is None:
+            return self._push_silent(probability)
+        self._open.probabilities.append(probability)
+        if probability >= self._settings.offset_probability:
+            self._open.speech_end_samples = self.position_samples
+        quiet_samples = self.position_samples - self._open.speech_end_samples
+        if quiet_samples >= self._endpoint_samples():
+            return [self._close()]
+        if window_start - self._open.start_samples >= self._max_samples:
+            return self._cut()
+        return []
+
+    def commit(self, at_samples: int) -> list[Boundary]:
+        """End the open segment at `at_samples`, which lies less than one window after the last window pushed."""
+        if self._open is None:
+            if not self._run:
+                return []
+            opened = self._open_segment()
+            return [opened, *self.commit(at_samples)]
+        end = max(self._open.start_samples, min(at_samples, self._quiet_limit_samples))
+        closed = self._close(end)
+        self._floor_samples = max(self._floor_samples, min(at_samples, self.position_samples))
+        return [closed]
+
+    @property
+    def _max_samples(self) -> int:
+        return round(self._settings.max_segment_s * 1000) * SAMPLES_PER_MS - self._settings.window_samples
+
+    @property
+    def _run_start_samples(self) -> int:
+        return self.position_samples - len(self._run) * self._settings.window_samples
+
+    @property
+    def _quiet_limit_samples(self) -> int:
+        assert self._open
+        return self._open.speech_end_samples + self._settings.post_roll_ms * SAMPLES_PER_MS
+
+    def _start_for(self, speech_samples: int) -> int:
+        return max(self._floor_samples, speech_samples - self._settings.pre_roll_ms * SAMPLES_PER_MS)
+
+    def _endpoint_samples(self) -> int:
+        assert self._open
+        late = self.position_samples - self._open.start_samples > self._settings.late_after_s * 1000 * SAMPLES_PER_MS
+        return (self._settings.late_endpoint_ms if late else self._settings.endpoint_ms) * SAMPLES_PER_MS
+
+    def _push_silent(self, probability: float) -> list[Boundary]:
+        if probability < self._settings.onset_probability:
+            self._run.clear()
+            return []
+        self._run.append(probability)
+        return [self._open_segment()] if len(self._run) >= self._settings.onset_windows else []
+
+    def _open_segment(self) -> Opened:
+        speech_samples = self._run_start_samples
+        start = self._start_for(speech_samples)
+        self._open = _Open(start, self.position_samples, speech_samples, self._run)
+        self._run = []
+        return Opened(start, speech_samples)
+
+    def _close(self, end_samples: int | None = None) -> Closed:
+        segment = self._open
+        assert segment
+        end = min(self.position_samples, self._quiet_limit_samples) if end_samples is None else end_samples
+        self._open = None
+        self._floor_samples = end
+        voiced = sum(probability >= self._settings.onset_probability for probability in segment.probabilities)
+        return Closed(segment.start_samples, end, min(segment.speech_end_samples, end), voiced)
+
+    def _cut(self) -> list[Boundary]:
+        """Close at the best pause of the second half and go on behind it."""
+        segment = self._open
+        assert segment
+        window = self._settings.window_samples
+        count = len(segment.probabilities)
+        candidates = range(count // 2, count - 1)
+        best = min(candidates, key=lambda index: (sum(segment.probabilities[index - 1 : index + 2]), -index))
+        cut_samples = segment.first_window_samples + best * window + window // 2
+        if segment.speech_end_samples <= cut_samples:
+            return [self._close()]
+        before, after = segment.probabilities[: best + 1], segment.probabilities[best + 1 :]
+        voiced = sum(probability >= self._settings.onset_probability for probability in before)
+        closed = Closed(segment.start_samples, cut_samples, cut_samples, voiced, speech_goes_on=True)
+        first = segment.first_window_samples + (best + 1) * window
+        self._open = _Open(cut_samples, segment.speech_end_samples, first, after)
+        self._floor_samples = cut_samples
+        return [closed, Opened(cut_samples, cut_samples, after_cut=True)]
