@@ -32,6 +32,9 @@ class Resampler:
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self._taken_samples = self._given_samples = 0
+        """Fed so far, and put out so far (each at its own rate)."""
         self._engine = (
             None
             if sample_rate_hz == SAMPLE_RATE_HZ
@@ -42,11 +45,18 @@ class Resampler:
         """What is settled by now: float32 [samples] at 16 kHz, empty while the filter fills."""
         if self._engine is None or not len(samples):
             return samples
-        return np.asarray(self._engine.resample_chunk(np.ascontiguousarray(samples)))
+        settled: Samples = self._engine.resample_chunk(np.ascontiguousarray(samples))
+        self._taken_samples += len(samples)
+        self._given_samples += len(settled)
+        return settled
 
     def finish(self) -> Samples:
-        """The rest. The whole output is as long as the input, to the sample."""
+        """The rest. The whole output is as long as the input, to the nearest sample."""
         empty = np.zeros(0, np.float32)
         if self._engine is None:
             return empty
-        return np.asarray(self._engine.resample_chunk(empty, last=True))
+        rest: Samples = self._engine.resample_chunk(empty, last=True)
+        # The engine itself ends up to two samples early or late.
+        whole = round(self._taken_samples * SAMPLE_RATE_HZ / self._sample_rate_hz)
+        expected = max(0, whole - self._given_samples)
+        return np.pad(rest[:expected], (0, max(0, expected - len(rest))))
