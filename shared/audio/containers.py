@@ -30,6 +30,10 @@ _UNKNOWN_SIZE_FROM = 0x7FFF_0000
 """A 32-bit size from here on is what writers that cannot seek put down (0x7FFFxxxx, 0xFFFFFFFF): "until the end"."""
 
 
+_MAX_PARTS = 1_000_000
+"""Chunks, boxes or pages that are walked at most (about 2 s): Ogg with a page per 20 ms reaches it after 5.5 hours."""
+
+
 def sniff(head: bytes) -> str | None:
     """The container that a file with these first bytes is: `wav`, `flac`, `mp3`, `ogg`, `webm`, `mp4`, or None.
 
@@ -45,7 +49,7 @@ def check_complete(source: BinaryIO, container: str) -> None:
     """Raises `InvalidAudioError` when a file is shorter than its own headers say; leaves `source` at its start.
 
     - WAV: the size of the data chunk. 0 and the "unknown" sizes of streaming writers mean: until the end.
-    - MP4: every top-level box.
+    - MP4: every top-level box. One in fragments that ends between two of them is a live recording.
     - WebM: the size of the segment, where it is known (recorders in browsers leave it open).
     - Ogg: every page; a missing end-of-stream mark is accepted, for live recordings lack it.
     - MP3: the byte count of the Xing/Info header, where there is one.
@@ -116,7 +120,9 @@ def _wav_end(source: BinaryIO, size_bytes: int) -> int:
     is_rf64 = source.read(12)[:4] == b"RF64"
     position = 12
     long_size_bytes = 0
-    while position + 8 <= size_bytes:
+    for _ in range(_MAX_PARTS):
+        if position + 8 > size_bytes:
+            raise InvalidAudioError("The wav file has no data chunk.")
         source.seek(position)
         name, chunk_bytes = source.read(4), int.from_bytes(source.read(4), "little")
         if name == b"ds64":
@@ -127,13 +133,16 @@ def _wav_end(source: BinaryIO, size_bytes: int) -> int:
                 return position + 8 + long_size_bytes
             return size_bytes if chunk_bytes >= _UNKNOWN_SIZE_FROM else position + 8 + chunk_bytes
         position += 8 + chunk_bytes + chunk_bytes % 2
-    raise InvalidAudioError("The WAV file has no data chunk.")
+    raise _too_many_parts("wav", "chunks")
 
 
 def _mp4_end(source: BinaryIO, size_bytes: int) -> int:
     """Where the last top-level box should end (ISO/IEC 14496-12, section 4.2: size 0 runs to the end, 1 is 64-bit)."""
     position = 0
-    while position + 8 <= size_bytes:
+    for _ in range(_MAX_PARTS):
+        if position + 8 > size_bytes:
+            # Fewer than 8 bytes behind the last box are no box.
+            return position
         source.seek(position)
         header = source.read(16)
         box_bytes = int.from_bytes(header[:4], "big")
@@ -144,7 +153,7 @@ def _mp4_end(source: BinaryIO, size_bytes: int) -> int:
         if box_bytes < 8:
             raise InvalidAudioError(f"The mp4 file has a box of {box_bytes} bytes at byte {position}; 8 is the least.")
         position += box_bytes
-    return position
+    raise _too_many_parts("mp4", "boxes")
 
 
 def _webm_end(source: BinaryIO, size_bytes: int) -> int:
@@ -163,7 +172,9 @@ def _webm_end(source: BinaryIO, size_bytes: int) -> int:
 def _ogg_end(source: BinaryIO, size_bytes: int) -> int:
     """Where the last page should end (RFC 3533, section 6). Bytes that are no page are left to the decoder."""
     position = 0
-    while position < size_bytes:
+    for _ in range(_MAX_PARTS):
+        if position >= size_bytes:
+            return position
         source.seek(position)
         header = source.read(27)
         if not header.startswith(b"OggS"[: len(header)]):
@@ -174,7 +185,7 @@ def _ogg_end(source: BinaryIO, size_bytes: int) -> int:
         position += 27 + header[26] + sum(segments)
         if len(segments) < header[26]:
             return max(position, size_bytes + 1)
-    return position
+    raise _too_many_parts("ogg", "pages")
 
 
 def _mp3_end(source: BinaryIO, size_bytes: int) -> int:
@@ -192,6 +203,10 @@ def _mp3_end(source: BinaryIO, size_bytes: int) -> int:
         return size_bytes
     at = tag.end() + 4 + 4 * has_frames
     return start + int.from_bytes(head[at : at + 4], "big")
+
+
+def _too_many_parts(container: str, parts: str) -> InvalidAudioError:
+    return InvalidAudioError(f"The {container} file has more than {_MAX_PARTS} {parts}.")
 
 
 _DECLARED_END = {"wav": _wav_end, "mp4": _mp4_end, "webm": _webm_end, "ogg": _ogg_end, "mp3": _mp3_end}
