@@ -64,7 +64,7 @@ class AudioTrack:
 
     def __init__(self, writer: "AudioWriter", session_id: str, start_samples: int) -> None:
         self._writer = writer
-        self._controls_here = 0
+        self._controls_here = 1  # the stream begins with one, `0-1`
         self._first_arrival_s = 0.0
         self.key = keys.audio(session_id)
         self.pending = bytearray()
@@ -174,7 +174,7 @@ class AudioWriter:
         while remaining:
             pipe = self._redis.pipeline(transaction=False)
             for key, entry_id, *fields in remaining:
-                pipe.execute_command("XADD", key, "MAXLEN", "~", _STREAM_MAX_ENTRIES, entry_id, *fields)
+                pipe.execute_command("XADD", key, "NOMKSTREAM", "MAXLEN", "~", _STREAM_MAX_ENTRIES, entry_id, *fields)
             try:
                 replies = await pipe.execute(raise_on_error=False)
             except (RedisError, OSError) as error:

@@ -5,6 +5,7 @@ too slow for its queue, reads what it missed from the log, so that events arrive
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -48,13 +49,22 @@ class Follower:
         self._arrived = asyncio.Event()
         self._must_fill = after_seq > 0
         self._after_seq = after_seq
+        self._ending: LoggedEvent | None = None
+        self.heard_at_s = time.monotonic()
+        """When the last message came."""
         self.consumed_samples = 0
         """Audio that the worker has been through, as it last said."""
         self.progressed = asyncio.Event()
         """Set at each change of `consumed_samples`."""
 
+    @property
+    def seq(self) -> int:
+        """Number of the last event that was handed out."""
+        return self._after_seq
+
     def push(self, payload: bytes) -> None:
         """Called by the subscriber for each message on the session's channel."""
+        self.heard_at_s = time.monotonic()
         if payload.startswith(b'{"type":"progress"'):
             self.progress(orjson.loads(payload)["consumed"])
             return
@@ -73,8 +83,13 @@ class Follower:
         self._must_fill = True
         self._arrived.set()
 
+    def end_with(self, event: LoggedEvent) -> None:
+        """Make this the last event, behind those that have arrived."""
+        self._ending = event
+        self._arrived.set()
+
     async def __aiter__(self) -> AsyncIterator[LoggedEvent]:
-        """Every event after `after_seq`, once and in order. Ends when the caller stops asking."""
+        """Every event after `after_seq`, once and in order. Ends only by `end_with`."""
         while True:
             if self._must_fill:
                 self._must_fill = False
@@ -89,13 +104,18 @@ class Follower:
                 if seq > self._after_seq:
                     self._after_seq = seq
                     yield event
+            if self._ending is not None:
+                yield self._ending
+                return
             if not self._must_fill:
                 self._arrived.clear()
                 await self._arrived.wait()
 
     async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
         upto = "+" if before_seq is None else f"({before_seq}-0"
-        entries = await self._redis.xrange(keys.events(self.session_id), f"({self._after_seq}-0", upto)
+        entries = await self._redis.execute_command(
+            "XRANGE", keys.events(self.session_id), f"({self._after_seq}-0", upto
+        )
         for _, fields in entries:
             event = _parsed(fields[b"e"])
             self._after_seq = event.wire["seq"]
@@ -159,7 +179,7 @@ class EventSubscriber:
             self._confirmations[channel].set()
 
     async def close(self) -> None:
-        await self._pubsub.aclose()
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
 def _parsed(raw: bytes) -> LoggedEvent:

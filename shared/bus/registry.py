@@ -121,10 +121,10 @@ class Registry:
     async def admit(
         self, session_id: str, *, capacity: int, claim_timeout_s: float, options: bytes, resume_digest: str
     ) -> bool:
-        """Reserve a slot and make the session's hash, atomically. False when all slots are taken."""
+        """Reserve a slot and make the session's hash and audio stream, atomically. False when all slots are taken."""
         return bool(
             await self._scripts.admit(
-                keys=[keys.ADMITTED, keys.session(session_id)],
+                keys=[keys.ADMITTED, keys.session(session_id), keys.audio(session_id)],
                 args=[
                     session_id,
                     capacity,
@@ -145,7 +145,7 @@ class Registry:
         await self._redis.zrem(keys.ADMITTED, session_id)
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
-        ids = [member.decode() for member in await self._redis.zrange(index, 0, -1)]
+        ids = [member.decode() for member in await self._redis.execute_command("ZRANGE", index, 0, -1)]
         found = await asyncio.gather(
             *(self._redis.hget(keys.heartbeat(index, process_id), "report") for process_id in ids)
         )

@@ -12,7 +12,8 @@ _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] 
 FENCED = -1
 """What every script of an owner answers when another worker has claimed the session."""
 
-# KEYS: admitted, session. ARGV: session id, capacity, claim ms, ttl s, options, resume digest. → 1 or 0
+# KEYS: admitted, session, audio. ARGV: session id, capacity, claim ms, ttl s, options, resume digest. → 1 or 0
+# The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
 ADMIT = (
     _NOW
     + """
@@ -21,7 +22,9 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'fence', 0, 'seq', 0,
   'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', 0, 'created', now)
+redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
 return 1
 """
 )

@@ -1,0 +1,45 @@
+"""The Celery application of a worker: one task, which is a session."""
+
+import warnings
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import SecurityWarning
+from celery.signals import worker_shutting_down
+
+from shared.celery_config import BATCH_QUEUE, SESSION_TASK, STREAM_QUEUE, celery_app
+from shared.config import Settings
+from worker.runtime import WorkerRuntime
+
+
+def worker_app(settings: Settings, runtime: WorkerRuntime) -> Celery:
+    """An application whose session task is served by `runtime`."""
+    app = celery_app(settings)
+
+    @app.task(name=SESSION_TASK, ignore_result=True)
+    def session(session_id: str, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 -- Flower shows the options
+        return runtime.serve(session_id)
+
+    @worker_shutting_down.connect(weak=False)
+    def release_pool_threads(**_: Any) -> None:
+        runtime.stop()
+
+    return app
+
+
+def run(app: Celery, runtime: WorkerRuntime, slots: int, log_level: str) -> int:
+    """Consume tasks until told to stop. Celery's main loop; returns its exit status."""
+    # Containers run as root. Only JSON is accepted, so no task can bring code.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    worker = app.Worker(
+        hostname=runtime.id,
+        pool="threads",
+        concurrency=slots,
+        queues=[STREAM_QUEUE, BATCH_QUEUE],
+        loglevel=log_level,
+        quiet=True,
+        without_mingle=True,
+        without_gossip=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)

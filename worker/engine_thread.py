@@ -1,0 +1,169 @@
+"""The thread that owns the model. Commands come in, batched steps run, outputs go out.
+
+Knows no Redis and no session beyond its id. An engine that fails takes the worker down: half a model is
+worse than none, and sessions move to another worker.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from worker.engines.base import Engine, Output
+
+_IDLE_WAIT_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    session_id: str
+    options: SessionOptions
+    start_samples: int
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    session_id: str
+    pcm: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    session_id: str
+    options: SessionOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    session_id: str
+
+
+Command = Open | Feed | Configure | Commit | Finish | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the engine is with one session."""
+
+    absorbed_samples: int
+    checkpoint_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one step brought."""
+
+    outputs: list[tuple[str, Output]]
+    standings: dict[str, Standing]
+    started_s: float
+    """Wall clock, so that it compares with the arrival times in the audio entries."""
+    step_ms: float
+    batch_size: int
+    audio_s: float
+    """Audio that this step absorbed, over all sessions."""
+
+
+class EngineThread:
+    """Runs an engine. `post` may be called from any thread; `on_step` is called on the engine's."""
+
+    def __init__(
+        self, engine: Engine, on_step: Callable[[StepReport], None], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._engine = engine
+        self._on_step = on_step
+        self._on_failure = on_failure
+        self._inbox: deque[Command] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._absorbed: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    def post(self, commands: Iterable[Command]) -> None:
+        self._inbox.extend(commands)
+        self._wake.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                if not self._engine.ready():
+                    self._wake.wait(_IDLE_WAIT_S)
+                self._wake.clear()
+                touched = self._obey()
+                self._step(touched)
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must hear of it
+            self._on_failure(error)
+
+    def _obey(self) -> set[str]:
+        touched = set()
+        while self._inbox:
+            command = self._inbox.popleft()
+            touched.add(command.session_id)
+            if isinstance(command, Open):
+                self._engine.open(
+                    command.session_id,
+                    command.options,
+                    start_samples=command.start_samples,
+                    segment=command.segment,
+                )
+                self._absorbed[command.session_id] = command.start_samples
+            elif isinstance(command, Close):
+                self._engine.close(command.session_id)
+                self._absorbed.pop(command.session_id, None)
+            elif command.session_id in self._absorbed:
+                self._tell(command)
+        return touched
+
+    def _tell(self, command: Command) -> None:
+        match command:
+            case Feed():
+                self._engine.feed(command.session_id, command.pcm)
+            case Configure():
+                self._engine.configure(command.session_id, command.options)
+            case Commit():
+                self._engine.commit(command.session_id)
+            case Finish():
+                self._engine.finish(command.session_id)
+
+    def _step(self, touched: set[str]) -> None:
+        started_s, clock_s = time.time(), time.perf_counter()
+        outputs = self._engine.step() if self._engine.ready() else []
+        step_ms = (time.perf_counter() - clock_s) * 1000
+        standings, audio_samples = {}, 0
+        for session_id in self._absorbed:
+            absorbed = self._engine.absorbed_samples(session_id)
+            if absorbed != self._absorbed[session_id] or session_id in touched:
+                audio_samples += absorbed - self._absorbed[session_id]
+                self._absorbed[session_id] = absorbed
+                standings[session_id] = Standing(absorbed, self._engine.checkpoint_samples(session_id))
+        if outputs or standings:
+            batch_size = len({session_id for session_id, _ in outputs})
+            audio_s = audio_samples / SAMPLE_RATE_HZ
+            self._on_step(StepReport(outputs, standings, started_s, step_ms, batch_size, audio_s))

@@ -1,0 +1,122 @@
+"""An engine without a model: it answers at once with how much it has heard.
+
+For measuring the pipeline alone and for testing everything around an engine. Each feed is answered by one
+partial; a segment ends every `SEGMENT_S` of audio.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word, seconds
+from worker.engines.base import EngineInfo, Finished, Output, Partial
+from worker.engines.base import Final as FinalText
+
+SEGMENT_S: Final = 10
+_SEGMENT_SAMPLES: Final = SEGMENT_S * SAMPLE_RATE_HZ
+
+
+@dataclass(slots=True)
+class _Session:
+    options: SessionOptions
+    segment: int
+    start_samples: int
+    heard_samples: int
+    fed: bool = False
+    must_end: bool = False
+    finishing: bool = False
+
+
+class EchoEngine:
+    """Implements `worker.engines.base.Engine`."""
+
+    def __init__(self, slots: int) -> None:
+        self.info = EngineInfo(
+            engine="echo",
+            model="echo",
+            device="cpu",
+            compute_type="none",
+            modes=tuple(Mode),
+            languages=(),
+            slots=slots,
+        )
+        self._sessions: dict[str, _Session] = {}
+        self._due: set[str] = set()
+
+    def warm_up(self) -> None:
+        """There is nothing to warm."""
+
+    def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
+        self._sessions[session_id] = _Session(options, segment, start_samples, start_samples)
+
+    def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
+        session = self._sessions[session_id]
+        session.heard_samples += len(pcm)
+        session.fed = True
+        self._due.add(session_id)
+
+    def configure(self, session_id: str, options: SessionOptions) -> None:
+        session = self._sessions[session_id]
+        session.options = replace(options, partials=session.options.partials)
+
+    def commit(self, session_id: str) -> None:
+        self._sessions[session_id].must_end = True
+        self._due.add(session_id)
+
+    def finish(self, session_id: str) -> None:
+        self._sessions[session_id].finishing = True
+        self._due.add(session_id)
+
+    def close(self, session_id: str) -> None:
+        self._sessions.pop(session_id, None)
+        self._due.discard(session_id)
+
+    def ready(self) -> bool:
+        return bool(self._due)
+
+    def step(self) -> list[tuple[str, Output]]:
+        due, self._due = self._due, set()
+        return [(session_id, output) for session_id in due for output in self._answer(self._sessions[session_id])]
+
+    def absorbed_samples(self, session_id: str) -> int:
+        return self._sessions[session_id].heard_samples
+
+    def checkpoint_samples(self, session_id: str) -> int:
+        return self._sessions[session_id].start_samples
+
+    def _answer(self, session: _Session) -> list[Output]:
+        started_s = time.perf_counter()
+        outputs: list[Output] = []
+        length_samples = session.heard_samples - session.start_samples
+        text = f"{seconds(length_samples):g} seconds"
+        if session.fed and session.options.partials:
+            model_ms = (time.perf_counter() - started_s) * 1000
+            outputs.append(Partial(session.segment, text, session.start_samples, session.heard_samples, model_ms))
+        session.fed = False
+        if length_samples and (session.must_end or session.finishing or length_samples >= _SEGMENT_SAMPLES):
+            outputs.append(self._final(session, text, (time.perf_counter() - started_s) * 1000))
+        session.must_end = False
+        if session.finishing:
+            outputs.append(Finished())
+        return outputs
+
+    @staticmethod
+    def _final(session: _Session, text: str, model_ms: float) -> FinalText:
+        start, end = session.start_samples, session.heard_samples
+        final = FinalText(
+            segment=session.segment,
+            text=text,
+            start_samples=start,
+            end_samples=end,
+            heard_samples=end,
+            resume_samples=end,
+            words=(Word(text, start, end),) if session.options.words else (),
+            language=session.options.language,
+            model_ms=model_ms,
+        )
+        session.start_samples = end
+        session.segment += 1
+        return final

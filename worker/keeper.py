@@ -1,0 +1,148 @@
+"""Keeps a worker's promises once in a while: leases, heartbeats, and the end of sessions that nobody needs."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.bus import keys
+from shared.bus.registry import Registry, WorkerReport
+from shared.bus.scripts import FENCED, Scripts
+from shared.config import SessionSettings
+from shared.errors import IdleTimeoutError
+from shared.process import rss_bytes
+from shared.version import VERSION
+from worker.engines.base import EngineInfo
+from worker.gpu import memory_bytes
+from worker.session import WorkerSession
+from worker.telemetry import Telemetry
+from worker.writer import EventWriter
+
+DETACHED_S: Final = 10.0
+"""A session whose client is gone is kept this long for it to come back, or `idle_timeout_s` if that is less."""
+
+log = structlog.get_logger()
+
+
+class Keeper:
+    def __init__(
+        self,
+        *,
+        redis: Redis,
+        scripts: Scripts,
+        registry: Registry,
+        worker_id: str,
+        info: EngineInfo,
+        limits: SessionSettings,
+        sessions: dict[str, WorkerSession],
+        telemetry: Telemetry,
+        writer: EventWriter,
+        on_fenced: Callable[[WorkerSession], None],
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._registry = registry
+        self._worker_id = worker_id
+        self._info = info
+        self._limits = limits
+        self._sessions = sessions
+        self._telemetry = telemetry
+        self._writer = writer
+        self._on_fenced = on_fenced
+        self._started_at = time.time()
+        self.draining = False
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled."""
+        beat_at_s = 0.0
+        while True:
+            self._end_idle(time.monotonic())
+            try:
+                await self._renew()
+                if time.monotonic() - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
+                    beat_at_s = time.monotonic()
+                    await self._registry.beat(self.report())
+            except (RedisError, OSError) as error:
+                log.warning("renewal_delayed", reason=str(error))
+            await asyncio.sleep(keys.RENEW_INTERVAL_S)
+
+    async def leave(self) -> None:
+        await self._registry.leave(self.report())
+
+    async def _renew(self) -> None:
+        held = list(self._sessions.values())
+        if not held:
+            return
+        await self._registry.keep_admitted(session.session_id for session in held)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.script_load(self._scripts.renew.script)
+        for session in held:
+            sid = session.session_id
+            names = (keys.session(sid), keys.audio(sid), keys.events(sid), keys.finals(sid))
+            pipe.evalsha(
+                self._scripts.renew.sha,
+                len(names),
+                *names,
+                session.claim.fence,
+                int(keys.LEASE_S * 1000),
+                keys.SESSION_TTL_S,
+            )
+        _, *replies = await pipe.execute()
+        for session, reply in zip(held, replies, strict=True):
+            if reply == FENCED:
+                self._on_fenced(session)
+
+    def _end_idle(self, now_s: float) -> None:
+        for session in list(self._sessions.values()):
+            idle_s = now_s - session.heard_from_s
+            if session.ending is not None or session.absorbed_samples < session.read_samples:
+                continue
+            if idle_s > self._limits.idle_timeout_s or self._abandoned(session, now_s):
+                session.fail(IdleTimeoutError(self._limits.idle_timeout_s))
+                self._telemetry.errors[IdleTimeoutError.code] += 1
+                self._writer.mark(session)
+
+    def _abandoned(self, session: WorkerSession, now_s: float) -> bool:
+        kept_s = min(DETACHED_S, self._limits.idle_timeout_s)
+        return session.detached_s is not None and now_s - session.detached_s > kept_s
+
+    def report(self) -> WorkerReport:
+        real_time_factor, batch_size = self._telemetry.take_interval()
+        used, total = memory_bytes(self._info.device)
+        return WorkerReport(
+            id=self._worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=VERSION,
+            started_at=self._started_at,
+            engine=self._info.engine,
+            model=self._info.model,
+            device=self._info.device,
+            compute_type=self._info.compute_type,
+            modes=[mode.value for mode in self._info.modes],
+            languages=list(self._info.languages),
+            slots=self._info.slots,
+            sessions=len(self._sessions),
+            draining=self.draining,
+            lag_ms=self._lag_ms(),
+            real_time_factor=real_time_factor,
+            batch_size=batch_size,
+            step=self._telemetry.step(),
+            latency=self._telemetry.latency(),
+            rss_bytes=rss_bytes(),
+            gpu_memory_used_bytes=used,
+            gpu_memory_total_bytes=total,
+            sessions_total=self._telemetry.sessions_total,
+            audio_s_total=round(self._telemetry.audio_s_total, 1),
+            errors=dict(self._telemetry.errors),
+        )
+
+    def _lag_ms(self) -> float:
+        waiting = [since for session in self._sessions.values() if (since := session.waiting_since_ms()) is not None]
+        return round(max(0.0, time.time() * 1000 - min(waiting)), 1) if waiting else 0.0

@@ -1,0 +1,118 @@
+"""Reads the audio of every session of this worker with one blocking XREAD, and hands it to the engine.
+
+The same call names the worker's control stream, so that a session that joins, leaves or is cancelled
+wakes it at once.
+"""
+
+import asyncio
+import time
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.bus import keys
+from shared.bus.audio import AudioEntry, parse_entry
+from shared.events import Mode, SessionOptions
+from worker.engine_thread import Command, Commit, Configure, EngineThread, Feed, Finish
+from worker.session import WorkerSession
+
+BLOCK_MS: Final = 1000
+ENTRIES_PER_READ: Final = 100
+"""Of one session: at most 10 s of audio, so that one upload does not delay the others."""
+RETRY_PAUSE_S: Final = 0.25
+GATHER_S: Final = 0.002
+"""Pause between reads when there are many sessions: one call then brings more of them, and costs less for each."""
+GATHER_FROM_SESSIONS: Final = 16
+_CONTROL_MAX_ENTRIES: Final = 1000
+
+log = structlog.get_logger()
+
+
+class AudioReader:
+    def __init__(self, redis: Redis, worker_id: str, sessions: dict[str, WorkerSession], engine: EngineThread) -> None:
+        self._redis = redis
+        self._control_key = keys.control(worker_id)
+        self._control_id = b"0-0"
+        self._sessions = sessions
+        self._engine = engine
+        self.cancelled: asyncio.Queue[str] = asyncio.Queue()
+        """Ids of sessions that their clients have dropped."""
+
+    async def wake(self, redis: Redis) -> None:
+        """End the blocking read so that it starts again with the sessions of now. `redis` is another client."""
+        await redis.xadd(self._control_key, {"wake": 1}, maxlen=_CONTROL_MAX_ENTRIES)
+        await redis.expire(self._control_key, keys.SESSION_TTL_S)
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled. A lost Redis is waited for."""
+        while True:
+            try:
+                streams = await self._read()
+            except (RedisError, OSError) as error:
+                log.warning("audio_read_delayed", reason=str(error))
+                await asyncio.sleep(RETRY_PAUSE_S)
+                continue
+            self._take(streams)
+            if len(self._sessions) >= GATHER_FROM_SESSIONS:
+                await asyncio.sleep(GATHER_S)
+
+    async def _read(self) -> list[Any]:
+        names, ids = [self._control_key], [self._control_id]
+        for session in self._sessions.values():
+            if not session.throttled and session.ending is None:
+                names.append(keys.audio(session.session_id))
+                ids.append(session.last_entry_id)
+        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
+        return list(await self._redis.execute_command(*command) or ())
+
+    def _take(self, streams: list[Any]) -> None:
+        commands: list[Command] = []
+        now_s = time.monotonic()
+        for name, entries in streams:
+            if name == self._control_key.encode():
+                self._take_control(entries)
+                continue
+            session = self._sessions.get(name[len("voxtral:{") : -len("}:audio")].decode())
+            if session is not None:
+                for entry_id, fields in entries:
+                    commands.extend(self._take_entry(session, parse_entry(entry_id, fields), now_s))
+        self._engine.post(commands)
+
+    def _take_control(self, entries: list[Any]) -> None:
+        for entry_id, fields in entries:
+            self._control_id = entry_id
+            if b"cancel" in fields:
+                self.cancelled.put_nowait(fields[b"cancel"].decode())
+
+    @staticmethod
+    def _take_entry(session: WorkerSession, entry: AudioEntry, now_s: float) -> list[Command]:
+        session.last_entry_id = entry.entry_id
+        if entry.control is None:
+            start_samples = entry.end_samples - len(entry.pcm) // 2
+            samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
+            session.arrived(entry.end_samples, entry.arrived_ms, now_s)
+            return [Feed(session.session_id, samples.astype(np.float32) / 32768)]
+        session.heard_from_s = now_s
+        match entry.control:
+            case "commit":
+                return [Commit(session.session_id)]
+            case "end":
+                return [Finish(session.session_id)]
+            case "configure":
+                session.options = decode_options(entry.argument)
+                return [Configure(session.session_id, session.options)]
+            case "detach":
+                session.detached_s = now_s
+            case "attach":
+                session.detached_s = None
+        return []
+
+
+def decode_options(encoded: bytes) -> SessionOptions:
+    """Options as a frontend wrote them."""
+    wire = orjson.loads(encoded)
+    return SessionOptions(**(wire | {"mode": Mode(wire["mode"])}))

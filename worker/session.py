@@ -1,0 +1,189 @@
+"""One session as its worker sees it: positions, the events still to be written, and how it ends.
+
+Pure bookkeeping: no Redis, no model, no clock. Engine outputs go in, wire events come out.
+"""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from shared.errors import VoxtralError
+from shared.events import SAMPLE_RATE_HZ, Event, EventType, Latency, SessionOptions, seconds
+from worker.engines import base
+
+ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
+"""A session with this much audio waiting in the engine is not read further."""
+PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
+"""How often a frontend is told how far its audio has been heard; well below any backlog bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker is given with a session: everything its former owner had settled."""
+
+    fence: int
+    options: SessionOptions
+    seq: int
+    checkpoint_samples: int
+    segment: int
+    texts: tuple[str, ...]
+    """Texts of the finals so far."""
+
+
+@dataclass(slots=True)
+class WorkerSession:
+    """State of one claimed session. Belongs to the I/O loop; `finished` alone is for other threads."""
+
+    session_id: str
+    claim: Claim
+    model: str
+    now_s: float
+    options: SessionOptions = field(init=False)
+    last_entry_id: bytes = field(init=False)
+    read_samples: int = field(init=False)
+    absorbed_samples: int = field(init=False)
+    checkpoint_samples: int = field(init=False)
+    told_samples: int = field(init=False)
+    """Position of the last progress message."""
+    segment: int = field(init=False)
+    seq: int = field(init=False)
+    """Of the last event that was made, written or not."""
+    outbox: list[tuple[str, bytes]] = field(default_factory=list)
+    """Kind (`f` or `e`) and payload of events that Redis has not confirmed yet, oldest first."""
+    heard_from_s: float = field(init=False)
+    """Monotonic time of the last entry from the client."""
+    detached_s: float | None = None
+    """Since when the client has been gone."""
+    ending: str | None = None
+    """State to be left behind once the outbox is empty: `done`, `failed` or `cancelled`."""
+    texts: list[str] = field(init=False)
+    finished: threading.Event = field(default_factory=threading.Event)
+    _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
+    _errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        claim = self.claim
+        self.options = claim.options
+        self.last_entry_id = b"%d-0" % claim.checkpoint_samples
+        self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
+        self.checkpoint_samples = claim.checkpoint_samples
+        self.segment = claim.segment
+        self.seq = claim.seq
+        self.heard_from_s = self.now_s
+        self.texts = list(claim.texts)
+        if claim.seq == 0:
+            self._emit(EventType.READY, extra={"model": self.model})
+
+    @property
+    def first_unwritten_seq(self) -> int:
+        return self.seq - len(self.outbox) + 1
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the engine has enough of this session's audio for now."""
+        return self.read_samples - self.absorbed_samples >= ENGINE_BACKLOG_SAMPLES
+
+    @property
+    def progress_due(self) -> bool:
+        return self.absorbed_samples - self.told_samples >= PROGRESS_SAMPLES
+
+    def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
+        """Note audio up to a position, and when it reached the frontend (wall clock, ms)."""
+        self.read_samples = end_samples
+        self.heard_from_s = now_s
+        self._arrivals.append((end_samples, arrived_ms))
+
+    def waiting_since_ms(self) -> float | None:
+        """Arrival of the oldest audio that the engine has not absorbed."""
+        while self._arrivals and self._arrivals[0][0] <= min(self.absorbed_samples, self.checkpoint_samples):
+            self._arrivals.popleft()
+        return next((arrived for end, arrived in self._arrivals if end > self.absorbed_samples), None)
+
+    def take(self, output: base.Output, step_started_ms: float, now_ms: float) -> Latency | None:
+        """Turn an engine's output into an event. Returns its latency, where it has one."""
+        if self.ending is not None:
+            return None
+        match output:
+            case base.Partial():
+                return self._take_partial(output, step_started_ms, now_ms)
+            case base.Final():
+                return self._take_final(output, step_started_ms, now_ms)
+            case base.SpeechStarted():
+                self._emit(EventType.SPEECH_STARTED, start_samples=output.at_samples)
+            case base.SpeechStopped():
+                self._emit(EventType.SPEECH_STOPPED, end_samples=output.at_samples)
+            case base.Notice():
+                self.warn(output.code, output.message)
+            case base.Finished():
+                self._emit(
+                    EventType.DONE,
+                    text=" ".join(text for text in self.texts if text),
+                    extra={"duration": seconds(self.read_samples)},
+                )
+                self.ending = "done"
+        return None
+
+    def warn(self, code: str, message: str) -> None:
+        self._emit(EventType.WARNING, extra={"code": code, "message": message})
+
+    def fail(self, error: VoxtralError) -> None:
+        """End the session with an error, behind the events that wait to be written."""
+        if self.ending is None:
+            hint = {} if error.retry_after_s is None else {"retry_after_s": error.retry_after_s}
+            self._emit(EventType.ERROR, extra={"code": error.code, "message": error.message} | hint)
+            self._errors.append(error.code)
+            self.ending = "failed"
+
+    def summary(self) -> dict[str, Any]:
+        """What the session's task answers; Flower shows it."""
+        return {
+            "outcome": self.ending,
+            "audio_s": seconds(self.read_samples),
+            "segments": self.segment,
+            "events": self.seq,
+            "errors": self._errors,
+        }
+
+    def _take_partial(self, output: base.Partial, step_started_ms: float, now_ms: float) -> Latency:
+        latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
+        self._emit(
+            EventType.PARTIAL,
+            segment=output.segment,
+            text=output.text,
+            start_samples=output.start_samples,
+            end_samples=output.heard_samples,
+            latency=latency,
+        )
+        return latency
+
+    def _take_final(self, output: base.Final, step_started_ms: float, now_ms: float) -> Latency:
+        latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
+        self.segment = output.segment + 1
+        self.checkpoint_samples = max(self.checkpoint_samples, output.resume_samples)
+        self.texts.append(output.text)
+        self._emit(
+            EventType.FINAL,
+            segment=output.segment,
+            text=output.text,
+            start_samples=output.start_samples,
+            end_samples=output.end_samples,
+            words=output.words if self.options.words else None,
+            language=output.language,
+            latency=latency,
+        )
+        return latency
+
+    def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
+        arrived_ms = next((arrived for end, arrived in self._arrivals if end >= heard_samples), None)
+        if arrived_ms is None:  # replayed audio whose arrival nobody remembers
+            return Latency(0.0, model_ms, now_ms - step_started_ms)
+        return Latency(max(0.0, step_started_ms - arrived_ms), model_ms, max(0.0, now_ms - arrived_ms))
+
+    def _emit(self, event_type: EventType, **fields: Any) -> None:
+        self.seq += 1
+        event = Event(event_type, self.session_id, self.seq, mode=self.options.mode, **fields)
+        kind = "f" if event_type is EventType.FINAL else "e"
+        self.outbox.append((kind, orjson.dumps(event.to_wire())))
