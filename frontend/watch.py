@@ -1,0 +1,81 @@
+"""Looks after sessions that have gone quiet: their owner may have died, or a message may have been lost.
+
+A session whose lease has lapsed is dispatched again; another worker continues it from its checkpoint.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.dispatch import Dispatcher
+from frontend.session import Session
+from shared.bus import keys
+from shared.errors import ModelUnavailableError
+from shared.events import EventType
+
+INTERVAL_S: Final = 0.5
+QUIET_S: Final = 1.5
+"""Sessions that were heard of more recently are not looked up."""
+
+log = structlog.get_logger()
+
+
+class Watch:
+    def __init__(self, redis: Redis, sessions: dict[str, Session], dispatcher: Dispatcher, give_up_s: float) -> None:
+        self._redis = redis
+        self._sessions = sessions
+        self._dispatcher = dispatcher
+        self._give_up_s = give_up_s
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            now_s = time.monotonic()
+            quiet = [session for session in self._sessions.values() if now_s - session.heard_at_s > QUIET_S]
+            if quiet:
+                try:
+                    await self._look_up(quiet)
+                except (RedisError, OSError) as error:
+                    log.warning("watch_delayed", reason=str(error))
+
+    async def _look_up(self, quiet: list[Session]) -> None:
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        for session in quiet:
+            pipe.execute_command("HMGET", keys.session(session.id), "state", "lease", "consumed", "seq")
+        (seconds, microseconds), *found = await pipe.execute()
+        now_ms = seconds * 1000 + microseconds // 1000
+        for session, (state, lease, consumed, seq) in zip(quiet, found, strict=True):
+            if consumed is not None:
+                session.progress(int(consumed))
+            if seq is not None and int(seq) > session.seq:
+                session.fill()
+            if state == b"live" and int(lease) < now_ms:
+                await self._recover(session)
+            elif state == b"live":
+                session.lost_at_s = None
+            elif state is None:
+                self._fail(session, "The session is no longer known.")
+
+    async def _recover(self, session: Session) -> None:
+        now_s = time.monotonic()
+        if session.lost_at_s is None:
+            session.lost_at_s = session.dispatched_at_s = now_s
+        elif now_s - session.lost_at_s > self._give_up_s:
+            self._fail(session, f"No worker took the session over within {self._give_up_s:g} s.")
+            return
+        elif now_s - session.dispatched_at_s < keys.LEASE_S:
+            return
+        log.warning("session_lost_its_worker", session_id=session.id)
+        session.dispatched_at_s = now_s
+        await self._dispatcher.dispatch(session.id, session.wire_options(), session.queue)
+
+    def _fail(self, session: Session, message: str) -> None:
+        session.fail(
+            {"type": EventType.ERROR, "session_id": session.id, "code": ModelUnavailableError.code, "message": message}
+        )
