@@ -1,0 +1,174 @@
+"""A real service for tests: every process of the Procfile, on free ports, with its own Redis and its own folder."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.config import Settings
+
+PROJECT = Path(__file__).parent.parent
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+COMMANDS = {
+    "redis": "compose.redis",
+    "worker": "worker",
+    "websocket": "frontend.websocket",
+    "tcp": "frontend.tcp",
+    "web": "frontend.web",
+    "health": "frontend.health",
+}
+
+
+class Stack:
+    """Starts and stops processes by the names of the Procfile. `folder` holds their settings, logs and data."""
+
+    def __init__(self, folder: Path, **overrides: dict[str, Any]) -> None:
+        self.folder = folder
+        ports = free_ports(6)
+        written: dict[str, dict[str, Any]] = {
+            "server": {"http_port": ports[0], "health_port": ports[1], "tcp_ports": ports[2:4]},
+            "model": {"name": "echo", "slots": 32},
+            "redis": {"port": ports[4], "data_dir": str(folder / "redis")},
+            "flower": {"port": ports[5]},
+            "logs": {"dir": str(folder / "logs")},
+        }
+        for section, values in overrides.items():
+            written.setdefault(section, {}).update(values)
+        if "VOXTRAL_REDIS__BINARY" in os.environ:
+            written["redis"]["binary"] = os.environ["VOXTRAL_REDIS__BINARY"]
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump(written))
+        self.settings = Settings(**written)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.settings.websocket_port}"
+
+    @property
+    def tcp_address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.settings.tcp_port
+
+    @property
+    def web_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.server.http_port}"
+
+    @property
+    def health_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.server.health_port}"
+
+    @property
+    def redis_url(self) -> str:
+        return self.settings.redis_url
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which the project's commands use this service."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("VOXTRAL_", "REDIS_URL"))}
+        return kept | {"VOXTRAL_CONFIG": str(self.config), "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "default"}
+
+    def start(self, *names: str) -> None:
+        """Start processes (all of them when none is named) and wait until the service is ready."""
+        for name in names or COMMANDS:
+            self.spawn(name)
+            if name == "redis":
+                wait_until(lambda: listens(self.settings.redis.port), "Redis listens")
+        wait_until(self.is_ready, "the service is ready", START_TIMEOUT_S, self.check_alive)
+        for port in (*self.settings.server.tcp_ports, self.settings.server.http_port):
+            wait_until(lambda port=port: listens(port), f"port {port} listens", START_TIMEOUT_S, self.check_alive)
+
+    def spawn(self, name: str, label: str | None = None) -> subprocess.Popen[bytes]:
+        """Start one process; `label` tells several of one name apart."""
+        label = label or name
+        with (self.folder / f"{label}.out").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", COMMANDS[name]],
+                cwd=self.folder,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes[label] = process
+        return process
+
+    def stop(self, label: str, signal_number: int = signal.SIGTERM) -> int:
+        """Stop one process and return its exit status."""
+        process = self.processes.pop(label)
+        process.send_signal(signal_number)
+        return process.wait(STOP_TIMEOUT_S)
+
+    def stop_all(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    def is_ready(self) -> bool:
+        return http_status(f"{self.health_url}/ready") == 200
+
+    def output(self, label: str) -> str:
+        """What a process has printed."""
+        return (self.folder / f"{label}.out").read_text(errors="replace")
+
+    def check_alive(self) -> None:
+        for label, process in self.processes.items():
+            if process.poll() is not None:
+                raise AssertionError(f"{label} ended with {process.returncode}:\n{self.output(label)[-3000:]}")
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str, timeout_s: float = 10.0, check: Callable[[], None] = lambda: None
+) -> None:
+    """Wait on a condition of another process; fails by name."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        check()
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f"Not within {timeout_s:g} s: {what}.")
+        time.sleep(0.02)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on now, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    for held in sockets:
+        held.bind(("127.0.0.1", 0))
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def http_status(url: str) -> int | None:
+    """The status of a GET, or None when nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return None
