@@ -95,7 +95,7 @@ class AudioReader:
             start_samples = entry.end_samples - len(entry.pcm) // 2
             samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
             session.arrived(entry.end_samples, entry.arrived_ms, now_s)
-            return [Feed(session.session_id, samples.astype(np.float32) / 32768)]
+            return [Feed(session.session_id, samples.astype(np.float32) / np.float32(32768))]
         session.heard_from_s = now_s
         match entry.control:
             case "commit":

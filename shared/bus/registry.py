@@ -145,7 +145,8 @@ class Registry:
         await self._redis.zrem(keys.ADMITTED, session_id)
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
-        ids = [member.decode() for member in await self._redis.execute_command("ZRANGE", index, 0, -1)]
+        members: list[bytes] = await self._redis.execute_command("ZRANGE", index, 0, -1)  # type: ignore[no-untyped-call]
+        ids = [member.decode() for member in members]
         found = await asyncio.gather(
             *(self._redis.hget(keys.heartbeat(index, process_id), "report") for process_id in ids)
         )

@@ -1,0 +1,135 @@
+"""The worker's bookkeeping of one session: outputs become events, positions become checkpoints."""
+
+import orjson
+import pytest
+
+from shared.errors import IdleTimeoutError
+from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
+from worker.engines.base import Final, Finished, Partial, SpeechStarted, SpeechStopped
+from worker.session import Claim, WorkerSession
+
+
+def claimed(**changes: object) -> WorkerSession:
+    fields = {
+        "fence": 1,
+        "options": SessionOptions(),
+        "seq": 0,
+        "checkpoint_samples": 0,
+        "segment": 0,
+        "texts": (),
+    }
+    return WorkerSession("abc", Claim(**(fields | changes)), "whisper-base", now_s=100.0)
+
+
+def final(segment: int, text: str, start: int, end: int) -> Final:
+    words = (Word(text, start, end),)
+    return Final(
+        segment, text, start, end, heard_samples=end, resume_samples=end, words=words, language="en", model_ms=7
+    )
+
+
+def events(session: WorkerSession) -> list[dict]:
+    return [orjson.loads(payload) for _, payload in session.outbox]
+
+
+def test_new_session_says_ready_with_seq_1() -> None:
+    assert events(claimed()) == [
+        {"type": "ready", "session_id": "abc", "seq": 1, "mode": "transcribe", "model": "whisper-base"}
+    ]
+
+
+def test_session_taken_over_continues_without_ready() -> None:
+    session = claimed(seq=7, checkpoint_samples=32_000, segment=2, texts=("One.", "Two."))
+    session.take(final(2, "Three.", 32_000, 48_000), 0, 0)
+    session.arrived(48_000, 0, 0)
+    session.take(Finished(), 0, 0)
+    assert [event["seq"] for event in events(session)] == [8, 9]
+    assert events(session)[-1]["text"] == "One. Two. Three."
+    assert session.last_entry_id == b"32000-0"
+
+
+def test_seq_counts_without_gaps_and_outbox_knows_its_first() -> None:
+    session = claimed()
+    session.take(SpeechStarted(100), 0, 0)
+    session.take(Partial(0, "hello", 100, 1600, 5.0), 0, 0)
+    session.take(SpeechStopped(1600), 0, 0)
+    assert [event["seq"] for event in events(session)] == [1, 2, 3, 4]
+    del session.outbox[:2]
+    assert session.first_unwritten_seq == 3
+
+
+def test_positions_become_seconds_only_on_the_wire() -> None:
+    session = claimed()
+    session.take(final(0, "Hello.", SAMPLE_RATE_HZ // 2, 2 * SAMPLE_RATE_HZ), 0, 0)
+    wire = events(session)[-1]
+    assert (wire["start"], wire["end"]) == (0.5, 2.0)
+    assert wire["words"] == [{"text": "Hello.", "start": 0.5, "end": 2.0}]
+
+
+def test_words_are_left_out_when_not_wanted() -> None:
+    session = claimed(options=SessionOptions(words=False))
+    session.take(final(0, "Hello.", 0, 1600), 0, 0)
+    assert "words" not in events(session)[-1]
+
+
+def test_latency_counts_from_the_arrival_of_the_last_audio_heard() -> None:
+    session = claimed()
+    session.arrived(1600, arrived_ms=1000.0, now_s=0)
+    session.arrived(3200, arrived_ms=1100.0, now_s=0)
+    session.arrived(4800, arrived_ms=1200.0, now_s=0)
+    latency = session.take(Partial(0, "hello", 0, heard_samples=3200, model_ms=40.0), 1150.0, 1195.0)
+    assert latency is not None
+    assert (latency.queue_ms, latency.model_ms, latency.total_ms) == (50.0, 40.0, 95.0)
+
+
+def test_final_moves_the_checkpoint_and_counts_the_segment() -> None:
+    session = claimed()
+    session.take(final(0, "Hello.", 0, 16_000), 0, 0)
+    assert (session.checkpoint_samples, session.segment) == (16_000, 1)
+    assert session.outbox[-1][0] == "f"
+
+
+def test_engine_backlog_throttles_reading() -> None:
+    session = claimed()
+    session.arrived(10 * SAMPLE_RATE_HZ, 0, 0)
+    assert session.throttled
+    session.absorbed_samples = SAMPLE_RATE_HZ
+    assert not session.throttled
+
+
+def test_progress_is_due_every_five_seconds_of_audio() -> None:
+    session = claimed()
+    session.absorbed_samples = 5 * SAMPLE_RATE_HZ - 1
+    assert not session.progress_due
+    session.absorbed_samples += 1
+    assert session.progress_due
+
+
+def test_lag_is_the_arrival_of_the_oldest_audio_not_absorbed() -> None:
+    session = claimed()
+    assert session.waiting_since_ms() is None
+    session.arrived(1600, 1000.0, 0)
+    session.arrived(3200, 1100.0, 0)
+    session.absorbed_samples = session.checkpoint_samples = 1600
+    assert session.waiting_since_ms() == 1100.0
+
+
+@pytest.mark.parametrize("ending", ["done", "failed"])
+def test_nothing_follows_the_last_event(ending: str) -> None:
+    session = claimed()
+    if ending == "done":
+        session.take(Finished(), 0, 0)
+    else:
+        session.fail(IdleTimeoutError(60))
+    count = len(session.outbox)
+    session.take(Partial(0, "late", 0, 1600, 1.0), 0, 0)
+    session.fail(IdleTimeoutError(60))
+    assert len(session.outbox) == count
+    assert session.ending == ending
+
+
+def test_failure_is_an_error_event_with_its_code() -> None:
+    session = claimed()
+    session.fail(IdleTimeoutError(60))
+    wire = events(session)[-1]
+    assert (wire["type"], wire["code"], wire["message"]) == ("error", "idle_timeout", "Nothing came for 60 s.")

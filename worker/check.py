@@ -1,0 +1,38 @@
+"""Says whether the configured model can run here. `python -m worker.check`; `voxtral doctor` shows it.
+
+Prints one JSON object a line: `check`, `ok` (null: not needed), `detail`, `advice`.
+"""
+
+import json
+import sys
+import time
+
+from shared.config import load_settings
+from shared.errors import StartupError
+from worker.engines.registry import load_engine
+
+
+def main() -> int:
+    started_s = time.monotonic()
+    try:
+        engine = load_engine(load_settings())
+        loaded_s = time.monotonic()
+        engine.warm_up()
+    except StartupError as error:
+        _report(ok=False, detail=str(error), advice="Change the setting that is named, then try again.")
+        return 1
+    info = engine.info
+    detail = (
+        f"{info.model} on {info.device} ({info.compute_type}), {info.slots} slots, loaded in "
+        f"{loaded_s - started_s:.1f} s, warm in {time.monotonic() - loaded_s:.1f} s"
+    )
+    _report(ok=True, detail=detail, advice="")
+    return 0
+
+
+def _report(*, ok: bool, detail: str, advice: str) -> None:
+    print(json.dumps({"check": "Model", "ok": ok, "detail": detail, "advice": advice}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
