@@ -1,0 +1,179 @@
+"""What an operator asks, over HTTP: `python -m frontend.health`.
+
+`/health` this process is alive. `/ready` a session would be served now: 200, or 503 with the reason. `/status`
+everything, as JSON. `/metrics` the same for Prometheus. All is read from the heartbeats in Redis, never from a worker
+itself, and is answered within a second even where Redis hangs.
+"""
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import uvloop
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.health_metrics import prometheus_text
+from frontend.http_server import serve_http
+from shared.bus.connect import connect
+from shared.bus.registry import FrontendReport, Percentiles, Registry, WorkerReport
+from shared.bus.scripts import Scripts
+from shared.config import Settings
+from shared.entry import run_process
+from shared.version import VERSION
+
+REDIS_DEADLINE_S = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the heartbeats said at one moment."""
+
+    redis_ms: float | None
+    """How long Redis took to answer; None when it did not."""
+    workers: list[WorkerReport]
+    frontends: list[FrontendReport]
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self.workers if not worker.draining)
+
+    @property
+    def slots_free(self) -> int:
+        return sum(max(0, worker.slots - worker.sessions) for worker in self.workers if not worker.draining)
+
+    def obstacle(self, settings: Settings) -> str | None:
+        """Why a session would not be served now, in one sentence; None when it would."""
+        if self.redis_ms is None:
+            return f"Redis at {settings.redis_address} does not answer within {REDIS_DEADLINE_S:g} s."
+        if not self.workers:
+            return "No worker is running with a warm model."
+        if not self.slots:
+            return "Every worker is about to stop and takes no new sessions."
+        if not self.slots_free:
+            return f"All {self.slots} slots are taken."
+        return None
+
+
+async def take_snapshot(redis: Redis) -> Snapshot:
+    registry = Registry(redis, Scripts(redis))
+    started_s = time.perf_counter()
+    try:
+        async with asyncio.timeout(REDIS_DEADLINE_S):
+            workers, frontends = await asyncio.gather(registry.workers(), registry.frontends())
+    except (RedisError, OSError):
+        return Snapshot(None, [], [])
+    return Snapshot((time.perf_counter() - started_s) * 1000, workers, frontends)
+
+
+def create_app(settings: Settings, redis: Redis) -> FastAPI:
+    app = FastAPI(title="Voxtral health", version=VERSION, docs_url=None, redoc_url=None)
+    started_at = time.time()
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", "version": VERSION, "uptime_s": round(time.time() - started_at, 1)}
+
+    @app.get("/ready")
+    async def ready(response: Response) -> dict[str, Any]:
+        snapshot = await take_snapshot(redis)
+        obstacle = snapshot.obstacle(settings)
+        if obstacle:
+            response.status_code = 503
+            return {"status": "not_ready", "reason": obstacle}
+        return {"status": "ready", "slots_free": snapshot.slots_free}
+
+    @app.get("/status")
+    async def status() -> dict[str, Any]:
+        return full_status(await take_snapshot(redis), settings)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        snapshot = await take_snapshot(redis)
+        text = prometheus_text(
+            snapshot.workers,
+            snapshot.frontends,
+            redis_up=snapshot.redis_ms is not None,
+            ready=snapshot.obstacle(settings) is None,
+        )
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+    """The answer of `/status`. Latencies of several workers are joined by the worst of each percentile."""
+    workers, frontends = snapshot.workers, snapshot.frontends
+    obstacle = snapshot.obstacle(settings)
+    return {
+        "status": "not_ready" if obstacle else "ready",
+        "reason": obstacle,
+        "version": VERSION,
+        "redis": {
+            "address": settings.redis_address,
+            "embedded": settings.redis_is_embedded,
+            "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
+        },
+        "models": sorted({worker.model for worker in workers}),
+        "devices": sorted({worker.device for worker in workers}),
+        "slots": snapshot.slots,
+        "slots_free": snapshot.slots_free,
+        "sessions": sum(worker.sessions for worker in workers),
+        "connections": sum(frontend.connections for frontend in frontends),
+        "lag_ms": max((worker.lag_ms for worker in workers), default=0.0),
+        "latency_ms": {
+            stage: asdict(_worst(worker.latency[stage] for worker in workers if stage in worker.latency))
+            for stage in sorted({stage for worker in workers for stage in worker.latency})
+        },
+        "errors": _errors(frontends),
+        "worker_errors": _errors(workers),
+        "workers": [asdict(worker) for worker in workers],
+        "frontends": [asdict(frontend) for frontend in frontends],
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def _worst(parts: Iterable[Percentiles]) -> Percentiles:
+    known = list(parts)
+    return Percentiles(*(max(getattr(part, name) for part in known) for name in ("p50", "p95", "p99")))
+
+
+def _errors(reports: list[WorkerReport] | list[FrontendReport]) -> dict[str, Any]:
+    """Errors by code since each process began, and how many there were for each session."""
+    by_code: Counter[str] = Counter()
+    for report in reports:
+        by_code.update(report.errors)
+    sessions = sum(report.sessions_total for report in reports)
+    return {
+        "by_code": dict(sorted(by_code.items())),
+        "sessions_total": sessions,
+        "per_session": round(by_code.total() / sessions, 4) if sessions else None,
+    }
+
+
+def main(settings: Settings) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    redis = connect(settings, reply_timeout_s=REDIS_DEADLINE_S, retries=0)
+    try:
+        await serve_http(
+            create_app(settings, redis),
+            host=settings.server.host,
+            port=settings.server.health_port,
+            port_setting="server.health_port",
+        )
+    finally:
+        await redis.aclose()
+
+
+if __name__ == "__main__":
+    sys.exit(run_process(main, "health"))

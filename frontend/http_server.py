@@ -1,0 +1,56 @@
+"""How an ASGI application is served here: one uvicorn in one process, stopped by a signal within seconds.
+
+Knows nothing of what the application does.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from shared.errors import StartupError
+
+GRACE_S = 2
+"""How long open requests and connections may take to end after a signal."""
+BACKLOG = 1024
+
+
+async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, max_message_bytes: int = 65536) -> None:
+    """Serves until SIGINT or SIGTERM. Raises `StartupError` that names the setting when the port cannot be had."""
+    with _listener(host, port, port_setting) as listener:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=max_message_bytes,
+            ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        await _Server(config).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal stops the server and is then done with; uvicorn's own way raises it once more at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _listener(host: str, port: int, port_setting: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartupError(f"Port {port} on {host} ({port_setting}) cannot be used: {reason}.") from None
