@@ -1,0 +1,263 @@
+/** The page: joins the connection, the work in hand and what is shown. */
+
+import { Connection, webSocketUrl } from "./connection.js";
+import { saveText } from "./files.js";
+import { LatencyWindow } from "./latency.js";
+import { OptionsForm } from "./options.js";
+import { clock, Transcript } from "./transcript.js";
+import { FileWork, Recording } from "./work.js";
+
+const CONFIG_RETRY_MS = 3000;
+const COPIED_SHOWN_MS = 1500;
+const RECORD_LABELS = {
+  idle: "Start recording",
+  starting: "Cancel",
+  recording: "Stop",
+  finishing: "Finishing…",
+  file: "Cancel",
+};
+const LINK_TEXTS = {
+  connecting: "Connecting…",
+  open: "Connected",
+  waiting: "Not connected, trying again…",
+  asleep: "Idle, connects when needed",
+};
+
+/** @param {string} id */
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+const recordButton = element("record");
+const chooseButton = element("choose-file");
+const fileInput = /** @type {HTMLInputElement} */ (element("file"));
+const progress = /** @type {HTMLProgressElement} */ (element("progress"));
+const notice = element("notice");
+const retryButton = element("retry");
+
+const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("controls")));
+const transcript = new Transcript(
+  {
+    scroller: element("transcript"),
+    finals: element("finals"),
+    partials: element("partials"),
+    empty: element("empty"),
+  },
+  () => (element("tools").hidden = transcript.isEmpty),
+);
+
+/** @type {import("./work.js").AudioLimits} */
+let limits = { sampleRate: 16000, chunkSize: 1024, maxFileBytes: Infinity };
+/** @type {Recording | FileWork | null} */
+let work = null;
+/** @type {import("./work.js").Phase | "idle"} */
+let phase = "idle";
+let latencies = new LatencyWindow();
+let recordingSince = 0;
+let countDownTimer = 0;
+
+const connection = new Connection(webSocketUrl(document.baseURI), {
+  onState: showLink,
+  onMessage: (message) => work?.receive(message),
+  onLost: () => work?.lost(),
+});
+
+/** @param {import("./connection.js").LinkState} state */
+function showLink(state) {
+  const link = element("link-state");
+  // Said once, not at every attempt.
+  const text = state === "connecting" && connection.failures > 0 ? LINK_TEXTS.waiting : LINK_TEXTS[state];
+  if (link.textContent !== text) link.textContent = text;
+  link.dataset.state = state;
+  element("reconnect").hidden = state === "open" || state === "connecting";
+  if (state === "open") void loadConfig();
+}
+
+/** Asks what the server can do, again and again while it has no model. */
+async function loadConfig() {
+  /** @type {import("./options.js").ServerConfig | null} */
+  const config = await fetch("config.json")
+    .then((response) => (response.ok ? response.json() : null))
+    .catch(() => null);
+  if (config) {
+    limits = { sampleRate: config.sample_rate, chunkSize: config.chunk_size, maxFileBytes: config.max_file_bytes };
+    element("model").textContent = config.model ? `${config.model} on ${config.device}` : "No model is ready yet";
+    if (config.model) return options.apply(config);
+  }
+  if (connection.isOpen) setTimeout(loadConfig, CONFIG_RETRY_MS);
+}
+
+/** @returns {import("./work.js").WorkObserver} */
+function observer() {
+  let answered = false;
+  return {
+    onPhase: showPhase,
+    onLevel: (peak) => element("level-bar").style.setProperty("transform", `scaleX(${levelOf(peak)})`),
+    onProgress: (fraction) => (progress.value = fraction),
+    onEvent: (event) => {
+      if (event.type === "partial") transcript.showPartial(event);
+      if (event.type === "warning") showNotice(event.message);
+      if (event.type === "response" && !answered) {
+        transcript.showFinal({ segment: 0, text: event.text, end: event.audio_duration_ms / 1000 });
+      }
+      if (event.type === "final") {
+        answered = true;
+        transcript.showFinal(event);
+      }
+      if (event.latency && work instanceof Recording) showLatency(event.latency.total);
+    },
+    onEnd: (trouble) => {
+      work = null;
+      transcript.dropPartials();
+      showPhase("idle");
+      if (trouble) showNotice(trouble.message, trouble.retryAfter);
+    },
+  };
+}
+
+let again = record;
+
+async function record() {
+  again = record;
+  beginWork();
+  latencies = new LatencyWindow();
+  const recording = new Recording(connection, limits, options.chosen, observer());
+  work = recording;
+  await recording.start();
+}
+
+/** @param {File} file */
+async function sendFile(file) {
+  if (work) return;
+  again = () => sendFile(file);
+  beginWork();
+  progress.removeAttribute("value");
+  element("activity-text").textContent = file.name;
+  const sending = new FileWork(connection, limits, options.chosen, observer());
+  work = sending;
+  await sending.start(file);
+}
+
+function beginWork() {
+  hideNotice();
+  element("latency").hidden = true;
+  transcript.begin();
+}
+
+/** @param {import("./work.js").Phase | "idle"} next */
+function showPhase(next) {
+  phase = next;
+  const busy = phase !== "idle";
+  recordButton.dataset.work = phase;
+  recordButton.setAttribute("aria-disabled", String(phase === "finishing"));
+  element("record-label").textContent = RECORD_LABELS[phase];
+  chooseButton.setAttribute("aria-disabled", String(busy));
+  options.lock(busy);
+  document.body.classList.toggle("working", busy);
+  element("drop-hint").hidden = busy;
+  element("activity").hidden = phase !== "recording" && phase !== "file";
+  element("level").hidden = phase !== "recording";
+  progress.hidden = phase !== "file";
+  if (phase === "recording") {
+    recordingSince = performance.now();
+    showElapsed();
+  }
+}
+
+function showElapsed() {
+  if (phase !== "recording") return;
+  element("activity-text").textContent = clock((performance.now() - recordingSince) / 1000);
+  setTimeout(showElapsed, 250);
+}
+
+/** @param {number} ms */
+function showLatency(ms) {
+  latencies.add(ms);
+  element("latency").hidden = false;
+  element("latency-latest").textContent = `${Math.round(ms)} ms`;
+  element("latency-median").textContent = `${Math.round(latencies.median)} ms`;
+}
+
+/**
+ * @param {string} message
+ * @param {number} [retryAfter] seconds after which trying again may help
+ */
+function showNotice(message, retryAfter) {
+  notice.hidden = false;
+  element("notice-text").textContent = message;
+  retryButton.hidden = retryAfter === undefined;
+  countDown(Math.ceil(retryAfter ?? 0));
+}
+
+/** @param {number} seconds that the server asks to wait; nobody is kept from trying sooner */
+function countDown(seconds) {
+  clearTimeout(countDownTimer);
+  retryButton.textContent = seconds > 0 ? `Try again in ${seconds} s` : "Try again";
+  if (seconds > 0) countDownTimer = setTimeout(() => countDown(seconds - 1), 1000);
+}
+
+function hideNotice() {
+  if (notice.contains(document.activeElement)) recordButton.focus();
+  notice.hidden = true;
+  element("notice-text").textContent = "";
+}
+
+/**
+ * Speech peaks mostly lie between -50 and 0 dB; shown from 0 to 1.
+ *
+ * @param {number} peak
+ */
+function levelOf(peak) {
+  return Math.max(0, Math.min(1, 1 + Math.log10(Math.max(peak, 1e-6)) / 2.5));
+}
+
+recordButton.addEventListener("click", () => {
+  if (phase === "idle") void record();
+  else if (work instanceof Recording && phase === "recording") void work.stop();
+  else if (phase !== "finishing") work?.end();
+});
+
+chooseButton.addEventListener("click", () => {
+  if (phase === "idle") fileInput.click();
+});
+
+fileInput.addEventListener("change", () => {
+  const file = fileInput.files?.[0];
+  fileInput.value = "";
+  if (file) void sendFile(file);
+});
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.toggle("dropping", phase === "idle");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dropping");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dropping");
+  const file = event.dataTransfer?.files[0];
+  if (file) void sendFile(file);
+});
+
+retryButton.addEventListener("click", () => void again());
+element("dismiss").addEventListener("click", hideNotice);
+element("reconnect").addEventListener("click", () => connection.connect());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) connection.connect();
+});
+
+const copyButton = element("copy");
+copyButton.hidden = !navigator.clipboard;
+copyButton.addEventListener("click", async () => {
+  await navigator.clipboard.writeText(transcript.toText());
+  copyButton.textContent = "Copied";
+  setTimeout(() => (copyButton.textContent = "Copy"), COPIED_SHOWN_MS);
+});
+element("download-txt").addEventListener("click", () => saveText("transcript.txt", transcript.toText()));
+element("download-srt").addEventListener("click", () => saveText("transcript.srt", transcript.toSrt()));
+element("clear").addEventListener("click", () => {
+  transcript.clear();
+  recordButton.focus();
+});
+
+connection.connect();

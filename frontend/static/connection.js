@@ -1,0 +1,123 @@
+/** The WebSocket to the server: opens, watches and re-opens it. Knows no session and no page. */
+
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 15000;
+/** Well below the server's idle timeout. */
+const PING_INTERVAL_MS = 20000;
+
+/**
+ * The server's WebSocket, beside the page: wss for https, and whatever path a proxy put before the page is kept.
+ *
+ * @param {string} pageUrl
+ */
+export function webSocketUrl(pageUrl) {
+  const url = new URL("ws", pageUrl);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+/** @typedef {"connecting" | "open" | "waiting" | "asleep"} LinkState */
+
+/**
+ * @typedef {object} ConnectionHandlers
+ * @property {(state: LinkState) => void} onState
+ * @property {(message: Record<string, any>) => void} onMessage
+ * @property {() => void} onLost an open socket has ended
+ */
+
+export class Connection {
+  /**
+   * @param {string} url
+   * @param {ConnectionHandlers} handlers
+   */
+  constructor(url, handlers) {
+    this.url = url;
+    this.handlers = handlers;
+    this.failures = 0;
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    this.retryTimer = 0;
+    this.putToSleep = false;
+    /** @type {((isOpen: boolean) => void)[]} */
+    this.waiting = [];
+    setInterval(() => this.ping(), PING_INTERVAL_MS);
+  }
+
+  get isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Bytes that the network has not taken yet. */
+  get bufferedBytes() {
+    return this.socket?.bufferedAmount ?? 0;
+  }
+
+  /** Opens the socket now, unless it is open or opening. */
+  connect() {
+    clearTimeout(this.retryTimer);
+    if (this.socket) return;
+    const socket = new WebSocket(this.url);
+    let wasOpen = false;
+    this.socket = socket;
+    this.putToSleep = false;
+    this.handlers.onState("connecting");
+    socket.onopen = () => {
+      wasOpen = true;
+      this.failures = 0;
+      this.handlers.onState("open");
+      this.settle(true);
+    };
+    socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
+    socket.onclose = () => this.closed(wasOpen);
+  }
+
+  /**
+   * Connects where that is needed; resolves to whether it worked.
+   *
+   * @returns {Promise<boolean>}
+   */
+  whenOpen() {
+    if (this.isOpen) return Promise.resolve(true);
+    this.connect();
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** @param {Record<string, unknown>} message */
+  send(message) {
+    this.socket?.send(JSON.stringify(message));
+  }
+
+  /** @param {ArrayBuffer} pcm */
+  sendAudio(pcm) {
+    this.socket?.send(pcm);
+  }
+
+  /** A hidden page lets the server close an idle connection, and connects again when it is looked at. */
+  ping() {
+    if (this.isOpen && !document.hidden) this.send({ type: "ping" });
+  }
+
+  /** @param {Record<string, any>} message */
+  receive(message) {
+    if (message.type === "pong") return;
+    if (message.code === "idle_timeout") this.putToSleep = true;
+    this.handlers.onMessage(message);
+  }
+
+  /** @param {boolean} wasOpen */
+  closed(wasOpen) {
+    this.socket = null;
+    this.settle(false);
+    if (wasOpen) this.handlers.onLost();
+    if (this.putToSleep) return this.handlers.onState("asleep");
+    const ceiling = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures++);
+    const retryInMs = ceiling * (0.75 + Math.random() / 2);
+    this.retryTimer = setTimeout(() => this.connect(), retryInMs);
+    this.handlers.onState("waiting");
+  }
+
+  /** @param {boolean} isOpen */
+  settle(isOpen) {
+    for (const resolve of this.waiting.splice(0)) resolve(isOpen);
+  }
+}

@@ -1,0 +1,60 @@
+/** A chosen file as samples, or as base64 for the server to decode. */
+
+/** Above this many compressed bytes, decoding in the browser could take more memory than a phone has. */
+const DECODE_LIMIT_BYTES = 100e6;
+
+/**
+ * The file as mono s16le, decoded and resampled by the browser; null when it cannot.
+ *
+ * @param {File} file
+ * @param {number} sampleRate Hz
+ * @returns {Promise<Int16Array | null>}
+ */
+export async function decodeFile(file, sampleRate) {
+  if (file.size > DECODE_LIMIT_BYTES) return null;
+  try {
+    const context = new OfflineAudioContext(1, 1, sampleRate);
+    return mixToMono(await context.decodeAudioData(await file.arrayBuffer()));
+  } catch {
+    return null;
+  }
+}
+
+/** @param {AudioBuffer} audio */
+function mixToMono(audio) {
+  const channels = Array.from({ length: audio.numberOfChannels }, (_, index) => audio.getChannelData(index));
+  const pcm = new Int16Array(audio.length);
+  for (let index = 0; index < pcm.length; index++) {
+    let sum = 0;
+    for (const channel of channels) sum += channel[index];
+    pcm[index] = Math.round(Math.max(-1, Math.min(1, sum / channels.length)) * 32767);
+  }
+  return pcm;
+}
+
+/**
+ * @param {Blob} file
+ * @returns {Promise<string>}
+ */
+export function toBase64(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(/** @type {string} */ (reader.result).split(",", 2)[1] ?? "");
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+}
+
+/**
+ * Offers text as a download.
+ *
+ * @param {string} name
+ * @param {string} text
+ */
+export function saveText(name, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

@@ -1,0 +1,105 @@
+/** The microphone as s16le chunks. Knows nothing of servers or of the page. */
+
+const CONSTRAINTS = {
+  audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true },
+};
+
+/** Highest rate that the server takes, in Hz. */
+const MAX_RATE_HZ = 48000;
+
+/**
+ * @typedef {object} RecorderHandlers
+ * @property {(pcm: ArrayBuffer) => void} onChunk s16le, mono, at `Recorder.sampleRate`
+ * @property {(peak: number) => void} onLevel 0 to 1, once for each chunk
+ * @property {() => void} onLost the device was unplugged, or its permission withdrawn
+ */
+
+export class Recorder {
+  /**
+   * Asks for the microphone and starts recording.
+   *
+   * @param {{sampleRate: number, chunkSize: number}} format the wished rate in Hz, and samples of a chunk at that rate
+   * @param {RecorderHandlers} handlers
+   * @returns {Promise<Recorder>} rejects with the DOMException of `getUserMedia`
+   */
+  static async start({ sampleRate, chunkSize }, handlers) {
+    if (!navigator.mediaDevices) throw new DOMException("insecure page", "SecurityError");
+    const stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
+    try {
+      const { context, source } = connectSource(stream, sampleRate);
+      await context.resume();
+      await context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+      const chunkSamples = Math.round((chunkSize * context.sampleRate) / sampleRate);
+      const node = new AudioWorkletNode(context, "chunk-processor", {
+        numberOfOutputs: 0,
+        channelCount: 1,
+        channelCountMode: "explicit",
+        processorOptions: { chunkSamples },
+      });
+      source.connect(node);
+      return new Recorder(stream, context, node, handlers);
+    } catch (error) {
+      stopTracks(stream);
+      throw error;
+    }
+  }
+
+  /**
+   * @param {MediaStream} stream
+   * @param {AudioContext} context
+   * @param {AudioWorkletNode} node
+   * @param {RecorderHandlers} handlers
+   */
+  constructor(stream, context, node, handlers) {
+    this.stream = stream;
+    this.context = context;
+    this.node = node;
+    this.sampleRate = context.sampleRate;
+    /** @type {Promise<void>} */
+    this.ended = new Promise((resolve) => {
+      node.port.onmessage = ({ data }) => {
+        if (data.ended) return resolve();
+        handlers.onChunk(data.pcm);
+        handlers.onLevel(data.peak);
+      };
+    });
+    stream.getAudioTracks()[0].addEventListener("ended", handlers.onLost);
+  }
+
+  /** Hands over the samples that are left, then frees the microphone. */
+  async stop() {
+    if (this.context.state === "running") {
+      this.node.port.postMessage("stop");
+      await this.ended;
+    }
+    stopTracks(this.stream);
+    if (this.context.state !== "closed") await this.context.close();
+  }
+}
+
+/**
+ * A context at the wished rate, which spares the network, or at the device's own where the browser cannot resample a
+ * microphone (Firefox).
+ *
+ * @param {MediaStream} stream
+ * @param {number} sampleRate
+ */
+function connectSource(stream, sampleRate) {
+  const wished = new AudioContext({ sampleRate });
+  try {
+    return { context: wished, source: wished.createMediaStreamSource(stream) };
+  } catch {
+    void wished.close();
+  }
+  let context = new AudioContext();
+  if (context.sampleRate > MAX_RATE_HZ) {
+    void context.close();
+    context = new AudioContext({ sampleRate: MAX_RATE_HZ });
+  }
+  return { context, source: context.createMediaStreamSource(stream) };
+}
+
+/** @param {MediaStream} stream */
+function stopTracks(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
