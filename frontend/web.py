@@ -1,0 +1,129 @@
+"""The web page, its settings, and the native protocol at `/ws`: `python -m frontend.web`.
+
+The page asks for everything by relative address, so that it works under any path that a proxy puts before it.
+"""
+
+import asyncio
+import mimetypes
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+from fastapi import FastAPI, Response, WebSocket
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from frontend.connection import serve_connection
+from frontend.gateway import Gateway
+from frontend.http_server import serve_http
+from frontend.origins import is_same_origin
+from frontend.placement import MODELS_BY_MODE
+from frontend.transports import StarletteTransport
+from shared.config import Settings
+from shared.entry import run_process
+from shared.errors import VoxtralError
+from shared.events import Mode
+
+STATIC_DIR = Path(__file__).parent / "static"
+BASE64_SHARE = 0.74
+"""Of a message's bytes, what a file in base64 may take: 3 of 4, less the other fields."""
+
+HEADERS = {
+    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    # File names do not change with their content; the ETag makes asking again cheap.
+    "cache-control": "no-cache",
+}
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+    app.add_middleware(_FixedHeaders)
+
+    @app.get("/config.json")
+    async def page_config(response: Response) -> dict[str, Any]:
+        response.headers["cache-control"] = "no-store"
+        return await _page_config(settings, gateway)
+
+    @app.websocket("/ws")
+    async def native(websocket: WebSocket) -> None:
+        if not is_same_origin(websocket.headers):
+            log.warning("foreign_origin_refused", origin=websocket.headers["origin"][:200])
+            await websocket.send_denial_response(
+                PlainTextResponse("This WebSocket is only for the page of this server.", status_code=403)
+            )
+            return
+        await websocket.accept()
+        await serve_connection(StarletteTransport(websocket), gateway, settings)
+
+    # Some systems map .js to a type that browsers refuse for modules.
+    mimetypes.add_type("text/javascript", ".js")
+    app.mount("/", StaticFiles(directory=STATIC_DIR, html=True))
+    return app
+
+
+async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
+    """What the page needs to know. Without a worker (`model` is null) every mode is offered: none is known to fail."""
+    try:
+        model = (await gateway.status())["model_info"]
+    except VoxtralError:
+        model = {"model": None, "device": None, "modes": [], "languages": []}
+    return {
+        "sample_rate": settings.audio.sample_rate,
+        "chunk_size": settings.audio.chunk_size,
+        "max_file_bytes": int(settings.server.max_message_bytes * BASE64_SHARE),
+        "model": model["model"],
+        "device": model["device"],
+        "languages": model["languages"],
+        "modes": [
+            {"name": mode, "available": not model["modes"] or mode in model["modes"], "needs": MODELS_BY_MODE[mode]}
+            for mode in Mode
+        ],
+    }
+
+
+class _FixedHeaders:
+    """Adds the headers that every answer has, unless the answer has its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def main(settings: Settings) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with Gateway.running(settings, "web") as gateway:
+        await serve_http(
+            create_app(settings, gateway),
+            host=settings.server.host,
+            port=settings.server.http_port,
+            port_setting="server.http_port",
+            max_message_bytes=settings.server.max_message_bytes,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_process(main, "web"))
