@@ -1,0 +1,40 @@
+"""Where the service is: what `--url` names, or what the settings say."""
+
+from urllib.parse import urlsplit
+
+import click
+
+from shared.config import Settings, load_settings
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
+"""Addresses that listen everywhere, and where to reach such a server from its own machine."""
+
+
+def websocket_url(url: str | None) -> str:
+    """The address of the native protocol."""
+    if url is None:
+        settings = load_settings()
+        return f"ws://{reachable_host(settings)}:{settings.websocket_port}"
+    return _checked(url, ("ws", "wss"))
+
+
+def health_url(url: str | None) -> str:
+    """The address of the health service, without a slash at its end."""
+    if url is None:
+        settings = load_settings()
+        return f"http://{reachable_host(settings)}:{settings.server.health_port}"
+    return _checked(url, ("http", "https")).rstrip("/")
+
+
+def reachable_host(settings: Settings) -> str:
+    """The host to connect to, in brackets where it is an IPv6 address."""
+    host = WILDCARDS.get(settings.server.host, settings.server.host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _checked(url: str, schemes: tuple[str, str]) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in schemes or not parts.netloc:
+        allowed = f"{schemes[0]}://host:port or {schemes[1]}://host"
+        raise click.BadParameter(f"{url!r} is no address of this service; write {allowed}.", param_hint="--url")
+    return url

@@ -1,0 +1,61 @@
+"""`voxtral doctor`: looks at everything the service needs, and says what to do about what is wrong."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from frontend.cli.check import Check, State, absent, broken, ok
+from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
+from frontend.cli.service_checks import check_embedded_server, check_ports, check_readiness, check_redis
+from shared.config import load_settings
+from shared.errors import StartupError
+
+MARKS = {State.OK: ("✓", "green"), State.BROKEN: ("✗", "bold red"), State.ABSENT: ("–", "bright_black")}
+NAME_COLUMNS = 16
+
+
+def run_doctor(*, as_json: bool) -> bool:
+    """Prints each check as soon as it is done; False when something is broken."""
+    console = Console(highlight=False, soft_wrap=True)
+    sound = True
+    for check in all_checks():
+        sound = sound and check.state is not State.BROKEN
+        if as_json:
+            click.echo(json.dumps(asdict(check), ensure_ascii=False))
+        else:
+            console.print(_line(check))
+    if not as_json:
+        console.print("Everything that is needed is there." if sound else "Something is broken; see ✗ above.")
+    return sound
+
+
+def all_checks() -> Iterator[Check]:
+    """From the ground up: what fails early explains what fails later."""
+    yield check_python()
+    try:
+        settings = load_settings()
+    except StartupError as error:
+        yield broken("Configuration", str(error), "Correct config.yaml or the environment, then check again.")
+        yield absent("The rest", "not checked without a valid configuration")
+        return
+    yield ok("Configuration", "valid")
+    yield check_log(settings)
+    yield check_disk(settings)
+    yield check_gpu(settings)
+    yield check_embedded_server(settings)
+    yield check_redis(settings)
+    yield from check_ports(settings)
+    yield from check_model()
+    yield check_readiness()
+
+
+def _line(check: Check) -> Text:
+    mark, style = MARKS[check.state]
+    line = Text.assemble((mark, style), " ", f"{check.name:<{NAME_COLUMNS}} ", check.detail)
+    if check.advice:
+        line.append(f"\n{'':<{NAME_COLUMNS + 3}}{check.advice}", style="yellow" if check.state is State.BROKEN else "")
+    return line

@@ -1,0 +1,55 @@
+"""Carries a recording or a microphone through a live session: audio up, text down, until the session is done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from frontend.cli.recording import SAMPLE_BYTES, Block
+from frontend.cli.screen import Screen
+from frontend.cli.transcript import Transcript
+from frontend.client import Done, Final, LiveSession, Partial, Warned
+from shared.events import SAMPLE_RATE_HZ
+
+
+class Hearing:
+    """One session's way from audio to transcript. `transcript` holds what has come, also after an error."""
+
+    def __init__(self, session: LiveSession, screen: Screen, transcript: Transcript) -> None:
+        self._session = session
+        self._screen = screen
+        self._transcript = transcript
+        self._sent_s = 0.0
+        self._total_s = 0.0
+        """How long the recording probably is; exact once it has been sent."""
+        self.warnings: list[str] = []
+
+    async def run(self, blocks: AsyncIterator[Block]) -> None:
+        """Sends all blocks, and returns when the session is done. Raises the first error of either direction."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._send(blocks), name="send audio")
+                tasks.create_task(self._receive(), name="receive text")
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _send(self, blocks: AsyncIterator[Block]) -> None:
+        async for block in blocks:
+            await self._session.send(block.pcm)
+            self._sent_s += len(block.pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ
+            self._total_s = self._sent_s / max(block.fraction_read, 0.001)
+        self._total_s = self._sent_s
+        await self._session.stop()
+
+    async def _receive(self) -> None:
+        async for event in self._session:
+            match event:
+                case Partial(text=text):
+                    self._screen.partial(text)
+                case Final():
+                    self._transcript.finals.append(event)
+                    if event.text:
+                        self._screen.final(event.text)
+                    self._screen.progress(event.end_s, self._total_s)
+                case Warned(message=message):
+                    self.warnings.append(message)
+                case Done(duration_s=duration_s):
+                    self._transcript.duration_s = duration_s

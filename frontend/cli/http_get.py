@@ -1,0 +1,43 @@
+"""One HTTP GET of a small JSON answer, for commands that look at the service."""
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+TIMEOUT_S = 5.0
+LIMIT_BYTES = 4 * 1024 * 1024
+
+
+class HttpError(Exception):
+    """The address does not answer, or not as this service does. `refused` where nobody listens there."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+def get_json(url: str) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON object at a URL. Raises `HttpError`."""
+    parts = urlsplit(url)
+    connection_class = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = connection_class(parts.netloc, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", parts.path or "/", headers={"accept": "application/json"})
+        response = connection.getresponse()
+        body = response.read(LIMIT_BYTES)
+    except ConnectionRefusedError:
+        raise HttpError(f"Nothing answers at {url} (connection refused).", refused=True) from None
+    except TimeoutError:
+        raise HttpError(f"{url} does not answer within {TIMEOUT_S:g} s.") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise HttpError(f"{url} does not answer ({error or type(error).__name__}).") from None
+    finally:
+        connection.close()
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise HttpError(f"{url} answers with status {response.status}, but not as this service does.")
+    return response.status, answer

@@ -1,0 +1,99 @@
+"""Checks of the machine: Python, GPU, disk, log folder, and the model, which a process of its own loads."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from frontend.cli.check import Check, State, absent, broken, ok
+from shared.config import Settings
+from shared.errors import StartupError
+from shared.logs import log_path
+
+MIN_PYTHON = (3, 11)
+MIN_FREE_BYTES = 1024**3
+GPU_TIMEOUT_S = 20
+MODEL_TIMEOUT_S = 600
+"""A large model on a slow disk loads in minutes."""
+
+
+def check_python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < MIN_PYTHON:
+        return broken("Python", f"{version} is too old", "Install Python 3.11 or newer, then `make run` again.")
+    return ok("Python", version)
+
+
+def check_gpu(settings: Settings) -> Check:
+    needed = settings.model.device.startswith("cuda")
+    absence = broken if needed else absent
+    advice = "Install NVIDIA's driver, or set model.device to auto." if needed else ""
+    if shutil.which("nvidia-smi") is None:
+        return absence("GPU", "no NVIDIA driver; the CPU is used" if not needed else "no NVIDIA driver", advice)
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=GPU_TIMEOUT_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return broken("GPU", f"nvidia-smi does not answer within {GPU_TIMEOUT_S} s", "Restart the machine's driver.")
+    if answer.returncode != 0 or not answer.stdout.strip():
+        reason = (answer.stderr or answer.stdout).strip().partition("\n")[0] or f"status {answer.returncode}"
+        return absence("GPU", f"nvidia-smi fails: {reason}", advice)
+    return ok("GPU", "; ".join(line.strip() for line in answer.stdout.splitlines()))
+
+
+def check_disk(settings: Settings) -> Check:
+    """Room where the service writes: the embedded server's file and the log."""
+    places = [_existing(Path.cwd())]
+    if settings.redis_is_embedded:
+        places.append(_existing(settings.redis.data_dir))
+    if settings.logs.dir is not None:
+        places.append(_existing(settings.logs.dir))
+    free_bytes, place = min((shutil.disk_usage(place).free, place) for place in places)
+    detail = f"{free_bytes / 1024**3:.1f} GiB free at {place}"
+    if free_bytes < MIN_FREE_BYTES:
+        return broken("Disk", detail, "Free at least 1 GiB, or set redis.data_dir and logs.dir to another disk.")
+    return ok("Disk", detail)
+
+
+def check_log(settings: Settings) -> Check:
+    try:
+        return ok("Log", str(log_path(settings.logs)))
+    except StartupError as error:
+        return broken("Log", str(error), "Set logs.dir to a folder that can be written.")
+
+
+def check_model() -> Iterator[Check]:
+    """What the worker says of its model: `python -m worker.check` prints one JSON object a line."""
+    advice = "`make run` installs what is missing; `python -m worker.check` shows the details."
+    command = [sys.executable, "-m", "worker.check"]
+    try:
+        answer = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=MODEL_TIMEOUT_S, check=False, env=os.environ
+        )
+    except subprocess.TimeoutExpired:
+        yield broken("Model", f"did not load within {MODEL_TIMEOUT_S} s", advice)
+        return
+    checks = [check for line in answer.stdout.splitlines() if (check := _worker_check(line))]
+    yield from checks
+    if not checks or (answer.returncode != 0 and all(check.state is not State.BROKEN for check in checks)):
+        last_line = answer.stderr.strip().rpartition("\n")[2] or f"status {answer.returncode}"
+        yield broken("Model", f"cannot be checked: {last_line}", advice)
+
+
+def _worker_check(line: str) -> Check | None:
+    """One line of the worker's report. `ok` is null for what is not needed; other lines are a library's chatter."""
+    try:
+        report = json.loads(line)
+        state = {True: State.OK, False: State.BROKEN, None: State.ABSENT}[report["ok"]]
+        return Check(str(report["check"]), state, str(report["detail"]), str(report.get("advice") or ""))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _existing(path: Path) -> Path:
+    """The path, or what there is of it."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())

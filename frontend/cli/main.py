@@ -1,0 +1,152 @@
+"""The command line `voxtral`: its commands and options, and what becomes of errors.
+
+Users see one sentence and an exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. Tracebacks are
+for `voxtral --debug`.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import click
+
+from frontend.cli.address import health_url, websocket_url
+from frontend.cli.doctor import run_doctor
+from frontend.cli.listen import MicrophoneError, listen
+from frontend.cli.status import ServiceError, show_status
+from frontend.cli.transcribe import Job, transcribe_all
+from frontend.cli.transcript import SUFFIXES, OutputError
+from frontend.client import ClientError, UnreachableError
+from shared.config import AudioSettings, load_settings
+from shared.errors import StartupError
+from shared.events import Mode
+from shared.version import VERSION
+
+START_HINT = "Start one with `make run`, or name another with --url."
+INTERRUPTED = 130
+READER_GONE = 141
+"""As of a process that SIGPIPE ended."""
+
+
+class _Voxtral(click.Group):
+    """Turns what a command raises into one sentence and an exit status."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails, too
+            context.exit(READER_GONE)
+        except Exception as error:
+            if context.obj:
+                raise
+            raise click.ClickException(_sentence(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, UnreachableError):
+        return f"{error} {START_HINT}"
+    if isinstance(error, (ClientError, StartupError, MicrophoneError, ServiceError)):
+        return str(error)
+    return f"voxtral failed: {type(error).__name__}: {error} (`voxtral --debug …` shows where)."
+
+
+@click.group(cls=_Voxtral, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="voxtral")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Live speech to text, and answers about it."""
+    context.obj = debug
+
+
+_URL = click.option("--url", help="Address of the service, such as ws://host:8765.  [default: from the settings]")
+_MODE = click.option(
+    "--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.TRANSCRIBE.value, show_default=True
+)
+_LANGUAGE = click.option("--language", metavar="CODE", help="What is spoken, such as en.  [default: detected]")
+_PROMPT = click.option("--prompt", help="Words to expect, or the question of the other modes.")
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True), metavar="FILE...")
+@click.option("--live", is_flag=True, help="Send in real time, and show words before they are final.")
+@click.option("--format", "text_format", type=click.Choice(list(SUFFIXES)), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(), help="File or folder to write to.  [default: standard output]")
+@_URL
+@_LANGUAGE
+@_MODE
+@_PROMPT
+def transcribe(
+    files: tuple[str, ...],
+    *,
+    live: bool,
+    text_format: str,
+    output: str | None,
+    url: str | None,
+    language: str | None,
+    mode: str,
+    prompt: str | None,
+) -> None:
+    """Turn recordings into text (`-` is standard input).
+
+    Understands WAV, FLAC, MP3, Ogg, WebM and M4A. With --format json each file is one line, with the times of words.
+    """
+    if text_format in {"srt", "vtt"} and mode != Mode.TRANSCRIBE and not live:
+        raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
+    job = Job(websocket_url(url), mode, language, prompt, text_format, live, _chunk_samples(url))
+    try:
+        failures = transcribe_all(job, files, output)
+    except OutputError as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(1 if failures else 0)
+
+
+@cli.command(name="listen")
+@click.option("--device", help="Name or number of the microphone.  [default: the system's]")
+@_URL
+@_LANGUAGE
+@_MODE
+@_PROMPT
+def listen_command(*, device: str | None, url: str | None, language: str | None, mode: str, prompt: str | None) -> None:
+    """Turn what the microphone hears into text."""
+    asyncio.run(
+        listen(
+            websocket_url(url),
+            mode=mode,
+            language=language,
+            prompt=prompt,
+            device=device,
+            chunk_samples=_chunk_samples(url),
+        )
+    )
+
+
+@cli.command()
+@click.option("--url", help="Address of the health service, such as http://host:8005.  [default: from the settings]")
+@click.option("--json", "as_json", is_flag=True, help="Print what the service says as it is.")
+def status(*, url: str | None, as_json: bool) -> None:
+    """Show how the service is. The exit status is 1 when it would not serve a session now."""
+    sys.exit(0 if show_status(health_url(url), as_json=as_json) else 1)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per check.")
+def doctor(*, as_json: bool) -> None:
+    """Check what the service needs, and say what to do."""
+    sys.exit(0 if run_doctor(as_json=as_json) else 1)
+
+
+def _chunk_samples(url: str | None) -> int:
+    """A service elsewhere says nothing about the settings here: they need not even be valid."""
+    return (load_settings().audio if url is None else AudioSettings()).chunk_size
+
+
+def main() -> None:
+    """The entry point of `voxtral`."""
+    cli(prog_name="voxtral")

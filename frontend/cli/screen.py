@@ -1,0 +1,130 @@
+"""How a command shows its work: finished text on stdout, and on a terminal what is still going on.
+
+On a terminal the unfinished line is grey and turns into finished text; without one only finished text is written,
+one line each, so that pipes get nothing else. Knows no server and no file.
+"""
+
+import sys
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+
+class Screen(Protocol):
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def partial(self, text: str) -> None:
+        """The unfinished text so far."""
+
+    def final(self, text: str) -> None:
+        """Finished text; nothing of the unfinished one remains."""
+
+    def progress(self, heard_s: float, total_s: float) -> None:
+        """How much of a recording has been heard, of how much there probably is."""
+
+
+class PlainScreen:
+    """Finished text on stdout (where it is wanted), and nothing else."""
+
+    def __init__(self, *, text: bool) -> None:
+        self._text = text
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def partial(self, text: str) -> None: ...
+
+    def final(self, text: str) -> None:
+        if self._text:
+            print(text, flush=True)
+
+    def progress(self, heard_s: float, total_s: float) -> None: ...
+
+
+class ProgressScreen(PlainScreen):
+    """A progress bar on stderr. Where stdout is the same terminal, text scrolls by above the bar."""
+
+    def __init__(self, name: str, *, text: bool) -> None:
+        super().__init__(text=text)
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", style="bold", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[heard]}", style="dim"),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._task = self._bar.add_task(name, total=None, heard="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def final(self, text: str) -> None:
+        if self._text and sys.stdout.isatty():
+            self._console.print(Text(text), soft_wrap=True)
+        else:
+            super().final(text)
+
+    def progress(self, heard_s: float, total_s: float) -> None:
+        heard = f"{clock(heard_s)} of {clock(total_s)}"
+        self._bar.update(self._task, completed=heard_s, total=max(total_s, heard_s), heard=heard)
+
+
+class LiveScreen(PlainScreen):
+    """A terminal on which words appear in grey and settle."""
+
+    def __init__(self) -> None:
+        super().__init__(text=True)
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False, vertical_overflow="visible")
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def partial(self, text: str) -> None:
+        self._live.update(Text(text, style="bright_black"), refresh=True)
+
+    def final(self, text: str) -> None:
+        self._live.update(Text(""), refresh=True)
+        self._console.print(Text(text), soft_wrap=True)
+
+
+def screen_for(name: str, *, live: bool, text: bool) -> Screen:
+    """What suits the terminal, or the lack of one. `text` says whether text belongs on stdout."""
+    if live and text and sys.stdout.isatty():
+        return LiveScreen()
+    if not live and sys.stderr.isatty():
+        return ProgressScreen(name, text=text)
+    return PlainScreen(text=text)
+
+
+def clock(time_s: float) -> str:
+    """A time as people write it: 1:05, 1:02:03."""
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

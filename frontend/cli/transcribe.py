@@ -1,0 +1,94 @@
+"""`voxtral transcribe`: recordings to text, one after another, whatever happens to one of them."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from frontend.cli.hearing import Hearing
+from frontend.cli.recording import Recording, opened, paced
+from frontend.cli.screen import screen_for
+from frontend.cli.transcript import Transcript, output_paths, write_whole
+from frontend.client import ConnectionLostError, ServerError, TranscriptionClient
+from shared.errors import VoxtralError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to do with every recording."""
+
+    url: str
+    mode: str
+    language: str | None
+    prompt: str | None
+    text_format: str
+    live: bool
+    chunk_samples: int
+    """How much audio is sent at a time in real time."""
+
+
+def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> int:
+    """Transcribes each source; returns how many failed, after saying which and why.
+
+    Raises `OutputError` before anything is sent, and `ClientError` where the server is not there: that would be so
+    for every other recording, too.
+    """
+    failures = 0
+    paths = output_paths(sources, output, job.text_format)
+    for source, path in zip(sources, paths, strict=True):
+        try:
+            with opened(source) as recording:
+                if len(sources) > 1 and path is None and job.text_format == "text":
+                    click.echo(f"==> {source} <==")
+                _transcribe(job, recording, path)
+        except (VoxtralError, ServerError, ConnectionLostError) as error:
+            failures += 1
+            click.echo(f"{source}: {error}", err=True)
+        except BrokenPipeError:
+            raise  # nobody reads stdout any more
+        except OSError as error:
+            failures += 1
+            elsewhere = f" ({error.filename})" if error.filename not in {None, source} else ""
+            click.echo(f"{source}: {error.strerror or error}{elsewhere}.", err=True)
+    return failures
+
+
+def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
+    """Raises what goes wrong with this recording. Nothing is written to `path` then."""
+    transcript = Transcript(recording.name, job.mode)
+    wants_text = job.text_format == "text" if path is None else job.live
+    # Answers about a recording as a whole need it as a whole; live, each segment is answered as it comes.
+    if job.live or job.mode == "transcribe":
+        asyncio.run(_hear(job, recording, transcript, text=wants_text))
+    else:
+        asyncio.run(_ask(job, recording, transcript))
+    if path is not None:
+        write_whole(path, transcript.written(job.text_format))
+    elif transcript.answer or job.text_format != "text":
+        click.echo(transcript.written(job.text_format), nl=False)
+
+
+async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text: bool) -> None:
+    """Sends the audio through a live session, in real time or as fast as it is taken."""
+    blocks = recording.blocks()
+    async with (
+        TranscriptionClient(job.url) as client,
+        client.live(mode=job.mode, language=job.language, prompt=job.prompt, partials=job.live) as session,
+    ):
+        with screen_for(Path(recording.name).name, live=job.live, text=text) as screen:
+            hearing = Hearing(session, screen, transcript)
+            await hearing.run(paced(blocks, job.chunk_samples) if job.live else blocks)
+    for warning in hearing.warnings:
+        click.echo(f"{recording.name}: {warning}", err=True)
+
+
+async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
+    """Sends the file itself as one request, and takes the one answer."""
+    with screen_for(Path(recording.name).name, live=False, text=False):
+        async with TranscriptionClient(job.url) as client:
+            reply = await client.transcribe(
+                recording.content(), mode=job.mode, language=job.language, prompt=job.prompt
+            )
+    transcript.answer = reply.text
+    transcript.duration_s = reply.audio_duration_ms / 1000

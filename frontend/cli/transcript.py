@@ -1,0 +1,99 @@
+"""What a command has heard, and how it is written: text, JSON, SRT or WebVTT, to which file."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from frontend.captions import srt, vtt
+from frontend.client import Final
+
+SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
+"""The formats, each with the suffix of its files."""
+
+
+class OutputError(Exception):
+    """The inputs and the output that were asked for do not go together. One sentence."""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The answer for one recording, as far as it has come."""
+
+    name: str
+    mode: str = "transcribe"
+    finals: list[Final] = field(default_factory=list)
+    answer: str = ""
+    """Text that belongs to the whole recording and no part of it."""
+    duration_s: float = 0.0
+
+    def written(self, text_format: str) -> str:
+        """The whole document in one of `SUFFIXES`, ending with a line break."""
+        match text_format:
+            case "json":
+                return json.dumps(self._document(), ensure_ascii=False) + "\n"
+            case "srt":
+                return srt(self.finals)
+            case "vtt":
+                return vtt(self.finals)
+            case _:
+                return "".join(f"{line}\n" for line in self._lines())
+
+    def _lines(self) -> list[str]:
+        return [self.answer] if self.answer else [final.text for final in self.finals if final.text]
+
+    def _document(self) -> dict[str, Any]:
+        languages = Counter(final.language for final in self.finals if final.language)
+        return {
+            "file": self.name,
+            "mode": self.mode,
+            "text": " ".join(self._lines()),
+            "language": languages.most_common(1)[0][0] if languages else None,
+            "duration": self.duration_s,
+            "segments": [_segment(final) for final in self.finals],
+        }
+
+
+def output_paths(sources: Sequence[str], output: str | None, text_format: str) -> list[Path | None]:
+    """Where the document of each source goes; None is standard output.
+
+    `output` is a folder if it is one, ends with `/`, or is to hold several documents. Raises `OutputError`.
+    """
+    if output is None:
+        if len(sources) > 1 and text_format in {"srt", "vtt"}:
+            raise OutputError(f"Several files as {text_format} do not fit into one: name a folder with --output.")
+        return [None] * len(sources)
+    folder = Path(output)
+    if len(sources) == 1 and not folder.is_dir() and not output.endswith("/"):
+        return [folder]
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"--output {output} is a file, and {len(sources)} documents need a folder.")
+    names = ["stdin" if source == "-" else Path(source).name for source in sources]
+    shared_stems = [stem for stem, uses in Counter(Path(name).stem for name in names).items() if uses > 1]
+    paths = [
+        folder / ((name if Path(name).stem in shared_stems else Path(name).stem) + SUFFIXES[text_format])
+        for name in names
+    ]
+    twice = [path for path, uses in Counter(paths).items() if uses > 1]
+    if twice:
+        raise OutputError(f"Two of the files would both be written to {twice[0]}.")
+    return list(paths)
+
+
+def write_whole(path: Path, document: str) -> None:
+    """Writes the document so that the file is never seen half written. Makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_text(document, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _segment(final: Final) -> dict[str, Any]:
+    return {
+        "text": final.text,
+        "start": final.start_s,
+        "end": final.end_s,
+        "words": [{"text": word.text, "start": word.start_s, "end": word.end_s} for word in final.words],
+    }
