@@ -12,18 +12,20 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 def websocket_url(url: str | None) -> str:
     """The address of the native protocol."""
-    if url is None:
-        settings = load_settings()
-        return f"ws://{reachable_host(settings)}:{settings.websocket_port}"
-    return _checked(url, ("ws", "wss"))
+    return own_websocket_url(load_settings()) if url is None else _checked(url, ("ws", "wss"))
 
 
 def health_url(url: str | None) -> str:
     """The address of the health service, without a slash at its end."""
-    if url is None:
-        settings = load_settings()
-        return f"http://{reachable_host(settings)}:{settings.server.health_port}"
-    return _checked(url, ("http", "https")).rstrip("/")
+    return own_health_url(load_settings()) if url is None else _checked(url, ("http", "https")).rstrip("/")
+
+
+def own_websocket_url(settings: Settings) -> str:
+    return f"ws://{reachable_host(settings)}:{settings.websocket_port}"
+
+
+def own_health_url(settings: Settings) -> str:
+    return f"http://{reachable_host(settings)}:{settings.server.health_port}"
 
 
 def reachable_host(settings: Settings) -> str:

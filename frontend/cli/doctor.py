@@ -50,7 +50,7 @@ def all_checks() -> Iterator[Check]:
     yield check_redis(settings)
     yield from check_ports(settings)
     yield from check_model()
-    yield check_readiness()
+    yield check_readiness(settings)
 
 
 def _line(check: Check) -> Text:

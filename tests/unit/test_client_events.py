@@ -1,0 +1,105 @@
+"""The client's reading of the wire: every event that the service can write becomes a typed one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontend.client import (
+    Done,
+    Final,
+    Latency,
+    Partial,
+    Ready,
+    ServerError,
+    SpeechStarted,
+    SpeechStopped,
+    UnexpectedMessageError,
+    Warned,
+    Word,
+)
+from frontend.client_events import decoded, parse_event
+from shared import events
+
+positions = st.integers(0, 10**10)
+wire_words = st.tuples(st.builds(events.Word, st.text(max_size=8), positions, positions))
+
+
+@given(st.text(max_size=20), positions, positions, wire_words, st.sampled_from(["en", None]))
+def test_parse_event_reads_what_the_service_writes(
+    text: str, start: int, end: int, words: tuple[events.Word, ...], language: str | None
+) -> None:
+    event = events.Event(
+        events.EventType.FINAL,
+        "s",
+        7,
+        segment=2,
+        text=text,
+        start_samples=start,
+        end_samples=end,
+        words=words,
+        language=language,
+        latency=events.Latency(1.0, 2.0, 3.0),
+    )
+
+    final = parse_event(event.to_wire())
+
+    assert isinstance(final, Final)
+    assert (final.seq, final.segment, final.text, final.language) == (7, 2, text, language)
+    assert (final.start_s, final.end_s) == (events.seconds(start), events.seconds(end))
+    assert [word.text for word in final.words] == [word.text for word in words]
+    assert final.latency == Latency(1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("wire", "event"),
+    [
+        (
+            {"type": "ready", "session_id": "s", "seq": 1, "model": "m", "resume_token": "t"},
+            Ready("s", 1, "m", "t"),
+        ),
+        (
+            {"type": "partial", "seq": 2, "segment": 0, "text": "a", "start": 0.5, "end": 1.0},
+            Partial(2, 0, "a", 0.5, 1.0, None),
+        ),
+        (
+            {
+                "type": "final",
+                "seq": 3,
+                "segment": 0,
+                "text": "A.",
+                "start": 0,
+                "end": 1,
+                "words": [{"text": "A.", "start": 0, "end": 1}],
+            },
+            Final(3, 0, "A.", 0, 1, (Word("A.", 0, 1),), None, None),
+        ),
+        ({"type": "speech_started", "seq": 4, "start": 2.0}, SpeechStarted(4, 2.0)),
+        ({"type": "speech_stopped", "seq": 5, "end": 3.0}, SpeechStopped(5, 3.0)),
+        ({"type": "warning", "seq": 6, "code": "c", "message": "Mind."}, Warned(6, "c", "Mind.")),
+        ({"type": "done", "seq": 7, "text": "A.", "duration": 4.0}, Done(7, "A.", 4.0)),
+        ({"type": "of a later version", "seq": 8}, None),
+    ],
+)
+def test_parse_event_knows_each_type(wire: dict, event: object) -> None:
+    assert parse_event(wire) == event
+
+
+def test_parse_event_raises_the_servers_error_with_its_fields() -> None:
+    wire = {"type": "error", "code": "server_busy", "message": "Every slot is taken.", "retry_after_s": 2.0}
+
+    with pytest.raises(ServerError, match=r"Every slot is taken\.") as raised:
+        parse_event(wire)
+
+    assert (raised.value.code, raised.value.retry_after_s) == ("server_busy", 2.0)
+
+
+@pytest.mark.parametrize("wire", [{"type": "final"}, {"type": "final", "seq": 1, "segment": 0, "text": "", "words": 3}])
+def test_parse_event_refuses_an_event_without_its_fields(wire: dict) -> None:
+    with pytest.raises(UnexpectedMessageError):
+        parse_event(wire)
+
+
+@pytest.mark.parametrize("message", ["", "[]", "1", b"\x00\x01", '{"a"'])
+def test_decoded_refuses_what_is_no_object(message: str | bytes) -> None:
+    with pytest.raises(UnexpectedMessageError):
+        decoded(message)
