@@ -1,0 +1,52 @@
+"""Which words of a changing hypothesis to show: LocalAgreement-2 with a held-back edge. Pure.
+
+Words that two successive decodes agree on are kept until two others agree on something else. Words beyond them are
+shown at once except the last ones, which the audio's edge may have cut. Words are compared without case and
+punctuation, and keep the form in which they were first shown, so that text on a screen does not flicker.
+"""
+
+from collections.abc import Sequence
+
+
+class StableText:
+    """The shown words of one open segment."""
+
+    def __init__(self, held_back_words: int) -> None:
+        self._held_back_words = held_back_words
+        self._previous: list[str] = []
+        self._shown: list[str] = []
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self._shown)
+
+    def hear(self, words: Sequence[str], *, speech_ended: bool = False) -> tuple[str, ...]:
+        """The words to show after a new decode. `speech_ended`: nothing was cut, so nothing is held back."""
+        agreed = common_prefix(self._previous, words)
+        free = len(words) if speech_ended else len(words) - self._held_back_words
+        confirmed = common_prefix(self._shown, words)
+        if confirmed == len(self._shown) or speech_ended:
+            visible = max(free, agreed, confirmed)
+        elif agreed > confirmed:
+            visible = agreed
+        else:
+            visible = None
+        if visible is not None:
+            self._shown = self._shown[:confirmed] + list(words[confirmed:visible])
+        self._previous = list(words)
+        return self.words
+
+
+def common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
+    """How many leading words are the same but for case and punctuation."""
+    count = 0
+    for one, other in zip(left, right, strict=False):
+        if normalised(one) != normalised(other):
+            break
+        count += 1
+    return count
+
+
+def normalised(word: str) -> str:
+    """The letters and digits of a word, without case; the word itself when it has none."""
+    return "".join(character for character in word.casefold() if character.isalnum()) or word.strip()

@@ -1,0 +1,68 @@
+"""Which windows to decode together. Pure.
+
+The encoder's work grows with the window, so padding a short window up to a long one costs; the decoder's work hardly
+grows with the batch, so decoding two windows apart costs too. Measured, two windows are better together up to about
+`MAX_PADDING_S` of difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+MAX_PADDING_S = 3.0
+MAX_MEMBERS = 8
+SPLIT_FROM_MEMBERS = 2
+"""A batch at least this large is halved when a thread would have nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What decides whether two windows can share a batch."""
+
+    window_s: float
+    prompt_tokens: int
+    exact: bool
+    """The text must not depend on what else is in the batch, so the window is not padded further."""
+
+
+@dataclass(slots=True)
+class Batch:
+    window_s: float
+    prompt_tokens: int
+    members: list[int] = field(default_factory=list)
+
+    def takes(self, shape: Shape) -> bool:
+        padding_s = self.window_s - shape.window_s
+        return (
+            len(self.members) < MAX_MEMBERS
+            and shape.prompt_tokens == self.prompt_tokens
+            and 0 <= padding_s <= (0.0 if shape.exact else MAX_PADDING_S)
+        )
+
+
+def batched(shapes: Sequence[Shape], threads: int) -> list[Batch]:
+    """Batches that hold every index of `shapes` once, the most expensive first."""
+    batches: list[Batch] = []
+    for index in sorted(range(len(shapes)), key=lambda index: (-shapes[index].window_s, index)):
+        shape = shapes[index]
+        batch = next((batch for batch in batches if batch.takes(shape)), None)
+        if batch is None:
+            batch = Batch(shape.window_s, shape.prompt_tokens)
+            batches.append(batch)
+        batch.members.append(index)
+    while batches and len(batches) < threads:
+        largest = max(batches, key=_cost)
+        if len(largest.members) < SPLIT_FROM_MEMBERS:
+            break
+        batches += _halves(batches.pop(batches.index(largest)), shapes)
+    return sorted(batches, key=_cost, reverse=True)
+
+
+def _cost(batch: Batch) -> float:
+    return batch.window_s * len(batch.members)
+
+
+def _halves(batch: Batch, shapes: Sequence[Shape]) -> list[Batch]:
+    """Members are ordered by falling length, so the second half may do with a shorter window."""
+    middle = len(batch.members) // 2
+    parts = batch.members[:middle], batch.members[middle:]
+    return [Batch(max(shapes[index].window_s for index in part), batch.prompt_tokens, part) for part in parts]

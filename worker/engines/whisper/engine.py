@@ -1,0 +1,176 @@
+"""The embedded engine: Whisper on a CPU for many live sessions at once.
+
+Each step endpoints the new audio of all sessions, decodes the windows that are due in shared batches, and hands out
+what is new. Knows how to choose windows; what a window says is the decoder's, what becomes of it the session's.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ServerBusyError
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from worker.engines.base import EngineInfo, Output
+from worker.engines.whisper.decoder import Job, WhisperDecoder
+from worker.engines.whisper.session import Kind, Pass, Session
+from worker.engines.whisper.weights import model_directory
+from worker.segmenter import SegmenterSettings
+from worker.vad import SileroVad
+
+EMBEDDED_NAME = "whisper-base"
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperSettings:
+    """What can be tuned; every default was chosen with `tests/bench/engine_live.py`."""
+
+    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    partial_interval_ms: float = 200.0
+    """New audio that a session needs before its next partial."""
+    load_share: float = 1.0
+    """The interval grows to this many times the length of the last step, so that overload slows all alike."""
+    held_back_words: int = 1
+    """Words at the edge of a partial that are not shown until another decode agrees."""
+    max_jobs: int = 16
+    """Windows in one step; more would make the step, and so everyone's wait, longer."""
+    max_vad_windows: int = 1000
+    """For each session and step: 32 s of audio, about 55 ms."""
+
+
+def load(
+    *,
+    path: Path | str | None = None,
+    compute_type: str = "int8",
+    threads: int = 2,
+    slots: int = 16,
+    settings: WhisperSettings | None = None,
+) -> "WhisperEngine":
+    """The engine, loaded but not warm. `path`: a directory or a Hub name; None takes the embedded weights.
+
+    Raises `StartupError`.
+    """
+    directory = model_directory(str(path) if path is not None else None)
+    name = EMBEDDED_NAME if path is None else str(path)
+    return WhisperEngine(
+        directory, model=name, slots=slots, threads=threads, compute_type=compute_type, settings=settings
+    )
+
+
+class WhisperEngine:
+    """See `worker.engines.base.Engine`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        model: str = EMBEDDED_NAME,
+        slots: int = 16,
+        threads: int = 2,
+        compute_type: str = "int8",
+        settings: WhisperSettings | None = None,
+    ) -> None:
+        self._settings = settings or WhisperSettings()
+        self._decoder = WhisperDecoder(directory, compute_type, threads)
+        self._vad = SileroVad()
+        self._sessions: dict[str, Session] = {}
+        self._interval_ms = self._settings.partial_interval_ms
+        self.info = EngineInfo(
+            engine="whisper",
+            model=model,
+            device="cpu",
+            compute_type=compute_type,
+            modes=(Mode.TRANSCRIBE,),
+            languages=self._decoder.languages,
+            slots=slots,
+        )
+
+    @property
+    def spectrogram(self) -> dict[str, int]:
+        """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
+        return self._decoder.spectrogram
+
+    def warm_up(self) -> None:
+        """Decode noise through every path: detection, a batch on each thread, word times."""
+        noise = np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE_HZ).astype(np.float32) * 0.1
+        job = Job(noise, language=None, words=True)
+        self._decoder.run([job] * 4)
+
+    def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
+        """Raises `ServerBusyError` when all slots are taken."""
+        assert session_id not in self._sessions, "a session is opened once"
+        if len(self._sessions) >= self.info.slots:
+            raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
+        self._sessions[session_id] = Session(
+            options,
+            self._settings.segmenter,
+            start_samples=start_samples,
+            segment=segment,
+            held_back_words=self._settings.held_back_words,
+            languages=self.info.languages,
+        )
+
+    def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
+        self._sessions[session_id].audio.append(pcm)
+
+    def configure(self, session_id: str, options: SessionOptions) -> None:
+        self._sessions[session_id].configure(options)
+
+    def commit(self, session_id: str) -> None:
+        self._sessions[session_id].commit()
+
+    def finish(self, session_id: str) -> None:
+        self._sessions[session_id].finish()
+
+    def close(self, session_id: str) -> None:
+        self._sessions.pop(session_id, None)
+
+    def step(self) -> list[tuple[str, Output]]:
+        self._endpoint()
+        self._decode(self._due())
+        outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
+        for session in self._sessions.values():
+            session.audio.forget_before(session.checkpoint_samples)
+        return outputs
+
+    def ready(self) -> bool:
+        return any(
+            session.has_unsegmented() or session.has_outputs() or session.due_passes(self._interval_ms)
+            for session in self._sessions.values()
+        )
+
+    def absorbed_samples(self, session_id: str) -> int:
+        return self._sessions[session_id].absorbed_samples
+
+    def checkpoint_samples(self, session_id: str) -> int:
+        return self._sessions[session_id].checkpoint_samples
+
+    def _endpoint(self) -> None:
+        for session in self._sessions.values():
+            if session.has_unsegmented():
+                pcm = session.unsegmented(self._settings.max_vad_windows)
+                session.take_probabilities(self._vad.probabilities(session.vad_state, pcm))
+
+    def _due(self) -> list[Pass]:
+        """The windows of this step: what can become final first, then whoever has waited for the most audio."""
+        due = [one for session in self._sessions.values() for one in session.due_passes(self._interval_ms)]
+        return sorted(due, key=_urgency)[: self._settings.max_jobs]
+
+    def _decode(self, passes: list[Pass]) -> None:
+        if not passes:
+            return
+        started_s = time.perf_counter()
+        heard = self._decoder.run([one.job() for one in passes])
+        model_ms = (time.perf_counter() - started_s) * 1000
+        for one, answer in zip(passes, heard, strict=True):
+            one.session.take_heard(one, answer, model_ms)
+        self._interval_ms = max(self._settings.partial_interval_ms, self._settings.load_share * model_ms)
+
+
+def _urgency(one: Pass) -> tuple[bool, int]:
+    """Smallest first. Finals of one session stay in order, and the first of every session comes before any second."""
+    if one.kind is Kind.FINAL:
+        return (False, one.turn)
+    return (one.kind is Kind.PARTIAL, one.session.absorbed_samples - one.end_samples)

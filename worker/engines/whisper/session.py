@@ -1,0 +1,338 @@
+"""One session of the Whisper engine: its audio, its endpointing, its texts and what it still has to say.
+
+Knows no model: probabilities and decoded windows are handed in.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import shown
+from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
+from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.whisper import guards
+from worker.engines.whisper.agreement import StableText
+from worker.engines.whisper.decoder import Heard, Job
+from worker.segmenter import Boundary, Closed, Opened, Segmenter, SegmenterSettings
+from worker.vad import WINDOW_SAMPLES, VadState
+
+SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+MIN_PASS_MS = 500
+"""A shorter window says nothing reliable."""
+DETECT_LANGUAGE_MS = 2000
+"""Speech that is enough to settle a session's language."""
+DETECT_LANGUAGE_PROBABILITY = 0.5
+
+
+class AudioBuffer:
+    """The samples of a session that may still be needed; grows by doubling, forgets at the front."""
+
+    def __init__(self, start_samples: int) -> None:
+        self._kept = np.empty(SAMPLE_RATE_HZ, np.float32)
+        self.start_samples = start_samples
+        self.end_samples = start_samples
+
+    def append(self, pcm: NDArray[np.float32]) -> None:
+        used = self.end_samples - self.start_samples
+        if used + len(pcm) > len(self._kept):
+            grown = np.empty(2 * (used + len(pcm)), np.float32)
+            grown[:used] = self._kept[:used]
+            self._kept = grown
+        self._kept[used : used + len(pcm)] = pcm
+        self.end_samples += len(pcm)
+
+    def between(self, start_samples: int, end_samples: int) -> NDArray[np.float32]:
+        """A view; good until the next `append` or `forget_before`."""
+        assert self.start_samples <= start_samples <= end_samples <= self.end_samples, "audio is gone or not here yet"
+        return self._kept[start_samples - self.start_samples : end_samples - self.start_samples]
+
+    def forget_before(self, position_samples: int) -> None:
+        """Drop old audio; only when it is a good part of the buffer, since what stays is copied."""
+        drop = position_samples - self.start_samples
+        if drop < max(SAMPLE_RATE_HZ, len(self._kept) // 4):
+            return
+        self._kept = np.concatenate(
+            [self.between(position_samples, self.end_samples), np.empty(SAMPLE_RATE_HZ, np.float32)]
+        )
+        self.start_samples = position_samples
+
+
+class Kind(Enum):
+    PARTIAL = auto()
+    CLOSING = auto()
+    """The speaker may have ended: the text of exactly the audio that would become final."""
+    FINAL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A window of one session that is ready to be decoded."""
+
+    session: "Session"
+    kind: Kind
+    start_samples: int
+    end_samples: int
+    turn: int = 0
+    """How many finals of the session come before this one."""
+
+    def job(self) -> Job:
+        closing = self.kind is not Kind.PARTIAL
+        options = self.session.segment_options
+        return Job(
+            self.session.audio.between(self.start_samples, self.end_samples),
+            language=options.language or self.session.language,
+            prompt=options.prompt,
+            closing=closing,
+            words=closing and options.words,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    start_samples: int
+    end_samples: int
+    heard: Heard
+    model_ms: float
+
+
+class Session:
+    """State between two steps. Outputs wait in order behind a closed segment that has no text yet."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        settings: SegmenterSettings,
+        *,
+        start_samples: int,
+        segment: int,
+        held_back_words: int,
+        languages: tuple[str, ...],
+    ) -> None:
+        self.audio = AudioBuffer(start_samples)
+        self.vad_state = VadState()
+        self.segmenter = Segmenter(settings, start_samples)
+        self.language: str | None = None
+        self._languages = languages
+        self._outbox: deque[Output | Closed] = deque()
+        self._options = self.segment_options = self._usable(options)
+        self._held_back_words = held_back_words
+        self._segment = segment
+        self._commits_samples: deque[int] = deque()
+        self._finishing = False
+        self._finished = False
+        self._text = StableText(held_back_words)
+        self._partial_text = ""
+        self._heard_samples = start_samples
+        self._closing: _Answer | None = None
+
+    def configure(self, options: SessionOptions) -> None:
+        options = self._usable(options)
+        if options.language != self._options.language:
+            self.language = None
+        self._options = options
+        if self.segmenter.start_samples is None and not self._unanswered():
+            self.segment_options = options
+
+    def commit(self) -> None:
+        self._commits_samples.append(self.audio.end_samples)
+
+    def finish(self) -> None:
+        if not self._finishing:
+            self._finishing = True
+            self.commit()
+
+    # Endpointing
+
+    def unsegmented(self, limit_windows: int) -> NDArray[np.float32]:
+        """The next whole windows for the VAD, up to the next commit; a last broken window is filled with silence."""
+        start = self.segmenter.position_samples
+        end = self._commits_samples[0] if self._commits_samples else self.audio.end_samples
+        windows = min((end - start) // WINDOW_SAMPLES, limit_windows)
+        return (
+            self.audio.between(start, start + max(windows, 0) * WINDOW_SAMPLES)
+            if windows > 0
+            else np.empty(0, np.float32)
+        )
+
+    def has_unsegmented(self) -> bool:
+        if self._finished:
+            return False
+        return bool(self._commits_samples) or self.audio.end_samples - self.segmenter.position_samples >= WINDOW_SAMPLES
+
+    def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
+        for probability in probabilities:
+            self._take_boundaries(self.segmenter.push(float(probability)))
+        if self._commits_samples and self._commits_samples[0] - self.segmenter.position_samples < WINDOW_SAMPLES:
+            at_samples = self._commits_samples.popleft()
+            self._take_boundaries(self.segmenter.commit(at_samples))
+            if self._finishing and not self._commits_samples:
+                self._finished = True
+                self._outbox.append(Finished())
+
+    def _take_boundaries(self, boundaries: list[Boundary]) -> None:
+        for boundary in boundaries:
+            if isinstance(boundary, Opened):
+                self._heard_samples = boundary.start_samples
+                if not boundary.after_cut:
+                    self._outbox.append(SpeechStarted(boundary.speech_samples))
+            else:
+                if not boundary.speech_goes_on:
+                    self._outbox.append(SpeechStopped(boundary.speech_end_samples))
+                self._outbox.append(boundary)
+                self._answer_from_closing()
+
+    # Decoding
+
+    def due_passes(self, interval_ms: float) -> list[Pass]:
+        """What may be decoded now: the finals that are missing, or else one pass over the open segment."""
+        missing = [item for item in self._outbox if isinstance(item, Closed)]
+        if not missing:
+            found = self._open_pass(interval_ms)
+            return [found] if found else []
+        if not (self.language or self._options.language):
+            missing = missing[:1]  # its language is to be that of the others
+        return [
+            Pass(self, Kind.FINAL, closed.start_samples, closed.end_samples, turn)
+            for turn, closed in enumerate(missing)
+        ]
+
+    def _open_pass(self, interval_ms: float) -> Pass | None:
+        start = self.segmenter.start_samples
+        if start is None or not self.segment_options.partials:
+            return None
+        quiet_end = self.segmenter.quiet_end_samples
+        if quiet_end is not None:
+            answered = self._closing and self._closing.end_samples == quiet_end
+            return None if answered else Pass(self, Kind.CLOSING, start, quiet_end)
+        end = self.segmenter.position_samples
+        long_enough = end - start >= MIN_PASS_MS * SAMPLES_PER_MS
+        still_spoken = self.segmenter.speech_end_samples > self._heard_samples
+        due = end - self._heard_samples >= interval_ms * SAMPLES_PER_MS
+        return Pass(self, Kind.PARTIAL, start, end) if long_enough and still_spoken and due else None
+
+    def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
+        answer = _Answer(done.start_samples, done.end_samples, heard, model_ms)
+        self._settle_language(answer)
+        if done.kind is Kind.FINAL:
+            self._answer(answer)
+            return
+        self._heard_samples = done.end_samples
+        if done.kind is Kind.CLOSING:
+            self._closing = answer
+        self._show(answer, speech_ended=done.kind is Kind.CLOSING)
+
+    def take_outputs(self) -> list[Output]:
+        outputs: list[Output] = []
+        while self._outbox and not isinstance(self._outbox[0], Closed):
+            output = self._outbox.popleft()
+            assert not isinstance(output, Closed)
+            outputs.append(output)
+        return outputs
+
+    def has_outputs(self) -> bool:
+        return bool(self._outbox) and not isinstance(self._outbox[0], Closed)
+
+    # Positions
+
+    @property
+    def checkpoint_samples(self) -> int:
+        closed = self._unanswered()
+        return min(closed.start_samples if closed else self.audio.end_samples, self.segmenter.needed_from_samples)
+
+    @property
+    def absorbed_samples(self) -> int:
+        closed = self._unanswered()
+        if closed:
+            return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
+        if self._finished:
+            return self.audio.end_samples
+        if self.segmenter.start_samples is None or self.segmenter.quiet_end_samples is not None:
+            return self.segmenter.position_samples
+        return self._heard_samples
+
+    def _usable(self, options: SessionOptions) -> SessionOptions:
+        """The options without what this model cannot do; the client is told."""
+        if options.delay_ms is not None:
+            self._outbox.append(Notice("delay_ignored", "delay_ms has no effect: this model has no fixed look-ahead."))
+        if options.language is None or options.language in self._languages:
+            return options
+        message = f"Language {shown(options.language)} is not one of the model's; it will be detected."
+        self._outbox.append(Notice("language_ignored", message))
+        return replace(options, language=None)
+
+    def _unanswered(self) -> Closed | None:
+        return next((item for item in self._outbox if isinstance(item, Closed)), None)
+
+    def _settle_language(self, answer: _Answer) -> None:
+        if self.language or self.segment_options.language:
+            return
+        enough = answer.end_samples - answer.start_samples >= DETECT_LANGUAGE_MS * SAMPLES_PER_MS
+        if enough and answer.heard.language_probability >= DETECT_LANGUAGE_PROBABILITY:
+            self.language = answer.heard.language
+
+    def _show(self, answer: _Answer, *, speech_ended: bool) -> None:
+        heard = answer.heard
+        if guards.is_noise(heard.log_probability, heard.no_speech_probability, guards.MIN_VOICED_WINDOWS):
+            return
+        text = "".join(self._text.hear(heard.spelled, speech_ended=speech_ended)).strip()
+        if text and text != self._partial_text:
+            self._partial_text = text
+            self._outbox.append(Partial(self._segment, text, answer.start_samples, answer.end_samples, answer.model_ms))
+
+    def _answer_from_closing(self) -> None:
+        """The closing pass heard exactly what the segment turned out to be: its text is final already."""
+        closed, closing = self._unanswered(), self._closing
+        same = (
+            closed
+            and closing
+            and (closed.start_samples, closed.end_samples)
+            == (
+                closing.start_samples,
+                closing.end_samples,
+            )
+        )
+        if same and closing:
+            self._answer(closing)
+
+    def _answer(self, answer: _Answer) -> None:
+        """Put the final in the place of the oldest segment that has none, and begin the next."""
+        closed = self._unanswered()
+        assert closed, "a final was decoded for a segment that is not closed"
+        heard = answer.heard
+        noise = guards.is_noise(heard.log_probability, heard.no_speech_probability, closed.voiced_windows)
+        text = "" if noise else heard.text
+        place = self._outbox.index(closed)
+        del self._outbox[place]
+        if text or self._partial_text:
+            self._outbox.insert(place, self._final(closed, answer, text))
+            self._segment += 1
+        self._text = StableText(self._held_back_words)
+        self._partial_text = ""
+        self._closing = None
+        self._heard_samples = max(self._heard_samples, closed.end_samples)
+        self.segment_options = self._options
+
+    def _final(self, closed: Closed, answer: _Answer, text: str) -> Final:
+        words = tuple(
+            Word(
+                word.text.strip(),
+                closed.start_samples + word.start_samples,
+                closed.start_samples + word.end_samples,
+            )
+            for word in answer.heard.words
+            if text
+        )
+        return Final(
+            segment=self._segment,
+            text=text,
+            start_samples=closed.start_samples,
+            end_samples=closed.end_samples,
+            heard_samples=answer.end_samples,
+            resume_samples=closed.end_samples,
+            words=words,
+            language=answer.heard.language if text else None,
+            model_ms=answer.model_ms,
+        )
