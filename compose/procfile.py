@@ -1,0 +1,48 @@
+"""The Procfile: one process a line, `name: command`. The same file that honcho, foreman and RunPod read."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import StartupError
+
+_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    name: str
+    command: tuple[str, ...]
+
+
+def read_procfile(path: Path) -> list[Program]:
+    """The programs in the order of the file. Raises `StartupError` that names the line which is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StartupError(f"The Procfile {path} cannot be read: {error.strerror}.") from None
+    programs: dict[str, Program] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None or match[1] in programs:
+            raise StartupError(f"Line {number} of {path} is {line.strip()!r}; allowed: a new name, a colon, a command.")
+        programs[match[1]] = Program(match[1], tuple(shlex.split(match[2])))
+    return list(programs.values())
+
+
+def scaled(programs: list[Program], name: str, copies: int) -> list[Program]:
+    """The programs with `copies` of the named one: `worker.1`, `worker.2`, … where there are several."""
+    if copies == 1:
+        return programs
+    return [
+        copy
+        for program in programs
+        for copy in (
+            [Program(f"{name}.{number}", program.command) for number in range(1, copies + 1)]
+            if program.name == name
+            else [program]
+        )
+    ]

@@ -1,0 +1,109 @@
+"""How a bad setting is told to people: the key, the value and what is allowed, in one sentence.
+
+Reads pydantic's field definitions (a field's `description` is what it allows, in words); knows no particular
+setting. Values of secrets are never shown.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from shared.errors import StartupError, shown
+
+Fields = dict[str, FieldInfo]
+
+
+def sentence(error: ValidationError, fields: Fields) -> str:
+    """The first complaint. `fields` are those of the settings' top level."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    known, rest = _resolve(location, fields)
+    if first["type"] == "extra_forbidden":
+        beside = _section_fields(known[-1]) if known else fields
+        return f"Setting {'.'.join(location)} is unknown; allowed here: {', '.join(beside)}."
+    field = known[-1]
+    key = ".".join(location[: len(location) - len(rest)])
+    if SecretStr in _types(field):
+        return f"Setting {key} has a bad value; allowed: {_allowed(field)}."
+    return f"Setting {key} is {shown(first['input'])}; allowed: {_allowed(field)}."
+
+
+def check_variables(prefix: str, fields: Fields, also: frozenset[str]) -> None:
+    """Raises `StartupError` for a variable that sets nothing, or that should hold JSON and does not."""
+    for name, value in os.environ.items():
+        if not name.startswith(prefix) or name in also:
+            continue
+        location = name.removeprefix(prefix).lower().split("__")
+        if location[0] not in fields:
+            allowed = ", ".join(fields)
+            raise StartupError(f"The variable {name} sets nothing: {location[0]!r} is no section; allowed: {allowed}.")
+        known, _ = _resolve(location, fields)
+        if len(known) == len(location) and (len(known) == 1 or _holds_many(known[-1])):
+            _check_json(name, value, known[-1])
+
+
+def _check_json(name: str, value: str, field: FieldInfo) -> None:
+    try:
+        json.loads(value)
+    except ValueError:
+        raise StartupError(
+            f"The variable {name} is {shown(value)}; allowed: {_allowed(field)}, written as JSON."
+        ) from None
+
+
+def _resolve(location: list[str], fields: Fields) -> tuple[list[FieldInfo], list[str]]:
+    """The fields along the path, and the part of the path that names none (a list's index, an unknown key)."""
+    known: list[FieldInfo] = []
+    for depth, part in enumerate(location):
+        if part not in fields:
+            return known, location[depth:]
+        known.append(fields[part])
+        fields = _section_fields(fields[part])
+    return known, []
+
+
+def _section_fields(field: FieldInfo) -> Fields:
+    for kind in _types(field):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind.model_fields
+    return {}
+
+
+def _types(field: FieldInfo) -> tuple[Any, ...]:
+    return get_args(field.annotation) or (field.annotation,)
+
+
+def _holds_many(field: FieldInfo) -> bool:
+    return getattr(field.annotation, "__origin__", None) in (tuple, list)
+
+
+def _allowed(field: FieldInfo) -> str:
+    if field.description:
+        return field.description
+    if section := _section_fields(field):
+        return f"a section with {', '.join(section)}"
+    types = _types(field)
+    if int in types:
+        return _with_bounds("a whole number", field)
+    if float in types:
+        return _with_bounds("a number", field)
+    choices = [str(kind) for kind in types if isinstance(kind, str | int)]
+    return ", ".join(choices) or "text"
+
+
+def _with_bounds(what: str, field: FieldInfo) -> str:
+    def bound(kind: type, value: Callable[[Any], Any]) -> Any:
+        return next((value(item) for item in field.metadata if isinstance(item, kind)), None)
+
+    low, high = bound(Ge, lambda item: item.ge), bound(Le, lambda item: item.le)
+    above, below = bound(Gt, lambda item: item.gt), bound(Lt, lambda item: item.lt)
+    if low is not None and high is not None:
+        return f"{what} from {low} to {high}"
+    limits = [("at least", low), ("more than", above), ("at most", high), ("less than", below)]
+    said = " and ".join(f"{words} {limit}" for words, limit in limits if limit is not None)
+    return f"{what}, {said}" if said else what
