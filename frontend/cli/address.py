@@ -21,17 +21,17 @@ def health_url(url: str | None) -> str:
 
 
 def own_websocket_url(settings: Settings) -> str:
-    return f"ws://{reachable_host(settings)}:{settings.websocket_port}"
+    return f"ws://{authority(settings.server.host, settings.websocket_port)}"
 
 
 def own_health_url(settings: Settings) -> str:
-    return f"http://{reachable_host(settings)}:{settings.server.health_port}"
+    return f"http://{authority(settings.server.host, settings.server.health_port)}"
 
 
-def reachable_host(settings: Settings) -> str:
-    """The host to connect to, in brackets where it is an IPv6 address."""
-    host = WILDCARDS.get(settings.server.host, settings.server.host)
-    return f"[{host}]" if ":" in host else host
+def authority(host: str, port: int) -> str:
+    """`host:port` to connect to, for what listens on this host."""
+    host = WILDCARDS.get(host, host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _checked(url: str, schemes: tuple[str, str]) -> str:

