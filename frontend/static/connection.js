@@ -71,6 +71,15 @@ export class Connection {
     socket.onclose = () => this.closed(wasOpen);
   }
 
+  /** Gives up whatever the server still does for this page, and connects anew. */
+  reopen() {
+    if (!this.socket) return;
+    this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close();
+    this.socket = null;
+    this.connect();
+  }
+
   /**
    * Connects where that is needed; resolves to whether it worked.
    *

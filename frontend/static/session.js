@@ -22,7 +22,8 @@ export class LiveSession {
     this.connection = connection;
     this.handlers = handlers;
     this.started = false;
-    this.ready = false;
+    /** @type {string | null} given with `ready` */
+    this.id = null;
     this.over = false;
     this.stopAsked = false;
     /** @type {ArrayBuffer[]} what was recorded before the server was ready */
@@ -38,13 +39,13 @@ export class LiveSession {
   /** @param {ArrayBuffer} pcm */
   write(pcm) {
     if (this.over) return;
-    if (this.ready) this.connection.sendAudio(pcm);
+    if (this.id) this.connection.sendAudio(pcm);
     else this.early.push(pcm);
   }
 
   /** Resolves when the network has room again; at once after the end. */
   async room() {
-    while (!this.over && (!this.ready || this.connection.bufferedBytes > BUFFER_LIMIT_BYTES)) {
+    while (!this.over && (!this.id || this.connection.bufferedBytes > BUFFER_LIMIT_BYTES)) {
       await new Promise((resolve) => setTimeout(resolve, BUFFER_POLL_MS));
     }
   }
@@ -52,32 +53,37 @@ export class LiveSession {
   /** No more audio; the remaining text still comes. */
   stop() {
     this.stopAsked = true;
-    if (this.ready && !this.over) this.connection.send({ type: "stop" });
+    if (this.id && !this.over) this.connection.send({ type: "stop" });
   }
 
   /** Drops everything at once. */
   cancel() {
-    if (this.started && !this.over && this.connection.isOpen) this.connection.send({ type: "cancel" });
+    if (this.started && !this.over && this.connection.isOpen) {
+      if (this.id) this.connection.send({ type: "cancel" });
+      else this.connection.reopen();
+    }
     this.over = true;
   }
 
   /** @param {Record<string, any>} message */
   receive(message) {
-    if (this.over) return;
+    const foreign = this.id && message.session_id && message.session_id !== this.id;
+    if (this.over || foreign) return;
     if (message.type === "error") {
-      this.cancel();
+      this.over = true;
       this.handlers.onError(message);
     } else if (message.type === "done") {
       this.over = true;
       this.handlers.onDone();
     } else {
-      if (message.type === "ready") this.begin();
+      if (message.type === "ready") this.begin(message.session_id);
       this.handlers.onEvent(message);
     }
   }
 
-  begin() {
-    this.ready = true;
+  /** @param {string} id */
+  begin(id) {
+    this.id = id;
     for (const pcm of this.early) this.connection.sendAudio(pcm);
     this.early = [];
     if (this.stopAsked) this.connection.send({ type: "stop" });
@@ -93,6 +99,7 @@ export class FileRequest {
   constructor(connection, handlers) {
     this.connection = connection;
     this.handlers = handlers;
+    this.started = false;
     this.id = crypto.getRandomValues(new Uint32Array(2)).join("-");
     this.over = false;
   }
@@ -102,11 +109,13 @@ export class FileRequest {
    * @param {Record<string, unknown>} options fields of the `audio` message
    */
   start(base64, options) {
+    this.started = true;
     this.connection.send({ type: "audio", id: this.id, audio_data: base64, stream: true, ...options });
   }
 
-  /** The server goes on, but its answer is not wanted any more. */
+  /** Nobody waits for the answer any more, so the server need not go on either. */
   cancel() {
+    if (this.started && !this.over && this.connection.isOpen) this.connection.reopen();
     this.over = true;
   }
 
