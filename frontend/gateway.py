@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import asdict
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import orjson
 import structlog
@@ -122,6 +122,10 @@ class Gateway:
             log.warning("redis_unreachable", reason=str(error))
             raise _store_unreachable() from error
 
+    async def check(self, options: SessionOptions) -> None:
+        """Raises what `open` would raise for these options, and takes no slot."""
+        await self._placement.capacity(options)
+
     async def resume(self, session_id: str, resume_token: str, seq: int) -> Session:
         """Continue a session on this connection: events after `seq` come again.
 
@@ -205,10 +209,9 @@ class Gateway:
         session.put_first(event.wire | {"resume_token": session.resume_token})
 
     async def _resume(self, session_id: str, resume_token: str, seq: int) -> Session:
-        state, digest, encoded = await self._redis.execute_command(
-            "HMGET", keys.session(session_id), "state", "resume", "options"
-        )
-        if digest is None or not hmac.compare_digest(digest.decode(), _digest(resume_token)):
+        held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options"])
+        state, digest, encoded = cast("list[bytes | None]", held)
+        if digest is None or encoded is None or not hmac.compare_digest(digest.decode(), _digest(resume_token)):
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
         if state == b"cancelled":
             raise SessionExpiredError(f"Session {session_id} was cancelled.")

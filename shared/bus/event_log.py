@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 import structlog
@@ -113,10 +113,8 @@ class Follower:
 
     async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
         upto = "+" if before_seq is None else f"({before_seq}-0"
-        entries = await self._redis.execute_command(
-            "XRANGE", keys.events(self.session_id), f"({self._after_seq}-0", upto
-        )
-        for _, fields in entries:
+        found = await self._redis.xrange(keys.events(self.session_id), f"({self._after_seq}-0", upto)
+        for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", found):
             event = _parsed(fields[b"e"])
             self._after_seq = event.wire["seq"]
             yield event

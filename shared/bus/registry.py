@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 from redis.asyncio import Redis
@@ -145,7 +145,7 @@ class Registry:
         await self._redis.zrem(keys.ADMITTED, session_id)
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
-        members: list[bytes] = await self._redis.execute_command("ZRANGE", index, 0, -1)  # type: ignore[no-untyped-call]
+        members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))
         ids = [member.decode() for member in members]
         found = await asyncio.gather(
             *(self._redis.hget(keys.heartbeat(index, process_id), "report") for process_id in ids)

@@ -1,0 +1,52 @@
+"""Prints every figure of the README's table and keeps them as JSON: `make bench`, or `python -m tests.bench live`."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench import idle, live, memory, pipeline
+from tests.bench.figures import Figure, keep, machine, show
+from tests.stack import Stack
+
+RESULT = Path("build/bench.json")
+SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, Any]]] = {
+    "pipeline": (pipeline.measure, {"name": "echo", "slots": 512}),
+    "live": (live.measure, {"name": "whisper-base", "slots": 16}),
+    "idle": (idle.measure, {"name": "whisper-base", "slots": 16}),
+    "memory": (memory.measure, {"name": "whisper-base", "slots": 16}),
+}
+
+
+@contextmanager
+def running(model: dict[str, Any]) -> Iterator[Stack]:
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder), model=model)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop_all()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="all of them when none is named")
+    chosen = parser.parse_args().sections or list(SECTIONS)
+    figures: list[Figure] = []
+    print(machine(), flush=True)
+    for name in chosen:
+        measure, model = SECTIONS[name]
+        with running(model) as stack:
+            for figure in measure(stack):
+                figures.append(figure)
+                print(show(figure), flush=True)
+    keep(figures, RESULT)
+    missed = sum(not figure.met for figure in figures)
+    print(f"{len(figures)} figures, {missed} missed; written to {RESULT}")
+
+
+if __name__ == "__main__":
+    main()

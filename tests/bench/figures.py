@@ -1,0 +1,55 @@
+"""A measured figure, its target, and how they are shown and kept."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    """The most that it should be, or None where it is there for scale."""
+
+    @property
+    def met(self) -> bool:
+        return self.target is None or self.value <= self.target
+
+
+def percentile(values: Sequence[float], quantile: float) -> float:
+    """Nearest-rank percentile; NaN when there is nothing."""
+    ordered = sorted(values)
+    if not ordered:
+        return float("nan")
+    return ordered[min(len(ordered) - 1, int(len(ordered) * quantile))]
+
+
+def machine() -> str:
+    """The machine in words: processor, cores, memory, system."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, {platform.system()} {platform.release()}"
+
+
+def show(figure: Figure) -> str:
+    target = "" if figure.target is None else f"≤ {figure.target:g}"
+    verdict = "" if figure.target is None else ("met" if figure.met else "MISSED")
+    return f"{figure.name:<64} {figure.value:>9.1f} {figure.unit:<8} {target:>8}  {verdict}"
+
+
+def keep(figures: Sequence[Figure], path: Path) -> None:
+    """Write the figures as JSON, with the machine that they were measured on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"machine": machine(), "figures": [asdict(figure) for figure in figures]}, indent=2))

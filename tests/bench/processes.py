@@ -1,0 +1,27 @@
+"""What the processes of a service cost: CPU time and resident memory, from /proc."""
+
+import os
+from pathlib import Path
+
+from tests.stack import Stack
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_s(stack: Stack) -> float:
+    """CPU seconds that all processes of the service have used."""
+    return sum(_cpu_s(process.pid) for process in stack.processes.values())
+
+
+def rss_mib(stack: Stack) -> dict[str, float]:
+    """Resident memory by process."""
+    return {
+        label: int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * _PAGE_BYTES / 2**20
+        for label, process in stack.processes.items()
+    }
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S  # utime and stime
