@@ -5,6 +5,7 @@ The page asks for everything by relative address, so that it works under any pat
 
 import asyncio
 import mimetypes
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,17 +48,18 @@ log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
+    page_token = secrets.token_urlsafe(16)
     app = FastAPI(openapi_url=None)
     app.add_middleware(_FixedHeaders)
 
     @app.get("/config.json")
     async def page_config(response: Response) -> dict[str, Any]:
         response.headers["cache-control"] = "no-store"
-        return await _page_config(settings, gateway)
+        return {"page_token": page_token, **await _page_config(settings, gateway)}
 
     @app.websocket("/ws")
     async def native(websocket: WebSocket) -> None:
-        if not is_same_origin(websocket.headers):
+        if not (is_same_origin(websocket.headers) or _holds(websocket, page_token)):
             log.warning("foreign_origin_refused", origin=websocket.headers["origin"][:200])
             await websocket.send_denial_response(
                 PlainTextResponse("This WebSocket is only for the page of this server.", status_code=403)
@@ -70,6 +72,11 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     mimetypes.add_type("text/javascript", ".js")
     app.mount("/", StaticFiles(directory=STATIC_DIR, html=True))
     return app
+
+
+def _holds(websocket: WebSocket, page_token: str) -> bool:
+    """Behind a proxy that rewrites `Host` and does not say so, this tells our page: no other may read the token."""
+    return secrets.compare_digest(websocket.query_params.get("page", "").encode(), page_token.encode())
 
 
 async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import { OptionsForm } from "./options.js";
 import { clock, Transcript } from "./transcript.js";
 import { FileWork, Recording } from "./work.js";
 
-const CONFIG_RETRY_MS = 3000;
+const MODEL_POLL_MS = 3000;
 const COPIED_SHOWN_MS = 1500;
 const RECORD_LABELS = {
   idle: "Start recording",
@@ -53,8 +53,9 @@ let phase = "idle";
 let latencies = new LatencyWindow();
 let recordingSince = 0;
 let countDownTimer = 0;
+let modelReady = false;
 
-const connection = new Connection(webSocketUrl(document.baseURI), {
+const connection = new Connection(findUrl, {
   onState: showLink,
   onMessage: (message) => work?.receive(message),
   onLost: () => work?.lost(),
@@ -68,21 +69,34 @@ function showLink(state) {
   if (link.textContent !== text) link.textContent = text;
   link.dataset.state = state;
   element("reconnect").hidden = state === "open" || state === "connecting";
-  if (state === "open") void loadConfig();
+  if (state === "open") awaitModel();
 }
 
-/** Asks what the server can do, again and again while it has no model. */
+/**
+ * Asks what the server can do and shows it.
+ *
+ * @returns {Promise<import("./options.js").ServerConfig>}
+ */
 async function loadConfig() {
-  /** @type {import("./options.js").ServerConfig | null} */
-  const config = await fetch("config.json")
-    .then((response) => (response.ok ? response.json() : null))
-    .catch(() => null);
-  if (config) {
-    limits = { sampleRate: config.sample_rate, chunkSize: config.chunk_size, maxFileBytes: config.max_file_bytes };
-    element("model").textContent = config.model ? `${config.model} on ${config.device}` : "No model is ready yet";
-    if (config.model) return options.apply(config);
-  }
-  if (connection.isOpen) setTimeout(loadConfig, CONFIG_RETRY_MS);
+  const response = await fetch("config.json");
+  if (!response.ok) throw new Error(response.statusText);
+  const config = await response.json();
+  limits = { sampleRate: config.sample_rate, chunkSize: config.chunk_size, maxFileBytes: config.max_file_bytes };
+  element("model").textContent = config.model ? `${config.model} on ${config.device}` : "No model is ready yet";
+  modelReady = config.model !== null;
+  options.apply(config);
+  return config;
+}
+
+/** Asks again while the server has no model. */
+function awaitModel() {
+  if (modelReady || !connection.isOpen) return;
+  setTimeout(() => loadConfig().catch(() => null).finally(awaitModel), MODEL_POLL_MS);
+}
+
+async function findUrl() {
+  const { page_token: token } = await loadConfig();
+  return webSocketUrl(document.baseURI, token);
 }
 
 /** @returns {import("./work.js").WorkObserver} */
@@ -241,9 +255,9 @@ document.addEventListener("drop", (event) => {
 
 retryButton.addEventListener("click", () => void again());
 element("dismiss").addEventListener("click", hideNotice);
-element("reconnect").addEventListener("click", () => connection.connect());
+element("reconnect").addEventListener("click", () => void connection.connect());
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) connection.connect();
+  if (!document.hidden) void connection.connect();
 });
 
 const copyButton = element("copy");
@@ -260,4 +274,4 @@ element("clear").addEventListener("click", () => {
   recordButton.focus();
 });
 
-connection.connect();
+void connection.connect();

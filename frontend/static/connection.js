@@ -9,9 +9,10 @@ const PING_INTERVAL_MS = 20000;
  * The server's WebSocket, beside the page: wss for https, and whatever path a proxy put before the page is kept.
  *
  * @param {string} pageUrl
+ * @param {string} token proves to the server that its own page asks
  */
-export function webSocketUrl(pageUrl) {
-  const url = new URL("ws", pageUrl);
+export function webSocketUrl(pageUrl, token) {
+  const url = new URL(`ws?page=${encodeURIComponent(token)}`, pageUrl);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
 }
@@ -27,15 +28,16 @@ export function webSocketUrl(pageUrl) {
 
 export class Connection {
   /**
-   * @param {string} url
+   * @param {() => Promise<string>} findUrl asked before each attempt; rejects when the server does not answer
    * @param {ConnectionHandlers} handlers
    */
-  constructor(url, handlers) {
-    this.url = url;
+  constructor(findUrl, handlers) {
+    this.findUrl = findUrl;
     this.handlers = handlers;
     this.failures = 0;
     /** @type {WebSocket | null} */
     this.socket = null;
+    this.looking = false;
     this.retryTimer = 0;
     this.putToSleep = false;
     /** @type {((isOpen: boolean) => void)[]} */
@@ -53,14 +55,26 @@ export class Connection {
   }
 
   /** Opens the socket now, unless it is open or opening. */
-  connect() {
+  async connect() {
     clearTimeout(this.retryTimer);
-    if (this.socket) return;
-    const socket = new WebSocket(this.url);
-    let wasOpen = false;
-    this.socket = socket;
+    if (this.socket || this.looking) return;
+    this.looking = true;
     this.putToSleep = false;
     this.handlers.onState("connecting");
+    try {
+      this.open(await this.findUrl());
+    } catch {
+      this.closed(false);
+    } finally {
+      this.looking = false;
+    }
+  }
+
+  /** @param {string} url */
+  open(url) {
+    const socket = new WebSocket(url);
+    let wasOpen = false;
+    this.socket = socket;
     socket.onopen = () => {
       wasOpen = true;
       this.failures = 0;
@@ -77,7 +91,7 @@ export class Connection {
     this.socket.onmessage = this.socket.onclose = null;
     this.socket.close();
     this.socket = null;
-    this.connect();
+    void this.connect();
   }
 
   /**
@@ -87,7 +101,7 @@ export class Connection {
    */
   whenOpen() {
     if (this.isOpen) return Promise.resolve(true);
-    this.connect();
+    void this.connect();
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
