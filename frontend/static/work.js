@@ -132,6 +132,11 @@ export class Recording extends Work {
 }
 
 export class FileWork extends Work {
+  /** @type {FileRequest | null} instead of the session, for a file that is sent whole */
+  request = null;
+  /** Of the audio, in seconds; 0 until it is known. */
+  duration = 0;
+
   /** @param {File} file */
   async start(file) {
     this.observer.onPhase("file");
@@ -164,14 +169,23 @@ export class FileWork extends Work {
       const limit = wording.megabytes(this.limits.maxFileBytes);
       return this.end({ message: `The file has ${wording.megabytes(file.size)}; the server takes ${limit} at most.` });
     }
-    const request = this.newSession(FileRequest);
-    this.session = request;
     try {
       const base64 = await toBase64(file);
-      if (!this.over) request.start(base64, this.options);
+      if (this.over) return;
+      this.request = this.newSession(FileRequest);
+      this.request.start(base64, this.options);
     } catch {
       this.end({ message: "The file could not be read.", retryAfter: 0 });
     }
+  }
+
+  /** @param {Record<string, any>} message */
+  receive(message) {
+    (this.request ?? this.session).receive(message);
+  }
+
+  release() {
+    this.request?.cancel();
   }
 
   /** @param {Record<string, any>} event */
