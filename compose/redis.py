@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 def main(settings: Settings) -> int:
     if settings.redis_is_embedded:
         _become_server(settings.redis)
-    log.info("redis is elsewhere, nothing to start", address=settings.redis_address)
+    log.info("redis_is_elsewhere", address=settings.redis_address)
     stop_signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
     signal.sigwait(stop_signals)

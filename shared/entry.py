@@ -35,7 +35,7 @@ def run_process(main: Callable[[Settings], int | None], process: str) -> int:
     except Exception as error:  # noqa: BLE001 -- the last frame: refusals become a sentence, the rest is logged
         refusal = _refusal(error)
         if refusal is None:
-            structlog.get_logger(__name__).critical("process failed", exc_info=True)
+            structlog.get_logger(__name__).critical("process_failed", exc_info=True)
             return 1
         print(refusal, file=sys.stderr)
         return CANNOT_START
@@ -53,4 +53,4 @@ def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
     if failure.exc_value is None or isinstance(failure.exc_value, SystemExit):
         return
     name = failure.thread.name if failure.thread else "unknown"
-    structlog.get_logger(__name__).critical("thread failed", thread=name, exc_info=failure.exc_value)
+    structlog.get_logger(__name__).critical("thread_failed", thread=name, exc_info=failure.exc_value)

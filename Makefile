@@ -1,0 +1,47 @@
+# CI runs these targets unchanged. Everything is installed into .venv; nothing outside this folder is touched.
+
+BIN := .venv/bin
+WORKERS ?= 1
+LOCK = echo "setuptools>=77" | uv pip compile pyproject.toml - --quiet --upgrade --universal --python-version 3.11 \
+	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run install check style types imports test bench lock
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+
+run: .venv/installed-base ## Start the service and print its URLs; WORKERS=2 starts two workers
+	@exec $(BIN)/python -m compose.launch --workers $(WORKERS)
+
+install: .venv/installed-dev ## Install what running and testing need
+
+check: style types imports test ## Everything that must pass before a commit
+
+style: .venv/installed-dev ## Lint, and check the format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/installed-dev ## Check the types
+	@$(BIN)/mypy
+
+imports: .venv/installed-dev ## Check who may import whom
+	@$(BIN)/lint-imports
+
+test: .venv/installed-dev ## Run all tests
+	@$(BIN)/python -m pytest
+
+bench: .venv/installed-dev ## Measure, and print the figures
+	@$(BIN)/python -m tests.bench
+
+lock: ## Resolve the dependencies again (needs uv)
+	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
+	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
+	$(LOCK) --extra dev --output-file requirements/dev.txt --constraint requirements/voxtral.txt
+
+.venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt compose/install.sh
+	@compose/install.sh base
+
+.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt compose/install.sh
+	@compose/install.sh dev

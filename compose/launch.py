@@ -1,0 +1,170 @@
+"""`make run`: checks the machine, runs every program of the Procfile and says where the service is once it is ready.
+
+The model is warm when `/ready` of the health process says so. Ctrl-C, SIGTERM and a closed terminal stop everything
+within 5 s.
+"""
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from compose.checks import check_disk, check_ports, listeners
+from compose.procfile import Program, read_procfile, scaled
+from compose.supervisor import Supervisor
+from shared.config import Settings
+from shared.entry import run_process
+
+POLL_S = 0.2
+POLL_TIMEOUT_S = 2.0
+REMINDER_S = 20.0
+OPEN_FILES = 65_536
+PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
+"""ANSI colours, one program after the other."""
+
+
+def main(settings: Settings, procfile: Path, workers: int) -> int:
+    programs = scaled(read_procfile(procfile), "worker", workers)
+    if not settings.redis_is_embedded:
+        programs = [program for program in programs if program.name != "redis"]
+    check_disk(settings.redis.data_dir)
+    check_ports(listeners(settings))
+    _allow_open_files()
+    return asyncio.run(_serve(settings, programs))
+
+
+async def _serve(settings: Settings, programs: list[Program]) -> int:
+    show = _shower([program.name for program in programs])
+    supervisor = Supervisor(programs, _environment(), show, last=("redis",))
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to survive it
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    running = asyncio.ensure_future(asyncio.gather(supervisor.run(), _announce(settings, supervisor)))
+    stopping = asyncio.ensure_future(stop.wait())
+    waited: list[asyncio.Future[Any]] = [running, stopping]
+    try:
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        _say("Stopping.")
+    finally:
+        await supervisor.stop()
+        for future in waited:
+            future.cancel()
+        await asyncio.gather(*waited, return_exceptions=True)
+    return 0
+
+
+async def _announce(settings: Settings, supervisor: Supervisor) -> None:
+    """Waits for a warm model and open ports, then prints the URLs."""
+    started_s = time.monotonic()
+    _say("Starting. The URLs follow when the model is warm; Ctrl-C stops everything.")
+    host = _reachable(settings.server.host)
+    ports = (settings.server.http_port, *settings.server.tcp_ports)
+    reminder_s = started_s + REMINDER_S
+    while True:
+        status, answer = await _get(host, settings.server.health_port, "/ready")
+        if status == 200 and all([await _listens(host, port) for port in ports]):
+            break
+        if time.monotonic() > reminder_s:
+            reminder_s += REMINDER_S
+            _say(f"Still starting: {answer or 'the health process does not answer yet'}")
+        await asyncio.sleep(POLL_S)
+    supervisor.has_been_ready = True
+    _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n")
+
+
+def _urls(settings: Settings, host: str) -> str:
+    host = f"[{host}]" if ":" in host else host
+    lines = {
+        "page": f"http://{host}:{settings.server.http_port}/",
+        "websocket": f"ws://{host}:{settings.websocket_port}",
+        "tcp": f"tcp://{host}:{settings.tcp_port}",
+        "status": f"http://{host}:{settings.server.health_port}/status",
+        "flower": f"http://{host if settings.flower.basic_auth else '127.0.0.1'}:{settings.flower.port}/",
+    }
+    return "\n".join(f"  {name:<10} {url}" for name, url in lines.items())
+
+
+async def _get(host: str, port: int, path: str) -> tuple[int, str]:
+    """Status and body of a GET; status 0 when nothing answers."""
+    try:
+        async with asyncio.timeout(POLL_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return 0, ""
+    words = head.split(maxsplit=2)
+    return (int(words[1]), body.decode(errors="replace")) if len(words) > 1 and words[1].isdigit() else (0, "")
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(POLL_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _reachable(host: str) -> str:
+    """An address at which this machine reaches a server that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared, not bound
+
+
+def _allow_open_files() -> None:
+    """For this process and, inherited, the programs: the usual soft limit of 1024 is below `server.max_connections`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _environment() -> dict[str, str]:
+    """The programs' `python` is this one, they do not hold lines back, and they colour them if we do."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    colour = {"FORCE_COLOR": "1"} if _has_colours() else {}
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"} | colour
+
+
+def _shower(names: list[str]) -> Callable[[str, str], None]:
+    width = max(map(len, names), default=0)
+    colours = {name: PREFIX_COLOURS[index % len(PREFIX_COLOURS)] for index, name in enumerate(names)}
+
+    def show(name: str, line: str) -> None:
+        prefix = f"{name:<{width}} |"
+        _say(f"\x1b[{colours[name]}m{prefix}\x1b[0m {line}" if _has_colours() else f"{prefix} {line}", sys.stderr)
+
+    return show
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """A terminal that has gone away stops nothing by itself; its SIGHUP does."""
+    with suppress(OSError):
+        print(text, file=stream, flush=True)
+
+
+def _has_colours() -> bool:
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m compose.launch", description="Runs the whole service.")
+    parser.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1..64")
+    parser.add_argument("--procfile", type=Path, default=Path("Procfile"))
+    arguments = parser.parse_args()
+    sys.exit(run_process(partial(main, procfile=arguments.procfile, workers=arguments.workers), "launcher"))

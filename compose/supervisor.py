@@ -1,0 +1,179 @@
+"""Keeps programs running: starts them, shows what they say line by line, starts again what dies, stops all in order.
+
+Each program is the leader of its own session: Ctrl-C in the terminal reaches the launcher alone, which stops the
+programs itself. The kernel kills a program whose launcher is gone. Knows nothing about what the programs do.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import time
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+
+from compose.procfile import Program
+from shared.entry import CANNOT_START
+from shared.errors import StartupError
+
+STEADY_S = 10.0
+"""A program that lived this long is restarted as if it had never failed."""
+FIRST_DELAY_S = 0.25
+LONGEST_DELAY_S = 15.0
+FAILURES_AT_START = 5
+"""So many failures in a row end the start of the service; once it has been ready, there is no limit."""
+STOP_DEADLINE_S = 3.0
+LAST_STOP_DEADLINE_S = 1.0
+LINE_LIMIT_BYTES = 64 * 1024
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """`show(program, line)` is called with every whole line of every program.
+
+    Programs named in `last` are stopped after the others: those others still need them to end cleanly.
+    """
+
+    def __init__(
+        self,
+        programs: list[Program],
+        environment: Mapping[str, str],
+        show: Callable[[str, str], None],
+        last: Collection[str] = (),
+    ) -> None:
+        self._programs = programs
+        self._environment = environment
+        self._show = show
+        self._last = last
+        self._running: dict[str, Process] = {}
+        self._stopping = asyncio.Event()
+        self._last_lines: dict[str, str] = {}
+        self.has_been_ready = False
+        """Set by the owner: from then on nothing that a program does ends the service."""
+
+    async def run(self) -> None:
+        """Returns after `stop`. Raises `StartupError` when a program refuses to start before the service was ready.
+
+        Cancelled, it leaves the programs running for `stop` to end.
+        """
+        keepers = [asyncio.create_task(self._keep(program), name=program.name) for program in self._programs]
+        try:
+            await asyncio.gather(*keepers)
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+
+    async def stop(self) -> None:
+        """Asks every program to end and kills those that do not in time. Leaves no process."""
+        self._stopping.set()
+        await self._end([name for name in self._running if name not in self._last], STOP_DEADLINE_S)
+        await self._end(list(self._running), LAST_STOP_DEADLINE_S)
+
+    async def _keep(self, program: Program) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            started_s = time.monotonic()
+            status = await self._run_once(program)
+            if self._stopping.is_set():
+                return
+            failures = 1 if time.monotonic() - started_s >= STEADY_S else failures + 1
+            if not self.has_been_ready:
+                self._give_up_early(program, status, failures)
+            delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
+            log.warning("process_ended", of=program.name, how=_how(status), restart_in_s=delay_s)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
+            except TimeoutError:
+                continue
+
+    def _give_up_early(self, program: Program, status: int, failures: int) -> None:
+        if status == CANNOT_START:
+            raise StartupError(self._last_lines.get(program.name) or f"{program.name} cannot start.")
+        if failures >= FAILURES_AT_START:
+            raise StartupError(f"{program.name} failed {failures} times at start ({_how(status)}); it says why above.")
+
+    async def _run_once(self, program: Program) -> int:
+        launcher = os.getpid()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *program.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                env=self._environment,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(launcher),
+            )
+        except OSError as error:
+            self._show_line(program.name, f"{program.command[0]} cannot be run: {error.strerror}.".encode())
+            return CANNOT_START
+        self._running[program.name] = process
+        if self._stopping.is_set():
+            _signal_group(process, signal.SIGKILL)
+        lines = asyncio.create_task(self._show_lines(program.name, process), name=f"{program.name} lines")
+        try:
+            status = await process.wait()
+            self._running.pop(program.name, None)
+            # A grandchild may hold the pipe open: the lines are awaited, but not for ever.
+            await asyncio.wait([lines], timeout=0.5)
+            return status
+        finally:
+            lines.cancel()
+
+    async def _show_lines(self, name: str, process: Process) -> None:
+        assert process.stdout is not None
+        rest = b""
+        while received := await process.stdout.read(LINE_LIMIT_BYTES):
+            *lines, rest = (rest + received).split(b"\n")
+            if len(rest) >= LINE_LIMIT_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._show_line(name, line)
+        self._show_line(name, rest)
+
+    def _show_line(self, name: str, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        if text:
+            self._last_lines[name] = text
+            self._show(name, text)
+
+    async def _end(self, names: list[str], deadline_s: float) -> None:
+        processes = [self._running[name] for name in names]
+        for process in processes:
+            _signal_group(process, signal.SIGTERM)
+        ends = [asyncio.create_task(process.wait()) for process in processes]
+        if ends:
+            await asyncio.wait(ends, timeout=deadline_s)
+        for process in processes:
+            _signal_group(process, signal.SIGKILL)
+        await asyncio.gather(*ends)
+        for name in names:
+            self._running.pop(name, None)
+
+
+def _signal_group(process: Process, number: signal.Signals) -> None:
+    """The leader for a polite request; the whole group for a kill, so that nothing it started survives it."""
+    try:
+        if number == signal.SIGKILL:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+    except ProcessLookupError:
+        pass
+
+
+def _die_with(launcher: int) -> None:
+    """In the new process, before it becomes the program: the kernel is to kill it when the launcher ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:
+        os._exit(1)
+
+
+def _how(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
