@@ -15,7 +15,7 @@ from shared.config import load_settings
 from shared.errors import StartupError
 
 MARKS = {State.OK: ("✓", "green"), State.BROKEN: ("✗", "bold red"), State.ABSENT: ("–", "bright_black")}
-NAME_COLUMNS = 16
+NAME_COLUMNS = 17
 
 
 def run_doctor(*, as_json: bool) -> bool:

@@ -1,6 +1,8 @@
 """`voxtral status`: what the health service says, for people."""
 
 import json
+import sys
+from collections import Counter
 from typing import Any
 
 import click
@@ -11,6 +13,8 @@ from rich.text import Text
 from frontend.cli.http_get import HttpError, get_json
 
 MIB = 1024**2
+PIPE_COLUMNS = 200
+"""Lines are not broken where nobody reads them on a screen."""
 
 
 class ServiceError(Exception):
@@ -32,7 +36,8 @@ def show_status(url: str, *, as_json: bool) -> bool:
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        Console(highlight=False).print(_summary(answer), _processes(answer))
+        width = None if sys.stdout.isatty() else PIPE_COLUMNS
+        Console(highlight=False, width=width).print(_summary(answer), _processes(answer))
     return bool(answer["status"] == "ready")
 
 
@@ -51,7 +56,7 @@ def _summary(answer: dict[str, Any]) -> Group:
     for stage, percentiles in answer["latency_ms"].items():
         shown = " / ".join(f"{percentiles[name]:.0f}" for name in ("p50", "p95", "p99"))
         table.add_row(f"Latency, {stage}", f"{shown} ms (p50 / p95 / p99)")
-    errors = answer["errors"]["by_code"] | answer["worker_errors"]["by_code"]
+    errors = Counter(answer["errors"]["by_code"]) + Counter(answer["worker_errors"]["by_code"])
     table.add_row("Errors", ", ".join(f"{code} {count}" for code, count in errors.items()) or "none")
     return Group(table, "")
 
