@@ -4,7 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.config import load_settings
 from tests.stack import Stack
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    """Settings are read once in a process; here every test reads its own."""
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
 
 
 @pytest.fixture(scope="session")
