@@ -1,0 +1,146 @@
+"""The fields of one JSON message, each checked as it is taken.
+
+Every method raises `MissingFieldError` or `InvalidFieldError` that names the field and says what is allowed. A field
+that is null counts as absent. Fields that nobody asks for are passed over, so that newer clients can send some.
+"""
+
+import binascii
+import re
+from typing import Any, Final
+
+from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
+from shared.events import Mode
+
+MAX_ID_CHARS: Final = 128
+MAX_PROMPT_CHARS: Final = 8_000
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer that every JSON implementation keeps exactly."""
+
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DELAYS_MS: Final = frozenset({*range(80, 1201, 80), 2400})
+"""The look-aheads that Voxtral Realtime was trained for: steps of one 80 ms frame (its model card)."""
+
+_BASE64_SLICE_CHARS: Final = 1 << 20
+"""Decoded at a time, a multiple of 4: other threads get their turn between slices."""
+
+
+class Fields:
+    def __init__(self, message: dict[str, Any]) -> None:
+        self._message = message
+
+    def given(self, name: str) -> bool:
+        """Whether the client sent the field at all; null counts here."""
+        return name in self._message
+
+    def request_id(self) -> str | int | None:
+        value = self._message.get("id")
+        if value is None or is_request_id(value):
+            return value
+        raise InvalidFieldError("id", value, f"a string of at most {MAX_ID_CHARS} characters, or an integer")
+
+    def mode(self) -> Mode:
+        value = self._message.get("mode")
+        if value is None:
+            return Mode.TRANSCRIBE
+        try:
+            return Mode(value)
+        except ValueError:
+            raise InvalidFieldError("mode", value, ", ".join(Mode)) from None
+
+    def language(self) -> str | None:
+        value = self._message.get("language")
+        if value is None or (isinstance(value, str) and _LANGUAGE.fullmatch(value)):
+            return value
+        raise InvalidFieldError("language", value, "an ISO 639 code such as 'en', or null to detect it")
+
+    def prompt(self) -> str | None:
+        value = self._message.get("prompt")
+        if value is None or (isinstance(value, str) and len(value) <= MAX_PROMPT_CHARS):
+            return value or None
+        raise InvalidFieldError("prompt", value, f"a string of at most {MAX_PROMPT_CHARS} characters")
+
+    def delay_ms(self) -> int | None:
+        value = self._message.get("delay_ms")
+        if value is None or (type(value) is int and value in _DELAYS_MS):
+            return value
+        raise InvalidFieldError("delay_ms", value, "80 to 1200 in steps of 80, or 2400")
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._message.get(name)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        raise InvalidFieldError(name, value, "true, false")
+
+    def integer(self, name: str, default: int) -> int:
+        value = self._message.get(name)
+        if value is None:
+            return default
+        if type(value) is int and abs(value) <= MAX_INTEGER:
+            return value
+        raise InvalidFieldError(name, value, "an integer")
+
+    def sequence_number(self, name: str) -> int:
+        value = self._required(name)
+        if type(value) is int and 0 <= value <= MAX_INTEGER:
+            return value
+        raise InvalidFieldError(name, value, "an integer from 0 on")
+
+    def session_id(self) -> str:
+        value = self._required("session_id")
+        if isinstance(value, str) and _SESSION_ID.fullmatch(value):
+            return value
+        raise InvalidFieldError("session_id", value, "the session_id that ready told")
+
+    def token(self, name: str) -> str:
+        value = self._required(name)
+        if isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS:
+            return value
+        raise InvalidFieldError(name, "…", f"the {name} that ready told")
+
+    def text(self, name: str) -> str | None:
+        value = self._message.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        raise InvalidFieldError(name, value, "a string")
+
+    def audio(self) -> bytes:
+        """The bytes of `audio_data`. Raises InvalidAudioError when they are not base64."""
+        value = self._required("audio_data")
+        if not isinstance(value, str):
+            raise InvalidFieldError("audio_data", value, "a string of base64")
+        return decode_base64(value)
+
+    def _required(self, name: str) -> Any:
+        value = self._message.get(name)
+        if value is None:
+            kind = shown(self._message.get("type"))
+            raise MissingFieldError(f"The field {name} is missing; a message of type {kind} needs it.")
+        return value
+
+
+def is_request_id(value: object) -> bool:
+    if type(value) is int:
+        return abs(value) <= MAX_INTEGER
+    return isinstance(value, str) and len(value) <= MAX_ID_CHARS
+
+
+def decode_base64(text: str) -> bytes:
+    """Standard base64; line breaks are allowed, as tools put them in. Raises InvalidAudioError."""
+    if "\n" in text or "\r" in text:
+        text = text.replace("\r", "").replace("\n", "")
+    try:
+        return b"".join(
+            _decode_slice(text[start : start + _BASE64_SLICE_CHARS], last=start + _BASE64_SLICE_CHARS >= len(text))
+            for start in range(0, len(text), _BASE64_SLICE_CHARS)
+        )
+    except ValueError:  # binascii.Error is one, and so is a character outside ASCII
+        raise InvalidAudioError("audio_data is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+
+
+def _decode_slice(text: str, *, last: bool) -> bytes:
+    if not last and text.endswith("="):
+        raise ValueError("padding before the end")
+    return binascii.a2b_base64(text, strict_mode=True)

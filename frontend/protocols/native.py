@@ -1,0 +1,174 @@
+"""The native protocol on one connection: which message is allowed when, and what the server answers.
+
+Does no I/O and holds no session. Messages come as `str` (JSON) or `bytes` (audio); answers are JSON bytes.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Any, Final
+
+import orjson
+
+from frontend.protocols.commands import KINDS, OneShot
+from shared.errors import UnknownTypeError, VoxtralError
+from shared.events import EventType
+
+BINARY: Final = "binary audio"
+"""The kind of a message that is raw audio and has no type of its own."""
+
+
+class State(Enum):
+    """How far the connection's live session has come."""
+
+    IDLE = auto()
+    """There is none."""
+    LIVE = auto()
+    FINISHING = auto()
+    """`stop` has come, `done` has not been sent."""
+    OVER = auto()
+    """It was refused or broke off. What its client sent before it knew is passed over in silence."""
+
+
+class Move(Enum):
+    """What happens to a session."""
+
+    OPENED = auto()
+    REFUSED = auto()
+    STOPPED = auto()
+    DONE = auto()
+    FAILED = auto()
+    CANCELLED = auto()
+
+
+class Verdict(Enum):
+    ACCEPT = auto()
+    IGNORE = auto()
+    REFUSE = auto()
+
+
+_ALWAYS: Final = frozenset({"ping", "status"})
+_REQUESTS: Final = _ALWAYS | {"audio", "start", "resume"}
+_OF_A_SESSION: Final = frozenset({BINARY, "chunk", "commit", "configure", "stop", "cancel"})
+
+ACCEPTED: Final[Mapping[State, frozenset[str]]] = {
+    State.IDLE: _REQUESTS,
+    State.LIVE: _ALWAYS | _OF_A_SESSION,
+    State.FINISHING: _ALWAYS | {"cancel"},
+    State.OVER: _REQUESTS,
+}
+IGNORED: Final[Mapping[State, frozenset[str]]] = {
+    State.IDLE: frozenset({"cancel"}),  # it crossed with `done`
+    State.LIVE: frozenset(),
+    State.FINISHING: frozenset({"stop", "commit"}),
+    State.OVER: _OF_A_SESSION,
+}
+MOVES: Final[Mapping[tuple[State, Move], State]] = {
+    (State.IDLE, Move.OPENED): State.LIVE,
+    (State.OVER, Move.OPENED): State.LIVE,
+    (State.IDLE, Move.REFUSED): State.OVER,
+    (State.OVER, Move.REFUSED): State.OVER,
+    (State.LIVE, Move.STOPPED): State.FINISHING,
+    (State.LIVE, Move.DONE): State.OVER,  # resumed after its `stop`
+    (State.FINISHING, Move.DONE): State.IDLE,
+    (State.LIVE, Move.FAILED): State.OVER,
+    (State.FINISHING, Move.FAILED): State.OVER,
+    (State.LIVE, Move.CANCELLED): State.IDLE,
+    (State.FINISHING, Move.CANCELLED): State.IDLE,
+}
+_SITUATION: Final = {
+    State.IDLE: "no session is live",
+    State.LIVE: "a session is live",
+    State.FINISHING: "the session is finishing",
+    State.OVER: "no session is live",
+}
+
+
+class NativeProtocol:
+    """The state of one connection."""
+
+    def __init__(self) -> None:
+        self.state = State.IDLE
+
+    def admit(self, kind: str) -> bool:
+        """Whether a message of this kind (`BINARY`, or its type) is to be acted on; False passes it over.
+
+        Raises UnknownTypeError that says what is expected now.
+        """
+        verdict = verdict_on(self.state, kind)
+        if verdict is Verdict.REFUSE:
+            expected = ", ".join(name for name in (BINARY, *KINDS) if name in ACCEPTED[self.state])
+            raise UnknownTypeError(f"{kind} came while {_SITUATION[self.state]}; expected now: {expected}.")
+        return verdict is Verdict.ACCEPT
+
+    def move(self, move: Move) -> None:
+        """Note what happened to the session."""
+        assert (self.state, move) in MOVES, f"{move} in {self.state}"
+        self.state = MOVES[self.state, move]
+
+
+def verdict_on(state: State, kind: str) -> Verdict:
+    if kind in ACCEPTED[state]:
+        return Verdict.ACCEPT
+    return Verdict.IGNORE if kind in IGNORED[state] else Verdict.REFUSE
+
+
+_JSON_OBJECT_START: Final = re.compile(r'\{[ \t\r\n]*["}]')
+
+
+def looks_like_json(text: str) -> bool:
+    """Whether this can be the beginning of a JSON object.
+
+    On TCP, a short piece of audio may pass for text (`framing`). While audio is expected, text that fails here is
+    audio; otherwise it is a client's mistake.
+    """
+    return _JSON_OBJECT_START.match(text) is not None
+
+
+def response(request: OneShot, *, text: str, processing_ms: float, audio_ms: float) -> bytes:
+    """The reply to a one-shot request."""
+    return _encoded(
+        {
+            "type": "response",
+            "mode": request.options.mode,
+            "text": text,
+            "processing_time_ms": round(processing_ms, 1),
+            "audio_duration_ms": round(audio_ms, 1),
+            "timestamp": time.time(),
+        },
+        request.request_id,
+    )
+
+
+def streamed(event: dict[str, Any], request_id: str | int | None) -> bytes:
+    """A partial that comes before the reply to a one-shot request."""
+    return _encoded(event, request_id)
+
+
+def refusal(event: dict[str, Any], request_id: str | int | None) -> bytes:
+    """The reply to a one-shot request whose session ended with this error event."""
+    kept: dict[str, Any] = {name: event[name] for name in ("type", "code", "message", "retry_after_s") if name in event}
+    return _encoded(kept, request_id)
+
+
+def pong(request_id: str | int | None) -> bytes:
+    return _encoded({"type": "pong", "timestamp": time.time()}, request_id)
+
+
+def status(facts: dict[str, Any], request_id: str | int | None) -> bytes:
+    return _encoded({"type": "status", **facts}, request_id)
+
+
+def error_message(error: VoxtralError, *, request_id: str | int | None = None, session_id: str | None = None) -> bytes:
+    """What a client is told of an error: the one place where errors become JSON."""
+    wire: dict[str, Any] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
+    if session_id is not None:
+        wire["session_id"] = session_id
+    if error.retry_after_s is not None:
+        wire["retry_after_s"] = error.retry_after_s
+    return _encoded(wire, request_id)
+
+
+def _encoded(wire: dict[str, Any], request_id: str | int | None) -> bytes:
+    return orjson.dumps(wire if request_id is None else wire | {"id": request_id})
