@@ -1,0 +1,293 @@
+"""One client of the native protocol, from its first message to its last, over any transport.
+
+The uplink reads messages one at a time and acts on each before it reads the next, so that replies come in order and
+the client feels the brake. A downlink for each session sends its events. A watch ends connections that went silent
+or that do not read. Whichever of them ends first ends the others.
+"""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import structlog
+
+from frontend import one_shot
+from frontend.farewell import say_goodbye
+from frontend.gateway import Gateway
+from frontend.intake import Intake
+from frontend.protocols import commands, native
+from frontend.protocols.native import BINARY, Move, NativeProtocol, State
+from frontend.session import TERMINAL, Session
+from frontend.transports import DisconnectedError, Transport
+from shared.audio.pcm import AudioFormat
+from shared.config import Settings
+from shared.errors import IdleTimeoutError, InternalError, InvalidJsonError, ServerBusyError, VoxtralError
+from shared.events import EventType
+
+SEND_STALL_S: Final = 10.0
+"""A client whose buffers stay full for this long does not read, and is dropped."""
+WATCH_INTERVAL_S: Final = 2.0
+THREAD_CHARS: Final = 256 * 1024
+"""Longer messages are parsed in a thread: base64 of this length takes a millisecond."""
+BUSY_RETRY_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+async def serve_connection(transport: Transport, gateway: Gateway, settings: Settings) -> None:
+    """Serve one client until it leaves or has to. Cancelling it says goodbye and detaches a live session."""
+    with gateway.connection():
+        if gateway.connected_clients > settings.server.max_connections:
+            limit = settings.server.max_connections
+            busy = ServerBusyError(f"All {limit} connections are taken.", retry_after_s=BUSY_RETRY_S)
+            gateway.count_error(busy.code)
+            await say_goodbye(transport, busy)
+        else:
+            await Connection(transport, gateway, settings).run()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    session: Session
+    intake: Intake
+    downlink: asyncio.Task[None]
+
+
+class Connection:
+    def __init__(self, transport: Transport, gateway: Gateway, settings: Settings) -> None:
+        self._transport = transport
+        self._gateway = gateway
+        self._settings = settings
+        self._protocol = NativeProtocol()
+        self._tasks = asyncio.TaskGroup()
+        self._live: LiveSession | None = None
+        self._ahead: asyncio.Task[str | bytes | None] | None = None
+        """The next message, while the current one is being answered."""
+        self._listening_since_s: float | None = None
+        self._sending_since_s: float | None = None
+
+    async def run(self) -> None:
+        farewell: VoxtralError | None = None
+        try:
+            async with self._tasks:
+                self._tasks.create_task(self._watch(), name="watch")
+                await self._uplink()
+        except ExceptionGroup as failures:
+            farewell = self._farewell(failures)
+        finally:
+            if self._live is not None:
+                self._live.session.detach()
+            if self._ahead is not None:
+                self._ahead.cancel()
+                await asyncio.wait((self._ahead,))
+            await say_goodbye(self._transport, farewell)
+
+    def _farewell(self, failures: ExceptionGroup[Exception]) -> VoxtralError | None:
+        """What the client is told of the end of its connection."""
+        causes = failures.exceptions
+        error = next((cause for cause in causes if isinstance(cause, VoxtralError)), None)
+        unexpected = next((cause for cause in causes if not isinstance(cause, VoxtralError | DisconnectedError)), None)
+        if unexpected is not None:
+            error = self._incident(unexpected)
+        if error is not None:
+            self._gateway.count_error(error.code)
+        return error
+
+    # --- uplink -----------------------------------------------------------------------------------------------
+
+    async def _uplink(self) -> None:
+        """Never returns: raises DisconnectedError when the client has no more to say and needs no more answers."""
+        while (message := await self._next_message()) is not None:
+            await self._handle(message)
+        if self._live is not None and self._protocol.state is State.FINISHING and not self._transport.gone:
+            await asyncio.wait((self._live.downlink,))
+        raise DisconnectedError
+
+    async def _next_message(self) -> str | bytes | None:
+        ahead, self._ahead = self._ahead, None
+        self._listening_since_s = time.monotonic()
+        try:
+            return await (self._transport.receive() if ahead is None else ahead)
+        finally:
+            self._listening_since_s = None
+
+    async def _handle(self, message: str | bytes) -> None:
+        """Act on one message. Raises only what ends the connection."""
+        wire: dict[str, Any] | None = None
+        try:
+            if isinstance(message, bytes):
+                await self._take_audio(BINARY, message)
+            elif (wire := self._decoded(message)) is None:
+                await self._take_audio(BINARY, message.encode())
+            else:
+                parse = asyncio.to_thread if len(message) > THREAD_CHARS else _inline
+                await self._obey(await parse(commands.parse_command, wire, self._settings.audio))
+        except DisconnectedError:
+            raise
+        except VoxtralError as error:
+            if error.closes_connection:
+                raise
+            await self._tell(error, commands.request_id_of(wire))
+        except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
+            await self._tell(self._incident(error), commands.request_id_of(wire))
+            self._lose_session()
+
+    def _decoded(self, text: str) -> dict[str, Any] | None:
+        """The JSON object of a text message; None where it is audio that passed for text."""
+        try:
+            return commands.decode_message(text)
+        except InvalidJsonError:
+            if self._transport.guesses_text and self._protocol.state is State.LIVE and not native.looks_like_json(text):
+                return None
+            raise
+
+    async def _obey(self, command: commands.Command) -> None:
+        if isinstance(command, commands.Chunk):
+            await self._take_audio(command.kind, command.audio)
+        elif self._protocol.admit(command.kind):
+            match command:
+                case commands.OneShot():
+                    await self._answer(command)
+                case commands.Ping():
+                    await self._send(native.pong(command.request_id))
+                case commands.Status():
+                    await self._send(native.status(await self._gateway.status(), command.request_id))
+                case commands.Start() | commands.Resume():
+                    await self._open(command)
+                case _:
+                    await self._steer(command)
+
+    async def _take_audio(self, kind: str, audio: bytes) -> None:
+        self._gateway.received_bytes += len(audio)
+        if self._protocol.admit(kind):
+            assert self._live is not None
+            await self._live.intake.take(audio)
+
+    async def _answer(self, request: commands.OneShot) -> None:
+        """Answer a one-shot request, unless its client leaves meanwhile."""
+        self._gateway.received_bytes += len(request.audio)
+        max_duration_s = self._settings.audio.max_duration_s
+        answering = asyncio.create_task(
+            one_shot.answer(request, self._gateway, max_duration_s, self._send), name="one-shot"
+        )
+        self._ahead = asyncio.create_task(_received(self._transport), name="read ahead")
+        try:
+            await asyncio.wait((answering, self._ahead), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done() and self._transport.gone:
+                raise DisconnectedError
+            await self._send(await answering)
+        finally:
+            if not answering.done():
+                answering.cancel()
+                await asyncio.wait((answering,))
+
+    async def _open(self, command: commands.Start | commands.Resume) -> None:
+        try:
+            if isinstance(command, commands.Start):
+                session = await self._gateway.open(command.options)
+            else:
+                session = await self._gateway.resume(command.session_id, command.resume_token, command.seq)
+        except BaseException:
+            self._protocol.move(Move.REFUSED)
+            raise
+        self._adopt(session, command.audio_format)
+
+    def _adopt(self, session: Session, audio_format: AudioFormat) -> None:
+        self._protocol.move(Move.OPENED)
+        downlink = self._tasks.create_task(self._downlink(session), name=f"downlink {session.id}")
+        self._live = LiveSession(session, Intake(session, audio_format), downlink)
+
+    async def _steer(self, command: commands.Command) -> None:
+        live = self._live
+        assert live is not None
+        match command:
+            case commands.Commit():
+                await live.session.commit()
+            case commands.Configure():
+                await live.session.configure(replace(live.session.options, **command.changes))
+            case commands.Stop():
+                self._protocol.move(Move.STOPPED)
+                try:
+                    await live.intake.finish()
+                finally:
+                    if not live.session.ended:
+                        await live.session.finish()
+            case commands.Cancel():
+                self._protocol.move(Move.CANCELLED)
+                self._live = None
+                live.downlink.cancel()
+                await live.session.cancel()
+
+    # --- downlink ---------------------------------------------------------------------------------------------
+
+    async def _downlink(self, session: Session) -> None:
+        """Forward a session's events until it ends."""
+        try:
+            async for event in session.events():
+                if event.type in TERMINAL:
+                    # Before it is sent: who has read it may at once start the next session.
+                    self._live = None
+                    self._protocol.move(Move.DONE if event.type == EventType.DONE else Move.FAILED)
+                if event.type == EventType.ERROR:
+                    self._gateway.count_error(event.wire["code"])
+                await self._send(event.raw)
+        except DisconnectedError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- as in _handle
+            await self._tell(self._incident(error))
+            self._lose_session()
+
+    async def _send(self, text: bytes) -> None:
+        if self._sending_since_s is None:
+            self._sending_since_s = time.monotonic()
+        try:
+            await self._transport.send(text)
+        finally:
+            self._sending_since_s = None
+
+    async def _tell(self, error: VoxtralError, request_id: str | int | None = None) -> None:
+        self._gateway.count_error(error.code)
+        session_id = None if self._live is None else self._live.session.id
+        await self._send(native.error_message(error, request_id=request_id, session_id=session_id))
+
+    # --- when something is wrong ------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Ends the connection of a client that says nothing, or that does not read."""
+        idle_s = self._settings.session.idle_timeout_s
+        while True:
+            await asyncio.sleep(min(WATCH_INTERVAL_S, idle_s / 8))
+            now_s = time.monotonic()
+            if self._sending_since_s is not None and now_s - self._sending_since_s > SEND_STALL_S:
+                self._transport.abort()
+                raise DisconnectedError
+            if self._listening_since_s is None or self._protocol.state is State.FINISHING:
+                continue
+            if now_s - max(self._listening_since_s, self._transport.heard_at_s) > idle_s:
+                raise IdleTimeoutError(idle_s)
+
+    def _lose_session(self) -> None:
+        """Give a session up that this connection can no longer serve; another may resume it."""
+        live, self._live = self._live, None
+        if live is not None:
+            self._protocol.move(Move.FAILED)
+            live.session.detach()
+            if live.downlink is not asyncio.current_task():
+                live.downlink.cancel()
+
+    def _incident(self, error: BaseException) -> InternalError:
+        incident = secrets.token_hex(6)
+        session_id = None if self._live is None else self._live.session.id
+        log.error("internal_error", incident=incident, session_id=session_id, exc_info=error)
+        return InternalError(incident)
+
+
+async def _received(transport: Transport) -> str | bytes | None:
+    return await transport.receive()
+
+
+async def _inline(parse: Any, *arguments: Any) -> commands.Command:
+    command: commands.Command = parse(*arguments)
+    return command

@@ -1,0 +1,45 @@
+"""The listening socket of a server, and the signals that stop it."""
+
+import asyncio
+import signal
+import socket
+from typing import Final
+
+from shared.errors import StartupError
+
+BACKLOG: Final = 1024
+DEAD_PEER_S: Final = 30
+"""A peer that does not acknowledge what was sent to it, or a keep-alive probe, for this long is gone."""
+SEND_BUFFER_BYTES: Final = 128 * 1024
+"""Events are small: a bound well below the kernel's own keeps a client that does not read cheap."""
+
+
+def listen(host: str, port: int, port_setting: str) -> socket.socket:
+    """A listening socket; connections inherit its options.
+
+    Raises `StartupError` that names the port and the setting when it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartupError(f"Port {port} on {host} ({port_setting}) cannot be used: {reason}.") from None
+    listener.setblocking(False)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_S)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_S // 3)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)
+    return listener
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
