@@ -1,0 +1,84 @@
+"""The native protocol on a WebSocket port of its own: `python -m frontend.websocket`."""
+
+import asyncio
+import logging
+import sys
+from typing import Final
+
+import structlog
+import uvloop
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import CloseCode
+
+from frontend.connection import serve_connection
+from frontend.gateway import Gateway
+from frontend.sockets import listen, stop_signal
+from frontend.transports import HeardConnection, WebSocketTransport
+from shared.config import Settings
+from shared.entry import run_process
+
+PING_INTERVAL_S: Final = 20.0
+"""Keeps proxies from closing quiet connections. A missing pong means nothing here: it may be stuck behind audio that
+the brake holds back. That a peer is dead is noticed by TCP (`sockets.DEAD_PEER_S`) and by the idle timeout."""
+CLOSE_TIMEOUT_S: Final = 1.0
+SHUTDOWN_S: Final = 1.5
+MAX_QUEUED_FRAMES: Final = 16
+SERVICE_RESTART: Final = CloseCode.SERVICE_RESTART
+
+log = structlog.get_logger(__name__)
+
+
+async def serve_websocket(settings: Settings) -> None:
+    """Serves until SIGINT or SIGTERM. Raises `StartupError` when the port cannot be had."""
+    with listen(settings.server.host, settings.websocket_port, "server.tcp_ports[0]") as listener:
+        async with Gateway.running(settings, "websocket") as gateway:
+            stopped = stop_signal()
+            limit_bytes = settings.server.max_message_bytes
+
+            async def handle(connection: ServerConnection) -> None:
+                assert isinstance(connection, HeardConnection)
+                await serve_connection(WebSocketTransport(connection, limit_bytes), gateway, settings)
+
+            server = await serve(
+                handle,
+                sock=listener,
+                compression=None,  # audio does not shrink, and deflating holds small messages back
+                create_connection=HeardConnection,
+                ping_interval=PING_INTERVAL_S,
+                ping_timeout=None,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=limit_bytes,
+                max_queue=MAX_QUEUED_FRAMES,
+                logger=_quiet_logger(),
+            )
+            log.info("listening", host=settings.server.host, port=settings.websocket_port)
+            await stopped.wait()
+            await _shut_down(server)
+
+
+async def _shut_down(server: Server) -> None:
+    """Stop accepting, say goodbye, wait to a deadline, break off. Live sessions can be resumed elsewhere."""
+    server.close(code=SERVICE_RESTART, reason="server stops")
+    try:
+        async with asyncio.timeout(SHUTDOWN_S):
+            await server.wait_closed()
+    except TimeoutError:
+        for connection in server.connections:
+            connection.transport.abort()
+        await server.wait_closed()
+
+
+def _quiet_logger() -> logging.Logger:
+    """The library reports every failed handshake with a traceback; whoever scans the port would fill the log."""
+    logger = logging.getLogger("websockets.server")
+    logger.setLevel(logging.CRITICAL)
+    return logger
+
+
+def main(settings: Settings) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_websocket(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(run_process(main, "websocket"))
