@@ -24,9 +24,9 @@ BLOCK_MS: Final = 1000
 ENTRIES_PER_READ: Final = 100
 """Of one session: at most 10 s of audio, so that one upload does not delay the others."""
 RETRY_PAUSE_S: Final = 0.25
-GATHER_S: Final = 0.002
-"""Pause between reads when there are many sessions: one call then brings more of them, and costs less for each."""
-GATHER_FROM_SESSIONS: Final = 16
+GATHER_S_PER_SESSION: Final = 20e-6
+MAX_GATHER_S: Final = 0.01
+"""Pause between reads that grows with the sessions: one call then brings more of them, and costs less for each."""
 _CONTROL_MAX_ENTRIES: Final = 1000
 
 log = structlog.get_logger()
@@ -57,8 +57,7 @@ class AudioReader:
                 await asyncio.sleep(RETRY_PAUSE_S)
                 continue
             self._take(streams)
-            if len(self._sessions) >= GATHER_FROM_SESSIONS:
-                await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(min(MAX_GATHER_S, GATHER_S_PER_SESSION * len(self._sessions)))
 
     async def _read(self) -> list[Any]:
         names, ids = [self._control_key], [self._control_id]
