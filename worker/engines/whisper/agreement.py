@@ -7,6 +7,8 @@ punctuation, and keep the form in which they were first shown, so that text on a
 
 from collections.abc import Sequence
 
+EDGE_MARKS = ".,;:!?…。，！？"
+
 
 class StableText:
     """The shown words of one open segment."""
@@ -32,7 +34,11 @@ class StableText:
         else:
             visible = None
         if visible is not None:
-            self._shown = self._shown[:confirmed] + list(words[confirmed:visible])
+            # The last shown word may have had an edge behind it, and with it a full stop that nobody spoke.
+            kept = min(confirmed, max(len(self._shown) - 1, 0))
+            self._shown = self._shown[:kept] + list(words[kept:visible])
+            if visible == len(words) and not speech_ended and self._shown:
+                self._shown[-1] = self._shown[-1].rstrip(EDGE_MARKS) or self._shown[-1]
         self._previous = list(words)
         return self.words
 

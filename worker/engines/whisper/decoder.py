@@ -62,6 +62,8 @@ class Job:
     prompt: str | None = None
     closing: bool = False
     """The text may become final: decode carefully, in a window that depends on this audio alone."""
+    cap_tokens: int = MAX_NEW_TOKENS
+    """The most tokens that a partial can have; a loop at the edge of the audio would cost the whole batch more."""
     words: bool = False
 
 
@@ -75,6 +77,7 @@ class Heard:
     language_probability: float
     log_probability: float
     no_speech_probability: float
+    token_count: int
     words: tuple[TimedWord, ...] = ()
 
     @property
@@ -138,6 +141,15 @@ class WhisperDecoder:
                 answers[index] = answer
         return [answer for answer in answers if answer is not None]
 
+    def timed_reference(self, pcm: NDArray[np.float32], text: str, language: str) -> tuple[TimedWord, ...]:
+        """Where the words of a known text are spoken, for measurements."""
+        frames = round(min(len(pcm) / SAMPLE_RATE_HZ + PADDING_S, MAX_WINDOW_S) * FRAMES_PER_S)
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(self._window(pcm, frames)[None]))
+        tokens = self._vocabulary.encode(" " + text, add_special_tokens=False).ids
+        job = Job(pcm, language, words=True)
+        [words] = self._align(encoded, [job], [(language, 1.0)], [_Decoded(tokens, 0.0, 0.0, hit_cap=False)])
+        return words
+
     def _shape(self, job: Job) -> Shape:
         """Windows go in whole seconds, so that they can share a batch."""
         seconds = min(float(np.ceil(len(job.pcm) / SAMPLE_RATE_HZ + PADDING_S)), MAX_WINDOW_S)
@@ -156,7 +168,9 @@ class WhisperDecoder:
         cap_tokens = max(_cap_tokens(job) for job in members)
         decoded = self._generate(encoded, prompts, cap_tokens)
         for row, job in enumerate(members):
-            if job.closing and self._is_suspect(decoded[row]):
+            if not job.closing:
+                decoded[row].tokens = decoded[row].tokens[: guards.echo_start(decoded[row].tokens)]
+            elif self._is_suspect(decoded[row]):
                 decoded[row] = self._decode_again(features[row], prompts[row], decoded[row])
         timed = self._align(encoded, members, languages, decoded)
         return [
@@ -166,6 +180,7 @@ class WhisperDecoder:
                 probability,
                 one.log_probability,
                 one.no_speech_probability,
+                len(one.tokens),
                 words,
             )
             for one, (language, probability), words in zip(decoded, languages, timed, strict=True)
@@ -297,4 +312,4 @@ class WhisperDecoder:
 
 
 def _cap_tokens(job: Job) -> int:
-    return min(MAX_NEW_TOKENS, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
+    return min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))

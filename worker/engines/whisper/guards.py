@@ -16,6 +16,7 @@ LOOP_REPEATS = 3
 WORD_LOOP_REPEATS = 5
 """`no no no no` is speech; the limit is higher for single tokens."""
 MAX_LOOP_TOKENS = 16
+MIN_ECHO_TOKENS = 3
 MIN_VOICED_WINDOWS = 4
 """Below 128 ms of voiced audio, text must be certain."""
 BRIEF_LOG_PROBABILITY = -0.5
@@ -37,6 +38,19 @@ def loop_start(tokens: Sequence[int]) -> int | None:
         repeats = (len(tokens) - start) // size
         if repeats >= (WORD_LOOP_REPEATS if size == 1 else LOOP_REPEATS):
             return start + size
+    return None
+
+
+def echo_start(tokens: Sequence[int]) -> int | None:
+    """Index from which `tokens` only repeat, to their end, a phrase said before; None when they do not.
+
+    A decoder that runs past the edge of the audio likes to begin again. A speaker who truly repeats himself is
+    believed as soon as he goes on.
+    """
+    for size in range(len(tokens) // 2, MIN_ECHO_TOKENS - 1, -1):
+        tail = list(tokens[-size:])
+        if any(list(tokens[start : start + size]) == tail for start in range(len(tokens) - 2 * size + 1)):
+            return len(tokens) - size
     return None
 
 

@@ -15,13 +15,15 @@ from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
 from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper import guards
 from worker.engines.whisper.agreement import StableText
-from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.segmenter import Boundary, Closed, Opened, Segmenter, SegmenterSettings
 from worker.vad import WINDOW_SAMPLES, VadState
 
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 MIN_PASS_MS = 500
 """A shorter window says nothing reliable."""
+SPARE_PARTIAL_TOKENS = 6
+"""A pass may find words that the one before it missed at its edge."""
 DETECT_LANGUAGE_MS = 2000
 """Speech that is enough to settle a session's language."""
 DETECT_LANGUAGE_PROBABILITY = 0.5
@@ -86,6 +88,7 @@ class Pass:
             language=options.language or self.session.language,
             prompt=options.prompt,
             closing=closing,
+            cap_tokens=self.session.cap_tokens(self.end_samples) if self.kind is Kind.PARTIAL else MAX_NEW_TOKENS,
             words=closing and options.words,
         )
 
@@ -125,6 +128,7 @@ class Session:
         self._finished = False
         self._text = StableText(held_back_words)
         self._partial_text = ""
+        self._partial_tokens = 0
         self._heard_samples = start_samples
         self._closing: _Answer | None = None
 
@@ -213,6 +217,11 @@ class Session:
         due = end - self._heard_samples >= interval_ms * SAMPLES_PER_MS
         return Pass(self, Kind.PARTIAL, start, end) if long_enough and still_spoken and due else None
 
+    def cap_tokens(self, end_samples: int) -> int:
+        """The last pass's tokens and what the new audio can hold."""
+        new_s = (end_samples - self._heard_samples) / SAMPLE_RATE_HZ
+        return self._partial_tokens + SPARE_PARTIAL_TOKENS + round(TOKENS_PER_S * new_s)
+
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         answer = _Answer(done.start_samples, done.end_samples, heard, model_ms)
         self._settle_language(answer)
@@ -220,6 +229,7 @@ class Session:
             self._answer(answer)
             return
         self._heard_samples = done.end_samples
+        self._partial_tokens = heard.token_count
         if done.kind is Kind.CLOSING:
             self._closing = answer
         self._show(answer, speech_ended=done.kind is Kind.CLOSING)
@@ -311,6 +321,7 @@ class Session:
             self._segment += 1
         self._text = StableText(self._held_back_words)
         self._partial_text = ""
+        self._partial_tokens = 0
         self._closing = None
         self._heard_samples = max(self._heard_samples, closed.end_samples)
         self.segment_options = self._options
