@@ -132,6 +132,8 @@ def decode_base64(text: str) -> bytes:
     if "\n" in text or "\r" in text:
         text = text.replace("\r", "").replace("\n", "")
     try:
+        if len(text) % 4:
+            raise ValueError("not a whole number of groups")
         return b"".join(
             _decode_slice(text[start : start + _BASE64_SLICE_CHARS], last=start + _BASE64_SLICE_CHARS >= len(text))
             for start in range(0, len(text), _BASE64_SLICE_CHARS)
