@@ -44,7 +44,7 @@ from frontend.client_events import (
     decoded,
     encoded,
 )
-from frontend.client_session import LiveSession, closing_reason
+from frontend.client_session import LiveSession, closing_error
 
 __all__ = [
     "ClientError",
@@ -180,7 +180,8 @@ class TranscriptionClient:
                     await self._connection.send(encoded(request))
                 answer = decoded(await self._connection.recv())
             except ConnectionClosed as closed:
-                raise ConnectionLostError(self.url, closing_reason(closed)) from None
+                self._connection = None
+                raise closing_error(self.url, closed) from None
             except BaseException:
                 await self.close()  # a late reply must not be taken for that of the next request
                 raise

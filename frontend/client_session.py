@@ -8,6 +8,8 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from frontend.client_events import (
     ClientError,
@@ -59,7 +61,7 @@ class LiveSession:
         except TimeoutError:
             raise ConnectionLostError(self._url, f"no answer to start within {READY_TIMEOUT_S:g} s") from None
         except ConnectionClosed as closed:
-            raise ConnectionLostError(self._url, closing_reason(closed)) from None
+            raise closing_error(self._url, closed) from None
         if not isinstance(ready, Ready):
             raise UnexpectedMessageError(str(ready))
         self.ready = ready
@@ -71,7 +73,8 @@ class LiveSession:
             with suppress(ClientError, TimeoutError):
                 async with asyncio.timeout(CANCEL_TIMEOUT_S):
                     await self._tell("cancel")
-        await self._connection.close()
+        if self._connection.state is not State.CLOSED:
+            await self._connection.close()
         if self._reader is not None:
             await self._reader  # ends with the connection
 
@@ -157,10 +160,13 @@ class LiveSession:
     def _loss(self, closed: ConnectionClosed) -> ClientError:
         """Why nothing can be sent or received any more: what the server said last, where it said something."""
         last = self._inbox[-1] if self._inbox else self._end
-        return last if isinstance(last, ClientError) else ConnectionLostError(self._url, closing_reason(closed))
+        return last if isinstance(last, ClientError) else closing_error(self._url, closed)
 
 
-def closing_reason(closed: ConnectionClosed) -> str:
+def closing_error(url: str, closed: ConnectionClosed) -> ClientError:
+    """What the end of a connection means, where the server has sent no error before it."""
     if closed.rcvd is None:
-        return "it broke off"
-    return closed.rcvd.reason or f"the server closed it with code {closed.rcvd.code}"
+        return ConnectionLostError(url, "it broke off")
+    if closed.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
+        return ServerError("message_too_large", f"The message is too large for the server: {closed.rcvd.reason}.")
+    return ConnectionLostError(url, closed.rcvd.reason or f"the server closed it with code {closed.rcvd.code}")
