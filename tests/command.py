@@ -1,0 +1,64 @@
+"""The command `voxtral` as users run it: on pipes, or on a terminal of its own."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.stack import Stack
+
+VOXTRAL = str(Path(sys.executable).with_name("voxtral"))
+RUN_TIMEOUT_S = 60
+
+
+def run(stack: Stack, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs `voxtral` in the stack's folder, with pipes for its three streams."""
+    done = subprocess.run(
+        [VOXTRAL, *map(str, arguments)],
+        env=stack.env | variables,
+        cwd=stack.folder,
+        input=stdin,
+        capture_output=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
+    )
+    assert b"Traceback" not in done.stderr
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:
+    """Runs `voxtral` on a terminal of its own; its exit status, and all that the terminal was sent."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [VOXTRAL, *map(str, arguments)],
+        env=stack.env | {"TERM": "xterm-256color", "COLUMNS": "100"},
+        cwd=stack.folder,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    deadline_s = time.monotonic() + RUN_TIMEOUT_S
+    try:
+        while time.monotonic() < deadline_s:
+            if not select.select([leader], [], [], 1)[0]:
+                continue
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:  # the other end is closed: the command has ended
+                break
+        return process.wait(10), shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+
+
+def counted_s(text: str) -> float:
+    """Seconds of audio that the echo engine says it heard."""
+    return sum(float(number) for number in re.findall(r"([\d.]+) seconds", text))

@@ -1,0 +1,160 @@
+"""The commands that listen to a microphone and look at the service, as users run them."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.command import VOXTRAL, counted_s, run
+from tests.stack import Stack, free_ports
+
+MICROPHONE = """
+import threading, time
+
+class PortAudioError(Exception):
+    pass
+
+class RawInputStream:
+    def __init__(self, *, samplerate, channels, dtype, blocksize, device, callback):
+        if device == "broken":
+            raise PortAudioError("no such device")
+        self._args = (blocksize / samplerate, bytes(2 * blocksize), callback)
+
+    def __enter__(self):
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._speak)
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def _speak(self):
+        pace_s, block, callback = self._args
+        while not self._ended.wait(pace_s):
+            callback(block, len(block) // 2, None, None)
+"""
+"""The part of sounddevice that is used, with a microphone in a silent room."""
+
+
+def with_sounddevice(folder: Path, source: str, stack: Stack) -> dict[str, str]:
+    """The variables of an environment in which this is the sounddevice library."""
+    (folder / "sounddevice.py").write_text(source)
+    return {"PYTHONPATH": f"{folder}:{stack.env['PYTHONPATH']}"}
+
+
+def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [VOXTRAL, "listen"],
+        env=stack.env | with_sounddevice(tmp_path, MICROPHONE, stack),
+        cwd=stack.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == b"Listening. Ctrl-C ends it.\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=10)
+
+    assert (process.returncode, errors) == (0, b"")
+    assert counted_s(output.decode()) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments", "advice"),
+    [
+        ("raise ImportError", [], "pip install"),
+        ("raise OSError('PortAudio library not found')", [], "libportaudio2"),
+        (MICROPHONE, ["--device", "broken"], "no such device"),
+    ],
+)
+def test_listen_without_a_microphone_says_what_to_do(
+    stack: Stack, tmp_path: Path, library: str, arguments: list[str], advice: str
+) -> None:
+    done = run(stack, "listen", *arguments, **with_sounddevice(tmp_path, library, stack))
+
+    assert done.returncode == 1
+    assert advice in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_status_shows_the_service(stack: Stack) -> None:
+    done = run(stack, "status")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    for expected in ("ready", "echo on cpu", "slots free", "websocket ", "worker "):
+        assert expected in done.stdout
+
+
+def test_status_prints_json(stack: Stack) -> None:
+    answer = json.loads(run(stack, "status", "--json", "--url", stack.health_url).stdout)
+
+    assert (answer["status"], answer["models"]) == ("ready", ["echo"])
+
+
+def test_status_without_a_service_says_how_to_start_it(stack: Stack) -> None:
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+
+    done = run(stack, "status", "--url", url)
+
+    assert done.returncode == 1
+    assert url in done.stderr
+    assert "make run" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_doctor_finds_a_running_service_sound(stack: Stack) -> None:
+    done = run(stack, "doctor")
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "✗" not in done.stdout
+    for expected in ("Valkey", "served by this service", "✓ Model", "✓ Service"):
+        assert expected in done.stdout
+
+
+def test_doctor_prints_json(stack: Stack) -> None:
+    done = run(stack, "doctor", "--json")
+
+    checks = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert {"name", "state", "detail", "advice"} == set(checks[0])
+    assert {check["state"] for check in checks} <= {"ok", "absent"}
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(stack: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        done = run(
+            stack,
+            "doctor",
+            REDIS_URL=f"redis://127.0.0.1:{free_ports(1)[0]}/0",
+            VOXTRAL_FLOWER__PORT=str(port),
+            VOXTRAL_MODEL__NAME="no-such-model",
+        )
+
+    assert done.returncode == 1
+    broken = [line for line in done.stdout.splitlines() if line.startswith("✗")]
+    assert [line.split()[1] for line in broken] == ["Redis", "Port", "Model"]
+    assert "flower.port" in done.stdout
+
+
+def test_doctor_names_a_bad_setting(stack: Stack) -> None:
+    done = run(stack, "doctor", VOXTRAL_SERVER__HTTP_PORT="99999")
+
+    assert done.returncode == 1
+    assert "server.http_port" in done.stdout
+
+
+def test_doctor_sees_a_service_that_is_off(tmp_path: Path) -> None:
+    stopped = Stack(tmp_path)
+
+    done = run(stopped, "doctor")
+
+    assert done.returncode == 0, done.stdout
+    assert "– Service" in done.stdout
+    assert "– Redis" in done.stdout

@@ -1,0 +1,294 @@
+"""The Python client against a real service."""
+
+import asyncio
+import contextlib
+import io
+import wave
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from frontend.client import (
+    ConnectionLostError,
+    Done,
+    Final,
+    LiveSession,
+    Partial,
+    ServerError,
+    SessionEvent,
+    TranscriptionClient,
+    UnreachableError,
+)
+from tests.speech import SENTENCES, synthesise
+from tests.stack import Stack, free_ports
+
+SECOND = bytes(32_000)
+"""One second of s16le silence at 16 kHz; the echo engine counts it like any other."""
+
+
+def wav(duration_s: float) -> bytes:
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(round(duration_s * 32_000)))
+    return content.getvalue()
+
+
+async def events_of(session: LiveSession) -> list[SessionEvent]:
+    async with asyncio.timeout(30):
+        return [event async for event in session]
+
+
+def finals_in(events: list[SessionEvent]) -> list[Final]:
+    return [event for event in events if isinstance(event, Final)]
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[TranscriptionClient]:
+    async with TranscriptionClient(stack.ws_url) as client:
+        yield client
+
+
+async def test_live_session_ends_with_finals_for_all_audio(client: TranscriptionClient) -> None:
+    async with client.live() as session:
+        for _ in range(3):
+            await session.send(SECOND)
+        await session.stop()
+        events = await events_of(session)
+
+    assert (session.ready.model, bool(session.session_id)) == ("echo", True)
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.duration_s == pytest.approx(3.0)
+    finals = finals_in(events)
+    assert (finals[0].start_s, finals[-1].end_s) == (0.0, 3.0)
+    assert done.text == " ".join(final.text for final in finals)
+    assert finals[0].words
+
+
+async def test_live_session_commit_ends_the_segment(client: TranscriptionClient) -> None:
+    async with client.live() as session:
+        await session.send(SECOND)
+        await session.commit()
+        async with asyncio.timeout(10):
+            while not isinstance(event := await anext(session), Final):
+                pass
+        assert event.end_s == 1.0
+        await session.send(SECOND)
+        await session.stop()
+        (final,) = finals_in(await events_of(session))
+
+    assert (final.segment, final.start_s, final.end_s) == (1, 1.0, 2.0)
+
+
+async def test_live_session_without_partials_has_none(client: TranscriptionClient) -> None:
+    async with client.live(partials=False, words=False) as session:
+        await session.send(SECOND)
+        await session.stop()
+        events = await events_of(session)
+
+    assert not [event for event in events if isinstance(event, Partial)]
+    assert [final.words for final in finals_in(events)] == [()]
+
+
+async def test_live_session_takes_other_encodings(client: TranscriptionClient) -> None:
+    async with client.live(encoding="pcmu", sample_rate=8000) as session:
+        await session.send(bytes(16_000))
+        await session.stop()
+        (final,) = finals_in(await events_of(session))
+
+    assert final.end_s == 2.0
+
+
+async def test_live_session_can_be_read_after_ten_minutes_were_sent(client: TranscriptionClient) -> None:
+    async with client.live() as session, asyncio.timeout(60):
+        for _ in range(600):
+            await session.send(SECOND)
+        await session.stop()
+        events = [event async for event in session]
+
+    assert finals_in(events)[-1].end_s == 600.0
+    # What nobody has read while it was sent: of a finished segment, the final alone.
+    assert {type(event) for event in events[:10]} == {Final}
+
+
+async def test_live_sessions_of_one_client_are_independent(client: TranscriptionClient) -> None:
+    async def seconds(count: int) -> float:
+        async with client.live() as session:
+            for _ in range(count):
+                await session.send(SECOND)
+            await session.stop()
+            return finals_in(await events_of(session))[-1].end_s
+
+    assert await asyncio.gather(seconds(1), seconds(2), seconds(3)) == [1.0, 2.0, 3.0]
+
+
+async def test_live_session_that_is_refused_says_why(client: TranscriptionClient) -> None:
+    with pytest.raises(ServerError, match="sample_rate") as raised:
+        async with client.live(sample_rate=1):
+            pass
+
+    assert raised.value.code == "invalid_field"
+
+
+async def test_live_session_goes_on_after_a_refused_configure(client: TranscriptionClient) -> None:
+    async with client.live() as session:
+        await session.configure(language="no such language")
+        with pytest.raises(ServerError) as raised:
+            await events_of(session)
+        assert raised.value.code == "invalid_field"
+        await session.send(SECOND)
+        await session.stop()
+        assert finals_in(await events_of(session))
+
+
+async def test_live_session_that_is_left_is_dropped_on_the_server(stack: Stack) -> None:
+    async with TranscriptionClient(stack.ws_url) as client:
+        for _ in range(stack.settings.model.slots + 4):
+            async with client.live() as session:
+                await session.send(SECOND)
+
+
+async def test_live_session_reports_a_lost_connection(stack: Stack) -> None:
+    async with (
+        cut_wire(stack.settings.websocket_port) as (url, cut),
+        TranscriptionClient(url) as client,
+        client.live() as session,
+    ):
+        await session.send(SECOND)
+        cut()
+        with pytest.raises(ConnectionLostError):
+            await events_of(session)
+        with pytest.raises(ConnectionLostError):
+            await session.send(SECOND)
+
+
+async def test_live_session_can_be_cancelled(client: TranscriptionClient) -> None:
+    async def endless() -> None:
+        async with client.live() as session:
+            async for _ in session:
+                pass
+
+    task = asyncio.create_task(endless())
+    await asyncio.sleep(0.2)
+    task.cancel()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("duration_s", [0.5, 2.0])
+async def test_transcribe_answers_for_a_file(client: TranscriptionClient, duration_s: float) -> None:
+    reply = await client.transcribe(wav(duration_s))
+
+    assert reply.mode == "transcribe"
+    assert reply.text
+    assert reply.audio_duration_ms == pytest.approx(duration_s * 1000)
+    assert reply.processing_time_ms > 0
+
+
+async def test_transcribe_takes_raw_samples(client: TranscriptionClient) -> None:
+    reply = await client.transcribe(bytes(16_000), encoding="pcma", sample_rate=8000, mode="understand", prompt="What?")
+
+    assert (reply.mode, reply.audio_duration_ms) == ("understand", pytest.approx(2000))
+
+
+async def test_transcribe_answers_each_of_several_at_once(client: TranscriptionClient) -> None:
+    replies = await asyncio.gather(*(client.transcribe(wav(count)) for count in (1, 2, 3)))
+
+    assert [reply.audio_duration_ms for reply in replies] == pytest.approx([1000, 2000, 3000])
+
+
+async def test_transcribe_raises_the_servers_error_and_works_on(client: TranscriptionClient) -> None:
+    with pytest.raises(ServerError) as raised:
+        await client.transcribe(b"RIFF....WAVE")
+    assert raised.value.code in {"invalid_audio", "unsupported_audio"}
+
+    assert (await client.transcribe(wav(1))).text
+
+
+async def test_transcribe_reports_a_message_that_is_too_large(stack: Stack) -> None:
+    async with TranscriptionClient(stack.ws_url) as client:
+        with pytest.raises(ServerError) as raised:
+            await client.transcribe(bytes(stack.settings.server.max_message_bytes))
+        assert raised.value.code == "message_too_large"
+
+        assert (await client.transcribe(wav(1))).text
+
+
+async def test_transcribe_that_was_cancelled_does_not_mix_up_answers(client: TranscriptionClient) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.002):
+            await client.transcribe(wav(30))
+
+    assert (await client.transcribe(wav(1))).audio_duration_ms == pytest.approx(1000)
+
+
+async def test_ping_measures_the_round_trip(client: TranscriptionClient) -> None:
+    assert 0 < await client.ping() < 5000
+
+
+async def test_client_says_where_nobody_answers() -> None:
+    (port,) = free_ports(1)
+
+    async with TranscriptionClient(f"ws://127.0.0.1:{port}") as client:
+        with pytest.raises(UnreachableError, match=str(port)):
+            await client.transcribe(wav(1))
+        with pytest.raises(UnreachableError, match="connection refused"):
+            async with client.live():
+                pass
+
+
+async def test_client_says_when_another_service_answers(stack: Stack) -> None:
+    async with TranscriptionClient(stack.health_url.replace("http", "ws")) as client:
+        with pytest.raises(UnreachableError):
+            await client.ping()
+
+
+async def test_live_session_hears_speech(whisper_stack: Stack) -> None:
+    pcm = (synthesise(SENTENCES[0], seed=1) * 32767).astype("<i2").tobytes()
+
+    async with TranscriptionClient(whisper_stack.ws_url) as client, client.live(language="en") as session:
+        await session.send(pcm)
+        await session.stop()
+        finals = finals_in(await events_of(session))
+
+    text = " ".join(final.text for final in finals)
+    assert "station at seven" in text
+    assert [word.text.strip() for final in finals for word in final.words] == text.split()
+    starts = [word.start_s for final in finals for word in final.words]
+    assert starts == sorted(starts)
+    assert np.isclose(finals[-1].end_s, len(pcm) / 32_000, atol=1.0)
+
+
+@contextlib.asynccontextmanager
+async def cut_wire(port: int):
+    """A way to a local port that can be cut: its URL, and the function that cuts it."""
+    writers: list[asyncio.StreamWriter] = []
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.extend((writer, far_writer))
+        tasks.update((asyncio.create_task(pump(reader, far_writer)), asyncio.create_task(pump(far_reader, writer))))
+
+    def cut() -> None:
+        for writer in writers:
+            writer.transport.abort()
+
+    async with await asyncio.start_server(carry, "127.0.0.1", 0) as server:
+        try:
+            yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", cut
+        finally:
+            cut()
+            await asyncio.gather(*tasks)
