@@ -9,7 +9,7 @@ from frontend.gateway import Gateway
 from frontend.protocols import native
 from frontend.protocols.commands import OneShot
 from frontend.session import Session
-from shared.audio.files import decode_payload
+from shared.audio.payload import decode_payload
 from shared.errors import InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ, EventType
 

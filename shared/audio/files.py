@@ -18,16 +18,12 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from shared.audio.blocks import in_blocks
 from shared.audio.containers import CONTAINERS, SNIFF_BYTES, check_complete, flac_total_samples, sniff
-from shared.audio.guess import guess_raw
-from shared.audio.pcm import AudioFormat, Samples, mixed_to_mono, to_s16le
+from shared.audio.pcm import Samples, mixed_to_mono, to_s16le
 from shared.audio.resample import Resampler
-from shared.audio.stream import PcmStream
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, shown
 from shared.events import SAMPLE_RATE_HZ
-
-BLOCK_BYTES = 2 * SAMPLE_RATE_HZ
-"""One second of s16le mono at 16 kHz: the size of all decoded blocks but the last."""
 
 MIN_FILE_RATE_HZ = 8_000
 MAX_FILE_RATE_HZ = 192_000
@@ -52,31 +48,6 @@ _DEMUXER_OPTIONS = {
 
 _OFFSET_AND_SCALE = {"u8": (128, 2.0**-7), "s16": (0, 2.0**-15), "s32": (0, 2.0**-31), "flt": (0, 1), "dbl": (0, 1)}
 """How the sample formats of ffmpeg become ±1: subtract, then multiply."""
-
-
-def decode_payload(
-    payload: bytes,
-    encoding: str | None,
-    sample_rate: int = SAMPLE_RATE_HZ,
-    channels: int = 1,
-    *,
-    max_duration_s: float | None = None,
-) -> Iterator[bytes]:
-    """One message's audio, file or raw, as s16le mono 16 kHz in blocks of `BLOCK_BYTES`.
-
-    Bytes that begin like a file are one, whatever `encoding` says. Otherwise they are raw samples of `encoding`
-    (see `guess_raw` for None), `sample_rate` and `channels`. Raises what `decode_file`, `AudioFormat` and
-    `PcmStream` raise, all of it when the first blocks are taken.
-    """
-    if not payload:
-        raise InvalidAudioError("The audio is empty.")
-    if sniff(payload[:SNIFF_BYTES]):
-        yield from decode_file(payload, max_duration_s=max_duration_s)
-        return
-    audio_format = AudioFormat(guess_raw(payload) if encoding is None else encoding, sample_rate, channels)
-    if max_duration_s is not None and audio_format.duration_s(len(payload)) > max_duration_s:
-        raise AudioTooLongError(max_duration_s)
-    yield from _blocks(_raw_pieces(payload, PcmStream(audio_format)))
 
 
 def decode_file(
@@ -113,7 +84,7 @@ def _decode(source: BinaryIO, max_duration_s: float | None) -> Iterator[bytes]:
     expected_samples = flac_total_samples(head) if kind == "flac" else 0
     limit_bytes = None if max_duration_s is None else 2 * round((max_duration_s + _SLACK_S) * SAMPLE_RATE_HZ)
     sent_bytes = 0
-    for block in _blocks(_file_pieces(source, kind, expected_samples)):
+    for block in in_blocks(_file_pieces(source, kind, expected_samples)):
         sent_bytes += len(block)
         if limit_bytes is not None and max_duration_s is not None and sent_bytes > limit_bytes:
             raise AudioTooLongError(max_duration_s)
@@ -212,22 +183,3 @@ def _mono(frame: AudioFrame) -> Samples:
     if not np.isfinite(scaled).all():
         raise InvalidAudioError("The file holds float samples that are not finite.")
     return mixed_to_mono(np.clip(scaled, -1.0, 1.0))
-
-
-def _raw_pieces(payload: bytes, stream: PcmStream) -> Iterator[bytes]:
-    """Decoded s16le bytes; the payload is read in pieces, so that no second copy of it is held as floats."""
-    for start in range(0, len(payload), BLOCK_BYTES):
-        yield stream.feed(payload[start : start + BLOCK_BYTES])
-    yield stream.finish()
-
-
-def _blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of `BLOCK_BYTES`; the last may be shorter, none is empty."""
-    pending = bytearray()
-    for piece in pieces:
-        pending += piece
-        while len(pending) >= BLOCK_BYTES:
-            yield bytes(pending[:BLOCK_BYTES])
-            del pending[:BLOCK_BYTES]
-    if pending:
-        yield bytes(pending)

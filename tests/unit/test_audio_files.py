@@ -17,8 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.containers import sniff
-from shared.audio.files import BLOCK_BYTES, decode_file, decode_payload
+from shared.audio.files import decode_file
+from shared.audio.payload import decode_payload
 from shared.errors import AudioTooLongError, InvalidAudioError, InvalidFieldError, UnsupportedAudioError, VoxtralError
 from tests.speech import noise
 

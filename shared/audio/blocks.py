@@ -1,0 +1,20 @@
+"""Decoded audio in pieces of one size, so that nobody downstream meets a huge one."""
+
+from collections.abc import Iterator
+
+from shared.events import SAMPLE_RATE_HZ
+
+BLOCK_BYTES = 2 * SAMPLE_RATE_HZ
+"""One second of s16le mono at 16 kHz: the size of all decoded blocks but the last."""
+
+
+def in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of `BLOCK_BYTES`; the last may be shorter, none is empty."""
+    pending = bytearray()
+    for piece in pieces:
+        pending += piece
+        while len(pending) >= BLOCK_BYTES:
+            yield bytes(pending[:BLOCK_BYTES])
+            del pending[:BLOCK_BYTES]
+    if pending:
+        yield bytes(pending)
