@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
-from yaml import YAMLError
 
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
@@ -195,8 +195,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        yaml = YamlConfigSettingsSource(settings_cls, yaml_file=_config_path())
-        return init_settings, env_settings, yaml
+        file_settings = YamlConfigSettingsSource(settings_cls, yaml_file=_config_path())
+        return init_settings, env_settings, file_settings
 
 
 @cache
@@ -211,12 +211,12 @@ def load_settings() -> Settings:
     check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE}))
     overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
     try:
+        if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):
+            raise StartupError(f"The configuration {path} holds no sections; allowed: lines like `server:`.")
         return Settings(**overrides)
     except ValidationError as error:
         raise StartupError(sentence(error, Settings.model_fields)) from None
-    except TypeError:
-        raise StartupError(f"The configuration {path} holds no sections; allowed: lines like `server:`.") from None
-    except (YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
         raise StartupError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from None
 
 

@@ -120,6 +120,12 @@ class _FileHandler(ConcurrentRotatingFileHandler):
             self._failed = True
             print(f"The log file {self.baseFilename} cannot be written: {sys.exc_info()[1]}.", file=sys.stderr)
 
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError:  # what could not be written could not be flushed either; the file itself is closed now
+            super().close()
+
 
 def _kind(record: logging.LogRecord) -> tuple[str, ...]:
     """Event, level and session: a noisy session is silenced without silencing the others."""

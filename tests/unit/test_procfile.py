@@ -1,0 +1,51 @@
+"""The Procfile: read as honcho reads it, and ours names what exists."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from compose.procfile import Program, read_procfile, scaled
+from shared.errors import StartupError
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_read_procfile_keeps_order_and_splits_commands(tmp_path: Path) -> None:
+    path = tmp_path / "Procfile"
+    path.write_text("# all of them\nweb: python -m web --name 'a b'\n\nworker-2:  ./work\n")
+    assert read_procfile(path) == [
+        Program("web", ("python", "-m", "web", "--name", "a b")),
+        Program("worker-2", ("./work",)),
+    ]
+
+
+@pytest.mark.parametrize("line", ["python -m web", "web:", "we b: x", "web: y"])
+def test_read_procfile_names_the_bad_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "Procfile"
+    path.write_text(f"web: x\n{line}\n")
+    with pytest.raises(StartupError, match=r"^Line 2 of .*Procfile is .*; allowed: a new name, a colon, a command\.$"):
+        read_procfile(path)
+
+
+def test_read_procfile_names_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="cannot be read: No such file or directory"):
+        read_procfile(tmp_path / "Procfile")
+
+
+def test_scaled_numbers_copies_in_place() -> None:
+    programs = [Program("redis", ("r",)), Program("worker", ("w",)), Program("web", ("s",))]
+    assert scaled(programs, "worker", 1) == programs
+    assert [program.name for program in scaled(programs, "worker", 3)] == [
+        *("redis", "worker.1", "worker.2", "worker.3", "web")
+    ]
+
+
+def test_our_procfile_starts_modules_that_exist() -> None:
+    programs = read_procfile(PROJECT / "Procfile")
+    assert [program.name for program in programs] == [
+        *("redis", "websocket", "tcp", "web", "health", "worker", "flower")
+    ]
+    for program in programs:
+        assert program.command[:2] == ("python", "-m")
+        assert importlib.util.find_spec(program.command[2]) is not None, program
