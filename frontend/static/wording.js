@@ -22,6 +22,11 @@ export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
+/** @param {string} name of a file */
+export function notARecording(name) {
+  return `${name} is no recording. Audio in WAV, FLAC, MP3, Ogg, WebM and M4A files can be read.`;
+}
+
 export const CONNECTION_LOST = "The connection to the server was lost. What was settled before is kept.";
 export const NOT_CONNECTED = "There is no connection to the server yet. Try again when the page says “Connected”.";
 export const MICROPHONE_LOST = "The microphone was unplugged or taken away; the recording has ended.";
