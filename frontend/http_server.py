@@ -6,22 +6,20 @@ Knows nothing of what the application does.
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
 
-from shared.errors import StartupError
+from frontend.sockets import listen
 
 GRACE_S = 2
 """How long open requests and connections may take to end after a signal."""
-BACKLOG = 1024
 
 
 async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, max_message_bytes: int = 65536) -> None:
     """Serves until SIGINT or SIGTERM. Raises `StartupError` that names the setting when the port cannot be had."""
-    with _listener(host, port, port_setting) as listener:
+    with listen(host, port, port_setting) as listener:
         config = uvicorn.Config(
             app,
             http="h11",
@@ -45,12 +43,3 @@ class _Server(uvicorn.Server):
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
-
-
-def _listener(host: str, port: int, port_setting: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StartupError(f"Port {port} on {host} ({port_setting}) cannot be used: {reason}.") from None
