@@ -1,0 +1,261 @@
+"""The page as its users meet it: with a mouse, a keyboard, a screen reader, a phone, and when things go wrong."""
+
+import asyncio
+import json
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.async_api import Page, expect
+from websockets.asyncio.client import connect
+
+from tests.browser.conftest import OpenPage, write_wav
+from tests.browser.proxy import proxied_under
+from tests.speech import silence
+from tests.stack import Stack, wait_until
+
+CONTRAST_SCRIPT = (Path(__file__).parent / "contrast.js").read_text()
+AA_CONTRAST = 4.5
+SNIPPET = (Path(__file__).parent / "existing_client.js").read_text()
+FOCUS_RING_SCRIPT = """
+    getComputedStyle(document.querySelector("input[type=radio]:focus + span, :focus:not([type=radio])")).outlineStyle
+"""
+
+
+async def connected(page: Page) -> Page:
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_text("echo on cpu")).to_be_visible()
+    return page
+
+
+async def test_recording_shows_partials_then_finals_and_latency(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await page.get_by_role("button", name="Start recording").click()
+    partial = page.get_by_role("list", name="Text that may still change").get_by_role("listitem")
+    await expect(partial).to_contain_text("seconds")
+    await expect(page.get_by_role("combobox", name="Language")).to_be_disabled()
+    await expect(page.locator("#latency-latest")).to_have_text(re.compile(r"^\d+ ms$"))
+    await expect(page.locator("#latency-median")).to_have_text(re.compile(r"^\d+ ms$"))
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log").get_by_role("listitem")).to_contain_text("seconds")
+    await expect(partial).to_have_count(0)
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+
+
+async def test_only_settled_text_is_announced(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    settled, unsettled = page.get_by_role("log"), page.get_by_role("list", name="Text that may still change")
+    await expect(settled).to_have_attribute("aria-label", "Settled text")
+    assert (
+        await unsettled.evaluate("list => list.closest('[aria-live], [role=log], [role=status], [role=alert]')") is None
+    )
+
+
+async def test_everything_works_from_the_keyboard(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    reached = []
+    for _ in range(6):
+        await page.keyboard.press("Tab")
+        reached.append(await page.evaluate("document.activeElement.id || document.activeElement.value"))
+        assert await page.evaluate(FOCUS_RING_SCRIPT) == "solid", reached[-1]
+    assert reached == ["record", "choose-file", "transcribe", "language", "prompt", "transcript"]
+    await page.get_by_role("button", name="Start recording").focus()
+    await page.keyboard.press("Space")
+    await expect(page.get_by_role("button", name="Stop")).to_be_focused()
+    await expect(page.get_by_text("seconds")).to_be_visible()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Start recording")).to_be_focused()
+    await page.get_by_role("radio", name="Transcribe").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("radio", name="Understand")).to_be_checked()
+
+
+async def test_every_control_has_a_name(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    for role, name in [
+        ("heading", "Voxtral"),
+        ("button", "Start recording"),
+        ("button", "Choose a file…"),
+        ("group", "Mode"),
+        ("radio", "Transcribe"),
+        ("radio", "Understand"),
+        ("radio", "General"),
+        ("combobox", "Language"),
+        ("textbox", "Prompt optional"),
+        ("region", "Transcript"),
+    ]:
+        await expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
+    nameless = "[...document.querySelectorAll('button')].filter(button => !button.textContent.trim()).length"
+    assert await page.evaluate(nameless) == 0
+    assert await page.evaluate("document.documentElement.lang") == "en"
+
+
+async def test_chosen_file_is_transcribed_with_times(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    write_wav(tmp_path / "talk.wav", silence(25), 16_000)
+    await page.locator("#file").set_input_files(tmp_path / "talk.wav")
+    rows = page.get_by_role("log").get_by_role("listitem")
+    await expect(rows.nth(1)).to_be_visible()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    times = await rows.locator("time").all_text_contents()
+    assert len(times) >= 2
+    assert times[0] == "0:00"
+    assert times[1] >= "0:10"
+    async with page.expect_download() as started:
+        await page.get_by_role("button", name="Save subtitles").click()
+    subtitles = await asyncio.to_thread((await (await started.value).path()).read_text)
+    assert re.match(r"1\n00:00:00,000 --> (00:00:1\d,\d{3})\n1[\d.]+ seconds\n\n2\n\1 --> ", subtitles)
+    await page.get_by_role("button", name="Clear").click()
+    await expect(rows).to_have_count(0)
+
+
+async def test_dropped_file_is_transcribed(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    write_wav(tmp_path / "talk.wav", silence(2), 16_000)
+    samples = list((tmp_path / "talk.wav").read_bytes())
+    dropped = await page.evaluate_handle(
+        """bytes => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "talk.wav", {type: "audio/wav"}));
+            return transfer;
+        }""",
+        samples,
+    )
+    await page.dispatch_event("body", "drop", {"dataTransfer": dropped})
+    await expect(page.get_by_role("log")).to_contain_text("2 seconds")
+
+
+async def test_question_about_a_file_is_answered_as_one(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    write_wav(tmp_path / "talk.wav", silence(3), 16_000)
+    await page.get_by_role("radio", name="Understand").check()
+    await page.locator("#file").set_input_files(tmp_path / "talk.wav")
+    await expect(page.get_by_role("log").get_by_role("listitem")).to_have_count(1)
+    await expect(page.get_by_role("log")).to_contain_text("3 seconds")
+
+
+async def test_file_that_is_no_audio_is_explained(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    (tmp_path / "letter.wav").write_bytes(b"RIFF" + b"this is no recording at all " * 40)
+    await page.locator("#file").set_input_files(tmp_path / "letter.wav")
+    await expect(page.get_by_role("alert")).to_contain_text("letter.wav is no recording.")
+    (tmp_path / "broken.ogg").write_bytes(b"OggS\x00\x02" + b"this breaks off" * 40)
+    await page.locator("#file").set_input_files(tmp_path / "broken.ogg")
+    await expect(page.get_by_role("alert")).to_contain_text("ogg file")
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+
+
+async def test_forbidden_microphone_is_explained(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url, microphone=False))
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
+    await expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
+    await page.get_by_role("button", name="Dismiss").click()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+
+
+async def test_busy_server_is_explained_and_tried_again(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    async with AsyncExitStack() as others:
+        opened = [await others.enter_async_context(connect(stack.ws_url)) for _ in range(stack.settings.model.slots)]
+        for other in opened:
+            await other.send('{"type": "start"}')
+        for other in opened:
+            assert json.loads(await other.recv())["type"] == "ready"
+        await page.get_by_role("button", name="Start recording").click()
+        await expect(page.get_by_role("alert")).to_contain_text("slot")
+        await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+        for other in opened:
+            await other.send('{"type": "cancel"}')
+    await expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
+    await asyncio.to_thread(wait_until, stack.is_ready, "slots are free again")
+    await page.get_by_role("button", name="Try again", exact=True).click()
+    await expect(page.get_by_text("seconds")).to_be_visible()
+    await page.get_by_role("button", name="Stop").click()
+
+
+async def test_lost_server_is_explained_and_found_again(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_text("seconds")).to_be_visible()
+    await asyncio.to_thread(stack.stop, "web")
+    await expect(page.get_by_role("alert")).to_contain_text("connection to the server was lost")
+    await expect(page.get_by_role("status")).to_have_text("Not connected, trying again…")
+    await expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    stack.spawn("web")
+    await expect(page.get_by_role("status")).to_have_text("Connected", timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, scheme: str) -> None:
+    page = await connected(await open_page(stack.web_url, microphone=False, color_scheme=scheme))
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("alert")).to_be_visible()
+    await page.evaluate(
+        """async () => {
+            const rows = "<li><time>0:01</time><p>Some words</p></li>";
+            for (const id of ["finals", "partials"]) document.getElementById(id).innerHTML = rows;
+            for (const id of ["tools", "latency", "reconnect", "mode-hint"]) document.getElementById(id).hidden = false;
+        }"""
+    )
+    weak = [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST]
+    assert weak == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+async def test_nothing_is_cut_off_on_narrow_screens(stack: Stack, open_page: OpenPage, width: int) -> None:
+    page = await connected(await open_page(stack.web_url, viewport={"width": width, "height": 700}))
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_text("seconds")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await expect(page.get_by_role("button", name="Stop")).to_be_in_viewport()
+    await expect(page.locator("#latency")).to_be_in_viewport()
+    await page.get_by_role("button", name="Stop").click()
+
+
+async def test_socket_address_follows_the_page(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    addresses = await page.evaluate(
+        """async pages => {
+            const { webSocketUrl } = await import("./connection.js");
+            return pages.map((page) => webSocketUrl(page, "a+b"));
+        }""",
+        [
+            "http://localhost:8000/",
+            "https://abc-8000.proxy.runpod.net/",
+            "https://voice.example/some/path/",
+            "https://voice.example/some/path/index.html?a=1#b",
+        ],
+    )
+    assert addresses == [
+        "ws://localhost:8000/ws?page=a%2Bb",
+        "wss://abc-8000.proxy.runpod.net/ws?page=a%2Bb",
+        "wss://voice.example/some/path/ws?page=a%2Bb",
+        "wss://voice.example/some/path/ws?page=a%2Bb",
+    ]
+
+
+async def test_page_works_under_a_path(stack: Stack, open_page: OpenPage) -> None:
+    async with proxied_under("/voice/here/", stack.settings.server.http_port) as address:
+        page = await connected(await open_page(address))
+        await page.get_by_role("button", name="Start recording").click()
+        await expect(page.get_by_text("seconds")).to_be_visible()
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.get_by_role("log")).to_contain_text("seconds")
+
+
+async def test_snippet_for_existing_browser_clients_works(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    snippet = SNIPPET.replace("ws://host:8765", stack.ws_url)
+    audio = np.zeros(32_000, np.int16).tobytes()
+    async with page.expect_console_message() as logged:
+        await page.evaluate(
+            "([snippet, bytes]) => new Function('base64AudioData', snippet)(btoa('\\0'.repeat(bytes)))",
+            [snippet, len(audio)],
+        )
+    assert (await logged.value).text == "2 seconds"

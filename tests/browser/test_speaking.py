@@ -1,0 +1,39 @@
+"""Someone speaks into the microphone, and reads what was said."""
+
+import re
+
+import numpy as np
+from playwright.async_api import expect
+
+from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage
+from tests.speech import synthesise
+from tests.stack import Stack
+
+SENTENCE = "Please remember to water the plants in the kitchen while we are away."
+
+
+async def test_spoken_words_appear_while_they_are_spoken(whisper_stack: Stack, open_page: OpenPage) -> None:
+    pause = np.zeros(MICROPHONE_RATE_HZ, np.float32)
+    speech = np.concatenate([pause, synthesise(SENTENCE, sample_rate=MICROPHONE_RATE_HZ)])
+    page = await open_page(whisper_stack.web_url, hears=speech)
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    partials = page.get_by_role("list", name="Text that may still change")
+    await expect(partials).to_contain_text(re.compile("remember to water", re.IGNORECASE), timeout=20_000)
+    settled = page.get_by_role("log")
+    await expect(settled).to_contain_text(re.compile("while we are away", re.IGNORECASE), timeout=20_000)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible(timeout=20_000)
+    words = re.sub(r"[^a-z ]", "", (await settled.locator("p").first.inner_text()).lower())
+    assert words == re.sub(r"[^a-z ]", "", SENTENCE.lower())
+
+
+async def test_modes_that_the_model_cannot_serve_say_why(whisper_stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(whisper_stack.web_url)
+    await expect(page.get_by_text("whisper-base on cpu")).to_be_visible()
+    await expect(page.get_by_role("radio", name="Understand")).to_be_disabled()
+    await expect(page.get_by_role("group", name="Mode")).to_have_accessible_description(
+        re.compile("Understand and General need .*Voxtral")
+    )
+    await page.get_by_role("combobox", name="Language").select_option(label="German")
+    await expect(page.get_by_role("combobox", name="Language")).to_have_value("de")
