@@ -1,7 +1,8 @@
 """Whether a WebSocket handshake comes from our own page: the guard against cross-site WebSocket hijacking.
 
 A browser opens a WebSocket for any page to any host, and sends along what the user's network position is worth. It
-also says which page asked (`Origin`), and no script can forge that or the other headers that are read here.
+also says which page asked (`Origin`), and no script can forge that or the other headers that are read here. This does
+not guard against a name that its owner points at this machine (DNS rebinding); a proxy with a fixed host name does.
 """
 
 from collections.abc import Mapping
