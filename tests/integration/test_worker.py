@@ -1,0 +1,224 @@
+"""Workers as their sessions see them: claimed once, shown by Celery, taken over when one dies, gone without a trace."""
+
+import asyncio
+import itertools
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from frontend.gateway import Gateway
+from frontend.session import Session
+from shared.bus import keys
+from shared.bus.connect import connect
+from shared.celery_config import SESSION_TASK, celery_app
+from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
+from shared.events import Mode, SessionOptions
+from tests.stack import Stack, listens, wait_until
+
+SECOND = b"\1\0" * 16_000
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Redis alone; each test starts the workers that it needs."""
+    stack = Stack(
+        tmp_path_factory.mktemp("workers"), model={"slots": 2}, session={"claim_timeout_s": 3, "retention_s": 5}
+    )
+    stack.spawn("redis")
+    wait_until(lambda: listens(stack.settings.redis.port), "Redis listens", check=stack.check_alive)
+    yield stack
+    stack.stop_all()
+
+
+@pytest.fixture
+async def redis(service: Stack) -> AsyncIterator[Redis]:
+    client = connect(service.settings)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def gateway(service: Stack, redis: Redis) -> AsyncIterator[Gateway]:
+    async with Gateway.running(service.settings, "test") as running:
+        yield running
+
+
+@pytest.fixture
+async def start_worker(service: Stack, gateway: Gateway) -> AsyncIterator[Callable[[str], Any]]:
+    """Starts a worker under a label and waits until it is announced."""
+    started: list[str] = []
+
+    async def start(label: str) -> None:
+        service.spawn("worker", label)
+        started.append(label)
+        await until(lambda: workers_are(gateway, len(started)))
+
+    yield start
+    for label in started:
+        if label in service.processes:
+            service.stop(label, signal.SIGKILL)
+
+
+async def workers_are(gateway: Gateway, count: int) -> bool:
+    return len(await gateway.registry.workers()) == count
+
+
+async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not await condition():  # noqa: ASYNC110 -- the condition is another process's
+            await asyncio.sleep(0.02)
+
+
+async def events_of(session: Session) -> list[dict[str, Any]]:
+    async with asyncio.timeout(20):
+        return [event.wire async for event in session.events()]
+
+
+async def test_session_is_a_task_that_shows_its_id_and_options(
+    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
+) -> None:
+    await start_worker("worker")
+    session = await gateway.open(SessionOptions(language="en", prompt="Names: Ada."))
+    app = celery_app(service.settings)
+    active = await asyncio.to_thread(app.control.inspect(timeout=3).active)
+    (task,) = (task for tasks in active.values() for task in tasks)
+    assert (task["id"], task["name"], task["args"]) == (session.id, SESSION_TASK, [session.id])
+    assert task["kwargs"]["options"]["prompt"] == "Names: Ada."
+    await session.cancel()
+    app.close()
+
+
+async def test_every_slot_taken_is_refused_and_a_freed_one_is_used_at_once(
+    gateway: Gateway, start_worker: Callable[[str], Any]
+) -> None:
+    await start_worker("worker")
+    first, second = [await gateway.open(SessionOptions()) for _ in range(2)]
+    with pytest.raises(ServerBusyError) as refused:
+        await gateway.open(SessionOptions())
+    assert refused.value.retry_after_s
+    await first.finish()
+    assert (await events_of(first))[-1]["type"] == "done"
+    await until(lambda: admitted_are(gateway, 1))
+    third = await gateway.open(SessionOptions())
+    for session in (second, third):
+        await session.cancel()
+
+
+async def admitted_are(gateway: Gateway, count: int) -> bool:
+    return await gateway.registry.admitted() == count
+
+
+async def test_one_shot_waits_for_a_slot(gateway: Gateway, start_worker: Callable[[str], Any]) -> None:
+    await start_worker("worker")
+    held = [await gateway.open(SessionOptions()) for _ in range(2)]
+    waiting = asyncio.create_task(gateway.open(SessionOptions(), queue="batch"))
+    await asyncio.sleep(0)
+    await held[0].cancel()
+    session = await asyncio.wait_for(waiting, 10)
+    for open_session in (held[1], session):
+        await open_session.cancel()
+
+
+async def test_without_a_worker_a_session_is_refused(gateway: Gateway) -> None:
+    with pytest.raises(ModelUnavailableError, match="No worker"):
+        await gateway.open(SessionOptions())
+
+
+async def test_hung_worker_that_claims_nothing_is_reported_in_time(
+    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any], redis: Redis
+) -> None:
+    await start_worker("worker")
+    service.processes["worker"].send_signal(signal.SIGSTOP)
+    with pytest.raises(ServerBusyError, match="No worker took"):
+        await gateway.open(SessionOptions())
+    assert not [key async for key in redis.scan_iter("voxtral:{*")]
+
+
+async def test_session_continues_on_another_worker_when_its_own_is_killed(
+    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
+) -> None:
+    await start_worker("first")
+    session = await gateway.open(SessionOptions(partials=False))
+    await start_worker("second")
+    for _ in range(25):
+        await session.write(SECOND)
+    service.stop("first", signal.SIGKILL)
+    for _ in range(10):
+        await session.write(SECOND)
+    await session.finish()
+    events = await events_of(session)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    finals = [event for event in events if event["type"] == "final"]
+    assert [event["segment"] for event in finals] == list(range(len(finals)))
+    assert finals[0]["start"] == 0
+    assert all(before["end"] == after["start"] for before, after in itertools.pairwise(finals))
+    assert (events[-1]["type"], events[-1]["duration"]) == ("done", 35.0)
+    assert finals[-1]["end"] == 35.0
+
+
+async def test_stopped_worker_tells_its_clients_and_exits_with_0(
+    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
+) -> None:
+    await start_worker("worker")
+    session = await gateway.open(SessionOptions())
+    status = await asyncio.to_thread(service.stop, "worker")
+    events = await events_of(session)
+    assert status == 0
+    assert (events[-1]["type"], events[-1]["code"]) == ("error", "model_unavailable")
+    assert await workers_are(gateway, 0)
+
+
+async def test_detached_session_can_be_resumed_and_misses_nothing(
+    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
+) -> None:
+    await start_worker("worker")
+    session = await gateway.open(SessionOptions(partials=False))
+    for _ in range(12):
+        await session.write(SECOND)
+    source = session.events()
+    seen = [(await anext(source)).wire for _ in range(2)]
+    session.detach()
+    async with Gateway.running(service.settings, "other") as other:
+        resumed = await other.resume(session.id, session.resume_token, seen[-1]["seq"])
+        assert resumed.audio_received_samples == 12 * 16_000
+        await resumed.write(SECOND)
+        await resumed.finish()
+        events = await events_of(resumed)
+    assert events[0]["audio_received_samples"] == 12 * 16_000
+    assert [event["seq"] for event in events[1:]] == list(range(3, events[-1]["seq"] + 1))
+    assert events[-1]["duration"] == 13.0
+
+
+async def test_nothing_is_left_of_a_session_after_its_retention(
+    gateway: Gateway, start_worker: Callable[[str], Any], redis: Redis
+) -> None:
+    await start_worker("worker")
+    session = await gateway.open(SessionOptions())
+    await session.write(SECOND)
+    await session.finish()
+    await events_of(session)
+    await until(lambda: admitted_are(gateway, 0))
+    left = [key async for key in redis.scan_iter(f"voxtral:{{{session.id}}}*")]
+    assert keys.audio(session.id).encode() not in left
+    assert left
+    for key in left:
+        assert 0 < await redis.ttl(key) <= 5
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        (SessionOptions(mode=Mode.UNDERSTAND), ModeUnsupportedError, "mistralai/Voxtral-Mini-3B-2507"),
+        (SessionOptions(language="tlh"), InvalidFieldError, "en"),
+    ],
+)
+async def test_what_the_model_cannot_do_is_refused_before_any_audio(
+    whisper_stack: Stack, options: SessionOptions, error: type[Exception], named: str
+) -> None:
+    async with Gateway.running(whisper_stack.settings, "test") as gateway:
+        with pytest.raises(error, match=named):
+            await gateway.open(options)
