@@ -206,7 +206,9 @@ class Connection:
             case commands.Commit():
                 await live.session.commit()
             case commands.Configure():
-                await live.session.configure(replace(live.session.options, **command.changes))
+                options = replace(live.session.options, **command.changes)
+                await self._gateway.check(options)
+                await live.session.configure(options)
             case commands.Stop():
                 self._protocol.move(Move.STOPPED)
                 try:

@@ -10,8 +10,8 @@ from shared.events import Mode, SessionOptions
 CACHE_S: Final = 0.5
 MODELS_BY_MODE: Final = {
     Mode.TRANSCRIBE: "every model",
-    Mode.UNDERSTAND: "mistralai/Voxtral-Mini-3B-2507 and mistralai/Voxtral-Small-24B-2507",
-    Mode.GENERAL: "mistralai/Voxtral-Mini-3B-2507 and mistralai/Voxtral-Small-24B-2507",
+    Mode.UNDERSTAND: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
+    Mode.GENERAL: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
 }
 
 

@@ -111,14 +111,6 @@ class InternalError(VoxtralError):
         super().__init__(f"The server failed (incident {incident}).")
 
 
-class RelayedError(VoxtralError):
-    """An error that another process found, with the code that it gave."""
-
-    def __init__(self, code: str, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
-        self.code = code  # type: ignore[misc]
-
-
 class StartupError(Exception):
     """A setting or the machine does not allow a start. One sentence; the process exits with status 1."""
 

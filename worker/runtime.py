@@ -174,7 +174,7 @@ class WorkerRuntime:
             session = self._sessions.get(session_id)
             if session is not None:
                 latency = session.take(output, report.started_s * 1000, now_ms)
-                if latency is not None:
+                if latency is not None and session.options.partials:  # a file's would hide the live ones
                     self._telemetry.observe_latency(latency)
                 self._writer.mark(session)
         if released:

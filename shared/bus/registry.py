@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -112,7 +112,7 @@ class Registry:
         return [_worker(report) for report in await self._reports(keys.WORKERS)]
 
     async def frontends(self) -> list[FrontendReport]:
-        return [FrontendReport(**report) for report in await self._reports(keys.FRONTENDS)]
+        return [_known(FrontendReport, report) for report in await self._reports(keys.FRONTENDS)]
 
     async def admitted(self) -> int:
         """Sessions that hold a slot or wait for one."""
@@ -156,4 +156,9 @@ class Registry:
 def _worker(report: dict[str, Any]) -> WorkerReport:
     report["step"] = Percentiles(**report["step"])
     report["latency"] = {name: Percentiles(**values) for name, values in report["latency"].items()}
-    return WorkerReport(**report)
+    return _known(WorkerReport, report)
+
+
+def _known(kind: type[Report], report: dict[str, Any]) -> Report:
+    """A newer process may report more than this one knows."""
+    return kind(**{field.name: report[field.name] for field in fields(kind) if field.name in report})
