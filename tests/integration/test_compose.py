@@ -1,0 +1,110 @@
+"""The two processes that become other programs: the embedded server and Flower."""
+
+import base64
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import redis
+
+from compose.redis import server_binary
+from shared.config import RedisSettings
+from shared.entry import CANNOT_START
+from shared.errors import StartupError
+from tests.integration.launcher import command_line
+from tests.stack import Stack, listens, wait_until
+
+
+def run(stack: Stack, module: str, **variables: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        cwd=stack.folder,
+        env=stack.env | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    _, err = process.communicate(timeout=10)
+    return process.returncode, err.decode()
+
+
+def test_redis_waits_where_another_server_is_named(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    process = run(stack, "compose.redis", REDIS_URL="redis://:sesame@redis.example:1/0")
+    wait_until(lambda: "redis_is_elsewhere" in log_of(stack), "it says that there is nothing to start")
+    process.send_signal(signal.SIGTERM)
+    status, err = ended(process)
+    assert status == 0
+    assert "sesame" not in err + log_of(stack)
+
+
+def test_redis_refuses_a_directory_that_another_server_uses(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    first = run(stack, "compose.redis")
+    wait_until(lambda: listens(stack.settings.redis.port), "the first server listens")
+    second = run(stack, "compose.redis")
+    assert ended(second) == (
+        CANNOT_START,
+        f"The directory {tmp_path / 'redis'} (redis.data_dir) is in use by another server.\n",
+    )
+    first.send_signal(signal.SIGTERM)
+    assert ended(first)[0] == 0
+
+
+def test_redis_never_evicts_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    process = run(stack, "compose.redis")
+    wait_until(lambda: listens(stack.settings.redis.port), "the server listens")
+    with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
+        found = client.config_get("bind", "appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy")
+    assert found == {
+        **{"bind": "127.0.0.1", "appendonly": "yes", "appendfsync": "everysec", "save": ""},
+        **{"maxmemory": str(2 * 1024**3), "maxmemory-policy": "noeviction"},
+    }
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+
+
+def test_server_binary_prefers_the_setting(tmp_path: Path) -> None:
+    assert server_binary(RedisSettings()).name in {"valkey-server", "redis-server"}
+    assert server_binary(RedisSettings(binary=Path("/bin/sh"))) == Path("/bin/sh")
+    with pytest.raises(StartupError, match=r"^Setting redis\.binary is '.*', which is no program that can be run\.$"):
+        server_binary(RedisSettings(binary=tmp_path))
+
+
+def test_flower_asks_for_the_password_and_shows_no_secret(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    process = run(
+        stack, "compose.flower", VOXTRAL_FLOWER__BASIC_AUTH="me:sesame", REDIS_URL="redis://:hidden@127.0.0.1:1/0"
+    )
+    url = f"http://127.0.0.1:{stack.settings.flower.port}/"
+    wait_until(lambda: listens(stack.settings.flower.port), "Flower listens though Redis is not there", 20)
+    assert get(url, None) == 401
+    assert get(url, "me:sesame") == 200
+    assert not {"sesame", "hidden"} & set(command_line(process.pid).replace(":", " ").replace("@", " ").split())
+    process.kill()
+    ended(process)
+
+
+def get(url: str, auth: str | None) -> int:
+    request = urllib.request.Request(url)
+    if auth:
+        request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def log_of(stack: Stack) -> str:
+    path = stack.folder / "logs" / "voxtral_streaming.log"
+    return path.read_text() if path.exists() else ""
