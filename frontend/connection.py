@@ -6,6 +6,7 @@ or that do not read. Whichever of them ends first ends the others.
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -37,12 +38,16 @@ log = structlog.get_logger(__name__)
 
 
 async def serve_connection(transport: Transport, gateway: Gateway, settings: Settings) -> None:
-    """Serve one client until it leaves or has to. Cancelling it says goodbye and detaches a live session."""
-    with gateway.connection():
-        if gateway.connected_clients > settings.server.max_connections:
+    """Serve one client until it leaves or has to.
+
+    Cancelling it says goodbye, detaches a live session, and returns: for the servers that run it this is an orderly
+    end, and some would log a cancelled handler as a failure.
+    """
+    with contextlib.suppress(asyncio.CancelledError), gateway.tally.connection():
+        if gateway.tally.connected_clients > settings.server.max_connections:
             limit = settings.server.max_connections
             busy = ServerBusyError(f"All {limit} connections are taken.", retry_after_s=BUSY_RETRY_S)
-            gateway.count_error(busy.code)
+            gateway.tally.count_error(busy.code)
             await say_goodbye(transport, busy)
         else:
             await Connection(transport, gateway, settings).run()
@@ -92,7 +97,7 @@ class Connection:
         if unexpected is not None:
             error = self._incident(unexpected)
         if error is not None:
-            self._gateway.count_error(error.code)
+            self._gateway.tally.count_error(error.code)
         return error
 
     # --- uplink -----------------------------------------------------------------------------------------------
@@ -160,14 +165,14 @@ class Connection:
                     await self._steer(command)
 
     async def _take_audio(self, kind: str, audio: bytes) -> None:
-        self._gateway.received_bytes += len(audio)
+        self._gateway.tally.received_bytes += len(audio)
         if self._protocol.admit(kind):
             assert self._live is not None
             await self._live.intake.take(audio)
 
     async def _answer(self, request: commands.OneShot) -> None:
         """Answer a one-shot request, unless its client leaves meanwhile."""
-        self._gateway.received_bytes += len(request.audio)
+        self._gateway.tally.received_bytes += len(request.audio)
         max_duration_s = self._settings.audio.max_duration_s
         answering = asyncio.create_task(
             one_shot.answer(request, self._gateway, max_duration_s, self._send), name="one-shot"
@@ -233,7 +238,7 @@ class Connection:
                     self._live = None
                     self._protocol.move(Move.DONE if event.type == EventType.DONE else Move.FAILED)
                 if event.type == EventType.ERROR:
-                    self._gateway.count_error(event.wire["code"])
+                    self._gateway.tally.count_error(event.wire["code"])
                 await self._send(event.raw)
         except DisconnectedError:
             raise
@@ -250,7 +255,7 @@ class Connection:
             self._sending_since_s = None
 
     async def _tell(self, error: VoxtralError, request_id: str | int | None = None) -> None:
-        self._gateway.count_error(error.code)
+        self._gateway.tally.count_error(error.code)
         session_id = None if self._live is None else self._live.session.id
         await self._send(native.error_message(error, request_id=request_id, session_id=session_id))
 

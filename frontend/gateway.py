@@ -7,11 +7,9 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import os
 import secrets
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict
 from typing import Any, Final, Self, cast
 
@@ -23,12 +21,13 @@ from redis.exceptions import RedisError
 from frontend.dispatch import Dispatcher, Queue
 from frontend.placement import Placement
 from frontend.session import Session
+from frontend.tally import Tally
 from frontend.watch import Watch
 from shared.bus import keys
 from shared.bus.audio import AudioWriter
 from shared.bus.connect import connect
 from shared.bus.event_log import EventSubscriber
-from shared.bus.registry import FrontendReport, Registry, process_id
+from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from shared.config import Settings
 from shared.errors import (
@@ -39,7 +38,6 @@ from shared.errors import (
     VoxtralError,
 )
 from shared.events import EventType, SessionOptions
-from shared.process import rss_bytes
 from shared.version import VERSION
 
 ADMIT_RETRY_S: Final = 0.1
@@ -54,9 +52,6 @@ class Gateway:
 
     def __init__(self, settings: Settings, kind: str) -> None:
         self._settings = settings
-        self._kind = kind
-        self._id = process_id()
-        self._started_at = time.time()
         self._redis: Redis = connect(settings)
         self._scripts = Scripts(self._redis)
         self.registry = Registry(self._redis, self._scripts)
@@ -67,11 +62,7 @@ class Gateway:
         self._sessions: dict[str, Session] = {}
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._chores: set[asyncio.Task[None]] = set()
-        self._errors: Counter[str] = Counter()
-        self._sessions_total = 0
-        self.received_bytes = 0
-        """Audio as clients sent it, for the status page. The connection driver counts it."""
-        self.connected_clients = 0
+        self.tally = Tally(kind, self._sessions)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -87,26 +78,13 @@ class Gateway:
                 ("audio-writer", gateway._writer.run()),
                 ("subscriber", gateway._subscriber.run()),
                 ("watch", gateway._watch.run()),
-                ("heartbeat", gateway._beat()),
+                ("heartbeat", gateway.tally.beat(gateway.registry)),
             )
         ]
         try:
             yield gateway
         finally:
             await gateway._shut_down(loops)
-
-    @contextlib.contextmanager
-    def connection(self) -> Iterator[None]:
-        """Counts one client connection while it lasts."""
-        self.connected_clients += 1
-        try:
-            yield
-        finally:
-            self.connected_clients -= 1
-
-    def count_error(self, code: str) -> None:
-        """Count an error that a client was sent."""
-        self._errors[code] += 1
 
     async def open(self, options: SessionOptions, *, queue: Queue = "stream") -> Session:
         """Start a session and wait until a worker has taken it; `ready` is its first event.
@@ -144,7 +122,7 @@ class Gateway:
             raise _store_unreachable() from error
         return {
             "model_info": self._placement.model_info(workers),
-            "connected_clients": self.connected_clients,
+            "connected_clients": self.tally.connected_clients,
             "sessions": len(self._sessions),
             "slots": sum(worker.slots for worker in workers),
             "slots_free": sum(max(0, worker.slots - worker.sessions) for worker in workers),
@@ -173,7 +151,7 @@ class Gateway:
             session.detach()
             await self._cancel(session)
             raise
-        self._sessions_total += 1
+        self.tally.sessions_total += 1
         log.debug("session_opened", session_id=session_id, queue=queue)
         return session
 
@@ -258,35 +236,13 @@ class Gateway:
         with contextlib.suppress(RedisError, OSError):  # a lost connection has forgotten the channel anyway
             await chore
 
-    async def _beat(self) -> None:
-        while True:
-            with contextlib.suppress(RedisError, OSError):
-                await self.registry.beat(self.report())
-            await asyncio.sleep(keys.HEARTBEAT_INTERVAL_S)
-
-    def report(self) -> FrontendReport:
-        return FrontendReport(
-            id=self._id,
-            kind=self._kind,
-            host=self._settings.server.host,
-            pid=os.getpid(),
-            version=VERSION,
-            started_at=self._started_at,
-            connections=self.connected_clients,
-            sessions=len(self._sessions),
-            received_bytes_total=self.received_bytes,
-            sessions_total=self._sessions_total,
-            rss_bytes=rss_bytes(),
-            errors=dict(self._errors),
-        )
-
     async def _shut_down(self, loops: list[asyncio.Task[None]]) -> None:
         for session in list(self._sessions.values()):
             session.detach()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._writer.flushed()
-                await self.registry.leave(self.report())
+                await self.registry.leave(self.tally.report())
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, *self._chores, return_exceptions=True)

@@ -41,7 +41,7 @@ async def answer(
         if not session.ended:
             await session.cancel()
     if ending["type"] == EventType.ERROR:
-        gateway.count_error(ending["code"])
+        gateway.tally.count_error(ending["code"])
         return native.refusal(ending, request.request_id)
     return native.response(
         request,

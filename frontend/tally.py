@@ -1,0 +1,67 @@
+"""What one frontend process counts, and tells once a second."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator, Sized
+
+from redis.exceptions import RedisError
+
+from shared.bus import keys
+from shared.bus.registry import FrontendReport, Registry, process_id
+from shared.process import rss_bytes
+from shared.version import VERSION
+
+
+class Tally:
+    """`sessions` is whatever holds the live sessions of the process."""
+
+    def __init__(self, kind: str, sessions: Sized) -> None:
+        self._kind = kind
+        self._sessions = sessions
+        self._id = process_id()
+        self._started_at = time.time()
+        self._errors: Counter[str] = Counter()
+        self.connected_clients = 0
+        self.sessions_total = 0
+        self.received_bytes = 0
+        """Audio as clients sent it."""
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[None]:
+        """Counts one client connection while it lasts."""
+        self.connected_clients += 1
+        try:
+            yield
+        finally:
+            self.connected_clients -= 1
+
+    def count_error(self, code: str) -> None:
+        """Count an error that a client was sent."""
+        self._errors[code] += 1
+
+    async def beat(self, registry: Registry) -> None:
+        """The heartbeat's loop; runs until cancelled."""
+        while True:
+            with contextlib.suppress(RedisError, OSError):  # the next beat comes in a second
+                await registry.beat(self.report())
+            await asyncio.sleep(keys.HEARTBEAT_INTERVAL_S)
+
+    def report(self) -> FrontendReport:
+        return FrontendReport(
+            id=self._id,
+            kind=self._kind,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=VERSION,
+            started_at=self._started_at,
+            connections=self.connected_clients,
+            sessions=len(self._sessions),
+            received_bytes_total=self.received_bytes,
+            sessions_total=self.sessions_total,
+            rss_bytes=rss_bytes(),
+            errors=dict(self._errors),
+        )
