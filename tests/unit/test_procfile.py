@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 
 from compose.procfile import Program, read_procfile, scaled
 from shared.errors import StartupError
@@ -49,3 +50,11 @@ def test_our_procfile_starts_modules_that_exist() -> None:
     for program in programs:
         assert program.command[:2] == ("python", "-m")
         assert importlib.util.find_spec(program.command[2]) is not None, program
+
+
+def test_docker_compose_runs_the_same_programs() -> None:
+    services = yaml.safe_load((PROJECT / "compose" / "docker-compose.yml").read_text())["services"]
+    ours = {program.name: " ".join(program.command) for program in read_procfile(PROJECT / "Procfile")}
+    assert {name: service["command"] for name, service in services.items()} == ours | {
+        "redis": "redis-server /etc/redis.conf"
+    }
