@@ -83,7 +83,7 @@ class Connection:
             farewell = self._farewell(failures)
         finally:
             if self._live is not None:
-                self._live.session.detach()
+                await self._leave(self._live.session)
             if self._ahead is not None:
                 self._ahead.cancel()
                 await asyncio.wait((self._ahead,))
@@ -99,8 +99,6 @@ class Connection:
         if error is not None:
             self._gateway.tally.count_error(error.code)
         return error
-
-    # --- uplink -----------------------------------------------------------------------------------------------
 
     async def _uplink(self) -> None:
         """Never returns: raises DisconnectedError when the client has no more to say and needs no more answers."""
@@ -137,7 +135,7 @@ class Connection:
             await self._tell(error, commands.request_id_of(wire))
         except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
             await self._tell(self._incident(error), commands.request_id_of(wire))
-            self._lose_session()
+            await self._lose_session()
 
     def _decoded(self, text: str) -> dict[str, Any] | None:
         """The JSON object of a text message; None where it is audio that passed for text."""
@@ -177,7 +175,7 @@ class Connection:
         answering = asyncio.create_task(
             one_shot.answer(request, self._gateway, max_duration_s, self._send), name="one-shot"
         )
-        self._ahead = asyncio.create_task(_received(self._transport), name="read ahead")
+        self._ahead = asyncio.create_task(self._transport.receive(), name="read ahead")
         try:
             await asyncio.wait((answering, self._ahead), return_when=asyncio.FIRST_COMPLETED)
             if not answering.done() and self._transport.gone:
@@ -227,8 +225,6 @@ class Connection:
                 live.downlink.cancel()
                 await live.session.cancel()
 
-    # --- downlink ---------------------------------------------------------------------------------------------
-
     async def _downlink(self, session: Session) -> None:
         """Forward a session's events until it ends."""
         try:
@@ -244,7 +240,7 @@ class Connection:
             raise
         except Exception as error:  # noqa: BLE001 -- as in _handle
             await self._tell(self._incident(error))
-            self._lose_session()
+            await self._lose_session()
 
     async def _send(self, text: bytes) -> None:
         if self._sending_since_s is None:
@@ -258,8 +254,6 @@ class Connection:
         self._gateway.tally.count_error(error.code)
         session_id = None if self._live is None else self._live.session.id
         await self._send(native.error_message(error, request_id=request_id, session_id=session_id))
-
-    # --- when something is wrong ------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         """Ends the connection of a client that says nothing, or that does not read."""
@@ -275,24 +269,28 @@ class Connection:
             if now_s - max(self._listening_since_s, self._transport.heard_at_s) > idle_s:
                 raise IdleTimeoutError(idle_s)
 
-    def _lose_session(self) -> None:
+    async def _lose_session(self) -> None:
         """Give a session up that this connection can no longer serve; another may resume it."""
         live, self._live = self._live, None
         if live is not None:
             self._protocol.move(Move.FAILED)
-            live.session.detach()
+            await self._leave(live.session)
             if live.downlink is not asyncio.current_task():
                 live.downlink.cancel()
+
+    @staticmethod
+    async def _leave(session: Session) -> None:
+        """Keep the session for its client to resume it, where there is something to resume."""
+        if session.audio_received_samples:
+            session.detach()
+        else:
+            await session.cancel()
 
     def _incident(self, error: BaseException) -> InternalError:
         incident = secrets.token_hex(6)
         session_id = None if self._live is None else self._live.session.id
         log.error("internal_error", incident=incident, session_id=session_id, exc_info=error)
         return InternalError(incident)
-
-
-async def _received(transport: Transport) -> str | bytes | None:
-    return await transport.receive()
 
 
 async def _inline(parse: Any, *arguments: Any) -> commands.Command:
