@@ -33,7 +33,19 @@ async def serve_websocket(settings: Settings) -> None:
     with listen(settings.server.host, settings.websocket_port, "server.tcp_ports[0]") as listener:
         async with Gateway.running(settings, "websocket") as gateway:
             stopped = stop_signal()
+            connections: set[ServerConnection] = set()
             limit_bytes = settings.server.max_message_bytes
+
+            class Connection(HeardConnection):
+                """Known from its first byte to its last; the library forgets those that are closing."""
+
+                def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                    connections.add(self)
+                    super().connection_made(transport)
+
+                def connection_lost(self, exc: Exception | None) -> None:
+                    connections.discard(self)
+                    super().connection_lost(exc)
 
             async def handle(connection: ServerConnection) -> None:
                 assert isinstance(connection, HeardConnection)
@@ -43,7 +55,7 @@ async def serve_websocket(settings: Settings) -> None:
                 handle,
                 sock=listener,
                 compression=None,  # audio does not shrink, and deflating holds small messages back
-                create_connection=HeardConnection,
+                create_connection=Connection,
                 ping_interval=PING_INTERVAL_S,
                 ping_timeout=None,
                 close_timeout=CLOSE_TIMEOUT_S,
@@ -53,17 +65,17 @@ async def serve_websocket(settings: Settings) -> None:
             )
             log.info("listening", host=settings.server.host, port=settings.websocket_port)
             await stopped.wait()
-            await _shut_down(server)
+            await _shut_down(server, connections)
 
 
-async def _shut_down(server: Server) -> None:
+async def _shut_down(server: Server, connections: set[ServerConnection]) -> None:
     """Stop accepting, say goodbye, wait to a deadline, break off. Live sessions can be resumed elsewhere."""
     server.close(code=SERVICE_RESTART, reason="server stops")
     try:
         async with asyncio.timeout(SHUTDOWN_S):
             await server.wait_closed()
     except TimeoutError:
-        for connection in server.connections:
+        for connection in list(connections):
             connection.transport.abort()
         await server.wait_closed()
 
