@@ -103,7 +103,8 @@ class EventWriter:
         checkpoint = session.checkpoint_samples if any(kind == "f" for kind, _ in session.outbox) else ""
         script_keys = (keys.session(sid), keys.events(sid), keys.finals(sid), keys.audio(sid))
         flat = [part for event in session.outbox for part in event]
-        pipe.evalsha(
+        pipe.execute_command(
+            "EVALSHA",
             self._scripts.write.sha,
             len(script_keys),
             *script_keys,
@@ -118,7 +119,8 @@ class EventWriter:
 
     def _queue_progress(self, pipe: Any, session: WorkerSession, consumed: int) -> None:
         sid = session.session_id
-        pipe.evalsha(
+        pipe.execute_command(
+            "EVALSHA",
             self._scripts.progress.sha,
             2,
             keys.session(sid),

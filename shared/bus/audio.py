@@ -22,8 +22,8 @@ ENTRY_MAX_BYTES: Final = 3200
 ENTRY_MIN_BYTES: Final = 640
 """20 ms: smaller pieces wait for more, but never longer than `COALESCE_S`."""
 COALESCE_S: Final = 0.02
-GATHER_S: Final = 0.001
-"""Pause behind a pipeline that held several entries: when there is much to do, more of it goes into the next."""
+GATHER_S: Final = 0.002
+"""Pause behind each pipeline. An entry that comes alone does not wait; under load the next pipeline holds more."""
 RETRY_PAUSE_S: Final = 0.25
 _STREAM_MAX_ENTRIES: Final = 20_000
 
@@ -152,8 +152,7 @@ class AudioWriter:
                 self._in_flight = True
                 await self._write(batch)
                 self._in_flight = False
-                if len(batch) > 1:
-                    await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(GATHER_S)
             if not self._queue:
                 self._idle.set()
             if self._waiting:

@@ -1,6 +1,10 @@
 """How Redis is reached: one way for every process."""
 
-from redis.asyncio import Redis
+from collections.abc import Iterable
+from typing import Any
+
+import hiredis
+from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -10,17 +14,32 @@ CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
 
 
+class PackedConnection(Connection):
+    """Packs commands in C. redis-py's asyncio client does it in Python, at 15 µs instead of 2 µs for one event and
+    at 1 ms for a read of 400 streams, which is most of what a busy I/O loop does."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        if " " in args[0]:  # `SCRIPT LOAD` is two arguments on the wire
+            return super().pack_command(*args)
+        return [hiredis.pack_command(args)]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join(piece for command in commands for piece in self.pack_command(*command))]
+
+
 def connect(settings: Settings, *, reply_timeout_s: float = REPLY_TIMEOUT_S, retries: int = 3) -> Redis:
     """A client that opens connections as they are needed; replies are bytes.
 
     A command that finds the connection lost is sent again after a short pause: every write of this
     package may be repeated without harm.
     """
-    return Redis.from_url(
+    pool = ConnectionPool.from_url(
         settings.redis_url,
+        connection_class=PackedConnection,  # for TLS and Unix sockets the URL's own class wins
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=reply_timeout_s,
         socket_keepalive=True,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
         protocol=2,
     )
+    return Redis.from_pool(pool)
