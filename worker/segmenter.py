@@ -42,6 +42,7 @@ class Opened:
 class Closed:
     start_samples: int
     end_samples: int
+    speech_start_samples: int
     speech_end_samples: int
     voiced_windows: int
     """Windows of the segment that were speech: few of them are a cough."""
@@ -54,6 +55,7 @@ Boundary = Opened | Closed
 @dataclass(slots=True)
 class _Open:
     start_samples: int
+    speech_start_samples: int
     speech_end_samples: int
     first_window_samples: int
     """Position of the window that `probabilities[0]` is for."""
@@ -156,7 +158,7 @@ class Segmenter:
     def _open_segment(self) -> Opened:
         speech_samples = self._run_start_samples
         start = self._start_for(speech_samples)
-        self._open = _Open(start, self.position_samples, speech_samples, self._run)
+        self._open = _Open(start, speech_samples, self.position_samples, speech_samples, self._run)
         self._run = []
         return Opened(start, speech_samples)
 
@@ -167,7 +169,13 @@ class Segmenter:
         self._open = None
         self._floor_samples = end
         voiced = sum(probability >= self._settings.onset_probability for probability in segment.probabilities)
-        return Closed(segment.start_samples, end, min(segment.speech_end_samples, end), voiced)
+        return Closed(
+            segment.start_samples,
+            end,
+            min(segment.speech_start_samples, end),
+            min(segment.speech_end_samples, end),
+            voiced,
+        )
 
     def _cut(self) -> list[Boundary]:
         """Close at the best pause of the second half and go on behind it."""
@@ -182,8 +190,10 @@ class Segmenter:
             return [self._close()]
         before, after = segment.probabilities[: best + 1], segment.probabilities[best + 1 :]
         voiced = sum(probability >= self._settings.onset_probability for probability in before)
-        closed = Closed(segment.start_samples, cut_samples, cut_samples, voiced, speech_goes_on=True)
+        closed = Closed(
+            segment.start_samples, cut_samples, segment.speech_start_samples, cut_samples, voiced, speech_goes_on=True
+        )
         first = segment.first_window_samples + (best + 1) * window
-        self._open = _Open(cut_samples, segment.speech_end_samples, first, after)
+        self._open = _Open(cut_samples, cut_samples, segment.speech_end_samples, first, after)
         self._floor_samples = cut_samples
         return [closed, Opened(cut_samples, cut_samples, after_cut=True)]

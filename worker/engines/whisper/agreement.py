@@ -7,6 +7,11 @@ punctuation, and keep the form in which they were first shown, so that text on a
 
 from collections.abc import Sequence
 
+SPARE_WORDS = 1
+WORDS_PER_S = 4.0
+"""Quick speech. Measured: words made up at the edge come many at once."""
+FIRST_HELD_BACK_WORDS = 2
+"""Half a second of speech is often misheard as a greeting."""
 EDGE_MARKS = ".,;:!?…。，！？"
 
 
@@ -22,10 +27,16 @@ class StableText:
     def words(self) -> tuple[str, ...]:
         return tuple(self._shown)
 
-    def hear(self, words: Sequence[str], *, speech_ended: bool = False) -> tuple[str, ...]:
-        """The words to show after a new decode. `speech_ended`: nothing was cut, so nothing is held back."""
+    def hear(self, words: Sequence[str], *, new_audio_s: float, speech_ended: bool = False) -> tuple[str, ...]:
+        """The words to show after a new decode.
+
+        `new_audio_s`: audio since the decode before; more words than it can hold are not believed yet.
+        `speech_ended`: nothing was cut, so nothing is held back.
+        """
         agreed = common_prefix(self._previous, words)
-        free = len(words) if speech_ended else len(words) - self._held_back_words
+        held_back = self._held_back_words if self._previous else FIRST_HELD_BACK_WORDS
+        believable = max(len(self._previous), len(self._shown)) + SPARE_WORDS + round(WORDS_PER_S * new_audio_s)
+        free = len(words) if speech_ended else min(len(words) - held_back, believable)
         confirmed = common_prefix(self._shown, words)
         if confirmed == len(self._shown) or speech_ended:
             visible = max(free, agreed, confirmed)

@@ -9,7 +9,6 @@ prefix saves nothing: CTranslate2 walks through it token by token.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from shared.errors import StartupError
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched
-from worker.engines.whisper.words import word_groups
+from worker.engines.whisper.words import TimedWord, timed_words, word_groups
 
 SAMPLE_RATE_HZ = 16_000
 FRAMES_PER_S = 100
@@ -33,8 +32,7 @@ DYNAMIC_RANGE = 2.0
 """The front end clips its output this far below its loudest point; digital silence lies there."""
 MIN_SAMPLES = 1600
 """The front end mirrors the edges of the audio and needs a little to mirror."""
-SAMPLES_PER_POSITION = 320
-"""One encoder position, the unit of word times."""
+SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
 MAX_NEW_TOKENS = 224
 TOKENS_PER_S = 10.0
 """No language is spoken faster in Whisper's tokens; a decode that is longer has lost its way."""
@@ -42,15 +40,6 @@ SPARE_TOKENS = 10
 MAX_PROMPT_TOKENS = 100
 RETRY_BEAM = 5
 RETRY_TEMPERATURES = (0.0, 0.4, 0.8)
-
-
-@dataclass(frozen=True, slots=True)
-class TimedWord:
-    """A word as Whisper spells it, leading space included; times are in samples of the decoded audio."""
-
-    text: str
-    start_samples: int
-    end_samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,30 +255,13 @@ class WhisperDecoder:
             if len(rows) < len(jobs):
                 view = ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(encoded)[rows]))
             tokenizer = self._tokenizer(language)
-            lengths = [min(len(jobs[row].pcm) // (SAMPLES_PER_POSITION // 2), 3000) for row in rows]
+            lengths = [min(len(jobs[row].pcm) // SAMPLES_PER_FRAME, round(MAX_WINDOW_S * FRAMES_PER_S)) for row in rows]
             tokens = [decoded[row].tokens for row in rows]
             for row, found in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
-                timed[row] = self._timed_words(decoded[row].tokens, found.alignments, tokenizer, len(jobs[row].pcm))
+                pieces, groups = tokenizer.split_to_word_tokens(decoded[row].tokens)
+                counts = [len(group) for group in groups]
+                timed[row] = timed_words(pieces, counts, found.alignments, len(jobs[row].pcm))
         return timed
-
-    def _timed_words(
-        self, tokens: list[int], alignments: list[tuple[int, int]], tokenizer: Tokenizer, length_samples: int
-    ) -> tuple[TimedWord, ...]:
-        texts, groups = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
-        first_position: dict[int, int] = {}
-        for token, position in alignments:
-            first_position.setdefault(token, position)
-        bounds = list(accumulate((len(group) for group in groups[:-1]), initial=0))
-        words: list[TimedWord] = []
-        earliest = 0
-        for pieces in word_groups(texts[:-1]):
-            first, last = bounds[pieces.start], bounds[pieces.stop]
-            start = first_position.get(first, 0) * SAMPLES_PER_POSITION
-            end = first_position.get(last, length_samples // SAMPLES_PER_POSITION) * SAMPLES_PER_POSITION
-            start = min(max(start, earliest), length_samples)
-            earliest = min(max(end, start), length_samples)
-            words.append(TimedWord("".join(texts[pieces.start : pieces.stop]), start, earliest))
-        return tuple(words)
 
     def _spelled(self, tokens: list[int], language: str) -> tuple[str, ...]:
         texts, _ = self._tokenizer(language).split_to_word_tokens(tokens)

@@ -132,7 +132,7 @@ class WhisperEngine:
         self._decode(self._due())
         outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
         for session in self._sessions.values():
-            session.audio.forget_before(session.checkpoint_samples)
+            session.forget()
         return outputs
 
     def ready(self) -> bool:

@@ -20,6 +20,8 @@ MIN_ECHO_TOKENS = 3
 MIN_VOICED_WINDOWS = 4
 """Below 128 ms of voiced audio, text must be certain."""
 BRIEF_LOG_PROBABILITY = -0.5
+SURE_VOICED_WINDOWS = 32
+SURE_LOG_PROBABILITY_LIMIT = -1.8
 
 
 def compression_ratio(text: str) -> float:
@@ -44,12 +46,15 @@ def loop_start(tokens: Sequence[int]) -> int | None:
 def echo_start(tokens: Sequence[int]) -> int | None:
     """Index from which `tokens` only repeat, to their end, a phrase said before; None when they do not.
 
-    A decoder that runs past the edge of the audio likes to begin again. A speaker who truly repeats himself is
-    believed as soon as he goes on.
+    A decoder that runs past the edge of the audio likes to begin again, so the first words count even alone. A
+    speaker who truly repeats himself is believed as soon as he goes on.
     """
     for size in range(len(tokens) // 2, MIN_ECHO_TOKENS - 1, -1):
         tail = list(tokens[-size:])
         if any(list(tokens[start : start + size]) == tail for start in range(len(tokens) - 2 * size + 1)):
+            return len(tokens) - size
+    for size in range(min(MIN_ECHO_TOKENS - 1, len(tokens) // 2), 0, -1):
+        if list(tokens[-size:]) == list(tokens[:size]):
             return len(tokens) - size
     return None
 
@@ -61,7 +66,11 @@ def is_suspect(text: str, log_probability: float, *, looped: bool, hit_cap: bool
 
 
 def is_noise(log_probability: float, no_speech_probability: float, voiced_windows: int) -> bool:
-    """Whether the text is more likely made up than heard."""
-    if no_speech_probability > NO_SPEECH_LIMIT and log_probability < LOG_PROBABILITY_LIMIT:
+    """Whether the text is more likely made up than heard.
+
+    The model calls an odd voice "no speech" at times; a second of it that the VAD is sure of is not dropped for that.
+    """
+    if voiced_windows < MIN_VOICED_WINDOWS and log_probability < BRIEF_LOG_PROBABILITY:
         return True
-    return voiced_windows < MIN_VOICED_WINDOWS and log_probability < BRIEF_LOG_PROBABILITY
+    limit = LOG_PROBABILITY_LIMIT if voiced_windows < SURE_VOICED_WINDOWS else SURE_LOG_PROBABILITY_LIMIT
+    return no_speech_probability > NO_SPEECH_LIMIT and log_probability < limit

@@ -4,17 +4,19 @@ Knows no model: probabilities and decoded windows are handed in.
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import shown
-from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
-from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper import guards
 from worker.engines.whisper.agreement import StableText
+from worker.engines.whisper.answers import Answer, final
+from worker.engines.whisper.audio_buffer import AudioBuffer
+from worker.engines.whisper.choices import usable
 from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.segmenter import Boundary, Closed, Opened, Segmenter, SegmenterSettings
 from worker.vad import WINDOW_SAMPLES, VadState
@@ -27,39 +29,6 @@ SPARE_PARTIAL_TOKENS = 6
 DETECT_LANGUAGE_MS = 2000
 """Speech that is enough to settle a session's language."""
 DETECT_LANGUAGE_PROBABILITY = 0.5
-
-
-class AudioBuffer:
-    """The samples of a session that may still be needed; grows by doubling, forgets at the front."""
-
-    def __init__(self, start_samples: int) -> None:
-        self._kept = np.empty(SAMPLE_RATE_HZ, np.float32)
-        self.start_samples = start_samples
-        self.end_samples = start_samples
-
-    def append(self, pcm: NDArray[np.float32]) -> None:
-        used = self.end_samples - self.start_samples
-        if used + len(pcm) > len(self._kept):
-            grown = np.empty(2 * (used + len(pcm)), np.float32)
-            grown[:used] = self._kept[:used]
-            self._kept = grown
-        self._kept[used : used + len(pcm)] = pcm
-        self.end_samples += len(pcm)
-
-    def between(self, start_samples: int, end_samples: int) -> NDArray[np.float32]:
-        """A view; good until the next `append` or `forget_before`."""
-        assert self.start_samples <= start_samples <= end_samples <= self.end_samples, "audio is gone or not here yet"
-        return self._kept[start_samples - self.start_samples : end_samples - self.start_samples]
-
-    def forget_before(self, position_samples: int) -> None:
-        """Drop old audio; only when it is a good part of the buffer, since what stays is copied."""
-        drop = position_samples - self.start_samples
-        if drop < max(SAMPLE_RATE_HZ, len(self._kept) // 4):
-            return
-        self._kept = np.concatenate(
-            [self.between(position_samples, self.end_samples), np.empty(SAMPLE_RATE_HZ, np.float32)]
-        )
-        self.start_samples = position_samples
 
 
 class Kind(Enum):
@@ -93,14 +62,6 @@ class Pass:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    start_samples: int
-    end_samples: int
-    heard: Heard
-    model_ms: float
-
-
 class Session:
     """State between two steps. Outputs wait in order behind a closed segment that has no text yet."""
 
@@ -120,7 +81,7 @@ class Session:
         self.language: str | None = None
         self._languages = languages
         self._outbox: deque[Output | Closed] = deque()
-        self._options = self.segment_options = self._usable(options)
+        self._options = self.segment_options = self._taken(options)
         self._held_back_words = held_back_words
         self._segment = segment
         self._commits_samples: deque[int] = deque()
@@ -130,10 +91,10 @@ class Session:
         self._partial_text = ""
         self._partial_tokens = 0
         self._heard_samples = start_samples
-        self._closing: _Answer | None = None
+        self._closing: Answer | None = None
 
     def configure(self, options: SessionOptions) -> None:
-        options = self._usable(options)
+        options = self._taken(options)
         if options.language != self._options.language:
             self.language = None
         self._options = options
@@ -223,16 +184,17 @@ class Session:
         return self._partial_tokens + SPARE_PARTIAL_TOKENS + round(TOKENS_PER_S * new_s)
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
-        answer = _Answer(done.start_samples, done.end_samples, heard, model_ms)
+        answer = Answer(done.start_samples, done.end_samples, heard, model_ms)
         self._settle_language(answer)
         if done.kind is Kind.FINAL:
             self._answer(answer)
             return
+        new_audio_s = (done.end_samples - self._heard_samples) / SAMPLE_RATE_HZ
         self._heard_samples = done.end_samples
         self._partial_tokens = heard.token_count
         if done.kind is Kind.CLOSING:
             self._closing = answer
-        self._show(answer, speech_ended=done.kind is Kind.CLOSING)
+        self._show(answer, new_audio_s=new_audio_s, speech_ended=done.kind is Kind.CLOSING)
 
     def take_outputs(self) -> list[Output]:
         outputs: list[Output] = []
@@ -263,31 +225,30 @@ class Session:
             return self.segmenter.position_samples
         return self._heard_samples
 
-    def _usable(self, options: SessionOptions) -> SessionOptions:
-        """The options without what this model cannot do; the client is told."""
-        if options.delay_ms is not None:
-            self._outbox.append(Notice("delay_ignored", "delay_ms has no effect: this model has no fixed look-ahead."))
-        if options.language is None or options.language in self._languages:
-            return options
-        message = f"Language {shown(options.language)} is not one of the model's; it will be detected."
-        self._outbox.append(Notice("language_ignored", message))
-        return replace(options, language=None)
+    def forget(self) -> None:
+        """Drop audio that is behind the checkpoint. One begun window may reach back behind a commit."""
+        self.audio.forget_before(min(self.checkpoint_samples, self.segmenter.position_samples))
+
+    def _taken(self, options: SessionOptions) -> SessionOptions:
+        taken, notices = usable(options, self._languages)
+        self._outbox.extend(notices)
+        return taken
 
     def _unanswered(self) -> Closed | None:
         return next((item for item in self._outbox if isinstance(item, Closed)), None)
 
-    def _settle_language(self, answer: _Answer) -> None:
+    def _settle_language(self, answer: Answer) -> None:
         if self.language or self.segment_options.language:
             return
         enough = answer.end_samples - answer.start_samples >= DETECT_LANGUAGE_MS * SAMPLES_PER_MS
         if enough and answer.heard.language_probability >= DETECT_LANGUAGE_PROBABILITY:
             self.language = answer.heard.language
 
-    def _show(self, answer: _Answer, *, speech_ended: bool) -> None:
+    def _show(self, answer: Answer, *, new_audio_s: float, speech_ended: bool) -> None:
         heard = answer.heard
         if guards.is_noise(heard.log_probability, heard.no_speech_probability, guards.MIN_VOICED_WINDOWS):
             return
-        text = "".join(self._text.hear(heard.spelled, speech_ended=speech_ended)).strip()
+        text = "".join(self._text.hear(heard.spelled, new_audio_s=new_audio_s, speech_ended=speech_ended)).strip()
         if text and text != self._partial_text:
             self._partial_text = text
             self._outbox.append(Partial(self._segment, text, answer.start_samples, answer.end_samples, answer.model_ms))
@@ -307,7 +268,7 @@ class Session:
         if same and closing:
             self._answer(closing)
 
-    def _answer(self, answer: _Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         """Put the final in the place of the oldest segment that has none, and begin the next."""
         closed = self._unanswered()
         assert closed, "a final was decoded for a segment that is not closed"
@@ -317,7 +278,7 @@ class Session:
         place = self._outbox.index(closed)
         del self._outbox[place]
         if text or self._partial_text:
-            self._outbox.insert(place, self._final(closed, answer, text))
+            self._outbox.insert(place, final(self._segment, closed, answer, text))
             self._segment += 1
         self._text = StableText(self._held_back_words)
         self._partial_text = ""
@@ -325,25 +286,3 @@ class Session:
         self._closing = None
         self._heard_samples = max(self._heard_samples, closed.end_samples)
         self.segment_options = self._options
-
-    def _final(self, closed: Closed, answer: _Answer, text: str) -> Final:
-        words = tuple(
-            Word(
-                word.text.strip(),
-                closed.start_samples + word.start_samples,
-                closed.start_samples + word.end_samples,
-            )
-            for word in answer.heard.words
-            if text
-        )
-        return Final(
-            segment=self._segment,
-            text=text,
-            start_samples=closed.start_samples,
-            end_samples=closed.end_samples,
-            heard_samples=answer.end_samples,
-            resume_samples=closed.end_samples,
-            words=words,
-            language=answer.heard.language if text else None,
-            model_ms=answer.model_ms,
-        )

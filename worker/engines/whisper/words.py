@@ -1,6 +1,20 @@
 """Words as people read them, out of the pieces that the tokenizer makes. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+SAMPLES_PER_POSITION = 320
+"""One encoder position, the unit of word times."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word as Whisper spells it, leading space included; times are in samples of the decoded audio."""
+
+    text: str
+    start_samples: int
+    end_samples: int
 
 
 def word_groups(pieces: Sequence[str]) -> list[range]:
@@ -20,3 +34,23 @@ def word_groups(pieces: Sequence[str]) -> list[range]:
             groups.append(range(index if opening is None else opening, index + 1))
             opening = None
     return groups
+
+
+def timed_words(
+    pieces: Sequence[str], token_counts: Sequence[int], alignments: Sequence[tuple[int, int]], length_samples: int
+) -> tuple[TimedWord, ...]:
+    """Words with times, from pairs of a token's index and an encoder position on the best path through both.
+
+    A word begins where the path reaches its first token and ends where it reaches the next word's.
+    """
+    reached: dict[int, int] = {}
+    for token, position in alignments:
+        reached.setdefault(token, position * SAMPLES_PER_POSITION)
+    bounds = list(accumulate(token_counts, initial=0))
+    words: list[TimedWord] = []
+    earliest = 0
+    for group in word_groups(pieces):
+        start = min(max(reached.get(bounds[group.start], earliest), earliest), length_samples)
+        earliest = min(max(reached.get(bounds[group.stop], length_samples), start), length_samples)
+        words.append(TimedWord("".join(pieces[group.start : group.stop]), start, earliest))
+    return tuple(words)

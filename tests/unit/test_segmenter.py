@@ -1,0 +1,87 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.segmenter import SAMPLES_PER_MS, Boundary, Closed, Opened, Segmenter, SegmenterSettings
+
+SETTINGS = SegmenterSettings()
+WINDOW = SETTINGS.window_samples
+MAX_SAMPLES = round(SETTINGS.max_segment_s * 1000) * SAMPLES_PER_MS
+
+speech_or_not = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.95]), st.integers(1, 200)), min_size=1, max_size=12
+).map(lambda runs: [probability for probability, windows in runs for _ in range(windows)])
+
+
+def pushed(segmenter: Segmenter, probabilities: list[float]) -> list[Boundary]:
+    return [boundary for probability in probabilities for boundary in segmenter.push(probability)]
+
+
+def test_push_opens_before_and_closes_after_the_speech() -> None:
+    segmenter = Segmenter(SETTINGS)
+    opened, closed = pushed(segmenter, [0.0] * 40 + [0.9] * 30 + [0.0] * 30)
+    assert opened == Opened(40 * WINDOW - SETTINGS.pre_roll_ms * SAMPLES_PER_MS, 40 * WINDOW)
+    assert isinstance(closed, Closed)
+    assert closed.speech_end_samples == 70 * WINDOW
+    assert closed.end_samples == 70 * WINDOW + SETTINGS.post_roll_ms * SAMPLES_PER_MS
+    assert closed.voiced_windows == 30
+
+
+def test_push_ignores_a_click() -> None:
+    assert pushed(Segmenter(SETTINGS), [0.0, 0.9, 0.0] * 50) == []
+
+
+def test_push_cuts_a_long_segment_at_its_best_pause() -> None:
+    pause = 270
+    segmenter = Segmenter(SETTINGS)
+    boundaries = pushed(segmenter, [0.9] * pause + [0.2] * 4 + [0.9] * 110)
+    _, closed, reopened = boundaries
+    assert isinstance(closed, Closed)
+    assert closed.speech_goes_on
+    assert pause * WINDOW <= closed.end_samples <= (pause + 4) * WINDOW
+    assert reopened == Opened(closed.end_samples, closed.end_samples, after_cut=True)
+
+
+def test_commit_ends_the_open_segment_where_the_audio_ends() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 20 + [0.9] * 20)
+    [closed] = segmenter.commit(40 * WINDOW + 100)
+    assert isinstance(closed, Closed)
+    assert closed.end_samples == 40 * WINDOW + 100
+    [opened] = pushed(segmenter, [0.9] * 5)
+    assert opened.start_samples >= closed.end_samples
+
+
+def test_commit_in_silence_ends_nothing() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 20)
+    assert segmenter.commit(20 * WINDOW) == []
+
+
+@given(speech_or_not, st.sets(st.integers(1, 2000), max_size=4))
+def test_segments_are_ordered_bounded_and_apart(probabilities: list[float], commits: set[int]) -> None:
+    segmenter = Segmenter(SETTINGS, start_samples=7 * WINDOW)
+    last_end = checkpoint = 7 * WINDOW
+    boundaries: list[Boundary] = []
+    for count, probability in enumerate(probabilities, 1):
+        found = segmenter.push(probability)
+        if count in commits:
+            found += segmenter.commit(segmenter.position_samples + 99)
+        boundaries += found
+        assert segmenter.needed_from_samples >= checkpoint
+        checkpoint = segmenter.needed_from_samples
+    for index, boundary in enumerate(boundaries):
+        assert isinstance(boundary, Opened) is (index % 2 == 0)
+        if isinstance(boundary, Closed):
+            assert last_end <= boundary.start_samples <= boundary.end_samples
+            assert boundary.end_samples - boundary.start_samples <= MAX_SAMPLES + WINDOW
+            last_end = boundary.end_samples
+
+
+@given(speech_or_not)
+def test_quiet_end_is_where_the_endpoint_closes(probabilities: list[float]) -> None:
+    segmenter = Segmenter(SETTINGS)
+    for probability in probabilities:
+        expected = segmenter.quiet_end_samples
+        for boundary in segmenter.push(probability):
+            if isinstance(boundary, Closed) and boundary.end_samples - boundary.start_samples < MAX_SAMPLES // 2:
+                assert boundary.end_samples == expected

@@ -1,0 +1,39 @@
+"""The samples of a session that may still be needed, by their position in the session."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ
+
+
+class AudioBuffer:
+    """Grows by doubling, forgets at the front."""
+
+    def __init__(self, start_samples: int) -> None:
+        self._kept = np.empty(SAMPLE_RATE_HZ, np.float32)
+        self.start_samples = start_samples
+        self.end_samples = start_samples
+
+    def append(self, pcm: NDArray[np.float32]) -> None:
+        used = self.end_samples - self.start_samples
+        if used + len(pcm) > len(self._kept):
+            grown = np.empty(2 * (used + len(pcm)), np.float32)
+            grown[:used] = self._kept[:used]
+            self._kept = grown
+        self._kept[used : used + len(pcm)] = pcm
+        self.end_samples += len(pcm)
+
+    def between(self, start_samples: int, end_samples: int) -> NDArray[np.float32]:
+        """A view; good until the next `append` or `forget_before`."""
+        assert self.start_samples <= start_samples <= end_samples <= self.end_samples, "audio is gone or not here yet"
+        return self._kept[start_samples - self.start_samples : end_samples - self.start_samples]
+
+    def forget_before(self, position_samples: int) -> None:
+        """Drop old audio; only when it is a good part of the buffer, since what stays is copied."""
+        drop = position_samples - self.start_samples
+        if drop < max(SAMPLE_RATE_HZ, len(self._kept) // 4):
+            return
+        self._kept = np.concatenate(
+            [self.between(position_samples, self.end_samples), np.empty(SAMPLE_RATE_HZ, np.float32)]
+        )
+        self.start_samples = position_samples
