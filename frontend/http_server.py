@@ -5,6 +5,7 @@ Knows nothing of what the application does.
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -19,12 +20,14 @@ GRACE_S = 2
 
 async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, max_message_bytes: int = 65536) -> None:
     """Serves until SIGINT or SIGTERM. Raises `StartupError` that names the setting when the port cannot be had."""
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
     with listen(host, port, port_setting) as listener:
         config = uvicorn.Config(
             app,
             http="h11",
             ws="websockets-sansio",
             ws_max_size=max_message_bytes,
+            ws_ping_timeout=None,  # pongs queue behind audio that the brake holds back; TCP notices dead peers
             ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory
             lifespan="off",
             log_config=None,
@@ -33,6 +36,11 @@ async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, m
             timeout_graceful_shutdown=GRACE_S,
         )
         await _Server(config).serve(sockets=[listener])
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """uvicorn logs a traceback for text that is not UTF-8, which any client may send as often as it likes."""
+    return not record.getMessage().startswith("Invalid UTF-8")
 
 
 class _Server(uvicorn.Server):

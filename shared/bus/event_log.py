@@ -113,11 +113,20 @@ class Follower:
 
     async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
         upto = "+" if before_seq is None else f"({before_seq}-0"
-        found = await self._redis.xrange(keys.events(self.session_id), f"({self._after_seq}-0", upto)
-        for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", found):
+        for _, fields in await self._read_log(f"({self._after_seq}-0", upto):
             event = _parsed(fields[b"e"])
             self._after_seq = event.wire["seq"]
             yield event
+
+    async def _read_log(self, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """A range of the log. A lost Redis is waited for: the follower's reader can do nothing better."""
+        while True:
+            try:
+                found = await self._redis.xrange(keys.events(self.session_id), first, last)
+                return cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
+            except (RedisError, OSError) as error:
+                log.warning("log_read_delayed", session_id=self.session_id, reason=str(error))
+                await asyncio.sleep(RECONNECT_PAUSE_S)
 
 
 class EventSubscriber:
