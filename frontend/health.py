@@ -135,7 +135,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "worker_errors": _errors(workers),
         "workers": [asdict(worker) for worker in workers],
         "frontends": [asdict(frontend) for frontend in frontends],
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.public(),
     }
 
 

@@ -112,7 +112,7 @@ class InternalError(VoxtralError):
 
 
 class StartupError(Exception):
-    """A setting or the machine does not allow a start. One sentence; the process exits with status 1."""
+    """A setting or the machine does not allow a start. One sentence; the process exits with status 78 (EX_CONFIG)."""
 
 
 def shown(value: object, limit_chars: int = 60) -> str:

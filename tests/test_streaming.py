@@ -103,10 +103,12 @@ def test_live_speech_comes_back_as_partials_that_turn_into_finals(whisper_stack:
     events = []
     with connect(whisper_stack.ws_url) as ws:
         ws.send(json.dumps({"type": "start", "language": "en"}))
-        for start in range(0, len(audio), 2560):
-            ws.send(audio[start : start + 2560])
+        ws.send(audio[: len(audio) // 2])
+        while not events or events[-1]["type"] != "partial":
+            events.append(json.loads(ws.recv(timeout=30)))
+        ws.send(audio[len(audio) // 2 :])
         ws.send(json.dumps({"type": "stop"}))
-        while not events or events[-1]["type"] != "done":
+        while events[-1]["type"] != "done":
             events.append(json.loads(ws.recv(timeout=30)))
     assert events[0]["type"] == "ready"
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))

@@ -113,7 +113,7 @@ def test_doctor_finds_a_running_service_sound(stack: Stack) -> None:
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "✗" not in done.stdout
-    for expected in ("Valkey", "served by this service", "✓ Model", "✓ Service"):
+    for expected in ("✓ Redis", "served by this service", "✓ Model", "✓ Service"):
         assert expected in done.stdout
 
 
