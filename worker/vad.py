@@ -1,8 +1,8 @@
 """How likely each 32 ms of audio is speech: Silero, as shipped with faster-whisper, on one thread.
 
 Measured per window on one core: 0.09 ms alone, 0.055 ms in a run of several. Its recurrent state has no batch
-dimension, so windows are batched over time, one session at a time; that is 0.2 % of a core for a live session, and
-nothing for digital silence, which never reaches the network.
+dimension, so windows are batched over time, one session at a time; measured, a live session
+costs 0.3 % of a core, and 0.02 % in digital silence, which never reaches the network.
 """
 
 from dataclasses import dataclass, field

@@ -39,6 +39,7 @@ TOKENS_PER_S = 10.0
 SPARE_TOKENS = 10
 MAX_PROMPT_TOKENS = 100
 RETRY_BEAM = 5
+RETRY_PADDING_S = 4.0
 RETRY_TEMPERATURES = (0.0, 0.4, 0.8)
 
 
@@ -223,8 +224,11 @@ class WhisperDecoder:
         return guards.is_suspect(text, decoded.log_probability, looped=decoded.looped, hit_cap=decoded.hit_cap)
 
     def _decode_again(self, features: NDArray[np.float32], prompt: list[int], first: _Decoded) -> _Decoded:
-        """A full 30 s window, a beam, then rising temperatures, until one decode is not suspect; else the likeliest."""
-        frames = round(MAX_WINDOW_S * FRAMES_PER_S)
+        """More padding, a beam, then rising temperatures, until one decode is not suspect; else the likeliest.
+
+        Not the standard 30 s: with a beam, the decoder's memory of such a window is 180 MB.
+        """
+        frames = min(features.shape[1] + round(RETRY_PADDING_S * FRAMES_PER_S), round(MAX_WINDOW_S * FRAMES_PER_S))
         window = np.full((1, features.shape[0], frames), features.max() - DYNAMIC_RANGE, np.float32)
         window[0, :, : features.shape[1]] = features
         encoded = self._model.encode(ctranslate2.StorageView.from_array(window))
