@@ -20,6 +20,7 @@ from shared.config import RedisSettings, Settings
 from shared.entry import run_process
 from shared.errors import StartupError
 
+REWRITE_FROM = "512mb"
 MEMORY_LIMIT = "2gb"
 """A thousand sessions at their largest backlog fit; beyond it writes fail instead of events being evicted."""
 
@@ -84,6 +85,10 @@ def _options(redis: RedisSettings) -> list[str]:
         "dir": str(redis.data_dir.absolute()),
         "appendonly": "yes",
         "appendfsync": "everysec",
+        # Audio passes through and is trimmed: at the default of 64 MiB, hundreds of streams would have the file
+        # rewritten every few seconds, each time with a pause that listeners notice.
+        "auto-aof-rewrite-min-size": REWRITE_FROM,
+        "no-appendfsync-on-rewrite": "yes",
         "save": "",
         "maxmemory": MEMORY_LIMIT,
         "maxmemory-policy": "noeviction",

@@ -27,6 +27,9 @@ from worker.writer import EventWriter
 DETACHED_S: Final = 10.0
 """A session whose client is gone is kept this long for it to come back, or `idle_timeout_s` if that is less."""
 
+TICK_S: Final = 0.1
+"""Leases are renewed a few at a time: all of them at once would hold up the events of hundreds of sessions."""
+
 log = structlog.get_logger()
 
 
@@ -62,30 +65,31 @@ class Keeper:
         """The loop; runs until cancelled."""
         beat_at_s = 0.0
         while True:
-            self._end_idle(time.monotonic())
+            now_s = time.monotonic()
+            self._end_idle(now_s)
             try:
-                await self._renew()
-                if time.monotonic() - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
-                    beat_at_s = time.monotonic()
+                await self._renew([one for one in self._sessions.values() if one.renew_at_s <= now_s], now_s)
+                if now_s - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
+                    beat_at_s = now_s
+                    await self._registry.keep_admitted(self._sessions)
                     await self._registry.beat(self.report())
             except (RedisError, OSError) as error:
                 log.warning("renewal_delayed", reason=str(error))
-            await asyncio.sleep(keys.RENEW_INTERVAL_S)
+            await asyncio.sleep(TICK_S)
 
     async def leave(self) -> None:
         await self._registry.leave(self.report())
 
-    async def _renew(self) -> None:
-        held = list(self._sessions.values())
-        if not held:
+    async def _renew(self, due: list[WorkerSession], now_s: float) -> None:
+        if not due:
             return
-        await self._registry.keep_admitted(session.session_id for session in held)
         pipe = self._redis.pipeline(transaction=False)
         pipe.script_load(self._scripts.renew.script)
-        for session in held:
+        for session in due:
             sid = session.session_id
             names = (keys.session(sid), keys.audio(sid), keys.events(sid), keys.finals(sid))
-            pipe.evalsha(
+            pipe.execute_command(
+                "EVALSHA",
                 self._scripts.renew.sha,
                 len(names),
                 *names,
@@ -94,7 +98,8 @@ class Keeper:
                 keys.SESSION_TTL_S,
             )
         _, *replies = await pipe.execute()
-        for session, reply in zip(held, replies, strict=True):
+        for session, reply in zip(due, replies, strict=True):
+            session.renew_at_s = now_s + keys.RENEW_INTERVAL_S
             if reply == FENCED:
                 self._on_fenced(session)
 

@@ -55,6 +55,8 @@ class WorkerSession:
     """Kind (`f` or `e`) and payload of events that Redis has not confirmed yet, oldest first."""
     heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
+    renew_at_s: float = 0.0
+    """Monotonic time when the lease is due for renewal; kept by the keeper."""
     detached_s: float | None = None
     """Since when the client has been gone."""
     ending: str | None = None

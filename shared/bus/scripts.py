@@ -49,7 +49,9 @@ RENEW = (
     + """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return -1 end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(ARGV[2]))
-for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[3]) end
+if redis.call('TTL', KEYS[1]) < ARGV[3] / 2 or redis.call('TTL', KEYS[3]) < 0 then
+  for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[3]) end
+end
 return 1
 """
 )

@@ -16,11 +16,13 @@ from tests.stack import Stack
 
 CHUNK_SAMPLES = 1280
 CHUNK_S = 0.08
+STAGGER_S = 0.1
+SETTLE_S = 2.0
 CHUNK = b"\0\0" * CHUNK_SAMPLES
 
 
-async def stream(url: str, seconds: float, warm_up_s: float) -> list[float]:
-    """One live session; returns the milliseconds from each chunk to its partial, after the warm-up."""
+async def stream(url: str, seconds: float, all_started: asyncio.Event) -> list[float]:
+    """One live session; returns the milliseconds from each chunk to its partial, once all streams have started."""
     sent_s: dict[int, float] = {}
     latencies_ms: list[float] = []
     async with connect(url, compression=None, max_size=None) as socket:
@@ -47,7 +49,7 @@ async def stream(url: str, seconds: float, warm_up_s: float) -> list[float]:
                 heard = round(event["end"] * 16000)
                 for end in [end for end in sent_s if end <= heard]:
                     sent = sent_s.pop(end)
-                    if sent - began_s > warm_up_s:
+                    if all_started.is_set():
                         latencies_ms.append((now_s - sent) * 1000)
             elif event["type"] in ("done", "error"):
                 assert event["type"] == "done", event
@@ -57,19 +59,25 @@ async def stream(url: str, seconds: float, warm_up_s: float) -> list[float]:
 
 
 async def load(url: str, streams: int, seconds: float) -> list[float]:
-    """Streams that start a few at a time, so that what is measured is the load and not the rush."""
+    """Streams that start a few at a time; what is measured is the load and not the rush."""
+    all_started = asyncio.Event()
+    start_s = streams / 10 * STAGGER_S
     tasks = []
     for number in range(streams):
-        tasks.append(asyncio.create_task(stream(url, seconds, warm_up_s=2.0)))
+        tasks.append(asyncio.create_task(stream(url, start_s + SETTLE_S + seconds, all_started)))
         if number % 10 == 9:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(STAGGER_S)
+    await asyncio.sleep(SETTLE_S)
+    all_started.set()
+    await asyncio.sleep(seconds)
+    all_started.clear()  # streams now end one after the other
     return [latency_ms for task in tasks for latency_ms in await task]
 
 
 def measure(stack: Stack, seconds: float = 12.0) -> list[Figure]:
     figures = []
     for streams, limit_ms in ((100, 10), (400, 40)):
-        latencies_ms = asyncio.run(load(stack.ws_url, streams, seconds + streams / 100))
+        latencies_ms = asyncio.run(load(stack.ws_url, streams, seconds))
         name = f"pipeline alone, {streams} streams"
         figures.append(Figure(f"{name}, p50", percentile(latencies_ms, 0.5), "ms"))
         figures.append(Figure(f"{name}, p99", percentile(latencies_ms, 0.99), "ms", limit_ms))
