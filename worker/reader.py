@@ -24,7 +24,7 @@ BLOCK_MS: Final = 1000
 ENTRIES_PER_READ: Final = 100
 """Of one session: at most 10 s of audio, so that one upload does not delay the others."""
 RETRY_PAUSE_S: Final = 0.25
-GATHER_S_PER_SESSION: Final = 15e-6
+GATHER_S_PER_SESSION: Final = 8e-6
 MAX_GATHER_S: Final = 0.01
 """Pause between reads that grows with the sessions: one call then brings more of them, and costs less for each."""
 _CONTROL_MAX_ENTRIES: Final = 1000

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
+import uvloop
 from redis.exceptions import RedisError
 
 from shared.bus import keys
@@ -45,7 +46,7 @@ class WorkerRuntime:
         self._sessions: dict[str, WorkerSession] = {}
         self._telemetry = Telemetry()
         self._engine = EngineThread(engine, self._on_step, self._on_failure)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
         self._thread = threading.Thread(target=self._run_loop, name="session-io", daemon=True)
