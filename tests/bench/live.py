@@ -27,6 +27,8 @@ MINUTES = {1: 2.5, 4: 1.5, 8: 1.5}
 FIRST_P50_MS = {1: 450, 4: 900, 8: 1800}
 STABLE_P50_MS = {1: 900, 4: 1600}
 FINAL_REPEATS = 10
+AUDIBLE = 10 ** (-45 / 20)
+"""Below the peak; what is quieter at the end is the voice's trailing silence, in which a final could be made early."""
 
 
 def measure(stack: Stack) -> list[Figure]:
@@ -85,8 +87,9 @@ async def _play(url: str, scripts: list[Script]) -> list[Measured]:
 
 
 async def _final_latency_ms(url: str, sentence: str) -> float:
-    """From the last audio of a sentence, with `stop` right behind it, to its last final."""
+    """From the last sound of a sentence, with `stop` right behind it, to its last final."""
     pcm = synthesise(sentence)
+    pcm = pcm[: np.flatnonzero(np.abs(pcm) > AUDIBLE * np.abs(pcm).max())[-1] + 1]
     screen = await _stream(url, pcm, delay_s=0)
     return (screen.finished_s - len(pcm) / 16000) * 1000
 
