@@ -28,7 +28,7 @@ class WhisperSettings:
     """What can be tuned; every default was chosen with `tests/bench/engine_live.py`."""
 
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
-    partial_interval_ms: float = 260.0
+    partial_interval_ms: float = 240.0
     """New audio that a session needs before its next partial."""
     load_share: float = 1.0
     """The interval grows to this many times the length of the last step, so that overload slows all alike."""
