@@ -5,8 +5,9 @@ step, so a minute of pauses costs nothing and a busy machine shows as a slower e
 end of each word. That is found per sentence: the reference text is force-aligned to the sentence's own audio,
 and each end is moved back to where the sound really stops.
 
-`--clock cpu` counts the processor time of a step instead of wall time, for a machine that others use too: steps of more
-than one window are taken to keep both threads busy at `PARALLEL_EFFICIENCY`.
+`--clock cpu` counts, for each step, the processor time of all threads together where that is less than wall time: on a
+machine that others use too it leaves out most of their share, and never assumes that threads ran side by side.
+"file mode" is the same engine without partials, so it cuts the audio at the same places as the live runs.
 """
 
 import argparse
@@ -26,7 +27,6 @@ from worker.engines.base import Final, Finished, Output, Partial
 from worker.engines.whisper.engine import WhisperEngine, WhisperSettings, load
 
 CHUNK_SAMPLES = 320
-PARALLEL_EFFICIENCY = 0.85
 STAGGER_S = 1.3
 """Streams start apart, so that their pauses do not fall together."""
 SPELLINGS = {
@@ -110,20 +110,17 @@ def word_ends(engine: WhisperEngine, pcm: NDArray[np.float32], text: str, count:
 
 
 class Clock:
-    """How long steps take: by the wall, or as if nobody else used the processor."""
+    """How long a step of the engine takes, by the wall or by the processor."""
 
-    def __init__(self, engine: WhisperEngine, kind: str, threads: int) -> None:
+    def __init__(self, engine: WhisperEngine, kind: str) -> None:
         self._engine = engine
         self._by_cpu = kind == "cpu"
-        self._threads = threads
 
     def timed_step(self) -> tuple[list[tuple[str, Output]], float]:
-        windows = min(len(self._engine._due()), self._threads)
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         outputs = self._engine.step()
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-        spent_s = cpu_s / (windows * PARALLEL_EFFICIENCY) if windows > 1 else cpu_s
-        return outputs, min(spent_s, wall_s) if self._by_cpu else wall_s
+        return outputs, min(cpu_s, wall_s) if self._by_cpu else wall_s
 
 
 def play(
@@ -234,11 +231,11 @@ def main() -> None:
     }
     engine = load(threads=arguments.threads, slots=max(arguments.streams), settings=WhisperSettings(**changed))
     engine.warm_up()
-    clock = Clock(engine, arguments.clock, arguments.threads)
+    clock = Clock(engine, arguments.clock)
     scripts = [script(engine, 5 * index, arguments.minutes) for index in range(max(arguments.streams))]
     [offline], _, _ = play(engine, clock, scripts[:1], SessionOptions(partials=False, words=False))
     reference = measured(scripts[0], offline)
-    print(f"offline  WER {100 * reference.errors / reference.words:.1f} %")
+    print(f"file mode  WER {100 * reference.errors / reference.words:.1f} %")
     for streams in arguments.streams:
         screens, busy_s, clock_s = play(engine, clock, scripts[:streams], SessionOptions())
         results = [measured(one, screen) for one, screen in zip(scripts, screens, strict=False)]
