@@ -38,7 +38,7 @@ bench: .venv/installed-dev ## Measure, and print the figures
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
 	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
-	$(LOCK) --extra dev --output-file requirements/dev.txt --constraint requirements/voxtral.txt
+	$(LOCK) --extra dev --extra voxtral --constraint requirements/voxtral.txt | grep -vE '^(cuda|nvidia)-|^triton' >requirements/dev.txt
 
 .venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt compose/install.sh
 	@compose/install.sh base

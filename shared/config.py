@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
+from shared.events import DELAYS_MS
 
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
@@ -55,10 +56,19 @@ class ModelSettings(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
     """`auto` takes CUDA where there is some."""
     torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    slots: int = Field(16, ge=1, le=4096)
-    """Sessions that one worker serves at once."""
+    """`auto` takes what the model was published in on CUDA, and float32 on a CPU."""
+    attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
+    """How Voxtral computes attention; `auto` takes sdpa."""
+    slots: int | None = Field(None, ge=1, le=4096)
+    """Sessions that one worker serves at once. Unset: 16, or for Voxtral Realtime as many as fit into free memory."""
     threads: int = Field(0, ge=0, le=256)
     """CPU threads of the model; 0 takes one for each core, at most 4."""
+    text_window: int = Field(2048, ge=64, le=131_072)
+    """Positions of 80 ms that Voxtral Realtime's language model looks back; at most what the checkpoint has."""
+    delay_ms: int | None = Field(None, description="80 to 1200 in steps of 80, 2400, or null")
+    """Look-ahead of Voxtral Realtime for clients that do not choose one. Unset: the checkpoint's, 480."""
+    cuda_graphs: bool = True
+    """Whether Voxtral Realtime's passes on CUDA are recorded once and replayed."""
 
     @field_validator("device")
     @classmethod
@@ -66,6 +76,13 @@ class ModelSettings(Section):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
             raise ValueError("no device")
         return device
+
+    @field_validator("delay_ms")
+    @classmethod
+    def _delay_is_known(cls, delay_ms: int | None) -> int | None:
+        if delay_ms is not None and delay_ms not in DELAYS_MS:
+            raise ValueError("no delay")
+        return delay_ms
 
 
 class AudioSettings(Section):

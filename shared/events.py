@@ -12,6 +12,10 @@ SAMPLE_RATE_HZ = 16_000
 """Every model here hears 16 kHz mono; all audio is brought to this rate before it is stored."""
 
 
+DELAYS_MS = frozenset({*range(80, 1201, 80), 2400})
+"""The look-aheads that Voxtral Realtime was trained for: steps of one 80 ms frame (its model card)."""
+
+
 class Mode(StrEnum):
     """What is to be done with the speech."""
 
@@ -45,6 +49,14 @@ class SessionOptions:
     """Whether finals carry word times."""
     partials: bool = True
     """Whether text is wanted before its segment ends. False for files: cheaper."""
+    model: str | None = None
+    """Which of the running models is to serve the session; None picks one by the mode."""
+    max_new_tokens: int | None = None
+    """Longest answer of `understand` and `general`, in tokens; None takes the engine's."""
+    temperature: float | None = None
+    """None and 0 choose the likeliest token, always."""
+    top_p: float | None = None
+    """Tokens are drawn from the likeliest ones that together have this probability; None takes all."""
 
 
 @dataclass(frozen=True, slots=True)

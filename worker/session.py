@@ -126,6 +126,8 @@ class WorkerSession:
                     extra={"duration": seconds(self.read_samples)},
                 )
                 self.ending = "done"
+            case base.Failed():
+                self.fail(output.error)
         return None
 
     def warn(self, code: str, message: str) -> None:

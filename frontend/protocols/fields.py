@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
-from shared.events import Mode
+from shared.events import DELAYS_MS, Mode
 
 MAX_ID_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
@@ -18,9 +18,6 @@ MAX_INTEGER: Final = 2**53 - 1
 
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DELAYS_MS: Final = frozenset({*range(80, 1201, 80), 2400})
-"""The look-aheads that Voxtral Realtime was trained for: steps of one 80 ms frame (its model card)."""
-
 _BASE64_SLICE_CHARS: Final = 1 << 20
 """Decoded at a time, a multiple of 4: other threads get their turn between slices."""
 
@@ -62,7 +59,7 @@ class Fields:
 
     def delay_ms(self) -> int | None:
         value = self._message.get("delay_ms")
-        if value is None or (type(value) is int and value in _DELAYS_MS):
+        if value is None or (type(value) is int and value in DELAYS_MS):
             return value
         raise InvalidFieldError("delay_ms", value, "80 to 1200 in steps of 80, or 2400")
 

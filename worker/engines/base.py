@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import VoxtralError
 from shared.events import Mode, SessionOptions, Word
 
 
@@ -80,7 +81,14 @@ class Finished:
     """Everything fed before `finish` has been answered. Always the last output of a session."""
 
 
-Output = SpeechStarted | SpeechStopped | Partial | Final | Notice | Finished
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """This session cannot go on, by no fault of the engine: its audio is too long, say. The last output of it."""
+
+    error: VoxtralError
+
+
+Output = SpeechStarted | SpeechStopped | Partial | Final | Notice | Finished | Failed
 
 
 class Engine(Protocol):

@@ -14,6 +14,7 @@ from worker.gpu import gpu_count
 WHISPER: Final = "whisper-base"
 ECHO: Final = "echo"
 MAX_AUTO_THREADS: Final = 4
+DEFAULT_SLOTS: Final = 16
 
 log = structlog.get_logger()
 
@@ -29,7 +30,7 @@ def load_engine(settings: Settings) -> Engine:
         name = WHISPER
         log.info("model_chosen", model=name, reason="model.name is auto")
     if name == ECHO:
-        return EchoEngine(settings.model.slots)
+        return EchoEngine(settings.model.slots or DEFAULT_SLOTS)
     if name == WHISPER:
         return _load_whisper(settings)
     raise StartupError(f"Setting model.name is {name!r}; this version serves auto, {WHISPER} and {ECHO}.")
@@ -50,7 +51,7 @@ def _load_whisper(settings: Settings) -> Engine:
             "allowed: auto, float32."
         )
     threads = settings.model.threads or min(os.cpu_count() or 1, MAX_AUTO_THREADS)
-    engine = load(path=settings.model.path, slots=settings.model.slots, threads=threads)
+    engine = load(path=settings.model.path, slots=settings.model.slots or DEFAULT_SLOTS, threads=threads)
     _check_spectrogram(settings, engine.spectrogram)
     return engine
 
