@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper import guards
 from worker.engines.whisper.agreement import StableText
 from worker.engines.whisper.answers import Answer, final
-from worker.engines.whisper.audio_buffer import AudioBuffer
 from worker.engines.whisper.choices import usable
 from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.segmenter import Boundary, Closed, Opened, Segmenter, SegmenterSettings
