@@ -1,0 +1,224 @@
+"""Where a Voxtral checkpoint lies, on which device it runs, and how it is loaded. Knows no engine.
+
+Whatever stands in the way is a `StartupError` of one sentence that names the setting to change. Needs torch and
+transformers, so only engines that have them import it.
+"""
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from shared.config import ModelSettings
+from shared.errors import StartupError
+from worker.engines.hub import cached_snapshot, downloaded_snapshot
+
+CONFIG_NAME: Final = "config.json"
+VOCABULARY_NAME: Final = "tekken.json"
+WEIGHTS_NAME: Final = "model.safetensors"
+WEIGHTS_INDEX_NAME: Final = "model.safetensors.index.json"
+"""Names the files of a checkpoint that is cut into several."""
+MEMORY_INFO: Final = Path("/proc/meminfo")
+BYTES_PER_GB: Final = 1e9
+WORKING_SHARE: Final = 1.05
+"""Weights and what loading them needs besides, in multiples of the weights."""
+STORED_AS: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""How a safetensors header names a precision."""
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and in which precision a model runs."""
+
+    device: str
+    """`cpu`, `cuda:0`, `cuda:1`, …"""
+    dtype: torch.dtype
+    attn_implementation: str
+
+    @property
+    def compute_type(self) -> str:
+        """The precision as people write it: `bfloat16`."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    parameters: int
+    stored_as: set[str]
+
+
+def locate(model: ModelSettings, repository: str) -> Path:
+    """The directory that holds the checkpoint: `model.path`, or `repository` in the Hub's cache, or downloaded.
+
+    Holds config.json, tekken.json and all the weights. Raises `StartupError`.
+    """
+    if model.path is not None:
+        directory = model.path.expanduser()
+        if not directory.is_dir():
+            raise StartupError(f"Setting model.path is {str(model.path)!r}, which is not a directory.")
+        if missing := missing_files(directory):
+            raise StartupError(f"Setting model.path is {str(model.path)!r}, which lacks {', '.join(missing)}.")
+        return directory
+    cached = cached_snapshot(repository)
+    if cached is not None and not missing_files(cached):
+        return cached
+    directory = downloaded_snapshot(repository)
+    if missing := missing_files(directory):
+        raise StartupError(f"Setting model.name is {repository!r}, whose repository lacks {', '.join(missing)}.")
+    return directory
+
+
+def missing_files(directory: Path) -> list[str]:
+    """Names of the files that a checkpoint needs and `directory` lacks."""
+    wanted = [CONFIG_NAME, VOCABULARY_NAME, *(path.name for path in weight_files(directory))]
+    return [name for name in wanted if not (directory / name).is_file()]
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that transformers will read the weights from, whether they are there or not."""
+    index = directory / WEIGHTS_INDEX_NAME
+    if (directory / WEIGHTS_NAME).is_file() or not index.is_file():
+        return [directory / WEIGHTS_NAME]
+    names = _read_json(index).get("weight_map", {})
+    return [directory / name for name in sorted(set(names.values()))]
+
+
+def placement(model: ModelSettings) -> Placement:
+    """The device and precision that the settings ask for. Raises `StartupError` where this machine lacks them."""
+    device = _device(model.device)
+    on_cpu = device == "cpu"
+    if on_cpu and model.torch_dtype == "float16":
+        raise StartupError(
+            "Setting model.torch_dtype is 'float16', in which a CPU is slow and overflows; "
+            "allowed on a CPU: auto, float32, bfloat16."
+        )
+    name = model.torch_dtype
+    if name == "auto":
+        name = "float32" if on_cpu else "bfloat16"
+    attention = "sdpa" if model.attn_implementation == "auto" else model.attn_implementation
+    return Placement(device, getattr(torch, name), attention)
+
+
+def free_memory_bytes(device: str) -> int:
+    """Memory of the device that nobody uses; of a CPU, what can be had without swapping."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    if MEMORY_INFO.is_file():
+        for line in MEMORY_INFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # no Linux: all that is built in
+
+
+def load(model_class: type[Model], directory: Path, placement: Placement) -> Model:
+    """The model with its weights on its device, in evaluation mode and without gradients.
+
+    Raises `StartupError`: the checkpoint is of another architecture, is damaged, or does not fit into memory.
+    """
+    _check_architecture(model_class, directory)
+    _check_memory(directory, placement)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded: Any = model_class.from_pretrained(
+                directory,
+                dtype=placement.dtype,
+                attn_implementation=placement.attn_implementation,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+            model, report = loaded
+            model.to(placement.device)
+    except torch.OutOfMemoryError as error:
+        raise StartupError(f"The model in {directory} does not fit into the memory of {placement.device}.") from error
+    except Exception as error:  # whatever the library raises, the start ends in one sentence
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise StartupError(f"The model in {directory} cannot be loaded: {reason}.") from error
+    if missing := sorted(report["missing_keys"]):
+        raise StartupError(f"The model in {directory} lacks {len(missing)} weights, {missing[0]} first; copy it again.")
+    checkpoint: Model = model.eval()
+    checkpoint.requires_grad_(requires_grad=False)
+    return checkpoint
+
+
+def _device(wanted: str) -> str:
+    """`cpu` or `cuda:N`."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and count == 0):
+        return "cpu"
+    if count == 0:
+        raise StartupError(
+            f"Setting model.device is {wanted!r}, but torch {torch.__version__} sees no CUDA device; "
+            "install NVIDIA's driver and a torch for CUDA, or set model.device to auto or cpu."
+        )
+    index = int(wanted.partition(":")[2] or 0)
+    if index >= count:
+        names = ", ".join(f"cuda:{one}" for one in range(count))
+        raise StartupError(f"Setting model.device is {wanted!r}, but this machine has only {names}.")
+    return f"cuda:{index}"
+
+
+def _check_architecture(model_class: type[PreTrainedModel], directory: Path) -> None:
+    assert model_class.config_class, "a class without a configuration is no model"
+    wanted = model_class.config_class.model_type
+    found = _read_json(directory / CONFIG_NAME).get("model_type")
+    if found != wanted:
+        raise StartupError(
+            f"The model in {directory} is of type {found!r}, but the engine that model.name chooses runs {wanted!r}; "
+            "change model.name or model.path."
+        )
+
+
+def _check_memory(directory: Path, placement: Placement) -> None:
+    weights = _measured(directory)
+    needed_bytes = round(weights.parameters * placement.dtype.itemsize * WORKING_SHARE)
+    devices = [placement.device]
+    if weights.stored_as != {STORED_AS[placement.compute_type]}:
+        devices.append("cpu")  # what is not converted stays mapped and takes no memory beside the GPU's
+    for device in devices:
+        free_bytes = free_memory_bytes(device)
+        if needed_bytes > free_bytes:
+            place = "this machine" if device == "cpu" else device
+            raise StartupError(
+                f"The model in {directory} needs {needed_bytes / BYTES_PER_GB:.1f} GB of memory in "
+                f"{placement.compute_type}, but {place} has {free_bytes / BYTES_PER_GB:.1f} GB free; free some, or "
+                "change model.name, model.device or model.torch_dtype."
+            )
+
+
+def _measured(directory: Path) -> _Weights:
+    """What the headers of the files say. A file that ends early is found here."""
+    parameters, stored_as = 0, set()
+    for path in weight_files(directory):
+        try:
+            with safe_open(path, framework="pt") as weights:
+                for name in weights.keys():  # noqa: SIM118 -- no dict
+                    tensor = weights.get_slice(name)
+                    parameters += prod(tensor.get_shape())
+                    stored_as.add(str(tensor.get_dtype()))
+        except (SafetensorError, OSError) as error:
+            raise StartupError(f"The file {path} is damaged ({str(error).rstrip('.')}); copy it again.") from error
+    return _Weights(parameters, stored_as)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartupError(f"The file {path} is damaged ({str(error).rstrip('.')}); copy it again.") from error
+    if not isinstance(content, dict):
+        raise StartupError(f"The file {path} is damaged (it holds no JSON object); copy it again.")
+    return content

@@ -1,0 +1,33 @@
+"""Whether the libraries of the Voxtral models are installed; the base installation has none of them."""
+
+from importlib import import_module
+from typing import Final
+
+from shared.errors import StartupError
+
+VOXTRAL_LIBRARIES: Final = ("torch", "transformers", "mistral_common", "safetensors")
+
+
+def require_voxtral_libraries(model: str) -> None:
+    """Import them, so that what imports them later does not fail.
+
+    Raises `StartupError` that names the first one that is missing or cannot be loaded.
+    """
+    for library in VOXTRAL_LIBRARIES:
+        try:
+            import_module(library)
+        except ModuleNotFoundError as error:
+            package = (error.name or library).partition(".")[0].replace("_", "-")
+            raise StartupError(
+                f"Setting model.name is {model!r}, which needs the package {package}, and that is not installed; "
+                "install it with `pip install -r requirements/voxtral.txt` or choose another model."
+            ) from error
+        except (ImportError, OSError) as error:
+            raise StartupError(
+                f"Setting model.name is {model!r}, which needs {library}, and that cannot be loaded "
+                f"({_first_line(error)}); repair it with `pip install -r requirements/voxtral.txt`."
+            ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
