@@ -9,10 +9,13 @@ from shared.config import Settings
 from shared.errors import StartupError
 from worker.engines.base import Engine
 from worker.engines.echo import EchoEngine
+from worker.engines.libraries import require_voxtral_libraries
+from worker.engines.spectrogram import check_spectrogram
 from worker.gpu import gpu_count
 
 WHISPER: Final = "whisper-base"
 ECHO: Final = "echo"
+REALTIME: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
 MAX_AUTO_THREADS: Final = 4
 DEFAULT_SLOTS: Final = 16
 
@@ -27,13 +30,16 @@ def load_engine(settings: Settings) -> Engine:
     """
     name = settings.model.name
     if name == "auto":
-        name = WHISPER
-        log.info("model_chosen", model=name, reason="model.name is auto")
+        gpus = gpu_count() if settings.model.device != "cpu" else 0
+        name = REALTIME if gpus else WHISPER
+        log.info("model_chosen", model=name, reason=f"model.name is auto, GPUs: {gpus}")
     if name == ECHO:
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS)
     if name == WHISPER:
         return _load_whisper(settings)
-    raise StartupError(f"Setting model.name is {name!r}; this version serves auto, {WHISPER} and {ECHO}.")
+    if name == REALTIME:
+        return _load_realtime(settings, name)
+    raise StartupError(f"Setting model.name is {name!r}; allowed: auto, {WHISPER}, {REALTIME}, {ECHO}.")
 
 
 def _load_whisper(settings: Settings) -> Engine:
@@ -50,16 +56,18 @@ def _load_whisper(settings: Settings) -> Engine:
             f"Setting model.torch_dtype is {settings.model.torch_dtype!r}, but {WHISPER} runs in int8; "
             "allowed: auto, float32."
         )
-    threads = settings.model.threads or min(os.cpu_count() or 1, MAX_AUTO_THREADS)
-    engine = load(path=settings.model.path, slots=settings.model.slots or DEFAULT_SLOTS, threads=threads)
-    _check_spectrogram(settings, engine.spectrogram)
+    slots = settings.model.slots or DEFAULT_SLOTS
+    engine = load(path=settings.model.path, slots=slots, threads=_threads(settings))
+    check_spectrogram(settings.spectrogram, engine.spectrogram, settings.model.name)
     return engine
 
 
-def _check_spectrogram(settings: Settings, actual: dict[str, int]) -> None:
-    for key, wanted in settings.spectrogram.model_dump(exclude_none=True).items():
-        if wanted != actual[key]:
-            raise StartupError(
-                f"Setting spectrogram.{key} is {wanted}, but the model {settings.model.name} uses {actual[key]}; "
-                "remove the setting or choose the model it belongs to."
-            )
+def _load_realtime(settings: Settings, name: str) -> Engine:
+    require_voxtral_libraries(name)
+    from worker.engines.voxtral_realtime.loading import load_realtime  # noqa: PLC0415 -- needs torch
+
+    return load_realtime(settings, name, default_slots=DEFAULT_SLOTS, threads=_threads(settings))
+
+
+def _threads(settings: Settings) -> int:
+    return settings.model.threads or min(os.cpu_count() or 1, MAX_AUTO_THREADS)

@@ -1,0 +1,44 @@
+"""How many sessions fit, and the sentence when they do not."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from shared.errors import StartupError
+from worker.engines.voxtral_realtime.sizes import MAX_AUTO_ROWS, RingShape, row_bytes, rows_that_fit
+
+# The published 4B checkpoint.
+CONFIG = SimpleNamespace(
+    downsample_factor=4,
+    audio_config=SimpleNamespace(num_hidden_layers=32, num_attention_heads=32, head_dim=64, sliding_window=750),
+    text_config=SimpleNamespace(num_hidden_layers=26, num_key_value_heads=8, head_dim=128, sliding_window=8192),
+)
+GB = 10**9
+
+
+def test_row_of_the_published_model_takes_what_its_rings_take() -> None:
+    encoder, text = 2 * 32 * 32 * 64 * 768 * 2, 2 * 26 * 8 * 128 * 2048 * 2
+    assert row_bytes(CONFIG, 2048, 2) == encoder + text == 419_430_400
+    assert row_bytes(CONFIG, 100_000, 2) == row_bytes(CONFIG, 8192, 2)
+
+
+@pytest.mark.parametrize(("window", "queries", "length"), [(750, 4, 768), (2048, 1, 2048), (1, 1, 16), (14, 4, 32)])
+def test_ring_holds_a_window_for_each_query_of_a_pass(window: int, queries: int, length: int) -> None:
+    assert RingShape(1, 1, 1, window, queries).length == length
+
+
+def test_unset_slots_fill_a_gpu_and_are_few_on_a_cpu() -> None:
+    assert rows_that_fit(None, GB, 70 * GB, device="cuda:0", default=16) == 63
+    assert rows_that_fit(None, GB, 10 * GB, device="cuda:0", default=16) == 7  # 2 GiB stay in reserve
+    assert rows_that_fit(None, 1, 70 * GB, device="cuda:0", default=16) == MAX_AUTO_ROWS
+    assert rows_that_fit(None, 1, 70 * GB, device="cpu", default=16) == 16
+    assert rows_that_fit(5, GB, 70 * GB, device="cuda:0", default=16) == 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "free", "said"), [(64, 70 * GB, "64, but 63 slots"), (None, GB, "unset, but 0 slots")]
+)
+def test_slots_that_do_not_fit_are_refused_with_what_would(wanted: int | None, free: int, said: str) -> None:
+    with pytest.raises(StartupError, match=re.escape(said) + r".*cuda:1.*lower model\.slots or model\.text_window"):
+        rows_that_fit(wanted, GB, free, device="cuda:1", default=16)

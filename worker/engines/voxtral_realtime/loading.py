@@ -1,0 +1,91 @@
+"""From settings to an engine that is loaded but not warm. Every failure is a `StartupError` of one sentence."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import torch
+from transformers import VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
+
+from shared.config import Settings
+from shared.errors import StartupError
+from shared.events import Mode
+from worker.engines.base import EngineInfo
+from worker.engines.checkpoints import Placement, free_memory_bytes, load, locate, placement
+from worker.engines.spectrogram import check_spectrogram
+from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
+from worker.engines.voxtral_realtime.mel import LogMel
+from worker.engines.voxtral_realtime.model import BatchedModel
+from worker.engines.voxtral_realtime.prompt import Prompt
+from worker.engines.voxtral_realtime.sizes import row_bytes, rows_that_fit
+from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
+
+LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
+"""Of the published checkpoint (its model card). The model hears which one it is."""
+
+log = structlog.get_logger()
+
+
+def load_realtime(settings: Settings, name: str, *, default_slots: int, threads: int) -> VoxtralRealtimeEngine:
+    """The engine for the checkpoint `name`, or the one in `model.path`."""
+    directory = locate(settings.model, name)
+    placed = placement(settings.model)
+    vocabulary, prompt = load_vocabulary(directory)
+    extractor = _feature_extractor(directory)
+    spectrogram = {
+        "n_mels": extractor.feature_size,
+        "hop_length": extractor.hop_length,
+        "win_length": extractor.win_length,
+        "n_fft": extractor.n_fft,
+    }
+    check_spectrogram(settings.spectrogram, spectrogram, name)
+    _check_agreement(directory, prompt, extractor)
+    if placed.device == "cpu":
+        torch.set_num_threads(threads)
+    model = load(VoxtralRealtimeForConditionalGeneration, directory, placed)
+    rows = _rows(settings, model.config, placed, default_slots)
+    batched = BatchedModel(
+        model,
+        LogMel(extractor),
+        prompt,
+        rows=rows,
+        text_window=settings.model.text_window,
+        attn_implementation=placed.attn_implementation,
+        cuda_graphs=settings.model.cuda_graphs,
+    )
+    info = EngineInfo(
+        engine="voxtral_realtime",
+        model=name,
+        device=placed.device,
+        compute_type=placed.compute_type,
+        modes=(Mode.TRANSCRIBE,),
+        languages=LANGUAGES,
+        slots=rows,
+    )
+    delay_ms = settings.model.delay_ms or prompt.default_delay_ms
+    return VoxtralRealtimeEngine(batched, vocabulary, prompt, info, default_delay_ms=delay_ms)
+
+
+def _feature_extractor(directory: Path) -> VoxtralRealtimeFeatureExtractor:
+    try:
+        return VoxtralRealtimeFeatureExtractor.from_pretrained(directory, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise StartupError(f"The feature extractor's settings in {directory} cannot be read: {reason}.") from error
+
+
+def _check_agreement(directory: Path, prompt: Prompt, extractor: VoxtralRealtimeFeatureExtractor) -> None:
+    """The tokenizer and the feature extractor both say what a frame is."""
+    if (prompt.hop_samples, prompt.n_fft) != (extractor.hop_length, extractor.n_fft):
+        raise StartupError(
+            f"The files in {directory} disagree: tekken.json says hop_length {prompt.hop_samples} and window_size "
+            f"{prompt.n_fft}, the feature extractor {extractor.hop_length} and {extractor.n_fft}; copy the model again."
+        )
+
+
+def _rows(settings: Settings, config: Any, placed: Placement, default_slots: int) -> int:
+    size = row_bytes(config, settings.model.text_window, placed.dtype.itemsize)
+    free = free_memory_bytes(placed.device)
+    rows = rows_that_fit(settings.model.slots, size, free, device=placed.device, default=default_slots)
+    log.info("slots_sized", slots=rows, slot_mb=round(size / 1e6, 1), free_mb=round(free / 1e6), device=placed.device)
+    return rows

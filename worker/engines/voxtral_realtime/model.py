@@ -1,0 +1,186 @@
+"""The model with a batch of rows: a pass takes rows on by one position, 80 ms of audio and one token.
+
+Owns all tensors. Knows rows and positions; which session sits in a row, and what its tokens say, is the engine's.
+A pass runs audio → mel → encoder → language model → token for the first `batch` rows without leaving the device;
+reading the tokens is its only synchronisation with the host.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import VoxtralRealtimeForConditionalGeneration
+
+from worker.engines.voxtral_realtime.attention import use_rings
+from worker.engines.voxtral_realtime.mel import LogMel
+from worker.engines.voxtral_realtime.passes import Passes
+from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
+from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
+from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """What a row holds after the silence that every session begins with."""
+
+    pads: dict[str, Tensor]
+    encoder: Tensor
+    text: Tensor
+    delay: Tensor
+
+
+class BatchedModel:
+    """All tensors are allocated here, once. Call `warm_up` before the first `start`."""
+
+    def __init__(
+        self,
+        model: VoxtralRealtimeForConditionalGeneration,
+        log_mel: LogMel,
+        prompt: Prompt,
+        *,
+        rows: int,
+        text_window: int,
+        attn_implementation: str,
+        cuda_graphs: bool,
+    ) -> None:
+        config: Any = model.config
+        device, dtype = model.device, model.dtype
+        self._model = model
+        self._log_mel = log_mel.to(device)
+        self._prompt = prompt
+        self._frames: int = config.downsample_factor
+        self._rows = rows
+        self._encoder_ring = Ring(encoder_ring(config), rows, dtype, device)
+        self._text_ring = Ring(text_ring(config, text_window), rows, dtype, device)
+        self._pads = ConvolutionPads(pad_shapes(model), rows, dtype, device)
+        self._delays = torch.zeros(rows, 1, config.text_config.hidden_size, dtype=dtype, device=device)
+        self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
+        self._positions = torch.zeros(rows, dtype=torch.long, device=device)
+        self._pcm = _Staged(torch.zeros(rows, prompt.window_samples), device)
+        self._forced = _Staged(torch.full((rows,), FRESH), device)
+        self._advances = _Staged(torch.zeros(rows, dtype=torch.bool), device)
+        self._reached = np.zeros(rows, np.int64)  # the host's copy of the positions
+        self._silence: dict[int, _Silence] = {}
+        use_rings(model, attn_implementation)
+        self._passes = Passes(self._pass, rows, self._text_ring.length, recorded=cuda_graphs and device.type == "cuda")
+
+    @torch.inference_mode()
+    def warm_up(self, delays_tokens: Collection[int]) -> None:
+        """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
+        self._passes.warm_up()
+        wanted = sorted(delays_tokens)
+        for first in range(0, len(wanted), self._rows):
+            self._hear_silence(wanted[first : first + self._rows])
+
+    @torch.inference_mode()
+    def start(self, row: int, delay_tokens: int) -> None:
+        """Let a row begin anew, with its first audio still to come."""
+        silence = self._silence[delay_tokens]
+        self._pads.restore(row, silence.pads)
+        self._encoder_ring.restore(row, silence.encoder)
+        self._text_ring.restore(row, silence.text)
+        self._delays[row] = silence.delay
+        self._positions[row] = self._reached[row] = self._prompt.first_position
+
+    @torch.inference_mode()
+    def move(self, source: int, target: int) -> None:
+        """Copy a row's state to another row."""
+        for part in (self._pads, self._encoder_ring, self._text_ring):
+            part.copy_row(source, target)
+        for tensor in (self._delays, self._tokens, self._positions):
+            tensor[target] = tensor[source]
+        self._reached[target] = self._reached[source]
+
+    @torch.inference_mode()
+    def rest(self, row: int) -> None:
+        """Lay a free row where it sees something: one that sees nothing turns to NaN, and its ring with it."""
+        self._positions[row] = self._reached[row] = 0
+
+    def stage(self, row: int, pcm: NDArray[np.float32], forced_token: int = FRESH) -> None:
+        """What a row hears in the next pass, `[window_samples]`, and what it reads. Rows not staged do not advance."""
+        self._pcm.host[row] = torch.from_numpy(pcm)
+        self._forced.host[row] = forced_token
+        self._advances.host[row] = True
+
+    @torch.inference_mode()
+    def run(self, batch: int) -> list[int]:
+        """A pass over the first `batch` rows: the token that each said; those of rows not staged mean nothing."""
+        for staged in (self._pcm, self._forced, self._advances):
+            staged.send(self._passes.shape(batch))
+        self._reached[:batch] += self._advances.host[:batch].numpy()
+        tokens = self._passes.run(batch, positions=int(self._reached[:batch].max()))
+        self._advances.host.zero_()
+        return tokens[:batch].tolist()
+
+    def _hear_silence(self, delays_tokens: Sequence[int]) -> None:
+        batch = len(delays_tokens)
+        silence = np.zeros(self._prompt.window_samples, np.float32)
+        self._pads.clear()
+        self._positions.zero_()
+        self._reached[:] = 0
+        for row, delay_tokens in enumerate(delays_tokens):
+            count = torch.full((1,), delay_tokens, dtype=self._delays.dtype, device=self._delays.device)
+            self._delays[row] = self._model.model.time_embedding(count)
+        for position in range(self._prompt.first_position):
+            for row, delay_tokens in enumerate(delays_tokens):
+                self.stage(row, silence, self._prompt.token_at(position, delay_tokens))
+            self.run(batch)
+        for row, delay_tokens in enumerate(delays_tokens):
+            self._silence[delay_tokens] = _Silence(
+                self._pads.snapshot(row),
+                self._encoder_ring.snapshot(row, self._prompt.first_position * self._frames),
+                self._text_ring.snapshot(row, self._prompt.first_position),
+                self._delays[row].clone(),
+            )
+            self.rest(row)
+
+    def _pass(self, batch: int, positions: int) -> Tensor:
+        """`positions`: no row of the batch is beyond so many, or else the rings are full. Tokens, `[batch]`."""
+        forced, own, advances = self._forced.device[:batch], self._tokens[:batch], self._advances.device[:batch]
+        audio = self._encode(batch, positions)
+        read = self._model.get_input_embeddings()(torch.where(forced == FRESH, own, forced))[:, None]
+        at = self._positions[:batch, None]
+        said = self._model.model.language_model(
+            inputs_embeds=read + audio,
+            position_ids=at,
+            attention_mask=self._text_ring.prepare(at, positions),
+            past_key_values=self._text_ring,
+            t_cond=self._delays[:batch],
+            use_cache=True,
+        ).last_hidden_state
+        tokens = self._model.lm_head(said[:, 0]).argmax(dim=-1)
+        own.copy_(torch.where(advances, tokens, own))
+        self._positions[:batch] += advances
+        return tokens
+
+    def _encode(self, batch: int, positions: int) -> Tensor:
+        """What each row hears, as `[batch, 1, text width]`."""
+        tower = self._model.model.audio_tower
+        mel = self._log_mel(self._pcm.device[:batch]).to(self._delays.dtype)
+        first = self._positions[:batch, None] * self._frames
+        at = first + torch.arange(self._frames, device=first.device)
+        self._pads.prepare(self._advances.device[:batch])
+        heard = tower(
+            input_features=mel,
+            padding_cache=self._pads,
+            position_ids=at,
+            attention_mask=self._encoder_ring.prepare(at, positions * self._frames),
+            past_key_values=self._encoder_ring,
+            use_cache=True,
+        ).last_hidden_state
+        return self._model.model.multi_modal_projector(heard.reshape(batch, 1, -1))
+
+
+class _Staged:
+    """Input of a pass: written row by row on the host, sent to the device in one copy."""
+
+    def __init__(self, host: Tensor, device: torch.device) -> None:
+        self.host = host.pin_memory() if device.type == "cuda" else host
+        self.device = host.to(device, copy=True)
+
+    def send(self, rows: int) -> None:
+        self.device[:rows].copy_(self.host[:rows], non_blocking=True)

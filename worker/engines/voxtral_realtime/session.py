@@ -1,0 +1,214 @@
+"""One session of the engine: its audio, its position in the model, and what it still has to say.
+
+Knows no model: it hands out the audio of the next position and is told what the model said there. Audio between two
+commits is a stretch: each begins with the silence that the model expects and ends by draining its delay, so that a
+commit is answered by all that was spoken before it. Positions in audio are samples of the session.
+"""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SessionOptions
+from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.base import Finished, Notice, Output, Partial
+from worker.engines.voxtral_realtime.loudness import Loudness
+from worker.engines.voxtral_realtime.prompt import Prompt
+from worker.engines.voxtral_realtime.transcript import Transcript
+from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+
+MAX_WORD_SAMPLES: Final = 24_000
+"""1.5 s: while nothing is said, a word that has begun may be so old."""
+
+
+class Session:
+    def __init__(
+        self,
+        options: SessionOptions,
+        prompt: Prompt,
+        vocabulary: Vocabulary,
+        *,
+        start_samples: int,
+        segment: int,
+        default_delay_ms: int,
+    ) -> None:
+        self._prompt = prompt
+        self._vocabulary = vocabulary
+        self._default_delay_ms = default_delay_ms
+        self._audio = AudioBuffer(start_samples)
+        self._outbox: list[Output] = _notices(options)
+        self._transcript = Transcript(segment, options.language)
+        self._options = options
+        self._ends_samples: deque[int] = deque()
+        self._finishing = False
+        self._settled_samples = start_samples
+        self._absorbed_samples = start_samples
+        self._last_word_end_samples = start_samples
+        self._loudness = Loudness(start_samples)
+        self._begin_stretch(start_samples)
+
+    # What the client does
+
+    def feed(self, pcm: NDArray[np.float32]) -> None:
+        self._audio.append(pcm)
+
+    def configure(self, options: SessionOptions) -> None:
+        """Language at once; a changed delay as soon as no segment is open."""
+        self._outbox += _notices(options)
+        self._options = options
+        self._transcript.language = options.language
+        self._change_delay()
+
+    def commit(self) -> None:
+        last = self._ends_samples[-1] if self._ends_samples else self._origin_samples
+        if self._audio.end_samples > last:
+            self._ends_samples.append(self._audio.end_samples)
+
+    def finish(self) -> None:
+        if not self._finishing:
+            self._finishing = True
+            self.commit()
+            self._end_if_drained()
+
+    # What the model needs
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the audio of the next position is there."""
+        if self._ends_samples:
+            return True
+        start = self._origin_samples + self._prompt.window_start_samples(self._position)
+        return self._audio.end_samples >= start + self._prompt.window_samples
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether the next position is the first of a stretch, for which the row must begin anew."""
+        return self._position == self._prompt.first_position
+
+    @property
+    def forced_token(self) -> int:
+        return self._prompt.token_at(self._position, self.delay_tokens)
+
+    def window(self) -> NDArray[np.float32]:
+        """The audio of the next position, `[window_samples]`, with silence for what lies outside of the stretch."""
+        start = self._origin_samples + self._prompt.window_start_samples(self._position)
+        end = start + self._prompt.window_samples
+        limit = self._limit_samples
+        if self._origin_samples <= start and end <= limit:
+            return self._audio.between(start, end)
+        window = np.zeros(self._prompt.window_samples, np.float32)
+        first, last = max(start, self._origin_samples), min(end, limit)
+        if first < last:
+            window[first - start : last - start] = self._audio.between(first, last)
+        return window
+
+    def take(self, window: NDArray[np.float32], token: int, model_ms: float) -> None:
+        """What the model said at the next position, after it heard `window`."""
+        lead = self._prompt.lead_samples
+        if self._position >= self._prompt.left_pad_tokens:
+            self._loudness.hear(window[lead : lead + self._prompt.frame_samples])
+        frame = self._prompt.frame_said_at(self._position, self.delay_tokens)
+        self._position += 1
+        if frame is not None:
+            self._say(token, self._origin_samples + frame * self._prompt.frame_samples, model_ms)
+        if self._ends_samples:
+            length_samples = self._ends_samples[0] - self._origin_samples
+            if self._position >= self._prompt.positions(length_samples, self.delay_tokens):
+                self._end_stretch(model_ms)
+        self._change_delay()
+        next_samples = self._origin_samples + self._prompt.window_start_samples(self._position)
+        self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
+
+    # What the engine asks
+
+    def take_outputs(self) -> list[Output]:
+        outputs, self._outbox = self._outbox, []
+        if self._options.partials:
+            return outputs
+        return [output for output in outputs if not isinstance(output, Partial)]
+
+    @property
+    def has_outputs(self) -> bool:
+        return bool(self._outbox)
+
+    @property
+    def absorbed_samples(self) -> int:
+        """A part of a frame is not waiting for the model but for the rest of it, so it counts as absorbed."""
+        reached = self._heard_samples if self.is_ready else self._audio.end_samples
+        self._absorbed_samples = max(self._absorbed_samples, reached)
+        return self._absorbed_samples
+
+    @property
+    def checkpoint_samples(self) -> int:
+        return self._settled_samples
+
+    def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
+        """`frame_samples`: where the frame begins that the token is about."""
+        piece = self._vocabulary.text_bytes(token)
+        if token == self._vocabulary.word_token or (piece and not self._transcript.is_open):
+            self._begin_word(frame_samples, model_ms)
+        if piece:
+            self._outbox += self._transcript.append(piece, self._heard_samples, model_ms)
+        elif token != self._vocabulary.word_token:
+            self._transcript.pause()
+            self._settled_samples = max(self._settled_samples, frame_samples - MAX_WORD_SAMPLES)
+            if self._transcript.is_over:
+                self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
+
+    def _begin_word(self, frame_samples: int, model_ms: float) -> None:
+        if self._transcript.is_long:
+            self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
+        limit = self._limit_samples  # a word that is imagined in the silence behind the stretch
+        end_samples = min(frame_samples + self._prompt.frame_samples // 2, limit)
+        after_samples = min(self._last_word_end_samples, end_samples)
+        self._transcript.begin_word(self._loudness.onset_samples(after_samples, end_samples), end_samples)
+        self._last_word_end_samples = end_samples
+        self._settled_samples = max(self._settled_samples, min(frame_samples + self._prompt.frame_samples, limit))
+
+    def _begin_stretch(self, origin_samples: int) -> None:
+        delay_ms = self._options.delay_ms or self._default_delay_ms
+        self.delay_tokens = self._prompt.delay_tokens(delay_ms)
+        self._origin_samples = self._last_word_end_samples = origin_samples
+        self._position = self._prompt.first_position
+        self._loudness = Loudness(origin_samples)
+
+    def _end_stretch(self, model_ms: float) -> None:
+        end_samples = self._ends_samples.popleft()
+        self._settled_samples = end_samples
+        self._outbox += self._transcript.close(end_samples, end_samples, model_ms)
+        self._begin_stretch(end_samples)
+        self._end_if_drained()
+
+    def _end_if_drained(self) -> None:
+        if self._finishing and not self._ends_samples:
+            self._outbox.append(Finished())
+
+    def _change_delay(self) -> None:
+        """The row must begin anew for another delay; what it has heard and not answered is heard again."""
+        delay_ms = self._options.delay_ms or self._default_delay_ms
+        if self._prompt.delay_tokens(delay_ms) != self.delay_tokens and not self._transcript.is_open:
+            self._begin_stretch(self._settled_samples)
+
+    @property
+    def _heard_samples(self) -> int:
+        heard = self._origin_samples + (self._position - self._prompt.left_pad_tokens) * self._prompt.frame_samples
+        return max(self._origin_samples, min(heard, self._limit_samples))
+
+    @property
+    def _limit_samples(self) -> int:
+        """Where the stretch ends, or what there is of it so far."""
+        return self._ends_samples[0] if self._ends_samples else self._audio.end_samples
+
+
+def _notices(options: SessionOptions) -> list[Output]:
+    """What this model makes nothing of."""
+    notices: list[Output] = []
+    if options.prompt is not None:
+        notices.append(Notice("prompt_ignored", "prompt has no effect: this model only transcribes."))
+    if {options.max_new_tokens, options.temperature, options.top_p} != {None}:
+        notices.append(
+            Notice("sampling_ignored", "max_new_tokens, temperature and top_p have no effect when transcribing live.")
+        )
+    return notices

@@ -1,0 +1,93 @@
+"""How large the tensors of a checkpoint are, and how many rows of them fit into memory."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.errors import StartupError
+
+RING_ALIGNMENT: Final = 16
+"""Rings are a multiple of this long: attention kernels take masks only with aligned rows."""
+RESERVED_BYTES: Final = 2 * 1024**3
+"""On a GPU, left for activations, recorded passes and the libraries' own buffers."""
+RESERVED_SHARE: Final = 0.1
+"""Of what is free after the weights, left likewise."""
+MAX_AUTO_ROWS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class RingShape:
+    layers: int
+    heads: int
+    head_dim: int
+    window: int
+    """Positions that a query sees, itself included."""
+    queries: int
+    """Positions that one pass writes."""
+
+    @property
+    def length(self) -> int:
+        """Entries: the first query of a pass must still see its whole window when the last has been written."""
+        return -(-(self.window + self.queries - 1) // RING_ALIGNMENT) * RING_ALIGNMENT
+
+    @property
+    def values(self) -> int:
+        """Numbers in one row, keys and values."""
+        return 2 * self.layers * self.heads * self.length * self.head_dim
+
+
+def encoder_ring(config: Any) -> RingShape:
+    audio = config.audio_config
+    return RingShape(
+        audio.num_hidden_layers,
+        audio.num_attention_heads,
+        audio.head_dim,
+        audio.sliding_window,
+        config.downsample_factor,
+    )
+
+
+def text_ring(config: Any, window: int) -> RingShape:
+    """`window` is cut to what the checkpoint was trained with."""
+    text = config.text_config
+    return RingShape(
+        text.num_hidden_layers,
+        text.num_key_value_heads,
+        text.head_dim,
+        min(window, text.sliding_window or window),
+        1,
+    )
+
+
+def pad_shapes(model: Any) -> dict[str, tuple[int, int]]:
+    """Channels and left padding of the causal convolutions, by the key that they name their cache with."""
+    embedder = model.model.audio_tower.embedder
+    return {
+        convolution.cache_key: (convolution.in_channels, convolution.left_pad)
+        for convolution in (embedder.conv1, embedder.conv2)
+    }
+
+
+def row_bytes(config: Any, text_window: int, value_bytes: int) -> int:
+    """Memory of one session: its two rings. The rest is less than a thousandth of them."""
+    return (encoder_ring(config).values + text_ring(config, text_window).values) * value_bytes
+
+
+def rows_that_fit(wanted: int | None, bytes_per_row: int, free_bytes: int, *, device: str, default: int) -> int:
+    """`wanted` rows, or as many as fit on a GPU, or at most `default` of them on a CPU.
+
+    Raises `StartupError` when they do not fit.
+    """
+    reserved = max(RESERVED_SHARE * free_bytes, RESERVED_BYTES if device.startswith("cuda") else 0)
+    fitting = max(0, int((free_bytes - reserved) // bytes_per_row))
+    rows = wanted or min(fitting, MAX_AUTO_ROWS if device.startswith("cuda") else default)
+    if 0 < rows <= fitting:
+        return rows
+    raise StartupError(
+        f"Setting model.slots is {wanted or 'unset'}, but {fitting} slots of {_gb(bytes_per_row)} fit into the "
+        f"{_gb(free_bytes)} that are free on {device} beside the model ({_gb(int(reserved))} stay in reserve); "
+        "lower model.slots or model.text_window."
+    )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.3g} GB"

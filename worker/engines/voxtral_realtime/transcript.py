@@ -1,0 +1,108 @@
+"""The text of a session's segments, from what each position says. Pure.
+
+The model says one of three things: nothing new, that a word has ended, or a part of a word's text. Text is only ever
+appended, so partials never retract.
+"""
+
+import codecs
+from dataclasses import dataclass
+from typing import Final
+
+from shared.events import Word
+from worker.engines.base import Final as FinalText
+from worker.engines.base import Output, Partial, SpeechStarted, SpeechStopped
+
+ENDPOINT_FRAMES: Final = 8
+"""A segment ends after 0.64 s in which nothing was said."""
+MAX_SEGMENT_SAMPLES: Final = 20 * 16_000
+"""A segment longer than this ends before the next word."""
+
+
+@dataclass(slots=True)
+class _SpokenWord:
+    start_samples: int
+    end_samples: int
+    text: str = ""
+
+
+class Transcript:
+    """One open segment at a time. Positions are samples of the session."""
+
+    def __init__(self, segment: int, language: str | None) -> None:
+        self.language = language
+        self._segment = segment
+        self._words: list[_SpokenWord] = []
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+        self._quiet_frames = 0
+        self._shown = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a segment has begun."""
+        return bool(self._words)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the open segment is followed by silence."""
+        return self.is_open and self._quiet_frames >= ENDPOINT_FRAMES
+
+    @property
+    def last_end_samples(self) -> int | None:
+        """The end of the open segment's last word."""
+        return self._words[-1].end_samples if self._words else None
+
+    @property
+    def is_long(self) -> bool:
+        return self.is_open and self._words[-1].end_samples - self._words[0].start_samples > MAX_SEGMENT_SAMPLES
+
+    def pause(self) -> None:
+        """A position that said nothing new."""
+        self._quiet_frames += 1
+
+    def begin_word(self, start_samples: int, end_samples: int) -> None:
+        """A word has been heard; its text follows."""
+        self._quiet_frames = 0
+        if self._words and not self._words[-1].text:
+            self._words.pop()
+        self._words.append(_SpokenWord(start_samples, end_samples))
+
+    def append(self, piece: bytes, heard_samples: int, model_ms: float) -> list[Output]:
+        """More text of the last word; `begin_word` must have been called in this segment."""
+        self._quiet_frames = 0
+        self._words[-1].text += self._characters.decode(piece)
+        text = self._text()
+        if text == self._shown:
+            return []
+        started: list[Output] = [] if self._shown else [SpeechStarted(self._words[0].start_samples)]
+        self._shown = text
+        return [*started, Partial(self._segment, text, self._words[0].start_samples, heard_samples, model_ms)]
+
+    def close(self, heard_samples: int, resume_samples: int, model_ms: float) -> list[Output]:
+        """End the open segment, if there is one."""
+        if self._words:
+            self._words[-1].text += self._characters.decode(b"", final=True)
+        words = [word for word in self._words if word.text.strip()]
+        text = self._text()
+        segment, started = self._segment, bool(self._shown)
+        self._words, self._shown, self._quiet_frames = [], "", 0
+        self._characters.reset()
+        if not words:
+            return []
+        start_samples, end_samples = words[0].start_samples, words[-1].end_samples
+        self._segment += 1
+        final = FinalText(
+            segment=segment,
+            text=text,
+            start_samples=start_samples,
+            end_samples=end_samples,
+            heard_samples=heard_samples,
+            resume_samples=resume_samples,
+            words=tuple(Word(word.text.strip(), word.start_samples, word.end_samples) for word in words),
+            language=self.language,
+            model_ms=model_ms,
+        )
+        opening: list[Output] = [] if started else [SpeechStarted(start_samples)]
+        return [*opening, SpeechStopped(end_samples), final]
+
+    def _text(self) -> str:
+        return "".join(word.text for word in self._words).strip()

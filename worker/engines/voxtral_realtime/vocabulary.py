@@ -1,0 +1,51 @@
+"""The tokens of a checkpoint, from its `tekken.json`, and where a session's prompt puts them."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+
+from shared.errors import StartupError
+from worker.engines.voxtral_realtime.prompt import Prompt
+
+PAD: Final = "[STREAMING_PAD]"
+WORD: Final = "[STREAMING_WORD]"
+
+
+class Vocabulary:
+    """What each token stands for."""
+
+    def __init__(self, tekkenizer: Any) -> None:
+        self._tekkenizer = tekkenizer
+        self.pad_token: int = tekkenizer.get_special_token(PAD)
+        self.word_token: int = tekkenizer.get_special_token(WORD)
+
+    def text_bytes(self, token: int) -> bytes:
+        """The token's part of the text in UTF-8, perhaps not whole characters; empty for special tokens."""
+        if token < self._tekkenizer.num_special_tokens:
+            return b""
+        piece: bytes = self._tekkenizer.id_to_byte_piece(token)
+        return piece
+
+
+def load_vocabulary(directory: Path) -> tuple[Vocabulary, Prompt]:
+    """Raises `StartupError` when the directory's `tekken.json` is not a streaming one."""
+    path = directory / "tekken.json"
+    try:
+        instruct = MistralTokenizer.from_file(path).instruct_tokenizer
+    except (AssertionError, ValueError, KeyError, TypeError, OSError) as error:
+        raise StartupError(f"The tokenizer {path} cannot be read: {error}.") from error
+    encoder = instruct.audio_encoder
+    if encoder is None or not encoder.audio_config.is_streaming:
+        raise StartupError(f"The tokenizer {path} is not one of Voxtral Realtime: it has no streaming audio settings.")
+    vocabulary, audio = Vocabulary(instruct.tokenizer), encoder.audio_config
+    prompt = Prompt(
+        bos_token=instruct.tokenizer.bos_id,
+        pad_token=vocabulary.pad_token,
+        left_pad_tokens=audio.n_left_pad_tokens,
+        default_delay_ms=round(audio.transcription_delay_ms or 0),
+        hop_samples=audio.encoding_config.hop_length,
+        n_fft=audio.encoding_config.window_size,
+        mel_frames=audio.audio_length_per_tok,
+    )
+    return vocabulary, prompt
