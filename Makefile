@@ -7,10 +7,10 @@ LOCK = echo "setuptools>=77" | uv pip compile pyproject.toml - --quiet --upgrade
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports test bench lock
+.PHONY: help run install check style types imports test bench bench-voxtral lock
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
 run: .venv/installed-base ## Start the service and print its URLs; WORKERS=2 starts two workers
 	@exec $(BIN)/python -m compose.launch --workers $(WORKERS)
@@ -34,6 +34,9 @@ test: .venv/installed-dev ## Run all tests
 
 bench: .venv/installed-dev ## Measure, and print the figures
 	@$(BIN)/python -m tests.bench
+
+bench-voxtral: .venv/installed-dev ## Measure Voxtral Realtime at its full shape on this machine's GPU
+	@$(BIN)/python -m tests.bench.voxtral
 
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt

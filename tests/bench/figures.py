@@ -15,10 +15,14 @@ class Figure:
     unit: str
     target: float | None = None
     """The most that it should be, or None where it is there for scale."""
+    wants_more: bool = False
+    """The target is the least that it should be."""
 
     @property
     def met(self) -> bool:
-        return self.target is None or self.value <= self.target
+        if self.target is None:
+            return True
+        return self.value >= self.target if self.wants_more else self.value <= self.target
 
 
 def percentile(values: Sequence[float], quantile: float) -> float:
@@ -44,7 +48,7 @@ def machine() -> str:
 
 
 def show(figure: Figure) -> str:
-    target = "" if figure.target is None else f"≤ {figure.target:g}"
+    target = "" if figure.target is None else f"{'≥' if figure.wants_more else '≤'} {figure.target:g}"
     verdict = "" if figure.target is None else ("met" if figure.met else "MISSED")
     return f"{figure.name:<64} {figure.value:>9.1f} {figure.unit:<8} {target:>8}  {verdict}"
 
