@@ -30,9 +30,7 @@ def load_engine(settings: Settings) -> Engine:
     """
     name = settings.model.name
     if name == "auto":
-        gpus = gpu_count() if settings.model.device != "cpu" else 0
-        name = REALTIME if gpus else WHISPER
-        log.info("model_chosen", model=name, reason=f"model.name is auto, GPUs: {gpus}")
+        name, settings = _choose(settings)
     if name == ECHO:
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS)
     if name == WHISPER:
@@ -40,6 +38,16 @@ def load_engine(settings: Settings) -> Engine:
     if name == REALTIME:
         return _load_realtime(settings, name)
     raise StartupError(f"Setting model.name is {name!r}; allowed: auto, {WHISPER}, {REALTIME}, {ECHO}.")
+
+
+def _choose(settings: Settings) -> tuple[str, Settings]:
+    """What `auto` stands for here. Where it is chosen for the GPU, it must run there and nowhere else."""
+    gpus = gpu_count() if settings.model.device != "cpu" else 0
+    name = REALTIME if gpus else WHISPER
+    log.info("model_chosen", model=name, reason="model.name is auto", gpus=gpus)
+    if gpus and settings.model.device == "auto":
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"device": "cuda"})})
+    return name, settings
 
 
 def _load_whisper(settings: Settings) -> Engine:

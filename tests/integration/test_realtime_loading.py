@@ -1,0 +1,129 @@
+"""What stands in the way of Voxtral Realtime is one sentence at the start, and nothing else needs its libraries."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.config import Settings
+from shared.errors import StartupError
+from shared.events import Mode
+from tests.stack import PROJECT
+from tests.tiny import realtime
+from tests.tiny.vocabulary import write_tokenizer
+from worker.engines.registry import REALTIME, load_engine
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return realtime.write_checkpoint(tmp_path / "model")
+
+
+def loaded(path: Path, spectrogram: dict[str, int] | None = None, **model: Any) -> Any:
+    values = {"name": REALTIME, "path": path, "device": "cpu", "threads": 1} | model
+    return load_engine(Settings(model=values, spectrogram=spectrogram or {}))  # type: ignore[arg-type]
+
+
+def edit(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_engine_says_what_it_is(checkpoint: Path) -> None:
+    info = loaded(checkpoint).info
+    assert (info.engine, info.model, info.device, info.compute_type) == ("voxtral_realtime", REALTIME, "cpu", "float32")
+    assert info.modes == (Mode.TRANSCRIBE,)
+    assert info.slots == 16
+    assert "en" in info.languages
+
+
+def test_spectrogram_that_differs_is_refused_with_both_values(checkpoint: Path) -> None:
+    agreed = {"n_mels": 128, "hop_length": 160, "win_length": 400, "n_fft": 400}
+    loaded(checkpoint, agreed)
+    for key, value in agreed.items():
+        with pytest.raises(StartupError, match=rf"spectrogram\.{key} is {value + 1}, but the model .* uses {value};"):
+            loaded(checkpoint, agreed | {key: value + 1})
+
+
+def test_tokenizer_without_streaming_is_refused(checkpoint: Path) -> None:
+    write_tokenizer(checkpoint, streaming=False)
+    with pytest.raises(StartupError, match=r"tekken\.json is not one of Voxtral Realtime"):
+        loaded(checkpoint)
+
+
+def test_tokenizer_that_is_damaged_is_refused(checkpoint: Path) -> None:
+    (checkpoint / "tekken.json").write_text("{}")
+    with pytest.raises(StartupError, match=r"tekken\.json cannot be read"):
+        loaded(checkpoint)
+
+
+def test_files_that_disagree_are_refused(checkpoint: Path) -> None:
+    path = checkpoint / "tekken.json"
+    audio = json.loads(path.read_text())["audio"]
+    edit(path, audio=audio | {"audio_encoding_config": audio["audio_encoding_config"] | {"window_size": 512}})
+    with pytest.raises(StartupError, match=r"disagree: .* window_size 512, the feature extractor 160 and 400"):
+        loaded(checkpoint)
+
+
+def test_slots_that_do_not_fit_into_memory_are_refused(checkpoint: Path) -> None:
+    path = checkpoint / "config.json"
+    text = json.loads(path.read_text())["text_config"] | {"sliding_window": 131_072}
+    edit(path, text_config=text)
+    with pytest.raises(StartupError, match=r"model\.slots is 4096, but \d+ slots of 0\.0671 GB fit .* free on cpu"):
+        loaded(checkpoint, slots=4096, text_window=131_072)
+    assert loaded(checkpoint, slots=4096, text_window=64).info.slots == 4096  # the setting cuts the window
+
+
+def test_doctor_says_in_one_sentence_what_is_wrong(checkpoint: Path, tmp_path: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    config = {"model": {"name": REALTIME, "path": str(checkpoint)}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    answer = _python("-m", "worker.check", VOXTRAL_CONFIG=str(tmp_path / "config.yaml"))
+    report = json.loads(answer.stdout.splitlines()[-1])
+    assert report["ok"] is False
+    assert re.fullmatch(r"Setting model\.path is .*, which lacks model\.safetensors\.", report["detail"])
+
+
+def test_auto_takes_the_gpu_or_says_why_not(tmp_path: Path) -> None:
+    """A driver that lists a GPU, and a torch without CUDA: no model is chosen in its stead."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H100'\n")
+    tool.chmod(0o755)
+    (tmp_path / "config.yaml").write_text(f"model: {{path: {realtime.write_checkpoint(tmp_path / 'model')}}}")
+    variables = {"VOXTRAL_CONFIG": str(tmp_path / "config.yaml"), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    report = json.loads(_python("-m", "worker.check", **variables, CUDA_VISIBLE_DEVICES="").stdout.splitlines()[-1])
+    assert report["ok"] is False
+    assert re.match(r"Setting model\.device is 'cuda', but torch .* sees no CUDA device", report["detail"])
+
+
+def test_base_installation_needs_none_of_the_libraries() -> None:
+    """Importing a module whose entry is None fails as if it were not installed."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'mistral_common', 'safetensors'): sys.modules[name] = None\n"
+        "import frontend.web, frontend.tcp, frontend.websocket, frontend.health, frontend.cli.main, compose.launch\n"
+        "import worker.app\n"
+        "from shared.config import Settings\n"
+        "from worker.engines.registry import load_engine\n"
+        "load_engine(Settings(model={'name': 'whisper-base', 'threads': 1})).warm_up()\n"
+        "try: load_engine(Settings(model={'name': 'mistralai/Voxtral-Mini-4B-Realtime-2602'}))\n"
+        "except Exception as error: print(error)\n"
+    )
+    answer = _python("-c", code)
+    assert answer.returncode == 0, answer.stderr
+    assert "needs the package torch" in answer.stdout.splitlines()[-1]
+
+
+def _python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=PROJECT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
