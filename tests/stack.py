@@ -87,14 +87,14 @@ class Stack:
         for port in (*self.settings.server.tcp_ports, self.settings.server.http_port):
             wait_until(lambda port=port: listens(port), f"port {port} listens", START_TIMEOUT_S, self.check_alive)
 
-    def spawn(self, name: str, label: str | None = None) -> subprocess.Popen[bytes]:
-        """Start one process; `label` tells several of one name apart."""
+    def spawn(self, name: str, label: str | None = None, **variables: str) -> subprocess.Popen[bytes]:
+        """Start one process; `label` tells several of one name apart, `variables` are its own environment's."""
         label = label or name
         with (self.folder / f"{label}.out").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", COMMANDS[name]],
                 cwd=self.folder,
-                env=self.env,
+                env=self.env | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,7 +1,7 @@
 """An engine without a model: it answers at once with how much it has heard.
 
 For measuring the pipeline alone and for testing everything around an engine. Each feed is answered by one
-partial; a segment ends every `SEGMENT_S` of audio.
+partial; a segment ends every `SEGMENT_S` of audio. `echo:NAME` is the same under another name.
 """
 
 import time
@@ -33,10 +33,10 @@ class _Session:
 class EchoEngine:
     """Implements `worker.engines.base.Engine`."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, model: str = "echo") -> None:
         self.info = EngineInfo(
             engine="echo",
-            model="echo",
+            model=model,
             device="cpu",
             compute_type="none",
             modes=tuple(Mode),

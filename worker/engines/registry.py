@@ -31,8 +31,8 @@ def load_engine(settings: Settings) -> Engine:
     name = settings.model.name
     if name == "auto":
         name, settings = _choose(settings)
-    if name == ECHO:
-        return EchoEngine(settings.model.slots or DEFAULT_SLOTS)
+    if name == ECHO or name.startswith(f"{ECHO}:"):  # a model of any name, to see several side by side
+        return EchoEngine(settings.model.slots or DEFAULT_SLOTS, name)
     if name == WHISPER:
         return _load_whisper(settings)
     if name == REALTIME:
