@@ -2,13 +2,10 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
-from shared.celery_config import BATCH_QUEUE, SESSION_TASK, STREAM_QUEUE, celery_app
+from shared.celery_config import SESSION_TASK, Queue, celery_app, queue_name
 from shared.config import Settings
-
-Queue = Literal["stream", "batch"]
-_QUEUE_NAMES = {"stream": STREAM_QUEUE, "batch": BATCH_QUEUE}
 
 
 class Dispatcher:
@@ -20,7 +17,7 @@ class Dispatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
     async def dispatch(self, session_id: str, options: dict[str, Any], queue: Queue) -> None:
-        """Queue the session's task. It expires when no worker takes it in time.
+        """Queue the session's task for the workers of its options' model. It expires when none takes it in time.
 
         The task's id is the session's, and its arguments are what Flower shows.
         """
@@ -32,7 +29,7 @@ class Dispatcher:
             args=(session_id,),
             kwargs={"options": options},
             task_id=session_id,
-            queue=_QUEUE_NAMES[queue],
+            queue=queue_name(queue, options["model"]),
             expires=self._expires_s,
             ignore_result=True,
         )

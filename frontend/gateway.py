@@ -10,7 +10,7 @@ import hmac
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Self, cast
 
 import orjson
@@ -18,7 +18,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.dispatch import Dispatcher, Queue
+from frontend.dispatch import Dispatcher
+from frontend.models import running_models
 from frontend.placement import Placement
 from frontend.session import Session
 from frontend.tally import Tally
@@ -29,6 +30,7 @@ from shared.bus.connect import connect
 from shared.bus.event_log import EventSubscriber
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
+from shared.celery_config import Queue
 from shared.config import Settings
 from shared.errors import (
     ModelUnavailableError,
@@ -101,8 +103,10 @@ class Gateway:
             raise _store_unreachable() from error
 
     async def check(self, options: SessionOptions) -> None:
-        """Raises what `open` would raise for these options, and takes no slot."""
-        await self._placement.capacity(options)
+        """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""
+        if all(model.name != options.model for model in await self._placement.models()):
+            raise ModelUnavailableError(f"No worker of {options.model} is running now.", retry_after_s=RETRY_AFTER_S)
+        await self._placement.candidates(options)
 
     async def resume(self, session_id: str, resume_token: str, seq: int) -> Session:
         """Continue a session on this connection: events after `seq` come again.
@@ -120,40 +124,52 @@ class Gateway:
             workers = await self._placement.workers()
         except (RedisError, OSError) as error:
             raise _store_unreachable() from error
+        models = running_models(workers)
         return {
             "model_info": self._placement.model_info(workers),
             "connected_clients": self.tally.connected_clients,
             "sessions": len(self._sessions),
-            "slots": sum(worker.slots for worker in workers),
-            "slots_free": sum(max(0, worker.slots - worker.sessions) for worker in workers),
+            "slots": sum(model.slots for model in models),
+            "slots_free": sum(model.slots_free for model in models),
             "version": VERSION,
         }
 
     async def _open(self, options: SessionOptions, queue: Queue) -> Session:
         session_id, resume_token = secrets.token_hex(8), secrets.token_urlsafe(24)
-        encoded = orjson.dumps(asdict(options))
         deadline_s = time.monotonic() + self._settings.session.claim_timeout_s
-        while not await self.registry.admit(
-            session_id,
-            capacity=await self._placement.capacity(options),
-            claim_timeout_s=self._settings.session.claim_timeout_s,
-            options=encoded,
-            resume_digest=_digest(resume_token),
-        ):
+        while (chosen := await self._admit(session_id, resume_token, options)) is None:
             if queue == "stream" or time.monotonic() > deadline_s:
                 raise ServerBusyError("Every slot is taken; try again shortly.", retry_after_s=RETRY_AFTER_S)
             await asyncio.sleep(ADMIT_RETRY_S)
-        session = await self._hold(session_id, resume_token, options, queue)
+        session = await self._hold(session_id, resume_token, chosen, queue)
         try:
-            await self._dispatcher.dispatch(session_id, orjson.loads(encoded), queue)
+            await self._dispatcher.dispatch(session_id, session.wire_options(), queue)
             await self._await_claim(session)
         except BaseException:
             session.detach()
             await self._cancel(session)
             raise
         self.tally.sessions_total += 1
-        log.debug("session_opened", session_id=session_id, queue=queue)
+        log.debug("session_opened", session_id=session_id, queue=queue, model=session.model)
         return session
+
+    async def _admit(self, session_id: str, resume_token: str, options: SessionOptions) -> SessionOptions | None:
+        """Reserve a slot of the best model that has one; the options with that model in them, or None.
+
+        The model stays in the stored options, so that whoever takes the session over runs the same one.
+        """
+        for model in await self._placement.candidates(options):
+            chosen = replace(options, model=model.name)
+            if await self.registry.admit(
+                session_id,
+                model.name,
+                capacity=model.slots,
+                claim_timeout_s=self._settings.session.claim_timeout_s,
+                options=orjson.dumps(asdict(chosen)),
+                resume_digest=_digest(resume_token),
+            ):
+                return chosen
+        return None
 
     async def _hold(
         self, session_id: str, resume_token: str, options: SessionOptions, queue: Queue, *, start: int = 0, seq: int = 0
@@ -224,7 +240,7 @@ class Gateway:
             if owner:
                 await self._redis.xadd(keys.control(owner.decode()), {"cancel": session.id})
             else:
-                await self.registry.release(session.id)
+                await self.registry.release(session.id, session.model)
 
     def _release(self, session: Session, unfollow: Coroutine[Any, Any, None]) -> None:
         self._sessions.pop(session.id, None)

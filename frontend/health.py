@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from frontend.health_metrics import prometheus_text
 from frontend.http_server import serve_http
+from frontend.models import running_models
 from shared.bus.connect import connect
 from shared.bus.registry import FrontendReport, Percentiles, Registry, WorkerReport
 from shared.bus.scripts import Scripts
@@ -120,7 +121,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
             "embedded": settings.redis_is_embedded,
             "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
         },
-        "models": sorted({worker.model for worker in workers}),
+        "models": [model.to_wire() for model in running_models(workers)],
         "devices": sorted({worker.device for worker in workers}),
         "slots": snapshot.slots,
         "slots_free": snapshot.slots_free,

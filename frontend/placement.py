@@ -1,18 +1,28 @@
-"""Which workers could serve a request, and what to tell a client when none can."""
+"""Which models could serve a request, and what to tell a client when none can."""
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
+from frontend.models import RunningModel, running_models
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions
 
 CACHE_S: Final = 0.5
+AUTO: Final = "auto"
+"""The name with which a client leaves the choice to us; so does a client that names none."""
 MODELS_BY_MODE: Final = {
     Mode.TRANSCRIBE: "every model",
     Mode.UNDERSTAND: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
     Mode.GENERAL: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
 }
+PREFERRED_ENGINES: Final = {
+    Mode.TRANSCRIBE: ("voxtral_realtime", "voxtral", "whisper"),
+    Mode.UNDERSTAND: ("voxtral",),
+    Mode.GENERAL: ("voxtral",),
+}
+"""The best first; all others come after these."""
 
 
 class Placement:
@@ -29,40 +39,72 @@ class Placement:
             self._read_at_s = time.monotonic()
         return self._workers
 
-    async def capacity(self, options: SessionOptions) -> int:
-        """Slots of all workers that can serve these options.
+    async def models(self) -> list[RunningModel]:
+        return running_models(await self.workers())
 
-        Raises ModelUnavailableError (no worker), ModeUnsupportedError, InvalidFieldError (language).
-        """
-        workers = await self.workers()
-        if not workers:
-            raise ModelUnavailableError(
-                "No worker is running; start one, or wait until its model is warm.", retry_after_s=2
-            )
-        able = [worker for worker in workers if options.mode in worker.modes]
-        if not able:
-            running = ", ".join(sorted({worker.model for worker in workers}))
-            raise ModeUnsupportedError(
-                f"mode {options.mode.value!r} is not served by the running model ({running}); "
-                f"it needs {MODELS_BY_MODE[options.mode]}."
-            )
-        able = [worker for worker in able if _speaks(worker, options.language)]
-        if not able:
-            known = sorted({language for worker in workers for language in worker.languages})
-            raise InvalidFieldError("language", options.language, ", ".join(known))
-        return sum(worker.slots for worker in able)
+    async def candidates(self, options: SessionOptions) -> list[RunningModel]:
+        """The running models that can serve these options, as `candidates` below says."""
+        return candidates(await self.models(), options)
 
     @staticmethod
     def model_info(workers: list[WorkerReport]) -> dict[str, Any]:
-        """The running models, merged: what a client may ask for."""
+        """The running models, merged and one by one: what a client may ask for."""
         return {
             "model": ", ".join(sorted({worker.model for worker in workers})) or None,
             "engine": ", ".join(sorted({worker.engine for worker in workers})) or None,
             "device": ", ".join(sorted({worker.device for worker in workers})) or None,
             "modes": sorted({mode for worker in workers for mode in worker.modes}),
             "languages": sorted({language for worker in workers for language in worker.languages}),
+            "models": [model.to_wire() for model in running_models(workers)],
         }
 
 
-def _speaks(worker: WorkerReport, language: str | None) -> bool:
-    return language is None or not worker.languages or language in worker.languages
+def candidates(models: list[RunningModel], options: SessionOptions) -> list[RunningModel]:
+    """The models that can serve these options, the best first; never empty.
+
+    Raises ModelUnavailableError (none runs), InvalidFieldError (model, language), ModeUnsupportedError.
+    """
+    if not models:
+        raise ModelUnavailableError(
+            "No worker is running; start one, or wait until its model is warm.", retry_after_s=2
+        )
+    named = _named(models, options.model)
+    able = [model for model in named if options.mode in model.modes]
+    if not able:
+        raise _mode_unsupported(models, named, options.mode)
+    speaking = [model for model in able if model.speaks(options.language)]
+    if not speaking:
+        known = sorted({language for model in able for language in model.languages})
+        raise InvalidFieldError("language", options.language, ", ".join(known))
+    return sorted(speaking, key=lambda model: _rank(model, options.mode))
+
+
+def _named(models: list[RunningModel], name: str | None) -> list[RunningModel]:
+    """The models that a client means. Raises InvalidFieldError when it means none."""
+    if name is None or name.casefold() == AUTO:
+        return models
+    exact = [model for model in models if model.name == name]
+    named = exact or [model for model in models if model.answers_to(name)]
+    if not named:
+        raise InvalidFieldError("model", name, f"{AUTO}, {_names(models)}")
+    return named
+
+
+def _mode_unsupported(models: list[RunningModel], named: list[RunningModel], mode: Mode) -> ModeUnsupportedError:
+    able = [model for model in models if mode in model.modes]
+    if able:
+        return ModeUnsupportedError(
+            f"mode '{mode}' is not served by {_names(named)}; of the running models, {_names(able)} can serve it."
+        )
+    return ModeUnsupportedError(
+        f"mode '{mode}' is not served by the running model ({_names(models)}); it needs {MODELS_BY_MODE[mode]}."
+    )
+
+
+def _rank(model: RunningModel, mode: Mode) -> int:
+    engines = PREFERRED_ENGINES[mode]
+    return engines.index(model.engine) if model.engine in engines else len(engines)
+
+
+def _names(models: Iterable[RunningModel]) -> str:
+    return ", ".join(model.name for model in models)

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.dispatch import Queue
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
+from shared.celery_config import Queue
 from shared.events import SAMPLE_RATE_HZ, EventType, SessionOptions
 
 BACKLOG_POLL_S: Final = 1.0
@@ -58,6 +58,12 @@ class Session:
     def audio_received_samples(self) -> int:
         """Audio taken in since the session began, over all connections."""
         return self._track.end_samples
+
+    @property
+    def model(self) -> str:
+        """Whose workers serve the session, now and after a takeover. `Gateway.open` has put it into the options."""
+        assert self.options.model is not None
+        return self.options.model
 
     @property
     def heard_at_s(self) -> float:

@@ -3,15 +3,25 @@
 Frontends dispatch by name and never import the task.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote
 
 from celery import Celery
 
 from shared.config import Settings
 
 SESSION_TASK: Final = "voxtral.session"
-STREAM_QUEUE: Final = "stream"
-BATCH_QUEUE: Final = "batch"
+Queue: TypeAlias = Literal["stream", "batch"]
+"""What a session is queued as: `stream` for live ones, `batch` for recordings."""
+QUEUES: Final[tuple[Queue, ...]] = ("stream", "batch")
+
+
+def queue_name(queue: Queue, model: str) -> str:
+    """The queue that workers of this model, and no others, consume: `stream:mistralai/Voxtral-Mini-3B-2507`.
+
+    Models may be paths: what is not plain in a name of Celery's or Redis' is written as in a URL.
+    """
+    return f"{queue}:{quote(model, safe='/:')}"
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -21,7 +31,6 @@ def celery_app(settings: Settings) -> Celery:
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
-        "task_default_queue": STREAM_QUEUE,
         "task_acks_late": False,
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,

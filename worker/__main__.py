@@ -33,7 +33,7 @@ def main(settings: Settings) -> int:
     runtime = WorkerRuntime(settings, engine)
     runtime.start()
     try:
-        return run(worker_app(settings, runtime), runtime, info.slots, settings.logs.level)
+        return run(worker_app(settings, runtime), runtime, info, settings.logs.level)
     finally:
         runtime.stop()
         runtime.join()

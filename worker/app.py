@@ -7,8 +7,9 @@ from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 
-from shared.celery_config import BATCH_QUEUE, SESSION_TASK, STREAM_QUEUE, celery_app
+from shared.celery_config import QUEUES, SESSION_TASK, celery_app, queue_name
 from shared.config import Settings
+from worker.engines.base import EngineInfo
 from worker.runtime import WorkerRuntime
 
 
@@ -27,15 +28,15 @@ def worker_app(settings: Settings, runtime: WorkerRuntime) -> Celery:
     return app
 
 
-def run(app: Celery, runtime: WorkerRuntime, slots: int, log_level: str) -> int:
-    """Consume tasks until told to stop. Celery's main loop; returns its exit status."""
+def run(app: Celery, runtime: WorkerRuntime, info: EngineInfo, log_level: str) -> int:
+    """Consume the tasks of the engine's model until told to stop. Celery's main loop; returns its exit status."""
     # Containers run as root. Only JSON is accepted, so no task can bring code.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = app.Worker(
         hostname=runtime.id,
         pool="threads",
-        concurrency=slots,
-        queues=[STREAM_QUEUE, BATCH_QUEUE],
+        concurrency=info.slots,
+        queues=[queue_name(queue, info.model) for queue in QUEUES],
         loglevel=log_level,
         quiet=True,
         without_mingle=True,

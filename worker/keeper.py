@@ -71,7 +71,7 @@ class Keeper:
                 await self._renew([one for one in self._sessions.values() if one.renew_at_s <= now_s], now_s)
                 if now_s - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
                     beat_at_s = now_s
-                    await self._registry.keep_admitted(self._sessions)
+                    await self._registry.keep_admitted(self._sessions, self._info.model)
                     await self._registry.beat(self.report())
             except (RedisError, OSError) as error:
                 log.warning("renewal_delayed", reason=str(error))

@@ -204,7 +204,7 @@ class WorkerRuntime:
         retention_s = CANCELLED_RETENTION_S if session.ending == "cancelled" else self._settings.session.retention_s
         try:
             await self._scripts.end(keys=names, args=[session.claim.fence, int(retention_s), session.ending or "done"])
-            await self._registry.release(sid)
+            await self._registry.release(sid, self._info.model)
         except (RedisError, OSError) as error:
             log.warning("session_end_not_noted", session_id=sid, reason=str(error))  # its keys expire
 

@@ -49,7 +49,12 @@ def _summary(answer: dict[str, Any]) -> Group:
     table = Table.grid(padding=(0, 2))
     table.add_row("Service", Text("ready", "green") if ready else Text(f"not ready: {answer['reason']}", "bold red"))
     table.add_row("Version", answer["version"])
-    table.add_row("Model", f"{_joined(answer['models'])} on {_joined(answer['devices'])}")
+    models = answer["models"]
+    table.add_row("Model", f"{_joined([model['model'] for model in models])} on {_joined(answer['devices'])}")
+    if len(models) > 1:  # else the line below says it
+        for model in models:
+            free = f"{model['slots_free']} of {model['slots']} slots free"
+            table.add_row("", f"{model['model']}: {', '.join(model['modes'])} ({free})")
     table.add_row("Sessions", f"{answer['sessions']} ({answer['slots_free']} of {answer['slots']} slots free)")
     table.add_row("Connections", str(answer["connections"]))
     table.add_row("Redis", f"{redis['address']} ({'no answer' if redis_ms is None else f'{redis_ms:g} ms'})")

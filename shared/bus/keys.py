@@ -15,11 +15,14 @@ HEARTBEAT_TTL_S = 3.5
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
-ADMITTED = "voxtral:admitted"
-"""Sorted set: session id → when its slot lapses (ms, Redis' clock)."""
 WORKERS = "voxtral:workers"
 FRONTENDS = "voxtral:frontends"
 """Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""
+
+
+def admitted(model: str) -> str:
+    """Sorted set of the sessions that have a slot of one model: id → when it lapses (ms, Redis' clock)."""
+    return f"voxtral:admitted:{model}"
 
 
 def audio(session_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is there: heartbeats of workers and frontends, and the places that workers offer."""
+"""Who is there: heartbeats of workers and frontends, and the places that the workers of each model offer."""
 
 import asyncio
 import os
@@ -114,17 +114,20 @@ class Registry:
     async def frontends(self) -> list[FrontendReport]:
         return [_known(FrontendReport, report) for report in await self._reports(keys.FRONTENDS)]
 
-    async def admitted(self) -> int:
-        """Sessions that hold a slot or wait for one."""
-        return int(await self._redis.zcard(keys.ADMITTED))
+    async def admitted(self, model: str) -> int:
+        """Sessions that hold a slot of this model or wait for one."""
+        return int(await self._redis.zcard(keys.admitted(model)))
 
     async def admit(
-        self, session_id: str, *, capacity: int, claim_timeout_s: float, options: bytes, resume_digest: str
+        self, session_id: str, model: str, *, capacity: int, claim_timeout_s: float, options: bytes, resume_digest: str
     ) -> bool:
-        """Reserve a slot and make the session's hash and audio stream, atomically. False when all slots are taken."""
+        """Reserve a slot of the model and make the session's hash and audio stream, atomically.
+
+        False when all of the model's slots, `capacity`, are taken.
+        """
         return bool(
             await self._scripts.admit(
-                keys=[keys.ADMITTED, keys.session(session_id), keys.audio(session_id)],
+                keys=[keys.admitted(model), keys.session(session_id), keys.audio(session_id)],
                 args=[
                     session_id,
                     capacity,
@@ -136,13 +139,15 @@ class Registry:
             )
         )
 
-    async def keep_admitted(self, session_ids: Iterable[str]) -> None:
+    async def keep_admitted(self, session_ids: Iterable[str], model: str) -> None:
         ids = list(session_ids)
         if ids:
-            await self._scripts.keep_admitted(keys=[keys.ADMITTED], args=[int(keys.HEARTBEAT_TTL_S * 1000), *ids])
+            await self._scripts.keep_admitted(
+                keys=[keys.admitted(model)], args=[int(keys.HEARTBEAT_TTL_S * 1000), *ids]
+            )
 
-    async def release(self, session_id: str) -> None:
-        await self._redis.zrem(keys.ADMITTED, session_id)
+    async def release(self, session_id: str, model: str) -> None:
+        await self._redis.zrem(keys.admitted(model), session_id)
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
         members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))

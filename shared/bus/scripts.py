@@ -14,12 +14,14 @@ FENCED = -1
 
 # KEYS: admitted, session, audio. ARGV: session id, capacity, claim ms, ttl s, options, resume digest. → 1 or 0
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
+# The set of the admitted lives as long as the last of its members: nothing is left of a model that is gone.
 ADMIT = (
     _NOW
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'fence', 0, 'seq', 0,
   'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', 0, 'created', now)
 redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
@@ -124,6 +126,7 @@ KEEP_ADMITTED = (
     _NOW
     + """
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 """
 )
 

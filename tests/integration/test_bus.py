@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from shared.bus import keys
@@ -35,9 +37,11 @@ async def redis(server: Stack) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2) -> bool:
+async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, model: str = "echo") -> bool:
     registry = Registry(redis, Scripts(redis))
-    return await registry.admit(session_id, capacity=capacity, claim_timeout_s=5, options=b"{}", resume_digest="digest")
+    return await registry.admit(
+        session_id, model, capacity=capacity, claim_timeout_s=5, options=b"{}", resume_digest="digest"
+    )
 
 
 async def claim(redis: Redis, worker: str, session_id: str = "s1") -> int | None:
@@ -85,8 +89,43 @@ async def audio_writer(redis: Redis) -> AsyncIterator[AudioWriter]:
 
 async def test_admission_stops_at_capacity_and_takes_again_after_release(redis: Redis) -> None:
     assert [await admitted(redis, name) for name in ("s1", "s2", "s3")] == [True, True, False]
-    await Registry(redis, Scripts(redis)).release("s1")
+    await Registry(redis, Scripts(redis)).release("s1", "echo")
     assert await admitted(redis, "s3")
+
+
+CAPACITIES = {"echo": 1, "echo:b": 3, "mistralai/Voxtral-Mini-3B-2507": 2}
+ADMISSIONS = st.tuples(st.sampled_from(["admit", "release", "keep"]), st.sampled_from([*CAPACITIES]), st.integers(0, 5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ADMISSIONS, max_size=40))
+def test_admission_counts_for_each_model_alone(server: Stack, steps: list[tuple[str, str, int]]) -> None:
+    asyncio.run(admit_by_model(server, steps))
+
+
+async def admit_by_model(server: Stack, steps: list[tuple[str, str, int]]) -> None:
+    redis = connect(server.settings)
+    await redis.flushall()
+    registry = Registry(redis, Scripts(redis))
+    held: dict[str, set[str]] = {model: set() for model in CAPACITIES}
+    for number, (step, model, session) in enumerate(steps):
+        if step == "admit":
+            free = len(held[model]) < CAPACITIES[model]
+            assert await admitted(redis, f"s{number}", CAPACITIES[model], model) == free
+            if free:
+                held[model].add(f"s{number}")
+        elif step == "release" and held[model]:
+            leaving = sorted(held[model])[session % len(held[model])]
+            held[model].remove(leaving)
+            await registry.release(leaving, model)
+        elif step == "keep":
+            await registry.keep_admitted(held[model], model)
+        assert {model: await registry.admitted(model) for model in CAPACITIES} == {
+            model: len(sessions) for model, sessions in held.items()
+        }
+        lives_s = {model: await redis.ttl(keys.admitted(model)) for model, sessions in held.items() if sessions}
+        assert all(life_s > 0 for life_s in lives_s.values()), "nothing is left of a model that is gone"
+    await redis.aclose()
 
 
 async def test_admission_is_atomic_under_concurrency(redis: Redis) -> None:

@@ -56,7 +56,9 @@ def test_status_holds_everything(stack: Stack) -> None:
         wait_until(lambda: _status(stack)["latency_ms"]["total"]["p99"] > 0, "its latency is known")
         status = _status(stack)
     assert (status["status"], status["reason"], status["version"]) == ("ready", None, VERSION)
-    assert status["models"] == ["echo"]
+    slots = {"slots": status["slots"], "slots_free": status["slots_free"]}
+    modes = ["transcribe", "understand", "general"]
+    assert status["models"] == [{"model": "echo", "engine": "echo", "modes": modes, "workers": 1, **slots}]
     assert status["devices"] == ["cpu"]
     assert status["slots"] == stack.settings.model.slots
     assert status["slots_free"] == status["slots"] - status["sessions"]

@@ -10,15 +10,13 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.gateway import Gateway
-from frontend.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.celery_config import SESSION_TASK, celery_app
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
+from tests.integration.workers import SECOND, admitted_are, events_of, until, workers_are
 from tests.stack import Stack, listens, wait_until
-
-SECOND = b"\1\0" * 16_000
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +61,6 @@ async def start_worker(service: Stack, gateway: Gateway) -> AsyncIterator[Callab
             service.stop(label, signal.SIGKILL)
 
 
-async def workers_are(gateway: Gateway, count: int) -> bool:
-    return len(await gateway.registry.workers()) == count
-
-
-async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not await condition():  # noqa: ASYNC110 -- the condition is another process's
-            await asyncio.sleep(0.02)
-
-
-async def events_of(session: Session) -> list[dict[str, Any]]:
-    async with asyncio.timeout(20):
-        return [event.wire async for event in session.events()]
-
-
 async def test_session_is_a_task_that_shows_its_id_and_options(
     service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
 ) -> None:
@@ -106,10 +89,6 @@ async def test_every_slot_taken_is_refused_and_a_freed_one_is_used_at_once(
     third = await gateway.open(SessionOptions())
     for session in (second, third):
         await session.cancel()
-
-
-async def admitted_are(gateway: Gateway, count: int) -> bool:
-    return await gateway.registry.admitted() == count
 
 
 async def test_one_shot_waits_for_a_slot(gateway: Gateway, start_worker: Callable[[str], Any]) -> None:

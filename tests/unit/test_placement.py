@@ -1,0 +1,118 @@
+"""Which of the running models a session gets, and what is said when none can serve it."""
+
+import pytest
+
+from frontend.models import RunningModel, running_models
+from frontend.placement import candidates
+from shared.bus.registry import Percentiles, WorkerReport
+from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
+from shared.events import Mode, SessionOptions
+
+ALL = tuple(Mode)
+REALTIME = "mistralai/Voxtral-Mini-4B-Realtime-2602"
+MINI = "mistralai/Voxtral-Mini-3B-2507"
+
+
+def running(name: str, engine: str, modes: tuple[str, ...] = ALL, languages: tuple[str, ...] = ()) -> RunningModel:
+    return RunningModel(name, engine, modes, languages, workers=1, slots=2, slots_free=2)
+
+
+ECHO = running("echo", "echo")
+WHISPER = running("whisper-base", "whisper", (Mode.TRANSCRIBE,), ("de", "en", "uk"))
+LIVE = running(REALTIME, "voxtral_realtime", (Mode.TRANSCRIBE,), ("de", "en"))
+LARGE = running(MINI, "voxtral", ALL, ("en", "fr"))
+EVERYTHING = [ECHO, WHISPER, LIVE, LARGE]
+
+
+def names(models: list[RunningModel], **options: object) -> list[str]:
+    return [model.name for model in candidates(models, SessionOptions(**options))]
+
+
+@pytest.mark.parametrize("name", [None, "auto", "AUTO"])
+def test_auto_prefers_the_engine_that_is_best_at_the_mode(name: str | None) -> None:
+    assert names(EVERYTHING, model=name) == [REALTIME, MINI, "whisper-base", "echo"]
+    for mode in (Mode.UNDERSTAND, Mode.GENERAL):
+        assert names(EVERYTHING, mode=mode, model=name) == [MINI, "echo"]
+
+
+def test_auto_takes_a_model_that_speaks_the_language() -> None:
+    assert names(EVERYTHING, language="de") == [REALTIME, "whisper-base", "echo"]
+    assert names(EVERYTHING, language="fr") == [MINI, "echo"]
+    assert names([LIVE, LARGE, WHISPER], language="uk") == ["whisper-base"]
+
+
+@pytest.mark.parametrize("name", [MINI, MINI.lower(), "Voxtral-Mini-3B-2507", "VOXTRAL-MINI-3B-2507"])
+def test_a_model_is_named_in_full_or_by_its_last_part(name: str) -> None:
+    assert names(EVERYTHING, model=name) == [MINI]
+
+
+@pytest.mark.parametrize("name", ["mistralai", "Voxtral", "3B-2507", f"{MINI}/", f"other/{MINI}", "", " echo"])
+def test_an_unknown_model_is_answered_with_those_that_run(name: str) -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        names(EVERYTHING, model=name)
+    assert caught.value.message == f"model is {name!r}; allowed: auto, echo, whisper-base, {REALTIME}, {MINI}."
+
+
+def test_a_name_that_fits_exactly_means_no_other_model() -> None:
+    copies = [running("/models/echo/", "echo"), running("echo", "echo"), running("Echo", "echo")]
+    assert names(copies, model="echo") == ["echo"]
+    assert names(copies, model="ECHO") == ["/models/echo/", "echo", "Echo"]
+
+
+def test_a_mode_that_no_running_model_serves_names_those_that_could() -> None:
+    for name in (None, "whisper-base"):
+        with pytest.raises(ModeUnsupportedError, match=r"running model \(whisper-base, .*needs mistralai/Voxtral-Mini"):
+            names([WHISPER, LIVE], mode=Mode.UNDERSTAND, model=name)
+
+
+def test_a_mode_that_the_named_model_does_not_serve_names_the_running_ones_that_do() -> None:
+    with pytest.raises(ModeUnsupportedError) as caught:
+        names(EVERYTHING, mode=Mode.GENERAL, model="whisper-base")
+    assert caught.value.message == (
+        f"mode 'general' is not served by whisper-base; of the running models, echo, {MINI} can serve it."
+    )
+
+
+def test_a_language_that_no_suitable_model_speaks_is_answered_with_theirs() -> None:
+    with pytest.raises(InvalidFieldError, match=r"^language is 'fr'; allowed: de, en\.$"):
+        names(EVERYTHING, language="fr", model=REALTIME)
+    with pytest.raises(InvalidFieldError, match=r"^language is 'de'; allowed: en, fr\.$"):
+        names([WHISPER, LARGE], language="de", mode=Mode.UNDERSTAND)
+
+
+def test_without_any_model_it_is_said_so() -> None:
+    with pytest.raises(ModelUnavailableError, match="No worker is running"):
+        names([], model="echo")
+
+
+def report(model: str, sessions: int, *, draining: bool = False) -> WorkerReport:
+    return WorkerReport(
+        id=f"{model}-{sessions}",
+        host="host",
+        pid=1,
+        version="1",
+        started_at=0.0,
+        engine="echo",
+        model=model,
+        device="cpu",
+        compute_type="none",
+        modes=["transcribe"],
+        languages=[],
+        slots=2,
+        sessions=sessions,
+        draining=draining,
+        lag_ms=0.0,
+        real_time_factor=0.0,
+        batch_size=0.0,
+        step=Percentiles(),
+        latency={},
+        rss_bytes=0,
+    )
+
+
+def test_slots_are_counted_for_each_model() -> None:
+    reports = [report("echo:b", 0), report("echo", 1), report("echo", 3), report("echo:c", 0, draining=True)]
+    assert [model.to_wire() for model in running_models(reports)] == [
+        {"model": "echo", "engine": "echo", "modes": ["transcribe"], "workers": 2, "slots": 4, "slots_free": 1},
+        {"model": "echo:b", "engine": "echo", "modes": ["transcribe"], "workers": 1, "slots": 2, "slots_free": 2},
+    ]
