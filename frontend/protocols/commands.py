@@ -4,7 +4,7 @@ Knows the fields of every message and nothing of when a message is allowed; see 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
@@ -136,14 +136,12 @@ def request_id_of(message: dict[str, Any] | None) -> str | int | None:
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     request_id = fields.request_id()
     stream = fields.flag("stream", default=False)
-    mode = fields.mode()
+    options = replace(_options(fields), words=False, partials=stream)
     encoding = fields.text("encoding")
     audio_format = _audio_format(fields, defaults)
     return OneShot(
         request_id=request_id,
-        options=SessionOptions(
-            mode=mode, language=fields.language(), prompt=_prompt(fields, mode), words=False, partials=stream
-        ),
+        options=options,
         audio=fields.audio(),
         encoding=encoding,
         sample_rate=audio_format.sample_rate,
@@ -153,11 +151,8 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
 
 
 def _start(fields: Fields, defaults: AudioSettings) -> Start:
-    mode = fields.mode()
-    options = SessionOptions(
-        mode=mode,
-        language=fields.language(),
-        prompt=_prompt(fields, mode),
+    options = replace(
+        _options(fields),
         delay_ms=fields.delay_ms(),
         words=fields.flag("words", default=True),
         partials=fields.flag("partials", default=True),
@@ -175,11 +170,33 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
 
 
 def _configure(fields: Fields, _defaults: AudioSettings) -> Configure:
-    readers = {"language": fields.language, "prompt": fields.prompt, "delay_ms": fields.delay_ms}
+    fields.refuse("model", "in start only, where the model of a session is chosen")
+    readers = {
+        "language": fields.language,
+        "prompt": fields.prompt,
+        "delay_ms": fields.delay_ms,
+        "max_new_tokens": fields.max_new_tokens,
+        "temperature": fields.temperature,
+        "top_p": fields.top_p,
+    }
     changes = {name: read() for name, read in readers.items() if fields.given(name)}
     if not changes:
         raise MissingFieldError(f"configure changes nothing; it takes at least one of {', '.join(readers)}.")
     return Configure(changes)
+
+
+def _options(fields: Fields) -> SessionOptions:
+    """The options that live sessions and recordings share."""
+    mode = fields.mode()
+    return SessionOptions(
+        mode=mode,
+        language=fields.language(),
+        prompt=_prompt(fields, mode),
+        model=fields.model(),
+        max_new_tokens=fields.max_new_tokens(),
+        temperature=fields.temperature(),
+        top_p=fields.top_p(),
+    )
 
 
 def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat:

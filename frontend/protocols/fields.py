@@ -6,13 +6,16 @@ that is null counts as absent. Fields that nobody asks for are passed over, so t
 
 import binascii
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
 from shared.events import DELAYS_MS, Mode
 
 MAX_ID_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
+MAX_MODEL_CHARS: Final = 128
+MAX_NEW_TOKENS: Final = 4096
+MAX_TEMPERATURE: Final = 2
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON implementation keeps exactly."""
 
@@ -29,6 +32,11 @@ class Fields:
     def given(self, name: str) -> bool:
         """Whether the client sent the field at all; null counts here."""
         return name in self._message
+
+    def refuse(self, name: str, allowed: str) -> None:
+        """Raises InvalidFieldError where the client sent a field that has no place in this message."""
+        if self.given(name):
+            raise InvalidFieldError(name, self._message[name], allowed)
 
     def request_id(self) -> str | int | None:
         value = self._message.get("id")
@@ -62,6 +70,31 @@ class Fields:
         if value is None or (type(value) is int and value in DELAYS_MS):
             return value
         raise InvalidFieldError("delay_ms", value, "80 to 1200 in steps of 80, or 2400")
+
+    def model(self) -> str | None:
+        """A model's name or `auto`. Which ones run is not known here."""
+        value = self._message.get("model")
+        if value is None or (isinstance(value, str) and 0 < len(value) <= MAX_MODEL_CHARS):
+            return value
+        raise InvalidFieldError("model", value, f"a string of 1 to {MAX_MODEL_CHARS} characters, such as 'auto'")
+
+    def max_new_tokens(self) -> int | None:
+        value = self._message.get("max_new_tokens")
+        if value is None or (type(value) is int and 1 <= value <= MAX_NEW_TOKENS):
+            return value
+        raise InvalidFieldError("max_new_tokens", value, f"an integer from 1 to {MAX_NEW_TOKENS}")
+
+    def temperature(self) -> float | None:
+        value = self._message.get("temperature")
+        if value is None or (_is_number(value) and 0 <= value <= MAX_TEMPERATURE):
+            return value
+        raise InvalidFieldError("temperature", value, f"a number from 0 to {MAX_TEMPERATURE}")
+
+    def top_p(self) -> float | None:
+        value = self._message.get("top_p")
+        if value is None or (_is_number(value) and 0 < value <= 1):
+            return value
+        raise InvalidFieldError("top_p", value, "a number above 0, and 1 at most")
 
     def flag(self, name: str, default: bool) -> bool:
         value = self._message.get(name)
@@ -116,6 +149,11 @@ class Fields:
             kind = shown(self._message.get("type"))
             raise MissingFieldError(f"The field {name} is missing; a message of type {kind} needs it.")
         return value
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """JSON's true and false are none, though Python counts with them. NaN is one, and within no limits."""
+    return type(value) in (int, float)
 
 
 def is_request_id(value: object) -> bool:

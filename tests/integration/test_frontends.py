@@ -68,6 +68,7 @@ def test_one_shot_takes_files_and_raw_samples(client: Client) -> None:
         {"audio_data": base64_of(bytes(8000)), "encoding": "pcmu", "sample_rate": 8000},
         {"audio_data": base64_of(SECOND * 2), "encoding": "pcm_s16le", "channels": 2},
         {"audio_data": base64_of(SECOND), "language": "en", "mode": "general", "prompt": "Sum it up."},
+        {"audio_data": base64_of(SECOND), "model": "Echo", "max_new_tokens": 9, "temperature": 0.5, "top_p": 1},
     ):
         reply = ask(client, type="audio", **fields)
         assert reply["type"] == "response", reply
@@ -97,6 +98,7 @@ def test_status_tells_of_the_service(client: Client) -> None:
     status = ask(client, type="status", id=1)
     assert status["type"] == "status"
     assert status["model_info"]["model"] == "echo"
+    assert [(model["model"], model["workers"]) for model in status["model_info"]["models"]] == [("echo", 1)]
     assert status["connected_clients"] >= 1
     assert status["id"] == 1
 
@@ -172,14 +174,16 @@ def test_half_a_sample_at_the_end_is_reported_and_the_rest_answered(client: Clie
 def test_wrong_messages_leave_a_live_session_alone(client: Client) -> None:
     session_id = start(client, encoding="pcm_f32le")["session_id"]
     tell(client, type="configure", language="german")
+    tell(client, type="configure", model="echo")
     tell(client, type="start")
     tell(client, type="nonsense")
     client.send_audio(struct.pack("<f", float("nan")))
-    errors = [client.receive() or {} for _ in range(4)]
-    assert [error["code"] for error in errors] == ["invalid_field", "unknown_type", "unknown_type", "invalid_audio"]
+    errors = [client.receive() or {} for _ in range(5)]
+    wrong = [*["invalid_field"] * 2, *["unknown_type"] * 2, "invalid_audio"]
+    assert [error["code"] for error in errors] == wrong
     assert {error["session_id"] for error in errors} == {session_id}
     client.send_audio(struct.pack("<16000f", *[0.5] * 16_000))
-    tell(client, type="configure", language="de")
+    tell(client, type="configure", language="de", temperature=0.5)
     tell(client, type="stop")
     assert until(client, "done")[-1]["duration"] == 1.0
 

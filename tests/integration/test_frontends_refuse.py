@@ -117,6 +117,7 @@ def test_audio_before_start(client: Client) -> None:
 def test_missing_and_invalid_fields(client: Client) -> None:
     assert refused(client, "missing_field", type="audio", id="a")["id"] == "a"
     assert "transcribe, understand, general" in refused(client, "invalid_field", type="start", mode="x")["message"]
+    assert "allowed: auto, echo." in refused(client, "invalid_field", type="start", model="other")["message"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import itertools
 import json
+import math
 from typing import Any
 
 import orjson
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 
 from frontend.protocols import commands, native
 from frontend.protocols.commands import decode_message, parse_command, request_id_of
-from frontend.protocols.fields import MAX_ID_CHARS, MAX_PROMPT_CHARS, decode_base64
+from frontend.protocols.fields import (
+    MAX_ID_CHARS,
+    MAX_MODEL_CHARS,
+    MAX_NEW_TOKENS,
+    MAX_PROMPT_CHARS,
+    decode_base64,
+)
 from frontend.protocols.native import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
 from shared.audio.pcm import AudioFormat
 from shared.config import AudioSettings
@@ -65,8 +72,22 @@ def test_a_one_shot_with_every_field() -> None:
         sample_rate=8000,
         channels=2,
         stream=True,
+        model="Voxtral-Mini-3B-2507",
+        max_new_tokens=200,
+        temperature=0.7,
+        top_p=0.9,
     )
-    assert request.options == SessionOptions(Mode.GENERAL, "de", "Say it in French.", words=False, partials=True)
+    assert request.options == SessionOptions(
+        Mode.GENERAL,
+        "de",
+        "Say it in French.",
+        words=False,
+        partials=True,
+        model="Voxtral-Mini-3B-2507",
+        max_new_tokens=200,
+        temperature=0.7,
+        top_p=0.9,
+    )
     assert (request.request_id, request.encoding, request.sample_rate, request.channels) == ("r-1", "pcmu", 8000, 2)
     assert request.stream
 
@@ -116,16 +137,43 @@ def test_the_other_messages() -> None:
 def test_configure_changes_only_what_is_given() -> None:
     assert parse(type="configure", language=None, delay_ms=480).changes == {"language": None, "delay_ms": 480}
     assert parse(type="configure", prompt="x").changes == {"prompt": "x"}
+    sampling = {"max_new_tokens": 64, "temperature": None, "top_p": 0.5}
+    assert parse(type="configure", **sampling).changes == sampling
+
+
+@pytest.mark.parametrize("value", ["echo", "auto", None, 5])
+def test_configure_cannot_change_the_model(value: Any) -> None:
+    with pytest.raises(InvalidFieldError, match=r"^model is .*; allowed: in start only, where .* is chosen"):
+        parse(type="configure", model=value, prompt="x")
 
 
 def test_unknown_fields_are_passed_over_and_null_is_absent() -> None:
-    nothing = dict.fromkeys(("mode", "language", "prompt", "encoding", "sample_rate", "channels", "stream", "id"))
+    nothing = dict.fromkeys(
+        [
+            *("mode", "language", "prompt", "encoding", "sample_rate", "channels", "stream", "id"),
+            *("model", "max_new_tokens", "temperature", "top_p"),
+        ]
+    )
     assert parse(type="audio", audio_data=PCM, **nothing, later={"a": [1]}) == parse(type="audio", audio_data=PCM)
 
 
 @pytest.mark.parametrize("delay_ms", [*range(80, 1201, 80), 2400])
 def test_every_delay_of_the_model_is_allowed(delay_ms: int) -> None:
     assert parse(type="start", delay_ms=delay_ms).options.delay_ms == delay_ms
+
+
+@pytest.mark.parametrize("kind", ["audio", "start"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("model", value) for value in ("auto", "m", "/models/größe", "x" * MAX_MODEL_CHARS)),
+        *(("max_new_tokens", value) for value in (1, MAX_NEW_TOKENS)),
+        *(("temperature", value) for value in (0, 0.0, 1, 1.5, 2, 2.0)),
+        *(("top_p", value) for value in (1e-9, 0.5, 1, 1.0)),
+    ],
+)
+def test_choices_of_the_model_reach_to_their_limits(kind: str, field: str, value: Any) -> None:
+    assert getattr(parse(**{"type": kind, "audio_data": PCM, field: value}).options, field) == value
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------
@@ -156,6 +204,10 @@ def test_every_delay_of_the_model_is_allowed(delay_ms: int) -> None:
         ("sample_rate", 2**60, "integer"),
         ("channels", 0, "1, 2"),
         ("channels", 3, "1, 2"),
+        *(("model", value, "1 to 128 characters, such as 'auto'") for value in ("", "x" * 129, 3, True, ["echo"])),
+        *(("max_new_tokens", value, "1 to 4096") for value in (0, -1, 4097, 5.0, "5", True, 2**60, [5])),
+        *(("temperature", value, "0 to 2") for value in (-0.1, 2.01, -1, 3, "1", True, False, 1e300, {})),
+        *(("top_p", value, "above 0, and 1 at most") for value in (0, 0.0, -0.5, 1.01, 2, "1", True, [])),
     ],
 )
 @pytest.mark.parametrize("kind", ["audio", "start"])
@@ -165,6 +217,14 @@ def test_a_wrong_field_is_named_with_what_is_allowed(kind: str, field: str, valu
     assert caught.value.message.startswith(f"{field} is ")
     assert allowed in caught.value.message
     assert len(caught.value.message) < 250
+
+
+@pytest.mark.parametrize("field", ["temperature", "top_p"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_is_refused(field: str, value: float) -> None:
+    """JSON has none of these, but other callers may hand them over."""
+    with pytest.raises(InvalidFieldError, match=f"^{field} is "):
+        parse_command({"type": "start", field: value}, DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +238,9 @@ def test_a_wrong_field_is_named_with_what_is_allowed(kind: str, field: str, valu
         ({"type": "audio", "audio_data": 5}, "audio_data"),
         ({"type": "chunk", "audio_data": [PCM]}, "audio_data"),
         ({"type": "configure", "language": "german"}, "language"),
+        ({"type": "configure", "max_new_tokens": 0}, "max_new_tokens"),
+        ({"type": "configure", "temperature": 2.5}, "temperature"),
+        ({"type": "configure", "top_p": 0}, "top_p"),
         *(({"type": "resume", "session_id": value}, "session_id") for value in ("", "a b", "x" * 65, 7, "{x}:audio")),
         *(
             ({"type": "resume", "session_id": "a", "resume_token": value}, "resume_token")
@@ -211,7 +274,7 @@ def test_a_resume_token_is_never_repeated_to_the_client() -> None:
         ({"type": "resume"}, "session_id"),
         ({"type": "resume", "session_id": "a"}, "resume_token"),
         ({"type": "resume", "session_id": "a", "resume_token": "t"}, "seq"),
-        ({"type": "configure"}, "language, prompt, delay_ms"),
+        ({"type": "configure"}, "language, prompt, delay_ms, max_new_tokens, temperature, top_p"),
         ({"type": "configure", "mode": "general"}, "language, prompt, delay_ms"),
     ],
 )
@@ -273,6 +336,7 @@ FIELD_NAMES = st.sampled_from(
     [
         *("id", "mode", "language", "prompt", "audio_data", "encoding", "sample_rate", "channels", "stream"),
         *("delay_ms", "words", "partials", "session_id", "resume_token", "seq"),
+        *("model", "max_new_tokens", "temperature", "top_p"),
     ]
 )
 
