@@ -12,6 +12,7 @@ import pytest
 from websockets.sync.client import connect
 
 from shared.version import VERSION
+from tests.command import run
 from tests.stack import Stack, listens, wait_until
 
 
@@ -136,6 +137,21 @@ def test_ready_says_that_all_slots_are_taken(bare_stack: Stack) -> None:
         assert _refusal(bare_stack) == "All 1 slots are taken."
         client.send('{"type": "cancel"}')
         wait_until(bare_stack.is_ready, "it is ready again")
+
+
+def test_each_model_has_slots_of_its_own(bare_stack: Stack) -> None:
+    bare_stack.spawn("worker", "worker b", VOXTRAL_MODEL__NAME="echo:b")
+    bare_stack.spawn("websocket")
+    wait_until(lambda: len(_status(bare_stack)["models"]) == 2, "both models run", 30)
+    wait_until(lambda: listens(bare_stack.settings.websocket_port), "the WebSocket server listens", 30)
+    with connect(bare_stack.ws_url) as client:
+        client.send('{"type": "start", "model": "echo"}')
+        assert json.loads(client.recv(timeout=10))["model"] == "echo"
+        wait_until(lambda: [model["slots_free"] for model in _status(bare_stack)["models"]] == [0, 1], "it is counted")
+        assert get_json(f"{bare_stack.health_url}/ready") == (200, {"status": "ready", "slots_free": 1})
+        shown = run(bare_stack, "status").stdout
+    for expected in ("echo, echo:b on cpu", "1 (1 of 2 slots free)", "echo: transcribe", "(0 of 1 slots free)"):
+        assert expected in shown
 
 
 def test_status_shows_no_secret(bare_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
