@@ -104,6 +104,10 @@ class TranscriptionClient:
         mode: str = "transcribe",
         language: str | None = None,
         prompt: str | None = None,
+        model: str | None = None,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
         encoding: str = "pcm_s16le",
         sample_rate: int = 16_000,
         delay_ms: int | None = None,
@@ -112,12 +116,17 @@ class TranscriptionClient:
     ) -> AsyncIterator[LiveSession]:
         """A session that takes raw audio of the given encoding (mono, `sample_rate` in Hz) as it is spoken, or faster.
 
+        `model` names one of those that run; without it the server takes the best for the mode.
         Leaving the block before `done` drops the session on the server, too.
         """
         options = {
             "mode": mode,
             "language": language,
             "prompt": prompt,
+            "model": model,
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
             "encoding": encoding,
             "sample_rate": sample_rate,
             "delay_ms": delay_ms,
@@ -139,6 +148,10 @@ class TranscriptionClient:
         mode: str = "transcribe",
         language: str | None = None,
         prompt: str | None = None,
+        model: str | None = None,
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
         encoding: str | None = None,
         sample_rate: int | None = None,
     ) -> Reply:
@@ -152,6 +165,10 @@ class TranscriptionClient:
             "mode": mode,
             "language": language,
             "prompt": prompt,
+            "model": model,
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_p": top_p,
             "encoding": encoding,
             "sample_rate": sample_rate,
         }

@@ -89,8 +89,11 @@ class LiveSession:
         """Ends the current segment now; its final follows."""
         await self._tell("commit")
 
-    async def configure(self, **options: str | int | None) -> None:
-        """Changes `language`, `prompt` or `delay_ms` from the next segment on."""
+    async def configure(self, **options: str | float | None) -> None:
+        """Changes options from the next segment on.
+
+        They are `language`, `prompt`, `delay_ms`, `max_new_tokens`, `temperature` and `top_p`.
+        """
         await self._tell("configure", **options)
 
     async def stop(self) -> None:

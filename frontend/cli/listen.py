@@ -26,7 +26,14 @@ class MicrophoneError(Exception):
 
 
 async def listen(
-    url: str, *, mode: str, language: str | None, prompt: str | None, device: str | None, chunk_samples: int
+    url: str,
+    *,
+    mode: str,
+    language: str | None,
+    prompt: str | None,
+    model: str | None,
+    device: str | None,
+    chunk_samples: int,
 ) -> None:
     """Transcribes what the microphone hears. Raises `MicrophoneError` and `ClientError`."""
     stop = asyncio.Event()
@@ -34,7 +41,7 @@ async def listen(
     with _microphone(sounddevice, device, chunk_samples) as chunks:
         async with (
             TranscriptionClient(url) as client,
-            client.live(mode=mode, language=language, prompt=prompt) as session,
+            client.live(mode=mode, language=language, prompt=prompt, model=model) as session,
         ):
             click.echo("Listening. Ctrl-C ends it.", err=True)
             with screen_for("microphone", live=True, text=True) as screen, _interrupt_sets(stop):

@@ -71,6 +71,7 @@ _MODE = click.option(
 )
 _LANGUAGE = click.option("--language", metavar="CODE", help="What is spoken, such as en.  [default: detected]")
 _PROMPT = click.option("--prompt", help="Words to expect, or the question of the other modes.")
+_MODEL = click.option("--model", metavar="NAME", help="One of the running models.  [default: the best for the mode]")
 
 
 @cli.command()
@@ -82,6 +83,7 @@ _PROMPT = click.option("--prompt", help="Words to expect, or the question of the
 @_LANGUAGE
 @_MODE
 @_PROMPT
+@_MODEL
 def transcribe(
     files: tuple[str, ...],
     *,
@@ -92,6 +94,7 @@ def transcribe(
     language: str | None,
     mode: str,
     prompt: str | None,
+    model: str | None,
 ) -> None:
     """Turn recordings into text (`-` is standard input).
 
@@ -99,7 +102,7 @@ def transcribe(
     """
     if text_format in {"srt", "vtt"} and mode != Mode.TRANSCRIBE and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
-    job = Job(websocket_url(url), mode, language, prompt, text_format, live, _chunk_samples(url))
+    job = Job(websocket_url(url), mode, language, prompt, model, text_format, live, _chunk_samples(url))
     try:
         failures = transcribe_all(job, files, output)
     except OutputError as error:
@@ -113,7 +116,10 @@ def transcribe(
 @_LANGUAGE
 @_MODE
 @_PROMPT
-def listen_command(*, device: str | None, url: str | None, language: str | None, mode: str, prompt: str | None) -> None:
+@_MODEL
+def listen_command(
+    *, device: str | None, url: str | None, language: str | None, mode: str, prompt: str | None, model: str | None
+) -> None:
     """Turn what the microphone hears into text."""
     asyncio.run(
         listen(
@@ -121,6 +127,7 @@ def listen_command(*, device: str | None, url: str | None, language: str | None,
             mode=mode,
             language=language,
             prompt=prompt,
+            model=model,
             device=device,
             chunk_samples=_chunk_samples(url),
         )

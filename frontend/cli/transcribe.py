@@ -22,6 +22,7 @@ class Job:
     mode: str
     language: str | None
     prompt: str | None
+    model: str | None
     text_format: str
     live: bool
     chunk_samples: int
@@ -74,7 +75,9 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
     blocks = recording.blocks()
     async with (
         TranscriptionClient(job.url) as client,
-        client.live(mode=job.mode, language=job.language, prompt=job.prompt, partials=job.live) as session,
+        client.live(
+            mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
+        ) as session,
     ):
         with screen_for(Path(recording.name).name, live=job.live, text=text) as screen:
             hearing = Hearing(session, screen, transcript)
@@ -88,7 +91,7 @@ async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
     with screen_for(Path(recording.name).name, live=False, text=False):
         async with TranscriptionClient(job.url) as client:
             reply = await client.transcribe(
-                recording.content(), mode=job.mode, language=job.language, prompt=job.prompt
+                recording.content(), mode=job.mode, language=job.language, prompt=job.prompt, model=job.model
             )
     transcript.answer = reply.text
     transcript.duration_s = reply.audio_duration_ms / 1000

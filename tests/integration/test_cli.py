@@ -111,6 +111,15 @@ def test_transcribe_asks_about_a_whole_recording(stack: Stack, quiet: Path) -> N
     assert document["duration"] == pytest.approx(12)
 
 
+@pytest.mark.parametrize("mode", ["transcribe", "understand"])
+def test_transcribe_asks_for_a_model(stack: Stack, quiet: Path, mode: str) -> None:
+    served = run(stack, "transcribe", "--mode", mode, "--model", "echo", quiet)
+    refused = run(stack, "transcribe", "--mode", mode, "--model", "other", quiet)
+
+    assert (served.returncode, refused.returncode) == (0, 1)
+    assert "model is 'other'; allowed: auto, echo." in refused.stderr
+
+
 def test_transcribe_live_takes_as_long_as_the_recording(stack: Stack, tmp_path: Path) -> None:
     path = write_wav(tmp_path / "short.wav", np.zeros(2 * 16_000))
 

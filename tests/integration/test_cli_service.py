@@ -49,7 +49,7 @@ def with_sounddevice(folder: Path, source: str, stack: Stack) -> dict[str, str]:
 
 def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [VOXTRAL, "listen"],
+        [VOXTRAL, "listen", "--model", "echo"],
         env=stack.env | with_sounddevice(tmp_path, MICROPHONE, stack),
         cwd=stack.folder,
         stdout=subprocess.PIPE,

@@ -134,6 +134,25 @@ async def test_live_session_that_is_refused_says_why(client: TranscriptionClient
     assert raised.value.code == "invalid_field"
 
 
+async def test_live_session_takes_the_options_of_its_model(client: TranscriptionClient) -> None:
+    async with client.live(model="Echo", max_new_tokens=9, temperature=0.5, top_p=0.9) as session:
+        assert session.ready.model == "echo"
+        await session.configure(temperature=None, top_p=1, max_new_tokens=10)
+        await session.send(SECOND)
+        await session.stop()
+        assert finals_in(await events_of(session))
+
+    assert (await client.transcribe(wav(1), model="echo", temperature=0, top_p=1, max_new_tokens=1)).text
+
+
+async def test_client_is_told_which_models_run(client: TranscriptionClient) -> None:
+    with pytest.raises(ServerError, match=r"model is 'other'; allowed: auto, echo\."):
+        await client.transcribe(wav(1), model="other")
+    with pytest.raises(ServerError, match=r"model is 'other'; allowed: auto, echo\."):
+        async with client.live(model="other"):
+            pass
+
+
 async def test_live_session_goes_on_after_a_refused_configure(client: TranscriptionClient) -> None:
     async with client.live() as session:
         await session.configure(language="no such language")
