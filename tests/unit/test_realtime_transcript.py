@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.events import Word
 from worker.engines.base import Final, Output, Partial, SpeechStarted, SpeechStopped
-from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, Loudness
+from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, PLAIN_WORD_SAMPLES, Loudness
 from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES, MAX_SEGMENT_SAMPLES, Transcript
 
 
@@ -95,11 +95,12 @@ def test_onset_is_where_the_last_sound_began() -> None:
     assert loudness.onset_samples(hop(0), hop(0)) == hop(0)
 
 
-def test_onset_in_unbroken_sound_is_the_end_of_the_word_before() -> None:
+def test_onset_in_sound_that_nothing_stands_out_of_is_a_plain_word_before_the_end() -> None:
     loudness = Loudness(0)
     generator = np.random.default_rng(0)
     loudness.hear(generator.uniform(-0.2, 0.2, 100 * HOP_SAMPLES).astype(np.float32))
-    assert loudness.onset_samples(40 * HOP_SAMPLES, 80 * HOP_SAMPLES) <= 41 * HOP_SAMPLES
+    assert loudness.onset_samples(0, 80 * HOP_SAMPLES) == 80 * HOP_SAMPLES - PLAIN_WORD_SAMPLES
+    assert loudness.onset_samples(60 * HOP_SAMPLES, 80 * HOP_SAMPLES) == 60 * HOP_SAMPLES
 
 
 def test_onset_remembers_five_seconds() -> None:
