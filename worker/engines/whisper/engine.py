@@ -113,16 +113,16 @@ class WhisperEngine:
         )
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
-        self._sessions[session_id].audio.append(pcm)
+        self._sessions[session_id].endpointing.audio.append(pcm)
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
         self._sessions[session_id].configure(options)
 
     def commit(self, session_id: str) -> None:
-        self._sessions[session_id].commit()
+        self._sessions[session_id].endpointing.commit()
 
     def finish(self, session_id: str) -> None:
-        self._sessions[session_id].finish()
+        self._sessions[session_id].endpointing.finish()
 
     def close(self, session_id: str) -> None:
         self._sessions.pop(session_id, None)
@@ -137,7 +137,7 @@ class WhisperEngine:
 
     def ready(self) -> bool:
         return any(
-            session.has_unsegmented() or session.has_outputs() or session.due_passes(self._interval_ms)
+            session.endpointing.has_unheard() or session.has_outputs() or session.due_passes(self._interval_ms)
             for session in self._sessions.values()
         )
 
@@ -149,9 +149,10 @@ class WhisperEngine:
 
     def _endpoint(self) -> None:
         for session in self._sessions.values():
-            if session.has_unsegmented():
-                pcm = session.unsegmented(self._settings.max_vad_windows)
-                session.take_probabilities(self._vad.probabilities(session.vad_state, pcm))
+            endpointing = session.endpointing
+            if endpointing.has_unheard():
+                pcm = endpointing.unheard(self._settings.max_vad_windows)
+                session.take_probabilities(self._vad.probabilities(endpointing.vad_state, pcm))
 
     def _due(self) -> list[Pass]:
         """The windows of this step: what can become final first, then whoever has waited for the most audio."""

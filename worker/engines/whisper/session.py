@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
-from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.agreement import StableText
 from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.choices import usable
+from worker.engines.endpointing import Endpointing
 from worker.engines.whisper import guards
-from worker.engines.whisper.agreement import StableText
 from worker.engines.whisper.answers import Answer, final
-from worker.engines.whisper.choices import usable
 from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
-from worker.segmenter import Boundary, Closed, Opened, Segmenter, SegmenterSettings
-from worker.vad import WINDOW_SAMPLES, VadState
+from worker.segmenter import Boundary, Closed, Opened, SegmenterSettings
 
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 MIN_PASS_MS = 500
@@ -53,7 +52,7 @@ class Pass:
         closing = self.kind is not Kind.PARTIAL
         options = self.session.segment_options
         return Job(
-            self.session.audio.between(self.start_samples, self.end_samples),
+            self.session.endpointing.audio.between(self.start_samples, self.end_samples),
             language=options.language or self.session.language,
             prompt=options.prompt,
             closing=closing,
@@ -75,18 +74,13 @@ class Session:
         held_back_words: int,
         languages: tuple[str, ...],
     ) -> None:
-        self.audio = AudioBuffer(start_samples)
-        self.vad_state = VadState()
-        self.segmenter = Segmenter(settings, start_samples)
+        self.endpointing = Endpointing(settings, start_samples)
         self.language: str | None = None
         self._languages = languages
         self._outbox: deque[Output | Closed] = deque()
         self._options = self.segment_options = self._taken(options)
         self._held_back_words = held_back_words
         self._segment = segment
-        self._commits_samples: deque[int] = deque()
-        self._finishing = False
-        self._finished = False
         self._text = StableText(held_back_words)
         self._partial_text = ""
         self._partial_tokens = 0
@@ -98,56 +92,28 @@ class Session:
         if options.language != self._options.language:
             self.language = None
         self._options = options
-        if self.segmenter.start_samples is None and not self._unanswered():
+        if self.endpointing.segmenter.start_samples is None and not self._unanswered():
             self.segment_options = options
-
-    def commit(self) -> None:
-        self._commits_samples.append(self.audio.end_samples)
-
-    def finish(self) -> None:
-        if not self._finishing:
-            self._finishing = True
-            self.commit()
 
     # Endpointing
 
-    def unsegmented(self, limit_windows: int) -> NDArray[np.float32]:
-        """The next whole windows for the VAD, up to the next commit; a last broken window is filled with silence."""
-        start = self.segmenter.position_samples
-        end = self._commits_samples[0] if self._commits_samples else self.audio.end_samples
-        windows = min((end - start) // WINDOW_SAMPLES, limit_windows)
-        return (
-            self.audio.between(start, start + max(windows, 0) * WINDOW_SAMPLES)
-            if windows > 0
-            else np.empty(0, np.float32)
-        )
-
-    def has_unsegmented(self) -> bool:
-        if self._finished:
-            return False
-        return bool(self._commits_samples) or self.audio.end_samples - self.segmenter.position_samples >= WINDOW_SAMPLES
-
     def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
-        for probability in probabilities:
-            self._take_boundaries(self.segmenter.push(float(probability)))
-        if self._commits_samples and self._commits_samples[0] - self.segmenter.position_samples < WINDOW_SAMPLES:
-            at_samples = self._commits_samples.popleft()
-            self._take_boundaries(self.segmenter.commit(at_samples))
-            if self._finishing and not self._commits_samples:
-                self._finished = True
-                self._outbox.append(Finished())
+        """Speech probabilities of what `endpointing.unheard` gave."""
+        for boundary in self.endpointing.hear(probabilities):
+            self._take_boundary(boundary)
+        if self.endpointing.finished:
+            self._outbox.append(Finished())
 
-    def _take_boundaries(self, boundaries: list[Boundary]) -> None:
-        for boundary in boundaries:
-            if isinstance(boundary, Opened):
-                self._heard_samples = boundary.start_samples
-                if not boundary.after_cut:
-                    self._outbox.append(SpeechStarted(boundary.speech_samples))
-            else:
-                if not boundary.speech_goes_on:
-                    self._outbox.append(SpeechStopped(boundary.speech_end_samples))
-                self._outbox.append(boundary)
-                self._answer_from_closing()
+    def _take_boundary(self, boundary: Boundary) -> None:
+        if isinstance(boundary, Opened):
+            self._heard_samples = boundary.start_samples
+            if not boundary.after_cut:
+                self._outbox.append(SpeechStarted(boundary.speech_samples))
+        else:
+            if not boundary.speech_goes_on:
+                self._outbox.append(SpeechStopped(boundary.speech_end_samples))
+            self._outbox.append(boundary)
+            self._answer_from_closing()
 
     # Decoding
 
@@ -165,16 +131,16 @@ class Session:
         ]
 
     def _open_pass(self, interval_ms: float) -> Pass | None:
-        start = self.segmenter.start_samples
+        start = self.endpointing.segmenter.start_samples
         if start is None or not self.segment_options.partials:
             return None
-        quiet_end = self.segmenter.quiet_end_samples
+        quiet_end = self.endpointing.segmenter.quiet_end_samples
         if quiet_end is not None:
             answered = self._closing and self._closing.end_samples == quiet_end
             return None if answered else Pass(self, Kind.CLOSING, start, quiet_end)
-        end = self.segmenter.position_samples
+        end = self.endpointing.segmenter.position_samples
         long_enough = end - start >= MIN_PASS_MS * SAMPLES_PER_MS
-        still_spoken = self.segmenter.speech_end_samples > self._heard_samples
+        still_spoken = self.endpointing.segmenter.speech_end_samples > self._heard_samples
         due = end - self._heard_samples >= interval_ms * SAMPLES_PER_MS
         return Pass(self, Kind.PARTIAL, start, end) if long_enough and still_spoken and due else None
 
@@ -212,22 +178,25 @@ class Session:
     @property
     def checkpoint_samples(self) -> int:
         closed = self._unanswered()
-        return min(closed.start_samples if closed else self.audio.end_samples, self.segmenter.needed_from_samples)
+        return min(
+            closed.start_samples if closed else self.endpointing.audio.end_samples,
+            self.endpointing.segmenter.needed_from_samples,
+        )
 
     @property
     def absorbed_samples(self) -> int:
         closed = self._unanswered()
         if closed:
             return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
-        if self._finished:
-            return self.audio.end_samples
-        if self.segmenter.start_samples is None or self.segmenter.quiet_end_samples is not None:
-            return self.segmenter.position_samples
+        if self.endpointing.finished:
+            return self.endpointing.audio.end_samples
+        if self.endpointing.segmenter.start_samples is None or self.endpointing.segmenter.quiet_end_samples is not None:
+            return self.endpointing.segmenter.position_samples
         return self._heard_samples
 
     def forget(self) -> None:
-        """Drop audio that is behind the checkpoint. One begun window may reach back behind a commit."""
-        self.audio.forget_before(min(self.checkpoint_samples, self.segmenter.position_samples))
+        """Drop audio that is behind the checkpoint."""
+        self.endpointing.forget_before(self.checkpoint_samples)
 
     def _taken(self, options: SessionOptions) -> SessionOptions:
         taken, notices = usable(options, self._languages)

@@ -1,0 +1,60 @@
+"""The audio of one session and the segments of speech in it, for engines that wait for endpoints.
+
+Feeds, commits and the end of the audio take effect in the order in which they came. Knows no model: speech
+probabilities are handed in.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.engines.audio_buffer import AudioBuffer
+from worker.segmenter import Boundary, Segmenter, SegmenterSettings
+from worker.vad import WINDOW_SAMPLES, VadState
+
+
+class Endpointing:
+    """What the VAD has not heard yet waits here; what it has heard became boundaries."""
+
+    def __init__(self, settings: SegmenterSettings, start_samples: int) -> None:
+        self.audio = AudioBuffer(start_samples)
+        self.vad_state = VadState()
+        self.segmenter = Segmenter(settings, start_samples)
+        self.finished = False
+        """All audio before `finish` has been heard; no more boundaries come."""
+        self._commits_samples: deque[int] = deque()
+        self._finishing = False
+
+    def commit(self) -> None:
+        self._commits_samples.append(self.audio.end_samples)
+
+    def finish(self) -> None:
+        if not self._finishing:
+            self._finishing = True
+            self.commit()
+
+    def has_unheard(self) -> bool:
+        if self.finished:
+            return False
+        return bool(self._commits_samples) or self.audio.end_samples - self.segmenter.position_samples >= WINDOW_SAMPLES
+
+    def unheard(self, limit_windows: int) -> NDArray[np.float32]:
+        """The next whole windows for the VAD, up to the next commit; a broken window before a commit is left out."""
+        start = self.segmenter.position_samples
+        end = self._commits_samples[0] if self._commits_samples else self.audio.end_samples
+        windows = min((end - start) // WINDOW_SAMPLES, limit_windows)
+        return self.audio.between(start, start + windows * WINDOW_SAMPLES) if windows > 0 else np.empty(0, np.float32)
+
+    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary]:
+        """The boundaries that the speech probabilities of what `unheard` gave bring, one at a time."""
+        for probability in probabilities:
+            yield from self.segmenter.push(float(probability))
+        if self._commits_samples and self._commits_samples[0] - self.segmenter.position_samples < WINDOW_SAMPLES:
+            yield from self.segmenter.commit(self._commits_samples.popleft())
+            self.finished = self._finishing and not self._commits_samples
+
+    def forget_before(self, position_samples: int) -> None:
+        """Drop audio that nobody needs. One begun window may reach back behind a commit."""
+        self.audio.forget_before(min(position_samples, self.segmenter.position_samples))
