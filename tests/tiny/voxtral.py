@@ -1,17 +1,26 @@
-"""A tiny Voxtral checkpoint with random weights: the classes, files and vocabulary of the 3B model, 0.5 MB of weights.
+"""A tiny Voxtral checkpoint with random weights: the classes, files and vocabulary of the 3B model, 2 MB of weights.
 
 The encoder keeps its 30 s windows. Weights are drawn wide enough that greedy texts vary and soon differ with the audio.
 """
 
+import re
 from pathlib import Path
 
 import torch
 
 from tests.tiny.vocabulary import AUDIO, BOS, EOS, VOCABULARY_SIZE, write_processor
 
-WIDTH = 32
-SPREAD = 6.0
-"""Multiple of transformers' own spread of initial weights; at 1 every text is the same token over and over."""
+WIDTH = 64
+END_BIAS = 2.0
+"""Texts end by themselves, after 20 tokens or so."""
+SPREADS = {
+    "language_model.*(q|k)_proj": 30.0,
+    "language_model.*(o|v)_proj": 10.0,
+    "language_model.*mlp": 5.0,
+    "multi_modal_projector": 10.0,
+    "audio_tower.*(layers|conv).*weight": 3.0,
+}
+"""Multiples of transformers' own spread of initial weights, by name. At 1 a text is the same token over and over."""
 
 
 def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 4096) -> Path:
@@ -46,8 +55,9 @@ def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 40
     model = VoxtralForConditionalGeneration(config)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.dim() > 1 and "embed_positions" not in name:
-                weight.mul_(SPREAD)
+            if weight.dim() > 1:
+                weight.mul_(next((spread for pattern, spread in SPREADS.items() if re.search(pattern, name)), 1.0))
+        model.lm_head.weight[EOS] *= END_BIAS
     model.save_pretrained(directory)
     write_processor(directory, streaming=False)
     return directory

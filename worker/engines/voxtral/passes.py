@@ -1,0 +1,108 @@
+"""The model's three passes: audio into embeddings, prompts into memory, and one more token for every answer.
+
+Knows tensors, no requests. Each pass goes over rows of one block, with a mask that lets every query see its own row up
+to its own position; so rows of different lengths share a pass, and each gets what it would get alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import VoxtralForConditionalGeneration
+
+from worker.engines.voxtral.kv import KvView
+
+LENGTH_STEP = 64
+"""Rows are read up to a multiple of this; kernels want aligned masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """What one row hears in one pass."""
+
+    row: int
+    start: int
+    """Position of the first token."""
+    tokens: list[int]
+    audio: torch.Tensor
+    """`[audio tokens, width]`: what stands in their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow:
+    row: int
+    token: int
+    position: int
+
+
+class Passes:
+    """The loaded model on its device."""
+
+    def __init__(self, model: VoxtralForConditionalGeneration, audio_token: int) -> None:
+        self._model = model.model
+        self._words = model.get_input_embeddings()
+        self._scores = model.lm_head
+        self._audio_token = audio_token
+        self._device = model.device
+
+    @torch.inference_mode()
+    def encode(self, features: torch.Tensor) -> torch.Tensor:
+        """`[windows, mels, frames]` → `[windows × tokens of a window, width]`."""
+        embeddings: torch.Tensor = self._model.get_audio_features(features, return_dict=True).pooler_output
+        return embeddings
+
+    @torch.inference_mode()
+    def prefill(self, block: torch.Tensor, parts: Sequence[PromptPart]) -> torch.Tensor:
+        """Store parts of prompts in rows of one block; the scores behind the last token of each, `[n, vocabulary]`."""
+        device, row_tokens = self._device, block.shape[4]
+        longest = max(len(part.tokens) for part in parts)
+        tokens = torch.zeros(len(parts), longest, dtype=torch.long)
+        for index, part in enumerate(parts):
+            tokens[index, : len(part.tokens)] = torch.tensor(part.tokens)
+        tokens = tokens.to(device)
+        embeddings = self._words(tokens)
+        audio = torch.cat([part.audio for part in parts])
+        embeddings[tokens == self._audio_token] = audio.to(embeddings.dtype)
+        starts = torch.tensor([part.start for part in parts], device=device)
+        # What fills up a shorter part lands behind it, where its own tokens will be written over it.
+        positions = (starts[:, None] + torch.arange(longest, device=device)).clamp(max=row_tokens - 1)
+        rows = torch.tensor([part.row for part in parts], device=device)
+        hidden = self._through(block, rows, embeddings, positions, positions)
+        last = torch.tensor([len(part.tokens) - 1 for part in parts], device=device)
+        return self._scores(hidden[torch.arange(len(parts), device=device), last])
+
+    @torch.inference_mode()
+    def decode(self, block: torch.Tensor, running: Sequence[RunningRow]) -> torch.Tensor:
+        """Take the last token of each running row; the scores of the next, `[n, vocabulary]`, in the same order."""
+        device, row_tokens = self._device, block.shape[4]
+        rows = max(one.row for one in running) + 1
+        tokens, positions, limits = [0] * rows, [row_tokens - 1] * rows, [0] * rows
+        for one in running:
+            tokens[one.row], positions[one.row], limits[one.row] = one.token, one.position, one.position
+        places = torch.tensor([tokens, positions, limits], device=device)[:, :, None]  # [3, rows, 1]
+        hidden = self._through(block, rows, self._words(places[0]), places[1], places[2])
+        order = torch.tensor([one.row for one in running], device=device)
+        return self._scores(hidden[order, 0])
+
+    def _through(
+        self,
+        block: torch.Tensor,
+        rows: torch.Tensor | int,
+        embeddings: torch.Tensor,
+        positions: torch.Tensor,
+        limits: torch.Tensor,
+    ) -> torch.Tensor:
+        """The language model over `[n, queries, width]`; each query sees its row up to its limit, `[n, queries]`."""
+        longest = int(limits.max()) + 1
+        length = min(-(-longest // LENGTH_STEP) * LENGTH_STEP, block.shape[4])
+        hidden = torch.arange(length, device=self._device) > limits[:, None, :, None]  # [n, 1, queries, length]
+        mask = torch.zeros(hidden.shape, dtype=embeddings.dtype, device=self._device)
+        mask.masked_fill_(hidden, torch.finfo(embeddings.dtype).min)
+        answer: torch.Tensor = self._model.language_model(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=KvView(block, rows, positions, length),
+            use_cache=True,
+        ).last_hidden_state
+        return answer
