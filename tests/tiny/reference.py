@@ -1,6 +1,8 @@
 """What transformers' `generate` and mistral-common's prompts make of a recording. The Voxtral engine must agree."""
 
+import codecs
 from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 from wave import open as open_wave
 
@@ -64,7 +66,13 @@ class Reference:
 
     def text(self, tokens: list[int]) -> str:
         """Without a character that the answer breaks off in."""
-        return self.tokenizer.decode(tokens).strip().rstrip("\ufffd")
+        tekken = self.tokenizer.instruct_tokenizer.tokenizer
+        last_run = list(takewhile(lambda token: not tekken.is_special(token), reversed(tokens)))[::-1]
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder.decode(b"".join(tekken.id_to_byte_piece(token) for token in last_run))
+        breaks_off = decoder.getstate()[0] != b""
+        text = tekken.decode(tokens)
+        return (text[:-1] if breaks_off else text).strip()
 
 
 def wav(pcm: NDArray[np.int16]) -> bytes:

@@ -16,6 +16,7 @@ from worker.gpu import gpu_count
 WHISPER: Final = "whisper-base"
 ECHO: Final = "echo"
 REALTIME: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
+VOXTRAL: Final = ("mistralai/Voxtral-Mini-3B-2507", "mistralai/Voxtral-Small-24B-2507")
 MAX_AUTO_THREADS: Final = 4
 DEFAULT_SLOTS: Final = 16
 
@@ -37,7 +38,10 @@ def load_engine(settings: Settings) -> Engine:
         return _load_whisper(settings)
     if name == REALTIME:
         return _load_realtime(settings, name)
-    raise StartupError(f"Setting model.name is {name!r}; allowed: auto, {WHISPER}, {REALTIME}, {ECHO}.")
+    if name in VOXTRAL:
+        return _load_voxtral(settings, name)
+    served = ", ".join(("auto", WHISPER, REALTIME, *VOXTRAL, ECHO))
+    raise StartupError(f"Setting model.name is {name!r}; allowed: {served}.")
 
 
 def _choose(settings: Settings) -> tuple[str, Settings]:
@@ -72,9 +76,19 @@ def _load_whisper(settings: Settings) -> Engine:
 
 def _load_realtime(settings: Settings, name: str) -> Engine:
     require_voxtral_libraries(name)
-    from worker.engines.voxtral_realtime.loading import load_realtime  # noqa: PLC0415 -- needs torch
+    from worker.engines.voxtral_realtime.loading import load_realtime  # noqa: PLC0415 -- needs what was checked just now
 
     return load_realtime(settings, name, default_slots=DEFAULT_SLOTS, threads=_threads(settings))
+
+
+def _load_voxtral(settings: Settings, name: str) -> Engine:
+    require_voxtral_libraries(name)
+    from worker.engines.voxtral.engine import load  # noqa: PLC0415 -- needs what was checked just now
+
+    slots = settings.model.slots or DEFAULT_SLOTS
+    engine = load(settings.model, name=name, slots=slots, threads=_threads(settings))
+    check_spectrogram(settings.spectrogram, engine.spectrogram, name)
+    return engine
 
 
 def _threads(settings: Settings) -> int:

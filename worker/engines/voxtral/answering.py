@@ -1,0 +1,191 @@
+"""A session that answers: audio is gathered until a commit, then a question about it is put to the model.
+
+The answer streams out as it grows. Audio stays needed until its answer is complete, so a new owner asks again.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import AudioTooLongError, InvalidFieldError
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from worker.engines import base
+from worker.engines.base import Failed, Finished, Output, Partial
+from worker.engines.voxtral.choices import usable
+from worker.engines.voxtral.requests import Request, Sampling
+from worker.engines.voxtral.session import Model, pcm16
+from worker.engines.voxtral.vocabulary import GrowingText
+from worker.vad import SileroVad
+
+MAX_NEW_TOKENS: Final = 1024
+"""Of an answer whose client sets no limit: some 700 words."""
+PARTIAL_INTERVAL_S: Final = 0.08
+"""Each partial repeats the whole answer so far, so not every token makes one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    start_samples: int
+    pcm: NDArray[np.int16]
+    options: SessionOptions
+
+    @property
+    def end_samples(self) -> int:
+        return self.start_samples + len(self.pcm)
+
+
+class AnsweringSession:
+    """See `worker.engines.voxtral.session.Session`. Questions are answered one after another."""
+
+    def __init__(
+        self, session_id: str, options: SessionOptions, model: Model, *, start_samples: int, segment: int
+    ) -> None:
+        self._id = session_id
+        self._model = model
+        self._outbox: deque[Output] = deque()
+        self._options = self._open_options = self._taken(options)
+        self._segment = segment
+        self._open_pcm: list[NDArray[np.int16]] = []
+        """Audio since the last commit."""
+        self._open_start_samples = self._end_samples = start_samples
+        self._questions: deque[_Question] = deque()
+        """Without a complete answer; the first is being answered."""
+        self._request: Request | None = None
+        self._text: GrowingText | None = None
+        self._shown = ""
+        self._shown_at_s = 0.0
+        self._finishing = False
+        self._ended = False
+
+    def feed(self, pcm: NDArray[np.float32]) -> None:
+        if self._ended or not len(pcm):
+            return
+        if not self._open_pcm:
+            self._open_options = self._options
+        self._open_pcm.append(pcm16(pcm))
+        self._end_samples += len(pcm)
+        if self._end_samples - self._open_start_samples > self._model.limit_s * SAMPLE_RATE_HZ:
+            self._fail(Failed(AudioTooLongError(self._model.limit_s)))
+
+    def configure(self, options: SessionOptions) -> None:
+        self._options = self._taken(options)
+
+    def commit(self) -> None:
+        if self._open_pcm:
+            pcm = np.concatenate(self._open_pcm)
+            self._questions.append(_Question(self._open_start_samples, pcm, self._open_options))
+            self._open_pcm.clear()
+            self._open_start_samples = self._end_samples
+
+    def finish(self) -> None:
+        self.commit()
+        self._finishing = True
+        self._finish_if_answered()
+
+    def close(self) -> None:
+        if self._request is not None:
+            self._model.answering.cancel(self._request)
+            self._request = None
+
+    def listen(self, vad: SileroVad) -> None:
+        """Silence is a part of what is asked about: this mode has no segments but those of the commits."""
+
+    def ask(self) -> None:
+        if not self._questions or self._request is not None:
+            return
+        question = self._questions[0]
+        options = question.options
+        text = options.prompt if options.mode is Mode.UNDERSTAND else None
+        prompt = self._model.prompts.message(len(question.pcm), text)
+        room_tokens = self._model.longest_tokens - len(prompt)
+        if room_tokens < 1:
+            room_for_text = max(0, self._model.longest_tokens - len(prompt) + len(prompt.tail) - 1)
+            self._fail(Failed(InvalidFieldError("prompt", text, f"at most {room_for_text} tokens beside this audio")))
+            return
+        self._text = GrowingText(self._model.vocabulary)
+        self._request = Request(
+            question.pcm,
+            prompt,
+            min(options.max_new_tokens or MAX_NEW_TOKENS, room_tokens),
+            self._sampling(options),
+            self._take_progress,
+        )
+        self._model.answering.submit(self._request)
+
+    def is_due(self) -> bool:
+        return bool(self._outbox) or (bool(self._questions) and self._request is None)
+
+    def take_outputs(self) -> list[Output]:
+        outputs = list(self._outbox)
+        self._outbox.clear()
+        return outputs
+
+    @property
+    def absorbed_samples(self) -> int:
+        return self._end_samples
+
+    @property
+    def checkpoint_samples(self) -> int:
+        return self._questions[0].start_samples if self._questions else self._open_start_samples
+
+    def _take_progress(self, request: Request) -> None:
+        assert self._text, "an answer has a text"
+        question = self._questions[0]
+        for token in request.tokens[self._text.tokens :]:
+            self._text.append(token)
+        text = self._text.text
+        if request.done:
+            self._outbox.append(self._final(question, text, request.model_ms))
+            self._segment += 1
+            self._request = None
+            self._questions.popleft()
+            self._shown = ""
+            self._finish_if_answered()
+            return
+        now_s = time.perf_counter()
+        if question.options.partials and text != self._shown and now_s - self._shown_at_s >= PARTIAL_INTERVAL_S:
+            self._shown, self._shown_at_s = text, now_s
+            start, end = question.start_samples, question.end_samples
+            self._outbox.append(Partial(self._segment, text, start, end, request.model_ms))
+
+    def _final(self, question: _Question, text: str, model_ms: float) -> base.Final:
+        return base.Final(
+            segment=self._segment,
+            text=text,
+            start_samples=question.start_samples,
+            end_samples=question.end_samples,
+            heard_samples=question.end_samples,
+            resume_samples=question.end_samples,
+            words=(),
+            language=question.options.language,
+            model_ms=model_ms,
+        )
+
+    def _sampling(self, options: SessionOptions) -> Sampling | None:
+        if not options.temperature:
+            return None
+        # A new owner of the session draws the same tokens again.
+        seed = crc32(f"{self._id}:{self._segment}".encode())
+        return Sampling(options.temperature, 1.0 if options.top_p is None else options.top_p, seed)
+
+    def _finish_if_answered(self) -> None:
+        if self._finishing and not self._questions and not self._ended:
+            self._ended = True
+            self._outbox.append(Finished())
+
+    def _fail(self, failure: Failed) -> None:
+        self.close()
+        self._questions.clear()
+        self._open_pcm.clear()
+        self._ended = True
+        self._outbox.append(failure)
+
+    def _taken(self, options: SessionOptions) -> SessionOptions:
+        taken, notices = usable(options)
+        self._outbox.extend(notices)
+        return taken

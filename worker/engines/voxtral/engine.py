@@ -1,0 +1,193 @@
+"""Voxtral (Mini 3B and Small 24B): transcribes speech, answers questions about audio, follows spoken instructions.
+
+Each step finds segments in new audio, submits what is due, and makes one pass of the model over the requests of all
+sessions. What is asked is the sessions' affair, which requests share a pass the schedule's.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import VoxtralForConditionalGeneration
+
+from shared.config import ModelSettings
+from shared.errors import ServerBusyError, StartupError
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from worker.engines import checkpoints
+from worker.engines.base import EngineInfo, Output
+from worker.engines.checkpoints import BYTES_PER_GB, VOCABULARY_NAME, Placement
+from worker.engines.voxtral.answering import MAX_NEW_TOKENS, AnsweringSession
+from worker.engines.voxtral.choices import LANGUAGES
+from worker.engines.voxtral.features import Spectrograms
+from worker.engines.voxtral.generator import Generator
+from worker.engines.voxtral.kv import KvMemory, KvShape
+from worker.engines.voxtral.passes import Passes
+from worker.engines.voxtral.prompts import WINDOW_SAMPLES, Prompts
+from worker.engines.voxtral.requests import Request, Sampling
+from worker.engines.voxtral.rows import SHORT_ROW_TOKENS, RowPlan
+from worker.engines.voxtral.schedule import Schedule
+from worker.engines.voxtral.session import Model, Session
+from worker.engines.voxtral.transcribing import TranscribingSession
+from worker.engines.voxtral.vocabulary import WINDOW_S, Vocabulary
+from worker.vad import WINDOW_SAMPLES as VAD_WINDOW_SAMPLES
+from worker.vad import SileroVad, VadState
+
+LIMIT_S: Final = 40 * 60
+"""The model understands audio of this length (its model card)."""
+QUESTION_TOKENS: Final = 512
+"""Beside the longest audio there is room for a question of this length, and an answer of `MAX_NEW_TOKENS`."""
+KV_SHARE: Final = 0.75
+"""Of the memory that is free beside the weights; the rest is for what passes need in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What fits into memory and into the model's context."""
+
+    budget_tokens: int
+    """The key-value memory of all requests together."""
+    longest_tokens: int
+    """A prompt and its answer."""
+    limit_s: int
+    """The longest audio of one question."""
+
+
+def load(settings: ModelSettings, *, name: str, slots: int, threads: int) -> "VoxtralEngine":
+    """The engine, loaded but not warm. Raises `StartupError`."""
+    directory = checkpoints.locate(settings, name)
+    placement = checkpoints.placement(settings)
+    vocabulary = Vocabulary(directory / VOCABULARY_NAME)
+    if placement.device == "cpu":
+        torch.set_num_threads(threads)
+    model = checkpoints.load(VoxtralForConditionalGeneration, directory, placement)
+    return VoxtralEngine(model, vocabulary, placement, name=name, slots=slots)
+
+
+class VoxtralEngine:
+    """See `worker.engines.base.Engine`."""
+
+    def __init__(
+        self,
+        model: VoxtralForConditionalGeneration,
+        vocabulary: Vocabulary,
+        placement: Placement,
+        *,
+        name: str,
+        slots: int,
+    ) -> None:
+        """Raises `StartupError` when the memory beside the weights does not do for the slots."""
+        self.info = EngineInfo(
+            engine="voxtral",
+            model=name,
+            device=placement.device,
+            compute_type=placement.compute_type,
+            modes=tuple(Mode),
+            languages=LANGUAGES,
+            slots=slots,
+        )
+        prompts = Prompts(vocabulary)
+        config = model.model.language_model.config
+        kv_shape = KvShape.of(config, placement.dtype)
+        free_bytes = checkpoints.free_memory_bytes(placement.device)
+        context_tokens = config.max_position_embeddings
+        limits = limits_of(free_bytes, kv_shape.token_bytes, slots, context_tokens, prompts.tokens_per_window)
+        plan = RowPlan(slots, limits.budget_tokens)
+        front_end = Spectrograms(vocabulary.audio_config, placement.device)
+        self.spectrogram = front_end.shape
+        """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
+        self._generator = Generator(
+            Passes(model, vocabulary.audio),
+            front_end,
+            KvMemory(kv_shape, placement.device, plan.blocks),
+            Schedule(plan, slots),
+            vocabulary.eos,
+        )
+        self._model = Model(self._generator, prompts, vocabulary, limits.longest_tokens, limits.limit_s)
+        self._vad = SileroVad()
+        self._sessions: dict[str, Session] = {}
+
+    def warm_up(self) -> None:
+        """Transcribe a little noise and answer once about more than one window of it."""
+        noise = np.random.default_rng(0).integers(-3000, 3000, WINDOW_SAMPLES + SAMPLE_RATE_HZ, np.int16)
+        self._vad.probabilities(VadState(), np.zeros(VAD_WINDOW_SAMPLES, np.float32))
+        spoken = noise[:SAMPLE_RATE_HZ]
+        transcription = self._model.prompts.transcription(len(spoken), None)
+        message = self._model.prompts.message(len(noise), "?")
+        self._generator.submit(Request(spoken, transcription, 4, None, _forget))
+        self._generator.submit(Request(noise, message, 4, Sampling(1.0, 0.9, 0), _forget))
+        while not self._generator.is_idle:
+            self._generator.advance()
+
+    def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
+        """Raises `ServerBusyError` when all slots are taken."""
+        assert session_id not in self._sessions, "a session is opened once"
+        if len(self._sessions) >= self.info.slots:
+            raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
+        session: Session
+        if options.mode is Mode.TRANSCRIBE:
+            session = TranscribingSession(options, self._model, start_samples=start_samples, segment=segment)
+        else:
+            session = AnsweringSession(session_id, options, self._model, start_samples=start_samples, segment=segment)
+        self._sessions[session_id] = session
+
+    def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
+        self._sessions[session_id].feed(pcm)
+
+    def configure(self, session_id: str, options: SessionOptions) -> None:
+        self._sessions[session_id].configure(options)
+
+    def commit(self, session_id: str) -> None:
+        self._sessions[session_id].commit()
+
+    def finish(self, session_id: str) -> None:
+        self._sessions[session_id].finish()
+
+    def close(self, session_id: str) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session.close()
+
+    def step(self) -> list[tuple[str, Output]]:
+        for session in self._sessions.values():
+            session.listen(self._vad)
+            session.ask()
+        if not self._generator.is_idle:
+            self._generator.advance()
+        return [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
+
+    def ready(self) -> bool:
+        return not self._generator.is_idle or any(session.is_due() for session in self._sessions.values())
+
+    def absorbed_samples(self, session_id: str) -> int:
+        return self._sessions[session_id].absorbed_samples
+
+    def checkpoint_samples(self, session_id: str) -> int:
+        return self._sessions[session_id].checkpoint_samples
+
+
+def limits_of(free_bytes: int, token_bytes: int, slots: int, context_tokens: int, tokens_per_window: int) -> Limits:
+    """What one worker can hold: a short row for every slot, and beside them the longest audio, if there is room.
+
+    Raises `StartupError` when not even one window of audio fits beside the short rows.
+    """
+    beside_audio = QUESTION_TOKENS + MAX_NEW_TOKENS
+    wanted_tokens = min(context_tokens, LIMIT_S // WINDOW_S * tokens_per_window + 4 * beside_audio)
+    row_tokens = -(-wanted_tokens // SHORT_ROW_TOKENS) * SHORT_ROW_TOKENS
+    short_tokens = slots * SHORT_ROW_TOKENS
+    fitting_tokens = int(free_bytes * KV_SHARE) // token_bytes
+    budget_tokens = min(fitting_tokens, short_tokens + slots * row_tokens)
+    longest_tokens = min(context_tokens, RowPlan.longest_beside(slots, budget_tokens))
+    windows = (longest_tokens - beside_audio) // tokens_per_window
+    if windows < 1:
+        needed_bytes = (short_tokens + 2 * SHORT_ROW_TOKENS) * token_bytes / KV_SHARE
+        raise StartupError(
+            f"Setting model.slots is {slots}, for which {needed_bytes / BYTES_PER_GB:.1f} GB are needed beside the "
+            f"model, but {free_bytes / BYTES_PER_GB:.1f} GB are free; lower model.slots or free some memory."
+        )
+    return Limits(budget_tokens, longest_tokens, min(LIMIT_S, windows * WINDOW_S))
+
+
+def _forget(_request: Request) -> None:
+    """Nobody waits for what a warm-up says."""

@@ -1,0 +1,80 @@
+"""What the engine asks of its sessions, whichever their mode is."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SessionOptions
+from worker.engines.base import Output
+from worker.engines.voxtral.prompts import Prompts
+from worker.engines.voxtral.requests import Request
+from worker.engines.voxtral.vocabulary import GrowingText, Vocabulary
+from worker.vad import SileroVad
+
+
+class Answering(Protocol):
+    """Who answers requests."""
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; its `on_progress` is called as tokens come."""
+
+    def cancel(self, request: Request) -> None:
+        """Drop a request, wherever it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a session needs of the model."""
+
+    answering: Answering
+    prompts: Prompts
+    vocabulary: Vocabulary
+    longest_tokens: int
+    """A prompt and its answer have no more than this together."""
+    limit_s: int
+    """Longest audio of one question."""
+
+    def text(self, tokens: list[int]) -> str:
+        growing = GrowingText(self.vocabulary)
+        for token in tokens:
+            growing.append(token)
+        return growing.text
+
+
+class Session(Protocol):
+    """State between two steps. Methods mean what they mean in `worker.engines.base.Engine`."""
+
+    def feed(self, pcm: NDArray[np.float32]) -> None: ...
+
+    def configure(self, options: SessionOptions) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def close(self) -> None:
+        """Withdraw every request."""
+
+    def listen(self, vad: SileroVad) -> None:
+        """Find the segments in new audio, if the mode has any."""
+
+    def ask(self) -> None:
+        """Submit the requests that are due."""
+
+    def is_due(self) -> bool:
+        """Whether `listen`, `ask` or `take_outputs` has something to do."""
+
+    def take_outputs(self) -> list[Output]: ...
+
+    @property
+    def absorbed_samples(self) -> int: ...
+
+    @property
+    def checkpoint_samples(self) -> int: ...
+
+
+def pcm16(pcm: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples within ±1 as s16, in which they once came, so nothing is lost."""
+    return np.rint(pcm * np.float32(32_768.0)).clip(-32_768, 32_767).astype(np.int16)
