@@ -113,6 +113,16 @@ def test_sound_without_speech_gives_no_text(engine: WhisperEngine, pcm: NDArray[
     assert isinstance(outputs[-1], Finished)
 
 
+def test_open_segment_of_a_file_is_no_backlog(engine: WhisperEngine) -> None:
+    """The reader stops at 10 s of backlog; a segment without partials is decoded only when it ends, at 12 s."""
+    pcm = np.concatenate([synthesise(sentence)[4000:-6000] for sentence in SENTENCES[:3]])
+    engine.open("a", FILE)
+    for start in range(0, 11 * SAMPLE_RATE_HZ, 16_000):
+        engine.feed("a", pcm[start : start + 16_000])
+        drained(engine)
+        assert start + 16_000 - engine.absorbed_samples("a") < SAMPLE_RATE_HZ
+
+
 def test_finals_do_not_depend_on_chunks(engine: WhisperEngine) -> None:
     pcm = conversation(sentences=SENTENCES[10:13], pause_s=0.6)
     results = [finals(heard(engine, pcm, FILE, chunk_samples=size)) for size in (777, 16_000, len(pcm))]

@@ -190,9 +190,10 @@ class Session:
             return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
         if self.endpointing.finished:
             return self.endpointing.audio.end_samples
-        if self.endpointing.segmenter.start_samples is None or self.endpointing.segmenter.quiet_end_samples is not None:
-            return self.endpointing.segmenter.position_samples
-        return self._heard_samples
+        segmenter = self.endpointing.segmenter
+        # Without partials an open segment is not decoded: its audio waits for nothing but more of it.
+        waits_for_more = segmenter.quiet_end_samples is not None or not self.segment_options.partials
+        return segmenter.position_samples if segmenter.start_samples is None or waits_for_more else self._heard_samples
 
     def forget(self) -> None:
         """Drop audio that is behind the checkpoint."""
