@@ -143,6 +143,7 @@ class TranscribingSession:
             return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
         if self._endpointing.finished:
             return self._endpointing.audio.end_samples
+        # Without partials an open segment is not decoded: its audio waits for nothing but more of it.
         waits_for_more = segmenter.quiet_end_samples is not None or not self._segment_options.partials
         return segmenter.position_samples if segmenter.start_samples is None or waits_for_more else self._heard_samples
 

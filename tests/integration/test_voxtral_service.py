@@ -1,0 +1,115 @@
+"""Voxtral behind the whole service: WebSocket, Redis, Celery, the worker, a tiny checkpoint."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.integration.native_clients import ask, base64_of, open_client, tell, until
+from tests.speech import SENTENCES, silence, synthesise
+from tests.stack import Stack
+from tests.tiny.reference import Reference, murmur
+from tests.tiny.voxtral import write_checkpoint
+from worker.engines.voxtral.answering import MAX_NEW_TOKENS
+from worker.engines.voxtral.session import pcm16
+from worker.engines.voxtral.transcribing import SPARE_TOKENS, TOKENS_PER_S
+
+NAME = "mistralai/Voxtral-Mini-3B-2507"
+QUESTION = "What is said?"
+DEFAULT_QUESTION = "Describe what you hear in this audio."
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def reference(checkpoint: Path) -> Reference:
+    return Reference(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def service(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    model = {"name": NAME, "path": str(checkpoint), "device": "cpu", "slots": 4, "threads": 1}
+    stack = Stack(tmp_path_factory.mktemp("voxtral"), model=model)
+    try:
+        stack.start("redis", "worker", "websocket", "tcp", "web", "health")
+        yield stack
+    finally:
+        stack.stop_all()
+
+
+def answer(reference: Reference, pcm: np.ndarray, text: str | None) -> str:
+    return reference.text(reference.tokens(pcm, reference.message_prompt(pcm, text), MAX_NEW_TOKENS))
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({"mode": "understand", "prompt": QUESTION}, QUESTION),
+        ({"mode": "understand"}, DEFAULT_QUESTION),
+        ({"mode": "general"}, None),
+    ],
+)
+def test_one_shot_answer_is_that_of_generate(
+    service: Stack, reference: Reference, fields: dict[str, str], asked: str | None
+) -> None:
+    pcm = murmur(1, 34)
+    with contextlib.closing(open_client(service, "websocket")) as client:
+        reply = ask(client, type="audio", audio_data=base64_of(pcm.tobytes()), encoding="pcm_s16le", **fields)
+    assert reply["type"] == "response", reply
+    assert reply["text"] == answer(reference, pcm, asked)
+
+
+def test_answer_streams_as_it_grows(service: Stack, reference: Reference) -> None:
+    pcm = murmur(2, 3)
+    with contextlib.closing(open_client(service, "websocket")) as client:
+        ready = ask(client, type="start", mode="understand", prompt=QUESTION)
+        assert ready["model"] == NAME
+        client.send_audio(pcm.tobytes())
+        tell(client, type="commit")
+        events = until(client, "final")
+        client.send_audio(pcm[:20_000].tobytes())
+        tell(client, type="stop")
+        *_, last, done = until(client, "done")
+    *partials, final = [event for event in events if event["type"] in ("partial", "final")]
+    assert partials
+    assert final["text"] == answer(reference, pcm, QUESTION)
+    assert all(final["text"].startswith(partial["text"]) for partial in partials)
+    assert (final["segment"], final["start"], final["end"]) == (0, 0.0, 3.0)
+    assert (last["segment"], last["text"]) == (1, answer(reference, pcm[:20_000], QUESTION))
+    assert done["text"] == f"{final['text']} {last['text']}"
+
+
+def test_live_speech_is_transcribed(service: Stack, reference: Reference) -> None:
+    pcm = pcm16(np.concatenate([synthesise(SENTENCES[0]), silence(1)]))
+    with contextlib.closing(open_client(service, "websocket")) as client:
+        ask(client, type="start", mode="transcribe", language="en")
+        for start in range(0, len(pcm), 1600):
+            client.send_audio(pcm[start : start + 1600].tobytes())
+        tell(client, type="stop")
+        events = until(client, "done")
+    [final] = [event for event in events if event["type"] == "final"]
+    segment = pcm[round(final["start"] * 16_000) : round(final["end"] * 16_000)]
+    cap = SPARE_TOKENS + round(TOKENS_PER_S * len(segment) / 16_000)
+    spoken = reference.tokens(segment, reference.transcription_prompt(segment, "en"), cap)
+    assert final["text"] == reference.text(spoken)
+    assert final["language"] == "en"
+    assert events[0]["type"] == "speech_started"
+
+
+def test_another_worker_answers_what_a_killed_one_did_not(service: Stack, reference: Reference) -> None:
+    pcm = murmur(3, 8)
+    with contextlib.closing(open_client(service, "websocket")) as client:
+        ask(client, type="start", mode="understand", prompt=QUESTION)
+        client.send_audio(pcm[:90_000].tobytes())
+        service.stop("worker", signal.SIGKILL)
+        service.spawn("worker")
+        client.send_audio(pcm[90_000:].tobytes())
+        tell(client, type="stop")
+        events = until(client, "done")
+    assert [event["text"] for event in events if event["type"] == "final"] == [answer(reference, pcm, QUESTION)]
