@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import VoxtralForConditionalGeneration, VoxtralRealtimeForConditionalGeneration
 
@@ -51,6 +52,23 @@ def test_missing_shard_is_named(checkpoint: Path) -> None:
     (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(StartupError, match=rf"which lacks {shards[1]}\."):
         locate(ModelSettings(path=checkpoint), "owner/model")
+
+
+def test_cached_snapshot_is_taken_without_asking(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    repository = tmp_path / "models--owner--model"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("1234")
+    (repository / "snapshots").mkdir()
+    snapshot = checkpoint.rename(repository / "snapshots" / "1234")
+    assert locate(ModelSettings(), "owner/model") == snapshot
+    (snapshot / "model.safetensors").unlink()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StartupError, match="not whole in the cache"):
+        locate(ModelSettings(), "owner/model")
 
 
 def test_cpu_takes_float32_unless_told_otherwise() -> None:
@@ -136,6 +154,22 @@ def test_too_little_memory_is_told_in_gb(checkpoint: Path, monkeypatch: pytest.M
     monkeypatch.setattr(checkpoints, "free_memory_bytes", free)
     with pytest.raises(StartupError, match=r"needs \d\.\d GB of memory in float32, but this machine has 0\.0 GB free"):
         load(VoxtralForConditionalGeneration, checkpoint, CPU)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "free_bytes", "place"),
+    [
+        (torch.float32, {"cuda:0": 0, "cpu": 0}, "cuda:0"),
+        (torch.bfloat16, {"cuda:0": 10**12, "cpu": 0}, "this machine"),
+    ],
+    ids=["as stored", "converted"],
+)
+def test_gpu_needs_room_and_a_conversion_the_machine_too(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, free_bytes: dict[str, int], place: str
+) -> None:
+    monkeypatch.setattr(checkpoints, "free_memory_bytes", free_bytes.__getitem__)
+    with pytest.raises(StartupError, match=f"but {place} has 0.0 GB free"):
+        load(VoxtralForConditionalGeneration, checkpoint, Placement("cuda:0", dtype, "sdpa"))
 
 
 def test_free_memory_of_this_machine_is_known() -> None:

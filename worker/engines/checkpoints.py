@@ -74,7 +74,10 @@ def locate(model: ModelSettings, repository: str) -> Path:
         return cached
     directory = downloaded_snapshot(repository)
     if missing := missing_files(directory):
-        raise StartupError(f"Setting model.name is {repository!r}, whose repository lacks {', '.join(missing)}.")
+        raise StartupError(
+            f"Setting model.name is {repository!r}, but {', '.join(missing)} is neither in the Hub's cache nor to be "
+            "had; check the name and the connection, or set model.path to a local copy."
+        )
     return directory
 
 

@@ -42,8 +42,12 @@ def downloaded_snapshot(repository: str) -> Path:
     Raises `StartupError` with one sentence for whatever stands in the way.
     """
     disable_progress_bars()
-    if not constants.HF_HUB_OFFLINE:
-        log.info("model_download", model=repository, cache=constants.HF_HUB_CACHE)
+    if constants.HF_HUB_OFFLINE:
+        raise StartupError(
+            f"Setting model.name is {repository!r}, which is not whole in the cache {constants.HF_HUB_CACHE}, and "
+            "HF_HUB_OFFLINE forbids a download; unset it, or set model.path to a local copy."
+        )
+    log.info("model_download", model=repository, cache=constants.HF_HUB_CACHE)
     try:
         return _snapshot(repository, local_files_only=False)
     except Exception as error:
@@ -78,11 +82,6 @@ def _sentence(repository: str, error: Exception) -> str:
         return (
             f"{named}, but the disk of the Hub's cache {constants.HF_HUB_CACHE} is full; free some space, set HF_HOME "
             "to another disk, or set model.path to a local copy."
-        )
-    if constants.HF_HUB_OFFLINE:
-        return (
-            f"{named}, which is not whole in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids a "
-            "download; unset it, or set model.path to a local copy."
         )
     reason = " ".join(str(error.__cause__ or error).split())[:200].rstrip(".") or type(error).__name__
     return (

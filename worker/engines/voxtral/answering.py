@@ -127,7 +127,8 @@ class AnsweringSession:
 
     @property
     def absorbed_samples(self) -> int:
-        return self._end_samples
+        """What is gathered is no backlog, up to the length of one question; more than that waits for answers."""
+        return min(self._end_samples, self.checkpoint_samples + self._model.limit_s * SAMPLE_RATE_HZ)
 
     @property
     def checkpoint_samples(self) -> int:

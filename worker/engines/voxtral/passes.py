@@ -61,13 +61,14 @@ class Passes:
             tokens[index, : len(part.tokens)] = torch.tensor(part.tokens)
         tokens = tokens.to(device)
         embeddings = self._words(tokens)
-        audio = torch.cat([part.audio for part in parts])
-        embeddings[tokens == self._audio_token] = audio.to(embeddings.dtype)
+        audio = torch.cat([part.audio for part in parts]).to(embeddings.dtype)
+        embeddings = embeddings.masked_scatter((tokens == self._audio_token)[:, :, None], audio)
         starts = torch.tensor([part.start for part in parts], device=device)
         # What fills up a shorter part lands behind it, where its own tokens will be written over it.
         positions = (starts[:, None] + torch.arange(longest, device=device)).clamp(max=row_tokens - 1)
         rows = torch.tensor([part.row for part in parts], device=device)
-        hidden = self._through(block, rows, embeddings, positions, positions)
+        end = max(part.start for part in parts) + longest
+        hidden = self._through(block, rows, embeddings, positions, limits=positions, end=end)
         last = torch.tensor([len(part.tokens) - 1 for part in parts], device=device)
         return self._scores(hidden[torch.arange(len(parts), device=device), last])
 
@@ -80,7 +81,8 @@ class Passes:
         for one in running:
             tokens[one.row], positions[one.row], limits[one.row] = one.token, one.position, one.position
         places = torch.tensor([tokens, positions, limits], device=device)[:, :, None]  # [3, rows, 1]
-        hidden = self._through(block, rows, self._words(places[0]), places[1], places[2])
+        end = max(one.position for one in running) + 1
+        hidden = self._through(block, rows, self._words(places[0]), places[1], limits=places[2], end=end)
         order = torch.tensor([one.row for one in running], device=device)
         return self._scores(hidden[order, 0])
 
@@ -90,11 +92,15 @@ class Passes:
         rows: torch.Tensor | int,
         embeddings: torch.Tensor,
         positions: torch.Tensor,
+        *,
         limits: torch.Tensor,
+        end: int,
     ) -> torch.Tensor:
-        """The language model over `[n, queries, width]`; each query sees its row up to its limit, `[n, queries]`."""
-        longest = int(limits.max()) + 1
-        length = min(-(-longest // LENGTH_STEP) * LENGTH_STEP, block.shape[4])
+        """The language model over `[n, queries, width]`; each query sees its row up to its limit, `[n, queries]`.
+
+        `end` is behind the highest limit; it is known here already, and asking the device for it would wait for it.
+        """
+        length = min(-(-end // LENGTH_STEP) * LENGTH_STEP, block.shape[4])
         hidden = torch.arange(length, device=self._device) > limits[:, None, :, None]  # [n, 1, queries, length]
         mask = torch.zeros(hidden.shape, dtype=embeddings.dtype, device=self._device)
         mask.masked_fill_(hidden, torch.finfo(embeddings.dtype).min)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny.reference import SAMPLE_RATE_HZ, Reference, murmur
 from tests.tiny.voxtral import write_checkpoint
+from tests.voxtral.reference import SAMPLE_RATE_HZ, Reference, murmur
 from worker.engines.voxtral.prompts import Prompts
 from worker.engines.voxtral.vocabulary import Vocabulary
 

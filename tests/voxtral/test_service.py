@@ -11,8 +11,8 @@ import pytest
 from tests.integration.native_clients import ask, base64_of, open_client, tell, until
 from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
-from tests.tiny.reference import Reference, murmur
 from tests.tiny.voxtral import write_checkpoint
+from tests.voxtral.reference import Reference, murmur
 from worker.engines.voxtral.answering import MAX_NEW_TOKENS
 from worker.engines.voxtral.session import pcm16
 from worker.engines.voxtral.transcribing import SPARE_TOKENS, TOKENS_PER_S

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny.reference import SAMPLE_RATE_HZ, Reference, murmur
 from tests.tiny.voxtral import write_checkpoint
+from tests.voxtral.reference import SAMPLE_RATE_HZ, Reference, murmur
 from worker.engines.voxtral.features import Recording, Spectrograms
 from worker.engines.voxtral.vocabulary import Vocabulary
 

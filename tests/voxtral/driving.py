@@ -1,0 +1,83 @@
+"""Runs the Voxtral engine on a tiny checkpoint, and says what it must answer by its `Reference`."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.config import ModelSettings
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from tests.speech import SENTENCES, synthesise
+from tests.voxtral.reference import Reference
+from worker.engines.base import Final, Output, Partial
+from worker.engines.voxtral.engine import VoxtralEngine, load
+from worker.engines.voxtral.session import pcm16
+from worker.engines.voxtral.transcribing import SPARE_TOKENS, TOKENS_PER_S
+
+NAME = "mistralai/Voxtral-Mini-3B-2507"
+SLOTS = 8
+CONTEXT_TOKENS = 8192
+"""Enough for 17 windows of audio, so that prompts go in pieces."""
+FILE = SessionOptions(partials=False)
+Outputs = dict[str, list[Output]]
+
+
+def loaded(checkpoint: Path, **settings: str) -> VoxtralEngine:
+    engine = load(ModelSettings(path=checkpoint, device="cpu", **settings), name=NAME, slots=SLOTS, threads=1)
+    engine.warm_up()
+    return engine
+
+
+def samples(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+    return pcm.astype(np.float32) / 32_768
+
+
+def speech(sentence: int) -> NDArray[np.float32]:
+    """As it comes over the wire: in steps of s16."""
+    return samples(pcm16(synthesise(SENTENCES[sentence])))
+
+
+def drained(engine: VoxtralEngine) -> Outputs:
+    outputs: Outputs = {}
+    while engine.ready():
+        for session_id, output in engine.step():
+            outputs.setdefault(session_id, []).append(output)
+    return outputs
+
+
+def heard(
+    engine: VoxtralEngine, pcm: NDArray[np.float32], options: SessionOptions, chunk_samples: int = 4800
+) -> list[Output]:
+    engine.open("a", options)
+    outputs: list[Output] = []
+    for start in range(0, len(pcm), chunk_samples):
+        engine.feed("a", pcm[start : start + chunk_samples])
+        outputs += drained(engine).get("a", [])
+    engine.finish("a")
+    outputs += drained(engine).get("a", [])
+    engine.close("a")
+    return outputs
+
+
+def finals(outputs: list[Output]) -> list[Final]:
+    return [output for output in outputs if isinstance(output, Final)]
+
+
+def partials(outputs: list[Output]) -> list[Partial]:
+    return [output for output in outputs if isinstance(output, Partial)]
+
+
+def asked(text: str | None, limit: int = 40, **options: float) -> SessionOptions:
+    mode = Mode.GENERAL if text is None else Mode.UNDERSTAND
+    return SessionOptions(mode=mode, prompt=text, max_new_tokens=limit, **options)
+
+
+def spoken_text(reference: Reference, pcm: NDArray[np.float32], final: Final, language: str | None) -> str:
+    """What `generate` makes of the audio of one final."""
+    segment = pcm16(pcm[final.start_samples : final.end_samples])
+    cap = SPARE_TOKENS + round(TOKENS_PER_S * len(segment) / SAMPLE_RATE_HZ)
+    return reference.text(reference.tokens(segment, reference.transcription_prompt(segment, language), cap))
+
+
+def answer_text(reference: Reference, pcm: NDArray[np.int16], text: str | None, limit: int = 40) -> str:
+    return reference.text(reference.tokens(pcm, reference.message_prompt(pcm, text), limit))
