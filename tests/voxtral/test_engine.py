@@ -121,6 +121,7 @@ def test_question_that_leaves_no_room_fails_the_session(engine: VoxtralEngine) -
     assert isinstance(failed, Failed)
     assert failed.error.code == "invalid_field"
     assert str(failed.error).startswith("prompt is '七七")
+    assert f"at most {CONTEXT_TOKENS - 375 - 5} tokens" in str(failed.error)
 
 
 def test_answer_ends_where_the_context_does(engine: VoxtralEngine) -> None:

@@ -44,4 +44,6 @@ def test_pieces_make_the_whole(prompts: Prompts, size: int) -> None:
     prompt = prompts.message(100 * SAMPLE_RATE_HZ, "Who speaks?")
     pieces = [prompt.piece(first, min(size, prompt.windows - first)) for first in range(0, prompt.windows, size)]
     assert [token for piece in pieces for token in piece] == list(prompt)
+    starts = [prompt.position_of(first) for first in range(0, prompt.windows, size)]
+    assert starts == [sum(map(len, pieces[:number])) for number in range(len(pieces))]
     assert len(prompt) == len(list(prompt))

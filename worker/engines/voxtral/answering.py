@@ -104,8 +104,9 @@ class AnsweringSession:
         prompt = self._model.prompts.message(len(question.pcm), text)
         room_tokens = self._model.longest_tokens - len(prompt)
         if room_tokens < 1:
-            room_for_text = max(0, self._model.longest_tokens - len(prompt) + len(prompt.tail) - 1)
-            self._fail(Failed(InvalidFieldError("prompt", text, f"at most {room_for_text} tokens beside this audio")))
+            # Behind the text come the token that ends the message and at least one of the answer.
+            fitting = self._model.longest_tokens - (len(prompt) - len(prompt.tail)) - 2
+            self._fail(Failed(InvalidFieldError("prompt", text, f"at most {fitting} tokens beside this audio")))
             return
         self._text = GrowingText(self._model.vocabulary)
         self._request = Request(

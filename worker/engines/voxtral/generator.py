@@ -58,37 +58,39 @@ class Generator:
             self._take_token(request, token)
 
     def _prefill(self, pieces: Iterable[Piece]) -> list[tuple[Request, int]]:
-        encoded: list[Piece] = []
-        features: list[torch.Tensor] = []
-        for piece in pieces:
-            recording = self._recording(piece.request)
-            recording.measure(piece.measure)
-            if piece.windows:
-                encoded.append(piece)
-                features.append(recording.take(piece.first_window, piece.windows))
-                if piece.is_last:
-                    del self._recordings[piece.request]
-        if not encoded:
-            return []
-        embeddings = self._passes.encode(torch.cat(features))
-        parts: dict[int, list[tuple[Piece, PromptPart]]] = defaultdict(list)
-        taken = 0
-        for piece in encoded:
-            prompt, row = piece.request.prompt, piece.request.row
-            assert row, "a request goes through the model in its row"
-            count = piece.windows * prompt.tokens_per_window
-            tokens = prompt.piece(piece.first_window, piece.windows)
-            start = len(prompt.head) + piece.first_window * prompt.tokens_per_window if piece.first_window else 0
-            part = PromptPart(row.index, start, tokens, embeddings[taken : taken + count])
-            parts[row.block].append((piece, part))
-            taken += count
         answered: list[tuple[Request, int]] = []
-        for block, members in parts.items():
+        for block, members in self._encoded(pieces).items():
             scores = self._passes.prefill(self._memory.block(block), [part for _, part in members])
             complete = [index for index, (piece, _) in enumerate(members) if piece.is_last]
             requests = [members[index][0].request for index in complete]
             answered += self._chosen(requests, scores[complete])
         return answered
+
+    def _encoded(self, pieces: Iterable[Piece]) -> dict[int, list[tuple[Piece, PromptPart]]]:
+        """What the language model is to hear, by block: the windows of all pieces have been through the encoder."""
+        heard: list[Piece] = []
+        features: list[torch.Tensor] = []
+        for piece in pieces:
+            recording = self._recording(piece.request)
+            recording.measure(piece.measure)
+            if piece.windows:
+                heard.append(piece)
+                features.append(recording.take(piece.first_window, piece.windows))
+                if piece.is_last:
+                    del self._recordings[piece.request]
+        parts: dict[int, list[tuple[Piece, PromptPart]]] = defaultdict(list)
+        if not heard:
+            return parts
+        embeddings = self._passes.encode(torch.cat(features))
+        for piece in heard:
+            prompt, row = piece.request.prompt, piece.request.row
+            assert row, "a request goes through the model in its row"
+            count = piece.windows * prompt.tokens_per_window
+            audio, embeddings = embeddings[:count], embeddings[count:]
+            tokens = prompt.piece(piece.first_window, piece.windows)
+            part = PromptPart(row.index, prompt.position_of(piece.first_window), tokens, audio)
+            parts[row.block].append((piece, part))
+        return parts
 
     def _decode(self, requests: Iterable[Request]) -> list[tuple[Request, int]]:
         blocks: dict[int, list[Request]] = defaultdict(list)

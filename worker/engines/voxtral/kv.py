@@ -1,4 +1,4 @@
-"""The key-value memory of all running requests: one tensor for each block of rows and layer.
+"""The key-value memory of all running requests: one tensor for each block of rows.
 
 A row's token of position p lies at index p of its row, so requests come and go without anything being moved. What is
 behind a row's length is left over from others and hidden by the mask.
@@ -48,7 +48,7 @@ class KvMemory:
                 del self._tensors[gone]
             block, shape = self._blocks[number], self._shape
             sizes = (2, shape.layers, block.rows, shape.heads, block.row_tokens, shape.width)
-            # Zeros: what a mask hides is multiplied by nothing, which chance bits would survive as NaN.
+            # Zeros, because what a mask hides is multiplied by 0, and chance bits may be NaN.
             self._tensors[number] = torch.zeros(sizes, dtype=shape.dtype, device=self._device)
         return self._tensors[number]
 

@@ -28,6 +28,10 @@ class Prompt:
     def __iter__(self) -> Iterator[int]:
         return iter(self.piece(0, self.windows))
 
+    def position_of(self, first_window: int) -> int:
+        """Where the piece that begins with this window begins: `head` belongs to the first."""
+        return len(self.head) + first_window * self.tokens_per_window if first_window else 0
+
     def piece(self, first_window: int, windows: int) -> list[int]:
         """The part that holds these windows. The pieces of successive windows make the whole prompt."""
         tokens = [self.audio] * (windows * self.tokens_per_window)

@@ -39,7 +39,7 @@ MAX_VAD_WINDOWS: Final = 1000
 """In one step: 32 s of audio, about 55 ms."""
 TOKENS_PER_S: Final = 15
 SPARE_TOKENS: Final = 32
-"""No language is spoken faster in Tekken's tokens; an answer that is longer has lost its way."""
+"""No language is spoken faster in Tekken's tokens; a text that is longer has lost its way."""
 SPARE_PARTIAL_TOKENS: Final = 8
 
 
@@ -232,9 +232,7 @@ class TranscribingSession:
         text = "".join(self._stable.hear(words, new_audio_s=new_audio_s, speech_ended=closing)).strip()
         if text and text != self._partial_text:
             self._partial_text = text
-            self._outbox.append(
-                Partial(self._segment, text, done.start_samples, done.end_samples, request.model_ms),
-            )
+            self._outbox.append(Partial(self._segment, text, *done.stretch, request.model_ms))
 
     def _answer(self) -> None:
         """Give the oldest closed segments their finals, as far as their texts are there."""
