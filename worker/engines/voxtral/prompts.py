@@ -2,7 +2,6 @@
 `encode_chat_completion` make of the same audio and text, without audio going through a file. Pure.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +23,6 @@ class Prompt:
 
     def __len__(self) -> int:
         return len(self.head) + self.windows * self.tokens_per_window + len(self.tail)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.piece(0, self.windows))
 
     def position_of(self, first_window: int) -> int:
         """Where the piece that begins with this window begins: `head` belongs to the first."""

@@ -42,10 +42,6 @@ class Vocabulary:
             )
         self.audio_config: AudioConfig = audio
 
-    @property
-    def size(self) -> int:
-        return self._tekken.n_words
-
     def encode(self, text: str) -> list[int]:
         """Tokens of a text. The name of a special token, such as `[INST]`, is text like any other here."""
         return self._tekken.encode(text, bos=False, eos=False)
