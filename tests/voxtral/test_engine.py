@@ -138,7 +138,7 @@ def test_options_without_effect_are_told(engine: VoxtralEngine) -> None:
         for key, outputs in drained(engine).items()
     }
     assert found == {
-        "a": ["delay_ignored", "language_ignored", "prompt_ignored", "sampling_ignored"],
+        "a": ["delay_ignored", "prompt_ignored", "sampling_ignored", "language_ignored"],
         "b": ["prompt_ignored"],
     }
 

@@ -1,25 +1,41 @@
-"""What this model makes of a client's options. Pure."""
+"""What a model makes of a client's options: what has no effect is said once. Pure."""
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Final
 
 from shared.errors import shown
 from shared.events import SessionOptions
 from worker.engines.base import Notice
 
+DELAY: Final = ("delay_ms",)
+PROMPT: Final = ("prompt",)
+SAMPLING: Final = ("max_new_tokens", "temperature", "top_p")
+"""Options by what they are for; every part of an `unused` is one of these."""
 
-def usable(options: SessionOptions, languages: Collection[str]) -> tuple[SessionOptions, list[Notice]]:
-    """The options without what the model cannot do, and what to tell the client about it."""
+_NOTICES: Final = {
+    DELAY: ("delay_ignored", "this model has no fixed look-ahead"),
+    PROMPT: ("prompt_ignored", "this model uses none in mode {mode}"),
+    SAMPLING: ("sampling_ignored", "this model writes down what is said"),
+}
+
+
+def without_effect(options: SessionOptions, *unused: tuple[str, ...]) -> list[Notice]:
+    """One notice for each group of `unused` of which the client gave something."""
     notices = []
-    if options.delay_ms is not None:
-        notices.append(Notice("delay_ignored", "delay_ms has no effect: this model has no fixed look-ahead."))
-    unused = [name for name in ("max_new_tokens", "temperature", "top_p") if getattr(options, name) is not None]
-    if unused:
-        have = "have" if len(unused) > 1 else "has"
-        message = f"{', '.join(unused)} {have} no effect: this model writes down what is said."
-        notices.append(Notice("sampling_ignored", message))
-    if options.language is not None and options.language not in languages:
-        message = f"Language {shown(options.language)} is not one of the model's; it will be detected."
-        notices.append(Notice("language_ignored", message))
-        options = replace(options, language=None)
-    return options, notices
+    for group in unused:
+        given = [name for name in group if getattr(options, name) is not None]
+        if given:
+            code, reason = _NOTICES[group]
+            have = "have" if len(given) > 1 else "has"
+            reason = reason.format(mode=options.mode)
+            notices.append(Notice(code, f"{', '.join(given)} {have} no effect: {reason}."))
+    return notices
+
+
+def spoken_language(options: SessionOptions, languages: Collection[str]) -> tuple[SessionOptions, list[Notice]]:
+    """The options without a language that is not the model's, and what to tell the client about it."""
+    if options.language is None or options.language in languages:
+        return options, []
+    message = f"Language {shown(options.language)} is not one of the model's; it will be detected."
+    return replace(options, language=None), [Notice("language_ignored", message)]

@@ -3,20 +3,20 @@
 from typing import Final
 
 from shared.events import Mode, SessionOptions
-from worker.engines import choices
 from worker.engines.base import Notice
+from worker.engines.choices import DELAY, PROMPT, SAMPLING, spoken_language, without_effect
 
 LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 """Those that the model card names."""
+UNUSED: Final = {
+    Mode.TRANSCRIBE: (DELAY, PROMPT, SAMPLING),
+    Mode.UNDERSTAND: (DELAY,),
+    Mode.GENERAL: (DELAY, PROMPT),
+}
 
 
 def usable(options: SessionOptions) -> tuple[SessionOptions, list[Notice]]:
-    """The options without what has no effect here, and what to tell the client about it."""
-    options, notices = choices.usable(options, LANGUAGES)
-    if options.prompt is not None and options.mode is not Mode.UNDERSTAND:
-        notices.append(Notice("prompt_ignored", f"prompt has no effect in the mode {options.mode}."))
-    drawn = options.temperature or options.top_p is not None or options.max_new_tokens is not None
-    if drawn and options.mode is Mode.TRANSCRIBE:
-        message = "temperature, top_p and max_new_tokens have no effect on a transcription."
-        notices.append(Notice("sampling_ignored", message))
-    return options, notices
+    """The options without a language that it does not know, and what to tell the client."""
+    notices = without_effect(options, *UNUSED[options.mode])
+    options, unknown = spoken_language(options, LANGUAGES)
+    return options, notices + unknown

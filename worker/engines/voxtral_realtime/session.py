@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from worker.engines.audio_buffer import AudioBuffer
-from worker.engines.base import Finished, Notice, Output, Partial
+from worker.engines.base import Finished, Output, Partial
+from worker.engines.choices import PROMPT, SAMPLING, without_effect
 from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.transcript import Transcript
@@ -38,7 +39,7 @@ class Session:
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
         self._audio = AudioBuffer(start_samples)
-        self._outbox: list[Output] = _notices(options)
+        self._outbox: list[Output] = [*without_effect(options, PROMPT, SAMPLING)]
         self._transcript = Transcript(segment, options.language)
         self._options = options
         self._ends_samples: deque[int] = deque()
@@ -56,7 +57,7 @@ class Session:
 
     def configure(self, options: SessionOptions) -> None:
         """Language at once; a changed delay as soon as no segment is open."""
-        self._outbox += _notices(options)
+        self._outbox += without_effect(options, PROMPT, SAMPLING)
         self._options = options
         self._transcript.language = options.language
         self._change_delay()
@@ -200,15 +201,3 @@ class Session:
     def _limit_samples(self) -> int:
         """Where the stretch ends, or what there is of it so far."""
         return self._ends_samples[0] if self._ends_samples else self._audio.end_samples
-
-
-def _notices(options: SessionOptions) -> list[Output]:
-    """What this model makes nothing of."""
-    notices: list[Output] = []
-    if options.prompt is not None:
-        notices.append(Notice("prompt_ignored", "prompt has no effect: this model only transcribes."))
-    if {options.max_new_tokens, options.temperature, options.top_p} != {None}:
-        notices.append(
-            Notice("sampling_ignored", "max_new_tokens, temperature and top_p have no effect when transcribing live.")
-        )
-    return notices

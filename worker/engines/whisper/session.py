@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.agreement import StableText
 from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
-from worker.engines.choices import usable
+from worker.engines.choices import DELAY, SAMPLING, spoken_language, without_effect
 from worker.engines.endpointing import Endpointing
 from worker.engines.whisper import guards
 from worker.engines.whisper.answers import Answer, final
@@ -200,8 +200,9 @@ class Session:
         self.endpointing.forget_before(self.checkpoint_samples)
 
     def _taken(self, options: SessionOptions) -> SessionOptions:
-        taken, notices = usable(options, self._languages)
-        self._outbox.extend(notices)
+        self._outbox.extend(without_effect(options, DELAY, SAMPLING))
+        taken, unknown = spoken_language(options, self._languages)
+        self._outbox.extend(unknown)
         return taken
 
     def _unanswered(self) -> Closed | None:
