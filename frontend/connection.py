@@ -171,7 +171,7 @@ class Connection:
     async def _answer(self, request: commands.OneShot) -> None:
         """Answer a one-shot request, unless its client leaves meanwhile."""
         self._gateway.tally.received_bytes += len(request.audio)
-        max_duration_s = self._settings.audio.max_duration_s
+        max_duration_s = self._settings.audio.longest_s(request.options.mode)
         answering = asyncio.create_task(
             one_shot.answer(request, self._gateway, max_duration_s, self._send), name="one-shot"
         )

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
-from shared.events import DELAYS_MS
+from shared.events import DELAYS_MS, Mode
 
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
@@ -93,7 +93,13 @@ class AudioSettings(Section):
     channels: int = Field(1, ge=1, le=2)
     """Channels of raw audio whose sender does not say it."""
     max_duration_s: float = Field(1800, gt=0)
-    """Longest audio of a one-shot request."""
+    """Longest audio of a one-shot transcription."""
+    max_question_s: float = Field(2400, gt=0)
+    """Longest audio of a one-shot `understand` or `general`; Voxtral understands 40 minutes (its model card)."""
+
+    def longest_s(self, mode: Mode) -> float:
+        """Longest audio of a one-shot request in this mode."""
+        return self.max_duration_s if mode is Mode.TRANSCRIBE else self.max_question_s
 
 
 class SpectrogramSettings(Section):

@@ -49,7 +49,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             tmp_path_factory.mktemp("strict"),
             server={"max_message_bytes": LIMIT_BYTES, "max_connections": 8},
             model={"slots": 2},
-            audio={"max_duration_s": 3},
+            audio={"max_duration_s": 3, "max_question_s": 5},
             session={"claim_timeout_s": 1},
         )
     )
@@ -140,6 +140,10 @@ def test_wrong_audio(client: Client, code: str, fields: dict[str, str]) -> None:
 def test_audio_too_long(strict_client: Client) -> None:
     error = refused(strict_client, "audio_too_long", type="audio", audio_data=base64_of(SECOND * 4))
     assert "3 s" in error["message"]
+    error = refused(strict_client, "audio_too_long", type="audio", audio_data=base64_of(SECOND * 6), mode="general")
+    assert "5 s" in error["message"]
+    reply = ask(strict_client, type="audio", audio_data=base64_of(SECOND * 4), mode="understand")
+    assert reply["type"] == "response"
 
 
 def test_mode_and_language_of_another_model(whisper_stack: Stack, frontend: str) -> None:
