@@ -1,5 +1,6 @@
 """Whether the libraries of the Voxtral models are installed; the base installation has none of them."""
 
+import logging
 from importlib import import_module
 from typing import Final
 
@@ -27,6 +28,8 @@ def require_voxtral_libraries(model: str) -> None:
                 f"Setting model.name is {model!r}, which needs {library}, and that cannot be loaded "
                 f"({_first_line(error)}); repair it with `pip install -r requirements/voxtral.txt`."
             ) from error
+
+    logging.getLogger("mistral_common").setLevel(logging.WARNING)  # it tells the size of every vocabulary
 
 
 def _first_line(error: BaseException) -> str:
