@@ -14,7 +14,7 @@ from typing import Any
 
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
-from tests.tiny.scenes import WORDS, Word
+from tests.tiny.scenes import Word
 from tests.tiny.vocabulary import BOS, LEFT_PAD_TOKENS, STREAMING_PAD, STREAMING_WORD, write_tokenizer
 
 FRAME_SAMPLES = 1280
@@ -57,11 +57,6 @@ def heard(tokens: Sequence[int]) -> list[tuple[str, int]]:
 def spelling(word: str) -> tuple[int, ...]:
     """A word's text tokens, with the space before it."""
     return tuple(_tokenizer().encode(f" {word}", bos=False, eos=False))
-
-
-def used_tokens() -> list[int]:
-    """All tokens that a session with the closed vocabulary ever has."""
-    return sorted({BOS, STREAMING_PAD, STREAMING_WORD, *(token for word in WORDS for token in spelling(word))})
 
 
 @cache

@@ -21,7 +21,7 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 COMMANDS = ("start", "stop", "left", "right", "up", "down", "yes", "no", "open", "close", "play", "pause")
 WORDS = DIGITS + COMMANDS
 
-SPOKEN_ABOVE_DB = -35.0  # below a word's loudest 10 ms, it is silence
+SPOKEN_ABOVE_DB = -28.0  # softer than this against its loudest 10 ms, a word has ended
 MARGIN_SAMPLES = 800  # kept around a word, so that it fades as it was spoken; gaps are at least twice this
 SHAPES = ("{}", "{}.", "{}?", "{}!", "{},")
 
