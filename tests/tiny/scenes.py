@@ -1,7 +1,7 @@
 """Spoken sequences of a closed vocabulary in which every word's first and last sample are known.
 
 The same arguments give the same scene. Words that the tiny checkpoint was trained with (`Renditions.TRAINING`) and
-those it never heard (`Renditions.HELD_OUT`, the default) differ in speed, pitch and noise. Knows nothing about models.
+those it never heard (`Renditions.HELD_OUT`, the default) differ in speed and pitch. Knows nothing about models.
 """
 
 from collections.abc import Sequence
