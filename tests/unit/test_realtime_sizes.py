@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from shared.errors import StartupError
+from worker.engines.voxtral_realtime.passes import covering
 from worker.engines.voxtral_realtime.sizes import MAX_AUTO_ROWS, RingShape, row_bytes, rows_that_fit
 
 # The published 4B checkpoint.
@@ -21,6 +22,11 @@ def test_row_of_the_published_model_takes_what_its_rings_take() -> None:
     encoder, text = 2 * 32 * 32 * 64 * 768 * 2, 2 * 26 * 8 * 128 * 2048 * 2
     assert row_bytes(CONFIG, 2048, 2) == encoder + text == 419_430_400
     assert row_bytes(CONFIG, 100_000, 2) == row_bytes(CONFIG, 8192, 2)
+
+
+@pytest.mark.parametrize(("wanted", "size"), [(1, 1), (2, 4), (4, 4), (5, 9), (9, 9), (70, 9)])
+def test_pass_takes_the_smallest_size_that_covers_it(wanted: int, size: int) -> None:
+    assert covering([1, 4, 9], wanted) == size
 
 
 @pytest.mark.parametrize(("window", "queries", "length"), [(750, 4, 768), (2048, 1, 2048), (1, 1, 16), (14, 4, 32)])

@@ -66,7 +66,8 @@ class BatchedModel:
         self._reached = np.zeros(rows, np.int64)  # the host's copy of the positions
         self._silence: dict[int, _Silence] = {}
         use_rings(model, attn_implementation)
-        self._passes = Passes(self._pass, rows, self._text_ring.length, recorded=cuda_graphs and device.type == "cuda")
+        recorded = cuda_graphs and device.type == "cuda"
+        self._passes = Passes(self._pass, rows, self._text_ring.length, device, recorded=recorded)
 
     @torch.inference_mode()
     def warm_up(self, delays_tokens: Collection[int]) -> None:

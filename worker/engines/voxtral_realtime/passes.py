@@ -4,7 +4,7 @@ A graph launches its thousand kernels at once: launched one by one from Python t
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -23,9 +23,10 @@ Pass = Callable[[int, int], Tensor]
 
 
 class Passes:
-    def __init__(self, run: Pass, rows: int, positions: int, *, recorded: bool) -> None:
+    def __init__(self, run: Pass, rows: int, positions: int, device: torch.device, *, recorded: bool) -> None:
         """`run(batch, positions)` leaves the tokens on the device and must not allocate what outlives it."""
         self._run = run
+        self._device = device
         self._recorded = recorded
         self._batches = [*(batch for batch in BATCHES if batch < rows), rows]
         self._positions = [*(count for count in POSITIONS if count < positions), positions]
@@ -33,25 +34,25 @@ class Passes:
 
     def shape(self, batch: int) -> int:
         """The rows that a pass over `batch` rows takes in."""
-        return self._batches[bisect_left(self._batches, batch)] if self._recorded else batch
+        return covering(self._batches, batch) if self._recorded else batch
 
     def warm_up(self) -> None:
         """Raises `StartupError` when a pass cannot be recorded."""
         if not self._recorded:
             return
-        pool = torch.cuda.graph_pool_handle()
-        # The largest first: the smaller ones then find room in the memory that it has taken.
-        for batch in reversed(self._batches):
-            for positions in reversed(self._positions):
-                self._graphs[batch, positions] = self._record(batch, positions, pool)
+        with torch.cuda.device(self._device):
+            pool = torch.cuda.graph_pool_handle()
+            # The largest first: the smaller ones then find room in the memory that it has taken.
+            for batch in reversed(self._batches):
+                for positions in reversed(self._positions):
+                    self._graphs[batch, positions] = self._record(batch, positions, pool)
         log.info("passes_recorded", count=len(self._graphs))
 
     def run(self, batch: int, positions: int) -> Tensor:
         """Tokens, `[at least batch]`, good until the next pass."""
         if not self._recorded:
             return self._run(batch, positions)
-        longest = self._positions[min(bisect_left(self._positions, positions), len(self._positions) - 1)]
-        graph, tokens = self._graphs[self.shape(batch), longest]
+        graph, tokens = self._graphs[self.shape(batch), covering(self._positions, positions)]
         graph.replay()
         return tokens
 
@@ -72,3 +73,8 @@ class Passes:
                 "set model.cuda_graphs to false."
             ) from error
         return graph, tokens
+
+
+def covering(sizes: Sequence[int], wanted: int) -> int:
+    """The smallest of some rising sizes that covers `wanted`; the largest covers everything."""
+    return sizes[min(bisect_left(sizes, wanted), len(sizes) - 1)]
