@@ -172,6 +172,18 @@ def test_options_without_effect_are_told_once() -> None:
     assert [notice.code for notice in notices] == ["prompt_ignored", "sampling_ignored"]
 
 
+def test_checkpoint_waits_for_the_final_of_the_open_segment() -> None:
+    script = Script({3: "a", 8: "b", 13: "c"})
+    script.feed(5 + PROMPT.delay_tokens(480))
+    begun_samples = script.session.checkpoint_samples
+    assert begun_samples < 4 * FRAME
+    script.feed(12)
+    assert script.session.checkpoint_samples == begun_samples, "a new owner hears the words of no final again"
+    [final] = finals(script.feed(20))
+    assert final.text == "a b c"
+    assert script.session.checkpoint_samples >= final.resume_samples == 14 * FRAME
+
+
 def test_continued_session_counts_from_its_checkpoint() -> None:
     session = Session(
         SessionOptions(), PROMPT, Vocabulary(_Alphabet()), start_samples=8000, segment=4, default_delay_ms=480

@@ -45,6 +45,7 @@ class Session:
         self._ends_samples: deque[int] = deque()
         self._finishing = False
         self._settled_samples = start_samples
+        self._segment_resume_samples = start_samples
         self._absorbed_samples = start_samples
         self._last_word_end_samples = start_samples
         self._loudness = Loudness(start_samples)
@@ -143,7 +144,8 @@ class Session:
 
     @property
     def checkpoint_samples(self) -> int:
-        return self._settled_samples
+        """A new owner must hear all of the open segment: its words are in no final yet."""
+        return self._segment_resume_samples if self._transcript.is_open else self._settled_samples
 
     def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
         """`frame_samples`: where the frame begins that the token is about."""
@@ -161,6 +163,8 @@ class Session:
     def _begin_word(self, frame_samples: int, model_ms: float) -> None:
         if self._transcript.is_long:
             self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
+        if not self._transcript.is_open:
+            self._segment_resume_samples = self._settled_samples
         limit = self._limit_samples  # a word that is imagined in the silence behind the stretch
         end_samples = min(frame_samples + self._prompt.frame_samples // 2, limit)
         after_samples = min(self._last_word_end_samples, end_samples)
