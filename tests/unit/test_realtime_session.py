@@ -5,8 +5,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from shared.events import SessionOptions
-from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import (
+    Final,
+    Finished,
+    History,
+    Notice,
+    Output,
+    Partial,
+    SettledWord,
+    SpeechStarted,
+    SpeechStopped,
+)
 from worker.engines.voxtral_realtime.prompt import Prompt
+from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.session import MAX_WORD_SAMPLES, Session
 from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
@@ -23,6 +34,9 @@ class _Alphabet:
 
     def get_special_token(self, name: str) -> int:
         return {"[STREAMING_PAD]": PAD, "[STREAMING_WORD]": WORD}[name]
+
+    def encode(self, text: str, bos: bool, eos: bool) -> list[int]:
+        return [100 + ord(letter) - ord("a") for letter in text.split()]
 
     def id_to_byte_piece(self, token: int) -> bytes:
         return b" " + bytes([ord("a") + token - 100])
@@ -218,3 +232,13 @@ def test_prompt_equals_that_of_mistral_common(tmp_path: object) -> None:
         for samples in (1, 1280, 20_000):
             left, right = instruct.audio_encoder._get_streaming_pad(samples, delay_ms)
             assert prompt.positions(samples, delay_tokens) == (left + samples + right) // 1280 - 1
+
+
+def test_recalled_tokens_stand_where_the_model_says_them() -> None:
+    words = (SettledWord(" a", 8000 + 3 * FRAME + 640), SettledWord(" b", 8000 + 4 * FRAME + 640))
+    history = History(8000, words)
+    tokens = recalled_tokens(history, 8000 + round(8.5 * FRAME), PROMPT, Vocabulary(_Alphabet()))
+    assert tokens == [PAD, PAD, PAD, WORD, 100, WORD, 101, PAD]  # the second word waits for the first one's text
+    written = recalled_tokens(history, 8000 + 5 * FRAME, PROMPT, Vocabulary(_Alphabet()))
+    assert written == tokens[:7]  # all of a settled word's text, though it is said after the word has ended
+    assert recalled_tokens(History(8000, ()), 8000, PROMPT, Vocabulary(_Alphabet())) == []

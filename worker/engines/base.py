@@ -5,7 +5,7 @@ is open in it; it knows no Redis, no Celery and no wall clock other than for tim
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,25 @@ class Failed:
 Output = SpeechStarted | SpeechStopped | Partial | Final | Notice | Finished | Failed
 
 
+@dataclass(frozen=True, slots=True)
+class SettledWord:
+    """A word of a final."""
+
+    text: str
+    """As the model wrote it, with the space before it."""
+    end_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a former owner heard and wrote just before a session's checkpoint."""
+
+    start_samples: int
+    """Audio is fed from here on, though nothing before the checkpoint is to be answered again."""
+    words: tuple[SettledWord, ...]
+    """Those that end after `start_samples`, in order."""
+
+
 class Engine(Protocol):
     """One warm model. All methods are called from the engine thread; none blocks but `warm_up` and `step`."""
 
@@ -135,3 +154,11 @@ class Engine(Protocol):
 
     def checkpoint_samples(self, session_id: str) -> int:
         """The position before which audio will never be needed again. Moves on in silence too."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An engine whose text depends on what it heard and wrote before; a new owner can give it that again."""
+
+    def recall(self, session_id: str, history: History) -> None:
+        """Called after `open` and before the first `feed` of a session that is continued."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
 from shared.events import DELAYS_MS, SessionOptions
-from worker.engines.base import EngineInfo, Output
+from worker.engines.base import EngineInfo, History, Output
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
@@ -50,6 +50,10 @@ class VoxtralRealtimeEngine:
             segment=segment,
             default_delay_ms=self._default_delay_ms,
         )
+
+    def recall(self, session_id: str, history: History) -> None:
+        """See `worker.engines.base.Remembering`."""
+        self._sessions[session_id].recall(history)
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
         self._sessions[session_id].feed(pcm)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from worker.engines.audio_buffer import AudioBuffer
-from worker.engines.base import Finished, Output, Partial
+from worker.engines.base import Finished, History, Output, Partial
 from worker.engines.choices import PROMPT, SAMPLING, without_effect
 from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
+from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.transcript import Transcript
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 
@@ -49,7 +50,17 @@ class Session:
         self._absorbed_samples = start_samples
         self._last_word_end_samples = start_samples
         self._loudness = Loudness(start_samples)
+        self._known_tokens: list[int] = []
+        """What was said about the first frames of the stretch, where a former owner has said it."""
         self._begin_stretch(start_samples)
+
+    def recall(self, history: History) -> None:
+        """Hear again what a former owner heard, and read again what it wrote instead of writing."""
+        self._audio = AudioBuffer(history.start_samples)
+        self._begin_stretch(history.start_samples)
+        self._known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
+        if history.words:
+            self._last_word_end_samples = history.words[-1].end_samples
 
     # What the client does
 
@@ -91,6 +102,9 @@ class Session:
 
     @property
     def forced_token(self) -> int:
+        before = self._prompt.frame_said_at(self._position - 1, self.delay_tokens)
+        if before is not None and before < len(self._known_tokens):
+            return self._known_tokens[before]
         return self._prompt.token_at(self._position, self.delay_tokens)
 
     def window(self) -> NDArray[np.float32]:
@@ -113,7 +127,7 @@ class Session:
             self._loudness.hear(window[lead : lead + self._prompt.frame_samples])
         frame = self._prompt.frame_said_at(self._position, self.delay_tokens)
         self._position += 1
-        if frame is not None:
+        if frame is not None and frame >= len(self._known_tokens):
             self._say(token, self._origin_samples + frame * self._prompt.frame_samples, model_ms)
         if self._ends_samples:
             length_samples = self._ends_samples[0] - self._origin_samples
@@ -178,6 +192,7 @@ class Session:
         self._origin_samples = self._last_word_end_samples = origin_samples
         self._position = self._prompt.first_position
         self._loudness = Loudness(origin_samples)
+        self._known_tokens = []
 
     def _end_stretch(self, model_ms: float) -> None:
         end_samples = self._ends_samples.popleft()

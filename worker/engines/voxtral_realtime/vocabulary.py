@@ -27,6 +27,10 @@ class Vocabulary:
         piece: bytes = self._tekkenizer.id_to_byte_piece(token)
         return piece
 
+    def tokens(self, text: str) -> list[int]:
+        tokens: list[int] = self._tekkenizer.encode(text, bos=False, eos=False)
+        return tokens
+
 
 def load_vocabulary(directory: Path) -> tuple[Vocabulary, Prompt]:
     """Raises `StartupError` when the directory's `tekken.json` is not a streaming one."""
