@@ -1,10 +1,14 @@
-"""Hands a session to the workers: one Celery task, sent by name."""
+"""Hands a session to the workers: one Celery task, sent by name.
+
+Frontends hand in new sessions and those that have lost their worker; a worker those that it wants to be rid of.
+"""
 
 import asyncio
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from shared.celery_config import SESSION_TASK, Queue, celery_app, queue_name
+from shared.celery_config import QUEUES, SESSION_TASK, Queue, celery_app, queue_name
 from shared.config import Settings
 
 
@@ -12,7 +16,7 @@ class Dispatcher:
     """Celery's client blocks (3 to 4 ms a task), so it has a thread of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        self._app = celery_app(settings)
+        self.app = celery_app(settings)
         self._expires_s = settings.session.claim_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
@@ -21,19 +25,37 @@ class Dispatcher:
 
         The task's id is the session's, and its arguments are what Flower shows.
         """
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, options, queue)
+        name = queue_name(queue, options["model"])
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, options, name)
 
-    def _send(self, session_id: str, options: dict[str, Any], queue: Queue) -> None:
-        self._app.send_task(
-            SESSION_TASK,
-            args=(session_id,),
-            kwargs={"options": options},
-            task_id=session_id,
-            queue=queue_name(queue, options["model"]),
-            expires=self._expires_s,
-            ignore_result=True,
-        )
+    def _send(self, session_id: str, options: dict[str, Any], queue: str) -> None:
+        with self.app.producer_or_acquire() as producer:
+            self.app.send_task(
+                SESSION_TASK,
+                args=(session_id,),
+                kwargs={"options": options},
+                task_id=session_id,
+                queue=queue,
+                expires=self._expires_s,
+                ignore_result=True,
+                producer=producer,
+            )
+            self._bound(producer, queue)
+
+    def bound_queues(self, model: str) -> None:
+        """See to it that tasks that a worker of this model has given back do not stay for ever. Blocks.
+
+        Raises what Celery's Redis client raises.
+        """
+        with self.app.producer_or_acquire() as producer:
+            for queue in QUEUES:
+                self._bound(producer, queue_name(queue, model))
+
+    def _bound(self, producer: Any, queue: str) -> None:
+        """Celery looks at `expires` only when a worker takes a task, and there may never be one again: the queue, a
+        Redis list, goes with its youngest task."""
+        producer.channel.client.expire(queue, math.ceil(self._expires_s))
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
-        self._app.close()
+        self.app.close()

@@ -18,7 +18,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.dispatch import Dispatcher
 from frontend.models import running_models
 from frontend.placement import Placement
 from frontend.session import Session
@@ -32,6 +31,7 @@ from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from shared.celery_config import Queue
 from shared.config import Settings
+from shared.dispatch import Dispatcher
 from shared.errors import (
     ModelUnavailableError,
     ServerBusyError,

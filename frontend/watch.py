@@ -1,6 +1,7 @@
 """Looks after sessions that have gone quiet: their owner may have died, or a message may have been lost.
 
-A session whose lease has lapsed is dispatched again; another worker continues it from its checkpoint.
+A session whose lease has lapsed is dispatched again; another worker continues it from its checkpoint. So is a new one
+that no worker claims: a worker may have died, or hung, with its task in hand.
 """
 
 import asyncio
@@ -11,15 +12,17 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.dispatch import Dispatcher
 from frontend.session import Session
 from shared.bus import keys
+from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
 from shared.events import EventType
 
 INTERVAL_S: Final = 0.5
 QUIET_S: Final = 1.5
 """Sessions that were heard of more recently are not looked up."""
+OWNED: Final = (b"live", b"offered")
+"""States of a session that has an owner, even one that wants to be rid of it."""
 
 log = structlog.get_logger()
 
@@ -55,9 +58,9 @@ class Watch:
                 session.progress(int(consumed))
             if seq is not None and int(seq) > session.seq:
                 session.fill()
-            if state == b"live" and int(lease) < now_ms:
+            if state == b"waiting" or (state in OWNED and int(lease) < now_ms):
                 await self._recover(session)
-            elif state == b"live":
+            elif state in OWNED:
                 session.lost_at_s = None
             elif state is None:
                 self._fail(session, "The session is no longer known.")
@@ -71,7 +74,7 @@ class Watch:
             return
         elif now_s - session.dispatched_at_s < keys.LEASE_S:
             return
-        log.warning("session_lost_its_worker", session_id=session.id)
+        log.warning("session_has_no_worker", session_id=session.id)
         session.dispatched_at_s = now_s
         await self._dispatcher.dispatch(session.id, session.wire_options(), session.queue)
 
