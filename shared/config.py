@@ -138,6 +138,8 @@ class SessionSettings(Section):
     """Audio accepted ahead of the worker; beyond it the client's socket is not read."""
     retention_s: float = Field(300, gt=0)
     """How long the event log of an ended session is kept."""
+    drain_timeout_s: float = Field(30, ge=0)
+    """How long a worker that is told to stop serves the sessions that no other worker takes over."""
 
 
 class FlowerSettings(Section):

@@ -1,13 +1,17 @@
 """Starts a worker: load the model, warm it up, and only then take sessions. `python -m worker`."""
 
+import contextlib
 import sys
 import time
 
 import structlog
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from shared.config import Settings
+from shared.dispatch import Dispatcher
 from shared.entry import run_process
-from worker.app import run, worker_app
+from worker.app import run, serve_sessions
 from worker.engines.registry import load_engine
 from worker.runtime import WorkerRuntime
 
@@ -30,13 +34,17 @@ def main(settings: Settings) -> int:
         slots=info.slots,
         took_s=round(time.monotonic() - started_s, 1),
     )
-    runtime = WorkerRuntime(settings, engine)
+    dispatcher = Dispatcher(settings)
+    runtime = WorkerRuntime(settings, engine, dispatcher)
+    serve_sessions(dispatcher.app, runtime)
     runtime.start()
     try:
-        return run(worker_app(settings, runtime), runtime, info, settings.logs.level)
+        return run(dispatcher.app, runtime, info, settings.logs.level)
     finally:
-        runtime.stop()
+        runtime.stop(at_once=True)
         runtime.join()
+        with contextlib.suppress(OperationalError, RedisError, OSError):
+            dispatcher.bound_queues(info.model)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,30 @@ from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 
-from shared.celery_config import QUEUES, SESSION_TASK, celery_app, queue_name
-from shared.config import Settings
+from shared.celery_config import QUEUES, SESSION_TASK, queue_name
+from worker.drain import TASK_WAIT_S
 from worker.engines.base import EngineInfo
 from worker.runtime import WorkerRuntime
 
 
-def worker_app(settings: Settings, runtime: WorkerRuntime) -> Celery:
-    """An application whose session task is served by `runtime`."""
-    app = celery_app(settings)
+def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
+    """Give the application its task, and let the signals that stop Celery stop `runtime`."""
 
     @app.task(name=SESSION_TASK, ignore_result=True)
-    def session(session_id: str, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 -- Flower shows the options
-        return runtime.serve(session_id)
+    def session(session_id: str, options: dict[str, Any]) -> dict[str, Any]:
+        return runtime.serve(session_id, options)
 
     @worker_shutting_down.connect(weak=False)
-    def release_pool_threads(**_: Any) -> None:
-        runtime.stop()
-
-    return app
+    def release_pool_threads(sig: str, **_: Any) -> None:
+        """SIGTERM drains, like a rolling deploy wants it. SIGINT (a person waits), or SIGTERM again, does not."""
+        runtime.stop(at_once=sig != "SIGTERM")
 
 
 def run(app: Celery, runtime: WorkerRuntime, info: EngineInfo, log_level: str) -> int:
     """Consume the tasks of the engine's model until told to stop. Celery's main loop; returns its exit status."""
     # Containers run as root. Only JSON is accepted, so no task can bring code.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    app.conf.broker_transport_options |= {"polling_interval": TASK_WAIT_S}
     worker = app.Worker(
         hostname=runtime.id,
         pool="threads",

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.bus import keys
+from shared.bus.ownership import renew
 from shared.bus.registry import Registry, WorkerReport
 from shared.bus.scripts import FENCED, Scripts
 from shared.config import SessionSettings
@@ -71,11 +72,15 @@ class Keeper:
                 await self._renew([one for one in self._sessions.values() if one.renew_at_s <= now_s], now_s)
                 if now_s - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
                     beat_at_s = now_s
-                    await self._registry.keep_admitted(self._sessions, self._info.model)
                     await self._registry.beat(self.report())
             except (RedisError, OSError) as error:
                 log.warning("renewal_delayed", reason=str(error))
             await asyncio.sleep(TICK_S)
+
+    async def drain(self) -> None:
+        """Take no session from now on, and say so at once."""
+        self.draining = True
+        await self._registry.beat(self.report())
 
     async def leave(self) -> None:
         await self._registry.leave(self.report())
@@ -86,17 +91,8 @@ class Keeper:
         pipe = self._redis.pipeline(transaction=False)
         pipe.script_load(self._scripts.renew.script)
         for session in due:
-            sid = session.session_id
-            names = (keys.session(sid), keys.audio(sid), keys.events(sid), keys.finals(sid))
-            pipe.execute_command(
-                "EVALSHA",
-                self._scripts.renew.sha,
-                len(names),
-                *names,
-                session.claim.fence,
-                int(keys.LEASE_S * 1000),
-                keys.SESSION_TTL_S,
-            )
+            names, arguments = renew(session.claim.owner)
+            pipe.execute_command("EVALSHA", self._scripts.renew.sha, len(names), *names, *arguments)
         _, *replies = await pipe.execute()
         for session, reply in zip(due, replies, strict=True):
             session.renew_at_s = now_s + keys.RENEW_INTERVAL_S

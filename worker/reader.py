@@ -45,7 +45,7 @@ class AudioReader:
     async def wake(self, redis: Redis) -> None:
         """End the blocking read so that it starts again with the sessions of now. `redis` is another client."""
         await redis.xadd(self._control_key, {"wake": 1}, maxlen=_CONTROL_MAX_ENTRIES)
-        await redis.expire(self._control_key, keys.SESSION_TTL_S)
+        await redis.expire(self._control_key, keys.CONTROL_TTL_S)
 
     async def run(self) -> None:
         """The loop; runs until cancelled. A lost Redis is waited for."""
@@ -94,16 +94,16 @@ class AudioReader:
             start_samples = entry.end_samples - len(entry.pcm) // 2
             samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
             session.arrived(entry.end_samples, entry.arrived_ms, now_s)
-            return [Feed(session.session_id, samples.astype(np.float32) / np.float32(32768))]
+            return [Feed(session.handle, samples.astype(np.float32) / np.float32(32768))]
         session.heard_from_s = now_s
         match entry.control:
             case "commit":
-                return [Commit(session.session_id)]
+                return [Commit(session.handle)]
             case "end":
-                return [Finish(session.session_id)]
+                return [Finish(session.handle)]
             case "configure":
-                session.options = decode_options(entry.argument)
-                return [Configure(session.session_id, session.options)]
+                session.configure(decode_options(entry.argument), entry.argument, entry.end_samples)
+                return [Configure(session.handle, session.options)]
             case "detach":
                 session.detached_s = now_s
             case "attach":

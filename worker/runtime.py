@@ -16,11 +16,14 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.connect import connect
+from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
-from shared.bus.scripts import Scripts
+from shared.bus.scripts import ELSEWHERE, Scripts
 from shared.config import Settings
+from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
 from shared.logs import bind_session
+from worker.drain import Drain
 from worker.engine_thread import Close, EngineThread, Open, StepReport
 from worker.engines.base import Engine
 from worker.keeper import Keeper
@@ -32,16 +35,15 @@ from worker.writer import EventWriter
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""
 STOP_TIMEOUT_S: Final = 2.0
-CANCELLED_RETENTION_S: Final = 5
-"""A cancelled session is remembered just long enough for a late message to be told so."""
 
 log = structlog.get_logger()
 
 
 class WorkerRuntime:
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, dispatcher: Dispatcher) -> None:
         self.id = process_id()
         self._settings = settings
+        self._dispatcher = dispatcher
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
         self._telemetry = Telemetry()
@@ -49,6 +51,7 @@ class WorkerRuntime:
         self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._thread = threading.Thread(target=self._run_loop, name="session-io", daemon=True)
 
     def start(self) -> None:
@@ -57,10 +60,13 @@ class WorkerRuntime:
         self._thread.start()
         self._started.wait()
 
-    def serve(self, session_id: str) -> dict[str, Any]:
-        """Claim a session and hold it until it ends. Blocks; called by a pool thread."""
+    def serve(self, session_id: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Claim a session and hold it until it ends, or until another worker has it. Blocks; called by a pool thread.
+
+        `options` are those of the task; they go with it when it has to be passed on to another worker.
+        """
         bind_session(session_id)
-        session = asyncio.run_coroutine_threadsafe(self._join(session_id), self._loop).result()
+        session = asyncio.run_coroutine_threadsafe(self._join(session_id, options), self._loop).result()
         if session is None:
             log.debug("session_not_claimed")
             return {"outcome": "not claimed"}
@@ -70,9 +76,18 @@ class WorkerRuntime:
         log.info("session_ended", **summary)
         return summary
 
-    def stop(self) -> None:
-        """End every session with an error that tells its client to come back, and leave. Any thread may call it."""
-        self._loop.call_soon_threadsafe(self._stop_requested.set)
+    def stop(self, *, at_once: bool = False) -> None:
+        """Hand every session over to another worker, and leave. Any thread may call it.
+
+        Sessions that are left after `session.drain_timeout_s`, `at_once`, or when this is called again end with an
+        error that tells their clients to come back.
+        """
+        self._loop.call_soon_threadsafe(self._request_stop, at_once)
+
+    def _request_stop(self, at_once: bool) -> None:
+        if at_once or self._stop_requested.is_set():
+            self._hurry.set()
+        self._stop_requested.set()
 
     def join(self) -> None:
         """Wait until `stop` has been carried out."""
@@ -91,8 +106,13 @@ class WorkerRuntime:
         blocking = connect(self._settings, reply_timeout_s=5 * BLOCK_MS / 1000)
         self._scripts = Scripts(self._redis)
         registry = Registry(self._redis, self._scripts)
-        self._registry = registry
-        self._writer = EventWriter(self._redis, self._scripts, self._on_written, self._drop)
+        self._writer = EventWriter(
+            self._redis,
+            self._scripts,
+            retention_s=self._settings.session.retention_s,
+            on_ended=self._drop,
+            on_fenced=self._drop,
+        )
         self._reader = AudioReader(blocking, self.id, self._sessions, self._engine)
         self._keeper = Keeper(
             redis=self._redis,
@@ -106,7 +126,7 @@ class WorkerRuntime:
             writer=self._writer,
             on_fenced=self._drop,
         )
-        await self._writer.load_scripts()
+        await self._writer.load_script()
         loops = [
             asyncio.create_task(loop, name=name)
             for name, loop in (
@@ -128,31 +148,40 @@ class WorkerRuntime:
         await blocking.aclose()
         await self._redis.aclose()
 
-    async def _join(self, session_id: str) -> WorkerSession | None:
-        if self._keeper.draining:
+    async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:
+        names, arguments = claim(session_id, self._info.model, self.id)
+        found: Any = ELSEWHERE if self._keeper.draining else await self._scripts.claim(keys=names, args=arguments)
+        if found == ELSEWHERE:
+            await self._dispatcher.dispatch(session_id, options, "stream")
             return None
-        found = await self._scripts.claim(
-            keys=[keys.session(session_id)], args=[self.id, int(keys.LEASE_S * 1000), keys.SESSION_TTL_S]
-        )
         if found is None:
             return None
         held = dict(zip(found[::2], found[1::2], strict=True))
         finals = await self._redis.execute_command("LRANGE", keys.finals(session_id), 0, -1)
-        claim = Claim(
-            fence=int(held[b"fence"]),
-            options=decode_options(held[b"options"]),
-            seq=int(held[b"seq"]),
-            checkpoint_samples=int(held[b"checkpoint"]),
-            segment=int(held[b"segment"]),
-            texts=tuple(orjson.loads(final)["text"] for final in finals),
+        session = WorkerSession(
+            Claim(
+                owner=Owner(session_id, self._info.model, self.id, int(held[b"fence"])),
+                options=decode_options(held[b"options"]),
+                seq=int(held[b"seq"]),
+                checkpoint_samples=int(held[b"checkpoint"]),
+                segment=int(held[b"segment"]),
+                texts=tuple(orjson.loads(final)["text"] for final in finals),
+            ),
+            time.monotonic(),
         )
-        session = WorkerSession(session_id, claim, self._info.model, time.monotonic())
-        self._sessions[session_id] = session
-        self._telemetry.sessions_total += 1
-        self._engine.post([Open(session_id, claim.options, claim.checkpoint_samples, claim.segment)])
-        self._writer.mark(session)
+        self._admit(session)
         await self._reader.wake(self._redis)
         return session
+
+    def _admit(self, session: WorkerSession) -> None:
+        former = self._sessions.get(session.session_id)
+        if former is not None:  # this worker's own lease had lapsed, and nobody else was there
+            self._drop(former)
+        self._sessions[session.session_id] = session
+        self._telemetry.sessions_total += 1
+        settled = session.claim
+        self._engine.post([Open(session.handle, settled.options, settled.checkpoint_samples, settled.segment)])
+        self._writer.mark(session)
 
     def _on_step(self, report: StepReport) -> None:
         """Called on the engine thread."""
@@ -162,8 +191,8 @@ class WorkerRuntime:
         self._telemetry.observe_step(report)
         now_ms = time.time() * 1000
         released = False
-        for session_id, standing in report.standings.items():
-            session = self._sessions.get(session_id)
+        for handle, standing in report.standings.items():
+            session = self._held(handle)
             if session is not None:
                 was_throttled = session.throttled
                 session.absorbed_samples = standing.absorbed_samples
@@ -171,8 +200,8 @@ class WorkerRuntime:
                 released = released or (was_throttled and not session.throttled)
                 if session.progress_due:
                     self._writer.mark(session)
-        for session_id, output in report.outputs:
-            session = self._sessions.get(session_id)
+        for handle, output in report.outputs:
+            session = self._held(handle)
             if session is not None:
                 latency = session.take(output, report.started_s * 1000, now_ms)
                 if latency is not None and session.options.partials:  # a file's would hide the live ones
@@ -185,28 +214,16 @@ class WorkerRuntime:
         task = self._loop.create_task(self._reader.wake(self._redis))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def _on_written(self, session: WorkerSession) -> None:
-        if session.ending is not None and session.session_id in self._sessions:
-            self._drop(session)
-            self._loop.create_task(self._end(session))
+    def _held(self, handle: str) -> WorkerSession | None:
+        session = self._sessions.get(handle.partition("/")[0])
+        return session if session is not None and session.handle == handle else None
 
     def _drop(self, session: WorkerSession) -> None:
-        """Forget a session that has ended or that another worker has taken over."""
+        """Forget a session that has ended or that another worker owns by now."""
         if self._sessions.get(session.session_id) is session:
             del self._sessions[session.session_id]
-            session.ending = session.ending or "taken over"
-            self._engine.post([Close(session.session_id)])
+            self._engine.post([Close(session.handle)])
             session.finished.set()
-
-    async def _end(self, session: WorkerSession) -> None:
-        sid = session.session_id
-        names = [keys.session(sid), keys.audio(sid), keys.events(sid), keys.finals(sid)]
-        retention_s = CANCELLED_RETENTION_S if session.ending == "cancelled" else self._settings.session.retention_s
-        try:
-            await self._scripts.end(keys=names, args=[session.claim.fence, int(retention_s), session.ending or "done"])
-            await self._registry.release(sid, self._info.model)
-        except (RedisError, OSError) as error:
-            log.warning("session_end_not_noted", session_id=sid, reason=str(error))  # its keys expire
 
     async def _cancel_dropped(self) -> None:
         while True:
@@ -214,10 +231,29 @@ class WorkerRuntime:
             if session is not None:
                 session.ending = "cancelled"
                 session.outbox.clear()
-                self._on_written(session)
+                self._writer.mark(session)
 
     async def _shut_down(self) -> None:
-        self._keeper.draining = True
+        try:
+            await self._keeper.drain()
+        except (RedisError, OSError) as error:
+            log.warning("draining_not_announced", reason=str(error))
+        await Drain(
+            sessions=self._sessions,
+            scripts=self._scripts,
+            dispatcher=self._dispatcher,
+            timeout_s=self._settings.session.drain_timeout_s,
+            on_fenced=self._drop,
+        ).run(self._hurry)
+        log.info("worker_drained", sessions_left=list(self._sessions))
+        await self._end_all()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._keeper.leave()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("departure_not_noted", reason=str(error))
+
+    async def _end_all(self) -> None:
         for session in self._sessions.values():
             session.fail(ModelUnavailableError("The worker is stopping; start again.", retry_after_s=2.0))
             self._writer.mark(session)
@@ -226,11 +262,6 @@ class WorkerRuntime:
             await asyncio.sleep(0.02)
         for session in list(self._sessions.values()):
             self._drop(session)
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self._keeper.leave()
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("departure_not_noted", reason=str(error))
 
     def _on_failure(self, error: BaseException) -> None:
         """Death is loud: the process ends, the supervisor starts another, and sessions move to other workers."""

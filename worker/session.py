@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from shared.bus.ownership import Owner, Settled
 from shared.errors import VoxtralError
 from shared.events import SAMPLE_RATE_HZ, Event, EventType, Latency, SessionOptions, seconds
 from worker.engines import base
@@ -24,8 +25,9 @@ PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
 class Claim:
     """What a worker is given with a session: everything its former owner had settled."""
 
-    fence: int
+    owner: Owner
     options: SessionOptions
+    """As they were at the checkpoint; what the client has set since is still in its audio stream."""
     seq: int
     checkpoint_samples: int
     segment: int
@@ -37,9 +39,7 @@ class Claim:
 class WorkerSession:
     """State of one claimed session. Belongs to the I/O loop; `finished` alone is for other threads."""
 
-    session_id: str
     claim: Claim
-    model: str
     now_s: float
     options: SessionOptions = field(init=False)
     last_entry_id: bytes = field(init=False)
@@ -59,12 +59,17 @@ class WorkerSession:
     """Monotonic time when the lease is due for renewal; kept by the keeper."""
     detached_s: float | None = None
     """Since when the client has been gone."""
+    offered_at_s: float | None = None
+    """Monotonic time when other workers were last asked to take the session over; kept by the drain."""
     ending: str | None = None
-    """State to be left behind once the outbox is empty: `done`, `failed` or `cancelled`."""
+    """State to be left behind with the last event: `done`, `failed` or `cancelled`."""
     texts: list[str] = field(init=False)
     finished: threading.Event = field(default_factory=threading.Event)
+    """Set when this worker has nothing more to do with the session: it has ended, or another worker has it."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
     _errors: list[str] = field(default_factory=list)
+    _configured: deque[tuple[int, bytes]] = field(default_factory=deque)
+    """Position and options (as they came) of each `configure` that no checkpoint has passed yet."""
 
     def __post_init__(self) -> None:
         claim = self.claim
@@ -77,7 +82,17 @@ class WorkerSession:
         self.heard_from_s = self.now_s
         self.texts = list(claim.texts)
         if claim.seq == 0:
-            self._emit(EventType.READY, extra={"model": self.model})
+            self._emit(EventType.READY, extra={"model": claim.owner.model})
+
+    @property
+    def session_id(self) -> str:
+        return self.claim.owner.session_id
+
+    @property
+    def handle(self) -> str:
+        """The engine's name for it. A worker may lose a session and claim it again: what the engine still says
+        of the first time must not be taken for the second."""
+        return f"{self.session_id}/{self.claim.owner.fence}"
 
     @property
     def first_unwritten_seq(self) -> int:
@@ -91,6 +106,28 @@ class WorkerSession:
     @property
     def progress_due(self) -> bool:
         return self.absorbed_samples - self.told_samples >= PROGRESS_SAMPLES
+
+    @property
+    def replay_samples(self) -> int:
+        """Audio that a new owner would hear again before it says anything new."""
+        return self.absorbed_samples - self.checkpoint_samples
+
+    def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
+        """The client has set options behind this much audio."""
+        self.options = options
+        if self._configured and self._configured[-1][0] == at_samples:
+            self._configured.pop()
+        self._configured.append((at_samples, encoded))
+
+    def settled(self) -> Settled:
+        """From where a new owner would begin, for Redis to know."""
+        passed = [encoded for at_samples, encoded in self._configured if at_samples <= self.checkpoint_samples]
+        return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None)
+
+    def settle(self, settled: Settled) -> None:
+        """Redis knows it."""
+        while self._configured and self._configured[0][0] <= settled.checkpoint_samples:
+            self._configured.popleft()
 
     def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
         """Note audio up to a position, and when it reached the frontend (wall clock, ms)."""
@@ -144,7 +181,7 @@ class WorkerSession:
     def summary(self) -> dict[str, Any]:
         """What the session's task answers; Flower shows it."""
         return {
-            "outcome": self.ending,
+            "outcome": self.ending or ("taken over" if self.offered_at_s is None else "handed over"),
             "audio_s": seconds(self.read_samples),
             "segments": self.segment,
             "events": self.seq,

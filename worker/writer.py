@@ -1,39 +1,62 @@
-"""Writes the events of all sessions, one pipeline per round, each session's part in one atomic script.
+"""Writes what there is to say of all sessions, one pipeline per round, each session's part in one atomic script.
 
-Events keep their `seq` when a write is repeated, so a lost reply doubles nothing.
+Events keep their `seq` when a write is repeated, so a lost reply doubles nothing. The last event of a session, its
+end and the release of its slot are one write, so nobody can come between them.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from shared.bus import keys
+from shared.bus.ownership import Ending, Settled, write
 from shared.bus.scripts import FENCED, Scripts
 from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
+CANCELLED_RETENTION_S: Final = 5
+"""A cancelled session is remembered just long enough for a late message to be told so."""
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What one write of a session holds."""
+
+    session: WorkerSession
+    events: list[tuple[str, bytes]]
+    settled: Settled | None
+    consumed_samples: int | None
+    ending: str | None
+
+    def is_nothing(self) -> bool:
+        return not self.events and self.consumed_samples is None and self.ending is None
+
+
 class EventWriter:
-    """`mark` a session that has something to say; `on_written` hears of each session whose outbox went out."""
+    """`mark` a session that has something to say.
+
+    `on_ended` hears of each session whose end has been written, `on_fenced` of each that another worker owns by now.
+    """
 
     def __init__(
         self,
         redis: Redis,
         scripts: Scripts,
-        on_written: Callable[[WorkerSession], None],
+        retention_s: float,
+        on_ended: Callable[[WorkerSession], None],
         on_fenced: Callable[[WorkerSession], None],
     ) -> None:
         self._redis = redis
         self._scripts = scripts
-        self._on_written = on_written
+        self._retention_s = retention_s
+        self._on_ended = on_ended
         self._on_fenced = on_fenced
         self._marked: dict[str, WorkerSession] = {}
         self._work = asyncio.Event()
@@ -42,9 +65,8 @@ class EventWriter:
         self._marked[session.session_id] = session
         self._work.set()
 
-    async def load_scripts(self) -> None:
-        for script in (self._scripts.write, self._scripts.progress):
-            await self._redis.script_load(script.script)
+    async def load_script(self) -> None:
+        await self._redis.script_load(self._scripts.write.script)
 
     async def run(self) -> None:
         """The loop; runs until cancelled. What Redis does not take stays marked."""
@@ -54,7 +76,7 @@ class EventWriter:
             batch, self._marked = self._marked, {}
             try:
                 await self._write(list(batch.values()))
-            except NoScriptError:  # Redis has restarted since the scripts were loaded
+            except NoScriptError:  # Redis has restarted since the script was loaded
                 self._marked = batch | self._marked
                 await self._try_to_load()
             except (RedisError, OSError) as error:
@@ -65,68 +87,49 @@ class EventWriter:
 
     async def _try_to_load(self) -> None:
         with contextlib.suppress(RedisError, OSError):
-            await self.load_scripts()
+            await self.load_script()
         self._work.set()
 
     async def _write(self, batch: list[WorkerSession]) -> None:
+        said = [one for one in map(_said, batch) if not one.is_nothing()]
         pipe = self._redis.pipeline(transaction=False)
-        written = [len(session.outbox) for session in batch]
-        told = [session.absorbed_samples if session.progress_due else None for session in batch]
-        for session, consumed in zip(batch, told, strict=True):
-            self._queue_events(pipe, session)
-            if consumed is not None:
-                self._queue_progress(pipe, session, consumed)
-        replies = iter(await pipe.execute(raise_on_error=False))
-        for session, count, consumed in zip(batch, written, told, strict=True):
-            mine = [next(replies) for queued in (count, consumed) if queued]
-            self._settle(session, count, consumed, mine)
-
-    def _settle(self, session: WorkerSession, count: int, consumed: int | None, replies: list[Any]) -> None:
-        for reply in replies:
+        for one in said:
+            names, arguments = write(
+                one.session.claim.owner,
+                one.session.first_unwritten_seq,
+                one.events,
+                settled=one.settled,
+                consumed_samples=one.consumed_samples,
+                ending=None if one.ending is None else Ending(one.ending, self._retained_s(one.ending)),
+            )
+            pipe.execute_command("EVALSHA", self._scripts.write.sha, len(names), *names, *arguments)
+        replies = await pipe.execute(raise_on_error=False)
+        for one, reply in zip(said, replies, strict=True):
             if isinstance(reply, ResponseError):
                 raise reply
-        if FENCED in replies:
-            self._on_fenced(session)
-            return
-        del session.outbox[:count]
-        if consumed is not None:
-            session.told_samples = consumed
-        if session.outbox:
+            if reply == FENCED:
+                self._on_fenced(one.session)
+            else:
+                self._settle(one)
+
+    def _settle(self, said: _Said) -> None:
+        session = said.session
+        del session.outbox[: len(said.events)]
+        if said.settled is not None:
+            session.settle(said.settled)
+        if said.consumed_samples is not None:
+            session.told_samples = said.consumed_samples
+        if said.ending is not None:
+            self._on_ended(session)
+        elif session.outbox or session.ending is not None:
             self.mark(session)
-        else:
-            self._on_written(session)
 
-    def _queue_events(self, pipe: Any, session: WorkerSession) -> None:
-        if not session.outbox:
-            return
-        sid = session.session_id
-        checkpoint = session.checkpoint_samples if any(kind == "f" for kind, _ in session.outbox) else ""
-        script_keys = (keys.session(sid), keys.events(sid), keys.finals(sid), keys.audio(sid))
-        flat = [part for event in session.outbox for part in event]
-        pipe.execute_command(
-            "EVALSHA",
-            self._scripts.write.sha,
-            len(script_keys),
-            *script_keys,
-            session.claim.fence,
-            keys.channel(sid),
-            keys.EVENT_LOG_MAX,
-            session.first_unwritten_seq,
-            checkpoint,
-            session.segment,
-            *flat,
-        )
+    def _retained_s(self, ending: str) -> int:
+        return CANCELLED_RETENTION_S if ending == "cancelled" else int(self._retention_s)
 
-    def _queue_progress(self, pipe: Any, session: WorkerSession, consumed: int) -> None:
-        sid = session.session_id
-        pipe.execute_command(
-            "EVALSHA",
-            self._scripts.progress.sha,
-            2,
-            keys.session(sid),
-            keys.audio(sid),
-            session.claim.fence,
-            keys.channel(sid),
-            consumed,
-            session.checkpoint_samples,
-        )
+
+def _said(session: WorkerSession) -> _Said:
+    consumed = session.absorbed_samples if session.progress_due else None
+    events = list(session.outbox)
+    settles = consumed is not None or any(kind == "f" for kind, _ in events)
+    return _Said(session, events, session.settled() if settles else None, consumed, session.ending)

@@ -12,6 +12,8 @@ RENEW_INTERVAL_S = 0.7
 HEARTBEAT_INTERVAL_S = 1.0
 HEARTBEAT_TTL_S = 3.5
 """A process that has missed three beats is gone."""
+CONTROL_TTL_S = 10
+"""Messages to a worker are kept for so long after its last beat."""
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
@@ -23,6 +25,16 @@ FRONTENDS = "voxtral:frontends"
 def admitted(model: str) -> str:
     """Sorted set of the sessions that have a slot of one model: id → when it lapses (ms, Redis' clock)."""
     return f"voxtral:admitted:{model}"
+
+
+def free(model: str) -> str:
+    """Sorted set of the workers of one model that take sessions: id → free slots."""
+    return f"voxtral:free:{model}"
+
+
+def of_session(session_id: str) -> tuple[str, str, str, str]:
+    """Everything that Redis holds of a session, in the order in which the scripts name it."""
+    return session(session_id), audio(session_id), events(session_id), finals(session_id)
 
 
 def audio(session_id: str) -> str:
@@ -41,7 +53,7 @@ def finals(session_id: str) -> str:
 
 
 def session(session_id: str) -> str:
-    """Hash: options, state, owner, fence, lease, seq, checkpoint."""
+    """Hash: state, owner, fence, lease, seq, and what a new owner begins with: checkpoint, segment, options."""
     return f"voxtral:{{{session_id}}}:session"
 
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
@@ -101,12 +100,30 @@ class Registry:
             keys=[index, keys.heartbeat(index, report.id)],
             args=[report.id, int(keys.HEARTBEAT_TTL_S * 1000), orjson.dumps(asdict(report))],
         )
+        if isinstance(report, WorkerReport):
+            await self._offer_slots(report)
 
     async def leave(self, report: WorkerReport | FrontendReport) -> None:
         """Say at once what the missing heartbeat would say later."""
         index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
         await self._redis.zrem(index, report.id)
         await self._redis.delete(keys.heartbeat(index, report.id))
+        if isinstance(report, WorkerReport):
+            await self._redis.zrem(keys.free(report.model), report.id)
+            await self._redis.delete(keys.control(report.id))
+
+    async def _offer_slots(self, report: WorkerReport) -> None:
+        """Sessions go to the worker with the most free slots; claims and ends keep count between two beats."""
+        free = keys.free(report.model)
+        pipe = self._redis.pipeline(transaction=False)
+        if report.draining:
+            pipe.zrem(free, report.id)
+        else:
+            pipe.zadd(free, {report.id: max(0, report.slots - report.sessions)})
+        pipe.zinterstore(free, {free: 1, keys.WORKERS: 0})  # without those that are gone
+        pipe.pexpire(free, int(keys.HEARTBEAT_TTL_S * 1000))
+        pipe.expire(keys.control(report.id), keys.CONTROL_TTL_S)
+        await pipe.execute()
 
     async def workers(self) -> list[WorkerReport]:
         return [_worker(report) for report in await self._reports(keys.WORKERS)]
@@ -138,13 +155,6 @@ class Registry:
                 ],
             )
         )
-
-    async def keep_admitted(self, session_ids: Iterable[str], model: str) -> None:
-        ids = list(session_ids)
-        if ids:
-            await self._scripts.keep_admitted(
-                keys=[keys.admitted(model)], args=[int(keys.HEARTBEAT_TTL_S * 1000), *ids]
-            )
 
     async def release(self, session_id: str, model: str) -> None:
         await self._redis.zrem(keys.admitted(model), session_id)

@@ -11,6 +11,8 @@ _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] 
 
 FENCED = -1
 """What every script of an owner answers when another worker has claimed the session."""
+ELSEWHERE = 0
+"""What a claim answers when another worker of the model has more free slots."""
 
 # KEYS: admitted, session, audio. ARGV: session id, capacity, claim ms, ttl s, options, resume digest. → 1 or 0
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
@@ -31,83 +33,116 @@ return 1
 """
 )
 
-# KEYS: session. ARGV: worker id, lease ms, ttl s. → the hash after the claim, or nil when it is not to be had
+# KEYS: session, free, workers. ARGV: worker id, lease ms, ttl s.
+# → the hash after the claim, 0 when another worker has more free slots, or nil when the session is not to be had
+# A task is passed on at most once for each worker: counts may be a moment old, and waiting is worse than uneven.
 CLAIM = (
     _NOW
     + """
-local held = redis.call('HMGET', KEYS[1], 'state', 'lease')
-if held[1] ~= 'waiting' and held[1] ~= 'live' then return nil end
-if held[1] == 'live' and tonumber(held[2]) > now then return nil end
+local me, lease, ttl = unpack(ARGV, 1, 3)
+local state, until_ms, passed = unpack(redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed'))
+local lapsed = state == 'live' and tonumber(until_ms) <= now
+if state ~= 'waiting' and state ~= 'offered' and not lapsed then return nil end
+local mine = redis.call('ZSCORE', KEYS[2], me)
+if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
+  for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. mine)) do
+    if tonumber(redis.call('ZSCORE', KEYS[3], other) or 0) > now then
+      redis.call('HINCRBY', KEYS[1], 'passed', 1)
+      return 0
+    end
+  end
+end
+if mine then redis.call('ZINCRBY', KEYS[2], -1, me) end
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'live', 'owner', ARGV[1], 'lease', now + tonumber(ARGV[2]))
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('HSET', KEYS[1], 'state', 'live', 'owner', me, 'lease', now + tonumber(lease))
+redis.call('HDEL', KEYS[1], 'passed')
+redis.call('EXPIRE', KEYS[1], ttl)
 return redis.call('HGETALL', KEYS[1])
 """
 )
 
-# KEYS: session, audio, events, finals. ARGV: fence, lease ms, ttl s. → 1 or -1
+# KEYS: session, audio, events, finals, admitted. ARGV: fence, lease ms, ttl s, session id, admitted ms.
+# → 1, -1, or 0 when the session has ended
 RENEW = (
     _NOW
     + """
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return -1 end
-redis.call('HSET', KEYS[1], 'lease', now + tonumber(ARGV[2]))
-if redis.call('TTL', KEYS[1]) < ARGV[3] / 2 or redis.call('TTL', KEYS[3]) < 0 then
-  for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[3]) end
-end
+local fence, lease, ttl, id, admitted = unpack(ARGV, 1, 5)
+local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
+if held ~= fence then return -1 end
+if state ~= 'live' and state ~= 'offered' then return 0 end
+redis.call('HSET', KEYS[1], 'lease', now + tonumber(lease))
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl) end
+redis.call('ZADD', KEYS[5], now + tonumber(admitted), id)
+if redis.call('PTTL', KEYS[5]) < tonumber(admitted) then redis.call('PEXPIRE', KEYS[5], admitted) end
 return 1
 """
 )
 
-# KEYS: session, events, finals, audio. ARGV: fence, channel, log length, first seq, checkpoint or '', segment,
-# then kind ('f' final, 'e' any other) and payload of each event. → events written, or -1
+# KEYS: session. ARGV: fence. → 1, -1, or 0 when the session has ended
+# From now on another worker may claim the session although its owner lives and serves it.
+OFFER = """
+local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
+if held ~= ARGV[1] then return -1 end
+if state ~= 'live' and state ~= 'offered' then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'offered')
+return 1
+"""
+
+# Everything that an owner says at one time: events, how far it is, and that the session has ended.
+# KEYS: session, audio, events, finals, admitted, free. ARGV: as unpacked ('' for what there is none of), then
+# kind ('f' final, 'e' any other) and payload of each event. → events written, or -1
+# A write whose events are all older than the log is a repeated one; what it says of the rest is outdated.
 WRITE = """
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return -1 end
-local last, written = tonumber(redis.call('HGET', KEYS[1], 'seq')), 0
-local seq = tonumber(ARGV[4])
-for i = 7, #ARGV, 2 do
+local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
+local first_seq, checkpoint, segment, options, consumed, ending, retention = unpack(ARGV, 7, 13)
+local held, last, owner, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'owner', 'checkpoint'))
+if held ~= fence then return -1 end
+local seq, written = tonumber(first_seq), 0
+last = tonumber(last)
+for i = 14, #ARGV, 2 do
   if seq > last then
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], seq .. '-0', 'e', ARGV[i + 1])
-    if ARGV[i] == 'f' then redis.call('RPUSH', KEYS[3], ARGV[i + 1]) end
-    redis.call('PUBLISH', ARGV[2], ARGV[i + 1])
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', 'e', ARGV[i + 1])
+    if ARGV[i] == 'f' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
+    redis.call('PUBLISH', channel, ARGV[i + 1])
     last, written = seq, written + 1
   end
   seq = seq + 1
 end
-redis.call('HSET', KEYS[1], 'seq', last)
-if ARGV[5] ~= '' then
-  redis.call('HSET', KEYS[1], 'checkpoint', ARGV[5], 'segment', ARGV[6])
-  redis.call('XTRIM', KEYS[4], 'MINID', ARGV[5] .. '-0')
+if seq <= last then return 0 end
+if written > 0 then
+  redis.call('HSET', KEYS[1], 'seq', last)
+  for i = 3, 4 do if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end end
+end
+if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
+  redis.call('HSET', KEYS[1], 'checkpoint', checkpoint, 'segment', segment)
+  if options ~= '' then redis.call('HSET', KEYS[1], 'options', options) end
+  redis.call('XTRIM', KEYS[2], 'MINID', checkpoint .. '-0')
+end
+if consumed ~= '' then
+  redis.call('HSET', KEYS[1], 'consumed', consumed)
+  redis.call('PUBLISH', channel, '{"type":"progress","consumed":' .. consumed .. '}')
+end
+if ending ~= '' and owner ~= '' then
+  redis.call('HSET', KEYS[1], 'state', ending, 'owner', '', 'lease', 0)
+  redis.call('DEL', KEYS[2])
+  for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, retention) end
+  redis.call('ZREM', KEYS[5], id)
+  if redis.call('ZSCORE', KEYS[6], worker) then redis.call('ZINCRBY', KEYS[6], 1, worker) end
 end
 return written
 """
 
-# KEYS: session, audio. ARGV: fence, channel, consumed samples, checkpoint samples. → 1 or -1
-PROGRESS = """
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return -1 end
-redis.call('HSET', KEYS[1], 'consumed', ARGV[3], 'checkpoint', ARGV[4])
-redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4] .. '-0')
-redis.call('PUBLISH', ARGV[2], '{"type":"progress","consumed":' .. ARGV[3] .. '}')
-return 1
-"""
-
-# KEYS: session, audio, events, finals. ARGV: fence, retention s, state. → 1 or -1
-END = """
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return -1 end
-redis.call('HSET', KEYS[1], 'state', ARGV[3], 'owner', '', 'lease', 0)
-redis.call('DEL', KEYS[2])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('EXPIRE', KEYS[3], ARGV[2])
-redis.call('EXPIRE', KEYS[4], ARGV[2])
-return 1
-"""
-
 # KEYS: session, audio, events, finals. No ARGV. → the owner to be told, or ''
-ABANDON = """
-local owner = redis.call('HGET', KEYS[1], 'owner')
-if not owner or owner == '' then redis.call('DEL', unpack(KEYS)); return '' end
+# An owner whose lease has lapsed is told by what it finds when it wakes up: nothing.
+ABANDON = (
+    _NOW
+    + """
+local owner, lease = unpack(redis.call('HMGET', KEYS[1], 'owner', 'lease'))
+if not owner or owner == '' or tonumber(lease) <= now then redis.call('DEL', unpack(KEYS)); return '' end
 redis.call('HSET', KEYS[1], 'state', 'cancelled')
 return owner
 """
+)
 
 # KEYS: index, heartbeat. ARGV: process id, ttl ms, report
 BEAT = (
@@ -121,15 +156,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 )
 
-# KEYS: admitted. ARGV: lease ms, then session ids.
-KEEP_ADMITTED = (
-    _NOW
-    + """
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-"""
-)
-
 
 class Scripts:
     """All scripts, registered on one client; each is sent by its hash and loaded when Redis does not know it."""
@@ -138,9 +164,7 @@ class Scripts:
         self.admit: AsyncScript = redis.register_script(ADMIT)
         self.claim: AsyncScript = redis.register_script(CLAIM)
         self.renew: AsyncScript = redis.register_script(RENEW)
+        self.offer: AsyncScript = redis.register_script(OFFER)
         self.write: AsyncScript = redis.register_script(WRITE)
-        self.progress: AsyncScript = redis.register_script(PROGRESS)
-        self.end: AsyncScript = redis.register_script(END)
         self.abandon: AsyncScript = redis.register_script(ABANDON)
         self.beat: AsyncScript = redis.register_script(BEAT)
-        self.keep_admitted: AsyncScript = redis.register_script(KEEP_ADMITTED)

@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from shared.bus.ownership import Owner, Settled
 from shared.errors import IdleTimeoutError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
 from worker.engines.base import Final, Finished, Partial, SpeechStarted, SpeechStopped
@@ -11,14 +12,14 @@ from worker.session import Claim, WorkerSession
 
 def claimed(**changes: object) -> WorkerSession:
     fields = {
-        "fence": 1,
+        "owner": Owner("abc", "whisper-base", "worker-1", fence=1),
         "options": SessionOptions(),
         "seq": 0,
         "checkpoint_samples": 0,
         "segment": 0,
         "texts": (),
     }
-    return WorkerSession("abc", Claim(**(fields | changes)), "whisper-base", now_s=100.0)
+    return WorkerSession(Claim(**(fields | changes)), now_s=100.0)
 
 
 def final(segment: int, text: str, start: int, end: int) -> Final:
@@ -133,3 +134,30 @@ def test_failure_is_an_error_event_with_its_code() -> None:
     session.fail(IdleTimeoutError(60))
     wire = events(session)[-1]
     assert (wire["type"], wire["code"], wire["message"]) == ("error", "idle_timeout", "Nothing came for 60 s.")
+
+
+def test_options_settle_when_the_checkpoint_passes_them() -> None:
+    session = claimed()
+    session.configure(SessionOptions(language="en"), b"first", 1600)
+    session.configure(SessionOptions(language="fr"), b"second", 1600)
+    session.configure(SessionOptions(language="de"), b"third", 3200)
+    assert (session.options.language, session.settled()) == ("de", Settled(0, 0, None))
+    session.take(final(0, "Hello.", 0, 1600), 0, 0)
+    settled = session.settled()
+    assert settled == Settled(1600, 1, b"second")
+    session.settle(settled)
+    assert session.settled() == Settled(1600, 1, None)
+    session.checkpoint_samples = 16_000
+    assert session.settled() == Settled(16_000, 1, b"third")
+
+
+def test_handle_tells_two_claims_of_one_session_apart() -> None:
+    second = claimed(owner=Owner("abc", "whisper-base", "worker-1", fence=2))
+    assert (claimed().handle, second.handle) == ("abc/1", "abc/2")
+
+
+def test_outcome_says_whether_a_session_was_given_or_taken() -> None:
+    session = claimed()
+    assert session.summary()["outcome"] == "taken over"
+    session.offered_at_s = 1.0
+    assert session.summary()["outcome"] == "handed over"

@@ -1,0 +1,97 @@
+"""What the owner of a session tells Redis: the keys and the arguments of its scripts, and nothing that it can forget.
+
+Whoever owns a session, and whoever tests that only its owner writes, calls the scripts through these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from shared.bus import keys
+
+Call: TypeAlias = tuple[list[str], list[Any]]
+"""Keys and arguments of one script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who owns a session, and by which claim."""
+
+    session_id: str
+    model: str
+    worker_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """From where a new owner would begin."""
+
+    checkpoint_samples: int
+    segment: int
+    options: bytes | None
+    """Options that the client has set before the checkpoint; None when they are those that Redis has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a session that has ended."""
+
+    state: str
+    """`done`, `failed` or `cancelled`."""
+    retention_s: int
+    """How long its events are kept."""
+
+
+def claim(session_id: str, model: str, worker_id: str, *, lease_s: float = keys.LEASE_S) -> Call:
+    return (
+        [keys.session(session_id), keys.free(model), keys.WORKERS],
+        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S],
+    )
+
+
+def renew(owner: Owner, *, lease_s: float = keys.LEASE_S) -> Call:
+    return (
+        [*keys.of_session(owner.session_id), keys.admitted(owner.model)],
+        [
+            owner.fence,
+            int(lease_s * 1000),
+            keys.SESSION_TTL_S,
+            owner.session_id,
+            int(keys.HEARTBEAT_TTL_S * 1000),
+        ],
+    )
+
+
+def offer(owner: Owner) -> Call:
+    return [keys.session(owner.session_id)], [owner.fence]
+
+
+def write(
+    owner: Owner,
+    first_seq: int,
+    events: Sequence[tuple[str, bytes]] = (),
+    *,
+    settled: Settled | None = None,
+    consumed_samples: int | None = None,
+    ending: Ending | None = None,
+) -> Call:
+    """`events` are kind (`f` final, `e` any other) and payload; the first one has the number `first_seq`."""
+    sid = owner.session_id
+    where = ("", "", "") if settled is None else (settled.checkpoint_samples, settled.segment, settled.options or "")
+    return (
+        [*keys.of_session(sid), keys.admitted(owner.model), keys.free(owner.model)],
+        [
+            owner.fence,
+            sid,
+            owner.worker_id,
+            keys.channel(sid),
+            keys.EVENT_LOG_MAX,
+            keys.SESSION_TTL_S,
+            first_seq,
+            *where,
+            "" if consumed_samples is None else consumed_samples,
+            *(("", "") if ending is None else (ending.state, ending.retention_s)),
+            *(part for event in events for part in event),
+        ],
+    )
