@@ -24,7 +24,9 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 15.0
 FAILURES_AT_START = 5
 """So many failures in a row end the start of the service; once it has been ready, there is no limit."""
-STOP_DEADLINE_S = 3.0
+HANDOVER_S = 1.0
+"""For workers to hand their sessions over to workers elsewhere. A second request tells them to end at once."""
+STOP_DEADLINE_S = 2.0
 LAST_STOP_DEADLINE_S = 1.0
 LINE_LIMIT_BYTES = 64 * 1024
 
@@ -72,7 +74,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Asks every program to end and kills those that do not in time. Leaves no process."""
         self._stopping.set()
-        await self._end([name for name in self._running if name not in self._last], STOP_DEADLINE_S)
+        await self._end([name for name in self._running if name not in self._last], HANDOVER_S, STOP_DEADLINE_S)
         await self._end(list(self._running), LAST_STOP_DEADLINE_S)
 
     async def _keep(self, program: Program) -> None:
@@ -143,13 +145,14 @@ class Supervisor:
             self._last_lines[name] = text
             self._show(name, text)
 
-    async def _end(self, names: list[str], deadline_s: float) -> None:
+    async def _end(self, names: list[str], *patience_s: float) -> None:
+        """Ask as often as there are times to wait afterwards, then kill."""
         processes = [self._running[name] for name in names]
-        for process in processes:
-            _signal_group(process, signal.SIGTERM)
         ends = [asyncio.create_task(process.wait()) for process in processes]
-        if ends:
-            await asyncio.wait(ends, timeout=deadline_s)
+        for wait_s in patience_s if ends else ():
+            for process in processes:
+                _signal_group(process, signal.SIGTERM)
+            await asyncio.wait(ends, timeout=wait_s)
         for process in processes:
             _signal_group(process, signal.SIGKILL)
         await asyncio.gather(*ends)

@@ -1,5 +1,6 @@
 """`make run`, for real: what starts, what is restarted, what refuses, and that nothing is left behind."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from websockets.sync.client import connect
 
 from compose.checks import check_disk
 from shared.entry import CANNOT_START
@@ -56,6 +58,19 @@ def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launche
     wait_until(lambda: http_status(f"{stack.health_url}/ready") == 200, "the service is ready")
     assert re.search(r"worker\.[12] .*\| .*model_warm", launcher.err)
     assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+
+
+def test_live_session_does_not_hold_the_stop_up(launcher: Launcher) -> None:
+    """There is nobody to hand it over to: all workers are told to stop."""
+    lines = (PROJECT / "Procfile").read_text().splitlines()
+    launcher.start(*(line for line in lines if not line.startswith("flower")), listeners=False, workers=2)
+    launcher.wait_until_ready()
+    with connect(launcher.stack.ws_url) as client:
+        client.send('{"type": "start"}')
+        assert json.loads(client.recv(10))["type"] == "ready"
+        client.send(b"\1\0" * 16_000)
+        assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+    assert launcher.err.count("worker_drained") == 2, "none was killed"
 
 
 def test_embedded_server_keeps_its_data_over_a_kill_and_a_restart(launcher: Launcher) -> None:
