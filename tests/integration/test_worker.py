@@ -1,7 +1,6 @@
 """Workers as their sessions see them: claimed once, shown by Celery, taken over when one dies, gone without a trace."""
 
 import asyncio
-import itertools
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -115,40 +114,6 @@ async def test_hung_worker_that_claims_nothing_is_reported_in_time(
     with pytest.raises(ServerBusyError, match="No worker took"):
         await gateway.open(SessionOptions())
     assert not [key async for key in redis.scan_iter("voxtral:{*")]
-
-
-async def test_session_continues_on_another_worker_when_its_own_is_killed(
-    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
-) -> None:
-    await start_worker("first")
-    session = await gateway.open(SessionOptions(partials=False))
-    await start_worker("second")
-    for _ in range(25):
-        await session.write(SECOND)
-    service.stop("first", signal.SIGKILL)
-    for _ in range(10):
-        await session.write(SECOND)
-    await session.finish()
-    events = await events_of(session)
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    finals = [event for event in events if event["type"] == "final"]
-    assert [event["segment"] for event in finals] == list(range(len(finals)))
-    assert finals[0]["start"] == 0
-    assert all(before["end"] == after["start"] for before, after in itertools.pairwise(finals))
-    assert (events[-1]["type"], events[-1]["duration"]) == ("done", 35.0)
-    assert finals[-1]["end"] == 35.0
-
-
-async def test_stopped_worker_tells_its_clients_and_exits_with_0(
-    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
-) -> None:
-    await start_worker("worker")
-    session = await gateway.open(SessionOptions())
-    status = await asyncio.to_thread(service.stop, "worker")
-    events = await events_of(session)
-    assert status == 0
-    assert (events[-1]["type"], events[-1]["code"]) == ("error", "model_unavailable")
-    assert await workers_are(gateway, 0)
 
 
 async def test_detached_session_can_be_resumed_and_misses_nothing(

@@ -1,11 +1,23 @@
 """What tests that start workers of their own share."""
 
 import asyncio
-from collections.abc import Callable
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
+
+import orjson
+from redis.asyncio import Redis
 
 from frontend.gateway import Gateway
 from frontend.session import Session
+from shared.bus import keys
+from shared.bus.connect import connect
+from shared.events import SAMPLE_RATE_HZ
+from tests.stack import Stack, listens, wait_until
 
 SECOND = b"\1\0" * 16_000
 
@@ -28,3 +40,143 @@ async def events_of(session: Session) -> list[dict[str, Any]]:
     """All that is left of a session, to its end."""
     async with asyncio.timeout(20):
         return [event.wire async for event in session.events()]
+
+
+@contextmanager
+def redis_alone(folder: Path, **settings: dict[str, Any]) -> Iterator[Stack]:
+    """A service of Redis alone; each test starts the workers that it needs."""
+    stack = Stack(folder, **settings)
+    try:
+        stack.spawn("redis")
+        wait_until(lambda: listens(stack.settings.redis.port), "Redis listens", check=stack.check_alive)
+        yield stack
+    finally:
+        stack.stop_all()
+
+
+class Fleet:
+    """Workers by label, the gateway that uses them, and a look at what they leave in Redis."""
+
+    def __init__(self, service: Stack, gateway: Gateway, redis: Redis) -> None:
+        self.service = service
+        self.gateway = gateway
+        self.redis = redis
+        self._ids: dict[str, str] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, service: Stack) -> AsyncIterator["Fleet"]:
+        """A fleet without workers, on an empty Redis. Workers that are left at the end are killed."""
+        redis = connect(service.settings)
+        await redis.flushall()
+        async with Gateway.running(service.settings, "test") as gateway:
+            fleet = cls(service, gateway, redis)
+            try:
+                yield fleet
+            finally:
+                for label in fleet._ids.keys() & service.processes.keys():
+                    service.stop(label, signal.SIGKILL)
+        await redis.aclose()
+
+    async def start(self, label: str, **variables: str) -> None:
+        """Start a worker and wait until it is announced."""
+        process = self.service.spawn("worker", label, **variables)
+        await until(lambda: self._has_found(label, process))
+
+    async def _has_found(self, label: str, process: subprocess.Popen[bytes]) -> bool:
+        self.service.check_alive()
+        for worker in await self.gateway.registry.workers():
+            if worker.pid == process.pid:
+                self._ids[label] = worker.id
+        return label in self._ids
+
+    def signal(self, label: str, number: int) -> None:
+        self.service.processes[label].send_signal(number)
+
+    async def ends(self, label: str, timeout_s: float = 10.0) -> int:
+        """The exit status of a worker that has been told to stop."""
+        return await asyncio.to_thread(self.service.processes.pop(label).wait, timeout_s)
+
+    async def owner(self, session: Session) -> str | None:
+        """Label of the worker that owns a session now."""
+        owner = await self.redis.hget(keys.session(session.id), "owner")
+        labels = {worker_id: label for label, worker_id in self._ids.items()}
+        return labels.get((owner or b"").decode())
+
+    async def is_owned_by(self, session: Session, label: str) -> bool:
+        return await self.owner(session) == label
+
+    async def loads(self) -> Counter[str]:
+        """How many sessions each worker has claimed since it began, in its own words."""
+        labels = {worker_id: label for label, worker_id in self._ids.items()}
+        workers = await self.gateway.registry.workers()
+        return Counter({labels[worker.id]: worker.sessions for worker in workers})
+
+    async def log(self, session: Session) -> list[dict[str, Any]]:
+        return [orjson.loads(fields[b"e"]) for _, fields in await self.redis.xrange(keys.events(session.id))]
+
+
+def assert_whole(events: list[dict[str, Any]], duration_s: float) -> None:
+    """Of the echo engine: every event once and in order, and finals that cover the audio without gap or overlap."""
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert {"error"}.isdisjoint(event["type"] for event in events), events[-1]
+    finals = [event for event in events if event["type"] == "final"]
+    assert [event["segment"] for event in finals] == list(range(len(finals)))
+    edges_s = [0.0, *(event["end"] for event in finals)]
+    assert [event["start"] for event in finals] == edges_s[:-1]
+    assert (events[-1]["type"], events[-1]["duration"], edges_s[-1]) == ("done", duration_s, duration_s)
+    assert events[-1]["text"] == " ".join(event["text"] for event in finals)
+
+
+class Link:
+    """A way to Redis that can be cut: nothing passes, nothing is lost, and neither end is told."""
+
+    def __init__(self, port: int) -> None:
+        self._redis_port = port
+        self._whole = asyncio.Event()
+        self._whole.set()
+        self.port = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, service: Stack) -> AsyncIterator["Link"]:
+        link = cls(service.settings.redis.port)
+        server = await asyncio.start_server(link._connect, "127.0.0.1", 0)
+        link.port = server.sockets[0].getsockname()[1]
+        try:
+            yield link
+        finally:
+            link.heal()
+            server.close()
+
+    def cut(self) -> None:
+        self._whole.clear()
+
+    def heal(self) -> None:
+        self._whole.set()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._redis_port)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(self._pump(reader, redis_writer), self._pump(redis_reader, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while received := await reader.read(65_536):
+                await self._whole.wait()
+                writer.write(received)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+async def speak(session: Session, duration_s: float, *, faster: float = 4.0) -> None:
+    """Write audio in pieces of 100 ms, `faster` than real time."""
+    for _ in range(round(duration_s * 10)):
+        await session.write(SECOND[: SAMPLE_RATE_HZ // 5])
+        await asyncio.sleep(0.1 / faster)

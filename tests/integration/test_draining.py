@@ -1,0 +1,194 @@
+"""A worker that is told to stop: its sessions go on elsewhere, or here for a while, and it exits with 0."""
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from frontend.session import Session
+from shared.bus import keys
+from shared.errors import ModelUnavailableError
+from shared.events import SessionOptions
+from tests.integration.workers import (
+    SECOND,
+    Fleet,
+    admitted_are,
+    assert_whole,
+    events_of,
+    redis_alone,
+    speak,
+    until,
+    workers_are,
+)
+from tests.stack import Stack
+
+DRAIN_S = 2.0
+PATIENT = {"VOXTRAL_SESSION__DRAIN_TIMEOUT_S": "30"}
+MAX_GAP_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    limits = {"claim_timeout_s": 3, "retention_s": 5, "drain_timeout_s": DRAIN_S}
+    with redis_alone(tmp_path_factory.mktemp("draining"), model={"slots": 2}, session=limits) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def fleet(service: Stack) -> AsyncIterator[Fleet]:
+    async with Fleet.of(service) as fleet:
+        yield fleet
+
+
+async def heard(session: Session) -> tuple[list[dict], list[float]]:
+    """The events of a session to its end, and when each partial came (monotonic)."""
+    events, partials_s = [], []
+    async for event in session.events():
+        events.append(event.wire)
+        if event.type == "partial":
+            partials_s.append(time.monotonic())
+    return events, partials_s
+
+
+async def test_sessions_go_on_at_another_worker_without_a_gap(fleet: Fleet) -> None:
+    await fleet.start("first")
+    sessions = [await fleet.gateway.open(SessionOptions()) for _ in range(2)]
+    await fleet.start("second")
+    hearing = [asyncio.create_task(heard(session)) for session in sessions]
+    speaking = [asyncio.create_task(speak(session, 16)) for session in sessions]
+    await asyncio.sleep(0)
+    await until(lambda: has_finals(fleet, sessions))
+    fleet.signal("first", signal.SIGTERM)
+    told_s = time.monotonic()
+    assert await fleet.ends("first") == 0
+    assert time.monotonic() - told_s < 1 + DRAIN_S
+    await asyncio.gather(*speaking)
+    for session, listening in zip(sessions, hearing, strict=True):
+        assert await fleet.owner(session) == "second"
+        await session.finish()
+        events, partials_s = await listening
+        assert_whole(events, 16.0)
+        assert max(after - before for before, after in itertools.pairwise(partials_s)) < MAX_GAP_S
+    assert await admitted_are(fleet.gateway, 0)
+
+
+async def has_finals(fleet: Fleet, sessions: list[Session]) -> bool:
+    logs = [await fleet.log(session) for session in sessions]
+    return all("final" in {event["type"] for event in log} for log in logs)
+
+
+async def test_without_another_worker_a_session_is_finished(fleet: Fleet) -> None:
+    await fleet.start("worker", **PATIENT)
+    session = await fleet.gateway.open(SessionOptions())
+    await session.write(SECOND)
+    fleet.signal("worker", signal.SIGTERM)
+    await until(lambda: is_draining(fleet))
+    with pytest.raises(ModelUnavailableError):
+        await fleet.gateway.open(SessionOptions())
+    await session.write(SECOND)
+    await session.finish()
+    assert_whole(await events_of(session), 2.0)
+    assert await fleet.ends("worker") == 0
+    assert await workers_are(fleet.gateway, 0)
+
+
+async def is_draining(fleet: Fleet) -> bool:
+    return (await fleet.gateway.status())["slots"] == 0
+
+
+async def test_what_is_left_after_the_drain_timeout_is_told_and_logged(fleet: Fleet) -> None:
+    await fleet.start("worker")
+    session = await fleet.gateway.open(SessionOptions())
+    told_s = time.monotonic()
+    fleet.signal("worker", signal.SIGTERM)
+    events = await events_of(session)
+    assert time.monotonic() - told_s >= DRAIN_S
+    assert (events[-1]["type"], events[-1]["code"]) == ("error", "model_unavailable")
+    assert events[-1]["retry_after_s"] > 0
+    assert await fleet.ends("worker") == 0
+    log = (fleet.service.folder / "logs" / "voxtral_streaming.log").read_text()
+    assert any("worker_drained" in line and session.id in line for line in log.splitlines())
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_second_request_ends_sessions_at_once(fleet: Fleet, second: signal.Signals) -> None:
+    await fleet.start("worker", **PATIENT)
+    session = await fleet.gateway.open(SessionOptions())
+    fleet.signal("worker", signal.SIGTERM)
+    await until(lambda: is_draining(fleet))
+    fleet.signal("worker", second)
+    events = await events_of(session)
+    assert (events[-1]["type"], events[-1]["code"]) == ("error", "model_unavailable")
+    status = await fleet.ends("worker", 3)
+    assert status == 0 or second == signal.SIGINT
+
+
+async def test_worker_that_comes_later_takes_over_what_is_left(fleet: Fleet) -> None:
+    await fleet.start("old", **PATIENT)
+    session = await fleet.gateway.open(SessionOptions())
+    await session.write(SECOND)
+    fleet.signal("old", signal.SIGTERM)
+    await until(lambda: is_draining(fleet))
+    await session.write(SECOND)
+    await fleet.start("new")
+    await until(lambda: fleet.is_owned_by(session, "new"))
+    assert await fleet.ends("old") == 0
+    await session.finish()
+    assert_whole(await events_of(session), 2.0)
+
+
+async def test_full_worker_takes_a_session_over_when_a_slot_is_free(fleet: Fleet) -> None:
+    await fleet.start("full", VOXTRAL_MODEL__SLOTS="1")
+    other = await fleet.gateway.open(SessionOptions())
+    await fleet.start("old", **PATIENT)
+    await until(lambda: slots_are(fleet, 3))
+    session = await fleet.gateway.open(SessionOptions())
+    fleet.signal("old", signal.SIGTERM)
+    await until(lambda: is_offered(fleet, session))
+    await session.write(SECOND)
+    await session.commit()
+    assert "final" in {event["type"] for event in await seen_until_final(session)}
+    assert await fleet.owner(session) == "old"
+    await other.cancel()
+    await until(lambda: fleet.is_owned_by(session, "full"))
+    assert await fleet.ends("old") == 0
+    await session.finish()
+    assert (await events_of(session))[-1]["type"] == "done"
+
+
+async def is_offered(fleet: Fleet, session: Session) -> bool:
+    return await fleet.redis.hget(keys.session(session.id), "state") == b"offered"
+
+
+async def all_owned_by(fleet: Fleet, sessions: list[Session], label: str) -> bool:
+    return [await fleet.owner(session) for session in sessions] == [label] * len(sessions)
+
+
+async def slots_are(fleet: Fleet, slots: int) -> bool:
+    return (await fleet.gateway.status())["slots"] == slots
+
+
+async def seen_until_final(session: Session) -> list[dict]:
+    seen = []
+    async with asyncio.timeout(10):
+        async for event in session.events():
+            seen.append(event.wire)
+            if event.type == "final":
+                break
+    return seen
+
+
+async def test_task_that_reaches_a_draining_worker_is_passed_on(fleet: Fleet) -> None:
+    await fleet.start("old", **PATIENT)
+    await fleet.start("new")
+    await until(lambda: slots_are(fleet, 4))
+    held = await fleet.gateway.open(SessionOptions())
+    fleet.signal("old", signal.SIGTERM)
+    opened = await fleet.gateway.open(SessionOptions())
+    await until(lambda: all_owned_by(fleet, [held, opened], "new"))
+    assert await fleet.ends("old") == 0
+    for session in (held, opened):
+        await session.cancel()
