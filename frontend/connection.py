@@ -195,6 +195,8 @@ class Connection:
         except BaseException:
             self._protocol.move(Move.REFUSED)
             raise
+        if command.acknowledge:
+            session.acknowledge()
         self._adopt(session, command.audio_format)
 
     def _adopt(self, session: Session, audio_format: AudioFormat) -> None:
@@ -207,18 +209,18 @@ class Connection:
         assert live is not None
         match command:
             case commands.Commit():
-                await live.session.commit()
+                await live.session.commit(command.number)
             case commands.Configure():
                 options = replace(live.session.options, **command.changes)
                 await self._gateway.check(options)
-                await live.session.configure(options)
+                await live.session.configure(options, command.number)
             case commands.Stop():
                 self._protocol.move(Move.STOPPED)
                 try:
                     await live.intake.finish()
                 finally:
                     if not live.session.ended:
-                        await live.session.finish()
+                        await live.session.finish(command.number)
             case commands.Cancel():
                 self._protocol.move(Move.CANCELLED)
                 self._live = None
@@ -278,10 +280,9 @@ class Connection:
             if live.downlink is not asyncio.current_task():
                 live.downlink.cancel()
 
-    @staticmethod
-    async def _leave(session: Session) -> None:
-        """Keep the session for its client to resume it, where there is something to resume."""
-        if session.audio_received_samples:
+    async def _leave(self, session: Session) -> None:
+        """Keep the session for its client to resume it, unless its client has left in order and used it for nothing."""
+        if session.audio_received_samples or self._transport.broke_off:
             session.detach()
         else:
             await session.cancel()

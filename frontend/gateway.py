@@ -8,25 +8,26 @@ import contextlib
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import AsyncIterator, Coroutine
-from dataclasses import asdict, replace
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.models import running_models
 from frontend.placement import Placement
 from frontend.session import Session
+from frontend.store_watch import StoreWatch
 from frontend.tally import Tally
 from frontend.watch import Watch
 from shared.bus import keys
+from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter
 from shared.bus.connect import connect
-from shared.bus.event_log import EventSubscriber
+from shared.bus.event_log import EventSubscriber, Follower
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from shared.celery_config import Queue
@@ -42,10 +43,6 @@ from shared.errors import (
 from shared.events import EventType, SessionOptions
 from shared.version import VERSION
 
-ADMIT_RETRY_S: Final = 0.1
-RETRY_AFTER_S: Final = 2.0
-"""The hint that a refused client gets: sessions end, and workers start, in seconds."""
-
 log = structlog.get_logger()
 
 
@@ -58,11 +55,13 @@ class Gateway:
         self._scripts = Scripts(self._redis)
         self.registry = Registry(self._redis, self._scripts)
         self._placement = Placement(self.registry)
-        self._writer = AudioWriter(self._redis)
+        self._admission = Admission(self.registry, self._placement, settings.session.claim_timeout_s)
+        self._writer = AudioWriter(settings)
         self._subscriber = EventSubscriber(self._redis)
         self._dispatcher = Dispatcher(settings)
         self._sessions: dict[str, Session] = {}
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
+        self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores: set[asyncio.Task[None]] = set()
         self.tally = Tally(kind, self._sessions)
 
@@ -80,6 +79,7 @@ class Gateway:
                 ("audio-writer", gateway._writer.run()),
                 ("subscriber", gateway._subscriber.run()),
                 ("watch", gateway._watch.run()),
+                ("store-watch", gateway._store_watch.run()),
                 ("heartbeat", gateway.tally.beat(gateway.registry)),
             )
         ]
@@ -99,7 +99,7 @@ class Gateway:
         try:
             return await self._open(options, queue)
         except (RedisError, OSError) as error:
-            log.warning("redis_unreachable", reason=str(error))
+            log.warning("redis_unavailable", reason=str(error))
             raise _store_unreachable() from error
 
     async def check(self, options: SessionOptions) -> None:
@@ -110,6 +110,8 @@ class Gateway:
 
     async def resume(self, session_id: str, resume_token: str, seq: int) -> Session:
         """Continue a session on this connection: events after `seq` come again.
+
+        A connection that still has it, here or at another frontend, loses it and is told so.
 
         Raises SessionUnknownError (also for a wrong token) and SessionExpiredError.
         """
@@ -136,12 +138,9 @@ class Gateway:
 
     async def _open(self, options: SessionOptions, queue: Queue) -> Session:
         session_id, resume_token = secrets.token_hex(8), secrets.token_urlsafe(24)
-        deadline_s = time.monotonic() + self._settings.session.claim_timeout_s
-        while (chosen := await self._admit(session_id, resume_token, options)) is None:
-            if queue == "stream" or time.monotonic() > deadline_s:
-                raise ServerBusyError("Every slot is taken; try again shortly.", retry_after_s=RETRY_AFTER_S)
-            await asyncio.sleep(ADMIT_RETRY_S)
-        session = await self._hold(session_id, resume_token, chosen, queue)
+        chosen = await self._admission.admit(session_id, _digest(resume_token), options, waits=queue == "batch")
+        follower = await self._subscriber.follow(session_id)
+        session = self._hold(session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment())
         try:
             await self._dispatcher.dispatch(session_id, session.wire_options(), queue)
             await self._await_claim(session)
@@ -153,34 +152,22 @@ class Gateway:
         log.debug("session_opened", session_id=session_id, queue=queue, model=session.model)
         return session
 
-    async def _admit(self, session_id: str, resume_token: str, options: SessionOptions) -> SessionOptions | None:
-        """Reserve a slot of the best model that has one; the options with that model in them, or None.
-
-        The model stays in the stored options, so that whoever takes the session over runs the same one.
-        """
-        for model in await self._placement.candidates(options):
-            chosen = replace(options, model=model.name)
-            if await self.registry.admit(
-                session_id,
-                model.name,
-                capacity=model.slots,
-                claim_timeout_s=self._settings.session.claim_timeout_s,
-                options=orjson.dumps(asdict(chosen)),
-                resume_digest=_digest(resume_token),
-            ):
-                return chosen
-        return None
-
-    async def _hold(
-        self, session_id: str, resume_token: str, options: SessionOptions, queue: Queue, *, start: int = 0, seq: int = 0
+    def _hold(
+        self,
+        session_id: str,
+        resume_token: str,
+        options: SessionOptions,
+        *,
+        queue: Queue = "stream",
+        follower: Follower,
+        attachment: Attachment,
     ) -> Session:
-        follower = await self._subscriber.follow(session_id, after_seq=seq)
         session = Session(
             session_id=session_id,
             resume_token=resume_token,
             options=options,
             queue=queue,
-            track=self._writer.track(session_id, start),
+            track=self._writer.track(session_id, attachment),
             follower=follower,
             max_backlog_s=self._settings.session.max_backlog_s,
             release=lambda session: self._release(session, self._subscriber.unfollow(follower)),
@@ -209,29 +196,30 @@ class Gateway:
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
         if state == b"cancelled":
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
-        received = await self._received_samples(session_id)
+        follower = await self._subscriber.follow(session_id, after_seq=seq)
+        try:
+            attachment = await attach(self._redis, session_id)
+            if attachment is None:
+                raise SessionUnknownError(f"Session {session_id} has just ended.")
+        except BaseException:
+            await self._quietly(self._subscriber.unfollow(follower))
+            raise
         options = SessionOptions(**orjson.loads(encoded))
-        session = await self._hold(session_id, resume_token, options, "stream", start=received, seq=seq)
+        session = self._hold(session_id, resume_token, options, follower=follower, attachment=attachment)
         session.put_first(
             {
                 "type": EventType.READY,
                 "session_id": session_id,
                 "seq": seq,
+                "model": session.model,
                 "resume_token": resume_token,
-                "audio_received_samples": received,
+                "audio_received_samples": attachment.received_samples,
+                "number": attachment.number,
+                "ended": attachment.ended,
             }
         )
         session.fill()
-        session.attach()
         return session
-
-    async def _received_samples(self, session_id: str) -> int:
-        """The end position of the last audio entry, which the stream knows even when it has been trimmed."""
-        try:
-            info = await self._redis.xinfo_stream(keys.audio(session_id))
-        except RedisError:
-            return 0  # no stream: no audio came, or the session has ended
-        return int(info["last-generated-id"].partition(b"-")[0])
 
     async def _cancel(self, session: Session) -> None:
         session_keys = [name(session.id) for name in (keys.session, keys.audio, keys.events, keys.finals)]
@@ -243,7 +231,8 @@ class Gateway:
                 await self.registry.release(session.id, session.model)
 
     def _release(self, session: Session, unfollow: Coroutine[Any, Any, None]) -> None:
-        self._sessions.pop(session.id, None)
+        if self._sessions.get(session.id) is session:  # else another connection has it now
+            del self._sessions[session.id]
         chore = asyncio.create_task(self._quietly(unfollow), name="unfollow")
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
@@ -264,6 +253,7 @@ class Gateway:
         await asyncio.gather(*loops, *self._chores, return_exceptions=True)
         self._dispatcher.close()
         await self._subscriber.close()
+        await self._writer.close()
         await self._redis.aclose()
 
 
@@ -272,4 +262,6 @@ def _digest(resume_token: str) -> str:
 
 
 def _store_unreachable() -> VoxtralError:
-    return ModelUnavailableError("The service cannot reach its store; try again shortly.", retry_after_s=RETRY_AFTER_S)
+    return ModelUnavailableError(
+        "The service cannot reach its store, or it is full; try again shortly.", retry_after_s=RETRY_AFTER_S
+    )

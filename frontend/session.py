@@ -13,10 +13,15 @@ import orjson
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
 from shared.celery_config import Queue
+from shared.errors import SessionResumedError
 from shared.events import SAMPLE_RATE_HZ, EventType, SessionOptions
 
 BACKLOG_POLL_S: Final = 1.0
 """Progress is told by pub/sub; while a writer waits for it, it also looks for itself this often."""
+MAX_UNWRITTEN_ENTRIES: Final = 2000
+"""Of one session: more control messages and pieces of audio are not taken in while Redis takes none."""
+ACKNOWLEDGE_SAMPLES: Final = SAMPLE_RATE_HZ // 2
+"""How often a client that wants to know is told how much of its audio is safe."""
 TERMINAL: Final = (EventType.DONE, EventType.ERROR)
 
 
@@ -47,12 +52,16 @@ class Session:
         self.dispatched_at_s = 0.0
         """When the session was last dispatched again; kept by the watch."""
         self._track = track
+        self._track.on_refused = self._lose_to_another
         self._follower = follower
+        self._follower.on_attached = self._note_connection
         self._max_backlog_samples = int(max_backlog_s * SAMPLE_RATE_HZ)
         self._release = release
         self._cancel = cancel
         self._first: list[LoggedEvent] = []
         self._source = aiter(follower)
+        self._follower.progress(track.attachment.consumed_samples)
+        self._acknowledged_samples = track.written_samples
 
     @property
     def audio_received_samples(self) -> int:
@@ -83,35 +92,36 @@ class Session:
         options: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self.options)))
         return options
 
-    def attach(self) -> None:
-        """A client holds the session again."""
-        self._track.control("attach")
+    def acknowledge(self) -> None:
+        """From now on tell the client, between its events, how much of its audio is in Redis."""
+        self._track.on_stored = self._acknowledge
 
     async def write(self, pcm: bytes) -> None:
         """Append s16le mono 16 kHz audio. Waits while the backlog is at its bound: that is the brake.
 
         Cancelling it while it waits leaves the audio unwritten; returns at once when the session has ended.
         """
-        while not self.ended and self._backlog_samples() >= self._max_backlog_samples:
-            self._follower.progressed.clear()
-            if self._backlog_samples() < self._max_backlog_samples:
-                break
-            await self._progress_or_poll()
+        await self._brake()
         if not self.ended:
             self._track.append(pcm)
 
-    async def commit(self) -> None:
-        """End the open segment at the audio written so far."""
-        self._track.control("commit")
+    async def commit(self, number: int | None = None) -> None:
+        """End the open segment at the audio written so far. Waits like `write`; so does `configure`.
 
-    async def configure(self, options: SessionOptions) -> None:
+        A `number` that has come before, on this connection or an earlier one, is passed over; also below.
+        """
+        await self._brake()
+        self._track.control("commit", number=number)
+
+    async def configure(self, options: SessionOptions, number: int | None = None) -> None:
         """Use these options from the next segment on."""
+        await self._brake()
         self.options = options
-        self._track.control("configure", orjson.dumps(asdict(options)))
+        self._track.control("configure", orjson.dumps(asdict(options)), number)
 
-    async def finish(self) -> None:
-        """No more audio comes; `done` follows when all of it has been answered."""
-        self._track.control("end")
+    async def finish(self, number: int | None = None) -> None:
+        """No more audio comes; `done` follows when all of it has been answered. Waits for nothing."""
+        self._track.control("end", number=number)
 
     async def cancel(self) -> None:
         """Drop the session at once; nothing more is kept of it."""
@@ -125,8 +135,16 @@ class Session:
         self._stop()
 
     def fail(self, event: dict[str, Any]) -> None:
-        """End the session from this side, with an error that the log does not hold."""
+        """End the session from this side, with an error that the log does not hold.
+
+        It carries the `seq` of the last event: a client knows by it that the session is over for this connection.
+        """
+        event = event | {"seq": self.seq}
         self._follower.end_with(LoggedEvent(orjson.dumps(event), event))
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Send the client an event that the log does not hold and that has no `seq`, such as a warning."""
+        self._follower.tell(event["type"], LoggedEvent(orjson.dumps(event), event))
 
     def fill(self) -> None:
         self._follower.fill()
@@ -146,7 +164,22 @@ class Session:
 
     async def first_event(self) -> LoggedEvent:
         """What the worker says when it has taken the session; `events` will not repeat it."""
-        return await anext(self._source)
+        while "seq" not in (event := await anext(self._source)).wire:
+            pass  # not the worker's
+        return event
+
+    async def _brake(self) -> None:
+        while not self.ended and self._full:
+            self._follower.progressed.clear()
+            if self._full:
+                await self._progress_or_poll()
+
+    @property
+    def _full(self) -> bool:
+        return (
+            self._track.end_samples - self._follower.consumed_samples >= self._max_backlog_samples
+            or self._track.unwritten_entries >= MAX_UNWRITTEN_ENTRIES
+        )
 
     async def _progress_or_poll(self) -> None:
         try:
@@ -155,8 +188,18 @@ class Session:
         except TimeoutError:
             self._follower.heard_at_s = 0.0  # the gateway's watch looks up whoever is quiet
 
-    def _backlog_samples(self) -> int:
-        return self._track.end_samples - self._follower.consumed_samples
+    def _acknowledge(self, stored_samples: int) -> None:
+        if stored_samples - self._acknowledged_samples >= ACKNOWLEDGE_SAMPLES:
+            self._acknowledged_samples = stored_samples
+            self.tell({"type": "received", "session_id": self.id, "audio_received_samples": stored_samples})
+
+    def _note_connection(self, connection: int) -> None:
+        if connection > self._track.attachment.connection:
+            self._lose_to_another()
+
+    def _lose_to_another(self) -> None:
+        error = SessionResumedError("The session goes on over another connection.")
+        self.fail({"type": EventType.ERROR, "session_id": self.id, "code": error.code, "message": error.message})
 
     def _stop(self) -> None:
         if not self.ended:

@@ -96,6 +96,10 @@ class SessionExpiredError(VoxtralError):
     code = "session_expired"
 
 
+class SessionResumedError(VoxtralError):
+    code = "session_resumed"
+
+
 class IdleTimeoutError(VoxtralError):
     code = "idle_timeout"
     closes_connection = True

@@ -56,6 +56,8 @@ class Start:
     kind: ClassVar[str] = "start"
     options: SessionOptions
     audio_format: AudioFormat
+    acknowledge: bool = False
+    """Whether the client wants to be told how much of its audio is safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Resume:
     seq: int
     """The last event that the client has."""
     audio_format: AudioFormat
+    acknowledge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class Chunk:
 @dataclass(frozen=True, slots=True)
 class Commit:
     kind: ClassVar[str] = "commit"
+    number: int | None = None
+    """A client that counts these messages may send one again: it is obeyed once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,13 @@ class Configure:
     kind: ClassVar[str] = "configure"
     changes: Mapping[str, Any]
     """Fields of `SessionOptions` that are to change, and only those."""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
     kind: ClassVar[str] = "stop"
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,7 @@ def _start(fields: Fields, defaults: AudioSettings) -> Start:
         words=fields.flag("words", default=True),
         partials=fields.flag("partials", default=True),
     )
-    return Start(options, _audio_format(fields, defaults))
+    return Start(options, _audio_format(fields, defaults), fields.flag("acknowledge", default=False))
 
 
 def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
@@ -166,6 +173,7 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
         resume_token=fields.token("resume_token"),
         seq=fields.sequence_number("seq"),
         audio_format=_audio_format(fields, defaults),
+        acknowledge=fields.flag("acknowledge", default=False),
     )
 
 
@@ -182,7 +190,7 @@ def _configure(fields: Fields, _defaults: AudioSettings) -> Configure:
     changes = {name: read() for name, read in readers.items() if fields.given(name)}
     if not changes:
         raise MissingFieldError(f"configure changes nothing; it takes at least one of {', '.join(readers)}.")
-    return Configure(changes)
+    return Configure(changes, fields.number())
 
 
 def _options(fields: Fields) -> SessionOptions:
@@ -219,9 +227,9 @@ _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {
     Start.kind: _start,
     Resume.kind: _resume,
     Chunk.kind: lambda fields, _: Chunk(fields.audio()),
-    Commit.kind: lambda _fields, _: Commit(),
+    Commit.kind: lambda fields, _: Commit(fields.number()),
     Configure.kind: _configure,
-    Stop.kind: lambda _fields, _: Stop(),
+    Stop.kind: lambda fields, _: Stop(fields.number()),
     Cancel.kind: lambda _fields, _: Cancel(),
 }
 KINDS: Final = tuple(_PARSERS)

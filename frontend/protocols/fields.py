@@ -112,6 +112,13 @@ class Fields:
             return value
         raise InvalidFieldError(name, value, "an integer")
 
+    def number(self) -> int | None:
+        """How a client counts its control messages; None where it does not."""
+        value = self._message.get("number")
+        if value is None or (type(value) is int and 1 <= value <= MAX_INTEGER):
+            return value
+        raise InvalidFieldError("number", value, "an integer from 1 on")
+
     def sequence_number(self, name: str) -> int:
         value = self._required(name)
         if type(value) is int and 0 <= value <= MAX_INTEGER:

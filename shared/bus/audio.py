@@ -2,20 +2,26 @@
 
 An entry's id is `{end position in samples}-{n}`. So a repeated write is refused by Redis, trimming behind a
 position needs no look-up, and the stream itself tells how much audio has been received, even when it is empty.
+Only the session's newest connection may write; see `attachment`.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
 
 from shared.bus import keys
+from shared.bus.attachment import Attachment
+from shared.bus.connect import connect
+from shared.bus.uplink_scripts import APPEND
+from shared.config import Settings
 
 ENTRY_MAX_BYTES: Final = 3200
 """100 ms of s16le at 16 kHz."""
@@ -23,8 +29,12 @@ ENTRY_MIN_BYTES: Final = 640
 """20 ms: smaller pieces wait for more, but never longer than `COALESCE_S`."""
 COALESCE_S: Final = 0.02
 GATHER_S: Final = 0.002
-"""Pause behind each pipeline. An entry that comes alone does not wait; under load the next pipeline holds more."""
+"""Pause behind each call. An entry that comes alone does not wait; under load the next call holds more."""
+ENTRIES_PER_CALL: Final = 500
+"""At most 1.6 MB: Redis serves nobody else meanwhile."""
 RETRY_PAUSE_S: Final = 0.25
+REPEAT_S: Final = 3.0
+"""What a killed Redis may have confirmed and lost: its file is synchronised each second, and may be 2 s late."""
 _STREAM_MAX_ENTRIES: Final = 20_000
 
 log = structlog.get_logger()
@@ -59,20 +69,55 @@ def parse_entry(entry_id: bytes, fields: Any) -> AudioEntry:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry on its way into a stream."""
+
+    track: "AudioTrack"
+    end_samples: int
+    control: int
+    """Counts the control entries at this position; 0 is audio."""
+    number: int | None
+    fields: tuple[str | bytes, ...]
+
+
 class AudioTrack:
     """The audio of one session that waits to be written. Made by `AudioWriter.track`."""
 
-    __slots__ = ("_controls_here", "_first_arrival_s", "_writer", "end_samples", "key", "pending", "written_samples")
+    __slots__ = (
+        "_controls_here",
+        "_first_arrival_s",
+        "_writer",
+        "attachment",
+        "end_samples",
+        "number",
+        "on_refused",
+        "on_stored",
+        "pending",
+        "session_id",
+        "unwritten_entries",
+        "written_samples",
+    )
 
-    def __init__(self, writer: "AudioWriter", session_id: str, start_samples: int) -> None:
+    def __init__(self, writer: "AudioWriter", session_id: str, attachment: Attachment) -> None:
         self._writer = writer
-        self._controls_here = 1  # the stream begins with one, `0-1`
+        self._controls_here = attachment.controls_here
         self._first_arrival_s = 0.0
-        self.key = keys.audio(session_id)
+        self.session_id = session_id
+        self.attachment = attachment
+        self.number = attachment.number
+        """The last number of a numbered control message that was taken in."""
         self.pending = bytearray()
-        self.end_samples = start_samples
+        self.end_samples = attachment.received_samples
         """Position behind the last sample that was taken in, written or not."""
-        self.written_samples = start_samples
+        self.written_samples = attachment.received_samples
+        """Position behind the last sample that was handed to the writer."""
+        self.unwritten_entries = 0
+        """Entries that Redis has not confirmed yet."""
+        self.on_stored: Callable[[int], None] | None = None
+        """Called with the position up to which audio is in Redis, as that grows."""
+        self.on_refused: Callable[[], None] | None = None
+        """Called when a newer connection has the session."""
 
     def append(self, pcm: bytes) -> None:
         """Take in s16le samples. They reach Redis within `COALESCE_S` and a round trip."""
@@ -82,17 +127,21 @@ class AudioTrack:
         self.end_samples += len(pcm) // 2
         self._writer.wake(self)
 
-    def control(self, word: str, argument: bytes = b"") -> None:
-        """Place a control word behind all audio taken in so far."""
-        self._cut_pending()
+    def control(self, word: str, argument: bytes = b"", number: int | None = None) -> None:
+        """Place a control word behind all audio taken in so far, unless its number was taken in before."""
+        if number is not None:
+            if number <= self.number:
+                return
+            self.number = number
+        self.cut()
         self._controls_here += 1
-        entry_id = f"{self.written_samples}-{self._controls_here}"
-        self._writer.enqueue((self.key, entry_id, "c", word, "v", argument, "t", f"{time.time() * 1000:.1f}"))
+        fields = ("c", word, "v", argument, "t", f"{time.time() * 1000:.1f}")
+        self._writer.enqueue(_Entry(self, self.written_samples, self._controls_here, number, fields))
 
     def due(self, now_s: float) -> bool:
         return len(self.pending) >= ENTRY_MIN_BYTES or now_s - self._first_arrival_s >= COALESCE_S
 
-    def _cut_pending(self) -> None:
+    def cut(self) -> None:
         """Turn what is pending into entries."""
         if not self.pending:
             return
@@ -103,39 +152,43 @@ class AudioTrack:
         for start in range(0, len(block), ENTRY_MAX_BYTES):
             piece = block[start : start + ENTRY_MAX_BYTES]
             self.written_samples += len(piece) // 2
-            self._writer.enqueue((self.key, f"{self.written_samples}-0", "a", piece, "t", arrived_ms))
-
-    cut = _cut_pending
+            self._writer.enqueue(_Entry(self, self.written_samples, 0, None, ("a", piece, "t", arrived_ms)))
 
 
 class AudioWriter:
-    """Writes the audio of all sessions of a process, many entries in one pipeline.
+    """Writes the audio of all sessions of a process, many entries in one call.
 
-    While one pipeline is on its way the next fills up, so the more there is to do, the less each entry costs.
+    While one call is on its way the next fills up, so the more there is to do, the less each entry costs. Has a
+    connection of its own: whenever it is made anew, what was written in the last `REPEAT_S` is written again before
+    anything else. A Redis that was killed may have lost that much, and the streams must have no gap.
     """
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._waiting: dict[str, AudioTrack] = {}
-        self._queue: list[tuple[Any, ...]] = []
+    def __init__(self, settings: Settings) -> None:
+        self._redis = connect(settings, greet=self._repeat)
+        self._waiting: dict[AudioTrack, None] = {}
+        self._queue: list[_Entry] = []
+        self._written: deque[tuple[float, _Entry]] = deque()
         self._in_flight = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
+        self.trouble: str | None = None
+        """Why Redis takes nothing now; None while it does."""
 
-    def track(self, session_id: str, start_samples: int = 0) -> AudioTrack:
-        return AudioTrack(self, session_id, start_samples)
+    def track(self, session_id: str, attachment: Attachment = Attachment()) -> AudioTrack:  # noqa: B008 -- frozen
+        return AudioTrack(self, session_id, attachment)
 
     def wake(self, track: AudioTrack) -> None:
-        self._waiting[track.key] = track
+        self._waiting[track] = None
         self._work.set()
 
-    def enqueue(self, command: tuple[Any, ...]) -> None:
-        self._queue.append(command)
+    def enqueue(self, entry: _Entry) -> None:
+        entry.track.unwritten_entries += 1
+        self._queue.append(entry)
         self._work.set()
 
     async def flushed(self) -> None:
         """Wait until everything taken in so far is in Redis."""
-        for track in list(self._waiting.values()):
+        for track in list(self._waiting):
             track.cut()
         while self._queue or self._in_flight:
             self._idle.clear()
@@ -150,13 +203,17 @@ class AudioWriter:
             if self._queue:
                 batch, self._queue = self._queue, []
                 self._in_flight = True
-                await self._write(batch)
+                for start in range(0, len(batch), ENTRIES_PER_CALL):
+                    await self._write(batch[start : start + ENTRIES_PER_CALL])
                 self._in_flight = False
                 await asyncio.sleep(GATHER_S)
             if not self._queue:
                 self._idle.set()
             if self._waiting:
                 await self._wait_for_more()
+
+    async def close(self) -> None:
+        await self._redis.aclose()
 
     async def _wait_for_more(self) -> None:
         """Small pieces are pending: give them `COALESCE_S`, unless real work comes first."""
@@ -167,29 +224,64 @@ class AudioWriter:
 
     def _collect(self) -> None:
         now_s = time.monotonic()
-        for key, track in list(self._waiting.items()):
+        for track in list(self._waiting):
             if track.due(now_s):
-                del self._waiting[key]
+                del self._waiting[track]
                 track.cut()
 
-    async def _write(self, batch: Sequence[tuple[Any, ...]]) -> None:
-        remaining = list(batch)
-        while remaining:
-            pipe = self._redis.pipeline(transaction=False)
-            for key, entry_id, *fields in remaining:
-                pipe.execute_command("XADD", key, "NOMKSTREAM", "MAXLEN", "~", _STREAM_MAX_ENTRIES, entry_id, *fields)
+    async def _write(self, entries: list[_Entry]) -> None:
+        """Write some entries, and again until Redis has taken them."""
+        command, tracks = _append_command(entries)
+        while True:
             try:
-                replies = await pipe.execute(raise_on_error=False)
+                refused = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
             except (RedisError, OSError) as error:
-                log.warning("audio_write_delayed", entries=len(remaining), reason=str(error))
+                if self.trouble is None:
+                    log.warning("audio_write_delayed", entries=len(entries), reason=str(error))
+                self.trouble = str(error)
                 await asyncio.sleep(RETRY_PAUSE_S)
-                continue
-            remaining = [entry for entry, reply in zip(remaining, replies, strict=True) if _must_retry(reply)]
-            if remaining:
-                log.warning("audio_write_refused", entries=len(remaining))
-                await asyncio.sleep(RETRY_PAUSE_S)
+            else:
+                break
+        if self.trouble is not None:
+            log.info("audio_write_goes_on")
+            self.trouble = None
+        self._note(entries)
+        for index, track in enumerate(tracks):
+            if index in refused:
+                if track.on_refused is not None:
+                    track.on_refused()
+            elif track.on_stored is not None:
+                track.on_stored(max(entry.end_samples for entry in entries if entry.track is track))
+
+    def _note(self, entries: list[_Entry]) -> None:
+        now_s = time.monotonic()
+        for entry in entries:
+            entry.track.unwritten_entries -= 1
+            self._written.append((now_s, entry))
+        while self._written and self._written[0][0] < now_s - REPEAT_S:
+            self._written.popleft()
+
+    async def _repeat(self, connection: AbstractConnection) -> None:
+        """What a new connection says first. Raises what Redis answers; the connection is then not used."""
+        await connection.on_connect()
+        entries = [entry for _, entry in self._written]
+        for start in range(0, len(entries), ENTRIES_PER_CALL):
+            command, _ = _append_command(entries[start : start + ENTRIES_PER_CALL])
+            await connection.send_command(*command, check_health=False)
+            await connection.read_response()
 
 
-def _must_retry(reply: object) -> bool:
-    """Redis may be out of memory or read-only for a while. An id that exists was written before."""
-    return isinstance(reply, ResponseError) and "equal or smaller" not in str(reply)
+def _append_command(entries: list[_Entry]) -> tuple[list[Any], list[AudioTrack]]:
+    """The call that writes these entries, and the tracks in the order of its answer."""
+    by_track: dict[AudioTrack, list[_Entry]] = {}
+    for entry in entries:
+        by_track.setdefault(entry.track, []).append(entry)
+    names: list[str] = []
+    arguments: list[Any] = [_STREAM_MAX_ENTRIES]
+    for track, its_entries in by_track.items():
+        names += (keys.session(track.session_id), keys.audio(track.session_id))
+        arguments += (track.attachment.connection, len(its_entries))
+        for entry in its_entries:
+            number = "" if entry.number is None else entry.number
+            arguments += (f"{entry.end_samples}-{entry.control}", number, len(entry.fields), *entry.fields)
+    return ["EVAL", APPEND, len(names), *names, *arguments], list(by_track)

@@ -1,10 +1,11 @@
 """How Redis is reached: one way for every process."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import hiredis
 from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -27,11 +28,18 @@ class PackedConnection(Connection):
         return [b"".join(piece for command in commands for piece in self.pack_command(*command))]
 
 
-def connect(settings: Settings, *, reply_timeout_s: float = REPLY_TIMEOUT_S, retries: int = 3) -> Redis:
+def connect(
+    settings: Settings,
+    *,
+    reply_timeout_s: float = REPLY_TIMEOUT_S,
+    retries: int = 3,
+    greet: Callable[[AbstractConnection], Awaitable[None]] | None = None,
+) -> Redis:
     """A client that opens connections as they are needed; replies are bytes.
 
     A command that finds the connection lost is sent again after a short pause: every write of this
-    package may be repeated without harm.
+    package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
+    must itself await `on_connect`.
     """
     pool = ConnectionPool.from_url(
         settings.redis_url,
@@ -41,5 +49,6 @@ def connect(settings: Settings, *, reply_timeout_s: float = REPLY_TIMEOUT_S, ret
         socket_keepalive=True,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
         protocol=2,
+        redis_connect_func=greet,
     )
     return Redis.from_pool(pool)

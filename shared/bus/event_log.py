@@ -7,7 +7,7 @@ too slow for its queue, reads what it missed from the log, so that events arrive
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -49,6 +49,7 @@ class Follower:
         self._arrived = asyncio.Event()
         self._must_fill = after_seq > 0
         self._after_seq = after_seq
+        self._asides: dict[str, LoggedEvent] = {}
         self._ending: LoggedEvent | None = None
         self.heard_at_s = time.monotonic()
         """When the last message came."""
@@ -56,6 +57,8 @@ class Follower:
         """Audio that the worker has been through, as it last said."""
         self.progressed = asyncio.Event()
         """Set at each change of `consumed_samples`."""
+        self.on_attached: Callable[[int], None] | None = None
+        """Called with the number of each connection that takes the session."""
 
     @property
     def seq(self) -> int:
@@ -67,6 +70,10 @@ class Follower:
         self.heard_at_s = time.monotonic()
         if payload.startswith(b'{"type":"progress"'):
             self.progress(orjson.loads(payload)["consumed"])
+            return
+        if payload.startswith(b'{"type":"attached"'):
+            if self.on_attached is not None:
+                self.on_attached(orjson.loads(payload)["connection"])
             return
         if len(self._queue) >= QUEUE_MAX:
             self._queue.clear()
@@ -83,13 +90,18 @@ class Follower:
         self._must_fill = True
         self._arrived.set()
 
+    def tell(self, kind: str, event: LoggedEvent) -> None:
+        """Hand out an event that is not in the log, soon. An older one of its kind that still waits is dropped."""
+        self._asides[kind] = event
+        self._arrived.set()
+
     def end_with(self, event: LoggedEvent) -> None:
         """Make this the last event, behind those that have arrived."""
         self._ending = event
         self._arrived.set()
 
     async def __aiter__(self) -> AsyncIterator[LoggedEvent]:
-        """Every event after `after_seq`, once and in order. Ends only by `end_with`."""
+        """Every event after `after_seq`, once and in order, and what was told. Ends only by `end_with`."""
         while True:
             if self._must_fill:
                 self._must_fill = False
@@ -104,12 +116,13 @@ class Follower:
                 if seq > self._after_seq:
                     self._after_seq = seq
                     yield event
+            while self._asides:
+                yield self._asides.pop(next(iter(self._asides)))
             if self._ending is not None:
                 yield self._ending
                 return
-            if not self._must_fill:
-                self._arrived.clear()
-                await self._arrived.wait()
+            await self._arrived.wait()
+            self._arrived.clear()
 
     async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
         upto = "+" if before_seq is None else f"({before_seq}-0"
@@ -119,14 +132,15 @@ class Follower:
             yield event
 
     async def _read_log(self, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """A range of the log. A lost Redis is waited for: the follower's reader can do nothing better."""
-        while True:
+        """A range of the log. A lost Redis is waited for, unless the follower has been told to end."""
+        while self._ending is None:
             try:
                 found = await self._redis.xrange(keys.events(self.session_id), first, last)
                 return cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
             except (RedisError, OSError) as error:
                 log.warning("log_read_delayed", session_id=self.session_id, reason=str(error))
                 await asyncio.sleep(RECONNECT_PAUSE_S)
+        return []
 
 
 class EventSubscriber:
@@ -135,7 +149,8 @@ class EventSubscriber:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._pubsub = redis.pubsub(ignore_subscribe_messages=False)
-        self._followers: dict[bytes, Follower] = {}
+        self._followers: dict[bytes, set[Follower]] = {}
+        """By channel. For a moment a session has two, when a client takes it from one connection to another."""
         self._confirmations: dict[bytes, asyncio.Event] = {}
 
     async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
@@ -143,12 +158,12 @@ class EventSubscriber:
         channel = keys.channel(session_id).encode()
         follower = Follower(self._redis, session_id, after_seq)
         confirmed = self._confirmations.setdefault(channel, asyncio.Event())
-        self._followers[channel] = follower
+        self._followers.setdefault(channel, set()).add(follower)
         try:
             await self._pubsub.subscribe(channel)
             await confirmed.wait()
         except BaseException:
-            self._followers.pop(channel, None)
+            self._forget(channel, follower)
             raise
         finally:
             self._confirmations.pop(channel, None)
@@ -156,9 +171,16 @@ class EventSubscriber:
 
     async def unfollow(self, follower: Follower) -> None:
         channel = keys.channel(follower.session_id).encode()
-        if self._followers.get(channel) is follower:
-            del self._followers[channel]
+        if self._forget(channel, follower):
             await self._pubsub.unsubscribe(channel)
+
+    def _forget(self, channel: bytes, follower: Follower) -> bool:
+        """True when nobody follows the channel any more."""
+        left = self._followers.get(channel, set())
+        left.discard(follower)
+        if not left:
+            self._followers.pop(channel, None)
+        return not left
 
     async def run(self) -> None:
         """The subscriber's loop; runs until cancelled and reconnects by itself."""
@@ -173,17 +195,22 @@ class EventSubscriber:
             except (RedisError, OSError) as error:
                 log.warning("subscription_lost", reason=str(error))
                 await asyncio.sleep(RECONNECT_PAUSE_S)
-                for follower in self._followers.values():
-                    follower.fill()
 
     def _dispatch(self, response: list[Any]) -> None:
         kind, channel, payload = response[0], response[1], response[2]
         if kind == b"message":
-            follower = self._followers.get(channel)
-            if follower is not None:
+            for follower in self._followers.get(channel, ()):
                 follower.push(payload)
+        elif kind == b"subscribe" and channel == _IDLE_CHANNEL.encode():
+            self._fill_all()
         elif kind == b"subscribe" and channel in self._confirmations:
             self._confirmations[channel].set()
+
+    def _fill_all(self) -> None:
+        """A new connection: the library has subscribed to every channel again, and what came before is in the log."""
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.fill()
 
     async def close(self) -> None:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]

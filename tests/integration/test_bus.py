@@ -94,14 +94,15 @@ async def subscriber(redis: Redis) -> AsyncIterator[EventSubscriber]:
 
 
 @asynccontextmanager
-async def audio_writer(redis: Redis) -> AsyncIterator[AudioWriter]:
-    running = AudioWriter(redis)
+async def audio_writer(server: Stack) -> AsyncIterator[AudioWriter]:
+    running = AudioWriter(server.settings)
     loop = asyncio.create_task(running.run())
     try:
         yield running
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
+        await running.close()
 
 
 async def test_admission_stops_at_capacity_and_takes_again_after_release(redis: Redis) -> None:
@@ -195,10 +196,10 @@ async def test_repeated_write_doubles_nothing(redis: Redis) -> None:
     assert await redis.llen(keys.finals("s1")) == 1
 
 
-async def test_final_trims_the_audio_behind_its_checkpoint(redis: Redis) -> None:
+async def test_final_trims_the_audio_behind_its_checkpoint(server: Stack, redis: Redis) -> None:
     await admitted(redis)
     owner = await claim(redis, "w1")
-    async with audio_writer(redis) as writer:
+    async with audio_writer(server) as writer:
         track = writer.track("s1")
         for _ in range(4):
             track.append(b"\1\0" * 1600)
@@ -208,10 +209,10 @@ async def test_final_trims_the_audio_behind_its_checkpoint(redis: Redis) -> None
     assert [entry.end_samples for entry in left] == [3200, 4800, 6400]
 
 
-async def test_audio_writer_cuts_entries_and_keeps_every_sample_in_order(redis: Redis) -> None:
+async def test_audio_writer_cuts_entries_and_keeps_every_sample_in_order(server: Stack, redis: Redis) -> None:
     await admitted(redis)
     audio = bytes(range(256)) * 100
-    async with audio_writer(redis) as writer:
+    async with audio_writer(server) as writer:
         track = writer.track("s1")
         for start in range(0, len(audio), 1002):
             track.append(audio[start : start + 1002])
@@ -225,11 +226,11 @@ async def test_audio_writer_cuts_entries_and_keeps_every_sample_in_order(redis: 
     assert entries[-1].end_samples == len(audio) // 2
 
 
-async def test_audio_written_after_the_end_does_not_bring_the_stream_back(redis: Redis) -> None:
+async def test_audio_written_after_the_end_does_not_bring_the_stream_back(server: Stack, redis: Redis) -> None:
     await admitted(redis)
     owner = await claim(redis, "w1")
     await write(redis, owner, 1, ending=Ending("done", 10))
-    async with audio_writer(redis) as writer:
+    async with audio_writer(server) as writer:
         writer.track("s1").append(b"\0\0" * 1600)
         await writer.flushed()
     assert not await redis.exists(keys.audio("s1"))

@@ -1,0 +1,92 @@
+"""Who gets a slot: live sessions at once or not at all, recordings in the order in which they came."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Final
+
+import orjson
+
+from frontend.models import RunningModel
+from frontend.placement import Placement
+from shared.bus.registry import Registry
+from shared.errors import ServerBusyError
+from shared.events import SessionOptions
+
+ADMIT_RETRY_S: Final = 0.1
+RETRY_AFTER_S: Final = 2.0
+"""The hint that a refused client gets: sessions end, and workers start, in seconds."""
+
+
+class WaitingLine:
+    """Who waits for a slot of which models. Nobody overtakes; who waits for other models is not held up."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, frozenset[str]] = {}
+        """By who waits, the first to come first."""
+
+    def want(self, who: str, models: Iterable[str]) -> set[str]:
+        """Take a place, or keep the one taken before; the models that nobody before it waits for."""
+        wanted = frozenset(models)
+        self._wanted[who] = wanted
+        free = set(wanted)
+        for other, others in self._wanted.items():
+            if other == who:
+                break
+            free -= others
+        return free
+
+    def leave(self, who: str) -> None:
+        self._wanted.pop(who, None)
+
+
+class Admission:
+    """Reserves slots. One per frontend process: the line is of those who wait here."""
+
+    def __init__(self, registry: Registry, placement: Placement, claim_timeout_s: float) -> None:
+        self._registry = registry
+        self._placement = placement
+        self._claim_timeout_s = claim_timeout_s
+        self._line = WaitingLine()
+
+    async def admit(
+        self, session_id: str, resume_digest: str, options: SessionOptions, *, waits: bool
+    ) -> SessionOptions:
+        """Reserve a slot of the best model that has one; the options with that model in them.
+
+        The model stays in the stored options, so that whoever takes the session over runs the same one. Raises
+        ServerBusyError when every slot is taken, at once or (`waits`) after the claim timeout, and what
+        `Placement.candidates` and Redis raise. Cancelling it gives the place in the line up.
+        """
+        deadline_s = time.monotonic() + self._claim_timeout_s
+        try:
+            while True:
+                models = await self._placement.candidates(options)
+                if waits:
+                    first_for = self._line.want(session_id, [model.name for model in models])
+                    models = [model for model in models if model.name in first_for]
+                chosen = await self._reserve(session_id, resume_digest, options, models)
+                if chosen is not None:
+                    return chosen
+                if not waits or time.monotonic() > deadline_s:
+                    raise ServerBusyError("Every slot is taken; try again shortly.", retry_after_s=RETRY_AFTER_S)
+                await asyncio.sleep(ADMIT_RETRY_S)
+        finally:
+            self._line.leave(session_id)
+
+    async def _reserve(
+        self, session_id: str, resume_digest: str, options: SessionOptions, models: list[RunningModel]
+    ) -> SessionOptions | None:
+        for model in models:
+            chosen = replace(options, model=model.name)
+            if await self._registry.admit(
+                session_id,
+                model.name,
+                capacity=model.slots,
+                claim_timeout_s=self._claim_timeout_s,
+                options=orjson.dumps(asdict(chosen)),
+                resume_digest=resume_digest,
+            ):
+                return chosen
+        return None

@@ -1,0 +1,96 @@
+"""Notices that Redis is gone, or takes nothing, and tells the clients of live sessions: first a warning, then the end.
+
+Audio goes on being taken in up to each session's bound meanwhile, and sessions go on when Redis is back.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.admission import RETRY_AFTER_S
+from frontend.session import Session
+from shared.bus.audio import AudioWriter
+from shared.errors import ModelUnavailableError
+from shared.events import EventType
+
+INTERVAL_S: Final = 0.5
+ANSWER_S: Final = 1.0
+"""Redis answers a ping within this, or counts as gone."""
+WARN_AFTER_S: Final = 3.0
+GIVE_UP_AFTER_S: Final = 75.0
+"""A minute's restart is survived, with some room. The keys of a live session last longer (`keys.SESSION_TTL_S`)."""
+STORE_UNAVAILABLE: Final = "store_unavailable"
+"""Code of the warning."""
+
+log = structlog.get_logger(__name__)
+
+
+class StoreWatch:
+    def __init__(self, redis: Redis, writer: AudioWriter, sessions: dict[str, Session]) -> None:
+        self._redis = redis
+        self._writer = writer
+        self._sessions = sessions
+        self._since_s: float | None = None
+        self._warned: set[Session] = set()
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            trouble = self._writer.trouble or await self._ping()
+            if trouble is None:
+                self._recover()
+            else:
+                self._tell(trouble)
+
+    async def _ping(self) -> str | None:
+        """Why Redis cannot be used; None when it can."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._redis.ping()
+        except (RedisError, OSError) as error:
+            return str(error) or f"no answer within {ANSWER_S:g} s"
+        return None
+
+    def _recover(self) -> None:
+        if self._since_s is not None:
+            log.info("store_is_back", after_s=round(time.monotonic() - self._since_s, 1))
+        self._since_s = None
+        self._warned.clear()
+
+    def _tell(self, trouble: str) -> None:
+        now_s = time.monotonic()
+        if self._since_s is None:
+            self._since_s = now_s
+            log.warning("store_unavailable", reason=trouble, sessions=len(self._sessions))
+        lasted_s = now_s - self._since_s
+        if lasted_s >= GIVE_UP_AFTER_S:
+            for session in list(self._sessions.values()):
+                self._give_up(session)
+        elif lasted_s >= WARN_AFTER_S:
+            for session in self._sessions.values():
+                self._warn(session)
+
+    def _warn(self, session: Session) -> None:
+        if session not in self._warned:
+            self._warned.add(session)
+            message = "The service cannot reach its store now; audio is kept, and answered when it is back."
+            session.tell(
+                {"type": EventType.WARNING, "session_id": session.id, "code": STORE_UNAVAILABLE, "message": message}
+            )
+
+    @staticmethod
+    def _give_up(session: Session) -> None:
+        session.fail(
+            {
+                "type": EventType.ERROR,
+                "session_id": session.id,
+                "code": ModelUnavailableError.code,
+                "message": f"The service has not reached its store for {GIVE_UP_AFTER_S:g} s.",
+                "retry_after_s": RETRY_AFTER_S,
+            }
+        )

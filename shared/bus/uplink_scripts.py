@@ -1,0 +1,51 @@
+"""The atomic writes of a client's frontend, in Lua: audio, control words, and which connection may write them.
+
+A session's `connection` grows with each `resume`, as its `fence` grows with each owner: what the frontend of an
+older connection still writes is refused, so that audio that arrives late is never there twice.
+"""
+
+# KEYS: session and audio of each track. ARGV: stream length, then of each track: connection, number of entries; of
+# each entry: id, the client's number of it or '', number of fields, fields. → indices of the tracks that are refused
+# because a newer connection has the session. An id that is there already was written before. Out of memory, or with a
+# full disk, Redis refuses the first write and so all of them: a stream never has a gap.
+APPEND = """
+local at, refused = 2, {}
+for k = 1, #KEYS, 2 do
+  local mine = (redis.call('HGET', KEYS[k], 'connection') or '0') == ARGV[at]
+  if not mine then refused[#refused + 1] = (k - 1) / 2 end
+  local count = tonumber(ARGV[at + 1])
+  at = at + 2
+  for _ = 1, count do
+    local fields = tonumber(ARGV[at + 2])
+    if mine then
+      local added = redis.pcall('XADD', KEYS[k + 1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], ARGV[at],
+        unpack(ARGV, at + 3, at + 2 + fields))
+      if type(added) == 'table' and not string.find(added.err, 'equal or smaller') then return added end
+      if added and ARGV[at + 1] ~= ''
+          and tonumber(ARGV[at + 1]) > tonumber(redis.call('HGET', KEYS[k], 'number') or '0') then
+        redis.call('HSET', KEYS[k], 'number', ARGV[at + 1])
+      end
+    end
+    at = at + 3 + fields
+  end
+end
+return refused
+"""
+
+# KEYS: session, audio. ARGV: channel. → connection, id of the `attach` entry or '' when the session has ended, the
+# last number of a control message that was written, consumed samples; nil when there is no session.
+# A handful of bytes, and what lets a client go on: memory that is full does not refuse it.
+ATTACH = """#!lua flags=allow-oom
+if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
+local connection = redis.call('HINCRBY', KEYS[1], 'connection', 1)
+redis.call('PUBLISH', ARGV[1], '{"type":"attached","connection":' .. connection .. '}')
+local number = redis.call('HGET', KEYS[1], 'number') or '0'
+local consumed = redis.call('HGET', KEYS[1], 'consumed') or '0'
+if redis.call('EXISTS', KEYS[2]) == 0 then return {connection, '', number, consumed} end
+local position
+local info = redis.call('XINFO', 'STREAM', KEYS[2])
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then position = string.match(info[i + 1], '^%d+') end
+end
+return {connection, redis.call('XADD', KEYS[2], position .. '-*', 'c', 'attach'), number, consumed}
+"""
