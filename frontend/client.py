@@ -8,20 +8,21 @@
                 print(event)
         reply = await client.transcribe(wav_bytes)
 
-Each live session has a connection of its own, so that the back-pressure of one never holds another. Knows nothing of
-files, microphones or terminals; see `frontend.cli` for those.
+Each live session has a connection of its own, so that the back-pressure of one never holds another. A session whose
+connection is lost goes on over a new one by itself. Knows nothing of files, microphones or terminals; see
+`frontend.cli` for those.
 """
 
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from frontend.client_events import (
@@ -44,7 +45,8 @@ from frontend.client_events import (
     decoded,
     encoded,
 )
-from frontend.client_session import LiveSession, closing_error
+from frontend.client_link import Servers, closing_error
+from frontend.client_session import LiveSession
 
 __all__ = [
     "ClientError",
@@ -67,19 +69,31 @@ __all__ = [
     "Word",
 ]
 
-OPEN_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 2.0
+RESUME_TIMEOUT_S = 30.0
+"""The server keeps a session without a client about as long."""
 
 
 class TranscriptionClient:
     """A transcription server at `url` (`ws://` or `wss://`). Connects when it is first used.
 
+    `more_urls` are other frontends of the same service: where one does not answer, the next is asked. A live session
+    that loses its connection is resumed by itself; `on_reconnect` is called each time, before the first attempt, and
+    `resume_timeout_s` later the session ends with `ConnectionLostError`.
+
     Every method raises `UnreachableError` when nothing answers, `ServerError` for the server's own errors, and
     `ConnectionLostError` when the connection ends too early.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(
+        self,
+        url: str,
+        *more_urls: str,
+        resume_timeout_s: float = RESUME_TIMEOUT_S,
+        on_reconnect: Callable[[ConnectionLostError], None] | None = None,
+    ) -> None:
+        self._servers = Servers(url, *more_urls)
+        self._resume_timeout_s = resume_timeout_s
+        self._on_reconnect = on_reconnect
         self._connection: ClientConnection | None = None
         self._asking = asyncio.Lock()
 
@@ -133,10 +147,14 @@ class TranscriptionClient:
             "words": words,
             "partials": partials,
         }
-        connection = await self._connect()
-        session = LiveSession(self.url, connection)
+        session = LiveSession(
+            Servers(*self._servers.urls),
+            _given(options),
+            resume_timeout_s=self._resume_timeout_s,
+            on_reconnect=self._on_reconnect,
+        )
         try:
-            await session.open(_given(options))
+            await session.open()
             yield session
         finally:
             await session.close()
@@ -191,14 +209,14 @@ class TranscriptionClient:
         async with self._asking:
             if self._connection is None or self._connection.state is not State.OPEN:
                 await self.close()
-                self._connection = await self._connect()
+                self._connection = await self._servers.connect()
             try:
                 with suppress(ConnectionClosed):  # what the server said before it closed is still to be read
                     await self._connection.send(encoded(request))
                 answer = decoded(await self._connection.recv())
             except ConnectionClosed as closed:
                 self._connection = None
-                raise closing_error(self.url, closed) from None
+                raise closing_error(self._servers.url, closed) from None
             except BaseException:
                 await self.close()  # a late reply must not be taken for that of the next request
                 raise
@@ -206,27 +224,6 @@ class TranscriptionClient:
             raise ServerError.from_wire(answer)
         return answer
 
-    async def _connect(self) -> ClientConnection:
-        try:
-            # Audio does not shrink, and deflating holds small messages back. A long transcript is one message.
-            return await connect(
-                self.url,
-                compression=None,
-                max_size=None,
-                open_timeout=OPEN_TIMEOUT_S,
-                close_timeout=CLOSE_TIMEOUT_S,
-            )
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as error:
-            raise UnreachableError(self.url, _cause(error)) from None
-
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {OPEN_TIMEOUT_S:g} s"
-    return str(error).rstrip(".") or type(error).__name__

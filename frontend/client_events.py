@@ -41,10 +41,24 @@ class Ready:
     seq: int
     model: str
     resume_token: str | None
+    audio_received_samples: int = 0
+    """Audio that the server has, at 16 kHz."""
+    number: int = 0
+    """Of the last control message that the server has."""
+    ended: bool = False
+    """Whether the session takes no more audio: it has ended, and only its events follow."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["session_id"], wire["seq"], wire.get("model", ""), wire.get("resume_token"))
+        return cls(
+            wire["session_id"],
+            wire["seq"],
+            wire.get("model", ""),
+            wire.get("resume_token"),
+            wire.get("audio_received_samples", 0),
+            wire.get("number", 0),
+            wire.get("ended", False),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +127,16 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something happened that the session survives, such as dropped audio."""
+    """Something happened that the session survives."""
 
-    seq: int
+    seq: int | None
+    """None where it is not in the session's log: it says how the service is."""
     code: str
     message: str
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire.get("code", ""), wire.get("message", ""))
+        return cls(wire.get("seq"), wire.get("code", ""), wire.get("message", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import click
+
 from frontend.cli.recording import SAMPLE_BYTES, Block
 from frontend.cli.screen import Screen
 from frontend.cli.transcript import Transcript
-from frontend.client import Done, Final, LiveSession, Partial, Warned
+from frontend.client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
 from shared.events import SAMPLE_RATE_HZ
 
 
@@ -53,3 +55,8 @@ class Hearing:
                     self.warnings.append(message)
                 case Done(duration_s=duration_s):
                     self._transcript.duration_s = duration_s
+
+
+def say_reconnecting(lost: ConnectionLostError) -> None:
+    """On stderr: the user may wonder why nothing comes."""
+    click.echo(f"{lost} Reconnecting.", err=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from frontend.cli.hearing import Hearing
+from frontend.cli.hearing import Hearing, say_reconnecting
 from frontend.cli.recording import Block
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript
@@ -40,7 +40,7 @@ async def listen(
     sounddevice = _sounddevice()
     with _microphone(sounddevice, device, chunk_samples) as chunks:
         async with (
-            TranscriptionClient(url) as client,
+            TranscriptionClient(url, on_reconnect=say_reconnecting) as client,
             client.live(mode=mode, language=language, prompt=prompt, model=model) as session,
         ):
             click.echo("Listening. Ctrl-C ends it.", err=True)

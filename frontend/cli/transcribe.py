@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from frontend.cli.hearing import Hearing
+from frontend.cli.hearing import Hearing, say_reconnecting
 from frontend.cli.recording import Recording, opened, paced
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript, output_paths, write_whole
@@ -74,7 +74,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
     """Sends the audio through a live session, in real time or as fast as it is taken."""
     blocks = recording.blocks()
     async with (
-        TranscriptionClient(job.url) as client,
+        TranscriptionClient(job.url, on_reconnect=say_reconnecting) as client,
         client.live(
             mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
         ) as session,

@@ -1,0 +1,89 @@
+"""How the Python client reaches a service: at one address or the next, and again after a loss."""
+
+import random
+import socket
+from collections.abc import Iterator
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.frames import CloseCode
+
+from frontend.client_events import ClientError, ConnectionLostError, ServerError, UnreachableError
+from frontend.sockets import notice_dead_peer
+
+OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+DEAD_PEER_S = 10
+"""A server that does not acknowledge what was sent to it for this long is gone."""
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 3.0
+
+
+class Servers:
+    """The addresses of one service, `ws://` or `wss://`. The one that answered last is asked first."""
+
+    def __init__(self, *urls: str) -> None:
+        self.urls = list(urls)
+        """The one that is asked first comes first."""
+
+    @property
+    def url(self) -> str:
+        """The address that is asked first."""
+        return self.urls[0]
+
+    async def connect(self, timeout_s: float = OPEN_TIMEOUT_S) -> ClientConnection:
+        """A connection to the first address that answers within `timeout_s`. Raises UnreachableError."""
+        failure: UnreachableError | None = None
+        for _ in self.urls:
+            try:
+                return await self._connect(timeout_s)
+            except UnreachableError as error:
+                failure = error
+                self.turn_to_next()
+        assert failure is not None
+        raise failure
+
+    def turn_to_next(self) -> None:
+        """Ask another address first."""
+        self.urls.append(self.urls.pop(0))
+
+    async def _connect(self, timeout_s: float) -> ClientConnection:
+        try:
+            connection = await connect(
+                self.url,
+                compression=None,  # audio does not shrink, and deflating holds small messages back
+                max_size=None,  # a long transcript is one message
+                open_timeout=timeout_s,
+                close_timeout=CLOSE_TIMEOUT_S,
+                ping_timeout=None,  # a pong may be stuck behind audio that the server does not read yet
+            )
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as error:
+            raise UnreachableError(self.url, _cause(error, timeout_s)) from None
+        bare: socket.socket = connection.transport.get_extra_info("socket")
+        notice_dead_peer(bare, DEAD_PEER_S)
+        return connection
+
+
+def pauses_s() -> Iterator[float]:
+    """Pauses before the attempts to reconnect, without end. Random, so that many clients do not come at once."""
+    longest_s = FIRST_PAUSE_S
+    while True:
+        yield random.uniform(0, longest_s)
+        longest_s = min(2 * longest_s, LONGEST_PAUSE_S)
+
+
+def closing_error(url: str, closed: ConnectionClosed) -> ClientError:
+    """What the end of a connection means, where the server has sent no error before it."""
+    if closed.rcvd is None:
+        return ConnectionLostError(url, "it broke off")
+    if closed.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
+        return ServerError("message_too_large", f"The message is too large for the server: {closed.rcvd.reason}.")
+    return ConnectionLostError(url, closed.rcvd.reason or f"the server closed it with code {closed.rcvd.code}")
+
+
+def _cause(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {timeout_s:g} s"
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,137 @@
+"""What a live session of the Python client has to say, kept until the server has it.
+
+Audio and control messages stand in one line. What was sent stays until the server says that its audio is safe; after
+a loss the line is taken up again from there. Does no I/O.
+
+The server counts samples at 16 kHz, whatever is sent. At 16 kHz the place to go on from is exact; at another rate it
+is the sample in which that place lies, so that a loss costs or doubles less than one sample (125 µs at 8 kHz) and the
+times of later words do not drift.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from shared.audio.pcm import SAMPLE_BYTES
+from shared.events import SAMPLE_RATE_HZ
+
+KEEP_S = 30.0
+"""Audio kept; `put` waits while there is more that the server does not have."""
+PIECE_BYTES = 32 * 1024
+
+
+class AudioForgottenError(Exception):
+    """The server asks for audio that was confirmed, and is kept no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control message of the session. Its number lets the server obey it once, however often it is sent."""
+
+    number: int
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    start_bytes: int
+    """How much audio comes before it, since the session began."""
+    content: bytes | Control
+
+    @property
+    def end_bytes(self) -> int:
+        return self.start_bytes + (len(self.content) if isinstance(self.content, bytes) else 0)
+
+
+class Outbox:
+    """`encoding` and `sample_rate` (Hz) are those of the session's audio; one channel."""
+
+    def __init__(self, encoding: str = "pcm_s16le", sample_rate: int = SAMPLE_RATE_HZ) -> None:
+        self._frame_bytes = SAMPLE_BYTES.get(encoding, 1)
+        self._sample_rate = sample_rate
+        self._limit_bytes = int(KEEP_S * sample_rate) * self._frame_bytes
+        self._sent: deque[_Item] = deque()
+        self._unsent: deque[_Item] = deque()
+        self._end_bytes = 0
+        self._numbers = 0
+        self._closed = False
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+
+    @property
+    def kept_bytes(self) -> int:
+        """Audio that the server has not confirmed."""
+        kept = self._sent or self._unsent
+        return self._end_bytes - kept[0].start_bytes if kept else 0
+
+    async def put(self, audio: bytes) -> None:
+        """Take audio in, cut anywhere. Waits for room; cancelled, what it had no room for is not taken in."""
+        for start in range(0, len(audio), PIECE_BYTES):
+            while self.kept_bytes >= self._limit_bytes and not self._closed:
+                self._room.clear()
+                await self._room.wait()
+            piece = bytes(audio[start : start + PIECE_BYTES])
+            self._add(piece)
+            self._end_bytes += len(piece)
+
+    def put_control(self, message: dict[str, Any]) -> None:
+        """Take a control message in, behind all audio so far."""
+        self._numbers += 1
+        self._add(Control(self._numbers, message | {"number": self._numbers}))
+
+    def close(self) -> None:
+        """Nothing more is of use: nobody waits any longer, and what is put is dropped."""
+        self._closed = True
+        self._sent.clear()
+        self._unsent.clear()
+        self._room.set()
+
+    async def next(self) -> bytes | Control:
+        """What is to be sent next; waits for it. It is kept until it is confirmed."""
+        while not self._unsent:
+            self._work.clear()
+            await self._work.wait()
+        item = self._unsent.popleft()
+        self._sent.append(item)
+        return item.content
+
+    def confirm(self, received_samples: int) -> None:
+        """The server has all audio before this position, and so each control message that came before its end."""
+        safe_bytes = self._position_bytes(received_samples)
+        while self._sent and (self._sent[0].end_bytes < safe_bytes or self._is_audio_until(self._sent[0], safe_bytes)):
+            self._sent.popleft()
+        self._room.set()
+
+    def rewind(self, received_samples: int, number: int) -> None:
+        """Send everything again that the server does not have.
+
+        `number` is that of the last control message that it has. Raises AudioForgottenError.
+        """
+        safe_bytes = min(self._position_bytes(received_samples), self._end_bytes)
+        if safe_bytes < self._end_bytes - self.kept_bytes:
+            raise AudioForgottenError
+        again: deque[_Item] = deque()
+        for item in (*self._sent, *self._unsent):
+            if isinstance(item.content, Control):
+                if item.content.number > number:
+                    again.append(item)
+            elif item.end_bytes > safe_bytes:
+                cut_bytes = max(0, safe_bytes - item.start_bytes)
+                again.append(_Item(item.start_bytes + cut_bytes, item.content[cut_bytes:]))
+        self._sent.clear()
+        self._unsent = again
+        self._room.set()
+        self._work.set()
+
+    def _add(self, content: bytes | Control) -> None:
+        if not self._closed:
+            self._unsent.append(_Item(self._end_bytes, content))
+            self._work.set()
+
+    def _position_bytes(self, position_samples: int) -> int:
+        return position_samples * self._sample_rate // SAMPLE_RATE_HZ * self._frame_bytes
+
+    @staticmethod
+    def _is_audio_until(item: _Item, safe_bytes: int) -> bool:
+        return isinstance(item.content, bytes) and item.end_bytes <= safe_bytes

@@ -1,0 +1,287 @@
+"""The Python client when its connections do not last: its user notices nothing, or is told why it is over."""
+
+import asyncio
+import itertools
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from frontend.client import (
+    ConnectionLostError,
+    Done,
+    Final,
+    LiveSession,
+    ServerError,
+    SessionEvent,
+    TranscriptionClient,
+)
+from shared.bus import keys
+from shared.bus.connect import connect
+from tests.command import VOXTRAL
+from tests.integration.native_clients import wav
+from tests.stack import Stack, free_ports, listens, wait_until
+from tests.wire import Wire, wire_to
+
+CHUNK = b"\1\0" * 1280
+TIMEOUT_S = 40
+
+
+@pytest.fixture
+async def wire(stack: Stack) -> AsyncIterator[Wire]:
+    async with wire_to(stack.settings.websocket_port) as laid:
+        yield laid
+
+
+class Listener:
+    """Reads a session from a task of its own."""
+
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
+        self.events: list[SessionEvent] = []
+        self._news = asyncio.Event()
+        self.task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for event in self._session:
+            self.events.append(event)
+            self._news.set()
+
+    @property
+    def finals(self) -> list[Final]:
+        return [event for event in self.events if isinstance(event, Final)]
+
+    async def hears_finals(self, count: int) -> None:
+        while len(self.finals) < count:
+            self._news.clear()
+            await self._news.wait()
+
+
+@pytest.mark.parametrize(
+    ("seed", "encoding", "rate"),
+    [(1, "pcm_s16le", 16_000), (2, "pcm_s16le", 16_000), (3, "pcmu", 8000), (4, "pcm_f32le", 44_100)],
+)
+async def test_session_survives_cuts_at_random_moments(wire: Wire, seed: int, encoding: str, rate: int) -> None:
+    """Segments of random length, each ended by a commit: they end where it was said, and nowhere else."""
+    generator = random.Random(seed)
+    losses: list[str] = []
+    sample = {"pcm_s16le": b"\1\0", "pcm_f32le": bytes(4), "pcmu": b"\xff"}[encoding]
+    sent_samples, commits = 0, []
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        TranscriptionClient(wire.url, on_reconnect=lambda error: losses.append(str(error))) as client,
+        client.live(encoding=encoding, sample_rate=rate) as session,
+    ):
+        cutting = asyncio.create_task(cut_again_and_again(wire, random.Random(seed + 100)))
+        listener = Listener(session)
+        for number in range(12):
+            for _ in range(generator.randrange(1, 30)):
+                count = generator.randrange(1, rate // 8)
+                await session.send(sample * count)
+                sent_samples += count
+                await asyncio.sleep(generator.random() * 0.01)
+            await session.commit()
+            commits.append(sent_samples / rate)
+            await listener.hears_finals(number + 1)
+        await session.send(sample * rate)
+        sent_samples += rate
+        await session.stop()
+        await listener.task
+        cutting.cancel()
+    assert len(losses) >= 3
+    finals, done = listener.finals, listener.events[-1]
+    assert isinstance(done, Done)
+    # 30 ms may still be in the server's filter when a commit comes, and the echo engine may hear the next chunk first.
+    tolerance_s = 0.001 if rate == 16_000 else 0.035
+    assert [final.end_s for final in finals[:-1]] == pytest.approx(commits, abs=tolerance_s)
+    assert [final.segment for final in finals] == list(range(13))
+    assert finals[0].start_s == 0
+    assert all(after.start_s == before.end_s for before, after in itertools.pairwise(finals))
+    assert done.duration_s == pytest.approx(sent_samples / rate, abs=0.001)
+    assert done.text == " ".join(final.text for final in finals)
+    numbers = [event.seq for event in listener.events]
+    assert numbers == sorted(set(numbers))
+
+
+async def cut_again_and_again(wire: Wire, generator: random.Random) -> None:
+    while True:
+        await asyncio.sleep(generator.uniform(0.02, 0.2))
+        wire.cut()
+
+
+async def test_session_that_is_cut_before_its_first_audio_goes_on(wire: Wire) -> None:
+    async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
+        wire.cut()
+        await session.send(CHUNK)
+        await session.stop()
+        assert [event.end_s for event in await events_of(session) if isinstance(event, Final)] == [0.08]
+
+
+async def test_stop_is_sent_again_when_it_was_lost(wire: Wire) -> None:
+    async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
+        await session.send(CHUNK)
+        await asyncio.sleep(0.2)
+        wire.freeze()
+        await session.stop()
+        await asyncio.sleep(0.1)
+        wire.cut()
+        assert isinstance((await events_of(session))[-1], Done)
+
+
+async def test_what_came_while_nobody_was_connected_is_not_missed(wire: Wire) -> None:
+    async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
+        wire.refuses = True
+        for _ in range(25):
+            await session.send(CHUNK)
+        await session.stop()
+        await asyncio.sleep(0.3)
+        wire.cut()
+        await asyncio.sleep(0.5)
+        wire.refuses = False
+        done = (await events_of(session))[-1]
+        assert isinstance(done, Done)
+        assert done.duration_s == 2.0
+
+
+async def events_of(session: LiveSession) -> list[SessionEvent]:
+    return [event async for event in session]
+
+
+@pytest.fixture
+def two_frontends(stack: Stack) -> Iterator[tuple[str, str]]:
+    """The WebSocket frontend and a second one, which the test may kill: their URLs, the second one first."""
+    ports = free_ports(2)
+    stack.spawn("websocket", "second", VOXTRAL_SERVER__TCP_PORTS=str(ports))
+    wait_until(lambda: listens(ports[0]), "the second frontend listens")
+    yield f"ws://127.0.0.1:{ports[0]}", stack.ws_url
+    if "second" in stack.processes:
+        stack.stop("second", signal.SIGKILL)
+
+
+async def test_session_goes_on_at_another_frontend_when_its_own_is_killed(
+    stack: Stack, two_frontends: tuple[str, str]
+) -> None:
+    losses: list[str] = []
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        TranscriptionClient(*two_frontends, on_reconnect=lambda error: losses.append(str(error))) as client,
+        client.live() as session,
+    ):
+        listener = Listener(session)
+        for number in range(200):
+            await session.send(CHUNK)
+            await asyncio.sleep(0.005)
+            if number == 100:
+                stack.stop("second", signal.SIGKILL)
+        await session.stop()
+        await listener.task
+    assert len(losses) == 1
+    assert isinstance(listener.events[-1], Done)
+    assert listener.events[-1].duration_s == 16.0
+    assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(16)
+
+
+async def test_session_is_taken_from_a_connection_that_is_dead(stack: Stack, wire: Wire) -> None:
+    """The frontend believes in the old connection; what it still holds of its audio is not doubled."""
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        TranscriptionClient(wire.url, stack.ws_url) as client,
+        client.live() as session,
+    ):
+        listener = Listener(session)
+        for number in range(100):
+            await session.send(CHUNK)
+            await asyncio.sleep(0.005)
+            if number == 50:
+                wire.freeze()
+                wire.refuses = True
+                # As if the client's system had noticed; the server's has not.
+                session._connection.transport.abort()
+        await session.stop()
+        await listener.task
+    assert listener.events[-1].duration_s == 8.0
+    assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(8)
+
+
+async def test_session_gives_up_in_time(wire: Wire) -> None:
+    losses: list[str] = []
+    async with (
+        TranscriptionClient(
+            wire.url, resume_timeout_s=1, on_reconnect=lambda error: losses.append(str(error))
+        ) as client,
+        client.live() as session,
+    ):
+        await session.send(CHUNK)
+        wire.refuses = True
+        wire.cut()
+        lost_at_s = time.monotonic()
+        with pytest.raises(ConnectionLostError):
+            await events_of(session)
+        assert 0.9 < time.monotonic() - lost_at_s < 3
+        assert wire.connections > 3, "it has tried"
+        assert len(losses) == 1
+        with pytest.raises(ConnectionLostError):
+            await session.send(CHUNK)
+        with pytest.raises(ConnectionLostError):
+            await session.stop()
+
+
+async def test_session_that_the_server_does_not_know_any_more_ends_at_once(stack: Stack, wire: Wire) -> None:
+    redis = connect(stack.settings)
+    async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
+        await session.send(CHUNK)
+        await redis.delete(keys.session(session.session_id))
+        lost_at_s = time.monotonic()
+        wire.cut()
+        with pytest.raises(ConnectionLostError, match="ended long ago"):
+            await events_of(session)
+        assert time.monotonic() - lost_at_s < 3
+    await redis.aclose()
+
+
+async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        TranscriptionClient(stack.ws_url) as client,
+        client.live() as session,
+        TranscriptionClient(stack.ws_url) as thief,
+        thief.live() as other,
+    ):
+        await session.send(CHUNK)
+        other.ready = session.ready
+        other._connection.transport.abort()
+        with pytest.raises(ServerError) as raised:
+            await events_of(session)
+        assert raised.value.code == "session_resumed"
+
+
+async def test_left_session_ends_while_it_reconnects(wire: Wire) -> None:
+    async with asyncio.timeout(5), TranscriptionClient(wire.url) as client, client.live() as session:
+        await session.send(CHUNK)
+        wire.refuses = True
+        wire.cut()
+        await asyncio.sleep(0.2)
+
+
+async def test_command_says_that_it_reconnects_and_loses_nothing(stack: Stack, wire: Wire) -> None:
+    recording = stack.folder / "cut.wav"
+    recording.write_bytes(wav(4))
+    command = await asyncio.create_subprocess_exec(
+        VOXTRAL,
+        *("transcribe", str(recording), "--live", "--url", wire.url, "--format", "json"),
+        env=stack.env,
+        cwd=stack.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    while wire.connections == 0:  # noqa: ASYNC110 -- the condition is another process's
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1.5)
+    wire.cut()
+    async with asyncio.timeout(TIMEOUT_S):
+        output, errors = await command.communicate()
+    assert command.returncode == 0, errors
+    assert b"Reconnecting." in errors
+    assert b'"duration": 4.0' in output
