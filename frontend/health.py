@@ -17,11 +17,12 @@ import uvloop
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from frontend.health_metrics import prometheus_text
 from frontend.http_server import serve_http
 from frontend.models import running_models
+from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.registry import FrontendReport, Percentiles, Registry, WorkerReport
 from shared.bus.scripts import Scripts
@@ -30,6 +31,7 @@ from shared.entry import run_process
 from shared.version import VERSION
 
 REDIS_DEADLINE_S = 0.8
+PROBE_LIFE_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Snapshot:
 
     redis_ms: float | None
     """How long Redis took to answer; None when it did not."""
+    refusal: str | None
+    """Why Redis takes no writes: its memory or its disk is full. None when it does."""
     workers: list[WorkerReport]
     frontends: list[FrontendReport]
 
@@ -53,6 +57,8 @@ class Snapshot:
         """Why a session would not be served now, in one sentence; None when it would."""
         if self.redis_ms is None:
             return f"Redis at {settings.redis_address} does not answer within {REDIS_DEADLINE_S:g} s."
+        if self.refusal is not None:
+            return f"Redis at {settings.redis_address} takes no writes: {self.refusal.rstrip('.')}."
         if not self.workers:
             return "No worker is running with a warm model."
         if not self.slots:
@@ -67,10 +73,20 @@ async def take_snapshot(redis: Redis) -> Snapshot:
     started_s = time.perf_counter()
     try:
         async with asyncio.timeout(REDIS_DEADLINE_S):
-            workers, frontends = await asyncio.gather(registry.workers(), registry.frontends())
+            refusal, workers, frontends = await asyncio.gather(
+                _refusal(redis), registry.workers(), registry.frontends()
+            )
     except (RedisError, OSError):
-        return Snapshot(None, [], [])
-    return Snapshot((time.perf_counter() - started_s) * 1000, workers, frontends)
+        return Snapshot(None, None, [], [])
+    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends)
+
+
+async def _refusal(redis: Redis) -> str | None:
+    try:
+        await redis.set(keys.WRITE_PROBE, 1, px=PROBE_LIFE_MS)
+    except ResponseError as error:
+        return str(error)
+    return None
 
 
 def create_app(settings: Settings, redis: Redis) -> FastAPI:

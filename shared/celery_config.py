@@ -39,6 +39,7 @@ def celery_app(settings: Settings) -> Celery:
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
         "broker_transport_options": {"socket_keepalive": True, "socket_connect_timeout": 2.0},
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

@@ -6,10 +6,16 @@ Frontends hand in new sessions and those that have lost their worker; a worker t
 import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
+
+from kombu.exceptions import OperationalError
 
 from shared.celery_config import QUEUES, SESSION_TASK, Queue, celery_app, queue_name
 from shared.config import Settings
+
+
+REPLY_TIMEOUT_S: Final = 5.0
+"""Celery's own client would wait for a Redis that hangs for ever, and every other session behind it."""
 
 
 class Dispatcher:
@@ -17,16 +23,21 @@ class Dispatcher:
 
     def __init__(self, settings: Settings) -> None:
         self.app = celery_app(settings)
+        self.app.conf.broker_transport_options |= {"socket_timeout": REPLY_TIMEOUT_S}
         self._expires_s = settings.session.claim_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
     async def dispatch(self, session_id: str, options: dict[str, Any], queue: Queue) -> None:
         """Queue the session's task for the workers of its options' model. It expires when none takes it in time.
 
-        The task's id is the session's, and its arguments are what Flower shows.
+        The task's id is the session's, and its arguments are what Flower shows. Raises ConnectionError where Redis
+        is gone, and RedisError where it refuses the task.
         """
         name = queue_name(queue, options["model"])
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, options, name)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, options, name)
+        except OperationalError as error:  # Celery's name for a lost connection
+            raise ConnectionError(str(error)) from error
 
     def _send(self, session_id: str, options: dict[str, Any], queue: str) -> None:
         with self.app.producer_or_acquire() as producer:

@@ -25,7 +25,7 @@ from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 from worker.writer import EventWriter
 
-DETACHED_S: Final = 10.0
+DETACHED_S: Final = 30.0
 """A session whose client is gone is kept this long for it to come back, or `idle_timeout_s` if that is less."""
 
 TICK_S: Final = 0.1
@@ -65,9 +65,9 @@ class Keeper:
     async def run(self) -> None:
         """The loop; runs until cancelled."""
         beat_at_s = 0.0
+        redis_was_lost = False
         while True:
             now_s = time.monotonic()
-            self._end_idle(now_s)
             try:
                 await self._renew([one for one in self._sessions.values() if one.renew_at_s <= now_s], now_s)
                 if now_s - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
@@ -75,6 +75,12 @@ class Keeper:
                     await self._registry.beat(self.report())
             except (RedisError, OSError) as error:
                 log.warning("renewal_delayed", reason=str(error))
+                redis_was_lost = True
+            else:
+                if redis_was_lost:
+                    self._excuse()
+                redis_was_lost = False
+                self._end_idle(now_s)
             await asyncio.sleep(TICK_S)
 
     async def drain(self) -> None:
@@ -98,6 +104,13 @@ class Keeper:
             session.renew_at_s = now_s + keys.RENEW_INTERVAL_S
             if reply == FENCED:
                 self._on_fenced(session)
+
+    def _excuse(self) -> None:
+        """Nobody could be heard while Redis was gone: idle times begin anew."""
+        now_s = time.monotonic()
+        for session in self._sessions.values():
+            session.heard_from_s = now_s
+            session.detached_s = now_s if session.detached_s is not None else None
 
     def _end_idle(self, now_s: float) -> None:
         for session in list(self._sessions.values()):

@@ -149,6 +149,8 @@ class WorkerRuntime:
         await self._redis.aclose()
 
     async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:
+        if session_id in self._sessions and not self._keeper.draining:
+            return None  # its lease has lapsed while Redis was gone, and is about to be renewed
         names, arguments = claim(session_id, self._info.model, self.id)
         found: Any = ELSEWHERE if self._keeper.draining else await self._scripts.claim(keys=names, args=arguments)
         if found == ELSEWHERE:

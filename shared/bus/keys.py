@@ -4,8 +4,9 @@ The braces are Redis Cluster's hash tag: all keys of one session live on one nod
 touch them together.
 """
 
-SESSION_TTL_S = 120
-"""Keys of a live session outlive the worker that renews them by this long."""
+SESSION_TTL_S = 240
+"""Keys of a live session outlive the worker that renews them by half of this at least: longer than frontends and
+workers wait for a Redis that is gone."""
 LEASE_S = 2.0
 """A session whose owner has not renewed for this long may be claimed by another worker."""
 RENEW_INTERVAL_S = 0.7
@@ -17,6 +18,8 @@ CONTROL_TTL_S = 10
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
+WRITE_PROBE = "voxtral:probe"
+"""Written for a moment to see whether Redis takes writes."""
 WORKERS = "voxtral:workers"
 FRONTENDS = "voxtral:frontends"
 """Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""

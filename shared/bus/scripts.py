@@ -9,6 +9,11 @@ from redis.commands.core import AsyncScript
 
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
 
+_WHEN_FULL = "#!lua flags=allow-oom\n"
+"""Goes before the scripts of an owner and of heartbeats: when memory is full Redis refuses audio and new sessions, and
+lets through what ends sessions, trims audio, and keeps finals safe. Those are small. Every script that is refused is
+refused as a whole, before its first write."""
+
 FENCED = -1
 """What every script of an owner answers when another worker has claimed the session."""
 ELSEWHERE = 0
@@ -162,9 +167,9 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self.admit: AsyncScript = redis.register_script(ADMIT)
-        self.claim: AsyncScript = redis.register_script(CLAIM)
-        self.renew: AsyncScript = redis.register_script(RENEW)
-        self.offer: AsyncScript = redis.register_script(OFFER)
-        self.write: AsyncScript = redis.register_script(WRITE)
-        self.abandon: AsyncScript = redis.register_script(ABANDON)
-        self.beat: AsyncScript = redis.register_script(BEAT)
+        self.claim: AsyncScript = redis.register_script(_WHEN_FULL + CLAIM)
+        self.renew: AsyncScript = redis.register_script(_WHEN_FULL + RENEW)
+        self.offer: AsyncScript = redis.register_script(_WHEN_FULL + OFFER)
+        self.write: AsyncScript = redis.register_script(_WHEN_FULL + WRITE)
+        self.abandon: AsyncScript = redis.register_script(_WHEN_FULL + ABANDON)
+        self.beat: AsyncScript = redis.register_script(_WHEN_FULL + BEAT)

@@ -1,0 +1,208 @@
+"""Redis is killed, hangs, or takes nothing, under live sessions: they go on, whole, when it is back."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from frontend import store_watch
+from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
+from frontend.gateway import Gateway
+from shared.bus.connect import connect
+from shared.events import SessionOptions
+from tests.integration.test_client_resumes import CHUNK, Listener
+from tests.speech import SENTENCES, synthesise
+from tests.stack import Stack, listens, wait_until
+
+CHUNK_S = 0.08
+OUTAGE_S = 5
+TIMEOUT_S = 60
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service with a worker of each engine, whose Redis the tests maltreat."""
+    stack = Stack(tmp_path_factory.mktemp("outage"), session={"max_backlog_s": 6})
+    try:
+        stack.start()
+        stack.spawn("worker", "whisper", VOXTRAL_MODEL__NAME="whisper-base", VOXTRAL_MODEL__SLOTS="2")
+        wait_until(lambda: "model_warm" in log_of(stack) and slots(stack) == 34, "both workers are warm", 60)
+        yield stack
+    finally:
+        stack.stop_all()
+
+
+@pytest.fixture
+async def redis(service: Stack) -> AsyncIterator[Redis]:
+    client = connect(service.settings)
+    yield client
+    await client.config_set("maxmemory", "2gb")
+    await client.aclose()
+
+
+def log_of(stack: Stack) -> str:
+    return (stack.folder / "logs" / "voxtral_streaming.log").read_text()
+
+
+def slots(stack: Stack) -> int:
+    with urllib.request.urlopen(f"{stack.health_url}/status", timeout=3) as answer:
+        return json.load(answer)["slots"]
+
+
+def ready(stack: Stack) -> tuple[int, str]:
+    """Status and reason of `/ready`."""
+    try:
+        with urllib.request.urlopen(f"{stack.health_url}/ready", timeout=3) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)["reason"]
+
+
+async def restart_redis(stack: Stack, after_s: float) -> None:
+    await asyncio.to_thread(stack.stop, "redis", signal.SIGKILL)
+    await asyncio.sleep(after_s)
+    stack.spawn("redis")
+    await asyncio.to_thread(wait_until, lambda: listens(stack.settings.redis.port), "Redis listens")
+
+
+async def hang_redis(stack: Stack, after_s: float) -> None:
+    stack.processes["redis"].send_signal(signal.SIGSTOP)
+    await asyncio.sleep(after_s)
+    stack.processes["redis"].send_signal(signal.SIGCONT)
+
+
+async def speak(stack: Stack, model: str, audio: bytes, pause_s: float) -> Listener:
+    """Sends the audio in chunks; what the session said, to its end."""
+    async with TranscriptionClient(stack.ws_url) as client, client.live(model=model) as session:
+        listener = Listener(session)
+        for start in range(0, len(audio), len(CHUNK)):
+            await session.send(audio[start : start + len(CHUNK)])
+            await asyncio.sleep(pause_s)
+        await session.stop()
+        await listener.task
+    return listener
+
+
+def check_whole(listener: Listener, duration_s: float) -> None:
+    done = listener.events[-1]
+    assert isinstance(done, Done)
+    assert done.duration_s == pytest.approx(duration_s, abs=0.001)
+    assert [final.segment for final in listener.finals] == list(range(len(listener.finals)))
+    assert done.text == " ".join(final.text for final in listener.finals if final.text)
+    numbers = [event.seq for event in listener.events if event.seq is not None]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("outage", [restart_redis, hang_redis], ids=["killed", "hangs"])
+async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, outage) -> None:
+    speech = (synthesise(SENTENCES[0], seed=1) * 32767).astype("<i2").tobytes()
+    silence = bytes(32_000 * 3)
+    told = speech + silence + speech + silence
+    async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
+        echoes = [tasks.create_task(speak(service, "echo", CHUNK * 150, CHUNK_S / 2)) for _ in range(4)]
+        heard = tasks.create_task(speak(service, "whisper-base", told, CHUNK_S / 2))
+        await asyncio.sleep(2)
+        breaking = tasks.create_task(outage(service, OUTAGE_S))
+        await asyncio.sleep(2)
+        status, reason = await asyncio.to_thread(ready, service)
+        assert status == 503
+        assert "does not answer" in reason
+        await breaking
+    for echo in echoes:
+        check_whole(echo.result(), 12.0)
+        finals = echo.result().finals
+        assert finals[0].start_s == 0
+        assert sum(final.end_s - final.start_s for final in finals) == pytest.approx(12, abs=0.01)
+        assert {event.code for event in echo.result().events if isinstance(event, Warned)} == {"store_unavailable"}
+    check_whole(heard.result(), len(told) / 32_000)
+    assert heard.result().events[-1].text.lower().count("leaves the station at") == 2
+    service.check_alive()
+    await asyncio.to_thread(wait_until, service.is_ready, "the service is ready again")
+    failures = [
+        line for line in map(json.loads, log_of(service).splitlines()) if line["level"] in {"error", "critical"}
+    ]
+    assert {line["logger"] for line in failures} <= {"celery.worker.consumer.consumer"}, "it says that Redis is gone"
+
+
+async def test_full_memory_is_felt_and_gone_when_there_is_room_again(service: Stack, redis: Redis) -> None:
+    async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
+        echo = tasks.create_task(speak(service, "echo", CHUNK * 100, CHUNK_S / 2))
+        await asyncio.sleep(1)
+        await redis.config_set("maxmemory", 1)
+        await asyncio.sleep(1)
+        status, reason = await asyncio.to_thread(ready, service)
+        assert (status, "takes no writes" in reason) == (503, True)
+        async with TranscriptionClient(service.ws_url) as client:
+            with pytest.raises(ServerError) as raised:
+                async with client.live(model="echo"):
+                    pass
+        assert raised.value.code == "model_unavailable"
+        assert raised.value.retry_after_s
+        await asyncio.sleep(5)  # longer than any lease
+        await redis.config_set("maxmemory", 0)
+    check_whole(echo.result(), 8.0)
+    assert {event.code for event in echo.result().events if isinstance(event, Warned)} == {"store_unavailable"}
+    assert await asyncio.to_thread(ready, service) == (200, "")
+
+
+async def test_finals_are_kept_while_memory_is_full(service: Stack, redis: Redis) -> None:
+    """What the worker has heard is told at once: it is what makes room."""
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        TranscriptionClient(service.ws_url) as client,
+        client.live(model="echo") as session,
+    ):
+        listener = Listener(session)
+        for _ in range(200):
+            await session.send(CHUNK)
+        await redis.config_set("maxmemory", 1)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(session.send(CHUNK * 400), 2)
+        await redis.config_set("maxmemory", 0)
+        await session.stop()
+        await listener.task
+    check_whole(listener, listener.events[-1].duration_s)
+    assert listener.events[-1].duration_s >= 16
+
+
+async def test_start_during_an_outage_is_refused_in_time_and_works_after_it(service: Stack) -> None:
+    breaking = asyncio.create_task(restart_redis(service, 4))
+    await asyncio.sleep(0.5)
+    asked_at_s = time.monotonic()
+    async with TranscriptionClient(service.ws_url) as client:
+        with pytest.raises(ServerError) as raised:
+            async with client.live(model="echo"):
+                pass
+        assert raised.value.code == "model_unavailable"
+        assert time.monotonic() - asked_at_s < 10
+        await breaking
+        await asyncio.to_thread(wait_until, service.is_ready, "the service is ready again")
+        async with asyncio.timeout(TIMEOUT_S), client.live(model="echo") as session:
+            await session.send(CHUNK)
+            await session.stop()
+            assert [event.end_s async for event in session if isinstance(event, Final)] == [0.08]
+
+
+async def test_client_is_told_when_the_store_does_not_come_back(
+    service: Stack, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_watch, "WARN_AFTER_S", 0.5)
+    monkeypatch.setattr(store_watch, "GIVE_UP_AFTER_S", 2.0)
+    async with asyncio.timeout(TIMEOUT_S), Gateway.running(service.settings, "test") as gateway:
+        session = await gateway.open(SessionOptions(model="echo", partials=False))
+        await redis.config_set("maxmemory", 1)
+        await session.write(CHUNK)
+        events = [event.wire async for event in session.events()]
+        await redis.config_set("maxmemory", 0)
+    assert [event["type"] for event in events] == ["ready", "warning", "error"]
+    assert (events[1]["code"], "seq" in events[1]) == ("store_unavailable", False)
+    assert (events[2]["code"], events[2]["seq"]) == ("model_unavailable", 1)
+    assert events[2]["retry_after_s"]
