@@ -8,7 +8,6 @@ Only the session's newest connection may write; see `attachment`.
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +19,7 @@ from redis.exceptions import RedisError
 from shared.bus import keys
 from shared.bus.attachment import Attachment
 from shared.bus.connect import connect
+from shared.bus.recent import Recent
 from shared.bus.uplink_scripts import APPEND
 from shared.config import Settings
 
@@ -33,8 +33,6 @@ GATHER_S: Final = 0.002
 ENTRIES_PER_CALL: Final = 500
 """At most 1.6 MB: Redis serves nobody else meanwhile."""
 RETRY_PAUSE_S: Final = 0.25
-REPEAT_S: Final = 3.0
-"""What a killed Redis may have confirmed and lost: its file is synchronised each second, and may be 2 s late."""
 _STREAM_MAX_ENTRIES: Final = 20_000
 
 log = structlog.get_logger()
@@ -159,7 +157,7 @@ class AudioWriter:
     """Writes the audio of all sessions of a process, many entries in one call.
 
     While one call is on its way the next fills up, so the more there is to do, the less each entry costs. Has a
-    connection of its own: whenever it is made anew, what was written in the last `REPEAT_S` is written again before
+    connection of its own: whenever it is made anew, what was written a moment ago (`recent`) is written again before
     anything else. A Redis that was killed may have lost that much, and the streams must have no gap.
     """
 
@@ -167,7 +165,7 @@ class AudioWriter:
         self._redis = connect(settings, greet=self._repeat)
         self._waiting: dict[AudioTrack, None] = {}
         self._queue: list[_Entry] = []
-        self._written: deque[tuple[float, _Entry]] = deque()
+        self._recent: Recent[_Entry] = Recent()
         self._in_flight = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -245,7 +243,9 @@ class AudioWriter:
         if self.trouble is not None:
             log.info("audio_write_goes_on")
             self.trouble = None
-        self._note(entries)
+        self._recent.add(entries, time.monotonic())
+        for entry in entries:
+            entry.track.unwritten_entries -= 1
         for index, track in enumerate(tracks):
             if index in refused:
                 if track.on_refused is not None:
@@ -253,18 +253,10 @@ class AudioWriter:
             elif track.on_stored is not None:
                 track.on_stored(max(entry.end_samples for entry in entries if entry.track is track))
 
-    def _note(self, entries: list[_Entry]) -> None:
-        now_s = time.monotonic()
-        for entry in entries:
-            entry.track.unwritten_entries -= 1
-            self._written.append((now_s, entry))
-        while self._written and self._written[0][0] < now_s - REPEAT_S:
-            self._written.popleft()
-
     async def _repeat(self, connection: AbstractConnection) -> None:
         """What a new connection says first. Raises what Redis answers; the connection is then not used."""
         await connection.on_connect()
-        entries = [entry for _, entry in self._written]
+        entries = self._recent.entries()
         for start in range(0, len(entries), ENTRIES_PER_CALL):
             command, _ = _append_command(entries[start : start + ENTRIES_PER_CALL])
             await connection.send_command(*command, check_health=False)
