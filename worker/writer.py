@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from shared.bus.ownership import Ending, Settled, write
+from shared.bus.ownership import Call, Ending, Settled, write
 from shared.bus.scripts import FENCED, Scripts
 from worker.session import WorkerSession
 
@@ -26,8 +26,8 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What one write of a session holds."""
+class Said:
+    """What one write of a session holds: all that there is to say now."""
 
     session: WorkerSession
     events: list[tuple[str, bytes]]
@@ -35,8 +35,36 @@ class _Said:
     consumed_samples: int | None
     ending: str | None
 
+    @classmethod
+    def of(cls, session: WorkerSession) -> Self:
+        consumed = session.absorbed_samples if session.progress_due else None
+        events = list(session.outbox)
+        settles = consumed is not None or any(kind == "f" for kind, _ in events)
+        return cls(session, events, session.settled() if settles else None, consumed, session.ending)
+
     def is_nothing(self) -> bool:
         return not self.events and self.consumed_samples is None and self.ending is None
+
+    def call(self, retention_s: float) -> Call:
+        """Keys and arguments of the script; repeating it does no harm."""
+        kept_s = CANCELLED_RETENTION_S if self.ending == "cancelled" else int(retention_s)
+        return write(
+            self.session.claim.owner,
+            self.session.first_unwritten_seq,
+            self.events,
+            settled=self.settled,
+            consumed_samples=self.consumed_samples,
+            ending=None if self.ending is None else Ending(self.ending, kept_s),
+        )
+
+    def confirm(self) -> None:
+        """Redis has it."""
+        session = self.session
+        del session.outbox[: len(self.events)]
+        if self.settled is not None:
+            session.settle(self.settled)
+        if self.consumed_samples is not None:
+            session.told_samples = self.consumed_samples
 
 
 class EventWriter:
@@ -91,17 +119,10 @@ class EventWriter:
         self._work.set()
 
     async def _write(self, batch: list[WorkerSession]) -> None:
-        said = [one for one in map(_said, batch) if not one.is_nothing()]
+        said = [one for one in map(Said.of, batch) if not one.is_nothing()]
         pipe = self._redis.pipeline(transaction=False)
         for one in said:
-            names, arguments = write(
-                one.session.claim.owner,
-                one.session.first_unwritten_seq,
-                one.events,
-                settled=one.settled,
-                consumed_samples=one.consumed_samples,
-                ending=None if one.ending is None else Ending(one.ending, self._retained_s(one.ending)),
-            )
+            names, arguments = one.call(self._retention_s)
             pipe.execute_command("EVALSHA", self._scripts.write.sha, len(names), *names, *arguments)
         replies = await pipe.execute(raise_on_error=False)
         for one, reply in zip(said, replies, strict=True):
@@ -112,24 +133,10 @@ class EventWriter:
             else:
                 self._settle(one)
 
-    def _settle(self, said: _Said) -> None:
+    def _settle(self, said: Said) -> None:
+        said.confirm()
         session = said.session
-        del session.outbox[: len(said.events)]
-        if said.settled is not None:
-            session.settle(said.settled)
-        if said.consumed_samples is not None:
-            session.told_samples = said.consumed_samples
         if said.ending is not None:
             self._on_ended(session)
         elif session.outbox or session.ending is not None:
             self.mark(session)
-
-    def _retained_s(self, ending: str) -> int:
-        return CANCELLED_RETENTION_S if ending == "cancelled" else int(self._retention_s)
-
-
-def _said(session: WorkerSession) -> _Said:
-    consumed = session.absorbed_samples if session.progress_due else None
-    events = list(session.outbox)
-    settles = consumed is not None or any(kind == "f" for kind, _ in events)
-    return _Said(session, events, session.settled() if settles else None, consumed, session.ending)

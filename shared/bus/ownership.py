@@ -76,7 +76,10 @@ def write(
     consumed_samples: int | None = None,
     ending: Ending | None = None,
 ) -> Call:
-    """`events` are kind (`f` final, `e` any other) and payload; the first one has the number `first_seq`."""
+    """`events` are kind (`f` final, `e` any other) and payload; the first one has the number `first_seq`.
+
+    Audio that has been consumed is told together with what has settled.
+    """
     sid = owner.session_id
     where = ("", "", "") if settled is None else (settled.checkpoint_samples, settled.segment, settled.options or "")
     return (

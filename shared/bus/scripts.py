@@ -96,7 +96,7 @@ return 1
 # Everything that an owner says at one time: events, how far it is, and that the session has ended.
 # KEYS: session, audio, events, finals, admitted, free. ARGV: as unpacked ('' for what there is none of), then
 # kind ('f' final, 'e' any other) and payload of each event. → events written, or -1
-# A write whose events are all older than the log is a repeated one; what it says of the rest is outdated.
+# Events older than the log, and a checkpoint older than the known one, are those of a repeated write.
 WRITE = """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, segment, options, consumed, ending, retention = unpack(ARGV, 7, 13)
@@ -113,7 +113,6 @@ for i = 14, #ARGV, 2 do
   end
   seq = seq + 1
 end
-if seq <= last then return 0 end
 if written > 0 then
   redis.call('HSET', KEYS[1], 'seq', last)
   for i = 3, 4 do if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end end
@@ -122,10 +121,10 @@ if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
   redis.call('HSET', KEYS[1], 'checkpoint', checkpoint, 'segment', segment)
   if options ~= '' then redis.call('HSET', KEYS[1], 'options', options) end
   redis.call('XTRIM', KEYS[2], 'MINID', checkpoint .. '-0')
-end
-if consumed ~= '' then
-  redis.call('HSET', KEYS[1], 'consumed', consumed)
-  redis.call('PUBLISH', channel, '{"type":"progress","consumed":' .. consumed .. '}')
+  if consumed ~= '' then
+    redis.call('HSET', KEYS[1], 'consumed', consumed)
+    redis.call('PUBLISH', channel, '{"type":"progress","consumed":' .. consumed .. '}')
+  end
 end
 if ending ~= '' and owner ~= '' then
   redis.call('HSET', KEYS[1], 'state', ending, 'owner', '', 'lease', 0)

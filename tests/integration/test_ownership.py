@@ -1,0 +1,187 @@
+"""Who may have a session on a real server: admission, claims, fencing, repeated and late writes, and the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from shared.bus import keys, ownership
+from shared.bus.connect import connect
+from shared.bus.ownership import Ending, Owner
+from shared.bus.registry import Registry
+from shared.bus.scripts import ELSEWHERE, FENCED, Scripts
+from tests.integration.owners import admitted, claim, logged, offer, renew, settled, write
+from tests.integration.workers import redis_alone
+from tests.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with redis_alone(tmp_path_factory.mktemp("ownership")) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def redis(server: Stack) -> AsyncIterator[Redis]:
+    client = connect(server.settings)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+async def test_admission_stops_at_capacity_and_takes_again_after_release(redis: Redis) -> None:
+    assert [await admitted(redis, name) for name in ("s1", "s2", "s3")] == [True, True, False]
+    await Registry(redis, Scripts(redis)).release("s1", "echo")
+    assert await admitted(redis, "s3")
+
+
+CAPACITIES = {"echo": 1, "echo:b": 3, "mistralai/Voxtral-Mini-3B-2507": 2}
+ADMISSIONS = st.tuples(st.sampled_from(["admit", "release", "keep"]), st.sampled_from([*CAPACITIES]), st.integers(0, 5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ADMISSIONS, max_size=40))
+def test_admission_counts_for_each_model_alone(server: Stack, steps: list[tuple[str, str, int]]) -> None:
+    asyncio.run(admit_by_model(server, steps))
+
+
+async def admit_by_model(server: Stack, steps: list[tuple[str, str, int]]) -> None:
+    redis = connect(server.settings)
+    await redis.flushall()
+    registry = Registry(redis, Scripts(redis))
+    held: dict[str, set[str]] = {model: set() for model in CAPACITIES}
+    for number, (step, model, session) in enumerate(steps):
+        if step == "admit":
+            free = len(held[model]) < CAPACITIES[model]
+            assert await admitted(redis, f"s{number}", CAPACITIES[model], model) == free
+            if free:
+                held[model].add(f"s{number}")
+        elif step == "release" and held[model]:
+            leaving = sorted(held[model])[session % len(held[model])]
+            held[model].remove(leaving)
+            await registry.release(leaving, model)
+        elif step == "keep":
+            for kept in held[model]:
+                owner = Owner(kept, model, "w1", (await claimed_fence(redis, kept, model)))
+                assert await renew(redis, owner) == 1
+        assert {model: await registry.admitted(model) for model in CAPACITIES} == {
+            model: len(sessions) for model, sessions in held.items()
+        }
+        lives_s = {model: await redis.ttl(keys.admitted(model)) for model, sessions in held.items() if sessions}
+        assert all(life_s > 0 for life_s in lives_s.values()), "nothing is left of a model that is gone"
+    await redis.aclose()
+
+
+async def claimed_fence(redis: Redis, session_id: str, model: str) -> int:
+    names, arguments = ownership.claim(session_id, model, "w1")
+    await Scripts(redis).claim(keys=names, args=arguments)
+    return int(await redis.hget(keys.session(session_id), "fence"))
+
+
+async def test_admission_is_atomic_under_concurrency(redis: Redis) -> None:
+    answers = await asyncio.gather(*(admitted(redis, f"s{number}", capacity=7) for number in range(40)))
+    assert sum(answers) == 7
+
+
+async def test_claim_is_refused_while_the_lease_of_the_owner_lasts(redis: Redis) -> None:
+    await admitted(redis)
+    assert (await claim(redis, "w1")).fence == 1
+    assert await claim(redis, "w2") is None
+
+
+async def test_claim_is_refused_for_a_session_that_was_abandoned(redis: Redis) -> None:
+    await admitted(redis)
+    await Scripts(redis).abandon(keys=keys.of_session("s1"))
+    assert await claim(redis, "w1") is None
+
+
+async def test_former_owner_can_write_nothing_once_another_has_claimed(redis: Redis) -> None:
+    await admitted(redis)
+    old = await claim(redis, "w1")
+    assert await write(redis, old, 1, "one") == 1
+    await redis.hset(keys.session("s1"), "lease", 0)  # the lease has lapsed
+    new = await claim(redis, "w2")
+    assert new.fence == old.fence + 1
+    assert await write(redis, old, 2, "stale") == FENCED
+    assert await write(redis, old, 2, settled=settled(16_000), consumed_samples=16_000) == FENCED
+    assert await write(redis, old, 2, ending=Ending("done", 1)) == FENCED
+    assert (await renew(redis, old), await offer(redis, old)) == (FENCED, FENCED)
+    assert await Registry(redis, Scripts(redis)).admitted("echo") == 1
+    assert await write(redis, new, 2, "two") == 1
+    assert await logged(redis) == ["one", "two"]
+
+
+async def test_repeated_write_doubles_nothing(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    assert await write(redis, owner, 1, "one", "two") == 2
+    assert await write(redis, owner, 1, "one", "two", "three", kind="f") == 1
+    assert await logged(redis) == ["one", "two", "three"]
+    assert await redis.llen(keys.finals("s1")) == 1
+
+
+async def test_write_that_comes_late_takes_nothing_back(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    await write(redis, owner, 1, settled=settled(3200, 2, b"new"), consumed_samples=3200)
+    await write(redis, owner, 1, settled=settled(1600, 1, b"old"), consumed_samples=1600)
+    held = await redis.hmget(keys.session("s1"), "checkpoint", "segment", "options", "consumed")
+    assert held == [b"3200", b"2", b"new", b"3200"]
+
+
+async def test_end_that_is_repeated_frees_one_slot(redis: Redis) -> None:
+    await admitted(redis)
+    await redis.zadd(keys.free("echo"), {"w1": 2})
+    owner = await claim(redis, "w1")
+    assert await redis.zscore(keys.free("echo"), "w1") == 1
+    for _ in range(2):
+        await write(redis, owner, 1, ending=Ending("done", 10))
+    assert await redis.zscore(keys.free("echo"), "w1") == 2
+    assert await renew(redis, owner) == 0
+    assert await Registry(redis, Scripts(redis)).admitted("echo") == 0
+
+
+async def test_session_goes_to_the_worker_with_the_most_free_slots(redis: Redis) -> None:
+    await redis.zadd(keys.free("echo"), {"full": 1, "free": 3, "dead": 4})
+    seconds, _ = await redis.time()
+    lapses_ms = {"full": 1, "free": 1, "dead": -1}
+    await redis.zadd(keys.WORKERS, {name: (seconds + 60 * sign) * 1000 for name, sign in lapses_ms.items()})
+    await admitted(redis)
+    names, arguments = ownership.claim("s1", "echo", "full")
+    assert await Scripts(redis).claim(keys=names, args=arguments) == ELSEWHERE
+    assert await claim(redis, "free") is not None
+    assert await redis.zscore(keys.free("echo"), "free") == 2
+
+
+async def test_session_is_passed_on_at_most_once_for_each_worker(redis: Redis) -> None:
+    await redis.zadd(keys.free("echo"), {"full": 1, "hung": 3})
+    seconds, _ = await redis.time()
+    await redis.zadd(keys.WORKERS, dict.fromkeys(("full", "hung"), (seconds + 60) * 1000))
+    await admitted(redis)
+    assert [(await claim(redis, "full")) is not None for _ in range(3)] == [False, False, True]
+
+
+async def test_offered_session_can_be_claimed_from_its_living_owner(redis: Redis) -> None:
+    await admitted(redis)
+    old = await claim(redis, "w1")
+    assert await offer(redis, old) == 1
+    assert await write(redis, old, 1, "one") == 1
+    assert await renew(redis, old) == 1
+    new = await claim(redis, "w2")
+    assert await write(redis, old, 2, "late") == FENCED
+    assert await write(redis, new, 2, "two") == 1
+    assert await claim(redis, "w3") is None
+
+
+async def test_abandoned_session_of_a_dead_owner_is_deleted_at_once(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    await write(redis, owner, 1, "one", kind="f")
+    assert await Scripts(redis).abandon(keys=keys.of_session("s1")) == b"w1"
+    await redis.hset(keys.session("s1"), "lease", 0)
+    assert await Scripts(redis).abandon(keys=keys.of_session("s1")) == b""
+    assert not await redis.exists(*keys.of_session("s1"))
+    assert await renew(redis, owner) == FENCED

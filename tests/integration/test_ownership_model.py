@@ -1,0 +1,287 @@
+"""The ownership protocol alone: workers that claim, write, hang, repeat themselves and come too late, on a real server.
+
+The workers are the real bookkeeping (`WorkerSession`, `Said`) and the real scripts without a model and without loops:
+hypothesis decides what happens when. Positions count entries of 100 ms.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from shared.bus import keys, ownership, scripts
+from shared.bus.ownership import Call, Owner
+from shared.events import SessionOptions, seconds
+from tests.integration.workers import redis_alone
+from tests.stack import Stack
+from worker.engines.base import Final, Finished, Partial
+from worker.session import PROGRESS_SAMPLES, Claim, WorkerSession
+from worker.writer import Said
+
+SID, MODEL = "s1", "echo"
+WORKERS = st.sampled_from(["w1", "w2", "w3"])
+PICKS = st.integers(0, 99)
+ENTRY_SAMPLES = PROGRESS_SAMPLES
+"""So long that each is worth a progress message."""
+ENTRIES = 6
+CONFIGURED = {1: b"options 1", 3: b"options 3", 4: b"options 4"}
+"""After which entry the client has set options, and what it has set."""
+
+
+class Worker:
+    """One claim of one worker: what it has heard and said."""
+
+    def __init__(self, owner: Owner, held: dict[bytes, bytes], finals: list[bytes]) -> None:
+        self.session = WorkerSession(
+            Claim(
+                owner,
+                SessionOptions(),
+                int(held[b"seq"]),
+                int(held[b"checkpoint"]),
+                int(held[b"segment"]),
+                tuple(orjson.loads(final)["text"] for final in finals),
+            ),
+            now_s=0.0,
+        )
+        self.segment_start_samples = self.session.checkpoint_samples
+        self._take_options()
+
+    @property
+    def owner(self) -> Owner:
+        return self.session.claim.owner
+
+    def hear(self) -> bool:
+        """The next entry of the audio stream, and what stands behind it. False at the end."""
+        if self.session.read_samples >= ENTRIES * ENTRY_SAMPLES or self.session.ending:
+            return False
+        self.session.arrived(self.session.read_samples + ENTRY_SAMPLES, 0.0, 0.0)
+        self.session.absorbed_samples = self.session.read_samples
+        self._take_options()
+        return True
+
+    def _take_options(self) -> None:
+        at = self.session.read_samples
+        if at // ENTRY_SAMPLES in CONFIGURED:
+            self.session.configure(SessionOptions(), CONFIGURED[at // ENTRY_SAMPLES], at)
+
+    def partial(self) -> None:
+        start, heard = self.segment_start_samples, self.session.read_samples
+        self.session.take(Partial(self.session.segment, f"by {self.owner.fence}", start, heard, 1.0), 0, 0)
+
+    def final(self) -> None:
+        start, end, fence = self.segment_start_samples, self.session.read_samples, self.owner.fence
+        if end > start:
+            text = f"{start}-{end} by {fence}"
+            self.session.take(Final(self.session.segment, text, start, end, end, end, (), None, 1.0), 0, 0)
+            self.segment_start_samples = end
+
+    def silence(self) -> None:
+        """Nothing was said since the last final."""
+        self.segment_start_samples = self.session.checkpoint_samples = self.session.read_samples
+
+    def finish(self) -> None:
+        self.final()
+        self.session.take(Finished(), 0, 0)
+
+
+def owned(protocol: "Protocol") -> bool:
+    """Whether any worker owns the session, or thinks so."""
+    return bool(protocol.workers)
+
+
+class Protocol(RuleBasedStateMachine):
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        self.redis = client
+        self.script = {
+            name: client.register_script(getattr(scripts, name.upper()))
+            for name in ("admit", "claim", "renew", "offer", "write")
+        }
+        self.workers: dict[str, Worker] = {}
+        self.on_the_way: list[tuple[int, Call]] = []
+        """Fence and write of what is late."""
+        self.seen = 0
+        self.checkpoint = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.redis.flushall()
+        admitted = [keys.admitted(MODEL), keys.session(SID), keys.audio(SID)]
+        self.script["admit"](keys=admitted, args=[SID, 1, 60_000, 120, b"options 0", "digest"])
+        for entry in range(1, ENTRIES + 1):
+            self.redis.xadd(keys.audio(SID), {"a": b"\0\0"}, f"{entry * ENTRY_SAMPLES}-0")
+            word = {"c": "configure", "v": CONFIGURED[entry]} if entry in CONFIGURED else {"c": "commit"}
+            self.redis.xadd(keys.audio(SID), word, f"{entry * ENTRY_SAMPLES}-1")
+
+    # What happens
+
+    @rule(worker=WORKERS)
+    def claim(self, worker: str) -> None:
+        state, fence = self.held("state"), int(self.held("fence"))
+        lapsed = state == b"live" and self.held("lease") == b"0"
+        found = self.call("claim", ownership.claim(SID, MODEL, worker, lease_s=60))
+        assert (found is not None) == (lapsed or state in (b"waiting", b"offered"))
+        if found is not None:
+            held = dict(zip(found[::2], found[1::2], strict=True))
+            assert int(held[b"fence"]) == fence + 1
+            finals = self.redis.lrange(keys.finals(SID), 0, -1)
+            self.workers[worker] = Worker(Owner(SID, MODEL, worker, fence + 1), held, finals)
+
+    @precondition(owned)
+    @rule(
+        pick=PICKS,
+        says=st.lists(st.sampled_from(["partial", "final", "silence", "nothing"]), max_size=3),
+        fate=st.sampled_from(["answered", "unanswered", "late"]),
+    )
+    def work(self, pick: int, says: list[str], fate: str) -> None:
+        """A worker works on what it owns, or thinks that it owns, and writes all that it has to say."""
+        worker = self.picked(pick)
+        held = self.workers[worker]
+        for what in says:
+            if held.hear() and what != "nothing":
+                getattr(held, what)()
+        said = Said.of(held.session)
+        call = said.call(60)
+        if fate == "late":
+            self.on_the_way.append((held.owner.fence, call))
+            return
+        reply = self.deliver(held.owner.fence, call)
+        if fate == "answered" and reply == scripts.FENCED:
+            del self.workers[worker]
+        elif fate == "answered":
+            said.confirm()
+
+    @precondition(owned)
+    @rule(pick=PICKS)
+    def finish(self, pick: int) -> None:
+        held = self.workers[self.picked(pick)]
+        if not held.hear():
+            held.finish()
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(pick=PICKS, again=st.booleans())
+    def late_write_arrives(self, pick: int, again: bool) -> None:
+        place = pick % len(self.on_the_way)
+        self.deliver(*(self.on_the_way[place] if again else self.on_the_way.pop(place)))
+
+    @precondition(owned)
+    @rule(pick=PICKS)
+    def renew(self, pick: int) -> None:
+        self.tell(self.picked(pick), "renew", lambda owner: ownership.renew(owner, lease_s=60))
+
+    @precondition(owned)
+    @rule(pick=PICKS)
+    def offer(self, pick: int) -> None:
+        self.tell(self.picked(pick), "offer", ownership.offer)
+
+    @rule()
+    def lapse(self) -> None:
+        """The owner has been away for too long."""
+        if self.held("state") in (b"live", b"offered"):
+            self.redis.hset(keys.session(SID), "lease", 0)
+
+    # What must hold
+
+    @invariant()
+    def log_counts_without_gap_and_is_written_by_owners_only(self) -> None:
+        log = self.log()
+        assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
+        assert len(log) == int(self.held("seq"))
+        fence = self.held("fence").decode()
+        for event in log[self.seen :]:
+            assert event["type"] in ("ready", "done") or event["text"].endswith(f"by {fence}")
+        self.seen = len(log)
+        assert [event["type"] for event in log[:-1]].count("done") == 0
+
+    @invariant()
+    def finals_are_those_of_the_log_and_do_not_overlap(self) -> None:
+        finals = [event for event in self.log() if event["type"] == "final"]
+        assert [orjson.loads(final) for final in self.redis.lrange(keys.finals(SID), 0, -1)] == finals
+        assert [final["segment"] for final in finals] == list(range(len(finals)))
+        assert int(self.held("segment")) == len(finals)
+        reached_s = 0.0
+        for final in finals:
+            assert final["start"] >= reached_s
+            assert final["end"] > final["start"]
+            reached_s = final["end"]
+        assert seconds(int(self.held("checkpoint"))) >= reached_s, "what is final is never heard again"
+
+    @invariant()
+    def new_owner_finds_all_that_it_needs(self) -> None:
+        checkpoint = int(self.held("checkpoint"))
+        assert checkpoint >= self.checkpoint
+        self.checkpoint = checkpoint
+        entry = checkpoint // ENTRY_SAMPLES
+        if entry not in CONFIGURED:  # else it is about to read them
+            set_before = [options for at, options in CONFIGURED.items() if at < entry]
+            assert self.held("options") == (set_before or [b"options 0"])[-1]
+        if self.held("state") != b"done":
+            left = [entry_id for entry_id, _ in self.redis.xrange(keys.audio(SID))]
+            wanted = [
+                b"%d-%d" % (at * ENTRY_SAMPLES, part) for at in range(max(entry, 1), ENTRIES + 1) for part in (0, 1)
+            ]
+            assert left[-len(wanted) :] == wanted
+
+    @invariant()
+    def slot_is_held_until_the_end_and_then_no_more(self) -> None:
+        is_held = self.redis.zscore(keys.admitted(MODEL), SID) is not None
+        assert is_held == (self.held("state") != b"done")
+
+    # How
+
+    def held(self, field: str) -> bytes:
+        return self.redis.hget(keys.session(SID), field) or b""
+
+    def log(self) -> list[dict[str, Any]]:
+        return [orjson.loads(fields[b"e"]) for _, fields in self.redis.xrange(keys.events(SID))]
+
+    def call(self, name: str, call: Call) -> Any:
+        return self.script[name](keys=call[0], args=call[1])
+
+    def deliver(self, fence: int, call: Call) -> int:
+        is_owner = self.held("fence") == b"%d" % fence
+        reply = self.call("write", call)
+        assert (reply == scripts.FENCED) == (not is_owner), "only the last owner writes, and a former one learns it"
+        return int(reply)
+
+    def picked(self, pick: int) -> str:
+        return sorted(self.workers)[pick % len(self.workers)]
+
+    def tell(self, worker: str, name: str, call: Any) -> None:
+        held = self.workers[worker]
+        is_owner = self.held("fence") == b"%d" % held.owner.fence
+        ended = self.held("state") == b"done"
+        assert self.call(name, call(held.owner)) == ((0 if ended else 1) if is_owner else scripts.FENCED)
+        if not is_owner:
+            del self.workers[worker]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with redis_alone(tmp_path_factory.mktemp("protocol")) as stack:
+        yield stack
+
+
+def test_ownership_protocol(server: Stack) -> None:
+    with redis.Redis.from_url(server.redis_url) as client:
+        run_state_machine_as_test(
+            lambda: Protocol(client),
+            settings=settings(
+                max_examples=100,
+                stateful_step_count=50,
+                deadline=None,
+                suppress_health_check=[HealthCheck.too_slow],
+            ),
+        )
