@@ -1,14 +1,26 @@
 """How the Python client reaches a service: at one address or the next, and again after a loss."""
 
+import asyncio
 import random
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.frames import CloseCode
 
-from frontend.client_events import ClientError, ConnectionLostError, ServerError, UnreachableError
+from frontend.client_events import (
+    ClientError,
+    ConnectionLostError,
+    Ready,
+    ServerError,
+    UnexpectedMessageError,
+    UnreachableError,
+    decoded,
+    encoded,
+    parse_event,
+)
 from frontend.sockets import notice_dead_peer
 
 OPEN_TIMEOUT_S = 10.0
@@ -62,6 +74,24 @@ class Servers:
         bare: socket.socket = connection.transport.get_extra_info("socket")
         notice_dead_peer(bare, DEAD_PEER_S)
         return connection
+
+
+async def greet(connection: ClientConnection, url: str, message: dict[str, Any], timeout_s: float) -> Ready:
+    """Says the first message of a connection and takes the answer.
+
+    Raises what the server answers instead (`ServerError`), and `ConnectionLostError` where it does not.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            await connection.send(encoded(message))
+            ready = parse_event(decoded(await connection.recv()))
+    except TimeoutError:
+        raise ConnectionLostError(url, f"no answer to {message['type']} within {timeout_s:g} s") from None
+    except ConnectionClosed as closed:
+        raise closing_error(url, closed) from None
+    if not isinstance(ready, Ready):
+        raise UnexpectedMessageError(str(ready))
+    return ready
 
 
 def pauses_s() -> Iterator[float]:

@@ -65,6 +65,11 @@ class Outbox:
         kept = self._sent or self._unsent
         return self._end_bytes - kept[0].start_bytes if kept else 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was ever taken in is still here."""
+        return self.kept_bytes == self._end_bytes
+
     async def put(self, audio: bytes) -> None:
         """Take audio in, cut anywhere. Waits for room; cancelled, what it had no room for is not taken in."""
         for start in range(0, len(audio), PIECE_BYTES):

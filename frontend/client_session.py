@@ -23,13 +23,12 @@ from frontend.client_events import (
     Ready,
     ServerError,
     SessionEvent,
-    UnexpectedMessageError,
     UnreachableError,
     decoded,
     encoded,
     parse_event,
 )
-from frontend.client_link import Servers, closing_error, pauses_s
+from frontend.client_link import Servers, closing_error, greet, pauses_s
 from frontend.client_outbox import AudioForgottenError, Control, Outbox
 
 READY_TIMEOUT_S = 30.0
@@ -81,12 +80,10 @@ class LiveSession:
         """Starts the session. Raises `UnreachableError`, and `ServerError` where the server refuses it."""
         connection = await self._servers.connect()
         try:
-            start = {"type": "start", "acknowledge": True, **self._options}
-            self.ready = await self._greet(connection, start, READY_TIMEOUT_S)
+            await self._start(connection)
         except BaseException:
             await connection.close()
             raise
-        self._seq = self.ready.seq
         self._connection = connection
         self._carrying = asyncio.create_task(self._carry(connection), name=f"carry session {self.session_id}")
 
@@ -223,7 +220,13 @@ class LiveSession:
                 "sample_rate": self._options["sample_rate"],
                 "acknowledge": True,
             }
-            ready = await self._greet(connection, resume, ATTEMPT_TIMEOUT_S)
+            try:
+                ready = await greet(connection, self._servers.url, resume, ATTEMPT_TIMEOUT_S)
+            except ServerError as refusal:
+                # A session that was lost before any audio came is not kept by the server, and nothing is lost with it.
+                if refusal.code not in GONE or self._seq > self.ready.seq or not self._outbox.is_whole:
+                    raise
+                ready = await self._start(connection)
             if not ready.ended:
                 self._outbox.rewind(ready.audio_received_samples, ready.number)
         except AudioForgottenError:
@@ -234,20 +237,11 @@ class LiveSession:
             raise
         return connection
 
-    async def _greet(self, connection: ClientConnection, message: dict[str, Any], timeout_s: float) -> Ready:
-        """Says the first message of a connection and takes the answer."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await connection.send(encoded(message))
-                ready = parse_event(decoded(await connection.recv()))
-        except TimeoutError:
-            reason = f"no answer to {message['type']} within {timeout_s:g} s"
-            raise ConnectionLostError(self._servers.url, reason) from None
-        except ConnectionClosed as closed:
-            raise closing_error(self._servers.url, closed) from None
-        if not isinstance(ready, Ready):
-            raise UnexpectedMessageError(str(ready))
-        return ready
+    async def _start(self, connection: ClientConnection) -> Ready:
+        start = {"type": "start", "acknowledge": True, **self._options}
+        self.ready = await greet(connection, self._servers.url, start, READY_TIMEOUT_S)
+        self._seq = self.ready.seq
+        return self.ready
 
     def _take(self, wire: dict[str, Any]) -> None:
         if wire.get("type") == "received":

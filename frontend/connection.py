@@ -83,7 +83,7 @@ class Connection:
             farewell = self._farewell(failures)
         finally:
             if self._live is not None:
-                await self._leave(self._live.session)
+                await self._live.session.leave()
             if self._ahead is not None:
                 self._ahead.cancel()
                 await asyncio.wait((self._ahead,))
@@ -276,16 +276,9 @@ class Connection:
         live, self._live = self._live, None
         if live is not None:
             self._protocol.move(Move.FAILED)
-            await self._leave(live.session)
+            await live.session.leave()
             if live.downlink is not asyncio.current_task():
                 live.downlink.cancel()
-
-    async def _leave(self, session: Session) -> None:
-        """Keep the session for its client to resume it, unless its client has left in order and used it for nothing."""
-        if session.audio_received_samples or self._transport.broke_off:
-            session.detach()
-        else:
-            await session.cancel()
 
     def _incident(self, error: BaseException) -> InternalError:
         incident = secrets.token_hex(6)

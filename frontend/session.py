@@ -128,6 +128,13 @@ class Session:
         self._stop()
         await self._cancel(self)
 
+    async def leave(self) -> None:
+        """The client has gone: keep the session for it to resume, where there is something to resume."""
+        if self.audio_received_samples:
+            self.detach()
+        else:
+            await self.cancel()
+
     def detach(self) -> None:
         """The client is gone. Its session waits a while for it to resume, then ends by itself."""
         if not self.ended:

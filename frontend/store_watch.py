@@ -67,6 +67,8 @@ class StoreWatch:
         if self._since_s is None:
             self._since_s = now_s
             log.warning("store_unavailable", reason=trouble, sessions=len(self._sessions))
+        for session in self._sessions.values():
+            session.lost_at_s = None  # its worker cannot renew its lease, and is not to be held to have died
         lasted_s = now_s - self._since_s
         if lasted_s >= GIVE_UP_AFTER_S:
             for session in list(self._sessions.values()):

@@ -42,10 +42,6 @@ class Transport(Protocol):
     def gone(self) -> bool:
         """Whether nothing can be sent any more. A TCP client may stop sending and still listen."""
 
-    @property
-    def broke_off(self) -> bool:
-        """Whether the connection ended as one that its client has not ended: it may come back."""
-
     async def receive(self) -> str | bytes | None:
         """The next message; None when no more come.
 
@@ -83,7 +79,6 @@ class WebSocketTransport:
         self._connection = connection
         self._limit_bytes = limit_bytes
         self.gone = False
-        self.broke_off = False
 
     @property
     def heard_at_s(self) -> float:
@@ -94,7 +89,6 @@ class WebSocketTransport:
             return await self._connection.recv()
         except ConnectionClosed as closed:
             self.gone = True
-            self.broke_off = closed.rcvd is None
             self._explain(closed)
             return None
 
@@ -131,7 +125,6 @@ class TcpTransport:
         self._frames = FrameReader(limit_bytes)
         self._broken: FrameInvalidError | MessageTooLargeError | None = None
         self.heard_at_s = 0.0
-        self.broke_off = False
 
     @property
     def gone(self) -> bool:
@@ -144,7 +137,6 @@ class TcpTransport:
             try:
                 received = await self._reader.read(READ_BYTES)
             except OSError:
-                self.broke_off = True
                 return None
             if not received:
                 if self._frames.mid_frame and not self.gone:
@@ -186,13 +178,11 @@ class StarletteTransport:
         self._websocket = websocket
         self.heard_at_s = 0.0
         self.gone = False
-        self.broke_off = False
 
     async def receive(self) -> str | bytes | None:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self.gone = True
-            self.broke_off = message["code"] == CloseCode.ABNORMAL_CLOSURE
             return None
         self.heard_at_s = time.monotonic()
         text = message.get("text")

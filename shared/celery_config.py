@@ -40,6 +40,7 @@ def celery_app(settings: Settings) -> Celery:
         "task_send_sent_event": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,  # Redis may refuse what it is asked for a while: its disk is full
         "broker_transport_options": {"socket_keepalive": True, "socket_connect_timeout": 2.0},
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

@@ -232,6 +232,7 @@ async def test_session_that_the_server_does_not_know_any_more_ends_at_once(stack
     redis = connect(stack.settings)
     async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
         await session.send(CHUNK)
+        await anext(session)
         await redis.delete(keys.session(session.session_id))
         lost_at_s = time.monotonic()
         wire.cut()

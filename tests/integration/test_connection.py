@@ -20,7 +20,6 @@ class BrokenTransport:
     """Gives the messages it was made with; the last may be an exception, which stands for a bug of ours."""
 
     guesses_text = False
-    broke_off = False
     heard_at_s = 0.0
 
     def __init__(self, *incoming: str | bytes | Exception, breaks_on: str | None = None) -> None:

@@ -44,6 +44,8 @@ async def redis(service: Stack) -> AsyncIterator[Redis]:
     client = connect(service.settings)
     yield client
     await client.config_set("maxmemory", "2gb")
+    await client.config_set("min-replicas-to-write", 0)
+    await asyncio.to_thread(wait_until, service.is_ready, "the service is ready again")
     await client.aclose()
 
 
@@ -151,6 +153,19 @@ async def test_full_memory_is_felt_and_gone_when_there_is_room_again(service: St
     check_whole(echo.result(), 8.0)
     assert {event.code for event in echo.result().events if isinstance(event, Warned)} == {"store_unavailable"}
     assert await asyncio.to_thread(ready, service) == (200, "")
+
+
+async def test_a_redis_that_takes_no_writes_at_all_is_waited_for(service: Stack, redis: Redis) -> None:
+    """As with a full disk: even leases cannot be renewed, while reading works."""
+    async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
+        echo = tasks.create_task(speak(service, "echo", CHUNK * 100, CHUNK_S / 2))
+        await asyncio.sleep(1)
+        await redis.config_set("min-replicas-to-write", 1)
+        await asyncio.sleep(5)
+        status, reason = await asyncio.to_thread(ready, service)
+        assert (status, "takes no writes" in reason) == (503, True)
+        await redis.config_set("min-replicas-to-write", 0)
+    check_whole(echo.result(), 8.0)
 
 
 async def test_finals_are_kept_while_memory_is_full(service: Stack, redis: Redis) -> None:
