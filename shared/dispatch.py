@@ -13,7 +13,6 @@ from kombu.exceptions import OperationalError
 from shared.celery_config import QUEUES, SESSION_TASK, Queue, celery_app, queue_name
 from shared.config import Settings
 
-
 REPLY_TIMEOUT_S: Final = 5.0
 """Celery's own client would wait for a Redis that hangs for ever, and every other session behind it."""
 

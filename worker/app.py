@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 
 from shared.celery_config import QUEUES, SESSION_TASK, queue_name
 from worker.drain import TASK_WAIT_S
@@ -14,11 +14,15 @@ from worker.runtime import WorkerRuntime
 
 
 def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
-    """Give the application its task, and let the signals that stop Celery stop `runtime`."""
+    """Give the application its task, and let `runtime` begin and end with Celery."""
 
     @app.task(name=SESSION_TASK, ignore_result=True)
     def session(session_id: str, options: dict[str, Any]) -> dict[str, Any]:
         return runtime.serve(session_id, options)
+
+    @worker_ready.connect(weak=False)
+    def announce(**_: Any) -> None:
+        runtime.announce()
 
     @worker_shutting_down.connect(weak=False)
     def release_pool_threads(sig: str, **_: Any) -> None:

@@ -60,6 +60,8 @@ class Keeper:
         self._writer = writer
         self._on_fenced = on_fenced
         self._started_at = time.time()
+        self.announced = False
+        """Whether frontends are to know of this worker: from when on it takes tasks."""
         self.draining = False
 
     async def run(self) -> None:
@@ -70,7 +72,7 @@ class Keeper:
             now_s = time.monotonic()
             try:
                 await self._renew([one for one in self._sessions.values() if one.renew_at_s <= now_s], now_s)
-                if now_s - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
+                if self.announced and now_s - beat_at_s >= keys.HEARTBEAT_INTERVAL_S:
                     beat_at_s = now_s
                     await self._registry.beat(self.report())
             except (RedisError, OSError) as error:

@@ -55,10 +55,14 @@ class WorkerRuntime:
         self._thread = threading.Thread(target=self._run_loop, name="session-io", daemon=True)
 
     def start(self) -> None:
-        """Start both threads; returns when the worker is announced. The engine must be warm."""
+        """Start both threads; returns when sessions can be served. The engine must be warm."""
         self._engine.start()
         self._thread.start()
         self._started.wait()
+
+    def announce(self) -> None:
+        """Tell the frontends of this worker, which takes tasks from now on. Any thread may call it."""
+        self._loop.call_soon_threadsafe(setattr, self._keeper, "announced", True)
 
     def serve(self, session_id: str, options: dict[str, Any]) -> dict[str, Any]:
         """Claim a session and hold it until it ends, or until another worker has it. Blocks; called by a pool thread.

@@ -71,7 +71,9 @@ async def test_sessions_go_on_at_another_worker_without_a_gap(fleet: Fleet) -> N
         await session.finish()
         events, partials_s = await listening
         assert_whole(events, 16.0)
-        assert max(after - before for before, after in itertools.pairwise(partials_s)) < MAX_GAP_S
+        longest_s = max(after - before for before, after in itertools.pairwise(partials_s))
+        print(f"longest gap between partials: {longest_s:.2f} s")
+        assert longest_s < MAX_GAP_S
     assert await admitted_are(fleet.gateway, 0)
 
 

@@ -59,9 +59,7 @@ async def loses_its_network(fleet: Fleet, link: Link) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("fails", [dies, hangs, loses_its_network])
-async def test_sessions_of_a_lost_worker_go_on_within_seconds(
-    fleet: Fleet, fails: Callable, record_property: Callable
-) -> None:
+async def test_sessions_of_a_lost_worker_go_on_within_seconds(fleet: Fleet, fails: Callable) -> None:
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(Link.to(fleet.service))
         await fleet.start("first", REDIS_URL=f"redis://127.0.0.1:{link.port}/0")
@@ -75,7 +73,7 @@ async def test_sessions_of_a_lost_worker_go_on_within_seconds(
         lost_s = time.monotonic()
         await until(lambda: are_owned_by(fleet, sessions, "second"))
         took_s = time.monotonic() - lost_s
-        record_property("recovery_s", round(took_s, 2))
+        print(f"continued {took_s:.2f} s after the loss")
         assert took_s < DETECTED_S + RECOVERY_S
         wakes()
         await asyncio.gather(*speaking)

@@ -1,0 +1,114 @@
+"""Real speech across a change of workers: the transcript is that of an undisturbed session, word for word or nearly."""
+
+import asyncio
+import itertools
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from frontend.session import Session
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.bench.engine_live import edits, normalised
+from tests.integration.workers import Fleet, redis_alone, until
+from tests.speech import SENTENCES, conversation
+from tests.stack import Stack
+
+SPOKEN = SENTENCES[:5]
+ONE_POINT = 0.01
+MAX_GAP_S = 1.0
+PAUSE_S = 0.7
+MAX_PAUSE_S = 1.4 * PAUSE_S
+"""Nothing is shown while nothing is said."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    model = {"name": "whisper-base", "slots": 2, "threads": 1}
+    with redis_alone(tmp_path_factory.mktemp("recovery-speech"), model=model) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def fleet(service: Stack) -> AsyncIterator[Fleet]:
+    async with Fleet.of(service) as fleet:
+        yield fleet
+
+
+class Listener:
+    """Speaks to a session in real time and hears what comes."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.finals: list[str] = []
+        self.partials_s: list[float] = []
+        self._hearing = asyncio.create_task(self._hear())
+        self._speaking = asyncio.create_task(self._speak())
+
+    async def _speak(self) -> None:
+        pcm = (conversation(sentences=SPOKEN, pause_s=PAUSE_S) * 32767).astype("<i2")
+        begun_s = time.monotonic()
+        for start in range(0, len(pcm), SAMPLE_RATE_HZ // 10):
+            await asyncio.sleep(begun_s + start / SAMPLE_RATE_HZ - time.monotonic())
+            await self.session.write(pcm[start : start + SAMPLE_RATE_HZ // 10].tobytes())
+        await self.session.finish()
+
+    async def _hear(self) -> dict:
+        async for event in self.session.events():
+            if event.type == "final":
+                self.finals.append(event.wire["text"])
+            elif event.type == "partial":
+                self.partials_s.append(time.monotonic())
+        return event.wire
+
+    async def heard_partials_after(self, finals: int) -> bool:
+        """Whether the sentence behind so many finals is being spoken and has been shown in part."""
+        before = len(self.partials_s)
+        await until(lambda: self._grown(before))
+        return len(self.finals) >= finals
+
+    async def _grown(self, before: int) -> bool:
+        return len(self.partials_s) > before
+
+    async def done(self) -> str:
+        async with asyncio.timeout(60):
+            ending = await self._hearing
+        await self._speaking
+        assert (ending["type"], ending["text"]) == ("done", " ".join(filter(None, self.finals)))
+        return str(ending["text"])
+
+
+def word_error_rate(text: str) -> float:
+    reference = normalised(" ".join(SPOKEN))
+    return edits(reference, normalised(text)) / len(reference)
+
+
+async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
+    await fleet.start("second")
+    undisturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
+    await fleet.start("first")
+    disturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
+    assert await fleet.is_owned_by(disturbed.session, "first")
+    await until(lambda: disturbed.heard_partials_after(finals=2), 60)
+    fleet.signal("first", signal.SIGKILL)
+    await until(lambda: fleet.is_owned_by(disturbed.session, "second"))
+    reference = word_error_rate(await undisturbed.done())
+    assert word_error_rate(await disturbed.done()) <= reference + ONE_POINT
+
+
+async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
+    await fleet.start("first")
+    listener = Listener(await fleet.gateway.open(SessionOptions(language="en")))
+    await fleet.start("second")
+    await until(lambda: listener.heard_partials_after(finals=1), 60)
+    told_s = time.monotonic()
+    fleet.signal("first", signal.SIGTERM)
+    await until(lambda: fleet.is_owned_by(listener.session, "second"))
+    claimed_s = time.monotonic()
+    assert await fleet.ends("first") == 0
+    assert word_error_rate(await listener.done()) <= ONE_POINT
+    gaps = itertools.pairwise(listener.partials_s)
+    longest_s = max(after - before for before, after in gaps if after >= told_s and before <= claimed_s)
+    print(f"longest gap between partials around the hand-over: {longest_s:.2f} s")
+    assert longest_s < MAX_PAUSE_S + MAX_GAP_S
