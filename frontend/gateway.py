@@ -33,6 +33,7 @@ from shared.bus.scripts import Scripts
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.dispatch import Dispatcher
+from shared.ending import end_all
 from shared.errors import (
     ModelUnavailableError,
     ServerBusyError,
@@ -248,9 +249,8 @@ class Gateway:
             async with asyncio.timeout(1.0):
                 await self._writer.flushed()
                 await self.registry.leave(self.tally.report())
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, *self._chores, return_exceptions=True)
+        await end_all(loops)
+        await asyncio.gather(*self._chores, return_exceptions=True)
         self._dispatcher.close()
         await self._subscriber.close()
         await self._writer.close()
