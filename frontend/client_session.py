@@ -159,6 +159,8 @@ class LiveSession:
         except ClientError as error:
             self._end = error
         finally:
+            if self._end is None:
+                self._end = ConnectionLostError(self._servers.url, "the session was left")
             self._outbox.close()
             self._news.set()
 

@@ -8,7 +8,7 @@ Only the session's newest connection may write; see `attachment`.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -229,7 +229,8 @@ class AudioWriter:
 
     async def _write(self, entries: list[_Entry]) -> None:
         """Write some entries, and again until Redis has taken them."""
-        command, tracks = _append_command(entries)
+        by_track = _by_track(entries)
+        command = _append_command(by_track)
         while True:
             try:
                 refused = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
@@ -246,28 +247,32 @@ class AudioWriter:
         self._recent.add(entries, time.monotonic())
         for entry in entries:
             entry.track.unwritten_entries -= 1
-        for index, track in enumerate(tracks):
+        for index, (track, its_entries) in enumerate(by_track.items()):
             if index in refused:
                 if track.on_refused is not None:
                     track.on_refused()
             elif track.on_stored is not None:
-                track.on_stored(max(entry.end_samples for entry in entries if entry.track is track))
+                track.on_stored(its_entries[-1].end_samples)
 
     async def _repeat(self, connection: AbstractConnection) -> None:
         """What a new connection says first. Raises what Redis answers; the connection is then not used."""
         await connection.on_connect()
         entries = self._recent.entries()
         for start in range(0, len(entries), ENTRIES_PER_CALL):
-            command, _ = _append_command(entries[start : start + ENTRIES_PER_CALL])
+            command = _append_command(_by_track(entries[start : start + ENTRIES_PER_CALL]))
             await connection.send_command(*command, check_health=False)
             await connection.read_response()
 
 
-def _append_command(entries: list[_Entry]) -> tuple[list[Any], list[AudioTrack]]:
-    """The call that writes these entries, and the tracks in the order of its answer."""
-    by_track: dict[AudioTrack, list[_Entry]] = {}
+def _by_track(entries: Iterable[_Entry]) -> dict[AudioTrack, list[_Entry]]:
+    found: dict[AudioTrack, list[_Entry]] = {}
     for entry in entries:
-        by_track.setdefault(entry.track, []).append(entry)
+        found.setdefault(entry.track, []).append(entry)
+    return found
+
+
+def _append_command(by_track: dict[AudioTrack, list[_Entry]]) -> list[Any]:
+    """The call that writes these entries. It answers with indices of tracks, in the order of the dictionary."""
     names: list[str] = []
     arguments: list[Any] = [_STREAM_MAX_ENTRIES]
     for track, its_entries in by_track.items():
@@ -276,4 +281,4 @@ def _append_command(entries: list[_Entry]) -> tuple[list[Any], list[AudioTrack]]
         for entry in its_entries:
             number = "" if entry.number is None else entry.number
             arguments += (f"{entry.end_samples}-{entry.control}", number, len(entry.fields), *entry.fields)
-    return ["EVAL", APPEND, len(names), *names, *arguments], list(by_track)
+    return ["EVAL", APPEND, len(names), *names, *arguments]

@@ -11,7 +11,7 @@ older connection still writes is refused, so that audio that arrives late is nev
 APPEND = """
 local at, refused = 2, {}
 for k = 1, #KEYS, 2 do
-  local mine = (redis.call('HGET', KEYS[k], 'connection') or '0') == ARGV[at]
+  local mine = tonumber(redis.call('HGET', KEYS[k], 'connection') or '0') <= tonumber(ARGV[at])
   if not mine then refused[#refused + 1] = (k - 1) / 2 end
   local count = tonumber(ARGV[at + 1])
   at = at + 2

@@ -23,6 +23,8 @@ from tests.stack import Stack, listens, wait_until
 
 CHUNK_S = 0.08
 OUTAGE_S = 5
+SLOTS = 34
+"""Of both workers."""
 TIMEOUT_S = 60
 
 
@@ -33,7 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         stack.start()
         stack.spawn("worker", "whisper", VOXTRAL_MODEL__NAME="whisper-base", VOXTRAL_MODEL__SLOTS="2")
-        wait_until(lambda: "model_warm" in log_of(stack) and slots(stack) == 34, "both workers are warm", 60)
+        wait_until(lambda: slots(stack) == SLOTS, "both workers are warm", 60)
         yield stack
     finally:
         stack.stop_all()
@@ -45,7 +47,7 @@ async def redis(service: Stack) -> AsyncIterator[Redis]:
     yield client
     await client.config_set("maxmemory", "2gb")
     await client.config_set("min-replicas-to-write", 0)
-    await asyncio.to_thread(wait_until, service.is_ready, "the service is ready again")
+    await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)
     await client.aclose()
 
 
@@ -127,7 +129,7 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
     check_whole(heard.result(), len(told) / 32_000)
     assert heard.result().events[-1].text.lower().count("leaves the station at") == 2
     service.check_alive()
-    await asyncio.to_thread(wait_until, service.is_ready, "the service is ready again")
+    await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)
     failures = [
         line for line in map(json.loads, log_of(service).splitlines()) if line["level"] in {"error", "critical"}
     ]
@@ -199,7 +201,7 @@ async def test_start_during_an_outage_is_refused_in_time_and_works_after_it(serv
         assert raised.value.code == "model_unavailable"
         assert time.monotonic() - asked_at_s < 10
         await breaking
-        await asyncio.to_thread(wait_until, service.is_ready, "the service is ready again")
+        await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)
         async with asyncio.timeout(TIMEOUT_S), client.live(model="echo") as session:
             await session.send(CHUNK)
             await session.stop()

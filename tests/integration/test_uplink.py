@@ -158,7 +158,7 @@ async def test_a_client_can_come_back_while_memory_is_full(redis: Redis) -> None
 
 
 async def test_what_a_killed_server_has_forgotten_is_written_again(redis: Redis, writer: AudioWriter) -> None:
-    track = writer.track("s1")
+    track = writer.track("s1", await attached(redis))
     for _ in range(10):
         track.append(TENTH)
         await writer.flushed()
@@ -167,7 +167,7 @@ async def test_what_a_killed_server_has_forgotten_is_written_again(redis: Redis,
     before = await redis.xrange(keys.audio("s1"))
     # As after a power failure: the last seven entries are not in the file.
     await redis.delete(keys.audio("s1"))
-    await redis.hdel(keys.session("s1"), "number")
+    await redis.hdel(keys.session("s1"), "number", "connection")
     for entry_id, fields in before[:-7]:
         await redis.xadd(keys.audio("s1"), fields, entry_id)
     await redis.client_kill_filter(_type="normal", skipme=True)
