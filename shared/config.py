@@ -138,6 +138,9 @@ class SessionSettings(Section):
     """Audio accepted ahead of the worker; beyond it the client's socket is not read."""
     retention_s: float = Field(300, gt=0)
     """How long the event log of an ended session is kept."""
+    resume_window_s: float = Field(5, ge=0, le=60)
+    """Audio kept behind what has been settled: a new owner of a Voxtral Realtime session regains its context from it.
+    Each second takes 32 KB of Redis' memory for each session."""
     drain_timeout_s: float = Field(30, ge=0)
     """How long a worker that is told to stop serves the sessions that no other worker takes over."""
 

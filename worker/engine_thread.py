@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
-from worker.engines.base import Engine, Output
+from worker.engines.base import Engine, History, Output, Remembering
 
 _IDLE_WAIT_S: Final = 1.0
 
@@ -29,6 +29,12 @@ class Open:
     options: SessionOptions
     start_samples: int
     segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    session_id: str
+    history: History
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Close:
     session_id: str
 
 
-Command = Open | Feed | Configure | Commit | Finish | Close
+Command = Open | Recall | Feed | Configure | Commit | Finish | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,9 @@ class EngineThread:
 
     def _tell(self, command: Command) -> None:
         match command:
+            case Recall():
+                assert isinstance(self._engine, Remembering), "only an engine that remembers is given a past"
+                self._engine.recall(command.session_id, command.history)
             case Feed():
                 self._engine.feed(command.session_id, command.pcm)
             case Configure():

@@ -22,10 +22,12 @@ from shared.bus.scripts import ELSEWHERE, Scripts
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
+from shared.events import SAMPLE_RATE_HZ
 from shared.logs import bind_session
 from worker.drain import Drain
-from worker.engine_thread import Close, EngineThread, Open, StepReport
-from worker.engines.base import Engine
+from worker.engine_thread import Close, Command, EngineThread, Feed, Open, Recall, StepReport
+from worker.engines.base import Engine, Remembering
+from worker.history import read_history
 from worker.keeper import Keeper
 from worker.reader import BLOCK_MS, AudioReader, decode_options
 from worker.session import Claim, WorkerSession
@@ -47,6 +49,8 @@ class WorkerRuntime:
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
         self._telemetry = Telemetry()
+        remembers = isinstance(engine, Remembering)
+        self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure)
         self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
@@ -163,7 +167,7 @@ class WorkerRuntime:
         if found is None:
             return None
         held = dict(zip(found[::2], found[1::2], strict=True))
-        finals = await self._redis.execute_command("LRANGE", keys.finals(session_id), 0, -1)
+        finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
         session = WorkerSession(
             Claim(
                 owner=Owner(session_id, self._info.model, self.id, int(held[b"fence"])),
@@ -171,22 +175,37 @@ class WorkerRuntime:
                 seq=int(held[b"seq"]),
                 checkpoint_samples=int(held[b"checkpoint"]),
                 segment=int(held[b"segment"]),
-                texts=tuple(orjson.loads(final)["text"] for final in finals),
+                texts=tuple(final["text"] for final in finals),
             ),
             time.monotonic(),
+            self._kept_samples,
         )
-        self._admit(session)
+        self._admit(session, await self._past(session.claim, session.handle, finals))
         await self._reader.wake(self._redis)
         return session
 
-    def _admit(self, session: WorkerSession) -> None:
+    async def _past(self, settled: Claim, handle: str, finals: list[dict[str, Any]]) -> list[Command]:
+        """What an engine that remembers is told of a session that it takes over."""
+        if not self._kept_samples or not settled.checkpoint_samples:
+            return []
+        found = await read_history(
+            self._redis,
+            settled.owner.session_id,
+            checkpoint_samples=settled.checkpoint_samples,
+            window_samples=self._kept_samples,
+            finals=finals,
+        )
+        return [] if found is None else [Recall(handle, found[0]), Feed(handle, found[1])]
+
+    def _admit(self, session: WorkerSession, past: list[Command]) -> None:
         former = self._sessions.get(session.session_id)
         if former is not None:  # this worker's own lease had lapsed, and nobody else was there
             self._drop(former)
         self._sessions[session.session_id] = session
         self._telemetry.sessions_total += 1
         settled = session.claim
-        self._engine.post([Open(session.handle, settled.options, settled.checkpoint_samples, settled.segment)])
+        opening = Open(session.handle, settled.options, settled.checkpoint_samples, settled.segment)
+        self._engine.post([opening, *past])
         self._writer.mark(session)
 
     def _on_step(self, report: StepReport) -> None:

@@ -41,6 +41,8 @@ class WorkerSession:
 
     claim: Claim
     now_s: float
+    kept_samples: int = 0
+    """Audio that is kept behind the checkpoint, for a new owner to hear again."""
     options: SessionOptions = field(init=False)
     last_entry_id: bytes = field(init=False)
     read_samples: int = field(init=False)
@@ -122,7 +124,7 @@ class WorkerSession:
     def settled(self) -> Settled:
         """From where a new owner would begin, for Redis to know."""
         passed = [encoded for at_samples, encoded in self._configured if at_samples <= self.checkpoint_samples]
-        return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None)
+        return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None, self.kept_samples)
 
     def settle(self, settled: Settled) -> None:
         """Redis knows it."""

@@ -31,6 +31,8 @@ class Settled:
     segment: int
     options: bytes | None
     """Options that the client has set before the checkpoint; None when they are those that Redis has."""
+    kept_samples: int = 0
+    """Audio that is kept behind the checkpoint, for a new owner to hear again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ def write(
     Audio that has been consumed is told together with what has settled.
     """
     sid = owner.session_id
-    where = ("", "", "") if settled is None else (settled.checkpoint_samples, settled.segment, settled.options or "")
+    where: tuple[object, ...] = ("", "", "", "")
+    if settled is not None:
+        keep_from_samples = max(0, settled.checkpoint_samples - settled.kept_samples)
+        where = (settled.checkpoint_samples, keep_from_samples, settled.segment, settled.options or "")
     return (
         [*keys.of_session(sid), keys.admitted(owner.model), keys.free(owner.model)],
         [

@@ -99,12 +99,12 @@ return 1
 # Events older than the log, and a checkpoint older than the known one, are those of a repeated write.
 WRITE = """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
-local first_seq, checkpoint, segment, options, consumed, ending, retention = unpack(ARGV, 7, 13)
+local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
 local held, last, owner, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'owner', 'checkpoint'))
 if held ~= fence then return -1 end
 local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
-for i = 14, #ARGV, 2 do
+for i = 15, #ARGV, 2 do
   if seq > last then
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', 'e', ARGV[i + 1])
     if ARGV[i] == 'f' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
@@ -120,7 +120,7 @@ end
 if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
   redis.call('HSET', KEYS[1], 'checkpoint', checkpoint, 'segment', segment)
   if options ~= '' then redis.call('HSET', KEYS[1], 'options', options) end
-  redis.call('XTRIM', KEYS[2], 'MINID', checkpoint .. '-0')
+  redis.call('XTRIM', KEYS[2], 'MINID', keep_from .. '-0')
   if consumed ~= '' then
     redis.call('HSET', KEYS[1], 'consumed', consumed)
     redis.call('PUBLISH', channel, '{"type":"progress","consumed":' .. consumed .. '}')

@@ -1,0 +1,68 @@
+"""What a new owner of a session can still learn of its past: retained audio, and the words of finals.
+
+Asks Redis, once, when a session is taken over by an engine that remembers.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from redis.asyncio import Redis
+
+from shared.bus import keys
+from shared.bus.audio import ENTRY_MAX_BYTES, parse_entry
+from shared.events import SAMPLE_RATE_HZ
+from worker.engines.base import History, SettledWord
+
+ENTRY_MAX_SAMPLES: Final = ENTRY_MAX_BYTES // 2
+
+
+async def read_history(
+    redis: Redis, session_id: str, *, checkpoint_samples: int, window_samples: int, finals: Sequence[dict[str, Any]]
+) -> tuple[History, NDArray[np.float32]] | None:
+    """The history of the last `window_samples` before the checkpoint, and its audio; None where none is retained.
+
+    `finals` are the session's, as clients see them; those without words say nothing about the past.
+    """
+    wanted_samples = max(0, checkpoint_samples - window_samples)
+    last = checkpoint_samples + ENTRY_MAX_SAMPLES  # an entry may reach over the checkpoint
+    found = await redis.xrange(keys.audio(session_id), f"{wanted_samples + 1}-0", f"{last}-0")
+    start_samples, pcm = _unbroken(found or [], checkpoint_samples)
+    if not len(pcm):
+        return None
+    skipped = max(0, wanted_samples - start_samples)
+    history = History(start_samples + skipped, tuple(_words(finals, start_samples + skipped)))
+    return history, pcm[skipped:].astype(np.float32) / np.float32(32768)
+
+
+def _unbroken(found: Sequence[Any], until_samples: int) -> tuple[int, NDArray[np.int16]]:
+    """The longest stretch of audio without a gap that ends at `until_samples`, and where it starts."""
+    pieces: list[NDArray[np.int16]] = []
+    start_samples = end_samples = until_samples
+    for entry_id, fields in found:
+        entry = parse_entry(entry_id, fields)
+        if not entry.pcm:
+            continue
+        piece = np.frombuffer(entry.pcm, "<i2")
+        if not pieces or entry.end_samples - len(piece) != end_samples:
+            pieces, start_samples = [], entry.end_samples - len(piece)
+        pieces.append(piece)
+        end_samples = entry.end_samples
+    if start_samples >= until_samples or end_samples < until_samples:
+        return until_samples, np.empty(0, np.int16)
+    return start_samples, np.concatenate(pieces)[: until_samples - start_samples]
+
+
+def _words(finals: Sequence[dict[str, Any]], start_samples: int) -> list[SettledWord]:
+    """The words that end after a position, each with what stands before it in its final's text."""
+    settled: list[SettledWord] = []
+    for final in finals:
+        text, at = " " + final["text"], 0
+        for word in final.get("words") or ():
+            found = text.find(word["text"], at)
+            if found >= 0:
+                end_samples = round(word["end"] * SAMPLE_RATE_HZ)
+                settled.append(SettledWord(text[at : found + len(word["text"])], end_samples))
+                at = found + len(word["text"])
+    return [word for word in settled if word.end_samples > start_samples]
