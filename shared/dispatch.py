@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kombu.exceptions import OperationalError
 
-from shared.celery_config import QUEUES, SESSION_TASK, Queue, celery_app, queue_name
+from shared.celery_config import SESSION_TASK, Queue, celery_app, queue_name
 from shared.config import Settings
 
 REPLY_TIMEOUT_S: Final = 5.0
@@ -50,21 +50,9 @@ class Dispatcher:
                 ignore_result=True,
                 producer=producer,
             )
-            self._bound(producer, queue)
-
-    def bound_queues(self, model: str) -> None:
-        """See to it that tasks that a worker of this model has given back do not stay for ever. Blocks.
-
-        Raises what Celery's Redis client raises.
-        """
-        with self.app.producer_or_acquire() as producer:
-            for queue in QUEUES:
-                self._bound(producer, queue_name(queue, model))
-
-    def _bound(self, producer: Any, queue: str) -> None:
-        """Celery looks at `expires` only when a worker takes a task, and there may never be one again: the queue, a
-        Redis list, goes with its youngest task."""
-        producer.channel.client.expire(queue, math.ceil(self._expires_s))
+            # Celery looks at `expires` only when a worker takes the task, and there may never be one again: the
+            # queue, a Redis list, goes with its youngest task.
+            producer.channel.client.expire(queue, math.ceil(self._expires_s))
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -110,8 +110,9 @@ class Stack:
         return process.wait(STOP_TIMEOUT_S)
 
     def stop_all(self) -> None:
+        """As Ctrl-C does it: no worker drains."""
         for process in self.processes.values():
-            process.terminate()
+            process.send_signal(signal.SIGINT)
         for process in self.processes.values():
             try:
                 process.wait(STOP_TIMEOUT_S)

@@ -1,12 +1,9 @@
 """Starts a worker: load the model, warm it up, and only then take sessions. `python -m worker`."""
 
-import contextlib
 import sys
 import time
 
 import structlog
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from shared.config import Settings
 from shared.dispatch import Dispatcher
@@ -43,8 +40,6 @@ def main(settings: Settings) -> int:
     finally:
         runtime.stop(at_once=True)
         runtime.join()
-        with contextlib.suppress(OperationalError, RedisError, OSError):
-            dispatcher.bound_queues(info.model)
 
 
 if __name__ == "__main__":

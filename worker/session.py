@@ -127,8 +127,8 @@ class WorkerSession:
         return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None, self.kept_samples)
 
     def settle(self, settled: Settled) -> None:
-        """Redis knows it."""
-        while self._configured and self._configured[0][0] <= settled.checkpoint_samples:
+        """Redis knows it. Options that were set at the checkpoint itself may have come since then, so they stay."""
+        while self._configured and self._configured[0][0] < settled.checkpoint_samples:
             self._configured.popleft()
 
     def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:

@@ -143,10 +143,11 @@ class Protocol(RuleBasedStateMachine):
     @rule(
         pick=PICKS,
         says=st.lists(st.sampled_from(["partial", "final", "silence", "nothing"]), max_size=3),
+        meanwhile=st.booleans(),
         fate=st.sampled_from(["answered", "unanswered", "late"]),
     )
-    def work(self, pick: int, says: list[str], fate: str) -> None:
-        """A worker works on what it owns, or thinks that it owns, and writes all that it has to say."""
+    def work(self, pick: int, says: list[str], meanwhile: bool, fate: str) -> None:
+        """A worker works on what it owns, or thinks that it owns, writes all that it has to say, and works on."""
         worker = self.picked(pick)
         held = self.workers[worker]
         for what in says:
@@ -154,6 +155,8 @@ class Protocol(RuleBasedStateMachine):
                 getattr(held, what)()
         said = Said.of(held.session)
         call = said.call(60)
+        if meanwhile:
+            held.hear()
         if fate == "late":
             self.on_the_way.append((held.owner.fence, call))
             return

@@ -145,10 +145,22 @@ def test_options_settle_when_the_checkpoint_passes_them() -> None:
     session.take(final(0, "Hello.", 0, 1600), 0, 0)
     settled = session.settled()
     assert settled == Settled(1600, 1, b"second")
+    session.configure(SessionOptions(language="it"), b"fourth", 3200)
     session.settle(settled)
-    assert session.settled() == Settled(1600, 1, None)
     session.checkpoint_samples = 16_000
-    assert session.settled() == Settled(16_000, 1, b"third")
+    assert session.settled() == Settled(16_000, 1, b"fourth")
+
+
+def test_options_that_come_while_the_checkpoint_is_written_are_not_lost() -> None:
+    session = claimed()
+    session.take(final(0, "Hello.", 0, 1600), 0, 0)
+    settled = session.settled()
+    session.configure(SessionOptions(language="fr"), b"late", 1600)
+    session.settle(settled)
+    session.checkpoint_samples = 3200
+    assert session.settled() == Settled(3200, 1, b"late")
+    session.settle(session.settled())
+    assert session.settled() == Settled(3200, 1, None)
 
 
 def test_handle_tells_two_claims_of_one_session_apart() -> None:
