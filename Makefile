@@ -2,12 +2,15 @@
 
 BIN := .venv/bin
 WORKERS ?= 1
+ROUNDS ?= 5
+SEED ?= 1
+MINUTES ?= 60
 LOCK = echo "setuptools>=77" | uv pip compile pyproject.toml - --quiet --upgrade --universal --python-version 3.11 \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports test bench bench-voxtral lock
+.PHONY: help run install check style types imports test bench bench-voxtral chaos soak lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -37,6 +40,12 @@ bench: .venv/installed-dev ## Measure, and print the figures
 
 bench-voxtral: .venv/installed-dev ## Measure Voxtral Realtime at its full shape on this machine's GPU
 	@$(BIN)/python -m tests.bench.voxtral
+
+chaos: .venv/installed-dev ## Break a running service in every way; ROUNDS=20 SEED=7
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
+
+soak: .venv/installed-dev ## Mixed clients at the slot limit; MINUTES=60
+	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
 
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt

@@ -1,0 +1,121 @@
+"""A whole service of several processes of each kind, for breaking: two frontends, three workers, one Redis."""
+
+import asyncio
+import itertools
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from redis.asyncio import Redis
+
+from shared.bus.connect import connect
+from shared.bus.registry import Registry
+from shared.bus.scripts import Scripts
+from tests.stack import Stack, free_ports, listens, wait_until
+from tests.tiny.checkpoint import DIRECTORY
+from worker.engines.registry import REALTIME
+
+WORKERS: Final = 3
+SLOTS: Final = 8
+START_TIMEOUT_S: Final = 60.0
+
+
+class Cluster:
+    """Every process has a label; what is started in the place of one that died gets a new one."""
+
+    def __init__(self, folder: Path) -> None:
+        model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
+        self.stack = Stack(folder, model=model, session={"retention_s": 20, "claim_timeout_s": 20})
+        self._numbers = itertools.count()
+        self.frontend_ports = {"websocket-a": self.stack.settings.websocket_port, "websocket-b": free_ports(1)[0]}
+        self.workers: list[str] = []
+
+    def start(self) -> None:
+        self.start_redis()
+        for label in self.frontend_ports:
+            self.start_frontend(label)
+        for _ in range(WORKERS):
+            self.start_worker()
+
+    def stop(self) -> None:
+        self.resume_all()
+        self.stack.stop_all()
+
+    def start_redis(self) -> None:
+        self.stack.spawn("redis")
+        wait_until(lambda: listens(self.stack.settings.redis.port), "Redis listens", check=self.stack.check_alive)
+
+    def start_frontend(self, label: str) -> None:
+        ports = json.dumps([self.frontend_ports[label], self.stack.settings.tcp_port])
+        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports)
+
+    def start_worker(self) -> str:
+        label = f"worker-{next(self._numbers)}"
+        self.stack.spawn("worker", label)
+        self.workers.append(label)
+        return label
+
+    def kill(self, label: str) -> None:
+        """End a process without a goodbye."""
+        self.stack.stop(label, signal.SIGKILL)
+        self._forget(label)
+
+    def hang(self, label: str) -> None:
+        self.stack.processes[label].send_signal(signal.SIGSTOP)
+
+    def resume(self, label: str) -> None:
+        self.stack.processes[label].send_signal(signal.SIGCONT)
+
+    def resume_all(self) -> None:
+        for process in self.stack.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+
+    async def drain(self, label: str, timeout_s: float = 40.0) -> int:
+        """Ask a worker to stop; its exit status."""
+        process = self.stack.processes[label]
+        process.send_signal(signal.SIGTERM)
+        status = await asyncio.to_thread(process.wait, timeout_s)
+        del self.stack.processes[label]
+        self._forget(label)
+        return status
+
+    def _forget(self, label: str) -> None:
+        if label in self.workers:
+            self.workers.remove(label)
+
+    async def until_warm(self, count: int = WORKERS) -> None:
+        """Wait until so many workers are announced."""
+        redis = connect(self.stack.settings)
+        try:
+            registry = Registry(redis, Scripts(redis))
+
+            async def warm() -> bool:
+                return len([one for one in await registry.workers() if not one.draining]) >= count
+
+            await until(warm, "workers are warm", START_TIMEOUT_S, self.stack.check_alive)
+        finally:
+            await redis.aclose()
+
+
+async def until(
+    condition: Callable[[], object], what: str, timeout_s: float, check: Callable[[], None] = lambda: None
+) -> None:
+    """Wait on an asynchronous condition; fails by name."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not await condition():  # type: ignore[misc]
+                check()
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"Not within {timeout_s:g} s: {what}.") from None
+
+
+async def leftovers(redis: Redis) -> list[str]:
+    """Keys of sessions, and tasks that nobody has taken."""
+    keys = [key.decode() async for key in redis.scan_iter("voxtral:{*")]
+    keys += [key.decode() async for key in redis.scan_iter("voxtral:admitted:*")]
+    keys += [key.decode() async for key in redis.scan_iter("stream:*")]
+    return keys

@@ -1,0 +1,137 @@
+"""What can go wrong, each injected into a running cluster.
+
+A fault returns when the cluster is whole again: what was killed has been started anew, as a supervisor does it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from redis.asyncio import Redis
+
+from shared.bus import keys
+from shared.bus.connect import connect
+from shared.celery_config import SESSION_TASK, celery_app, queue_name
+from tests.chaos.cluster import Cluster
+from tests.chaos.proxy import CuttableProxy
+from tests.chaos.speakers import Speaker
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault may break."""
+
+    cluster: Cluster
+    proxies: Sequence[CuttableProxy]
+    speakers: Sequence[Speaker]
+    random: random.Random
+
+    def live_sessions(self) -> list[str]:
+        return [speaker.session_id for speaker in self.speakers if speaker.session_id and speaker.text is None]
+
+
+Fault = Callable[[Scene], Awaitable[None]]
+
+
+async def kill_worker(scene: Scene) -> None:
+    scene.cluster.kill(await busy_worker(scene))
+    scene.cluster.start_worker()
+    await scene.cluster.until_warm()
+
+
+async def hang_worker(scene: Scene) -> None:
+    """Long enough for its sessions to be taken over; then it wakes and believes that it owns them."""
+    label = await busy_worker(scene)
+    scene.cluster.hang(label)
+    await asyncio.sleep(scene.random.uniform(4, 6))
+    scene.cluster.resume(label)
+    await scene.cluster.until_warm()
+
+
+async def stop_worker(scene: Scene) -> None:
+    scene.cluster.start_worker()
+    await scene.cluster.until_warm(len(scene.cluster.workers))
+    status = await scene.cluster.drain(await busy_worker(scene))
+    assert status == 0, f"a worker that was asked to stop ended with {status}"
+
+
+async def kill_frontend(scene: Scene) -> None:
+    label = scene.random.choice(sorted(scene.cluster.frontend_ports))
+    scene.cluster.kill(label)
+    await asyncio.sleep(scene.random.uniform(0, 1))
+    scene.cluster.start_frontend(label)
+
+
+async def restart_redis(scene: Scene) -> None:
+    scene.cluster.kill("redis")
+    await asyncio.sleep(scene.random.uniform(0, 1))
+    await asyncio.to_thread(scene.cluster.start_redis)
+
+
+async def hang_redis(scene: Scene) -> None:
+    scene.cluster.hang("redis")
+    await asyncio.sleep(scene.random.uniform(2, 5))
+    scene.cluster.resume("redis")
+
+
+async def cut_connections(scene: Scene) -> None:
+    for _ in range(scene.random.randint(1, 3)):
+        for proxy in scene.proxies:
+            proxy.cut()
+        await asyncio.sleep(scene.random.uniform(0.1, 1))
+
+
+async def deliver_tasks_twice(scene: Scene) -> None:
+    """The tasks of live sessions once more, at once and late: somebody else may take them."""
+    redis = connect(scene.cluster.stack.settings)
+    app = celery_app(scene.cluster.stack.settings)
+    try:
+        for _ in range(2):
+            for session_id in scene.live_sessions():
+                await _deliver(app, redis, session_id)
+            await asyncio.sleep(scene.random.uniform(0.5, 2))
+    finally:
+        app.close()
+        await redis.aclose()
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "kill worker": kill_worker,
+    "hang worker": hang_worker,
+    "stop worker": stop_worker,
+    "kill frontend": kill_frontend,
+    "restart redis": restart_redis,
+    "hang redis": hang_redis,
+    "cut connections": cut_connections,
+    "deliver tasks twice": deliver_tasks_twice,
+}
+
+
+async def busy_worker(scene: Scene) -> str:
+    """The label of a worker that owns one of the live sessions."""
+    redis = connect(scene.cluster.stack.settings)
+    try:
+        owners = [await redis.hget(keys.session(one), "owner") for one in scene.live_sessions()]
+    finally:
+        await redis.aclose()
+    pids = {int(owner.decode().split("-")[-2]) for owner in owners if owner}
+    busy = [label for label in scene.cluster.workers if scene.cluster.stack.processes[label].pid in pids]
+    return scene.random.choice(busy or scene.cluster.workers)
+
+
+async def _deliver(app: object, redis: Redis, session_id: str) -> None:
+    encoded = await redis.hget(keys.session(session_id), "options")
+    if encoded is not None:
+        options = orjson.loads(encoded)
+        await asyncio.to_thread(
+            app.send_task,  # type: ignore[attr-defined]
+            SESSION_TASK,
+            args=(session_id,),
+            kwargs={"options": options},
+            task_id=session_id,
+            queue=queue_name("stream", options["model"]),
+            ignore_result=True,
+        )

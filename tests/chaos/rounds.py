@@ -1,0 +1,153 @@
+"""One round of chaos: sessions that speak, faults at random moments, and what was lost."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jiwer
+import orjson
+
+from shared.bus import keys
+from shared.bus.connect import connect
+from tests.chaos.cluster import Cluster, leftovers, until
+from tests.chaos.faults import FAULTS, Scene
+from tests.chaos.proxy import CuttableProxy
+from tests.chaos.speakers import Speaker
+from tests.tiny import scenes
+
+WORDS = 16
+"""Of each session: about 20 s of speech."""
+FAULT_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 30.0
+SPEAK_TIMEOUT_S = 150.0
+CLEAN_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Outcome:
+    faults: list[str]
+    sessions: int
+    words: int = 0
+    words_lost: int = 0
+    words_doubled: int = 0
+    recovery_s: list[float] = field(default_factory=list)
+    """From each fault to the next event, of every session that was speaking."""
+    complaints: list[str] = field(default_factory=list)
+    """What must not be, in words. Empty when all is well."""
+
+
+async def run_round(cluster: Cluster, fault_names: Sequence[str], sessions: int, seed: int) -> Outcome:
+    """Speak through the faults, one after the other, and judge what came of it."""
+    outcome = Outcome(list(fault_names), sessions)
+    async with contextlib.AsyncExitStack() as stack:
+        proxies = [
+            await stack.enter_async_context(CuttableProxy.running(port)) for port in cluster.frontend_ports.values()
+        ]
+        urls = [f"ws://127.0.0.1:{proxy.port}" for proxy in proxies]
+        speakers = [
+            Speaker(f"{seed}-{number}", scenes.scene(1000 * seed + number, WORDS), _turned(urls, number))
+            for number in range(sessions)
+        ]
+        undisturbed = await asyncio.gather(*(speaker.undisturbed() for speaker in speakers))
+        speaking = [asyncio.create_task(speaker.speak(), name=speaker.name) for speaker in speakers]
+        await until(_all_started(speakers, speaking), "all sessions have begun", START_TIMEOUT_S)
+        injected_s = await _inject(Scene(cluster, proxies, speakers, random.Random(seed)), fault_names)
+        async with asyncio.timeout(SPEAK_TIMEOUT_S):
+            ended = await asyncio.gather(*speaking, return_exceptions=True)
+    for speaker, result in zip(speakers, ended, strict=True):
+        if isinstance(result, BaseException):
+            outcome.complaints.append(f"session {speaker.name}: {type(result).__name__}: {result}")
+    _count_words(outcome, speakers, undisturbed)
+    gaps_s = [_gap_s(speaker, at_s) for at_s in injected_s for speaker in speakers]
+    outcome.recovery_s = [gap_s for gap_s in gaps_s if gap_s is not None]
+    await _judge_logs(outcome, cluster, speakers)
+    return outcome
+
+
+async def judge_cleanliness(cluster: Cluster) -> list[str]:
+    """Complaints about what is left of sessions that have ended; waits for their keys' lifetimes."""
+    redis = connect(cluster.stack.settings)
+    try:
+        await until(lambda: _is_clean(redis), "nothing is left in Redis", CLEAN_TIMEOUT_S)
+    except AssertionError:
+        return [f"left in Redis: {', '.join(await leftovers(redis))}"]
+    finally:
+        await redis.aclose()
+    return []
+
+
+async def _is_clean(redis: Any) -> bool:
+    return not await leftovers(redis)
+
+
+async def _inject(scene: Scene, names: Sequence[str]) -> list[float]:
+    """When each fault began (monotonic clock)."""
+    injected_s = []
+    for name in names:
+        await asyncio.sleep(scene.random.uniform(1, 3))
+        injected_s.append(time.monotonic())
+        async with asyncio.timeout(FAULT_TIMEOUT_S):
+            await FAULTS[name](scene)
+    return injected_s
+
+
+def _all_started(speakers: Sequence[Speaker], speaking: Sequence["asyncio.Task[None]"]) -> Any:
+    async def started() -> bool:
+        for task in speaking:
+            if task.done():
+                task.result()
+        return all(speaker.session_id for speaker in speakers)
+
+    return started
+
+
+def _turned(urls: Sequence[str], number: int) -> tuple[str, ...]:
+    """Every other session begins at the other frontend."""
+    first = number % len(urls)
+    return (*urls[first:], *urls[:first])
+
+
+def _count_words(outcome: Outcome, speakers: Sequence[Speaker], undisturbed: Sequence[str]) -> None:
+    """Against what the same speech gives when nothing goes wrong."""
+    for speaker, expected in zip(speakers, map(plain, undisturbed), strict=True):
+        heard = plain(speaker.text or "")
+        compared = jiwer.process_words(expected, heard or "-")
+        outcome.words += len(expected.split())
+        outcome.words_lost += compared.deletions + compared.substitutions
+        outcome.words_doubled += compared.insertions
+        if heard != expected:
+            outcome.complaints.append(f"session {speaker.name}: undisturbed {expected!r}, heard {heard!r}")
+        if speaker.out_of_order:
+            outcome.complaints.append(f"session {speaker.name}: {speaker.out_of_order} events out of order")
+
+
+def _gap_s(speaker: Speaker, at_s: float) -> float | None:
+    """From a moment to the session's next event; None when it had ended."""
+    return next((heard_s - at_s for heard_s in speaker.heard_at_s if heard_s >= at_s), None)
+
+
+async def _judge_logs(outcome: Outcome, cluster: Cluster, speakers: Sequence[Speaker]) -> None:
+    """Every log counts 1, 2, 3, … and its finals follow one another."""
+    redis = connect(cluster.stack.settings)
+    try:
+        for speaker in speakers:
+            entries = await redis.xrange(keys.events(speaker.session_id))
+            seqs = [int(entry_id.partition(b"-")[0]) for entry_id, _ in entries]
+            if seqs != list(range(1, len(seqs) + 1)):
+                outcome.complaints.append(f"session {speaker.name}: the log's seq has gaps or repeats")
+            finals = [event for _, fields in entries if (event := orjson.loads(fields[b"e"]))["type"] == "final"]
+            if [final["segment"] for final in finals] != list(range(len(finals))):
+                outcome.complaints.append(f"session {speaker.name}: segments {[final['segment'] for final in finals]}")
+            if [final["text"] for final in finals] != [final.text for final in speaker.finals]:
+                outcome.complaints.append(f"session {speaker.name}: the client's finals are not the log's")
+    finally:
+        await redis.aclose()
+
+
+def plain(text: str) -> str:
+    """Words alone, in lower case."""
+    return " ".join("".join(mark for mark in text.lower() if mark.isalnum() or mark == " ").split())
