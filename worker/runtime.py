@@ -21,6 +21,7 @@ from shared.bus.registry import Registry, process_id
 from shared.bus.scripts import ELSEWHERE, Scripts
 from shared.config import Settings
 from shared.dispatch import Dispatcher
+from shared.ending import end_all
 from shared.errors import ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ
 from shared.logs import bind_session
@@ -56,6 +57,7 @@ class WorkerRuntime:
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._tasks_ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run_loop, name="session-io", daemon=True)
 
     def start(self) -> None:
@@ -98,7 +100,8 @@ class WorkerRuntime:
         self._stop_requested.set()
 
     def join(self) -> None:
-        """Wait until `stop` has been carried out."""
+        """Wait until `stop` has been carried out. Until this is called, `serve` answers: a task may come late."""
+        self._loop.call_soon_threadsafe(self._tasks_ended.set)
         self._thread.join(2 * STOP_TIMEOUT_S)
         self._engine.stop(STOP_TIMEOUT_S)
 
@@ -150,9 +153,8 @@ class WorkerRuntime:
         for task in done - {stopping}:
             task.result()  # a loop never returns: this raises what ended it
         await self._shut_down()
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await end_all(loops)
+        await self._tasks_ended.wait()
         await blocking.aclose()
         await self._redis.aclose()
 

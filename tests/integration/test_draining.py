@@ -10,6 +10,8 @@ import pytest
 
 from frontend.session import Session
 from shared.bus import keys
+from shared.celery_config import queue_name
+from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
 from shared.events import SessionOptions
 from tests.integration.workers import (
@@ -24,6 +26,8 @@ from tests.integration.workers import (
     workers_are,
 )
 from tests.stack import Stack
+from worker.engines.registry import load_engine
+from worker.runtime import WorkerRuntime
 
 DRAIN_S = 2.0
 PATIENT = {"VOXTRAL_SESSION__DRAIN_TIMEOUT_S": "30"}
@@ -194,3 +198,22 @@ async def test_task_that_reaches_a_draining_worker_is_passed_on(fleet: Fleet) ->
     assert await fleet.ends("old") == 0
     for session in (held, opened):
         await session.cancel()
+
+
+async def test_task_that_comes_after_the_last_session_is_passed_on_too(fleet: Fleet) -> None:
+    settings = fleet.service.settings
+    dispatcher = Dispatcher(settings)
+    runtime = WorkerRuntime(settings, load_engine(settings), dispatcher)
+    runtime.start()
+    try:
+        runtime.announce()
+        await until(lambda: workers_are(fleet.gateway, 1))
+        runtime.stop()
+        await until(lambda: workers_are(fleet.gateway, 0))
+        async with asyncio.timeout(5):
+            outcome = await asyncio.to_thread(runtime.serve, "late", {"model": "echo"})
+        assert outcome == {"outcome": "not claimed"}
+        assert await fleet.redis.llen(queue_name("stream", "echo")) == 1
+    finally:
+        runtime.join()
+        dispatcher.close()
