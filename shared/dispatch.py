@@ -27,7 +27,7 @@ class Dispatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
     async def dispatch(self, session_id: str, options: dict[str, Any], queue: Queue) -> None:
-        """Queue the session's task for the workers of its options' model. It expires when none takes it in time.
+        """Queue the session's task for the workers of its options' model. It is forgotten when none takes it in time.
 
         The task's id is the session's, and its arguments are what Flower shows. Raises ConnectionError where Redis
         is gone, and RedisError where it refuses the task.
@@ -46,12 +46,11 @@ class Dispatcher:
                 kwargs={"options": options},
                 task_id=session_id,
                 queue=queue,
-                expires=self._expires_s,
                 ignore_result=True,
                 producer=producer,
             )
-            # Celery looks at `expires` only when a worker takes the task, and there may never be one again: the
-            # queue, a Redis list, goes with its youngest task.
+            # There may never be a worker again: the queue, a Redis list, goes with its youngest task. A worker that
+            # takes an old one finds that its session is not to be had any more.
             producer.channel.client.expire(queue, math.ceil(self._expires_s))
 
     def close(self) -> None:

@@ -21,6 +21,8 @@ ELSEWHERE = 0
 
 # KEYS: admitted, session, audio. ARGV: session id, capacity, claim ms, ttl s, options, resume digest. → 1 or 0
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
+# Its lease is, before it has an owner, the time in which it may get its first one: Celery would judge by the clocks of
+# two machines whether a task is too old.
 # The set of the admitted lives as long as the last of its members: nothing is left of a model that is gone.
 ADMIT = (
     _NOW
@@ -30,7 +32,7 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'fence', 0, 'seq', 0,
-  'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', 0, 'created', now)
+  'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', now + tonumber(ARGV[3]), 'created', now)
 redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
@@ -46,8 +48,9 @@ CLAIM = (
     + """
 local me, lease, ttl = unpack(ARGV, 1, 3)
 local state, until_ms, passed = unpack(redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed'))
-local lapsed = state == 'live' and tonumber(until_ms) <= now
-if state ~= 'waiting' and state ~= 'offered' and not lapsed then return nil end
+if not state then return nil end
+local lapsed = tonumber(until_ms) <= now
+if not (state == 'offered' or state == 'waiting' and not lapsed or state == 'live' and lapsed) then return nil end
 local mine = redis.call('ZSCORE', KEYS[2], me)
 if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
   for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. mine)) do

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from shared.bus.connect import connect
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
+from tests.chaos.clocks import LIBRARIES, Clocks
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.registry import REALTIME
@@ -25,9 +26,10 @@ START_TIMEOUT_S: Final = 60.0
 class Cluster:
     """Every process has a label; what is started in the place of one that died gets a new one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, retention_s: int = 20) -> None:
         model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
-        self.stack = Stack(folder, model=model, session={"retention_s": 20, "claim_timeout_s": 20})
+        self.stack = Stack(folder, model=model, session={"retention_s": retention_s, "claim_timeout_s": 20})
+        self.clocks = Clocks(folder / "clocks") if LIBRARIES else None
         self._numbers = itertools.count()
         self.frontend_ports = {"websocket-a": self.stack.settings.websocket_port, "websocket-b": free_ports(1)[0]}
         self.workers: list[str] = []
@@ -49,13 +51,16 @@ class Cluster:
 
     def start_frontend(self, label: str) -> None:
         ports = json.dumps([self.frontend_ports[label], self.stack.settings.tcp_port])
-        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports)
+        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports, **self._clock(label))
 
     def start_worker(self) -> str:
         label = f"worker-{next(self._numbers)}"
-        self.stack.spawn("worker", label)
+        self.stack.spawn("worker", label, **self._clock(label))
         self.workers.append(label)
         return label
+
+    def _clock(self, label: str) -> dict[str, str]:
+        return {} if self.clocks is None else self.clocks.variables(label)
 
     def kill(self, label: str) -> None:
         """End a process without a goodbye."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import jiwer
 import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.connect import connect
@@ -20,11 +22,12 @@ from tests.chaos.speakers import Speaker
 from tests.tiny import scenes
 
 WORDS = 16
-"""Of each session: about 20 s of speech."""
+"""Of each session, usually: about 20 s of speech."""
 FAULT_TIMEOUT_S = 90.0
 START_TIMEOUT_S = 30.0
 SPEAK_TIMEOUT_S = 150.0
 CLEAN_TIMEOUT_S = 60.0
+RETRY_PAUSE_S = 0.2
 
 
 @dataclass
@@ -40,7 +43,9 @@ class Outcome:
     """What must not be, in words. Empty when all is well."""
 
 
-async def run_round(cluster: Cluster, fault_names: Sequence[str], sessions: int, seed: int) -> Outcome:
+async def run_round(
+    cluster: Cluster, fault_names: Sequence[str], sessions: int, seed: int, *, words: int = WORDS
+) -> Outcome:
     """Speak through the faults, one after the other, and judge what came of it."""
     outcome = Outcome(list(fault_names), sessions)
     async with contextlib.AsyncExitStack() as stack:
@@ -49,11 +54,14 @@ async def run_round(cluster: Cluster, fault_names: Sequence[str], sessions: int,
         ]
         urls = [f"ws://127.0.0.1:{proxy.port}" for proxy in proxies]
         speakers = [
-            Speaker(f"{seed}-{number}", scenes.scene(1000 * seed + number, WORDS), _turned(urls, number))
+            Speaker(f"{seed}-{number}", scenes.scene(1000 * seed + number, words), _turned(urls, number))
             for number in range(sessions)
         ]
         undisturbed = await asyncio.gather(*(speaker.undisturbed() for speaker in speakers))
-        speaking = [asyncio.create_task(speaker.speak(), name=speaker.name) for speaker in speakers]
+        redis = await stack.enter_async_context(connect(cluster.stack.settings))
+        speaking = [
+            asyncio.create_task(_speak_and_judge(speaker, outcome, redis), name=speaker.name) for speaker in speakers
+        ]
         await until(_all_started(speakers, speaking), "all sessions have begun", START_TIMEOUT_S)
         injected_s = await _inject(Scene(cluster, proxies, speakers, random.Random(seed)), fault_names)
         async with asyncio.timeout(SPEAK_TIMEOUT_S):
@@ -64,7 +72,6 @@ async def run_round(cluster: Cluster, fault_names: Sequence[str], sessions: int,
     _count_words(outcome, speakers, undisturbed)
     gaps_s = [_gap_s(speaker, at_s) for at_s in injected_s for speaker in speakers]
     outcome.recovery_s = [gap_s for gap_s in gaps_s if gap_s is not None]
-    await _judge_logs(outcome, cluster, speakers)
     return outcome
 
 
@@ -130,22 +137,27 @@ def _gap_s(speaker: Speaker, at_s: float) -> float | None:
     return next((heard_s - at_s for heard_s in speaker.heard_at_s if heard_s >= at_s), None)
 
 
-async def _judge_logs(outcome: Outcome, cluster: Cluster, speakers: Sequence[Speaker]) -> None:
-    """Every log counts 1, 2, 3, … and its finals follow one another."""
-    redis = connect(cluster.stack.settings)
-    try:
-        for speaker in speakers:
-            entries = await redis.xrange(keys.events(speaker.session_id))
-            seqs = [int(entry_id.partition(b"-")[0]) for entry_id, _ in entries]
-            if seqs != list(range(1, len(seqs) + 1)):
-                outcome.complaints.append(f"session {speaker.name}: the log's seq has gaps or repeats")
-            finals = [event for _, fields in entries if (event := orjson.loads(fields[b"e"]))["type"] == "final"]
-            if [final["segment"] for final in finals] != list(range(len(finals))):
-                outcome.complaints.append(f"session {speaker.name}: segments {[final['segment'] for final in finals]}")
-            if [final["text"] for final in finals] != [final.text for final in speaker.finals]:
-                outcome.complaints.append(f"session {speaker.name}: the client's finals are not the log's")
-    finally:
-        await redis.aclose()
+async def _speak_and_judge(speaker: Speaker, outcome: Outcome, redis: Redis) -> None:
+    """A whole session, and its log: it counts 1, 2, 3, … and its finals follow one another."""
+    await speaker.speak()
+    entries = await _log(speaker.session_id, redis)
+    seqs = [int(entry_id.partition(b"-")[0]) for entry_id, _ in entries]
+    if not seqs or seqs != list(range(1, len(seqs) + 1)):
+        outcome.complaints.append(f"session {speaker.name}: the log's seq has gaps or repeats")
+    finals = [event for _, fields in entries if (event := orjson.loads(fields[b"e"]))["type"] == "final"]
+    if [final["segment"] for final in finals] != list(range(len(finals))):
+        outcome.complaints.append(f"session {speaker.name}: segments {[final['segment'] for final in finals]}")
+    if [final["text"] for final in finals] != [final.text for final in speaker.finals]:
+        outcome.complaints.append(f"session {speaker.name}: the client's finals are not the log's")
+
+
+async def _log(session_id: str, redis: Redis) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The log of a session. Redis may be the next to be broken."""
+    async with asyncio.timeout(FAULT_TIMEOUT_S):
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                return await redis.xrange(keys.events(session_id))
+            await asyncio.sleep(RETRY_PAUSE_S)
 
 
 def plain(text: str) -> str:

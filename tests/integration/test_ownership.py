@@ -92,6 +92,12 @@ async def test_claim_is_refused_while_the_lease_of_the_owner_lasts(redis: Redis)
     assert await claim(redis, "w2") is None
 
 
+async def test_claim_is_refused_when_the_time_for_the_first_one_is_over(redis: Redis) -> None:
+    await admitted(redis)
+    await redis.hset(keys.session("s1"), "lease", 0)
+    assert await claim(redis, "w1") is None
+
+
 async def test_claim_is_refused_for_a_session_that_was_abandoned(redis: Redis) -> None:
     await admitted(redis)
     await Scripts(redis).abandon(keys=keys.of_session("s1"))

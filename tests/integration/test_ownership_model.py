@@ -130,9 +130,10 @@ class Protocol(RuleBasedStateMachine):
     @rule(worker=WORKERS)
     def claim(self, worker: str) -> None:
         state, fence = self.held("state"), int(self.held("fence"))
-        lapsed = state == b"live" and self.held("lease") == b"0"
+        lapsed = self.held("lease") == b"0"
+        free = state == b"offered" or (state == b"live" and lapsed) or (state == b"waiting" and not lapsed)
         found = self.call("claim", ownership.claim(SID, MODEL, worker, lease_s=60))
-        assert (found is not None) == (lapsed or state in (b"waiting", b"offered"))
+        assert (found is not None) == free
         if found is not None:
             held = dict(zip(found[::2], found[1::2], strict=True))
             assert int(held[b"fence"]) == fence + 1
@@ -191,8 +192,8 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def lapse(self) -> None:
-        """The owner has been away for too long."""
-        if self.held("state") in (b"live", b"offered"):
+        """The owner has been away for too long, or nobody has become the first one in time."""
+        if self.held("state") in (b"waiting", b"live", b"offered"):
             self.redis.hset(keys.session(SID), "lease", 0)
 
     # What must hold

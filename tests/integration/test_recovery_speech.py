@@ -15,7 +15,7 @@ from tests.integration.workers import Fleet, redis_alone, until
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack
 
-SPOKEN = SENTENCES[:5]
+SPOKEN = SENTENCES[:3]
 ONE_POINT = 0.01
 MAX_GAP_S = 1.0
 PAUSE_S = 0.7
@@ -90,7 +90,7 @@ async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
     await fleet.start("first")
     disturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
     assert await fleet.is_owned_by(disturbed.session, "first")
-    await until(lambda: disturbed.heard_partials_after(finals=2), 60)
+    await until(lambda: disturbed.heard_partials_after(finals=1), 60)
     fleet.signal("first", signal.SIGKILL)
     await until(lambda: fleet.is_owned_by(disturbed.session, "second"))
     reference = word_error_rate(await undisturbed.done())
