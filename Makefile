@@ -33,7 +33,7 @@ imports: .venv/installed-dev ## Check who may import whom
 	@$(BIN)/lint-imports
 
 test: .venv/installed-dev ## Run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 bench: .venv/installed-dev ## Measure, and print the figures
 	@$(BIN)/python -m tests.bench

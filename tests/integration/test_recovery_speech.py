@@ -19,8 +19,6 @@ SPOKEN = SENTENCES[:3]
 ONE_POINT = 0.01
 MAX_GAP_S = 1.0
 PAUSE_S = 0.7
-MAX_PAUSE_S = 1.4 * PAUSE_S
-"""Nothing is shown while nothing is said."""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +106,11 @@ async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
     claimed_s = time.monotonic()
     assert await fleet.ends("first") == 0
     assert word_error_rate(await listener.done()) <= ONE_POINT
-    gaps = itertools.pairwise(listener.partials_s)
-    longest_s = max(after - before for before, after in gaps if after >= told_s and before <= claimed_s)
-    print(f"longest gap between partials around the hand-over: {longest_s:.2f} s")
-    assert longest_s < MAX_PAUSE_S + MAX_GAP_S
+    around_s, usual_s = 0.0, 0.0
+    for before, after in itertools.pairwise(listener.partials_s):
+        if after >= told_s and before <= claimed_s:
+            around_s = max(around_s, after - before)
+        else:
+            usual_s = max(usual_s, after - before)
+    print(f"longest gap between partials: {around_s:.2f} s around the hand-over, {usual_s:.2f} s elsewhere")
+    assert around_s < usual_s + MAX_GAP_S
