@@ -16,6 +16,8 @@ from frontend.sockets import listen
 
 GRACE_S = 2
 """How long open requests and connections may take to end after a signal."""
+FAULTS_OF_CLIENTS = ("Invalid UTF-8", "ASGI callable returned without completing handshake")
+"""Text that is not UTF-8, and a client that leaves while its WebSocket is being opened."""
 
 
 async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, max_message_bytes: int = 65536) -> None:
@@ -39,8 +41,8 @@ async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, m
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """uvicorn logs a traceback for text that is not UTF-8, which any client may send as often as it likes."""
-    return not record.getMessage().startswith("Invalid UTF-8")
+    """uvicorn logs errors for what any client may do as often as it likes."""
+    return not record.getMessage().startswith(FAULTS_OF_CLIENTS)
 
 
 class _Server(uvicorn.Server):
