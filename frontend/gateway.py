@@ -16,6 +16,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from frontend.access.access import Access
+from frontend.access.meter import Meter
+from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.models import running_models
 from frontend.placement import Placement
@@ -39,6 +42,7 @@ from shared.errors import (
     ServerBusyError,
     SessionExpiredError,
     SessionUnknownError,
+    StoreUnreachableError,
     VoxtralError,
 )
 from shared.events import EventType, SessionOptions
@@ -64,6 +68,7 @@ class Gateway:
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores: set[asyncio.Task[None]] = set()
+        self.access = Access(settings, self._redis)
         self.tally = Tally(kind, self._sessions)
 
     @classmethod
@@ -82,6 +87,7 @@ class Gateway:
                 ("watch", gateway._watch.run()),
                 ("store-watch", gateway._store_watch.run()),
                 ("heartbeat", gateway.tally.beat(gateway.registry)),
+                ("access", gateway.access.run()),
             )
         ]
         try:
@@ -89,19 +95,27 @@ class Gateway:
         finally:
             await gateway._shut_down(loops)
 
-    async def open(self, options: SessionOptions, *, queue: Queue = "stream") -> Session:
-        """Start a session and wait until a worker has taken it; `ready` is its first event.
+    async def open(
+        self, options: SessionOptions, *, queue: Queue = "stream", principal: Principal = ANONYMOUS
+    ) -> Session:
+        """Start a session for whoever asks and wait until a worker has taken it; `ready` is its first event.
 
         A live session is refused at once when every slot is taken. A one-shot (`queue="batch"`) waits for a
         slot up to `session.claim_timeout_s`.
 
-        Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError.
+        Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, and for the principal's
+        key UnauthorizedError and RateLimitedError.
         """
+        session_id = secrets.token_hex(8)
+        meter = await self.access.enter(principal, session_id)
         try:
-            return await self._open(options, queue)
-        except (RedisError, OSError) as error:
-            log.warning("redis_unavailable", reason=str(error))
-            raise _store_unreachable() from error
+            return await self._open(session_id, options, queue, meter)
+        except BaseException as error:
+            meter.close()
+            if isinstance(error, RedisError | OSError):
+                log.warning("redis_unavailable", reason=str(error))
+                raise StoreUnreachableError(RETRY_AFTER_S) from error
+            raise
 
     async def check(self, options: SessionOptions) -> None:
         """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""
@@ -109,24 +123,30 @@ class Gateway:
             raise ModelUnavailableError(f"No worker of {options.model} is running now.", retry_after_s=RETRY_AFTER_S)
         await self._placement.candidates(options)
 
-    async def resume(self, session_id: str, resume_token: str, seq: int) -> Session:
+    async def resume(
+        self, session_id: str, resume_token: str, seq: int, *, principal: Principal = ANONYMOUS
+    ) -> Session:
         """Continue a session on this connection: events after `seq` come again.
 
         A connection that still has it, here or at another frontend, loses it and is told so.
 
-        Raises SessionUnknownError (also for a wrong token) and SessionExpiredError.
+        Raises SessionUnknownError (also for a wrong token), SessionExpiredError, and what `open` does for the key.
         """
+        meter = await self.access.enter(principal, session_id)
         try:
-            return await self._resume(session_id, resume_token, seq)
-        except (RedisError, OSError) as error:
-            raise _store_unreachable() from error
+            return await self._resume(session_id, resume_token, seq, meter)
+        except BaseException as error:
+            meter.close()
+            if isinstance(error, RedisError | OSError):
+                raise StoreUnreachableError(RETRY_AFTER_S) from error
+            raise
 
     async def status(self) -> dict[str, Any]:
         """What `{"type": "status"}` answers."""
         try:
             workers = await self._placement.workers()
         except (RedisError, OSError) as error:
-            raise _store_unreachable() from error
+            raise StoreUnreachableError(RETRY_AFTER_S) from error
         models = running_models(workers)
         return {
             "model_info": self._placement.model_info(workers),
@@ -137,11 +157,13 @@ class Gateway:
             "version": VERSION,
         }
 
-    async def _open(self, options: SessionOptions, queue: Queue) -> Session:
-        session_id, resume_token = secrets.token_hex(8), secrets.token_urlsafe(24)
+    async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
+        resume_token = secrets.token_urlsafe(24)
         chosen = await self._admission.admit(session_id, _digest(resume_token), options, waits=queue == "batch")
         follower = await self._subscriber.follow(session_id)
-        session = self._hold(session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment())
+        session = self._hold(
+            session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
+        )
         try:
             await self._dispatcher.dispatch(session_id, session.wire_options(), queue)
             await self._await_claim(session)
@@ -162,6 +184,7 @@ class Gateway:
         queue: Queue = "stream",
         follower: Follower,
         attachment: Attachment,
+        meter: Meter,
     ) -> Session:
         session = Session(
             session_id=session_id,
@@ -173,7 +196,9 @@ class Gateway:
             max_backlog_s=self._settings.session.max_backlog_s,
             release=lambda session: self._release(session, self._subscriber.unfollow(follower)),
             cancel=self._cancel,
+            meter=meter,
         )
+        meter.on_revoked = lambda error: self._revoke(session, error)
         self._sessions[session_id] = session
         return session
 
@@ -190,7 +215,7 @@ class Gateway:
             raise ModelUnavailableError(event.wire.get("message", "The worker refused the session."))
         session.put_first(event.wire | {"resume_token": session.resume_token})
 
-    async def _resume(self, session_id: str, resume_token: str, seq: int) -> Session:
+    async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
         held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options"])
         state, digest, encoded = cast("list[bytes | None]", held)
         if digest is None or encoded is None or not hmac.compare_digest(digest.decode(), _digest(resume_token)):
@@ -206,7 +231,7 @@ class Gateway:
             await self._quietly(self._subscriber.unfollow(follower))
             raise
         options = SessionOptions(**orjson.loads(encoded))
-        session = self._hold(session_id, resume_token, options, follower=follower, attachment=attachment)
+        session = self._hold(session_id, resume_token, options, follower=follower, attachment=attachment, meter=meter)
         session.put_first(
             {
                 "type": EventType.READY,
@@ -231,12 +256,20 @@ class Gateway:
             else:
                 await self.registry.release(session.id, session.model)
 
+    def _revoke(self, session: Session, error: VoxtralError) -> None:
+        """Its client may no longer use the service: end the session here and at its worker."""
+        session.fail_with(error)
+        self._start_chore(self._cancel(session), "cancel")
+
     def _release(self, session: Session, unfollow: Coroutine[Any, Any, None]) -> None:
         if self._sessions.get(session.id) is session:  # else another connection has it now
             del self._sessions[session.id]
-        chore = asyncio.create_task(self._quietly(unfollow), name="unfollow")
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
+        self._start_chore(self._quietly(unfollow), "unfollow")
+
+    def _start_chore(self, chore: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(chore, name=name)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
 
     async def _quietly(self, chore: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(RedisError, OSError):  # a lost connection has forgotten the channel anyway
@@ -250,7 +283,7 @@ class Gateway:
                 await self._writer.flushed()
                 await self.registry.leave(self.tally.report())
         await end_all(loops)
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await asyncio.gather(*self._chores, self.access.close(), return_exceptions=True)
         self._dispatcher.close()
         await self._subscriber.close()
         await self._writer.close()
@@ -259,9 +292,3 @@ class Gateway:
 
 def _digest(resume_token: str) -> str:
     return hashlib.sha256(resume_token.encode()).hexdigest()
-
-
-def _store_unreachable() -> VoxtralError:
-    return ModelUnavailableError(
-        "The service cannot reach its store, or it is full; try again shortly.", retry_after_s=RETRY_AFTER_S
-    )

@@ -5,7 +5,7 @@ also says which page asked (`Origin`), and no script can forge that or the other
 not guard against a name that its owner points at this machine (DNS rebinding); a proxy with a fixed host name does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {80, 443}
@@ -23,6 +23,14 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
     sources = (headers.get("host", ""), *headers.get("x-forwarded-host", "").split(","))
     ours = {_host(f"//{source.strip()}") for source in sources} - {None}
     return _host(origin) in ours
+
+
+def is_allowed_origin(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
+    """True for our own page, for clients that are no browsers, and for the origins that an operator allows.
+
+    `*` among `allowed` stands for every page.
+    """
+    return "*" in allowed or is_same_origin(headers) or headers["origin"] in allowed
 
 
 def _host(url: str) -> tuple[str, int | None] | None:

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import orjson
 
+from frontend.access.meter import Meter
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
 from shared.celery_config import Queue
-from shared.errors import SessionResumedError
+from shared.errors import RateLimitedError, SessionResumedError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, EventType, SessionOptions
 
 BACKLOG_POLL_S: Final = 1.0
@@ -40,6 +41,7 @@ class Session:
         max_backlog_s: float,
         release: Callable[["Session"], None],
         cancel: Callable[["Session"], Any],
+        meter: Meter,
     ) -> None:
         self.id = session_id
         self.resume_token = resume_token
@@ -58,6 +60,8 @@ class Session:
         self._max_backlog_samples = int(max_backlog_s * SAMPLE_RATE_HZ)
         self._release = release
         self._cancel = cancel
+        self._meter = meter
+        self._is_slowed = False
         self._first: list[LoggedEvent] = []
         self._source = aiter(follower)
         self._follower.progress(track.attachment.consumed_samples)
@@ -97,13 +101,15 @@ class Session:
         self._track.on_stored = self._acknowledge
 
     async def write(self, pcm: bytes) -> None:
-        """Append s16le mono 16 kHz audio. Waits while the backlog is at its bound: that is the brake.
+        """Append s16le mono 16 kHz audio. Waits while the backlog, or the audio that the client's key allows, is at its
+        bound: that is the brake.
 
         Cancelling it while it waits leaves the audio unwritten; returns at once when the session has ended.
         """
         await self._brake()
         if not self.ended:
             self._track.append(pcm)
+            self._meter.add(len(pcm) // 2)
 
     async def commit(self, number: int | None = None) -> None:
         """End the open segment at the audio written so far. Waits like `write`; so does `configure`.
@@ -149,6 +155,10 @@ class Session:
         event = event | {"seq": self.seq}
         self._follower.end_with(LoggedEvent(orjson.dumps(event), event))
 
+    def fail_with(self, error: VoxtralError) -> None:
+        """The same, for an error as it is."""
+        self.fail({"type": EventType.ERROR, "session_id": self.id, "code": error.code, "message": error.message})
+
     def tell(self, event: dict[str, Any]) -> None:
         """Send the client an event that the log does not hold and that has no `seq`, such as a warning."""
         self._follower.tell(event["type"], LoggedEvent(orjson.dumps(event), event))
@@ -180,6 +190,21 @@ class Session:
             self._follower.progressed.clear()
             if self._full:
                 await self._progress_or_poll()
+        while not self.ended and (wait_s := self._meter.wait_s):
+            self._tell_slowed()
+            await asyncio.sleep(min(wait_s, BACKLOG_POLL_S))
+
+    def _tell_slowed(self) -> None:
+        if not self._is_slowed:
+            self._is_slowed = True
+            self.tell(
+                {
+                    "type": EventType.WARNING,
+                    "session_id": self.id,
+                    "code": RateLimitedError.code,
+                    "message": self._meter.limit_text,
+                }
+            )
 
     @property
     def _full(self) -> bool:
@@ -205,11 +230,11 @@ class Session:
             self._lose_to_another()
 
     def _lose_to_another(self) -> None:
-        error = SessionResumedError("The session goes on over another connection.")
-        self.fail({"type": EventType.ERROR, "session_id": self.id, "code": error.code, "message": error.message})
+        self.fail_with(SessionResumedError("The session goes on over another connection."))
 
     def _stop(self) -> None:
         if not self.ended:
             self.ended = True
             self._follower.progressed.set()
+            self._meter.close()
             self._release(self)

@@ -7,6 +7,7 @@ Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, and `REDIS_URL`), t
 import os
 import re
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from shared.events import DELAYS_MS, Mode
 
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
+KEY_VARIABLE = "VOXTRAL_KEY"
+"""Of the command line: the key that it shows to a service. No setting."""
 Port = int
 
 
@@ -145,6 +148,22 @@ class SessionSettings(Section):
     """How long a worker that is told to stop serves the sessions that no other worker takes over."""
 
 
+class AccessSettings(Section):
+    keys_file: Path | None = None
+    """The list of API keys. It is read again when it changes."""
+    keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
+    """The same list as text, for the environment. Both count together; with either of them a key is needed."""
+    origins: tuple[str, ...] = Field((), description="a list such as ['https://voice.example'], or ['*']")
+    """Pages that may use the service beside its own. CORS is on for them, and off without any."""
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin) for origin in origins):
+            raise ValueError("no origin")
+        return origins
+
+
 class FlowerSettings(Section):
     port: int = Field(5555, ge=1, le=65535)
     basic_auth: SecretStr | None = Field(None, description="user:password")
@@ -181,6 +200,7 @@ class Settings(BaseSettings):
     spectrogram: SpectrogramSettings = SpectrogramSettings()
     redis: RedisSettings = RedisSettings()
     session: SessionSettings = SessionSettings()
+    access: AccessSettings = AccessSettings()
     flower: FlowerSettings = FlowerSettings()
     logs: LogSettings = LogSettings()
 
@@ -191,6 +211,14 @@ class Settings(BaseSettings):
     @property
     def tcp_port(self) -> int:
         return self.server.tcp_ports[1]
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether other machines can reach the service: it listens on more than loopback."""
+        try:
+            return not ip_address(self.server.host).is_loopback
+        except ValueError:
+            return self.server.host != "localhost"
 
     @property
     def redis_is_embedded(self) -> bool:
@@ -236,7 +264,7 @@ def load_settings() -> Settings:
     path = _config_path()
     if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
         raise StartupError(f"{CONFIG_PATH_VARIABLE} names {path}, which is not a file.")
-    check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE}))
+    check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE, KEY_VARIABLE}))
     overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
     try:
         if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):

@@ -61,6 +61,15 @@ class ModelUnavailableError(VoxtralError):
     code = "model_unavailable"
 
 
+class StoreUnreachableError(ModelUnavailableError):
+    """Redis is gone or takes no writes. Nothing is served without it, and nobody is let in unchecked."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(
+            "The service cannot reach its store, or it is full; try again shortly.", retry_after_s=retry_after_s
+        )
+
+
 class ServerBusyError(VoxtralError):
     code = "server_busy"
 
@@ -85,6 +94,13 @@ class FrameInvalidError(VoxtralError):
 
 class UnauthorizedError(VoxtralError):
     code = "unauthorized"
+    closes_connection = True
+
+
+class ForbiddenError(VoxtralError):
+    """Whoever asks is known, or need not be; what it asks for is not for it."""
+
+    code = "forbidden"
     closes_connection = True
 
 

@@ -96,8 +96,8 @@ class Follower:
         self._arrived.set()
 
     def end_with(self, event: LoggedEvent) -> None:
-        """Make this the last event, behind those that have arrived."""
-        self._ending = event
+        """Make this the last event, behind those that have arrived. The first reason to end is the one that is told."""
+        self._ending = self._ending or event
         self._arrived.set()
 
     async def __aiter__(self) -> AsyncIterator[LoggedEvent]:

@@ -70,6 +70,26 @@ def heartbeat(index: str, process_id: str) -> str:
     return f"{index.removesuffix('s')}:{process_id}"
 
 
+def requests_of(name: str) -> str:
+    """When the bucket of requests of the API key of this name is full again (ms, Redis' clock); absent when it is."""
+    return f"voxtral:access:{{{name}}}:requests"
+
+
+def audio_of(name: str) -> str:
+    """The same for its bucket of audio."""
+    return f"voxtral:access:{{{name}}}:audio"
+
+
+def sessions_of(name: str) -> str:
+    """Sorted set of the live sessions of the API key of this name: id → when its lease lapses (ms, Redis' clock)."""
+    return f"voxtral:access:{{{name}}}:sessions"
+
+
+def client_secret(digest: str) -> str:
+    """JSON: whose API key a client token stems from, and the session that it is for. By the token's SHA-256."""
+    return f"voxtral:access:secret:{{{digest}}}"
+
+
 def control(worker_id: str) -> str:
     """Stream that wakes a worker's reader: a session has joined, left or been cancelled."""
     return f"voxtral:worker:{worker_id}:control"

@@ -1,0 +1,222 @@
+"""Who may use the service, and how much of it: the one check of every door. One per frontend process.
+
+    principal = await access.admit_http(request)          # or admit_websocket(websocket)
+    session = await gateway.open(options, principal=principal)
+
+Keys are off until one is configured: everybody is `ANONYMOUS` then, and only pages of foreign origins are kept out.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from starlette.requests import HTTPConnection, Request
+from starlette.websockets import WebSocket
+
+from frontend.access.credentials import presented_key
+from frontend.access.key_list import is_expired
+from frontend.access.key_source import KeySource
+from frontend.access.limiter import RENEW_INTERVAL_S, Limiter
+from frontend.access.meter import Meter
+from frontend.access.principal import ANONYMOUS, Key, Principal
+from frontend.access.tokens import digest, new_token
+from frontend.origins import is_allowed_origin
+from shared.config import Settings
+from shared.errors import (
+    ForbiddenError,
+    MessageTooLargeError,
+    StoreUnreachableError,
+    UnauthorizedError,
+)
+
+WATCH_INTERVAL_S: Final = 1.0
+CLIENT_TOKEN_PREFIX: Final = "ek_"  # noqa: S105 -- how the tokens of OpenAI's API begin
+MAX_TOKEN_CHARS: Final = 100
+ENVELOPE_BYTES: Final = 64 * 1024
+"""What an HTTP body may hold beside a recording of the largest size."""
+_HOW: Final = "Authorization: Bearer, X-API-Key, or an auth message"
+
+log = structlog.get_logger(__name__)
+
+
+class Access:
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        """Raises StartupError for a bad list of keys."""
+        self._source = KeySource(settings.access)
+        self._origins = settings.access.origins
+        self._limiter = Limiter(redis)
+        self._meters: set[Meter] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+        if settings.is_exposed and not self._source.enabled:
+            log.warning("open_to_everyone", host=settings.server.host, remedy="configure access.keys_file")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a key is needed."""
+        return self._source.enabled
+
+    async def run(self) -> None:
+        """Reads changed keys, ends the sessions of those that are gone, and keeps the others counted."""
+        renewed_at_s = time.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            await self._source.refresh()
+            self._end_revoked()
+            if time.monotonic() - renewed_at_s >= RENEW_INTERVAL_S:
+                renewed_at_s = time.monotonic()
+                await self._renew()
+
+    async def close(self) -> None:
+        """Wait for what ended sessions still have to pay."""
+        await asyncio.gather(*self._chores, return_exceptions=True)
+
+    async def admit_http(self, request: Request) -> Principal:
+        """Who sends this request, which counts as one; also a FastAPI dependency.
+
+        Reads only the headers: call it before the body is read. Raises ForbiddenError, UnauthorizedError,
+        RateLimitedError, MessageTooLargeError, StoreUnreachableError.
+        """
+        principal = await self._admit(request)
+        length = request.headers.get("content-length", "")
+        if length.isdecimal():
+            self.check_upload(principal, int(length), allowance_bytes=ENVELOPE_BYTES)
+        return principal
+
+    async def admit_websocket(self, websocket: WebSocket) -> Principal:
+        """Who opens this WebSocket, which counts as a request. Accepts nothing; raises what `admit_http` does.
+
+        Accept with `subprotocol=chosen_subprotocol(websocket.headers.items())` afterwards.
+        """
+        return await self._admit(websocket)
+
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Raises ForbiddenError for a page that is neither ours nor allowed."""
+        if not is_allowed_origin(connection.headers, self._origins):
+            log.warning("foreign_origin_refused", origin=connection.headers["origin"][:200])
+            raise ForbiddenError("Pages of this origin may not use the service; access.origins lists those that may.")
+
+    async def identify(self, presented: str | None) -> Principal:
+        """Who has this key or client token. Counts nothing. Raises UnauthorizedError, StoreUnreachableError."""
+        if presented is not None and presented.startswith(CLIENT_TOKEN_PREFIX):
+            principal = await self._bearer_of(presented)
+            if principal is not None:
+                return principal
+        if not self.enabled:
+            return ANONYMOUS
+        if presented is None:
+            raise UnauthorizedError(f"A key is needed; it goes into {_HOW}.")
+        key = self._source.ring.find(presented)
+        if key is None or is_expired(key):
+            log.warning("access_refused", reason="unknown" if key is None else "expired", name=key and key.name)
+            raise UnauthorizedError("The key is wrong or has expired.")
+        return Principal(key.name, key)
+
+    def check(self, principal: Principal) -> Key | None:
+        """The key of a principal with its limits of now; None where keys are off.
+
+        Raises UnauthorizedError where it has been revoked or has expired.
+        """
+        if principal.key is None:
+            return None
+        key = self._source.ring.current(principal.key)
+        if key is None:
+            raise UnauthorizedError(f"The key {principal.name} has been revoked or has expired.")
+        return key
+
+    async def take_request(self, principal: Principal) -> None:
+        """Count one request of a client of the native protocol; the other doors do it where they admit.
+
+        Raises UnauthorizedError, RateLimitedError, StoreUnreachableError.
+        """
+        key = self.check(principal)
+        if key is not None:
+            await self._limiter.take_request(key)
+
+    def check_upload(self, principal: Principal, size_bytes: int, *, allowance_bytes: int = 0) -> None:
+        """Raises MessageTooLargeError for a recording that is larger than the key allows."""
+        key = self.check(principal)
+        limit = None if key is None else key.limits.upload_bytes
+        if limit is not None and size_bytes > limit + allowance_bytes:
+            raise MessageTooLargeError(size_bytes, limit)
+
+    async def enter(self, principal: Principal, session_id: str) -> Meter:
+        """Count a session of this principal until its meter is closed. Raises what `take_request` does."""
+        key = self.check(principal)
+        if key is not None:
+            await self._limiter.enter(key, session_id)
+        meter = Meter(session_id, principal, key, self._limiter, start=self._start, forget=self._meters.discard)
+        self._meters.add(meter)
+        return meter
+
+    async def new_client_token(
+        self, principal: Principal, session: Mapping[str, Any] | None, life_s: int
+    ) -> tuple[str, int]:
+        """A token that stands for the principal's key for `life_s`, and the Unix time when it lapses.
+
+        `session` comes back in `Principal.session`. Raises ForbiddenError for who has only such a token itself.
+        """
+        if principal.is_client_token:
+            raise ForbiddenError("A client token makes no others; use the key.")
+        self.check(principal)
+        token = new_token(CLIENT_TOKEN_PREFIX)
+        held = {
+            "name": principal.name,
+            "key": None if principal.key is None else principal.key.digest,
+            "session": session,
+        }
+        await self._limiter.remember(digest(token), orjson.dumps(held), life_s)
+        return token, int(time.time()) + life_s
+
+    async def _admit(self, connection: HTTPConnection) -> Principal:
+        self.check_origin(connection)
+        principal = await self.identify(presented_key(connection.headers.items()))
+        await self.take_request(principal)
+        return principal
+
+    async def _bearer_of(self, token: str) -> Principal | None:
+        if len(token) > MAX_TOKEN_CHARS:
+            return None
+        found = await self._limiter.recall(digest(token))
+        if found is None:
+            return None
+        held = orjson.loads(found)
+        if not self.enabled:
+            return Principal(ANONYMOUS.name, None, is_client_token=True, session=held["session"])
+        if held["key"] is None:  # made while keys were off
+            return None
+        principal = Principal(
+            held["name"], Key(held["name"], held["key"]), is_client_token=True, session=held["session"]
+        )
+        self.check(principal)
+        return principal
+
+    def _end_revoked(self) -> None:
+        for meter in list(self._meters):
+            try:
+                meter.key = self.check(meter.principal)
+            except UnauthorizedError as error:
+                log.info("session_of_lost_access_ended", session_id=meter.session_id, name=meter.principal.name)
+                self._meters.discard(meter)
+                if meter.on_revoked is not None:
+                    meter.on_revoked(error)
+
+    async def _renew(self) -> None:
+        by_name: dict[str, list[str]] = {}
+        for meter in self._meters:
+            if meter.is_leased:
+                by_name.setdefault(meter.principal.name, []).append(meter.session_id)
+        try:
+            for name, session_ids in by_name.items():
+                await self._limiter.renew(name, session_ids)
+        except StoreUnreachableError:
+            log.warning("leases_not_renewed", sessions=sum(map(len, by_name.values())))
+
+    def _start(self, chore: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(chore, name="access chore")
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task

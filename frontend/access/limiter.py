@@ -1,0 +1,100 @@
+"""The limits of keys, as Redis holds them for all frontends together.
+
+Each question is one round trip, and is asked only where the key has such a limit. Every method raises
+StoreUnreachableError where Redis does not answer.
+"""
+
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.access.principal import Key
+from shared.bus import keys
+from shared.bus.limit_scripts import WINDOW_MS, LimitScripts
+from shared.errors import RateLimitedError, StoreUnreachableError
+from shared.events import SAMPLE_RATE_HZ
+
+LEASE_S: Final = 15.0
+"""The sessions of a frontend that has died count for so long."""
+RENEW_INTERVAL_S: Final = 4.0
+SESSIONS_RETRY_S: Final = 2.0
+"""The hint where all sessions of a key are taken: nobody knows when one ends."""
+STORE_RETRY_S: Final = 2.0
+
+
+class Limiter:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._scripts = LimitScripts(redis)
+
+    async def take_request(self, key: Key) -> None:
+        """Count one request. Raises RateLimitedError where there are too many."""
+        limit = key.limits.requests_per_minute
+        if limit is None:
+            return
+        wait_ms = await _asked(
+            self._scripts.take(keys=[keys.requests_of(key.name)], args=[WINDOW_MS / limit, WINDOW_MS, 0])
+        )
+        if wait_ms:
+            raise RateLimitedError(
+                f"The key {key.name} allows {limit} requests a minute, and they are used up.",
+                retry_after_s=wait_ms / 1000,
+            )
+
+    async def enter(self, key: Key, session_id: str) -> None:
+        """Count a session from now on. Raises RateLimitedError where there are too many, or too much audio came."""
+        limits = key.limits
+        if limits.sessions is None and limits.audio_s_per_minute is None:
+            return
+        most = "" if limits.sessions is None else limits.sessions
+        answer = await _asked(
+            self._scripts.enter(
+                keys=[keys.sessions_of(key.name), keys.audio_of(key.name)],
+                args=[session_id, most, int(LEASE_S * 1000), WINDOW_MS],
+            )
+        )
+        if answer < 0:
+            raise RateLimitedError(
+                f"The key {key.name} allows {limits.sessions} sessions at the same time, and they are taken.",
+                retry_after_s=SESSIONS_RETRY_S,
+            )
+        if answer and limits.audio_s_per_minute is not None:
+            raise RateLimitedError(
+                f"The key {key.name} allows {limits.audio_s_per_minute} s of audio a minute, and they are used up.",
+                retry_after_s=answer / 1000,
+            )
+
+    async def charge(self, key: Key, samples: int) -> float:
+        """Take audio from the key's minute, even where it is not there; the seconds until it would have been."""
+        limit = key.limits.audio_s_per_minute
+        if limit is None:
+            return 0.0
+        cost_ms = samples / SAMPLE_RATE_HZ / limit * WINDOW_MS
+        wait_ms: int = await _asked(self._scripts.take(keys=[keys.audio_of(key.name)], args=[cost_ms, WINDOW_MS, 1]))
+        return wait_ms / 1000
+
+    async def renew(self, name: str, session_ids: Iterable[str]) -> None:
+        """These sessions are still there."""
+        await _asked(self._scripts.renew(keys=[keys.sessions_of(name)], args=[int(LEASE_S * 1000), *session_ids]))
+
+    async def leave(self, name: str, session_id: str) -> None:
+        """The session has ended."""
+        await _asked(self._redis.zrem(keys.sessions_of(name), session_id))
+
+    async def remember(self, digest: str, content: bytes, life_s: int) -> None:
+        """Keep what a client token stands for."""
+        await _asked(self._redis.set(keys.client_secret(digest), content, ex=life_s))
+
+    async def recall(self, digest: str) -> bytes | None:
+        """What the client token of this digest stands for; None when it has lapsed or never was."""
+        found: bytes | None = await _asked(self._redis.get(keys.client_secret(digest)))
+        return found
+
+
+async def _asked(question: Awaitable[Any]) -> Any:
+    try:
+        return await question
+    except (RedisError, OSError) as error:
+        raise StoreUnreachableError(STORE_RETRY_S) from error

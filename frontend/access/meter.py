@@ -1,0 +1,102 @@
+"""What one session owes: its audio, counted here and charged second by second, and its place among the key's sessions.
+
+Audio never waits for Redis: what has come is charged behind its back, and only an answer that too much has come slows
+the session down, as a worker does that cannot keep up.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from frontend.access.limiter import Limiter
+from frontend.access.principal import Key, Principal
+from shared.errors import StoreUnreachableError, VoxtralError
+from shared.events import SAMPLE_RATE_HZ
+
+CHARGE_SAMPLES: Final = SAMPLE_RATE_HZ
+"""Audio is charged when so much of it has come."""
+
+
+class Meter:
+    """Made by `Access.enter`. Everything but `add` is for the access and for `Gateway`."""
+
+    def __init__(
+        self,
+        session_id: str,
+        principal: Principal,
+        key: Key | None,
+        limiter: Limiter,
+        *,
+        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        forget: Callable[["Meter"], None],
+    ) -> None:
+        """`start` runs a chore of this process, and `forget` is called once at the end."""
+        self.session_id = session_id
+        self.principal = principal
+        self.key = key
+        """With the limits of now; None where keys are off."""
+        self.on_revoked: Callable[[VoxtralError], None] | None = None
+        """Called when the key is no longer good."""
+        self._limiter = limiter
+        self._start = start
+        self._forget = forget
+        self._uncharged_samples = 0
+        self._charging: asyncio.Task[None] | None = None
+        self._paid_at_s = 0.0
+        self._closed = False
+
+    @property
+    def wait_s(self) -> float:
+        """How long nothing more is to be taken in, because the key allows less audio a minute."""
+        return max(0.0, self._paid_at_s - time.monotonic())
+
+    @property
+    def limit_text(self) -> str:
+        """Why the session is slowed down, in words."""
+        assert self.key is not None
+        limit = self.key.limits.audio_s_per_minute
+        return f"The key {self.key.name} allows {limit} s of audio a minute; more is taken in more slowly."
+
+    @property
+    def is_leased(self) -> bool:
+        return self.key is not None and self.key.limits.sessions is not None
+
+    def add(self, samples: int) -> None:
+        """Count audio that was taken in."""
+        if self.key is None or self.key.limits.audio_s_per_minute is None:
+            return
+        self._uncharged_samples += samples
+        if self._uncharged_samples >= CHARGE_SAMPLES and self._charging is None:
+            self._charging = self._start(self._charge(self.key))
+
+    def close(self) -> None:
+        """The session has ended: charge what is left, and give its place to another."""
+        if self._closed:
+            return
+        self._closed = True
+        self._forget(self)
+        if self.key is not None and (self.is_leased or self._uncharged_samples):
+            self._start(self._settle(self.key))
+
+    async def _charge(self, key: Key) -> None:
+        samples = self._uncharged_samples
+        try:
+            wait_s = await self._limiter.charge(key, samples)
+            self._uncharged_samples -= samples
+            self._paid_at_s = time.monotonic() + wait_s
+        except StoreUnreachableError:
+            pass  # it is charged with the next second; without Redis the session itself is soon held up
+        finally:
+            self._charging = None
+
+    async def _settle(self, key: Key) -> None:
+        if self._charging is not None:
+            await asyncio.wait((self._charging,))
+        try:
+            if self._uncharged_samples:
+                await self._limiter.charge(key, self._uncharged_samples)
+            if self.is_leased:
+                await self._limiter.leave(key.name, self.session_id)
+        except StoreUnreachableError:
+            pass  # the lease lapses

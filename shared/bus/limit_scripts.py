@@ -1,0 +1,65 @@
+"""The limits of API keys, in Lua: one script for each check, so that they hold across frontends.
+
+A bucket holds what one minute allows and fills up evenly. Of each only one number is kept: the time at which it will be
+full again. (This form of the token bucket is the generic cell rate algorithm, ITU-T I.371, in its virtual scheduling
+version.) Time is Redis' own. What nobody uses expires by itself.
+"""
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+WINDOW_MS = 60_000
+"""Limits are for a minute."""
+
+_NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
+
+# KEYS: bucket. ARGV: cost (ms in which the bucket regains it), window ms, 1 to take it even where it is not there
+# → ms until it would have been there, 0 when it was
+TAKE = (
+    _NOW
+    + """
+local cost, window, forced = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + cost
+local wait = math.max(0, math.ceil(full - now - window))
+if wait == 0 or forced then
+  redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.max(1, math.ceil(full - now)))
+end
+return wait
+"""
+)
+
+# KEYS: sessions, audio bucket. ARGV: session id, most sessions ('' for any number), lease ms, window ms
+# → 0, -1 when there are as many as may be, or ms until the audio that was taken too early is paid for
+ENTER = (
+    _NOW
+    + """
+local id, most, lease, window = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local debt = math.ceil(tonumber(redis.call('GET', KEYS[2]) or 0) - now - window)
+if debt > 0 then return debt end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if most ~= '' and redis.call('ZCARD', KEYS[1]) >= tonumber(most) and not redis.call('ZSCORE', KEYS[1], id) then
+  return -1
+end
+redis.call('ZADD', KEYS[1], now + lease, id)
+redis.call('PEXPIRE', KEYS[1], lease)
+return 0
+"""
+)
+
+# KEYS: sessions. ARGV: lease ms, session ids
+RENEW = (
+    _NOW
+    + """
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+"""
+)
+
+
+class LimitScripts:
+    """The scripts, registered on one client."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.take: AsyncScript = redis.register_script(TAKE)
+        self.enter: AsyncScript = redis.register_script(ENTER)
+        self.renew: AsyncScript = redis.register_script(RENEW)
