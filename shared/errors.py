@@ -12,6 +12,8 @@ class VoxtralError(Exception):
 
     code: ClassVar[str] = "internal_error"
     closes_connection: ClassVar[bool] = False
+    field: str | None = None
+    """The client's field that is at fault, where it is one."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -30,12 +32,17 @@ class UnknownTypeError(VoxtralError):
 class MissingFieldError(VoxtralError):
     code = "missing_field"
 
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
 
 class InvalidFieldError(VoxtralError):
     code = "invalid_field"
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         super().__init__(f"{field} is {shown(value)}; allowed: {allowed}.")
+        self.field = field
 
 
 class InvalidAudioError(VoxtralError):
@@ -44,6 +51,15 @@ class InvalidAudioError(VoxtralError):
 
 class UnsupportedAudioError(VoxtralError):
     code = "unsupported_audio"
+
+
+class MediaTypeError(VoxtralError):
+    """The body of an HTTP request is of another kind than the address takes."""
+
+    code = "unsupported_media_type"
+
+    def __init__(self, media_type: str, allowed: str) -> None:
+        super().__init__(f"The body's Content-Type is {shown(media_type)}; allowed: {allowed}.")
 
 
 class AudioTooLongError(VoxtralError):

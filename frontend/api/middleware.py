@@ -1,0 +1,151 @@
+"""What all answers of the HTTP APIs have in common: errors in the dialect of who asks, a request id, and an ear for
+a client that still talks while it is being refused.
+
+Knows no route. Everything outside `/v1` passes through untouched.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from frontend.api.errors import ApiDialect, http_refusal, refusal
+from shared.errors import InternalError, InvalidFieldError, VoxtralError
+
+PREFIX: Final = "/v1/"
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+LINGER_S: Final = 20.0
+"""How long a refused client's upload is still read. Closing at once would reset its connection, answer and all."""
+
+log = structlog.get_logger(__name__)
+
+
+def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
+    """Answer errors under `/v1` in the APIs' own shapes. `count_error` is told the code of each."""
+    app.add_middleware(ApiAnswers, count_error=count_error)
+    app.add_exception_handler(HTTPException, _router_refusal)
+    app.add_exception_handler(RequestValidationError, _as_field_error)
+
+
+def dialect_of(scope: Scope) -> ApiDialect:
+    """Who asks: what the address says, what a route has found out, or what the user agent looks like."""
+    state = scope.setdefault("state", {})
+    named = QueryParams(scope.get("query_string", b"")).get("dialect")
+    if named in tuple(ApiDialect):
+        return ApiDialect(named)
+    if "dialect" in state:
+        return ApiDialect(state["dialect"])
+    return ApiDialect.MISTRAL if "mistralai" in Headers(scope=scope).get("user-agent", "") else ApiDialect.OPENAI
+
+
+class ApiAnswers:
+    """Turns what a route raises into an answer, numbers answers, and hears refused uploads out."""
+
+    def __init__(self, app: ASGIApp, count_error: Callable[[str], None]) -> None:
+        self._app = app
+        self._count_error = count_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            log.debug("api_client_left", request_id=exchange.request_id)
+        except Exception as failure:  # noqa: BLE001 -- the last frame: ours are told as incidents, theirs as what they are
+            error = failure if isinstance(failure, VoxtralError) else _incident(failure, exchange.request_id)
+            self._count_error(error.code)
+            if not exchange.answered:
+                await refusal(error, dialect_of(scope))(scope, exchange.receive, exchange.send)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        self.request_id = f"req_{secrets.token_hex(12)}"
+        self.answered = False
+        self._receive = receive
+        self._send = send
+        self._is_refusal = False
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        # Who waits for a "100 Continue" that never comes sends no body.
+        self._body_comes = has_body and "expect" not in headers
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._body_comes = message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.answered = True
+            self._is_refusal = message["status"] >= 400
+            MutableHeaders(scope=message).setdefault("x-request-id", self.request_id)
+        elif self._is_refusal and self._body_comes and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._hear_out()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _hear_out(self) -> None:
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while self._body_comes:
+                    await self.receive()
+        except TimeoutError:
+            pass
+
+
+async def _router_refusal(request: Request, refused: Exception) -> Response:
+    """No such address, or not with this method: the page's files, which stand under every path, say it wrongly."""
+    assert isinstance(refused, HTTPException)
+    if not request.url.path.startswith(PREFIX):
+        return await http_exception_handler(request, refused)
+    dialect, headers, path = dialect_of(request.scope), dict(refused.headers or {}), request.url.path[:200]
+    if refused.status_code not in (404, 405):
+        return http_refusal(refused.status_code, str(refused.detail), dialect, headers)
+    allowed = _methods(request)
+    if allowed:
+        message = f"{path} does not take {request.method}; allowed: {allowed}."
+        return http_refusal(405, message, dialect, {"allow": allowed})
+    return http_refusal(404, f"There is nothing at {path}.", dialect, {})
+
+
+def _methods(request: Request) -> str:
+    """The methods that the path of a request takes, empty for a path that is none."""
+    routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
+    return ", ".join(
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    )
+
+
+async def _as_field_error(request: Request, invalid: Exception) -> Response:
+    """FastAPI's own checks, of path and query parameters."""
+    assert isinstance(invalid, RequestValidationError)
+    first: dict[str, Any] = next(iter(invalid.errors()))
+    error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), first["msg"])
+    return refusal(error, dialect_of(request.scope))
+
+
+def _incident(failure: BaseException, request_id: str) -> InternalError:
+    incident = secrets.token_hex(6)
+    log.error("internal_error", incident=incident, request_id=request_id, exc_info=failure)
+    return InternalError(incident)

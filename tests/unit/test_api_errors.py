@@ -1,0 +1,84 @@
+"""What HTTP clients are told of errors, by dialect."""
+
+import json
+
+import pytest
+
+from frontend.api.errors import ApiDialect, error_of, refusal, rung_of
+from shared.errors import (
+    InvalidFieldError,
+    MessageTooLargeError,
+    MissingFieldError,
+    ModelUnavailableError,
+    RateLimitedError,
+    StartupError,
+    UnauthorizedError,
+    VoxtralError,
+)
+
+OPENAI, MISTRAL = ApiDialect.OPENAI, ApiDialect.MISTRAL
+
+
+@pytest.mark.parametrize("known", [kind for kind in VoxtralError.__subclasses__() if kind is not StartupError])
+def test_every_error_has_a_status(known: type[VoxtralError]) -> None:
+    error = error_of({"code": known.code, "message": "It went wrong."})
+    assert (type(error), error.code, error.message) == (known, known.code, "It went wrong.")
+    assert 400 <= rung_of(error).status < 600
+
+
+@pytest.mark.parametrize("dialect", ApiDialect)
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MessageTooLargeError(30_000_000, 26_214_400), 413),
+        (UnauthorizedError("No key."), 401),
+        (RateLimitedError("Too many requests.", retry_after_s=2.1), 429),
+        (ModelUnavailableError("No worker is running.", retry_after_s=0.2), 503),
+    ],
+)
+def test_refusal_has_the_status(error: VoxtralError, status: int, dialect: ApiDialect) -> None:
+    answer = refusal(error, dialect)
+    assert answer.status_code == status
+    assert ("retry-after" in answer.headers) == (status in (429, 503))
+
+
+def test_retry_after_is_whole_seconds_rounded_up() -> None:
+    assert refusal(RateLimitedError("", retry_after_s=2.1), OPENAI).headers["retry-after"] == "3"
+    assert refusal(RateLimitedError("", retry_after_s=0.0), OPENAI).headers["retry-after"] == "1"
+
+
+def test_openai_body_has_its_four_keys() -> None:
+    body = json.loads(refusal(InvalidFieldError("temperature", 3, "0 to 1"), OPENAI).body)
+    message = "temperature is 3; allowed: 0 to 1."
+    assert body == {
+        "error": {
+            "message": message,
+            "type": "invalid_request_error",
+            "param": "temperature",
+            "code": "invalid_value",
+        }
+    }
+
+
+def test_unknown_model_is_404_for_openai_and_400_for_mistral() -> None:
+    error = InvalidFieldError("model", "x", "auto, echo")
+    openai, mistral = refusal(error, OPENAI), refusal(error, MISTRAL)
+    assert (openai.status_code, json.loads(openai.body)["error"]["code"]) == (404, "model_not_found")
+    assert mistral.status_code == 400
+    assert json.loads(mistral.body) == {
+        "object": "error",
+        "message": error.message,
+        "type": "invalid_model",
+        "param": "model",
+        "code": "model_not_found",
+    }
+
+
+def test_missing_field_is_422_for_mistral_with_a_list_of_details() -> None:
+    error = MissingFieldError("The field file is missing.", field="file")
+    assert refusal(error, OPENAI).status_code == 400
+    answer = refusal(error, MISTRAL)
+    assert answer.status_code == 422
+    assert json.loads(answer.body)["detail"] == [
+        {"loc": ["body", "file"], "msg": error.message, "type": "missing_field"}
+    ]
