@@ -7,15 +7,13 @@ or that do not read. Whichever of them ends first ends the others.
 
 import asyncio
 import contextlib
-import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import structlog
-
 from frontend import one_shot
-from frontend.farewell import say_goodbye
+from frontend.access.guard import Guard
+from frontend.farewell import new_incident, say_goodbye
 from frontend.gateway import Gateway
 from frontend.intake import Intake
 from frontend.protocols import commands, native
@@ -34,11 +32,11 @@ THREAD_CHARS: Final = 256 * 1024
 """Longer messages are parsed in a thread: base64 of this length takes a millisecond."""
 BUSY_RETRY_S: Final = 5.0
 
-log = structlog.get_logger(__name__)
 
-
-async def serve_connection(transport: Transport, gateway: Gateway, settings: Settings) -> None:
-    """Serve one client until it leaves or has to.
+async def serve_connection(
+    transport: Transport, gateway: Gateway, settings: Settings, presented_key: str | None = None
+) -> None:
+    """Serve one client until it leaves or has to. `presented_key` is what it showed before its first message.
 
     Cancelling it says goodbye, detaches a live session, and returns: for the servers that run it this is an orderly
     end, and some would log a cancelled handler as a failure.
@@ -50,7 +48,7 @@ async def serve_connection(transport: Transport, gateway: Gateway, settings: Set
             gateway.tally.count_error(busy.code)
             await say_goodbye(transport, busy)
         else:
-            await Connection(transport, gateway, settings).run()
+            await Connection(transport, gateway, settings, presented_key).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,11 @@ class LiveSession:
 
 
 class Connection:
-    def __init__(self, transport: Transport, gateway: Gateway, settings: Settings) -> None:
+    def __init__(self, transport: Transport, gateway: Gateway, settings: Settings, presented_key: str | None) -> None:
         self._transport = transport
         self._gateway = gateway
         self._settings = settings
+        self._guard = Guard(gateway.access, presented_key)
         self._protocol = NativeProtocol()
         self._tasks = asyncio.TaskGroup()
         self._live: LiveSession | None = None
@@ -78,6 +77,7 @@ class Connection:
         try:
             async with self._tasks:
                 self._tasks.create_task(self._watch(), name="watch")
+                await self._guard.greet()
                 await self._uplink()
         except ExceptionGroup as failures:
             farewell = self._farewell(failures)
@@ -120,11 +120,13 @@ class Connection:
         """Act on one message. Raises only what ends the connection."""
         wire: dict[str, Any] | None = None
         try:
+            self._guard.check(message)
             if isinstance(message, bytes):
                 await self._take_audio(BINARY, message)
             elif (wire := self._decoded(message)) is None:
                 await self._take_audio(BINARY, message.encode())
             else:
+                self._guard.check_kind(wire.get("type"))
                 parse = asyncio.to_thread if len(message) > THREAD_CHARS else _inline
                 await self._obey(await parse(commands.parse_command, wire, self._settings.audio))
         except DisconnectedError:
@@ -151,6 +153,9 @@ class Connection:
             await self._take_audio(command.kind, command.audio)
         elif self._protocol.admit(command.kind):
             match command:
+                case commands.Auth():
+                    await self._guard.identify(command.key)
+                    await self._send(native.authorized(command.request_id))
                 case commands.OneShot():
                     await self._answer(command)
                 case commands.Ping():
@@ -171,9 +176,10 @@ class Connection:
     async def _answer(self, request: commands.OneShot) -> None:
         """Answer a one-shot request, unless its client leaves meanwhile."""
         self._gateway.tally.received_bytes += len(request.audio)
+        principal = await self._guard.admit(len(request.audio))
         max_duration_s = self._settings.audio.longest_s(request.options.mode)
         answering = asyncio.create_task(
-            one_shot.answer(request, self._gateway, max_duration_s, self._send), name="one-shot"
+            one_shot.answer(request, self._gateway, max_duration_s, self._send, principal), name="one-shot"
         )
         self._ahead = asyncio.create_task(self._transport.receive(), name="read ahead")
         try:
@@ -188,10 +194,13 @@ class Connection:
 
     async def _open(self, command: commands.Start | commands.Resume) -> None:
         try:
+            principal = await self._guard.admit()
             if isinstance(command, commands.Start):
-                session = await self._gateway.open(command.options)
+                session = await self._gateway.open(command.options, principal=principal)
             else:
-                session = await self._gateway.resume(command.session_id, command.resume_token, command.seq)
+                session = await self._gateway.resume(
+                    command.session_id, command.resume_token, command.seq, principal=principal
+                )
         except BaseException:
             self._protocol.move(Move.REFUSED)
             raise
@@ -266,6 +275,7 @@ class Connection:
             if self._sending_since_s is not None and now_s - self._sending_since_s > SEND_STALL_S:
                 self._transport.abort()
                 raise DisconnectedError
+            self._guard.check_again(now_s)
             if self._listening_since_s is None or self._protocol.state is State.FINISHING:
                 continue
             if now_s - max(self._listening_since_s, self._transport.heard_at_s) > idle_s:
@@ -281,10 +291,7 @@ class Connection:
                 live.downlink.cancel()
 
     def _incident(self, error: BaseException) -> InternalError:
-        incident = secrets.token_hex(6)
-        session_id = None if self._live is None else self._live.session.id
-        log.error("internal_error", incident=incident, session_id=session_id, exc_info=error)
-        return InternalError(incident)
+        return new_incident(error, None if self._live is None else self._live.session.id)
 
 
 async def _inline(parse: Any, *arguments: Any) -> commands.Command:

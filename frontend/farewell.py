@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import secrets
 from typing import Final
+
+import structlog
 
 from frontend.protocols import native
 from frontend.transports import DisconnectedError, Transport
-from shared.errors import VoxtralError
+from shared.errors import InternalError, VoxtralError
 
 FAREWELL_S: Final = 2.0
 """For the last error and the closing handshake together."""
@@ -14,10 +17,21 @@ CLOSE_CODES: Final = {
     "message_too_large": 1009,
     "frame_invalid": 1002,
     "unauthorized": 4401,
+    "forbidden": 4403,
     "server_busy": 1013,
     "internal_error": 1011,
 }
 """WebSocket close codes (RFC 6455 and its registry; 4000 on are private). Any other error closes with 1000."""
+
+
+log = structlog.get_logger(__name__)
+
+
+def new_incident(error: BaseException, session_id: str | None) -> InternalError:
+    """What a client is told of our own fault; the log has the cause."""
+    incident = secrets.token_hex(6)
+    log.error("internal_error", incident=incident, session_id=session_id, exc_info=error)
+    return InternalError(incident)
 
 
 async def say_goodbye(transport: Transport, error: VoxtralError | None) -> None:

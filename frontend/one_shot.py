@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from frontend.access.principal import Principal
 from frontend.gateway import Gateway
 from frontend.protocols import native
 from frontend.protocols.commands import OneShot
@@ -15,7 +16,11 @@ from shared.events import SAMPLE_RATE_HZ, EventType
 
 
 async def answer(
-    request: OneShot, gateway: Gateway, max_duration_s: float, send: Callable[[bytes], Awaitable[None]]
+    request: OneShot,
+    gateway: Gateway,
+    max_duration_s: float,
+    send: Callable[[bytes], Awaitable[None]],
+    principal: Principal,
 ) -> bytes:
     """The reply, after the partials if they are wanted (through `send`).
 
@@ -29,7 +34,7 @@ async def answer(
     first = await asyncio.to_thread(next, blocks, b"")
     if not first:
         raise InvalidAudioError("The audio holds no samples.")
-    session = await gateway.open(request.options, queue="batch")
+    session = await gateway.open(request.options, queue="batch", principal=principal)
     try:
         async with asyncio.TaskGroup() as group:
             pump = group.create_task(_pump(session, first, blocks), name=f"one-shot audio {session.id}")

@@ -18,15 +18,17 @@ from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.access.credentials import chosen_subprotocol, presented_key
+from frontend.api import client_secrets, middleware
 from frontend.connection import serve_connection
+from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
 from frontend.http_server import serve_http
-from frontend.origins import is_same_origin
 from frontend.placement import MODELS_BY_MODE
 from frontend.transports import StarletteTransport
 from shared.config import Settings
 from shared.entry import run_process
-from shared.errors import VoxtralError
+from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -50,23 +52,28 @@ log = structlog.get_logger(__name__)
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
     app = FastAPI(openapi_url=None)
+    middleware.install(app, gateway.tally.count_error)
     app.add_middleware(_FixedHeaders)
+    allow_pages(app, settings.access.origins)
 
     @app.get("/config.json")
     async def page_config(response: Response) -> dict[str, Any]:
         response.headers["cache-control"] = "no-store"
-        return {"page_token": page_token, **await _page_config(settings, gateway)}
+        return {"page_token": page_token, "key_needed": gateway.access.enabled, **await _page_config(settings, gateway)}
 
     @app.websocket("/ws")
     async def native(websocket: WebSocket) -> None:
-        if not (is_same_origin(websocket.headers) or _holds(websocket, page_token)):
-            log.warning("foreign_origin_refused", origin=websocket.headers["origin"][:200])
-            await websocket.send_denial_response(
-                PlainTextResponse("This WebSocket is only for the page of this server.", status_code=403)
-            )
+        try:
+            if not _holds(websocket, page_token):
+                gateway.access.check_origin(websocket)
+        except ForbiddenError as error:
+            await websocket.send_denial_response(PlainTextResponse(error.message, status_code=403))
             return
-        await websocket.accept()
-        await serve_connection(StarletteTransport(websocket), gateway, settings)
+        headers = websocket.headers.items()
+        await websocket.accept(subprotocol=chosen_subprotocol(headers))
+        await serve_connection(StarletteTransport(websocket), gateway, settings, presented_key(headers))
+
+    app.include_router(client_secrets.routes(gateway))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")

@@ -3,13 +3,18 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
 import structlog
 import uvloop
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
+from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from frontend.sockets import listen, stop_signal
@@ -49,13 +54,21 @@ async def serve_websocket(settings: Settings) -> None:
 
             async def handle(connection: ServerConnection) -> None:
                 assert isinstance(connection, HeardConnection)
-                await serve_connection(WebSocketTransport(connection, limit_bytes), gateway, settings)
+                key = None if connection.request is None else presented_key(connection.request.headers.raw_items())
+                await serve_connection(WebSocketTransport(connection, limit_bytes), gateway, settings, key)
+
+            def refuse_foreign(connection: ServerConnection, request: Request) -> Response | None:
+                if gateway.access.lets_in(request.headers.get_all("Origin")):
+                    return None
+                return connection.respond(HTTPStatus.FORBIDDEN, "Pages of this origin may not use the service.\n")
 
             server = await serve(
                 handle,
                 sock=listener,
                 compression=None,  # audio does not shrink, and deflating holds small messages back
                 create_connection=Connection,
+                process_request=refuse_foreign,
+                select_subprotocol=_chosen,
                 ping_interval=PING_INTERVAL_S,
                 ping_timeout=None,
                 close_timeout=CLOSE_TIMEOUT_S,
@@ -66,6 +79,12 @@ async def serve_websocket(settings: Settings) -> None:
             log.info("listening", host=settings.server.host, port=settings.websocket_port)
             await stopped.wait()
             await _shut_down(server, connections)
+
+
+def _chosen(connection: ServerConnection, _offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    assert connection.request is not None
+    chosen = chosen_subprotocol(connection.request.headers.raw_items())
+    return None if chosen is None else Subprotocol(chosen)
 
 
 async def _shut_down(server: Server, connections: set[ServerConnection]) -> None:

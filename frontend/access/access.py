@@ -8,7 +8,7 @@ Keys are off until one is configured: everybody is `ANONYMOUS` then, and only pa
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -94,10 +94,18 @@ class Access:
         return await self._admit(websocket)
 
     def check_origin(self, connection: HTTPConnection) -> None:
-        """Raises ForbiddenError for a page that is neither ours nor allowed."""
+        """Raises ForbiddenError for a page that is neither ours nor allowed.
+
+        Without this any page could send recordings to a service on its visitor's machine; it could only not read the
+        answer.
+        """
         if not is_allowed_origin(connection.headers, self._origins):
             log.warning("foreign_origin_refused", origin=connection.headers["origin"][:200])
             raise ForbiddenError("Pages of this origin may not use the service; access.origins lists those that may.")
+
+    def lets_in(self, origins: Iterable[str]) -> bool:
+        """Whether pages of these origins may use a port that has no page of ours: any, unless some are listed."""
+        return not self._origins or "*" in self._origins or all(origin in self._origins for origin in origins)
 
     async def identify(self, presented: str | None) -> Principal:
         """Who has this key or client token. Counts nothing. Raises UnauthorizedError, StoreUnreachableError."""

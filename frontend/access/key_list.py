@@ -18,12 +18,11 @@ import yaml
 
 from frontend.access.principal import Key, Limits
 from frontend.access.tokens import digest
+from frontend.protocols.fields import MAX_KEY_CHARS
 from shared.errors import StartupError, shown
 
 MAX_LIST_BYTES: Final = 1024 * 1024
 MAX_KEYS: Final = 2000
-MAX_KEY_CHARS: Final = 512
-"""A longer one is not looked at."""
 MAX_LIMIT: Final = 10**12
 LIMITS: Final = ("sessions", "audio_s_per_minute", "requests_per_minute", "upload_bytes")
 FIELDS: Final = ("name", "sha256", "expires", *LIMITS)

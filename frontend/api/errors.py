@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from shared.errors import (
     AudioTooLongError,
+    ForbiddenError,
     FrameInvalidError,
     IdleTimeoutError,
     InternalError,
@@ -67,6 +68,7 @@ LADDER: Final[dict[type[VoxtralError], Rung]] = {
     ModeUnsupportedError: BAD_REQUEST,
     FrameInvalidError: BAD_REQUEST,
     UnauthorizedError: Rung(401, "invalid_request_error", "invalid_api_key"),
+    ForbiddenError: Rung(403, "invalid_request_error"),
     SessionUnknownError: Rung(404, "invalid_request_error"),
     SessionExpiredError: Rung(404, "invalid_request_error"),
     IdleTimeoutError: Rung(408, "invalid_request_error"),

@@ -4,7 +4,7 @@ Knows the fields of every message and nothing of when a message is allowed; see 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
@@ -20,6 +20,13 @@ MAX_VALUES: Final = 16_384
 none of these; a list of millions of values would take many times its size in memory."""
 
 DEFAULT_PROMPTS: Final = {Mode.UNDERSTAND: "Describe what you hear in this audio."}
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    kind: ClassVar[str] = "auth"
+    request_id: str | int | None
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ class Cancel:
     kind: ClassVar[str] = "cancel"
 
 
-Command: TypeAlias = OneShot | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
+Command: TypeAlias = Auth | OneShot | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
 
 
 def decode_message(text: str) -> dict[str, Any]:
@@ -221,6 +228,7 @@ def _prompt(fields: Fields, mode: Mode) -> str | None:
 
 
 _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {
+    Auth.kind: lambda fields, _: Auth(fields.request_id(), fields.key()),
     OneShot.kind: _one_shot,
     Ping.kind: lambda fields, _: Ping(fields.request_id()),
     Status.kind: lambda fields, _: Status(fields.request_id()),

@@ -14,6 +14,7 @@ from shared.events import DELAYS_MS, Mode
 MAX_ID_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
 MAX_MODEL_CHARS: Final = 128
+MAX_KEY_CHARS: Final = 512
 MAX_NEW_TOKENS: Final = 4096
 MAX_TEMPERATURE: Final = 2
 MAX_INTEGER: Final = 2**53 - 1
@@ -136,6 +137,13 @@ class Fields:
         if isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS:
             return value
         raise InvalidFieldError(name, "…", f"the {name} that ready told")
+
+    def key(self) -> str:
+        """An API key or a client token. No error repeats it."""
+        value = self._required("key")
+        if isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARS:
+            return value
+        raise InvalidFieldError("key", "…", f"a string of 1 to {MAX_KEY_CHARS} characters")
 
     def text(self, name: str) -> str | None:
         value = self._message.get(name)

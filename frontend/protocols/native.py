@@ -49,7 +49,7 @@ class Verdict(Enum):
 
 
 _ALWAYS: Final = frozenset({"ping", "status"})
-_REQUESTS: Final = _ALWAYS | {"audio", "start", "resume"}
+_REQUESTS: Final = _ALWAYS | {"auth", "audio", "start", "resume"}
 _OF_A_SESSION: Final = frozenset({BINARY, "chunk", "commit", "configure", "stop", "cancel"})
 
 ACCEPTED: Final[Mapping[State, frozenset[str]]] = {
@@ -154,6 +154,11 @@ def refusal(event: dict[str, Any], request_id: str | int | None) -> bytes:
 
 def pong(request_id: str | int | None) -> bytes:
     return _encoded({"type": "pong", "timestamp": time.time()}, request_id)
+
+
+def authorized(request_id: str | int | None) -> bytes:
+    """The reply to a key that is good."""
+    return _encoded({"type": "authorized"}, request_id)
 
 
 def status(facts: dict[str, Any], request_id: str | int | None) -> bytes:

@@ -1,0 +1,61 @@
+"""Who is on one connection of the native protocol: a key comes with the handshake or as a message, and is watched."""
+
+import time
+from typing import Final
+
+from frontend.access.access import Access
+from frontend.access.principal import Principal
+from shared.errors import UnauthorizedError
+
+PATIENCE_S: Final = 10.0
+"""Who needs a key and shows none for so long has to go."""
+STRANGER_MESSAGE_MAX: Final = 4096
+"""Of somebody whose key is not known yet, longer messages are not looked at."""
+KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
+
+
+class Guard:
+    def __init__(self, access: Access, presented_key: str | None) -> None:
+        """`presented_key` is what came with the handshake."""
+        self._access = access
+        self._presented_key = presented_key
+        self._principal: Principal | None = None
+        self._came_at_s = time.monotonic()
+
+    async def greet(self) -> None:
+        """Look at what came with the handshake. Raises what `Access.identify` does; no key is no error yet."""
+        if self._presented_key is not None or not self._access.enabled:
+            await self.identify(self._presented_key)
+
+    async def identify(self, key: str | None) -> None:
+        """From now on the client is whose key this is. Raises what `Access.identify` does."""
+        self._principal = await self._access.identify(key)
+
+    def check(self, message: str | bytes) -> None:
+        """Raises UnauthorizedError unless the key is still good, or this message is short enough to bring one."""
+        if self._principal is not None:
+            self._access.check(self._principal)
+        elif isinstance(message, bytes) or len(message) > STRANGER_MESSAGE_MAX:
+            raise UnauthorizedError(KEY_FIRST)
+
+    def check_kind(self, kind: object) -> None:
+        """Raises UnauthorizedError where a key should come and something else does."""
+        if self._principal is None and kind != "auth":
+            raise UnauthorizedError(KEY_FIRST)
+
+    def check_again(self, now_s: float) -> None:
+        """Raises UnauthorizedError where the key has been revoked meanwhile, or none has come for too long."""
+        if self._principal is not None:
+            self._access.check(self._principal)
+        elif now_s - self._came_at_s > PATIENCE_S:
+            raise UnauthorizedError(f"{KEY_FIRST} None came within {PATIENCE_S:g} s.")
+
+    async def admit(self, upload_bytes: int = 0) -> Principal:
+        """Who asks for a session, which counts as a request, perhaps for a recording of so many bytes.
+
+        Raises UnauthorizedError, MessageTooLargeError, RateLimitedError, StoreUnreachableError.
+        """
+        assert self._principal is not None
+        self._access.check_upload(self._principal, upload_bytes)
+        await self._access.take_request(self._principal)
+        return self._principal

@@ -1,0 +1,103 @@
+"""`POST /v1/realtime/client_secrets`: a short-lived token for a web page, so that the key stays on its server.
+
+In the shape of OpenAI's API. The session is kept as it came, for whoever connects with the token.
+"""
+
+import secrets
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Request
+
+from frontend.gateway import Gateway
+from shared.errors import InvalidFieldError, InvalidJsonError, MessageTooLargeError
+
+MAX_BODY_BYTES: Final = 64 * 1024
+SHORTEST_LIFE_S: Final = 10
+LONGEST_LIFE_S: Final = 7200
+DEFAULT_LIFE_S: Final = 600
+
+
+def routes(gateway: Gateway) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/v1/realtime/client_secrets", openapi_extra=_OPENAPI)
+    async def create_client_secret(request: Request) -> dict[str, Any]:
+        """A token that may open sessions for `expires_after.seconds`, with the limits of the key that asks."""
+        principal = await gateway.access.admit_http(request)
+        wanted = _object(await _body(request))
+        session = wanted.get("session")
+        if session is not None and not isinstance(session, dict):
+            raise InvalidFieldError("session", session, "an object")
+        token, expires_at = await gateway.access.new_client_token(principal, session, _life_s(wanted))
+        return {"value": token, "expires_at": expires_at, "session": _described(session or {})}
+
+    return router
+
+
+async def _body(request: Request) -> bytes:
+    received = b""
+    async for piece in request.stream():
+        received += piece
+        if len(received) > MAX_BODY_BYTES:
+            raise MessageTooLargeError(None, MAX_BODY_BYTES)
+    return received
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        wanted = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise InvalidJsonError(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+    if not isinstance(wanted, dict):
+        raise InvalidJsonError("The body must be a JSON object.")
+    return wanted
+
+
+def _life_s(wanted: dict[str, Any]) -> int:
+    after = wanted.get("expires_after")
+    if after is None:
+        return DEFAULT_LIFE_S
+    if not isinstance(after, dict):
+        raise InvalidFieldError("expires_after", after, "an object with seconds")
+    if after.get("anchor", "created_at") != "created_at":
+        raise InvalidFieldError("expires_after.anchor", after["anchor"], "created_at")
+    life_s = after.get("seconds", DEFAULT_LIFE_S)
+    if type(life_s) is not int or not SHORTEST_LIFE_S <= life_s <= LONGEST_LIFE_S:
+        allowed = f"an integer from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S}"
+        raise InvalidFieldError("expires_after.seconds", life_s, allowed)
+    return life_s
+
+
+def _described(session: dict[str, Any]) -> dict[str, Any]:
+    """What OpenAI's clients expect of a session, around what was asked for."""
+    session_id = f"sess_{secrets.token_hex(8)}"
+    return {"type": "transcription", "object": "realtime.transcription_session", "id": session_id, **session}
+
+
+_OPENAPI: Final[dict[str, Any]] = {
+    "requestBody": {
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "expires_after": {
+                            "type": "object",
+                            "properties": {
+                                "anchor": {"type": "string", "enum": ["created_at"]},
+                                "seconds": {
+                                    "type": "integer",
+                                    "minimum": SHORTEST_LIFE_S,
+                                    "maximum": LONGEST_LIFE_S,
+                                    "default": DEFAULT_LIFE_S,
+                                },
+                            },
+                        },
+                        "session": {"type": "object"},
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+"""What pages of other origins may read (CORS): nothing, unless an operator lists them in `access.origins`."""
+
+from collections.abc import Collection
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+METHODS: Final = ("GET", "POST")
+SENT_HEADERS: Final = ("Authorization", "X-API-Key", "Content-Type", "Last-Event-ID", "OpenAI-Beta")
+READ_HEADERS: Final = ("Retry-After", "X-Request-Id")
+PREFLIGHT_LIFE_S: Final = 600
+
+
+def allow_pages(app: FastAPI, origins: Collection[str]) -> None:
+    """Let pages of these origins (`*`: all) read what they ask for. No cookies: a key is all that counts here."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=METHODS,
+            allow_headers=SENT_HEADERS,
+            expose_headers=READ_HEADERS,
+            max_age=PREFLIGHT_LIFE_S,
+        )
