@@ -16,11 +16,13 @@ MODELS_BY_MODE: Final = {
     Mode.TRANSCRIBE: "every model",
     Mode.UNDERSTAND: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
     Mode.GENERAL: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
+    Mode.TRANSLATE: "mistralai/Voxtral-Mini-3B-2507, mistralai/Voxtral-Small-24B-2507 or whisper-base",
 }
 PREFERRED_ENGINES: Final = {
     Mode.TRANSCRIBE: ("voxtral_realtime", "voxtral", "whisper"),
     Mode.UNDERSTAND: ("voxtral",),
     Mode.GENERAL: ("voxtral",),
+    Mode.TRANSLATE: ("voxtral", "whisper"),
 }
 """The best first; all others come after these."""
 

@@ -102,6 +102,7 @@ async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
         "modes": [
             {"name": mode, "available": not model["modes"] or mode in model["modes"], "needs": MODELS_BY_MODE[mode]}
             for mode in Mode
+            if mode is not Mode.TRANSLATE  # the page has no choice for it
         ],
     }
 

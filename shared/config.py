@@ -102,7 +102,7 @@ class AudioSettings(Section):
 
     def longest_s(self, mode: Mode) -> float:
         """Longest audio of a one-shot request in this mode."""
-        return self.max_duration_s if mode is Mode.TRANSCRIBE else self.max_question_s
+        return self.max_question_s if mode in (Mode.UNDERSTAND, Mode.GENERAL) else self.max_duration_s
 
 
 class SpectrogramSettings(Section):

@@ -22,6 +22,8 @@ class Mode(StrEnum):
     TRANSCRIBE = "transcribe"
     UNDERSTAND = "understand"
     GENERAL = "general"
+    TRANSLATE = "translate"
+    """Write down in English what is said in any language."""
 
 
 class EventType(StrEnum):

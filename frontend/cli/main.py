@@ -100,7 +100,7 @@ def transcribe(
 
     Understands WAV, FLAC, MP3, Ogg, WebM and M4A. With --format json each file is one line, with the times of words.
     """
-    if text_format in {"srt", "vtt"} and mode != Mode.TRANSCRIBE and not live:
+    if text_format in {"srt", "vtt"} and mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
     job = Job(websocket_url(url), mode, language, prompt, model, text_format, live, _chunk_samples(url))
     try:

@@ -58,7 +58,7 @@ def test_status_holds_everything(stack: Stack) -> None:
         status = _status(stack)
     assert (status["status"], status["reason"], status["version"]) == ("ready", None, VERSION)
     slots = {"slots": status["slots"], "slots_free": status["slots_free"]}
-    modes = ["transcribe", "understand", "general"]
+    modes = ["transcribe", "understand", "general", "translate"]
     assert status["models"] == [{"model": "echo", "engine": "echo", "modes": modes, "workers": 1, **slots}]
     assert status["devices"] == ["cpu"]
     assert status["slots"] == stack.settings.model.slots

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.bench.engine_live import edits, normalised
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
 from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
@@ -249,6 +249,20 @@ def test_language_is_detected(engine: WhisperEngine, language: str, text: str, w
     outputs = heard(engine, spoken(text, language), SessionOptions())
     assert {final.language for final in finals(outputs)} == {language}
     assert word in text_of(outputs)
+
+
+@pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")
+def test_translation_is_english_and_shares_a_batch_with_transcription(engine: WhisperEngine) -> None:
+    pcm = spoken("Guten Morgen, heute ist das Wetter sehr schön und wir gehen in den Garten.", "de")
+    for session_id, mode in (("a", Mode.TRANSLATE), ("b", Mode.TRANSCRIBE)):
+        engine.open(session_id, SessionOptions(mode=mode, language="de", partials=False))
+        engine.feed(session_id, pcm)
+        engine.finish(session_id)
+    outputs = drained(engine)
+    assert "Guten Morgen" in text_of(outputs["b"])
+    assert "good morning" in text_of(outputs["a"]).casefold()
+    [word, *_] = [word for final in finals(outputs["a"]) for word in final.words]
+    assert 0 <= word.start_samples <= word.end_samples <= len(pcm)
 
 
 def test_unknown_language_is_told_and_detected(engine: WhisperEngine) -> None:

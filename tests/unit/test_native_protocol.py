@@ -182,7 +182,7 @@ def test_choices_of_the_model_reach_to_their_limits(kind: str, field: str, value
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
     [
-        ("mode", "translate", "transcribe, understand, general"),
+        ("mode", "summarise", "transcribe, understand, general"),
         ("mode", 1, "transcribe, understand, general"),
         ("mode", ["transcribe"], "transcribe, understand, general"),
         ("mode", {}, "transcribe, understand, general"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.voxtral.driving import (
     answer_text,
     asked,
@@ -14,6 +14,7 @@ from tests.voxtral.driving import (
 )
 from tests.voxtral.reference import Reference, murmur
 from worker.engines.base import Final, Finished, Partial
+from worker.engines.voxtral.answering import TRANSLATE
 from worker.engines.voxtral.engine import VoxtralEngine
 
 
@@ -36,6 +37,13 @@ def test_answer_of_ten_windows_goes_in_pieces(engine: VoxtralEngine, reference: 
     pcm = murmur(12, 290)
     [final] = finals(heard(engine, samples(pcm), asked("And then?", limit=12), chunk_samples=160_000))
     assert final.text == answer_text(reference, pcm, "And then?", limit=12)
+
+
+def test_translation_asks_for_english_whatever_the_prompt(engine: VoxtralEngine, reference: Reference) -> None:
+    pcm = murmur(13, 3)
+    options = SessionOptions(mode=Mode.TRANSLATE, prompt="Why?", max_new_tokens=20)
+    [final] = finals(heard(engine, samples(pcm), options))
+    assert final.text == answer_text(reference, pcm, TRANSLATE, limit=20)
 
 
 def test_every_commit_is_a_question(engine: VoxtralEngine, reference: Reference) -> None:

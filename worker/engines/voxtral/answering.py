@@ -24,6 +24,7 @@ from worker.vad import SileroVad
 
 MAX_NEW_TOKENS: Final = 1024
 """Of an answer whose client sets no limit: some 700 words."""
+TRANSLATE: Final = "Translate what is said into English. Answer with the translation only."
 PARTIAL_INTERVAL_S: Final = 0.08
 """Each partial repeats the whole answer so far, so not every token makes one."""
 
@@ -100,7 +101,7 @@ class AnsweringSession:
             return
         question = self._questions[0]
         options = question.options
-        text = options.prompt if options.mode is Mode.UNDERSTAND else None
+        text = _asked(options)
         prompt = self._model.prompts.message(len(question.pcm), text)
         room_tokens = self._model.longest_tokens - len(prompt)
         if room_tokens < 1:
@@ -191,3 +192,10 @@ class AnsweringSession:
         taken, notices = usable(options)
         self._outbox.extend(notices)
         return taken
+
+
+def _asked(options: SessionOptions) -> str | None:
+    """What stands beside the audio in the model's prompt."""
+    if options.mode is Mode.TRANSLATE:
+        return TRANSLATE
+    return options.prompt if options.mode is Mode.UNDERSTAND else None

@@ -12,6 +12,7 @@ UNUSED: Final = {
     Mode.TRANSCRIBE: (DELAY, PROMPT, SAMPLING),
     Mode.UNDERSTAND: (DELAY,),
     Mode.GENERAL: (DELAY, PROMPT),
+    Mode.TRANSLATE: (DELAY, PROMPT),
 }
 
 

@@ -20,6 +20,7 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
+from shared.events import Mode
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.words import TimedWord, timed_words, word_groups
@@ -55,6 +56,8 @@ class Job:
     cap_tokens: int = MAX_NEW_TOKENS
     """The most tokens that a partial can have; a loop at the edge of the audio would cost the whole batch more."""
     words: bool = False
+    translate: bool = False
+    """Write it in English, whatever the language is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class WhisperDecoder:
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="whisper")
-        self._tokenizers: dict[str, Tokenizer] = {}
+        self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
 
     @property
     def spectrogram(self) -> dict[str, int]:
@@ -120,6 +123,11 @@ class WhisperDecoder:
         """ISO 639-1 codes that the vocabulary has a token for."""
         known = (code for code in _LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
         return tuple(known)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """Models of English alone know no other language to translate from."""
+        return (Mode.TRANSCRIBE, Mode.TRANSLATE) if self._model.is_multilingual else (Mode.TRANSCRIBE,)
 
     def run(self, jobs: Sequence[Job]) -> list[Heard]:
         """Decode all jobs, batched by window length; answers are in the order of the jobs."""
@@ -152,7 +160,7 @@ class WhisperDecoder:
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         languages = self._languages(members, encoded)
         prompts = [
-            self._prompt_tokens(job) + self._start_tokens(language)
+            self._prompt_tokens(job) + self._start_tokens(language, translate=job.translate)
             for job, (language, _) in zip(members, languages, strict=True)
         ]
         cap_tokens = max(_cap_tokens(job) for job in members)
@@ -248,17 +256,17 @@ class WhisperDecoder:
         languages: Sequence[tuple[str, float]],
         decoded: Sequence[_Decoded],
     ) -> list[tuple[TimedWord, ...]]:
-        """Word times for the jobs that want them; one call for each language, since the start tokens name it."""
+        """Word times for the jobs that want them; one call for each way to start, since the start tokens name it."""
         timed: list[tuple[TimedWord, ...]] = [()] * len(jobs)
-        rows_of: dict[str, list[int]] = {}
+        rows_of: dict[tuple[str, bool], list[int]] = {}
         for row, job in enumerate(jobs):
             if job.words and decoded[row].tokens:
-                rows_of.setdefault(languages[row][0], []).append(row)
-        for language, rows in rows_of.items():
+                rows_of.setdefault((languages[row][0], job.translate), []).append(row)
+        for (language, translate), rows in rows_of.items():
             view = encoded
             if len(rows) < len(jobs):
                 view = ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(encoded)[rows]))
-            tokenizer = self._tokenizer(language)
+            tokenizer = self._tokenizer(language, translate=translate)
             lengths = [min(len(jobs[row].pcm) // SAMPLES_PER_FRAME, round(MAX_WINDOW_S * FRAMES_PER_S)) for row in rows]
             tokens = [decoded[row].tokens for row in rows]
             for row, found in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
@@ -277,14 +285,15 @@ class WhisperDecoder:
         tokens = self._vocabulary.encode(" " + job.prompt.strip(), add_special_tokens=False).ids
         return [self._tokenizer("en").sot_prev, *tokens[-MAX_PROMPT_TOKENS:]]
 
-    def _start_tokens(self, language: str) -> list[int]:
-        tokenizer = self._tokenizer(language)
+    def _start_tokens(self, language: str, *, translate: bool) -> list[int]:
+        tokenizer = self._tokenizer(language, translate=translate)
         return [*tokenizer.sot_sequence, tokenizer.no_timestamps]
 
-    def _tokenizer(self, language: str) -> Tokenizer:
-        if language not in self._tokenizers:
-            self._tokenizers[language] = Tokenizer(self._vocabulary, True, task="transcribe", language=language)
-        return self._tokenizers[language]
+    def _tokenizer(self, language: str, *, translate: bool = False) -> Tokenizer:
+        if (language, translate) not in self._tokenizers:
+            task = "translate" if translate else "transcribe"
+            self._tokenizers[language, translate] = Tokenizer(self._vocabulary, True, task=task, language=language)
+        return self._tokenizers[language, translate]
 
 
 def _cap_tokens(job: Job) -> int:

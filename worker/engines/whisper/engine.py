@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import EngineInfo, Output
 from worker.engines.whisper.decoder import Job, WhisperDecoder
 from worker.engines.whisper.session import Kind, Pass, Session
@@ -82,7 +82,7 @@ class WhisperEngine:
             model=model,
             device="cpu",
             compute_type=compute_type,
-            modes=(Mode.TRANSCRIBE,),
+            modes=self._decoder.modes,
             languages=self._decoder.languages,
             slots=slots,
         )

@@ -10,7 +10,7 @@ from enum import Enum, auto
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from worker.engines.agreement import StableText
 from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.choices import DELAY, SAMPLING, spoken_language, without_effect
@@ -58,6 +58,7 @@ class Pass:
             closing=closing,
             cap_tokens=self.session.cap_tokens(self.end_samples) if self.kind is Kind.PARTIAL else MAX_NEW_TOKENS,
             words=closing and options.words,
+            translate=options.mode is Mode.TRANSLATE,
         )
 
 
