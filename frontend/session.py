@@ -73,6 +73,11 @@ class Session:
         return self._track.end_samples
 
     @property
+    def heard_samples(self) -> int:
+        """Audio that the worker has been through, as it last said."""
+        return self._follower.consumed_samples
+
+    @property
     def model(self) -> str:
         """Whose workers serve the session, now and after a takeover. `Gateway.open` has put it into the options."""
         assert self.options.model is not None

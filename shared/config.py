@@ -42,6 +42,8 @@ class ServerSettings(Section):
     """Per frontend process."""
     max_message_bytes: int = Field(80 * 1024 * 1024, ge=64 * 1024)
     """Half an hour of 16 kHz PCM in base64 fits into the default."""
+    max_upload_bytes: int = Field(512 * 1024 * 1024, ge=64 * 1024)
+    """Largest form of an upload, file and all. Half an hour of 48 kHz stereo WAV fits into the default."""
 
     @field_validator("tcp_ports")
     @classmethod
