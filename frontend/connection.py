@@ -7,36 +7,30 @@ or that do not read. Whichever of them ends first ends the others.
 
 import asyncio
 import contextlib
-import time
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend import one_shot
-from frontend.access.guard import Guard
-from frontend.farewell import new_incident, say_goodbye
+from frontend.farewell import cause_of, incident, say_goodbye
 from frontend.gateway import Gateway
 from frontend.intake import Intake
+from frontend.patience import Patience
 from frontend.protocols import commands, native
 from frontend.protocols.native import BINARY, Move, NativeProtocol, State
 from frontend.session import TERMINAL, Session
 from frontend.transports import DisconnectedError, Transport
 from shared.audio.pcm import AudioFormat
 from shared.config import Settings
-from shared.errors import IdleTimeoutError, InternalError, InvalidJsonError, ServerBusyError, VoxtralError
+from shared.errors import InvalidJsonError, ServerBusyError, VoxtralError
 from shared.events import EventType
 
-SEND_STALL_S: Final = 10.0
-"""A client whose buffers stay full for this long does not read, and is dropped."""
-WATCH_INTERVAL_S: Final = 2.0
 THREAD_CHARS: Final = 256 * 1024
 """Longer messages are parsed in a thread: base64 of this length takes a millisecond."""
 BUSY_RETRY_S: Final = 5.0
 
 
-async def serve_connection(
-    transport: Transport, gateway: Gateway, settings: Settings, presented_key: str | None = None
-) -> None:
-    """Serve one client until it leaves or has to. `presented_key` is what it showed before its first message.
+async def serve_connection(transport: Transport, gateway: Gateway, settings: Settings) -> None:
+    """Serve one client until it leaves or has to.
 
     Cancelling it says goodbye, detaches a live session, and returns: for the servers that run it this is an orderly
     end, and some would log a cancelled handler as a failure.
@@ -61,6 +55,7 @@ class LiveSession:
 class Connection:
     def __init__(self, transport: Transport, gateway: Gateway, settings: Settings, presented_key: str | None) -> None:
         self._transport = transport
+        self._patience = Patience(transport, settings.session.idle_timeout_s)
         self._gateway = gateway
         self._settings = settings
         self._guard = Guard(gateway.access, presented_key)
@@ -69,18 +64,17 @@ class Connection:
         self._live: LiveSession | None = None
         self._ahead: asyncio.Task[str | bytes | None] | None = None
         """The next message, while the current one is being answered."""
-        self._listening_since_s: float | None = None
-        self._sending_since_s: float | None = None
 
     async def run(self) -> None:
         farewell: VoxtralError | None = None
         try:
             async with self._tasks:
-                self._tasks.create_task(self._watch(), name="watch")
-                await self._guard.greet()
+                self._tasks.create_task(self._patience.watch(self._is_finishing), name="watch")
                 await self._uplink()
         except ExceptionGroup as failures:
-            farewell = self._farewell(failures)
+            farewell = cause_of(failures.exceptions, self._session_id)
+            if farewell is not None:
+                self._gateway.tally.count_error(farewell.code)
         finally:
             if self._live is not None:
                 await self._live.session.leave()
@@ -89,32 +83,24 @@ class Connection:
                 await asyncio.wait((self._ahead,))
             await say_goodbye(self._transport, farewell)
 
-    def _farewell(self, failures: ExceptionGroup[Exception]) -> VoxtralError | None:
-        """What the client is told of the end of its connection."""
-        causes = failures.exceptions
-        error = next((cause for cause in causes if isinstance(cause, VoxtralError)), None)
-        unexpected = next((cause for cause in causes if not isinstance(cause, VoxtralError | DisconnectedError)), None)
-        if unexpected is not None:
-            error = self._incident(unexpected)
-        if error is not None:
-            self._gateway.tally.count_error(error.code)
-        return error
+    def _is_finishing(self) -> bool:
+        return self._protocol.state is State.FINISHING
+
+    @property
+    def _session_id(self) -> str | None:
+        return None if self._live is None else self._live.session.id
 
     async def _uplink(self) -> None:
         """Never returns: raises DisconnectedError when the client has no more to say and needs no more answers."""
         while (message := await self._next_message()) is not None:
             await self._handle(message)
-        if self._live is not None and self._protocol.state is State.FINISHING and not self._transport.gone:
+        if self._live is not None and self._is_finishing() and not self._transport.gone:
             await asyncio.wait((self._live.downlink,))
         raise DisconnectedError
 
     async def _next_message(self) -> str | bytes | None:
         ahead, self._ahead = self._ahead, None
-        self._listening_since_s = time.monotonic()
-        try:
-            return await (self._transport.receive() if ahead is None else ahead)
-        finally:
-            self._listening_since_s = None
+        return await self._patience.hear(self._transport.receive() if ahead is None else ahead)
 
     async def _handle(self, message: str | bytes) -> None:
         """Act on one message. Raises only what ends the connection."""
@@ -136,7 +122,7 @@ class Connection:
                 raise
             await self._tell(error, commands.request_id_of(wire))
         except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
-            await self._tell(self._incident(error), commands.request_id_of(wire))
+            await self._tell(incident(error, self._session_id), commands.request_id_of(wire))
             await self._lose_session()
 
     def _decoded(self, text: str) -> dict[str, Any] | None:
@@ -159,9 +145,9 @@ class Connection:
                 case commands.OneShot():
                     await self._answer(command)
                 case commands.Ping():
-                    await self._send(native.pong(command.request_id))
+                    await self._patience.send(native.pong(command.request_id))
                 case commands.Status():
-                    await self._send(native.status(await self._gateway.status(), command.request_id))
+                    await self._patience.send(native.status(await self._gateway.status(), command.request_id))
                 case commands.Start() | commands.Resume():
                     await self._open(command)
                 case _:
@@ -179,14 +165,14 @@ class Connection:
         principal = await self._guard.admit(len(request.audio))
         max_duration_s = self._settings.audio.longest_s(request.options.mode)
         answering = asyncio.create_task(
-            one_shot.answer(request, self._gateway, max_duration_s, self._send, principal), name="one-shot"
+            one_shot.answer(request, self._gateway, max_duration_s, self._patience.send), name="one-shot"
         )
         self._ahead = asyncio.create_task(self._transport.receive(), name="read ahead")
         try:
             await asyncio.wait((answering, self._ahead), return_when=asyncio.FIRST_COMPLETED)
             if not answering.done() and self._transport.gone:
                 raise DisconnectedError
-            await self._send(await answering)
+            await self._patience.send(await answering)
         finally:
             if not answering.done():
                 answering.cancel()
@@ -246,40 +232,16 @@ class Connection:
                     self._protocol.move(Move.DONE if event.type == EventType.DONE else Move.FAILED)
                 if event.type == EventType.ERROR:
                     self._gateway.tally.count_error(event.wire["code"])
-                await self._send(event.raw)
+                await self._patience.send(event.raw)
         except DisconnectedError:
             raise
         except Exception as error:  # noqa: BLE001 -- as in _handle
-            await self._tell(self._incident(error))
+            await self._tell(incident(error, self._session_id))
             await self._lose_session()
-
-    async def _send(self, text: bytes) -> None:
-        if self._sending_since_s is None:
-            self._sending_since_s = time.monotonic()
-        try:
-            await self._transport.send(text)
-        finally:
-            self._sending_since_s = None
 
     async def _tell(self, error: VoxtralError, request_id: str | int | None = None) -> None:
         self._gateway.tally.count_error(error.code)
-        session_id = None if self._live is None else self._live.session.id
-        await self._send(native.error_message(error, request_id=request_id, session_id=session_id))
-
-    async def _watch(self) -> None:
-        """Ends the connection of a client that says nothing, or that does not read."""
-        idle_s = self._settings.session.idle_timeout_s
-        while True:
-            await asyncio.sleep(min(WATCH_INTERVAL_S, idle_s / 8))
-            now_s = time.monotonic()
-            if self._sending_since_s is not None and now_s - self._sending_since_s > SEND_STALL_S:
-                self._transport.abort()
-                raise DisconnectedError
-            self._guard.check_again(now_s)
-            if self._listening_since_s is None or self._protocol.state is State.FINISHING:
-                continue
-            if now_s - max(self._listening_since_s, self._transport.heard_at_s) > idle_s:
-                raise IdleTimeoutError(idle_s)
+        await self._patience.send(native.error_message(error, request_id=request_id, session_id=self._session_id))
 
     async def _lose_session(self) -> None:
         """Give a session up that this connection can no longer serve; another may resume it."""
@@ -289,9 +251,6 @@ class Connection:
             await live.session.leave()
             if live.downlink is not asyncio.current_task():
                 live.downlink.cancel()
-
-    def _incident(self, error: BaseException) -> InternalError:
-        return new_incident(error, None if self._live is None else self._live.session.id)
 
 
 async def _inline(parse: Any, *arguments: Any) -> commands.Command:

@@ -1,8 +1,9 @@
-"""How a connection ends: the last error, then the close that belongs to it."""
+"""How a connection ends: what its client is told of it, then the close that belongs to it."""
 
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -22,6 +23,23 @@ CLOSE_CODES: Final = {
     "internal_error": 1011,
 }
 """WebSocket close codes (RFC 6455 and its registry; 4000 on are private). Any other error closes with 1000."""
+
+log = structlog.get_logger(__name__)
+
+
+def cause_of(causes: Sequence[Exception], session_id: str | None) -> VoxtralError | None:
+    """What the client is told of the end of its connection; None where it has left by itself."""
+    unexpected = next((cause for cause in causes if not isinstance(cause, VoxtralError | DisconnectedError)), None)
+    if unexpected is not None:
+        return incident(unexpected, session_id)
+    return next((cause for cause in causes if isinstance(cause, VoxtralError)), None)
+
+
+def incident(error: BaseException, session_id: str | None) -> InternalError:
+    """Log a fault of ours under a new id, which is all that the client is told."""
+    number = secrets.token_hex(6)
+    log.error("internal_error", incident=number, session_id=session_id, exc_info=error)
+    return InternalError(number)
 
 
 log = structlog.get_logger(__name__)

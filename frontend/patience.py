@@ -1,0 +1,60 @@
+"""How long one client is waited for: one that says nothing, and one that does not read."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+from frontend.transports import DisconnectedError, Transport
+from shared.errors import IdleTimeoutError
+
+SEND_STALL_S: Final = 10.0
+"""A client whose buffers stay full for this long does not read, and is dropped."""
+INTERVAL_S: Final = 2.0
+
+
+class Patience:
+    """Notes since when a connection waits for its client. Everything that is sent to the client goes through it."""
+
+    def __init__(self, transport: Transport, idle_timeout_s: float) -> None:
+        self._transport = transport
+        self._idle_timeout_s = idle_timeout_s
+        self._listening_since_s: float | None = None
+        self._sending_since_s: float | None = None
+
+    async def hear(self, coming: Awaitable[str | bytes | None]) -> str | bytes | None:
+        """Wait for what the client says next. The time that its last message takes us is not held against it."""
+        self._listening_since_s = time.monotonic()
+        try:
+            return await coming
+        finally:
+            self._listening_since_s = None
+
+    async def send(self, text: bytes) -> None:
+        """Send a text message, as the transport does. Raises DisconnectedError."""
+        if self._sending_since_s is None:
+            self._sending_since_s = time.monotonic()
+        try:
+            await self._transport.send(text)
+        finally:
+            self._sending_since_s = None
+
+    async def watch(self, excused: Callable[[], bool]) -> NoReturn:
+        """Runs until the client has been waited for too long; it need say nothing while it is `excused`.
+
+        Raises IdleTimeoutError, or DisconnectedError where it does not read.
+        """
+        excused_at_s = time.monotonic()
+        while True:
+            await asyncio.sleep(min(INTERVAL_S, self._idle_timeout_s / 8))
+            now_s = time.monotonic()
+            if self._sending_since_s is not None and now_s - self._sending_since_s > SEND_STALL_S:
+                self._transport.abort()
+                raise DisconnectedError
+            if excused():
+                excused_at_s = now_s
+            if self._listening_since_s is None:
+                continue
+            quiet_since_s = max(self._listening_since_s, self._transport.heard_at_s, excused_at_s)
+            if now_s - quiet_since_s > self._idle_timeout_s:
+                raise IdleTimeoutError(self._idle_timeout_s)
