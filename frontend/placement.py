@@ -67,9 +67,7 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
     Raises ModelUnavailableError (none runs), InvalidFieldError (model, language), ModeUnsupportedError.
     """
     if not models:
-        raise ModelUnavailableError(
-            "No worker is running; start one, or wait until its model is warm.", retry_after_s=2
-        )
+        raise none_runs()
     named = _named(models, options.model)
     able = [model for model in named if options.mode in model.modes]
     if not able:
@@ -79,6 +77,10 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
         known = sorted({language for model in able for language in model.languages})
         raise InvalidFieldError("language", options.language, ", ".join(known))
     return sorted(speaking, key=lambda model: _rank(model, options.mode))
+
+
+def none_runs() -> ModelUnavailableError:
+    return ModelUnavailableError("No worker is running; start one, or wait until its model is warm.", retry_after_s=2)
 
 
 def _named(models: list[RunningModel], name: str | None) -> list[RunningModel]:
