@@ -20,7 +20,7 @@ from frontend.access.access import Access
 from frontend.access.meter import Meter
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
-from frontend.models import running_models
+from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
 from frontend.session import Session
 from frontend.store_watch import StoreWatch
@@ -116,6 +116,13 @@ class Gateway:
                 log.warning("redis_unavailable", reason=str(error))
                 raise StoreUnreachableError(RETRY_AFTER_S) from error
             raise
+
+    async def models(self) -> list[RunningModel]:
+        """The models that run now, as their last heartbeats told."""
+        try:
+            return await self._placement.models()
+        except (RedisError, OSError) as error:
+            raise _store_unreachable() from error
 
     async def check(self, options: SessionOptions) -> None:
         """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""

@@ -2,6 +2,10 @@
 
 One object serves one connection. `frontend.realtime` owns the session and obeys the actions in order; a dialect never
 sees it. So a new dialect is one file, and is tested by feeding it messages and events.
+
+A dialect is asked one thing at a time, and what it answers is taken whole before the first action is obeyed. Where an
+action fails, those after it are dropped and `refuse` is asked at once, before the next message: a dialect that has
+changed its state for the failed message can take that back there. Actions for a session that has ended are passed over.
 """
 
 from collections.abc import Iterable
@@ -22,8 +26,20 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Raise what `Open` with these options would, except for want of a slot, and change nothing."""
+
+    options: SessionOptions
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
-    """Start a session, before anything that needs one. A dialect asks for it once until the session has ended."""
+    """Start a session, before anything that needs one. A dialect asks for it once until the session has ended.
+
+    `options.model` is a name as the client gave it (`frontend.api.model_names`), here and in `Check`; a session keeps
+    its model, whatever `Configure` says. `render` is called with `ready` before the next action is obeyed, and not at
+    all where the opening failed.
+    """
 
     options: SessionOptions
     audio_format: AudioFormat
@@ -55,13 +71,13 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """Close the connection, behind what was sent before."""
+    """Close the connection, behind what was sent before. A session that has not ended is cancelled."""
 
     code: int
     reason: str
 
 
-Action: TypeAlias = Send | Open | Append | Commit | Configure | Finish | Hangup
+Action: TypeAlias = Send | Check | Open | Append | Commit | Configure | Finish | Hangup
 
 
 class Dialect(Protocol):
@@ -69,10 +85,17 @@ class Dialect(Protocol):
         """What is done as soon as the connection stands."""
 
     def receive(self, message: str | bytes) -> Iterable[Action]:
-        """What a client's message asks for. Raises VoxtralError; the message has then changed nothing."""
+        """What a client's message asks for. Raises VoxtralError; the message has then changed nothing.
+
+        Long messages come in another thread.
+        """
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         """What the client is told of an event of its session."""
 
     def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
-        """What the client is told of an error, of its message or (None) of the connection."""
+        """What the client is told of an error, of its message or (None) of the connection.
+
+        An error that closes the connection, or one of ours, comes with None: only what is sent, and how it hangs up,
+        counts then. Without a `Hangup` such a connection is closed with the code of `frontend.farewell`.
+        """
