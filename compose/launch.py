@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from compose.checks import check_disk, check_ports, listeners
 from compose.procfile import Program, read_procfile, scaled
 from compose.supervisor import Supervisor
+from frontend.access.key_source import KeySource
 from shared.config import Settings
 from shared.entry import run_process
 
@@ -27,6 +28,9 @@ POLL_S = 0.2
 POLL_TIMEOUT_S = 2.0
 REMINDER_S = 20.0
 OPEN_FILES = 65_536
+OPEN_WARNING = """Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
+`voxtral keys new` makes a key; "Keys and limits" in README.md says where it goes.
+"""
 PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 """ANSI colours, one program after the other."""
 
@@ -35,6 +39,7 @@ def main(settings: Settings, procfile: Path, workers: int) -> int:
     programs = scaled(read_procfile(procfile), "worker", workers)
     if not settings.redis_is_embedded:
         programs = [program for program in programs if program.name != "redis"]
+    KeySource(settings.access)  # a bad list of keys is said once, and not by each process
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))
     _allow_open_files()
@@ -81,6 +86,8 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
     _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n")
+    if settings.is_exposed and not settings.access.needs_key:
+        _say(OPEN_WARNING.format(host=settings.server.host))
 
 
 def _urls(settings: Settings, host: str) -> str:

@@ -76,6 +76,7 @@ RESUME_TIMEOUT_S = 30.0
 class TranscriptionClient:
     """A transcription server at `url` (`ws://` or `wss://`). Connects when it is first used.
 
+    `key` is an API key or a client token, where the service needs one.
     `more_urls` are other frontends of the same service: where one does not answer, the next is asked. A live session
     that loses its connection is resumed by itself; `on_reconnect` is called each time, before the first attempt, and
     `resume_timeout_s` later the session ends with `ConnectionLostError`.
@@ -88,10 +89,12 @@ class TranscriptionClient:
         self,
         url: str,
         *more_urls: str,
+        key: str | None = None,
         resume_timeout_s: float = RESUME_TIMEOUT_S,
         on_reconnect: Callable[[ConnectionLostError], None] | None = None,
     ) -> None:
-        self._servers = Servers(url, *more_urls)
+        self._key = key
+        self._servers = Servers(url, *more_urls, key=key)
         self._resume_timeout_s = resume_timeout_s
         self._on_reconnect = on_reconnect
         self._connection: ClientConnection | None = None
@@ -148,7 +151,7 @@ class TranscriptionClient:
             "partials": partials,
         }
         session = LiveSession(
-            Servers(*self._servers.urls),
+            Servers(*self._servers.urls, key=self._key),
             _given(options),
             resume_timeout_s=self._resume_timeout_s,
             on_reconnect=self._on_reconnect,

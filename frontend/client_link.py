@@ -34,7 +34,8 @@ LONGEST_PAUSE_S = 3.0
 class Servers:
     """The addresses of one service, `ws://` or `wss://`. The one that answered last is asked first."""
 
-    def __init__(self, *urls: str) -> None:
+    def __init__(self, *urls: str, key: str | None = None) -> None:
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self.urls = list(urls)
         """The one that is asked first comes first."""
 
@@ -63,6 +64,7 @@ class Servers:
         try:
             connection = await connect(
                 self.url,
+                additional_headers=self._headers,
                 compression=None,  # audio does not shrink, and deflating holds small messages back
                 max_size=None,  # a long transcript is one message
                 open_timeout=timeout_s,

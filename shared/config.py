@@ -158,6 +158,11 @@ class AccessSettings(Section):
     origins: tuple[str, ...] = Field((), description="a list such as ['https://voice.example'], or ['*']")
     """Pages that may use the service beside its own. CORS is on for them, and off without any."""
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether keys are on. A list without keys lets nobody in."""
+        return self.keys_file is not None or self.keys is not None
+
     @field_validator("origins")
     @classmethod
     def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ PATIENCE_S: Final = 10.0
 """Who needs a key and shows none for so long has to go."""
 STRANGER_MESSAGE_MAX: Final = 4096
 """Of somebody whose key is not known yet, longer messages are not looked at."""
+ALLOWED_TO_STRANGERS: Final = ("auth", "ping")
 KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
 
 
@@ -40,7 +41,7 @@ class Guard:
 
     def check_kind(self, kind: object) -> None:
         """Raises UnauthorizedError where a key should come and something else does."""
-        if self._principal is None and kind != "auth":
+        if self._principal is None and kind not in ALLOWED_TO_STRANGERS:
             raise UnauthorizedError(KEY_FIRST)
 
     def check_again(self, now_s: float) -> None:

@@ -26,7 +26,7 @@ class KeySource:
         self._file = settings.keys_file
         fixed = settings.keys.get_secret_value() if settings.keys is not None else None
         self._fixed = [] if fixed is None else parse_keys(fixed, ENVIRONMENT)
-        self.enabled = self._file is not None or fixed is not None
+        self.enabled = settings.needs_key
         self._read = self._seen = self._signature()
         self.ring = joined([*self._fixed, *self._from_file()])
 

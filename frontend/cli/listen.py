@@ -28,6 +28,7 @@ class MicrophoneError(Exception):
 async def listen(
     url: str,
     *,
+    key: str | None,
     mode: str,
     language: str | None,
     prompt: str | None,
@@ -40,7 +41,7 @@ async def listen(
     sounddevice = _sounddevice()
     with _microphone(sounddevice, device, chunk_samples) as chunks:
         async with (
-            TranscriptionClient(url, on_reconnect=say_reconnecting) as client,
+            TranscriptionClient(url, key=key, on_reconnect=say_reconnecting) as client,
             client.live(mode=mode, language=language, prompt=prompt, model=model) as session,
         ):
             click.echo("Listening. Ctrl-C ends it.", err=True)

@@ -13,12 +13,13 @@ import click
 
 from frontend.cli.address import health_url, websocket_url
 from frontend.cli.doctor import run_doctor
+from frontend.cli.keys import new_key
 from frontend.cli.listen import MicrophoneError, listen
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.transcribe import Job, transcribe_all
 from frontend.cli.transcript import SUFFIXES, OutputError
 from frontend.client import ClientError, UnreachableError
-from shared.config import AudioSettings, load_settings
+from shared.config import KEY_VARIABLE, AudioSettings, load_settings
 from shared.errors import StartupError
 from shared.events import Mode
 from shared.version import VERSION
@@ -66,6 +67,11 @@ def cli(context: click.Context, debug: bool) -> None:
 
 
 _URL = click.option("--url", help="Address of the service, such as ws://host:8765.  [default: from the settings]")
+_KEY = click.option(
+    "--key",
+    envvar=KEY_VARIABLE,
+    help=f"API key, where one is needed; better as {KEY_VARIABLE}: others see options.",
+)
 _MODE = click.option(
     "--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.TRANSCRIBE.value, show_default=True
 )
@@ -80,6 +86,7 @@ _MODEL = click.option("--model", metavar="NAME", help="One of the running models
 @click.option("--format", "text_format", type=click.Choice(list(SUFFIXES)), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(), help="File or folder to write to.  [default: standard output]")
 @_URL
+@_KEY
 @_LANGUAGE
 @_MODE
 @_PROMPT
@@ -91,6 +98,7 @@ def transcribe(
     text_format: str,
     output: str | None,
     url: str | None,
+    key: str | None,
     language: str | None,
     mode: str,
     prompt: str | None,
@@ -102,7 +110,7 @@ def transcribe(
     """
     if text_format in {"srt", "vtt"} and mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
-    job = Job(websocket_url(url), mode, language, prompt, model, text_format, live, _chunk_samples(url))
+    job = Job(websocket_url(url), key, mode, language, prompt, model, text_format, live, _chunk_samples(url))
     try:
         failures = transcribe_all(job, files, output)
     except OutputError as error:
@@ -113,17 +121,26 @@ def transcribe(
 @cli.command(name="listen")
 @click.option("--device", help="Name or number of the microphone.  [default: the system's]")
 @_URL
+@_KEY
 @_LANGUAGE
 @_MODE
 @_PROMPT
 @_MODEL
 def listen_command(
-    *, device: str | None, url: str | None, language: str | None, mode: str, prompt: str | None, model: str | None
+    *,
+    device: str | None,
+    url: str | None,
+    key: str | None,
+    language: str | None,
+    mode: str,
+    prompt: str | None,
+    model: str | None,
 ) -> None:
     """Turn what the microphone hears into text."""
     asyncio.run(
         listen(
             websocket_url(url),
+            key=key,
             mode=mode,
             language=language,
             prompt=prompt,
@@ -147,6 +164,25 @@ def status(*, url: str | None, as_json: bool) -> None:
 def doctor(*, as_json: bool) -> None:
     """Check what the service needs, and say what to do."""
     sys.exit(0 if run_doctor(as_json=as_json) else 1)
+
+
+@cli.group()
+def keys() -> None:
+    """Make keys for a service of your own."""
+
+
+@keys.command()
+@click.option("--name", required=True, help="Whose key it is: letters, digits, dots, dashes and underscores.")
+@click.option("--expires", metavar="WHEN", help="Days such as 90d, or a time such as 2027-01-31.  [default: never]")
+@click.option("--sessions", type=click.IntRange(min=1), help="Sessions at the same time.")
+@click.option("--audio-s-per-minute", type=click.IntRange(min=1), help="Seconds of audio a minute.")
+@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Requests a minute.")
+@click.option("--upload-bytes", type=click.IntRange(min=1), help="Size of one recording.")
+def new(*, name: str, expires: str | None, **limits: int | None) -> None:
+    """Print a new key, and the line that belongs into the file access.keys_file. Nothing is kept of the key itself."""
+    key, line = new_key(name, expires, limits)
+    click.echo(f"Key, shown only now:       {key}")
+    click.echo(f"Line for the list of keys: {line}")
 
 
 def _chunk_samples(url: str | None) -> int:

@@ -19,6 +19,7 @@ class Job:
     """What to do with every recording."""
 
     url: str
+    key: str | None
     mode: str
     language: str | None
     prompt: str | None
@@ -74,7 +75,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
     """Sends the audio through a live session, in real time or as fast as it is taken."""
     blocks = recording.blocks()
     async with (
-        TranscriptionClient(job.url, on_reconnect=say_reconnecting) as client,
+        TranscriptionClient(job.url, key=job.key, on_reconnect=say_reconnecting) as client,
         client.live(
             mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
         ) as session,
@@ -89,7 +90,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
 async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
     """Sends the file itself as one request, and takes the one answer."""
     with screen_for(Path(recording.name).name, live=False, text=False):
-        async with TranscriptionClient(job.url) as client:
+        async with TranscriptionClient(job.url, key=job.key) as client:
             reply = await client.transcribe(
                 recording.content(), mode=job.mode, language=job.language, prompt=job.prompt, model=job.model
             )

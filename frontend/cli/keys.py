@@ -1,0 +1,42 @@
+"""`voxtral keys new`: makes an API key. Writes nothing: what is shown goes into the list of keys by hand.
+
+The key itself is shown once and kept nowhere.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+
+from frontend.access.key_list import LIMITS, parse_keys
+from frontend.access.tokens import digest, new_token
+from shared.errors import StartupError
+
+KEY_PREFIX: Final = "vox_"
+_DAYS: Final = re.compile(r"([0-9]{1,5})d")
+
+
+def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tuple[str, str]:
+    """A new key, and the line for the list of keys. `expires` is a time as the list takes it, or days such as `90d`.
+
+    Raises click.BadParameter with what the list would say of the line.
+    """
+    key = new_token(KEY_PREFIX)
+    fields = {"name": name, "sha256": digest(key)}
+    if expires is not None:
+        fields["expires"] = _moment(expires)
+    fields |= {limit: str(limits[limit]) for limit in LIMITS if limits[limit] is not None}
+    line = f"- {{{', '.join(f'{field}: {value}' for field, value in fields.items())}}}"
+    try:
+        parse_keys(line, "The key")
+    except StartupError as error:
+        raise click.BadParameter(str(error)) from None
+    return key, line
+
+
+def _moment(expires: str) -> str:
+    days = _DAYS.fullmatch(expires)
+    if days is None:
+        return expires
+    return (datetime.now(UTC) + timedelta(days=int(days[1]))).strftime("%Y-%m-%dT%H:%M:%SZ")
