@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -85,7 +86,8 @@ async def greet(connection: ClientConnection, url: str, message: dict[str, Any],
     """
     try:
         async with asyncio.timeout(timeout_s):
-            await connection.send(encoded(message))
+            with suppress(ConnectionClosed):  # what the server said before it closed is still to be read
+                await connection.send(encoded(message))
             ready = parse_event(decoded(await connection.recv()))
     except TimeoutError:
         raise ConnectionLostError(url, f"no answer to {message['type']} within {timeout_s:g} s") from None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.config import load_settings
+from tests.keys import KeyList
 from tests.stack import Stack
 
 
@@ -27,6 +28,29 @@ def whisper_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the embedded Whisper engine."""
     folder = tmp_path_factory.mktemp("whisper")
     yield from _running(Stack(folder, model={"name": "whisper-base", "slots": 8}))
+
+
+@pytest.fixture(scope="session")
+def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
+    """The keys of `keyed_stack`. Tests add their own before the stack starts, and may change the list later."""
+    keys = KeyList(tmp_path_factory.mktemp("keys") / "keys.yaml")
+    keys.add("anna")
+    keys.add("late", expires="2020-01-01")
+    keys.add("single", sessions=1)
+    keys.add("dying", sessions=1)
+    keys.add("asking", requests_per_minute=3)
+    keys.add("listening", audio_s_per_minute=60)
+    keys.add("small", upload_bytes=20_000)
+    keys.add("leaving")
+    keys.write()
+    return keys
+
+
+@pytest.fixture(scope="session")
+def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service with the echo engine that asks for keys."""
+    access = {"keys_file": str(key_list.path), "origins": ["https://voice.example"]}
+    yield from _running(Stack(tmp_path_factory.mktemp("keyed"), access=access))
 
 
 def _running(service: Stack) -> Iterator[Stack]:

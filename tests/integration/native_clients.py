@@ -35,10 +35,10 @@ class Client(Protocol):
 
 
 class WebSocketClient:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **options: Any) -> None:
         self._opened = contextlib.ExitStack()
         self.connection = self._opened.enter_context(
-            connect(url, compression=None, max_size=None, open_timeout=TIMEOUT_S)
+            connect(url, compression=None, max_size=None, open_timeout=TIMEOUT_S, **options)
         )
 
     def send_text(self, text: str) -> None:
@@ -96,12 +96,13 @@ class TcpClient:
         self.socket.close()
 
 
-def open_client(stack: Stack, frontend: str) -> Client:
+def open_client(stack: Stack, frontend: str, **options: Any) -> Client:
+    """`options` are those of a WebSocket's handshake."""
     match frontend:
         case "websocket":
-            return WebSocketClient(stack.ws_url)
+            return WebSocketClient(stack.ws_url, **options)
         case "web":
-            return WebSocketClient(stack.web_url.replace("http", "ws", 1) + "/ws")
+            return WebSocketClient(stack.web_url.replace("http", "ws", 1) + "/ws", **options)
         case _:
             return TcpClient(stack.tcp_address)
 

@@ -1,0 +1,158 @@
+"""What a key allows, over all doors together: each door is another process."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from frontend.access.limiter import LEASE_S, Limiter
+from frontend.access.principal import Key, Limits
+from shared.bus import keys
+from shared.bus.connect import connect
+from shared.errors import RateLimitedError
+from tests.integration.native_clients import (
+    FRONTENDS,
+    Client,
+    ask,
+    base64_of,
+    open_client,
+    reset,
+    tell,
+    tone,
+    until,
+    wav,
+)
+from tests.integration.test_access import post
+from tests.keys import KeyList
+from tests.stack import Stack, wait_until
+
+
+@pytest.fixture
+def enter(keyed_stack: Stack, key_list: KeyList) -> Iterator[Callable[[str, str], Client]]:
+    """Opens a client at a door with the key of this name."""
+    with ExitStack() as opened:
+
+        def enter(frontend: str, name: str) -> Client:
+            client = open_client(keyed_stack, frontend)
+            opened.callback(client.close)
+            assert ask(client, type="auth", key=key_list.keys[name])["type"] == "authorized"
+            return client
+
+        yield enter
+
+
+@asynccontextmanager
+async def limiter_of(stack: Stack) -> AsyncIterator[tuple[Limiter, Redis]]:
+    store = connect(stack.settings)
+    try:
+        yield Limiter(store), store
+    finally:
+        await store.aclose()
+
+
+def test_sessions_are_counted_over_all_doors(enter: Callable[[str, str], Client]) -> None:
+    first = enter("websocket", "single")
+    assert ask(first, type="start")["type"] == "ready"
+    for frontend in ("tcp", "web"):
+        other = enter(frontend, "single")
+        for request in ({"type": "start"}, {"type": "audio", "audio_data": base64_of(wav(0.2))}):
+            refused = ask(other, **request)
+            assert (refused["code"], refused["retry_after_s"]) == ("rate_limited", 2.0)
+            assert "allows 1 sessions at the same time" in refused["message"]
+    tell(first, type="cancel")
+    wait_until(lambda: ask(other, type="start")["type"] == "ready", "the place is free again")
+
+
+def test_place_of_a_client_that_broke_off_is_free_again(enter: Callable[[str, str], Client]) -> None:
+    lost = enter("tcp", "dying")
+    assert ask(lost, type="start")["type"] == "ready"
+    lost.send_audio(tone(0.2))
+    reset(lost)
+    other = enter("websocket", "dying")
+    wait_until(lambda: ask(other, type="start")["type"] == "ready", "the place is free again")
+
+
+def test_requests_are_counted_over_all_doors(
+    keyed_stack: Stack, enter: Callable[[str, str], Client], key_list: KeyList
+) -> None:
+    clients = [enter(frontend, "asking") for frontend in FRONTENDS]
+    for client in clients:
+        assert ask(client, type="audio", audio_data=base64_of(wav(0.2)))["type"] == "response"
+    for client in clients:
+        refused = ask(client, type="audio", audio_data=base64_of(wav(0.2)))
+        assert refused["code"] == "rate_limited"
+        assert 0 < refused["retry_after_s"] <= 20
+        assert ask(client, type="ping")["type"] == "pong"
+    response, body = post(keyed_stack, {}, key_list.keys["asking"])
+    assert (response.status, body["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert 1 <= int(response.headers["retry-after"]) <= 20
+
+
+def test_audio_over_the_rate_is_slowed_and_told_and_heard_whole(enter: Callable[[str, str], Client]) -> None:
+    speaker, other = enter("websocket", "listening"), enter("tcp", "listening")
+    assert ask(speaker, type="start", partials=False)["type"] == "ready"
+    speaker.send_audio(tone(61))
+    sent_s = 61.0
+    warned: list[dict[str, Any]] = []
+    while not warned:
+        speaker.send_audio(tone(0.1))
+        sent_s += 0.1
+        tell(speaker, type="ping")
+        while (message := speaker.receive()) is not None and message["type"] != "pong":
+            if message["type"] == "warning":
+                warned.append(message)
+                refused = ask(other, type="start")
+    assert (warned[0]["code"], "60 s of audio a minute" in warned[0]["message"]) == ("rate_limited", True)
+    assert (refused["code"], refused["retry_after_s"] > 0) == ("rate_limited", True)
+    tell(speaker, type="stop")
+    assert until(speaker, "done")[-1]["duration"] == pytest.approx(sent_s, abs=0.01)
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_recording_over_the_size_is_refused(enter: Callable[[str, str], Client], frontend: str) -> None:
+    client = enter(frontend, "small")
+    assert ask(client, type="audio", audio_data=base64_of(wav(0.5)))["type"] == "response"
+    refused = ask(client, type="audio", audio_data=base64_of(wav(1)))
+    assert refused["code"] == "message_too_large"
+    assert "over the limit of 20000 bytes" in refused["message"]
+    assert client.receive() is None
+
+
+def test_upload_over_the_size_is_refused_by_its_header(keyed_stack: Stack, key_list: KeyList) -> None:
+    assert post(keyed_stack, b" " * 90_000, key_list.keys["small"])[0].status == 413
+
+
+async def test_sessions_of_a_frontend_that_died_count_until_their_lease_lapses(keyed_stack: Stack) -> None:
+    key = Key("dead-frontend", "", limits=Limits(sessions=1))
+    async with limiter_of(keyed_stack) as (limiter, store):
+        await limiter.enter(key, "first")
+        with pytest.raises(RateLimitedError):
+            await limiter.enter(key, "second")
+        await limiter.enter(key, "first")  # resumed: it has its place
+        held = keys.sessions_of(key.name)
+        assert 0 < await store.pttl(held) <= LEASE_S * 1000
+        await store.zadd(held, {"first": 1})  # nobody has renewed it
+        await limiter.enter(key, "second")
+        await limiter.renew(key.name, ["second"])
+        with pytest.raises(RateLimitedError):
+            await limiter.enter(key, "third")
+        await limiter.leave(key.name, "second")
+        assert not await store.exists(held)
+
+
+async def test_bucket_refills_evenly_and_leaves_nothing_behind(keyed_stack: Stack) -> None:
+    key = Key("bucket", "", limits=Limits(requests_per_minute=2, audio_s_per_minute=30))
+    async with limiter_of(keyed_stack) as (limiter, store):
+        await limiter.take_request(key)
+        await limiter.take_request(key)
+        with pytest.raises(RateLimitedError) as refused:
+            await limiter.take_request(key)
+        assert refused.value.retry_after_s is not None
+        assert 29 < refused.value.retry_after_s <= 30
+        assert 59_000 < await store.pttl(keys.requests_of(key.name)) <= 60_000
+        assert await limiter.charge(key, 30 * 16_000) == 0
+        assert 1.9 < await limiter.charge(key, 16_000) <= 2
+        await limiter.charge(Key("free", ""), 16_000)
+        assert not await store.exists(keys.audio_of("free"))

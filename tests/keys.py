@@ -1,0 +1,30 @@
+"""A list of API keys under test: a file that a running service reads, and the keys that it does not hold."""
+
+import os
+from pathlib import Path
+
+from frontend.access.tokens import digest, new_token
+
+
+class KeyList:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.keys: dict[str, str] = {}
+        self._lines: dict[str, str] = {}
+
+    def add(self, name: str, **fields: object) -> str:
+        """A new key of this name; `write` puts it into the file."""
+        self.keys[name] = new_token("vox_")
+        fields = {"name": name, "sha256": digest(self.keys[name]), **fields}
+        self._lines[name] = f"- {{{', '.join(f'{field}: {value}' for field, value in fields.items())}}}\n"
+        return self.keys[name]
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            del self._lines[name]
+
+    def write(self, more: str = "") -> None:
+        """As an editor saves it: at once."""
+        new = self.path.with_suffix(".new")
+        new.write_text("".join(self._lines.values()) + more)
+        os.replace(new, self.path)
