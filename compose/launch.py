@@ -28,7 +28,8 @@ POLL_S = 0.2
 POLL_TIMEOUT_S = 2.0
 REMINDER_S = 20.0
 OPEN_FILES = 65_536
-OPEN_WARNING = """Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
+OPEN_WARNING = """
+Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
 `voxtral keys new` makes a key; "Keys and limits" in README.md says where it goes.
 """
 PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
@@ -85,9 +86,12 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
             _say(f"Still starting: {answer or 'the health process does not answer yet'}")
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
-    _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n")
-    if settings.is_exposed and not settings.access.needs_key:
-        _say(OPEN_WARNING.format(host=settings.server.host))
+    warning = OPEN_WARNING.format(host=settings.server.host) if _is_open(settings) else ""
+    _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{warning}")
+
+
+def _is_open(settings: Settings) -> bool:
+    return settings.is_exposed and not settings.access.needs_key
 
 
 def _urls(settings: Settings, host: str) -> str:

@@ -2,6 +2,7 @@
 
 import { Connection, webSocketUrl } from "./connection.js";
 import { saveText } from "./files.js";
+import { KeyForm } from "./key.js";
 import { LatencyWindow } from "./latency.js";
 import { OptionsForm } from "./options.js";
 import { clock, Transcript } from "./transcript.js";
@@ -21,6 +22,7 @@ const LINK_TEXTS = {
   open: "Connected",
   waiting: "Not connected, trying again…",
   asleep: "Idle, connects when needed",
+  locked: "A key is needed",
 };
 
 /** @param {string} id */
@@ -55,9 +57,13 @@ let recordingSince = 0;
 let countDownTimer = 0;
 let modelReady = false;
 
-const connection = new Connection(findUrl, {
+const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
+const connection = new Connection(findUrl, () => keyForm.key, {
   onState: showLink,
-  onMessage: (message) => work?.receive(message),
+  onMessage: (message) => {
+    work?.receive(message);
+    if (message.code === "unauthorized") showNotice(message.message);
+  },
   onLost: () => work?.lost(),
 });
 
@@ -68,7 +74,9 @@ function showLink(state) {
   const text = state === "connecting" && connection.failures > 0 ? LINK_TEXTS.waiting : LINK_TEXTS[state];
   if (link.textContent !== text) link.textContent = text;
   link.dataset.state = state;
-  element("reconnect").hidden = state === "open" || state === "connecting";
+  element("reconnect").hidden = state === "open" || state === "connecting" || state === "locked";
+  if (state === "open" && keyForm.isShown) hideNotice();
+  if (state !== "connecting") keyForm.show(state === "locked");
   if (state === "open") awaitModel();
 }
 
@@ -95,7 +103,8 @@ function awaitModel() {
 }
 
 async function findUrl() {
-  const { page_token: token } = await loadConfig();
+  const { page_token: token, key_needed: keyNeeded } = await loadConfig();
+  keyForm.isNeeded = keyNeeded;
   return webSocketUrl(document.baseURI, token);
 }
 
@@ -224,6 +233,7 @@ function levelOf(peak) {
 }
 
 recordButton.addEventListener("click", () => {
+  if (keyForm.isShown) return keyForm.show(true);
   if (phase === "idle") void record();
   else if (work instanceof Recording && phase === "recording") void work.stop();
   else if (phase !== "finishing") work?.end();

@@ -17,7 +17,7 @@ export function webSocketUrl(pageUrl, token) {
   return url.href;
 }
 
-/** @typedef {"connecting" | "open" | "waiting" | "asleep"} LinkState */
+/** @typedef {"connecting" | "open" | "waiting" | "asleep" | "locked"} LinkState */
 
 /**
  * @typedef {object} ConnectionHandlers
@@ -29,10 +29,12 @@ export function webSocketUrl(pageUrl, token) {
 export class Connection {
   /**
    * @param {() => Promise<string>} findUrl asked before each attempt; rejects when the server does not answer
+   * @param {() => string | null} findKey the key to show first: empty where none is known, null where none is needed
    * @param {ConnectionHandlers} handlers
    */
-  constructor(findUrl, handlers) {
+  constructor(findUrl, findKey, handlers) {
     this.findUrl = findUrl;
+    this.findKey = findKey;
     this.handlers = handlers;
     this.failures = 0;
     /** @type {WebSocket | null} */
@@ -40,6 +42,7 @@ export class Connection {
     this.looking = false;
     this.retryTimer = 0;
     this.putToSleep = false;
+    this.lockedOut = false;
     /** @type {((isOpen: boolean) => void)[]} */
     this.waiting = [];
     setInterval(() => this.ping(), PING_INTERVAL_MS);
@@ -59,10 +62,13 @@ export class Connection {
     clearTimeout(this.retryTimer);
     if (this.socket || this.looking) return;
     this.looking = true;
-    this.putToSleep = false;
+    this.putToSleep = this.lockedOut = false;
     this.handlers.onState("connecting");
     try {
-      this.open(await this.findUrl());
+      const url = await this.findUrl();
+      this.lockedOut = this.findKey() === "";
+      if (this.lockedOut) this.closed(false);
+      else this.open(url);
     } catch {
       this.closed(false);
     } finally {
@@ -77,12 +83,19 @@ export class Connection {
     this.socket = socket;
     socket.onopen = () => {
       wasOpen = true;
-      this.failures = 0;
-      this.handlers.onState("open");
-      this.settle(true);
+      const key = this.findKey();
+      if (key === null) this.opened();
+      else this.send({ type: "auth", key });
     };
     socket.onmessage = ({ data }) => this.receive(JSON.parse(data));
     socket.onclose = () => this.closed(wasOpen);
+  }
+
+  /** The socket is open, and the server knows who asks. */
+  opened() {
+    this.failures = 0;
+    this.handlers.onState("open");
+    this.settle(true);
   }
 
   /** Gives up whatever the server still does for this page, and connects anew. */
@@ -123,6 +136,8 @@ export class Connection {
   /** @param {Record<string, any>} message */
   receive(message) {
     if (message.type === "pong") return;
+    if (message.type === "authorized") return this.opened();
+    if (message.code === "unauthorized") this.lockedOut = true;
     if (message.code === "idle_timeout") this.putToSleep = true;
     this.handlers.onMessage(message);
   }
@@ -132,6 +147,7 @@ export class Connection {
     this.socket = null;
     this.settle(false);
     if (wasOpen) this.handlers.onLost();
+    if (this.lockedOut) return this.handlers.onState("locked");
     if (this.putToSleep) return this.handlers.onState("asleep");
     const ceiling = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures++);
     const retryInMs = ceiling * (0.75 + Math.random() / 2);

@@ -1,0 +1,33 @@
+"""The page of a service that asks for a key."""
+
+import re
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.keys import KeyList
+from tests.stack import Stack
+
+
+async def test_page_asks_for_the_key_and_keeps_it_while_the_tab_lives(
+    keyed_stack: Stack, key_list: KeyList, open_page: OpenPage
+) -> None:
+    page = await open_page(keyed_stack.web_url)
+    link, field = page.locator("#link-state"), page.get_by_label("Key of this service")
+    await expect(link).to_have_text("A key is needed")
+    await expect(field).to_be_focused()
+    await field.fill("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("The key is wrong or has expired.")
+    await field.fill(key_list.keys["anna"])
+    await page.get_by_role("button", name="Use it").click()
+    await expect(link).to_have_text("Connected")
+    await expect(field).to_be_hidden()
+    await expect(page.get_by_role("alert")).to_be_hidden()
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("list", name="Text that may still change")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log").get_by_role("listitem")).to_contain_text(re.compile("seconds"))
+    await page.reload()
+    await expect(link).to_have_text("Connected")
+    assert await page.evaluate("localStorage.length + document.cookie.length") == 0
