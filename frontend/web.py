@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.api import client_secrets, middleware
+from frontend.api.gate import Gate
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -52,6 +53,7 @@ log = structlog.get_logger(__name__)
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
     app = FastAPI(openapi_url=None)
+    app.add_middleware(Gate, gateway=gateway)
     middleware.install(app, gateway.tally.count_error)
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)

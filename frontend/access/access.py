@@ -1,6 +1,6 @@
 """Who may use the service, and how much of it: the one check of every door. One per frontend process.
 
-    principal = await access.admit_http(request)          # or admit_websocket(websocket)
+    principal = await access.admit_http(request)          # or admit_websocket; api.gate does it under /v1
     session = await gateway.open(options, principal=principal)
 
 Keys are off until one is configured: everybody is `ANONYMOUS` then, and only pages of foreign origins are kept out.

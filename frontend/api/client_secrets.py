@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Request
 
+from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
 from shared.errors import InvalidFieldError, InvalidJsonError, MessageTooLargeError
 
@@ -24,12 +25,11 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.post("/v1/realtime/client_secrets", openapi_extra=_OPENAPI)
     async def create_client_secret(request: Request) -> dict[str, Any]:
         """A token that may open sessions for `expires_after.seconds`, with the limits of the key that asks."""
-        principal = await gateway.access.admit_http(request)
         wanted = _object(await _body(request))
         session = wanted.get("session")
         if session is not None and not isinstance(session, dict):
             raise InvalidFieldError("session", session, "an object")
-        token, expires_at = await gateway.access.new_client_token(principal, session, _life_s(wanted))
+        token, expires_at = await gateway.access.new_client_token(principal_of(request), session, _life_s(wanted))
         return {"value": token, "expires_at": expires_at, "session": _described(session or {})}
 
     return router

@@ -1,0 +1,64 @@
+"""The one door to everything under `/v1`: who asks is found out before a route, or a body, is looked at.
+
+A route finds the principal with `principal_of`; it cannot forget to ask. Those who read along with a session show a
+token of that session instead of a key.
+"""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from frontend.access.credentials import chosen_subprotocol
+from frontend.access.principal import Principal
+from frontend.api.errors import refusal
+from frontend.api.middleware import PREFIX, dialect_of
+from frontend.gateway import Gateway
+from shared.errors import VoxtralError
+
+WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
+
+
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Who sends this request, or opens this WebSocket, under `/v1`."""
+    principal: Principal = connection.state.principal
+    return principal
+
+
+class Gate:
+    """ASGI middleware. Of a request it raises what `Access.admit_http` does; a WebSocket it denies by itself."""
+
+    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+        self._app = app
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if not path.startswith(PREFIX) or path.startswith(WITH_TOKENS_OF_THEIR_OWN):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            principal = await self._gateway.access.admit_http(Request(scope))
+            scope.setdefault("state", {})["principal"] = principal
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._open(scope, receive, send)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        try:
+            principal = await self._gateway.access.admit_websocket(websocket)
+        except VoxtralError as error:
+            self._gateway.tally.count_error(error.code)
+            await websocket.receive()  # the request to connect, which is answered
+            await websocket.send_denial_response(refusal(error, dialect_of(scope)))
+            return
+        scope.setdefault("state", {})["principal"] = principal
+
+        async def send_with_subprotocol(message: Message) -> None:
+            if message["type"] == "websocket.accept" and not message.get("subprotocol"):
+                message = {**message, "subprotocol": chosen_subprotocol(Headers(scope=scope).items())}
+            await send(message)
+
+        await self._app(scope, receive, send_with_subprotocol)
