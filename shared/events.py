@@ -32,6 +32,8 @@ class EventType(StrEnum):
     FINAL = "final"
     SPEECH_STARTED = "speech_started"
     SPEECH_STOPPED = "speech_stopped"
+    COMMITTED = "committed"
+    """Of sessions with `SessionOptions.turns` only."""
     WARNING = "warning"
     ERROR = "error"
     DONE = "done"
@@ -51,6 +53,9 @@ class SessionOptions:
     """Whether finals carry word times."""
     partials: bool = True
     """Whether text is wanted before its segment ends. False for files: cheaper."""
+    turns: bool = False
+    """Whether the protocol must know what became of each turn. A segment that turns out to hold no words then has a
+    final too, with empty text; and each commit is answered by `committed`, behind the finals of all before it."""
     model: str | None = None
     """Which of the running models is to serve the session; None picks one by the mode."""
     max_new_tokens: int | None = None

@@ -156,6 +156,9 @@ class WorkerSession:
                 self._emit(EventType.SPEECH_STARTED, start_samples=output.at_samples)
             case base.SpeechStopped():
                 self._emit(EventType.SPEECH_STOPPED, end_samples=output.at_samples)
+            case base.Committed():
+                if self.options.turns:
+                    self._emit(EventType.COMMITTED, end_samples=output.at_samples)
             case base.Notice():
                 self.warn(output.code, output.message)
             case base.Finished():

@@ -8,7 +8,7 @@ from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.bench.engine_live import edits, normalised
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
-from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper.engine import WhisperEngine, load
 
 Outputs = dict[str, list[Output]]
@@ -160,13 +160,28 @@ def test_commit_ends_the_segment_at_once(engine: WhisperEngine) -> None:
     engine.open("a", FILE)
     engine.feed("a", pcm[:half])
     engine.commit("a")
-    [first] = finals(drained(engine)["a"])
+    outputs = drained(engine)["a"]
+    [first] = finals(outputs)
     assert first.end_samples <= half
+    assert outputs[-1] == Committed(half)
     engine.feed("a", pcm[half:])
     engine.finish("a")
     [second] = finals(drained(engine)["a"])
     assert second.start_samples >= first.resume_samples
     assert (first.segment, second.segment) == (0, 1)
+
+
+def test_every_turn_is_answered_where_a_session_has_turns(engine: WhisperEngine) -> None:
+    engine.open("a", SessionOptions(turns=True))
+    engine.commit("a")
+    engine.feed("a", noise(1, 0.003))
+    engine.commit("a")
+    assert drained(engine)["a"] == [Committed(0), Committed(SAMPLE_RATE_HZ)]
+    cough = synthesise(SENTENCES[0])[4000:6500]
+    engine.feed("a", np.concatenate([silence(0.3), cough, silence(1)]))
+    outputs = drained(engine)["a"]
+    assert [type(output) for output in outputs] == [SpeechStarted, SpeechStopped, Final]
+    assert finals(outputs)[0].text == ""
 
 
 def test_finish_without_audio_is_answered(engine: WhisperEngine) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from shared.events import SessionOptions
 from worker.engines.base import (
+    Committed,
     Final,
     Finished,
     History,
@@ -112,8 +113,9 @@ def test_commit_is_answered_without_more_audio_and_the_session_goes_on() -> None
     assert (final.text, final.segment) == ("a b", 0)
     assert final.heard_samples == script.session.checkpoint_samples == round(6.5 * FRAME)
     assert script.session.absorbed_samples == round(6.5 * FRAME)
+    assert outputs[-1] == Committed(round(6.5 * FRAME))
     script.session.commit()  # nothing has come since
-    assert script.run() == []
+    assert script.run() == [Committed(round(6.5 * FRAME))]
     script.feed(9.5)
     script.session.finish()
     [last] = finals(outputs := script.run())
@@ -131,7 +133,9 @@ def test_commits_that_come_together_are_answered_in_order() -> None:
     session.finish()
     outputs = script.run()
     assert [final.text for final in finals(outputs)] == ["a", "b"]
-    assert outputs.count(Finished()) == 1
+    assert [type(output) for output in outputs if not isinstance(output, SpeechStarted | Partial | SpeechStopped)] == [
+        Final, Committed, Final, Committed, Finished
+    ]  # fmt: skip
 
 
 def test_finish_without_audio_is_answered_at_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from shared.bus.ownership import Owner, Settled
 from shared.errors import IdleTimeoutError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
-from worker.engines.base import Final, Finished, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Final, Finished, Partial, SpeechStarted, SpeechStopped
 from worker.session import Claim, WorkerSession
 
 
@@ -65,6 +65,14 @@ def test_positions_become_seconds_only_on_the_wire() -> None:
     wire = events(session)[-1]
     assert (wire["start"], wire["end"]) == (0.5, 2.0)
     assert wire["words"] == [{"text": "Hello.", "start": 0.5, "end": 2.0}]
+
+
+def test_only_a_protocol_with_turns_hears_of_commits() -> None:
+    for turns in (False, True):
+        session = claimed(options=SessionOptions(turns=turns))
+        session.take(Committed(SAMPLE_RATE_HZ), 0, 0)
+        found = [(event["type"], event.get("end")) for event in events(session)]
+        assert found == [("ready", None), ("committed", 1.0)][: 1 + turns]
 
 
 def test_words_are_left_out_when_not_wanted() -> None:

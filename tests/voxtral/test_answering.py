@@ -13,8 +13,7 @@ from tests.voxtral.driving import (
     samples,
 )
 from tests.voxtral.reference import Reference, murmur
-from worker.engines.base import Final, Finished, Partial
-from worker.engines.voxtral.answering import TRANSLATE
+from worker.engines.base import Committed, Final, Finished, Partial
 from worker.engines.voxtral.engine import VoxtralEngine
 
 
@@ -58,6 +57,9 @@ def test_every_commit_is_a_question(engine: VoxtralEngine, reference: Reference)
     assert [final.text for final in finals(outputs)] == [answer_text(reference, piece, "Why?") for piece in pieces]
     ends = np.cumsum([len(piece) for piece in pieces]).tolist()
     assert [(final.segment, final.end_samples) for final in finals(outputs)] == list(enumerate(ends))
+    answered = [output for output in outputs if isinstance(output, Final | Committed)]
+    assert [type(output) for output in answered] == [Final, Committed, Committed] * 3
+    assert [commit.at_samples for commit in answered[1::3]] == ends
     segments = [output.segment for output in outputs if isinstance(output, Partial | Final)]
     assert segments == sorted(segments)
     assert isinstance(outputs[-1], Finished)

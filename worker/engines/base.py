@@ -69,6 +69,13 @@ class Final:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """All audio before a `commit` has been answered. One for each, in order, wherever there were words or not."""
+
+    at_samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something the client should know that is not text, such as a setting that has no effect."""
 
@@ -88,7 +95,7 @@ class Failed:
     error: VoxtralError
 
 
-Output = SpeechStarted | SpeechStopped | Partial | Final | Notice | Finished | Failed
+Output = SpeechStarted | SpeechStopped | Partial | Final | Committed | Notice | Finished | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ class Engine(Protocol):
         """Use these options from the next segment on."""
 
     def commit(self, session_id: str) -> None:
-        """End the open segment at the audio fed so far."""
+        """End the open segment at the audio fed so far. `Committed` follows, behind its `Final` if it has one."""
 
     def finish(self, session_id: str) -> None:
         """No more audio comes. `Finished` follows the last `Final`."""

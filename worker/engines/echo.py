@@ -5,14 +5,15 @@ partial; a segment ends every `SEGMENT_S` of audio. `echo:NAME` is the same unde
 """
 
 import time
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word, seconds
-from worker.engines.base import EngineInfo, Finished, Output, Partial
+from worker.engines.base import Committed, EngineInfo, Finished, Output, Partial
 from worker.engines.base import Final as FinalText
 
 SEGMENT_S: Final = 10
@@ -26,7 +27,7 @@ class _Session:
     start_samples: int
     heard_samples: int
     fed: bool = False
-    must_end: bool = False
+    commits_samples: deque[int] = field(default_factory=deque)
     finishing: bool = False
 
 
@@ -63,7 +64,8 @@ class EchoEngine:
         session.options = replace(options, partials=session.options.partials)
 
     def commit(self, session_id: str) -> None:
-        self._sessions[session_id].must_end = True
+        session = self._sessions[session_id]
+        session.commits_samples.append(session.heard_samples)
         self._due.add(session_id)
 
     def finish(self, session_id: str) -> None:
@@ -90,22 +92,27 @@ class EchoEngine:
     def _answer(self, session: _Session) -> list[Output]:
         started_s = time.perf_counter()
         outputs: list[Output] = []
-        length_samples = session.heard_samples - session.start_samples
-        text = f"{seconds(length_samples):g} seconds"
         if session.fed and session.options.partials:
+            end_samples = session.commits_samples[0] if session.commits_samples else session.heard_samples
             model_ms = (time.perf_counter() - started_s) * 1000
-            outputs.append(Partial(session.segment, text, session.start_samples, session.heard_samples, model_ms))
+            text = _text(session, end_samples)
+            outputs.append(Partial(session.segment, text, session.start_samples, end_samples, model_ms))
         session.fed = False
-        if length_samples and (session.must_end or session.finishing or length_samples >= _SEGMENT_SAMPLES):
-            outputs.append(self._final(session, text, (time.perf_counter() - started_s) * 1000))
-        session.must_end = False
+        while session.commits_samples:
+            at_samples = session.commits_samples.popleft()
+            if at_samples > session.start_samples:
+                outputs.append(self._final(session, at_samples, (time.perf_counter() - started_s) * 1000))
+            outputs.append(Committed(at_samples))
+        length_samples = session.heard_samples - session.start_samples
+        if length_samples and (session.finishing or length_samples >= _SEGMENT_SAMPLES):
+            outputs.append(self._final(session, session.heard_samples, (time.perf_counter() - started_s) * 1000))
         if session.finishing:
             outputs.append(Finished())
         return outputs
 
     @staticmethod
-    def _final(session: _Session, text: str, model_ms: float) -> FinalText:
-        start, end = session.start_samples, session.heard_samples
+    def _final(session: _Session, end: int, model_ms: float) -> FinalText:
+        start, text = session.start_samples, _text(session, end)
         final = FinalText(
             segment=session.segment,
             text=text,
@@ -120,3 +127,7 @@ class EchoEngine:
         session.start_samples = end
         session.segment += 1
         return final
+
+
+def _text(session: _Session, end_samples: int) -> str:
+    return f"{seconds(end_samples - session.start_samples):g} seconds"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.base import Committed
 from worker.segmenter import Boundary, Segmenter, SegmenterSettings
 from worker.vad import WINDOW_SAMPLES, VadState
 
@@ -47,13 +48,16 @@ class Endpointing:
         windows = min((end - start) // WINDOW_SAMPLES, limit_windows)
         return self.audio.between(start, start + windows * WINDOW_SAMPLES) if windows > 0 else np.empty(0, np.float32)
 
-    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary]:
-        """The boundaries that the speech probabilities of what `unheard` gave bring, one at a time."""
+    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary | Committed]:
+        """The boundaries that the speech probabilities of what `unheard` gave bring, and the commits among them."""
         for probability in probabilities:
             yield from self.segmenter.push(float(probability))
         if self._commits_samples and self._commits_samples[0] - self.segmenter.position_samples < WINDOW_SAMPLES:
-            yield from self.segmenter.commit(self._commits_samples.popleft())
+            at_samples = self._commits_samples.popleft()
+            yield from self.segmenter.commit(at_samples)
             self.finished = self._finishing and not self._commits_samples
+            if not self.finished:
+                yield Committed(at_samples)
 
     def forget_before(self, position_samples: int) -> None:
         """Drop audio that nobody needs. One begun window may reach back behind a commit."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.errors import AudioTooLongError, InvalidFieldError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from worker.engines import base
-from worker.engines.base import Failed, Finished, Output, Partial
+from worker.engines.base import Committed, Failed, Finished, Output, Partial
 from worker.engines.voxtral.choices import usable
 from worker.engines.voxtral.requests import Request, Sampling
 from worker.engines.voxtral.session import Model, pcm16
@@ -56,6 +56,8 @@ class AnsweringSession:
         self._open_start_samples = self._end_samples = start_samples
         self._questions: deque[_Question] = deque()
         """Without a complete answer; the first is being answered."""
+        self._commits_samples: deque[int] = deque()
+        """Where the client has committed, without an answer so far."""
         self._request: Request | None = None
         self._text: GrowingText | None = None
         self._shown = ""
@@ -77,6 +79,11 @@ class AnsweringSession:
         self._options = self._taken(options)
 
     def commit(self) -> None:
+        self._commits_samples.append(self._end_samples)
+        self._end_question()
+        self._answer_commits()
+
+    def _end_question(self) -> None:
         if self._open_pcm:
             pcm = np.concatenate(self._open_pcm)
             self._questions.append(_Question(self._open_start_samples, pcm, self._open_options))
@@ -84,7 +91,7 @@ class AnsweringSession:
             self._open_start_samples = self._end_samples
 
     def finish(self) -> None:
-        self.commit()
+        self._end_question()
         self._finishing = True
         self._finish_if_answered()
 
@@ -148,6 +155,7 @@ class AnsweringSession:
             self._request = None
             self._questions.popleft()
             self._shown = ""
+            self._answer_commits()
             self._finish_if_answered()
             return
         now_s = time.perf_counter()
@@ -175,6 +183,10 @@ class AnsweringSession:
         # A new owner of the session draws the same tokens again.
         seed = crc32(f"{self._id}:{self._segment}".encode())
         return Sampling(options.temperature, 1.0 if options.top_p is None else options.top_p, seed)
+
+    def _answer_commits(self) -> None:
+        while self._commits_samples and self._commits_samples[0] <= self.checkpoint_samples and not self._ended:
+            self._outbox.append(Committed(self._commits_samples.popleft()))
 
     def _finish_if_answered(self) -> None:
         if self._finishing and not self._questions and not self._ended:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines import base
 from worker.engines.agreement import StableText
-from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.endpointing import Endpointing
 from worker.engines.voxtral.choices import usable
 from worker.engines.voxtral.requests import Request
@@ -149,7 +149,10 @@ class TranscribingSession:
 
     # Boundaries
 
-    def _take_boundary(self, boundary: Boundary) -> None:
+    def _take_boundary(self, boundary: Boundary | Committed) -> None:
+        if isinstance(boundary, Committed):
+            self._outbox.append(boundary)
+            return
         if isinstance(boundary, Opened):
             self._segment_options = self._options
             self._heard_samples = boundary.start_samples
@@ -244,7 +247,7 @@ class TranscribingSession:
             place = self._outbox.index(closed)
             del self._outbox[place]
             text = self._model.text(request.tokens) if request and is_speech else ""
-            if text or self._partial_text:
+            if text or self._partial_text or self._options.turns:
                 self._outbox.insert(place, self._final(closed, text, request.model_ms if request else 0.0))
                 self._segment += 1
             self._begin_next(closed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from worker.engines.audio_buffer import AudioBuffer
-from worker.engines.base import Finished, History, Output, Partial
+from worker.engines.base import Committed, Finished, History, Output, Partial
 from worker.engines.choices import PROMPT, SAMPLING, without_effect
 from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
@@ -44,6 +44,8 @@ class Session:
         self._transcript = Transcript(segment, options.language)
         self._options = options
         self._ends_samples: deque[int] = deque()
+        self._commits_samples: deque[int] = deque()
+        """Where the client has committed, without an answer so far."""
         self._finishing = False
         self._settled_samples = start_samples
         self._segment_resume_samples = start_samples
@@ -75,6 +77,11 @@ class Session:
         self._change_delay()
 
     def commit(self) -> None:
+        self._commits_samples.append(self._audio.end_samples)
+        self._end_here()
+        self._answer_commits()
+
+    def _end_here(self) -> None:
         last = self._ends_samples[-1] if self._ends_samples else self._origin_samples
         if self._audio.end_samples > last:
             self._ends_samples.append(self._audio.end_samples)
@@ -82,7 +89,7 @@ class Session:
     def finish(self) -> None:
         if not self._finishing:
             self._finishing = True
-            self.commit()
+            self._end_here()
             self._end_if_drained()
 
     # What the model needs
@@ -199,7 +206,12 @@ class Session:
         self._settled_samples = end_samples
         self._outbox += self._transcript.close(end_samples, end_samples, model_ms)
         self._begin_stretch(end_samples)
+        self._answer_commits()
         self._end_if_drained()
+
+    def _answer_commits(self) -> None:
+        while self._commits_samples and self._commits_samples[0] <= self._origin_samples:
+            self._outbox.append(Committed(self._commits_samples.popleft()))
 
     def _end_if_drained(self) -> None:
         if self._finishing and not self._ends_samples:

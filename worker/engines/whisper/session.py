@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from worker.engines.agreement import StableText
-from worker.engines.base import Finished, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.choices import DELAY, SAMPLING, spoken_language, without_effect
 from worker.engines.endpointing import Endpointing
 from worker.engines.whisper import guards
@@ -105,8 +105,10 @@ class Session:
         if self.endpointing.finished:
             self._outbox.append(Finished())
 
-    def _take_boundary(self, boundary: Boundary) -> None:
-        if isinstance(boundary, Opened):
+    def _take_boundary(self, boundary: Boundary | Committed) -> None:
+        if isinstance(boundary, Committed):
+            self._outbox.append(boundary)
+        elif isinstance(boundary, Opened):
             self._heard_samples = boundary.start_samples
             if not boundary.after_cut:
                 self._outbox.append(SpeechStarted(boundary.speech_samples))
@@ -249,7 +251,7 @@ class Session:
         text = "" if noise else heard.text
         place = self._outbox.index(closed)
         del self._outbox[place]
-        if text or self._partial_text:
+        if text or self._partial_text or self._options.turns:
             self._outbox.insert(place, final(self._segment, closed, answer, text))
             self._segment += 1
         self._text = StableText(self._held_back_words)
