@@ -165,8 +165,13 @@ class DialectConnection:
         session = await self._gateway.open(await self._resolved(opening.options))
         self._live = LiveSession(session, opening)
         events = session.events()
-        await self._obey(await self._translate(self._dialect.render, await anext(events)))
+        ready = await anext(events)
+        ready = LoggedEvent(ready.raw, ready.wire | {"engine": await self._engine_of(session.model)})
+        await self._obey(await self._translate(self._dialect.render, ready))
         self._tasks.create_task(self._downlink(events), name=f"downlink {session.id}")
+
+    async def _engine_of(self, model: str) -> str | None:
+        return next((running.engine for running in await self._gateway.models() if running.name == model), None)
 
     async def _steer(self, action: Append | Commit | Configure | Finish) -> None:
         live = self._live
