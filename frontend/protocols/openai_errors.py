@@ -1,0 +1,83 @@
+"""What clients of OpenAI's Realtime API are told of errors: its codes, and the parameter at fault by its whole path."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.errors import (
+    IdleTimeoutError,
+    InternalError,
+    InvalidFieldError,
+    InvalidJsonError,
+    ModelUnavailableError,
+    RateLimitedError,
+    ServerBusyError,
+    SessionExpiredError,
+    UnauthorizedError,
+    VoxtralError,
+    shown,
+)
+
+REQUEST: Final = "invalid_request_error"
+SERVER: Final = "server_error"
+
+
+class RefusedError(VoxtralError):
+    """A client's event that asks for something impossible, in the service's own words."""
+
+    code = "invalid_field"
+
+    def __init__(self, wire_code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.wire_code = wire_code
+        self.param = param
+
+
+def invalid_value(value: object, path: str, allowed: str) -> RefusedError:
+    return RefusedError("invalid_value", f"Invalid value for '{path}': {shown(value)}. Allowed: {allowed}.", path)
+
+
+def invalid_type(value: object, path: str, expected: str) -> RefusedError:
+    return RefusedError("invalid_type", f"Invalid type for '{path}': {shown(value)}. Expected: {expected}.", path)
+
+
+def missing(path: str) -> RefusedError:
+    return RefusedError("missing_required_parameter", f"Missing required parameter: '{path}'.", path)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """OpenAI's `type` and `code` for one of our errors, and how its connection is closed where it must be."""
+
+    type: str
+    code: str
+    close_code: int | None = None
+
+
+WORDING: Final[dict[type[VoxtralError], Wording]] = {
+    InvalidJsonError: Wording(REQUEST, "invalid_event"),
+    InvalidFieldError: Wording(REQUEST, "invalid_value"),
+    UnauthorizedError: Wording(REQUEST, "invalid_api_key", 3000),
+    RateLimitedError: Wording("rate_limit_error", "rate_limit_exceeded"),
+    SessionExpiredError: Wording(REQUEST, "session_expired", 1001),
+    IdleTimeoutError: Wording(REQUEST, "idle_timeout", 1001),
+    ServerBusyError: Wording(SERVER, "server_busy", 1013),
+    ModelUnavailableError: Wording(SERVER, "model_unavailable", 1013),
+    InternalError: Wording(SERVER, "internal_error"),
+}
+"""Clients come back by themselves after 1001 and 1013, and after nothing else that is here."""
+
+
+def wording_of(error: VoxtralError) -> Wording:
+    if isinstance(error, RefusedError):
+        return Wording(REQUEST, error.wire_code)
+    if isinstance(error, InvalidFieldError) and error.field == "model":
+        return Wording(REQUEST, "model_not_found")
+    return WORDING.get(type(error), Wording(REQUEST, error.code))
+
+
+def details(error: VoxtralError, param: str | None) -> dict[str, Any]:
+    """The object that tells of an error, as `error` events and failed transcriptions hold it."""
+    wording = wording_of(error)
+    if isinstance(error, RefusedError):
+        param = error.param
+    return {"type": wording.type, "code": wording.code, "message": error.message, "param": param}

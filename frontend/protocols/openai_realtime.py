@@ -1,0 +1,257 @@
+"""OpenAI's Realtime API for transcription: its events, those of its beta, and what they ask of a session of ours.
+
+Not served: conversations, so `response.*` and items of the client's are errors, and one connection transcribes with one
+model and in one format, both fixed by its first audio. Our engines find the ends of turns in their own way: the
+numbers of `turn_detection` are taken and shown, and change nothing; neither does `noise_reduction`. Logprobs may be
+asked for, and never come. Warnings of a session are not passed on: clients take any `error` for the end.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from frontend.protocols.commands import decode_message
+from frontend.protocols.deltas import APPENDING_ENGINES
+from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
+from frontend.protocols.fields import decode_base64
+from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
+from frontend.protocols.openai_session import DEFAULT, SessionConfig, flatly_updated, updated
+from frontend.protocols.openai_turns import Turns
+from shared.bus.event_log import LoggedEvent
+from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
+from shared.events import EventType
+
+SESSION_S: Final = 3600
+"""The longest that a connection lasts, as it is at OpenAI."""
+MAX_AUDIO_CHARS: Final = 20 * 1024 * 1024
+"""Of one append: 15 MiB of audio."""
+MIN_COMMIT_MS: Final = 100
+MAX_EVENT_ID_CHARS: Final = 512
+BETA_UPDATE: Final = "transcription_session.update"
+CLIENT_EVENTS: Final = (
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+    BETA_UPDATE,
+)
+
+
+class OpenAIRealtime:
+    """A `dialect.Dialect`. `model` is the one in the connection's address, for sessions that name none."""
+
+    def __init__(
+        self, model: str | None = None, *, is_beta: bool = False, now: Callable[[], float] = time.time
+    ) -> None:
+        self._model = model
+        self._is_beta = is_beta
+        self._now = now
+        self._expires_at_s = now() + SESSION_S
+        self._id = f"sess_{secrets.token_hex(12)}"
+        self._config = DEFAULT
+        self._turns = Turns()
+        self._turns.is_beta = is_beta
+        self._is_open = False
+        self._received_s = 0.0
+        """Audio of all the connection."""
+        self._buffer_start_s = 0.0
+        """Where the audio begins that neither a commit nor a `clear` has taken."""
+        self._opening_at_s = 0.0
+        """Where our session begins in the audio of the connection."""
+        self._event_id: str | None = None
+        """The client's, of the event that is being obeyed."""
+        self._undo: Callable[[], None] = _nothing
+
+    def greet(self) -> Iterable[Action]:
+        yield self._session_event("created")
+
+    def receive(self, message: str | bytes) -> Iterable[Action]:
+        self._event_id, self._undo = None, _nothing
+        if isinstance(message, bytes):
+            raise RefusedError("invalid_event", "Events are JSON text messages; this one is binary.")
+        event = decode_message(message)
+        self._event_id = _event_id(event)
+        if self._now() >= self._expires_at_s:
+            raise SessionExpiredError(f"The session has reached its longest duration of {SESSION_S // 60} minutes.")
+        match event.get("type"):
+            case None:
+                raise RefusedError("invalid_event", "The event has no 'type'.", "type")
+            case "session.update" | "transcription_session.update" as kind:
+                return self._update(event, kind == BETA_UPDATE)
+            case "input_audio_buffer.append":
+                return self._append(event)
+            case "input_audio_buffer.commit":
+                return self._commit()
+            case "input_audio_buffer.clear":
+                return self._clear()
+        kind = event["type"]
+        raise RefusedError(
+            "invalid_value",
+            f"Invalid value for 'type': {shown(kind)}. Transcription sessions take: {', '.join(CLIENT_EVENTS)}.",
+            "type",
+        )
+
+    def render(self, event: LoggedEvent) -> Iterable[Action]:
+        match event.type:
+            case EventType.READY:
+                self._begin_session(event.wire["engine"])
+            case EventType.ERROR:
+                return self._lose_session(event.wire)
+        return [self._said(told) for told in self._turns.take(event.wire, detects=self._detects)]
+
+    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+        told = details(error, self._param(error.field))
+        if message is not None:
+            self._undo()
+        event_id = None if message is None else self._event_id
+        yield self._said({"type": "error", "error": told | {"event_id": event_id}})
+        close_code = wording_of(error).close_code
+        if close_code is not None:
+            yield Hangup(close_code, f"{told['type']}.{told['code']}")
+
+    @property
+    def _detects(self) -> bool:
+        """Whether the server finds the turns, and not only the client's commits make them."""
+        return self._config.turn_detection is not None
+
+    def _update(self, event: dict[str, Any], is_beta_event: bool) -> list[Action]:
+        if "session" not in event:
+            raise missing("session")
+        session = event["session"]
+        is_flat = is_beta_event or (
+            self._is_beta and isinstance(session, dict) and not {"type", "audio"} & session.keys()
+        )
+        before, was_beta = self._config, self._is_beta
+        config = (flatly_updated if is_flat else updated)(before, session)
+        self._check_fixed(before, config)
+        self._config = config
+        self._is_beta = self._turns.is_beta = self._is_beta or is_beta_event
+
+        def undo() -> None:
+            self._config = before
+            self._is_beta = self._turns.is_beta = was_beta
+
+        self._undo = undo
+        options = config.options(self._model)
+        actions: list[Action] = []
+        if self._is_open and options != before.options(self._model):
+            actions.append(Configure(options))
+        elif not self._is_open and config.transcription is not None:
+            actions.append(Check(options))
+        return [*actions, self._session_event("updated")]
+
+    def _check_fixed(self, before: SessionConfig, after: SessionConfig) -> None:
+        """Raises RefusedError where the update changes what the audio so far has fixed."""
+        if not self._is_open:
+            return
+        if after.audio_format != before.audio_format:
+            raise RefusedError("invalid_parameter", _fixed("audio format"), self._path("format"))
+        if after.options(self._model).model != before.options(self._model).model:
+            raise RefusedError("invalid_parameter", _fixed("model"), self._param("model"))
+
+    def _append(self, event: dict[str, Any]) -> list[Action]:
+        if event.get("audio") is None:
+            raise missing("audio")
+        audio = event["audio"]
+        if not isinstance(audio, str):
+            raise invalid_type(audio, "audio", "a string of base64")
+        if len(audio) > MAX_AUDIO_CHARS:
+            raise invalid_value(audio, "audio", "at most 15 MiB of audio")
+        try:
+            content = decode_base64(audio)
+        except InvalidAudioError:
+            raise invalid_value(audio, "audio", "base64 (A-Z a-z 0-9 + /, padded with =)") from None
+        if not content:
+            return []
+        before_s = self._received_s
+        self._received_s += self._config.audio_format.duration_s(len(content))
+
+        def undo() -> None:
+            self._received_s = before_s
+
+        self._undo = undo
+        if self._is_open:
+            return [Append(content)]
+        self._opening_at_s = before_s
+        return [Open(self._config.options(self._model), self._config.audio_format), Append(content)]
+
+    def _begin_session(self, engine: str) -> None:
+        self._is_open = True
+        self._turns.reset()
+        self._turns.appends = engine in APPENDING_ENGINES
+        self._turns.start_s = self._buffer_start_s = self._opening_at_s
+
+    def _commit(self) -> list[Action]:
+        held_s = self._held_s
+        if held_s * 1000 < MIN_COMMIT_MS:
+            raise RefusedError(
+                "input_audio_buffer_commit_empty",
+                f"The input audio buffer holds {held_s * 1000:.0f} ms of audio; a commit needs {MIN_COMMIT_MS} ms.",
+            )
+        self._buffer_start_s = self._received_s
+        return [*map(self._said, self._turns.commit(held_s)), Commit()]
+
+    def _clear(self) -> list[Action]:
+        """Audio cannot be unheard: the engine ends its segment here, and what it still says of it is not passed on."""
+        actions: list[Action] = []
+        if self._is_open and self._held_s > 0:
+            self._buffer_start_s = self._received_s
+            self._turns.clear()
+            actions.append(Commit())
+        return [*actions, self._said({"type": "input_audio_buffer.cleared"})]
+
+    @property
+    def _held_s(self) -> float:
+        """Audio that is in no item and was not cleared."""
+        return self._received_s - max(self._buffer_start_s, self._turns.detected_s)
+
+    def _lose_session(self, wire: dict[str, Any]) -> list[Action]:
+        """Our session has ended early; the next audio opens another. One that only nobody spoke to is not missed."""
+        self._is_open = False
+        self._buffer_start_s = self._received_s
+        told = {"type": "server_error", "code": wire["code"], "message": wire["message"], "param": None}
+        actions: list[Action] = [self._said(failed) for failed in self._turns.fail(told)]
+        if wire["code"] != "idle_timeout" or actions:
+            actions.append(self._said({"type": "error", "error": told | {"event_id": None}}))
+        return actions
+
+    def _session_event(self, what: str) -> Send:
+        owner = "transcription_session" if self._is_beta else "session"
+        session = self._config.to_flat_wire() if self._is_beta else self._config.to_wire()
+        return self._said(
+            {
+                "type": f"{owner}.{what}",
+                "session": {"id": self._id, "expires_at": int(self._expires_at_s)} | session,
+            }
+        )
+
+    @staticmethod
+    def _said(event: dict[str, Any]) -> Send:
+        return Send({"event_id": f"event_{secrets.token_hex(10)}"} | event)
+
+    def _param(self, name: str | None) -> str | None:
+        """The whole path of an option of ours that is at fault."""
+        if name not in ("model", "language", "prompt"):
+            return name
+        if name == "model" and not (self._config.transcription or {}).get("model"):
+            return "model"  # the address's
+        return f"{self._path('transcription')}.{name}"
+
+    def _path(self, name: str) -> str:
+        if not self._is_beta:
+            return f"session.audio.input.{name}"
+        return f"session.input_audio_{name}"
+
+
+def _event_id(event: dict[str, Any]) -> str | None:
+    value = event.get("event_id")
+    return value if isinstance(value, str) and len(value) <= MAX_EVENT_ID_CHARS else None
+
+
+def _fixed(what: str) -> str:
+    return f"The {what} cannot be changed after audio has been appended; open another connection."
+
+
+def _nothing() -> None:
+    """What a message takes back that has changed nothing."""

@@ -1,0 +1,261 @@
+"""The session object of OpenAI's Realtime transcription: its defaults, updates, echo, and what it means to us.
+
+A client's update is merged into the session of before: absent keys stay, null clears, and what a client may leave out
+is filled in. The beta's flat object is the same session in other words.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from frontend.protocols.fields import MAX_PROMPT_CHARS
+from frontend.protocols.openai_errors import RefusedError, invalid_value
+from frontend.protocols.openai_values import (
+    MAX_NAME_CHARS,
+    a_flag,
+    a_number,
+    a_text,
+    an_integer,
+    an_object,
+    one_of,
+    texts,
+)
+from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
+from shared.events import SessionOptions
+
+Json = dict[str, Any]
+
+PCM: Final = "audio/pcm"
+PCM_RATE_HZ: Final = 24_000
+"""OpenAI's only rate for PCM; others are an extension."""
+G711: Final = {"audio/pcmu": "pcmu", "audio/pcma": "pcma"}
+G711_RATE_HZ: Final = 8_000
+FLAT_FORMATS: Final = {"pcm16": PCM, "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+DELAYS_MS: Final = {"minimal": 160, "low": 240, "medium": 480, "high": 960, "xhigh": 2400}
+"""OpenAI names no times for its five delays: these are ours."""
+LOGPROBS: Final = "item.input_audio_transcription.logprobs"
+EAGERNESS: Final = ("auto", "low", "medium", "high")
+NOISE_REDUCTIONS: Final = ("far_field", "near_field")
+SERVER_VAD: Final[Json] = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+}
+SEMANTIC_VAD: Final[Json] = {"type": "semantic_vad", "eagerness": "auto"}
+TURN_DETECTIONS: Final = {"server_vad": SERVER_VAD, "semantic_vad": SEMANTIC_VAD}
+TURN_SWITCHES: Final = ("create_response", "interrupt_response")
+"""Of conversations: taken, and of no meaning here."""
+TURN_KEYS: Final = {
+    "server_vad": (*SERVER_VAD, "idle_timeout_ms", *TURN_SWITCHES),
+    "semantic_vad": (*SEMANTIC_VAD, *TURN_SWITCHES),
+}
+TRANSCRIPTION_KEYS: Final = ("model", "language", "prompt", "delay", "keywords", "languages")
+FLAT_KEYS: Final = {
+    "input_audio_format": "format",
+    "input_audio_transcription": "transcription",
+    "turn_detection": "turn_detection",
+    "input_audio_noise_reduction": "noise_reduction",
+}
+FLAT_IGNORED: Final = ("client_secret", "modalities")
+MAX_VAD_MS: Final = 60_000
+
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """A session as its client has configured it. Objects are whole: defaults are in them."""
+
+    format: Json
+    transcription: Json | None = None
+    turn_detection: Json | None = None
+    noise_reduction: Json | None = None
+    include: tuple[str, ...] | None = None
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        kind = self.format["type"]
+        return AudioFormat("pcm_s16le", self.format["rate"]) if kind == PCM else AudioFormat(G711[kind], G711_RATE_HZ)
+
+    def options(self, model: str | None) -> SessionOptions:
+        """What our session is to do; `model` serves where the transcription names none."""
+        wanted = self.transcription or {}
+        languages = wanted.get("languages") or []
+        hints = [wanted.get("prompt"), ", ".join(wanted.get("keywords") or [])]
+        return SessionOptions(
+            language=wanted.get("language") or (languages[0] if len(languages) == 1 else None),
+            prompt=" ".join(hint for hint in hints if hint) or None,
+            delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
+            words=False,
+            turns=True,
+            model=wanted.get("model") or model,
+        )
+
+    def to_wire(self) -> Json:
+        """As `session.created` and `session.updated` show it, but for the id and the end."""
+        names = ("format", "transcription", "noise_reduction", "turn_detection")
+        return {
+            "type": "transcription",
+            "object": "realtime.transcription_session",
+            "audio": {"input": {name: getattr(self, name) for name in names}},
+            "include": None if self.include is None else list(self.include),
+        }
+
+    def to_flat_wire(self) -> Json:
+        """As the beta showed it."""
+        flat = {meant: name for name, meant in FLAT_FORMATS.items()}
+        return {
+            "object": "realtime.transcription_session",
+            "input_audio_format": flat[self.format["type"]],
+            "input_audio_transcription": self.transcription,
+            "input_audio_noise_reduction": self.noise_reduction,
+            "turn_detection": self.turn_detection,
+            "include": None if self.include is None else list(self.include),
+        }
+
+
+DEFAULT: Final = SessionConfig(format={"type": PCM, "rate": PCM_RATE_HZ}, turn_detection=SERVER_VAD)
+"""Of a new connection. Clients that never mention turn detection rely on the server's."""
+
+
+def updated(config: SessionConfig, session: Any) -> SessionConfig:
+    """The session after an update's `session`. Raises RefusedError."""
+    path = "session"
+    update = an_object(session, path, ("type", "include", "audio"))
+    if update.get("type") not in (None, "transcription"):
+        raise RefusedError(
+            "invalid_parameter",
+            "Only sessions of the type 'transcription' are served; a session's type cannot be changed.",
+            "session.type",
+        )
+    config = _with_include(config, update, path)
+    audio = an_object(update.get("audio") or {}, f"{path}.audio", ("input",))
+    inputs = an_object(audio.get("input") or {}, f"{path}.audio.input", FLAT_KEYS.values())
+    paths = {name: f"{path}.audio.input.{name}" for name in FLAT_KEYS.values()}
+    return _with_inputs(config, inputs, paths)
+
+
+def flatly_updated(config: SessionConfig, session: Any) -> SessionConfig:
+    """The same for the beta's flat object."""
+    path = "session"
+    update = an_object(session, path, (*FLAT_KEYS, "include", *FLAT_IGNORED))
+    config = _with_include(config, update, path)
+    inputs = {FLAT_KEYS[name]: value for name, value in update.items() if name in FLAT_KEYS}
+    flat_format = inputs.get("format")
+    if flat_format is not None:
+        inputs["format"] = {"type": FLAT_FORMATS[one_of(flat_format, f"{path}.input_audio_format", FLAT_FORMATS)]}
+    transcription = inputs.get("transcription")  # where LiveKit's plug-in puts the noise reduction
+    if isinstance(transcription, dict) and "noise_reduction_type" in transcription:
+        inputs["transcription"] = transcription = dict(transcription)
+        inputs.setdefault("noise_reduction", {"type": transcription.pop("noise_reduction_type")})
+    paths = {name: f"{path}.{flat}" for flat, name in FLAT_KEYS.items()}
+    return _with_inputs(config, inputs, paths)
+
+
+def _with_include(config: SessionConfig, update: Json, path: str) -> SessionConfig:
+    if "include" not in update:
+        return config
+    if update["include"] is None:
+        return replace(config, include=None)
+    wanted = texts(update["include"], f"{path}.include")
+    return replace(config, include=tuple(one_of(name, f"{path}.include", (LOGPROBS,)) for name in wanted))
+
+
+def _with_inputs(config: SessionConfig, inputs: Json, paths: Mapping[str, str]) -> SessionConfig:
+    changes: Json = {}
+    for name, value in inputs.items():
+        if value is None:
+            changes[name] = DEFAULT.format if name == "format" else None
+        elif name == "format":
+            changes[name] = _format(value, paths[name])
+        elif name == "transcription":
+            changes[name] = _transcription(config.transcription, value, paths[name])
+        elif name == "turn_detection":
+            changes[name] = _turn_detection(config.turn_detection, value, paths[name])
+        else:
+            changes[name] = _noise_reduction(config.noise_reduction, value, paths[name])
+    return replace(config, **changes)
+
+
+def _format(value: Any, path: str) -> Json:
+    given = an_object(value, path, ("type", "rate"))
+    kind = one_of(given.get("type") or PCM, f"{path}.type", (PCM, *G711))
+    rate = given.get("rate")
+    if kind == PCM:
+        low, high = MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ
+        return {"type": PCM, "rate": PCM_RATE_HZ if rate is None else an_integer(rate, f"{path}.rate", low, high)}
+    if rate is not None:
+        an_integer(rate, f"{path}.rate", G711_RATE_HZ, G711_RATE_HZ)
+    return {"type": kind}
+
+
+def _transcription(before: Json | None, value: Any, path: str) -> Json:
+    given = an_object(value, path, TRANSCRIPTION_KEYS)
+    merged: Json = {"model": None, "language": None, "prompt": None} | (before or {})
+    for name, entry in given.items():
+        where = f"{path}.{name}"
+        if entry is None or entry == "":
+            merged[name] = None
+        elif name == "model":
+            merged[name] = a_text(entry, where, MAX_NAME_CHARS)
+        elif name == "language":
+            merged[name] = _language(entry, where)
+        elif name == "delay":
+            merged[name] = one_of(entry, where, DELAYS_MS)
+        elif name == "prompt":
+            merged[name] = a_text(entry, where)
+        elif name == "languages":
+            merged[name] = [_language(one, where) for one in texts(entry, where)]
+        else:
+            merged[name] = _keywords(entry, where)
+    return merged
+
+
+def _keywords(value: Any, path: str) -> list[str]:
+    keywords = texts(value, path)
+    if sum(map(len, keywords)) > MAX_PROMPT_CHARS:
+        raise invalid_value(keywords, path, f"at most {MAX_PROMPT_CHARS} characters together")
+    return keywords
+
+
+def _language(value: Any, path: str) -> str:
+    text = a_text(value, path)
+    if not _LANGUAGE.fullmatch(text):
+        raise invalid_value(text, path, "an ISO-639-1 code such as 'en'")
+    return text
+
+
+def _turn_detection(before: Json | None, value: Any, path: str) -> Json:
+    known = {name for names in TURN_KEYS.values() for name in names}
+    given = an_object(value, path, known)
+    kind = given.get("type") or (before or SERVER_VAD)["type"]
+    kind = one_of(kind, f"{path}.type", TURN_DETECTIONS)
+    an_object(given, path, TURN_KEYS[kind])
+    merged = dict(before) if before is not None and before["type"] == kind else dict(TURN_DETECTIONS[kind])
+    for name, entry in given.items():
+        where = f"{path}.{name}"
+        if name == "type" or (entry is None and name in TURN_DETECTIONS[kind]):
+            continue
+        if entry is None:
+            merged[name] = None
+        elif name == "threshold":
+            merged[name] = a_number(entry, where, 0, 1)
+        elif name == "eagerness":
+            merged[name] = one_of(entry, where, EAGERNESS)
+        elif name in TURN_SWITCHES:
+            merged[name] = a_flag(entry, where)
+        else:
+            merged[name] = an_integer(entry, where, 0, MAX_VAD_MS)
+    return merged
+
+
+def _noise_reduction(before: Json | None, value: Any, path: str) -> Json:
+    given = an_object(value, path, ("type", "strength"))
+    merged = dict(before or {})
+    if given.get("type") is not None:
+        merged["type"] = one_of(given["type"], f"{path}.type", NOISE_REDUCTIONS)
+    if given.get("strength") is not None:
+        merged["strength"] = a_number(given["strength"], f"{path}.strength", 0, 1)
+    return merged

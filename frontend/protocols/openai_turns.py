@@ -1,0 +1,184 @@
+"""The items of an OpenAI transcription session: which text belongs to which, and what its client is told when.
+
+An item is one turn. Where the server detects turns, each of our segments is one. Where it does not, all segments up to
+a client's commit are one. Our session answers commits in order with `committed`; until that comes, what it says belongs
+to the audio before the commit.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from frontend.protocols.deltas import TranscriptDeltas
+from shared.events import EventType
+
+Json = dict[str, Any]
+
+TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
+
+
+@dataclass(slots=True)
+class Item:
+    deltas: TranscriptDeltas
+    id: str = field(default_factory=lambda: f"item_{secrets.token_hex(10)}")
+    is_announced: bool = False
+    """Its client has been told that it began."""
+    is_committed: bool = False
+    audio_s: float | None = None
+    """Length of what the client committed; None where the server found the turn."""
+    spoken_s: float = 0.0
+    """Length of its segments."""
+
+
+class Turns:
+    """Everything is answered by the server events that it causes, without their ids."""
+
+    def __init__(self) -> None:
+        self.is_beta = False
+        self.appends = False
+        """Whether our session's partials only ever grow; see `deltas`."""
+        self.start_s = 0.0
+        """Where our session began in the audio of the connection."""
+        self.detected_s = 0.0
+        """Up to where the server has committed the audio of the connection."""
+        self._items: deque[Item] = deque()
+        """Those that are not complete. What our session says belongs to the first; only the last may be open."""
+        self._fences: deque[Item | None] = deque()
+        """For each commit that our session has not answered, its item; None discards what is said until then."""
+        self._answered_s = -1.0
+        self._last_committed_id: str | None = None
+
+    def commit(self, audio_s: float) -> Iterator[Json]:
+        """The client ends the turn, with this much audio in its buffer."""
+        item = self._open_item() or self._begin()
+        item.audio_s = audio_s
+        self._fences.append(item)
+        yield from self._commit(item)
+
+    def clear(self) -> None:
+        """The client takes its buffer back: what was said of it stays said, nothing more is, and it becomes no item."""
+        item = self._open_item()
+        if item is not None:
+            self._items.remove(item)
+        self._fences.append(None)
+
+    def take(self, event: Json, *, detects: bool) -> Iterator[Json]:
+        """What our session says; `detects` tells whether the server finds the turns."""
+        match event["type"]:
+            case EventType.COMMITTED:
+                yield from self._take_committed(event["end"])
+            case _ if self._discards:
+                pass
+            case EventType.PARTIAL:
+                yield from self._take_partial(event, detects)
+            case EventType.FINAL:
+                yield from self._take_final(event, detects)
+            case EventType.SPEECH_STARTED if detects:
+                yield from self._announce(self._current(), event["start"])
+            case EventType.SPEECH_STOPPED if detects and self._items:
+                yield from self._stop(self._items[0], event["end"])
+
+    @property
+    def _discards(self) -> bool:
+        """Whether what our session says now was cleared. What was committed before is not."""
+        return bool(self._fences) and self._fences[0] is None and not (self._items and self._items[0].is_committed)
+
+    def fail(self, error: Json) -> Iterator[Json]:
+        """Our session has ended early. Committed items fail; the open one never becomes one."""
+        failed = [item for item in self._items if item.is_committed]
+        self.reset()
+        for item in failed:
+            yield {"type": f"{TRANSCRIPTION}.failed", "item_id": item.id, "content_index": 0, "error": error}
+
+    def reset(self) -> None:
+        """Another session of ours begins."""
+        self._items.clear()
+        self._fences.clear()
+        self._answered_s = -1.0
+
+    def _take_committed(self, end_s: float) -> Iterator[Json]:
+        """A worker that takes over answers the commit at its beginning again; a client's commits lie apart."""
+        if end_s <= self._answered_s or not self._fences:
+            return
+        self._answered_s = end_s
+        item = self._fences.popleft()
+        if item is not None and item in self._items:
+            yield from self._complete(item)
+
+    def _take_partial(self, event: Json, detects: bool) -> Iterator[Json]:
+        item = self._current()
+        if detects:
+            yield from self._announce(item, event["start"])
+        yield from self._delta(item, item.deltas.hear(event))
+
+    def _take_final(self, event: Json, detects: bool) -> Iterator[Json]:
+        if not event["text"] and not self._items:
+            return
+        item = self._current()
+        if detects:
+            yield from self._announce(item, event["start"])
+            yield from self._stop(item, event["end"])
+        item.spoken_s += event["end"] - event["start"]
+        yield from self._delta(item, item.deltas.hear(event))
+        if detects:
+            yield from self._complete(item)
+
+    def _announce(self, item: Item, start_s: float) -> Iterator[Json]:
+        if item.is_announced or item.is_committed:
+            return
+        item.is_announced = True
+        start_ms = round((self.start_s + start_s) * 1000)
+        yield {"type": "input_audio_buffer.speech_started", "audio_start_ms": start_ms, "item_id": item.id}
+
+    def _stop(self, item: Item, end_s: float) -> Iterator[Json]:
+        if item.is_committed:
+            return
+        self.detected_s = self.start_s + end_s
+        end_ms = round(self.detected_s * 1000)
+        yield {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": end_ms, "item_id": item.id}
+        yield from self._commit(item)
+
+    def _commit(self, item: Item) -> Iterator[Json]:
+        previous = {"previous_item_id": self._last_committed_id}
+        item.is_committed = True
+        self._last_committed_id = item.id
+        yield {"type": "input_audio_buffer.committed", "item_id": item.id} | previous
+        content = {
+            "id": item.id,
+            "object": "realtime.item",
+            "type": "message",
+            "role": "user",
+            "status": "completed",
+            "content": [{"type": "input_audio", "transcript": None}],
+        }
+        for step in ("created",) if self.is_beta else ("added", "done"):
+            yield {"type": f"conversation.item.{step}", "item": content} | previous
+
+    def _delta(self, item: Item, delta: str) -> Iterator[Json]:
+        if delta:
+            yield {"type": f"{TRANSCRIPTION}.delta", "item_id": item.id, "content_index": 0, "delta": delta}
+
+    def _complete(self, item: Item) -> Iterator[Json]:
+        self._items.remove(item)
+        seconds = item.spoken_s if item.audio_s is None else item.audio_s
+        yield {
+            "type": f"{TRANSCRIPTION}.completed",
+            "item_id": item.id,
+            "content_index": 0,
+            "transcript": item.deltas.text,
+            "usage": {"type": "duration", "seconds": round(seconds, 3)},
+        }
+
+    def _current(self) -> Item:
+        """The item that our session speaks of now."""
+        return self._items[0] if self._items else self._begin()
+
+    def _open_item(self) -> Item | None:
+        return self._items[-1] if self._items and not self._items[-1].is_committed else None
+
+    def _begin(self) -> Item:
+        item = Item(TranscriptDeltas(appends=self.appends))
+        self._items.append(item)
+        return item
