@@ -1,0 +1,75 @@
+"""Two dialects on one address: OpenAI's, and the one that vLLM made from it.
+
+The connection's address, headers or subprotocols may tell; else the client's first message does. Until then the
+greeting suits both.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from frontend.protocols.commands import decode_message
+from frontend.protocols.dialect import Action, Dialect, Send
+from frontend.protocols.openai_realtime import BETA_UPDATE, OpenAIRealtime
+from frontend.protocols.vllm_realtime import VllmRealtime, identity
+from shared.bus.event_log import LoggedEvent
+from shared.errors import InvalidFieldError, InvalidJsonError, VoxtralError
+
+OPENAI = "openai"
+OPENAI_BETA = "openai-beta"
+VLLM = "vllm"
+BETA_HEADER = "realtime=v1"
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+SUBPROTOCOL = "realtime"
+
+
+def realtime_dialect(query: Mapping[str, str], beta_header: str, subprotocols: Sequence[str]) -> Dialect:
+    """The dialect of a connection. Raises InvalidFieldError for a `dialect` in the query that is none."""
+    named = query.get("dialect")
+    model = query.get("model") or None
+    is_beta = BETA_HEADER in beta_header or BETA_SUBPROTOCOL in subprotocols
+    if named == VLLM:
+        return VllmRealtime()
+    if named == OPENAI_BETA or (named is None and is_beta):
+        return OpenAIRealtime(model, is_beta=True)
+    if named == OPENAI or (named is None and (model or "intent" in query or SUBPROTOCOL in subprotocols)):
+        return OpenAIRealtime(model)
+    if named is not None:
+        raise InvalidFieldError("dialect", named, f"{OPENAI}, {OPENAI_BETA}, {VLLM}")
+    return UndecidedRealtime()
+
+
+class UndecidedRealtime:
+    """A `dialect.Dialect` that becomes one of the two with the first message."""
+
+    def __init__(self) -> None:
+        self._openai = OpenAIRealtime()
+        self._chosen: Dialect | None = None
+
+    def greet(self) -> Iterable[Action]:
+        for action in self._openai.greet():
+            yield Send(identity() | action.message) if isinstance(action, Send) else action
+
+    def receive(self, message: str | bytes) -> Iterable[Action]:
+        if self._chosen is None:
+            self._chosen = self._openai if _is_openai(message) else VllmRealtime()
+        return self._chosen.receive(message)
+
+    def render(self, event: LoggedEvent) -> Iterable[Action]:
+        return self._decided.render(event)
+
+    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+        return self._decided.refuse(error, message)
+
+    @property
+    def _decided(self) -> Dialect:
+        """Before the first message only the connection itself can be refused."""
+        return self._openai if self._chosen is None else self._chosen
+
+
+def _is_openai(message: str | bytes) -> bool:
+    if isinstance(message, bytes):
+        return False
+    try:
+        event = decode_message(message)
+    except InvalidJsonError:
+        return False
+    return event.get("type") == BETA_UPDATE or (event.get("type") == "session.update" and "session" in event)

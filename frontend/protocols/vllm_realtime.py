@@ -1,0 +1,168 @@
+"""vLLM's realtime dialect: one recording after another over one connection, each between two commits.
+
+The first commit starts, one with `final` ends it. Audio is 16-bit PCM at 16 kHz. A client that never says `final` gets
+deltas for as long as it sends. Errors are strings, and the connection outlives them.
+"""
+
+import math
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from frontend.protocols.commands import decode_message
+from frontend.protocols.deltas import APPENDING_ENGINES, TranscriptDeltas
+from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
+from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_base64
+from shared.audio.pcm import AudioFormat
+from shared.bus.event_log import LoggedEvent
+from shared.errors import (
+    InvalidAudioError,
+    InvalidFieldError,
+    InvalidJsonError,
+    ModelUnavailableError,
+    ServerBusyError,
+    UnknownTypeError,
+    VoxtralError,
+    shown,
+)
+from shared.events import EventType, SessionOptions
+
+FORMAT: Final = AudioFormat("pcm_s16le", 16_000, 1)
+TOKEN_S: Final = 0.08
+"""Audio that Voxtral hears as one token."""
+CLIENT_EVENTS: Final = ("session.update", "input_audio_buffer.append", "input_audio_buffer.commit")
+CODES: Final[dict[type[VoxtralError], str]] = {
+    InvalidJsonError: "invalid_json",
+    UnknownTypeError: "unknown_event",
+    InvalidAudioError: "invalid_audio",
+    InvalidFieldError: "invalid_event",
+}
+TRY_AGAIN: Final = (ServerBusyError, ModelUnavailableError)
+"""After these the connection is closed with 1013."""
+
+
+class VllmRefusedError(VoxtralError):
+    """An event that comes at the wrong time, or lacks something."""
+
+    code = "invalid_field"
+
+    def __init__(self, wire_code: str, message: str) -> None:
+        super().__init__(message)
+        self.wire_code = wire_code
+
+
+class VllmRealtime:
+    """A `dialect.Dialect`."""
+
+    def __init__(self) -> None:
+        self._options: SessionOptions | None = None
+        """Set by the first `session.update` that was accepted."""
+        self._before: SessionOptions | None = None
+        self._is_open = False
+        self._is_finishing = False
+        self._deltas = TranscriptDeltas(appends=False)
+        self._received_bytes = 0
+
+    def greet(self) -> Iterable[Action]:
+        yield Send({"type": "session.created"} | identity())
+
+    def receive(self, message: str | bytes) -> Iterable[Action]:
+        self._before = self._options
+        if isinstance(message, bytes):
+            raise InvalidJsonError("Events are JSON text messages; this one is binary.")
+        event = decode_message(message)
+        match event.get("type"):
+            case "session.update":
+                return self._update(event)
+            case "input_audio_buffer.append":
+                return self._append(event)
+            case "input_audio_buffer.commit":
+                return self._commit(Fields(event))
+        kind = shown(event.get("type"))
+        raise UnknownTypeError(f"Unknown event type: {kind}. Allowed: {', '.join(CLIENT_EVENTS)}.")
+
+    def render(self, event: LoggedEvent) -> Iterable[Action]:
+        match event.type:
+            case EventType.READY:
+                self._is_open, self._is_finishing = True, False
+                self._deltas = TranscriptDeltas(appends=event.wire["engine"] in APPENDING_ENGINES)
+            case EventType.PARTIAL | EventType.FINAL:
+                delta = self._deltas.hear(event.wire)
+                if delta:
+                    yield Send({"type": "transcription.delta", "delta": delta})
+            case EventType.DONE:
+                self._is_open = False
+                yield Send({"type": "transcription.done", "text": self._deltas.text, "usage": self._usage()})
+            case EventType.ERROR:
+                self._is_open = False
+                yield _error("processing_error", event.wire["message"])
+
+    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+        if message is not None:
+            self._options = self._before
+        if isinstance(error, VllmRefusedError):
+            code = error.wire_code
+        elif isinstance(error, InvalidFieldError) and error.field == "model":
+            code = "model_not_found"
+        else:
+            code = CODES.get(type(error), "processing_error")
+        yield _error(code, error.message)
+        if isinstance(error, TRY_AGAIN):
+            yield Hangup(1013, error.code)
+
+    def _update(self, event: dict[str, Any]) -> list[Action]:
+        model = event.get("model")
+        if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARS:
+            raise VllmRefusedError("invalid_event", f"session.update needs a 'model'; this one has {shown(model)}.")
+        fields = Fields(event)
+        self._options = SessionOptions(language=fields.language(), prompt=fields.prompt(), words=False, model=model)
+        return [Check(self._options)]
+
+    def _append(self, event: dict[str, Any]) -> list[Action]:
+        audio = event.get("audio")
+        if not isinstance(audio, str):
+            raise InvalidAudioError(f"audio is {shown(audio)}; it must be a string of base64.")
+        try:
+            content = decode_base64(audio)
+        except InvalidAudioError:
+            raise InvalidAudioError("audio is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+        if not content or len(content) % FORMAT.frame_bytes:
+            raise InvalidAudioError(f"audio has {len(content)} bytes; it must hold whole 16-bit samples, at least one.")
+        opening = self._opening()
+        self._received_bytes += len(content)
+        return [*opening, Append(content)]
+
+    def _commit(self, fields: Fields) -> list[Action]:
+        if not fields.flag("final", default=False):
+            return [] if self._is_open and not self._is_finishing else self._opening()
+        if not self._is_open or self._is_finishing:
+            return []
+        self._is_finishing = True
+        return [Finish()]
+
+    def _opening(self) -> list[Action]:
+        """What gives the audio that comes a session. Raises VllmRefusedError."""
+        if self._options is None:
+            raise VllmRefusedError("model_not_validated", "Name a model with session.update first.")
+        if self._is_open and self._is_finishing:
+            raise VllmRefusedError("invalid_event", "The recording before is still being finished; wait for its done.")
+        if self._is_open:
+            return []
+        self._received_bytes = 0
+        return [Open(self._options, FORMAT)]
+
+    def _usage(self) -> dict[str, int]:
+        """Counted as Voxtral would: one token for 80 ms of audio, and about one for each word."""
+        heard = math.ceil(FORMAT.duration_s(self._received_bytes) / TOKEN_S)
+        said = len(self._deltas.text.split())
+        return {"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said}
+
+
+def identity() -> dict[str, Any]:
+    """What `session.created` tells beside its type."""
+    return {"id": f"sess-{secrets.token_hex(12)}", "created": int(time.time())}
+
+
+def _error(code: str, message: str) -> Send:
+    return Send({"type": "error", "error": message, "code": code})
