@@ -91,7 +91,7 @@ class ModelSettings(Section):
 
 
 class AudioSettings(Section):
-    sample_rate: int = Field(16000, ge=8000, le=48000)
+    sample_rate: int = Field(16000, ge=8000, le=96000)
     """Rate of raw audio whose sender does not say one, in Hz."""
     chunk_size: int = Field(1024, ge=160, le=16000)
     """Samples that the page and the command line send at a time. The servers take chunks of any size."""

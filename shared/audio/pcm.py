@@ -1,6 +1,6 @@
 """Raw samples as clients send them, turned into mono floats.
 
-Knows the four raw encodings and how to cut them at any byte. Knows no container, no resampling and no wire
+Knows the raw encodings and how to cut them at any byte. Knows no container, no resampling and no wire
 message. What comes out for given bytes does not depend on how they were cut into chunks.
 """
 
@@ -15,15 +15,16 @@ from shared.errors import InvalidAudioError, InvalidFieldError
 Samples: TypeAlias = NDArray[np.float32]
 """Mono samples, shape [samples], full scale ±1."""
 
-SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_f32le": 4, "pcmu": 1, "pcma": 1}
+SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_s32le": 4, "pcm_f16le": 2, "pcm_f32le": 4, "pcmu": 1, "pcma": 1}
 """Bytes of one sample of one channel, for each raw encoding that is understood."""
 
 MIN_SAMPLE_RATE_HZ = 8_000
-MAX_SAMPLE_RATE_HZ = 48_000
+MAX_SAMPLE_RATE_HZ = 96_000
 MAX_CHANNELS = 2
 
 FULL_SCALE = 32_768.0
 """The s16 value that stands for 1.0. Dividing and multiplying by it are exact in float32."""
+FULL_SCALE_S32 = 2.0**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class AudioFormat:
     encoding: str = "pcm_s16le"
     """A key of `SAMPLE_BYTES`."""
     sample_rate: int = 16_000
-    """Hz, 8000 to 48000."""
+    """Hz, 8000 to 96000."""
     channels: int = 1
     """1, or 2 interleaved; two are mixed to their mean."""
 
@@ -91,6 +92,10 @@ class PcmDecoder:
         match self.format.encoding:
             case "pcm_s16le":
                 return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(FULL_SCALE)
+            case "pcm_s32le":
+                return np.frombuffer(raw, "<i4").astype(np.float32) / np.float32(FULL_SCALE_S32)
+            case "pcm_f16le":
+                return self._checked(np.frombuffer(raw, "<f2").astype(np.float32))
             case "pcm_f32le":
                 return self._checked(np.frombuffer(raw, "<f4").astype(np.float32))
             case "pcmu":

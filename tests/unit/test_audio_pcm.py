@@ -17,7 +17,7 @@ from shared.errors import InvalidAudioError, InvalidFieldError
 from tests.speech import noise
 
 ENCODINGS = st.sampled_from(sorted(SAMPLE_BYTES))
-RATES = st.sampled_from([8_000, 11_025, 12_345, 16_000, 22_050, 44_100, 48_000])
+RATES = st.sampled_from([8_000, 11_025, 12_345, 16_000, 22_050, 44_100, 48_000, 96_000])
 FORMATS = st.builds(AudioFormat, ENCODINGS, RATES, st.integers(1, 2))
 CUTS = st.lists(st.integers(1, 900), min_size=1, max_size=12)
 
@@ -39,8 +39,9 @@ def streamed(audio_format: AudioFormat, pieces: list[bytes]) -> bytes:
 
 def raw_audio(encoding: str, channels: int, samples: int, seed: int) -> bytes:
     generator = np.random.default_rng(seed)
-    if encoding == "pcm_f32le":
-        return generator.uniform(-1.3, 1.3, samples * channels).astype("<f4").tobytes()
+    if encoding.startswith("pcm_f"):
+        dtype = "<f4" if encoding == "pcm_f32le" else "<f2"
+        return generator.uniform(-1.3, 1.3, samples * channels).astype(dtype).tobytes()
     return generator.integers(0, 256, samples * channels * SAMPLE_BYTES[encoding], dtype=np.uint8).tobytes()
 
 
@@ -86,6 +87,13 @@ def test_to_s16le_rounds_and_clips() -> None:
     assert struct.unpack("<7h", to_s16le(values)) == (32767, -32768, 16384, 1, 2, 32767, -32768)
 
 
+def test_pcm_decoder_reads_wide_integers_and_half_floats() -> None:
+    integers = PcmDecoder(AudioFormat("pcm_s32le")).feed(struct.pack("<4i", -(2**31), 2**30, 0, 2**31 - 1))
+    assert integers.tolist() == [-1.0, 0.5, 0.0, 1.0]
+    halves = PcmDecoder(AudioFormat("pcm_f16le")).feed(struct.pack("<4e", -1.0, 0.5, 0.0, 1.5))
+    assert halves.tolist() == [-1.0, 0.5, 0.0, 1.0]
+
+
 def test_pcm_decoder_clips_floats_beyond_full_scale() -> None:
     samples = PcmDecoder(AudioFormat("pcm_f32le")).feed(struct.pack("<3f", 7.0, -1.01, 0.25))
     assert samples.tolist() == [1.0, -1.0, 0.25]
@@ -114,10 +122,10 @@ def test_pcm_stream_refuses_an_incomplete_last_sample(audio_format: AudioFormat,
 @pytest.mark.parametrize(
     ("encoding", "rate", "channels", "message"),
     [
-        ("mp3", 16_000, 1, "encoding is 'mp3'; allowed: pcm_s16le, pcm_f32le, pcmu, pcma."),
-        ("pcmu", 7_999, 1, "sample_rate is 7999; allowed: a whole number from 8000 to 48000 (Hz)."),
-        ("pcmu", 48_001, 1, "sample_rate is 48001; allowed: a whole number from 8000 to 48000 (Hz)."),
-        ("pcmu", True, 1, "sample_rate is True; allowed: a whole number from 8000 to 48000 (Hz)."),
+        ("mp3", 16_000, 1, "encoding is 'mp3'; allowed: pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma."),
+        ("pcmu", 7_999, 1, "sample_rate is 7999; allowed: a whole number from 8000 to 96000 (Hz)."),
+        ("pcmu", 96_001, 1, "sample_rate is 96001; allowed: a whole number from 8000 to 96000 (Hz)."),
+        ("pcmu", True, 1, "sample_rate is True; allowed: a whole number from 8000 to 96000 (Hz)."),
         ("pcmu", 8_000, 3, "channels is 3; allowed: 1, 2."),
         ("pcmu", 8_000, 0, "channels is 0; allowed: 1, 2."),
     ],
