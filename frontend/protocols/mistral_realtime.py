@@ -1,0 +1,210 @@
+"""Mistral's realtime transcription API: its messages, and when each of them is allowed. No I/O.
+
+Its clients set up the session before they speak, speak, may `flush` to have all answered so far, and `end`. One
+connection is one session. A client waits for `transcription.done` and for nothing else, so each session has one.
+"""
+
+import math
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Any, Final
+
+from frontend.api.errors import error_of, rung_of
+from frontend.protocols.commands import decode_message
+from frontend.protocols.deltas import APPENDING_ENGINES, TranscriptDeltas
+from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
+from frontend.protocols.fields import decode_base64
+from frontend.protocols.mistral_session import MistralSession
+from shared.bus.event_log import LoggedEvent
+from shared.errors import (
+    InvalidAudioError,
+    InvalidFieldError,
+    InvalidJsonError,
+    MissingFieldError,
+    UnknownTypeError,
+    VoxtralError,
+    shown,
+)
+from shared.events import EventType
+
+MAX_APPEND_BYTES: Final = 262_144
+"""Of audio in one message."""
+MAX_SEGMENTS: Final = 2000
+"""A `done` tells of so many; clients refuse messages over 1 MiB. Of a longer session it tells the text alone."""
+CLIENT_TYPES: Final = ("session.update", "input_audio.append", "input_audio.flush", "input_audio.end")
+
+
+class Stage(Enum):
+    SETUP = auto()
+    """No audio has come."""
+    OPENING = auto()
+    """The first has, and with it the wish for a session."""
+    LIVE = auto()
+    ENDING = auto()
+    """The client has ended its audio; `done` has not been sent."""
+    OVER = auto()
+
+
+class MistralRealtime:
+    """Implements `dialect.Dialect`. `request_id` is what the session is called, `model` what the client asked for."""
+
+    def __init__(self, request_id: str, model: str) -> None:
+        self._stage = Stage.SETUP
+        self._session = self._before = MistralSession(request_id, model)
+        """As it is, and as it was before the last message: a refused one changes nothing."""
+        self._model = model
+        """In a live session, the name of the model that serves it."""
+        self._deltas = TranscriptDeltas(appends=False)
+        self._done_text = ""
+        """Of the last `done`."""
+        self._language: str | None = None
+        self._segments: list[dict[str, Any]] = []
+
+    def greet(self) -> Iterable[Action]:
+        return [Check(self._session.options), self._told_session("session.created")]
+
+    def receive(self, message: str | bytes) -> Iterable[Action]:
+        self._before = self._session
+        if isinstance(message, bytes):
+            raise InvalidJsonError("The message is binary; messages are JSON text, with audio in base64.")
+        wire = decode_message(message)
+        kind = wire.get("type")
+        if kind is None:
+            raise MissingFieldError(f"The field type is missing; allowed: {', '.join(CLIENT_TYPES)}.")
+        if kind not in CLIENT_TYPES:
+            raise UnknownTypeError(f"type is {shown(kind)}; allowed: {', '.join(CLIENT_TYPES)}.")
+        if self._stage in (Stage.ENDING, Stage.OVER):
+            raise UnknownTypeError(f"{kind} came after the audio has ended; nothing more is expected.")
+        match kind:
+            case "session.update":
+                return self._update(wire)
+            case "input_audio.append":
+                return self._append(wire)
+            case "input_audio.flush":
+                return [] if self._stage is Stage.SETUP else [Commit()]
+            case _:
+                return self._end()
+
+    def render(self, event: LoggedEvent) -> Iterable[Action]:
+        wire = event.wire
+        actions: list[Action] = []
+        match event.type:
+            case EventType.READY:
+                self._stage = Stage.LIVE
+                self._model = wire["model"]
+                self._deltas = TranscriptDeltas(appends=wire["engine"] in APPENDING_ENGINES)
+            case EventType.PARTIAL:
+                actions = self._delta(wire)
+            case EventType.FINAL:
+                actions = [*self._changed_language(wire), *self._delta(wire), *self._closed_segment(wire)]
+            case EventType.SPEECH_STARTED if self._session.turns:
+                actions = [Send({"type": "turn.start", "time_s": wire["start"]})]
+            case EventType.SPEECH_STOPPED if self._session.turns:
+                actions = [Send({"type": "turn.end", "time_s": wire["end"], "end_reason": "threshold"})]
+            case EventType.COMMITTED if self._stage is Stage.LIVE and self._deltas.text != self._done_text:
+                actions = [self._done(wire["end"])]
+            case EventType.DONE:
+                self._stage = Stage.OVER
+                actions = [self._done(wire["duration"])]
+            case EventType.ERROR:
+                actions = self._fatal(error_of(wire))
+        return actions
+
+    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+        self._session = self._before
+        if message is None or self._stage is Stage.OPENING:
+            return self._fatal(error)
+        return [_error(error)]
+
+    def _update(self, wire: dict[str, Any]) -> list[Action]:
+        if self._stage is not Stage.SETUP:
+            raise UnknownTypeError(
+                f"Session fields cannot be changed after audio has started; allowed now: {', '.join(CLIENT_TYPES[1:])}."
+            )
+        self._session = self._session.updated(wire.get("session"))
+        return [Check(self._session.options), self._told_session("session.updated")]
+
+    def _append(self, wire: dict[str, Any]) -> list[Action]:
+        audio = _audio(wire)
+        if self._stage is not Stage.SETUP:
+            return [Append(audio)]
+        self._stage = Stage.OPENING
+        return [Open(self._session.options, self._session.audio_format), Append(audio)]
+
+    def _end(self) -> list[Action]:
+        if self._stage is Stage.SETUP:
+            self._stage = Stage.OVER
+            return [self._done(0.0)]
+        self._stage = Stage.ENDING
+        return [Finish()]
+
+    def _told_session(self, kind: str) -> Send:
+        return Send({"type": kind, "session": self._session.to_wire()})
+
+    def _delta(self, wire: dict[str, Any]) -> list[Action]:
+        text = self._deltas.hear(wire)
+        return [Send({"type": "transcription.text.delta", "text": text})] if text else []
+
+    def _changed_language(self, wire: dict[str, Any]) -> list[Action]:
+        language = wire.get("language")
+        if language is None or language == self._language or not wire["text"]:
+            return []
+        self._language = language
+        return [Send({"type": "transcription.language", "audio_language": language})]
+
+    def _closed_segment(self, wire: dict[str, Any]) -> list[Action]:
+        if not wire["text"]:
+            return []
+        segment = {"text": wire["text"], "start": wire["start"], "end": wire["end"]}
+        if len(self._segments) <= MAX_SEGMENTS:
+            self._segments.append({"type": "transcription_segment", **segment})
+        return [Send({"type": "transcription.segment", **segment})]
+
+    def _done(self, heard_s: float) -> Send:
+        """All of the session so far, whether it goes on or not: its text is always all deltas joined."""
+        self._done_text = self._deltas.text
+        message: dict[str, Any] = {
+            "type": "transcription.done",
+            "model": self._model,
+            "text": self._done_text,
+            "language": self._language,
+            # Its clients take whole numbers only. Tokens are not counted here.
+            "usage": {
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "total_tokens": 0,
+                "prompt_audio_seconds": math.ceil(heard_s),
+            },
+        }
+        if len(self._segments) <= MAX_SEGMENTS:
+            message["segments"] = list(self._segments)
+        return Send(message)
+
+    def _fatal(self, error: VoxtralError) -> list[Action]:
+        """Its clients take any close code but 1000 and 1001 for one more failure, behind the one that they are told."""
+        if self._stage is Stage.OVER:
+            return [Hangup(1000, "")]
+        self._stage = Stage.OVER
+        return [_error(error), Hangup(1000, error.code)]
+
+
+def _audio(wire: dict[str, Any]) -> bytes:
+    encoded = wire.get("audio")
+    if encoded is None:
+        raise MissingFieldError("The field audio is missing; input_audio.append needs it.")
+    if not isinstance(encoded, str):
+        raise InvalidFieldError("audio", encoded, "a string of base64")
+    try:
+        audio = decode_base64(encoded)
+    except InvalidAudioError:
+        raise InvalidAudioError("audio is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+    if len(audio) > MAX_APPEND_BYTES:
+        raise InvalidAudioError(f"audio holds {len(audio)} bytes; at most {MAX_APPEND_BYTES} are allowed in a message.")
+    return audio
+
+
+def _error(error: VoxtralError) -> Send:
+    """Codes are whole numbers, as in HTTP; its clients cannot read others."""
+    rung = rung_of(error)
+    code = 400 if rung.code == "model_not_found" else rung.status
+    return Send({"type": "error", "error": {"message": error.message, "code": code}})

@@ -1,0 +1,164 @@
+"""What a client of Mistral's realtime API may set before it speaks, how that is checked, and how it is told back.
+
+Everything is as strict as it is honest: what cannot be done here is refused with what can, and what is told back is
+what is applied.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from frontend.protocols.fields import MAX_PROMPT_CHARS, Fields
+from shared.audio.pcm import AudioFormat
+from shared.errors import InvalidFieldError, MissingFieldError
+from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, SessionOptions
+
+ENCODINGS: Final = {
+    "pcm_s16le": "pcm_s16le",
+    "pcm_s32le": "pcm_s32le",
+    "pcm_f16le": "pcm_f16le",
+    "pcm_f32le": "pcm_f32le",
+    "pcm_mulaw": "pcmu",
+    "pcm_alaw": "pcma",
+}
+"""Mistral's names, and ours."""
+DEFAULT_ENCODING: Final = "pcm_s16le"
+MIN_DELAY_MS: Final = 80
+MAX_DELAY_MS: Final = 2400
+MAX_TERMS: Final = 100
+_TURN_DETECTION_FIELDS: Final = (
+    "start_threshold",
+    "eager_end_threshold",
+    "end_threshold",
+    "min_silence_ms",
+    "end_timeout_ms",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MistralSession:
+    """What is in force. None stands for the service's own choice."""
+
+    request_id: str
+    model: str
+    encoding: str = DEFAULT_ENCODING
+    """A key of `ENCODINGS`."""
+    sample_rate: int = SAMPLE_RATE_HZ
+    delay_ms: int | None = None
+    language: str | None = None
+    terms: tuple[str, ...] = ()
+    """Words to expect."""
+    turns: bool = False
+    """Whether the client wants to hear of the beginning and end of speech."""
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return AudioFormat(ENCODINGS[self.encoding], self.sample_rate)
+
+    @property
+    def options(self) -> SessionOptions:
+        return SessionOptions(
+            language=self.language,
+            prompt=", ".join(self.terms) or None,
+            delay_ms=self.delay_ms,
+            words=False,
+            turns=True,
+            model=self.model,
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """As `session.created` and `session.updated` tell it."""
+        return {
+            "request_id": self.request_id,
+            "model": self.model,
+            "audio_format": {"encoding": self.encoding, "sample_rate": self.sample_rate},
+            "target_streaming_delay_ms": self.delay_ms,
+            "language": self.language,
+            "context_bias": list(self.terms) or None,
+            "diarize": False,
+            "speaker_references": None,
+            # The service's own rules end a turn; that none of the client's is in force is told by null.
+            "turn_detection": dict.fromkeys(_TURN_DETECTION_FIELDS) if self.turns else None,
+        }
+
+    def updated(self, changes: object) -> "MistralSession":
+        """With a client's changes; null sets a field back. Raises InvalidFieldError and MissingFieldError."""
+        if not isinstance(changes, dict):
+            raise InvalidFieldError("session", changes, f"an object with any of {', '.join(_APPLY)}")
+        if not changes:
+            raise MissingFieldError(
+                f"session names nothing to set (clients leave out an audio_format that they do not know); it takes any "
+                f"of {', '.join(_APPLY)}; audio_format.encoding is one of {', '.join(ENCODINGS)}."
+            )
+        session = self
+        for name, value in changes.items():
+            apply = _APPLY.get(name)
+            if apply is None:
+                raise InvalidFieldError("a field of session", name, ", ".join(_APPLY))
+            session = apply(session, value)
+        return session
+
+
+def _with_audio_format(session: MistralSession, value: object) -> MistralSession:
+    if value is None:
+        return replace(session, encoding=DEFAULT_ENCODING, sample_rate=SAMPLE_RATE_HZ)
+    if not isinstance(value, dict) or not value.keys() <= {"encoding", "sample_rate"}:
+        raise InvalidFieldError("audio_format", value, "an object with encoding and sample_rate; audio is mono")
+    encoding = value.get("encoding", session.encoding)
+    if not isinstance(encoding, str) or encoding not in ENCODINGS:
+        raise InvalidFieldError("audio_format.encoding", encoding, ", ".join(ENCODINGS))
+    changed = replace(session, encoding=encoding, sample_rate=value.get("sample_rate", session.sample_rate))
+    assert changed.audio_format  # built to be checked: it raises for a rate that is not allowed
+    return changed
+
+
+def _with_delay(session: MistralSession, value: object) -> MistralSession:
+    """The nearest delay that the models know, at or above the one asked for."""
+    if value is None:
+        return replace(session, delay_ms=None)
+    if type(value) is not int or not MIN_DELAY_MS <= value <= MAX_DELAY_MS:
+        allowed = f"a whole number from {MIN_DELAY_MS} to {MAX_DELAY_MS} (milliseconds)"
+        raise InvalidFieldError("target_streaming_delay_ms", value, allowed)
+    return replace(session, delay_ms=min(delay_ms for delay_ms in DELAYS_MS if delay_ms >= value))
+
+
+def _with_language(session: MistralSession, value: object) -> MistralSession:
+    return replace(session, language=Fields({"language": value}).language())
+
+
+def _with_terms(session: MistralSession, value: object) -> MistralSession:
+    terms = () if value is None else value
+    if (
+        not isinstance(terms, list | tuple)
+        or not all(isinstance(term, str) for term in terms)
+        or len(terms) > MAX_TERMS
+        or len(", ".join(terms)) > MAX_PROMPT_CHARS
+    ):
+        allowed = f"a list of at most {MAX_TERMS} strings, {MAX_PROMPT_CHARS} characters in all"
+        raise InvalidFieldError("context_bias", value, allowed)
+    return replace(session, terms=tuple(terms))
+
+
+def _with_turn_detection(session: MistralSession, value: object) -> MistralSession:
+    if value is not None and not isinstance(value, dict):
+        raise InvalidFieldError("turn_detection", value, "an object, or null")
+    return replace(session, turns=value is not None)
+
+
+def _without_speakers(name: str) -> Any:
+    def apply(session: MistralSession, value: object) -> MistralSession:
+        if value:
+            raise InvalidFieldError(name, value, "null or false; no model here tells speakers apart")
+        return session
+
+    return apply
+
+
+_APPLY: Final[dict[str, Any]] = {
+    "audio_format": _with_audio_format,
+    "target_streaming_delay_ms": _with_delay,
+    "language": _with_language,
+    "context_bias": _with_terms,
+    "turn_detection": _with_turn_detection,
+    "diarize": _without_speakers("diarize"),
+    "speaker_references": _without_speakers("speaker_references"),
+}
