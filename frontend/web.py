@@ -18,9 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.access.credentials import chosen_subprotocol, presented_key
-from frontend.api import client_secrets, middleware
-from frontend.api.gate import Gate
+from frontend.api import mistral_realtime
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -76,6 +74,8 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
         await serve_connection(StarletteTransport(websocket), gateway, settings, presented_key(headers))
 
     app.include_router(client_secrets.routes(gateway))
+
+    app.include_router(mistral_realtime.routes(settings, gateway))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")

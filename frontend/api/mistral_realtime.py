@@ -1,0 +1,27 @@
+"""Mistral's realtime transcription at `WS /v1/audio/transcriptions/realtime`."""
+
+import secrets
+
+from fastapi import APIRouter, WebSocket
+
+from frontend.gateway import Gateway
+from frontend.placement import AUTO
+from frontend.protocols.fields import MAX_MODEL_CHARS
+from frontend.protocols.mistral_realtime import MistralRealtime
+from frontend.realtime import serve_dialect
+from frontend.transports import StarletteTransport
+from shared.config import Settings
+
+
+def routes(settings: Settings, gateway: Gateway) -> APIRouter:
+    router = APIRouter()
+
+    @router.websocket("/v1/audio/transcriptions/realtime")
+    async def transcribe(websocket: WebSocket) -> None:
+        # Whoever may not come in is turned away here, before the connection is accepted.
+        model = websocket.query_params.get("model") or AUTO
+        await websocket.accept()
+        dialect = MistralRealtime(secrets.token_hex(16), model[:MAX_MODEL_CHARS])
+        await serve_dialect(StarletteTransport(websocket), dialect, gateway, settings)
+
+    return router
