@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.api import mistral_realtime
+from frontend.api import mistral_realtime, openai_realtime
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -76,6 +76,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     app.include_router(client_secrets.routes(gateway))
 
     app.include_router(mistral_realtime.routes(settings, gateway))
+    app.include_router(openai_realtime.routes(settings, gateway))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")
