@@ -21,7 +21,8 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
     async def realtime(websocket: WebSocket) -> None:
         offered: list[str] = websocket.scope["subprotocols"]
         try:
-            dialect = realtime_dialect(websocket.query_params, websocket.headers.get("openai-beta", ""), offered)
+            beta, session = websocket.headers.get("openai-beta", ""), principal_of(websocket).session
+            dialect = realtime_dialect(websocket.query_params, beta, offered, session)
         except VoxtralError as error:
             await websocket.send_denial_response(refusal(error, ApiDialect.OPENAI))
             return

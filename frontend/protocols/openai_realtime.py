@@ -8,7 +8,7 @@ asked for, and never come. Warnings of a session are not passed on: clients take
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from frontend.protocols.commands import decode_message
@@ -39,17 +39,25 @@ CLIENT_EVENTS: Final = (
 
 
 class OpenAIRealtime:
-    """A `dialect.Dialect`. `model` is the one in the connection's address, for sessions that name none."""
+    """A `dialect.Dialect`. `model` is the one in the connection's address, for sessions that name none.
+
+    `session` is what a client token was made for: the connection begins with it. Raises RefusedError for a bad one.
+    """
 
     def __init__(
-        self, model: str | None = None, *, is_beta: bool = False, now: Callable[[], float] = time.time
+        self,
+        model: str | None = None,
+        *,
+        is_beta: bool = False,
+        session: Mapping[str, Any] | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
         self._is_beta = is_beta
         self._now = now
         self._expires_at_s = now() + SESSION_S
         self._id = f"sess_{secrets.token_hex(12)}"
-        self._config = DEFAULT
+        self._config = DEFAULT if session is None else updated(DEFAULT, dict(session))
         self._turns = Turns()
         self._turns.is_beta = is_beta
         self._is_open = False

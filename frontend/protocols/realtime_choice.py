@@ -5,6 +5,7 @@ greeting suits both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Dialect, Send
@@ -21,17 +22,27 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 SUBPROTOCOL = "realtime"
 
 
-def realtime_dialect(query: Mapping[str, str], beta_header: str, subprotocols: Sequence[str]) -> Dialect:
-    """The dialect of a connection. Raises InvalidFieldError for a `dialect` in the query that is none."""
+def realtime_dialect(
+    query: Mapping[str, str],
+    beta_header: str,
+    subprotocols: Sequence[str],
+    session: Mapping[str, Any] | None = None,
+) -> Dialect:
+    """The dialect of a connection. `session` is what its client token was made for, in OpenAI's words.
+
+    Raises InvalidFieldError for a `dialect` in the query that is none, and RefusedError for a session that is none.
+    """
     named = query.get("dialect")
     model = query.get("model") or None
     is_beta = BETA_HEADER in beta_header or BETA_SUBPROTOCOL in subprotocols
     if named == VLLM:
         return VllmRealtime()
     if named == OPENAI_BETA or (named is None and is_beta):
-        return OpenAIRealtime(model, is_beta=True)
-    if named == OPENAI or (named is None and (model or "intent" in query or SUBPROTOCOL in subprotocols)):
-        return OpenAIRealtime(model)
+        return OpenAIRealtime(model, is_beta=True, session=session)
+    if named == OPENAI or (
+        named is None and (model or session is not None or "intent" in query or SUBPROTOCOL in subprotocols)
+    ):
+        return OpenAIRealtime(model, session=session)
     if named is not None:
         raise InvalidFieldError("dialect", named, f"{OPENAI}, {OPENAI_BETA}, {VLLM}")
     return UndecidedRealtime()
