@@ -14,11 +14,11 @@ import structlog
 import uvloop
 from fastapi import FastAPI, Response, WebSocket
 from starlette.datastructures import MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.api import mistral_realtime, openai_realtime
+from frontend.api import rest
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -29,6 +29,7 @@ from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
+from shared.version import VERSION
 
 STATIC_DIR = Path(__file__).parent / "static"
 BASE64_SHARE = 0.74
@@ -50,13 +51,16 @@ log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
-    app = FastAPI(openapi_url=None)
-    app.add_middleware(Gate, gateway=gateway)
-    middleware.install(app, gateway.tally.count_error)
+    app = FastAPI(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
+    rest.mount(app, settings, gateway)
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
 
-    @app.get("/config.json")
+    @app.get("/docs", include_in_schema=False)
+    async def documents() -> FileResponse:
+        return FileResponse(STATIC_DIR / "docs.html")
+
+    @app.get("/config.json", include_in_schema=False)
     async def page_config(response: Response) -> dict[str, Any]:
         response.headers["cache-control"] = "no-store"
         return {"page_token": page_token, "key_needed": gateway.access.enabled, **await _page_config(settings, gateway)}

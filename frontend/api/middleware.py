@@ -21,7 +21,8 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.errors import ApiDialect, http_refusal, refusal
-from shared.errors import InternalError, InvalidFieldError, VoxtralError
+from frontend.farewell import incident
+from shared.errors import InvalidFieldError, VoxtralError
 
 PREFIX: Final = "/v1/"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -67,7 +68,7 @@ class ApiAnswers:
         except ClientDisconnect:
             log.debug("api_client_left", request_id=exchange.request_id)
         except Exception as failure:  # noqa: BLE001 -- the last frame: ours are told as incidents, theirs as what they are
-            error = failure if isinstance(failure, VoxtralError) else _incident(failure, exchange.request_id)
+            error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
             self._count_error(error.code)
             if not exchange.answered:
                 await refusal(error, dialect_of(scope))(scope, exchange.receive, exchange.send)
@@ -143,9 +144,3 @@ async def _as_field_error(request: Request, invalid: Exception) -> Response:
     first: dict[str, Any] = next(iter(invalid.errors()))
     error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), first["msg"])
     return refusal(error, dialect_of(request.scope))
-
-
-def _incident(failure: BaseException, request_id: str) -> InternalError:
-    incident = secrets.token_hex(6)
-    log.error("internal_error", incident=incident, request_id=request_id, exc_info=failure)
-    return InternalError(incident)

@@ -1,0 +1,149 @@
+"""Answers that are worked out while their client waits, plainly or as server-sent events.
+
+A client that leaves ends the work at once. Knows no dialect.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import orjson
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from frontend.farewell import incident
+from frontend.session import Session
+from shared.bus.event_log import LoggedEvent
+from shared.ending import end_all
+from shared.errors import VoxtralError
+from shared.events import seconds
+
+PROGRESS_S: Final = 2.0
+"""How often a quiet stream says how far it is; proxies close what says nothing for a minute or so."""
+SEND_STALL_S: Final = 10.0
+"""A client that takes nothing for so long does not read, and is dropped."""
+
+Push = Callable[[bytes], Awaitable[None]]
+Work = Callable[[Request, "Exchange"], Awaitable[None]]
+
+
+class Answering(Response):
+    """A response that `work` sends itself. What it raises before it has begun becomes the answer."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._work(Request(scope, receive), Exchange(scope, receive, send))
+
+
+class Exchange:
+    """The answering half of one request, once its body has been read."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+
+    async def while_connected(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does the work; raises starlette's ClientDisconnect, and cancels it, when the client leaves."""
+        working = asyncio.create_task(work, name="answer")
+        leaving = asyncio.create_task(self._left(), name="client leaves")
+        try:
+            await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise ClientDisconnect
+            await working
+        finally:
+            await end_all((working, leaving))
+
+    async def reply(self, response: Response) -> None:
+        await response(self._scope, self._receive, self._send)
+
+    @contextlib.asynccontextmanager
+    async def events(self, refused: Callable[[VoxtralError], bytes]) -> AsyncIterator[Push]:
+        """What sends server-sent events. A failure behind the first of them is told by the frames of `refused`."""
+        begun = False
+
+        async def push(frames: bytes) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                await self._send(_start())
+            if frames:
+                await self._push({"type": "http.response.body", "body": frames, "more_body": True})
+
+        try:
+            yield push
+        except Exception as failure:
+            if not begun or isinstance(failure, ClientDisconnect):
+                raise
+            await push(refused(failure if isinstance(failure, VoxtralError) else incident(failure, None)))
+        await self._push({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _push(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(SEND_STALL_S):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+    async def _left(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+@contextlib.asynccontextmanager
+async def events_and_progress(session: Session) -> AsyncIterator[AsyncIterator[LoggedEvent | bytes]]:
+    """A session's events, and comments for its client in between: how much audio has been taken in, and heard.
+
+    Event readers pass comments over, so any SDK does; a client that wants to show progress reads them.
+    """
+    async with contextlib.aclosing(_mixed(session)) as mixed:
+        yield mixed
+
+
+async def _mixed(session: Session) -> AsyncGenerator[LoggedEvent | bytes, None]:
+    events = aiter(session.events())
+    coming: asyncio.Task[LoggedEvent] | None = None
+    told_at_s = -PROGRESS_S
+    try:
+        while True:
+            if time.monotonic() - told_at_s >= PROGRESS_S:
+                told_at_s = time.monotonic()
+                yield _progress(session)
+            coming = coming or asyncio.create_task(_next(events))
+            done, _ = await asyncio.wait((coming,), timeout=PROGRESS_S)
+            if done:
+                try:
+                    event = coming.result()
+                except StopAsyncIteration:
+                    return
+                coming = None
+                yield event
+    finally:
+        if coming is not None and not coming.done():
+            await end_all((coming,))
+
+
+async def _next(events: AsyncIterator[LoggedEvent]) -> LoggedEvent:
+    return await anext(events)
+
+
+def _progress(session: Session) -> bytes:
+    told = {
+        "received_s": seconds(session.audio_received_samples),
+        "heard_s": seconds(min(session.heard_samples, session.audio_received_samples)),
+    }
+    return b": progress " + orjson.dumps(told) + b"\n\n"
+
+
+def _start() -> Message:
+    # nginx holds events back unless it is told not to.
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+    return {"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-accel-buffering", b"no")]}

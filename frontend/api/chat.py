@@ -1,0 +1,140 @@
+"""`POST /v1/chat/completions` about a recording: modes `understand` (with a text) and `general` (without)."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response
+
+from frontend.api import documents
+from frontend.api.answering import Answering, Exchange, events_and_progress
+from frontend.api.errors import error_body, error_of
+from frontend.api.forms import bounded
+from frontend.api.middleware import dialect_of
+from frontend.api.model_names import resolve
+from frontend.gateway import Gateway
+from frontend.models import RunningModel
+from frontend.placement import PREFERRED_ENGINES
+from frontend.protocols.commands import decode_message
+from frontend.protocols.openai_chat import ChatRequest, Chunks, completion, parse_chat
+from frontend.protocols.openai_rest import frame
+from frontend.protocols.recorded import Transcript
+from frontend.uploads import session_for
+from shared.audio.files import decode_file
+from shared.config import Settings
+from shared.errors import InvalidJsonError, MediaTypeError
+from shared.events import EventType, Mode
+
+
+def router(settings: Settings, gateway: Gateway) -> APIRouter:
+    routes = APIRouter(tags=["Chat"], dependencies=[Depends(documents.asked_dialect)])
+    chat = Chat(settings, gateway)
+
+    @routes.post("/v1/chat/completions", **documents.CHAT)
+    async def completions() -> Response:
+        """Answer a question about a recording, or do what is said in it."""
+        return Answering(chat.serve)
+
+    return routes
+
+
+class Chat:
+    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+        self._settings = settings
+        self._gateway = gateway
+
+    async def serve(self, request: Request, exchange: Exchange) -> None:
+        asked = await asyncio.to_thread(_parsed, await self._body(request))
+        running = await self._gateway.models()
+        model = resolve(asked.options.model, running, asked.options.mode)
+        asked = replace(asked, options=replace(asked.options, model=model))
+        self._gateway.tally.received_bytes += len(asked.audio)
+        await exchange.while_connected(
+            self._stream(asked, request, exchange, running) if asked.stream else self._reply(asked, exchange)
+        )
+
+    async def _body(self, request: Request) -> bytes:
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise MediaTypeError(media_type, "application/json")
+        body = bytearray()
+        limit_bytes, patience_s = self._settings.server.max_message_bytes, self._settings.session.idle_timeout_s
+        async for chunk in bounded(request, limit_bytes, patience_s):
+            body += chunk
+        return bytes(body)
+
+    async def _reply(self, asked: ChatRequest, exchange: Exchange) -> None:
+        async with session_for(self._blocks(asked), asked.options, self._gateway) as session:
+            transcript = Transcript(session.model)
+            async for event in session.events():
+                if event.type == EventType.ERROR:
+                    raise error_of(event.wire)
+                transcript.take(event.wire)
+        await exchange.reply(JSONResponse(completion(*_identity(), transcript.model, transcript.text)))
+
+    async def _stream(
+        self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
+    ) -> None:
+        dialect = dialect_of(request.scope)
+        async with exchange.events(lambda error: frame(error_body(error, dialect))) as push:
+            async with (
+                session_for(self._blocks(asked), asked.options, self._gateway) as session,
+                events_and_progress(session) as events,
+            ):
+                chunks = Chunks(*_identity(), session.model)
+                answer = _Growing(Transcript(session.model), grows=_grows(session.model, running))
+                await push(chunks.role())
+                async for event in events:
+                    if isinstance(event, bytes):
+                        await push(event)
+                        continue
+                    if event.type == EventType.ERROR:
+                        raise error_of(event.wire)
+                    if added := answer.take(event.wire):
+                        await push(chunks.text(added))
+            await push(chunks.end(include_usage=asked.include_usage))
+
+    def _blocks(self, asked: ChatRequest) -> Iterator[bytes]:
+        return decode_file(asked.audio, max_duration_s=self._settings.audio.longest_s(asked.options.mode))
+
+
+class _Growing:
+    """An answer as it grows. Partials of other engines take words back, so only finals count there."""
+
+    def __init__(self, transcript: Transcript, *, grows: bool) -> None:
+        self._transcript = transcript
+        self._grows = grows
+        self._shown = ""
+        """Of the open segment, with the space before it."""
+
+    def take(self, event: dict[str, Any]) -> str:
+        """What an event adds."""
+        if event["type"] == EventType.PARTIAL and self._grows:
+            text = f" {event['text']}" if self._transcript.text else event["text"]
+            added, self._shown = text[len(self._shown) :], text
+            return added
+        whole = self._transcript.take(event)
+        added = whole[len(self._shown) :]
+        if event["type"] == EventType.FINAL:
+            self._shown = ""
+        return added
+
+
+def _parsed(body: bytes) -> ChatRequest:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise InvalidJsonError("The body is not UTF-8.") from None
+    return parse_chat(decode_message(text))
+
+
+def _identity() -> tuple[str, int]:
+    return f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
+
+
+def _grows(model: str, running: Sequence[RunningModel]) -> bool:
+    return any(one.name == model and one.engine in PREFERRED_ENGINES[Mode.UNDERSTAND] for one in running)

@@ -1,0 +1,166 @@
+"""The form of an upload: read with bounds, its file kept on disk, its fields checked as they are taken.
+
+A field that is empty counts as absent, as SDKs send some so; one that nobody asks for is passed over. Lists come as
+repeated fields, with or without `[]` behind their name.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, Final, cast
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+
+from frontend.protocols.fields import MAX_MODEL_CHARS, MAX_PROMPT_CHARS
+from shared.errors import (
+    IdleTimeoutError,
+    InvalidAudioError,
+    InvalidFieldError,
+    MediaTypeError,
+    MessageTooLargeError,
+    MissingFieldError,
+)
+
+MULTIPART: Final = "multipart/form-data"
+URLENCODED: Final = "application/x-www-form-urlencoded"
+MAX_FIELDS: Final = 256
+MAX_FIELD_BYTES: Final = 64 * 1024
+MAX_FILES: Final = 4
+
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
+
+
+class Form:
+    """The fields of one upload. Every method raises InvalidFieldError or MissingFieldError that names the field."""
+
+    def __init__(self, fields: FormData, media_type: str) -> None:
+        self._fields = fields
+        self.media_type = media_type
+
+    def given(self, name: str) -> bool:
+        return name in self._fields
+
+    def text(self, name: str) -> str | None:
+        value = self._fields.get(name)
+        if isinstance(value, UploadFile):
+            raise InvalidFieldError(name, "a file", "text")
+        return value or None
+
+    def texts(self, name: str) -> list[str]:
+        values = [*self._fields.getlist(name), *self._fields.getlist(f"{name}[]")]
+        if any(isinstance(value, UploadFile) for value in values):
+            raise InvalidFieldError(name, "a file", "text")
+        return [value for value in cast("list[str]", values) if value]
+
+    def choices(self, name: str, allowed: Collection[str]) -> set[str]:
+        values = self.texts(name)
+        for value in values:
+            if value not in allowed:
+                raise InvalidFieldError(name, value, ", ".join(allowed))
+        return set(values)
+
+    def choice(self, name: str, allowed: Collection[str], default: str) -> str:
+        value = self.text(name) or default
+        if value not in allowed:
+            raise InvalidFieldError(name, value, ", ".join(allowed))
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = (self.text(name) or "false").lower()
+        if value not in ("true", "false", "1", "0"):
+            raise InvalidFieldError(name, value, "true, false")
+        return value in ("true", "1")
+
+    def temperature(self) -> float | None:
+        value = self.text("temperature")
+        if value is None:
+            return None
+        with contextlib.suppress(ValueError):
+            if 0 <= (number := float(value)) <= 1:
+                return number
+        raise InvalidFieldError("temperature", value, "a number from 0 to 1")
+
+    def language(self) -> str | None:
+        value = self.text("language")
+        if value is None or _LANGUAGE.fullmatch(value):
+            return value
+        raise InvalidFieldError("language", value, "an ISO 639 code such as 'en', or nothing to detect it")
+
+    def model(self) -> str | None:
+        value = self.text("model")
+        if value is not None and len(value) > MAX_MODEL_CHARS:
+            raise InvalidFieldError("model", value, f"at most {MAX_MODEL_CHARS} characters")
+        return value
+
+    def prompt(self, *terms: str) -> str | None:
+        """What guides the spelling: the field of that name, and lists of terms to expect."""
+        listed = [term for name in terms for term in self.texts(name)]
+        prompt = " ".join(part for part in (self.text("prompt"), ", ".join(listed)) if part)
+        if len(prompt) > MAX_PROMPT_CHARS:
+            named = " and ".join(("prompt", *terms))
+            raise InvalidFieldError(named, prompt, f"at most {MAX_PROMPT_CHARS} characters together")
+        return prompt or None
+
+    def audio(self) -> BinaryIO:
+        """The uploaded file, which lives as long as the form."""
+        value = self._fields.get("file")
+        if value is None:
+            raise MissingFieldError("The field file is missing; it holds the recording.", field="file")
+        if not isinstance(value, UploadFile):
+            raise InvalidFieldError("file", value, "a part of multipart/form-data that has a filename")
+        if not value.size:
+            raise InvalidAudioError("The file is empty.")
+        # Its class lacks `seekable` before Python 3.11 only; the decoder needs read, seek and tell.
+        return cast("SpooledTemporaryFile[bytes]", value.file)  # type: ignore[return-value]
+
+
+@contextlib.asynccontextmanager
+async def received(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncIterator[Form]:
+    """The form of a request; its files are gone afterwards.
+
+    Raises MediaTypeError, MessageTooLargeError, InvalidFieldError for a damaged body, IdleTimeoutError where the rest
+    does not come, and starlette's ClientDisconnect.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in (MULTIPART, URLENCODED):
+        raise MediaTypeError(media_type, f"{MULTIPART}, {URLENCODED}")
+    body = bounded(request, limit_bytes, idle_timeout_s)
+    limits = {"max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+    try:
+        if media_type == MULTIPART:
+            fields = await MultiPartParser(request.headers, body, max_files=MAX_FILES, **limits).parse()
+        else:
+            fields = await FormParser(request.headers, body, **limits).parse()
+    except MultiPartException as error:
+        raise InvalidFieldError("body", error.message, f"a whole {media_type} body") from None
+    finally:
+        await body.aclose()
+    try:
+        yield Form(fields, media_type)
+    finally:
+        await fields.close()
+
+
+async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:
+    """A request's body as it comes. Raises MessageTooLargeError, before it is read where its size is announced."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit_bytes:
+        raise MessageTooLargeError(int(announced), limit_bytes)
+    chunks = request.stream()
+    read_bytes = 0
+    while True:
+        try:
+            async with asyncio.timeout(idle_timeout_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise IdleTimeoutError(idle_timeout_s) from None
+        if chunk is None:
+            return
+        read_bytes += len(chunk)
+        if read_bytes > limit_bytes:
+            raise MessageTooLargeError(None, limit_bytes)
+        yield chunk

@@ -1,0 +1,81 @@
+"""What an upload's form asks for, in OpenAI's words and in Mistral's."""
+
+import io
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Final
+
+from frontend.api.errors import ApiDialect
+from frontend.api.forms import Form
+from frontend.protocols.openai_rest import Task
+from shared.errors import InvalidFieldError
+from shared.events import Mode, SessionOptions
+
+FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
+STREAMED_FORMATS: Final = ("json", "text")
+GRANULARITIES: Final = ("segment", "word")
+INCLUDES: Final = ("logprobs",)
+"""Accepted, since SDKs offer it; no model here tells any, so replies have none."""
+MODES: Final[dict[Task, Mode]] = {"transcribe": Mode.TRANSCRIBE, "translate": Mode.TRANSLATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    dialect: ApiDialect
+    task: Task
+    options: SessionOptions
+    audio: BinaryIO
+    stream: bool
+    granularities: frozenset[str]
+    response_format: str = "json"
+
+    @property
+    def size_bytes(self) -> int:
+        return self.audio.seek(0, io.SEEK_END)
+
+    def with_model(self, model: str) -> "Order":
+        return replace(self, options=replace(self.options, model=model))
+
+
+def openai_order(form: Form, task: Task) -> Order:
+    """Raises what `Form` raises, and InvalidFieldError for fields that do not go together."""
+    response_format = form.choice("response_format", FORMATS, "json")
+    stream = task == "transcribe" and form.flag("stream")
+    if stream and response_format not in STREAMED_FORMATS:
+        allowed = f"{', '.join(STREAMED_FORMATS)} where stream is true"
+        raise InvalidFieldError("response_format", response_format, allowed)
+    granularities = form.choices("timestamp_granularities", GRANULARITIES) or {"segment"}
+    if form.texts("timestamp_granularities") and response_format != "verbose_json":
+        raise InvalidFieldError(
+            "response_format", response_format, "verbose_json where timestamp_granularities is given"
+        )
+    form.choices("include", INCLUDES)
+    languages = form.texts("languages")
+    options = SessionOptions(
+        mode=MODES[task],
+        language=form.language() or (languages[0] if len(languages) == 1 else None),
+        prompt=form.prompt("keywords"),
+        words="word" in granularities or response_format in ("srt", "vtt"),
+        partials=False,
+        model=form.model(),
+        temperature=form.temperature(),
+    )
+    return Order(ApiDialect.OPENAI, task, options, form.audio(), stream, frozenset(granularities), response_format)
+
+
+def mistral_order(form: Form) -> Order:
+    """Raises what `Form` raises, and InvalidFieldError for what is not served here."""
+    for name in ("file_url", "file_id"):
+        if form.text(name):
+            raise InvalidFieldError(name, form.text(name), "nothing: send the recording itself as file")
+    if form.flag("diarize"):
+        raise InvalidFieldError("diarize", "true", "false: no model here tells speakers apart")
+    granularities = form.choices("timestamp_granularities", GRANULARITIES)
+    options = SessionOptions(
+        language=form.language(),
+        prompt=form.prompt("context_bias"),
+        words="word" in granularities,
+        partials=False,
+        model=form.model(),
+        temperature=form.temperature(),
+    )
+    return Order(ApiDialect.MISTRAL, "transcribe", options, form.audio(), form.flag("stream"), frozenset(granularities))

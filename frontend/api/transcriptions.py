@@ -1,0 +1,128 @@
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`: a file comes in, its transcript goes out.
+
+OpenAI's clients and Mistral's share the first address; `orders` reads what each asks for.
+"""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from frontend.api import documents
+from frontend.api.answering import Answering, Exchange, events_and_progress
+from frontend.api.errors import ApiDialect, error_body, error_of
+from frontend.api.forms import URLENCODED, Form, received
+from frontend.api.middleware import dialect_of
+from frontend.api.model_names import resolve
+from frontend.api.orders import Order, mistral_order, openai_order
+from frontend.gateway import Gateway
+from frontend.protocols import mistral_rest, openai_rest
+from frontend.protocols.openai_rest import Task
+from frontend.protocols.recorded import Transcript
+from frontend.uploads import session_for
+from shared.audio.files import decode_file
+from shared.config import Settings
+from shared.errors import VoxtralError
+from shared.events import EventType
+
+
+def router(settings: Settings, gateway: Gateway) -> APIRouter:
+    routes = APIRouter(tags=["Audio"], dependencies=[Depends(documents.asked_dialect)])
+    audio = Transcriber(settings, gateway)
+
+    @routes.post("/v1/audio/transcriptions", **documents.TRANSCRIPTIONS)
+    async def transcriptions() -> Response:
+        """Transcribe a recording. `dialect` says whose API is meant where it cannot be seen from the request."""
+        return Answering(lambda request, exchange: audio.serve(request, exchange, "transcribe"))
+
+    @routes.post("/v1/audio/translations", **documents.TRANSLATIONS)
+    async def translations() -> Response:
+        """Translate a recording into English."""
+        return Answering(lambda request, exchange: audio.serve(request, exchange, "translate"))
+
+    return routes
+
+
+class Transcriber:
+    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+        self._settings = settings
+        self._gateway = gateway
+
+    async def serve(self, request: Request, exchange: Exchange, task: Task) -> None:
+        limit_bytes, patience_s = self._settings.server.max_upload_bytes, self._settings.session.idle_timeout_s
+        async with received(request, limit_bytes, patience_s) as form:
+            order = await self._order(request, form, task)
+            work = self._stream if order.stream else self._reply
+            await exchange.while_connected(work(order, exchange))
+
+    async def _order(self, request: Request, form: Form, task: Task) -> Order:
+        if form.given("diarize") or form.media_type == URLENCODED:  # only Mistral's clients send these
+            request.state.dialect = ApiDialect.MISTRAL
+        if task == "transcribe" and dialect_of(request.scope) is ApiDialect.MISTRAL:
+            order = mistral_order(form)
+        else:
+            order = openai_order(form, task)
+        return order.with_model(resolve(order.options.model, await self._gateway.models(), order.options.mode))
+
+    async def _reply(self, order: Order, exchange: Exchange) -> None:
+        async with session_for(self._blocks(order), order.options, self._gateway) as session:
+            transcript = Transcript(session.model)
+            async for event in session.events():
+                if event.type == EventType.ERROR:
+                    raise error_of(event.wire)
+                transcript.take(event.wire)
+        await exchange.reply(_rendered(order, transcript))
+
+    async def _stream(self, order: Order, exchange: Exchange) -> None:
+        async with exchange.events(lambda error: self._refused(order, error)) as push:
+            async with (
+                session_for(self._blocks(order), order.options, self._gateway) as session,
+                events_and_progress(session) as events,
+            ):
+                transcript = Transcript(session.model)
+                async for event in events:
+                    if isinstance(event, bytes):
+                        await push(event)
+                        continue
+                    if event.type == EventType.ERROR:
+                        raise error_of(event.wire)
+                    language = transcript.language
+                    text = transcript.take(event.wire)
+                    if event.type == EventType.FINAL:
+                        news = transcript.language if transcript.language != language else None
+                        await push(_added(order, transcript, text, news))
+            await push(_done(order, transcript))
+
+    def _blocks(self, order: Order) -> Iterator[bytes]:
+        self._gateway.tally.received_bytes += order.size_bytes
+        return decode_file(order.audio, max_duration_s=self._settings.audio.longest_s(order.options.mode))
+
+    def _refused(self, order: Order, error: VoxtralError) -> bytes:
+        self._gateway.tally.count_error(error.code)
+        body = error_body(error, order.dialect)
+        if order.dialect is ApiDialect.MISTRAL:
+            return mistral_rest.event({**body, "type": "error"})
+        return openai_rest.frame(body)
+
+
+def _rendered(order: Order, transcript: Transcript) -> Response:
+    if order.dialect is ApiDialect.MISTRAL:
+        return JSONResponse(mistral_rest.json_body(transcript, order.granularities))
+    if order.response_format == "json":
+        return JSONResponse(openai_rest.json_body(transcript, order.task))
+    if order.response_format == "verbose_json":
+        temperature = order.options.temperature or 0.0
+        return JSONResponse(openai_rest.verbose_body(transcript, order.task, order.granularities, temperature))
+    return PlainTextResponse(openai_rest.plain_body(transcript, order.response_format))
+
+
+def _added(order: Order, transcript: Transcript, text: str, language: str | None) -> bytes:
+    if order.dialect is ApiDialect.MISTRAL:
+        return mistral_rest.added(transcript.segments[-1], text, order.granularities, language)
+    return openai_rest.delta(text) if text else b""
+
+
+def _done(order: Order, transcript: Transcript) -> bytes:
+    if order.dialect is ApiDialect.MISTRAL:
+        return mistral_rest.done(transcript, order.granularities)
+    return openai_rest.done(transcript)

@@ -1,0 +1,63 @@
+"""Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
+
+Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
+as its SDK demands, rounded up).
+"""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+
+from frontend.client_events import Final as Segment
+from frontend.protocols.recorded import Transcript
+
+
+def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[str, Any]:
+    """`segments` are words where words are asked for, and empty where nothing is."""
+    return {
+        "model": transcript.model,
+        "text": transcript.text,
+        "language": transcript.language,
+        "segments": [chunk for segment in transcript.segments for chunk in chunks(segment, granularities)],
+        "usage": {
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "total_tokens": 0,
+            "prompt_audio_seconds": math.ceil(transcript.duration_s),
+        },
+    }
+
+
+def chunks(segment: Segment, granularities: Collection[str]) -> list[dict[str, Any]]:
+    if "word" in granularities:
+        return [_chunk(word.text, word.start_s, word.end_s) for word in segment.words]
+    if "segment" in granularities and segment.text:
+        return [_chunk(segment.text, segment.start_s, segment.end_s)]
+    return []
+
+
+def added(segment: Segment, text: str, granularities: Collection[str], language: str | None) -> bytes:
+    """What a stream says of a new segment. `language` is given once, when it becomes known."""
+    frames = []
+    if language is not None:
+        frames.append(event({"type": "transcription.language", "audio_language": language}))
+    if text:
+        frames.append(event({"type": "transcription.text.delta", "text": text}))
+    frames += [event({**chunk, "type": "transcription.segment"}) for chunk in chunks(segment, granularities)]
+    return b"".join(frames)
+
+
+def done(transcript: Transcript, granularities: Collection[str]) -> bytes:
+    """The last event; this dialect has no other end."""
+    return event({"type": "transcription.done", **json_body(transcript, granularities)})
+
+
+def event(message: dict[str, Any]) -> bytes:
+    """Its SDK wants the type twice."""
+    return f"event: {message['type']}\ndata: ".encode() + orjson.dumps(message) + b"\n\n"
+
+
+def _chunk(text: str, start_s: float, end_s: float) -> dict[str, Any]:
+    return {"type": "transcription_segment", "text": text, "start": start_s, "end": end_s}

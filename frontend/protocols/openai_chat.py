@@ -1,0 +1,169 @@
+"""Chat completions about a recording: what a request asks, and what is answered. Pure.
+
+One recording and what is asked about it, as OpenAI's, Mistral's and vLLM's clients write it. A conversation cannot be
+gone on with: an answer of an earlier turn in `messages` is refused. Tokens are not counted, so `usage` has zeros.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from frontend.protocols.fields import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64
+from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
+from shared.events import Mode, SessionOptions
+
+MAX_MESSAGES: Final = 64
+DATA_URL: Final = "data:"
+USAGE: Final = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+_ASKING: Final = ("system", "developer", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    options: SessionOptions
+    audio: bytes
+    """A file."""
+    stream: bool
+    include_usage: bool
+
+
+def parse_chat(message: dict[str, Any]) -> ChatRequest:
+    """Raises MissingFieldError, InvalidFieldError and InvalidAudioError."""
+    fields = Fields(message)
+    texts, recordings = _contents(message)
+    if not recordings:
+        raise MissingFieldError(
+            "messages holds no audio; a content part of type input_audio or audio_url is needed.", field="messages"
+        )
+    if len(recordings) > 1:
+        raise InvalidFieldError("messages", f"{len(recordings)} recordings", "one recording")
+    if message.get("n") not in (None, 1):
+        raise InvalidFieldError("n", message["n"], "1")
+    prompt = "\n".join(texts)
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise InvalidFieldError("messages", prompt, f"at most {MAX_PROMPT_CHARS} characters of text together")
+    stream = fields.flag("stream", default=False)
+    options = SessionOptions(
+        mode=Mode.UNDERSTAND if prompt else Mode.GENERAL,
+        prompt=prompt or None,
+        words=False,
+        partials=stream,
+        model=fields.model(),
+        max_new_tokens=_limit(message),
+        temperature=fields.temperature(),
+        top_p=fields.top_p(),
+    )
+    return ChatRequest(options, recordings[0], stream, _include_usage(message))
+
+
+def completion(answer_id: str, created: int, model: str, text: str) -> dict[str, Any]:
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text, "refusal": None},
+        "logprobs": None,
+        "finish_reason": "stop",
+    }
+    return {
+        "id": answer_id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+        "usage": USAGE,
+    }
+
+
+class Chunks:
+    """The frames of one streamed answer."""
+
+    def __init__(self, answer_id: str, created: int, model: str) -> None:
+        self._head = {"id": answer_id, "object": "chat.completion.chunk", "created": created, "model": model}
+
+    def role(self) -> bytes:
+        return self._chunk({"role": "assistant", "content": ""}, None)
+
+    def text(self, added: str) -> bytes:
+        return self._chunk({"content": added}, None)
+
+    def end(self, *, include_usage: bool) -> bytes:
+        usage = self._frame({"choices": [], "usage": USAGE}) if include_usage else b""
+        return self._chunk({}, "stop") + usage + b"data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return self._frame({"choices": [choice]})
+
+    def _frame(self, body: dict[str, Any]) -> bytes:
+        return b"data: " + orjson.dumps(self._head | body) + b"\n\n"
+
+
+def _contents(message: dict[str, Any]) -> tuple[list[str], list[bytes]]:
+    """All texts and all recordings of the messages."""
+    messages = message.get("messages")
+    if messages is None:
+        raise MissingFieldError("The field messages is missing.", field="messages")
+    if not isinstance(messages, list) or not 1 <= len(messages) <= MAX_MESSAGES:
+        raise InvalidFieldError("messages", messages, f"a list of 1 to {MAX_MESSAGES} messages")
+    texts: list[str] = []
+    recordings: list[bytes] = []
+    for one in messages:
+        if not isinstance(one, dict) or one.get("role") not in _ASKING:
+            role = one.get("role") if isinstance(one, dict) else one
+            raise InvalidFieldError("messages.role", role, f"{', '.join(_ASKING)}: an answer cannot be gone on with")
+        content = one.get("content")
+        for part in content if isinstance(content, list) else [{"type": "text", "text": content}]:
+            _take_part(part, texts, recordings)
+    return texts, recordings
+
+
+def _take_part(part: object, texts: list[str], recordings: list[bytes]) -> None:
+    if isinstance(part, dict) and part.get("type") == "UNKNOWN":  # Mistral's SDK wraps what it does not know
+        part = part.get("raw")
+    match part:
+        case {"type": "text", "text": str(text)}:
+            if text:
+                texts.append(text)
+        case {"type": "input_audio", "input_audio": {"data": str(encoded)} | str(encoded)}:
+            recordings.append(_recording(encoded))
+        case {"type": "audio_url", "audio_url": {"url": str(url)} | str(url)}:
+            recordings.append(_recording(url, is_url=True))
+        case _:
+            kind = part.get("type") if isinstance(part, dict) else part
+            allowed = "text {text}, input_audio {input_audio: {data, format} or base64}, audio_url {audio_url: {url}}"
+            raise InvalidFieldError("messages.content", kind, allowed)
+
+
+def _recording(source: str, *, is_url: bool = False) -> bytes:
+    """Base64 or a data URL. Nothing is fetched: a server that does reaches what its clients should not."""
+    if source[:5].lower() == DATA_URL:
+        head, _, source = source.partition(",")
+        if not head.endswith(";base64"):
+            raise InvalidFieldError("url", head, "data:audio/wav;base64,… or another audio type in base64")
+    elif is_url or source[:7].lower() == "http://" or source[:8].lower() == "https://":
+        raise InvalidFieldError("url", source, "a data: URL with base64; no other address is fetched")
+    try:
+        return decode_base64(source)
+    except InvalidAudioError:
+        raise InvalidAudioError("The audio is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+
+
+def _limit(message: dict[str, Any]) -> int | None:
+    """A longest answer beyond ours is no mistake: no answer is longer."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = message.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or value < 1:
+            raise InvalidFieldError(name, value, "an integer from 1 on")
+        return min(value, MAX_NEW_TOKENS)
+    return None
+
+
+def _include_usage(message: dict[str, Any]) -> bool:
+    options = message.get("stream_options")
+    if options is None:
+        return False
+    if not isinstance(options, dict):
+        raise InvalidFieldError("stream_options", options, "an object such as {include_usage: true}")
+    return Fields(options).flag("include_usage", default=False)

@@ -1,0 +1,96 @@
+"""OpenAI's HTTP bodies for transcripts and translations. Pure: no I/O, no form.
+
+What their shape demands and no model here tells is derived, and said so: `seek` from the segment's start, and
+`compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0, and `tokens` is empty: the engine has
+already dropped what it did not believe, and its tokens are its own. Tokens are never counted for `usage`.
+"""
+
+import zlib
+from collections.abc import Collection
+from typing import Any, Final, Literal
+
+import orjson
+
+from frontend.captions import srt, vtt
+from frontend.client_events import Final as Segment
+from frontend.protocols.languages import NAMES
+from frontend.protocols.recorded import Transcript
+
+SEEK_HZ: Final = 100
+"""`seek` counts frames of 10 ms."""
+DONE: Final = b"data: [DONE]\n\n"
+
+Task = Literal["transcribe", "translate"]
+
+
+def json_body(transcript: Transcript, task: Task) -> dict[str, Any]:
+    if task == "translate":
+        return {"text": transcript.text}
+    return {"text": transcript.text, "usage": _usage(transcript)}
+
+
+def verbose_body(
+    transcript: Transcript, task: Task, granularities: Collection[str], temperature: float
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "task": task,
+        "language": "english" if task == "translate" else language_name(transcript.language),
+        "duration": transcript.duration_s,
+        "text": transcript.text,
+    }
+    if "segment" in granularities:
+        body["segments"] = [
+            _segment(number, segment, temperature) for number, segment in enumerate(transcript.segments) if segment.text
+        ]
+    if "word" in granularities:
+        body["words"] = [
+            {"word": word.text, "start": word.start_s, "end": word.end_s}
+            for segment in transcript.segments
+            for word in segment.words
+        ]
+    return body if task == "translate" else body | {"usage": _usage(transcript)}
+
+
+def plain_body(transcript: Transcript, text_format: str) -> str:
+    """`text`, `srt` or `vtt`."""
+    if text_format == "text":
+        return f"{transcript.text}\n"
+    return (srt if text_format == "srt" else vtt)(transcript.segments)
+
+
+def delta(text: str) -> bytes:
+    return frame({"type": "transcript.text.delta", "delta": text})
+
+
+def done(transcript: Transcript) -> bytes:
+    """The last event and the end of the stream. Its `usage` could only be tokens, so there is none."""
+    return frame({"type": "transcript.text.done", "text": transcript.text}) + DONE
+
+
+def frame(message: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(message) + b"\n\n"
+
+
+def language_name(code: str | None) -> str:
+    """`english` for `en`; a code without a known name is its own, and what was never detected is `unknown`."""
+    return "unknown" if code is None else NAMES.get(code, code)
+
+
+def _segment(number: int, segment: Segment, temperature: float) -> dict[str, Any]:
+    encoded = segment.text.encode()
+    return {
+        "id": number,
+        "seek": round(segment.start_s * SEEK_HZ),
+        "start": segment.start_s,
+        "end": segment.end_s,
+        "text": segment.text,
+        "tokens": [],
+        "temperature": temperature,
+        "avg_logprob": 0.0,
+        "compression_ratio": round(len(encoded) / len(zlib.compress(encoded)), 3),
+        "no_speech_prob": 0.0,
+    }
+
+
+def _usage(transcript: Transcript) -> dict[str, Any]:
+    return {"type": "duration", "seconds": transcript.duration_s}

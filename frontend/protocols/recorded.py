@@ -1,0 +1,34 @@
+"""What a session has made of a recording, gathered from its events. Knows no dialect and does no I/O."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from frontend.client_events import Final
+from shared.events import EventType
+
+
+@dataclass(slots=True)
+class Transcript:
+    """Grows with `take`; whole once the session's `done` has been taken. Its text is what `take` has said, joined."""
+
+    model: str
+    segments: list[Final] = field(default_factory=list)
+    text: str = ""
+    duration_s: float = 0.0
+    language: str | None = None
+    """Of the first segment whose language is known."""
+
+    def take(self, event: dict[str, Any]) -> str:
+        """The text that an event adds for good, with the space before it; empty where it adds none."""
+        if event["type"] == EventType.DONE:
+            self.duration_s = event["duration"]
+        if event["type"] != EventType.FINAL:
+            return ""
+        segment = Final.from_wire(event)
+        self.segments.append(segment)
+        self.language = self.language or segment.language
+        if not segment.text:
+            return ""
+        added = f" {segment.text}" if self.text else segment.text
+        self.text += added
+        return added
