@@ -47,7 +47,8 @@ def dialect_of(scope: Scope) -> ApiDialect:
         return ApiDialect(named)
     if "dialect" in state:
         return ApiDialect(state["dialect"])
-    return ApiDialect.MISTRAL if "mistralai" in Headers(scope=scope).get("user-agent", "") else ApiDialect.OPENAI
+    agent = Headers(scope=scope).get("user-agent", "").lower()
+    return ApiDialect.MISTRAL if "mistral" in agent else ApiDialect.OPENAI
 
 
 class ApiAnswers:
