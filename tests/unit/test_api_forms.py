@@ -1,0 +1,72 @@
+"""How the body of an upload is read: within bounds of size and time."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
+
+from frontend.api.forms import bounded, received
+from shared.errors import IdleTimeoutError, InvalidFieldError, MessageTooLargeError
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def request_of(chunks: Iterable[bytes], headers: dict[str, str], *, ends: bool = True, leaves: bool = False) -> Request:
+    coming = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    if leaves:
+        coming.append({"type": "http.disconnect"})
+    elif ends:
+        coming.append({"type": "http.request", "body": b"", "more_body": False})
+    messages = iter(coming)
+
+    async def receive() -> Message:
+        for message in messages:
+            return message
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": raw}
+    return Request(scope, receive)
+
+
+async def read(request: Request, limit_bytes: int = 100, patience_s: float = 5) -> bytes:
+    return b"".join([chunk async for chunk in bounded(request, limit_bytes, patience_s)])
+
+
+async def test_body_up_to_the_limit_is_read() -> None:
+    assert await read(request_of([b"x" * 60, b"y" * 40], {})) == b"x" * 60 + b"y" * 40
+
+
+async def test_body_over_the_limit_is_refused_wherever_it_gets_known() -> None:
+    with pytest.raises(MessageTooLargeError, match="of 101 bytes"):
+        await read(request_of([], {"content-length": "101"}))
+    with pytest.raises(MessageTooLargeError, match="over the limit of 100 bytes"):
+        await read(request_of([b"x" * 60, b"y" * 41], {}))
+
+
+async def test_body_that_stops_coming_is_refused() -> None:
+    with pytest.raises(IdleTimeoutError):
+        await read(request_of([b"x"], {}, ends=False), patience_s=0.01)
+
+
+async def test_client_that_leaves_is_noticed() -> None:
+    with pytest.raises(ClientDisconnect):
+        await read(request_of([b"x"], {}, leaves=True))
+
+
+async def test_lists_come_with_and_without_brackets() -> None:
+    body = b"keywords=a&keywords%5B%5D=b&keywords=&prompt=c"
+    async with received(request_of([body], FORM), 1000, 5) as form:
+        assert form.texts("keywords") == ["a", "b"]
+        assert form.prompt("keywords") == "c a, b"
+
+
+async def test_form_of_too_many_fields_is_refused() -> None:
+    with pytest.raises(InvalidFieldError, match="Too many fields"):
+        async with received(request_of([b"a=1&" * 300], FORM), 10_000, 5):
+            pass
