@@ -2,12 +2,15 @@
 
 import contextlib
 import signal
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.integration.api_clients import mistral_of, openai_of, wav_of
 from tests.integration.native_clients import ask, base64_of, open_client, tell, until
 from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
@@ -83,6 +86,52 @@ def test_answer_streams_as_it_grows(service: Stack, reference: Reference) -> Non
     assert (final["segment"], final["start"], final["end"]) == (0, 0.0, 3.0)
     assert (last["segment"], last["text"]) == (1, answer(reference, pcm[:20_000], QUESTION))
     assert done["text"] == f"{final['text']} {last['text']}"
+
+
+def chat_about(pcm: np.ndarray, text: str | None) -> list[dict[str, Any]]:
+    audio = b64encode(wav_of(pcm.astype(np.float32) / 32_767)).decode()
+    parts: list[dict[str, Any]] = [{"type": "input_audio", "input_audio": {"data": audio, "format": "wav"}}]
+    return [{"role": "user", "content": parts if text is None else [*parts, {"type": "text", "text": text}]}]
+
+
+@pytest.mark.parametrize("text", [QUESTION, None])
+def test_chat_of_openai_answers_and_streams(service: Stack, reference: Reference, text: str | None) -> None:
+    pcm = murmur(4, 5)
+    with openai_of(service) as client:
+        asked: Any = {"model": "voxtral-mini-latest", "messages": chat_about(pcm, text)}
+        reply = client.chat.completions.create(**asked)
+        chunks = list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    assert reply.choices[0].message.content == answer(reference, pcm, text)
+    assert (reply.model, reply.choices[0].finish_reason) == (NAME, "stop")
+    *told, last, usage = chunks
+    deltas = [chunk.choices[0].delta.content or "" for chunk in told]
+    assert "".join(deltas) == reply.choices[0].message.content
+    assert sum(map(bool, deltas)) > 1
+    assert last.choices[0].finish_reason == "stop"
+    assert (usage.choices, usage.usage.total_tokens) == ([], 0)
+
+
+def test_chat_of_mistral_answers_and_streams(service: Stack, reference: Reference) -> None:
+    pcm = murmur(5, 3)
+    audio = b64encode(wav_of(pcm.astype(np.float32) / 32_767)).decode()
+    parts = [{"type": "input_audio", "input_audio": audio}, {"type": "text", "text": QUESTION}]
+    asked: Any = {"model": "voxtral-mini-2507", "messages": [{"role": "user", "content": parts}]}
+    with mistral_of(service) as client:
+        reply = client.chat.complete(**asked)
+        with client.chat.stream(**asked) as stream:
+            deltas = [event.data.choices[0].delta.content or "" for event in stream]
+    assert reply.choices[0].message.content == answer(reference, pcm, QUESTION)
+    assert "".join(deltas) == reply.choices[0].message.content
+
+
+def test_chat_takes_an_audio_url_and_limits_the_answer(service: Stack, reference: Reference) -> None:
+    pcm = murmur(6, 3)
+    url = "data:audio/wav;base64," + b64encode(wav_of(pcm.astype(np.float32) / 32_767)).decode()
+    asked: Any = [{"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": url}}]}]
+    with openai_of(service) as client:
+        reply = client.chat.completions.create(model=NAME, messages=asked, max_completion_tokens=8)
+    tokens = reference.tokens(pcm, reference.message_prompt(pcm, None), 8)
+    assert reply.choices[0].message.content == reference.text(tokens)
 
 
 def test_live_speech_is_transcribed(service: Stack, reference: Reference) -> None:
