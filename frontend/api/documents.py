@@ -123,14 +123,18 @@ _MISTRAL_TRANSCRIPT: Final = _object(
         "usage": _object({**_TOKEN_USAGE["properties"], "prompt_audio_seconds": INTEGER}),
     }
 )
-_EVENTS: Final = {
-    "schema": _said(
-        TEXT,
-        "With `stream`. OpenAI: `data:` frames `transcript.text.delta`, `transcript.text.done`, then `[DONE]`. "
-        "Mistral: events `transcription.language`, `transcription.text.delta`, `transcription.segment`, "
-        "`transcription.done`. Comments `: progress {received_s, heard_s}` come in between.",
-    )
-}
+
+
+def _events(description: str) -> Schema:
+    """Server-sent events; the schema is of each."""
+    return {"schema": _object({"event": TEXT, "data": TEXT}, "data", description=description)}
+
+
+_TRANSCRIPT_EVENTS: Final = _events(
+    "With `stream`. OpenAI: `transcript.text.delta`, `transcript.text.done`, then `[DONE]`. Mistral: "
+    "`transcription.language`, `transcription.text.delta`, `transcription.segment`, `transcription.done`. "
+    "Comments `: progress {received_s, heard_s}` come in between."
+)
 
 
 def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str, Schema]:
@@ -139,7 +143,7 @@ def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str,
         "text/plain": {"schema": _said(TEXT, "With `response_format` text, srt or vtt.")},
     }
     if streams:
-        content["text/event-stream"] = _EVENTS
+        content["text/event-stream"] = _TRANSCRIPT_EVENTS
     return {200: {"description": "The transcript.", "content": content}}
 
 
@@ -267,7 +271,7 @@ CHAT: Final[Schema] = {
             "description": "The answer.",
             "content": {
                 "application/json": {"schema": _COMPLETION},
-                "text/event-stream": {"schema": _said(TEXT, "With `stream`: chunks, then `[DONE]`.")},
+                "text/event-stream": _events("With `stream`: chunks, then `[DONE]`."),
             },
         },
         **_UPLOAD_ERRORS,

@@ -7,23 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench import idle, live, memory, pipeline
+from tests.bench import idle, live, memory, pipeline, upload
 from tests.bench.figures import Figure, keep, machine, show
 from tests.stack import Stack
 
+WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 RESULT = Path("build/bench.json")
-SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, Any]]] = {
-    "pipeline": (pipeline.measure, {"name": "echo", "slots": 512}),
-    "live": (live.measure, {"name": "whisper-base", "slots": 16}),
-    "idle": (idle.measure, {"name": "whisper-base", "slots": 16}),
-    "memory": (memory.measure, {"name": "whisper-base", "slots": 16}),
+SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, Any]]]] = {
+    "pipeline": (pipeline.measure, {"model": {"name": "echo", "slots": 512}}),
+    "live": (live.measure, WHISPER),
+    "idle": (idle.measure, WHISPER),
+    "memory": (memory.measure, WHISPER),
+    "upload": (upload.measure_hour, {"model": {"name": "echo"}, "audio": {"max_duration_s": 7200}}),
+    "upload-speed": (upload.measure_speed, WHISPER),
 }
 
 
 @contextmanager
-def running(model: dict[str, Any]) -> Iterator[Stack]:
+def running(settings: dict[str, dict[str, Any]]) -> Iterator[Stack]:
     with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(Path(folder), model=model)
+        stack = Stack(Path(folder), **settings)
         try:
             stack.start()
             yield stack
@@ -38,8 +41,8 @@ def main() -> None:
     figures: list[Figure] = []
     print(machine(), flush=True)
     for name in chosen:
-        measure, model = SECTIONS[name]
-        with running(model) as stack:
+        measure, settings = SECTIONS[name]
+        with running(settings) as stack:
             for figure in measure(stack):
                 figures.append(figure)
                 print(show(figure), flush=True)
