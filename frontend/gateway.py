@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 import orjson
 import structlog
@@ -47,6 +47,9 @@ from shared.errors import (
 )
 from shared.events import EventType, SessionOptions
 from shared.version import VERSION
+
+FILE_BACKLOG_S: Final = 75.0
+"""Audio of a recording that is taken ahead, at least: somewhat more than what a worker reads ahead."""
 
 log = structlog.get_logger()
 
@@ -193,6 +196,7 @@ class Gateway:
         attachment: Attachment,
         meter: Meter,
     ) -> Session:
+        max_backlog_s = self._settings.session.max_backlog_s
         session = Session(
             session_id=session_id,
             resume_token=resume_token,
@@ -200,7 +204,7 @@ class Gateway:
             queue=queue,
             track=self._writer.track(session_id, attachment),
             follower=follower,
-            max_backlog_s=self._settings.session.max_backlog_s,
+            max_backlog_s=max_backlog_s if options.partials else max(max_backlog_s, FILE_BACKLOG_S),
             release=lambda session: self._release(session, self._subscriber.unfollow(follower)),
             cancel=self._cancel,
             meter=meter,

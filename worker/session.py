@@ -17,6 +17,9 @@ from worker.engines import base
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 """A session with this much audio waiting in the engine is not read further."""
+FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
+"""The same for recordings, whose segments are decoded in batches: with 10 s, few are at hand, which takes 1.7 times as
+long."""
 PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
 """How often a frontend is told how far its audio has been heard; well below any backlog bound."""
 
@@ -103,7 +106,8 @@ class WorkerSession:
     @property
     def throttled(self) -> bool:
         """Whether the engine has enough of this session's audio for now."""
-        return self.read_samples - self.absorbed_samples >= ENGINE_BACKLOG_SAMPLES
+        enough = ENGINE_BACKLOG_SAMPLES if self.options.partials else FILE_BACKLOG_SAMPLES
+        return self.read_samples - self.absorbed_samples >= enough
 
     @property
     def progress_due(self) -> bool:

@@ -19,13 +19,14 @@ from tests.integration.api_clients import BOUNDARY
 from tests.speech import conversation, noise
 from tests.stack import Stack
 from worker.engines.whisper.engine import load
+from worker.session import FILE_BACKLOG_SAMPLES
 
 HOUR_S = 3600
 SETTLED_S = 600
 """Decoders and allocators have all they need by then; growth is counted from here."""
 GROWTH_MIB = 10
-SPEECH_REPEATS = 2
-SPEED_SHARE = 1.1
+SPEECH_REPEATS = 6
+SPEED_PERCENT = 110
 
 
 def measure_hour(stack: Stack) -> list[Figure]:
@@ -57,7 +58,7 @@ def measure_speed(stack: Stack) -> list[Figure]:
     return [
         Figure("real-time factor of the engine alone, without partials, %", 100 * own, "%"),
         Figure("real-time factor of an upload, %", 100 * uploaded, "%"),
-        Figure("an upload's real-time factor over the engine's", uploaded / own, "×", SPEED_SHARE),
+        Figure("an upload's real-time factor, % of the engine's", 100 * uploaded / own, "%", SPEED_PERCENT),
     ]
 
 
@@ -109,15 +110,17 @@ def _sent(stack: Stack, form: BinaryIO) -> http.client.HTTPResponse:
 
 
 def _engine_s(pcm: NDArray[np.float32]) -> float:
-    """Seconds for the same audio in the engine itself, given in pieces of a second as fast as it takes them."""
+    """Seconds for the same audio in the engine itself, which always has as much of it as a worker reads ahead."""
     engine = load(threads=min(4, os.cpu_count() or 1))
     engine.warm_up()
     began_s = time.monotonic()
     engine.open("a", SessionOptions(partials=False, words=False))
-    for start in range(0, len(pcm), SAMPLE_RATE_HZ):
-        engine.feed("a", pcm[start : start + SAMPLE_RATE_HZ])
-        while engine.ready():
-            engine.step()
+    fed_samples = 0
+    while fed_samples < len(pcm):
+        while fed_samples < len(pcm) and fed_samples - engine.absorbed_samples("a") < FILE_BACKLOG_SAMPLES:
+            engine.feed("a", pcm[fed_samples : fed_samples + SAMPLE_RATE_HZ])
+            fed_samples += SAMPLE_RATE_HZ
+        engine.step()
     engine.finish("a")
     while engine.ready():
         engine.step()

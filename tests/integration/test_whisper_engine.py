@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.bench.engine_live import edits, normalised
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
-from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.whisper.engine import MAX_TURNS_BESIDE_LIVE, WhisperEngine, load
 
 Outputs = dict[str, list[Output]]
 FILE = SessionOptions(partials=False)
@@ -49,6 +50,13 @@ def heard(
     engine.finish("a")
     outputs += drained(engine).get("a", [])
     engine.close("a")
+    return outputs
+
+
+def dict_of(step: list[tuple[str, Output]]) -> Outputs:
+    outputs: Outputs = {}
+    for session_id, output in step:
+        outputs.setdefault(session_id, []).append(output)
     return outputs
 
 
@@ -264,6 +272,18 @@ def test_language_is_detected(engine: WhisperEngine, language: str, text: str, w
     outputs = heard(engine, spoken(text, language), SessionOptions())
     assert {final.language for final in finals(outputs)} == {language}
     assert word in text_of(outputs)
+
+
+def test_recording_fills_a_step_only_while_nobody_speaks(engine: WhisperEngine) -> None:
+    pcm = conversation(sentences=SENTENCES[:4])
+    for session_id, options in (("a", replace(FILE, language="en")), ("b", SessionOptions())):
+        engine.open(session_id, options)
+    engine.feed("a", pcm)
+    engine.finish("a")
+    beside_live = len(finals(dict_of(engine.step()).get("a", [])))
+    assert beside_live == MAX_TURNS_BESIDE_LIVE
+    engine.close("b")
+    assert len(finals(dict_of(engine.step()).get("a", []))) == len(SENTENCES[:4]) - beside_live
 
 
 @pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")

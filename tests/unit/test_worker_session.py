@@ -106,6 +106,14 @@ def test_engine_backlog_throttles_reading() -> None:
     assert not session.throttled
 
 
+def test_recordings_are_read_further_ahead() -> None:
+    session = claimed(options=SessionOptions(partials=False))
+    session.arrived(60 * SAMPLE_RATE_HZ, 0, 0)
+    assert session.throttled
+    session.absorbed_samples = SAMPLE_RATE_HZ
+    assert not session.throttled
+
+
 def test_progress_is_due_every_five_seconds_of_audio() -> None:
     session = claimed()
     session.absorbed_samples = 5 * SAMPLE_RATE_HZ - 1

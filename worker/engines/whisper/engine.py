@@ -21,6 +21,8 @@ from worker.segmenter import SegmenterSettings
 from worker.vad import SileroVad
 
 EMBEDDED_NAME = "whisper-base"
+MAX_TURNS_BESIDE_LIVE = 2
+"""Finals of one session in a step while others speak: a recording could fill every step, and all would wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class WhisperEngine:
     def _due(self) -> list[Pass]:
         """The windows of this step: what can become final first, then whoever has waited for the most audio."""
         due = [one for session in self._sessions.values() for one in session.due_passes(self._interval_ms)]
+        if any(session.segment_options.partials for session in self._sessions.values()):
+            due = [one for one in due if one.turn < MAX_TURNS_BESIDE_LIVE]
         return sorted(due, key=_urgency)[: self._settings.max_jobs]
 
     def _decode(self, passes: list[Pass]) -> None:
