@@ -77,7 +77,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
         await websocket.accept(subprotocol=chosen_subprotocol(headers))
         await serve_connection(StarletteTransport(websocket), gateway, settings, presented_key(headers))
 
-    app.include_router(client_secrets.routes(gateway))
+    app.include_router(client_secrets.routes(settings, gateway))
 
     app.include_router(mistral_realtime.routes(settings, gateway))
     app.include_router(openai_realtime.routes(settings, gateway))

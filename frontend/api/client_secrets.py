@@ -9,9 +9,12 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Request
 
+from frontend.api import documents
+from frontend.api.forms import bounded
 from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
-from shared.errors import InvalidFieldError, InvalidJsonError, MessageTooLargeError
+from shared.config import Settings
+from shared.errors import InvalidFieldError, InvalidJsonError
 
 MAX_BODY_BYTES: Final = 64 * 1024
 SHORTEST_LIFE_S: Final = 10
@@ -19,13 +22,14 @@ LONGEST_LIFE_S: Final = 7200
 DEFAULT_LIFE_S: Final = 600
 
 
-def routes(gateway: Gateway) -> APIRouter:
-    router = APIRouter()
+def routes(settings: Settings, gateway: Gateway) -> APIRouter:
+    router = APIRouter(tags=["Realtime"])
+    patience_s = settings.session.idle_timeout_s
 
-    @router.post("/v1/realtime/client_secrets", openapi_extra=_OPENAPI)
+    @router.post("/v1/realtime/client_secrets", **_DOCUMENT)
     async def create_client_secret(request: Request) -> dict[str, Any]:
         """A token that may open sessions for `expires_after.seconds`, with the limits of the key that asks."""
-        wanted = _object(await _body(request))
+        wanted = _object(b"".join([piece async for piece in bounded(request, MAX_BODY_BYTES, patience_s)]))
         session = wanted.get("session")
         if session is not None and not isinstance(session, dict):
             raise InvalidFieldError("session", session, "an object")
@@ -33,15 +37,6 @@ def routes(gateway: Gateway) -> APIRouter:
         return {"value": token, "expires_at": expires_at, "session": _described(session or {})}
 
     return router
-
-
-async def _body(request: Request) -> bytes:
-    received = b""
-    async for piece in request.stream():
-        received += piece
-        if len(received) > MAX_BODY_BYTES:
-            raise MessageTooLargeError(None, MAX_BODY_BYTES)
-    return received
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -75,29 +70,34 @@ def _described(session: dict[str, Any]) -> dict[str, Any]:
     return {"type": "transcription", "object": "realtime.transcription_session", "id": session_id, **session}
 
 
-_OPENAPI: Final[dict[str, Any]] = {
-    "requestBody": {
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "expires_after": {
-                            "type": "object",
-                            "properties": {
-                                "anchor": {"type": "string", "enum": ["created_at"]},
-                                "seconds": {
-                                    "type": "integer",
-                                    "minimum": SHORTEST_LIFE_S,
-                                    "maximum": LONGEST_LIFE_S,
-                                    "default": DEFAULT_LIFE_S,
-                                },
-                            },
-                        },
-                        "session": {"type": "object"},
-                    },
-                }
-            }
-        }
-    }
+_ASKED: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "expires_after": {
+            "type": "object",
+            "properties": {
+                "anchor": {"const": "created_at"},
+                "seconds": {
+                    "type": "integer",
+                    "minimum": SHORTEST_LIFE_S,
+                    "maximum": LONGEST_LIFE_S,
+                    "default": DEFAULT_LIFE_S,
+                },
+            },
+        },
+        "session": {"type": "object", "description": "Of OpenAI's Realtime API; a connection begins with it."},
+    },
+}
+_TOLD: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"value": {"type": "string"}, "expires_at": {"type": "integer"}, "session": {"type": "object"}},
+    "required": ["value", "expires_at", "session"],
+}
+_DOCUMENT: Final[dict[str, Any]] = {
+    "response_model": None,
+    "responses": {
+        200: {"description": "The token.", "content": {"application/json": {"schema": _TOLD}}},
+        **documents.errors(400, 408, 503),
+    },
+    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": _ASKED}}}},
 }

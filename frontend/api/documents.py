@@ -58,25 +58,34 @@ _MISTRAL_ERROR: Final = _object(
 _RETRY_AFTER: Final = {"Retry-After": {"schema": INTEGER, "description": "Seconds after which to try again."}}
 
 
-def _errors(*statuses: int) -> dict[int | str, Schema]:
+EVERYWHERE: Final = (401, 403, 413, 429)
+"""What the gate of `/v1` may answer in place of any route."""
+
+
+def errors(*statuses: int) -> dict[int | str, Schema]:
+    """What a route answers with these statuses, and what the gate does."""
     said = {
         400: "What was sent is wrong; the message says what, and what is allowed.",
+        401: "A key is needed, and none came, or one that is wrong or has expired.",
+        403: "The page, or the client token, that asks may not.",
         404: "No running model answers to this name.",
         408: "The rest of the body did not come.",
         413: "The body is over the limit.",
         415: "The body is of another media type.",
         422: "A field is missing (Mistral's dialect).",
+        429: "The key's limit is reached.",
         503: "No model, or no free slot, for now.",
     }
     answers: dict[int | str, Schema] = {
-        status: _json(said[status], {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR]}) for status in statuses
+        status: _json(said[status], {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR]})
+        for status in sorted({*statuses, *EVERYWHERE})
     }
-    if 503 in answers:
-        answers[503] = answers[503] | {"headers": _RETRY_AFTER}
+    for status in {429, 503} & answers.keys():
+        answers[status] = answers[status] | {"headers": _RETRY_AFTER}
     return answers
 
 
-_UPLOAD_ERRORS: Final = _errors(400, 404, 408, 413, 415, 422, 503)
+_UPLOAD_ERRORS: Final = errors(400, 404, 408, 413, 415, 422, 503)
 
 _DURATION_USAGE: Final = _object({"type": {"const": "duration"}, "seconds": NUMBER})
 _WORD: Final = _object({"word": TEXT, "start": NUMBER, "end": NUMBER})
@@ -204,12 +213,12 @@ _MODEL: Final = _object(
 MODELS: Final[Schema] = {
     "responses": {
         200: _json("The running models.", _object({"object": {"const": "list"}, "data": _list(_MODEL)})),
-        **_errors(400, 422, 503),
+        **errors(400, 422, 503),
     },
     "response_model": None,
 }
 MODEL: Final[Schema] = {
-    "responses": {200: _json("The model.", _MODEL), **_errors(400, 404, 422, 503)},
+    "responses": {200: _json("The model.", _MODEL), **errors(400, 404, 422, 503)},
     "response_model": None,
 }
 
