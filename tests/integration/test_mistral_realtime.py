@@ -1,6 +1,7 @@
 """Mistral's own SDK, unchanged but for its server's address, against a running service."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import urllib.request
@@ -152,13 +153,29 @@ async def test_a_model_that_does_not_run_is_refused_before_the_session(stack: St
     assert refused.value.code == 400
 
 
-async def test_what_the_sdk_still_sends_behind_a_fatal_error_does_not_fail(stack: Stack) -> None:
+async def test_audio_behind_the_end_is_refused(stack: Stack) -> None:
     async with await realtime(stack).connect("echo") as connection:
         await connection.end_audio()
         await next_of(connection, "transcription.done")
+        await connection.send_audio(tone(0.1))
+        assert (await next_of(connection, "error"))["error"]["code"] == 400
+
+
+async def test_a_busy_service_says_so_and_what_the_client_still_sends_does_not_fail(whisper_stack: Stack) -> None:
+    async with contextlib.AsyncExitStack() as taken:
+        for _ in range(whisper_stack.settings.model.slots):
+            one = await taken.enter_async_context(await realtime(whisper_stack).connect("auto"))
+            await one.send_audio(bytes(3200))
+        await asyncio.to_thread(wait_until, lambda: slots_free(whisper_stack) == 0, "every slot is taken")
+        connection = await realtime(whisper_stack).connect("auto")
+        await connection.send_audio(bytes(3200))
+        assert (await next_of(connection, "error"))["error"]["code"] == 503
         for _ in range(3):
-            await connection.send_audio(tone(0.1))
-            assert (await next_of(connection, "error"))["error"]["code"] == 400
+            await connection.send_audio(bytes(3200))
+        assert [event async for event in connection.events()][1:] == [], "closed in good order"
+    await asyncio.to_thread(
+        wait_until, lambda: slots_free(whisper_stack) == whisper_stack.settings.model.slots, "every slot is free"
+    )
 
 
 def test_a_client_that_vanishes_frees_its_slot(stack: Stack) -> None:
