@@ -21,15 +21,13 @@ REQUEST: Final = "invalid_request_error"
 SERVER: Final = "server_error"
 
 
-class RefusedError(VoxtralError):
-    """A client's event that asks for something impossible, in the service's own words."""
-
-    code = "invalid_field"
+class RefusedError(InvalidFieldError):
+    """A client's event that asks for something impossible, in OpenAI's words. `field` is a whole path."""
 
     def __init__(self, wire_code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
+        VoxtralError.__init__(self, message)
         self.wire_code = wire_code
-        self.param = param
+        self.field = param
 
 
 def invalid_value(value: object, path: str, allowed: str) -> RefusedError:
@@ -78,6 +76,4 @@ def wording_of(error: VoxtralError) -> Wording:
 def details(error: VoxtralError, param: str | None) -> dict[str, Any]:
     """The object that tells of an error, as `error` events and failed transcriptions hold it."""
     wording = wording_of(error)
-    if isinstance(error, RefusedError):
-        param = error.param
     return {"type": wording.type, "code": wording.code, "message": error.message, "param": param}

@@ -41,15 +41,15 @@ CLIENT_EVENTS: Final = (
 class OpenAIRealtime:
     """A `dialect.Dialect`. `model` is the one in the connection's address, for sessions that name none.
 
-    `session` is what a client token was made for: the connection begins with it. Raises RefusedError for a bad one.
+    `session` is what the session begins with, as an update has it. Raises RefusedError for a bad one.
     """
 
     def __init__(
         self,
         model: str | None = None,
         *,
-        is_beta: bool = False,
         session: Mapping[str, Any] | None = None,
+        is_beta: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
@@ -109,7 +109,8 @@ class OpenAIRealtime:
         return [self._said(told) for told in self._turns.take(event.wire, detects=self._detects)]
 
     def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
-        told = details(error, self._param(error.field))
+        param = error.field if isinstance(error, RefusedError) else self._param(error.field)
+        told = details(error, param)
         if message is not None:
             self._undo()
         event_id = None if message is None else self._event_id
@@ -201,12 +202,15 @@ class OpenAIRealtime:
         return [*map(self._said, self._turns.commit(held_s)), Commit()]
 
     def _clear(self) -> list[Action]:
-        """Audio cannot be unheard: the engine ends its segment here, and what it still says of it is not passed on."""
+        """Audio cannot be unheard: the engine ends its segment here, and what it still says of it is not passed on.
+
+        Too little of it for a commit goes with the audio that follows: it holds no word.
+        """
         actions: list[Action] = []
-        if self._is_open and self._held_s > 0:
-            self._buffer_start_s = self._received_s
+        if self._is_open and self._held_s * 1000 >= MIN_COMMIT_MS:
             self._turns.clear()
             actions.append(Commit())
+        self._buffer_start_s = self._received_s
         return [*actions, self._said({"type": "input_audio_buffer.cleared"})]
 
     @property

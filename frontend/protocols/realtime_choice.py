@@ -23,14 +23,11 @@ SUBPROTOCOL = "realtime"
 
 
 def realtime_dialect(
-    query: Mapping[str, str],
-    beta_header: str,
-    subprotocols: Sequence[str],
-    session: Mapping[str, Any] | None = None,
+    query: Mapping[str, str], beta_header: str, subprotocols: Sequence[str], session: Mapping[str, Any] | None = None
 ) -> Dialect:
-    """The dialect of a connection. `session` is what its client token was made for, in OpenAI's words.
+    """The dialect of a connection. `session` is what a client token was made for: only OpenAI has such.
 
-    Raises InvalidFieldError for a `dialect` in the query that is none, and RefusedError for a session that is none.
+    Raises InvalidFieldError for a `dialect` in the query that is none, or a bad session.
     """
     named = query.get("dialect")
     model = query.get("model") or None
@@ -38,10 +35,9 @@ def realtime_dialect(
     if named == VLLM:
         return VllmRealtime()
     if named == OPENAI_BETA or (named is None and is_beta):
-        return OpenAIRealtime(model, is_beta=True, session=session)
-    if named == OPENAI or (
-        named is None and (model or session is not None or "intent" in query or SUBPROTOCOL in subprotocols)
-    ):
+        return OpenAIRealtime(model, session=session, is_beta=True)
+    is_openai = bool(model or session) or "intent" in query or SUBPROTOCOL in subprotocols
+    if named == OPENAI or (named is None and is_openai):
         return OpenAIRealtime(model, session=session)
     if named is not None:
         raise InvalidFieldError("dialect", named, f"{OPENAI}, {OPENAI_BETA}, {VLLM}")

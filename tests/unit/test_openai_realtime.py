@@ -128,6 +128,22 @@ def test_cleared_audio_is_not_told(detects: bool) -> None:
     assert (wire.sent[-1]["type"].rpartition(".")[2], wire.sent[-1]["transcript"]) == ("completed", "five")
 
 
+def test_clear_of_next_to_nothing_ends_no_segment() -> None:
+    """The engine would answer such a commit where it answered the one before it."""
+    wire = connected(**MANUAL)
+    wire.append(500)
+    wire.commit()
+    wire.append(10)
+    wire.tell(type="input_audio_buffer.clear")
+    assert len(wire.taken(Commit)) == 1
+    assert "0 ms" in error_of(wire.commit())["message"]
+    wire.say(type="committed", end=0.5)
+    wire.append(500)
+    wire.commit()
+    final(wire, "heard")
+    assert wire.say(type="committed", end=1.01)[0]["transcript"] == "heard"
+
+
 def test_what_was_committed_before_a_clear_is_told() -> None:
     wire = connected(**MANUAL)
     wire.append(500)

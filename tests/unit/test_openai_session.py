@@ -6,6 +6,7 @@ import pytest
 
 from frontend.protocols.dialect import Append, Check, Configure, Open
 from frontend.protocols.openai_realtime import OpenAIRealtime
+from frontend.protocols.realtime_choice import realtime_dialect
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
 from tests.unit.openai_wire import Wire, connected, error_of, final, kinds, partial, update
@@ -126,6 +127,18 @@ def test_update_with_a_model_that_does_not_run_is_taken_back() -> None:
     assert "echo" in error["message"]
     wire.fails.clear()
     assert update(wire)[0]["session"] == before
+
+
+def test_session_may_begin_with_what_its_token_was_made_for() -> None:
+    session = {"type": "transcription", "audio": {"input": {"transcription": {"model": "m"}, "turn_detection": None}}}
+    dialect = realtime_dialect({}, "", [], session)
+    assert isinstance(dialect, OpenAIRealtime)
+    wire = Wire(dialect)
+    assert wire.sent[0]["session"]["audio"]["input"]["transcription"]["model"] == "m"
+    wire.append(100)
+    assert wire.taken(Open)[0].options.model == "m"
+    with pytest.raises(InvalidFieldError, match=r"'session\.voice'"):
+        realtime_dialect({}, "", [], {"voice": "x"})
 
 
 def test_model_and_format_are_fixed_by_the_first_audio() -> None:
