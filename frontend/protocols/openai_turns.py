@@ -1,8 +1,8 @@
 """The items of an OpenAI transcription session: which text belongs to which, and what its client is told when.
 
-An item is one turn. Where the server detects turns, each of our segments is one. Where it does not, all segments up to
-a client's commit are one. Our session answers commits in order with `committed`; until that comes, what it says belongs
-to the audio before the commit.
+An item is one turn. A client's commit makes one of all segments before it that are in no item yet. Where the server
+finds the turns, each of our other segments is one. Our session answers commits in order with `committed`; until that
+comes, what it says belongs to the audio before the commit.
 """
 
 import secrets
@@ -122,7 +122,7 @@ class Turns:
             yield from self._stop(item, event["end"])
         item.spoken_s += event["end"] - event["start"]
         yield from self._delta(item, item.deltas.hear(event))
-        if detects:
+        if item.is_committed and item.audio_s is None:
             yield from self._complete(item)
 
     def _announce(self, item: Item, start_s: float) -> Iterator[Json]:

@@ -89,8 +89,10 @@ def test_commit_is_legal_where_the_server_finds_turns() -> None:
     [started] = wire.say(type="speech_started", start=0.2)
     assert wire.commit()[0]["item_id"] == started["item_id"]
     assert wire.say(type="speech_stopped", end=0.9) == []
-    assert kinds(final(wire, "Hello.")) == ["delta", "completed"]
-    assert wire.say(type="committed", end=1.0) == []
+    assert kinds(final(wire, "Hello.")) == ["delta"]
+    assert kinds(final(wire, "Again.", segment=1)) == ["delta"]  # told late, and committed too
+    [done] = wire.say(type="committed", end=1.0)
+    assert (done["transcript"], done["usage"]["seconds"]) == ("Hello. Again.", 1.0)
     wire.append(500)
     assert kinds(wire.commit()) == COMMITTED
     [silent] = wire.say(type="committed", end=1.5)
@@ -123,8 +125,7 @@ def test_cleared_audio_is_not_told(detects: bool) -> None:
     assert wire.say(type="committed", end=1.0) == []
     wire.commit()
     final(wire, "five", segment=1)
-    if not detects:
-        wire.say(type="committed", end=2.0)
+    wire.say(type="committed", end=2.0)
     assert (wire.sent[-1]["type"].rpartition(".")[2], wire.sent[-1]["transcript"]) == ("completed", "five")
 
 
