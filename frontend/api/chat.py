@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from frontend.api import documents
-from frontend.api.answering import Answering, Exchange, events_and_progress
+from frontend.api.answering import Answering, Exchange, counted, events_and_progress
 from frontend.api.errors import error_body, error_of
 from frontend.api.forms import bounded
 from frontend.api.middleware import dialect_of
@@ -48,6 +48,10 @@ class Chat:
         self._gateway = gateway
 
     async def serve(self, request: Request, exchange: Exchange) -> None:
+        with counted(self._gateway, self._settings):
+            await self._answer(request, exchange)
+
+    async def _answer(self, request: Request, exchange: Exchange) -> None:
         asked = await asyncio.to_thread(_parsed, await self._body(request))
         running = await self._gateway.models()
         model = resolve(asked.options.model, running, asked.options.mode)

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
 
+import structlog
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
@@ -23,6 +24,7 @@ from shared.errors import (
     MediaTypeError,
     MessageTooLargeError,
     MissingFieldError,
+    ServerBusyError,
 )
 
 MULTIPART: Final = "multipart/form-data"
@@ -30,6 +32,9 @@ URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 256
 MAX_FIELD_BYTES: Final = 64 * 1024
 MAX_FILES: Final = 4
+NO_ROOM_RETRY_S: Final = 30.0
+
+log = structlog.get_logger(__name__)
 
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
@@ -123,7 +128,7 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
     """The form of a request; its files are gone afterwards.
 
     Raises MediaTypeError, MessageTooLargeError, InvalidFieldError for a damaged body, IdleTimeoutError where the rest
-    does not come, and starlette's ClientDisconnect.
+    does not come, ServerBusyError where the disk is full, and starlette's ClientDisconnect.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in (MULTIPART, URLENCODED):
@@ -137,6 +142,9 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
             fields = await FormParser(request.headers, body, **limits).parse()
     except MultiPartException as error:
         raise InvalidFieldError("body", error.message, f"a whole {media_type} body") from None
+    except OSError as error:
+        log.error("upload_not_stored", reason=str(error))
+        raise ServerBusyError("There is no room to store the upload now.", retry_after_s=NO_ROOM_RETRY_S) from error
     finally:
         await body.aclose()
     try:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from frontend.api import documents
-from frontend.api.answering import Answering, Exchange, events_and_progress
+from frontend.api.answering import Answering, Exchange, counted, events_and_progress
 from frontend.api.errors import ApiDialect, error_body, error_of
 from frontend.api.forms import URLENCODED, Form, received
 from frontend.api.middleware import dialect_of
@@ -50,10 +50,11 @@ class Transcriber:
 
     async def serve(self, request: Request, exchange: Exchange, task: Task) -> None:
         limit_bytes, patience_s = self._settings.server.max_upload_bytes, self._settings.session.idle_timeout_s
-        async with received(request, limit_bytes, patience_s) as form:
-            order = await self._order(request, form, task)
-            work = self._stream if order.stream else self._reply
-            await exchange.while_connected(work(order, exchange))
+        with counted(self._gateway, self._settings):
+            async with received(request, limit_bytes, patience_s) as form:
+                order = await self._order(request, form, task)
+                work = self._stream if order.stream else self._reply
+                await exchange.while_connected(work(order, exchange))
 
     async def _order(self, request: Request, form: Form, task: Task) -> Order:
         if form.given("diarize") or form.media_type == URLENCODED:  # only Mistral's clients send these

@@ -61,7 +61,7 @@ def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
     transcript = Transcript(recording.name, job.mode)
     wants_text = job.text_format == "text" if path is None else job.live
     # Answers about a recording as a whole need it as a whole; live, each segment is answered as it comes.
-    if job.live or job.mode == "transcribe":
+    if job.live or job.mode in ("transcribe", "translate"):
         asyncio.run(_hear(job, recording, transcript, text=wants_text))
     else:
         asyncio.run(_ask(job, recording, transcript))

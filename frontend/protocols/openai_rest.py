@@ -39,9 +39,8 @@ def verbose_body(
         "text": transcript.text,
     }
     if "segment" in granularities:
-        body["segments"] = [
-            _segment(number, segment, temperature) for number, segment in enumerate(transcript.segments) if segment.text
-        ]
+        spoken = [segment for segment in transcript.segments if segment.text]
+        body["segments"] = [_segment(number, segment, temperature) for number, segment in enumerate(spoken)]
     if "word" in granularities:
         body["words"] = [
             {"word": word.text, "start": word.start_s, "end": word.end_s}

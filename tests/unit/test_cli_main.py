@@ -14,7 +14,7 @@ from frontend.cli.main import cli
         ["transcribe", "--format", "srt", "a.wav", "b.wav"],
         ["transcribe", "--format", "vtt", "--mode", "general", "a.wav"],
         ["transcribe", "--url", "localhost:8765", "a.wav"],
-        ["transcribe", "--mode", "translate", "a.wav"],
+        ["transcribe", "--mode", "summarise", "a.wav"],
         ["no-such-command"],
     ],
 )

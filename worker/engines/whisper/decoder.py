@@ -121,8 +121,7 @@ class WhisperDecoder:
     @property
     def languages(self) -> tuple[str, ...]:
         """ISO 639-1 codes that the vocabulary has a token for."""
-        known = (code for code in _LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
-        return tuple(known)
+        return tuple(code for code in _LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
 
     @property
     def modes(self) -> tuple[Mode, ...]:

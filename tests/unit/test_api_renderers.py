@@ -1,0 +1,122 @@
+"""The bodies of the HTTP APIs, and what a chat request is taken for."""
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from frontend.protocols import mistral_rest, openai_rest
+from frontend.protocols.openai_chat import Chunks, parse_chat
+from frontend.protocols.recorded import Transcript
+from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
+from shared.events import Mode
+
+AUDIO = b"RIFF...."
+ENCODED = b64encode(AUDIO).decode()
+
+
+def recorded(*texts: str) -> tuple[Transcript, list[str]]:
+    transcript = Transcript("echo")
+    added = [
+        transcript.take(
+            {
+                "type": "final",
+                "seq": seq,
+                "segment": seq,
+                "text": text,
+                "start": seq,
+                "end": seq + 0.5,
+                "language": "de",
+            }
+        )
+        for seq, text in enumerate(texts)
+    ]
+    transcript.take({"type": "done", "text": " ".join(filter(None, texts)), "duration": 9.2})
+    return transcript, added
+
+
+def test_added_texts_make_the_whole_text() -> None:
+    transcript, added = recorded("Guten", "", "Tag.")
+    assert added == ["Guten", "", " Tag."]
+    assert transcript.text == "".join(added) == "Guten Tag."
+
+
+def test_verbose_body_leaves_out_what_has_no_text_and_what_was_not_asked_for() -> None:
+    transcript, _ = recorded("Guten", "", "Tag.")
+    body = openai_rest.verbose_body(transcript, "transcribe", {"segment"}, 0.5)
+    assert [segment["text"] for segment in body["segments"]] == ["Guten", "Tag."]
+    assert [(segment["id"], segment["seek"]) for segment in body["segments"]] == [(0, 0), (1, 200)]
+    assert "words" not in body
+    assert (body["language"], body["usage"]) == ("german", {"type": "duration", "seconds": 9.2})
+    translated = openai_rest.verbose_body(transcript, "translate", {"word"}, 0)
+    assert (translated["language"], translated["words"]) == ("english", [])
+    assert "usage" not in translated
+    assert "segments" not in translated
+
+
+@pytest.mark.parametrize(("code", "name"), [("en", "english"), ("yue", "cantonese"), ("xx", "xx"), (None, "unknown")])
+def test_language_has_openais_name(code: str | None, name: str) -> None:
+    assert openai_rest.language_name(code) == name
+
+
+def test_mistral_counts_whole_seconds_rounded_up() -> None:
+    assert mistral_rest.json_body(recorded("Tag.")[0], ())["usage"]["prompt_audio_seconds"] == 10
+
+
+def chat(*parts: Any, **fields: Any) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": list(parts)}],
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio", "input_audio": {"data": ENCODED, "format": "wav"}},
+        {"type": "input_audio", "input_audio": ENCODED},
+        {"type": "input_audio", "input_audio": f"data:audio/wav;base64,{ENCODED}"},
+        {"type": "audio_url", "audio_url": {"url": f"data:audio/wav;base64,{ENCODED}"}},
+        {"type": "audio_url", "audio_url": f"DATA:audio/x-wav;base64,{ENCODED}"},
+        {"type": "UNKNOWN", "raw": {"type": "input_audio", "input_audio": {"data": ENCODED, "format": "wav"}}},
+    ],
+)
+def test_audio_comes_in_many_shapes(part: dict[str, Any]) -> None:
+    asked = parse_chat(chat(part, {"type": "text", "text": "Who?"}, max_tokens=9000))
+    assert (asked.audio, asked.options.mode, asked.options.prompt) == (AUDIO, Mode.UNDERSTAND, "Be brief.\nWho?")
+    assert asked.options.max_new_tokens == 4096
+
+
+def test_audio_alone_is_an_instruction() -> None:
+    message = {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": ENCODED}]}]}
+    assert parse_chat(message).options.mode is Mode.GENERAL
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "said"),
+    [
+        ({}, MissingFieldError, "messages is missing"),
+        ({"messages": "x"}, InvalidFieldError, "1 to 64 messages"),
+        ({"messages": [{"role": "assistant", "content": "Hi"}]}, InvalidFieldError, "cannot be gone on with"),
+        ({"messages": ["x"]}, InvalidFieldError, "messages.role"),
+        (chat({"type": "text", "text": "Hi"}), MissingFieldError, "no audio"),
+        (chat({"type": "image_url"}), InvalidFieldError, "input_audio"),
+        (chat(*[{"type": "input_audio", "input_audio": ENCODED}] * 2), InvalidFieldError, "one recording"),
+        (chat({"type": "input_audio", "input_audio": "?"}), InvalidAudioError, "not base64"),
+        (chat({"type": "audio_url", "audio_url": "file:///etc/passwd"}), InvalidFieldError, "no other address"),
+        (chat({"type": "input_audio", "input_audio": "https://x/y.wav"}), InvalidFieldError, "no other address"),
+        (chat({"type": "audio_url", "audio_url": "data:text/plain,x"}), InvalidFieldError, "in base64"),
+        (chat({"type": "input_audio", "input_audio": ENCODED}, n=2), InvalidFieldError, "n is 2; allowed: 1"),
+        (chat({"type": "input_audio", "input_audio": ENCODED}, max_tokens=0), InvalidFieldError, "from 1 on"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(message: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        parse_chat(message)
+
+
+def test_stream_of_chunks_ends_once() -> None:
+    frames = Chunks("chatcmpl-1", 7, "echo").end(include_usage=True).decode().split("\n\n")
+    assert '"finish_reason":"stop"' in frames[0]
+    assert '"choices":[],"usage":' in frames[1]
+    assert frames[2:] == ["data: [DONE]", ""]
