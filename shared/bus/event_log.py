@@ -108,7 +108,7 @@ class Follower:
                 async for event in self._missed():
                     yield event
             while self._queue:
-                event = _parsed(self._queue.popleft())
+                event = parsed(self._queue.popleft())
                 seq = event.wire["seq"]
                 if seq > self._after_seq + 1:
                     async for missed in self._missed(before_seq=seq):
@@ -127,7 +127,7 @@ class Follower:
     async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
         upto = "+" if before_seq is None else f"({before_seq}-0"
         for _, fields in await self._read_log(f"({self._after_seq}-0", upto):
-            event = _parsed(fields[b"e"])
+            event = parsed(fields[b"e"])
             self._after_seq = event.wire["seq"]
             yield event
 
@@ -190,8 +190,11 @@ class EventSubscriber:
                 while True:
                     # No time-out: a quiet channel is normal, and keep-alive notices a dead peer.
                     response = await self._pubsub.parse_response(block=True)
-                    if response is not None:
-                        self._dispatch(response)
+                    if response is None:
+                        continue
+                    if response[0] == b"unsubscribe":  # or each new connection would subscribe to it again
+                        await self._pubsub.handle_message(response)  # type: ignore[no-untyped-call]
+                    self._dispatch(response)
             except (RedisError, OSError) as error:
                 log.warning("subscription_lost", reason=str(error))
                 await asyncio.sleep(RECONNECT_PAUSE_S)
@@ -216,5 +219,6 @@ class EventSubscriber:
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
-def _parsed(raw: bytes) -> LoggedEvent:
+def parsed(raw: bytes) -> LoggedEvent:
+    """An event as the log and the channel hold it."""
     return LoggedEvent(raw, orjson.loads(raw))

@@ -11,8 +11,10 @@ from shared.bus import keys
 from shared.bus.audio import AudioWriter, parse_entry
 from shared.bus.connect import connect
 from shared.bus.event_log import QUEUE_MAX, EventSubscriber
+from shared.bus.finals import PAGE_FINALS, read_finals
 from shared.bus.ownership import Ending
 from tests.integration.owners import admitted, claim, settled, write
+from tests.integration.viewers import subscribers
 from tests.integration.workers import redis_alone
 from tests.stack import Stack
 
@@ -129,3 +131,28 @@ async def test_slow_follower_is_bounded_and_misses_nothing(redis: Redis) -> None
         source = aiter(follower)
         seen = [(await anext(source)).wire["seq"] for _ in range(count)]
     assert seen == list(range(1, count + 1))
+
+
+async def test_a_channel_that_nobody_follows_is_not_subscribed_to_again(redis: Redis) -> None:
+    async with subscriber(redis) as events:
+        left = await events.follow("s1")
+        await events.follow("s2")
+        await events.unfollow(left)
+        await redis.client_kill_filter(_type="pubsub")
+        await subscribers(redis, "s2", 1)
+        assert await redis.pubsub_numsub("voxtral:{s1}") == [(b"voxtral:{s1}", 0)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3 * PAGE_FINALS + 1])
+async def test_finals_are_read_from_any_number_on(redis: Redis, count: int) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    for number in range(count):
+        await write(redis, owner, 2 * number + 1, "partial")
+        await write(redis, owner, 2 * number + 2, str(number), kind="f")
+    numbers = [2 * number + 2 for number in range(count)]
+    for after in {0, 1, 2, 3, count, 2 * count - 1, 2 * count, 2 * count + 5}:
+        read = [final.wire["seq"] async for final in read_finals(redis, "s1", max(0, after))]
+        assert read == [number for number in numbers if number > after]
+    read = [final.wire["seq"] async for final in read_finals(redis, "s1", 2, 2 * count - 2)]
+    assert read == numbers[1:-1]
