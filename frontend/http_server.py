@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from frontend.sockets import listen
+from frontend.wire import WiredHttp, WiredWebSocket
 
 GRACE_S = 2
 """How long open requests and connections may take to end after a signal."""
@@ -26,8 +27,8 @@ async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, m
     with listen(host, port, port_setting) as listener:
         config = uvicorn.Config(
             app,
-            http="h11",
-            ws="websockets-sansio",
+            http=WiredHttp,
+            ws=WiredWebSocket,
             ws_max_size=max_message_bytes,
             ws_ping_timeout=None,  # pongs queue behind audio that the brake holds back; TCP notices dead peers
             ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory
