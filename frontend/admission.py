@@ -10,6 +10,7 @@ import orjson
 
 from frontend.models import RunningModel
 from frontend.placement import Placement
+from frontend.tokens import digest, viewer_token
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
@@ -51,7 +52,7 @@ class Admission:
         self._line = WaitingLine()
 
     async def admit(
-        self, session_id: str, resume_digest: str, options: SessionOptions, *, waits: bool
+        self, session_id: str, resume_token: str, options: SessionOptions, *, waits: bool
     ) -> SessionOptions:
         """Reserve a slot of the best model that has one; the options with that model in them.
 
@@ -66,7 +67,7 @@ class Admission:
                 if waits:
                     first_for = self._line.want(session_id, [model.name for model in models])
                     models = [model for model in models if model.name in first_for]
-                chosen = await self._reserve(session_id, resume_digest, options, models)
+                chosen = await self._reserve(session_id, resume_token, options, models)
                 if chosen is not None:
                     return chosen
                 if not waits or time.monotonic() > deadline_s:
@@ -76,7 +77,7 @@ class Admission:
             self._line.leave(session_id)
 
     async def _reserve(
-        self, session_id: str, resume_digest: str, options: SessionOptions, models: list[RunningModel]
+        self, session_id: str, resume_token: str, options: SessionOptions, models: list[RunningModel]
     ) -> SessionOptions | None:
         for model in models:
             chosen = replace(options, model=model.name)
@@ -86,7 +87,8 @@ class Admission:
                 capacity=model.slots,
                 claim_timeout_s=self._claim_timeout_s,
                 options=orjson.dumps(asdict(chosen)),
-                resume_digest=resume_digest,
+                resume_digest=digest(resume_token),
+                viewer_digest=digest(viewer_token(resume_token)),
             ):
                 return chosen
         return None

@@ -47,6 +47,8 @@ class Ready:
     """Of the last control message that the server has."""
     ended: bool = False
     """Whether the session takes no more audio: it has ended, and only its events follow."""
+    viewer_token: str | None = None
+    """With it others may read along, at `/v1/sessions/{session_id}/events`."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -58,6 +60,7 @@ class Ready:
             wire.get("audio_received_samples", 0),
             wire.get("number", 0),
             wire.get("ended", False),
+            wire.get("viewer_token"),
         )
 
 

@@ -20,6 +20,8 @@ CLOSE_CODES: Final = {
     "unauthorized": 4401,
     "forbidden": 4403,
     "server_busy": 1013,
+    "viewer_slow": 1013,
+    "model_unavailable": 1013,
     "internal_error": 1011,
 }
 """WebSocket close codes (RFC 6455 and its registry; 4000 on are private). Any other error closes with 1000."""

@@ -5,8 +5,6 @@ One per frontend process. Owns the process's Redis connections, its one audio wr
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, Self, cast
@@ -25,6 +23,8 @@ from frontend.placement import Placement
 from frontend.session import Session
 from frontend.store_watch import StoreWatch
 from frontend.tally import Tally
+from frontend.tokens import matches, new_resume_token
+from frontend.viewers import Viewers
 from frontend.watch import Watch
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
@@ -71,7 +71,7 @@ class Gateway:
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores: set[asyncio.Task[None]] = set()
-        self.access = Access(settings, self._redis)
+        self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.tally = Tally(kind, self._sessions)
 
     @classmethod
@@ -89,6 +89,7 @@ class Gateway:
                 ("subscriber", gateway._subscriber.run()),
                 ("watch", gateway._watch.run()),
                 ("store-watch", gateway._store_watch.run()),
+                ("viewers", gateway.viewers.run()),
                 ("heartbeat", gateway.tally.beat(gateway.registry)),
                 ("access", gateway.access.run()),
             )
@@ -167,9 +168,9 @@ class Gateway:
             "version": VERSION,
         }
 
-    async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
-        resume_token = secrets.token_urlsafe(24)
-        chosen = await self._admission.admit(session_id, _digest(resume_token), options, waits=queue == "batch")
+    async def _open(self, options: SessionOptions, queue: Queue) -> Session:
+        session_id, resume_token = secrets.token_hex(8), new_resume_token()
+        chosen = await self._admission.admit(session_id, resume_token, options, waits=queue == "batch")
         follower = await self._subscriber.follow(session_id)
         session = self._hold(
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
@@ -224,12 +225,12 @@ class Gateway:
             ) from None
         if event.wire["type"] != EventType.READY:
             raise ModelUnavailableError(event.wire.get("message", "The worker refused the session."))
-        session.put_first(event.wire | {"resume_token": session.resume_token})
+        session.put_first(event.wire | {"resume_token": session.resume_token, "viewer_token": session.viewer_token})
 
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
         held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options"])
         state, digest, encoded = cast("list[bytes | None]", held)
-        if digest is None or encoded is None or not hmac.compare_digest(digest.decode(), _digest(resume_token)):
+        if not matches(resume_token, digest) or encoded is None:
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
         if state == b"cancelled":
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
@@ -250,6 +251,7 @@ class Gateway:
                 "seq": seq,
                 "model": session.model,
                 "resume_token": resume_token,
+                "viewer_token": session.viewer_token,
                 "audio_received_samples": attachment.received_samples,
                 "number": attachment.number,
                 "ended": attachment.ended,
@@ -289,6 +291,7 @@ class Gateway:
     async def _shut_down(self, loops: list[asyncio.Task[None]]) -> None:
         for session in list(self._sessions.values()):
             session.detach()
+        await self.viewers.close()
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._writer.flushed()
@@ -301,5 +304,7 @@ class Gateway:
         await self._redis.aclose()
 
 
-def _digest(resume_token: str) -> str:
-    return hashlib.sha256(resume_token.encode()).hexdigest()
+def _store_unreachable() -> VoxtralError:
+    return ModelUnavailableError(
+        "The service cannot reach its store, or it is full; try again shortly.", retry_after_s=RETRY_AFTER_S
+    )

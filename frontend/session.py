@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.access.meter import Meter
+from frontend.tokens import viewer_token
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
 from shared.celery_config import Queue
@@ -66,6 +66,11 @@ class Session:
         self._source = aiter(follower)
         self._follower.progress(track.attachment.consumed_samples)
         self._acknowledged_samples = track.written_samples
+
+    @property
+    def viewer_token(self) -> str:
+        """With it, and without any key, others may read along."""
+        return viewer_token(self.resume_token)
 
     @property
     def audio_received_samples(self) -> int:

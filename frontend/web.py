@@ -18,7 +18,8 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.api import rest
+from frontend.api.middleware import install
+from frontend.api.viewers import viewers_router
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -51,8 +52,8 @@ log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
-    app = FastAPI(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
-    rest.mount(app, settings, gateway)
+    app = FastAPI(openapi_url=None)
+    install(app, gateway.tally.count_error)
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
 
@@ -81,6 +82,8 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
 
     app.include_router(mistral_realtime.routes(settings, gateway))
     app.include_router(openai_realtime.routes(settings, gateway))
+
+    app.include_router(viewers_router(gateway.viewers))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")

@@ -150,25 +150,12 @@ class SessionSettings(Section):
     """How long a worker that is told to stop serves the sessions that no other worker takes over."""
 
 
-class AccessSettings(Section):
-    keys_file: Path | None = None
-    """The list of API keys. It is read again when it changes."""
-    keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
-    """The same list as text, for the environment. Both count together; with either of them a key is needed."""
-    origins: tuple[str, ...] = Field((), description="a list such as ['https://voice.example'], or ['*']")
-    """Pages that may use the service beside its own. CORS is on for them, and off without any."""
+class ViewerSettings(Section):
+    """How many may read along, at one frontend process."""
 
-    @property
-    def needs_key(self) -> bool:
-        """Whether keys are on. A list without keys lets nobody in."""
-        return self.keys_file is not None or self.keys is not None
-
-    @field_validator("origins")
-    @classmethod
-    def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin) for origin in origins):
-            raise ValueError("no origin")
-        return origins
+    max_per_session: int = Field(2000, ge=1)
+    max_per_process: int = Field(4000, ge=1)
+    """Each takes a file descriptor, and up to 130 KB where it does not read."""
 
 
 class FlowerSettings(Section):
@@ -207,7 +194,7 @@ class Settings(BaseSettings):
     spectrogram: SpectrogramSettings = SpectrogramSettings()
     redis: RedisSettings = RedisSettings()
     session: SessionSettings = SessionSettings()
-    access: AccessSettings = AccessSettings()
+    viewers: ViewerSettings = ViewerSettings()
     flower: FlowerSettings = FlowerSettings()
     logs: LogSettings = LogSettings()
 

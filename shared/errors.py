@@ -132,6 +132,12 @@ class SessionResumedError(VoxtralError):
     code = "session_resumed"
 
 
+class ViewerSlowError(VoxtralError):
+    """Someone who reads along takes less than is said. The session and its other viewers do not wait."""
+
+    code = "viewer_slow"
+
+
 class IdleTimeoutError(VoxtralError):
     code = "idle_timeout"
     closes_connection = True

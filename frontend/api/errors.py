@@ -32,6 +32,7 @@ from shared.errors import (
     UnauthorizedError,
     UnknownTypeError,
     UnsupportedAudioError,
+    ViewerSlowError,
     VoxtralError,
 )
 
@@ -71,6 +72,7 @@ LADDER: Final[dict[type[VoxtralError], Rung]] = {
     ForbiddenError: Rung(403, "invalid_request_error"),
     SessionUnknownError: Rung(404, "invalid_request_error"),
     SessionExpiredError: Rung(404, "invalid_request_error"),
+    ViewerSlowError: Rung(408, "invalid_request_error"),
     IdleTimeoutError: Rung(408, "invalid_request_error"),
     SessionResumedError: Rung(409, "invalid_request_error"),
     MessageTooLargeError: Rung(413, "invalid_request_error"),

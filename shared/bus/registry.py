@@ -136,7 +136,15 @@ class Registry:
         return int(await self._redis.zcard(keys.admitted(model)))
 
     async def admit(
-        self, session_id: str, model: str, *, capacity: int, claim_timeout_s: float, options: bytes, resume_digest: str
+        self,
+        session_id: str,
+        model: str,
+        *,
+        capacity: int,
+        claim_timeout_s: float,
+        options: bytes,
+        resume_digest: str,
+        viewer_digest: str,
     ) -> bool:
         """Reserve a slot of the model and make the session's hash and audio stream, atomically.
 
@@ -152,6 +160,7 @@ class Registry:
                     keys.SESSION_TTL_S,
                     options,
                     resume_digest,
+                    viewer_digest,
                 ],
             )
         )

@@ -19,7 +19,8 @@ FENCED = -1
 ELSEWHERE = 0
 """What a claim answers when another worker of the model has more free slots."""
 
-# KEYS: admitted, session, audio. ARGV: session id, capacity, claim ms, ttl s, options, resume digest. → 1 or 0
+# KEYS: admitted, session, audio.
+# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest. → 1 or 0
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
 # Its lease is, before it has an owner, the time in which it may get its first one: Celery would judge by the clocks of
 # two machines whether a task is too old.
@@ -31,8 +32,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'fence', 0, 'seq', 0,
-  'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', now + tonumber(ARGV[3]), 'created', now)
+redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
+  'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', 0, 'created', now)
 redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])

@@ -14,7 +14,13 @@ from shared.bus.scripts import Scripts
 async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, model: str = "echo") -> bool:
     registry = Registry(redis, Scripts(redis))
     return await registry.admit(
-        session_id, model, capacity=capacity, claim_timeout_s=5, options=b"{}", resume_digest="digest"
+        session_id,
+        model,
+        capacity=capacity,
+        claim_timeout_s=5,
+        options=b"{}",
+        resume_digest="digest",
+        viewer_digest="digest",
     )
 
 

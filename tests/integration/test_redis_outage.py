@@ -7,17 +7,20 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from frontend import store_watch
 from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
+from frontend.client_events import Ready
 from frontend.gateway import Gateway
 from shared.bus.connect import connect
 from shared.events import SessionOptions
 from tests.integration.test_client_resumes import CHUNK, Listener
+from tests.integration.viewers import SseViewer
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, listens, wait_until
 
@@ -83,16 +86,28 @@ async def hang_redis(stack: Stack, after_s: float) -> None:
     stack.processes["redis"].send_signal(signal.SIGCONT)
 
 
-async def speak(stack: Stack, model: str, audio: bytes, pause_s: float) -> Listener:
+async def speak(
+    stack: Stack, model: str, audio: bytes, pause_s: float, invite: Callable[[Ready], None] = lambda ready: None
+) -> Listener:
     """Sends the audio in chunks; what the session said, to its end."""
     async with TranscriptionClient(stack.ws_url) as client, client.live(model=model) as session:
         listener = Listener(session)
+        invite(session.ready)
         for start in range(0, len(audio), len(CHUNK)):
             await session.send(audio[start : start + len(CHUNK)])
             await asyncio.sleep(pause_s)
         await session.stop()
         await listener.task
     return listener
+
+
+def read_along(stack: Stack, ready: Ready) -> list[dict[str, Any]]:
+    """All that a viewer is told."""
+    viewer = SseViewer(stack.web_url, f"/v1/sessions/{ready.session_id}/events", ready.viewer_token)
+    try:
+        return viewer.rest()
+    finally:
+        viewer.close()
 
 
 def check_whole(listener: Listener, duration_s: float) -> None:
@@ -112,7 +127,12 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
     told = speech + silence + speech + silence
     async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
         echoes = [tasks.create_task(speak(service, "echo", CHUNK * 150, CHUNK_S / 2)) for _ in range(4)]
-        heard = tasks.create_task(speak(service, "whisper-base", told, CHUNK_S / 2))
+        audience: list[asyncio.Task[list[dict[str, Any]]]] = []
+
+        def invite(ready: Ready) -> None:
+            audience.append(tasks.create_task(asyncio.to_thread(read_along, service, ready)))
+
+        heard = tasks.create_task(speak(service, "whisper-base", told, CHUNK_S / 2, invite))
         await asyncio.sleep(2)
         breaking = tasks.create_task(outage(service, OUTAGE_S))
         await asyncio.sleep(2)
@@ -128,6 +148,9 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
     warned = [event.code for echo in echoes for event in echo.result().events if isinstance(event, Warned)]
     assert set(warned) == {"store_unavailable"}
     check_whole(heard.result(), len(told) / 32_000)
+    told_to_viewer = audience[0].result()
+    assert final_segments(told_to_viewer) == [final.segment for final in heard.result().finals]
+    assert told_to_viewer[-1]["text"] == heard.result().events[-1].text
     assert heard.result().events[-1].text.lower().count("leaves the station at") == 2
     service.check_alive()
     await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)

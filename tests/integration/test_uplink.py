@@ -32,7 +32,7 @@ async def redis(server: Stack) -> AsyncIterator[Redis]:
     client = connect(server.settings)
     await client.flushall()
     await Registry(client, Scripts(client)).admit(
-        "s1", "echo", capacity=2, claim_timeout_s=5, options=b"{}", resume_digest="digest"
+        "s1", "echo", capacity=2, claim_timeout_s=5, options=b"{}", resume_digest="digest", viewer_digest="digest"
     )
     yield client
     await client.config_set("maxmemory", "2gb")

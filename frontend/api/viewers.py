@@ -1,0 +1,161 @@
+"""Live captions over HTTP: the events of a session and its transcript, for whoever has its viewer token.
+
+A viewer token is given with every request, by no cookie: so no page of another site can make use of a browser that
+has one, and origins need not be looked at.
+"""
+
+import asyncio
+import re
+from typing import Annotated, Any, Final
+
+import structlog
+from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketDisconnect
+
+from frontend.api.errors import ApiDialect, refusal
+from frontend.client_events import Final as FinalEvent
+from frontend.event_stream import MEDIA_TYPE, EventStream
+from frontend.farewell import CLOSE_CODES
+from frontend.transcripts import MEDIA_TYPES, Form, SessionTranscript
+from frontend.viewer import Frame, Viewer, farewell
+from frontend.viewers import Place, Viewers
+from frontend.wire import Wire, wire_of
+from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
+
+MAX_SEQ: Final = 2**53 - 1
+PING: Final = b"\x89\x00"
+"""Browsers answer it by themselves."""
+FAREWELL_S: Final = 5.0
+VIEWERS_ONLY_LISTEN: Final = 1008
+_SEQ: Final = re.compile(r"[0-9]{1,16}")
+_EVENTS_DOC: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The events, to the session's end.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+    204: {"description": "The session has ended, and nothing comes after that event: do not ask again."},
+}
+
+Token = Annotated[str | None, Query(description="The viewer token, for clients that cannot set headers.")]
+Resumed = Annotated[str | None, Query(description="As `Last-Event-ID`, for clients that cannot set headers.")]
+
+log = structlog.get_logger(__name__)
+
+
+def viewers_router(viewers: Viewers) -> APIRouter:
+    """The routes of those who read along."""
+    router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["live captions"])
+
+    @router.get("/events", response_class=EventStream, responses=_EVENTS_DOC)
+    async def events(
+        request: Request,
+        session_id: str,
+        token: Token = None,
+        last_event_id: Resumed = None,
+        resumed_after: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+    ) -> Response:
+        """Follow a session: first the finals so far, or those after `Last-Event-ID`, then all that is said.
+
+        The `id` of an event is its `seq`, its data the JSON of the native protocol. A viewer that does not keep up
+        misses partials, which replace each other, but no final; one that hardly reads at all is told `viewer_slow`
+        and has to come again.
+        """
+        del token, last_event_id, resumed_after  # taken where those of a WebSocket are
+        return EventStream(viewers, session_id, _token(request), _after_seq(request))
+
+    @router.websocket("/events")
+    async def events_socket(websocket: WebSocket, session_id: str) -> None:
+        try:
+            after_seq = _after_seq(websocket)
+            async with viewers.place(session_id, _token(websocket)) as place:
+                await websocket.accept()
+                await _show(websocket, place, after_seq)
+        except VoxtralError as error:
+            await websocket.send_denial_response(refusal(error, ApiDialect.OPENAI))
+
+    @router.get("/transcript.{form}", response_class=Response, responses=_transcript_doc())
+    async def transcript(request: Request, session_id: str, form: Form, token: Token = None) -> Response:
+        """What was said, so far or, when `Transcript-Complete` is `true`, in all."""
+        del token
+        standing = await viewers.standing(session_id, _token(request))
+        finals = [FinalEvent.from_wire(event.wire) for event in await viewers.finals(session_id)]
+        document = SessionTranscript(session_id, finals, standing.is_done)
+        return Response(
+            await asyncio.to_thread(document.written, form),
+            headers={
+                "content-type": MEDIA_TYPES[form],
+                "cache-control": "no-store",
+                "transcript-complete": str(document.is_complete).lower(),
+            },
+        )
+
+    return router
+
+
+def _transcript_doc() -> dict[int | str, dict[str, Any]]:
+    content = {media_type.partition(";")[0]: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES.values()}
+    content["application/json"] = {"schema": {"type": "object"}}
+    header = {"schema": {"type": "string", "enum": ["true", "false"]}}
+    return {200: {"description": "The document.", "content": content, "headers": {"Transcript-Complete": header}}}
+
+
+def _token(connection: HTTPConnection) -> str:
+    """The viewer token: `?token=` before the header, which may hold a key that has nothing to do with it."""
+    token = connection.query_params.get("token")
+    if token is None:
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            token = ""
+    if not token.strip():
+        raise UnauthorizedError("A viewer token is needed: Authorization: Bearer …, or ?token=….")
+    return token.strip()
+
+
+def _after_seq(connection: HTTPConnection) -> int:
+    """The last event that the viewer has; 0 where it has none. What a browser adds itself is the newer."""
+    for name, given in (
+        ("Last-Event-ID", connection.headers.get("last-event-id")),
+        ("last_event_id", connection.query_params.get("last_event_id")),
+    ):
+        if given is not None:
+            if not _SEQ.fullmatch(given) or int(given) > MAX_SEQ:
+                raise InvalidFieldError(name, given, f"the id of an event, an integer from 0 to {MAX_SEQ}")
+            return int(given)
+    return 0
+
+
+async def _show(websocket: WebSocket, place: Place, after_seq: int) -> None:
+    wire = wire_of(websocket.scope)
+    viewer = Viewer(wire, lambda frame: frame.message, PING)
+
+    async def tell(frame: Frame) -> None:
+        await websocket.send_text(frame.raw.decode())
+
+    following = asyncio.create_task(place.follow(viewer, after_seq, tell), name="viewer")
+    leaving = asyncio.create_task(websocket.receive(), name="viewer leaves")
+    try:
+        await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
+        said = leaving.result() if leaving.done() else None
+    finally:
+        for task in (following, leaving):
+            task.cancel()
+        await asyncio.wait((following, leaving))
+    if said is None or said["type"] != "websocket.disconnect":
+        await _close(websocket, wire, viewer, has_spoken=said is not None)
+
+
+async def _close(websocket: WebSocket, wire: Wire, viewer: Viewer, *, has_spoken: bool) -> None:
+    code, reason = 1000, ""
+    if has_spoken:
+        code, reason = VIEWERS_ONLY_LISTEN, "Viewers only listen."
+    elif viewer.error is not None:
+        code, reason = CLOSE_CODES.get(viewer.error.code, 1000), viewer.error.code
+        log.info("viewer_dropped", code=reason, reason=viewer.error.message)
+    # What a viewer that does not read was sent stays in the way of its end, so that has a limit.
+    cut = asyncio.get_running_loop().call_later(FAREWELL_S, wire.abort)
+    try:
+        if viewer.error is not None:
+            await websocket.send_text(farewell(viewer.error).raw.decode())
+        await websocket.close(code, reason)
+    except (WebSocketDisconnect, RuntimeError, OSError):
+        pass  # it has gone
+    finally:
+        cut.cancel()

@@ -1,0 +1,86 @@
+"""A session's events as an HTTP response of server-sent events, for one viewer."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from frontend.viewer import Frame, Viewer, chunk, farewell
+from frontend.viewers import Place, Viewers
+from frontend.wire import wire_of
+
+MEDIA_TYPE: Final = "text/event-stream"
+RETRY_MS: Final = 2000
+"""How long a browser waits before it connects again."""
+HEARTBEAT: Final = b":\n\n"
+FAREWELL_S: Final = 5.0
+"""How long the end of the stream may take: whoever does not read it then is cut off."""
+HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
+]
+
+log = structlog.get_logger(__name__)
+
+
+class EventStream(Response):
+    """Raises what `Viewers.place` raises, before it begins."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, viewers: Viewers, session_id: str, token: str, after_seq: int) -> None:
+        super().__init__()
+        self._viewers = viewers
+        self._session_id = session_id
+        self._token = token
+        self._after_seq = after_seq
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._viewers.place(self._session_id, self._token) as place:
+            if place.has_all(self._after_seq):
+                # A browser connects again whenever a stream ends; this status alone tells it to stop.
+                await Response(status_code=204)(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await _send(send, b"retry: %d\n\n" % RETRY_MS)
+            await self._show(place, scope, receive, send)
+
+    async def _show(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        wire = wire_of(scope)
+        # Chunks belong to HTTP/1.1; to an older client, such as nginx as a proxy, the end of the connection is the end.
+        if scope["http_version"] == "1.1":
+            viewer = Viewer(wire, lambda frame: frame.sse_chunk, chunk(HEARTBEAT))
+        else:
+            viewer = Viewer(wire, lambda frame: frame.sse, HEARTBEAT)
+
+        async def tell(frame: Frame) -> None:
+            await _send(send, frame.sse)
+
+        following = asyncio.create_task(place.follow(viewer, self._after_seq, tell), name="viewer")
+        leaving = asyncio.create_task(_left(receive), name="viewer leaves")
+        try:
+            await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (following, leaving):
+                task.cancel()
+            await asyncio.wait((following, leaving))
+        if viewer.error is not None:
+            log.info("viewer_dropped", session_id=self._session_id, code=viewer.error.code, reason=viewer.error.message)
+        # What a viewer that does not read was sent stays in the way of its end, so that has a limit.
+        cut = asyncio.get_running_loop().call_later(FAREWELL_S, wire.abort)
+        try:
+            await _send(send, b"" if viewer.error is None else farewell(viewer.error).sse, more_body=False)
+        finally:
+            cut.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Send, content: bytes, *, more_body: bool = True) -> None:
+    await send({"type": "http.response.body", "body": content, "more_body": more_body})

@@ -1,0 +1,114 @@
+"""What all viewers of one session at one process share: one follower, and each event encoded once."""
+
+import asyncio
+import secrets
+import time
+from typing import Final
+
+import structlog
+
+from frontend.viewer import Frame, Viewer, farewell
+from shared.bus.event_log import EventSubscriber, Follower
+from shared.errors import InternalError, VoxtralError
+from shared.events import EventType
+
+HEARTBEAT_S: Final = 15.0
+"""Proxies end connections on which nothing comes for a minute."""
+QUIET_S: Final = 1.5
+"""Sessions that were heard of more recently are not looked up."""
+MAX_OPEN_SEGMENTS: Final = 8
+"""Whose last partials are kept for who comes now."""
+
+
+log = structlog.get_logger(__name__)
+
+
+class Hub:
+    """Made with the first viewer; `task` ends with the last."""
+
+    def __init__(self, subscriber: EventSubscriber, session_id: str, seq: int) -> None:
+        self.session_id = session_id
+        self.seq = seq
+        """Number of the last event that the viewers were shown."""
+        self.viewers: set[Viewer] = set()
+        self._subscriber = subscriber
+        self._partials: dict[int | None, Frame] = {}
+        """The last one of each open segment."""
+        self._last: Frame | None = None
+        self._follower: Follower | None = None
+        self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._spoke_at_s = time.monotonic()
+        self.task = asyncio.create_task(self._run(), name=f"hub {session_id}")
+
+    async def joined(self) -> None:
+        """Wait until nothing that is said from now on can be missed. Raises what Redis does."""
+        await asyncio.shield(self._joined)
+
+    def add(self, viewer: Viewer) -> None:
+        """Let a viewer in that has been shown the finals up to `seq`."""
+        if self._last is not None:
+            viewer.show(self._last)
+            return
+        self.viewers.add(viewer)
+        for frame in self._partials.values():
+            viewer.show(frame)
+
+    def fill(self) -> None:
+        if self._follower is not None:
+            self._follower.fill()
+
+    def close(self, error: VoxtralError) -> None:
+        """Nothing more will be said, and the session has not told so itself."""
+        self._publish(farewell(error))
+
+    def is_quiet(self, now_s: float) -> bool:
+        return self._follower is not None and now_s - self._follower.heard_at_s > QUIET_S and self._last is None
+
+    def check(self, now_s: float) -> None:
+        """Drop who does not read, and show the others that their connections stand."""
+        for viewer in list(self.viewers):
+            viewer.check()
+        if now_s - self._spoke_at_s > HEARTBEAT_S:
+            self._spoke_at_s = now_s
+            for viewer in self.viewers:
+                viewer.beat()
+
+    async def _run(self) -> None:
+        try:
+            follower = self._follower = await self._subscriber.follow(self.session_id, self.seq)
+        except BaseException as error:
+            self._fail_to_join(error)
+            raise
+        self._joined.set_result(None)
+        try:
+            async for event in follower:
+                self._publish(Frame(event))
+        except Exception as error:
+            incident = secrets.token_hex(6)
+            log.error("internal_error", incident=incident, session_id=self.session_id, exc_info=error)
+            self.close(InternalError(incident))
+        finally:
+            await self._subscriber.unfollow(follower)
+
+    def _fail_to_join(self, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._joined.set_exception(error)
+        else:
+            self._joined.cancel()
+
+    def _publish(self, frame: Frame) -> None:
+        if frame.seq is not None:
+            self.seq = frame.seq
+        if frame.is_partial:
+            self._partials[frame.segment] = frame
+            if len(self._partials) > MAX_OPEN_SEGMENTS:
+                del self._partials[next(iter(self._partials))]
+        elif frame.type == EventType.FINAL:
+            self._partials.pop(frame.segment, None)
+        elif frame.is_last:
+            self._last = frame
+        self._spoke_at_s = time.monotonic()
+        for viewer in list(self.viewers):
+            viewer.show(frame)
+            if viewer.over.is_set():
+                self.viewers.discard(viewer)

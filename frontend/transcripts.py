@@ -1,0 +1,65 @@
+"""What a session has said so far, or said, as a document: JSON, text, SRT or WebVTT."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from frontend.captions import srt, vtt
+from frontend.client_events import Final
+
+
+class Form(StrEnum):
+    """The forms, named as the suffixes of their files."""
+
+    JSON = "json"
+    TXT = "txt"
+    SRT = "srt"
+    VTT = "vtt"
+
+
+MEDIA_TYPES = {
+    Form.JSON: "application/json",
+    Form.TXT: "text/plain; charset=utf-8",
+    Form.SRT: "application/x-subrip; charset=utf-8",
+    Form.VTT: "text/vtt; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTranscript:
+    session_id: str
+    finals: list[Final]
+    is_complete: bool
+    """Whether the session has ended well, and nothing more comes."""
+
+    def written(self, form: Form) -> bytes:
+        """The document. Takes milliseconds for each minute of a long session."""
+        match form:
+            case Form.JSON:
+                return orjson.dumps(self._document())
+            case Form.TXT:
+                return "".join(f"{final.text}\n" for final in self.finals if final.text).encode()
+            case Form.SRT:
+                return srt(self.finals).encode()
+            case Form.VTT:
+                return vtt(self.finals).encode()
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session_id,
+            "complete": self.is_complete,
+            "text": " ".join(final.text for final in self.finals if final.text),
+            "segments": [
+                {
+                    "segment": final.segment,
+                    "start": final.start_s,
+                    "end": final.end_s,
+                    "text": final.text,
+                    "language": final.language,
+                    "words": [{"text": word.text, "start": word.start_s, "end": word.end_s} for word in final.words],
+                }
+                for final in self.finals
+            ],
+        }

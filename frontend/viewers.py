@@ -1,0 +1,248 @@
+"""Live captions: any number of viewers read along with a session, with its viewer token.
+
+All viewers of one session at one process share a `Hub`: one follower, one encoding of each event. It comes with the
+first of them and goes with the last. Who comes late, or comes again, first gets the finals that it lacks.
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.admission import RETRY_AFTER_S
+from frontend.hub import Hub
+from frontend.tokens import matches
+from frontend.viewer import STALL_S, Frame, Viewer
+from shared.bus import keys
+from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
+from shared.bus.finals import read_finals
+from shared.config import ViewerSettings
+from shared.ending import end_all
+from shared.errors import (
+    ModelUnavailableError,
+    ServerBusyError,
+    SessionExpiredError,
+    SessionUnknownError,
+    ViewerSlowError,
+    VoxtralError,
+)
+
+INTERVAL_S: Final = 1.0
+LIVE: Final = (b"waiting", b"live", b"offered")
+"""States of a session that may still say something."""
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+log = structlog.get_logger(__name__)
+
+Tell = Callable[[Frame], Awaitable[None]]
+"""Sends an event to one viewer, and waits while its connection is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a session stands, as its viewers may know."""
+
+    session_id: str
+    state: bytes
+    seq: int
+    """Number of its last event."""
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended well."""
+        return self.state == b"done"
+
+
+class Viewers:
+    """The viewers of one process. Run its loop beside them."""
+
+    def __init__(self, redis: Redis, subscriber: EventSubscriber, settings: ViewerSettings) -> None:
+        self._redis = redis
+        self._subscriber = subscriber
+        self._settings = settings
+        self._hubs: dict[str, Hub] = {}
+        self._taken: Counter[str] = Counter()
+        """Places taken, by session."""
+
+    def __len__(self) -> int:
+        return self._taken.total()
+
+    async def standing(self, session_id: str, token: str) -> Standing:
+        """How the session stands, for who has its viewer token.
+
+        Raises SessionUnknownError for a wrong token just as for no session, SessionExpiredError for one that was
+        cancelled, and ModelUnavailableError without a store.
+        """
+        if not _SESSION_ID.fullmatch(session_id):
+            raise _unknown()
+        try:
+            held = await self._redis.hmget(keys.session(session_id), ["viewer", "state", "seq"])
+        except (RedisError, OSError) as error:
+            raise store_unreachable() from error
+        stored, state, seq = cast("list[bytes | None]", held)
+        if not matches(token, stored):
+            raise _unknown()
+        assert state is not None
+        assert seq is not None
+        if state == b"cancelled":
+            raise _cancelled()
+        return Standing(session_id, state, int(seq))
+
+    async def finals(self, session_id: str) -> list[LoggedEvent]:
+        """All that is settled of a session. Raises ModelUnavailableError."""
+        try:
+            return [final async for final in read_finals(self._redis, session_id)]
+        except (RedisError, OSError) as error:
+            raise store_unreachable() from error
+
+    @contextlib.asynccontextmanager
+    async def place(self, session_id: str, token: str) -> AsyncIterator["Place"]:
+        """A viewer's place at a session. Raises what `standing` raises, and ServerBusyError when all are taken."""
+        standing = await self.standing(session_id, token)
+        self._check_room(session_id)
+        self._taken[session_id] += 1
+        try:
+            if standing.is_live:
+                try:
+                    hub = await self._hub(standing)
+                except (RedisError, OSError) as error:
+                    raise store_unreachable() from error
+                yield Place(self._redis, standing, hub)
+            else:
+                yield Place(self._redis, standing, None)
+        finally:
+            self._taken[session_id] -= 1
+            if not self._taken[session_id]:
+                del self._taken[session_id]
+                await self._leave(session_id)
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            hubs = list(self._hubs.values())
+            now_s = time.monotonic()
+            for hub in hubs:
+                hub.check(now_s)
+            quiet = [hub for hub in hubs if hub.is_quiet(now_s)]
+            if quiet:
+                try:
+                    await self._look_up(quiet)
+                except (RedisError, OSError) as error:
+                    log.warning("viewers_watch_delayed", reason=str(error))
+
+    async def close(self) -> None:
+        hubs, self._hubs = list(self._hubs.values()), {}
+        await end_all([hub.task for hub in hubs])
+
+    async def _hub(self, standing: Standing) -> Hub:
+        """The session's hub; all that come at once wait for the same one."""
+        hub = self._hubs.get(standing.session_id)
+        if hub is None:
+            hub = self._hubs[standing.session_id] = Hub(self._subscriber, standing.session_id, standing.seq)
+        await hub.joined()
+        return hub
+
+    async def _leave(self, session_id: str) -> None:
+        hub = self._hubs.pop(session_id, None)
+        if hub is not None:
+            await end_all([hub.task])
+
+    def _check_room(self, session_id: str) -> None:
+        for taken, limit, whose in (
+            (len(self), self._settings.max_per_process, "this server"),
+            (self._taken[session_id], self._settings.max_per_session, "this session here"),
+        ):
+            if taken >= limit:
+                raise ServerBusyError(f"All {limit} viewers' places of {whose} are taken.", retry_after_s=RETRY_AFTER_S)
+
+    async def _look_up(self, quiet: list[Hub]) -> None:
+        """A message may have been lost; and a session that is cancelled, or forgotten, says nothing more."""
+        pipe = self._redis.pipeline(transaction=False)
+        for hub in quiet:
+            pipe.execute_command("HMGET", keys.session(hub.session_id), "state", "seq")
+        for hub, (state, seq) in zip(quiet, await pipe.execute(), strict=True):
+            if seq is not None and int(seq) > hub.seq:
+                hub.fill()
+            elif state == b"cancelled":
+                hub.close(_cancelled())
+            elif state not in LIVE:
+                hub.close(SessionExpiredError("The session is no longer known."))
+
+
+class Place:
+    """Where one viewer stands: at a hub, or before a session that has ended."""
+
+    def __init__(self, redis: Redis, standing: Standing, hub: Hub | None) -> None:
+        self._redis = redis
+        self._standing = standing
+        self._hub = hub
+
+    def has_all(self, after_seq: int) -> bool:
+        """Whether nothing will ever come after this event."""
+        return self._hub is None and after_seq >= self._standing.seq
+
+    async def follow(self, viewer: Viewer, after_seq: int, tell: Tell) -> None:
+        """Show the viewer the finals after `after_seq`, then what is said; returns when it has ended."""
+        try:
+            async with asyncio.timeout(STALL_S) as patience:
+
+                async def tell_patiently(frame: Frame) -> None:
+                    await tell(frame)
+                    patience.reschedule(asyncio.get_running_loop().time() + STALL_S)
+
+                if self._hub is None:
+                    await self._show_ended(viewer, after_seq, tell_patiently)
+                else:
+                    await self._catch_up(self._hub, viewer, after_seq, tell_patiently)
+        except TimeoutError:
+            viewer.drop(ViewerSlowError(f"Events have waited for {STALL_S:g} s to be read."))
+        except (RedisError, OSError):
+            viewer.drop(store_unreachable())
+        try:
+            await viewer.over.wait()
+        finally:
+            if self._hub is not None:
+                self._hub.viewers.discard(viewer)
+
+    async def _catch_up(self, hub: Hub, viewer: Viewer, after_seq: int, tell: Tell) -> None:
+        seq = after_seq
+        while seq < hub.seq:
+            upto = hub.seq
+            async for final in read_finals(self._redis, hub.session_id, seq, upto):
+                await tell(Frame(final))
+            seq = upto
+        hub.add(viewer)
+
+    async def _show_ended(self, viewer: Viewer, after_seq: int, tell: Tell) -> None:
+        session_id = self._standing.session_id
+        async for final in read_finals(self._redis, session_id, after_seq):
+            await tell(Frame(final))
+        newest = await self._redis.xrevrange(keys.events(session_id), count=1)
+        for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", newest):
+            await tell(Frame(parsed(fields[b"e"])))
+        viewer.over.set()
+
+
+def store_unreachable() -> VoxtralError:
+    return ModelUnavailableError("The service cannot reach its store; try again shortly.", retry_after_s=RETRY_AFTER_S)
+
+
+def _unknown() -> VoxtralError:
+    return SessionUnknownError("No session has this id and viewer token, or it ended long ago.")
+
+
+def _cancelled() -> VoxtralError:
+    return SessionExpiredError("The session was cancelled.")
