@@ -59,14 +59,7 @@ class EventStream(Response):
         async def tell(frame: Frame) -> None:
             await _send(send, frame.sse)
 
-        following = asyncio.create_task(place.follow(viewer, self._after_seq, tell), name="viewer")
-        leaving = asyncio.create_task(_left(receive), name="viewer leaves")
-        try:
-            await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (following, leaving):
-                task.cancel()
-            await asyncio.wait((following, leaving))
+        await place.follow(viewer, self._after_seq, tell, _left(receive))
         if viewer.error is not None:
             log.info("viewer_dropped", session_id=self._session_id, code=viewer.error.code, reason=viewer.error.message)
         # What a viewer that does not read was sent stays in the way of its end, so that has a limit.

@@ -9,9 +9,9 @@ import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -42,6 +42,7 @@ _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Tell = Callable[[Frame], Awaitable[None]]
 """Sends an event to one viewer, and waits while its connection is full."""
 
@@ -194,8 +195,23 @@ class Place:
         """Whether nothing will ever come after this event."""
         return self._hub is None and after_seq >= self._standing.seq
 
-    async def follow(self, viewer: Viewer, after_seq: int, tell: Tell) -> None:
-        """Show the viewer the finals after `after_seq`, then what is said; returns when it has ended."""
+    async def follow(self, viewer: Viewer, after_seq: int, tell: Tell, left: Coroutine[Any, Any, T]) -> T | None:
+        """Show the viewer the finals after `after_seq`, then what is said, until that ends or `left` returns.
+
+        What `left` has returned; None when there is nothing more to show.
+        """
+        following = asyncio.create_task(self._follow(viewer, after_seq, tell), name="viewer")
+        leaving = asyncio.create_task(left, name="viewer leaves")
+        try:
+            await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
+            returned = leaving.result() if leaving.done() else None
+        finally:
+            await end_all((following, leaving))
+        if not following.cancelled():
+            following.result()
+        return returned
+
+    async def _follow(self, viewer: Viewer, after_seq: int, tell: Tell) -> None:
         try:
             async with asyncio.timeout(STALL_S) as patience:
 

@@ -129,15 +129,7 @@ async def _show(websocket: WebSocket, place: Place, after_seq: int) -> None:
     async def tell(frame: Frame) -> None:
         await websocket.send_text(frame.raw.decode())
 
-    following = asyncio.create_task(place.follow(viewer, after_seq, tell), name="viewer")
-    leaving = asyncio.create_task(websocket.receive(), name="viewer leaves")
-    try:
-        await asyncio.wait((following, leaving), return_when=asyncio.FIRST_COMPLETED)
-        said = leaving.result() if leaving.done() else None
-    finally:
-        for task in (following, leaving):
-            task.cancel()
-        await asyncio.wait((following, leaving))
+    said = await place.follow(viewer, after_seq, tell, websocket.receive())
     if said is None or said["type"] != "websocket.disconnect":
         await _close(websocket, wire, viewer, has_spoken=said is not None)
 

@@ -20,7 +20,7 @@ from frontend.gateway import Gateway
 from shared.bus.connect import connect
 from shared.events import SessionOptions
 from tests.integration.test_client_resumes import CHUNK, Listener
-from tests.integration.viewers import SseViewer
+from tests.integration.viewers import SseViewer, final_segments
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, listens, wait_until
 
