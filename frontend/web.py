@@ -83,6 +83,10 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     app.include_router(mistral_realtime.routes(settings, gateway))
     app.include_router(openai_realtime.routes(settings, gateway))
 
+    @app.get("/captions", include_in_schema=False)
+    async def captions() -> FileResponse:
+        return FileResponse(STATIC_DIR / "captions.html")
+
     app.include_router(viewers_router(gateway.viewers))
 
     # Some systems map .js to a type that browsers refuse for modules.

@@ -118,6 +118,7 @@ function observer() {
     onEvent: (event) => {
       if (event.type === "partial") transcript.showPartial(event);
       if (event.type === "warning") showNotice(event.message);
+      if (event.type === "ready") offerCaptions(event);
       if (event.type === "response" && !answered) {
         transcript.showFinal({ segment: 0, text: event.text, end: event.audio_duration_ms / 1000 });
       }
@@ -134,6 +135,17 @@ function observer() {
       if (trouble) showNotice(trouble.message, trouble.retryAfter);
     },
   };
+}
+
+/**
+ * A link with which others can read along; what is behind `#` is told to no server.
+ *
+ * @param {Record<string, any>} ready
+ */
+function offerCaptions(ready) {
+  const link = /** @type {HTMLAnchorElement} */ (element("captions-link"));
+  link.href = `captions?session=${ready.session_id}#token=${ready.viewer_token}`;
+  link.hidden = false;
 }
 
 let again = record;
@@ -162,6 +174,7 @@ async function sendFile(file) {
 function beginWork() {
   hideNotice();
   element("latency").hidden = true;
+  element("captions-link").hidden = true;
   transcript.begin();
 }
 

@@ -1,0 +1,64 @@
+"""Live captions in a browser: what a projector shows while somebody speaks."""
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.test_page import AA_CONTRAST, CONTRAST_SCRIPT, connected
+from tests.integration.viewers import SECOND, speaking
+from tests.stack import Stack
+
+PROJECTOR = {"width": 1920, "height": 1080}
+
+
+def address(stack: Stack, session_id: str, token: str) -> str:
+    return f"{stack.web_url}/captions?session={session_id}#token={token}"
+
+
+async def test_captions_show_what_was_said_and_what_is_being_said(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker:
+        speaker.say(SECOND)
+        page = await open_page(address(stack, speaker.session_id, speaker.token), viewport=PROJECTOR)
+        settled, unsettled = page.get_by_role("log"), page.locator("#partials")
+        await expect(settled.locator("p")).to_have_text(["1 seconds"])
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        speaker.client.send_audio(SECOND * 2)
+        await expect(unsettled.locator("p")).to_have_text(["2 seconds"])
+        assert [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST] == []
+        size = await settled.locator("p").evaluate("line => parseFloat(getComputedStyle(line).fontSize)")
+        assert size >= 64, "legible from the back row"
+        speaker.say()
+        speaker.stop()
+    await expect(settled.locator("p")).to_have_text(["1 seconds", "2.1 seconds"])
+    await expect(unsettled.locator("p")).to_have_count(0)
+    await expect(page.get_by_role("status")).to_have_text("The session has ended")
+
+
+async def test_captions_stay_at_the_newest_line(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker:
+        page = await open_page(address(stack, speaker.session_id, speaker.token))
+        for _ in range(30):
+            speaker.say()
+        await expect(page.get_by_role("log").locator("p")).to_have_count(30)
+        await expect(page.get_by_role("log").locator("p").last).to_be_in_viewport(ratio=1)
+
+
+async def test_captions_say_what_is_wrong_with_their_link(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(address(stack, "0123456789abcdef", "wrong"))
+    await expect(page.get_by_role("status")).to_contain_text("No session has this id and viewer token")
+    page = await open_page(f"{stack.web_url}/captions?session=x")
+    await expect(page.get_by_role("status")).to_contain_text("This link is not whole")
+
+
+async def test_a_recording_offers_its_captions(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    link = page.get_by_role("link", name="Live captions")
+    await expect(link).to_have_count(0)
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(link).to_be_visible()
+    async with page.expect_popup() as opening:
+        await link.click()
+    captions = await opening.value
+    await expect(captions.locator("#partials p")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(captions.get_by_role("status")).to_have_text("The session has ended")
+    await expect(captions.get_by_role("log").locator("p")).to_contain_text("seconds")
