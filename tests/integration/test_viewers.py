@@ -14,7 +14,7 @@ from websockets.sync.client import connect as connect_websocket
 
 from shared.bus import keys
 from shared.bus.connect import connect
-from tests.integration.native_clients import WebSocketClient, ask
+from tests.integration.native_clients import WebSocketClient, ask, tell
 from tests.integration.viewers import SECOND, Speaker, SseViewer, final_segments, speaking, subscribers
 from tests.stack import Stack, free_ports, listens, wait_until
 
@@ -172,6 +172,9 @@ def test_a_viewer_token_only_reads(stack: Stack, speaker: Speaker) -> None:
         again, type="resume", session_id=speaker.session_id, resume_token=speaker.ready["resume_token"], seq=0
     )
     assert resumed["viewer_token"] == speaker.token
+    tell(again, type="cancel")
+    again.close()
+    other.close()
 
 
 def test_tokens_are_not_logged(stack: Stack, speaker: Speaker) -> None:
