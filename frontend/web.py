@@ -91,6 +91,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")
+    mimetypes.add_type("application/yaml", ".yaml")
     app.mount("/", StaticFiles(directory=STATIC_DIR, html=True))
     return app
 

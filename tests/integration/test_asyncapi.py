@@ -1,0 +1,247 @@
+"""The AsyncAPI document says what the sockets really say: real clients' traffic, message by message."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+import soxr
+import yaml
+from jsonschema import Draft202012Validator
+from mistralai.client import Mistral
+from openai import OpenAI
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+from websockets.sync.client import ClientConnection, connect
+
+from frontend.web import STATIC_DIR
+from shared.version import VERSION
+from tests.integration.native_clients import base64_of, wav
+from tests.integration.recorder import Recorder, recorded
+from tests.integration.viewers import SseViewer
+from tests.speech import SENTENCES, silence, synthesise
+from tests.stack import Stack
+
+# The SDK opens its connections as websockets before 17.1 wanted it.
+pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
+
+DOCUMENT = yaml.safe_load((STATIC_DIR / "asyncapi.yaml").read_text())
+REGISTRY = Registry().with_resource("urn:asyncapi", DRAFT202012.create_resource(DOCUMENT))
+SECOND = b"\1\0" * 16_000
+NOT_HEARD = {
+    "page": {"received"},  # heard below, by a client that asks for it
+    "openai": {"conversation.item.input_audio_transcription.failed"},  # of sessions that break in the midst of a turn
+}
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        found: Any = DOCUMENT
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        node = found
+    return node
+
+
+@cache
+def schemas(channel: str, action: str) -> dict[str, Draft202012Validator]:
+    """By message type, what a channel's messages of one direction look like."""
+    found = {}
+    for operation in DOCUMENT["operations"].values():
+        if operation["action"] != action or operation["channel"]["$ref"] != f"#/channels/{channel}":
+            continue
+        for reference in operation["messages"]:
+            message = DOCUMENT["channels"][channel]["messages"][reference["$ref"].rpartition("/")[2]]
+            if "name" in resolved(message):
+                schema = {"$ref": f"urn:asyncapi{message['$ref']}/payload"}
+                found[resolved(message)["name"]] = Draft202012Validator(schema, registry=REGISTRY)
+    return found
+
+
+def check(channel: str, recorder: Recorder) -> None:
+    """Every message is documented and as documented, and every documented one of the service was heard."""
+    for action, messages in (("receive", recorder.of_clients), ("send", recorder.of_service)):
+        for message in messages:
+            assert message["type"] in schemas(channel, action), message
+            schemas(channel, action)[message["type"]].validate(message)
+    heard = {message["type"] for message in recorder.of_service}
+    assert schemas(channel, "send").keys() - heard == NOT_HEARD.get(channel, set())
+
+
+def speech(rate_hz: int = 16_000) -> bytes:
+    heard = [*silence(0.5), *synthesise(SENTENCES[0], seed=1), *silence(1.5)]
+    samples = soxr.resample(heard, 16_000, rate_hz) if rate_hz != 16_000 else heard
+    return b"".join(round(max(-1.0, min(1.0, sample)) * 32767).to_bytes(2, "little", signed=True) for sample in samples)
+
+
+async def record(stack: Stack, channel: str, talk: Callable[[str], None], *, port: int | None = None) -> None:
+    async with recorded(f"ws://127.0.0.1:{port or stack.settings.server.http_port}") as recorder:
+        await asyncio.to_thread(talk, recorder.url)
+    check(channel, recorder)
+
+
+def until(socket: ClientConnection, *kinds: str) -> dict[str, Any]:
+    while True:
+        message: dict[str, Any] = json.loads(socket.recv(timeout=30))
+        if message["type"] in kinds:
+            return message
+
+
+def tell(socket: ClientConnection, **message: Any) -> None:
+    socket.send(json.dumps(message))
+
+
+def test_document_is_whole_and_served(stack: Stack) -> None:
+    answer = SseViewer(stack.web_url, "/asyncapi.yaml", None)
+    assert answer.response.headers["content-type"] == "application/yaml"
+    assert yaml.safe_load(answer.response.read()) == DOCUMENT
+    answer.close()
+    assert (DOCUMENT["asyncapi"], DOCUMENT["info"]["version"]) == ("3.0.0", VERSION)
+    named = {reference["$ref"] for operation in DOCUMENT["operations"].values() for reference in operation["messages"]}
+    offered = {
+        f"#/channels/{name}/messages/{message}"
+        for name, channel in DOCUMENT["channels"].items()
+        for message in channel["messages"]
+    }
+    assert named == offered
+    for message in DOCUMENT["components"]["messages"].values():
+        Draft202012Validator.check_schema(message["payload"])
+    json.dumps(DOCUMENT)
+
+    def check_references(node: Any) -> None:
+        if isinstance(node, dict):
+            resolved(node)
+        for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            check_references(part)
+
+    check_references(DOCUMENT)
+
+
+async def test_native_protocol(whisper_stack: Stack) -> None:
+    def talk(url: str) -> None:
+        with connect(f"ws://{url}/ws") as socket:
+            tell(socket, type="ping", id="a")
+            tell(socket, type="status", id=1)
+            tell(socket, type="resume", session_id="0123456789abcdef", resume_token="x", seq=0)
+            tell(socket, type="audio", audio_data=base64_of(wav(0.5)), stream=True, id="b")
+            until(socket, "response")
+            tell(socket, type="start", language="en", encoding="pcm_s16le", sample_rate=16000, temperature=None)
+            ready = until(socket, "ready")
+            socket.send(speech())
+            tell(socket, type="configure", prompt="Names", number=1)
+            tell(socket, type="configure", top_p=0.5, number=2)
+            tell(socket, type="commit", number=3)
+            until(socket, "final")
+            tell(socket, type="chunk", audio_data=base64_of(SECOND))
+            with connect(f"ws://{url}/ws") as other:
+                token = {"session_id": ready["session_id"], "resume_token": ready["resume_token"]}
+                tell(other, type="resume", seq=1, acknowledge=False, **token)
+                until(other, "ready")
+                until(socket, "error")
+                tell(other, type="stop")
+                until(other, "done")
+            tell(socket, type="start")
+            until(socket, "ready")
+            tell(socket, type="cancel")
+            tell(socket, type="ping")
+            until(socket, "pong")
+
+    await record(whisper_stack, "page", talk)
+
+
+async def test_native_protocol_on_its_own_port(stack: Stack) -> None:
+    def talk(url: str) -> None:
+        with connect(f"ws://{url}/") as socket:
+            tell(socket, type="start", acknowledge=True)
+            socket.send(SECOND)
+            until(socket, "received")
+            tell(socket, type="stop")
+            until(socket, "done")
+
+    async with recorded(stack.ws_url) as recorder:
+        await asyncio.to_thread(talk, recorder.url)
+    for message in recorder.of_service:
+        schemas("native", "send")[message["type"]].validate(message)
+
+
+async def test_live_captions(whisper_stack: Stack) -> None:
+    def talk(url: str) -> None:
+        with connect(f"{whisper_stack.web_url.replace('http', 'ws', 1)}/ws") as socket:
+            tell(socket, type="start")
+            ready = until(socket, "ready")
+            path = f"/v1/sessions/{ready['session_id']}/events?token={ready['viewer_token']}"
+            with connect(f"ws://{url}{path}") as viewer:
+                socket.send(speech())
+                tell(socket, type="configure", top_p=0.5)
+                tell(socket, type="stop")
+                until(viewer, "done")
+            tell(socket, type="start")
+            ready = until(socket, "ready")
+            path = f"/v1/sessions/{ready['session_id']}/events?token={ready['viewer_token']}"
+            with connect(f"ws://{url}{path}") as viewer:
+                tell(socket, type="cancel")
+                until(viewer, "error")
+
+    await record(whisper_stack, "events", talk)
+
+
+def turns(url: str) -> None:
+    """What the SDK of today does not ask for."""
+    with connect(f"ws://{url}/v1/audio/transcriptions/realtime?model=auto") as socket:
+        tell(socket, type="session.update", session={"turn_detection": {}})
+        tell(socket, type="input_audio.append", audio=base64_of(speech()))
+        tell(socket, type="session.update", session={"language": "en"})  # too late
+        tell(socket, type="input_audio.end")
+        until(socket, "transcription.done")
+
+
+async def test_mistral_sdk(whisper_stack: Stack) -> None:
+    async with recorded(whisper_stack.web_url.replace("http", "ws", 1)) as recorder:
+        realtime = Mistral(api_key="unused", server_url=f"http://{recorder.url}").audio.realtime
+        async with await realtime.connect("auto", target_streaming_delay_ms=480) as connection:
+            await connection.send_audio(speech())
+            await connection.flush_audio()
+            await connection.end_audio()
+            async for event in connection:
+                if event.type == "transcription.done":
+                    break
+        await asyncio.to_thread(turns, recorder.url)
+    check("mistral", recorder)
+
+
+async def test_openai_sdk(whisper_stack: Stack) -> None:
+    def talk(url: str) -> None:
+        client = OpenAI(api_key="unused", base_url=f"http://{url}/v1", websocket_base_url=f"ws://{url}/v1")
+        audio = base64.b64encode(speech(24_000)).decode()
+        with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+            transcription = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+            connection.session.update(session=transcription)  # type: ignore[arg-type]
+            connection.input_audio_buffer.commit()
+            connection.input_audio_buffer.append(audio=audio)
+            for event in connection:
+                if event.type.endswith("completed"):
+                    break
+            connection.input_audio_buffer.clear()
+            for event in connection:
+                if event.type.endswith("cleared"):
+                    break
+
+    await record(whisper_stack, "openai", talk)
+
+
+async def test_vllm_client(whisper_stack: Stack) -> None:
+    def talk(url: str) -> None:
+        with connect(f"ws://{url}/v1/realtime") as socket:
+            until(socket, "session.created")
+            tell(socket, type="input_audio_buffer.commit")
+            until(socket, "error")
+            tell(socket, type="session.update", model="whisper-base")
+            tell(socket, type="input_audio_buffer.commit")
+            tell(socket, type="input_audio_buffer.append", audio=base64_of(speech()))
+            tell(socket, type="input_audio_buffer.commit", final=True)
+            until(socket, "transcription.done")
+
+    await record(whisper_stack, "vllm", talk)
