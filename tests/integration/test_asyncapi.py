@@ -178,10 +178,13 @@ async def test_live_captions(whisper_stack: Stack) -> None:
                 tell(socket, type="configure", top_p=0.5)
                 tell(socket, type="stop")
                 until(viewer, "done")
+            until(socket, "done")
             tell(socket, type="start")
             ready = until(socket, "ready")
             path = f"/v1/sessions/{ready['session_id']}/events?token={ready['viewer_token']}"
             with connect(f"ws://{url}{path}") as viewer:
+                socket.send(speech())
+                until(viewer, "final")  # it has come
                 tell(socket, type="cancel")
                 until(viewer, "error")
 
