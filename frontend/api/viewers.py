@@ -44,7 +44,7 @@ def viewers_router(viewers: Viewers) -> APIRouter:
     """The routes of those who read along."""
     router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["live captions"])
 
-    @router.get("/events", response_class=EventStream, responses=_EVENTS_DOC)
+    @router.get("/events", response_class=Response, responses=_EVENTS_DOC)
     async def events(
         request: Request,
         session_id: str,
