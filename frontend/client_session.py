@@ -37,6 +37,7 @@ ATTEMPT_TIMEOUT_S = 5.0
 """One attempt to resume, at each step of it."""
 CANCEL_TIMEOUT_S = 1.0
 GONE = {"session_unknown", "session_expired"}
+TAKEN = "session_resumed"
 FAREWELLS = {"message_too_large", "frame_invalid", "unauthorized", "idle_timeout"}
 """Errors behind which the server closes the connection, and which would come again."""
 
@@ -67,6 +68,9 @@ class LiveSession:
         self._seq = 0
         """Of the last event that came."""
         self._farewell: ServerError | None = None
+        self._has_late_resume = False
+        """A `resume` went out over a connection that broke: the server may obey it yet, behind the next one."""
+        self._is_overtaken = False
         self._end: ClientError | Done | None = None
         """How the session ended. What is in the inbox still comes first."""
         self._carrying: asyncio.Task[None] | None = None
@@ -171,6 +175,9 @@ class LiveSession:
             while self._end is None:
                 self._take(decoded(await connection.recv()))
                 self._news.set()
+                if self._is_overtaken:
+                    self._is_overtaken = False
+                    await connection.close()
         except ConnectionClosed as closed:
             return closed
         finally:
@@ -207,6 +214,7 @@ class LiveSession:
                 continue
             except ConnectionLostError as again:
                 lost = again
+                self._has_late_resume = True
                 self._servers.turn_to_next()
         raise AssertionError("the pauses never end")
 
@@ -263,7 +271,9 @@ class LiveSession:
             self._end = event
 
     def _take_error(self, error: ServerError, *, is_last: bool) -> None:
-        if is_last:
+        if error.code == TAKEN and self._has_late_resume:
+            self._has_late_resume, self._is_overtaken = False, True
+        elif is_last:
             self._end = error
         elif error.code in FAREWELLS:
             self._farewell = error

@@ -19,6 +19,9 @@ class Wire:
         self.connections = 0
         """How many there have been."""
         self.port = 0
+        self._late: asyncio.Future[None] | None = None
+        self.holds = asyncio.Event()
+        """Set when the connection that `hold_next` is for has said something that is held back."""
 
     @property
     def url(self) -> str:
@@ -36,15 +39,30 @@ class Wire:
         self._alive = asyncio.Event()
         self._alive.set()
 
+    def hold_next(self) -> None:
+        """Let the next connection open, and hold back what its client says then, even when that has gone."""
+        self._late = asyncio.get_running_loop().create_future()
+
+    def deliver(self) -> None:
+        """Deliver what is held back."""
+        assert self._late is not None
+        self._late.set_result(None)
+        self._late = None
+
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self.refuses:
             writer.transport.abort()
             return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._far_port)
-        self._writers += (writer, far_writer)
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            pump = asyncio.create_task(self._pump(source, sink, self._alive))
+        self._writers.append(writer)
+        if self._late is not None and not self.holds.is_set():
+            pumps = [self._pump_late(reader, far_writer, self._late), self._pump(far_reader, writer, self._alive)]
+        else:
+            self._writers.append(far_writer)
+            pumps = [self._pump(reader, far_writer, self._alive), self._pump(far_reader, writer, self._alive)]
+        for pumping in pumps:
+            pump = asyncio.create_task(pumping)
             self._tasks.add(pump)
             pump.add_done_callback(self._tasks.discard)
 
@@ -53,6 +71,19 @@ class Wire:
             pump.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.cut()
+
+    async def _pump_late(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, late: "asyncio.Future[None]"
+    ) -> None:
+        try:
+            sink.write(await source.readuntil(b"\r\n\r\n"))  # the handshake
+            held = await source.read(65536)
+            self.holds.set()
+            await late
+            sink.write(held)
+            await asyncio.Event().wait()  # the server believes in the connection
+        finally:
+            sink.transport.abort()
 
     @staticmethod
     async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, alive: asyncio.Event) -> None:

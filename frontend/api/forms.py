@@ -137,7 +137,7 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
     limits = {"max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
         if media_type == MULTIPART:
-            fields = await MultiPartParser(request.headers, body, max_files=MAX_FILES, **limits).parse()
+            fields = await _Parser(request.headers, body, max_files=MAX_FILES, **limits).parse()
         else:
             fields = await FormParser(request.headers, body, **limits).parse()
     except MultiPartException as error:
@@ -151,6 +151,18 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
         yield Form(fields, media_type)
     finally:
         await fields.close()
+
+
+class _Parser(MultiPartParser):
+    """Leaves no file behind whatever ends it; the library's own sees to what is wrong with the form only."""
+
+    async def parse(self) -> FormData:
+        try:
+            return await super().parse()
+        except BaseException:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise
 
 
 async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:

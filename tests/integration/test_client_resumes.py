@@ -22,6 +22,7 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from tests.command import VOXTRAL
 from tests.integration.native_clients import wav
+from tests.integration.workers import until
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.wire import Wire, wire_to
 
@@ -203,6 +204,36 @@ async def test_session_is_taken_from_a_connection_that_is_dead(stack: Stack, wir
         await listener.task
     assert listener.events[-1].duration_s == 8.0
     assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(8)
+
+
+async def test_session_is_taken_back_from_a_resume_that_came_late(wire: Wire) -> None:
+    """The client asks twice, as a connection breaks before the answer, and the server obeys the first request last."""
+    async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
+        listener = Listener(session)
+        for _ in range(50):
+            await session.send(CHUNK)
+        await until(lambda: has_heard(listener))
+        wire.hold_next()
+        wire.cut()
+        await wire.holds.wait()
+        wire.cut()
+        await until(lambda: is_connected(wire, session, 3))
+        wire.deliver()
+        await until(lambda: is_connected(wire, session, 4))
+        for _ in range(50):
+            await session.send(CHUNK)
+        await session.stop()
+        await listener.task
+    assert listener.events[-1].duration_s == 8.0
+    assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(8)
+
+
+async def has_heard(listener: Listener) -> bool:
+    return bool(listener.events)
+
+
+async def is_connected(wire: Wire, session: LiveSession, connections: int) -> bool:
+    return wire.connections >= connections and session._connection is not None
 
 
 async def test_session_gives_up_in_time(wire: Wire) -> None:

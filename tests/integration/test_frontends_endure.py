@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from frontend.connection import SEND_STALL_S
+from frontend.patience import SEND_STALL_S
 from tests.integration.native_clients import (
     FRONTENDS,
     ask,
