@@ -176,7 +176,7 @@ class Connection:
         finally:
             if not answering.done():
                 answering.cancel()
-                await asyncio.wait((answering,))
+                await asyncio.gather(answering, return_exceptions=True)
 
     async def _open(self, command: commands.Start | commands.Resume) -> None:
         try:

@@ -135,34 +135,37 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
         raise MediaTypeError(media_type, f"{MULTIPART}, {URLENCODED}")
     body = bounded(request, limit_bytes, idle_timeout_s)
     limits = {"max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+    if media_type == MULTIPART:
+        parser: FormParser | _FilesParser = _FilesParser(request.headers, body, max_files=MAX_FILES, **limits)
+    else:
+        parser = FormParser(request.headers, body, **limits)
     try:
-        if media_type == MULTIPART:
-            fields = await _Parser(request.headers, body, max_files=MAX_FILES, **limits).parse()
-        else:
-            fields = await FormParser(request.headers, body, **limits).parse()
+        try:
+            fields = await _parsed(parser, media_type)
+        finally:
+            await body.aclose()
+        yield Form(fields, media_type)
+    finally:
+        if isinstance(parser, _FilesParser):
+            parser.close()
+
+
+async def _parsed(parser: "FormParser | _FilesParser", media_type: str) -> FormData:
+    try:
+        return await parser.parse()
     except MultiPartException as error:
         raise InvalidFieldError("body", error.message, f"a whole {media_type} body") from None
     except OSError as error:
         log.error("upload_not_stored", reason=str(error))
         raise ServerBusyError("There is no room to store the upload now.", retry_after_s=NO_ROOM_RETRY_S) from error
-    finally:
-        await body.aclose()
-    try:
-        yield Form(fields, media_type)
-    finally:
-        await fields.close()
 
 
-class _Parser(MultiPartParser):
-    """Leaves no file behind whatever ends it; the library's own sees to what is wrong with the form only."""
+class _FilesParser(MultiPartParser):
+    """Knows every file that it has opened; a form that breaks off has no field for its last one."""
 
-    async def parse(self) -> FormData:
-        try:
-            return await super().parse()
-        except BaseException:
-            for file in self._files_to_close_on_error:
-                file.close()
-            raise
+    def close(self) -> None:
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:

@@ -25,7 +25,7 @@ from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, listens, wait_until
 
 CHUNK_S = 0.08
-OUTAGE_S = 5
+OUTAGE_S = 7
 SLOTS = 34
 """Of both workers."""
 TIMEOUT_S = 60

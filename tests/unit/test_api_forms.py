@@ -1,11 +1,14 @@
 """How the body of an upload is read: within bounds of size and time."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import pytest
 from fastapi import Request
+from starlette import formparsers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
@@ -70,3 +73,26 @@ async def test_form_of_too_many_fields_is_refused() -> None:
     with pytest.raises(InvalidFieldError, match="Too many fields"):
         async with received(request_of([b"a=1&" * 300], FORM), 10_000, 5):
             pass
+
+
+@pytest.mark.parametrize("cut_bytes", [1, 6, 40])
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_form_that_breaks_off_leaves_no_file_open(
+    monkeypatch: pytest.MonkeyPatch, cut_bytes: int, leaves: bool
+) -> None:
+    opened: list[SpooledTemporaryFile[bytes]] = []
+
+    class Known(SpooledTemporaryFile[bytes]):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            opened.append(self)
+
+    monkeypatch.setattr(formparsers, "SpooledTemporaryFile", Known)
+    body = (
+        b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + bytes(60) + b"\r\n--b--\r\n"
+    )
+    request = request_of([body[:-cut_bytes]], {"content-type": "multipart/form-data; boundary=b"}, leaves=leaves)
+    with contextlib.suppress(InvalidFieldError, ClientDisconnect):
+        async with received(request, 1000, 5):
+            pass
+    assert [file.closed for file in opened] == [True]
