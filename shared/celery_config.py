@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 
 from shared.config import Settings
 
@@ -14,6 +16,23 @@ SESSION_TASK: Final = "voxtral.session"
 Queue: TypeAlias = Literal["stream", "batch"]
 """What a session is queued as: `stream` for live ones, `batch` for recordings."""
 QUEUES: Final[tuple[Queue, ...]] = ("stream", "batch")
+
+
+RETRY_FIRST_S: Final = 0.5
+RETRY_STEP_S: Final = 0.5
+RETRY_LONGEST_S: Final = 2.0
+
+
+class _QuickConnection(Connection):
+    """Asks again soon whether Redis is back. Kombu's own pauses grow to 30 s: so long would a worker take no task."""
+
+    def ensure_connection(self, *arguments: Any, **options: Any) -> Any:
+        pauses = {"interval_start": RETRY_FIRST_S, "interval_step": RETRY_STEP_S, "interval_max": RETRY_LONGEST_S}
+        return super().ensure_connection(*arguments, **(pauses | options))  # type: ignore[no-untyped-call]
+
+
+class _Amqp(AMQP):  # type: ignore[misc]
+    Connection = _QuickConnection
 
 
 def queue_name(queue: Queue, model: str) -> str:
@@ -26,7 +45,7 @@ def queue_name(queue: Queue, model: str) -> str:
 
 def celery_app(settings: Settings) -> Celery:
     """A Celery application. Tasks travel as JSON only; no results are kept: the event log is the result."""
-    app = Celery("voxtral", broker=settings.redis_url)
+    app = Celery("voxtral", broker=settings.redis_url, amqp=_Amqp)
     options: dict[str, Any] = {
         "task_serializer": "json",
         "accept_content": ["json"],
