@@ -14,7 +14,6 @@ from frontend.client import (
     Done,
     Final,
     LiveSession,
-    ServerError,
     SessionEvent,
     TranscriptionClient,
 )
@@ -22,7 +21,6 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from tests.command import VOXTRAL
 from tests.integration.native_clients import wav
-from tests.integration.workers import until
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.wire import Wire, wire_to
 
@@ -184,58 +182,6 @@ async def test_session_goes_on_at_another_frontend_when_its_own_is_killed(
     assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(16)
 
 
-async def test_session_is_taken_from_a_connection_that_is_dead(stack: Stack, wire: Wire) -> None:
-    """The frontend believes in the old connection; what it still holds of its audio is not doubled."""
-    async with (
-        asyncio.timeout(TIMEOUT_S),
-        TranscriptionClient(wire.url, stack.ws_url) as client,
-        client.live() as session,
-    ):
-        listener = Listener(session)
-        for number in range(100):
-            await session.send(CHUNK)
-            await asyncio.sleep(0.005)
-            if number == 50:
-                wire.freeze()
-                wire.refuses = True
-                # As if the client's system had noticed; the server's has not.
-                session._connection.transport.abort()
-        await session.stop()
-        await listener.task
-    assert listener.events[-1].duration_s == 8.0
-    assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(8)
-
-
-async def test_session_is_taken_back_from_a_resume_that_came_late(wire: Wire) -> None:
-    """The client asks twice, as a connection breaks before the answer, and the server obeys the first request last."""
-    async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
-        listener = Listener(session)
-        for _ in range(50):
-            await session.send(CHUNK)
-        await until(lambda: has_heard(listener))
-        wire.hold_next()
-        wire.cut()
-        await wire.holds.wait()
-        wire.cut()
-        await until(lambda: is_connected(wire, session, 3))
-        wire.deliver()
-        await until(lambda: is_connected(wire, session, 4))
-        for _ in range(50):
-            await session.send(CHUNK)
-        await session.stop()
-        await listener.task
-    assert listener.events[-1].duration_s == 8.0
-    assert sum(final.end_s - final.start_s for final in listener.finals) == pytest.approx(8)
-
-
-async def has_heard(listener: Listener) -> bool:
-    return bool(listener.events)
-
-
-async def is_connected(wire: Wire, session: LiveSession, connections: int) -> bool:
-    return wire.connections >= connections and session._connection is not None
-
-
 async def test_session_gives_up_in_time(wire: Wire) -> None:
     losses: list[str] = []
     async with (
@@ -271,22 +217,6 @@ async def test_session_that_the_server_does_not_know_any_more_ends_at_once(stack
             await events_of(session)
         assert time.monotonic() - lost_at_s < 3
     await redis.aclose()
-
-
-async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
-    async with (
-        asyncio.timeout(TIMEOUT_S),
-        TranscriptionClient(stack.ws_url) as client,
-        client.live() as session,
-        TranscriptionClient(stack.ws_url) as thief,
-        thief.live() as other,
-    ):
-        await session.send(CHUNK)
-        other.ready = session.ready
-        other._connection.transport.abort()
-        with pytest.raises(ServerError) as raised:
-            await events_of(session)
-        assert raised.value.code == "session_resumed"
 
 
 async def test_left_session_ends_while_it_reconnects(wire: Wire) -> None:
