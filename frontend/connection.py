@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend import one_shot
+from frontend.access.guard import Guard
 from frontend.farewell import cause_of, incident, say_goodbye
 from frontend.gateway import Gateway
 from frontend.intake import Intake
@@ -29,8 +30,10 @@ THREAD_CHARS: Final = 256 * 1024
 BUSY_RETRY_S: Final = 5.0
 
 
-async def serve_connection(transport: Transport, gateway: Gateway, settings: Settings) -> None:
-    """Serve one client until it leaves or has to.
+async def serve_connection(
+    transport: Transport, gateway: Gateway, settings: Settings, presented_key: str | None = None
+) -> None:
+    """Serve one client until it leaves or has to. `presented_key` is what it showed before its first message.
 
     Cancelling it says goodbye, detaches a live session, and returns: for the servers that run it this is an orderly
     end, and some would log a cancelled handler as a failure.
@@ -70,6 +73,8 @@ class Connection:
         try:
             async with self._tasks:
                 self._tasks.create_task(self._patience.watch(self._is_finishing), name="watch")
+                self._tasks.create_task(self._guard.watch(), name="guard")
+                await self._guard.greet()
                 await self._uplink()
         except ExceptionGroup as failures:
             farewell = cause_of(failures.exceptions, self._session_id)
@@ -141,7 +146,7 @@ class Connection:
             match command:
                 case commands.Auth():
                     await self._guard.identify(command.key)
-                    await self._send(native.authorized(command.request_id))
+                    await self._patience.send(native.authorized(command.request_id))
                 case commands.OneShot():
                     await self._answer(command)
                 case commands.Ping():
@@ -165,7 +170,7 @@ class Connection:
         principal = await self._guard.admit(len(request.audio))
         max_duration_s = self._settings.audio.longest_s(request.options.mode)
         answering = asyncio.create_task(
-            one_shot.answer(request, self._gateway, max_duration_s, self._patience.send), name="one-shot"
+            one_shot.answer(request, self._gateway, max_duration_s, self._patience.send, principal), name="one-shot"
         )
         self._ahead = asyncio.create_task(self._transport.receive(), name="read ahead")
         try:

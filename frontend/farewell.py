@@ -44,16 +44,6 @@ def incident(error: BaseException, session_id: str | None) -> InternalError:
     return InternalError(number)
 
 
-log = structlog.get_logger(__name__)
-
-
-def new_incident(error: BaseException, session_id: str | None) -> InternalError:
-    """What a client is told of our own fault; the log has the cause."""
-    incident = secrets.token_hex(6)
-    log.error("internal_error", incident=incident, session_id=session_id, exc_info=error)
-    return InternalError(incident)
-
-
 async def say_goodbye(transport: Transport, error: VoxtralError | None) -> None:
     """Tell the last error, close in order, and within `FAREWELL_S`."""
     try:

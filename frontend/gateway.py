@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from frontend.access.access import Access
-from frontend.access.meter import Meter
+from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.models import RunningModel, running_models
@@ -72,6 +72,7 @@ class Gateway:
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores: set[asyncio.Task[None]] = set()
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
+        self.access = Access(settings, self._redis)
         self.tally = Tally(kind, self._sessions)
 
     @classmethod
@@ -112,21 +113,15 @@ class Gateway:
         """
         session_id = secrets.token_hex(8)
         meter = await self.access.enter(principal, session_id)
-        try:
+        with closed_on_failure(meter):
             return await self._open(session_id, options, queue, meter)
-        except BaseException as error:
-            meter.close()
-            if isinstance(error, RedisError | OSError):
-                log.warning("redis_unavailable", reason=str(error))
-                raise StoreUnreachableError(RETRY_AFTER_S) from error
-            raise
 
     async def models(self) -> list[RunningModel]:
         """The models that run now, as their last heartbeats told."""
         try:
             return await self._placement.models()
         except (RedisError, OSError) as error:
-            raise _store_unreachable() from error
+            raise StoreUnreachableError(RETRY_AFTER_S) from error
 
     async def check(self, options: SessionOptions) -> None:
         """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""
@@ -144,13 +139,8 @@ class Gateway:
         Raises SessionUnknownError (also for a wrong token), SessionExpiredError, and what `open` does for the key.
         """
         meter = await self.access.enter(principal, session_id)
-        try:
+        with closed_on_failure(meter):
             return await self._resume(session_id, resume_token, seq, meter)
-        except BaseException as error:
-            meter.close()
-            if isinstance(error, RedisError | OSError):
-                raise StoreUnreachableError(RETRY_AFTER_S) from error
-            raise
 
     async def status(self) -> dict[str, Any]:
         """What `{"type": "status"}` answers."""
@@ -168,8 +158,8 @@ class Gateway:
             "version": VERSION,
         }
 
-    async def _open(self, options: SessionOptions, queue: Queue) -> Session:
-        session_id, resume_token = secrets.token_hex(8), new_resume_token()
+    async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
+        resume_token = new_resume_token()
         chosen = await self._admission.admit(session_id, resume_token, options, waits=queue == "batch")
         follower = await self._subscriber.follow(session_id)
         session = self._hold(
@@ -302,9 +292,3 @@ class Gateway:
         await self._subscriber.close()
         await self._writer.close()
         await self._redis.aclose()
-
-
-def _store_unreachable() -> VoxtralError:
-    return ModelUnavailableError(
-        "The service cannot reach its store, or it is full; try again shortly.", retry_after_s=RETRY_AFTER_S
-    )

@@ -29,7 +29,7 @@ async def answer(
     blocks = decode_payload(
         request.audio, request.encoding, request.sample_rate, request.channels, max_duration_s=max_duration_s
     )
-    async with session_for(blocks, request.options, gateway) as session:
+    async with session_for(blocks, request.options, gateway, principal) as session:
         ending = await _follow(request, session, send)
     if ending["type"] == EventType.ERROR:
         gateway.tally.count_error(ending["code"])

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 import orjson
 
+from frontend.access.principal import ANONYMOUS, Principal
 from frontend.api.model_names import resolve
 from frontend.connection import BUSY_RETRY_S, THREAD_CHARS
 from frontend.farewell import CLOSE_CODES, FAREWELL_S, cause_of
@@ -56,10 +57,19 @@ class HangupError(Exception):
         self.hangup = hangup
 
 
-async def serve_dialect(transport: Transport, dialect: Dialect, gateway: Gateway, settings: Settings) -> None:
-    """Serve one client until it leaves or has to. Cancelling it closes the connection and returns."""
+async def serve_dialect(
+    transport: Transport,
+    dialect: Dialect,
+    gateway: Gateway,
+    settings: Settings,
+    principal: Principal = ANONYMOUS,
+) -> None:
+    """Serve one client until it leaves or has to. Cancelling it closes the connection and returns.
+
+    `principal` is whom `Access.admit_websocket` has let in.
+    """
     with contextlib.suppress(asyncio.CancelledError), gateway.tally.connection():
-        await DialectConnection(transport, dialect, gateway, settings).run()
+        await DialectConnection(transport, dialect, gateway, settings, principal).run()
 
 
 class LiveSession:
@@ -70,10 +80,13 @@ class LiveSession:
 
 
 class DialectConnection:
-    def __init__(self, transport: Transport, dialect: Dialect, gateway: Gateway, settings: Settings) -> None:
+    def __init__(
+        self, transport: Transport, dialect: Dialect, gateway: Gateway, settings: Settings, principal: Principal
+    ) -> None:
         self._transport = transport
         self._dialect = dialect
         self._gateway = gateway
+        self._principal = principal
         self._max_connections = settings.server.max_connections
         self._patience = Patience(transport, settings.session.idle_timeout_s)
         self._tasks = asyncio.TaskGroup()
@@ -162,7 +175,7 @@ class DialectConnection:
 
     async def _open(self, opening: Open) -> None:
         assert self._live is None or self._live.session.ended
-        session = await self._gateway.open(await self._resolved(opening.options))
+        session = await self._gateway.open(await self._resolved(opening.options), principal=self._principal)
         self._live = LiveSession(session, opening)
         events = session.events()
         ready = await anext(events)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
+from frontend.access.principal import ANONYMOUS, Principal
 from frontend.gateway import Gateway
 from frontend.session import Session
 from shared.errors import InvalidAudioError
@@ -14,7 +15,9 @@ from shared.events import SessionOptions
 
 
 @contextlib.asynccontextmanager
-async def session_for(blocks: Iterator[bytes], options: SessionOptions, gateway: Gateway) -> AsyncIterator[Session]:
+async def session_for(
+    blocks: Iterator[bytes], options: SessionOptions, gateway: Gateway, principal: Principal = ANONYMOUS
+) -> AsyncIterator[Session]:
     """A session that is being fed the blocks (s16le mono 16 kHz) while the `async with` follows its events.
 
     The audio is looked at before a slot is asked for. Raises what the audio, the gateway and the body raise; whatever
@@ -23,7 +26,7 @@ async def session_for(blocks: Iterator[bytes], options: SessionOptions, gateway:
     first = await _next(blocks)
     if not first:
         raise InvalidAudioError("The audio holds no samples.")
-    session = await gateway.open(options, queue="batch")
+    session = await gateway.open(options, queue="batch", principal=principal)
     try:
         async with asyncio.TaskGroup() as group:
             pump = group.create_task(_pump(session, first, blocks), name=f"recording {session.id}")

@@ -27,10 +27,10 @@ from shared.bus.finals import read_finals
 from shared.config import ViewerSettings
 from shared.ending import end_all
 from shared.errors import (
-    ModelUnavailableError,
     ServerBusyError,
     SessionExpiredError,
     SessionUnknownError,
+    StoreUnreachableError,
     ViewerSlowError,
     VoxtralError,
 )
@@ -84,14 +84,14 @@ class Viewers:
         """How the session stands, for who has its viewer token.
 
         Raises SessionUnknownError for a wrong token just as for no session, SessionExpiredError for one that was
-        cancelled, and ModelUnavailableError without a store.
+        cancelled, and StoreUnreachableError.
         """
         if not _SESSION_ID.fullmatch(session_id):
             raise _unknown()
         try:
             held = await self._redis.hmget(keys.session(session_id), ["viewer", "state", "seq"])
         except (RedisError, OSError) as error:
-            raise store_unreachable() from error
+            raise StoreUnreachableError(RETRY_AFTER_S) from error
         stored, state, seq = cast("list[bytes | None]", held)
         if not matches(token, stored):
             raise _unknown()
@@ -102,11 +102,11 @@ class Viewers:
         return Standing(session_id, state, int(seq))
 
     async def finals(self, session_id: str) -> list[LoggedEvent]:
-        """All that is settled of a session. Raises ModelUnavailableError."""
+        """All that is settled of a session. Raises StoreUnreachableError."""
         try:
             return [final async for final in read_finals(self._redis, session_id)]
         except (RedisError, OSError) as error:
-            raise store_unreachable() from error
+            raise StoreUnreachableError(RETRY_AFTER_S) from error
 
     @contextlib.asynccontextmanager
     async def place(self, session_id: str, token: str) -> AsyncIterator["Place"]:
@@ -119,7 +119,7 @@ class Viewers:
                 try:
                     hub = await self._hub(standing)
                 except (RedisError, OSError) as error:
-                    raise store_unreachable() from error
+                    raise StoreUnreachableError(RETRY_AFTER_S) from error
                 yield Place(self._redis, standing, hub)
             else:
                 yield Place(self._redis, standing, None)
@@ -226,7 +226,7 @@ class Place:
         except TimeoutError:
             viewer.drop(ViewerSlowError(f"Events have waited for {STALL_S:g} s to be read."))
         except (RedisError, OSError):
-            viewer.drop(store_unreachable())
+            viewer.drop(StoreUnreachableError(RETRY_AFTER_S))
         try:
             await viewer.over.wait()
         finally:
@@ -250,10 +250,6 @@ class Place:
         for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", newest):
             await tell(Frame(parsed(fields[b"e"])))
         viewer.over.set()
-
-
-def store_unreachable() -> VoxtralError:
-    return ModelUnavailableError("The service cannot reach its store; try again shortly.", retry_after_s=RETRY_AFTER_S)
 
 
 def _unknown() -> VoxtralError:

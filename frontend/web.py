@@ -18,8 +18,9 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.api.middleware import install
-from frontend.api.viewers import viewers_router
+from frontend.access.credentials import chosen_subprotocol, presented_key
+from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, viewers
+from frontend.api.gate import Gate
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -52,8 +53,9 @@ log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
-    app = FastAPI(openapi_url=None)
-    install(app, gateway.tally.count_error)
+    app = FastAPI(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
+    app.add_middleware(Gate, gateway=gateway)
+    rest.mount(app, settings, gateway)
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
 
@@ -80,14 +82,13 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
 
     app.include_router(client_secrets.routes(settings, gateway))
 
-    app.include_router(mistral_realtime.routes(settings, gateway))
-    app.include_router(openai_realtime.routes(settings, gateway))
-
     @app.get("/captions", include_in_schema=False)
     async def captions() -> FileResponse:
         return FileResponse(STATIC_DIR / "captions.html")
 
-    app.include_router(viewers_router(gateway.viewers))
+    app.include_router(mistral_realtime.routes(settings, gateway))
+    app.include_router(openai_realtime.routes(settings, gateway))
+    app.include_router(viewers.routes(gateway.viewers))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")

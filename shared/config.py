@@ -158,6 +158,27 @@ class ViewerSettings(Section):
     """Each takes a file descriptor, and up to 130 KB where it does not read."""
 
 
+class AccessSettings(Section):
+    keys_file: Path | None = None
+    """The list of API keys. It is read again when it changes."""
+    keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
+    """The same list as text, for the environment. Both count together; with either of them a key is needed."""
+    origins: tuple[str, ...] = Field((), description="a list such as ['https://voice.example'], or ['*']")
+    """Pages that may use the service beside its own. CORS is on for them, and off without any."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether keys are on. A list without keys lets nobody in."""
+        return self.keys_file is not None or self.keys is not None
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin) for origin in origins):
+            raise ValueError("no origin")
+        return origins
+
+
 class FlowerSettings(Section):
     port: int = Field(5555, ge=1, le=65535)
     basic_auth: SecretStr | None = Field(None, description="user:password")
@@ -195,6 +216,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     session: SessionSettings = SessionSettings()
     viewers: ViewerSettings = ViewerSettings()
+    access: AccessSettings = AccessSettings()
     flower: FlowerSettings = FlowerSettings()
     logs: LogSettings = LogSettings()
 

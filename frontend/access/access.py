@@ -151,6 +151,12 @@ class Access:
         if limit is not None and size_bytes > limit + allowance_bytes:
             raise MessageTooLargeError(size_bytes, limit)
 
+    def largest_body_bytes(self, principal: Principal, limit_bytes: int) -> int:
+        """The most that an HTTP body of this principal may hold, where the service itself takes `limit_bytes`."""
+        key = self.check(principal)
+        allowed = None if key is None else key.limits.upload_bytes
+        return limit_bytes if allowed is None else min(limit_bytes, allowed + ENVELOPE_BYTES)
+
     async def enter(self, principal: Principal, session_id: str) -> Meter:
         """Count a session of this principal until its meter is closed. Raises what `take_request` does."""
         key = self.check(principal)

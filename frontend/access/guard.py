@@ -1,12 +1,14 @@
 """Who is on one connection of the native protocol: a key comes with the handshake or as a message, and is watched."""
 
+import asyncio
 import time
-from typing import Final
+from typing import Final, NoReturn
 
 from frontend.access.access import Access
 from frontend.access.principal import Principal
 from shared.errors import UnauthorizedError
 
+WATCH_INTERVAL_S: Final = 2.0
 PATIENCE_S: Final = 10.0
 """Who needs a key and shows none for so long has to go."""
 STRANGER_MESSAGE_MAX: Final = 4096
@@ -44,12 +46,14 @@ class Guard:
         if self._principal is None and kind not in ALLOWED_TO_STRANGERS:
             raise UnauthorizedError(KEY_FIRST)
 
-    def check_again(self, now_s: float) -> None:
-        """Raises UnauthorizedError where the key has been revoked meanwhile, or none has come for too long."""
-        if self._principal is not None:
-            self._access.check(self._principal)
-        elif now_s - self._came_at_s > PATIENCE_S:
-            raise UnauthorizedError(f"{KEY_FIRST} None came within {PATIENCE_S:g} s.")
+    async def watch(self) -> NoReturn:
+        """Runs until the key has been revoked or has expired, or none has come for too long: UnauthorizedError."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            if self._principal is not None:
+                self._access.check(self._principal)
+            elif time.monotonic() - self._came_at_s > PATIENCE_S:
+                raise UnauthorizedError(f"{KEY_FIRST} None came within {PATIENCE_S:g} s.")
 
     async def admit(self, upload_bytes: int = 0) -> Principal:
         """Who asks for a session, which counts as a request, perhaps for a recording of so many bytes.

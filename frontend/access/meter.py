@@ -5,14 +5,20 @@ the session down, as a worker does that cannot keep up.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
-from frontend.access.limiter import Limiter
+import structlog
+from redis.exceptions import RedisError
+
+from frontend.access.limiter import STORE_RETRY_S, Limiter
 from frontend.access.principal import Key, Principal
 from shared.errors import StoreUnreachableError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ
+
+log = structlog.get_logger(__name__)
 
 CHARGE_SAMPLES: Final = SAMPLE_RATE_HZ
 """Audio is charged when so much of it has come."""
@@ -100,3 +106,16 @@ class Meter:
                 await self._limiter.leave(key.name, self.session_id)
         except StoreUnreachableError:
             pass  # the lease lapses
+
+
+@contextlib.contextmanager
+def closed_on_failure(meter: Meter) -> Iterator[None]:
+    """Closes the meter where its session does not come about. A Redis that fails becomes StoreUnreachableError."""
+    try:
+        yield
+    except BaseException as error:
+        meter.close()
+        if isinstance(error, RedisError | OSError):
+            log.warning("redis_unavailable", reason=str(error))
+            raise StoreUnreachableError(STORE_RETRY_S) from error
+        raise

@@ -14,6 +14,7 @@ from frontend.api import documents
 from frontend.api.answering import Answering, Exchange, counted, events_and_progress
 from frontend.api.errors import error_body, error_of
 from frontend.api.forms import bounded
+from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
 from frontend.api.model_names import resolve
 from frontend.gateway import Gateway
@@ -58,7 +59,7 @@ class Chat:
         asked = replace(asked, options=replace(asked.options, model=model))
         self._gateway.tally.received_bytes += len(asked.audio)
         await exchange.while_connected(
-            self._stream(asked, request, exchange, running) if asked.stream else self._reply(asked, exchange)
+            self._stream(asked, request, exchange, running) if asked.stream else self._reply(asked, request, exchange)
         )
 
     async def _body(self, request: Request) -> bytes:
@@ -66,13 +67,16 @@ class Chat:
         if media_type != "application/json":
             raise MediaTypeError(media_type, "application/json")
         body = bytearray()
-        limit_bytes, patience_s = self._settings.server.max_message_bytes, self._settings.session.idle_timeout_s
+        patience_s = self._settings.session.idle_timeout_s
+        limit_bytes = self._gateway.access.largest_body_bytes(
+            principal_of(request), self._settings.server.max_message_bytes
+        )
         async for chunk in bounded(request, limit_bytes, patience_s):
             body += chunk
         return bytes(body)
 
-    async def _reply(self, asked: ChatRequest, exchange: Exchange) -> None:
-        async with session_for(self._blocks(asked), asked.options, self._gateway) as session:
+    async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
+        async with session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session:
             transcript = Transcript(session.model)
             async for event in session.events():
                 if event.type == EventType.ERROR:
@@ -86,7 +90,7 @@ class Chat:
         dialect = dialect_of(request.scope)
         async with exchange.events(lambda error: frame(error_body(error, dialect))) as push:
             async with (
-                session_for(self._blocks(asked), asked.options, self._gateway) as session,
+                session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session,
                 events_and_progress(session) as events,
             ):
                 chunks = Chunks(*_identity(), session.model)

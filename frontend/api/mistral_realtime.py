@@ -4,6 +4,7 @@ import secrets
 
 from fastapi import APIRouter, WebSocket
 
+from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
 from frontend.placement import AUTO
 from frontend.protocols.fields import MAX_MODEL_CHARS
@@ -18,10 +19,9 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
 
     @router.websocket("/v1/audio/transcriptions/realtime")
     async def transcribe(websocket: WebSocket) -> None:
-        # Whoever may not come in is turned away here, before the connection is accepted.
         model = websocket.query_params.get("model") or AUTO
         await websocket.accept()
         dialect = MistralRealtime(secrets.token_hex(16), model[:MAX_MODEL_CHARS])
-        await serve_dialect(StarletteTransport(websocket), dialect, gateway, settings)
+        await serve_dialect(StarletteTransport(websocket), dialect, gateway, settings, principal_of(websocket))
 
     return router

@@ -6,6 +6,7 @@ A client is refused before the connection is accepted, with an HTTP answer in Op
 from fastapi import APIRouter, WebSocket
 
 from frontend.api.errors import ApiDialect, refusal
+from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
 from frontend.protocols.realtime_choice import SUBPROTOCOL, realtime_dialect
 from frontend.realtime import serve_dialect
@@ -28,6 +29,6 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
             return
         # Browsers put their key among the subprotocols: it must never be the one that is answered.
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        await serve_dialect(StarletteTransport(websocket), dialect, gateway, settings)
+        await serve_dialect(StarletteTransport(websocket), dialect, gateway, settings, principal_of(websocket))
 
     return router

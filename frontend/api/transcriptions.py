@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from frontend.access.principal import Principal
 from frontend.api import documents
 from frontend.api.answering import Answering, Exchange, counted, events_and_progress
 from frontend.api.errors import ApiDialect, error_body, error_of
 from frontend.api.forms import URLENCODED, Form, received
+from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
 from frontend.api.model_names import resolve
 from frontend.api.orders import Order, mistral_order, openai_order
@@ -49,12 +51,13 @@ class Transcriber:
         self._gateway = gateway
 
     async def serve(self, request: Request, exchange: Exchange, task: Task) -> None:
-        limit_bytes, patience_s = self._settings.server.max_upload_bytes, self._settings.session.idle_timeout_s
+        principal, patience_s = principal_of(request), self._settings.session.idle_timeout_s
+        limit_bytes = self._gateway.access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
         with counted(self._gateway, self._settings):
             async with received(request, limit_bytes, patience_s) as form:
                 order = await self._order(request, form, task)
                 work = self._stream if order.stream else self._reply
-                await exchange.while_connected(work(order, exchange))
+                await exchange.while_connected(work(order, principal, exchange))
 
     async def _order(self, request: Request, form: Form, task: Task) -> Order:
         if form.given("diarize") or form.media_type == URLENCODED:  # only Mistral's clients send these
@@ -65,8 +68,8 @@ class Transcriber:
             order = openai_order(form, task)
         return order.with_model(resolve(order.options.model, await self._gateway.models(), order.options.mode))
 
-    async def _reply(self, order: Order, exchange: Exchange) -> None:
-        async with session_for(self._blocks(order), order.options, self._gateway) as session:
+    async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
+        async with session_for(self._blocks(order), order.options, self._gateway, principal) as session:
             transcript = Transcript(session.model)
             async for event in session.events():
                 if event.type == EventType.ERROR:
@@ -74,10 +77,10 @@ class Transcriber:
                 transcript.take(event.wire)
         await exchange.reply(_rendered(order, transcript))
 
-    async def _stream(self, order: Order, exchange: Exchange) -> None:
+    async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         async with exchange.events(lambda error: self._refused(order, error)) as push:
             async with (
-                session_for(self._blocks(order), order.options, self._gateway) as session,
+                session_for(self._blocks(order), order.options, self._gateway, principal) as session,
                 events_and_progress(session) as events,
             ):
                 transcript = Transcript(session.model)

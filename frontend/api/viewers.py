@@ -40,7 +40,7 @@ Resumed = Annotated[str | None, Query(description="As `Last-Event-ID`, for clien
 log = structlog.get_logger(__name__)
 
 
-def viewers_router(viewers: Viewers) -> APIRouter:
+def routes(viewers: Viewers) -> APIRouter:
     """The routes of those who read along."""
     router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["live captions"])
 

@@ -228,7 +228,6 @@ def _prompt(fields: Fields, mode: Mode) -> str | None:
 
 
 _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {
-    Auth.kind: lambda fields, _: Auth(fields.request_id(), fields.key()),
     OneShot.kind: _one_shot,
     Ping.kind: lambda fields, _: Ping(fields.request_id()),
     Status.kind: lambda fields, _: Status(fields.request_id()),
@@ -239,6 +238,7 @@ _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {
     Configure.kind: _configure,
     Stop.kind: lambda fields, _: Stop(fields.number()),
     Cancel.kind: lambda _fields, _: Cancel(),
+    Auth.kind: lambda fields, _: Auth(fields.request_id(), fields.key()),
 }
 KINDS: Final = tuple(_PARSERS)
 """Every `type` that a client may send."""

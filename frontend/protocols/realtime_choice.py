@@ -23,11 +23,14 @@ SUBPROTOCOL = "realtime"
 
 
 def realtime_dialect(
-    query: Mapping[str, str], beta_header: str, subprotocols: Sequence[str], session: Mapping[str, Any] | None = None
+    query: Mapping[str, str],
+    beta_header: str,
+    subprotocols: Sequence[str],
+    session: Mapping[str, Any] | None = None,
 ) -> Dialect:
-    """The dialect of a connection. `session` is what a client token was made for: only OpenAI has such.
+    """The dialect of a connection. `session` is what its client token was made for, in OpenAI's words.
 
-    Raises InvalidFieldError for a `dialect` in the query that is none, or a bad session.
+    Raises InvalidFieldError for a `dialect` in the query that is none, and RefusedError for a session that is none.
     """
     named = query.get("dialect")
     model = query.get("model") or None
@@ -35,9 +38,10 @@ def realtime_dialect(
     if named == VLLM:
         return VllmRealtime()
     if named == OPENAI_BETA or (named is None and is_beta):
-        return OpenAIRealtime(model, session=session, is_beta=True)
-    is_openai = bool(model or session) or "intent" in query or SUBPROTOCOL in subprotocols
-    if named == OPENAI or (named is None and is_openai):
+        return OpenAIRealtime(model, is_beta=True, session=session)
+    if named == OPENAI or (
+        named is None and (model or session is not None or "intent" in query or SUBPROTOCOL in subprotocols)
+    ):
         return OpenAIRealtime(model, session=session)
     if named is not None:
         raise InvalidFieldError("dialect", named, f"{OPENAI}, {OPENAI_BETA}, {VLLM}")

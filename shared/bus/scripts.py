@@ -33,7 +33,7 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
-  'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', 0, 'created', now)
+  'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', now + tonumber(ARGV[3]), 'created', now)
 redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])

@@ -7,19 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench import idle, live, memory, pipeline, viewers
+from tests.bench import idle, live, memory, pipeline, upload, viewers
 from tests.bench.figures import Figure, keep, machine, show
 from tests.bench.processes import allow_open_files
 from tests.stack import Stack
 
 WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 RESULT = Path("build/bench.json")
-SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, Any]]] = {
-    "pipeline": (pipeline.measure, {"name": "echo", "slots": 512}),
-    "viewers": (viewers.measure, {"name": "echo", "slots": 4}),
-    "live": (live.measure, {"name": "whisper-base", "slots": 16}),
-    "idle": (idle.measure, {"name": "whisper-base", "slots": 16}),
-    "memory": (memory.measure, {"name": "whisper-base", "slots": 16}),
+SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, Any]]]] = {
+    "pipeline": (pipeline.measure, {"model": {"name": "echo", "slots": 512}}),
+    "viewers": (viewers.measure, {"model": {"name": "echo", "slots": 4}}),
+    "live": (live.measure, WHISPER),
+    "idle": (idle.measure, WHISPER),
+    "memory": (memory.measure, WHISPER),
+    "upload": (upload.measure_hour, {"model": {"name": "echo"}, "audio": {"max_duration_s": 7200}}),
+    "upload-speed": (upload.measure_speed, WHISPER),
 }
 
 

@@ -123,6 +123,7 @@ def test_document_is_whole_and_served(stack: Stack) -> None:
 async def test_native_protocol(whisper_stack: Stack) -> None:
     def talk(url: str) -> None:
         with connect(f"ws://{url}/ws") as socket:
+            tell(socket, type="auth", key="any, where none is needed")
             tell(socket, type="ping", id="a")
             tell(socket, type="status", id=1)
             tell(socket, type="resume", session_id="0123456789abcdef", resume_token="x", seq=0)

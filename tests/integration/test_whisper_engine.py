@@ -9,7 +9,7 @@ from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.bench.engine_live import edits, normalised
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
-from worker.engines.base import Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper.engine import MAX_TURNS_BESIDE_LIVE, WhisperEngine, load
 
 Outputs = dict[str, list[Output]]

@@ -14,6 +14,7 @@ from tests.voxtral.driving import (
 )
 from tests.voxtral.reference import Reference, murmur
 from worker.engines.base import Committed, Final, Finished, Partial
+from worker.engines.voxtral.answering import TRANSLATE
 from worker.engines.voxtral.engine import VoxtralEngine
 
 
