@@ -1,13 +1,16 @@
-"""Wall clocks of processes, each stepped by itself while the process runs (libfaketime, Debian package `faketime`)."""
+"""Wall clocks of processes, each stepped by itself while the process runs. Redis keeps the right time."""
 
+import os
 from pathlib import Path
 from typing import Final
 
-LIBRARIES: Final = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+from tests.stack import PROJECT
+
+STEPPED: Final = Path(__file__).parent / "stepped"
 
 
 class Clocks:
-    """The wall clocks of processes by label. Monotonic clocks go on undisturbed, as those of real machines do."""
+    """The wall clocks of processes by label."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -16,13 +19,8 @@ class Clocks:
     def variables(self, label: str) -> dict[str, str]:
         """Environment of a process whose clock can be stepped."""
         self.step(label, 0)
-        return {
-            "LD_PRELOAD": str(LIBRARIES[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(self._folder / label),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        return {"CHAOS_CLOCK": str(self._folder / label), "PYTHONPATH": os.pathsep.join(map(str, (STEPPED, PROJECT)))}
 
     def step(self, label: str, offset_s: int) -> None:
         """Let a clock be wrong by so much from now on."""
-        (self._folder / label).write_text(f"{offset_s:+d}s\n")
+        (self._folder / label).write_text(str(offset_s))

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from shared.bus.connect import connect
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
-from tests.chaos.clocks import LIBRARIES, Clocks
+from tests.chaos.clocks import Clocks
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.registry import REALTIME
@@ -29,7 +29,7 @@ class Cluster:
     def __init__(self, folder: Path, retention_s: int = 20) -> None:
         model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
         self.stack = Stack(folder, model=model, session={"retention_s": retention_s, "claim_timeout_s": 20})
-        self.clocks = Clocks(folder / "clocks") if LIBRARIES else None
+        self.clocks = Clocks(folder / "clocks")
         self._numbers = itertools.count()
         self.frontend_ports = {"websocket-a": self.stack.settings.websocket_port, "websocket-b": free_ports(1)[0]}
         self.workers: list[str] = []
@@ -51,16 +51,13 @@ class Cluster:
 
     def start_frontend(self, label: str) -> None:
         ports = json.dumps([self.frontend_ports[label], self.stack.settings.tcp_port])
-        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports, **self._clock(label))
+        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports, **self.clocks.variables(label))
 
     def start_worker(self) -> str:
         label = f"worker-{next(self._numbers)}"
-        self.stack.spawn("worker", label, **self._clock(label))
+        self.stack.spawn("worker", label, **self.clocks.variables(label))
         self.workers.append(label)
         return label
-
-    def _clock(self, label: str) -> dict[str, str]:
-        return {} if self.clocks is None else self.clocks.variables(label)
 
     def kill(self, label: str) -> None:
         """End a process without a goodbye."""
