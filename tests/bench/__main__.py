@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench import idle, live, memory, pipeline, upload, viewers
+from tests.bench import dialects, idle, live, memory, pipeline, upload, viewers
 from tests.bench.figures import Figure, keep, machine, show
 from tests.bench.processes import allow_open_files
 from tests.stack import Stack
@@ -16,6 +16,7 @@ WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 RESULT = Path("build/bench.json")
 SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, Any]]]] = {
     "pipeline": (pipeline.measure, {"model": {"name": "echo", "slots": 512}}),
+    "dialects": (dialects.measure, {"model": {"name": "echo", "slots": 16}}),
     "viewers": (viewers.measure, {"model": {"name": "echo", "slots": 4}}),
     "live": (live.measure, WHISPER),
     "idle": (idle.measure, WHISPER),
