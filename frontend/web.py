@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, viewers
 from frontend.api.gate import Gate
+from frontend.api.refusals import DocumentedApi
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -53,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
-    app = FastAPI(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
+    app = DocumentedApi(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, gateway=gateway)
     rest.mount(app, settings, gateway)
     app.add_middleware(_FixedHeaders)

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
-from frontend.api import documents
+from frontend.api import documents, refusals
 from frontend.api.answering import Answering, Exchange, counted, events_and_progress
 from frontend.api.errors import error_body, error_of
 from frontend.api.forms import bounded
@@ -32,7 +32,7 @@ from shared.events import EventType, Mode
 
 
 def router(settings: Settings, gateway: Gateway) -> APIRouter:
-    routes = APIRouter(tags=["Chat"], dependencies=[Depends(documents.asked_dialect)])
+    routes = APIRouter(tags=["Chat"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
     chat = Chat(settings, gateway)
 
     @routes.post("/v1/chat/completions", **documents.CHAT)

@@ -7,9 +7,9 @@ import secrets
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
-from frontend.api import documents
+from frontend.api import documents, refusals
 from frontend.api.forms import bounded
 from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
@@ -23,7 +23,7 @@ DEFAULT_LIFE_S: Final = 600
 
 
 def routes(settings: Settings, gateway: Gateway) -> APIRouter:
-    router = APIRouter(tags=["Realtime"])
+    router = APIRouter(tags=["Realtime"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
     patience_s = settings.session.idle_timeout_s
 
     @router.post("/v1/realtime/client_secrets", **_DOCUMENT)
@@ -97,7 +97,7 @@ _DOCUMENT: Final[dict[str, Any]] = {
     "response_model": None,
     "responses": {
         200: {"description": "The token.", "content": {"application/json": {"schema": _TOLD}}},
-        **documents.errors(400, 408, 503),
+        **refusals.errors(400, 408),
     },
     "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": _ASKED}}}},
 }

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Depends
 
-from frontend.api import documents
+from frontend.api import documents, refusals
 from frontend.api.model_names import resolve
 from frontend.gateway import Gateway
 from frontend.models import RunningModel
@@ -16,7 +16,7 @@ OWNER: Final = "voxtral-realtime-streaming"
 
 
 def router(gateway: Gateway) -> APIRouter:
-    routes = APIRouter(tags=["Models"], dependencies=[Depends(documents.asked_dialect)])
+    routes = APIRouter(tags=["Models"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
     began_at = int(time.time())
 
     @routes.get("/v1/models", **documents.MODELS)

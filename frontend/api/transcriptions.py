@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from frontend.access.principal import Principal
-from frontend.api import documents
+from frontend.api import documents, refusals
 from frontend.api.answering import Answering, Exchange, counted, events_and_progress
 from frontend.api.errors import ApiDialect, error_body, error_of
 from frontend.api.forms import URLENCODED, Form, received
@@ -29,7 +29,7 @@ from shared.events import EventType
 
 
 def router(settings: Settings, gateway: Gateway) -> APIRouter:
-    routes = APIRouter(tags=["Audio"], dependencies=[Depends(documents.asked_dialect)])
+    routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
     audio = Transcriber(settings, gateway)
 
     @routes.post("/v1/audio/transcriptions", **documents.TRANSCRIPTIONS)

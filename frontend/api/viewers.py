@@ -6,14 +6,16 @@ has one, and origins need not be looked at.
 
 import asyncio
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import structlog
 from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
+from frontend.api import refusals
 from frontend.api.errors import ApiDialect, refusal
+from frontend.api.schemas import FLAG, INTEGER, NULLABLE_TEXT, NUMBER, TEXT, Schema, events_of, list_of, object_of
 from frontend.client_events import Final as FinalEvent
 from frontend.event_stream import MEDIA_TYPE, EventStream
 from frontend.farewell import CLOSE_CODES
@@ -29,12 +31,42 @@ PING: Final = b"\x89\x00"
 FAREWELL_S: Final = 5.0
 VIEWERS_ONLY_LISTEN: Final = 1008
 _SEQ: Final = re.compile(r"[0-9]{1,16}")
-_EVENTS_DOC: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The events, to the session's end.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+_REFUSALS: Final = refusals.refusals(
+    {
+        400: "The id of the last event is no number, or the form is none of these.",
+        401: "No viewer token came.",
+        404: "No session has this id and viewer token, or it was cancelled, or ended long ago.",
+        503: "All viewers' places are taken, or Redis is gone for the moment.",
+    },
+    {400, 401, 404, 503},
+)
+_EVENTS_DOC: Final[dict[int | str, Schema]] = {
+    200: {"description": "The events, to the session's end.", "content": {MEDIA_TYPE: events_of("One of a session.")}},
     204: {"description": "The session has ended, and nothing comes after that event: do not ask again."},
+    **_REFUSALS,
 }
 
-Token = Annotated[str | None, Query(description="The viewer token, for clients that cannot set headers.")]
+_WORD: Final = object_of({"text": TEXT, "start": NUMBER, "end": NUMBER})
+_TRANSCRIPT: Final = object_of(
+    {
+        "session_id": TEXT,
+        "complete": FLAG,
+        "text": TEXT,
+        "segments": list_of(
+            object_of(
+                {
+                    "segment": INTEGER,
+                    "start": NUMBER,
+                    "end": NUMBER,
+                    "text": TEXT,
+                    "language": NULLABLE_TEXT,
+                    "words": list_of(_WORD),
+                }
+            )
+        ),
+    }
+)
+
 Resumed = Annotated[str | None, Query(description="As `Last-Event-ID`, for clients that cannot set headers.")]
 
 log = structlog.get_logger(__name__)
@@ -44,11 +76,10 @@ def routes(viewers: Viewers) -> APIRouter:
     """The routes of those who read along."""
     router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["live captions"])
 
-    @router.get("/events", response_class=Response, responses=_EVENTS_DOC)
+    @router.get("/events", response_class=Response, responses=_EVENTS_DOC, dependencies=refusals.FOR_VIEWERS)
     async def events(
         request: Request,
         session_id: str,
-        token: Token = None,
         last_event_id: Resumed = None,
         resumed_after: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
     ) -> Response:
@@ -58,7 +89,7 @@ def routes(viewers: Viewers) -> APIRouter:
         misses partials, which replace each other, but no final; one that hardly reads at all is told `viewer_slow`
         and has to come again.
         """
-        del token, last_event_id, resumed_after  # taken where those of a WebSocket are
+        del last_event_id, resumed_after  # taken where those of a WebSocket are
         return EventStream(viewers, session_id, _token(request), _after_seq(request))
 
     @router.websocket("/events")
@@ -71,10 +102,11 @@ def routes(viewers: Viewers) -> APIRouter:
         except VoxtralError as error:
             await websocket.send_denial_response(refusal(error, ApiDialect.OPENAI))
 
-    @router.get("/transcript.{form}", response_class=Response, responses=_transcript_doc())
-    async def transcript(request: Request, session_id: str, form: Form, token: Token = None) -> Response:
+    @router.get(
+        "/transcript.{form}", response_class=Response, responses=_transcript_doc(), dependencies=refusals.FOR_VIEWERS
+    )
+    async def transcript(request: Request, session_id: str, form: Form) -> Response:
         """What was said, so far or, when `Transcript-Complete` is `true`, in all."""
-        del token
         standing = await viewers.standing(session_id, _token(request))
         finals = [FinalEvent.from_wire(event.wire) for event in await viewers.finals(session_id)]
         document = SessionTranscript(session_id, finals, standing.is_done)
@@ -90,11 +122,12 @@ def routes(viewers: Viewers) -> APIRouter:
     return router
 
 
-def _transcript_doc() -> dict[int | str, dict[str, Any]]:
-    content = {media_type.partition(";")[0]: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES.values()}
-    content["application/json"] = {"schema": {"type": "object"}}
+def _transcript_doc() -> dict[int | str, Schema]:
+    content = {media_type.partition(";")[0]: {"schema": TEXT} for media_type in MEDIA_TYPES.values()}
+    content["application/json"] = {"schema": _TRANSCRIPT}
     header = {"schema": {"type": "string", "enum": ["true", "false"]}}
-    return {200: {"description": "The document.", "content": content, "headers": {"Transcript-Complete": header}}}
+    said = {"description": "The document.", "content": content, "headers": {"Transcript-Complete": header}}
+    return {200: said, **_REFUSALS}
 
 
 def _token(connection: HTTPConnection) -> str:

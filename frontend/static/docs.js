@@ -17,6 +17,8 @@
 
 /** @type {Record<string, Schema>} */
 let components = {};
+/** @type {Record<string, {type: string, in?: string, name?: string, description?: string}>} */
+let schemes = {};
 
 /**
  * @param {string} tag
@@ -67,12 +69,22 @@ function contents(content) {
   });
 }
 
+/** @param {Record<string, unknown>[]} security @returns {Node[]} the ways to show a key or a token, any of which will do */
+function credentials(security) {
+  return security.flatMap(Object.keys).map((name) => {
+    const { type, in: place, name: field, description = "" } = schemes[name];
+    const shown = type === "http" ? "Authorization: Bearer …" : place === "query" ? `?${field}=…` : `${field}: …`;
+    return node("li", node("code", shown), ` ${description}`);
+  });
+}
+
 /** @param {string} path @param {string} method @param {any} operation */
 function shown(path, method, operation) {
   const name = node("span", method);
   name.className = "method";
   const section = node("section", node("h2", node("code", name, ` ${path}`)));
   if (operation.description) section.append(node("p", operation.description));
+  if (operation.security) section.append(node("h3", "Key"), node("ul", ...credentials(operation.security)));
   if (operation.parameters?.length) {
     const list = node("ul");
     for (const parameter of operation.parameters) {
@@ -95,6 +107,7 @@ async function show() {
   const response = await fetch("openapi.json");
   const api = await response.json();
   components = api.components?.schemas ?? {};
+  schemes = api.components?.securitySchemes ?? {};
   const sections = Object.entries(api.paths).flatMap(([path, methods]) =>
     Object.entries(/** @type {object} */ (methods)).map(([method, operation]) => shown(path, method, operation)),
   );

@@ -1,6 +1,7 @@
 """The OpenAPI document: that it says what the server does, and that nothing it allows breaks the server."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 import requests
@@ -15,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.integration.api_clients import request, silent_wav
+from tests.integration.viewers import speaking
 from tests.stack import Stack
 
 OURS = {
@@ -23,7 +25,12 @@ OURS = {
     "/v1/chat/completions": {"post"},
     "/v1/models": {"get"},
     "/v1/models/{model}": {"get"},
+    "/v1/realtime/client_secrets": {"post"},
 }
+EVENTS, TRANSCRIPT = "/v1/sessions/{session_id}/events", "/v1/sessions/{session_id}/transcript.{form}"
+FORMS = ("json", "txt", "srt", "vtt")
+KEYS = [{"Bearer": []}, {"X-API-Key": []}]
+VIEWER_TOKENS = [{"Viewer token": []}, {"Viewer token in the address": []}]
 EXAMPLES = 40
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -33,26 +40,77 @@ def api(stack: Stack) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{stack.web_url}/openapi.json")
 
 
+@pytest.fixture(scope="module")
+def ended(stack: Stack) -> tuple[str, str]:
+    """Id and viewer token of a session that has said something."""
+    with speaking(stack) as speaker:
+        speaker.say()
+        speaker.stop()
+        return speaker.session_id, speaker.token
+
+
 def test_document_has_every_address(stack: Stack) -> None:
-    paths = json.loads(request(stack, "GET", "/openapi.json")[1])["paths"]
-    assert {path: set(paths[path]) for path in OURS} == OURS
+    document = json.loads(request(stack, "GET", "/openapi.json")[1])
+    paths = document["paths"]
+    assert {path: set(operations) for path, operations in paths.items()} == {
+        **OURS,
+        EVENTS: {"get"},
+        TRANSCRIPT: {"get"},
+    }
+    for path, operations in paths.items():
+        [operation] = operations.values()
+        assert operation["description"]
+        assert {"200", "401", "503"} <= set(operation["responses"])
+        assert operation["security"] == (KEYS if path in OURS else VIEWER_TOKENS)
+        for status in {"429", "503"} & operation["responses"].keys():
+            assert "Retry-After" in operation["responses"][status]["headers"]
     for path in OURS:
         [operation] = paths[path].values()
-        assert operation["description"]
-        assert "200" in operation["responses"]
+        assert {"403", "413", "429"} <= set(operation["responses"])
         assert "dialect" in [parameter["name"] for parameter in operation["parameters"]]
+    assert "ValidationError" not in json.dumps(document)
+    schemes = document["components"]["securitySchemes"]
+    assert {scheme for way in KEYS + VIEWER_TOKENS for scheme in way} == set(schemes)
+    assert (schemes["Bearer"]["scheme"], schemes["X-API-Key"]["in"]) == ("bearer", "header")
 
 
 @pytest.mark.parametrize("path", OURS)
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_nothing_that_is_sent_breaks_the_server(api: schemathesis.BaseSchema, path: str, mode: GenerationMode) -> None:
     [method] = OURS[path]
+    attempt_all(api, path, method, mode, lambda case: None)
 
+
+@pytest.mark.parametrize("path", [EVENTS, TRANSCRIPT])
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+def test_nothing_that_viewers_send_breaks_the_server(
+    api: schemathesis.BaseSchema, ended: tuple[str, str], path: str, mode: GenerationMode, *, is_known: bool
+) -> None:
+    """Of sessions that they know, and of such that they make up."""
+
+    def know(case: schemathesis.Case) -> None:
+        if is_known:
+            session_id, token = ended
+            case.path_parameters = {**case.path_parameters, "session_id": session_id}
+            case.query = {**(case.query or {}), "token": token}
+
+    attempt_all(api, path, "get", mode, know)
+
+
+def attempt_all(
+    api: schemathesis.BaseSchema,
+    path: str,
+    method: str,
+    mode: GenerationMode,
+    prepare: Callable[[schemathesis.Case], None],
+) -> None:
     @settings(
         max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(case=api[path][method.upper()].as_strategy(generation_mode=mode))
     def attempt(case: schemathesis.Case) -> None:
+        prepare(case)
         case.validate_response(case.call(timeout=20), checks=CHECKS)
 
     attempt()
@@ -77,6 +135,15 @@ def test_real_replies_are_as_documented(
     response = requests.post(f"{stack.web_url}{path}", data=fields, files=files, timeout=20)
     assert response.status_code == 200, response.text
     api[path]["POST"].validate_response(response)
+
+
+def test_what_viewers_get_is_as_documented(api: schemathesis.BaseSchema, stack: Stack, ended: tuple[str, str]) -> None:
+    session_id, token = ended
+    for path, names in ((EVENTS, ["events"]), (TRANSCRIPT, [f"transcript.{form}" for form in FORMS])):
+        for name in names:
+            response = requests.get(f"{stack.web_url}/v1/sessions/{session_id}/{name}", {"token": token}, timeout=20)
+            assert response.status_code == 200, response.text
+            api[path]["GET"].validate_response(response)
 
 
 def test_docs_page_needs_no_other_host(stack: Stack) -> None:
