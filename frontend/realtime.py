@@ -1,9 +1,9 @@
 """One client of a realtime dialect, from its greeting to its last message, over any transport.
 
 Like `connection`: the uplink handles one message at a time, so that replies come in order and the client feels the
-brake; a downlink sends what its session says; a watch ends connections that went silent or do not read. Knows nothing
-of what messages mean; the dialect turns them into actions, which are obeyed here. No client of a dialect can resume,
-so a session ends with its connection.
+brake; a downlink sends what its session says; watches end connections that went silent, do not read, or have lost
+their key. Knows nothing of what messages mean; the dialect turns them into actions, which are obeyed here. No client of
+a dialect can resume, so a session ends with its connection.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 import orjson
 
+from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.api.model_names import resolve
 from frontend.connection import BUSY_RETRY_S, THREAD_CHARS
@@ -101,6 +102,7 @@ class DialectConnection:
         try:
             async with self._tasks:
                 self._tasks.create_task(self._patience.watch(self._is_finishing), name="watch")
+                self._tasks.create_task(watch_key(self._gateway.access, self._principal), name="guard")
                 self._check_room()
                 await self._obey(self._dialect.greet())
                 await self._uplink()

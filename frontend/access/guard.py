@@ -1,4 +1,7 @@
-"""Who is on one connection of the native protocol: a key comes with the handshake or as a message, and is watched."""
+"""Whose a connection is, for as long as it lasts.
+
+In the native protocol a key may come with the handshake or as a message; other dialects are let in by `api.gate`.
+"""
 
 import asyncio
 import time
@@ -15,6 +18,13 @@ STRANGER_MESSAGE_MAX: Final = 4096
 """Of somebody whose key is not known yet, longer messages are not looked at."""
 ALLOWED_TO_STRANGERS: Final = ("auth", "ping")
 KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
+
+
+async def watch_key(access: Access, principal: Principal) -> NoReturn:
+    """Runs until the key of a connection that was let in has been revoked or has expired: UnauthorizedError."""
+    while True:
+        await asyncio.sleep(WATCH_INTERVAL_S)
+        access.check(principal)
 
 
 class Guard:

@@ -1,14 +1,21 @@
-"""Keys and client tokens at the sockets of other services' dialects."""
+"""Keys and client tokens at the APIs of other services."""
 
+import http.client
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from openai import AsyncOpenAI
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.integration.native_clients import base64_of, tone
+from tests.integration.api_clients import multipart, silent_wav
+from tests.integration.native_clients import WebSocketClient, ask, base64_of, open_client, tone
 from tests.integration.test_access import WRONG, handshake, post
+from tests.integration.viewers import SseViewer
 from tests.keys import KeyList
 from tests.stack import Stack, wait_until
 
@@ -36,20 +43,61 @@ async def test_openai_client_begins_with_the_session_of_its_token(keyed_stack: S
         assert json.loads(refused.value.response.body)["error"]["code"] == "invalid_api_key"
 
 
-async def test_key_revoked_ends_a_dialect_session(keyed_stack: Stack, key_list: KeyList) -> None:
-    key = key_list.add("leaving-a-dialect")
+def test_revoked_key_ends_what_goes_on_over_the_apis(keyed_stack: Stack, key_list: KeyList) -> None:
+    key = key_list.add("leaving-the-apis")
     key_list.write()
-    url = f"{keyed_stack.web_url.replace('http', 'ws', 1)}/v1/audio/transcriptions/realtime"
-    options = handshake("Authorization", key)
+    wait_until(lambda: post(keyed_stack, {}, key)[0].status == 200, "the new key is known")
+    audio = base64_of(tone(1))
+    appended = {"type": "input_audio_buffer.append", "audio": audio}
+    with ExitStack() as opened:
 
-    def lets_in() -> bool:
-        return post(keyed_stack, {}, key)[0].status == 200
+        def enter(path: str, *messages: dict[str, Any]) -> WebSocketClient:
+            url = f"{keyed_stack.web_url.replace('http', 'ws', 1)}/v1/{path}"
+            client = WebSocketClient(url, **handshake("Authorization", key))
+            opened.callback(client.close)
+            for message in messages:
+                client.send_text(json.dumps(message))
+            return client
 
-    wait_until(lets_in, "the new key is known")
-    with connect(url, **options) as client:
-        assert json.loads(client.recv())["type"] == "session.created"
-        client.send(json.dumps({"type": "input_audio.append", "audio": base64_of(tone(1))}))
-        key_list.remove("leaving-a-dialect")
+        mistral = enter("audio/transcriptions/realtime", {"type": "input_audio.append", "audio": audio})
+        openai = enter("realtime?intent=transcription", appended)
+        vllm = enter("realtime?dialect=vllm", {"type": "session.update", "model": "echo"}, appended)
+        silent = enter("realtime?intent=transcription")
+        upload = opened.enter_context(half_sent(keyed_stack, key))
+        ready = ask(native := open_client(keyed_stack, "web", **handshake("Authorization", key)), type="start")
+        opened.callback(native.close)
+        viewer = SseViewer(keyed_stack.web_url, f"/v1/sessions/{ready['session_id']}/events", ready["viewer_token"])
+        opened.callback(viewer.close)
+        key_list.remove("leaving-the-apis")
         key_list.write()
-        messages = [json.loads(message) for message in client]
-    assert "has been revoked" in json.dumps(next(message for message in messages if message["type"] == "error"))
+        for client, code in ((mistral, 1000), (openai, 3000), (vllm, 4401), (silent, 3000)):
+            *_, last = iter(client.receive, None)
+            assert last["type"] == "error"
+            assert "has been revoked" in json.dumps(last)
+            assert client.close_code == code
+        assert viewer.rest()[-1]["code"] == "session_expired"
+        assert finished(upload)["code"] == "invalid_api_key"
+
+
+@contextmanager
+def half_sent(stack: Stack, key: str) -> Iterator[http.client.HTTPConnection]:
+    """An upload whose last byte is still to come."""
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)
+    headers, body = multipart(silent_wav(1), model="echo")
+    connection.putrequest("POST", "/v1/audio/transcriptions")
+    for name, value in (headers | {"Content-Length": str(len(body)), "X-API-Key": key}).items():
+        connection.putheader(name, value)
+    connection.endheaders(body[:-1])
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def finished(upload: http.client.HTTPConnection) -> dict[str, Any]:
+    """Sends the last byte; the error that is answered."""
+    upload.send(b"\n")
+    response = upload.getresponse()
+    assert response.status == 401
+    error: dict[str, Any] = json.load(response)["error"]
+    return error
