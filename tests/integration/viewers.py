@@ -5,7 +5,7 @@ import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -127,3 +127,23 @@ async def subscribers(redis: Redis, session_id: str, count: int) -> None:
 def final_segments(events: list[dict[str, Any]]) -> list[int]:
     """The segments of the finals among them."""
     return [event["segment"] for event in events if event["type"] == "final"]
+
+
+Read = Callable[..., SseViewer]
+"""Asks for a path, and gets its answer."""
+Watch = Callable[..., SseViewer]
+"""Reads along with a speaker."""
+
+
+def socket_url(stack: Stack, speaker: Speaker, query: str = "") -> str:
+    return f"{stack.web_url.replace('http', 'ws', 1)}{speaker.path}/events?token={speaker.token}{query}"
+
+
+def next_finals(viewer: SseViewer, count: int) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = []
+    while len(told) < count:
+        event = viewer.next()
+        assert event is not None
+        if event["type"] == "final":
+            told.append(event)
+    return told
