@@ -1,11 +1,15 @@
 """Live captions: who may read along, and that nobody may do more."""
 
+import json
+
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
+from tests.integration.api_clients import request
 from tests.integration.native_clients import WebSocketClient, ask, tell
 from tests.integration.viewers import Read, Speaker, socket_url
+from tests.keys import KeyList
 from tests.stack import Stack
 
 
@@ -45,6 +49,28 @@ def test_a_viewer_token_only_reads(stack: Stack, speaker: Speaker) -> None:
     tell(again, type="cancel")
     again.close()
     other.close()
+
+
+def test_a_page_of_another_origin_has_what_its_token_gives_it_and_no_more(
+    stack: Stack, keyed_stack: Stack, key_list: KeyList, speaker: Speaker
+) -> None:
+    """Browsers send the token for no page that does not have it, so the token counts and the origin does not."""
+    done = speaker.stop()
+    foreign = {"Origin": "https://evil.example"}
+    path = f"{speaker.path}/events?token={speaker.token}"
+    response, body = request(stack, "GET", path, foreign)
+    assert (response.status, f'"seq":{done["seq"]}'.encode() in body) == (200, True)
+    assert "access-control-allow-origin" not in response.headers  # so that its scripts get nothing of it
+    assert request(stack, "GET", f"{speaker.path}/events", foreign)[0].status == 401
+    with connect_websocket(socket_url(stack, speaker), origin="https://evil.example") as viewer:
+        assert json.loads([*viewer][-1]) == done
+    with pytest.raises(InvalidStatus) as refused:
+        connect_websocket(socket_url(stack, speaker).partition("?")[0], origin="https://evil.example")
+    assert refused.value.response.status_code == 401
+    listed = {"Origin": "https://voice.example", "Authorization": f"Bearer {key_list.keys['anna']}"}
+    response, _ = request(keyed_stack, "GET", f"{speaker.path}/events", listed)
+    assert response.status == 404  # a key is no viewer token
+    assert response.headers["access-control-allow-origin"] == "https://voice.example"
 
 
 def test_tokens_are_not_logged(stack: Stack, speaker: Speaker) -> None:

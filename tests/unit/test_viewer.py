@@ -63,6 +63,38 @@ async def test_a_viewer_that_is_behind_misses_partials_then_is_dropped() -> None
     server.close()
 
 
+async def test_a_viewer_that_takes_nothing_is_dropped_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire, writer, server = await connection()
+    viewer = Viewer(wire, lambda frame: frame.sse, b":\n\n")
+    while not wire.waiting_bytes:
+        viewer.show(frame("final", text="x" * 1000))
+        await asyncio.sleep(0)
+    viewer.check()
+    viewer.check()
+    assert not viewer.over.is_set()
+    monkeypatch.setattr("frontend.viewer.STALL_S", 0.0)
+    while not viewer.over.is_set():
+        viewer.check()
+    assert viewer.error is not None
+    assert viewer.error.code == "viewer_slow"
+    assert "s to be read" in viewer.error.message
+    wire.abort()
+    writer.close()
+    server.close()
+
+
+async def test_a_viewer_with_nothing_to_read_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontend.viewer.STALL_S", -1.0)
+    wire, writer, server = await connection()
+    viewer = Viewer(wire, lambda frame: frame.sse, b":\n\n")
+    viewer.check()
+    viewer.check()
+    assert not viewer.over.is_set()
+    wire.abort()
+    writer.close()
+    server.close()
+
+
 @pytest.mark.parametrize("length", [0, 60, 125, 126, 127, 65_535, 65_536, 70_000])
 def test_websocket_frames_are_those_of_the_library(length: int) -> None:
     made = Frame(LoggedEvent(b"x" * length, {"type": "final"}))
