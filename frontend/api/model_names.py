@@ -37,13 +37,19 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
 }
 """By public name, the engines that answer to it, the best first. OpenAI's names stand for its service, whose place
 this one takes: code that was written for it keeps whichever it has. Mistral's stand for models that can run here."""
+PUBLISHED: Final = {
+    "mistralai/Voxtral-Mini-3B-2507": OFFLINE,
+    "mistralai/Voxtral-Mini-4B-Realtime-2602": REALTIME,
+    "mistralai/Voxtral-Small-24B-2507": OFFLINE,
+}
+"""The engine of each model that a worker would have to run for Mistral's names."""
 
 
 def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode) -> str:
     """The name of the running model that a client means; `auto` where it leaves the choice to us.
 
     Of several that a name may mean, one that serves `mode` comes first. Raises InvalidFieldError that names what
-    runs, and ModelUnavailableError when nothing does.
+    runs and, for a public name, what would have to; ModelUnavailableError when nothing runs.
     """
     if not name or name.casefold() == AUTO:
         return AUTO
@@ -51,7 +57,7 @@ def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode) -> st
         raise none_runs()
     meant = _meant(name, running)
     if not meant:
-        raise InvalidFieldError("model", name, ", ".join([AUTO, *(model.name for model in running)]))
+        raise InvalidFieldError("model", name, ", ".join([AUTO, *(model.name for model in running)]) + _need(name))
     return next((model for model in meant if mode in model.modes), meant[0]).name
 
 
@@ -65,12 +71,20 @@ def _meant(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
         model
         for engine in dict.fromkeys(engines)
         for model in running
-        if model.engine == engine and _is_of_size(model, alias)
+        if model.engine == engine and _is_of_size(model.name, engine, alias)
     ]
 
 
-def _is_of_size(model: RunningModel, alias: str) -> bool:
+def _need(name: str) -> str:
+    """What could answer to a public name, as the end of a sentence; nothing for any other name."""
+    alias = name.casefold()
+    engines = ALIASES.get(alias, ())
+    able = [model for model, engine in PUBLISHED.items() if engine in engines and _is_of_size(model, engine, alias)]
+    return f"; this name needs {' or '.join(able)}" if able else ""
+
+
+def _is_of_size(model: str, engine: str, alias: str) -> bool:
     """Mini and Small are served by one engine; only their names tell them apart."""
-    if model.engine != OFFLINE or "voxtral" not in alias:
+    if engine != OFFLINE or "voxtral" not in alias:
         return True
-    return ("small" in model.name.casefold()) == ("small" in alias)
+    return ("small" in model.casefold()) == ("small" in alias)

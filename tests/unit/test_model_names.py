@@ -54,6 +54,19 @@ def test_resolve_names_what_runs_where_nothing_answers(name: str, running: list[
         resolve(name, running, Mode.TRANSCRIBE)
 
 
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("voxtral-mini-latest", "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Mini-4B-Realtime-2602"),
+        ("Voxtral-Mini-Transcribe-Realtime-2602", "mistralai/Voxtral-Mini-4B-Realtime-2602"),
+        ("voxtral-small-latest", "mistralai/Voxtral-Small-24B-2507"),
+    ],
+)
+def test_resolve_says_what_a_public_name_needs(name: str, needed: str) -> None:
+    with pytest.raises(InvalidFieldError, match=f"^model is '{name}'; allowed: auto, {WHISPER.name}; .* {needed}\\.$"):
+        resolve(name, [WHISPER], Mode.TRANSCRIBE)
+
+
 def test_resolve_prefers_a_model_that_serves_the_mode() -> None:
     assert resolve("voxtral-mini-latest", [REALTIME, MINI], Mode.UNDERSTAND) == MINI.name
 
