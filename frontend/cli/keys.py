@@ -9,18 +9,19 @@ from typing import Final
 
 import click
 
-from frontend.access.key_list import LIMITS, parse_keys
+from frontend.access.key_list import LIMITS, is_expired, parse_keys
 from frontend.access.tokens import digest, new_token
-from shared.errors import StartupError
+from shared.errors import StartupError, shown
 
 KEY_PREFIX: Final = "vox_"
+WHEN: Final = "days such as 90d, or a time such as 2027-01-31 or 2027-01-31T12:00:00Z"
 _DAYS: Final = re.compile(r"([0-9]{1,5})d")
 
 
 def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tuple[str, str]:
     """A new key, and the line for the list of keys. `expires` is a time as the list takes it, or days such as `90d`.
 
-    Raises click.BadParameter with what the list would say of the line.
+    Raises click.BadParameter with what the list would say of the line, and for a key that has expired already.
     """
     key = new_token(KEY_PREFIX)
     fields = {"name": name, "sha256": digest(key)}
@@ -29,14 +30,20 @@ def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tu
     fields |= {limit: str(limits[limit]) for limit in LIMITS if limits[limit] is not None}
     line = f"- {{{', '.join(f'{field}: {value}' for field, value in fields.items())}}}"
     try:
-        parse_keys(line, "The key")
+        (made,) = parse_keys(line, "The key")
     except StartupError as error:
-        raise click.BadParameter(str(error)) from None
+        raise click.BadParameter(str(error).partition(": ")[2]) from None  # a line number says nothing here
+    if is_expired(made):
+        raise click.BadParameter(f"It has expired already: 'expires' is {shown(expires)}.")
     return key, line
 
 
 def _moment(expires: str) -> str:
     days = _DAYS.fullmatch(expires)
     if days is None:
+        try:
+            datetime.fromisoformat(expires)
+        except ValueError:
+            raise click.BadParameter(f"'expires' is {shown(expires)}; allowed: {WHEN}.") from None
         return expires
     return (datetime.now(UTC) + timedelta(days=int(days[1]))).strftime("%Y-%m-%dT%H:%M:%SZ")

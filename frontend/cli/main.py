@@ -7,6 +7,8 @@ for `voxtral --debug`.
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -18,13 +20,14 @@ from frontend.cli.listen import MicrophoneError, listen
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.transcribe import Job, transcribe_all
 from frontend.cli.transcript import SUFFIXES, OutputError
-from frontend.client import ClientError, UnreachableError
+from frontend.client import ClientError, ServerError, UnreachableError
 from shared.config import KEY_VARIABLE, AudioSettings, load_settings
-from shared.errors import StartupError
+from shared.errors import StartupError, UnauthorizedError
 from shared.events import Mode
 from shared.version import VERSION
 
 START_HINT = "Start one with `make run`, or name another with --url."
+KEY_NEEDED = f"The service asks for a key: set {KEY_VARIABLE}, or give one with --key."
 INTERRUPTED = 130
 READER_GONE = 141
 """As of a process that SIGPIPE ended."""
@@ -112,7 +115,8 @@ def transcribe(
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
     job = Job(websocket_url(url), key, mode, language, prompt, model, text_format, live, _chunk_samples(url))
     try:
-        failures = transcribe_all(job, files, output)
+        with _asking_for_key(key):
+            failures = transcribe_all(job, files, output)
     except OutputError as error:
         raise click.UsageError(str(error)) from None
     sys.exit(1 if failures else 0)
@@ -137,18 +141,19 @@ def listen_command(
     model: str | None,
 ) -> None:
     """Turn what the microphone hears into text."""
-    asyncio.run(
-        listen(
-            websocket_url(url),
-            key=key,
-            mode=mode,
-            language=language,
-            prompt=prompt,
-            model=model,
-            device=device,
-            chunk_samples=_chunk_samples(url),
+    with _asking_for_key(key):
+        asyncio.run(
+            listen(
+                websocket_url(url),
+                key=key,
+                mode=mode,
+                language=language,
+                prompt=prompt,
+                model=model,
+                device=device,
+                chunk_samples=_chunk_samples(url),
+            )
         )
-    )
 
 
 @cli.command()
@@ -183,6 +188,17 @@ def new(*, name: str, expires: str | None, **limits: int | None) -> None:
     key, line = new_key(name, expires, limits)
     click.echo(f"Key, shown only now:       {key}")
     click.echo(f"Line for the list of keys: {line}")
+
+
+@contextmanager
+def _asking_for_key(key: str | None) -> Iterator[None]:
+    """Who gave no key is told how a command takes one, not how a protocol does."""
+    try:
+        yield
+    except ServerError as error:
+        if error.code != UnauthorizedError.code or key is not None:
+            raise
+        raise click.ClickException(KEY_NEEDED) from None
 
 
 def _chunk_samples(url: str | None) -> int:

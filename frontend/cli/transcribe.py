@@ -11,7 +11,7 @@ from frontend.cli.recording import Recording, opened, paced
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript, output_paths, write_whole
 from frontend.client import ConnectionLostError, ServerError, TranscriptionClient
-from shared.errors import VoxtralError
+from shared.errors import UnauthorizedError, VoxtralError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Job:
 def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> int:
     """Transcribes each source; returns how many failed, after saying which and why.
 
-    Raises `OutputError` before anything is sent, and `ClientError` where the server is not there: that would be so
-    for every other recording, too.
+    Raises `OutputError` before anything is sent, and `ClientError` where the server is not there or does not take the
+    key: that would be so for every other recording, too.
     """
     failures = 0
     paths = output_paths(sources, output, job.text_format)
@@ -45,6 +45,8 @@ def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> in
                     click.echo(f"==> {source} <==")
                 _transcribe(job, recording, path)
         except (VoxtralError, ServerError, ConnectionLostError) as error:
+            if isinstance(error, ServerError) and error.code == UnauthorizedError.code:
+                raise
             failures += 1
             click.echo(f"{source}: {error}", err=True)
         except BrokenPipeError:

@@ -15,6 +15,10 @@ from frontend.cli.main import cli
         ["transcribe", "--format", "vtt", "--mode", "general", "a.wav"],
         ["transcribe", "--url", "localhost:8765", "a.wav"],
         ["transcribe", "--mode", "summarise", "a.wav"],
+        ["keys", "new", "--name", "an na"],
+        ["keys", "new", "--name", "anna", "--expires", "soon"],
+        ["keys", "new", "--name", "anna", "--expires", "2026-01-31"],
+        ["keys", "new", "--name", "anna", "--expires", "0d"],
         ["no-such-command"],
     ],
 )
