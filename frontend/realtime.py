@@ -45,6 +45,7 @@ from shared.events import EventType, SessionOptions
 LINGER_S: Final = 1.0
 """Before a connection is closed on a client, what it still sends is read and dropped for this long: some clients'
 sending fails when the connection closes at once, and they never get to see why."""
+VIEWERS_MAY_COME: Final = "voxtral.session"
 SERVICE_RESTART: Final = Hangup(1012, "server stops")
 
 T = TypeVar("T", str | bytes, LoggedEvent)
@@ -64,13 +65,19 @@ async def serve_dialect(
     gateway: Gateway,
     settings: Settings,
     principal: Principal = ANONYMOUS,
+    *,
+    tells_viewer_token: bool = False,
 ) -> None:
     """Serve one client until it leaves or has to. Cancelling it closes the connection and returns.
 
-    `principal` is whom `Access.admit_websocket` has let in.
+    `principal` is whom `Access.admit_websocket` has let in. With `tells_viewer_token` the client gets a message of
+    ours, in no dialect, whenever a session of its begins: with it others may read along.
     """
     with contextlib.suppress(asyncio.CancelledError), gateway.tally.connection():
-        await DialectConnection(transport, dialect, gateway, settings, principal).run()
+        serving = DialectConnection(
+            transport, dialect, gateway, settings, principal, tells_viewer_token=tells_viewer_token
+        )
+        await serving.run()
 
 
 class LiveSession:
@@ -82,12 +89,20 @@ class LiveSession:
 
 class DialectConnection:
     def __init__(
-        self, transport: Transport, dialect: Dialect, gateway: Gateway, settings: Settings, principal: Principal
+        self,
+        transport: Transport,
+        dialect: Dialect,
+        gateway: Gateway,
+        settings: Settings,
+        principal: Principal,
+        *,
+        tells_viewer_token: bool,
     ) -> None:
         self._transport = transport
         self._dialect = dialect
         self._gateway = gateway
         self._principal = principal
+        self._tells_viewer_token = tells_viewer_token
         self._max_connections = settings.server.max_connections
         self._patience = Patience(transport, settings.session.idle_timeout_s)
         self._tasks = asyncio.TaskGroup()
@@ -183,6 +198,9 @@ class DialectConnection:
         ready = await anext(events)
         ready = LoggedEvent(ready.raw, ready.wire | {"engine": await self._engine_of(session.model)})
         await self._obey(await self._translate(self._dialect.render, ready))
+        if self._tells_viewer_token:
+            told = {"type": VIEWERS_MAY_COME, "session_id": session.id, "viewer_token": session.viewer_token}
+            await self._obey([Send(told)])
         self._tasks.create_task(self._downlink(events), name=f"downlink {session.id}")
 
     async def _engine_of(self, model: str) -> str | None:

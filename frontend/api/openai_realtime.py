@@ -6,7 +6,7 @@ A client is refused before the connection is accepted, with an HTTP answer in Op
 from fastapi import APIRouter, WebSocket
 
 from frontend.api.errors import ApiDialect, refusal
-from frontend.api.gate import principal_of
+from frontend.api.gate import principal_of, wants_viewer_token
 from frontend.gateway import Gateway
 from frontend.protocols.realtime_choice import SUBPROTOCOL, realtime_dialect
 from frontend.realtime import serve_dialect
@@ -23,12 +23,20 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
         offered: list[str] = websocket.scope["subprotocols"]
         try:
             beta, session = websocket.headers.get("openai-beta", ""), principal_of(websocket).session
+            tells = wants_viewer_token(websocket)
             dialect = realtime_dialect(websocket.query_params, beta, offered, session)
         except VoxtralError as error:
             await websocket.send_denial_response(refusal(error, ApiDialect.OPENAI))
             return
         # Browsers put their key among the subprotocols: it must never be the one that is answered.
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        await serve_dialect(StarletteTransport(websocket), dialect, gateway, settings, principal_of(websocket))
+        await serve_dialect(
+            StarletteTransport(websocket),
+            dialect,
+            gateway,
+            settings,
+            principal_of(websocket),
+            tells_viewer_token=tells,
+        )
 
     return router

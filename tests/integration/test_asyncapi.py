@@ -194,7 +194,7 @@ async def test_live_captions(whisper_stack: Stack) -> None:
 
 def turns(url: str) -> None:
     """What the SDK of today does not ask for."""
-    with connect(f"ws://{url}/v1/audio/transcriptions/realtime?model=auto") as socket:
+    with connect(f"ws://{url}/v1/audio/transcriptions/realtime?model=auto&viewer_token=true") as socket:
         tell(socket, type="session.update", session={"turn_detection": {}})
         tell(socket, type="input_audio.append", audio=base64_of(speech()))
         tell(socket, type="session.update", session={"language": "en"})  # too late
@@ -220,7 +220,7 @@ async def test_openai_sdk(whisper_stack: Stack) -> None:
     def talk(url: str) -> None:
         client = OpenAI(api_key="unused", base_url=f"http://{url}/v1", websocket_base_url=f"ws://{url}/v1")
         audio = base64.b64encode(speech(24_000)).decode()
-        with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        with client.realtime.connect(extra_query={"intent": "transcription", "viewer_token": "true"}) as connection:
             transcription = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
             connection.session.update(session=transcription)  # type: ignore[arg-type]
             connection.input_audio_buffer.commit()
@@ -238,7 +238,7 @@ async def test_openai_sdk(whisper_stack: Stack) -> None:
 
 async def test_vllm_client(whisper_stack: Stack) -> None:
     def talk(url: str) -> None:
-        with connect(f"ws://{url}/v1/realtime") as socket:
+        with connect(f"ws://{url}/v1/realtime?viewer_token=true") as socket:
             until(socket, "session.created")
             tell(socket, type="input_audio_buffer.commit")
             until(socket, "error")

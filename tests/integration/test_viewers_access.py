@@ -1,14 +1,15 @@
 """Live captions: who may read along, and that nobody may do more."""
 
 import json
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
 from tests.integration.api_clients import request
-from tests.integration.native_clients import WebSocketClient, ask, tell
-from tests.integration.viewers import Read, Speaker, socket_url
+from tests.integration.native_clients import WebSocketClient, ask, base64_of, tell, tone
+from tests.integration.viewers import Read, Speaker, next_finals, socket_url
 from tests.keys import KeyList
 from tests.stack import Stack
 
@@ -71,6 +72,57 @@ def test_a_page_of_another_origin_has_what_its_token_gives_it_and_no_more(
     response, _ = request(keyed_stack, "GET", f"{speaker.path}/events", listed)
     assert response.status == 404  # a key is no viewer token
     assert response.headers["access-control-allow-origin"] == "https://voice.example"
+
+
+APPEND = {"type": "input_audio_buffer.append", "audio": base64_of(tone(1))}
+
+
+@pytest.mark.parametrize(
+    ("address", "messages", "last"),
+    [
+        (
+            "audio/transcriptions/realtime?model=auto",
+            [APPEND | {"type": "input_audio.append"}, {"type": "input_audio.end"}],
+            "done",
+        ),
+        ("realtime?intent=transcription", [APPEND, {"type": "input_audio_buffer.commit"}], "session_expired"),
+        (
+            "realtime?dialect=vllm",
+            [{"type": "session.update", "model": "echo"}, APPEND, {"type": "input_audio_buffer.commit", "final": True}],
+            "done",
+        ),
+    ],
+    ids=["mistral", "openai", "vllm"],
+)
+def test_sessions_of_other_dialects_can_be_followed(
+    stack: Stack, read: Read, address: str, messages: list[dict[str, Any]], last: str
+) -> None:
+    url = f"{stack.web_url.replace('http', 'ws', 1)}/v1/{address}"
+    with pytest.raises(InvalidStatus) as refused:
+        connect_websocket(f"{url}&viewer_token=yes")
+    assert refused.value.response.status_code == 400
+    with connect_websocket(f"{url}&viewer_token=true") as speaker:
+        for message in messages:
+            speaker.send(json.dumps(message))
+        told = json.loads(speaker.recv(5))
+        while told["type"] != "voxtral.session":
+            told = json.loads(speaker.recv(5))
+        viewer = read(f"/v1/sessions/{told['session_id']}/events", told["viewer_token"])
+        assert viewer.status == 200
+        [final] = next_finals(viewer, 1)
+        assert final["text"].endswith(" seconds")
+    end = viewer.rest()[-1]
+    assert end.get("code", end["type"]) == last
+
+
+def test_who_does_not_ask_is_told_in_its_dialect_alone(stack: Stack) -> None:
+    with connect_websocket(f"{stack.web_url.replace('http', 'ws', 1)}/v1/audio/transcriptions/realtime") as speaker:
+        for message in (APPEND | {"type": "input_audio.append"}, {"type": "input_audio.end"}):
+            speaker.send(json.dumps(message))
+        types = []
+        while "transcription.done" not in types:
+            types.append(json.loads(speaker.recv(5))["type"])
+    assert {kind.partition(".")[0] for kind in types} == {"session", "transcription"}
 
 
 def test_tokens_are_not_logged(stack: Stack, speaker: Speaker) -> None:
