@@ -105,9 +105,14 @@ class Stack:
 
     def stop(self, label: str, signal_number: int = signal.SIGTERM) -> int:
         """Stop one process and return its exit status."""
-        process = self.processes.pop(label)
-        process.send_signal(signal_number)
-        return process.wait(STOP_TIMEOUT_S)
+        self.processes[label].send_signal(signal_number)
+        return self.wait(label)
+
+    def wait(self, label: str, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """The exit status of a process that has been told to stop. One that does not is still stopped with the rest."""
+        status = self.processes[label].wait(timeout_s)
+        del self.processes[label]
+        return status
 
     def stop_all(self) -> None:
         """As Ctrl-C does it: no worker drains."""

@@ -77,10 +77,8 @@ class Cluster:
 
     async def drain(self, label: str, timeout_s: float = 40.0) -> int:
         """Ask a worker to stop; its exit status."""
-        process = self.stack.processes[label]
-        process.send_signal(signal.SIGTERM)
-        status = await asyncio.to_thread(process.wait, timeout_s)
-        del self.stack.processes[label]
+        self.stack.processes[label].send_signal(signal.SIGTERM)
+        status = await asyncio.to_thread(self.stack.wait, label, timeout_s)
         self._forget(label)
         return status
 

@@ -95,7 +95,7 @@ class Fleet:
 
     async def ends(self, label: str, timeout_s: float = 10.0) -> int:
         """The exit status of a worker that has been told to stop."""
-        return await asyncio.to_thread(self.service.processes.pop(label).wait, timeout_s)
+        return await asyncio.to_thread(self.service.wait, label, timeout_s)
 
     async def owner(self, session: Session) -> str | None:
         """Label of the worker that owns a session now."""
