@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator
 
 
@@ -28,8 +30,12 @@ class Wire:
         return f"ws://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
-        """Break every connection off, as a reset."""
+        """Reset every connection on both sides, as networks do it: without a goodbye."""
         for writer in self._writers:
+            held: socket.socket | None = writer.get_extra_info("socket")
+            if held is not None:
+                with contextlib.suppress(OSError):  # it has been closed already
+                    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         self._writers.clear()
 
@@ -54,7 +60,11 @@ class Wire:
         if self.refuses:
             writer.transport.abort()
             return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._far_port)
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._far_port)
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers.append(writer)
         if self._late is not None and not self.holds.is_set():
             pumps = [self._pump_late(reader, far_writer, self._late), self._pump(far_reader, writer, self._alive)]

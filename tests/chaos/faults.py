@@ -16,8 +16,8 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from shared.celery_config import SESSION_TASK, celery_app, queue_name
 from tests.chaos.cluster import Cluster
-from tests.chaos.proxy import CuttableProxy
 from tests.chaos.speakers import Speaker
+from tests.wire import Wire
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Scene:
     """What a fault may break."""
 
     cluster: Cluster
-    proxies: Sequence[CuttableProxy]
+    wires: Sequence[Wire]
     speakers: Sequence[Speaker]
     random: random.Random
 
@@ -79,8 +79,8 @@ async def hang_redis(scene: Scene) -> None:
 
 async def cut_connections(scene: Scene) -> None:
     for _ in range(scene.random.randint(1, 3)):
-        for proxy in scene.proxies:
-            proxy.cut()
+        for wire in scene.wires:
+            wire.cut()
         await asyncio.sleep(scene.random.uniform(0.1, 1))
 
 

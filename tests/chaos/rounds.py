@@ -17,9 +17,9 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from tests.chaos.cluster import Cluster, leftovers, until
 from tests.chaos.faults import FAULTS, Scene
-from tests.chaos.proxy import CuttableProxy
 from tests.chaos.speakers import Speaker
 from tests.tiny import scenes
+from tests.wire import wire_to
 
 WORDS = 16
 """Of each session, usually: about 20 s of speech."""
@@ -49,10 +49,8 @@ async def run_round(
     """Speak through the faults, one after the other, and judge what came of it."""
     outcome = Outcome(list(fault_names), sessions)
     async with contextlib.AsyncExitStack() as stack:
-        proxies = [
-            await stack.enter_async_context(CuttableProxy.running(port)) for port in cluster.frontend_ports.values()
-        ]
-        urls = [f"ws://127.0.0.1:{proxy.port}" for proxy in proxies]
+        wires = [await stack.enter_async_context(wire_to(port)) for port in cluster.frontend_ports.values()]
+        urls = [wire.url for wire in wires]
         speakers = [
             Speaker(f"{seed}-{number}", scenes.scene(1000 * seed + number, words), _turned(urls, number))
             for number in range(sessions)
@@ -63,7 +61,7 @@ async def run_round(
             asyncio.create_task(_speak_and_judge(speaker, outcome, redis), name=speaker.name) for speaker in speakers
         ]
         await until(_all_started(speakers, speaking), "all sessions have begun", START_TIMEOUT_S)
-        injected_s = await _inject(Scene(cluster, proxies, speakers, random.Random(seed)), fault_names)
+        injected_s = await _inject(Scene(cluster, wires, speakers, random.Random(seed)), fault_names)
         async with asyncio.timeout(SPEAK_TIMEOUT_S):
             ended = await asyncio.gather(*speaking, return_exceptions=True)
     for speaker, result in zip(speakers, ended, strict=True):
