@@ -1,5 +1,6 @@
 """A real service for tests: every process of the Procfile, on free ports, with its own Redis and its own folder."""
 
+import json
 import os
 import signal
 import socket
@@ -128,6 +129,12 @@ class Stack:
 
     def is_ready(self) -> bool:
         return http_status(f"{self.health_url}/ready") == 200
+
+    def status(self) -> dict[str, Any]:
+        """The answer of `/status`."""
+        with urllib.request.urlopen(f"{self.health_url}/status", timeout=5) as answer:
+            status: dict[str, Any] = json.load(answer)
+            return status
 
     def output(self, label: str) -> str:
         """What a process has printed."""

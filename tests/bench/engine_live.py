@@ -16,6 +16,7 @@ import itertools
 import re
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -202,6 +203,11 @@ def edits(reference: list[str], hypothesis: list[str]) -> int:
         for column, found in enumerate(hypothesis, 1):
             diagonal, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, diagonal + (wanted != found))
     return row[-1]
+
+
+def word_error_rate(sentences: Sequence[str], text: str) -> float:
+    reference = normalised(" ".join(sentences))
+    return edits(reference, normalised(text)) / len(reference)
 
 
 def final_latency_ms(engine: WhisperEngine, clock: Clock, repeats: int = 10) -> list[float]:

@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import urllib.request
 import wave
 from collections.abc import Iterable
 from typing import Any
@@ -81,6 +80,5 @@ def post_form(stack: Stack, path: str, file: bytes | None, **fields: str) -> tup
 
 def sessions(stack: Stack) -> int:
     """Slots that are taken, by the health server."""
-    with urllib.request.urlopen(f"{stack.health_url}/status", timeout=5) as response:
-        status = json.load(response)
+    status = stack.status()
     return int(status["slots"] - status["slots_free"])

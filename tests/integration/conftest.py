@@ -1,12 +1,61 @@
-"""Those who speak and those who read along, for the tests of live captions."""
+"""What tests of one subject share: Redis alone, workers on it, SDKs, and those who speak and who read along."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from mistralai.client import Mistral
+from openai import OpenAI
+from redis.asyncio import Redis
 
+from tests.integration.api_clients import mistral_of, openai_of
 from tests.integration.viewers import Read, Speaker, SseViewer, Watch, speaking
+from tests.integration.workers import Fleet, emptied, redis_alone
 from tests.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Redis alone, for tests that leave its settings as they are."""
+    with redis_alone(tmp_path_factory.mktemp("server")) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def redis(server: Stack) -> AsyncIterator[Redis]:
+    async with emptied(server) as redis:
+        yield redis
+
+
+@pytest.fixture
+async def fleet(service: Stack) -> AsyncIterator[Fleet]:
+    """Workers of the service that a module has made."""
+    async with Fleet.of(service) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def openai_client(stack: Stack) -> Iterator[OpenAI]:
+    with openai_of(stack) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def mistral_client(stack: Stack) -> Iterator[Mistral]:
+    with mistral_of(stack) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def whisper_openai(whisper_stack: Stack) -> Iterator[OpenAI]:
+    with openai_of(whisper_stack) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def whisper_mistral(whisper_stack: Stack) -> Iterator[Mistral]:
+    with mistral_of(whisper_stack) as client:
+        yield client
 
 
 @pytest.fixture

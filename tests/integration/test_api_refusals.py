@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 
 import openai
 import pytest
@@ -11,7 +10,6 @@ from mistralai.client.errors import HTTPValidationError, SDKError
 from mistralai.client.models import File
 
 from tests.integration.api_clients import (
-    mistral_of,
     multipart,
     openai_of,
     post_form,
@@ -23,18 +21,6 @@ from tests.stack import Stack
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
 WAV = silent_wav(1)
 MISTRAL = {"user-agent": "speakeasy-sdk/python 3.7.0 mistralai"}
-
-
-@pytest.fixture(scope="module")
-def openai_client(stack: Stack) -> Iterator[openai.OpenAI]:
-    with openai_of(stack) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def mistral_client(stack: Stack) -> Iterator[Mistral]:
-    with mistral_of(stack) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

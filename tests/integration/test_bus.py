@@ -1,7 +1,7 @@
 """The bus on a real server: audio and events, gaps, and slow followers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,28 +9,12 @@ from redis.asyncio import Redis
 
 from shared.bus import keys
 from shared.bus.audio import AudioWriter, parse_entry
-from shared.bus.connect import connect
 from shared.bus.event_log import QUEUE_MAX, EventSubscriber
 from shared.bus.finals import PAGE_FINALS, read_finals
 from shared.bus.ownership import Ending
 from tests.integration.owners import admitted, claim, settled, write
 from tests.integration.viewers import subscribers
-from tests.integration.workers import redis_alone
 from tests.stack import Stack
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with redis_alone(tmp_path_factory.mktemp("bus")) as stack:
-        yield stack
-
-
-@pytest.fixture
-async def redis(server: Stack) -> AsyncIterator[Redis]:
-    client = connect(server.settings)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 @asynccontextmanager

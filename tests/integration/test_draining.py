@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -40,12 +40,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     limits = {"claim_timeout_s": 3, "retention_s": 5, "drain_timeout_s": DRAIN_S}
     with redis_alone(tmp_path_factory.mktemp("draining"), model={"slots": 2}, session=limits) as stack:
         yield stack
-
-
-@pytest.fixture
-async def fleet(service: Stack) -> AsyncIterator[Fleet]:
-    async with Fleet.of(service) as fleet:
-        yield fleet
 
 
 async def heard(session: Session) -> tuple[list[dict], list[float]]:

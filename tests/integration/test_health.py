@@ -53,9 +53,9 @@ def test_status_holds_everything(stack: Stack) -> None:
         client.send(bytes(32000))
         while json.loads(client.recv(timeout=10))["type"] != "partial":
             pass
-        wait_until(lambda: _status(stack)["sessions"] >= 1 and _status(stack)["connections"] >= 1, "it is counted")
-        wait_until(lambda: _status(stack)["latency_ms"]["total"]["p99"] > 0, "its latency is known")
-        status = _status(stack)
+        wait_until(lambda: stack.status()["sessions"] >= 1 and stack.status()["connections"] >= 1, "it is counted")
+        wait_until(lambda: stack.status()["latency_ms"]["total"]["p99"] > 0, "its latency is known")
+        status = stack.status()
     assert (status["status"], status["reason"], status["version"]) == ("ready", None, VERSION)
     slots = {"slots": status["slots"], "slots_free": status["slots_free"]}
     modes = ["transcribe", "understand", "general", "translate"]
@@ -73,11 +73,11 @@ def test_status_holds_everything(stack: Stack) -> None:
 
 
 def test_status_counts_errors_by_code(stack: Stack) -> None:
-    before = _status(stack)["errors"]["by_code"].get("unknown_type", 0)
+    before = stack.status()["errors"]["by_code"].get("unknown_type", 0)
     with connect(stack.ws_url) as client:
         client.send('{"type": "nonsense"}')
         assert json.loads(client.recv(timeout=10))["code"] == "unknown_type"
-    wait_until(lambda: _status(stack)["errors"]["by_code"].get("unknown_type", 0) == before + 1, "it is counted")
+    wait_until(lambda: stack.status()["errors"]["by_code"].get("unknown_type", 0) == before + 1, "it is counted")
 
 
 def test_metrics_are_prometheus_text(stack: Stack) -> None:
@@ -107,7 +107,7 @@ def test_ready_names_the_missing_redis_and_recovers(bare_stack: Stack) -> None:
     bare_stack.stop("redis")
     assert "Redis at redis://127.0.0.1:" in _refusal(bare_stack)
     assert get_json(f"{bare_stack.health_url}/health")[0] == 200
-    status = _status(bare_stack)
+    status = bare_stack.status()
     assert (status["status"], status["redis"]["answer_ms"], status["workers"]) == ("not_ready", None, [])
     bare_stack.spawn("redis")
     wait_until(bare_stack.is_ready, "it is ready again", 30)
@@ -142,12 +142,12 @@ def test_ready_says_that_all_slots_are_taken(bare_stack: Stack) -> None:
 def test_each_model_has_slots_of_its_own(bare_stack: Stack) -> None:
     bare_stack.spawn("worker", "worker b", VOXTRAL_MODEL__NAME="echo:b")
     bare_stack.spawn("websocket")
-    wait_until(lambda: len(_status(bare_stack)["models"]) == 2, "both models run", 30)
+    wait_until(lambda: len(bare_stack.status()["models"]) == 2, "both models run", 30)
     wait_until(lambda: listens(bare_stack.settings.websocket_port), "the WebSocket server listens", 30)
     with connect(bare_stack.ws_url) as client:
         client.send('{"type": "start", "model": "echo"}')
         assert json.loads(client.recv(timeout=10))["model"] == "echo"
-        wait_until(lambda: [model["slots_free"] for model in _status(bare_stack)["models"]] == [0, 1], "it is counted")
+        wait_until(lambda: [model["slots_free"] for model in bare_stack.status()["models"]] == [0, 1], "it is counted")
         assert get_json(f"{bare_stack.health_url}/ready") == (200, {"status": "ready", "slots_free": 1})
         shown = run(bare_stack, "status").stdout
     for expected in ("echo, echo:b on cpu", "1 (1 of 2 slots free)", "echo: transcribe", "(0 of 1 slots free)"):
@@ -185,10 +185,6 @@ def get(url: str) -> tuple[int, str]:
 def get_json(url: str) -> tuple[int, dict]:
     status, text = get(url)
     return status, json.loads(text)
-
-
-def _status(stack: Stack) -> dict:
-    return get_json(f"{stack.health_url}/status")[1]
 
 
 def _refusal(stack: Stack) -> str:

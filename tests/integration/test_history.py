@@ -1,16 +1,11 @@
 """What a new owner learns of a session's past, from a real Redis."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 from redis.asyncio import Redis
 
 from shared.bus import keys
-from shared.bus.connect import connect
-from tests.integration.workers import redis_alone
-from tests.stack import Stack
 from worker.engines.base import SettledWord
 from worker.history import read_history
 
@@ -19,20 +14,6 @@ FINALS: list[dict[str, Any]] = [
     {"text": "One, two.", "words": [{"text": "One,", "end": 0.2}, {"text": "two.", "end": 0.5}]},
     {"text": "三四", "words": [{"text": "三", "end": 0.6}, {"text": "四", "end": 0.7}]},
 ]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with redis_alone(tmp_path_factory.mktemp("history")) as stack:
-        yield stack
-
-
-@pytest.fixture
-async def redis(server: Stack) -> AsyncIterator[Redis]:
-    client = connect(server.settings)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 async def written(redis: Redis, *bounds: tuple[int, int]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import socket
-import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -166,7 +165,7 @@ async def test_a_busy_service_says_so_and_what_the_client_still_sends_does_not_f
         for _ in range(whisper_stack.settings.model.slots):
             one = await taken.enter_async_context(await realtime(whisper_stack).connect("auto"))
             await one.send_audio(bytes(3200))
-        await asyncio.to_thread(wait_until, lambda: slots_free(whisper_stack) == 0, "every slot is taken")
+        await asyncio.to_thread(wait_until, lambda: whisper_stack.status()["slots_free"] == 0, "every slot is taken")
         connection = await realtime(whisper_stack).connect("auto")
         await connection.send_audio(bytes(3200))
         assert (await next_of(connection, "error"))["error"]["code"] == 503
@@ -174,17 +173,19 @@ async def test_a_busy_service_says_so_and_what_the_client_still_sends_does_not_f
             await connection.send_audio(bytes(3200))
         assert [event async for event in connection.events()][1:] == [], "closed in good order"
     await asyncio.to_thread(
-        wait_until, lambda: slots_free(whisper_stack) == whisper_stack.settings.model.slots, "every slot is free"
+        wait_until,
+        lambda: whisper_stack.status()["slots_free"] == whisper_stack.settings.model.slots,
+        "every slot is free",
     )
 
 
 def test_a_client_that_vanishes_frees_its_slot(stack: Stack) -> None:
-    free = slots_free(stack)
+    free = stack.status()["slots_free"]
     with connect(url(stack)) as connection:
         append(connection, tone(4))
-        wait_until(lambda: slots_free(stack) == free - 1, "the slot is taken")
+        wait_until(lambda: stack.status()["slots_free"] == free - 1, "the slot is taken")
         connection.socket.shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: slots_free(stack) == free, "the slot is free again", timeout_s=5.0)
+        wait_until(lambda: stack.status()["slots_free"] == free, "the slot is free again", timeout_s=5.0)
 
 
 @pytest.fixture(scope="module")
@@ -219,8 +220,3 @@ def url(stack: Stack) -> str:
 
 def append(connection: ClientConnection, pcm: bytes) -> None:
     connection.send(json.dumps({"type": "input_audio.append", "audio": base64_of(pcm)}))
-
-
-def slots_free(stack: Stack) -> int:
-    with urllib.request.urlopen(f"{stack.health_url}/status", timeout=5) as answer:
-        return int(json.load(answer)["slots_free"])

@@ -9,12 +9,11 @@ from redis.asyncio import Redis
 
 from frontend.gateway import Gateway
 from frontend.session import Session
-from shared.bus.connect import connect
 from shared.celery_config import queue_name
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
-from tests.integration.workers import SECOND, admitted_are, events_of, until, workers_are
-from tests.stack import Stack, listens, wait_until
+from tests.integration.workers import SECOND, admitted_are, emptied, events_of, redis_alone, until, workers_are
+from tests.stack import Stack
 
 StartWorker = Callable[..., Awaitable[None]]
 
@@ -22,19 +21,14 @@ StartWorker = Callable[..., Awaitable[None]]
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Redis alone; each test starts the workers that it needs, with two slots each."""
-    stack = Stack(tmp_path_factory.mktemp("models"), model={"slots": 2}, session={"claim_timeout_s": 3})
-    stack.spawn("redis")
-    wait_until(lambda: listens(stack.settings.redis.port), "Redis listens", check=stack.check_alive)
-    yield stack
-    stack.stop_all()
+    with redis_alone(tmp_path_factory.mktemp("models"), model={"slots": 2}, session={"claim_timeout_s": 3}) as stack:
+        yield stack
 
 
 @pytest.fixture
 async def redis(service: Stack) -> AsyncIterator[Redis]:
-    client = connect(service.settings)
-    await client.flushall()
-    yield client
-    await client.aclose()
+    async with emptied(service) as redis:
+        yield redis
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import base64
 import json
 import socket
-import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -234,26 +233,26 @@ def test_file_client_of_vllm(whisper_stack: Stack, native_errors: float) -> None
 
 
 def test_microphone_client_of_vllm_never_ends_and_frees_its_slot(stack: Stack) -> None:
-    free = slots_free(stack)
+    free = stack.status()["slots_free"]
     with connect(socket_url(stack, "")) as connection:
         receive(connection, "session.created")
         send(connection, type="session.update", model="echo")
         send(connection, type="input_audio_buffer.commit")
         append(connection, tone(0.5))
-        wait_until(lambda: slots_free(stack) == free - 1, "the slot is taken")
+        wait_until(lambda: stack.status()["slots_free"] == free - 1, "the slot is taken")
         append(connection, tone(10))
         receive(connection, "transcription.delta")
         connection.socket.shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: slots_free(stack) == free, "the slot is free again")
+        wait_until(lambda: stack.status()["slots_free"] == free, "the slot is free again")
 
 
 def test_client_that_vanishes_frees_its_slot(stack: Stack) -> None:
-    free = slots_free(stack)
+    free = stack.status()["slots_free"]
     with connect(socket_url(stack)) as connection:
         append(connection, tone(1))
-        wait_until(lambda: slots_free(stack) == free - 1, "the slot is taken")
+        wait_until(lambda: stack.status()["slots_free"] == free - 1, "the slot is taken")
         connection.socket.shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: slots_free(stack) == free, "the slot is free again")
+        wait_until(lambda: stack.status()["slots_free"] == free, "the slot is free again")
 
 
 @pytest.fixture(scope="module", params=["?intent=transcription", "?dialect=vllm"])
@@ -284,8 +283,3 @@ def test_malformed_messages_leave_the_connection_alone(hardy: ClientConnection, 
 def test_service_lives_on(stack: Stack) -> None:
     stack.check_alive()
     assert "Traceback" not in stack.output("web")
-
-
-def slots_free(stack: Stack) -> int:
-    with urllib.request.urlopen(f"{stack.health_url}/status", timeout=5) as answer:
-        return int(json.load(answer)["slots_free"])

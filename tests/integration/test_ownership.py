@@ -1,9 +1,7 @@
 """Who may have a session on a real server: admission, claims, fencing, repeated and late writes, and the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -14,22 +12,7 @@ from shared.bus.ownership import Ending, Owner
 from shared.bus.registry import Registry
 from shared.bus.scripts import ELSEWHERE, FENCED, Scripts
 from tests.integration.owners import admitted, claim, logged, offer, renew, settled, write
-from tests.integration.workers import redis_alone
 from tests.stack import Stack
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with redis_alone(tmp_path_factory.mktemp("ownership")) as stack:
-        yield stack
-
-
-@pytest.fixture
-async def redis(server: Stack) -> AsyncIterator[Redis]:
-    client = connect(server.settings)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 async def test_admission_stops_at_capacity_and_takes_again_after_release(redis: Redis) -> None:

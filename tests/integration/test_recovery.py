@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -35,12 +35,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     limits = {"claim_timeout_s": 4, "retention_s": 2, "drain_timeout_s": 1, "idle_timeout_s": IDLE_S}
     with redis_alone(tmp_path_factory.mktemp("recovery"), model={"slots": 2}, session=limits) as stack:
         yield stack
-
-
-@pytest.fixture
-async def fleet(service: Stack) -> AsyncIterator[Fleet]:
-    async with Fleet.of(service) as fleet:
-        yield fleet
 
 
 async def dies(fleet: Fleet, link: Link) -> Callable[[], None]:

@@ -4,13 +4,13 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from frontend.session import Session
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
-from tests.bench.engine_live import edits, normalised
+from tests.bench.engine_live import word_error_rate
 from tests.integration.workers import Fleet, redis_alone, until
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack
@@ -26,12 +26,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     model = {"name": "whisper-base", "slots": 2, "threads": 1}
     with redis_alone(tmp_path_factory.mktemp("recovery-speech"), model=model) as stack:
         yield stack
-
-
-@pytest.fixture
-async def fleet(service: Stack) -> AsyncIterator[Fleet]:
-    async with Fleet.of(service) as fleet:
-        yield fleet
 
 
 class Listener:
@@ -77,11 +71,6 @@ class Listener:
         return str(ending["text"])
 
 
-def word_error_rate(text: str) -> float:
-    reference = normalised(" ".join(SPOKEN))
-    return edits(reference, normalised(text)) / len(reference)
-
-
 async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
     await fleet.start("second")
     undisturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
@@ -91,8 +80,8 @@ async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
     await until(lambda: disturbed.heard_partials_after(finals=1), 60)
     fleet.signal("first", signal.SIGKILL)
     await until(lambda: fleet.is_owned_by(disturbed.session, "second"))
-    reference = word_error_rate(await undisturbed.done())
-    assert word_error_rate(await disturbed.done()) <= reference + ONE_POINT
+    reference = word_error_rate(SPOKEN, await undisturbed.done())
+    assert word_error_rate(SPOKEN, await disturbed.done()) <= reference + ONE_POINT
 
 
 async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
@@ -105,7 +94,7 @@ async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
     await until(lambda: fleet.is_owned_by(listener.session, "second"))
     claimed_s = time.monotonic()
     assert await fleet.ends("first") == 0
-    assert word_error_rate(await listener.done()) <= ONE_POINT
+    assert word_error_rate(SPOKEN, await listener.done()) <= ONE_POINT
     around_s, usual_s = 0.0, 0.0
     for before, after in itertools.pairwise(listener.partials_s):
         if after >= told_s and before <= claimed_s:

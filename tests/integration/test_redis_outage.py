@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         stack.start()
         stack.spawn("worker", "whisper", VOXTRAL_MODEL__NAME="whisper-base", VOXTRAL_MODEL__SLOTS="2")
-        wait_until(lambda: slots(stack) == SLOTS, "both workers are warm", 60)
+        wait_until(lambda: stack.status()["slots"] == SLOTS, "both workers are warm", 60)
         yield stack
     finally:
         stack.stop_all()
@@ -50,17 +50,12 @@ async def redis(service: Stack) -> AsyncIterator[Redis]:
     yield client
     await client.config_set("maxmemory", "2gb")
     await client.config_set("min-replicas-to-write", 0)
-    await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)
+    await asyncio.to_thread(wait_until, lambda: service.status()["slots"] == SLOTS, "both workers are back", 20)
     await client.aclose()
 
 
 def log_of(stack: Stack) -> str:
     return (stack.folder / "logs" / "voxtral_streaming.log").read_text()
-
-
-def slots(stack: Stack) -> int:
-    with urllib.request.urlopen(f"{stack.health_url}/status", timeout=3) as answer:
-        return json.load(answer)["slots"]
 
 
 def ready(stack: Stack) -> tuple[int, str]:
@@ -153,7 +148,7 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
     assert told_to_viewer[-1]["text"] == heard.result().events[-1].text
     assert heard.result().events[-1].text.lower().count("leaves the station at") == 2
     service.check_alive()
-    await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)
+    await asyncio.to_thread(wait_until, lambda: service.status()["slots"] == SLOTS, "both workers are back", 20)
     failures = [
         line for line in map(json.loads, log_of(service).splitlines()) if line["level"] in {"error", "critical"}
     ]
@@ -225,7 +220,7 @@ async def test_start_during_an_outage_is_refused_in_time_and_works_after_it(serv
         assert raised.value.code == "model_unavailable"
         assert time.monotonic() - asked_at_s < 10
         await breaking
-        await asyncio.to_thread(wait_until, lambda: slots(service) == SLOTS, "both workers are back", 20)
+        await asyncio.to_thread(wait_until, lambda: service.status()["slots"] == SLOTS, "both workers are back", 20)
         async with asyncio.timeout(TIMEOUT_S), client.live(model="echo") as session:
             await session.send(CHUNK)
             await session.stop()

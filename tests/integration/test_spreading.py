@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,12 +20,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     limits = {"claim_timeout_s": 3, "retention_s": 1, "drain_timeout_s": 1}
     with redis_alone(tmp_path_factory.mktemp("spreading"), model={"slots": SLOTS}, session=limits) as stack:
         yield stack
-
-
-@pytest.fixture
-async def fleet(service: Stack) -> AsyncIterator[Fleet]:
-    async with Fleet.of(service) as fleet:
-        yield fleet
 
 
 async def started(fleet: Fleet, *labels: str) -> None:

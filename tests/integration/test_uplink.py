@@ -12,7 +12,8 @@ from shared.bus.audio import AudioEntry, AudioWriter, parse_entry
 from shared.bus.connect import connect
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
-from tests.stack import Stack, listens, wait_until
+from tests.integration.workers import redis_alone
+from tests.stack import Stack
 
 TENTH = b"\1\0" * 1600
 
@@ -20,11 +21,8 @@ TENTH = b"\1\0" * 1600
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An embedded server alone."""
-    stack = Stack(tmp_path_factory.mktemp("uplink"))
-    stack.spawn("redis")
-    wait_until(lambda: listens(stack.settings.redis.port), "Redis listens", check=stack.check_alive)
-    yield stack
-    stack.stop_all()
+    with redis_alone(tmp_path_factory.mktemp("uplink")) as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -10,32 +10,25 @@ from redis.asyncio import Redis
 
 from frontend.gateway import Gateway
 from shared.bus import keys
-from shared.bus.connect import connect
 from shared.celery_config import SESSION_TASK, celery_app
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
-from tests.integration.workers import SECOND, admitted_are, events_of, until, workers_are
-from tests.stack import Stack, listens, wait_until
+from tests.integration.workers import SECOND, admitted_are, emptied, events_of, redis_alone, until, workers_are
+from tests.stack import Stack
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Redis alone; each test starts the workers that it needs."""
-    stack = Stack(
-        tmp_path_factory.mktemp("workers"), model={"slots": 2}, session={"claim_timeout_s": 3, "retention_s": 5}
-    )
-    stack.spawn("redis")
-    wait_until(lambda: listens(stack.settings.redis.port), "Redis listens", check=stack.check_alive)
-    yield stack
-    stack.stop_all()
+    limits = {"claim_timeout_s": 3, "retention_s": 5}
+    with redis_alone(tmp_path_factory.mktemp("workers"), model={"slots": 2}, session=limits) as stack:
+        yield stack
 
 
 @pytest.fixture
 async def redis(service: Stack) -> AsyncIterator[Redis]:
-    client = connect(service.settings)
-    await client.flushall()
-    yield client
-    await client.aclose()
+    async with emptied(service) as redis:
+        yield redis
 
 
 @pytest.fixture

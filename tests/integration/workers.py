@@ -54,6 +54,17 @@ def redis_alone(folder: Path, **settings: dict[str, Any]) -> Iterator[Stack]:
         stack.stop_all()
 
 
+@asynccontextmanager
+async def emptied(service: Stack) -> AsyncIterator[Redis]:
+    """A client of the service's Redis, which is empty at first."""
+    redis = connect(service.settings)
+    await redis.flushall()
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
 class Fleet:
     """Workers by label, the gateway that uses them, and a look at what they leave in Redis."""
 
@@ -67,16 +78,13 @@ class Fleet:
     @asynccontextmanager
     async def of(cls, service: Stack) -> AsyncIterator["Fleet"]:
         """A fleet without workers, on an empty Redis. Workers that are left at the end are killed."""
-        redis = connect(service.settings)
-        await redis.flushall()
-        async with Gateway.running(service.settings, "test") as gateway:
+        async with emptied(service) as redis, Gateway.running(service.settings, "test") as gateway:
             fleet = cls(service, gateway, redis)
             try:
                 yield fleet
             finally:
                 for label in fleet._ids.keys() & service.processes.keys():
                     service.stop(label, signal.SIGKILL)
-        await redis.aclose()
 
     async def start(self, label: str, **variables: str) -> None:
         """Start a worker and wait until it is announced."""
