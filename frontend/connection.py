@@ -27,7 +27,6 @@ from shared.events import EventType
 
 THREAD_CHARS: Final = 256 * 1024
 """Longer messages are parsed in a thread: base64 of this length takes a millisecond."""
-BUSY_RETRY_S: Final = 5.0
 
 
 async def serve_connection(
@@ -39,9 +38,9 @@ async def serve_connection(
     end, and some would log a cancelled handler as a failure.
     """
     with contextlib.suppress(asyncio.CancelledError), gateway.tally.connection():
-        if gateway.tally.connected_clients > settings.server.max_connections:
-            limit = settings.server.max_connections
-            busy = ServerBusyError(f"All {limit} connections are taken.", retry_after_s=BUSY_RETRY_S)
+        try:
+            gateway.tally.check_room(settings.server.max_connections)
+        except ServerBusyError as busy:
             gateway.tally.count_error(busy.code)
             await say_goodbye(transport, busy)
         else:

@@ -17,7 +17,7 @@ import orjson
 from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.api.model_names import resolve
-from frontend.connection import BUSY_RETRY_S, THREAD_CHARS
+from frontend.connection import THREAD_CHARS
 from frontend.farewell import CLOSE_CODES, FAREWELL_S, cause_of
 from frontend.gateway import Gateway
 from frontend.intake import Intake
@@ -39,7 +39,7 @@ from frontend.session import Session
 from frontend.transports import DisconnectedError, Transport
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
-from shared.errors import ServerBusyError, VoxtralError
+from shared.errors import VoxtralError
 from shared.events import EventType, SessionOptions
 
 LINGER_S: Final = 1.0
@@ -118,7 +118,7 @@ class DialectConnection:
             async with self._tasks:
                 self._tasks.create_task(self._patience.watch(self._is_finishing), name="watch")
                 self._tasks.create_task(watch_key(self._gateway.access, self._principal), name="guard")
-                self._check_room()
+                self._gateway.tally.check_room(self._max_connections)
                 await self._obey(self._dialect.greet())
                 await self._uplink()
         except ExceptionGroup as failures:
@@ -130,10 +130,6 @@ class DialectConnection:
 
     def _is_finishing(self) -> bool:
         return self._live is not None and self._live.finishing and not self._live.session.ended
-
-    def _check_room(self) -> None:
-        if self._gateway.tally.connected_clients > self._max_connections:
-            raise ServerBusyError(f"All {self._max_connections} connections are taken.", retry_after_s=BUSY_RETRY_S)
 
     async def _uplink(self) -> None:
         """Never returns: raises DisconnectedError when the client has gone."""

@@ -7,13 +7,17 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Sized
+from typing import Final
 
 from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.registry import FrontendReport, Registry, process_id
+from shared.errors import ServerBusyError
 from shared.process import rss_bytes
 from shared.version import VERSION
+
+BUSY_RETRY_S: Final = 5.0
 
 
 class Tally:
@@ -38,6 +42,11 @@ class Tally:
             yield
         finally:
             self.connected_clients -= 1
+
+    def check_room(self, max_connections: int) -> None:
+        """Raises ServerBusyError where more clients are connected than there may be."""
+        if self.connected_clients > max_connections:
+            raise ServerBusyError(f"All {max_connections} connections are taken.", retry_after_s=BUSY_RETRY_S)
 
     def count_error(self, code: str) -> None:
         """Count an error that a client was sent."""

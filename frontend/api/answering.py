@@ -17,19 +17,16 @@ from starlette.types import Message, Receive, Scope, Send
 
 from frontend.farewell import incident
 from frontend.gateway import Gateway
+from frontend.patience import SEND_STALL_S
 from frontend.session import Session
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.ending import end_all
-from shared.errors import ServerBusyError, VoxtralError
+from shared.errors import VoxtralError
 from shared.events import seconds
 
 PROGRESS_S: Final = 2.0
 """How often a quiet stream says how far it is; proxies close what says nothing for a minute or so."""
-SEND_STALL_S: Final = 10.0
-"""A client that takes nothing for so long does not read, and is dropped."""
-
-BUSY_RETRY_S: Final = 5.0
 
 Push = Callable[[bytes], Awaitable[None]]
 Work = Callable[[Request, "Exchange"], Awaitable[None]]
@@ -38,10 +35,8 @@ Work = Callable[[Request, "Exchange"], Awaitable[None]]
 @contextlib.contextmanager
 def counted(gateway: Gateway, settings: Settings) -> Iterator[None]:
     """Counts a client while it is served. Raises ServerBusyError where there are too many of them."""
-    limit = settings.server.max_connections
     with gateway.tally.connection():
-        if gateway.tally.connected_clients > limit:
-            raise ServerBusyError(f"All {limit} connections are taken.", retry_after_s=BUSY_RETRY_S)
+        gateway.tally.check_room(settings.server.max_connections)
         yield
 
 
