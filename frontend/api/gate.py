@@ -16,9 +16,8 @@ from frontend.access.principal import Principal
 from frontend.api.errors import refusal
 from frontend.api.middleware import PREFIX, dialect_of
 from frontend.gateway import Gateway
-from shared.errors import InvalidFieldError, VoxtralError
+from shared.errors import VoxtralError
 
-VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
 
 
@@ -26,17 +25,6 @@ def principal_of(connection: HTTPConnection) -> Principal:
     """Who sends this request, or opens this WebSocket, under `/v1`."""
     principal: Principal = connection.state.principal
     return principal
-
-
-def wants_viewer_token(websocket: WebSocket) -> bool:
-    """Whether a client of another service's dialect asks to be told how others read along: `?viewer_token=true`.
-
-    Raises InvalidFieldError.
-    """
-    given = websocket.query_params.get(VIEWER_TOKEN, "false")
-    if given not in ("true", "false"):
-        raise InvalidFieldError(VIEWER_TOKEN, given, "true, false")
-    return given == "true"
 
 
 class Gate:
@@ -69,7 +57,8 @@ class Gate:
         scope.setdefault("state", {})["principal"] = principal
 
         async def send_with_subprotocol(message: Message) -> None:
-            if message["type"] == "websocket.accept" and not message.get("subprotocol"):
+            """Whatever route accepts: browsers may offer their key, which must never be the one that is answered."""
+            if message["type"] == "websocket.accept":
                 message = {**message, "subprotocol": chosen_subprotocol(Headers(scope=scope).items())}
             await send(message)
 

@@ -7,6 +7,7 @@ greeting suits both.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from frontend.access.credentials import SUBPROTOCOL
 from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Dialect, Send
 from frontend.protocols.openai_realtime import BETA_UPDATE, OpenAIRealtime
@@ -19,7 +20,6 @@ OPENAI_BETA = "openai-beta"
 VLLM = "vllm"
 BETA_HEADER = "realtime=v1"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
-SUBPROTOCOL = "realtime"
 
 
 def realtime_dialect(

@@ -1,0 +1,50 @@
+"""A WebSocket of another service's dialect, from its handshake on: what all of them have in common."""
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.websockets import WebSocket
+
+from frontend.api.errors import ApiDialect, refusal
+from frontend.api.gate import principal_of
+from frontend.gateway import Gateway
+from frontend.protocols.dialect import Dialect
+from frontend.realtime import serve_dialect
+from frontend.transports import StarletteTransport
+from shared.config import Settings
+from shared.errors import InvalidFieldError, VoxtralError
+
+VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter
+
+
+async def serve_websocket(
+    websocket: WebSocket, answers_in: ApiDialect, make: Callable[[], Dialect], gateway: Gateway, settings: Settings
+) -> None:
+    """Serve one client in the dialect that `make` makes.
+
+    What `make` raises refuses it before the connection is accepted, with an HTTP answer in the shape of `answers_in`;
+    clients' libraries show that.
+    """
+    try:
+        tells_viewer_token = _wants_viewer_token(websocket)
+        dialect = make()
+    except VoxtralError as error:
+        await websocket.send_denial_response(refusal(error, answers_in))
+        return
+    await websocket.accept()
+    await serve_dialect(
+        StarletteTransport(websocket),
+        dialect,
+        gateway,
+        settings,
+        principal_of(websocket),
+        tells_viewer_token=tells_viewer_token,
+    )
+
+
+def _wants_viewer_token(websocket: WebSocket) -> bool:
+    """Whether a client asks to be told how others read along: `?viewer_token=true`. Raises InvalidFieldError."""
+    given = websocket.query_params.get(VIEWER_TOKEN, "false")
+    if given not in ("true", "false"):
+        raise InvalidFieldError(VIEWER_TOKEN, given, "true, false")
+    return given == "true"
