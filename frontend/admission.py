@@ -8,9 +8,10 @@ from typing import Final
 
 import orjson
 
+from frontend.access.tokens import digest
 from frontend.models import RunningModel
 from frontend.placement import Placement
-from frontend.tokens import digest, viewer_token
+from frontend.tokens import viewer_token
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
