@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -45,13 +45,33 @@ def incident(error: BaseException, session_id: str | None) -> InternalError:
 
 
 async def say_goodbye(transport: Transport, error: VoxtralError | None) -> None:
-    """Tell the last error, close in order, and within `FAREWELL_S`."""
+    """Tell a client of the native protocol its last error, and close."""
+    last_words = [] if error is None else [native.error_message(error)]
+    reason = "" if error is None else error.code
+    await part(transport, last_words, CLOSE_CODES.get(reason, 1000), reason)
+
+
+async def part(
+    transport: Transport, last_words: Iterable[bytes], code: int, reason: str, *, linger_s: float = 0.0
+) -> None:
+    """Say the last messages and close in order, within `FAREWELL_S`.
+
+    What the client still sends is read and dropped for `linger_s` before the close.
+    """
     try:
         async with asyncio.timeout(FAREWELL_S):
-            if error is not None:
-                with contextlib.suppress(DisconnectedError):
-                    await transport.send(native.error_message(error))
-            reason = "" if error is None else error.code
-            await transport.close(CLOSE_CODES.get(reason, 1000), reason)
+            with contextlib.suppress(DisconnectedError):
+                for text in last_words:
+                    await transport.send(text)
+            if linger_s:
+                await _linger(transport, linger_s)
+            await transport.close(code, reason)
     except TimeoutError:
         transport.abort()
+
+
+async def _linger(transport: Transport, linger_s: float) -> None:
+    with contextlib.suppress(TimeoutError, VoxtralError):
+        async with asyncio.timeout(linger_s):
+            while not transport.gone and await transport.receive() is not None:
+                pass

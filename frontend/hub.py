@@ -1,26 +1,20 @@
 """What all viewers of one session at one process share: one follower, and each event encoded once."""
 
 import asyncio
-import secrets
 import time
 from typing import Final
 
-import structlog
-
+from frontend.farewell import incident
 from frontend.viewer import Frame, Viewer, farewell
+from frontend.watch import QUIET_S
 from shared.bus.event_log import EventSubscriber, Follower
-from shared.errors import InternalError, VoxtralError
+from shared.errors import VoxtralError
 from shared.events import EventType
 
 HEARTBEAT_S: Final = 15.0
 """Proxies end connections on which nothing comes for a minute."""
-QUIET_S: Final = 1.5
-"""Sessions that were heard of more recently are not looked up."""
 MAX_OPEN_SEGMENTS: Final = 8
 """Whose last partials are kept for who comes now."""
-
-
-log = structlog.get_logger(__name__)
 
 
 class Hub:
@@ -83,10 +77,8 @@ class Hub:
         try:
             async for event in follower:
                 self._publish(Frame(event))
-        except Exception as error:
-            incident = secrets.token_hex(6)
-            log.error("internal_error", incident=incident, session_id=self.session_id, exc_info=error)
-            self.close(InternalError(incident))
+        except Exception as error:  # noqa: BLE001 -- ours; viewers are told so, and nothing of the inside
+            self.close(incident(error, self.session_id))
         finally:
             await self._subscriber.unfollow(follower)
 

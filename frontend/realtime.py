@@ -18,7 +18,7 @@ from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.api.model_names import resolve
 from frontend.connection import THREAD_CHARS
-from frontend.farewell import CLOSE_CODES, FAREWELL_S, cause_of
+from frontend.farewell import CLOSE_CODES, cause_of, part
 from frontend.gateway import Gateway
 from frontend.intake import Intake
 from frontend.patience import Patience
@@ -126,7 +126,9 @@ class DialectConnection:
         finally:
             if self._live is not None and not self._live.session.ended:
                 await self._live.session.cancel()
-            await self._say_goodbye(last_words, hangup)
+            texts = [orjson.dumps(action.message) for action in last_words if isinstance(action, Send)]
+            linger_s = 0.0 if hangup is SERVICE_RESTART else LINGER_S
+            await part(self._transport, texts, hangup.code, hangup.reason, linger_s=linger_s)
 
     def _is_finishing(self) -> bool:
         return self._live is not None and self._live.finishing and not self._live.session.ended
@@ -235,22 +237,3 @@ class DialectConnection:
         words = list(self._dialect.refuse(error, None))
         wanted = next((action for action in words if isinstance(action, Hangup)), wanted)
         return words, wanted or Hangup(CLOSE_CODES.get(error.code, 1000), error.code)
-
-    async def _say_goodbye(self, last_words: Iterable[Action], hangup: Hangup) -> None:
-        try:
-            async with asyncio.timeout(FAREWELL_S):
-                with contextlib.suppress(DisconnectedError):
-                    for action in last_words:
-                        if isinstance(action, Send):
-                            await self._transport.send(orjson.dumps(action.message))
-                if hangup is not SERVICE_RESTART:
-                    await self._linger()
-                await self._transport.close(hangup.code, hangup.reason)
-        except TimeoutError:
-            self._transport.abort()
-
-    async def _linger(self) -> None:
-        with contextlib.suppress(TimeoutError, VoxtralError):
-            async with asyncio.timeout(LINGER_S):
-                while not self._transport.gone and await self._transport.receive() is not None:
-                    pass

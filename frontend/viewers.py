@@ -21,6 +21,7 @@ from frontend.admission import RETRY_AFTER_S
 from frontend.hub import Hub
 from frontend.tokens import matches
 from frontend.viewer import STALL_S, Frame, Viewer
+from frontend.watch import OWNED
 from shared.bus import keys
 from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
 from shared.bus.finals import read_finals
@@ -36,7 +37,7 @@ from shared.errors import (
 )
 
 INTERVAL_S: Final = 1.0
-LIVE: Final = (b"waiting", b"live", b"offered")
+LIVE: Final = (b"waiting", *OWNED)
 """States of a session that may still say something."""
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
