@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from frontend.viewer import Frame, Viewer, chunk, farewell
 from frontend.viewers import Place, Viewers
@@ -17,11 +17,6 @@ RETRY_MS: Final = 2000
 HEARTBEAT: Final = b":\n\n"
 FAREWELL_S: Final = 5.0
 """How long the end of the stream may take: whoever does not read it then is cut off."""
-HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
-]
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +39,7 @@ class EventStream(Response):
                 # A browser connects again whenever a stream ends; this status alone tells it to stop.
                 await Response(status_code=204)(scope, receive, send)
                 return
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await send(stream_start())
             await _send(send, b"retry: %d\n\n" % RETRY_MS)
             await self._show(place, scope, receive, send)
 
@@ -59,7 +54,7 @@ class EventStream(Response):
         async def tell(frame: Frame) -> None:
             await _send(send, frame.sse)
 
-        await place.follow(viewer, self._after_seq, tell, _left(receive))
+        await place.follow(viewer, self._after_seq, tell, client_left(receive))
         if viewer.error is not None:
             log.info("viewer_dropped", session_id=self._session_id, code=viewer.error.code, reason=viewer.error.message)
         # What a viewer that does not read was sent stays in the way of its end, so that has a limit.
@@ -70,7 +65,18 @@ class EventStream(Response):
             cut.cancel()
 
 
-async def _left(receive: Receive) -> None:
+def stream_start() -> Message:
+    """The beginning of an answer of server-sent events, as ASGI has it. Middleware adds to it."""
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
+    ]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+async def client_left(receive: Receive) -> None:
+    """Returns when the client of a request, whose body has been read, has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

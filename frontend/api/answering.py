@@ -15,15 +15,18 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from frontend.api.errors import error_of
+from frontend.event_stream import client_left, stream_start
 from frontend.farewell import incident
 from frontend.gateway import Gateway
 from frontend.patience import SEND_STALL_S
+from frontend.protocols.recorded import Transcript
 from frontend.session import Session
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.ending import end_all
 from shared.errors import VoxtralError
-from shared.events import seconds
+from shared.events import EventType, seconds
 
 PROGRESS_S: Final = 2.0
 """How often a quiet stream says how far it is; proxies close what says nothing for a minute or so."""
@@ -62,7 +65,7 @@ class Exchange:
     async def while_connected(self, work: Coroutine[Any, Any, None]) -> None:
         """Does the work; raises starlette's ClientDisconnect, and cancels it, when the client leaves."""
         working = asyncio.create_task(work, name="answer")
-        leaving = asyncio.create_task(self._left(), name="client leaves")
+        leaving = asyncio.create_task(client_left(self._receive), name="client leaves")
         try:
             await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
@@ -83,7 +86,7 @@ class Exchange:
             nonlocal begun
             if not begun:
                 begun = True
-                await self._send(_start())
+                await self._send(stream_start())
             if frames:
                 await self._push({"type": "http.response.body", "body": frames, "more_body": True})
 
@@ -102,15 +105,21 @@ class Exchange:
         except TimeoutError:
             raise ClientDisconnect from None
 
-    async def _left(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+
+async def transcript_of(session: Session) -> Transcript:
+    """What becomes of a recording, when it is whole. Raises the error that its session ends with."""
+    transcript = Transcript(session.model)
+    async for event in session.events():
+        _check(event)
+        transcript.take(event.wire)
+    return transcript
 
 
 @contextlib.asynccontextmanager
 async def events_and_progress(session: Session) -> AsyncIterator[AsyncIterator[LoggedEvent | bytes]]:
     """A session's events, and comments for its client in between: how much audio has been taken in, and heard.
 
+    Reading them raises the error that the session ends with.
     Event readers pass comments over, so any SDK does; a client that wants to show progress reads them.
     """
     async with contextlib.aclosing(_mixed(session)) as mixed:
@@ -134,10 +143,16 @@ async def _mixed(session: Session) -> AsyncGenerator[LoggedEvent | bytes, None]:
                 except StopAsyncIteration:
                     return
                 coming = None
+                _check(event)
                 yield event
     finally:
         if coming is not None and not coming.done():
             await end_all((coming,))
+
+
+def _check(event: LoggedEvent) -> None:
+    if event.type == EventType.ERROR:
+        raise error_of(event.wire)
 
 
 async def _next(events: AsyncIterator[LoggedEvent]) -> LoggedEvent:
@@ -150,9 +165,3 @@ def _progress(session: Session) -> bytes:
         "heard_s": seconds(min(session.heard_samples, session.audio_received_samples)),
     }
     return b": progress " + orjson.dumps(told) + b"\n\n"
-
-
-def _start() -> Message:
-    # nginx holds events back unless it is told not to.
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-    return {"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-accel-buffering", b"no")]}

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from frontend.api import documents, refusals
-from frontend.api.answering import Answering, Exchange, counted, events_and_progress
-from frontend.api.errors import error_body, error_of
-from frontend.api.forms import bounded
+from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of
+from frontend.api.errors import error_body
+from frontend.api.forms import bounded, media_type_of
 from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
 from frontend.api.model_names import resolve
@@ -63,7 +63,7 @@ class Chat:
         )
 
     async def _body(self, request: Request) -> bytes:
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = media_type_of(request)
         if media_type != "application/json":
             raise MediaTypeError(media_type, "application/json")
         body = bytearray()
@@ -77,11 +77,7 @@ class Chat:
 
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         async with session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session:
-            transcript = Transcript(session.model)
-            async for event in session.events():
-                if event.type == EventType.ERROR:
-                    raise error_of(event.wire)
-                transcript.take(event.wire)
+            transcript = await transcript_of(session)
         await exchange.reply(JSONResponse(completion(*_identity(), transcript.model, transcript.text)))
 
     async def _stream(
@@ -100,8 +96,6 @@ class Chat:
                     if isinstance(event, bytes):
                         await push(event)
                         continue
-                    if event.type == EventType.ERROR:
-                        raise error_of(event.wire)
                     if added := answer.take(event.wire):
                         await push(chunks.text(added))
             await push(chunks.end(include_usage=asked.include_usage))

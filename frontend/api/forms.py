@@ -123,6 +123,11 @@ class Form:
         return cast("SpooledTemporaryFile[bytes]", value.file)  # type: ignore[return-value]
 
 
+def media_type_of(request: Request) -> str:
+    """What a request says that its body is, without parameters; empty where it does not say."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 @contextlib.asynccontextmanager
 async def received(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncIterator[Form]:
     """The form of a request; its files are gone afterwards.
@@ -130,7 +135,7 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
     Raises MediaTypeError, MessageTooLargeError, InvalidFieldError for a damaged body, IdleTimeoutError where the rest
     does not come, ServerBusyError where the disk is full, and starlette's ClientDisconnect.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     if media_type not in (MULTIPART, URLENCODED):
         raise MediaTypeError(media_type, f"{MULTIPART}, {URLENCODED}")
     body = bounded(request, limit_bytes, idle_timeout_s)

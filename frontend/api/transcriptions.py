@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from frontend.access.principal import Principal
 from frontend.api import documents, refusals
-from frontend.api.answering import Answering, Exchange, counted, events_and_progress
-from frontend.api.errors import ApiDialect, error_body, error_of
+from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of
+from frontend.api.errors import ApiDialect, error_body
 from frontend.api.forms import URLENCODED, Form, received
 from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
@@ -70,11 +70,7 @@ class Transcriber:
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         async with session_for(self._blocks(order), order.options, self._gateway, principal) as session:
-            transcript = Transcript(session.model)
-            async for event in session.events():
-                if event.type == EventType.ERROR:
-                    raise error_of(event.wire)
-                transcript.take(event.wire)
+            transcript = await transcript_of(session)
         await exchange.reply(_rendered(order, transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
@@ -88,8 +84,6 @@ class Transcriber:
                     if isinstance(event, bytes):
                         await push(event)
                         continue
-                    if event.type == EventType.ERROR:
-                        raise error_of(event.wire)
                     language = transcript.language
                     text = transcript.take(event.wire)
                     if event.type == EventType.FINAL:
