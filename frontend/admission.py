@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -87,7 +87,7 @@ class Admission:
                 model.name,
                 capacity=model.slots,
                 claim_timeout_s=self._claim_timeout_s,
-                options=orjson.dumps(asdict(chosen)),
+                options=orjson.dumps(chosen.to_wire()),
                 resume_digest=digest(resume_token),
                 viewer_digest=digest(viewer_token(resume_token)),
             ):

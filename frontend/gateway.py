@@ -166,7 +166,7 @@ class Gateway:
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
         )
         try:
-            await self._dispatcher.dispatch(session_id, session.wire_options(), queue)
+            await self._dispatcher.dispatch(session_id, session.options.to_wire(), queue)
             await self._await_claim(session)
         except BaseException:
             session.detach()
@@ -232,7 +232,7 @@ class Gateway:
         except BaseException:
             await self._quietly(self._subscriber.unfollow(follower))
             raise
-        options = SessionOptions(**orjson.loads(encoded))
+        options = SessionOptions.from_wire(orjson.loads(encoded))
         session = self._hold(session_id, resume_token, options, follower=follower, attachment=attachment, meter=meter)
         session.put_first(
             {
@@ -251,9 +251,8 @@ class Gateway:
         return session
 
     async def _cancel(self, session: Session) -> None:
-        session_keys = [name(session.id) for name in (keys.session, keys.audio, keys.events, keys.finals)]
         with contextlib.suppress(RedisError, OSError):  # without Redis the keys expire
-            owner = await self._scripts.abandon(keys=session_keys)
+            owner = await self._scripts.abandon(keys=keys.of_session(session.id))
             if owner:
                 await self._redis.xadd(keys.control(owner.decode()), {"cancel": session.id})
             else:

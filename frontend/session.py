@@ -5,7 +5,6 @@ Knows no protocol. Made by `Gateway.open` and `Gateway.resume` only.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -103,10 +102,6 @@ class Session:
         """Number of the last event that was taken from the log."""
         return self._follower.seq
 
-    def wire_options(self) -> dict[str, Any]:
-        options: dict[str, Any] = orjson.loads(orjson.dumps(asdict(self.options)))
-        return options
-
     def acknowledge(self) -> None:
         """From now on tell the client, between its events, how much of its audio is in Redis."""
         self._track.on_stored = self._acknowledge
@@ -134,7 +129,7 @@ class Session:
         """Use these options from the next segment on."""
         await self._brake()
         self.options = options
-        self._track.control("configure", orjson.dumps(asdict(options)), number)
+        self._track.control("configure", orjson.dumps(options.to_wire()), number)
 
     async def finish(self, number: int | None = None) -> None:
         """No more audio comes; `done` follows when all of it has been answered. Waits for nothing."""

@@ -4,9 +4,9 @@ Knows no wire format, no Redis and no model. Positions in audio are integer samp
 session began; they become seconds only in `Event.to_wire`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 SAMPLE_RATE_HZ = 16_000
 """Every model here hears 16 kHz mono; all audio is brought to this rate before it is stored."""
@@ -64,6 +64,15 @@ class SessionOptions:
     """None and 0 choose the likeliest token, always."""
     top_p: float | None = None
     """Tokens are drawn from the likeliest ones that together have this probability; None takes all."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """What a task and Redis hold of them, for JSON: every field, by its name."""
+        return asdict(self) | {"mode": self.mode.value}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        """What `to_wire` has made."""
+        return cls(**(wire | {"mode": Mode(wire["mode"])}))
 
 
 @dataclass(frozen=True, slots=True)

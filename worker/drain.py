@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import orjson
 import structlog
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -80,7 +79,7 @@ class Drain:
         if await self._scripts.offer(keys=names, args=arguments) == FENCED:
             self._on_fenced(session)
             return
-        await self._dispatcher.dispatch(session.session_id, orjson.loads(orjson.dumps(session.options)), "stream")
+        await self._dispatcher.dispatch(session.session_id, session.options.to_wire(), "stream")
         session.offered_at_s = now_s
 
 

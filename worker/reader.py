@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.audio import AudioEntry, parse_entry
-from shared.events import Mode, SessionOptions
+from shared.events import SessionOptions
 from worker.engine_thread import Command, Commit, Configure, EngineThread, Feed, Finish
 from worker.session import WorkerSession
 
@@ -102,16 +102,12 @@ class AudioReader:
             case "end":
                 return [Finish(session.handle)]
             case "configure":
-                session.configure(decode_options(entry.argument), entry.argument, entry.end_samples)
+                session.configure(
+                    SessionOptions.from_wire(orjson.loads(entry.argument)), entry.argument, entry.end_samples
+                )
                 return [Configure(session.handle, session.options)]
             case "detach":
                 session.detached_s = now_s
             case "attach":
                 session.detached_s = None
         return []
-
-
-def decode_options(encoded: bytes) -> SessionOptions:
-    """Options as a frontend wrote them."""
-    wire = orjson.loads(encoded)
-    return SessionOptions(**(wire | {"mode": Mode(wire["mode"])}))

@@ -23,14 +23,14 @@ from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.ending import end_all
 from shared.errors import ModelUnavailableError
-from shared.events import SAMPLE_RATE_HZ
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from shared.logs import bind_session
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Open, Recall, StepReport
 from worker.engines.base import Engine, Remembering
 from worker.history import read_history
 from worker.keeper import Keeper
-from worker.reader import BLOCK_MS, AudioReader, decode_options
+from worker.reader import BLOCK_MS, AudioReader
 from worker.session import Claim, WorkerSession
 from worker.telemetry import Telemetry
 from worker.writer import EventWriter
@@ -173,7 +173,7 @@ class WorkerRuntime:
         session = WorkerSession(
             Claim(
                 owner=Owner(session_id, self._info.model, self.id, int(held[b"fence"])),
-                options=decode_options(held[b"options"]),
+                options=SessionOptions.from_wire(orjson.loads(held[b"options"])),
                 seq=int(held[b"seq"]),
                 checkpoint_samples=int(held[b"checkpoint"]),
                 segment=int(held[b"segment"]),
