@@ -21,6 +21,7 @@ from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
 from frontend.session import Session
+from frontend.store import reaching_store
 from frontend.store_watch import StoreWatch
 from frontend.tally import Tally
 from frontend.tokens import matches, new_resume_token
@@ -42,7 +43,6 @@ from shared.errors import (
     ServerBusyError,
     SessionExpiredError,
     SessionUnknownError,
-    StoreUnreachableError,
     VoxtralError,
 )
 from shared.events import EventType, SessionOptions
@@ -118,10 +118,8 @@ class Gateway:
 
     async def models(self) -> list[RunningModel]:
         """The models that run now, as their last heartbeats told."""
-        try:
+        with reaching_store():
             return await self._placement.models()
-        except (RedisError, OSError) as error:
-            raise StoreUnreachableError(RETRY_AFTER_S) from error
 
     async def check(self, options: SessionOptions) -> None:
         """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""
@@ -144,10 +142,8 @@ class Gateway:
 
     async def status(self) -> dict[str, Any]:
         """What `{"type": "status"}` answers."""
-        try:
+        with reaching_store():
             workers = await self._placement.workers()
-        except (RedisError, OSError) as error:
-            raise StoreUnreachableError(RETRY_AFTER_S) from error
         models = running_models(workers)
         return {
             "model_info": self._placement.model_info(workers),

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from frontend.admission import RETRY_AFTER_S
 from frontend.hub import Hub
+from frontend.store import reaching_store, store_unreachable
 from frontend.tokens import matches
 from frontend.viewer import STALL_S, Frame, Viewer
 from frontend.watch import OWNED
@@ -31,7 +32,6 @@ from shared.errors import (
     ServerBusyError,
     SessionExpiredError,
     SessionUnknownError,
-    StoreUnreachableError,
     ViewerSlowError,
     VoxtralError,
 )
@@ -89,10 +89,8 @@ class Viewers:
         """
         if not _SESSION_ID.fullmatch(session_id):
             raise _unknown()
-        try:
+        with reaching_store():
             held = await self._redis.hmget(keys.session(session_id), ["viewer", "state", "seq"])
-        except (RedisError, OSError) as error:
-            raise StoreUnreachableError(RETRY_AFTER_S) from error
         stored, state, seq = cast("list[bytes | None]", held)
         if not matches(token, stored):
             raise _unknown()
@@ -104,10 +102,8 @@ class Viewers:
 
     async def finals(self, session_id: str) -> list[LoggedEvent]:
         """All that is settled of a session. Raises StoreUnreachableError."""
-        try:
+        with reaching_store():
             return [final async for final in read_finals(self._redis, session_id)]
-        except (RedisError, OSError) as error:
-            raise StoreUnreachableError(RETRY_AFTER_S) from error
 
     @contextlib.asynccontextmanager
     async def place(self, session_id: str, token: str) -> AsyncIterator["Place"]:
@@ -116,14 +112,9 @@ class Viewers:
         self._check_room(session_id)
         self._taken[session_id] += 1
         try:
-            if standing.is_live:
-                try:
-                    hub = await self._hub(standing)
-                except (RedisError, OSError) as error:
-                    raise StoreUnreachableError(RETRY_AFTER_S) from error
-                yield Place(self._redis, standing, hub)
-            else:
-                yield Place(self._redis, standing, None)
+            with reaching_store():
+                hub = await self._hub(standing) if standing.is_live else None
+            yield Place(self._redis, standing, hub)
         finally:
             self._taken[session_id] -= 1
             if not self._taken[session_id]:
@@ -227,7 +218,7 @@ class Place:
         except TimeoutError:
             viewer.drop(ViewerSlowError(f"Events have waited for {STALL_S:g} s to be read."))
         except (RedisError, OSError):
-            viewer.drop(StoreUnreachableError(RETRY_AFTER_S))
+            viewer.drop(store_unreachable())
         try:
             await viewer.over.wait()
         finally:

@@ -102,9 +102,8 @@ class AudioReader:
             case "end":
                 return [Finish(session.handle)]
             case "configure":
-                session.configure(
-                    SessionOptions.from_wire(orjson.loads(entry.argument)), entry.argument, entry.end_samples
-                )
+                options = SessionOptions.from_wire(orjson.loads(entry.argument))
+                session.configure(options, entry.argument, entry.end_samples)
                 return [Configure(session.handle, session.options)]
             case "detach":
                 session.detached_s = now_s

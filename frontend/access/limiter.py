@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from frontend.access.principal import Key
+from frontend.store import reaching_store
 from shared.bus import keys
 from shared.bus.limit_scripts import WINDOW_MS, LimitScripts
-from shared.errors import RateLimitedError, StoreUnreachableError
+from shared.errors import RateLimitedError
 from shared.events import SAMPLE_RATE_HZ
 
 LEASE_S: Final = 15.0
@@ -21,7 +21,6 @@ LEASE_S: Final = 15.0
 RENEW_INTERVAL_S: Final = 4.0
 SESSIONS_RETRY_S: Final = 2.0
 """The hint where all sessions of a key are taken: nobody knows when one ends."""
-STORE_RETRY_S: Final = 2.0
 
 
 class Limiter:
@@ -94,7 +93,5 @@ class Limiter:
 
 
 async def _asked(question: Awaitable[Any]) -> Any:
-    try:
+    with reaching_store():
         return await question
-    except (RedisError, OSError) as error:
-        raise StoreUnreachableError(STORE_RETRY_S) from error

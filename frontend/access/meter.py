@@ -13,8 +13,9 @@ from typing import Any, Final
 import structlog
 from redis.exceptions import RedisError
 
-from frontend.access.limiter import STORE_RETRY_S, Limiter
+from frontend.access.limiter import Limiter
 from frontend.access.principal import Key, Principal
+from frontend.store import store_unreachable
 from shared.errors import StoreUnreachableError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ
 
@@ -117,5 +118,5 @@ def closed_on_failure(meter: Meter) -> Iterator[None]:
         meter.close()
         if isinstance(error, RedisError | OSError):
             log.warning("redis_unavailable", reason=str(error))
-            raise StoreUnreachableError(STORE_RETRY_S) from error
+            raise store_unreachable() from error
         raise
