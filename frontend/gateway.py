@@ -18,6 +18,7 @@ from frontend.access.access import Access
 from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
+from frontend.chores import Chores
 from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
 from frontend.session import Session
@@ -70,7 +71,7 @@ class Gateway:
         self._sessions: dict[str, Session] = {}
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = Chores()
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.access = Access(settings, self._redis)
         self.tally = Tally(kind, self._sessions)
@@ -257,17 +258,12 @@ class Gateway:
     def _revoke(self, session: Session, error: VoxtralError) -> None:
         """Its client may no longer use the service: end the session here and at its worker."""
         session.fail_with(error)
-        self._start_chore(self._cancel(session), "cancel")
+        self._chores.start(self._cancel(session), "cancel")
 
     def _release(self, session: Session, unfollow: Coroutine[Any, Any, None]) -> None:
         if self._sessions.get(session.id) is session:  # else another connection has it now
             del self._sessions[session.id]
-        self._start_chore(self._quietly(unfollow), "unfollow")
-
-    def _start_chore(self, chore: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(chore, name=name)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        self._chores.start(self._quietly(unfollow), "unfollow")
 
     async def _quietly(self, chore: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(RedisError, OSError):  # a lost connection has forgotten the channel anyway
@@ -282,7 +278,8 @@ class Gateway:
                 await self._writer.flushed()
                 await self.registry.leave(self.tally.report())
         await end_all(loops)
-        await asyncio.gather(*self._chores, self.access.close(), return_exceptions=True)
+        await self._chores.end()
+        await self.access.close()
         self._dispatcher.close()
         await self._subscriber.close()
         await self._writer.close()

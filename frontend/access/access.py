@@ -8,7 +8,7 @@ Keys are off until one is configured: everybody is `ANONYMOUS` then, and only pa
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -24,6 +24,7 @@ from frontend.access.limiter import RENEW_INTERVAL_S, Limiter
 from frontend.access.meter import Meter
 from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.tokens import digest, new_token
+from frontend.chores import Chores
 from frontend.origins import is_allowed_origin
 from shared.config import Settings
 from shared.errors import (
@@ -50,7 +51,7 @@ class Access:
         self._origins = settings.access.origins
         self._limiter = Limiter(redis)
         self._meters: set[Meter] = set()
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = Chores()
         if settings.is_exposed and not self._source.enabled:
             log.warning("open_to_everyone", host=settings.server.host, remedy="configure access.keys_file")
 
@@ -72,7 +73,7 @@ class Access:
 
     async def close(self) -> None:
         """Wait for what ended sessions still have to pay."""
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._chores.end()
 
     async def admit_http(self, request: Request) -> Principal:
         """Who sends this request, which counts as one; also a FastAPI dependency.
@@ -162,7 +163,7 @@ class Access:
         key = self.check(principal)
         if key is not None:
             await self._limiter.enter(key, session_id)
-        meter = Meter(session_id, principal, key, self._limiter, start=self._start, forget=self._meters.discard)
+        meter = Meter(session_id, principal, key, self._limiter, start=self._chores.start, forget=self._meters.discard)
         self._meters.add(meter)
         return meter
 
@@ -228,9 +229,3 @@ class Access:
                 await self._limiter.renew(name, session_ids)
         except StoreUnreachableError:
             log.warning("leases_not_renewed", sessions=sum(map(len, by_name.values())))
-
-    def _start(self, chore: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(chore, name="access chore")
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-        return task

@@ -35,7 +35,7 @@ class Meter:
         key: Key | None,
         limiter: Limiter,
         *,
-        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        start: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         forget: Callable[["Meter"], None],
     ) -> None:
         """`start` runs a chore of this process, and `forget` is called once at the end."""
@@ -75,7 +75,7 @@ class Meter:
             return
         self._uncharged_samples += samples
         if self._uncharged_samples >= CHARGE_SAMPLES and self._charging is None:
-            self._charging = self._start(self._charge(self.key))
+            self._charging = self._start(self._charge(self.key), "charge audio")
 
     def close(self) -> None:
         """The session has ended: charge what is left, and give its place to another."""
@@ -84,7 +84,7 @@ class Meter:
         self._closed = True
         self._forget(self)
         if self.key is not None and (self.is_leased or self._uncharged_samples):
-            self._start(self._settle(self.key))
+            self._start(self._settle(self.key), "settle audio")
 
     async def _charge(self, key: Key) -> None:
         samples = self._uncharged_samples
