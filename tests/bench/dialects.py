@@ -172,5 +172,5 @@ def measure(stack: Stack) -> list[Figure]:
             figures.append(Figure(f"{step}, {name}, p50", median_ms, "ms"))
             figures.append(Figure(f"{step}, {name}, p99", percentile(step_ms, 0.99), "ms"))
             if place:
-                figures.append(Figure(f"… p50 over native :8765, {name}", median_ms - native_ms, "ms", LATER_MS))
+                figures.append(Figure(f"{step}, {name}, p50 over native :8765", median_ms - native_ms, "ms", LATER_MS))
     return figures
