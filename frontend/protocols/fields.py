@@ -20,6 +20,8 @@ MAX_TEMPERATURE: Final = 2
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON implementation keeps exactly."""
 
+BASE64: Final = "base64 (A-Z a-z 0-9 + /, padded with =)"
+
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BASE64_SLICE_CHARS: Final = 1 << 20
@@ -156,7 +158,7 @@ class Fields:
         value = self._required("audio_data")
         if not isinstance(value, str):
             raise InvalidFieldError("audio_data", value, "a string of base64")
-        return decode_base64(value)
+        return decode_base64(value, "audio_data")
 
     def _required(self, name: str) -> Any:
         value = self._message.get(name)
@@ -177,8 +179,8 @@ def is_request_id(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_ID_CHARS
 
 
-def decode_base64(text: str) -> bytes:
-    """Standard base64; line breaks are allowed, as tools put them in. Raises InvalidAudioError."""
+def decode_base64(text: str, name: str) -> bytes:
+    """Standard base64; line breaks are allowed, as tools put them in. Raises InvalidAudioError that tells of `name`."""
     if "\n" in text or "\r" in text:
         text = text.replace("\r", "").replace("\n", "")
     try:
@@ -189,7 +191,7 @@ def decode_base64(text: str) -> bytes:
             for start in range(0, len(text), _BASE64_SLICE_CHARS)
         )
     except ValueError:  # binascii.Error is one, and so is a character outside ASCII
-        raise InvalidAudioError("audio_data is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+        raise InvalidAudioError(f"{name} is not {BASE64}.") from None
 
 
 def _decode_slice(text: str, *, last: bool) -> bytes:

@@ -194,10 +194,7 @@ def _audio(wire: dict[str, Any]) -> bytes:
         raise MissingFieldError("The field audio is missing; input_audio.append needs it.")
     if not isinstance(encoded, str):
         raise InvalidFieldError("audio", encoded, "a string of base64")
-    try:
-        audio = decode_base64(encoded)
-    except InvalidAudioError:
-        raise InvalidAudioError("audio is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+    audio = decode_base64(encoded, "audio")
     if len(audio) > MAX_APPEND_BYTES:
         raise InvalidAudioError(f"audio holds {len(audio)} bytes; at most {MAX_APPEND_BYTES} are allowed in a message.")
     return audio

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from frontend.protocols.fields import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64
-from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
+from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import Mode, SessionOptions
 
 MAX_MESSAGES: Final = 64
@@ -142,10 +142,7 @@ def _recording(source: str, *, is_url: bool = False) -> bytes:
             raise InvalidFieldError("url", head, "data:audio/wav;base64,… or another audio type in base64")
     elif is_url or source[:7].lower() == "http://" or source[:8].lower() == "https://":
         raise InvalidFieldError("url", source, "a data: URL with base64; no other address is fetched")
-    try:
-        return decode_base64(source)
-    except InvalidAudioError:
-        raise InvalidAudioError("The audio is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+    return decode_base64(source, "The audio")
 
 
 def _limit(message: dict[str, Any]) -> int | None:

@@ -123,10 +123,7 @@ class VllmRealtime:
         audio = event.get("audio")
         if not isinstance(audio, str):
             raise InvalidAudioError(f"audio is {shown(audio)}; it must be a string of base64.")
-        try:
-            content = decode_base64(audio)
-        except InvalidAudioError:
-            raise InvalidAudioError("audio is not base64 (A-Z a-z 0-9 + /, padded with =).") from None
+        content = decode_base64(audio, "audio")
         if not content or len(content) % FORMAT.frame_bytes:
             raise InvalidAudioError(f"audio has {len(content)} bytes; it must hold whole 16-bit samples, at least one.")
         opening = self._opening()
