@@ -74,6 +74,11 @@ def test_document_has_every_address(stack: Stack) -> None:
     assert (schemes["Bearer"]["scheme"], schemes["X-API-Key"]["in"]) == ("bearer", "header")
 
 
+OF_ITS_STRATEGIES = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+"""Schemathesis' own strategies do, at times."""
+
+
+@OF_ITS_STRATEGIES
 @pytest.mark.parametrize("path", OURS)
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_nothing_that_is_sent_breaks_the_server(api: schemathesis.BaseSchema, path: str, mode: GenerationMode) -> None:
@@ -81,6 +86,7 @@ def test_nothing_that_is_sent_breaks_the_server(api: schemathesis.BaseSchema, pa
     attempt_all(api, path, method, mode, lambda case: None)
 
 
+@OF_ITS_STRATEGIES
 @pytest.mark.parametrize("path", [EVENTS, TRANSCRIPT])
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
