@@ -2,7 +2,6 @@
 
 import base64
 import json
-import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,8 +16,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.native_clients import base64_of, open_client, tell, tone, until
+from tests.integration.workers import vanish
 from tests.speech import SENTENCES, conversation
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 # The SDK opens its connections as websockets before 17.1 wanted it.
 pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
@@ -233,26 +233,21 @@ def test_file_client_of_vllm(whisper_stack: Stack, native_errors: float) -> None
 
 
 def test_microphone_client_of_vllm_never_ends_and_frees_its_slot(stack: Stack) -> None:
-    free = stack.status()["slots_free"]
-    with connect(socket_url(stack, "")) as connection:
+    with connect(socket_url(stack, "?viewer_token=true")) as connection:
         receive(connection, "session.created")
         send(connection, type="session.update", model="echo")
         send(connection, type="input_audio_buffer.commit")
         append(connection, tone(0.5))
-        wait_until(lambda: stack.status()["slots_free"] == free - 1, "the slot is taken")
+        session_id = receive(connection, "voxtral.session")[-1]["session_id"]
         append(connection, tone(10))
         receive(connection, "transcription.delta")
-        connection.socket.shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: stack.status()["slots_free"] == free, "the slot is free again")
+        vanish(stack, connection, session_id)
 
 
 def test_client_that_vanishes_frees_its_slot(stack: Stack) -> None:
-    free = stack.status()["slots_free"]
-    with connect(socket_url(stack)) as connection:
+    with connect(socket_url(stack, "?intent=transcription&viewer_token=true")) as connection:
         append(connection, tone(1))
-        wait_until(lambda: stack.status()["slots_free"] == free - 1, "the slot is taken")
-        connection.socket.shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: stack.status()["slots_free"] == free, "the slot is free again")
+        vanish(stack, connection, receive(connection, "voxtral.session")[-1]["session_id"])
 
 
 @pytest.fixture(scope="module", params=["?intent=transcription", "?dialect=vllm"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
+from websockets.sync.client import ClientConnection
 
 from frontend.gateway import Gateway
 from frontend.session import Session
@@ -40,6 +43,18 @@ async def events_of(session: Session) -> list[dict[str, Any]]:
     """All that is left of a session, to its end."""
     async with asyncio.timeout(20):
         return [event.wire async for event in session.events()]
+
+
+def vanish(stack: Stack, connection: ClientConnection, session_id: str, timeout_s: float = 10.0) -> None:
+    """Let a client go without a word, and see that the slot of its session is then free."""
+    with SyncRedis.from_url(stack.redis_url) as redis:
+
+        def has_slot() -> bool:
+            return redis.zscore(keys.admitted(stack.settings.model.name), session_id) is not None
+
+        assert has_slot()
+        connection.socket.shutdown(socket.SHUT_RDWR)
+        wait_until(lambda: not has_slot(), "the slot is free again", timeout_s)
 
 
 @contextmanager
