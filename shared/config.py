@@ -97,10 +97,10 @@ class AudioSettings(Section):
     """Samples that the page and the command line send at a time. The servers take chunks of any size."""
     channels: int = Field(1, ge=1, le=2)
     """Channels of raw audio whose sender does not say it."""
-    max_duration_s: float = Field(1800, gt=0)
-    """Longest audio of a one-shot transcription."""
+    max_duration_s: float = Field(14400, gt=0)
+    """Longest recording to be transcribed. This bounds the time that one takes: it is never held whole."""
     max_question_s: float = Field(2400, gt=0)
-    """Longest audio of a one-shot `understand` or `general`; Voxtral understands 40 minutes (its model card)."""
+    """Longest recording for `understand` or `general`; Voxtral understands 40 minutes (its model card)."""
 
     def longest_s(self, mode: Mode) -> float:
         """Longest audio of a one-shot request in this mode."""

@@ -21,7 +21,7 @@ SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, A
     "live": (live.measure, WHISPER),
     "idle": (idle.measure, WHISPER),
     "memory": (memory.measure, WHISPER),
-    "upload": (upload.measure_hour, {"model": {"name": "echo"}, "audio": {"max_duration_s": 7200}}),
+    "upload": (upload.measure_hour, {"model": {"name": "echo"}}),
     "upload-speed": (upload.measure_speed, WHISPER),
 }
 

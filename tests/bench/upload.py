@@ -25,7 +25,8 @@ HOUR_S = 3600
 SETTLED_S = 600
 """Decoders and allocators have all they need by then; growth is counted from here."""
 GROWTH_MIB = 10
-SPEECH_REPEATS = 6
+SPEECH_REPEATS = 20
+"""Of a conversation of 200 s: more than an hour."""
 SPEED_PERCENT = 110
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from shared.config import Settings, load_settings
 from shared.errors import StartupError
+from shared.events import Mode
 
 EXISTING_FILE = """
 server: {host: "0.0.0.0", http_port: 8000, health_port: 8005, tcp_ports: [8765, 8766]}
@@ -59,6 +60,12 @@ def test_no_file_gives_the_defaults(tmp_path: Path, load: Load) -> None:
     load_settings.cache_clear()
     assert load_settings() == defaults
     assert defaults.model.name == "auto"
+
+
+def test_an_hour_may_be_uploaded_without_setting_anything() -> None:
+    settings = Settings()
+    assert settings.audio.longest_s(Mode.TRANSCRIBE) >= 3600
+    assert settings.server.max_upload_bytes >= 3600 * 48_000 * 2  # as uncompressed samples of 16 bits
 
 
 def test_committed_file_equals_the_defaults(load: Load) -> None:
