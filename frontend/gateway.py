@@ -74,7 +74,7 @@ class Gateway:
         self._chores = Chores()
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.access = Access(settings, self._redis)
-        self.tally = Tally(kind, self._sessions)
+        self.tally = Tally(kind, self._sessions, self.viewers)
 
     @classmethod
     @contextlib.asynccontextmanager

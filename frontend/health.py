@@ -143,6 +143,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "slots_free": snapshot.slots_free,
         "sessions": sum(worker.sessions for worker in workers),
         "connections": sum(frontend.connections for frontend in frontends),
+        "viewers": sum(frontend.viewers for frontend in frontends),
         "lag_ms": max((worker.lag_ms for worker in workers), default=0.0),
         "latency_ms": {
             stage: asdict(_worst(worker.latency[stage] for worker in workers if stage in worker.latency))

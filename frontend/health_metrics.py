@@ -96,6 +96,7 @@ def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
     labels = ["frontend", "kind"]
     connections = GaugeMetricFamily("voxtral_frontend_connections", "Open client connections.", labels=labels)
     open_sessions = GaugeMetricFamily("voxtral_frontend_sessions", "Sessions that it holds now.", labels=labels)
+    viewers = GaugeMetricFamily("voxtral_frontend_viewers", "Who read along with sessions now.", labels=labels)
     memory = GaugeMetricFamily("voxtral_frontend_resident_memory_bytes", "Memory of the process.", labels=labels)
     sessions = CounterMetricFamily("voxtral_frontend_sessions_opened", "Sessions that it has opened.", labels=labels)
     received = CounterMetricFamily("voxtral_frontend_received_bytes", "Audio received, as sent.", labels=labels)
@@ -103,10 +104,11 @@ def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
         who = [frontend.id, frontend.kind]
         connections.add_metric(who, frontend.connections)
         open_sessions.add_metric(who, frontend.sessions)
+        viewers.add_metric(who, frontend.viewers)
         memory.add_metric(who, frontend.rss_bytes)
         sessions.add_metric(who, frontend.sessions_total)
         received.add_metric(who, frontend.received_bytes_total)
-    yield from (connections, open_sessions, memory, sessions, received, _errors("frontend", frontends))
+    yield from (connections, open_sessions, viewers, memory, sessions, received, _errors("frontend", frontends))
 
 
 def _errors(kind: str, reports: Sequence[WorkerReport] | Sequence[FrontendReport]) -> Metric:

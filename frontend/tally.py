@@ -21,11 +21,12 @@ BUSY_RETRY_S: Final = 5.0
 
 
 class Tally:
-    """`sessions` is whatever holds the live sessions of the process."""
+    """`sessions` and `viewers` are whatever holds those of the process."""
 
-    def __init__(self, kind: str, sessions: Sized) -> None:
+    def __init__(self, kind: str, sessions: Sized, viewers: Sized) -> None:
         self._kind = kind
         self._sessions = sessions
+        self._viewers = viewers
         self._id = process_id()
         self._started_at = time.time()
         self._errors: Counter[str] = Counter()
@@ -72,5 +73,6 @@ class Tally:
             received_bytes_total=self.received_bytes,
             sessions_total=self.sessions_total,
             rss_bytes=rss_bytes(),
+            viewers=len(self._viewers),
             errors=dict(self._errors),
         )

@@ -75,6 +75,8 @@ class FrontendReport:
     received_bytes_total: int
     sessions_total: int
     rss_bytes: int
+    viewers: int = 0
+    """Who read along with sessions now."""
     errors: dict[str, int] = field(default_factory=dict)
     """By wire code, since the start."""
 

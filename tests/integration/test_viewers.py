@@ -2,6 +2,7 @@
 
 import json
 import socket
+import urllib.request
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -14,7 +15,7 @@ from tests.integration.viewers import (
     Watch,
     socket_url,
 )
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 
 def test_late_joiner_gets_the_finals_so_far_then_all_that_is_said(watch: Watch, speaker: Speaker) -> None:
@@ -48,6 +49,22 @@ def test_viewer_comes_again_and_misses_no_final(watch: Watch, read: Read, speake
     assert by_query.next() == said[2]
     done = speaker.stop()
     assert again.rest()[-1] == by_query.rest()[-1] == done
+
+
+def test_viewers_are_counted_while_they_read(stack: Stack, watch: Watch, speaker: Speaker) -> None:
+    speaker.say()
+    before = stack.status()["viewers"]
+    viewers = [watch(speaker) for _ in range(3)]
+    for viewer in viewers:
+        viewer.next()
+    wait_until(lambda: stack.status()["viewers"] == before + 3, "they are counted")
+    with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=2) as response:
+        lines = response.read().decode().splitlines()
+    counts = [line for line in lines if line.startswith("voxtral_frontend_viewers{")]
+    assert [line.endswith(f" {before + 3}.0") for line in counts if 'kind="web"' in line] == [True]
+    for viewer in viewers:
+        viewer.close()
+    wait_until(lambda: stack.status()["viewers"] == before, "they have gone")
 
 
 def test_ended_session_is_told_again_and_then_closed(stack: Stack, watch: Watch, speaker: Speaker) -> None:
