@@ -172,7 +172,8 @@ class Access:
     ) -> tuple[str, int]:
         """A token that stands for the principal's key for `life_s`, and the Unix time when it lapses.
 
-        `session` comes back in `Principal.session`. Raises ForbiddenError for who has only such a token itself.
+        `session` comes back in `Principal.session`. Raises ForbiddenError for who has only such a token itself, and
+        RateLimitedError for who has very many already.
         """
         if principal.is_client_token:
             raise ForbiddenError("A client token makes no others; use the key.")
@@ -183,7 +184,7 @@ class Access:
             "key": None if principal.key is None else principal.key.digest,
             "session": session,
         }
-        await self._limiter.remember(digest(token), orjson.dumps(held), life_s)
+        await self._limiter.remember(principal.name, digest(token), orjson.dumps(held), life_s)
         return token, int(time.time()) + life_s
 
     async def _admit(self, connection: HTTPConnection) -> Principal:

@@ -19,6 +19,8 @@ from shared.events import SAMPLE_RATE_HZ
 LEASE_S: Final = 15.0
 """The sessions of a frontend that has died count for so long."""
 RENEW_INTERVAL_S: Final = 4.0
+MAX_CLIENT_TOKENS: Final = 1000
+"""Valid at the same time, for each key: what they stand for is kept in Redis."""
 SESSIONS_RETRY_S: Final = 2.0
 """The hint where all sessions of a key are taken: nobody knows when one ends."""
 
@@ -82,8 +84,20 @@ class Limiter:
         """The session has ended."""
         await _asked(self._redis.zrem(keys.sessions_of(name), session_id))
 
-    async def remember(self, digest: str, content: bytes, life_s: int) -> None:
-        """Keep what a client token stands for."""
+    async def remember(self, name: str, digest: str, content: bytes, life_s: int) -> None:
+        """Keep what a client token of the key of this name stands for.
+
+        Raises RateLimitedError where the key has as many as it may have at the same time.
+        """
+        wait_ms = await _asked(
+            self._scripts.issue(keys=[keys.client_secrets_of(name)], args=[digest, life_s * 1000, MAX_CLIENT_TOKENS])
+        )
+        if wait_ms:
+            raise RateLimitedError(
+                f"{MAX_CLIENT_TOKENS} client tokens of {name} are valid, the most that there may be; give them a "
+                "shorter life.",
+                retry_after_s=wait_ms / 1000,
+            )
         await _asked(self._redis.set(keys.client_secret(digest), content, ex=life_s))
 
     async def recall(self, digest: str) -> bytes | None:

@@ -85,6 +85,11 @@ def sessions_of(name: str) -> str:
     return f"voxtral:access:{{{name}}}:sessions"
 
 
+def client_secrets_of(name: str) -> str:
+    """Sorted set of the client tokens of the API key of this name: digest → when it lapses (ms, Redis' clock)."""
+    return f"voxtral:access:{{{name}}}:secrets"
+
+
 def client_secret(digest: str) -> str:
     """JSON: whose API key a client token stems from, and the session that it is for. By the token's SHA-256."""
     return f"voxtral:access:secret:{{{digest}}}"

@@ -46,6 +46,22 @@ return 0
 """
 )
 
+# KEYS: client tokens. ARGV: digest, life ms, most tokens
+# → 0, or ms until one lapses when there are as many as may be
+ISSUE = (
+    _NOW
+    + """
+local digest, life, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= most then
+  return math.ceil(tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2])) - now
+end
+redis.call('ZADD', KEYS[1], now + life, digest)
+redis.call('PEXPIREAT', KEYS[1], redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
+return 0
+"""
+)
+
 # KEYS: sessions. ARGV: lease ms, session ids
 RENEW = (
     _NOW
@@ -63,3 +79,4 @@ class LimitScripts:
         self.take: AsyncScript = redis.register_script(TAKE)
         self.enter: AsyncScript = redis.register_script(ENTER)
         self.renew: AsyncScript = redis.register_script(RENEW)
+        self.issue: AsyncScript = redis.register_script(ISSUE)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from frontend.access.limiter import LEASE_S, Limiter
+from frontend.access.limiter import LEASE_S, MAX_CLIENT_TOKENS, Limiter
 from frontend.access.principal import Key, Limits
 from shared.bus import keys
 from shared.bus.connect import connect
@@ -156,3 +156,21 @@ async def test_bucket_refills_evenly_and_leaves_nothing_behind(keyed_stack: Stac
         assert 1.9 < await limiter.charge(key, 16_000) <= 2
         await limiter.charge(Key("free", ""), 16_000)
         assert not await store.exists(keys.audio_of("free"))
+
+
+async def test_client_tokens_of_a_key_are_counted_while_they_are_valid(keyed_stack: Stack) -> None:
+    async with limiter_of(keyed_stack) as (limiter, store):
+        await limiter.remember("many", "first", b"{}", 10)
+        for number in range(1, MAX_CLIENT_TOKENS):
+            await limiter.remember("many", f"{number}", b"{}", 7200)
+        held = keys.client_secrets_of("many")
+        assert 7_190_000 < await store.pttl(held) <= 7_200_000
+        with pytest.raises(RateLimitedError) as refused:
+            await limiter.remember("many", "one too many", b"{}", 10)
+        assert refused.value.retry_after_s is not None
+        assert 5 < refused.value.retry_after_s <= 10
+        assert await limiter.recall("one too many") is None
+        await limiter.remember("other", "its first", b"{}", 10)
+        await store.zadd(held, {"first": 1})  # its time is over
+        await limiter.remember("many", "next", b"{}", 10)
+        assert await limiter.recall("next") == b"{}"
