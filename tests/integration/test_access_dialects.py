@@ -3,15 +3,17 @@
 import http.client
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from openai import AsyncOpenAI
+from redis import Redis
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from shared.bus import keys
 from tests.integration.api_clients import multipart, silent_wav
 from tests.integration.native_clients import WebSocketClient, ask, base64_of, open_client, tone
 from tests.integration.test_access import WRONG, handshake, post
@@ -77,6 +79,30 @@ def test_revoked_key_ends_what_goes_on_over_the_apis(keyed_stack: Stack, key_lis
             assert client.close_code == code
         assert viewer.rest()[-1]["code"] == "session_expired"
         assert finished(upload)["code"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_revoked_key_ends_a_recording_that_is_being_heard(keyed_stack: Stack, key_list: KeyList, stream: str) -> None:
+    name = f"leaving-while-heard-{stream}"
+    key = key_list.add(name, sessions=1, audio_s_per_minute=60)  # all that is beyond a minute takes a minute
+    key_list.write()
+    wait_until(lambda: post(keyed_stack, {}, key)[0].status == 200, "the new key is known")
+    headers, body = multipart(silent_wav(120), model="echo", stream=stream)
+    upload = http.client.HTTPConnection(urlsplit(keyed_stack.web_url).netloc, timeout=20)
+    with closing(upload), Redis.from_url(keyed_stack.redis_url) as store:
+        upload.request("POST", "/v1/audio/transcriptions", body, headers | {"X-API-Key": key})
+        wait_until(lambda: store.zcard(keys.sessions_of(name)) == 1, "it is heard")
+        (session_id,) = store.zrange(keys.sessions_of(name), 0, -1)
+        key_list.remove(name)
+        key_list.write()
+        response = upload.getresponse()
+        answer = response.read()
+        session = keys.session(session_id.decode())
+        wait_until(lambda: store.hget(session, "state") == b"cancelled", "its worker does not go on")
+    if stream == "true":
+        *_, answer = [line.removeprefix(b"data: ") for line in answer.splitlines() if line.startswith(b"data: ")]
+    assert response.status == (200 if stream == "true" else 401)
+    assert json.loads(answer)["error"]["code"] == "invalid_api_key"
 
 
 @contextmanager
