@@ -98,6 +98,7 @@ def _urls(settings: Settings, host: str) -> str:
     host = f"[{host}]" if ":" in host else host
     lines = {
         "page": f"http://{host}:{settings.server.http_port}/",
+        "api": f"http://{host}:{settings.server.http_port}/docs",
         "websocket": f"ws://{host}:{settings.websocket_port}",
         "tcp": f"tcp://{host}:{settings.tcp_port}",
         "status": f"http://{host}:{settings.server.health_port}/status",

@@ -47,7 +47,7 @@ def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launche
     launcher.wait_until_ready()
     urls = [line.split()[1] for line in launcher.out.splitlines() if line.startswith("  ")]
     assert urls == [
-        *(f"{stack.web_url}/", stack.ws_url, f"tcp://127.0.0.1:{stack.settings.tcp_port}"),
+        *(f"{stack.web_url}/", f"{stack.web_url}/docs", stack.ws_url, f"tcp://127.0.0.1:{stack.settings.tcp_port}"),
         *(f"{stack.health_url}/status", f"http://127.0.0.1:{stack.settings.flower.port}/"),
     ]
     wait_until(lambda: len(launcher.children()) == 8, "two workers and six other processes run")
