@@ -47,6 +47,7 @@ from frontend.client_events import (
 )
 from frontend.client_link import Servers, closing_error
 from frontend.client_session import LiveSession
+from shared.events import Usage
 
 __all__ = [
     "ClientError",
@@ -65,6 +66,7 @@ __all__ = [
     "TranscriptionClient",
     "UnexpectedMessageError",
     "UnreachableError",
+    "Usage",
     "Warned",
     "Word",
 ]

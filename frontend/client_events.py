@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
+from shared.events import Usage
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -93,6 +95,8 @@ class Final:
     words: tuple[Word, ...]
     language: str | None
     latency: Latency | None
+    usage: Usage | None = None
+    """Where a language model has answered."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -105,6 +109,7 @@ class Final:
             words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
             language=wire.get("language"),
             latency=_latency(wire),
+            usage=_usage(wire["usage"]) if "usage" in wire else None,
         )
 
 
@@ -252,6 +257,10 @@ def decoded(message: str | bytes) -> dict[str, Any]:
     if not isinstance(wire, dict):
         raise UnexpectedMessageError(repr(message[:80]))
     return wire
+
+
+def _usage(wire: dict[str, Any]) -> Usage:
+    return Usage(wire["prompt_tokens"], wire["completion_tokens"], wire["truncated"])
 
 
 def _latency(wire: dict[str, Any]) -> Latency | None:

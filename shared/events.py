@@ -92,6 +92,17 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer of a language model took."""
+
+    prompt_tokens: int
+    """Those of the audio and of the question."""
+    completion_tokens: int
+    truncated: bool
+    """Whether it has reached its limit, and the model might have said more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of a session's log. `seq` counts 1, 2, 3, … without gaps."""
 
@@ -106,6 +117,7 @@ class Event:
     language: str | None = None
     mode: Mode | None = None
     latency: Latency | None = None
+    usage: Usage | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     """Fields of one event type only: `model`, `resume_token`, `code`, `message`, `duration`, …"""
 
@@ -135,6 +147,8 @@ class Event:
                 "model": round(self.latency.model_ms, 1),
                 "total": round(self.latency.total_ms, 1),
             }
+        if self.usage is not None:
+            wire["usage"] = asdict(self.usage)
         return wire | self.extra
 
 

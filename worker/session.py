@@ -223,6 +223,7 @@ class WorkerSession:
             words=output.words if self.options.words else None,
             language=output.language,
             latency=latency,
+            usage=output.usage,
         )
         return latency
 

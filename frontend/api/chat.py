@@ -78,7 +78,7 @@ class Chat:
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         async with session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session:
             transcript = await transcript_of(session)
-        await exchange.reply(JSONResponse(completion(*_identity(), transcript.model, transcript.text)))
+        await exchange.reply(JSONResponse(completion(*_identity(), transcript)))
 
     async def _stream(
         self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
@@ -90,7 +90,8 @@ class Chat:
                 events_and_progress(session) as events,
             ):
                 chunks = Chunks(*_identity(), session.model)
-                answer = _Growing(Transcript(session.model), grows=_grows(session.model, running))
+                transcript = Transcript(session.model)
+                answer = _Growing(transcript, grows=_grows(session.model, running))
                 await push(chunks.role())
                 async for event in events:
                     if isinstance(event, bytes):
@@ -98,7 +99,7 @@ class Chat:
                         continue
                     if added := answer.take(event.wire):
                         await push(chunks.text(added))
-            await push(chunks.end(include_usage=asked.include_usage))
+            await push(chunks.end(transcript.usage, include_usage=asked.include_usage))
 
     def _blocks(self, asked: ChatRequest) -> Iterator[bytes]:
         return decode_file(asked.audio, max_duration_s=self._settings.audio.longest_s(asked.options.mode))

@@ -62,12 +62,9 @@ _VERBOSE: Final = object_of(
     },
     *("task", "language", "duration", "text"),
 )
-_TOKEN_USAGE: Final = object_of(
-    {
-        name: said(INTEGER, "0: tokens are not counted.")
-        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    }
-)
+_TOKEN_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+_TOKEN_USAGE: Final = object_of({name: said(INTEGER, "0 where no Voxtral has answered.") for name in _TOKEN_COUNTS})
+_UNCOUNTED: Final = {name: said(INTEGER, "0: tokens of transcripts are not counted.") for name in _TOKEN_COUNTS}
 _MISTRAL_TRANSCRIPT: Final = object_of(
     {
         "model": TEXT,
@@ -76,7 +73,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
         "segments": list_of(
             object_of({"type": {"const": "transcription_segment"}, "text": TEXT, "start": NUMBER, "end": NUMBER})
         ),
-        "usage": object_of({**_TOKEN_USAGE["properties"], "prompt_audio_seconds": INTEGER}),
+        "usage": object_of({**_UNCOUNTED, "prompt_audio_seconds": INTEGER}),
     }
 )
 
@@ -209,7 +206,7 @@ _COMPLETION: Final = object_of(
             object_of(
                 {
                     "index": INTEGER,
-                    "finish_reason": TEXT,
+                    "finish_reason": {"enum": ["stop", "length"]},
                     "message": object_of({"role": {"const": "assistant"}, "content": TEXT}),
                 }
             )

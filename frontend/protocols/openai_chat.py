@@ -1,7 +1,7 @@
 """Chat completions about a recording: what a request asks, and what is answered. Pure.
 
 One recording and what is asked about it, as OpenAI's, Mistral's and vLLM's clients write it. A conversation cannot be
-gone on with: an answer of an earlier turn in `messages` is refused. Tokens are not counted, so `usage` has zeros.
+gone on with: an answer of an earlier turn in `messages` is refused.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from typing import Any, Final
 import orjson
 
 from frontend.protocols.fields import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64
+from frontend.protocols.recorded import Transcript
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import Mode, SessionOptions
+from shared.events import Mode, SessionOptions, Usage
 
 MAX_MESSAGES: Final = 64
 DATA_URL: Final = "data:"
-USAGE: Final = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 _ASKING: Final = ("system", "developer", "user")
 
 
@@ -57,20 +57,20 @@ def parse_chat(message: dict[str, Any]) -> ChatRequest:
     return ChatRequest(options, recordings[0], stream, _include_usage(message))
 
 
-def completion(answer_id: str, created: int, model: str, text: str) -> dict[str, Any]:
+def completion(answer_id: str, created: int, answer: Transcript) -> dict[str, Any]:
     choice = {
         "index": 0,
-        "message": {"role": "assistant", "content": text, "refusal": None},
+        "message": {"role": "assistant", "content": answer.text, "refusal": None},
         "logprobs": None,
-        "finish_reason": "stop",
+        "finish_reason": _finish_reason(answer.usage),
     }
     return {
         "id": answer_id,
         "object": "chat.completion",
         "created": created,
-        "model": model,
+        "model": answer.model,
         "choices": [choice],
-        "usage": USAGE,
+        "usage": _usage(answer.usage),
     }
 
 
@@ -86,9 +86,9 @@ class Chunks:
     def text(self, added: str) -> bytes:
         return self._chunk({"content": added}, None)
 
-    def end(self, *, include_usage: bool) -> bytes:
-        usage = self._frame({"choices": [], "usage": USAGE}) if include_usage else b""
-        return self._chunk({}, "stop") + usage + b"data: [DONE]\n\n"
+    def end(self, usage: Usage, *, include_usage: bool) -> bytes:
+        told = self._frame({"choices": [], "usage": _usage(usage)}) if include_usage else b""
+        return self._chunk({}, _finish_reason(usage)) + told + b"data: [DONE]\n\n"
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -96,6 +96,19 @@ class Chunks:
 
     def _frame(self, body: dict[str, Any]) -> bytes:
         return b"data: " + orjson.dumps(self._head | body) + b"\n\n"
+
+
+def _finish_reason(usage: Usage) -> str:
+    return "length" if usage.truncated else "stop"
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    """The counts are of Voxtral's tokens: 375 for each window of 30 s that the audio begins, and those of the texts."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
 
 
 def _contents(message: dict[str, Any]) -> tuple[list[str], list[bytes]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from frontend.client_events import Final
-from shared.events import EventType
+from shared.events import EventType, Usage
 
 
 @dataclass(slots=True)
@@ -17,6 +17,16 @@ class Transcript:
     duration_s: float = 0.0
     language: str | None = None
     """Of the first segment whose language is known."""
+
+    @property
+    def usage(self) -> Usage:
+        """What all answers took together; zeros where no language model has answered."""
+        known = [segment.usage for segment in self.segments if segment.usage is not None]
+        return Usage(
+            prompt_tokens=sum(usage.prompt_tokens for usage in known),
+            completion_tokens=sum(usage.completion_tokens for usage in known),
+            truncated=any(usage.truncated for usage in known),
+        )
 
     def take(self, event: dict[str, Any]) -> str:
         """The text that an event adds for good, with the space before it; empty where it adds none."""

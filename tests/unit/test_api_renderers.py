@@ -9,7 +9,7 @@ from frontend.protocols import mistral_rest, openai_rest
 from frontend.protocols.openai_chat import Chunks, parse_chat
 from frontend.protocols.recorded import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
-from shared.events import Mode
+from shared.events import Mode, Usage
 
 AUDIO = b"RIFF...."
 ENCODED = b64encode(AUDIO).decode()
@@ -39,6 +39,15 @@ def test_added_texts_make_the_whole_text() -> None:
     transcript, added = recorded("Guten", "", "Tag.")
     assert added == ["Guten", "", " Tag."]
     assert transcript.text == "".join(added) == "Guten Tag."
+
+
+def test_usage_is_that_of_all_answers() -> None:
+    transcript, _ = recorded("Guten", "Tag.")
+    assert transcript.usage == Usage(0, 0, truncated=False)
+    for counts in ((380, 8, True), (400, 2, False)):
+        usage = dict(zip(("prompt_tokens", "completion_tokens", "truncated"), counts, strict=True))
+        transcript.take({"type": "final", "seq": 9, "segment": 9, "text": "", "start": 9, "end": 9, "usage": usage})
+    assert transcript.usage == Usage(780, 10, truncated=True)
 
 
 def test_verbose_body_leaves_out_what_has_no_text_and_what_was_not_asked_for() -> None:
@@ -116,7 +125,8 @@ def test_what_cannot_be_answered_is_refused(message: dict[str, Any], error: type
 
 
 def test_stream_of_chunks_ends_once() -> None:
-    frames = Chunks("chatcmpl-1", 7, "echo").end(include_usage=True).decode().split("\n\n")
+    usage = Usage(prompt_tokens=40, completion_tokens=2, truncated=False)
+    frames = Chunks("chatcmpl-1", 7, "echo").end(usage, include_usage=True).decode().split("\n\n")
     assert '"finish_reason":"stop"' in frames[0]
-    assert '"choices":[],"usage":' in frames[1]
+    assert '"choices":[],"usage":{"prompt_tokens":40,"completion_tokens":2,"total_tokens":42}' in frames[1]
     assert frames[2:] == ["data: [DONE]", ""]

@@ -14,6 +14,7 @@ from frontend.client import (
     SpeechStarted,
     SpeechStopped,
     UnexpectedMessageError,
+    Usage,
     Warned,
     Word,
 )
@@ -72,6 +73,18 @@ def test_parse_event_reads_what_the_service_writes(
                 "words": [{"text": "A.", "start": 0, "end": 1}],
             },
             Final(3, 0, "A.", 0, 1, (Word("A.", 0, 1),), None, None),
+        ),
+        (
+            {
+                "type": "final",
+                "seq": 3,
+                "segment": 0,
+                "text": "Yes.",
+                "start": 0,
+                "end": 1,
+                "usage": {"prompt_tokens": 380, "completion_tokens": 2, "truncated": True, "of a later version": 1},
+            },
+            Final(3, 0, "Yes.", 0, 1, (), None, None, Usage(380, 2, truncated=True)),
         ),
         ({"type": "speech_started", "seq": 4, "start": 2.0}, SpeechStarted(4, 2.0)),
         ({"type": "speech_stopped", "seq": 5, "end": 3.0}, SpeechStopped(5, 3.0)),

@@ -47,7 +47,11 @@ def service(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def answer(reference: Reference, pcm: np.ndarray, text: str | None) -> str:
-    return reference.text(reference.tokens(pcm, reference.message_prompt(pcm, text), MAX_NEW_TOKENS))
+    return reference.text(answer_tokens(reference, pcm, text))
+
+
+def answer_tokens(reference: Reference, pcm: np.ndarray, text: str | None) -> list[int]:
+    return reference.tokens(pcm, reference.message_prompt(pcm, text), MAX_NEW_TOKENS)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,10 @@ def test_answer_streams_as_it_grows(service: Stack, reference: Reference) -> Non
     assert final["text"] == answer(reference, pcm, QUESTION)
     assert all(final["text"].startswith(partial["text"]) for partial in partials)
     assert (final["segment"], final["start"], final["end"]) == (0, 0.0, 3.0)
+    prompt_tokens = len(reference.message_prompt(pcm, QUESTION))
+    completion_tokens = len(answer_tokens(reference, pcm, QUESTION))
+    counted = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "truncated": False}
+    assert final["usage"] == counted
     assert (last["segment"], last["text"]) == (1, answer(reference, pcm[:20_000], QUESTION))
     assert done["text"] == f"{final['text']} {last['text']}"
 
@@ -108,7 +116,11 @@ def test_chat_of_openai_answers_and_streams(service: Stack, reference: Reference
     assert "".join(deltas) == reply.choices[0].message.content
     assert sum(map(bool, deltas)) > 1
     assert last.choices[0].finish_reason == "stop"
-    assert (usage.choices, usage.usage.total_tokens) == ([], 0)
+    prompt_tokens = len(reference.message_prompt(pcm, text))
+    completion_tokens = len(answer_tokens(reference, pcm, text))
+    assert (usage.choices, usage.usage) == ([], reply.usage)
+    assert (usage.usage.prompt_tokens, usage.usage.completion_tokens) == (prompt_tokens, completion_tokens)
+    assert usage.usage.total_tokens == prompt_tokens + completion_tokens
 
 
 def test_chat_of_mistral_answers_and_streams(service: Stack, reference: Reference) -> None:
@@ -129,9 +141,14 @@ def test_chat_takes_an_audio_url_and_limits_the_answer(service: Stack, reference
     url = "data:audio/wav;base64," + b64encode(wav_of(pcm.astype(np.float32) / 32_767)).decode()
     asked: Any = [{"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": url}}]}]
     with openai_of(service) as client:
-        reply = client.chat.completions.create(model=NAME, messages=asked, max_completion_tokens=8)
+        asked_for: Any = {"model": NAME, "messages": asked, "max_completion_tokens": 8}
+        reply = client.chat.completions.create(**asked_for)
+        *_, last = client.chat.completions.create(**asked_for, stream=True)
     tokens = reference.tokens(pcm, reference.message_prompt(pcm, None), 8)
     assert reply.choices[0].message.content == reference.text(tokens)
+    assert reply.usage is not None
+    assert reply.usage.completion_tokens == 8
+    assert reply.choices[0].finish_reason == last.choices[0].finish_reason == "length"
 
 
 def test_live_speech_is_transcribed(service: Stack, reference: Reference) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import VoxtralError
-from shared.events import Mode, SessionOptions, Word
+from shared.events import Mode, SessionOptions, Usage, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,8 @@ class Final:
     words: tuple[Word, ...]
     language: str | None
     model_ms: float
+    usage: Usage | None = None
+    """Where a language model has answered."""
 
 
 @dataclass(frozen=True, slots=True)

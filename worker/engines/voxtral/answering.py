@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import AudioTooLongError, InvalidFieldError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Usage
 from worker.engines import base
 from worker.engines.base import Committed, Failed, Finished, Output, Partial
 from worker.engines.voxtral.choices import usable
@@ -150,7 +150,7 @@ class AnsweringSession:
             self._text.append(token)
         text = self._text.text
         if request.done:
-            self._outbox.append(self._final(question, text, request.model_ms))
+            self._outbox.append(self._final(question, text, request))
             self._segment += 1
             self._request = None
             self._questions.popleft()
@@ -164,7 +164,7 @@ class AnsweringSession:
             start, end = question.start_samples, question.end_samples
             self._outbox.append(Partial(self._segment, text, start, end, request.model_ms))
 
-    def _final(self, question: _Question, text: str, model_ms: float) -> base.Final:
+    def _final(self, question: _Question, text: str, request: Request) -> base.Final:
         return base.Final(
             segment=self._segment,
             text=text,
@@ -174,7 +174,12 @@ class AnsweringSession:
             resume_samples=question.end_samples,
             words=(),
             language=question.options.language,
-            model_ms=model_ms,
+            model_ms=request.model_ms,
+            usage=Usage(
+                prompt_tokens=len(request.prompt),
+                completion_tokens=len(request.tokens),
+                truncated=len(request.tokens) == request.max_new_tokens,
+            ),
         )
 
     def _sampling(self, options: SessionOptions) -> Sampling | None:
