@@ -68,6 +68,17 @@ def text_of(outputs: list[Output]) -> str:
     return " ".join(final.text for final in finals(outputs))
 
 
+@pytest.mark.parametrize("options", [SessionOptions(), FILE], ids=["live", "file"])
+@pytest.mark.parametrize("length_samples", [100, 1600, 5120, 80_001])
+def test_audio_that_waits_for_more_is_no_backlog(
+    engine: WhisperEngine, length_samples: int, options: SessionOptions
+) -> None:
+    engine.open("a", options)
+    engine.feed("a", conversation(sentences=SENTENCES[:2])[:length_samples])
+    drained(engine)
+    assert engine.absorbed_samples("a") == length_samples
+
+
 def test_file_is_transcribed_without_partials(engine: WhisperEngine) -> None:
     sentences = SENTENCES[:8]
     outputs = heard(engine, conversation(sentences=sentences), FILE, chunk_samples=16_000)

@@ -24,6 +24,18 @@ def test_transcript_is_that_of_generate(engine: VoxtralEngine, reference: Refere
     assert isinstance(outputs[-1], Finished)
 
 
+@pytest.mark.parametrize("options", [SessionOptions(), FILE], ids=["live", "file"])
+@pytest.mark.parametrize("length_samples", [100, 1600, 5120, 60_001])
+def test_audio_that_waits_for_more_is_no_backlog(
+    engine: VoxtralEngine, length_samples: int, options: SessionOptions
+) -> None:
+    engine.open("a", options)
+    engine.feed("a", conversation(sentences=SENTENCES[:2])[:length_samples])
+    drained(engine)
+    assert engine.absorbed_samples("a") == length_samples
+    engine.close("a")
+
+
 def test_live_speech_gives_events_in_order(engine: VoxtralEngine) -> None:
     pcm = np.concatenate([speech(0), silence(1)])
     outputs = heard(engine, pcm, SessionOptions())

@@ -156,9 +156,10 @@ class Engine(Protocol):
         """Whether `step` has something to do now."""
 
     def absorbed_samples(self, session_id: str) -> int:
-        """The position up to which audio has been through the model or been found to be silence.
+        """The position up to which audio has been through the model, was found to be silence, or waits for more audio.
 
-        Fed audio beyond it is the session's backlog in the engine.
+        Fed audio beyond it is the session's backlog in the engine: all of it, and no more, is what the model is behind.
+        So a session whose client says nothing has none once the engine is not `ready`. Never goes back.
         """
 
     def checkpoint_samples(self, session_id: str) -> int:

@@ -80,7 +80,7 @@ class TranscribingSession:
         self._stable = StableText(HELD_BACK_WORDS)
         self._partial_text = ""
         self._partial_tokens = 0
-        self._heard_samples = start_samples
+        self._heard_samples = self._absorbed_samples = start_samples
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
         self._endpointing.audio.append(pcm)
@@ -117,7 +117,11 @@ class TranscribingSession:
 
     def is_due(self) -> bool:
         has_outputs = bool(self._outbox) and not isinstance(self._outbox[0], Closed)
-        return has_outputs or self._endpointing.has_unheard() or bool(self._due_passes())
+        return has_outputs or self._has_work()
+
+    def _has_work(self) -> bool:
+        """Whether there is something to hear, or to decode, now."""
+        return self._endpointing.has_unheard() or bool(self._due_passes())
 
     def take_outputs(self) -> list[Output]:
         outputs: list[Output] = []
@@ -138,11 +142,17 @@ class TranscribingSession:
 
     @property
     def absorbed_samples(self) -> int:
+        """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
+        is_behind = self._has_work() or self._asked or self._unanswered()
+        reached = self._answered_samples() if is_behind else self._endpointing.audio.end_samples
+        self._absorbed_samples = max(self._absorbed_samples, reached)
+        return self._absorbed_samples
+
+    def _answered_samples(self) -> int:
+        """Audio before this position has been decoded, or found to be silence."""
         closed, segmenter = self._unanswered(), self._endpointing.segmenter
         if closed:
             return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
-        if self._endpointing.finished:
-            return self._endpointing.audio.end_samples
         # Without partials an open segment is not decoded: its audio waits for nothing but more of it.
         waits_for_more = segmenter.quiet_end_samples is not None or not self._segment_options.partials
         return segmenter.position_samples if segmenter.start_samples is None or waits_for_more else self._heard_samples

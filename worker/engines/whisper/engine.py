@@ -138,13 +138,10 @@ class WhisperEngine:
         return outputs
 
     def ready(self) -> bool:
-        return any(
-            session.endpointing.has_unheard() or session.has_outputs() or session.due_passes(self._interval_ms)
-            for session in self._sessions.values()
-        )
+        return any(session.has_outputs() or session.is_behind(self._interval_ms) for session in self._sessions.values())
 
     def absorbed_samples(self, session_id: str) -> int:
-        return self._sessions[session_id].absorbed_samples
+        return self._sessions[session_id].absorbed_samples(self._interval_ms)
 
     def checkpoint_samples(self, session_id: str) -> int:
         return self._sessions[session_id].checkpoint_samples
@@ -178,4 +175,4 @@ def _urgency(one: Pass) -> tuple[bool, int]:
     """Smallest first. Finals of one session stay in order, and the first of every session comes before any second."""
     if one.kind is Kind.FINAL:
         return (False, one.turn)
-    return (one.kind is Kind.PARTIAL, one.session.absorbed_samples - one.end_samples)
+    return (one.kind is Kind.PARTIAL, one.session.answered_samples - one.end_samples)

@@ -85,7 +85,7 @@ class Session:
         self._text = StableText(held_back_words)
         self._partial_text = ""
         self._partial_tokens = 0
-        self._heard_samples = start_samples
+        self._heard_samples = self._absorbed_samples = start_samples
         self._closing: Answer | None = None
 
     def configure(self, options: SessionOptions) -> None:
@@ -186,13 +186,22 @@ class Session:
             self.endpointing.segmenter.needed_from_samples,
         )
 
+    def is_behind(self, interval_ms: float) -> bool:
+        """Whether there is something to hear or to decode now."""
+        return self.endpointing.has_unheard() or bool(self.due_passes(interval_ms))
+
+    def absorbed_samples(self, interval_ms: float) -> int:
+        """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
+        reached = self.answered_samples if self.is_behind(interval_ms) else self.endpointing.audio.end_samples
+        self._absorbed_samples = max(self._absorbed_samples, reached)
+        return self._absorbed_samples
+
     @property
-    def absorbed_samples(self) -> int:
+    def answered_samples(self) -> int:
+        """Audio before this position has been decoded, or found to be silence."""
         closed = self._unanswered()
         if closed:
             return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
-        if self.endpointing.finished:
-            return self.endpointing.audio.end_samples
         segmenter = self.endpointing.segmenter
         # Without partials an open segment is not decoded: its audio waits for nothing but more of it.
         waits_for_more = segmenter.quiet_end_samples is not None or not self.segment_options.partials
