@@ -25,9 +25,6 @@ from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 from worker.writer import EventWriter
 
-DETACHED_S: Final = 30.0
-"""A session whose client is gone is kept this long for it to come back, or `idle_timeout_s` if that is less."""
-
 TICK_S: Final = 0.1
 """Leases are renewed a few at a time: all of them at once would hold up the events of hundreds of sessions."""
 
@@ -116,17 +113,10 @@ class Keeper:
 
     def _end_idle(self, now_s: float) -> None:
         for session in list(self._sessions.values()):
-            idle_s = now_s - session.heard_from_s
-            if session.ending is not None or session.absorbed_samples < session.read_samples:
-                continue
-            if idle_s > self._limits.idle_timeout_s or self._abandoned(session, now_s):
+            if session.is_idle(now_s, self._limits.idle_timeout_s):
                 session.fail(IdleTimeoutError(self._limits.idle_timeout_s))
                 self._telemetry.errors[IdleTimeoutError.code] += 1
                 self._writer.mark(session)
-
-    def _abandoned(self, session: WorkerSession, now_s: float) -> bool:
-        kept_s = min(DETACHED_S, self._limits.idle_timeout_s)
-        return session.detached_s is not None and now_s - session.detached_s > kept_s
 
     def report(self) -> WorkerReport:
         real_time_factor, batch_size = self._telemetry.take_interval()

@@ -100,6 +100,7 @@ class AudioReader:
             case "commit":
                 return [Commit(session.handle)]
             case "end":
+                session.finishing = True
                 return [Finish(session.handle)]
             case "configure":
                 options = SessionOptions.from_wire(orjson.loads(entry.argument))

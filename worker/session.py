@@ -22,6 +22,8 @@ FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 long."""
 PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
 """How often a frontend is told how far its audio has been heard; well below any backlog bound."""
+DETACHED_S: Final = 30.0
+"""A session whose client is gone is kept this long for it to come back, or `idle_timeout_s` if that is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class WorkerSession:
     """Monotonic time when the lease is due for renewal; kept by the keeper."""
     detached_s: float | None = None
     """Since when the client has been gone."""
+    finishing: bool = False
+    """Whether the client has said that no more audio comes: the engine ends the session, however long that takes."""
     offered_at_s: float | None = None
     """Monotonic time when other workers were last asked to take the session over; kept by the drain."""
     ending: str | None = None
@@ -117,6 +121,14 @@ class WorkerSession:
     def replay_samples(self) -> int:
         """Audio that a new owner would hear again before it says anything new."""
         return self.absorbed_samples - self.checkpoint_samples
+
+    def is_idle(self, now_s: float, timeout_s: float) -> bool:
+        """Whether nobody has said anything for too long, and the model owes nothing."""
+        if self.finishing or self.ending is not None or self.absorbed_samples < self.read_samples:
+            return False
+        if self.detached_s is not None and now_s - self.detached_s > min(DETACHED_S, timeout_s):
+            return True
+        return now_s - self.heard_from_s > timeout_s
 
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
         """The client has set options behind this much audio."""

@@ -1,5 +1,7 @@
 """The worker's bookkeeping of one session: outputs become events, positions become checkpoints."""
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -129,6 +131,36 @@ def test_lag_is_the_arrival_of_the_oldest_audio_not_absorbed() -> None:
     session.arrived(3200, 1100.0, 0)
     session.absorbed_samples = session.checkpoint_samples = 1600
     assert session.waiting_since_ms() == 1100.0
+
+
+@pytest.mark.parametrize(
+    ("change", "after_s", "idle"),
+    [
+        ({}, 60.0, False),
+        ({}, 60.1, True),
+        ({"detached_s": 5.0}, 35.0, False),
+        ({"detached_s": 5.0}, 35.1, True),
+        ({"absorbed_samples": 1599}, 1000.0, False),
+        ({"finishing": True}, 1000.0, False),
+        ({"finishing": True, "detached_s": 5.0}, 1000.0, False),
+        ({"ending": "done"}, 1000.0, False),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else None,
+)
+def test_session_is_idle_when_nobody_has_anything_to_say(change: dict[str, Any], after_s: float, idle: bool) -> None:
+    session = claimed()
+    session.arrived(1600, arrived_ms=0.0, now_s=0.0)
+    session.absorbed_samples = 1600
+    for name, value in change.items():
+        setattr(session, name, value)
+    assert session.is_idle(after_s, timeout_s=60.0) is idle
+
+
+def test_session_without_its_client_is_kept_no_longer_than_a_silent_one() -> None:
+    session = claimed()
+    session.detached_s = 0.0
+    assert not session.is_idle(4.0, timeout_s=4.0)
+    assert session.is_idle(4.1, timeout_s=4.0)
 
 
 @pytest.mark.parametrize("ending", ["done", "failed"])
