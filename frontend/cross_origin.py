@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 METHODS: Final = ("GET", "POST")
-SENT_HEADERS: Final = ("Authorization", "X-API-Key", "Content-Type", "Last-Event-ID", "OpenAI-Beta")
-READ_HEADERS: Final = ("Retry-After", "X-Request-Id")
+SENT_HEADERS: Final = ("*",)
+"""SDKs send many of their own. None of them lets anybody in without a key that the page has."""
+READ_HEADERS: Final = ("Retry-After", "Transcript-Complete", "X-Request-Id")
 PREFLIGHT_LIFE_S: Final = 600
 
 

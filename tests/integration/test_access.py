@@ -16,6 +16,7 @@ from frontend.access.tokens import digest
 from frontend.client import ServerError, TranscriptionClient
 from shared.bus import keys
 from tests.command import run
+from tests.integration.api_clients import request
 from tests.integration.native_clients import (
     FRONTENDS,
     Client,
@@ -224,6 +225,20 @@ def test_foreign_pages_are_kept_out_of_every_door(keyed_stack: Stack, key_list: 
     assert "access-control-allow-origin" not in response.headers
     response, _ = post(keyed_stack, {}, key, {"Origin": "https://voice.example"})
     assert (response.status, response.headers["access-control-allow-origin"]) == (200, "https://voice.example")
+
+
+def test_listed_page_may_send_the_headers_of_any_sdk(keyed_stack: Stack) -> None:
+    asked = {
+        "Origin": "https://voice.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-stainless-arch,x-stainless-lang",
+    }
+    response, _ = request(keyed_stack, "OPTIONS", "/v1/chat/completions", asked)
+    assert response.status == 200
+    assert response.headers["access-control-allow-origin"] == "https://voice.example"
+    assert "x-stainless-lang" in response.headers["access-control-allow-headers"]
+    response, _ = request(keyed_stack, "OPTIONS", "/v1/chat/completions", asked | {"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in response.headers
 
 
 def test_cors_is_off_unless_origins_are_listed(stack: Stack) -> None:
