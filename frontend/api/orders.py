@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from frontend.api.errors import ApiDialect
-from frontend.api.forms import Form
+from frontend.api.forms import URLENCODED, Form
 from frontend.protocols.openai_rest import Task
 from shared.errors import InvalidFieldError
 from shared.events import Mode, SessionOptions
@@ -13,6 +13,7 @@ from shared.events import Mode, SessionOptions
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
 STREAMED_FORMATS: Final = ("json", "text")
 GRANULARITIES: Final = ("segment", "word")
+MISTRAL_FIELDS: Final = ("diarize", "context_bias", "file_url", "file_id", "speaker_references")
 INCLUDES: Final = ("logprobs",)
 """Accepted, since SDKs offer it; no model here tells any, so replies have none."""
 MODES: Final[dict[Task, Mode]] = {"transcribe": Mode.TRANSCRIBE, "translate": Mode.TRANSLATE}
@@ -34,6 +35,14 @@ class Order:
 
     def with_model(self, model: str) -> "Order":
         return replace(self, options=replace(self.options, model=model))
+
+
+def is_mistral_form(form: Form) -> bool:
+    """Whether only a client of Mistral's API sends such a form. Where nothing tells, it is one of OpenAI's."""
+    if form.media_type == URLENCODED or any(map(form.given, MISTRAL_FIELDS)):
+        return True
+    # In OpenAI's API the name has brackets, and needs a format that Mistral's does not have.
+    return form.given("timestamp_granularities") and not form.given("response_format")
 
 
 def openai_order(form: Form, task: Task) -> Order:

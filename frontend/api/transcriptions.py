@@ -12,11 +12,11 @@ from frontend.access.principal import Principal
 from frontend.api import documents, refusals
 from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of
 from frontend.api.errors import ApiDialect, error_body
-from frontend.api.forms import URLENCODED, Form, received
+from frontend.api.forms import Form, received
 from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
 from frontend.api.model_names import resolve
-from frontend.api.orders import Order, mistral_order, openai_order
+from frontend.api.orders import Order, is_mistral_form, mistral_order, openai_order
 from frontend.gateway import Gateway
 from frontend.protocols import mistral_rest, openai_rest
 from frontend.protocols.openai_rest import Task
@@ -60,7 +60,7 @@ class Transcriber:
                 await exchange.while_connected(work(order, principal, exchange))
 
     async def _order(self, request: Request, form: Form, task: Task) -> Order:
-        if form.given("diarize") or form.media_type == URLENCODED:  # only Mistral's clients send these
+        if is_mistral_form(form):
             request.state.dialect = ApiDialect.MISTRAL
         if task == "transcribe" and dialect_of(request.scope) is ApiDialect.MISTRAL:
             order = mistral_order(form)

@@ -9,7 +9,7 @@ from mistralai.client.models import File
 from openai import AsyncOpenAI, OpenAI
 
 from tests.bench.engine_live import word_error_rate
-from tests.integration.api_clients import silent_wav, wav_of
+from tests.integration.api_clients import post_form, silent_wav, wav_of
 from tests.speech import SENTENCES, can_speak, conversation, spoken
 from tests.stack import Stack
 
@@ -112,6 +112,22 @@ def test_mistral_reply_has_segments_only_on_request(whisper_mistral: Mistral, sp
     assert " ".join(segment.text for segment in timed.segments) == timed.text
     words = transcriptions.complete(model="whisper-base", file=file, timestamp_granularities=["word"])
     assert word_error_rate(SPOKEN, " ".join(segment.text for segment in words.segments)) <= MAX_WER
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_mistral"),
+    [
+        ({"timestamp_granularities": "segment"}, True),
+        ({"context_bias": "tea"}, True),
+        ({"timestamp_granularities": "segment", "response_format": "verbose_json"}, False),
+        ({"timestamp_granularities[]": "segment", "response_format": "verbose_json"}, False),
+        ({"prompt": "tea"}, False),
+    ],
+)
+def test_request_without_an_sdk_is_known_by_its_fields(stack: Stack, fields: dict[str, str], is_mistral: bool) -> None:
+    status, body = post_form(stack, "/v1/audio/transcriptions", silent_wav(1), model="echo", **fields)
+    assert status == 200
+    assert ("prompt_audio_seconds" in body["usage"]) is is_mistral
 
 
 def test_mistral_stream_has_its_events_in_order(whisper_mistral: Mistral, speech: bytes) -> None:
