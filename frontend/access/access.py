@@ -38,7 +38,7 @@ WATCH_INTERVAL_S: Final = 1.0
 CLIENT_TOKEN_PREFIX: Final = "ek_"  # noqa: S105 -- how the tokens of OpenAI's API begin
 MAX_TOKEN_CHARS: Final = 100
 ENVELOPE_BYTES: Final = 64 * 1024
-"""What an HTTP body may hold beside a recording of the largest size."""
+"""What an HTTP body may hold beside a recording."""
 _HOW: Final = "Authorization: Bearer, X-API-Key, or an auth message"
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,10 @@ class Access:
         principal = await self._admit(request)
         length = request.headers.get("content-length", "")
         if length.isdecimal():
-            self.check_upload(principal, int(length), allowance_bytes=ENVELOPE_BYTES)
+            key = self.check(principal)
+            limit = None if key is None else key.limits.upload_bytes
+            if limit is not None and int(length) > _largest_body_bytes(limit):
+                raise MessageTooLargeError(int(length), limit)
         return principal
 
     async def admit_websocket(self, websocket: WebSocket) -> Principal:
@@ -145,18 +148,21 @@ class Access:
         if key is not None:
             await self._limiter.take_request(key)
 
-    def check_upload(self, principal: Principal, size_bytes: int, *, allowance_bytes: int = 0) -> None:
+    def check_upload(self, principal: Principal, size_bytes: int) -> None:
         """Raises MessageTooLargeError for a recording that is larger than the key allows."""
         key = self.check(principal)
         limit = None if key is None else key.limits.upload_bytes
-        if limit is not None and size_bytes > limit + allowance_bytes:
+        if limit is not None and size_bytes > limit:
             raise MessageTooLargeError(size_bytes, limit)
 
     def largest_body_bytes(self, principal: Principal, limit_bytes: int) -> int:
-        """The most that an HTTP body of this principal may hold, where the service itself takes `limit_bytes`."""
+        """The most that an HTTP body of this principal may hold, where the service itself takes `limit_bytes`.
+
+        The recording in it has to pass `check_upload` beside.
+        """
         key = self.check(principal)
         allowed = None if key is None else key.limits.upload_bytes
-        return limit_bytes if allowed is None else min(limit_bytes, allowed + ENVELOPE_BYTES)
+        return limit_bytes if allowed is None else min(limit_bytes, _largest_body_bytes(allowed))
 
     async def enter(self, principal: Principal, session_id: str) -> Meter:
         """Count a session of this principal until its meter is closed. Raises what `take_request` does."""
@@ -230,3 +236,8 @@ class Access:
                 await self._limiter.renew(name, session_ids)
         except StoreUnreachableError:
             log.warning("leases_not_renewed", sessions=sum(map(len, by_name.values())))
+
+
+def _largest_body_bytes(upload_bytes: int) -> int:
+    """Of an HTTP body with a recording of this size, which may be in base64: that makes four bytes of three."""
+    return upload_bytes * 4 // 3 + ENVELOPE_BYTES

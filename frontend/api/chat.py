@@ -54,6 +54,7 @@ class Chat:
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
         asked = await asyncio.to_thread(_parsed, await self._body(request))
+        self._gateway.access.check_upload(principal_of(request), len(asked.audio))
         running = await self._gateway.models()
         model = resolve(asked.options.model, running, asked.options.mode)
         asked = replace(asked, options=replace(asked.options, model=model))

@@ -56,6 +56,7 @@ class Transcriber:
         with counted(self._gateway, self._settings):
             async with received(request, limit_bytes, patience_s) as form:
                 order = await self._order(request, form, task)
+                self._gateway.access.check_upload(principal, order.size_bytes)
                 work = self._stream if order.stream else self._reply
                 await exchange.while_connected(work(order, principal, exchange))
 

@@ -1,5 +1,6 @@
 """What a key allows, over all doors together: each door is another process."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from frontend.access.principal import Key, Limits
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.errors import RateLimitedError
+from tests.integration.api_clients import multipart, request, silent_wav
 from tests.integration.native_clients import (
     FRONTENDS,
     Client,
@@ -57,8 +59,8 @@ def test_sessions_are_counted_over_all_doors(enter: Callable[[str, str], Client]
     assert ask(first, type="start")["type"] == "ready"
     for frontend in ("tcp", "web"):
         other = enter(frontend, "single")
-        for request in ({"type": "start"}, {"type": "audio", "audio_data": base64_of(wav(0.2))}):
-            refused = ask(other, **request)
+        for asked in ({"type": "start"}, {"type": "audio", "audio_data": base64_of(wav(0.2))}):
+            refused = ask(other, **asked)
             assert (refused["code"], refused["retry_after_s"]) == ("rate_limited", 2.0)
             assert "allows 1 sessions at the same time" in refused["message"]
     tell(first, type="cancel")
@@ -121,7 +123,22 @@ def test_recording_over_the_size_is_refused(enter: Callable[[str, str], Client],
 
 
 def test_upload_over_the_size_is_refused_by_its_header(keyed_stack: Stack, key_list: KeyList) -> None:
-    assert post(keyed_stack, b" " * 90_000, key_list.keys["small"])[0].status == 413
+    assert post(keyed_stack, b" " * 93_000, key_list.keys["small"])[0].status == 413
+
+
+@pytest.mark.parametrize(("duration_s", "status"), [(0.6, 200), (0.63, 413), (2.0, 413)])
+def test_size_of_an_upload_is_that_of_its_recording(
+    keyed_stack: Stack, key_list: KeyList, duration_s: float, status: int
+) -> None:
+    """19 244, 20 204 and 64 044 bytes, where 20 000 are allowed."""
+    file = silent_wav(duration_s)
+    key = {"X-API-Key": key_list.keys["small"]}
+    headers, body = multipart(file, model="echo")
+    assert request(keyed_stack, "POST", "/v1/audio/transcriptions", headers | key, body)[0].status == status
+    audio = {"type": "input_audio", "input_audio": {"data": base64_of(file), "format": "wav"}}
+    asked = json.dumps({"model": "echo", "messages": [{"role": "user", "content": [audio]}]}).encode()
+    headers = {"content-type": "application/json"} | key
+    assert request(keyed_stack, "POST", "/v1/chat/completions", headers, asked)[0].status == status
 
 
 async def test_sessions_of_a_frontend_that_died_count_until_their_lease_lapses(keyed_stack: Stack) -> None:
