@@ -124,11 +124,16 @@ class DialectConnection:
         except ExceptionGroup as failures:
             last_words, hangup = self._farewell(failures)
         finally:
-            if self._live is not None and not self._live.session.ended:
-                await self._live.session.cancel()
+            await self._leave()
             texts = [orjson.dumps(action.message) for action in last_words if isinstance(action, Send)]
             linger_s = 0.0 if hangup is SERVICE_RESTART else LINGER_S
             await part(self._transport, texts, hangup.code, hangup.reason, linger_s=linger_s)
+
+    async def _leave(self) -> None:
+        """What a client has said is answered for those who read along; where nobody does, its slot is free at once."""
+        if self._live is not None and not self._live.session.ended:
+            session = self._live.session
+            await (session.conclude() if self._tells_viewer_token else session.cancel())
 
     def _is_finishing(self) -> bool:
         return self._live is not None and self._live.finishing and not self._live.session.ended

@@ -140,6 +140,14 @@ class Session:
         self._stop()
         await self._cancel(self)
 
+    async def conclude(self) -> None:
+        """The client has gone and will not come back: what it said is still answered, for those who read along."""
+        if self.audio_received_samples:
+            await self.finish()
+            self._stop()
+        else:
+            await self.cancel()
+
     async def leave(self) -> None:
         """The client has gone: keep the session for it to resume, where there is something to resume."""
         if self.audio_received_samples:
