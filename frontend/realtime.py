@@ -104,7 +104,7 @@ class DialectConnection:
         self._principal = principal
         self._tells_viewer_token = tells_viewer_token
         self._max_connections = settings.server.max_connections
-        self._patience = Patience(transport, settings.session.idle_timeout_s)
+        self._patience = Patience(transport, max(settings.session.idle_timeout_s, dialect.quiet_s))
         self._tasks = asyncio.TaskGroup()
         self._translating = asyncio.Lock()
         """A dialect is asked one thing at a time, though long messages are parsed in a thread."""

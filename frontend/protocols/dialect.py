@@ -71,7 +71,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """Close the connection, behind what was sent before. A session that has not ended is cancelled."""
+    """Close the connection, behind what was sent before. A session that has not ended ends with it."""
 
     code: int
     reason: str
@@ -81,6 +81,10 @@ Action: TypeAlias = Send | Check | Open | Append | Commit | Configure | Finish |
 
 
 class Dialect(Protocol):
+    quiet_s: float
+    """How long a client of its may say nothing before its connection is closed; the service's own idle timeout counts
+    where that is longer. A session that nobody speaks to ends by itself."""
+
     def greet(self) -> Iterable[Action]:
         """What is done as soon as the connection stands."""
 

@@ -48,6 +48,8 @@ class Stage(Enum):
 class MistralRealtime:
     """Implements `dialect.Dialect`. `request_id` is what the session is called, `model` what the client asked for."""
 
+    quiet_s = 0.0
+
     def __init__(self, request_id: str, model: str) -> None:
         self._stage = Stage.SETUP
         self._session = self._before = MistralSession(request_id, model)

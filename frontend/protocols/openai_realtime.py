@@ -44,6 +44,8 @@ class OpenAIRealtime:
     `session` is what the session begins with, as an update has it. Raises RefusedError for a bad one.
     """
 
+    quiet_s = float(SESSION_S)
+
     def __init__(
         self,
         model: str | None = None,

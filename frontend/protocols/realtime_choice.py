@@ -51,6 +51,8 @@ def realtime_dialect(
 class UndecidedRealtime:
     """A `dialect.Dialect` that becomes one of the two with the first message."""
 
+    quiet_s = OpenAIRealtime.quiet_s
+
     def __init__(self) -> None:
         self._openai = OpenAIRealtime()
         self._chosen: Dialect | None = None

@@ -55,6 +55,8 @@ class VllmRefusedError(VoxtralError):
 class VllmRealtime:
     """A `dialect.Dialect`."""
 
+    quiet_s = 0.0
+
     def __init__(self) -> None:
         self._options: SessionOptions | None = None
         """Set by the first `session.update` that was accepted."""

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from frontend.gateway import Gateway
 from frontend.protocols.mistral_realtime import MistralRealtime
+from frontend.protocols.openai_realtime import OpenAIRealtime
 from frontend.realtime import serve_dialect
 from shared.config import Settings
 from tests.integration.native_clients import base64_of, tone
@@ -69,6 +70,19 @@ async def test_a_silent_client_is_told_and_let_go(stack: Stack, gateway: Gateway
     assert transport.sent[-1]["error"]["code"] == 408
     assert transport.closed_with == (1000, "idle_timeout")
     assert gateway.tally.report().sessions == 0
+
+
+async def test_a_silent_client_of_openai_stays_as_long_as_it_would_there(stack: Stack, gateway: Gateway) -> None:
+    patience = stack.settings.session.model_copy(update={"idle_timeout_s": 0.2})
+    impatient = stack.settings.model_copy(update={"session": patience})
+    appended = json.dumps({"type": "input_audio_buffer.append", "audio": base64_of(tone(1))})
+    silent = BrokenTransport(appended)
+    staying = asyncio.create_task(serve_dialect(silent, OpenAIRealtime(), gateway, impatient))
+    await serve(BrokenTransport(AUDIO), gateway, impatient)  # a client of Mistral's API is let go meanwhile
+    assert not staying.done()
+    assert [message["type"] for message in silent.sent] == ["session.created", "input_audio_buffer.speech_started"]
+    staying.cancel()
+    await staying
 
 
 async def test_one_connection_too_many_is_turned_away(stack: Stack, gateway: Gateway) -> None:
