@@ -189,7 +189,7 @@ class DialectConnection:
     async def _resolved(self, options: SessionOptions) -> SessionOptions:
         """The options with the name of a model that runs. Raises what an opening with them would, but for slots."""
         models = await self._gateway.models()
-        options = replace(options, model=resolve(options.model, models, options.mode))
+        options = replace(options, model=resolve(options.model, models, options.mode, is_live=True))
         candidates(models, options)
         return options
 

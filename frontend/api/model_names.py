@@ -31,60 +31,80 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "voxtral-small-latest": (OFFLINE,),
     "voxtral-small-2507": (OFFLINE,),
     "whisper-1": (WHISPER, *PREFERRED_ENGINES[Mode.TRANSCRIBE]),
-    "gpt-4o-transcribe": PREFERRED_ENGINES[Mode.TRANSCRIBE],
-    "gpt-4o-mini-transcribe": PREFERRED_ENGINES[Mode.TRANSCRIBE],
-    "gpt-realtime-whisper": PREFERRED_ENGINES[Mode.TRANSCRIBE],
 }
-"""By public name, the engines that answer to it, the best first. OpenAI's names stand for its service, whose place
-this one takes: code that was written for it keeps whichever it has. Mistral's stand for models that can run here."""
+"""By public name, the engines that answer to it, the best first. Mistral's names stand for models that can run here."""
+OPENAI_PREFIX: Final = "gpt-"
+OPENAI_WORDS: Final = {"transcribe": Mode.TRANSCRIBE, "whisper": Mode.TRANSCRIBE, "audio": Mode.UNDERSTAND}
+"""OpenAI's other names stand for its service, whose place this one takes: code that was written for it keeps whichever
+it has. A word between hyphens tells what a model is for: `gpt-4o-mini-transcribe-2025-12-15`, `gpt-audio-mini`."""
+SPEAKERS: Final = "diarize"
+"""In a transcription name of OpenAI's: a model that tells who speaks."""
 PUBLISHED: Final = {
     "mistralai/Voxtral-Mini-3B-2507": OFFLINE,
     "mistralai/Voxtral-Mini-4B-Realtime-2602": REALTIME,
     "mistralai/Voxtral-Small-24B-2507": OFFLINE,
+    "whisper-base": WHISPER,
 }
-"""The engine of each model that a worker would have to run for Mistral's names."""
+"""The engine of each model that a worker would have to run for a public name."""
 
 
-def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode) -> str:
+def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is_live: bool = False) -> str:
     """The name of the running model that a client means; `auto` where it leaves the choice to us.
 
-    Of several that a name may mean, one that serves `mode` comes first. Raises InvalidFieldError that names what
-    runs and, for a public name, what would have to; ModelUnavailableError when nothing runs.
+    Of several that a name may mean, one that serves `mode` comes first. OpenAI's name for a model that tells speakers
+    apart means one that transcribes, for whoever wants plain text: speakers are asked for by the format. Where a
+    client `is_live`, no format is chosen and the name alone asks for them, which is refused.
+
+    Raises InvalidFieldError that names what runs and, for a public name, what would have to; ModelUnavailableError
+    when nothing runs.
     """
     if not name or name.casefold() == AUTO:
         return AUTO
     if not running:
         raise none_runs()
-    meant = _meant(name, running)
+    meant = _own(name, running)
+    if not meant and not (is_live and _tells_speakers(name)):
+        meant = [model for model in running if _stands_for(model.name, model.engine, name)]
+        meant.sort(key=lambda model: _engines(name).index(model.engine))
     if not meant:
-        raise InvalidFieldError("model", name, ", ".join([AUTO, *(model.name for model in running)]) + _need(name))
+        allowed = ", ".join([AUTO, *(model.name for model in running)])
+        raise InvalidFieldError("model", name, allowed + _reason(name, is_live=is_live))
     return next((model for model in meant if mode in model.modes), meant[0]).name
 
 
-def _meant(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
-    own = [model for model in running if model.name == name] or [model for model in running if model.answers_to(name)]
-    if own:
-        return own
-    alias = name.casefold()
-    engines = ALIASES.get(alias, ())
-    return [
-        model
-        for engine in dict.fromkeys(engines)
-        for model in running
-        if model.engine == engine and _is_of_size(model.name, engine, alias)
-    ]
+def _own(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
+    """The models that have this name themselves."""
+    return [model for model in running if model.name == name] or [model for model in running if model.answers_to(name)]
 
 
-def _need(name: str) -> str:
-    """What could answer to a public name, as the end of a sentence; nothing for any other name."""
-    alias = name.casefold()
-    engines = ALIASES.get(alias, ())
-    able = [model for model, engine in PUBLISHED.items() if engine in engines and _is_of_size(model, engine, alias)]
+def _reason(name: str, *, is_live: bool) -> str:
+    """Why nothing that runs answers to a public name, as the end of a sentence; nothing for any other name."""
+    if is_live and _tells_speakers(name):
+        return "; no model here tells speakers apart"
+    able = [model for model, engine in PUBLISHED.items() if _stands_for(model, engine, name)]
     return f"; this name needs {' or '.join(able)}" if able else ""
 
 
-def _is_of_size(model: str, engine: str, alias: str) -> bool:
-    """Mini and Small are served by one engine; only their names tell them apart."""
-    if engine != OFFLINE or "voxtral" not in alias:
-        return True
-    return ("small" in model.casefold()) == ("small" in alias)
+def _stands_for(model: str, engine: str, name: str) -> bool:
+    """Whether a public name may mean a model. Mini and Small are served by one engine; only names tell them apart."""
+    if engine not in _engines(name):
+        return False
+    alias = name.casefold()
+    return engine != OFFLINE or "voxtral" not in alias or ("small" in model.casefold()) == ("small" in alias)
+
+
+def _engines(name: str) -> tuple[str, ...]:
+    """Those that answer to a public name, the best first; none for any other name."""
+    alias = name.casefold()
+    if alias in ALIASES:
+        return ALIASES[alias]
+    modes = [OPENAI_WORDS[word] for word in _openai_words(alias) if word in OPENAI_WORDS]
+    return PREFERRED_ENGINES[modes[0]] if modes else ()
+
+
+def _tells_speakers(name: str) -> bool:
+    return SPEAKERS in _openai_words(name.casefold()) and bool(_engines(name))
+
+
+def _openai_words(alias: str) -> list[str]:
+    return alias.removeprefix(OPENAI_PREFIX).split("-") if alias.startswith(OPENAI_PREFIX) else []

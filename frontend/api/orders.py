@@ -16,6 +16,7 @@ GRANULARITIES: Final = ("segment", "word")
 MISTRAL_FIELDS: Final = ("diarize", "context_bias", "file_url", "file_id", "speaker_references")
 INCLUDES: Final = ("logprobs",)
 """Accepted, since SDKs offer it; no model here tells any, so replies have none."""
+SPEAKER_FIELDS: Final = ("known_speaker_names", "known_speaker_references")
 MODES: Final[dict[Task, Mode]] = {"transcribe": Mode.TRANSCRIBE, "translate": Mode.TRANSLATE}
 
 
@@ -58,6 +59,9 @@ def openai_order(form: Form, task: Task) -> Order:
             "response_format", response_format, "verbose_json where timestamp_granularities is given"
         )
     form.choices("include", INCLUDES)
+    for name in SPEAKER_FIELDS:
+        if given := form.texts(name):
+            raise InvalidFieldError(name, given[0], "nothing: no model here tells speakers apart")
     languages = form.texts("languages")
     options = SessionOptions(
         mode=MODES[task],

@@ -28,6 +28,7 @@ MISTRAL = {"user-agent": "speakeasy-sdk/python 3.7.0 mistralai"}
     [
         ({"model": "whisper-9"}, 404, "model", "allowed: auto, echo"),
         ({"response_format": "diarized_json"}, 400, "response_format", "json, text, srt, vtt, verbose_json"),
+        ({"known_speaker_names[]": "Ann"}, 400, "known_speaker_names", "no model here tells speakers apart"),
         ({"response_format": "srt", "stream": "true"}, 400, "response_format", "json, text where stream is true"),
         ({"timestamp_granularities[]": "word"}, 400, "response_format", "verbose_json where"),
         (
@@ -159,3 +160,14 @@ def test_whisper_says_which_model_could_answer(whisper_stack: Stack) -> None:
     with openai_of(whisper_stack) as client, pytest.raises(openai.BadRequestError, match="Voxtral-Mini-3B") as refused:
         client.chat.completions.create(model="auto", messages=[{"role": "user", "content": [audio]}])
     assert refused.value.code == "mode_unsupported"
+    with openai_of(whisper_stack) as client, pytest.raises(openai.NotFoundError, match="Voxtral-Mini-3B") as unknown:
+        client.chat.completions.create(model="gpt-audio-mini", messages=[{"role": "user", "content": [audio]}])
+    assert unknown.value.code == "model_not_found"
+
+
+def test_openai_model_for_speakers_writes_plain_text_and_no_speakers(whisper_stack: Stack) -> None:
+    model, file = "gpt-4o-transcribe-diarize", ("x.wav", WAV)
+    with openai_of(whisper_stack) as client:
+        assert client.audio.transcriptions.create(model=model, file=file).text == ""
+        with pytest.raises(openai.BadRequestError, match="response_format is 'diarized_json'"):
+            client.audio.transcriptions.create(model=model, file=file, response_format="diarized_json")

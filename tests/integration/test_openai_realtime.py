@@ -139,6 +139,15 @@ def test_session_of_the_client_goes_on_after_its_mistakes(stack: Stack) -> None:
                 "model_not_found",
                 "session.audio.input.transcription.model",
             ),
+            (
+                {
+                    "type": "session.update",
+                    "event_id": "d",
+                    "session": session(transcription={"model": "gpt-4o-transcribe-diarize"}),
+                },
+                "model_not_found",
+                "session.audio.input.transcription.model",
+            ),
         ]
         for message, code, param in mistakes:
             connection.send(message)

@@ -1,6 +1,10 @@
 """Public names of models, and the running model that each of them means."""
 
+from typing import Any, Literal, get_args, get_origin
+
 import pytest
+from openai.types import AudioModel, ChatModel
+from openai.types.realtime import AudioTranscription, RealtimeSessionCreateRequest
 
 from frontend.api.model_names import resolve
 from frontend.models import RunningModel
@@ -15,7 +19,20 @@ def _running(name: str, engine: str, *modes: Mode) -> RunningModel:
 WHISPER = _running("whisper-base", "whisper")
 REALTIME = _running("mistralai/Voxtral-Mini-4B-Realtime-2602", "voxtral_realtime")
 MINI = _running("mistralai/Voxtral-Mini-3B-2507", "voxtral", *Mode)
+ECHO = _running("echo", "echo", *Mode)
 SMALL = _running("mistralai/Voxtral-Small-24B-2507", "voxtral", *Mode)
+
+
+def _names_in(annotation: Any) -> set[str]:
+    """All names in the literals of a type of the SDK's."""
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {name for part in get_args(annotation) for name in _names_in(part)}
+
+
+TRANSCRIBING = sorted(_names_in(AudioModel) | _names_in(AudioTranscription.model_fields["model"].annotation))
+CONVERSING = _names_in(ChatModel) | _names_in(RealtimeSessionCreateRequest.model_fields["model"].annotation)
+UNDERSTANDING = sorted(name for name in CONVERSING if "audio" in name)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +51,7 @@ SMALL = _running("mistralai/Voxtral-Small-24B-2507", "voxtral", *Mode)
         ("voxtral-mini-latest", [SMALL, REALTIME, MINI], MINI.name),
         ("voxtral-mini-latest", [WHISPER, REALTIME], REALTIME.name),
         ("voxtral-small-latest", [MINI, SMALL], SMALL.name),
+        ("GPT-4o-audio-preview", [WHISPER, REALTIME, SMALL], SMALL.name),
     ],
 )
 def test_resolve_finds_the_running_model(name: str | None, running: list[RunningModel], meant: str) -> None:
@@ -47,6 +65,9 @@ def test_resolve_finds_the_running_model(name: str | None, running: list[Running
         ("voxtral-small-latest", [MINI]),
         ("mistralai/Voxtral-Mini-4B-Realtime-2602", [MINI]),
         ("no-such-model", [WHISPER]),
+        ("gpt-4o", [WHISPER]),
+        ("gpt-4o-mini-tts", [WHISPER]),
+        ("gpt-realtime", [WHISPER]),
     ],
 )
 def test_resolve_names_what_runs_where_nothing_answers(name: str, running: list[RunningModel]) -> None:
@@ -60,11 +81,41 @@ def test_resolve_names_what_runs_where_nothing_answers(name: str, running: list[
         ("voxtral-mini-latest", "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Mini-4B-Realtime-2602"),
         ("Voxtral-Mini-Transcribe-Realtime-2602", "mistralai/Voxtral-Mini-4B-Realtime-2602"),
         ("voxtral-small-latest", "mistralai/Voxtral-Small-24B-2507"),
+        ("gpt-audio-mini", "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507"),
     ],
 )
 def test_resolve_says_what_a_public_name_needs(name: str, needed: str) -> None:
     with pytest.raises(InvalidFieldError, match=f"^model is '{name}'; allowed: auto, {WHISPER.name}; .* {needed}\\.$"):
         resolve(name, [WHISPER], Mode.TRANSCRIBE)
+
+
+@pytest.mark.parametrize("name", TRANSCRIBING)
+def test_transcription_names_of_the_openai_sdk_mean_the_best_model_that_runs(name: str) -> None:
+    best = WHISPER if name == "whisper-1" else REALTIME
+    assert resolve(name, [MINI, REALTIME, WHISPER], Mode.TRANSCRIBE) == best.name
+    assert resolve(name, [WHISPER], Mode.TRANSCRIBE) == WHISPER.name
+    with pytest.raises(InvalidFieldError, match=r"; this name needs mistralai/.* or whisper-base\.$"):
+        resolve(name, [ECHO], Mode.TRANSCRIBE)
+
+
+@pytest.mark.parametrize("name", UNDERSTANDING)
+def test_audio_chat_names_of_the_openai_sdk_mean_a_model_that_understands(name: str) -> None:
+    assert resolve(name, [REALTIME, MINI, WHISPER], Mode.UNDERSTAND) == MINI.name
+    with pytest.raises(InvalidFieldError, match=r"; this name needs mistralai/Voxtral-Mini-3B-2507 or "):
+        resolve(name, [REALTIME, WHISPER], Mode.UNDERSTAND)
+
+
+def test_the_lists_of_the_openai_sdk_are_found() -> None:
+    assert {"whisper-1", "gpt-4o-transcribe-diarize", "gpt-realtime-whisper"} <= set(TRANSCRIBING)
+    assert {"gpt-4o-audio-preview", "gpt-audio-mini"} <= set(UNDERSTANDING)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-transcribe-diarize", "gpt-4o-transcribe-diarize-2025-10-15"])
+def test_a_name_that_asks_for_speakers_means_nothing_where_no_format_is_chosen(name: str) -> None:
+    with pytest.raises(InvalidFieldError, match="allowed: auto, whisper-base; no model here tells speakers apart"):
+        resolve(name, [WHISPER], Mode.TRANSCRIBE, is_live=True)
+    own = _running(name, "another")
+    assert resolve(name, [WHISPER, own], Mode.TRANSCRIBE, is_live=True) == name
 
 
 def test_resolve_prefers_a_model_that_serves_the_mode() -> None:
