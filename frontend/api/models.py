@@ -9,8 +9,9 @@ from frontend.api import documents, refusals
 from frontend.api.model_names import resolve
 from frontend.gateway import Gateway
 from frontend.models import RunningModel
+from frontend.placement import AUTO, candidates
 from shared.errors import InvalidFieldError
-from shared.events import Mode
+from shared.events import Mode, SessionOptions
 
 OWNER: Final = "voxtral-realtime-streaming"
 
@@ -26,13 +27,12 @@ def router(gateway: Gateway) -> APIRouter:
 
     @routes.get("/v1/models/{model:path}", **documents.MODEL)
     async def model(model: str) -> dict[str, Any]:
-        """The running model that a name means; names of OpenAI's and Mistral's services work too."""
+        """The running model that a name means; names of OpenAI's and Mistral's services work too. `auto`: the best."""
         running = await gateway.models()
-        name = resolve(model, running, Mode.TRANSCRIBE)
-        named = [one for one in running if one.name == name]
-        if not named:  # `auto` is no model
-            raise InvalidFieldError("model", model, ", ".join(one.name for one in running) or "nothing: none runs now")
-        return _card(named[0], began_at)
+        if not model:  # requests may leave the name empty; here it is the address of nothing
+            raise InvalidFieldError("model", model, ", ".join([AUTO, *(one.name for one in running)]))
+        meant = SessionOptions(model=resolve(model, running, Mode.TRANSCRIBE))
+        return _card(candidates(running, meant)[0], began_at)
 
     return routes
 

@@ -1,6 +1,9 @@
 """The list of models, as either SDK reads it."""
 
-from tests.integration.api_clients import mistral_of, openai_of, request
+import pytest
+from openai import NotFoundError
+
+from tests.integration.api_clients import mistral_of, openai_of, request, silent_wav
 from tests.stack import Stack
 
 
@@ -18,6 +21,7 @@ def test_both_sdks_list_what_runs(stack: Stack) -> None:
 def test_public_names_mean_what_runs(whisper_stack: Stack) -> None:
     with openai_of(whisper_stack) as client:
         card = client.models.retrieve("whisper-1")
+        assert client.models.retrieve("auto") == client.models.retrieve("gpt-4o-transcribe-diarize") == card
     assert card.id == "whisper-base"
     assert card.capabilities == {
         "completion_chat": False,
@@ -27,8 +31,28 @@ def test_public_names_mean_what_runs(whisper_stack: Stack) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("voxtral-small-latest", "mistralai/Voxtral-Small-24B-2507"),
+        ("gpt-audio-mini", "mistralai/Voxtral-Mini-3B-2507"),
+    ],
+)
+def test_a_public_name_that_nothing_stands_for_is_refused_as_in_a_request(
+    whisper_stack: Stack, name: str, needed: str
+) -> None:
+    with openai_of(whisper_stack) as client:
+        with pytest.raises(NotFoundError, match=f"allowed: auto, whisper-base; this name needs {needed}") as unknown:
+            client.models.retrieve(name)
+        with pytest.raises(NotFoundError) as unserved:
+            client.audio.transcriptions.create(model=name, file=("x.wav", silent_wav(1)))
+    assert unknown.value.body == unserved.value.body
+
+
 def test_names_with_slashes_come_either_way(stack: Stack) -> None:
     for path in ("/v1/models/some%2Fother", "/v1/models/some/other"):
         response, body = request(stack, "GET", path)
         assert response.status == 404
         assert b"model is 'some/other'; allowed: auto, echo." in body
+    response, body = request(stack, "GET", "/v1/models/")
+    assert (response.status, b"model is ''; allowed: auto, echo." in body) == (404, True)
