@@ -122,7 +122,8 @@ def _with_delay(session: MistralSession, value: object) -> MistralSession:
 
 
 def _with_language(session: MistralSession, value: object) -> MistralSession:
-    return replace(session, language=Fields({"language": value}).language())
+    """An empty one is unset, as it is for recordings."""
+    return replace(session, language=Fields({"language": None if value == "" else value}).language())
 
 
 def _with_terms(session: MistralSession, value: object) -> MistralSession:

@@ -73,10 +73,11 @@ def test_the_delay_is_the_next_one_that_models_know(asked_ms: int, applied_ms: i
     assert sent([updated])[0]["session"]["target_streaming_delay_ms"] == applied_ms
 
 
-def test_updates_are_merged_and_null_takes_back() -> None:
+@pytest.mark.parametrize("unset", [None, ""])
+def test_updates_are_merged_and_null_takes_back(unset: str | None) -> None:
     dialect = MistralRealtime("r1", "auto")
     list(dialect.receive(update(audio_format={"encoding": "pcm_mulaw", "sample_rate": 8000}, language="de")))
-    list(dialect.receive(update(context_bias=["Voxtral", "Celery"], language=None)))
+    list(dialect.receive(update(context_bias=["Voxtral", "Celery"], language=unset)))
     opening, append = dialect.receive(AUDIO)
     assert opening == Open(
         SessionOptions(prompt="Voxtral, Celery", words=False, turns=True, model="auto"), AudioFormat("pcmu", 8000)
@@ -96,6 +97,7 @@ def test_updates_are_merged_and_null_takes_back() -> None:
         ({"target_streaming_delay_ms": 79}, "from 80 to 2400"),
         ({"target_streaming_delay_ms": True}, "from 80 to 2400"),
         ({"language": "English"}, "ISO 639"),
+        ({"language": 0}, "ISO 639"),
         ({"context_bias": "Voxtral"}, "a list of at most 100 strings"),
         ({"diarize": True}, "null or false"),
         ({"speaker_references": {"Ann": "AAAA"}}, "null or false"),
