@@ -1,6 +1,8 @@
 """`POST /v1/realtime/client_secrets`: a short-lived token for a web page, so that the key stays on its server.
 
-In the shape of OpenAI's API. The session is kept as it came, for whoever connects with the token.
+In the shape of OpenAI's API. The session is kept as it came, for whoever connects with the token. One that no
+connection could begin with is refused here, where somebody reads it: a browser hides why a WebSocket was refused. A
+model that does not run now may do so by then, so that is left to the connection.
 """
 
 import secrets
@@ -12,7 +14,10 @@ from fastapi import APIRouter, Depends, Request
 from frontend.api import documents, refusals
 from frontend.api.forms import bounded
 from frontend.api.gate import principal_of
+from frontend.api.model_names import check_live
 from frontend.gateway import Gateway
+from frontend.protocols.openai_errors import RefusedError
+from frontend.protocols.openai_session import SessionConfig, begun
 from shared.config import Settings
 from shared.errors import InvalidFieldError, InvalidJsonError
 
@@ -31,10 +36,10 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
         """A token that may open sessions for `expires_after.seconds`, with the limits of the key that asks."""
         wanted = _object(b"".join([piece async for piece in bounded(request, MAX_BODY_BYTES, patience_s)]))
         session = wanted.get("session")
-        if session is not None and not isinstance(session, dict):
-            raise InvalidFieldError("session", session, "an object")
+        config = begun(session)
+        await _check_model(config, gateway)
         token, expires_at = await gateway.access.new_client_token(principal_of(request), session, _life_s(wanted))
-        return {"value": token, "expires_at": expires_at, "session": _described(session or {})}
+        return {"value": token, "expires_at": expires_at, "session": _described(config)}
 
     return router
 
@@ -64,10 +69,20 @@ def _life_s(wanted: dict[str, Any]) -> int:
     return life_s
 
 
-def _described(session: dict[str, Any]) -> dict[str, Any]:
-    """What OpenAI's clients expect of a session, around what was asked for."""
-    session_id = f"sess_{secrets.token_hex(8)}"
-    return {"type": "transcription", "object": "realtime.transcription_session", "id": session_id, **session}
+async def _check_model(config: SessionConfig, gateway: Gateway) -> None:
+    """Raises RefusedError for a model that is none of ours."""
+    name = config.options(None).model
+    if name is None:
+        return
+    try:
+        check_live(name, await gateway.models())
+    except InvalidFieldError as error:
+        raise RefusedError("model_not_found", error.message, "session.audio.input.transcription.model") from None
+
+
+def _described(config: SessionConfig) -> dict[str, Any]:
+    """As the `session.created` of a connection will, but for the end: that is told when one begins."""
+    return {"id": f"sess_{secrets.token_hex(12)}"} | config.to_wire()
 
 
 _ASKED: Final[dict[str, Any]] = {
@@ -85,12 +100,20 @@ _ASKED: Final[dict[str, Any]] = {
                 },
             },
         },
-        "session": {"type": "object", "description": "Of OpenAI's Realtime API; a connection begins with it."},
+        "session": {
+            "type": "object",
+            "description": "Of OpenAI's Realtime API, of the type `transcription`; a connection begins with it. "
+            "Its model need not run yet.",
+        },
     },
 }
 _TOLD: Final[dict[str, Any]] = {
     "type": "object",
-    "properties": {"value": {"type": "string"}, "expires_at": {"type": "integer"}, "session": {"type": "object"}},
+    "properties": {
+        "value": {"type": "string"},
+        "expires_at": {"type": "integer"},
+        "session": {"type": "object", "description": "The whole session, as `session.created` will tell it."},
+    },
     "required": ["value", "expires_at", "session"],
 }
 _DOCUMENT: Final[dict[str, Any]] = {

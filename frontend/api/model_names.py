@@ -45,7 +45,7 @@ PUBLISHED: Final = {
     "mistralai/Voxtral-Small-24B-2507": OFFLINE,
     "whisper-base": WHISPER,
 }
-"""The engine of each model that a worker would have to run for a public name."""
+"""The engine of each model that a worker can run, and would have to for a public name."""
 
 
 def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is_live: bool = False) -> str:
@@ -70,6 +70,17 @@ def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is
         allowed = ", ".join([AUTO, *(model.name for model in running)])
         raise InvalidFieldError("model", name, allowed + _reason(name, is_live=is_live))
     return next((model for model in meant if mode in model.modes), meant[0]).name
+
+
+def check_live(name: str | None, running: Sequence[RunningModel]) -> None:
+    """Raises InvalidFieldError for a name that no live session could have, whichever models come and go meanwhile."""
+    names = {model.name for model in running}
+    others = [
+        RunningModel(name, engine, (Mode.TRANSCRIBE,), (), workers=0, slots=0, slots_free=0)
+        for name, engine in PUBLISHED.items()
+        if name not in names
+    ]
+    resolve(name, [*running, *others], Mode.TRANSCRIBE, is_live=True)
 
 
 def _own(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:

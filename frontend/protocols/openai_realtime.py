@@ -16,7 +16,7 @@ from frontend.protocols.deltas import APPENDING_ENGINES
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
 from frontend.protocols.fields import BASE64, decode_base64
 from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
-from frontend.protocols.openai_session import DEFAULT, SessionConfig, flatly_updated, updated
+from frontend.protocols.openai_session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai_turns import Turns
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
@@ -59,7 +59,7 @@ class OpenAIRealtime:
         self._now = now
         self._expires_at_s = now() + SESSION_S
         self._id = f"sess_{secrets.token_hex(12)}"
-        self._config = DEFAULT if session is None else updated(DEFAULT, dict(session))
+        self._config = begun(session)
         self._turns = Turns()
         self._turns.is_beta = is_beta
         self._is_open = False

@@ -120,16 +120,21 @@ DEFAULT: Final = SessionConfig(format={"type": PCM, "rate": PCM_RATE_HZ}, turn_d
 """Of a new connection. Clients that never mention turn detection rely on the server's."""
 
 
+def begun(session: Any) -> SessionConfig:
+    """What a connection begins with whose client token was made for `session`; None for any. Raises RefusedError."""
+    return DEFAULT if session is None else updated(DEFAULT, session)
+
+
 def updated(config: SessionConfig, session: Any) -> SessionConfig:
     """The session after an update's `session`. Raises RefusedError."""
     path = "session"
-    update = an_object(session, path, ("type", "include", "audio"))
-    if update.get("type") not in (None, "transcription"):
+    if isinstance(session, dict) and session.get("type") not in (None, "transcription"):  # whatever else is in it
         raise RefusedError(
             "invalid_parameter",
             "Only sessions of the type 'transcription' are served; a session's type cannot be changed.",
             "session.type",
         )
+    update = an_object(session, path, ("type", "include", "audio"))
     config = _with_include(config, update, path)
     audio = an_object(update.get("audio") or {}, f"{path}.audio", ("input",))
     inputs = an_object(audio.get("input") or {}, f"{path}.audio.input", FLAT_KEYS.values())

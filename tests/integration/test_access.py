@@ -160,9 +160,10 @@ def test_bad_list_keeps_the_former_keys_and_is_logged(
 def test_client_token_opens_doors_but_makes_no_others(
     keyed_stack: Stack, enter: Callable[..., Client], key_list: KeyList
 ) -> None:
-    wanted = {"expires_after": {"anchor": "created_at", "seconds": 30}, "session": {"type": "transcription", "x": [1]}}
+    session = {"type": "transcription", "audio": {"input": {"transcription": {"language": "en"}}}}
+    wanted = {"expires_after": {"anchor": "created_at", "seconds": 30}, "session": session}
     response, made = post(keyed_stack, wanted, key_list.keys["anna"])
-    assert (response.status, made["session"]["x"]) == (200, [1])
+    assert (response.status, made["session"]["audio"]["input"]["transcription"]["language"]) == (200, "en")
     token = made["value"]
     for header in ("Authorization", "subprotocol"):
         assert ask(enter("websocket", **handshake(header, token)), type="start")["type"] == "ready"
@@ -187,6 +188,11 @@ def test_client_token_opens_doors_but_makes_no_others(
         (b'{"expires_after": 60}', 400, "expires_after"),
         (b'{"expires_after": {"anchor": "birth"}}', 400, "expires_after.anchor"),
         (b'{"session": "x"}', 400, "session"),
+        (b'{"session": {"type": "realtime", "model": "gpt-realtime"}}', 400, "session.type"),
+        (b'{"session": {"input_audio_format": "pcm16"}}', 400, "session.input_audio_format"),
+        (b'{"session": {"type": "transcription", "x": [1]}}', 400, "session.x"),
+        (b'{"session": {}}', 200, None),
+        (b'{"session": null}', 200, None),
         (b"[]", 400, None),
         (b"{", 400, None),
         (b" " * 70_000, 413, None),

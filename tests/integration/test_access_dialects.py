@@ -30,6 +30,7 @@ async def test_openai_client_begins_with_the_session_of_its_token(keyed_stack: S
             expires_after={"anchor": "created_at", "seconds": 60}, session=turns
         )
     assert secret.value.startswith("ek_")
+    assert (secret.session.type, secret.session.object) == ("transcription", "realtime.transcription_session")
     async with (
         AsyncOpenAI(api_key=secret.value, base_url=base) as page,
         page.realtime.connect(extra_query={"intent": "transcription"}) as connection,
@@ -38,11 +39,44 @@ async def test_openai_client_begins_with_the_session_of_its_token(keyed_stack: S
         assert created.type == "session.created"
         assert created.session.audio.input.turn_detection is None
         assert created.session.audio.input.transcription.model == "echo"
+        assert created.session.audio.to_dict() == secret.session.audio.to_dict()
     for path in ("realtime?intent=transcription", "audio/transcriptions/realtime"):
         with pytest.raises(InvalidStatus) as refused:
             connect(f"{base.replace('http', 'ws', 1)}/{path}", **handshake("Authorization", WRONG))
         assert refused.value.response.status_code == 401
         assert json.loads(refused.value.response.body)["error"]["code"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize("model", ["auto", "Echo", "gpt-transcribe", "voxtral-small-latest", "whisper-base"])
+async def test_session_of_a_token_may_name_a_model_that_is_still_to_come(
+    keyed_stack: Stack, key_list: KeyList, model: str
+) -> None:
+    response, made = post(keyed_stack, {"session": naming(model)}, key_list.keys["anna"])
+    assert (response.status, made["session"]["audio"]["input"]["transcription"]["model"]) == (200, model)
+    async with (
+        AsyncOpenAI(api_key=made["value"], base_url=keyed_stack.web_url + "/v1") as page,
+        page.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+    ):
+        assert (await connection.recv()).type == "session.created"
+        if model not in ("auto", "Echo"):
+            await connection.input_audio_buffer.append(audio=base64_of(tone(0.1)))
+            refused = await connection.recv()
+            assert (refused.type, refused.error.code) == ("error", "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("gpt-realtime", "is 'gpt-realtime'; allowed: auto, echo, mistralai/Voxtral-Mini-3B-2507, "),
+        ("gpt-4o-transcribe-diarize", "; no model here tells speakers apart."),
+    ],
+)
+def test_session_of_a_token_names_a_model_that_could_serve_it(
+    keyed_stack: Stack, key_list: KeyList, model: str, said: str
+) -> None:
+    response, answer = post(keyed_stack, {"session": naming(model)}, key_list.keys["anna"])
+    assert (response.status, answer["error"]["param"]) == (400, "session.audio.input.transcription.model")
+    assert said in answer["error"]["message"]
 
 
 def test_revoked_key_ends_what_goes_on_over_the_apis(keyed_stack: Stack, key_list: KeyList) -> None:
@@ -103,6 +137,11 @@ def test_revoked_key_ends_a_recording_that_is_being_heard(keyed_stack: Stack, ke
         *_, answer = [line.removeprefix(b"data: ") for line in answer.splitlines() if line.startswith(b"data: ")]
     assert response.status == (200 if stream == "true" else 401)
     assert json.loads(answer)["error"]["code"] == "invalid_api_key"
+
+
+def naming(model: str) -> dict[str, Any]:
+    """A session that names its model."""
+    return {"type": "transcription", "audio": {"input": {"transcription": {"model": model}}}}
 
 
 @contextmanager

@@ -66,6 +66,7 @@ def test_updates_merge_and_null_clears() -> None:
     [
         ([], "invalid_type", "session"),
         ({"type": "realtime"}, "invalid_parameter", "session.type"),
+        ({"type": "realtime", "model": "gpt-realtime"}, "invalid_parameter", "session.type"),
         ({"voice": "x"}, "unknown_parameter", "session.voice"),
         ({"include": ["text"]}, "invalid_value", "session.include"),
         ({"audio": {"output": {}}}, "unknown_parameter", "session.audio.output"),
