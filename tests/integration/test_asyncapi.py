@@ -34,6 +34,7 @@ SECOND = b"\1\0" * 16_000
 NOT_HEARD = {
     "page": {"received"},  # heard below, by a client that asks for it
     "openai": {"conversation.item.input_audio_transcription.failed"},  # of sessions that break in the midst of a turn
+    "openaiBeta": {"conversation.item.input_audio_transcription.failed"},
 }
 
 
@@ -234,6 +235,34 @@ async def test_openai_sdk(whisper_stack: Stack) -> None:
                     break
 
     await record(whisper_stack, "openai", talk)
+
+
+async def test_openai_sdk_with_the_beta(whisper_stack: Stack) -> None:
+    flat = {
+        "input_audio_format": "pcm16",
+        "input_audio_transcription": {"model": "whisper-1", "language": "en", "prompt": "Names"},
+        "input_audio_noise_reduction": {"type": "near_field"},
+        "turn_detection": {"type": "server_vad", "threshold": 0.4, "prefix_padding_ms": 300},
+        "include": ["item.input_audio_transcription.logprobs"],
+    }
+
+    def talk(url: str) -> None:
+        client = OpenAI(api_key="unused", base_url=f"http://{url}/v1", websocket_base_url=f"ws://{url}/v1")
+        with client.beta.realtime.connect(model="whisper-1", extra_query={"viewer_token": "true"}) as connection:
+            connection.input_audio_buffer.commit()  # of nothing
+            connection.session.update(session={"turn_detection": None})
+            for session in (flat, {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}, "include": None}):
+                connection.transcription_session.update(session=session)  # type: ignore[arg-type]
+            connection.input_audio_buffer.append(audio=base64_of(speech(24_000)))
+            for event in connection:
+                if event.type.endswith("completed"):
+                    break
+            connection.input_audio_buffer.clear()
+            for event in connection:
+                if event.type.endswith("cleared"):
+                    break
+
+    await record(whisper_stack, "openaiBeta", talk)
 
 
 async def test_vllm_client(whisper_stack: Stack) -> None:
