@@ -22,6 +22,7 @@ from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, viewers
 from frontend.api.gate import Gate
 from frontend.api.refusals import DocumentedApi
+from frontend.api.strays import refuse_stray
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
@@ -94,7 +95,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")
     mimetypes.add_type("application/yaml", ".yaml")
-    app.mount("/", StaticFiles(directory=STATIC_DIR, html=True))
+    app.mount("/", _PageFiles(directory=STATIC_DIR, html=True))
     return app
 
 
@@ -122,6 +123,14 @@ async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
             if mode is not Mode.TRANSLATE  # the page has no choice for it
         ],
     }
+
+
+class _PageFiles(StaticFiles):
+    """The page's files. They stand under every path that is no route's, and so are asked for WebSockets too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = refuse_stray if scope["type"] == "websocket" else super().__call__
+        await answer(scope, receive, send)
 
 
 class _FixedHeaders:

@@ -26,6 +26,8 @@ from shared.errors import InvalidFieldError, VoxtralError
 
 PREFIX: Final = "/v1/"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+MAX_PATH_CHARS: Final = 200
+"""Of an address that is none, what is said back."""
 LINGER_S: Final = 20.0
 """How long a refused client's upload is still read. Closing at once would reset its connection, answer and all."""
 
@@ -119,7 +121,7 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, HTTPException)
     if not request.url.path.startswith(PREFIX):
         return await http_exception_handler(request, refused)
-    dialect, headers, path = dialect_of(request.scope), dict(refused.headers or {}), request.url.path[:200]
+    dialect, headers, path = dialect_of(request.scope), dict(refused.headers or {}), request.url.path[:MAX_PATH_CHARS]
     if refused.status_code not in (404, 405):
         return http_refusal(refused.status_code, str(refused.detail), dialect, headers)
     allowed = _methods(request)
@@ -131,12 +133,18 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
 
 def _methods(request: Request) -> str:
     """The methods that the path of a request takes, empty for a path that is none."""
-    routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
-    return ", ".join(
-        method
-        for method in METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    )
+    return ", ".join(method for method in METHODS if _has_route(request.scope, method=method))
+
+
+def is_socket(scope: Scope, path: str) -> bool:
+    """Whether a WebSocket may be opened at this path of the application that has the scope."""
+    return _has_route(scope, type="websocket", path=path)
+
+
+def _has_route(scope: Scope, **changes: str) -> bool:
+    """Whether a route serves the scope with these changes. The page's files, under every path, do not count."""
+    routes = [route for route in scope["app"].router.routes if not isinstance(route, Mount)]
+    return any(route.matches({**scope, **changes})[0] is Match.FULL for route in routes)
 
 
 async def _as_field_error(request: Request, invalid: Exception) -> Response:

@@ -1,0 +1,93 @@
+"""WebSockets to addresses where there is none, and requests that are none to the addresses of WebSockets."""
+
+import json
+
+import pytest
+from mistralai.client import Mistral
+from mistralai.extra.exceptions import RealtimeTranscriptionException
+from openai import OpenAI
+from websockets.exceptions import InvalidStatus
+from websockets.http11 import Response
+from websockets.sync.client import connect
+
+from tests.stack import Stack
+
+# The SDK opens its connections as websockets before 17.1 wanted it.
+pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
+
+OPENAI, MISTRAL = "/v1/realtime", "/v1/audio/transcriptions/realtime"
+
+
+def refused(stack: Stack, path: str) -> Response:
+    with pytest.raises(InvalidStatus) as refusal, connect(f"{stack.web_url.replace('http', 'ws', 1)}{path}"):
+        pass
+    return refusal.value.response
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/realtime/", OPENAI),
+        ("/v1/v1/realtime", OPENAI),
+        ("/v1//realtime", OPENAI),
+        (f"/v1{MISTRAL}", MISTRAL),
+        ("/v1/sessions/x/events/", "/v1/sessions/x/events"),
+        ("/v1/ws", "/ws"),
+        ("/v1/models", None),
+        ("/v1/nothing", None),
+        ("/v1/", None),
+    ],
+)
+def test_stray_under_v1_is_told_in_either_dialect(stack: Stack, path: str, meant: str | None) -> None:
+    message = f"There is no WebSocket at {path}." + (f" Was {meant} meant?" if meant else "")
+    fault = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
+    for query, body in (("", {"error": fault}), ("?dialect=mistral", {"object": "error"} | fault)):
+        response = refused(stack, path + query)
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/json")
+        assert json.loads(response.body) == body
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/realtime?intent=transcription", OPENAI),
+        ("/audio/transcriptions/realtime", MISTRAL),
+        ("//v1/realtime", OPENAI),
+        ("/sessions/x/events", "/v1/sessions/x/events"),
+        ("/ws/", "/ws"),
+        ("/", None),
+        ("/v1", None),
+        ("/docs", None),
+        ("/index.html", None),
+        (f"/{'x' * 1000}", None),
+    ],
+)
+def test_stray_elsewhere_is_told_in_text(stack: Stack, path: str, meant: str | None) -> None:
+    response = refused(stack, path)
+    assert (response.status_code, response.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    at = path.partition("?")[0][:200]
+    assert response.body.decode() == f"There is no WebSocket at {at}." + (f" Was {meant} meant?" if meant else "")
+
+
+def test_openai_sdk_without_v1_in_its_address_is_told(stack: Stack) -> None:
+    client = OpenAI(api_key="unused", base_url=stack.web_url)
+    with pytest.raises(InvalidStatus) as refusal, client.realtime.connect(extra_query={"intent": "transcription"}):
+        pass
+    assert refusal.value.response.status_code == 404
+    assert refusal.value.response.body == b"There is no WebSocket at /realtime. Was /v1/realtime meant?"
+
+
+async def test_mistral_sdk_with_v1_in_its_address_is_told(stack: Stack) -> None:
+    realtime = Mistral(api_key="unused", server_url=f"{stack.web_url}/v1").audio.realtime
+    with pytest.raises(RealtimeTranscriptionException) as failure:
+        await realtime.connect("auto")
+    refusal = failure.value.__cause__
+    assert isinstance(refusal, InvalidStatus)
+    assert refusal.response.status_code == 404
+    body = json.loads(refusal.response.body)
+    assert (body["object"], body["message"].partition(". ")[2]) == ("error", f"Was {MISTRAL} meant?")
+
+
+def test_stray_without_a_key_is_asked_for_one(keyed_stack: Stack) -> None:
+    assert refused(keyed_stack, "/v1/realtime/").status_code == 401
+    assert refused(keyed_stack, "/realtime").status_code == 404
