@@ -61,8 +61,11 @@ class ApiAnswers:
         self._count_error = count_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        if scope["type"] not in ("http", "websocket") or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, _numbering_refusals(send))
             return
         exchange = _Exchange(scope, receive, send)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
@@ -82,7 +85,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        self.request_id = f"req_{secrets.token_hex(12)}"
+        self.request_id = _new_request_id()
         self.answered = False
         self._receive = receive
         self._send = send
@@ -114,6 +117,21 @@ class _Exchange:
                     await self.receive()
         except TimeoutError:
             pass
+
+
+def _new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
+
+
+def _numbering_refusals(send: Send) -> Send:
+    """Of a WebSocket: a handshake that is refused has an HTTP answer, which gets a request id as any other does."""
+
+    async def send_numbered(message: Message) -> None:
+        if message["type"] == "websocket.http.response.start":
+            MutableHeaders(scope=message).setdefault("x-request-id", _new_request_id())
+        await send(message)
+
+    return send_numbered
 
 
 async def _router_refusal(request: Request, refused: Exception) -> Response:

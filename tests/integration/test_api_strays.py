@@ -91,3 +91,25 @@ async def test_mistral_sdk_with_v1_in_its_address_is_told(stack: Stack) -> None:
 def test_stray_without_a_key_is_asked_for_one(keyed_stack: Stack) -> None:
     assert refused(keyed_stack, "/v1/realtime/").status_code == 401
     assert refused(keyed_stack, "/realtime").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/nothing", 404),
+        ("/v1/realtime?dialect=x", 400),
+        ("/v1/sessions/x/events", 401),
+        ("/v1/realtime?viewer_token=x", 400),
+    ],
+)
+def test_refused_handshake_has_a_request_id(stack: Stack, path: str, status: int) -> None:
+    first, second = refused(stack, path), refused(stack, path)
+    assert first.status_code == second.status_code == status
+    assert first.headers["x-request-id"].startswith("req_")
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+    assert "x-request-id" not in refused(stack, "/nothing").headers
+
+
+def test_handshake_without_a_key_has_a_request_id(keyed_stack: Stack) -> None:
+    response = refused(keyed_stack, OPENAI)
+    assert (response.status_code, response.headers["x-request-id"][:4]) == (401, "req_")
