@@ -84,7 +84,7 @@ LADDER: Final[dict[type[VoxtralError], Rung]] = {
 }
 """By class; an error that is not here stands where its nearest base does."""
 
-HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
+HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 426: "upgrade_required"}
 """Of answers that no error of ours is behind."""
 
 
@@ -126,7 +126,7 @@ def error_of(event: dict[str, Any]) -> VoxtralError:
 
 
 def http_refusal(status: int, message: str, dialect: ApiDialect, headers: dict[str, str]) -> JSONResponse:
-    """An answer of the router's: no such address, or not with this method."""
+    """An answer of the router's: no such address, or not in this way."""
     code = HTTP_CODES.get(status)
     return JSONResponse(_body(dialect, message, "invalid_request_error", None, code), status, headers)
 

@@ -28,6 +28,8 @@ PREFIX: Final = "/v1/"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_PATH_CHARS: Final = 200
 """Of an address that is none, what is said back."""
+UPGRADE: Final = {"upgrade": "websocket", "connection": "upgrade"}
+"""What an answer with 426 has to say (RFC 9110, 15.5.22 and 7.8)."""
 LINGER_S: Final = 20.0
 """How long a refused client's upload is still read. Closing at once would reset its connection, answer and all."""
 
@@ -135,7 +137,7 @@ def _numbering_refusals(send: Send) -> Send:
 
 
 async def _router_refusal(request: Request, refused: Exception) -> Response:
-    """No such address, or not with this method: the page's files, which stand under every path, say it wrongly."""
+    """No such address, or not in this way: the page's files, which stand under every path, say it wrongly."""
     assert isinstance(refused, HTTPException)
     if not request.url.path.startswith(PREFIX):
         return await http_exception_handler(request, refused)
@@ -146,6 +148,9 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     if allowed:
         message = f"{path} does not take {request.method}; allowed: {allowed}."
         return http_refusal(405, message, dialect, {"allow": allowed})
+    if is_socket(request.scope, request.scope["path"]):
+        message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies pass its Upgrade on."
+        return http_refusal(426, message, dialect, UPGRADE)
     return http_refusal(404, f"There is nothing at {path}.", dialect, {})
 
 

@@ -1,6 +1,9 @@
 """WebSockets to addresses where there is none, and requests that are none to the addresses of WebSockets."""
 
+import http.client
 import json
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
 from mistralai.client import Mistral
@@ -10,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 from websockets.sync.client import connect
 
+from tests.integration.api_clients import request
 from tests.stack import Stack
 
 # The SDK opens its connections as websockets before 17.1 wanted it.
@@ -86,6 +90,32 @@ async def test_mistral_sdk_with_v1_in_its_address_is_told(stack: Stack) -> None:
     assert refusal.response.status_code == 404
     body = json.loads(refusal.response.body)
     assert (body["object"], body["message"].partition(". ")[2]) == ("error", f"Was {MISTRAL} meant?")
+
+
+@pytest.mark.parametrize("path", [OPENAI, MISTRAL, f"{OPENAI}?intent=transcription"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_plain_request_to_a_websocket_is_told_to_upgrade(stack: Stack, path: str, method: str) -> None:
+    response, body = request(stack, method, path)
+    assert (response.status, response.headers["upgrade"], response.headers["connection"]) == (
+        426,
+        "websocket",
+        "upgrade",
+    )
+    if method != "HEAD":
+        error = json.loads(body)["error"]
+        assert error["code"] == "upgrade_required"
+        assert error["message"].startswith(f"{path.partition('?')[0]} is the address of a WebSocket: use ws://")
+
+
+def test_connection_goes_on_after_the_answer(stack: Stack) -> None:
+    """Which names another protocol, but does not change to it."""
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)
+    with closing(connection):
+        for path, status in ((OPENAI, 426), ("/v1/models", 200)):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == status
 
 
 def test_stray_without_a_key_is_asked_for_one(keyed_stack: Stack) -> None:
