@@ -36,6 +36,8 @@ from shared.events import Mode
 from shared.version import VERSION
 
 STATIC_DIR = Path(__file__).parent / "static"
+READING = ["GET", "HEAD"]
+"""HEAD is to be had wherever GET is (RFC 9110, 9.3.2); FastAPI adds it to no route."""
 BASE64_SHARE = 0.74
 """Of a message's bytes, what a file in base64 may take: 3 of 4, less the other fields."""
 
@@ -61,11 +63,11 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
 
-    @app.get("/docs", include_in_schema=False)
+    @app.api_route("/docs", methods=READING, include_in_schema=False)
     async def documents() -> FileResponse:
         return FileResponse(STATIC_DIR / "docs.html")
 
-    @app.get("/config.json", include_in_schema=False)
+    @app.api_route("/config.json", methods=READING, include_in_schema=False)
     async def page_config(response: Response) -> dict[str, Any]:
         response.headers["cache-control"] = "no-store"
         return {"page_token": page_token, "key_needed": gateway.access.enabled, **await _page_config(settings, gateway)}
@@ -84,7 +86,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
 
     app.include_router(client_secrets.routes(settings, gateway))
 
-    @app.get("/captions", include_in_schema=False)
+    @app.api_route("/captions", methods=READING, include_in_schema=False)
     async def captions() -> FileResponse:
         return FileResponse(STATIC_DIR / "captions.html")
 

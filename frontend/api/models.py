@@ -20,11 +20,13 @@ def router(gateway: Gateway) -> APIRouter:
     routes = APIRouter(tags=["Models"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
     began_at = int(time.time())
 
+    @routes.head("/v1/models", include_in_schema=False, response_model=None)
     @routes.get("/v1/models", **documents.MODELS)
     async def models() -> dict[str, Any]:
         """The running models. `created` is when this server began, for models do not tell."""
         return {"object": "list", "data": [_card(model, began_at) for model in await gateway.models()]}
 
+    @routes.head("/v1/models/{model:path}", include_in_schema=False, response_model=None)
     @routes.get("/v1/models/{model:path}", **documents.MODEL)
     async def model(model: str) -> dict[str, Any]:
         """The running model that a name means; names of OpenAI's and Mistral's services work too. `auto`: the best."""

@@ -102,6 +102,7 @@ def routes(viewers: Viewers) -> APIRouter:
         except VoxtralError as error:
             await websocket.send_denial_response(refusal(error, ApiDialect.OPENAI))
 
+    @router.head("/transcript.{form}", include_in_schema=False, response_class=Response)
     @router.get(
         "/transcript.{form}", response_class=Response, responses=_transcript_doc(), dependencies=refusals.FOR_VIEWERS
     )
