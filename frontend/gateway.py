@@ -170,7 +170,9 @@ class Gateway:
             await self._cancel(session)
             raise
         self.tally.sessions_total += 1
-        log.debug("session_opened", session_id=session_id, queue=queue, model=session.model)
+        log.info(
+            "session_opened", session_id=session_id, name=meter.principal.key_name, queue=queue, model=session.model
+        )
         return session
 
     def _hold(
@@ -245,6 +247,7 @@ class Gateway:
             }
         )
         session.fill()
+        log.info("session_resumed", session_id=session_id, name=meter.principal.key_name, after_seq=seq)
         return session
 
     async def _cancel(self, session: Session) -> None:

@@ -23,7 +23,7 @@ from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.ending import end_all
 from shared.errors import ModelUnavailableError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Open, Recall, StepReport
@@ -80,7 +80,9 @@ class WorkerRuntime:
         if session is None:
             log.debug("session_not_claimed")
             return {"outcome": "not claimed"}
-        log.info("session_started", mode=session.options.mode.value, language=session.options.language)
+        began, from_s = session.claim.seq == 0, seconds(session.claim.checkpoint_samples)
+        about = {"mode": session.options.mode.value, "language": session.options.language, "from_s": from_s}
+        log.info("session_started" if began else "session_taken_over", **about)
         session.finished.wait()
         summary = session.summary()
         log.info("session_ended", **summary)

@@ -41,6 +41,11 @@ class Principal:
     session: Mapping[str, Any] | None = None
     """The session that a client token was made for, in the words of whoever asked for the token."""
 
+    @property
+    def key_name(self) -> str | None:
+        """For logs; None where keys are off."""
+        return None if self.key is None else self.name
+
 
 ANONYMOUS: Final = Principal("anonymous")
 """Anybody, where keys are off."""

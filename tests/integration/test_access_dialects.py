@@ -14,12 +14,14 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from shared.bus import keys
-from tests.integration.api_clients import multipart, silent_wav
+from tests.integration.api_clients import multipart, request, silent_wav
 from tests.integration.native_clients import WebSocketClient, ask, base64_of, open_client, tone
 from tests.integration.test_access import WRONG, handshake, post
 from tests.integration.viewers import SseViewer
 from tests.keys import KeyList
 from tests.stack import Stack, wait_until
+
+PATH = "/v1/audio/transcriptions"
 
 
 async def test_openai_client_begins_with_the_session_of_its_token(keyed_stack: Stack, key_list: KeyList) -> None:
@@ -124,7 +126,7 @@ def test_revoked_key_ends_a_recording_that_is_being_heard(keyed_stack: Stack, ke
     headers, body = multipart(silent_wav(120), model="echo", stream=stream)
     upload = http.client.HTTPConnection(urlsplit(keyed_stack.web_url).netloc, timeout=20)
     with closing(upload), Redis.from_url(keyed_stack.redis_url) as store:
-        upload.request("POST", "/v1/audio/transcriptions", body, headers | {"X-API-Key": key})
+        upload.request("POST", PATH, body, headers | {"X-API-Key": key})
         wait_until(lambda: store.zcard(keys.sessions_of(name)) == 1, "it is heard")
         (session_id,) = store.zrange(keys.sessions_of(name), 0, -1)
         key_list.remove(name)
@@ -144,12 +146,22 @@ def naming(model: str) -> dict[str, Any]:
     return {"type": "transcription", "audio": {"input": {"transcription": {"model": model}}}}
 
 
+def test_log_tells_whose_key_has_opened_a_session(keyed_stack: Stack, key_list: KeyList) -> None:
+    headers, body = multipart(silent_wav(1), model="echo")
+    response, _ = request(keyed_stack, "POST", PATH, headers | {"X-API-Key": key_list.keys["anna"]}, body)
+    assert response.status == 200
+    log = keyed_stack.folder / "logs" / "voxtral_streaming.log"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    opened = [line for line in lines if line["event"] == "session_opened" and line["queue"] == "batch"]
+    assert (opened[-1]["name"], opened[-1]["process"]) == ("anna", "web")
+
+
 @contextmanager
 def half_sent(stack: Stack, key: str) -> Iterator[http.client.HTTPConnection]:
     """An upload whose last byte is still to come."""
     connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)
     headers, body = multipart(silent_wav(1), model="echo")
-    connection.putrequest("POST", "/v1/audio/transcriptions")
+    connection.putrequest("POST", PATH)
     for name, value in (headers | {"Content-Length": str(len(body)), "X-API-Key": key}).items():
         connection.putheader(name, value)
     connection.endheaders(body[:-1])
