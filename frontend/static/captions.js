@@ -4,6 +4,8 @@ import { follow } from "./event-stream.js";
 
 /** More lines than a screen holds; older ones are in the transcript. */
 const KEPT_LINES = 200;
+/** Who is as near to the newest line as this follows it. Less than a line is high. */
+const NEAR_PX = 24;
 const STATES = {
   connecting: "Connecting…",
   live: "Live",
@@ -16,6 +18,11 @@ const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 const scroller = element("captions");
 const finals = element("finals");
 const partials = element("partials");
+const live = element("live");
+
+let following = true;
+/** Where the view stood, and how large it was, when it was last looked at. */
+let seen = { top: 0, width: 0, height: 0, text: 1 };
 
 /** @type {Map<number, HTMLElement>} the line of each segment that is still open */
 const open = new Map();
@@ -65,11 +72,41 @@ function newLine() {
  * @param {Record<string, any>} event
  */
 function fill(line, event) {
-  // Who has scrolled back to read is left there.
-  const behind = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
   line.textContent = event.text.trim();
   if (event.language) line.lang = event.language;
-  if (behind < scroller.clientHeight / 3) scroller.scrollTop = scroller.scrollHeight;
+}
+
+/** @param {boolean} follows */
+function setFollowing(follows) {
+  following = follows;
+  live.hidden = follows;
+}
+
+function look() {
+  const { scrollTop: top, clientWidth: width, clientHeight: height, scrollHeight: text } = scroller;
+  seen = { top, width, height, text };
+}
+
+/** Text has come, or the window has another size: neither is the reader's doing. The width sets the size of letters. */
+function settle() {
+  if (following) scroller.scrollTop = scroller.scrollHeight;
+  else if (scroller.clientWidth !== seen.width) scroller.scrollTop = (seen.top / seen.text) * scroller.scrollHeight;
+  look();
+}
+
+/** Who scrolls back to read is left there, until they return. What a resize moves is no scrolling: `settle` comes next. */
+function scrolled() {
+  if (scroller.clientWidth !== seen.width || scroller.clientHeight !== seen.height) return;
+  const behind = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+  if (behind < NEAR_PX) setFollowing(true);
+  else if (scroller.scrollTop < seen.top) setFollowing(false);
+  look();
+}
+
+function goLive() {
+  setFollowing(true);
+  settle();
+  scroller.focus();
 }
 
 /**
@@ -92,6 +129,11 @@ async function stayAwake() {
   }
 }
 
+scroller.addEventListener("scroll", scrolled, { passive: true });
+live.addEventListener("click", goLive);
+const sizes = new ResizeObserver(settle);
+for (const watched of [scroller, finals, partials]) sizes.observe(watched);
+
 const session = new URLSearchParams(location.search).get("session") ?? "";
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 if (session && token) {
@@ -107,5 +149,6 @@ if (session && token) {
   document.addEventListener("visibilitychange", stayAwake);
   void stayAwake();
 } else {
+  document.body.classList.add("unlinked");
   showState("refused", "This link is not whole: it must be captions?session=…#token=….");
 }

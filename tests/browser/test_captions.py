@@ -1,10 +1,10 @@
 """Live captions in a browser: what a projector shows while somebody speaks."""
 
-from playwright.async_api import expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.test_page import AA_CONTRAST, CONTRAST_SCRIPT, connected
-from tests.integration.viewers import SECOND, speaking
+from tests.integration.viewers import SECOND, Speaker, speaking
 from tests.stack import Stack
 
 PROJECTOR = {"width": 1920, "height": 1080}
@@ -42,11 +42,76 @@ async def test_captions_stay_at_the_newest_line(stack: Stack, open_page: OpenPag
         await expect(page.get_by_role("log").locator("p").last).to_be_in_viewport(ratio=1)
 
 
+async def test_captions_follow_through_every_resize(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker:
+        page = await open_page(address(stack, speaker.session_id, speaker.token), viewport=PROJECTOR)
+        last = await many_lines(speaker, page)
+        for size in ({"width": 400, "height": 700}, {"width": 1000, "height": 300}, PROJECTOR):
+            await page.set_viewport_size(size)  # type: ignore[arg-type]
+            await expect(last).to_be_in_viewport(ratio=1)
+        await expect(page.get_by_role("button", name="Live")).to_be_hidden()
+        speaker.say()
+        await expect(page.get_by_role("log").locator("p")).to_have_count(31)
+        await expect(last).to_be_in_viewport(ratio=1)
+
+
+async def test_captions_leave_the_reader_who_scrolls_back_and_offer_the_way_to_the_newest_line(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    with speaking(stack) as speaker:
+        page = await open_page(address(stack, speaker.session_id, speaker.token))
+        last = await many_lines(speaker, page)
+        live = page.get_by_role("button", name="Live")
+        await page.mouse.move(300, 300)
+        await page.mouse.wheel(0, -600)
+        await expect(live).to_be_visible()
+        await expect(last).not_to_be_in_viewport()
+        await page.set_viewport_size({"width": 900, "height": 500})
+        speaker.say()
+        await expect(page.get_by_role("log").locator("p")).to_have_count(31)
+        await expect(last).not_to_be_in_viewport()
+        assert [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST] == []
+        await live.click()
+        await expect(last).to_be_in_viewport(ratio=1)
+        await expect(live).to_be_hidden()
+        await page.mouse.move(300, 200)
+        await page.mouse.wheel(0, -200)
+        await expect(live).to_be_visible()
+        await page.mouse.wheel(0, 2000)
+        await expect(live).to_be_hidden()
+        await page.set_viewport_size({"width": 500, "height": 900})
+        await expect(last).to_be_in_viewport(ratio=1)
+
+
+async def many_lines(speaker: Speaker, page: Page) -> Locator:
+    """The last of thirty lines, once they are shown."""
+    for _ in range(30):
+        speaker.say()
+    lines = page.get_by_role("log").locator("p")
+    await expect(lines).to_have_count(30)
+    await expect(lines.last).to_be_in_viewport(ratio=1)
+    return lines.last
+
+
 async def test_captions_say_what_is_wrong_with_their_link(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(address(stack, "0123456789abcdef", "wrong"))
     await expect(page.get_by_role("status")).to_contain_text("No session has this id and viewer token")
     page = await open_page(f"{stack.web_url}/captions?session=x")
     await expect(page.get_by_role("status")).to_contain_text("This link is not whole")
+
+
+async def test_captions_without_a_link_say_in_the_middle_where_one_comes_from(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    page = await open_page(f"{stack.web_url}/captions", viewport=PROJECTOR)
+    origin = page.get_by_text("Who records has such a link")
+    await expect(origin).to_be_visible()
+    box = await origin.bounding_box()
+    assert box is not None
+    assert 0.4 < (box["y"] + box["height"] / 2) / PROJECTOR["height"] < 0.6
+    assert [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST] == []
+    await page.get_by_role("link", name="the page").click()
+    await expect(page).to_have_url(f"{stack.web_url}/")
 
 
 async def test_a_recording_offers_its_captions(stack: Stack, open_page: OpenPage) -> None:
