@@ -6,6 +6,8 @@ from enum import StrEnum
 
 class State(StrEnum):
     OK = "ok"
+    WARNING = "warning"
+    """It works, and somebody may be sorry for it."""
     BROKEN = "broken"
     ABSENT = "absent"
     """Not there, and not needed as things are."""
@@ -22,6 +24,10 @@ class Check:
 
 def ok(name: str, detail: str) -> Check:
     return Check(name, State.OK, detail)
+
+
+def warning(name: str, detail: str, advice: str) -> Check:
+    return Check(name, State.WARNING, detail, advice)
 
 
 def broken(name: str, detail: str, advice: str) -> Check:

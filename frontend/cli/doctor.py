@@ -10,27 +10,32 @@ from rich.text import Text
 
 from frontend.cli.check import Check, State, absent, broken, ok
 from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
-from frontend.cli.service_checks import check_embedded_server, check_ports, check_readiness, check_redis
+from frontend.cli.service_checks import check_embedded_server, check_keys, check_ports, check_readiness, check_redis
 from shared.config import load_settings
 from shared.errors import StartupError
 
-MARKS = {State.OK: ("✓", "green"), State.BROKEN: ("✗", "bold red"), State.ABSENT: ("–", "bright_black")}
+MARKS = {
+    State.OK: ("✓", "green"),
+    State.WARNING: ("!", "bold yellow"),
+    State.BROKEN: ("✗", "bold red"),
+    State.ABSENT: ("–", "bright_black"),
+}
 NAME_COLUMNS = 17
 
 
 def run_doctor(*, as_json: bool) -> bool:
     """Prints each check as soon as it is done; False when something is broken."""
     console = Console(highlight=False, soft_wrap=True)
-    sound = True
+    found: set[State] = set()
     for check in all_checks():
-        sound = sound and check.state is not State.BROKEN
+        found.add(check.state)
         if as_json:
             click.echo(json.dumps(asdict(check), ensure_ascii=False))
         else:
             console.print(_line(check))
     if not as_json:
-        console.print("Everything that is needed is there." if sound else "Something is broken; see ✗ above.")
-    return sound
+        console.print(_sum(found))
+    return State.BROKEN not in found
 
 
 def all_checks() -> Iterator[Check]:
@@ -43,6 +48,7 @@ def all_checks() -> Iterator[Check]:
         yield absent("The rest", "not checked without a valid configuration")
         return
     yield ok("Configuration", "valid")
+    yield check_keys(settings)
     yield check_log(settings)
     yield check_disk(settings)
     yield check_gpu(settings)
@@ -53,9 +59,16 @@ def all_checks() -> Iterator[Check]:
     yield check_readiness(settings)
 
 
+def _sum(found: set[State]) -> str:
+    if State.BROKEN in found:
+        return "Something is broken; see ✗ above."
+    return "Everything that is needed is there" + ("; but see ! above." if State.WARNING in found else ".")
+
+
 def _line(check: Check) -> Text:
     mark, style = MARKS[check.state]
     line = Text.assemble((mark, style), " ", f"{check.name:<{NAME_COLUMNS}} ", check.detail)
     if check.advice:
-        line.append(f"\n{'':<{NAME_COLUMNS + 3}}{check.advice}", style="yellow" if check.state is State.BROKEN else "")
+        urgent = check.state in {State.BROKEN, State.WARNING}
+        line.append(f"\n{'':<{NAME_COLUMNS + 3}}{check.advice}", style="yellow" if urgent else "")
     return line

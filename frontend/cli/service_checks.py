@@ -1,4 +1,4 @@
-"""Checks of the service: its ports, Redis, and whether it is ready."""
+"""Checks of the service: its keys, its ports, Redis, and whether it is ready."""
 
 import asyncio
 import errno
@@ -14,8 +14,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from compose.checks import Listener, listeners
 from compose.redis import server_binary
+from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
-from frontend.cli.check import Check, absent, broken, ok
+from frontend.cli.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, get_json
 from frontend.client import ClientError, TranscriptionClient
 from shared.config import Settings
@@ -26,6 +27,27 @@ MIN_REDIS_VERSION = 7
 LENGTH_BYTES = 4
 PONG_LIMIT_BYTES = 4096
 PAGE_LIMIT_BYTES = 64 * 1024
+
+
+def check_keys(settings: Settings) -> Check:
+    """Whether keys are on. Who opens the service without them is warned, as `make run` does."""
+    host = settings.server.host
+    try:
+        source = KeySource(settings.access)
+    except StartupError as error:
+        return broken("Keys", str(error), "Correct the list; `voxtral keys new` prints lines for it.")
+    if source.enabled:
+        count = len(source.ring)
+        if count == 0:
+            return warning("Keys", "on, and the list is empty: nobody is let in", "`voxtral keys new` makes a key.")
+        return ok("Keys", f"on: {count} {'key' if count == 1 else 'keys'}")
+    if settings.is_exposed:
+        return warning(
+            "Keys",
+            f"off, and the service listens on {host}: whoever reaches this machine can use it",
+            '`voxtral keys new` makes a key; "Keys and limits" in README.md says where it goes.',
+        )
+    return absent("Keys", f"off; not needed while the service listens on {host} only")
 
 
 def check_ports(settings: Settings) -> Iterator[Check]:

@@ -117,6 +117,14 @@ def test_doctor_finds_a_running_service_sound(stack: Stack) -> None:
         assert expected in done.stdout
 
 
+def test_doctor_warns_of_an_open_service_without_keys(stack: Stack) -> None:
+    done = run(stack, "doctor", VOXTRAL_SERVER__HOST="0.0.0.0")
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "! Keys" in done.stdout
+    assert done.stdout.endswith("Everything that is needed is there; but see ! above.\n")
+
+
 def test_doctor_prints_json(stack: Stack) -> None:
     done = run(stack, "doctor", "--json")
 

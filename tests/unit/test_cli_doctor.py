@@ -11,8 +11,9 @@ import pytest
 from frontend.cli import machine_checks
 from frontend.cli.check import State
 from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
-from frontend.cli.service_checks import check_embedded_server, check_ports, check_redis
+from frontend.cli.service_checks import check_embedded_server, check_keys, check_ports, check_redis
 from shared.config import Settings
+from tests.keys import KeyList
 from tests.stack import free_ports
 
 
@@ -37,6 +38,28 @@ def on_free_ports(**overrides: dict) -> Settings:
 
 def test_check_python_is_content_with_the_python_of_the_tests() -> None:
     assert check_python().state is State.OK
+
+
+def test_check_keys_counts_them(tmp_path: Path) -> None:
+    keys = KeyList(tmp_path / "keys.yaml")
+    settings = Settings(server={"host": "0.0.0.0"}, access={"keys_file": keys.path})
+    keys.write("[]")
+    assert (check_keys(settings).state, "nobody is let in" in check_keys(settings).detail) == (State.WARNING, True)
+    for name, detail in (("anna", "on: 1 key"), ("bert", "on: 2 keys")):
+        keys.add(name)
+        keys.write()
+        assert (check_keys(settings).state, check_keys(settings).detail) == (State.OK, detail)
+    keys.write("- anna")
+    assert check_keys(settings).state is State.BROKEN
+    assert "line 3 is no key" in check_keys(settings).detail
+
+
+def test_check_keys_warns_where_the_service_is_open_without_any() -> None:
+    assert check_keys(Settings()).state is State.ABSENT
+    check = check_keys(Settings(server={"host": "0.0.0.0"}))
+    assert check.state is State.WARNING
+    assert "0.0.0.0" in check.detail
+    assert "voxtral keys new" in check.advice
 
 
 def test_check_ports_finds_free_ports() -> None:
