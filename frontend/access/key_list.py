@@ -28,6 +28,7 @@ LIMITS: Final = ("sessions", "audio_s_per_minute", "requests_per_minute", "uploa
 FIELDS: Final = ("name", "sha256", "expires", *LIMITS)
 
 _LOOKUP_CHARS: Final = 8
+NAME_ALLOWED: Final = "1 to 64 letters, digits, dots, dashes and underscores"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -66,6 +67,10 @@ class KeyRing:
         if held is None or not hmac.compare_digest(held.digest, key.digest):
             return None
         return None if is_expired(held) else held
+
+
+def is_key_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def is_expired(key: Key) -> bool:
@@ -126,7 +131,7 @@ class _Entry:
 
     def key(self) -> Key:
         return Key(
-            name=self._matching("name", _NAME, "1 to 64 letters, digits, dots, dashes and underscores"),
+            name=self._matching("name", _NAME, NAME_ALLOWED),
             digest=self._matching("sha256", _DIGEST, "the 64 hex digits that `voxtral keys new` prints"),
             expires_at_s=self._optional("expires", _unix_time, "a time such as 2027-01-31 or 2027-01-31T12:00:00Z"),
             limits=Limits(

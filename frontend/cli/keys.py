@@ -1,4 +1,4 @@
-"""`voxtral keys new`: makes an API key. Writes nothing: what is shown goes into the list of keys by hand.
+"""`voxtral keys new`: makes an API key. Writes no file: its user puts the line into the list of keys.
 
 The key itself is shown once and kept nowhere.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from frontend.access.key_list import LIMITS, is_expired, parse_keys
+from frontend.access.key_list import LIMITS, NAME_ALLOWED, is_expired, is_key_name, parse_keys
 from frontend.access.tokens import digest, new_token
 from shared.errors import StartupError, shown
 
@@ -23,6 +23,8 @@ def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tu
 
     Raises click.BadParameter with what the list would say of the line, and for a key that has expired already.
     """
+    if not is_key_name(name):
+        raise click.BadParameter(f"'name' is {shown(name)}; allowed: {NAME_ALLOWED}.")
     key = new_token(KEY_PREFIX)
     fields = {"name": name, "sha256": digest(key)}
     if expires is not None:

@@ -184,10 +184,14 @@ def keys() -> None:
 @click.option("--requests-per-minute", type=click.IntRange(min=1), help="Requests a minute.")
 @click.option("--upload-bytes", type=click.IntRange(min=1), help="Size of one recording.")
 def new(*, name: str, expires: str | None, **limits: int | None) -> None:
-    """Print a new key, and the line that belongs into the file access.keys_file. Nothing is kept of the key itself."""
+    """Print a new key, and its line for the file access.keys_file. Nothing is kept of the key itself.
+
+    The line alone goes to standard output: `voxtral keys new --name anna >> keys.yaml`.
+    """
     key, line = new_key(name, expires, limits)
-    click.echo(f"Key, shown only now:       {key}")
-    click.echo(f"Line for the list of keys: {line}")
+    click.echo(f"Key, shown only now: {key}", err=True)
+    click.echo("Line for the list of keys (standard output):", err=True)
+    click.echo(line)
 
 
 @contextmanager

@@ -1,8 +1,12 @@
 """Usage of the command line: what is refused before anything is done, and help."""
 
+import re
+
 import pytest
 from click.testing import CliRunner
 
+from frontend.access.key_list import parse_keys
+from frontend.access.tokens import digest
 from frontend.cli.main import cli
 
 
@@ -16,6 +20,8 @@ from frontend.cli.main import cli
         ["transcribe", "--url", "localhost:8765", "a.wav"],
         ["transcribe", "--mode", "summarise", "a.wav"],
         ["keys", "new", "--name", "an na"],
+        ["keys", "new", "--name", "a b{"],
+        ["keys", "new", "--name", ""],
         ["keys", "new", "--name", "anna", "--expires", "soon"],
         ["keys", "new", "--name", "anna", "--expires", "2026-01-31"],
         ["keys", "new", "--name", "anna", "--expires", "0d"],
@@ -27,6 +33,23 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
 
     assert done.exit_code == 2
     assert "Usage:" in done.stderr
+
+
+def test_new_key_says_what_a_name_may_hold() -> None:
+    done = CliRunner().invoke(cli, ["keys", "new", "--name", "a b{"])
+
+    assert "'name' is 'a b{'; allowed: 1 to 64 letters, digits, dots, dashes and underscores." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["anna", "1", "-", "---", "...", "-.a_1", "null"])
+def test_new_key_prints_its_line_alone_on_standard_output(name: str) -> None:
+    done = CliRunner().invoke(cli, ["keys", "new", f"--name={name}", "--expires", "90d", "--sessions", "4"])
+
+    assert done.exit_code == 0
+    (key,) = re.findall(r"vox_\S+", done.stderr)
+    (listed,) = parse_keys(done.stdout, "keys.yaml")
+    assert (listed.name, listed.digest, listed.limits.sessions) == (name, digest(key), 4)
+    assert key not in done.stdout
 
 
 @pytest.mark.parametrize("command", ["transcribe", "listen", "status", "doctor"])
