@@ -163,7 +163,7 @@ class AccessSettings(Section):
     """The list of API keys. It is read again when it changes."""
     keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
     """The same list as text, for the environment. Both count together; with either of them a key is needed."""
-    origins: tuple[str, ...] = Field((), description="a list such as ['https://voice.example'], or ['*']")
+    origins: tuple[str, ...] = Field((), description="pages such as https://voice.example, or * for all")
     """Pages that may use the service beside its own. CORS is on for them, and off without any."""
 
     @property

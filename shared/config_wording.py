@@ -49,11 +49,15 @@ def check_variables(prefix: str, fields: Fields, also: frozenset[str]) -> None:
 
 def _check_json(name: str, value: str, field: FieldInfo) -> None:
     try:
-        json.loads(value)
+        found = json.loads(value)
     except ValueError:
-        raise StartupError(
-            f"The variable {name} is {shown(value)}; allowed: {_allowed(field)}, written as JSON."
-        ) from None
+        found = None
+    if isinstance(found, list if _holds_many(field) else dict):
+        return
+    how = "as JSON"
+    if _holds_many(field):  # its default is the best example
+        how = f"like {name}='{json.dumps(field.default or ['…'], ensure_ascii=False)}'"
+    raise StartupError(f"The variable {name} is {shown(value)}; allowed: {_allowed(field)}, written {how}.")
 
 
 def _resolve(location: list[str], fields: Fields) -> tuple[list[FieldInfo], list[str]]:

@@ -58,7 +58,7 @@ def _sounddevice() -> ModuleType:
         return importlib.import_module("sounddevice")
     except ImportError:
         raise MicrophoneError(
-            "Listening needs the microphone extra: pip install 'voxtral-realtime-streaming[microphone]'."
+            "Listening needs the microphone extra: .venv/bin/pip install --editable '.[microphone]'."
         ) from None
     except OSError as error:
         raise MicrophoneError(

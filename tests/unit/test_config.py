@@ -157,7 +157,20 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
         (
             "VOXTRAL_SERVER__TCP_PORTS",
             "8765,8766",
-            "The variable VOXTRAL_SERVER__TCP_PORTS is '8765,8766'; allowed: two ",
+            "The variable VOXTRAL_SERVER__TCP_PORTS is '8765,8766'; allowed: two different ports from 1 to 65535, "
+            "written like VOXTRAL_SERVER__TCP_PORTS='[8765, 8766]'.",
+        ),
+        ("VOXTRAL_SERVER__TCP_PORTS", "8765", "The variable VOXTRAL_SERVER__TCP_PORTS is '8765'; allowed: two "),
+        (
+            "VOXTRAL_ACCESS__ORIGINS",
+            "https://a.example",
+            "The variable VOXTRAL_ACCESS__ORIGINS is 'https://a.example'; allowed: pages such as "
+            "https://voice.example, or * for all, written like VOXTRAL_ACCESS__ORIGINS='[\"…\"]'.",
+        ),
+        (
+            "VOXTRAL_ACCESS__ORIGINS",
+            '["x"]',
+            "Setting access.origins is ['x']; allowed: pages such as https://voice.example, or * for all.",
         ),
         ("VOXTRAL_SERVER", "{", "The variable VOXTRAL_SERVER is '{'; allowed: a section with host, "),
         ("VOXTRAL_CONFIG", "/nowhere.yaml", "VOXTRAL_CONFIG names /nowhere.yaml, which is not a file."),
