@@ -195,9 +195,11 @@ class ClientError(Exception):
 class UnreachableError(ClientError):
     """No server could be reached at the address."""
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, http_status: int | None = None) -> None:
         super().__init__(f"No transcription server answers at {url} ({reason}).")
         self.url = url
+        self.http_status = http_status
+        """Of the answer of a web server that opens no WebSocket there."""
 
 
 class ConnectionLostError(ClientError):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
 from frontend.client_events import (
@@ -73,7 +73,8 @@ class Servers:
                 ping_timeout=None,  # a pong may be stuck behind audio that the server does not read yet
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as error:
-            raise UnreachableError(self.url, _cause(error, timeout_s)) from None
+            http_status = error.response.status_code if isinstance(error, InvalidStatus) else None
+            raise UnreachableError(self.url, _cause(error, timeout_s), http_status) from None
         bare: socket.socket = connection.transport.get_extra_info("socket")
         notice_dead_peer(bare, DEAD_PEER_S)
         return connection

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -28,6 +29,7 @@ from shared.version import VERSION
 
 START_HINT = "Start one with `make run`, or name another with --url."
 KEY_NEEDED = f"The service asks for a key: set {KEY_VARIABLE}, or give one with --key."
+WS_PATH = "/ws"
 INTERRUPTED = 130
 READER_GONE = 141
 """As of a process that SIGPIPE ended."""
@@ -54,10 +56,17 @@ class _Voxtral(click.Group):
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, UnreachableError):
-        return f"{error} {START_HINT}"
+        return f"{error} {_hint(error)}"
     if isinstance(error, (ClientError, StartupError, MicrophoneError, ServiceError)):
         return str(error)
     return f"voxtral failed: {type(error).__name__}: {error} (`voxtral --debug …` shows where)."
+
+
+def _hint(error: UnreachableError) -> str:
+    parts = urlsplit(error.url)
+    if error.http_status is None or parts.path == WS_PATH:
+        return START_HINT
+    return f"The web page's port has it at {WS_PATH}: --url {parts.scheme}://{parts.netloc}{WS_PATH}"
 
 
 @click.group(cls=_Voxtral, context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,7 +96,7 @@ _MODEL = click.option("--model", metavar="NAME", help="One of the running models
 @click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True), metavar="FILE...")
 @click.option("--live", is_flag=True, help="Send in real time, and show words before they are final.")
 @click.option("--format", "text_format", type=click.Choice(list(SUFFIXES)), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(), help="File or folder to write to.  [default: standard output]")
+@click.option("-o", "--output", type=click.Path(), help="File, or folder/, to write to.  [default: standard output]")
 @_URL
 @_KEY
 @_LANGUAGE

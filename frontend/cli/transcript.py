@@ -59,7 +59,8 @@ class Transcript:
 def output_paths(sources: Sequence[str], output: str | None, text_format: str) -> list[Path | None]:
     """Where the document of each source goes; None is standard output.
 
-    `output` is a folder if it is one, ends with `/`, or is to hold several documents. Raises `OutputError`.
+    `output` is a folder if it is one, ends with `/`, or is to hold several documents; such a folder need not exist yet.
+    Raises `OutputError`.
     """
     if output is None:
         if len(sources) > 1 and text_format in {"srt", "vtt"}:
@@ -67,6 +68,8 @@ def output_paths(sources: Sequence[str], output: str | None, text_format: str) -
         return [None] * len(sources)
     folder = Path(output)
     if len(sources) == 1 and not folder.is_dir() and not output.endswith("/"):
+        if not folder.parent.is_dir():
+            raise OutputError(f"The folder {folder.parent} of --output {output} is missing; make it first.")
         return [folder]
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--output {output} is a file, and {len(sources)} documents need a folder.")

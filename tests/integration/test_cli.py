@@ -149,6 +149,26 @@ def test_transcribe_without_a_server_says_where_and_how_to_start_it(stack: Stack
     assert done.stderr.count("\n") == 1
 
 
+def test_transcribe_at_the_port_of_the_page_says_where_the_protocol_is(stack: Stack, quiet: Path) -> None:
+    url = stack.web_url.replace("http://", "ws://")
+
+    done = run(stack, "transcribe", "--url", url, quiet)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"--url {url}/ws" in done.stderr
+    assert run(stack, "transcribe", "--url", f"{url}/ws", quiet).returncode == 0
+
+
+def test_transcribe_makes_no_folder_for_a_single_file(stack: Stack, quiet: Path, tmp_path: Path) -> None:
+    done = run(stack, "transcribe", quiet, "-o", tmp_path / "none" / "x.txt")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"The folder {tmp_path / 'none'} of --output" in done.stderr
+    assert not (tmp_path / "none").exists()
+    assert run(stack, "transcribe", quiet, "-o", f"{tmp_path}/none/").returncode == 0
+    assert (tmp_path / "none" / "quiet.txt").exists()
+
+
 def test_transcribe_with_a_bad_setting_names_it(stack: Stack, quiet: Path) -> None:
     done = run(stack, "transcribe", quiet, VOXTRAL_MODEL__SLOTS="many")
 

@@ -74,6 +74,12 @@ def test_output_paths_of_an_existing_or_slashed_folder_are_in_it(tmp_path: Path,
     assert output_paths(["in/a.wav"], folder, "srt") == [Path(folder) / "a.srt"]
 
 
+def test_output_paths_of_several_sources_are_in_a_folder_that_need_not_exist(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+
+    assert output_paths(["a.wav", "b.wav"], str(folder), "text") == [folder / "a.txt", folder / "b.txt"]
+
+
 def test_output_paths_keep_the_suffix_of_names_that_differ_only_there(tmp_path: Path) -> None:
     paths = output_paths(["a.wav", "a.mp3", "b.wav", "-"], str(tmp_path), "json")
 
@@ -86,6 +92,8 @@ def test_output_paths_keep_the_suffix_of_names_that_differ_only_there(tmp_path: 
         (["a.wav", "b.wav"], None, "srt"),
         (["x/a.wav", "y/a.wav"], "folder", "text"),
         (["a.wav", "b.wav"], __file__, "text"),
+        (["a.wav"], "/nonexist/a.txt", "text"),
+        (["a.wav"], f"{__file__}/a.txt", "text"),
     ],
 )
 def test_output_paths_refuse_what_does_not_go_together(
