@@ -1,4 +1,4 @@
-"""Where the service is: what `--url` names, or what the settings say."""
+"""Where the service is: what `--url` and `--captions` name, or what the settings say."""
 
 from urllib.parse import urlsplit
 
@@ -20,6 +20,11 @@ def health_url(url: str | None) -> str:
     return own_health_url(load_settings()) if url is None else _checked(url, ("http", "https")).rstrip("/")
 
 
+def page_url(url: str) -> str:
+    """The address of the web page, as those reach it who read along, without a slash at its end."""
+    return _checked(url, ("http", "https"), "--captions").rstrip("/")
+
+
 def own_websocket_url(settings: Settings) -> str:
     return f"ws://{authority(settings.server.host, settings.websocket_port)}"
 
@@ -34,9 +39,9 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _checked(url: str, schemes: tuple[str, str]) -> str:
+def _checked(url: str, schemes: tuple[str, str], option: str = "--url") -> str:
     parts = urlsplit(url)
     if parts.scheme not in schemes or not parts.netloc:
         allowed = f"{schemes[0]}://host:port or {schemes[1]}://host"
-        raise click.BadParameter(f"{url!r} is no address of this service; write {allowed}.", param_hint="--url")
+        raise click.BadParameter(f"{url!r} is no address of this service; write {allowed}.", param_hint=option)
     return url

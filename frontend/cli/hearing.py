@@ -57,6 +57,13 @@ class Hearing:
                     self._transcript.duration_s = duration_s
 
 
+def say_captions(page: str | None, session: LiveSession) -> None:
+    """On stderr, where the address of the page is known: the link with which others may read along."""
+    if page is not None:
+        link = f"{page}/captions?session={session.session_id}#token={session.ready.viewer_token}"
+        click.echo(f"Captions: {link}", err=True)
+
+
 def say_reconnecting(lost: ConnectionLostError) -> None:
     """On stderr: the user may wonder why nothing comes."""
     click.echo(f"{lost} Reconnecting.", err=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from frontend.cli.hearing import Hearing, say_reconnecting
+from frontend.cli.hearing import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Block
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript
@@ -33,10 +33,14 @@ async def listen(
     language: str | None,
     prompt: str | None,
     model: str | None,
+    captions: str | None,
     device: str | None,
     chunk_samples: int,
 ) -> None:
-    """Transcribes what the microphone hears. Raises `MicrophoneError` and `ClientError`."""
+    """Transcribes what the microphone hears. `captions` is the address of the page on which others read along.
+
+    Raises `MicrophoneError` and `ClientError`.
+    """
     stop = asyncio.Event()
     sounddevice = _sounddevice()
     with _microphone(sounddevice, device, chunk_samples) as chunks:
@@ -45,6 +49,7 @@ async def listen(
             client.live(mode=mode, language=language, prompt=prompt, model=model) as session,
         ):
             click.echo("Listening. Ctrl-C ends it.", err=True)
+            say_captions(captions, session)
             with screen_for("microphone", live=True, text=True) as screen, _interrupt_sets(stop):
                 hearing = Hearing(session, screen, Transcript("microphone", mode))
                 await hearing.run(_until(stop, chunks))

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from frontend.cli.address import health_url, websocket_url
+from frontend.cli.address import health_url, page_url, websocket_url
 from frontend.cli.doctor import run_doctor
 from frontend.cli.keys import new_key
 from frontend.cli.listen import MicrophoneError, listen
@@ -89,12 +89,19 @@ _MODE = click.option(
 )
 _LANGUAGE = click.option("--language", metavar="CODE", help="What is spoken, such as en.  [default: detected]")
 _PROMPT = click.option("--prompt", help="Words to expect, or the question of the other modes.")
+_CAPTIONS = click.option(
+    "--captions",
+    metavar="URL",
+    callback=lambda _context, _option, url: None if url is None else page_url(url),
+    help="Address of the web page, such as http://host:8000: print the link of the live captions there.",
+)
 _MODEL = click.option("--model", metavar="NAME", help="One of the running models.  [default: the best for the mode]")
 
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True), metavar="FILE...")
 @click.option("--live", is_flag=True, help="Send in real time, and show words before they are final.")
+@_CAPTIONS
 @click.option("--format", "text_format", type=click.Choice(list(SUFFIXES)), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(), help="File, or folder/, to write to.  [default: standard output]")
 @_URL
@@ -107,6 +114,7 @@ def transcribe(
     files: tuple[str, ...],
     *,
     live: bool,
+    captions: str | None,
     text_format: str,
     output: str | None,
     url: str | None,
@@ -122,7 +130,10 @@ def transcribe(
     """
     if text_format in {"srt", "vtt"} and mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
-    job = Job(websocket_url(url), key, mode, language, prompt, model, text_format, live, _chunk_samples(url))
+    if captions is not None and not live:
+        raise click.UsageError("Others can read along with --live only: --captions needs it.")
+    address, chunk_samples = websocket_url(url), _chunk_samples(url)
+    job = Job(address, key, mode, language, prompt, model, text_format, live, captions, chunk_samples)
     try:
         with _asking_for_key(key):
             failures = transcribe_all(job, files, output)
@@ -132,6 +143,7 @@ def transcribe(
 
 
 @cli.command(name="listen")
+@_CAPTIONS
 @click.option("--device", help="Name or number of the microphone.  [default: the system's]")
 @_URL
 @_KEY
@@ -141,6 +153,7 @@ def transcribe(
 @_MODEL
 def listen_command(
     *,
+    captions: str | None,
     device: str | None,
     url: str | None,
     key: str | None,
@@ -159,6 +172,7 @@ def listen_command(
                 language=language,
                 prompt=prompt,
                 model=model,
+                captions=captions,
                 device=device,
                 chunk_samples=_chunk_samples(url),
             )

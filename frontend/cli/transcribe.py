@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from frontend.cli.hearing import Hearing, say_reconnecting
+from frontend.cli.hearing import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Recording, opened, paced
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript, output_paths, write_whole
@@ -26,6 +26,8 @@ class Job:
     model: str | None
     text_format: str
     live: bool
+    captions: str | None
+    """Address of the page on which others read along."""
     chunk_samples: int
     """How much audio is sent at a time in real time."""
 
@@ -82,6 +84,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
             mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
         ) as session,
     ):
+        say_captions(job.captions, session)
         with screen_for(Path(recording.name).name, live=job.live, text=text) as screen:
             hearing = Hearing(session, screen, transcript)
             await hearing.run(paced(blocks, job.chunk_samples) if job.live else blocks)

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 import wave
 from pathlib import Path
 
@@ -128,6 +129,20 @@ def test_transcribe_live_takes_as_long_as_the_recording(stack: Stack, tmp_path: 
 
     assert time.monotonic() - begun_s >= 2.0
     assert (done.returncode, counted_s(done.stdout)) == (0, pytest.approx(2))
+
+
+def test_transcribe_live_prints_the_link_of_its_captions(stack: Stack, tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "short.wav", np.zeros(16_000))
+
+    done = run(stack, "transcribe", "--live", "--captions", f"{stack.web_url}/", path)
+
+    link = re.fullmatch(rf"Captions: {stack.web_url}/captions\?session=(\w+)#token=(\S+)\n", done.stderr)
+    assert link is not None, done.stderr
+    assert counted_s(done.stdout) == pytest.approx(1)
+    session_id, token = link.groups()
+    url = f"{stack.web_url}/v1/sessions/{session_id}/transcript.txt?token={token}"
+    with urllib.request.urlopen(url, timeout=5) as response:
+        assert counted_s(response.read().decode()) == pytest.approx(1)
 
 
 def test_transcribe_says_what_the_server_refuses(stack: Stack, quiet: Path) -> None:

@@ -49,7 +49,7 @@ def with_sounddevice(folder: Path, source: str, stack: Stack) -> dict[str, str]:
 
 def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [VOXTRAL, "listen", "--model", "echo"],
+        [VOXTRAL, "listen", "--model", "echo", "--captions", stack.web_url],
         env=stack.env | with_sounddevice(tmp_path, MICROPHONE, stack),
         cwd=stack.folder,
         stdout=subprocess.PIPE,
@@ -57,6 +57,7 @@ def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path
     )
     assert process.stderr is not None
     assert process.stderr.readline() == b"Listening. Ctrl-C ends it.\n"
+    assert process.stderr.readline().startswith(f"Captions: {stack.web_url}/captions?session=".encode())
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=10)
