@@ -174,5 +174,6 @@ async def _as_field_error(request: Request, invalid: Exception) -> Response:
     """FastAPI's own checks, of path and query parameters."""
     assert isinstance(invalid, RequestValidationError)
     first: dict[str, Any] = next(iter(invalid.errors()))
-    error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), first["msg"])
+    allowed = first.get("ctx", {}).get("expected") or first["msg"]
+    error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), allowed)
     return refusal(error, dialect_of(request.scope))

@@ -79,7 +79,7 @@ def _decode(source: BinaryIO, max_duration_s: float | None) -> Iterator[bytes]:
         raise InvalidAudioError("The audio is empty.")
     kind = sniff(head)
     if kind is None:
-        raise UnsupportedAudioError(f"The file begins with {shown(head[:8])}; understood: {', '.join(CONTAINERS)}.")
+        raise UnsupportedAudioError(f"The file begins with {_beginning(head)}; understood: {', '.join(CONTAINERS)}.")
     check_complete(source, kind)
     expected_samples = flac_total_samples(head) if kind == "flac" else 0
     limit_bytes = None if max_duration_s is None else 2 * round((max_duration_s + _SLACK_S) * SAMPLE_RATE_HZ)
@@ -183,3 +183,9 @@ def _mono(frame: AudioFrame) -> Samples:
     if not np.isfinite(scaled).all():
         raise InvalidAudioError("The file holds float samples that are not finite.")
     return mixed_to_mono(np.clip(scaled, -1.0, 1.0))
+
+
+def _beginning(head: bytes) -> str:
+    """The first bytes for people: as text where they are some, else in hex."""
+    first = head[:8]
+    return shown(first.decode()) if first.isascii() and first.decode().isprintable() else first.hex(" ")

@@ -91,6 +91,12 @@ def test_malformed_resume_says_what_is_allowed(stack: Stack, watch: Watch, speak
     assert refused.value.response.status_code == 400
 
 
+def test_form_of_a_transcript_that_is_none_is_refused(read: Read, speaker: Speaker) -> None:
+    error = read(f"{speaker.path}/transcript.pdf", speaker.token).error()
+    assert (error["status"], error["param"]) == (400, "form")
+    assert error["message"] == "form is 'pdf'; allowed: 'json', 'txt', 'srt' or 'vtt'."
+
+
 def test_transcripts_say_whether_they_are_whole(read: Read, speaker: Speaker) -> None:
     speaker.say(SECOND)
     assert transcript(read, speaker, "txt") == ("false", "1 seconds\n")

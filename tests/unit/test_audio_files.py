@@ -262,7 +262,8 @@ def test_decode_file_reads_a_wav_of_unknown_size_to_its_end(data_bytes: int) -> 
     ("content", "error", "message"),
     [
         (b"", InvalidAudioError, "is empty"),
-        (b"hello, world " * 99, UnsupportedAudioError, "begins with b'hello, w'; understood: WAV, FLAC, MP3"),
+        (b"hello, world " * 99, UnsupportedAudioError, "begins with 'hello, w'; understood: WAV, FLAC, MP3"),
+        (b"PK\x03\x04" + bytes(99), UnsupportedAudioError, "begins with 50 4b 03 04 00 00 00 00; understood: WAV"),
         (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", UnsupportedAudioError, "begins with"),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", UnsupportedAudioError, "begins with"),
         (wav_header(), InvalidAudioError, "holds no samples"),
