@@ -4,6 +4,7 @@ import { Connection, webSocketUrl } from "./connection.js";
 import { saveText } from "./files.js";
 import { KeyForm } from "./key.js";
 import { LatencyWindow } from "./latency.js";
+import { Notice } from "./notice.js";
 import { OptionsForm } from "./options.js";
 import { clock, Transcript } from "./transcript.js";
 import { FileWork, Recording } from "./work.js";
@@ -32,8 +33,6 @@ const recordButton = element("record");
 const chooseButton = element("choose-file");
 const fileInput = /** @type {HTMLInputElement} */ (element("file"));
 const progress = /** @type {HTMLProgressElement} */ (element("progress"));
-const notice = element("notice");
-const retryButton = element("retry");
 
 const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("controls")));
 const transcript = new Transcript(
@@ -45,6 +44,7 @@ const transcript = new Transcript(
   },
   () => (element("tools").hidden = transcript.isEmpty),
 );
+const notice = new Notice(element("notice"), recordButton, () => void again());
 
 /** @type {import("./work.js").AudioLimits} */
 let limits = { sampleRate: 16000, chunkSize: 1024, maxFileBytes: Infinity };
@@ -54,7 +54,6 @@ let work = null;
 let phase = "idle";
 let latencies = new LatencyWindow();
 let recordingSince = 0;
-let countDownTimer = 0;
 let modelReady = false;
 
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
@@ -62,7 +61,7 @@ const connection = new Connection(findUrl, () => keyForm.key, {
   onState: showLink,
   onMessage: (message) => {
     work?.receive(message);
-    if (message.code === "unauthorized") showNotice(message.message);
+    if (message.code === "unauthorized") notice.show(message.message);
   },
   onLost: () => work?.lost(),
 });
@@ -75,7 +74,7 @@ function showLink(state) {
   if (link.textContent !== text) link.textContent = text;
   link.dataset.state = state;
   element("reconnect").hidden = state === "open" || state === "connecting" || state === "locked";
-  if (state === "open" && keyForm.isShown) hideNotice();
+  if (state === "open" && keyForm.isShown) notice.hide();
   if (state !== "connecting") keyForm.show(state === "locked");
   if (state === "open") awaitModel();
 }
@@ -117,7 +116,7 @@ function observer() {
     onProgress: (fraction) => (progress.value = fraction),
     onEvent: (event) => {
       if (event.type === "partial") transcript.showPartial(event);
-      if (event.type === "warning") showNotice(event.message);
+      if (event.type === "warning") notice.show(event.message);
       if (event.type === "ready") offerCaptions(event);
       if (event.type === "response" && !answered) {
         transcript.showFinal({ segment: 0, text: event.text, end: event.audio_duration_ms / 1000 });
@@ -132,7 +131,7 @@ function observer() {
       work = null;
       transcript.dropPartials();
       showPhase("idle");
-      if (trouble) showNotice(trouble.message, trouble.retryAfter);
+      if (trouble) notice.show(trouble.message, trouble.retryAfter);
     },
   };
 }
@@ -172,7 +171,7 @@ async function sendFile(file) {
 }
 
 function beginWork() {
-  hideNotice();
+  notice.hide();
   element("latency").hidden = true;
   element("captions-link").hidden = true;
   transcript.begin();
@@ -210,30 +209,6 @@ function showLatency(ms) {
   element("latency").hidden = false;
   element("latency-latest").textContent = `${Math.round(ms)} ms`;
   element("latency-median").textContent = `${Math.round(latencies.median)} ms`;
-}
-
-/**
- * @param {string} message
- * @param {number} [retryAfter] seconds after which trying again may help
- */
-function showNotice(message, retryAfter) {
-  notice.hidden = false;
-  element("notice-text").textContent = message;
-  retryButton.hidden = retryAfter === undefined;
-  countDown(Math.ceil(retryAfter ?? 0));
-}
-
-/** @param {number} seconds that the server asks to wait; nobody is kept from trying sooner */
-function countDown(seconds) {
-  clearTimeout(countDownTimer);
-  retryButton.textContent = seconds > 0 ? `Try again in ${seconds} s` : "Try again";
-  if (seconds > 0) countDownTimer = setTimeout(() => countDown(seconds - 1), 1000);
-}
-
-function hideNotice() {
-  if (notice.contains(document.activeElement)) recordButton.focus();
-  notice.hidden = true;
-  element("notice-text").textContent = "";
 }
 
 /**
@@ -276,8 +251,6 @@ document.addEventListener("drop", (event) => {
   if (file) void sendFile(file);
 });
 
-retryButton.addEventListener("click", () => void again());
-element("dismiss").addEventListener("click", hideNotice);
 element("reconnect").addEventListener("click", () => void connection.connect());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) void connection.connect();

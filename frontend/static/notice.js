@@ -1,0 +1,42 @@
+/** The line that says what went wrong, and offers to try again. */
+
+export class Notice {
+  /**
+   * @param {HTMLElement} root with a `[role=alert]`, a `#retry` and a `#dismiss`
+   * @param {HTMLElement} next gets the focus when it was on a button that goes
+   * @param {() => void} onRetry
+   */
+  constructor(root, next, onRetry) {
+    this.root = root;
+    this.next = next;
+    this.text = /** @type {HTMLElement} */ (root.querySelector("[role=alert]"));
+    this.retry = /** @type {HTMLElement} */ (root.querySelector("#retry"));
+    this.timer = 0;
+    this.retry.addEventListener("click", onRetry);
+    root.querySelector("#dismiss")?.addEventListener("click", () => this.hide());
+  }
+
+  /**
+   * @param {string} message
+   * @param {number} [retryAfter] seconds after which trying again may help
+   */
+  show(message, retryAfter) {
+    this.root.hidden = false;
+    this.text.textContent = message;
+    this.retry.hidden = retryAfter === undefined;
+    this.countDown(Math.ceil(retryAfter ?? 0));
+  }
+
+  hide() {
+    if (this.root.contains(document.activeElement)) this.next.focus();
+    this.root.hidden = true;
+    this.text.textContent = "";
+  }
+
+  /** @param {number} seconds that the server asks to wait; nobody is kept from trying sooner */
+  countDown(seconds) {
+    clearTimeout(this.timer);
+    this.retry.textContent = seconds > 0 ? `Try again in ${seconds} s` : "Try again";
+    if (seconds > 0) this.timer = setTimeout(() => this.countDown(seconds - 1), 1000);
+  }
+}
