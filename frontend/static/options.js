@@ -6,6 +6,7 @@
  * @property {number} chunk_size
  * @property {number} max_file_bytes
  * @property {string} page_token
+ * @property {boolean} key_needed
  * @property {string | null} model null while no worker is ready
  * @property {string | null} device
  * @property {{name: string, available: boolean, needs: string}[]} modes
