@@ -4,6 +4,8 @@ const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15000;
 /** Well below the server's idle timeout. */
 const PING_INTERVAL_MS = 20000;
+/** For the handshake, and the answer to the key. */
+const OPEN_LIMIT_MS = 10000;
 
 /**
  * The server's WebSocket, beside the page: wss for https, and whatever path a proxy put before the page is kept.
@@ -41,6 +43,8 @@ export class Connection {
     this.socket = null;
     this.looking = false;
     this.retryTimer = 0;
+    this.openTimer = 0;
+    this.heardAtMs = 0;
     this.putToSleep = false;
     this.lockedOut = false;
     /** @type {((isOpen: boolean) => void)[]} */
@@ -55,6 +59,11 @@ export class Connection {
   /** Bytes that the network has not taken yet. */
   get bufferedBytes() {
     return this.socket?.bufferedAmount ?? 0;
+  }
+
+  /** How long nothing has come from the server. */
+  get silentMs() {
+    return performance.now() - this.heardAtMs;
   }
 
   /** Opens the socket now, unless it is open or opening. */
@@ -81,6 +90,7 @@ export class Connection {
     const socket = new WebSocket(url);
     let wasOpen = false;
     this.socket = socket;
+    this.openTimer = setTimeout(() => this.giveUp(), OPEN_LIMIT_MS);
     socket.onopen = () => {
       wasOpen = true;
       const key = this.findKey();
@@ -93,6 +103,8 @@ export class Connection {
 
   /** The socket is open, and the server knows who asks. */
   opened() {
+    clearTimeout(this.openTimer);
+    this.heardAtMs = performance.now();
     this.failures = 0;
     this.handlers.onState("open");
     this.settle(true);
@@ -101,10 +113,24 @@ export class Connection {
   /** Gives up whatever the server still does for this page, and connects anew. */
   reopen() {
     if (!this.socket) return;
-    this.socket.onmessage = this.socket.onclose = null;
+    this.abandon();
+    void this.connect();
+  }
+
+  /** Takes the socket for lost, whatever it says itself. */
+  giveUp() {
+    const wasOpen = this.isOpen;
+    if (!this.socket) return;
+    this.abandon();
+    this.closed(wasOpen);
+  }
+
+  abandon() {
+    if (!this.socket) return;
+    clearTimeout(this.openTimer);
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close();
     this.socket = null;
-    void this.connect();
   }
 
   /**
@@ -135,6 +161,7 @@ export class Connection {
 
   /** @param {Record<string, any>} message */
   receive(message) {
+    this.heardAtMs = performance.now();
     if (message.type === "pong") return;
     if (message.type === "authorized") return this.opened();
     if (message.code === "unauthorized") this.lockedOut = true;
@@ -145,6 +172,7 @@ export class Connection {
   /** @param {boolean} wasOpen */
   closed(wasOpen) {
     this.socket = null;
+    clearTimeout(this.openTimer);
     this.settle(false);
     if (wasOpen) this.handlers.onLost();
     if (this.lockedOut) return this.handlers.onState("locked");
