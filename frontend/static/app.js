@@ -7,9 +7,11 @@ import { LatencyWindow } from "./latency.js";
 import { Notice } from "./notice.js";
 import { OptionsForm } from "./options.js";
 import { clock, Transcript } from "./transcript.js";
+import { PAUSED } from "./wording.js";
 import { FileWork, Recording } from "./work.js";
 
 const MODEL_POLL_MS = 3000;
+const CONFIG_LIMIT_MS = 10000;
 const COPIED_SHOWN_MS = 1500;
 const RECORD_LABELS = {
   idle: "Start recording",
@@ -24,6 +26,7 @@ const LINK_TEXTS = {
   waiting: "Not connected, trying again…",
   asleep: "Idle, connects when needed",
   locked: "A key is needed",
+  resuming: "Reconnecting…",
 };
 
 /** @param {string} id */
@@ -55,6 +58,10 @@ let phase = "idle";
 let latencies = new LatencyWindow();
 let recordingSince = 0;
 let modelReady = false;
+/** @type {import("./connection.js").LinkState} */
+let linkState = "connecting";
+/** Whether the work in hand has lost its connection, and is not on another one yet. */
+let reconnecting = false;
 
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
 const connection = new Connection(findUrl, () => keyForm.key, {
@@ -68,12 +75,14 @@ const connection = new Connection(findUrl, () => keyForm.key, {
 
 /** @param {import("./connection.js").LinkState} state */
 function showLink(state) {
+  linkState = state;
   const link = element("link-state");
+  const shown = reconnecting && state !== "locked" ? "resuming" : state;
   // Said once, not at every attempt.
-  const text = state === "connecting" && connection.failures > 0 ? LINK_TEXTS.waiting : LINK_TEXTS[state];
+  const text = shown === "connecting" && connection.failures > 0 ? LINK_TEXTS.waiting : LINK_TEXTS[shown];
   if (link.textContent !== text) link.textContent = text;
-  link.dataset.state = state;
-  element("reconnect").hidden = state === "open" || state === "connecting" || state === "locked";
+  link.dataset.state = shown;
+  element("reconnect").hidden = shown !== "waiting" && shown !== "asleep";
   if (state === "open" && keyForm.isShown) notice.hide();
   if (state !== "connecting") keyForm.show(state === "locked");
   if (state === "open") awaitModel();
@@ -85,7 +94,7 @@ function showLink(state) {
  * @returns {Promise<import("./options.js").ServerConfig>}
  */
 async function loadConfig() {
-  const response = await fetch("config.json");
+  const response = await fetch("config.json", { signal: AbortSignal.timeout(CONFIG_LIMIT_MS) });
   if (!response.ok) throw new Error(response.statusText);
   const config = await response.json();
   limits = { sampleRate: config.sample_rate, chunkSize: config.chunk_size, maxFileBytes: config.max_file_bytes };
@@ -112,6 +121,11 @@ function observer() {
   let answered = false;
   return {
     onPhase: showPhase,
+    onReconnecting: (isLost) => {
+      reconnecting = isLost;
+      showLink(linkState);
+    },
+    onPaused: (isPaused) => (isPaused ? notice.show(PAUSED) : notice.hide()),
     onLevel: (peak) => element("level-bar").style.setProperty("transform", `scaleX(${levelOf(peak)})`),
     onProgress: (fraction) => (progress.value = fraction),
     onEvent: (event) => {

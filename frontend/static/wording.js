@@ -28,6 +28,8 @@ export function notARecording(name) {
 }
 
 export const CONNECTION_LOST = "The connection to the server was lost. What was settled before is kept.";
+export const PAUSED =
+  "Recording is paused: the server has not taken the last 30 seconds of it yet. What is said now is not recorded.";
 export const NOT_CONNECTED = "There is no connection to the server yet. Try again when the page says “Connected”.";
 export const MICROPHONE_LOST = "The microphone was unplugged or taken away; the recording has ended.";
 export const NO_ANSWER = "The server did not finish in time. What was settled before is kept.";

@@ -20,6 +20,8 @@ const FILE_PIECES_PER_SECOND = 2;
  * @property {(phase: Phase) => void} onPhase
  * @property {(event: Record<string, any>) => void} onEvent
  * @property {(trouble?: Trouble) => void} onEnd called once
+ * @property {(isLost: boolean) => void} onReconnecting whether the connection was lost, and another one is looked for
+ * @property {(isPaused: boolean) => void} onPaused whether a recording is held up, since the server takes no more
  * @property {(peak: number) => void} onLevel of a recording
  * @property {(fraction: number) => void} onProgress of a file
  */
@@ -49,7 +51,8 @@ class Work {
     return new kind(this.connection, {
       onEvent: (event) => this.tell(event),
       onDone: () => this.end(),
-      onError: (error) => this.end({ message: error.message, retryAfter: error.retry_after_s }),
+      onError: (message, retryAfter) => this.end({ message, retryAfter }),
+      onReconnecting: (isLost) => this.reconnecting(isLost),
     });
   }
 
@@ -70,8 +73,16 @@ class Work {
     this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
   }
 
+  /** The connection has ended. */
   lost() {
-    this.end({ message: wording.CONNECTION_LOST });
+    this.session.lost();
+  }
+
+  /** @param {boolean} isLost whether the session has no connection, and looks for one */
+  reconnecting(isLost) {
+    if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
+    else if (this.silenceTimer) this.expectAnswer();
+    this.observer.onReconnecting(isLost);
   }
 
   /** @param {Trouble} [trouble] why it ends, unless all is well */
@@ -91,14 +102,15 @@ class Work {
 export class Recording extends Work {
   /** @type {Recorder | null} */
   recorder = null;
+  isPaused = false;
 
   async start() {
     this.observer.onPhase("starting");
     const opened = this.connection.whenOpen();
     try {
       this.recorder = await Recorder.start(this.limits, {
-        onChunk: (pcm) => this.session.write(pcm),
-        onLevel: this.observer.onLevel,
+        onChunk: (pcm) => this.take(pcm),
+        onLevel: (peak) => this.observer.onLevel(this.isPaused ? 0 : peak),
         onLost: () => this.microphoneLost(),
       });
     } catch (error) {
@@ -109,6 +121,14 @@ export class Recording extends Work {
     if (this.over) return;
     this.session.start({ sample_rate: this.recorder.sampleRate, ...this.options });
     this.observer.onPhase("recording");
+  }
+
+  /** @param {ArrayBuffer} pcm */
+  take(pcm) {
+    const isPaused = !this.session.write(pcm);
+    if (isPaused === this.isPaused || this.over) return;
+    this.isPaused = isPaused;
+    this.observer.onPaused(isPaused);
   }
 
   /** No more audio; what has been said is still answered. */
@@ -183,6 +203,10 @@ export class FileWork extends Work {
   /** @param {Record<string, any>} message */
   receive(message) {
     (this.request ?? this.session).receive(message);
+  }
+
+  lost() {
+    (this.request ?? this.session).lost();
   }
 
   release() {

@@ -1,0 +1,256 @@
+"""A recording on the page outlives its connection, and says so when it cannot."""
+
+import asyncio
+import random
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.async_api import Page, expect
+
+from shared.bus import keys
+from shared.bus.connect import connect
+from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage
+from tests.command import counted_s
+from tests.keys import KeyList
+from tests.speech import synthesise
+from tests.stack import Stack
+from tests.wire import Wire, wire_to
+
+SENTENCES = (
+    "Please remember to water the plants in the kitchen while we are away.",
+    "Our teacher explained how rivers shape the valleys over thousands of years.",
+)
+START_S = 30
+"""A web process is up within this on a busy machine."""
+# On a page that opens no connection of its own.
+SPEAK = """
+    async ([rate, chunks, samples]) => {
+        const { Connection, webSocketUrl } = await import("./connection.js");
+        const { LiveSession } = await import("./session.js");
+        const { page_token: token } = await (await fetch("config.json")).json();
+        const heard = { finals: [], losses: 0, trouble: null };
+        const counts = document.body.dataset;
+        const over = new Promise((resolve) => {
+            const connection = new Connection(async () => webSocketUrl(document.baseURI, token), () => null, {
+                onState: () => {},
+                onMessage: (message) => session.receive(message),
+                onLost: () => session.lost(),
+            });
+            const session = new LiveSession(connection, {
+                onEvent: (event) => {
+                    counts[event.type] = Number(counts[event.type] ?? 0) + 1;
+                    if (event.type === "final") heard.finals.push([event.start, event.end]);
+                },
+                onDone: resolve,
+                onError: (message) => resolve((heard.trouble = message)),
+                onReconnecting: (isLost) => (heard.losses += isLost ? 1 : 0),
+            });
+            void connection.whenOpen().then(async () => {
+                session.start({ sample_rate: rate });
+                for (let sent = 0; sent < chunks; sent++) {
+                    session.write(new Int16Array(samples).buffer);
+                    await new Promise((resolve) => setTimeout(resolve, 10));
+                }
+                session.stop();
+            });
+        });
+        await over;
+        return heard;
+    }
+"""
+OUTBOX = """
+    async () => {
+        const { Outbox } = await import("./outbox.js");
+        const sizes = (outbox) => outbox.takeUnsent().map((content) => content.byteLength ?? content.number);
+        const outbox = new Outbox();
+        outbox.sampleRate = 44100;
+        const second = () => outbox.put(new ArrayBuffer(88200));
+        second();
+        outbox.putControl({ type: "commit" });
+        second();
+        outbox.putControl({ type: "stop" });
+        const told = [sizes(outbox), outbox.rewind(24000, 1), sizes(outbox)];
+        outbox.confirm(16000);
+        told.push(outbox.isWhole, outbox.keptBytes, outbox.rewind(15999, 1), outbox.rewind(16001, 0), sizes(outbox));
+        let taken = 0;
+        while (second()) taken++;
+        sizes(outbox);
+        outbox.confirm(16 * 16000);
+        told.push(taken, outbox.isFull);
+        outbox.confirm(18 * 16000);
+        return [...told, outbox.isFull, second()];
+    }
+"""
+
+
+@pytest.fixture
+async def wire(stack: Stack) -> AsyncIterator[Wire]:
+    async with wire_to(stack.settings.server.http_port) as laid:
+        yield laid
+
+
+@asynccontextmanager
+async def web_killed(stack: Stack) -> AsyncIterator[None]:
+    """Without its web process inside, and with a new one afterwards."""
+    await asyncio.to_thread(stack.stop, "web", signal.SIGKILL)
+    try:
+        yield
+    finally:
+        stack.spawn("web")
+
+
+async def recording(page: Page) -> None:
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_role("list", name="Text that may still change")).to_contain_text("seconds")
+
+
+async def reconnected(page: Page) -> None:
+    await expect(page.get_by_role("status")).to_have_text("Connected", timeout=START_S * 1000)
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_no_word_is_lost_or_doubled_when_the_web_process_is_killed(
+    whisper_stack: Stack, open_page: OpenPage
+) -> None:
+    pause = np.zeros(MICROPHONE_RATE_HZ, np.float32)
+    spoken = [synthesise(sentence, sample_rate=MICROPHONE_RATE_HZ) for sentence in SENTENCES]
+    page = await open_page(whisper_stack.web_url, hears=np.concatenate([pause, spoken[0], pause, spoken[1]]))
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    unsettled = page.get_by_role("list", name="Text that may still change")
+    await expect(unsettled).to_contain_text(re.compile("remember to", re.IGNORECASE), timeout=20_000)
+    async with web_killed(whisper_stack):
+        await expect(page.get_by_role("status")).to_have_text("Reconnecting…")
+        await expect(unsettled).to_contain_text(re.compile("remember to", re.IGNORECASE))
+    await reconnected(page)
+    settled = page.get_by_role("log")
+    await expect(settled).to_contain_text(re.compile("thousands of years", re.IGNORECASE), timeout=30_000)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible(timeout=20_000)
+    assert words(" ".join(await settled.locator("p").all_inner_texts())) == words(" ".join(SENTENCES))
+
+
+def words(text: str) -> list[str]:
+    return re.sub(r"[^a-z ]", "", text.lower()).split()
+
+
+async def test_recording_goes_on_at_a_service_that_asks_for_a_key(
+    keyed_stack: Stack, key_list: KeyList, open_page: OpenPage
+) -> None:
+    page = await open_page(keyed_stack.web_url)
+    await page.get_by_label("Key of this service").fill(key_list.keys["anna"])
+    await page.keyboard.press("Enter")
+    await recording(page)
+    async with web_killed(keyed_stack):
+        await expect(page.get_by_role("status")).to_have_text("Reconnecting…")
+    await reconnected(page)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    assert await page.get_by_label("Key of this service").is_hidden()
+
+
+async def test_recording_that_the_service_has_given_up_ends_with_what_was_settled(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    page = await open_page(stack.web_url)
+    await recording(page)
+    settled = page.get_by_role("log")
+    await expect(settled).to_contain_text("10", timeout=20_000)
+    text = await settled.inner_text()
+    link = await page.get_by_role("link", name="Live captions").get_attribute("href")
+    assert link is not None
+    async with web_killed(stack), connect(stack.settings) as redis:
+        await redis.delete(*keys.of_session(re.findall(r"session=(\w+)", link)[0]))
+    await expect(page.get_by_role("alert")).to_contain_text("connection to the server was lost", timeout=START_S * 1000)
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    await expect(page.get_by_role("list", name="Text that may still change").get_by_role("listitem")).to_have_count(0)
+    assert await settled.inner_text() == text
+
+
+async def test_stop_that_nobody_hears_is_said_again(wire: Wire, open_page: OpenPage) -> None:
+    page = await open_page(f"http://127.0.0.1:{wire.port}")
+    await recording(page)
+    wire.refuses = True
+    wire.cut()
+    await expect(page.get_by_role("status")).to_have_text("Reconnecting…")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("button", name="Finishing…")).to_be_visible()
+    wire.refuses = False
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+
+
+async def test_connection_that_is_dead_and_does_not_say_so_is_given_up(wire: Wire, open_page: OpenPage) -> None:
+    page = await open_page(f"http://127.0.0.1:{wire.port}")
+    await recording(page)
+    wire.refuses = True
+    wire.freeze()
+    await expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=20_000)
+    wire.refuses = False
+    await reconnected(page)
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    assert counted_s(await page.get_by_role("log").inner_text()) > 10, "what was said meanwhile is heard"
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+async def test_audio_is_exact_over_cuts_at_random_moments(wire: Wire, open_page: OpenPage, rate: int) -> None:
+    page = await open_page(f"http://127.0.0.1:{wire.port}/docs")
+    cutting = asyncio.create_task(cut_again_and_again(wire, random.Random(rate)))
+    heard: dict[str, Any] = await page.evaluate(SPEAK, [rate, 250, rate // 20])
+    cutting.cancel()
+    assert heard["trouble"] is None
+    assert heard["losses"] >= 2
+    (first_s, border_s), (second_s, end_s) = heard["finals"]
+    assert (first_s, border_s, end_s) == (0.0, second_s, pytest.approx(12.5, abs=0.002))
+
+
+async def cut_again_and_again(wire: Wire, generator: random.Random) -> None:
+    while True:
+        await asyncio.sleep(generator.uniform(0.3, 0.9))
+        wire.cut()
+
+
+async def test_resume_that_is_obeyed_late_takes_the_recording_from_nobody(wire: Wire, open_page: OpenPage) -> None:
+    """The server obeys the `resume` of a connection that has gone, and so takes the session from its successor."""
+    page = await open_page(f"http://127.0.0.1:{wire.port}/docs")
+    speaking = asyncio.create_task(page.evaluate(SPEAK, [16_000, 1000, 160]))
+    async with asyncio.timeout(START_S):
+        await expect(page.locator("body")).to_have_attribute("data-partial", re.compile("."))
+        wire.hold_next()
+        wire.cut()
+        await wire.holds.wait()
+        await expect(page.locator("body")).to_have_attribute("data-ready", "2", timeout=START_S * 1000)
+        wire.deliver()
+        heard: dict[str, Any] = await speaking
+    assert heard["trouble"] is None
+    assert heard["losses"] == 2
+    assert heard["finals"][-1][1] == 10.0
+
+
+async def test_outbox_keeps_what_the_server_lacks(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    assert await page.evaluate(OUTBOX) == [
+        [88200, 1, 88200, 2],
+        True,  # rewound to the middle of the second second, and the commit is known
+        [44100, 2],
+        False,
+        44100,
+        False,  # that was confirmed and is gone
+        False,
+        [],
+        30,
+        True,
+        False,
+        True,
+    ]
