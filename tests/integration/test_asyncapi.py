@@ -132,7 +132,10 @@ async def test_native_protocol(whisper_stack: Stack) -> None:
             until(socket, "response")
             tell(socket, type="start", language="en", encoding="pcm_s16le", sample_rate=16000, temperature=None)
             ready = until(socket, "ready")
-            socket.send(speech())
+            spoken = speech()
+            socket.send(spoken[:64_000])
+            until(socket, "partial")  # before a commit makes it final
+            socket.send(spoken[64_000:])
             tell(socket, type="configure", prompt="Names", number=1)
             tell(socket, type="configure", top_p=0.5, number=2)
             tell(socket, type="commit", number=3)
