@@ -8,6 +8,7 @@ import pytest
 
 from frontend.client import ServerError, TranscriptionClient
 from frontend.gateway import Gateway
+from shared.ending import end_all
 from shared.events import SessionOptions
 from tests.stack import Stack
 
@@ -66,7 +67,7 @@ async def test_who_leaves_the_line_holds_nobody_up(gateway: Gateway) -> None:
     await asyncio.sleep(0.15)
     staying = asyncio.create_task(gateway.open(SessionOptions(), queue="batch"))
     await asyncio.sleep(0.15)
-    leaving.cancel()
+    await end_all([leaving])
     await held.cancel()
     session = await asyncio.wait_for(staying, 5)
     await session.cancel()
