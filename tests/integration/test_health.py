@@ -77,7 +77,7 @@ def test_status_counts_errors_by_code(stack: Stack) -> None:
     with connect(stack.ws_url) as client:
         client.send('{"type": "nonsense"}')
         assert json.loads(client.recv(timeout=10))["code"] == "unknown_type"
-    wait_until(lambda: stack.status()["errors"]["by_code"].get("unknown_type", 0) == before + 1, "it is counted")
+    wait_until(lambda: stack.status()["errors"]["by_code"].get("unknown_type", 0) > before, "it is counted")
 
 
 def test_metrics_are_prometheus_text(stack: Stack) -> None:
