@@ -84,8 +84,7 @@ class Access:
         principal = await self._admit(request)
         length = request.headers.get("content-length", "")
         if length.isdecimal():
-            key = self.check(principal)
-            limit = None if key is None else key.limits.upload_bytes
+            limit = self._upload_limit_bytes(principal)
             if limit is not None and int(length) > _largest_body_bytes(limit):
                 raise MessageTooLargeError(int(length), limit)
         return principal
@@ -150,8 +149,7 @@ class Access:
 
     def check_upload(self, principal: Principal, size_bytes: int) -> None:
         """Raises MessageTooLargeError for a recording that is larger than the key allows."""
-        key = self.check(principal)
-        limit = None if key is None else key.limits.upload_bytes
+        limit = self._upload_limit_bytes(principal)
         if limit is not None and size_bytes > limit:
             raise MessageTooLargeError(size_bytes, limit)
 
@@ -160,8 +158,7 @@ class Access:
 
         The recording in it has to pass `check_upload` beside.
         """
-        key = self.check(principal)
-        allowed = None if key is None else key.limits.upload_bytes
+        allowed = self._upload_limit_bytes(principal)
         return limit_bytes if allowed is None else min(limit_bytes, _largest_body_bytes(allowed))
 
     async def enter(self, principal: Principal, session_id: str) -> Meter:
@@ -192,6 +189,11 @@ class Access:
         }
         await self._limiter.remember(principal.name, digest(token), orjson.dumps(held), life_s)
         return token, int(time.time()) + life_s
+
+    def _upload_limit_bytes(self, principal: Principal) -> int | None:
+        """Of one recording; None where there is no limit. Raises what `check` does."""
+        key = self.check(principal)
+        return None if key is None else key.limits.upload_bytes
 
     async def _admit(self, connection: HTTPConnection) -> Principal:
         self.check_origin(connection)
