@@ -1,7 +1,6 @@
 """The AsyncAPI document says what the sockets really say: real clients' traffic, message by message."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Callable
 from functools import cache
@@ -220,22 +219,26 @@ async def test_mistral_sdk(whisper_stack: Stack) -> None:
     check("mistral", recorder)
 
 
+def speak_a_turn(connection: Any) -> None:
+    """Over a connection of OpenAI's SDK, of today or of the beta; then the buffer is cleared."""
+    connection.input_audio_buffer.append(audio=base64_of(speech(24_000)))
+    for event in connection:
+        if event.type.endswith("completed"):
+            break
+    connection.input_audio_buffer.clear()
+    for event in connection:
+        if event.type.endswith("cleared"):
+            break
+
+
 async def test_openai_sdk(whisper_stack: Stack) -> None:
     def talk(url: str) -> None:
         client = OpenAI(api_key="unused", base_url=f"http://{url}/v1", websocket_base_url=f"ws://{url}/v1")
-        audio = base64.b64encode(speech(24_000)).decode()
         with client.realtime.connect(extra_query={"intent": "transcription", "viewer_token": "true"}) as connection:
             transcription = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
             connection.session.update(session=transcription)  # type: ignore[arg-type]
             connection.input_audio_buffer.commit()
-            connection.input_audio_buffer.append(audio=audio)
-            for event in connection:
-                if event.type.endswith("completed"):
-                    break
-            connection.input_audio_buffer.clear()
-            for event in connection:
-                if event.type.endswith("cleared"):
-                    break
+            speak_a_turn(connection)
 
     await record(whisper_stack, "openai", talk)
 
@@ -256,14 +259,7 @@ async def test_openai_sdk_with_the_beta(whisper_stack: Stack) -> None:
             connection.session.update(session={"turn_detection": None})
             for session in (flat, {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}, "include": None}):
                 connection.transcription_session.update(session=session)  # type: ignore[arg-type]
-            connection.input_audio_buffer.append(audio=base64_of(speech(24_000)))
-            for event in connection:
-                if event.type.endswith("completed"):
-                    break
-            connection.input_audio_buffer.clear()
-            for event in connection:
-                if event.type.endswith("cleared"):
-                    break
+            speak_a_turn(connection)
 
     await record(whisper_stack, "openaiBeta", talk)
 
