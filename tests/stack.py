@@ -140,10 +140,12 @@ class Stack:
         """What a process has printed."""
         return (self.folder / f"{label}.out").read_text(errors="replace")
 
-    def check_alive(self) -> None:
-        for label, process in self.processes.items():
-            if process.poll() is not None:
-                raise AssertionError(f"{label} ended with {process.returncode}:\n{self.output(label)[-3000:]}")
+    def check_alive(self, *labels: str) -> None:
+        """Fail when a process has ended (any, when none is named), with what it printed last."""
+        for label in labels or self.processes:
+            status = self.processes[label].poll()
+            if status is not None:
+                raise AssertionError(f"{label} ended with {status}:\n{self.output(label)[-3000:]}")
 
 
 def wait_until(

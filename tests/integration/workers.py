@@ -87,6 +87,7 @@ class Fleet:
         self.service = service
         self.gateway = gateway
         self.redis = redis
+        self._labels: set[str] = set()
         self._ids: dict[str, str] = {}
 
     @classmethod
@@ -98,16 +99,18 @@ class Fleet:
             try:
                 yield fleet
             finally:
-                for label in fleet._ids.keys() & service.processes.keys():
+                for label in fleet._labels & service.processes.keys():
                     service.stop(label, signal.SIGKILL)
 
     async def start(self, label: str, **variables: str) -> None:
         """Start a worker and wait until it is announced."""
+        self._labels.add(label)
         process = self.service.spawn("worker", label, **variables)
         await until(lambda: self._has_found(label, process))
 
     async def _has_found(self, label: str, process: subprocess.Popen[bytes]) -> bool:
-        self.service.check_alive()
+        # Only this one: another may rightly end as soon as its sessions can go on here.
+        self.service.check_alive(label)
         for worker in await self.gateway.registry.workers():
             if worker.pid == process.pid:
                 self._ids[label] = worker.id
