@@ -7,6 +7,7 @@ environment, never on a command line that every user of the machine may read.
 import os
 import sys
 
+from shared.celery_config import broker_url
 from shared.config import Settings
 from shared.entry import run_process
 
@@ -31,7 +32,7 @@ def _options(settings: Settings) -> list[str]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    environment = {"CELERY_BROKER_URL": settings.redis_url, "PYTHONWARNINGS": "ignore"}
+    environment = {"CELERY_BROKER_URL": broker_url(settings), "PYTHONWARNINGS": "ignore"}
     if settings.flower.basic_auth:
         environment["FLOWER_BASIC_AUTH"] = settings.flower.basic_auth.get_secret_value()
     return environment

@@ -4,7 +4,7 @@ Frontends dispatch by name and never import the task.
 """
 
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from celery import Celery
 from celery.app.amqp import AMQP
@@ -43,9 +43,17 @@ def queue_name(queue: Queue, model: str) -> str:
     return f"{queue}:{quote(model, safe='/:')}"
 
 
+def broker_url(settings: Settings) -> str:
+    """Redis as Celery is told of it: over TLS it verifies the server's certificate only if the URL says so."""
+    url = urlsplit(settings.redis_url)
+    if url.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(url.query):
+        return settings.redis_url
+    return url._replace(query="&".join(filter(None, (url.query, "ssl_cert_reqs=required")))).geturl()
+
+
 def celery_app(settings: Settings) -> Celery:
     """A Celery application. Tasks travel as JSON only; no results are kept: the event log is the result."""
-    app = Celery("voxtral", broker=settings.redis_url, amqp=_Amqp)
+    app = Celery("voxtral", broker=broker_url(settings), amqp=_Amqp)
     options: dict[str, Any] = {
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import ssl
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -161,19 +162,22 @@ class Link:
         self._redis_port = port
         self._whole = asyncio.Event()
         self._whole.set()
+        self._writers: list[asyncio.StreamWriter] = []
         self.port = 0
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, service: Stack) -> AsyncIterator["Link"]:
+    async def to(cls, service: Stack, tls: ssl.SSLContext | None = None) -> AsyncIterator["Link"]:
         link = cls(service.settings.redis.port)
-        server = await asyncio.start_server(link._connect, "127.0.0.1", 0)
+        server = await asyncio.start_server(link._connect, "127.0.0.1", 0, ssl=tls)
         link.port = server.sockets[0].getsockname()[1]
         try:
             yield link
         finally:
             link.heal()
             server.close()
+            for writer in link._writers:
+                writer.transport.abort()
 
     def cut(self) -> None:
         self._whole.clear()
@@ -187,6 +191,7 @@ class Link:
         except OSError:
             writer.close()
             return
+        self._writers += [writer, redis_writer]
         await asyncio.gather(self._pump(reader, redis_writer), self._pump(redis_reader, writer))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,110 @@
+"""How commands reach Redis: at once, within a time, and over TLS only to whom the certificate says."""
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from frontend.gateway import Gateway
+from shared.bus.connect import PackedTcpConnection, connect
+from shared.config import RedisSettings, Settings
+from shared.dispatch import Dispatcher
+from shared.events import SessionOptions
+from tests.integration.workers import SECOND, Fleet, Link, assert_whole, events_of
+from tests.stack import Stack
+
+NAMED = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+
+
+@pytest.fixture(scope="module")
+def service(server: Stack) -> Stack:
+    return server
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate of localhost; its key lies beside it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *NAMED]
+    subprocess.run([*made, "-keyout", path.with_name("key.pem"), "-out", path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+async def tls_url(service: Stack, certificate: Path) -> AsyncIterator[str]:
+    """The service's Redis behind TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    async with Link.to(service, context) as link:
+        yield f"rediss://localhost:{link.port}/0"
+
+
+def at(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"redis": RedisSettings(url=url)})
+
+
+async def test_commands_are_sent_without_a_task_of_their_own(redis: Redis) -> None:
+    await redis.ping()
+    started: list[str] = []
+
+    def counted(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        started.append(coroutine.__qualname__)
+        return asyncio.Task(coroutine, loop=loop)
+
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(counted)
+    try:
+        for _ in range(10):
+            await redis.set("a", "b")
+    finally:
+        loop.set_task_factory(None)
+    assert started == []
+
+
+async def test_server_that_takes_nothing_is_given_up() -> None:
+    async def greet(_: Any) -> None:
+        """Nothing is said at first: the command below is what is sent."""
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        _, port = deaf.getsockname()
+        connection = PackedTcpConnection(host="127.0.0.1", port=port, socket_timeout=0.2, redis_connect_func=greet)
+        await connection.connect()
+        with pytest.raises(RedisTimeoutError, match="writing"):
+            await connection.send_command("SET", "a", bytes(50_000_000))
+        assert not connection.is_connected
+
+
+async def test_session_over_tls(fleet: Fleet, tls_url: str, certificate: Path) -> None:
+    url = f"{tls_url}?ssl_ca_certs={certificate}"
+    await fleet.start("worker", REDIS_URL=url)
+    async with Gateway.running(at(fleet.service.settings, url), "tls") as gateway:
+        session = await gateway.open(SessionOptions())
+        await session.write(SECOND)
+        await session.finish()
+        assert_whole(await events_of(session), 1.0)
+
+
+async def test_server_that_nobody_vouches_for_is_told_nothing(service: Stack, tls_url: str) -> None:
+    settings = at(service.settings, tls_url)
+    redis = connect(settings, retries=0)
+    with pytest.raises(RedisConnectionError, match="certificate verify failed"):
+        await redis.ping()
+    await redis.aclose()
+    dispatcher = Dispatcher(settings)
+    try:
+        with pytest.raises(ConnectionError, match="certificate verify failed"):
+            async with asyncio.timeout(20):
+                await dispatcher.dispatch("s1", {"model": "echo"}, "stream")
+    finally:
+        dispatcher.close()
