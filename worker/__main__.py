@@ -8,6 +8,7 @@ import structlog
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.entry import run_process
+from worker import stop_signals
 from worker.app import run, serve_sessions
 from worker.engines.registry import load_engine
 from worker.runtime import WorkerRuntime
@@ -35,6 +36,7 @@ def main(settings: Settings) -> int:
     runtime = WorkerRuntime(settings, engine, dispatcher)
     serve_sessions(dispatcher.app, runtime)
     runtime.start()
+    stop_signals.follow(runtime)
     try:
         return run(dispatcher.app, runtime, info, settings.logs.level)
     finally:

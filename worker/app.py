@@ -4,8 +4,9 @@ import warnings
 from typing import Any
 
 from celery import Celery
+from celery.bootsteps import StartStopStep
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready
 
 from shared.celery_config import QUEUES, SESSION_TASK, queue_name
 from worker.drain import TASK_WAIT_S
@@ -24,10 +25,13 @@ def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
     def announce(**_: Any) -> None:
         runtime.announce()
 
-    @worker_shutting_down.connect(weak=False)
-    def release_pool_threads(sig: str, **_: Any) -> None:
-        """SIGTERM drains, like a rolling deploy wants it. SIGINT (a person waits), or SIGTERM again, does not."""
-        runtime.stop(at_once=sig != "SIGTERM")
+    class Draining(StartStopStep):
+        """Celery waits for the tasks when it stops, on a signal or by Flower's button. They end with their sessions."""
+
+        def close(self, _: Any) -> None:
+            runtime.stop()
+
+    app.steps["worker"].add(Draining)
 
 
 def run(app: Celery, runtime: WorkerRuntime, info: EngineInfo, log_level: str) -> int:

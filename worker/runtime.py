@@ -91,13 +91,13 @@ class WorkerRuntime:
     def stop(self, *, at_once: bool = False) -> None:
         """Hand every session over to another worker, and leave. Any thread may call it.
 
-        Sessions that are left after `session.drain_timeout_s`, `at_once`, or when this is called again end with an
-        error that tells their clients to come back.
+        Sessions that are left after `session.drain_timeout_s`, or `at_once`, end with an error that tells their clients
+        to come back.
         """
         self._loop.call_soon_threadsafe(self._request_stop, at_once)
 
     def _request_stop(self, at_once: bool) -> None:
-        if at_once or self._stop_requested.is_set():
+        if at_once:
             self._hurry.set()
         self._stop_requested.set()
 

@@ -1,7 +1,9 @@
 """A worker that is told to stop: its sessions go on elsewhere, or here for a while, and it exits with 0."""
 
 import asyncio
+import ctypes
 import itertools
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import pytest
 
 from frontend.session import Session
 from shared.bus import keys
-from shared.celery_config import queue_name
+from shared.celery_config import celery_app, queue_name
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
 from shared.events import SessionOptions
@@ -138,6 +140,37 @@ async def test_second_request_ends_sessions_at_once(fleet: Fleet, second: signal
     assert (events[-1]["type"], events[-1]["code"]) == ("error", "model_unavailable")
     status = await fleet.ends("worker", 3)
     assert status == 0 or second == signal.SIGINT
+
+
+async def test_signal_that_the_main_thread_does_not_see_is_obeyed(fleet: Fleet) -> None:
+    """As one that comes just before Celery's main thread waits for its tasks."""
+    await fleet.start("worker", **PATIENT)
+    session = await fleet.gateway.open(SessionOptions())
+    fleet.signal("worker", signal.SIGTERM)
+    await until(lambda: is_draining(fleet))
+    pid = fleet.service.processes["worker"].pid
+    other = max(map(int, os.listdir(f"/proc/{pid}/task")))  # the thread that was started last
+    assert other != pid
+    assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGINT) == 0
+    assert (await events_of(session))[-1]["code"] == "model_unavailable"
+    await fleet.ends("worker", 3)
+
+
+async def test_worker_that_flower_shuts_down_drains(fleet: Fleet) -> None:
+    await fleet.start("old", **PATIENT)
+    session = await fleet.gateway.open(SessionOptions())
+    await session.write(SECOND)
+    await until(lambda: fleet.is_owned_by(session, "old"))
+    [worker] = await fleet.gateway.registry.workers()
+    app = celery_app(fleet.service.settings)
+    await asyncio.to_thread(app.control.shutdown, destination=[f"celery@{worker.id}"])
+    app.close()
+    await until(lambda: is_draining(fleet))
+    await fleet.start("new")
+    await until(lambda: fleet.is_owned_by(session, "new"))
+    assert await fleet.ends("old") == 0
+    await session.finish()
+    assert_whole(await events_of(session), 1.0)
 
 
 async def test_worker_that_comes_later_takes_over_what_is_left(fleet: Fleet) -> None:
