@@ -64,11 +64,12 @@ def test_client_that_waits_for_100_continue_sends_no_oversize_body(stack: Stack)
 
 def test_upload_that_breaks_off_takes_no_slot(stack: Stack) -> None:
     errors = stack.output("web").count("internal_error")
+    taken = sessions(stack)  # of clients that may still come back
     with upload(stack, file=silent_wav(60), model="echo") as (connection, body):
         connection.sendall(body[: len(body) // 2])
     assert post_form(stack, PATH, silent_wav(1), model="echo")[0] == 200
     assert stack.output("web").count("internal_error") == errors
-    wait_until(lambda: sessions(stack) == 0, "no session is left")
+    wait_until(lambda: sessions(stack) <= taken, "it holds no slot")
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
