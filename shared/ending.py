@@ -10,8 +10,8 @@ AGAIN_S: Final = 0.1
 async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait for their end, whatever it is.
 
-    A cancellation may be lost: on Python 3.11 `asyncio.wait_for`, with which redis-py sends, swallows one that comes
-    just as it is done. So those that go on are cancelled again.
+    A cancellation may be lost in a library: on Python 3.11 `asyncio.wait_for` swallows one that comes just as it is
+    done. So those that go on are cancelled again.
     """
     going_on = set(tasks)
     while going_on:
