@@ -193,7 +193,8 @@ def test_transcribe_with_a_bad_setting_names_it(stack: Stack, quiet: Path) -> No
 
 def test_transcribe_can_be_interrupted_quietly(stack: Stack, quiet: Path) -> None:
     process = subprocess.Popen(
-        [VOXTRAL, "transcribe", "--live", str(quiet), str(quiet)],
+        # The tests may run in the background of a shell, where the signal is ignored.
+        ["env", "--default-signal=INT", VOXTRAL, "transcribe", "--live", str(quiet), str(quiet)],
         env=stack.env,
         cwd=stack.folder,
         stdout=subprocess.PIPE,
@@ -203,7 +204,10 @@ def test_transcribe_can_be_interrupted_quietly(stack: Stack, quiet: Path) -> Non
     process.stdout.readline()  # the name of the first file: it is being heard
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=10)
+    try:
+        output, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
 
     assert (process.returncode, output, errors) == (130, b"", b"")
 
