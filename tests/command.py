@@ -7,6 +7,8 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.stack import Stack
@@ -28,6 +30,22 @@ def run(stack: Stack, *arguments: str | Path, stdin: bytes = b"", **variables: s
     )
     assert b"Traceback" not in done.stderr
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def running(stack: Stack, *arguments: str | Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A `voxtral` that goes on, with pipes for its output; SIGINT reaches it also where the tests' shell ignores it."""
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", VOXTRAL, *map(str, arguments)],
+        env=stack.env | variables,
+        cwd=stack.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:

@@ -3,13 +3,12 @@
 import json
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.command import VOXTRAL, counted_s, run
+from tests.command import counted_s, run, running
 from tests.stack import Stack, free_ports
 
 MICROPHONE = """
@@ -48,19 +47,14 @@ def with_sounddevice(folder: Path, source: str, stack: Stack) -> dict[str, str]:
 
 
 def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [VOXTRAL, "listen", "--model", "echo", "--captions", stack.web_url],
-        env=stack.env | with_sounddevice(tmp_path, MICROPHONE, stack),
-        cwd=stack.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline() == b"Listening. Ctrl-C ends it.\n"
-    assert process.stderr.readline().startswith(f"Captions: {stack.web_url}/captions?session=".encode())
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=10)
+    variables = with_sounddevice(tmp_path, MICROPHONE, stack)
+    with running(stack, "listen", "--model", "echo", "--captions", stack.web_url, **variables) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"Listening. Ctrl-C ends it.\n"
+        assert process.stderr.readline().startswith(f"Captions: {stack.web_url}/captions?session=".encode())
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=10)
 
     assert (process.returncode, errors) == (0, b"")
     assert counted_s(output.decode()) > 0.2

@@ -4,7 +4,6 @@ import asyncio
 import signal
 import socket
 import ssl
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -106,14 +105,14 @@ class Fleet:
     async def start(self, label: str, **variables: str) -> None:
         """Start a worker and wait until it is announced."""
         self._labels.add(label)
-        process = self.service.spawn("worker", label, **variables)
-        await until(lambda: self._has_found(label, process))
+        self.service.spawn("worker", label, **variables)
+        await until(lambda: self._has_found(label))
 
-    async def _has_found(self, label: str, process: subprocess.Popen[bytes]) -> bool:
+    async def _has_found(self, label: str) -> bool:
         # Only this one: another may rightly end as soon as its sessions can go on here.
         self.service.check_alive(label)
         for worker in await self.gateway.registry.workers():
-            if worker.pid == process.pid:
+            if worker.pid == self.service.processes[label].pid:
                 self._ids[label] = worker.id
         return label in self._ids
 
