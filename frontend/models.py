@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.bus.registry import WorkerReport
+from shared.whisper_models import whisper_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class RunningModel:
     def answers_to(self, name: str) -> bool:
         """Whether a client may mean this model: the part after the last `/` is enough, and case does not count."""
         own = self.name.casefold()
-        return name.casefold() in {own, own.rstrip("/").rpartition("/")[2]}
+        return not {own, own.rstrip("/").rpartition("/")[2]}.isdisjoint({name.casefold(), whisper_model(name)})
 
     def speaks(self, language: str | None) -> bool:
         return language is None or not self.languages or language in self.languages

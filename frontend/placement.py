@@ -8,6 +8,7 @@ from frontend.models import RunningModel, running_models
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions
+from shared.whisper_models import accuracy_rank
 
 CACHE_S: Final = 0.5
 AUTO: Final = "auto"
@@ -76,7 +77,7 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
     if not speaking:
         known = sorted({language for model in able for language in model.languages})
         raise InvalidFieldError("language", options.language, ", ".join(known))
-    return sorted(speaking, key=lambda model: _rank(model, options.mode))
+    return sorted(speaking, key=lambda model: _rank(model, options))
 
 
 def none_runs() -> ModelUnavailableError:
@@ -105,9 +106,12 @@ def _mode_unsupported(models: list[RunningModel], named: list[RunningModel], mod
     )
 
 
-def _rank(model: RunningModel, mode: Mode) -> int:
-    engines = PREFERRED_ENGINES[mode]
-    return engines.index(model.engine) if model.engine in engines else len(engines)
+def _rank(model: RunningModel, options: SessionOptions) -> tuple[int, bool, int]:
+    """Smallest first: the engine, then a model that need not be told the language, then the more accurate Whisper."""
+    engines = PREFERRED_ENGINES[options.mode]
+    engine = engines.index(model.engine) if model.engine in engines else len(engines)
+    guesses = options.language is None and len(model.languages) == 1
+    return engine, guesses, accuracy_rank(model.name)
 
 
 def _names(models: Iterable[RunningModel]) -> str:

@@ -11,6 +11,7 @@ from frontend.models import RunningModel
 from frontend.placement import AUTO, PREFERRED_ENGINES, none_runs
 from shared.errors import InvalidFieldError
 from shared.events import Mode
+from shared.whisper_models import EMBEDDED_WHISPER, WHISPER_MODELS, accuracy_rank
 
 REALTIME: Final = "voxtral_realtime"
 OFFLINE: Final = "voxtral"
@@ -43,7 +44,7 @@ PUBLISHED: Final = {
     "mistralai/Voxtral-Mini-3B-2507": OFFLINE,
     "mistralai/Voxtral-Mini-4B-Realtime-2602": REALTIME,
     "mistralai/Voxtral-Small-24B-2507": OFFLINE,
-    "whisper-base": WHISPER,
+    **dict.fromkeys(WHISPER_MODELS, WHISPER),
 }
 """The engine of each model that a worker can run, and would have to for a public name."""
 
@@ -65,7 +66,7 @@ def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is
     meant = _own(name, running)
     if not meant and not (is_live and _tells_speakers(name)):
         meant = [model for model in running if _stands_for(model.name, model.engine, name)]
-        meant.sort(key=lambda model: _engines(name).index(model.engine))
+        meant.sort(key=lambda model: (_engines(name).index(model.engine), accuracy_rank(model.name)))
     if not meant:
         allowed = ", ".join([AUTO, *(model.name for model in running)])
         raise InvalidFieldError("model", name, allowed + _reason(name, is_live=is_live))
@@ -93,6 +94,7 @@ def _reason(name: str, *, is_live: bool) -> str:
     if is_live and _tells_speakers(name):
         return "; no model here tells speakers apart"
     able = [model for model, engine in PUBLISHED.items() if _stands_for(model, engine, name)]
+    able = [model for model in able if model not in WHISPER_MODELS or model == EMBEDDED_WHISPER]  # one stands for all
     return f"; this name needs {' or '.join(able)}" if able else ""
 
 

@@ -6,7 +6,7 @@ import pytest
 from openai.types import AudioModel, ChatModel
 from openai.types.realtime import AudioTranscription, RealtimeSessionCreateRequest
 
-from frontend.api.model_names import resolve
+from frontend.api.model_names import check_live, resolve
 from frontend.models import RunningModel
 from shared.errors import InvalidFieldError, ModelUnavailableError
 from shared.events import Mode
@@ -17,6 +17,8 @@ def _running(name: str, engine: str, *modes: Mode) -> RunningModel:
 
 
 WHISPER = _running("whisper-base", "whisper")
+TINY = _running("whisper-tiny.en", "whisper")
+TURBO = _running("whisper-large-v3-turbo", "whisper")
 REALTIME = _running("mistralai/Voxtral-Mini-4B-Realtime-2602", "voxtral_realtime")
 MINI = _running("mistralai/Voxtral-Mini-3B-2507", "voxtral", *Mode)
 ECHO = _running("echo", "echo", *Mode)
@@ -52,6 +54,9 @@ UNDERSTANDING = sorted(name for name in CONVERSING if "audio" in name)
         ("voxtral-mini-latest", [WHISPER, REALTIME], REALTIME.name),
         ("voxtral-small-latest", [MINI, SMALL], SMALL.name),
         ("GPT-4o-audio-preview", [WHISPER, REALTIME, SMALL], SMALL.name),
+        ("whisper-1", [TINY, WHISPER, TURBO], TURBO.name),
+        ("Whisper-Turbo", [TINY, WHISPER, TURBO], TURBO.name),
+        ("whisper-tiny.en", [TINY, WHISPER], TINY.name),
     ],
 )
 def test_resolve_finds_the_running_model(name: str | None, running: list[RunningModel], meant: str) -> None:
@@ -116,6 +121,13 @@ def test_a_name_that_asks_for_speakers_means_nothing_where_no_format_is_chosen(n
         resolve(name, [WHISPER], Mode.TRANSCRIBE, is_live=True)
     own = _running(name, "another")
     assert resolve(name, [WHISPER, own], Mode.TRANSCRIBE, is_live=True) == name
+
+
+@pytest.mark.parametrize("name", ["whisper-large-v3", "whisper-turbo", "whisper-1"])
+def test_a_live_session_may_be_prepared_for_any_whisper(name: str) -> None:
+    check_live(name, [])
+    with pytest.raises(InvalidFieldError):
+        check_live("whisper-enormous", [])
 
 
 def test_resolve_prefers_a_model_that_serves_the_mode() -> None:

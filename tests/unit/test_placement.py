@@ -41,6 +41,22 @@ def test_auto_takes_a_model_that_speaks_the_language() -> None:
     assert names([LIVE, LARGE, WHISPER], language="uk") == ["whisper-base"]
 
 
+def test_auto_takes_the_most_accurate_whisper() -> None:
+    tiny, turbo = (
+        running(name, "whisper", (Mode.TRANSCRIBE,), ("de", "en"))
+        for name in ("whisper-tiny", "whisper-large-v3-turbo")
+    )
+    own = running("our-whisper", "whisper", (Mode.TRANSCRIBE,), ("de", "en"))
+    assert names([own, tiny, WHISPER, turbo]) == [turbo.name, "whisper-base", "whisper-tiny", "our-whisper"]
+
+
+def test_a_model_of_english_comes_last_where_no_language_is_named() -> None:
+    english = running("whisper-medium.en", "whisper", (Mode.TRANSCRIBE,), ("en",))
+    assert names([english, WHISPER]) == ["whisper-base", "whisper-medium.en"]
+    assert names([english, WHISPER], language="en") == ["whisper-medium.en", "whisper-base"]
+    assert names([english, WHISPER], language="uk") == ["whisper-base"]
+
+
 @pytest.mark.parametrize("name", [MINI, MINI.lower(), "Voxtral-Mini-3B-2507", "VOXTRAL-MINI-3B-2507"])
 def test_a_model_is_named_in_full_or_by_its_last_part(name: str) -> None:
     assert names(EVERYTHING, model=name) == [MINI]
