@@ -55,13 +55,15 @@ class ServerSettings(Section):
 
 class ModelSettings(Section):
     name: str = "auto"
-    """`auto`, `whisper-base`, `echo`, or a Voxtral model's Hub id."""
+    """`auto`, a Whisper such as `whisper-base`, `whisper` (the one in `path`), `echo`, or a Voxtral model's Hub id."""
     path: Path | None = None
-    """A local directory that holds the model, instead of the name's own source."""
+    """A local directory that holds the model, instead of the name's own source. Of a Whisper also a Hub repository."""
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
     """`auto` takes CUDA where there is some."""
     torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """`auto` takes what the model was published in on CUDA, and float32 on a CPU."""
+    """Of Voxtral: `auto` takes what the model was published in on CUDA, and float32 on a CPU."""
+    compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = "auto"
+    """Of Whisper: `auto` takes int8 on a CPU, and on CUDA float16, or int8_float16 where memory is short."""
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
     """How Voxtral computes attention; `auto` takes sdpa."""
     slots: int | None = Field(None, ge=1, le=4096)
