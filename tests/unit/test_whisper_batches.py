@@ -1,25 +1,31 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.whisper.batches import MAX_MEMBERS, MAX_PADDING_S, Shape, batched
+from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits, Shape, batched
 
 shapes = st.lists(
     st.builds(Shape, st.sampled_from([3.0, 4.0, 6.0, 9.0, 14.0]), st.sampled_from([0, 12]), st.booleans()), max_size=24
 )
 
 
-@given(shapes, st.integers(1, 4))
-def test_batched_places_each_window_once_where_it_fits(shapes: list[Shape], threads: int) -> None:
-    batches = batched(shapes, threads)
+@given(shapes, st.integers(1, 4), st.sampled_from([CPU_LIMITS, GPU_LIMITS]))
+def test_batched_places_each_window_once_where_it_fits(shapes: list[Shape], threads: int, limits: Limits) -> None:
+    batches = batched(shapes, threads, limits)
     assert sorted(index for batch in batches for index in batch.members) == list(range(len(shapes)))
     for batch in batches:
-        assert len(batch.members) <= MAX_MEMBERS
+        assert len(batch.members) <= limits.members
         for index in batch.members:
             padding_s = batch.window_s - shapes[index].window_s
-            assert 0 <= padding_s <= (0 if shapes[index].exact else MAX_PADDING_S)
+            assert 0 <= padding_s <= (0 if shapes[index].exact else limits.padding_s)
             assert shapes[index].prompt_tokens == batch.prompt_tokens
 
 
 def test_batched_gives_every_thread_work() -> None:
     assert [len(batch.members) for batch in batched([Shape(5.0, 0, exact=False)] * 4, 2)] == [2, 2]
     assert len(batched([Shape(5.0, 0, exact=False)], 2)) == 1
+
+
+def test_batched_takes_all_partials_at_once_on_a_gpu() -> None:
+    shapes = [Shape(3.0 + index % 9, 0, exact=False) for index in range(32)]
+    assert [len(batch.members) for batch in batched(shapes, 1, GPU_LIMITS)] == [32]
+    assert len(batched(shapes, 1)) >= 4

@@ -1,8 +1,8 @@
 """Which windows to decode together. Pure.
 
-The encoder's work grows with the window, so padding a short window up to a long one costs; the decoder's work hardly
+On a CPU the encoder's work grows with the window, so padding a short window up to a long one costs; the decoder's work hardly
 grows with the batch, so decoding two windows apart costs too. Measured, two windows are better together up to about
-`MAX_PADDING_S` of difference.
+`MAX_PADDING_S` of difference. A GPU works on all of a batch at once: there nothing is gained by splitting one.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,20 @@ MAX_PADDING_S = 3.0
 MAX_MEMBERS = 8
 SPLIT_FROM_MEMBERS = 2
 """A batch at least this large is halved when a thread would have nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one batch may be."""
+
+    members: int = MAX_MEMBERS
+    padding_s: float = MAX_PADDING_S
+    """Silence that a window may be filled up with to fit beside a longer one."""
+
+
+CPU_LIMITS = Limits()
+GPU_LIMITS = Limits(members=32, padding_s=30.0)
+"""Chosen by reason, not yet by measurement: 32 windows of 12 s keep a GPU busy, and their memory is known (`sizes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +44,21 @@ class Batch:
     prompt_tokens: int
     members: list[int] = field(default_factory=list)
 
-    def takes(self, shape: Shape) -> bool:
+    def takes(self, shape: Shape, limits: Limits) -> bool:
         padding_s = self.window_s - shape.window_s
         return (
-            len(self.members) < MAX_MEMBERS
+            len(self.members) < limits.members
             and shape.prompt_tokens == self.prompt_tokens
-            and 0 <= padding_s <= (0.0 if shape.exact else MAX_PADDING_S)
+            and 0 <= padding_s <= (0.0 if shape.exact else limits.padding_s)
         )
 
 
-def batched(shapes: Sequence[Shape], threads: int) -> list[Batch]:
+def batched(shapes: Sequence[Shape], threads: int, limits: Limits = CPU_LIMITS) -> list[Batch]:
     """Batches that hold every index of `shapes` once, the most expensive first."""
     batches: list[Batch] = []
     for index in sorted(range(len(shapes)), key=lambda index: (-shapes[index].window_s, index)):
         shape = shapes[index]
-        batch = next((batch for batch in batches if batch.takes(shape)), None)
+        batch = next((batch for batch in batches if batch.takes(shape, limits)), None)
         if batch is None:
             batch = Batch(shape.window_s, shape.prompt_tokens)
             batches.append(batch)

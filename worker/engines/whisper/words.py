@@ -54,3 +54,11 @@ def timed_words(
         earliest = min(max(reached.get(bounds[group.stop], length_samples), start), length_samples)
         words.append(TimedWord("".join(pieces[group.start : group.stop]), start, earliest))
     return tuple(words)
+
+
+def spread_words(pieces: Sequence[str], length_samples: int) -> tuple[TimedWord, ...]:
+    """Words with times in proportion to their letters, where the model cannot say when each is spoken."""
+    texts = ["".join(pieces[group.start : group.stop]) for group in word_groups(pieces)]
+    bounds = [0, *accumulate(len(text) for text in texts)]
+    at_samples = [length_samples * bound // max(1, bounds[-1]) for bound in bounds]
+    return tuple(map(TimedWord, texts, at_samples, at_samples[1:]))
