@@ -1,8 +1,8 @@
 """Which windows to decode together. Pure.
 
-On a CPU the encoder's work grows with the window, so padding a short window up to a long one costs; the decoder's work hardly
-grows with the batch, so decoding two windows apart costs too. Measured, two windows are better together up to about
-`MAX_PADDING_S` of difference. A GPU works on all of a batch at once: there nothing is gained by splitting one.
+The encoder's work grows with the window, so padding a short window up to a long one costs; the decoder's work hardly
+grows with the batch, so decoding two windows apart costs too. Measured on a CPU, two windows are better together up to
+about `MAX_PADDING_S` of difference. A GPU works on all of a batch at once: there nothing is gained by splitting one.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,65 @@
+"""Which model `model.name: auto` stands for on a machine. Pure: what the machine has is handed in."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from shared.whisper_models import EMBEDDED_WHISPER
+from worker.engines.whisper.sizes import SIZES, ComputeType
+
+REALTIME: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
+REALTIME_WEIGHTS_BYTES: Final = 8_860_000_000
+"""model.safetensors of the published checkpoint, in bfloat16."""
+REALTIME_RESERVE_BYTES: Final = 3_200_000_000
+"""2 GiB for passes (`voxtral_realtime.sizes`), 5 % of the weights for loading (`checkpoints`), and CUDA's own part."""
+REALTIME_SLOT_BYTES: Final = 419_000_000
+"""At the default `model.text_window`."""
+MIN_REALTIME_SLOTS: Final = 4
+"""With room for fewer sessions, a Whisper serves a card better."""
+REALTIME_NEEDED_BYTES: Final = (
+    REALTIME_WEIGHTS_BYTES + REALTIME_RESERVE_BYTES + MIN_REALTIME_SLOTS * REALTIME_SLOT_BYTES
+)
+WHISPERS: Final[tuple[tuple[str, ComputeType], ...]] = (
+    ("whisper-large-v3", "float16"),
+    ("whisper-large-v3-turbo", "float16"),
+    ("whisper-large-v3-turbo", "int8_float16"),
+    ("whisper-small", "float16"),
+    ("whisper-small", "int8_float16"),
+    ("whisper-base", "float16"),
+    ("whisper-tiny", "float16"),
+)
+"""The best for live speech first: medium is slower than turbo and less accurate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    model: str
+    on_gpu: bool
+    reason: str
+    """One sentence for people."""
+
+
+def choose(gpus: int, gpu_memory_bytes: int | None) -> Choice:
+    """The model for a machine with so many GPUs, of which the one to use has so much memory in all.
+
+    All of it counts, free or not, so that a worker that starts again takes the same model. None: it is not known.
+    """
+    if not gpus:
+        return Choice(
+            EMBEDDED_WHISPER,
+            False,
+            f"model.name is auto and there is no NVIDIA GPU to use, so {EMBEDDED_WHISPER} runs on the CPU.",
+        )
+    if gpu_memory_bytes is None:
+        return Choice(REALTIME, True, f"model.name is auto and there is an NVIDIA GPU, so {REALTIME} runs on it.")
+    has = f"model.name is auto and the GPU has {_gb(gpu_memory_bytes)}"
+    if gpu_memory_bytes >= REALTIME_NEEDED_BYTES:
+        return Choice(REALTIME, True, f"{has}, so {REALTIME} runs on it.")
+    lacks = f"{has}, but {REALTIME} needs {_gb(REALTIME_NEEDED_BYTES)}"
+    for name, compute_type in WHISPERS:
+        if SIZES[name].fits(compute_type, gpu_memory_bytes):
+            return Choice(name, True, f"{lacks}, so {name}, the best Whisper that fits, runs on it.")
+    return Choice(EMBEDDED_WHISPER, False, f"{lacks} and no Whisper fits, so {EMBEDDED_WHISPER} runs on the CPU.")
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
