@@ -37,8 +37,8 @@ def test_options_that_have_an_effect_are_passed_over_in_silence() -> None:
 
 def test_language_that_is_not_the_models_is_dropped() -> None:
     assert spoken_language(SessionOptions(language="en"), ["en"]) == (SessionOptions(language="en"), [])
-    message = "Language 'sv' is not one of the model's; it will be detected."
-    assert spoken_language(SessionOptions(language="sv"), ["en"]) == (
-        SessionOptions(),
-        [Notice("language_ignored", message)],
-    )
+    for languages, instead in ((["en", "de"], "it will be detected"), (["en"], "all speech is taken for 'en'")):
+        assert spoken_language(SessionOptions(language="sv"), languages) == (
+            SessionOptions(),
+            [Notice("language_ignored", f"Language 'sv' is not one of the model's; {instead}.")],
+        )

@@ -37,5 +37,7 @@ def spoken_language(options: SessionOptions, languages: Collection[str]) -> tupl
     """The options without a language that is not the model's, and what to tell the client about it."""
     if options.language is None or options.language in languages:
         return options, []
-    message = f"Language {shown(options.language)} is not one of the model's; it will be detected."
+    only = next(iter(languages)) if len(languages) == 1 else None
+    instead = f"all speech is taken for {only!r}" if only else "it will be detected"
+    message = f"Language {shown(options.language)} is not one of the model's; {instead}."
     return replace(options, language=None), [Notice("language_ignored", message)]
