@@ -4,6 +4,7 @@
 """
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from shared.errors import StartupError
 
 WANTED: Final = ("*.json", "*.safetensors")
+WANTED_OF_WHISPER: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+"""As faster-whisper downloads a model in CTranslate2's format."""
 UNWANTED: Final = ("consolidated*",)
 """The same weights once more, in Mistral's own layout."""
 FULL_DISK: Final = "no space left"
@@ -28,44 +31,45 @@ FULL_DISK: Final = "no space left"
 log = structlog.get_logger()
 
 
-def cached_snapshot(repository: str) -> Path | None:
+def cached_snapshot(repository: str, wanted: Sequence[str] = WANTED) -> Path | None:
     """The newest snapshot in the local cache; None when there is none. Asks nobody."""
     try:
-        return _snapshot(repository, local_files_only=True)
+        return _snapshot(repository, wanted, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError):
         return None
 
 
-def downloaded_snapshot(repository: str) -> Path:
+def downloaded_snapshot(repository: str, wanted: Sequence[str] = WANTED, *, named: str | None = None) -> Path:
     """The repository's current snapshot; only what the cache lacks is downloaded.
 
-    Raises `StartupError` with one sentence for whatever stands in the way.
+    Raises `StartupError` for whatever stands in the way: one sentence that begins with `named`, which says what setting
+    chose the repository; by default that it is `model.name`.
     """
+    named = named or f"Setting model.name is {repository!r}"
     disable_progress_bars()
     if constants.HF_HUB_OFFLINE:
         raise StartupError(
-            f"Setting model.name is {repository!r}, which is not whole in the cache {constants.HF_HUB_CACHE}, and "
+            f"{named}, which is not whole in the cache {constants.HF_HUB_CACHE}, and "
             "HF_HUB_OFFLINE forbids a download; unset it, or set model.path to a local copy."
         )
     log.info("model_download", model=repository, cache=constants.HF_HUB_CACHE)
     try:
-        return _snapshot(repository, local_files_only=False)
+        return _snapshot(repository, wanted, local_files_only=False)
     except Exception as error:
-        raise StartupError(_sentence(repository, error)) from error
+        raise StartupError(_sentence(named, repository, error)) from error
 
 
-def _snapshot(repository: str, *, local_files_only: bool) -> Path:
+def _snapshot(repository: str, wanted: Sequence[str], *, local_files_only: bool) -> Path:
     found = snapshot_download(
         repository,
-        allow_patterns=list(WANTED),
+        allow_patterns=list(wanted),
         ignore_patterns=list(UNWANTED),
         local_files_only=local_files_only,
     )
     return Path(found)
 
 
-def _sentence(repository: str, error: Exception) -> str:
-    named = f"Setting model.name is {repository!r}"
+def _sentence(named: str, repository: str, error: Exception) -> str:
     if isinstance(error, HFValidationError):
         return f"{named}, which is no name of a repository; allowed: owner/name, as on {constants.ENDPOINT}."
     if isinstance(error, GatedRepoError):

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from shared.errors import StartupError
 
+WEIGHTS_NAME = "model.bin"
+MODEL_FILES = (WEIGHTS_NAME, "config.json", "tokenizer.json")
+"""Files that every model must have; the vocabulary's is named in two ways."""
 CHUNK_BYTES = 1 << 20
 MARKER = "verified.json"
 """Size and modification time of each file when its hash was last right: spares hashing 145 MB at every start."""
@@ -68,8 +71,33 @@ def model_directory(path: str | None) -> Path:
     if local.is_dir():
         return local
     if local.is_absolute() or path.startswith((".", "~")):
-        raise StartupError(f"model.path is {path}, which is not a directory.")
-    return _downloaded(path)
+        raise StartupError(f"Setting model.path is {path!r}, which is not a directory.")
+    return hub_directory(path, named=f"Setting model.path is {path!r} (no directory here, so a repository on the Hub)")
+
+
+def hub_directory(name: str, *, named: str) -> Path:
+    """The files of a Hub repository, or of a name of faster-whisper's, from the Hub's cache or else downloaded.
+
+    Raises `StartupError`: one sentence that begins with `named`, which says what setting chose the name.
+    """
+    from worker.engines.hub import (  # noqa: PLC0415 -- brings the Hub's client, which few models need
+        WANTED_OF_WHISPER,
+        cached_snapshot,
+        downloaded_snapshot,
+    )
+
+    repository = repository_of(name)
+    cached = cached_snapshot(repository, WANTED_OF_WHISPER)
+    if cached is not None and all((cached / file).is_file() for file in MODEL_FILES):
+        return cached
+    return downloaded_snapshot(repository, WANTED_OF_WHISPER, named=named)
+
+
+def repository_of(name: str) -> str:
+    """The Hub repository that a name of faster-whisper's, such as `small.en`, stands for; others are one themselves."""
+    from faster_whisper.utils import _MODELS  # noqa: PLC0415 -- likewise
+
+    return _MODELS.get(name, name)
 
 
 def cache_directory() -> Path:
@@ -117,16 +145,6 @@ def _join(file: PinnedFile, target: Path) -> None:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _downloaded(name: str) -> Path:
-    # Imported here: it pulls in the Hub client, which the embedded model never needs.
-    from faster_whisper.utils import download_model  # noqa: PLC0415
-
-    try:
-        return Path(download_model(name))
-    except Exception as error:  # whatever the Hub client raises, the start ends in one sentence
-        raise StartupError(f"The model {name} could not be downloaded: {type(error).__name__}: {error}.") from error
 
 
 def _package_folder(name: str) -> Path:
