@@ -1,0 +1,112 @@
+"""Where and in which precision a Whisper runs: what the settings ask for, and what CTranslate2 can do here.
+
+What stands in the way is a `StartupError` of one sentence that names the setting to change.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import ctranslate2
+import structlog
+
+from shared.config import ModelSettings
+from shared.errors import StartupError
+from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits
+from worker.engines.whisper.cuda import cuda_obstacle
+from worker.engines.whisper.sizes import Size, fitting_compute_type
+from worker.gpu import gpu_count, memory_bytes
+
+COMPUTE_TYPES: Final = ("int8", "int8_float16", "float16", "float32")
+"""What `model.compute_type` may say."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    device: str = "cpu"
+    """`cpu`, `cuda:0`, `cuda:1`, …"""
+    compute_type: str = "int8"
+    threads: int = 2
+    """Batches that run side by side: each takes a core; a GPU takes one at a time."""
+    english: bool = False
+    """All speech is taken for English, even if the vocabulary has other languages."""
+    translates: bool = True
+    """Whether a model of several languages was trained to translate."""
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != "cpu"
+
+    @property
+    def device_index(self) -> int:
+        return int(self.device.partition(":")[2] or 0)
+
+    @property
+    def limits(self) -> Limits:
+        return GPU_LIMITS if self.on_gpu else CPU_LIMITS
+
+
+def device(wanted: str) -> str:
+    """`cpu` or `cuda:N` for `model.device`. `auto` takes a GPU where CTranslate2 can use one, else logs why not."""
+    if wanted == "cpu":
+        return "cpu"
+    obstacle = cuda_obstacle()
+    if wanted == "auto":
+        if obstacle and gpu_count():
+            log.warning("gpu_unused", reason=obstacle)
+        return "cpu" if obstacle else "cuda:0"
+    if obstacle:
+        raise StartupError(f"Setting model.device is {wanted!r}, but {obstacle}, or set model.device to cpu.")
+    index, count = int(wanted.partition(":")[2] or 0), ctranslate2.get_cuda_device_count()
+    if index >= count:
+        names = ", ".join(f"cuda:{one}" for one in range(count))
+        raise StartupError(f"Setting model.device is {wanted!r}, but this machine has only {names}.")
+    return f"cuda:{index}"
+
+
+def compute_type(model: ModelSettings, device: str, size: Size) -> str:
+    """The precision for the settings on this device, as CTranslate2 names it."""
+    kind, _, index = device.partition(":")
+    supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
+    allowed = [one for one in COMPUTE_TYPES if one in supported]
+    wanted = _wanted(model, allowed)
+    if wanted != "auto":
+        if wanted not in allowed:
+            raise StartupError(
+                f"Setting model.compute_type is {wanted!r}, which {device} does not support; "
+                f"allowed there: auto, {', '.join(allowed)}."
+            )
+        return wanted
+    return next(one for one in _preferred(device, size) if one in allowed)
+
+
+def _preferred(device: str, size: Size) -> tuple[str, ...]:
+    """The first one that the device supports is taken."""
+    if device == "cpu":
+        return ("int8", "float32")
+    if fitting_compute_type(size, memory_bytes(device)[1]) == "float16":
+        return ("float16", "int8_float16", "int8", "float32")
+    return ("int8_float16", "int8", "float16", "float32")
+
+
+def has_alignment_heads(directory: Path) -> bool:
+    """Whether the model says which of its heads follow the audio; without, CTranslate2 cannot align words to it."""
+    try:
+        return bool(json.loads((directory / "config.json").read_text()).get("alignment_heads"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise StartupError(f"The file {directory / 'config.json'} is damaged ({error}); copy it again.") from error
+
+
+def _wanted(model: ModelSettings, allowed: list[str]) -> str:
+    """`model.compute_type`. `model.torch_dtype`, of the Voxtral models, may say float32 as well."""
+    if model.torch_dtype in ("auto", model.compute_type):
+        return model.compute_type
+    if model.torch_dtype == "float32" and model.compute_type == "auto":
+        return "float32"
+    raise StartupError(
+        f"Setting model.torch_dtype is {model.torch_dtype!r}, which is of the Voxtral models; set it to auto, and "
+        f"model.compute_type to the precision of a Whisper (allowed here: auto, {', '.join(allowed)})."
+    )
