@@ -23,7 +23,8 @@ from shared.errors import StartupError
 from shared.events import Mode
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched
-from worker.engines.whisper.words import TimedWord, timed_words, word_groups
+from worker.engines.whisper.placement import Placement, has_alignment_heads
+from worker.engines.whisper.words import TimedWord, spread_words, timed_words, word_groups
 
 SAMPLE_RATE_HZ = 16_000
 FRAMES_PER_S = 100
@@ -34,6 +35,7 @@ DYNAMIC_RANGE = 2.0
 MIN_SAMPLES = 1600
 """The front end mirrors the edges of the audio and needs a little to mirror."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
+ENGLISH = "en"
 MAX_NEW_TOKENS = 224
 TOKENS_PER_S = 10.0
 """No language is spoken faster in Whisper's tokens; a decode that is longer has lost its way."""
@@ -93,19 +95,26 @@ class _Decoded:
 
 
 class WhisperDecoder:
-    """The warm model. `threads` batches run side by side, each on one core."""
+    """The warm model. `placement.threads` batches run side by side, each on one core."""
 
-    def __init__(self, directory: Path, compute_type: str, threads: int) -> None:
+    def __init__(self, directory: Path, placement: Placement) -> None:
         try:
             self._model = ctranslate2.models.Whisper(
-                str(directory), device="cpu", compute_type=compute_type, inter_threads=threads, intra_threads=1
+                str(directory),
+                device="cuda" if placement.on_gpu else "cpu",
+                device_index=placement.device_index,
+                compute_type=placement.compute_type,
+                inter_threads=placement.threads,
+                intra_threads=1,
             )
             self._vocabulary = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
         except Exception as error:  # the libraries raise bare Exception and RuntimeError
             raise StartupError(f"The model in {directory} could not be loaded: {error}.") from error
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="whisper")
+        self._placement = placement
+        self._english = placement.english or not self._model.is_multilingual
+        self._aligns = has_alignment_heads(directory)
+        self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
 
     @property
@@ -121,17 +130,20 @@ class WhisperDecoder:
     @property
     def languages(self) -> tuple[str, ...]:
         """ISO 639-1 codes that the vocabulary has a token for."""
+        if self._english:
+            return (ENGLISH,)
         return tuple(code for code in _LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
 
     @property
     def modes(self) -> tuple[Mode, ...]:
         """Models of English alone know no other language to translate from."""
-        return (Mode.TRANSCRIBE, Mode.TRANSLATE) if self._model.is_multilingual else (Mode.TRANSCRIBE,)
+        translates = self._placement.translates and not self._english
+        return (Mode.TRANSCRIBE, Mode.TRANSLATE) if translates else (Mode.TRANSCRIBE,)
 
     def run(self, jobs: Sequence[Job]) -> list[Heard]:
         """Decode all jobs, batched by window length; answers are in the order of the jobs."""
         shapes = [self._shape(job) for job in jobs]
-        batches = batched(shapes, self._threads)
+        batches = batched(shapes, self._placement.threads, self._placement.limits)
         answers: list[Heard | None] = [None] * len(jobs)
         for batch, heard in zip(batches, self._pool.map(lambda one: self._run_batch(jobs, one), batches), strict=True):
             for index, answer in zip(batch.members, heard, strict=True):
@@ -194,6 +206,8 @@ class WhisperDecoder:
 
     def _languages(self, jobs: Sequence[Job], encoded: Any) -> list[tuple[str, float]]:
         """Each job's language and how sure it is; the encoder's output is asked only if a job does not say."""
+        if self._english:
+            return [(ENGLISH, 1.0)] * len(jobs)
         if all(job.language for job in jobs):
             return [(job.language or "", 1.0) for job in jobs]
         detected = self._model.detect_language(encoded)
@@ -262,10 +276,13 @@ class WhisperDecoder:
             if job.words and decoded[row].tokens:
                 rows_of.setdefault((languages[row][0], job.translate), []).append(row)
         for (language, translate), rows in rows_of.items():
-            view = encoded
-            if len(rows) < len(jobs):
-                view = ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(encoded)[rows]))
             tokenizer = self._tokenizer(language, translate=translate)
+            if not self._aligns:
+                for row in rows:
+                    pieces, _ = tokenizer.split_to_word_tokens(decoded[row].tokens)
+                    timed[row] = spread_words(pieces, len(jobs[row].pcm))
+                continue
+            view = encoded if len(rows) == len(jobs) else _chosen(encoded, rows)
             lengths = [min(len(jobs[row].pcm) // SAMPLES_PER_FRAME, round(MAX_WINDOW_S * FRAMES_PER_S)) for row in rows]
             tokens = [decoded[row].tokens for row in rows]
             for row, found in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
@@ -291,8 +308,16 @@ class WhisperDecoder:
     def _tokenizer(self, language: str, *, translate: bool = False) -> Tokenizer:
         if (language, translate) not in self._tokenizers:
             task = "translate" if translate else "transcribe"
-            self._tokenizers[language, translate] = Tokenizer(self._vocabulary, True, task=task, language=language)
+            self._tokenizers[language, translate] = Tokenizer(
+                self._vocabulary, self._model.is_multilingual, task=task, language=language
+            )
         return self._tokenizers[language, translate]
+
+
+def _chosen(encoded: Any, rows: Sequence[int]) -> Any:
+    """Some rows of the encoder's output. Only this copies it to the host; batches of one language stay on the GPU."""
+    on_host = np.array(encoded.to_device(ctranslate2.Device.cpu))
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(on_host[rows]))
 
 
 def _cap_tokens(job: Job) -> int:

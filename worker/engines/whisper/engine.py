@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SessionOptions
 from worker.engines.base import EngineInfo, Output
-from worker.engines.whisper.decoder import Job, WhisperDecoder
+from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.whisper.pace import warm_up
+from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.session import Kind, Pass, Session
 from worker.engines.whisper.weights import model_directory
 from worker.segmenter import SegmenterSettings
@@ -72,18 +74,21 @@ class WhisperEngine:
         slots: int = 16,
         threads: int = 2,
         compute_type: str = "int8",
+        placement: Placement | None = None,
         settings: WhisperSettings | None = None,
     ) -> None:
+        """`placement` says where the model runs; without one, on `threads` of the CPU in `compute_type`."""
         self._settings = settings or WhisperSettings()
-        self._decoder = WhisperDecoder(directory, compute_type, threads)
+        placement = placement or Placement(compute_type=compute_type, threads=threads)
+        self._decoder = WhisperDecoder(directory, placement)
         self._vad = SileroVad()
         self._sessions: dict[str, Session] = {}
         self._interval_ms = self._settings.partial_interval_ms
         self.info = EngineInfo(
             engine="whisper",
             model=model,
-            device="cpu",
-            compute_type=compute_type,
+            device=placement.device,
+            compute_type=placement.compute_type,
             modes=self._decoder.modes,
             languages=self._decoder.languages,
             slots=slots,
@@ -95,10 +100,7 @@ class WhisperEngine:
         return self._decoder.spectrogram
 
     def warm_up(self) -> None:
-        """Decode noise through every path: detection, a batch on each thread, word times."""
-        noise = np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE_HZ).astype(np.float32) * 0.1
-        job = Job(noise, language=None, words=True)
-        self._decoder.run([job] * 4)
+        warm_up(self._decoder.run, self.info)
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""

@@ -1,0 +1,66 @@
+"""Warms a Whisper up, and measures whether it keeps pace with speech on this machine."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import structlog
+
+from shared.errors import StartupError
+from shared.events import SAMPLE_RATE_HZ
+from worker.engines.base import EngineInfo
+from worker.engines.whisper.batches import GPU_LIMITS
+from worker.engines.whisper.decoder import Job
+
+CPU_JOBS: Final = 4
+WINDOW_S: Final = 8
+PASS_TOKENS: Final = 24
+"""About what 8 s of speech have; noise would have none or too many."""
+SLOW_PASS_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+def warm_up(
+    run: Callable[[Sequence[Job]], object], info: EngineInfo, clock: Callable[[], float] = time.perf_counter
+) -> None:
+    """Decode noise through every path: detection, a batch on each thread or the largest of a GPU, word times.
+
+    On a CPU one more pass is timed, and a warning says so if sessions will see their text late. Raises `StartupError`
+    when the device fails.
+    """
+    on_gpu = info.device != "cpu"
+    jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language=None, words=True)] * (
+        GPU_LIMITS.members if on_gpu else CPU_JOBS
+    )
+    try:
+        run(jobs)
+    except RuntimeError as error:  # CTranslate2's, for whatever CUDA says
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise StartupError(
+            f"The model {info.model} cannot run on {info.device} ({reason}); free some of its memory, or change "
+            "model.name, model.compute_type or model.device."
+        ) from error
+    if not on_gpu:
+        started_s = clock()
+        run([Job(_noise(WINDOW_S), language="en", cap_tokens=PASS_TOKENS)])
+        _judge(clock() - started_s, info)
+
+
+def _judge(pass_s: float, info: EngineInfo) -> None:
+    if pass_s <= SLOW_PASS_S:
+        log.info("pass_measured", model=info.model, audio_s=WINDOW_S, pass_s=round(pass_s, 2))
+        return
+    log.warning(
+        "model_slow",
+        model=info.model,
+        audio_s=WINDOW_S,
+        pass_s=round(pass_s, 2),
+        message=f"New text of a session comes every {pass_s:.1f} s at best, later when several speak at once.",
+        advice="Set model.name to a smaller Whisper, or run this one on a GPU.",
+    )
+
+
+def _noise(length_s: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(length_s * SAMPLE_RATE_HZ).astype(np.float32) * 0.1
