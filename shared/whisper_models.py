@@ -7,6 +7,8 @@ from typing import Final
 
 EMBEDDED_WHISPER: Final = "whisper-base"
 """Its weights are installed with the service."""
+ANY_WHISPER: Final = "whisper"
+"""Of an operator: the model in `model.path`, whatever it is."""
 WHISPER_MODELS: Final = (
     "whisper-tiny.en",
     "whisper-tiny",
@@ -33,6 +35,11 @@ WHISPER_ALIASES: Final = {"whisper-turbo": "whisper-large-v3-turbo", "whisper-la
 def whisper_model(name: str) -> str:
     """The model that a name means; the name itself if it is no other name of one."""
     return WHISPER_ALIASES.get(name.casefold(), name)
+
+
+def is_whisper(name: str) -> bool:
+    """Whether `model.name` may say so."""
+    return name == ANY_WHISPER or whisper_model(name) in WHISPER_MODELS
 
 
 def accuracy_rank(name: str) -> int:

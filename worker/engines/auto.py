@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from shared.whisper_models import EMBEDDED_WHISPER
+from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER
 from worker.engines.whisper.sizes import SIZES, ComputeType
 
 REALTIME: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
@@ -59,6 +59,14 @@ def choose(gpus: int, gpu_memory_bytes: int | None) -> Choice:
         if SIZES[name].fits(compute_type, gpu_memory_bytes):
             return Choice(name, True, f"{lacks}, so {name}, the best Whisper that fits, runs on it.")
     return Choice(EMBEDDED_WHISPER, False, f"{lacks} and no Whisper fits, so {EMBEDDED_WHISPER} runs on the CPU.")
+
+
+def choose_by_files(gpus: int, *, of_whisper: bool) -> Choice:
+    """The model whose files are in `model.path`; `of_whisper` says that they are in CTranslate2's format."""
+    if of_whisper or not gpus:
+        where = "the GPU" if gpus else "the CPU"
+        return Choice(ANY_WHISPER, gpus > 0, f"model.name is auto, so the Whisper in model.path runs on {where}.")
+    return Choice(REALTIME, True, f"model.name is auto and model.path holds no Whisper, so {REALTIME} runs on the GPU.")
 
 
 def _gb(size: int) -> str:

@@ -27,6 +27,8 @@ class EngineInfo:
     """ISO 639-1 codes; empty when the engine ignores language."""
     slots: int
     """Sessions that may be open at once."""
+    reason: str = ""
+    """Why `model.name: auto` stands for this model here, in one sentence; empty for a model that was named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,24 @@
 """Which engine serves which model name, and whether this machine can run it."""
 
 import os
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from shared.config import Settings
 from shared.errors import StartupError
+from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper
+from worker.engines.auto import REALTIME, Choice, choose, choose_by_files
 from worker.engines.base import Engine
 from worker.engines.echo import EchoEngine
 from worker.engines.libraries import require_voxtral_libraries
 from worker.engines.spectrogram import check_spectrogram
-from worker.gpu import gpu_count
+from worker.gpu import gpu_count, memory_bytes
 
-WHISPER: Final = "whisper-base"
 ECHO: Final = "echo"
-REALTIME: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
 VOXTRAL: Final = ("mistralai/Voxtral-Mini-3B-2507", "mistralai/Voxtral-Small-24B-2507")
+WHISPER_WEIGHTS: Final = "model.bin"
 MAX_AUTO_THREADS: Final = 4
 DEFAULT_SLOTS: Final = 16
 
@@ -29,49 +31,55 @@ def load_engine(settings: Settings) -> Engine:
     Raises `StartupError` that names the setting when the model is not to be had here. A named model is never
     replaced by another one.
     """
+    if settings.model.name != "auto":
+        return _load(settings)
+    choice, settings = _choose(settings)
+    engine = _load(settings)
+    engine.info = replace(engine.info, reason=choice.reason)
+    return engine
+
+
+def _choose(settings: Settings) -> tuple[Choice, Settings]:
+    """What `auto` stands for here, by name. Where it is chosen for a device, it must run there and nowhere else."""
+    model = settings.model
+    gpus = gpu_count() if model.device != "cpu" else 0
+    device = "cuda" if model.device == "auto" else model.device
+    if model.path is not None:
+        choice = choose_by_files(gpus, of_whisper=(model.path.expanduser() / WHISPER_WEIGHTS).is_file())
+    else:
+        choice = choose(gpus, memory_bytes(device)[1] if gpus else None)
+    log.info("model_chosen", model=choice.model, reason=choice.reason, gpus=gpus)
+    changes: dict[str, object] = {"name": choice.model}
+    if gpus and model.device == "auto":
+        changes["device"] = "cuda" if choice.on_gpu else "cpu"
+    return choice, settings.model_copy(update={"model": model.model_copy(update=changes)})
+
+
+def _load(settings: Settings) -> Engine:
     name = settings.model.name
-    if name == "auto":
-        name, settings = _choose(settings)
     if name == ECHO or name.startswith(f"{ECHO}:"):  # a model of any name, to see several side by side
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS, name)
-    if name == WHISPER:
-        return _load_whisper(settings)
-    if name == REALTIME:
-        return _load_realtime(settings, name)
-    if name in VOXTRAL:
-        return _load_voxtral(settings, name)
-    served = ", ".join(("auto", WHISPER, REALTIME, *VOXTRAL, ECHO))
+    if is_whisper(name):
+        return _load_whisper(settings, name)
+    if name == REALTIME or name in VOXTRAL:
+        _check_precision(settings, name)
+        return _load_realtime(settings, name) if name == REALTIME else _load_voxtral(settings, name)
+    served = ", ".join(("auto", *WHISPER_MODELS, ANY_WHISPER, REALTIME, *VOXTRAL, ECHO))
     raise StartupError(f"Setting model.name is {name!r}; allowed: {served}.")
 
 
-def _choose(settings: Settings) -> tuple[str, Settings]:
-    """What `auto` stands for here. Where it is chosen for the GPU, it must run there and nowhere else."""
-    gpus = gpu_count() if settings.model.device != "cpu" else 0
-    name = REALTIME if gpus else WHISPER
-    log.info("model_chosen", model=name, reason="model.name is auto", gpus=gpus)
-    if gpus and settings.model.device == "auto":
-        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"device": "cuda"})})
-    return name, settings
-
-
-def _load_whisper(settings: Settings) -> Engine:
-    from worker.engines.whisper.engine import load  # noqa: PLC0415 -- a library that other engines do not need
-
-    if settings.model.device not in ("auto", "cpu"):
-        found = f"{gpu_count()} GPUs were found" if gpu_count() else "no GPU was found"
+def _check_precision(settings: Settings, name: str) -> None:
+    if settings.model.compute_type != "auto":
         raise StartupError(
-            f"Setting model.device is {settings.model.device!r}, but {WHISPER} runs on the CPU ({found}); "
-            "allowed: auto, cpu."
+            f"Setting model.compute_type is {settings.model.compute_type!r}, which is of the Whisper models; set it to "
+            f"auto, and model.torch_dtype to the precision of {name}."
         )
-    if settings.model.torch_dtype not in ("auto", "float32"):
-        raise StartupError(
-            f"Setting model.torch_dtype is {settings.model.torch_dtype!r}, but {WHISPER} runs in int8; "
-            "allowed: auto, float32."
-        )
-    slots = settings.model.slots or DEFAULT_SLOTS
-    engine = load(path=settings.model.path, slots=slots, threads=_threads(settings))
-    check_spectrogram(settings.spectrogram, engine.spectrogram, settings.model.name)
-    return engine
+
+
+def _load_whisper(settings: Settings, name: str) -> Engine:
+    from worker.engines.whisper.loading import load_whisper  # noqa: PLC0415 -- a library that other engines do not need
+
+    return load_whisper(settings, name, default_slots=DEFAULT_SLOTS, threads=_threads(settings))
 
 
 def _load_realtime(settings: Settings, name: str) -> Engine:

@@ -1,0 +1,90 @@
+"""From settings to a Whisper engine that is loaded but not warm. Every failure is a `StartupError` of one sentence."""
+
+from pathlib import Path
+from typing import Final
+
+from shared.config import Settings
+from shared.errors import StartupError
+from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, whisper_model
+from worker.engines.spectrogram import check_spectrogram
+from worker.engines.whisper.engine import WhisperEngine, WhisperSettings
+from worker.engines.whisper.placement import Placement, compute_type, device
+from worker.engines.whisper.sizes import size_of
+from worker.engines.whisper.weights import MODEL_FILES, WEIGHTS_NAME, hub_directory, model_directory, repository_of
+
+PREFIX: Final = "whisper-"
+"""Before faster-whisper's own name of a model."""
+GPU_SETTINGS: Final = WhisperSettings(partial_interval_ms=160.0, max_jobs=32)
+GPU_THREADS: Final = 1
+"""Batches of several threads would only wait for each other."""
+CPU_SETTINGS: Final = WhisperSettings()
+ENGLISH_BY_TRAINING: Final = {"whisper-distil-large-v2", "whisper-distil-large-v3", "whisper-distil-large-v3.5"}
+"""Their vocabulary has all languages, but they were distilled on English speech alone (their model cards)."""
+NOT_TRANSLATING: Final = {"whisper-large-v3-turbo"}
+"""Answers in the language that is spoken, even if told to translate (OpenAI's README)."""
+
+
+def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: int) -> WhisperEngine:
+    """The engine for a Whisper's name, with the files in `model.path` if that is set."""
+    model = settings.model
+    path = str(model.path) if model.path is not None else None
+    name = whisper_model(name)
+    if name == ANY_WHISPER and path is None:
+        raise StartupError(
+            f"Setting model.name is {ANY_WHISPER!r}, which means the model in model.path, and that is not set; set it, "
+            f"or name one of {', '.join(WHISPER_MODELS)}."
+        )
+    place = device(model.device)
+    shown = _shown_name(name, path)
+    directory = _directory(name, path)
+    size = size_of(shown, (directory / WEIGHTS_NAME).stat().st_size)
+    placement = Placement(
+        place,
+        compute_type(model, place, size),
+        GPU_THREADS if place != "cpu" else threads,
+        english=shown in ENGLISH_BY_TRAINING,
+        translates=shown not in NOT_TRANSLATING,
+    )
+    engine = WhisperEngine(
+        directory,
+        model=shown,
+        slots=model.slots or default_slots,
+        placement=placement,
+        settings=GPU_SETTINGS if placement.on_gpu else CPU_SETTINGS,
+    )
+    check_spectrogram(settings.spectrogram, engine.spectrogram, shown)
+    return engine
+
+
+def _shown_name(name: str, path: str | None) -> str:
+    """What `/status` shows and clients ask for.
+
+    A named model keeps its name wherever its files come from. Of `whisper`, and of the embedded model whose weights
+    `model.path` replaces, it is the Hub repository or the last part of the directory.
+    """
+    if path is None or name not in (ANY_WHISPER, EMBEDDED_WHISPER):
+        return name
+    local = Path(path).expanduser()
+    return local.resolve().name if local.is_dir() else repository_of(path)
+
+
+def _directory(name: str, path: str | None) -> Path:
+    if path is not None:
+        directory = model_directory(path)
+    elif name == EMBEDDED_WHISPER:
+        return model_directory(None)
+    else:
+        directory = hub_directory(name.removeprefix(PREFIX), named=f"Setting model.name is {name!r}")
+    missing = [file for file in MODEL_FILES if not (directory / file).is_file()]
+    if not missing:
+        return directory
+    named = f"Setting model.path is {path!r}" if path is not None else f"Setting model.name is {name!r}"
+    if (directory / "model.safetensors").is_file() or (directory / "pytorch_model.bin").is_file():
+        raise StartupError(
+            f"{named}, which holds a model of transformers; convert it with `ct2-transformers-converter --model "
+            f"{path or directory} --output_dir DIRECTORY --copy_files tokenizer.json preprocessor_config.json` and set "
+            "model.path to that directory."
+        )
+    raise StartupError(
+        f"{named}, which lacks {', '.join(missing)}; a Whisper in CTranslate2's format has {', '.join(MODEL_FILES)}."
+    )
