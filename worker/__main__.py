@@ -29,6 +29,7 @@ def main(settings: Settings) -> int:
         "model_warm",
         model=info.model,
         device=info.device,
+        compute_type=info.compute_type,
         slots=info.slots,
         took_s=round(time.monotonic() - started_s, 1),
     )

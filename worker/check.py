@@ -26,6 +26,8 @@ def main() -> int:
         f"{info.model} on {info.device} ({info.compute_type}), {info.slots} slots, loaded in "
         f"{loaded_s - started_s:.1f} s, warm in {time.monotonic() - loaded_s:.1f} s"
     )
+    if info.reason:
+        detail += f"; {info.reason.rstrip('.')}"
     _report(ok=True, detail=detail, advice="")
     return 0
 

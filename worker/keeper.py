@@ -142,6 +142,7 @@ class Keeper:
             step=self._telemetry.step(),
             latency=self._telemetry.latency(),
             rss_bytes=rss_bytes(),
+            model_reason=self._info.reason,
             gpu_memory_used_bytes=used,
             gpu_memory_total_bytes=total,
             sessions_total=self._telemetry.sessions_total,

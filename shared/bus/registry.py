@@ -52,6 +52,8 @@ class WorkerReport:
     latency: dict[str, Percentiles]
     """`queue`, `model` and `total` of partials and finals."""
     rss_bytes: int
+    model_reason: str = ""
+    """Why `model.name: auto` stands for this model there; empty for a model that was named."""
     gpu_memory_used_bytes: int | None = None
     gpu_memory_total_bytes: int | None = None
     sessions_total: int = 0
