@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,14 @@ def test_languages_and_tasks_share_a_batch_and_are_timed_each_in_its_own(models:
     assert [heard.spelled for heard in together] == [heard.spelled for heard in alone]
     assert [heard.words for heard in together] == [heard.words for heard in alone]
     assert [heard.language for heard in together] == ["en", "de", "en", "de"]
+
+
+def test_spectrograms_computed_side_by_side_are_the_same(models: Path) -> None:
+    jobs = [Job(NOISE[: 16_000 + 4000 * row], language="en", cap_tokens=12) for row in range(6)]
+    answers = [
+        WhisperDecoder(models / "large-v3", replace(FLOAT, feature_threads=threads)).run(jobs) for threads in (1, 3)
+    ]
+    assert answers[0] == answers[1]
 
 
 def test_words_are_spread_where_a_model_cannot_align_them(models: Path) -> None:

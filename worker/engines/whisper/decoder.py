@@ -115,6 +115,7 @@ class WhisperDecoder:
         self._english = placement.english or not self._model.is_multilingual
         self._aligns = has_alignment_heads(directory)
         self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
+        self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
 
     @property
@@ -167,7 +168,7 @@ class WhisperDecoder:
     def _run_batch(self, jobs: Sequence[Job], batch: Batch) -> list[Heard]:
         members = [jobs[index] for index in batch.members]
         frames = round(batch.window_s * FRAMES_PER_S)
-        features = np.stack([self._window(job.pcm, frames) for job in members])
+        features = self._windows(members, frames)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         languages = self._languages(members, encoded)
         prompts = [
@@ -194,6 +195,11 @@ class WhisperDecoder:
             )
             for one, (language, probability), words in zip(decoded, languages, timed, strict=True)
         ]
+
+    def _windows(self, jobs: Sequence[Job], frames: int) -> NDArray[np.float32]:
+        """`[jobs, mels, frames]`."""
+        mapped = map if self._placement.feature_threads == 1 else self._feature_pool.map
+        return np.stack(list(mapped(lambda job: self._window(job.pcm, frames), jobs)))
 
     def _window(self, pcm: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
         """Log-mel of the audio, `[mels, frames]`, filled up with what silence looks like beside it."""

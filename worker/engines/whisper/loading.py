@@ -42,6 +42,7 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
         place,
         compute_type(model, place, size),
         GPU_THREADS if place != "cpu" else threads,
+        feature_threads=threads if place != "cpu" else 1,
         english=shown in ENGLISH_BY_TRAINING,
         translates=shown not in NOT_TRANSLATING,
     )

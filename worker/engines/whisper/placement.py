@@ -31,6 +31,8 @@ class Placement:
     compute_type: str = "int8"
     threads: int = 2
     """Batches that run side by side: each takes a core; a GPU takes one at a time."""
+    feature_threads: int = 1
+    """Spectrograms that are computed side by side. On a CPU the threads above share that work; a GPU has only one."""
     english: bool = False
     """All speech is taken for English, even if the vocabulary has other languages."""
     translates: bool = True
