@@ -37,8 +37,11 @@ class Shape:
 MULTILINGUAL: Final = Shape()
 ENGLISH: Final = Shape(vocabulary=MULTILINGUAL_TOKENS - 1)
 LARGE_V3: Final = Shape(mels=128, vocabulary=MULTILINGUAL_TOKENS + 1)
-LARGE_V3_TURBO: Final = Shape(1280, 20, 32, 4, 128, MULTILINGUAL_TOKENS + 1)
-"""As published by OpenAI; 1.6 GB in float16."""
+PUBLISHED: Final = {
+    "whisper-large-v3-turbo": Shape(1280, 20, 32, 4, 128, MULTILINGUAL_TOKENS + 1),
+    "whisper-large-v3": Shape(1280, 20, 32, 32, 128, MULTILINGUAL_TOKENS + 1),
+}
+"""As published by OpenAI; 1.6 and 3.1 GB in float16."""
 
 
 class _Weights:

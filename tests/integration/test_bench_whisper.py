@@ -1,0 +1,36 @@
+"""The measurement of sessions per GPU runs where there is none, and reads its own table rightly."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.whisper_gpu import Steps, most_sessions
+from tests.stack import PROJECT
+
+
+def test_command_runs_without_a_gpu(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.whisper_gpu",
+        "--device",
+        "cpu",
+        "--steps",
+        "1",
+        "--max-sessions",
+        "2",
+    ]
+    command += ["--result", str(tmp_path / "figures.json")]
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
+    assert answer.returncode == 0, answer.stderr
+    rows = [line.split() for line in answer.stdout.splitlines()]
+    assert [row[0] for row in rows if len(row) == 5 and row[0].isdigit()] == ["1", "2"]
+    assert "sessions with a partial every 160 ms" in answer.stdout
+    assert (tmp_path / "figures.json").is_file()
+
+
+def test_most_sessions_lie_between_the_measured_counts() -> None:
+    measured = [Steps(1, [50.0]), Steps(2, [100.0]), Steps(4, [200.0])]
+    assert most_sessions(measured, 150) == 3
+    assert most_sessions(measured, 500) == 4
+    assert most_sessions(measured, 40) == 0
