@@ -24,7 +24,7 @@ from worker.engines.registry import MAX_AUTO_THREADS
 from worker.engines.whisper.decoder import Job, WhisperDecoder
 from worker.engines.whisper.loading import GPU_SETTINGS
 from worker.engines.whisper.pace import PASS_TOKENS, WINDOW_S
-from worker.engines.whisper.placement import Placement, compute_type, device
+from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.sizes import SIZES
 from worker.gpu import memory_bytes
 
@@ -91,7 +91,7 @@ def most_sessions(measurements: list[Steps], limit_ms: float) -> float:
 def placed(arguments: argparse.Namespace) -> tuple[Placement, Shape]:
     where = device(arguments.device)
     settings = ModelSettings(compute_type=arguments.compute_type)
-    precision = compute_type(settings, where, SIZES[arguments.model])
+    precision = asked_compute_type(settings, where) or auto_compute_type(where, SIZES[arguments.model])
     on_gpu = where != "cpu"
     placement = Placement(where, precision, threads=1, feature_threads=arguments.threads if on_gpu else 1)
     return placement, PUBLISHED[arguments.model] if on_gpu else LARGE_V3

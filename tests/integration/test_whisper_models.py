@@ -190,6 +190,12 @@ def test_what_the_device_cannot_do_is_refused(models: Path, settings: dict[str, 
         loaded(path=models / "english", **settings)
 
 
+def test_precision_is_checked_before_a_model_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StartupError, match=r"^Setting model\.compute_type is 'float16'"):
+        loaded(name="whisper-large-v3", compute_type="float16")
+
+
 def test_precision_of_whisper_is_refused_for_voxtral() -> None:
     with pytest.raises(StartupError, match=r"model\.compute_type is 'int8', which is of the Whisper models"):
         load_engine(Settings(model={"name": "mistralai/Voxtral-Mini-3B-2507", "compute_type": "int8"}))  # type: ignore[arg-type]

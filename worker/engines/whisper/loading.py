@@ -8,7 +8,7 @@ from shared.errors import StartupError
 from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, whisper_model
 from worker.engines.spectrogram import check_spectrogram
 from worker.engines.whisper.engine import WhisperEngine, WhisperSettings
-from worker.engines.whisper.placement import Placement, compute_type, device
+from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.sizes import size_of
 from worker.engines.whisper.weights import MODEL_FILES, WEIGHTS_NAME, hub_directory, model_directory, repository_of
 
@@ -35,12 +35,13 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
             f"or name one of {', '.join(WHISPER_MODELS)}."
         )
     place = device(model.device)
+    asked = asked_compute_type(model, place)  # before anything is downloaded
     shown = _shown_name(name, path)
     directory = _directory(name, path)
     size = size_of(shown, (directory / WEIGHTS_NAME).stat().st_size)
     placement = Placement(
         place,
-        compute_type(model, place, size),
+        asked or auto_compute_type(place, size),
         GPU_THREADS if place != "cpu" else threads,
         feature_threads=threads if place != "cpu" else 1,
         english=shown in ENGLISH_BY_TRAINING,

@@ -69,29 +69,36 @@ def device(wanted: str) -> str:
     return f"cuda:{index}"
 
 
-def compute_type(model: ModelSettings, device: str, size: Size) -> str:
-    """The precision for the settings on this device, as CTranslate2 names it."""
+def asked_compute_type(model: ModelSettings, device: str) -> str | None:
+    """The precision that the settings name, as CTranslate2 calls it; None where they leave it to `auto`."""
+    allowed = _supported(device)
+    wanted = _wanted(model, allowed)
+    if wanted == "auto":
+        return None
+    if wanted not in allowed:
+        raise StartupError(
+            f"Setting model.compute_type is {wanted!r}, which {device} does not support; "
+            f"allowed there: auto, {', '.join(allowed)}."
+        )
+    return wanted
+
+
+def auto_compute_type(device: str, size: Size) -> str:
+    """The precision that `auto` stands for: the first that the device supports, and that fits into a GPU's memory."""
+    if device == "cpu":
+        preferred = ["int8", "float32"]
+    elif fitting_compute_type(size, memory_bytes(device)[1]) == "float16":
+        preferred = ["float16", "int8_float16", "int8", "float32"]
+    else:
+        preferred = ["int8_float16", "int8", "float16", "float32"]
+    supported = _supported(device)
+    return next(one for one in preferred if one in supported)
+
+
+def _supported(device: str) -> list[str]:
     kind, _, index = device.partition(":")
     supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
-    allowed = [one for one in COMPUTE_TYPES if one in supported]
-    wanted = _wanted(model, allowed)
-    if wanted != "auto":
-        if wanted not in allowed:
-            raise StartupError(
-                f"Setting model.compute_type is {wanted!r}, which {device} does not support; "
-                f"allowed there: auto, {', '.join(allowed)}."
-            )
-        return wanted
-    return next(one for one in _preferred(device, size) if one in allowed)
-
-
-def _preferred(device: str, size: Size) -> tuple[str, ...]:
-    """The first one that the device supports is taken."""
-    if device == "cpu":
-        return ("int8", "float32")
-    if fitting_compute_type(size, memory_bytes(device)[1]) == "float16":
-        return ("float16", "int8_float16", "int8", "float32")
-    return ("int8_float16", "int8", "float16", "float32")
+    return [one for one in COMPUTE_TYPES if one in supported]
 
 
 def has_alignment_heads(directory: Path) -> bool:
