@@ -4,6 +4,7 @@ Knows no wire format, no Redis and no model. Positions in audio are integer samp
 session began; they become seconds only in `Event.to_wire`.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -83,6 +84,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class CommittedText:
+    """The beginning of an open segment's text that will not change."""
+
+    text: str
+    words: tuple[Word, ...] | None = None
+    """Its words, for clients that want them; the last one may be missing while its text still grows."""
+
+    def to_wire(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {"text": self.text}
+        return wire if self.words is None else wire | {"words": _wire_words(self.words)}
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Milliseconds behind one event, from the arrival of the last audio that it rests on."""
 
@@ -114,6 +128,8 @@ class Event:
     start_samples: int | None = None
     end_samples: int | None = None
     words: tuple[Word, ...] | None = None
+    committed: CommittedText | None = None
+    """Of a partial; None where nothing is committed."""
     language: str | None = None
     mode: Mode | None = None
     latency: Latency | None = None
@@ -133,10 +149,9 @@ class Event:
         if self.end_samples is not None:
             wire["end"] = seconds(self.end_samples)
         if self.words is not None:
-            wire["words"] = [
-                {"text": word.text, "start": seconds(word.start_samples), "end": seconds(word.end_samples)}
-                for word in self.words
-            ]
+            wire["words"] = _wire_words(self.words)
+        if self.committed is not None:
+            wire["committed"] = self.committed.to_wire()
         if self.language is not None:
             wire["language"] = self.language
         if self.mode is not None:
@@ -150,6 +165,12 @@ class Event:
         if self.usage is not None:
             wire["usage"] = asdict(self.usage)
         return wire | self.extra
+
+
+def _wire_words(words: Iterable[Word]) -> list[dict[str, Any]]:
+    return [
+        {"text": word.text, "start": seconds(word.start_samples), "end": seconds(word.end_samples)} for word in words
+    ]
 
 
 def seconds(position_samples: int) -> float:

@@ -1,4 +1,4 @@
-"""What a new owner of a session can still learn of its past: retained audio, and the words of finals.
+"""What a new owner of a session can still learn of its past: retained audio, the words of finals, what was committed.
 
 Asks Redis, once, when a session is taken over by an engine that remembers.
 """
@@ -13,27 +13,43 @@ from redis.asyncio import Redis
 from shared.bus import keys
 from shared.bus.audio import ENTRY_MAX_BYTES, parse_entry
 from shared.events import SAMPLE_RATE_HZ
+from worker.commitment import Commitment
 from worker.engines.base import History, SettledWord
 
 ENTRY_MAX_SAMPLES: Final = ENTRY_MAX_BYTES // 2
 
 
 async def read_history(
-    redis: Redis, session_id: str, *, checkpoint_samples: int, window_samples: int, finals: Sequence[dict[str, Any]]
-) -> tuple[History, NDArray[np.float32]] | None:
-    """The history of the last `window_samples` before the checkpoint, and its audio; None where none is retained.
+    redis: Redis,
+    session_id: str,
+    *,
+    checkpoint_samples: int,
+    window_samples: int,
+    finals: Sequence[dict[str, Any]],
+    committed: Commitment,
+) -> tuple[History, NDArray[np.float32]]:
+    """The history of the last `window_samples` before the checkpoint, and its audio: empty if none is retained.
 
-    `finals` are the session's, as clients see them; those without words say nothing about the past.
+    `finals` are the session's, as clients see them; those without words say nothing about the past. `committed` is what
+    was committed behind the checkpoint.
     """
+    start_samples, pcm = await _retained(redis, session_id, checkpoint_samples, window_samples)
+    words = tuple(_words(finals, start_samples)) if start_samples < checkpoint_samples else ()
+    return History(start_samples, words, committed.words, committed.text), pcm
+
+
+async def _retained(
+    redis: Redis, session_id: str, checkpoint_samples: int, window_samples: int
+) -> tuple[int, NDArray[np.float32]]:
+    """Where the audio begins that is retained without a gap before the checkpoint, and that audio."""
     wanted_samples = max(0, checkpoint_samples - window_samples)
+    if wanted_samples == checkpoint_samples:
+        return checkpoint_samples, np.empty(0, np.float32)
     last = checkpoint_samples + ENTRY_MAX_SAMPLES  # an entry may reach over the checkpoint
     found = await redis.xrange(keys.audio(session_id), f"{wanted_samples + 1}-0", f"{last}-0")
     start_samples, pcm = _unbroken(found or [], checkpoint_samples)
-    if not len(pcm):
-        return None
-    skipped = max(0, wanted_samples - start_samples)
-    history = History(start_samples + skipped, tuple(_words(finals, start_samples + skipped)))
-    return history, pcm[skipped:].astype(np.float32) / np.float32(32768)
+    skipped = min(max(0, wanted_samples - start_samples), len(pcm))
+    return start_samples + skipped, pcm[skipped:].astype(np.float32) / np.float32(32768)
 
 
 def _unbroken(found: Sequence[Any], until_samples: int) -> tuple[int, NDArray[np.int16]]:

@@ -25,6 +25,7 @@ from shared.ending import end_all
 from shared.errors import ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
+from worker.commitment import Commitment
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Open, Recall, StepReport
 from worker.engines.base import Engine, Remembering
@@ -50,8 +51,8 @@ class WorkerRuntime:
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
         self._telemetry = Telemetry()
-        remembers = isinstance(engine, Remembering)
-        self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if remembers else 0
+        self._remembers = isinstance(engine, Remembering)
+        self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure)
         self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
@@ -179,6 +180,7 @@ class WorkerRuntime:
                 seq=int(held[b"seq"]),
                 checkpoint_samples=int(held[b"checkpoint"]),
                 segment=int(held[b"segment"]),
+                committed=Commitment.decoded(held.get(b"committed"), int(held[b"segment"])),
                 texts=tuple(final["text"] for final in finals),
             ),
             time.monotonic(),
@@ -190,16 +192,19 @@ class WorkerRuntime:
 
     async def _past(self, settled: Claim, handle: str, finals: list[dict[str, Any]]) -> list[Command]:
         """What an engine that remembers is told of a session that it takes over."""
-        if not self._kept_samples or not settled.checkpoint_samples:
+        if not self._remembers:
             return []
-        found = await read_history(
+        history, pcm = await read_history(
             self._redis,
             settled.owner.session_id,
             checkpoint_samples=settled.checkpoint_samples,
             window_samples=self._kept_samples,
             finals=finals,
+            committed=settled.committed or Commitment(settled.segment),
         )
-        return [] if found is None else [Recall(handle, found[0]), Feed(handle, found[1])]
+        if len(pcm):
+            return [Recall(handle, history), Feed(handle, pcm)]
+        return [Recall(handle, history)] if history.committed_text else []
 
     def _admit(self, session: WorkerSession, past: list[Command]) -> None:
         former = self._sessions.get(session.session_id)

@@ -12,7 +12,8 @@ import orjson
 
 from shared.bus.ownership import Owner, Settled
 from shared.errors import VoxtralError
-from shared.events import SAMPLE_RATE_HZ, Event, EventType, Latency, SessionOptions, seconds
+from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
+from worker.commitment import Commitment, unfinished, with_final, with_partial
 from worker.engines import base
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
@@ -38,6 +39,8 @@ class Claim:
     segment: int
     texts: tuple[str, ...]
     """Texts of the finals so far."""
+    committed: Commitment | None = None
+    """What was committed of the segment behind the checkpoint; None where nothing was."""
 
 
 @dataclass(slots=True)
@@ -73,6 +76,10 @@ class WorkerSession:
     ending: str | None = None
     """State to be left behind with the last event: `done`, `failed` or `cancelled`."""
     texts: list[str] = field(init=False)
+    committed: Commitment = field(init=False)
+    """What has been committed of the open segment."""
+    stored: Commitment = field(init=False)
+    """What Redis knows of that."""
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when this worker has nothing more to do with the session: it has ended, or another worker has it."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
@@ -90,6 +97,7 @@ class WorkerSession:
         self.seq = claim.seq
         self.heard_from_s = self.now_s
         self.texts = list(claim.texts)
+        self.committed = self.stored = claim.committed or Commitment(claim.segment)
         if claim.seq == 0:
             self._emit(EventType.READY, extra={"model": claim.owner.model})
 
@@ -142,6 +150,11 @@ class WorkerSession:
         passed = [encoded for at_samples, encoded in self._configured if at_samples <= self.checkpoint_samples]
         return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None, self.kept_samples)
 
+    @property
+    def has_news_of_commitment(self) -> bool:
+        """Whether Redis does not know what has been committed of the open segment, or that its final has come."""
+        return self.committed is not self.stored and bool(self.committed.text or self.stored.text)
+
     def settle(self, settled: Settled) -> None:
         """Redis knows it. Options that were set at the checkpoint itself may have come since then, so they stay."""
         while self._configured and self._configured[0][0] < settled.checkpoint_samples:
@@ -178,6 +191,8 @@ class WorkerSession:
             case base.Notice():
                 self.warn(output.code, output.message)
             case base.Finished():
+                if self.committed.text:
+                    self._take_final(unfinished(self.committed), step_started_ms, now_ms)
                 self._emit(
                     EventType.DONE,
                     text=" ".join(text for text in self.texts if text),
@@ -210,6 +225,8 @@ class WorkerSession:
         }
 
     def _take_partial(self, output: base.Partial, step_started_ms: float, now_ms: float) -> Latency:
+        output, self.committed = with_partial(self._kept(output.segment), output)
+        words = output.committed_words if self.options.words else None
         latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
         self._emit(
             EventType.PARTIAL,
@@ -217,13 +234,16 @@ class WorkerSession:
             text=output.text,
             start_samples=output.start_samples,
             end_samples=output.heard_samples,
+            committed=CommittedText(output.committed_text, words) if output.committed_text else None,
             latency=latency,
         )
         return latency
 
     def _take_final(self, output: base.Final, step_started_ms: float, now_ms: float) -> Latency:
+        output = with_final(self._kept(output.segment), output)
         latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
         self.segment = output.segment + 1
+        self.committed = Commitment(self.segment)
         self.checkpoint_samples = max(self.checkpoint_samples, output.resume_samples)
         self.texts.append(output.text)
         self._emit(
@@ -238,6 +258,9 @@ class WorkerSession:
             usage=output.usage,
         )
         return latency
+
+    def _kept(self, segment: int) -> Commitment:
+        return self.committed if self.committed.segment == segment else Commitment(segment)
 
     def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
         arrived_ms = next((arrived for end, arrived in self._arrivals if end >= heard_samples), None)

@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.bus.ownership import Call, Ending, Settled, write
 from shared.bus.scripts import FENCED, Scripts
+from worker.commitment import Commitment
 from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
@@ -32,6 +33,8 @@ class Said:
     session: WorkerSession
     events: list[tuple[str, bytes]]
     settled: Settled | None
+    committed: Commitment | None
+    """Of the open segment, where Redis does not know it."""
     consumed_samples: int | None
     ending: str | None
 
@@ -40,7 +43,9 @@ class Said:
         consumed = session.absorbed_samples if session.progress_due else None
         events = list(session.outbox)
         settles = consumed is not None or any(kind == "f" for kind, _ in events)
-        return cls(session, events, session.settled() if settles else None, consumed, session.ending)
+        settled = session.settled() if settles else None
+        committed = session.committed if session.has_news_of_commitment else None
+        return cls(session, events, settled, committed, consumed, session.ending)
 
     def is_nothing(self) -> bool:
         return not self.events and self.consumed_samples is None and self.ending is None
@@ -53,6 +58,7 @@ class Said:
             self.session.first_unwritten_seq,
             self.events,
             settled=self.settled,
+            committed=None if self.committed is None else self.committed.encoded(),
             consumed_samples=self.consumed_samples,
             ending=None if self.ending is None else Ending(self.ending, kept_s),
         )
@@ -63,6 +69,8 @@ class Said:
         del session.outbox[: len(self.events)]
         if self.settled is not None:
             session.settle(self.settled)
+        if self.committed is not None:
+            session.stored = self.committed
         if self.consumed_samples is not None:
             session.told_samples = self.consumed_samples
 

@@ -56,7 +56,8 @@ def finals(session_id: str) -> str:
 
 
 def session(session_id: str) -> str:
-    """Hash: state, owner, fence, lease, seq, and what a new owner begins with: checkpoint, segment, options."""
+    """Hash: state, owner, fence, lease, seq, and what a new owner begins with: checkpoint, segment, options and the
+    text that is committed behind it."""
     return f"voxtral:{{{session_id}}}:session"
 
 

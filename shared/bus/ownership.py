@@ -5,12 +5,16 @@ Whoever owns a session, and whoever tests that only its owner writes, calls the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from shared.bus import keys
 
 Call: TypeAlias = tuple[list[str], list[Any]]
 """Keys and arguments of one script."""
+
+
+NOTHING_COMMITTED: Final = b"-"
+"""Takes away what was committed of a segment: its final has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,14 @@ def write(
     events: Sequence[tuple[str, bytes]] = (),
     *,
     settled: Settled | None = None,
+    committed: bytes | None = None,
     consumed_samples: int | None = None,
     ending: Ending | None = None,
 ) -> Call:
     """`events` are kind (`f` final, `e` any other) and payload; the first one has the number `first_seq`.
 
-    Audio that has been consumed is told together with what has settled.
+    Audio that has been consumed is told together with what has settled. `committed` is what is committed of the
+    segment that is open after the events, empty for nothing; None where they change nothing about it.
     """
     sid = owner.session_id
     where: tuple[object, ...] = ("", "", "", "")
@@ -100,6 +106,7 @@ def write(
             *where,
             "" if consumed_samples is None else consumed_samples,
             *(("", "") if ending is None else (ending.state, ending.retention_s)),
+            "" if committed is None else committed or NOTHING_COMMITTED,
             *(part for event in events for part in event),
         ],
     )

@@ -100,15 +100,17 @@ return 1
 # Everything that an owner says at one time: events, how far it is, and that the session has ended.
 # KEYS: session, audio, events, finals, admitted, free. ARGV: as unpacked ('' for what there is none of), then
 # kind ('f' final, 'e' any other) and payload of each event. → events written, or -1
-# Events older than the log, and a checkpoint older than the known one, are those of a repeated write.
+# Events older than the log, and a checkpoint older than the known one, are those of a repeated write; what is committed
+# then belongs to the last of the events, so it counts with them only.
 WRITE = """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
+local committed = ARGV[15]
 local held, last, owner, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'owner', 'checkpoint'))
 if held ~= fence then return -1 end
 local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
-for i = 15, #ARGV, 2 do
+for i = 16, #ARGV, 2 do
   if seq > last then
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', 'e', ARGV[i + 1])
     if ARGV[i] == 'f' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
@@ -120,6 +122,11 @@ end
 if written > 0 then
   redis.call('HSET', KEYS[1], 'seq', last)
   for i = 3, 4 do if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end end
+  if committed == '-' then
+    redis.call('HDEL', KEYS[1], 'committed')
+  elseif committed ~= '' then
+    redis.call('HSET', KEYS[1], 'committed', committed)
+  end
 end
 if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
   redis.call('HSET', KEYS[1], 'checkpoint', checkpoint, 'segment', segment)

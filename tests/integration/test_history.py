@@ -3,9 +3,12 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from redis.asyncio import Redis
 
 from shared.bus import keys
+from shared.events import Word
+from worker.commitment import Commitment
 from worker.engines.base import SettledWord
 from worker.history import read_history
 
@@ -22,8 +25,13 @@ async def written(redis: Redis, *bounds: tuple[int, int]) -> None:
         await redis.xadd(keys.audio("s"), {"a": SAMPLES[start:end].tobytes(), "t": 0}, id=f"{end}-0")
 
 
+COMMITTED = Commitment(2, "five", (Word("five", 16_500, 18_000),), 16_000, 20_000)
+
+
 async def history(redis: Redis, checkpoint: int, window: int) -> Any:
-    return await read_history(redis, "s", checkpoint_samples=checkpoint, window_samples=window, finals=FINALS)
+    return await read_history(
+        redis, "s", checkpoint_samples=checkpoint, window_samples=window, finals=FINALS, committed=COMMITTED
+    )
 
 
 async def test_history_is_the_audio_just_before_the_checkpoint(redis: Redis) -> None:
@@ -41,10 +49,19 @@ async def test_history_begins_where_audio_is_retained_without_a_gap(redis: Redis
     assert (found.start_samples, len(pcm)) == (2000, 2000)
 
 
-async def test_no_history_where_nothing_reaches_the_checkpoint(redis: Redis) -> None:
-    assert await history(redis, checkpoint=4000, window=2000) is None
-    await written(redis, (0, 1000), (1000, 2000))
-    assert await history(redis, checkpoint=4000, window=4000) is None
+async def test_history_begins_at_the_checkpoint_where_no_audio_reaches_it(redis: Redis) -> None:
+    for bounds, window in [([], 2000), ([(0, 1000), (1000, 2000)], 4000), ([(2000, 5000)], 0)]:
+        await written(redis, *bounds)
+        found, pcm = await history(redis, checkpoint=4000, window=window)
+        assert (found.start_samples, found.words, len(pcm)) == (4000, (), 0)
+
+
+@pytest.mark.parametrize("window", [0, 2000])
+async def test_history_tells_what_was_committed_with_and_without_audio(redis: Redis, window: int) -> None:
+    await written(redis, (0, 16_000))
+    found, pcm = await history(redis, checkpoint=16_000, window=window)
+    assert (found.committed_text, found.committed) == ("five", (Word("five", 16_500, 18_000),))
+    assert len(pcm) == window
 
 
 async def test_words_are_those_of_the_window_with_the_spaces_before_them(redis: Redis) -> None:

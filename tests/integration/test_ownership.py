@@ -1,6 +1,7 @@
 """Who may have a session on a real server: admission, claims, fencing, repeated and late writes, and the end."""
 
 import asyncio
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,31 @@ async def test_write_that_comes_late_takes_nothing_back(redis: Redis) -> None:
     await write(redis, owner, 1, settled=settled(1600, 1, b"old"), consumed_samples=1600)
     held = await redis.hmget(keys.session("s1"), "checkpoint", "segment", "options", "consumed")
     assert held == [b"3200", b"2", b"new", b"3200"]
+
+
+async def test_committed_text_is_kept_with_its_event_and_taken_away_with_its_final(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    assert await write(redis, owner, 1, "one", committed=b'[0,"one"]') == 1
+    assert await write(redis, owner, 2, "one two") == 1
+    assert await redis.hget(keys.session("s1"), "committed") == b'[0,"one"]'
+    await redis.hset(keys.session("s1"), "lease", 0)
+    names, arguments = ownership.claim("s1", "echo", "w2")
+    found = await Scripts(redis).claim(keys=names, args=arguments)
+    held = dict(zip(found[::2], found[1::2], strict=True))
+    assert held[b"committed"] == b'[0,"one"]'
+    assert await write(redis, owner, 3, "stale", committed=b'[0,"stale"]') == FENCED
+    new = replace(owner, worker_id="w2", fence=int(held[b"fence"]))
+    assert await write(redis, new, 3, "one two.", kind="f", committed=b"") == 1
+    assert not await redis.hexists(keys.session("s1"), "committed")
+
+
+async def test_committed_text_of_a_repeated_write_takes_nothing_back(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    for first, texts, committed in [(1, ["one"], b"1"), (1, ["one", "one two"], b"2"), (1, ["one"], b"1")]:
+        await write(redis, owner, first, *texts, committed=committed)
+    assert await redis.hget(keys.session("s1"), "committed") == b"2"
 
 
 async def test_end_that_is_repeated_frees_one_slot(redis: Redis) -> None:

@@ -26,6 +26,7 @@ from shared.bus.ownership import Call, Owner
 from shared.events import SessionOptions, seconds
 from tests.integration.workers import redis_alone
 from tests.stack import Stack
+from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
 from worker.session import PROGRESS_SAMPLES, Claim, WorkerSession
 from worker.writer import Said
@@ -52,6 +53,7 @@ class Worker:
                 int(held[b"checkpoint"]),
                 int(held[b"segment"]),
                 tuple(orjson.loads(final)["text"] for final in finals),
+                Commitment.decoded(held.get(b"committed"), int(held[b"segment"])),
             ),
             now_s=0.0,
         )
@@ -77,18 +79,30 @@ class Worker:
             self.session.configure(SessionOptions(), CONFIGURED[at // ENTRY_SAMPLES], at)
 
     def partial(self) -> None:
+        self._take_partial(committed="")
+
+    def commit(self) -> None:
+        """Each owner commits words of its own, one for each entry."""
         start, heard = self.segment_start_samples, self.session.read_samples
-        self.session.take(Partial(self.session.segment, f"by {self.owner.fence}", start, heard, 1.0), 0, 0)
+        entries = range(start // ENTRY_SAMPLES, heard // ENTRY_SAMPLES)
+        self._take_partial(committed=" ".join(f"{entry}by{self.owner.fence}" for entry in entries))
+
+    def _take_partial(self, committed: str) -> None:
+        start, heard, fence = self.segment_start_samples, self.session.read_samples, self.owner.fence
+        text = f"{committed} by {fence}".lstrip()
+        self.session.take(Partial(self.session.segment, text, start, heard, float(fence), committed), 0, 0)
 
     def final(self) -> None:
         start, end, fence = self.segment_start_samples, self.session.read_samples, self.owner.fence
         if end > start:
             text = f"{start}-{end} by {fence}"
-            self.session.take(Final(self.session.segment, text, start, end, end, end, (), None, 1.0), 0, 0)
+            self.session.take(Final(self.session.segment, text, start, end, end, end, (), None, float(fence)), 0, 0)
             self.segment_start_samples = end
 
     def silence(self) -> None:
         """Nothing was said since the last final."""
+        if self.session.committed.text:
+            return
         self.segment_start_samples = self.session.checkpoint_samples = self.session.read_samples
 
     def finish(self) -> None:
@@ -143,7 +157,7 @@ class Protocol(RuleBasedStateMachine):
     @precondition(owned)
     @rule(
         pick=PICKS,
-        says=st.lists(st.sampled_from(["partial", "final", "silence", "nothing"]), max_size=3),
+        says=st.lists(st.sampled_from(["partial", "commit", "final", "silence", "nothing"]), max_size=3),
         meanwhile=st.booleans(),
         fate=st.sampled_from(["answered", "unanswered", "late"]),
     )
@@ -203,9 +217,9 @@ class Protocol(RuleBasedStateMachine):
         log = self.log()
         assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
         assert len(log) == int(self.held("seq"))
-        fence = self.held("fence").decode()
+        fence = float(self.held("fence"))
         for event in log[self.seen :]:
-            assert event["type"] in ("ready", "done") or event["text"].endswith(f"by {fence}")
+            assert event["type"] in ("ready", "done") or event["latency"]["model"] == fence
         self.seen = len(log)
         assert [event["type"] for event in log[:-1]].count("done") == 0
 
@@ -221,6 +235,21 @@ class Protocol(RuleBasedStateMachine):
             assert final["end"] > final["start"]
             reached_s = final["end"]
         assert seconds(int(self.held("checkpoint"))) >= reached_s, "what is final is never heard again"
+
+    @invariant()
+    def what_is_committed_is_never_taken_back(self) -> None:
+        """By no owner: every partial of the segment and its final begin with it, and a new owner is told of it."""
+        committed = ""
+        for event in self.log():
+            if event["type"] in ("partial", "final"):
+                assert event["text"].startswith(committed)
+            if event["type"] == "final":
+                committed = ""
+            elif "committed" in event:
+                assert event["committed"]["text"].startswith(committed)
+                committed = event["committed"]["text"]
+        segment = int(self.held("segment"))
+        assert Commitment.decoded(self.held("committed"), segment).text == committed
 
     @invariant()
     def new_owner_finds_all_that_it_needs(self) -> None:

@@ -22,8 +22,8 @@ def test_partials_grow_and_the_final_holds_the_words() -> None:
     outputs = say(transcript, "one", "two")
     assert outputs == [
         SpeechStarted(1000),
-        Partial(3, "one", 1000, 6000, 1.0),
-        Partial(3, "one two", 1000, 8000, 1.0),
+        Partial(3, "one", 1000, 6000, 1.0, "one", ()),
+        Partial(3, "one two", 1000, 8000, 1.0, "one two", (Word("one", 1000, 2000),)),
     ]
     words = (Word("one", 1000, 2000), Word("two", 3000, 4000))
     assert transcript.close(9000, 4500, 2.0) == [

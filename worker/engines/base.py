@@ -52,6 +52,10 @@ class Partial:
     """The text rests on audio before this position and none after."""
     model_ms: float
     """Time in the model for the pass that made this text."""
+    committed_text: str = ""
+    """The beginning of `text` that will not change: each later partial of the segment, and its final, begin with it."""
+    committed_words: tuple[Word, ...] = ()
+    """Its words, where the engine knows times. The last one may be missing while its text still grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,14 @@ class History:
     """What a former owner heard and wrote just before a session's checkpoint."""
 
     start_samples: int
-    """Audio is fed from here on, though nothing before the checkpoint is to be answered again."""
+    """Audio is fed from here on, though nothing before the checkpoint is to be answered again. The checkpoint itself
+    where no audio before it is retained."""
     words: tuple[SettledWord, ...]
-    """Those that end after `start_samples`, in order."""
+    """Those of finals that end after `start_samples`, in order."""
+    committed: tuple[Word, ...] = ()
+    """The words that the former owner has committed behind the checkpoint, in the segment that was open there."""
+    committed_text: str = ""
+    """All that it has committed of that segment, which is the next one. The new owner's texts begin with it."""
 
 
 class Engine(Protocol):
@@ -170,7 +179,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Remembering(Protocol):
-    """An engine whose text depends on what it heard and wrote before; a new owner can give it that again."""
+    """An engine whose text depends on what it heard, wrote and committed before; a new owner can give it that again."""
 
     def recall(self, session_id: str, history: History) -> None:
         """Called after `open` and before the first `feed` of a session that is continued."""

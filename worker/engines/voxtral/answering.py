@@ -162,7 +162,7 @@ class AnsweringSession:
         if question.options.partials and text != self._shown and now_s - self._shown_at_s >= PARTIAL_INTERVAL_S:
             self._shown, self._shown_at_s = text, now_s
             start, end = question.start_samples, question.end_samples
-            self._outbox.append(Partial(self._segment, text, start, end, request.model_ms))
+            self._outbox.append(Partial(self._segment, text, start, end, request.model_ms, committed_text=text))
 
     def _final(self, question: _Question, text: str, request: Request) -> base.Final:
         return base.Final(

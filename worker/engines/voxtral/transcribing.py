@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines import base
+from worker.engines.agreed_text import AgreedText
 from worker.engines.agreement import StableText
 from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.endpointing import Endpointing
@@ -78,6 +79,7 @@ class TranscribingSession:
         self._heard: dict[tuple[int, int], Request] = {}
         """Answers that are final, or will be if the segment ends there, by start and end."""
         self._stable = StableText(HELD_BACK_WORDS)
+        self._agreed = AgreedText()
         self._partial_text = ""
         self._partial_tokens = 0
         self._heard_samples = self._absorbed_samples = start_samples
@@ -245,7 +247,8 @@ class TranscribingSession:
         text = "".join(self._stable.hear(words, new_audio_s=new_audio_s, speech_ended=closing)).strip()
         if text and text != self._partial_text:
             self._partial_text = text
-            self._outbox.append(Partial(self._segment, text, *done.stretch, request.model_ms))
+            shown, committed = self._agreed.hear(text), self._agreed.committed
+            self._outbox.append(Partial(self._segment, shown, *done.stretch, request.model_ms, committed))
 
     def _answer(self) -> None:
         """Give the oldest closed segments their finals, as far as their texts are there."""
@@ -265,7 +268,7 @@ class TranscribingSession:
     def _final(self, closed: Closed, text: str, model_ms: float) -> base.Final:
         return base.Final(
             segment=self._segment,
-            text=text,
+            text=self._agreed.close(text),
             start_samples=closed.start_samples,
             end_samples=closed.end_samples,
             heard_samples=closed.end_samples,
@@ -277,6 +280,7 @@ class TranscribingSession:
 
     def _begin_next(self, closed: Closed) -> None:
         self._stable = StableText(HELD_BACK_WORDS)
+        self._agreed = AgreedText()
         self._partial_text = ""
         self._partial_tokens = 0
         self._heard = {stretch: found for stretch, found in self._heard.items() if stretch[0] >= closed.end_samples}

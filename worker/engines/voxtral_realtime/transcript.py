@@ -1,10 +1,11 @@
 """The text of a session's segments, from what each position says. Pure.
 
 The model says one of three things: nothing new, that a word has ended, or a part of a word's text. Text is only ever
-appended, so partials never retract.
+appended, so all of a partial's text is committed; its last word may still grow.
 """
 
 import codecs
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,13 +76,22 @@ class Transcript:
             return []
         started: list[Output] = [] if self._shown else [SpeechStarted(self._words[0].start_samples)]
         self._shown = text
-        return [*started, Partial(self._segment, text, self._words[0].start_samples, heard_samples, model_ms)]
+        partial = Partial(
+            segment=self._segment,
+            text=text,
+            start_samples=self._words[0].start_samples,
+            heard_samples=heard_samples,
+            model_ms=model_ms,
+            committed_text=text,
+            committed_words=_told(self._words[:-1]),
+        )
+        return [*started, partial]
 
     def close(self, heard_samples: int, resume_samples: int, model_ms: float) -> list[Output]:
         """End the open segment, if there is one."""
         if self._words:
             self._words[-1].text += self._characters.decode(b"", final=True)
-        words = [word for word in self._words if word.text.strip()]
+        words = _told(self._words)
         text = self._text()
         segment, started = self._segment, bool(self._shown)
         self._words, self._shown, self._quiet_frames = [], "", 0
@@ -97,7 +107,7 @@ class Transcript:
             end_samples=end_samples,
             heard_samples=heard_samples,
             resume_samples=resume_samples,
-            words=tuple(Word(word.text.strip(), word.start_samples, word.end_samples) for word in words),
+            words=words,
             language=self.language,
             model_ms=model_ms,
         )
@@ -106,3 +116,8 @@ class Transcript:
 
     def _text(self) -> str:
         return "".join(word.text for word in self._words).strip()
+
+
+def _told(words: Iterable[_SpokenWord]) -> tuple[Word, ...]:
+    """Those that have text."""
+    return tuple(Word(word.text.strip(), word.start_samples, word.end_samples) for word in words if word.text.strip())

@@ -1,0 +1,90 @@
+"""How text that was passed on for good is continued so that it comes nearest to another text. Pure.
+
+Text that was passed on cannot be taken back. Where the other text begins with it, the rest is appended as it is. Where
+it does not, the rest is fitted word by word, so that the whole differs from the other text in no more words than it
+must.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+MAX_FITTED_WORDS: Final = 200
+"""Of each side. Speech does not reach it in one segment; beyond it, words are counted and not compared."""
+
+_UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese: no spaces between words, so each character stands for one."""
+_WORD: Final = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class TextWord:
+    start: int
+    end: int
+    """Of its text."""
+    key: str
+    """What it is compared by: its letters and digits without case, or the word itself where it has none."""
+
+
+def continuation(said: str, text: str) -> str:
+    """What to append to `said` so that it comes nearest to `text`; `said` + it is `text` where that is possible.
+
+    Without the space before it, it is the end of `text`.
+    """
+    if text.startswith(said):
+        return text[len(said) :]
+    said_words, words = words_of(said), words_of(text)
+    reached = _reached(said_words, words)
+    if reached == len(words):
+        return _mark_behind(said, said_words, text, words)
+    rest = text[words[reached].start :]
+    spaced = reached == 0 or text[words[reached].start - 1].isspace()
+    return f" {rest}" if spaced and not said[-1].isspace() else rest
+
+
+def words_of(text: str) -> list[TextWord]:
+    return [TextWord(found.start(), found.end(), _key(found.group())) for found in _WORD.finditer(text)]
+
+
+def common_words(left: Sequence[TextWord], right: Sequence[TextWord]) -> int:
+    """How many leading words are the same but for case and punctuation."""
+    count = 0
+    for one, other in zip(left, right, strict=False):
+        if one.key != other.key:
+            break
+        count += 1
+    return count
+
+
+def _mark_behind(said: str, said_words: list[TextWord], text: str, words: list[TextWord]) -> str:
+    """The full stop, say, that the text has behind the last word and that was not there before."""
+    if not words or not said_words or said_words[-1].key != words[-1].key:
+        return ""
+    last, shown = text[words[-1].start :], said[said_words[-1].start :]
+    return last[len(shown) :] if last.casefold().startswith(shown.casefold()) else ""
+
+
+def _reached(said: Sequence[TextWord], words: Sequence[TextWord]) -> int:
+    """How many of the words `said` stands for: the beginning of `words` that is the fewest edits away from it.
+
+    Where several are equally near, the longest: what is left out was nearly said, what is said twice is worse.
+    """
+    same = common_words(said, words)
+    said, words = said[same:], words[same:]
+    if not said:
+        return same
+    if max(len(said), len(words)) > MAX_FITTED_WORDS:
+        return same + min(len(said), len(words))
+    edits = list(range(len(words) + 1))
+    for count, mine in enumerate(said, start=1):
+        diagonal, edits[0] = edits[0], count
+        for index, theirs in enumerate(words, start=1):
+            replaced = diagonal + (mine.key != theirs.key)
+            diagonal = edits[index]
+            edits[index] = min(replaced, edits[index] + 1, edits[index - 1] + 1)
+    return same + min(range(len(edits)), key=lambda index: (edits[index], -index))
+
+
+def _key(word: str) -> str:
+    return "".join(character for character in word.casefold() if character.isalnum()) or word
