@@ -198,16 +198,11 @@ class DialectConnection:
         session = await self._gateway.open(await self._resolved(opening.options), principal=self._principal)
         self._live = LiveSession(session, opening)
         events = session.events()
-        ready = await anext(events)
-        ready = LoggedEvent(ready.raw, ready.wire | {"engine": await self._engine_of(session.model)})
-        await self._obey(await self._translate(self._dialect.render, ready))
+        await self._obey(await self._translate(self._dialect.render, await anext(events)))
         if self._tells_viewer_token:
             told = {"type": VIEWERS_MAY_COME, "session_id": session.id, "viewer_token": session.viewer_token}
             await self._obey([Send(told)])
         self._tasks.create_task(self._downlink(events), name=f"downlink {session.id}")
-
-    async def _engine_of(self, model: str) -> str | None:
-        return next((running.engine for running in await self._gateway.models() if running.name == model), None)
 
     async def _steer(self, action: Append | Commit | Configure | Finish) -> None:
         live = self._live

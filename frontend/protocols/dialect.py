@@ -95,7 +95,7 @@ class Dialect(Protocol):
         """
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
-        """What the client is told of an event of its session. `ready` has `model`, and here also `engine`."""
+        """What the client is told of an event of its session. `ready` has `model`."""
 
     def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
         """What the client is told of an error, of its message or (None) of the connection.

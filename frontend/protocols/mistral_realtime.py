@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from frontend.api.errors import error_of, rung_of
 from frontend.protocols.commands import decode_message
-from frontend.protocols.deltas import APPENDING_ENGINES, TranscriptDeltas
+from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.fields import decode_base64
 from frontend.protocols.mistral_session import MistralSession
@@ -56,7 +56,7 @@ class MistralRealtime:
         """As it is, and as it was before the last message: a refused one changes nothing."""
         self._model = model
         """In a live session, the name of the model that serves it."""
-        self._deltas = TranscriptDeltas(appends=False)
+        self._deltas = TranscriptDeltas()
         self._done_text = ""
         """Of the last `done`."""
         self._language: str | None = None
@@ -94,7 +94,6 @@ class MistralRealtime:
             case EventType.READY:
                 self._stage = Stage.LIVE
                 self._model = wire["model"]
-                self._deltas = TranscriptDeltas(appends=wire["engine"] in APPENDING_ENGINES)
             case EventType.PARTIAL:
                 actions = self._delta(wire)
             case EventType.FINAL:
@@ -163,7 +162,7 @@ class MistralRealtime:
         return [Send({"type": "transcription.segment", **segment})]
 
     def _done(self, heard_s: float) -> Send:
-        """All of the session so far, whether it goes on or not: its text is always all deltas joined."""
+        """All finals of the session so far, whether it goes on or not."""
         self._done_text = self._deltas.text
         message: dict[str, Any] = {
             "type": "transcription.done",

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from frontend.protocols.commands import decode_message
-from frontend.protocols.deltas import APPENDING_ENGINES
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
 from frontend.protocols.fields import BASE64, decode_base64
 from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
@@ -105,7 +104,7 @@ class OpenAIRealtime:
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         match event.type:
             case EventType.READY:
-                self._begin_session(event.wire["engine"])
+                self._begin_session()
             case EventType.ERROR:
                 return self._lose_session(event.wire)
         return [self._said(told) for told in self._turns.take(event.wire, detects=self._detects)]
@@ -187,10 +186,9 @@ class OpenAIRealtime:
         self._opening_at_s = before_s
         return [Open(self._config.options(self._model), self._config.audio_format), Append(content)]
 
-    def _begin_session(self, engine: str) -> None:
+    def _begin_session(self) -> None:
         self._is_open = True
         self._turns.reset()
-        self._turns.appends = engine in APPENDING_ENGINES
         self._turns.start_s = self._buffer_start_s = self._opening_at_s
 
     def _commit(self) -> list[Action]:

@@ -21,7 +21,7 @@ TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
 
 @dataclass(slots=True)
 class Item:
-    deltas: TranscriptDeltas
+    deltas: TranscriptDeltas = field(default_factory=TranscriptDeltas)
     id: str = field(default_factory=lambda: f"item_{secrets.token_hex(10)}")
     is_announced: bool = False
     """Its client has been told that it began."""
@@ -37,8 +37,6 @@ class Turns:
 
     def __init__(self) -> None:
         self.is_beta = False
-        self.appends = False
-        """Whether our session's partials only ever grow; see `deltas`."""
         self.start_s = 0.0
         """Where our session began in the audio of the connection."""
         self.detected_s = 0.0
@@ -179,6 +177,6 @@ class Turns:
         return self._items[-1] if self._items and not self._items[-1].is_committed else None
 
     def _begin(self) -> Item:
-        item = Item(TranscriptDeltas(appends=self.appends))
+        item = Item()
         self._items.append(item)
         return item

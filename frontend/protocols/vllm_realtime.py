@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from frontend.protocols.commands import decode_message
-from frontend.protocols.deltas import APPENDING_ENGINES, TranscriptDeltas
+from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
 from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_base64
 from shared.audio.pcm import AudioFormat
@@ -63,7 +63,7 @@ class VllmRealtime:
         self._before: SessionOptions | None = None
         self._is_open = False
         self._is_finishing = False
-        self._deltas = TranscriptDeltas(appends=False)
+        self._deltas = TranscriptDeltas()
         self._received_bytes = 0
 
     def greet(self) -> Iterable[Action]:
@@ -88,7 +88,7 @@ class VllmRealtime:
         match event.type:
             case EventType.READY:
                 self._is_open, self._is_finishing = True, False
-                self._deltas = TranscriptDeltas(appends=event.wire["engine"] in APPENDING_ENGINES)
+                self._deltas = TranscriptDeltas()
             case EventType.PARTIAL | EventType.FINAL:
                 delta = self._deltas.hear(event.wire)
                 if delta:

@@ -80,7 +80,7 @@ class Wire:
             elif type(action) in self.fails:
                 raise self.fails[type(action)]
             elif isinstance(action, Open):
-                self.say(type="ready", model="echo", engine="echo")
+                self.say(type="ready", model="echo")
 
 
 def silence(ms: int, rate_hz: int = 24_000) -> str:
@@ -117,8 +117,9 @@ def error_of(answer: list[dict[str, Any]]) -> dict[str, Any]:
     return event["error"]
 
 
-def partial(wire: Wire, text: str, segment: int = 0, start: float = 0.0) -> list[dict[str, Any]]:
-    return wire.say(type="partial", segment=segment, text=text, start=start, end=start + 1)
+def partial(wire: Wire, text: str, committed: str = "", segment: int = 0) -> list[dict[str, Any]]:
+    told = {"committed": {"text": committed}} if committed else {}
+    return wire.say(type="partial", segment=segment, text=text, start=0.0, end=1.0, **told)
 
 
 def final(wire: Wire, text: str, segment: int = 0, start: float = 0.0, end: float = 1.0) -> list[dict[str, Any]]:

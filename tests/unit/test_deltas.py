@@ -1,106 +1,76 @@
-"""Text that is only appended, from transcripts that may be revised."""
+"""Text that is only appended, from the committed text of partials and from finals."""
 
-import jiwer
-import pytest
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.protocols.deltas import SegmentDeltas, TranscriptDeltas, continuation
+from frontend.protocols.deltas import TranscriptDeltas
 
 WORDS = st.sampled_from(["the", "morning", "Train", "leaves,", "at", "seven.", "a", "an"])
 SENTENCES = st.lists(WORDS, max_size=12).map(" ".join)
 ANY_TEXT = st.text(max_size=40)
 
 
-def deltas(partials: list[str], final: str, *, appends: bool = False) -> list[str]:
-    segment = SegmentDeltas(appends=appends)
-    return [segment.hear_partial(partial) for partial in partials] + [segment.hear_final(final)]
+def partial(committed: str, segment: int = 0) -> dict[str, Any]:
+    event = {"type": "partial", "segment": segment, "text": f"{committed} and more"}
+    return event | {"committed": {"text": committed}} if committed else event
 
 
-def errors(text: str, reference: str) -> int:
-    """Word errors, without case and punctuation."""
-    left, right = ("".join(c for c in side.casefold() if c.isalnum() or c.isspace()) for side in (text, reference))
-    if not right.split():
-        return len(left.split())
-    counted = jiwer.process_words(right, left)
-    return counted.substitutions + counted.deletions + counted.insertions
+def final(text: str, segment: int = 0) -> dict[str, Any]:
+    return {"type": "final", "segment": segment, "text": text}
 
 
-def test_words_that_two_partials_agree_on_are_passed_on_but_the_last() -> None:
-    partials = ["The morning", "The morning train", "The morning train leaves"]
-    assert deltas(partials, "The morning train leaves.") == ["", "The morning", " train", " leaves."]
+def deltas(*events: dict[str, Any]) -> list[str]:
+    transcript = TranscriptDeltas()
+    return [transcript.hear(event) for event in events]
 
 
-def test_a_revised_edge_is_never_passed_on() -> None:
-    assert deltas(["The mourning", "The morning train"], "The morning train.") == ["", "The", " morning train."]
+def test_deltas_are_the_growth_of_what_is_committed() -> None:
+    told = deltas(partial(""), partial("Good"), partial("Good morn"), partial("Good morn"), final("Good morning."))
+    assert told == ["", "Good", " morn", "", "ing."]
 
 
-def test_an_appending_engine_is_passed_on_at_once() -> None:
-    partials = ["Good", "Good morn", "Good morning"]
-    assert deltas(partials, "Good morning.", appends=True) == ["Good", " morn", "ing", "."]
+def test_a_server_that_commits_nothing_is_passed_on_at_its_finals() -> None:
+    told = deltas(partial(""), final("Good morning."), partial("", 1), final("Hello.", 1))
+    assert told == ["", "Good morning.", "", " Hello."]
 
 
-@pytest.mark.parametrize(
-    ("said", "text", "rest"),
-    [
-        ("", "Hello.", "Hello."),
-        ("Hello world", "Hello, world.", "."),
-        ("the cat sad", "the cat sat on the mat", " on the mat"),
-        ("the cat", "the black cat sat", " sat"),
-        ("so the cat", "the cat sat", " sat"),
-        ("the cat sat on", "the cat sat", ""),
-        ("one two three", "four five", ""),
-        ("今天天", "今日天气很好", "气很好"),
-        ("Hello", "", ""),
-    ],
-)
-def test_the_rest_is_fitted_to_what_was_said(said: str, text: str, rest: str) -> None:
-    assert continuation(said, text) == rest
+def test_what_another_worker_says_is_fitted_and_the_finals_are_the_text() -> None:
+    transcript = TranscriptDeltas()
+    told = [transcript.hear(partial("the cat sad")), transcript.hear(partial("the")), transcript.hear(partial("a dog"))]
+    assert told == ["the cat sad", "", ""]
+    assert transcript.hear(final("The cat sat on a mat.")) == " on a mat."
+    assert transcript.text == "The cat sat on a mat."
 
 
 def test_a_segment_without_words_is_no_space() -> None:
-    transcript = TranscriptDeltas(appends=False)
-    for segment, text in enumerate(["One.", "", "Two."]):
-        transcript.hear({"type": "final", "segment": segment, "text": text})
+    transcript = TranscriptDeltas()
+    told = [transcript.hear(final(text, segment)) for segment, text in enumerate(["One.", "", "Two."])]
+    assert told == ["One.", "", " Two."]
     assert transcript.text == "One. Two."
 
 
 def test_other_events_are_no_text() -> None:
-    assert TranscriptDeltas(appends=True).hear({"type": "speech_started", "start": 1.0}) == ""
+    assert deltas({"type": "speech_started", "start": 1.0}, {"type": "done", "text": "One."}) == ["", ""]
 
 
-@given(ANY_TEXT, st.lists(st.integers(0, 40), max_size=8), st.booleans())
-def test_growing_partials_bring_the_final_itself(final: str, cuts: list[int], appends: bool) -> None:
-    assert "".join(deltas([final[:cut] for cut in sorted(cuts)], final, appends=appends)) == final
+@given(st.lists(ANY_TEXT, max_size=6), ANY_TEXT)
+def test_deltas_are_never_taken_back(committed: list[str], text: str) -> None:
+    transcript, joined = TranscriptDeltas(), ""
+    for one in committed:
+        delta = transcript.hear(partial(one))
+        joined += delta
+        assert joined == one or not delta
+    joined += transcript.hear(final(text))
+    assert joined == text or not text.startswith(joined)
 
 
-@given(ANY_TEXT, st.lists(st.integers(0, 40), max_size=8))
-def test_an_appending_engine_waits_for_nothing(final: str, cuts: list[int]) -> None:
-    segment = SegmentDeltas(appends=True)
-    for cut in sorted(cuts):
-        segment.hear_partial(final[:cut])
-        assert segment.text == final[:cut]
-
-
-@given(st.lists(ANY_TEXT, max_size=6), ANY_TEXT, st.booleans())
-def test_any_revision_is_survived(partials: list[str], final: str, appends: bool) -> None:
-    segment = SegmentDeltas(appends=appends)
-    joined = "".join([segment.hear_partial(partial) for partial in partials] + [segment.hear_final(final)])
-    assert joined == segment.text
-
-
-@given(SENTENCES, SENTENCES)
-def test_no_other_rest_is_nearer_to_the_final(said: str, final: str) -> None:
-    words = final.split()
-    least = min(errors(f"{said} {' '.join(words[count:])}", final) for count in range(len(words) + 1))
-    assert errors(said + continuation(said, final), final) <= least
-
-
-@given(st.lists(st.tuples(SENTENCES, st.lists(st.integers(0, 80), max_size=4)), max_size=5), st.booleans())
-def test_segments_are_joined_as_the_session_joins_them(segments: list[tuple[str, list[int]]], appends: bool) -> None:
-    transcript, heard = TranscriptDeltas(appends=appends), ""
-    for number, (final, cuts) in enumerate(segments):
+@given(st.lists(st.tuples(SENTENCES, st.lists(st.integers(0, 80), max_size=4)), max_size=5))
+def test_deltas_joined_are_the_finals_joined(segments: list[tuple[str, list[int]]]) -> None:
+    transcript, heard = TranscriptDeltas(), ""
+    for number, (text, cuts) in enumerate(segments):
         for cut in sorted(cuts):
-            heard += transcript.hear({"type": "partial", "segment": number, "text": final[:cut].rstrip()})
-        heard += transcript.hear({"type": "final", "segment": number, "text": final})
-    assert heard == transcript.text == " ".join(final for final, _ in segments if final)
+            heard += transcript.hear(partial(text[:cut].rstrip(), number))
+        heard += transcript.hear(final(text, number))
+    assert heard == transcript.text == " ".join(text for text, _ in segments if text)

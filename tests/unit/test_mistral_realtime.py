@@ -51,7 +51,7 @@ def begun(**fields: Any) -> MistralRealtime:
     if fields:
         list(dialect.receive(update(**fields)))
     list(dialect.receive(AUDIO))
-    assert told(dialect, "ready", model="whisper-base", engine="whisper") == []
+    assert told(dialect, "ready", model="whisper-base") == []
     return dialect
 
 
@@ -136,7 +136,7 @@ def test_text_is_told_as_deltas_segments_and_one_done() -> None:
     events = [
         *told(dialect, "speech_started", start=0.1),
         *told(dialect, "partial", segment=0, text="Good"),
-        *told(dialect, "partial", segment=0, text="Good morning"),
+        *told(dialect, "partial", segment=0, text="Good morning", committed={"text": "Good"}),
         *told(dialect, "final", segment=0, text="Good morning.", start=0.1, end=0.9, language="en"),
         *told(dialect, "final", segment=1, text="", start=1.0, end=1.2),
         *told(dialect, "final", segment=2, text="Bye.", start=1.2, end=1.9, language="en"),

@@ -32,7 +32,8 @@ def test_commits_make_items_of_all_segments_before_them() -> None:
     assert wire.append(700) == []
     assert wire.say(type="speech_started", start=0.1) == []
     assert partial(wire, "Good mor") == []
-    [delta] = partial(wire, "Good morning my")
+    [delta] = partial(wire, "Good morning my", "Good")
+    assert delta["delta"] == "Good"
     final(wire, "Good morning.")
     wire.say(type="speech_stopped", end=0.6)
     announced = wire.commit()
@@ -61,12 +62,14 @@ def test_server_makes_an_item_of_each_segment() -> None:
     [started] = wire.say(type="speech_started", start=0.82)
     assert started["audio_start_ms"] == 820
     partial(wire, "Good morning my")
-    partial(wire, "Good morning my friend")
+    [delta] = partial(wire, "Good morning my friend", "Good morning my")
+    assert delta["delta"] == "Good morning my"
     answer = wire.say(type="speech_stopped", end=2.96)
     assert kinds(answer) == ["speech_stopped", *COMMITTED]
     assert answer[0]["audio_end_ms"] == 2960
     answer = final(wire, "Good morning my friend.", start=0.7, end=2.9)
     assert kinds(answer) == ["delta", "completed"]
+    assert (answer[0]["delta"], answer[1]["transcript"]) == (" friend.", "Good morning my friend.")
     assert answer[-1]["usage"]["seconds"] == 2.2
     assert {event["item_id"] for event in wire.sent if "item_id" in event} == {started["item_id"]}
     wire.say(type="speech_started", start=4.0)
@@ -116,7 +119,7 @@ def test_cleared_audio_is_not_told(detects: bool) -> None:
     assert wire.taken(Commit) == []
     wire.append(1000)
     partial(wire, "one two three")
-    partial(wire, "one two three")
+    assert "delta" in kinds(partial(wire, "one two three", "one two"))
     assert kinds(wire.tell(type="input_audio_buffer.clear")) == ["cleared"]
     assert len(wire.taken(Commit)) == 1
     assert error_of(wire.commit())["code"] == "input_audio_buffer_commit_empty"
@@ -275,3 +278,14 @@ def test_no_message_breaks_the_dialect(messages: list[Any]) -> None:
         wire.tell_text(orjson.dumps(message).decode())
     wire.tell(type="input_audio_buffer.append", audio=silence(100))
     assert wire.taken(Append)
+
+
+def test_transcript_is_the_final_where_a_new_worker_says_something_else() -> None:
+    wire = connected(**MANUAL)
+    wire.append(1000)
+    wire.commit()
+    partial(wire, "the cat sad", "the cat sad")
+    final(wire, "The cat sat on the mat.")
+    [done] = wire.say(type="committed", end=1.0)
+    deltas = [event["delta"] for event in wire.sent if event["type"].endswith(".delta")]
+    assert ("".join(deltas), done["transcript"]) == ("the cat sad on the mat.", "The cat sat on the mat.")

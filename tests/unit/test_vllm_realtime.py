@@ -50,7 +50,9 @@ def test_recordings_follow_one_another() -> None:
         assert wire.commit() == []
         assert wire.tell_chunk() == []
         assert wire.commit(final=True) == []
-        deltas = wire.say(type="final", segment=0, text="Hello there.", start=0.0, end=0.1)
+        deltas = wire.say(type="partial", segment=0, text="Hello there", committed={"text": "Hello"})
+        assert [delta["delta"] for delta in deltas] == ["Hello"]
+        deltas += wire.say(type="final", segment=0, text="Hello there.", start=0.0, end=0.1)
         deltas += wire.say(type="final", segment=1, text="Friend.", start=0.1, end=0.2)
         [done] = wire.say(type="done", text="Hello there. Friend.", duration=0.1)
         assert "".join(delta["delta"] for delta in deltas) == done["text"] == "Hello there. Friend."
