@@ -29,6 +29,7 @@ def test_answer_is_that_of_generate_and_grows(engine: VoxtralEngine, reference: 
     assert final.resume_samples == final.heard_samples == len(pcm)
     assert isinstance(finished, Finished)
     texts = [partial.text for partial in shown if isinstance(partial, Partial)]
+    assert texts == [partial.committed_text for partial in shown if isinstance(partial, Partial)]
     assert len(texts) == len(shown) > 3
     assert all(later.startswith(earlier) for earlier, later in zip(texts, [*texts[1:], final.text], strict=True))
 

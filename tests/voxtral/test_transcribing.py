@@ -1,8 +1,11 @@
 """Sessions that transcribe."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
+from shared.continuation import continuation
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.speech import SENTENCES, conversation, silence
 from tests.voxtral.driving import FILE, drained, finals, heard, partials, samples, speech, spoken_text
@@ -47,7 +50,11 @@ def test_live_speech_gives_events_in_order(engine: VoxtralEngine) -> None:
     assert all(partial.start_samples == final.start_samples for partial in partials(outputs))
     positions = [partial.heard_samples for partial in partials(outputs)]
     assert positions == sorted(positions)
-    assert [final.text] == [one.text for one in finals(heard(engine, pcm, FILE))]
+    committed = ["", *(partial.committed_text for partial in partials(outputs))]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(committed))
+    assert all(partial.text.startswith(partial.committed_text) for partial in partials(outputs))
+    [offline] = finals(heard(engine, pcm, FILE))
+    assert final.text == committed[-1] + continuation(committed[-1], offline.text)
 
 
 def test_pause_that_ends_the_segment_is_decoded_once(engine: VoxtralEngine) -> None:
