@@ -16,7 +16,7 @@ connection is lost goes on over a new one by itself. Knows nothing of files, mic
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -122,6 +122,7 @@ class TranscriptionClient:
         *,
         mode: str = "transcribe",
         language: str | None = None,
+        languages: Sequence[str] | None = None,
         prompt: str | None = None,
         model: str | None = None,
         max_new_tokens: int | None = None,
@@ -130,17 +131,20 @@ class TranscriptionClient:
         encoding: str = "pcm_s16le",
         sample_rate: int = 16_000,
         delay_ms: int | None = None,
+        commit_delay: str | None = None,
         words: bool = True,
         partials: bool = True,
     ) -> AsyncIterator[LiveSession]:
         """A session that takes raw audio of the given encoding (mono, `sample_rate` in Hz) as it is spoken, or faster.
 
-        `model` names one of those that run; without it the server takes the best for the mode.
+        `model` names one of those that run; without it the server takes the best for the mode. `languages` are those of
+        which each segment has one; `commit_delay` is `fast`, `balanced` or `accurate`.
         Leaving the block before `done` drops the session on the server, too.
         """
         options = {
             "mode": mode,
             "language": language,
+            "languages": None if languages is None else list(languages),
             "prompt": prompt,
             "model": model,
             "max_new_tokens": max_new_tokens,
@@ -149,6 +153,7 @@ class TranscriptionClient:
             "encoding": encoding,
             "sample_rate": sample_rate,
             "delay_ms": delay_ms,
+            "commit_delay": commit_delay,
             "words": words,
             "partials": partials,
         }
@@ -170,6 +175,7 @@ class TranscriptionClient:
         *,
         mode: str = "transcribe",
         language: str | None = None,
+        languages: Sequence[str] | None = None,
         prompt: str | None = None,
         model: str | None = None,
         max_new_tokens: int | None = None,
@@ -187,6 +193,7 @@ class TranscriptionClient:
             "audio_data": base64.b64encode(audio).decode(),
             "mode": mode,
             "language": language,
+            "languages": None if languages is None else list(languages),
             "prompt": prompt,
             "model": model,
             "max_new_tokens": max_new_tokens,

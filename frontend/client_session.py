@@ -119,10 +119,11 @@ class LiveSession:
         """Ends the current segment now; its final follows."""
         self._tell("commit")
 
-    async def configure(self, **options: str | float | None) -> None:
+    async def configure(self, **options: str | float | list[str] | None) -> None:
         """Changes options from the next segment on.
 
-        They are `language`, `prompt`, `delay_ms`, `max_new_tokens`, `temperature` and `top_p`.
+        They are `language`, `languages`, `prompt`, `delay_ms`, `commit_delay`, `max_new_tokens`, `temperature` and
+        `top_p`.
         """
         self._tell("configure", **options)
 

@@ -1,6 +1,6 @@
 """The models that run now: workers' heartbeats, taken together by what they serve."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ class RunningModel:
 
     def speaks(self, language: str | None) -> bool:
         return language is None or not self.languages or language in self.languages
+
+    def speaks_one_of(self, languages: Collection[str] | None) -> bool:
+        return languages is None or any(map(self.speaks, languages))
 
     def to_wire(self) -> dict[str, Any]:
         """What clients and operators are told of it. Its `model` is what a client may ask for."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from frontend.models import RunningModel, running_models
+from frontend.protocols.spoken_languages import check_language
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions
@@ -65,8 +66,9 @@ class Placement:
 def candidates(models: list[RunningModel], options: SessionOptions) -> list[RunningModel]:
     """The models that can serve these options, the best first; never empty.
 
-    Raises ModelUnavailableError (none runs), InvalidFieldError (model, language), ModeUnsupportedError.
+    Raises ModelUnavailableError (none runs), InvalidFieldError (model, language, languages), ModeUnsupportedError.
     """
+    check_language(options)
     if not models:
         raise none_runs()
     named = _named(models, options.model)
@@ -77,6 +79,10 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
     if not speaking:
         known = sorted({language for model in able for language in model.languages})
         raise InvalidFieldError("language", options.language, ", ".join(known))
+    speaking = [model for model in speaking if model.speaks_one_of(options.languages)]
+    if not speaking:
+        known = sorted({language for model in able for language in model.languages})
+        raise InvalidFieldError("languages", list(options.languages or ()), ", ".join(known))
     return sorted(speaking, key=lambda model: _rank(model, options))
 
 

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
-from shared.events import DELAYS_MS, Mode
+from shared.events import DELAYS_MS, CommitDelay, Mode
 
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
@@ -146,10 +146,13 @@ class SessionSettings(Section):
     retention_s: float = Field(300, gt=0)
     """How long the event log of an ended session is kept."""
     resume_window_s: float = Field(5, ge=0, le=60)
-    """Audio kept behind what has been settled: a new owner of a Voxtral Realtime session regains its context from it.
+    """Audio kept behind what has been settled: a new owner of a session regains its context from it, where its model
+    has one (Voxtral Realtime, Whisper).
     Each second takes 32 KB of Redis' memory for each session."""
     drain_timeout_s: float = Field(30, ge=0)
     """How long a worker that is told to stop serves the sessions that no other worker takes over."""
+    commit_delay: CommitDelay = Field(CommitDelay.BALANCED, description=", ".join(CommitDelay))
+    """How soon words of an open segment are committed, for clients that do not choose. For engines with the choice."""
 
 
 class ViewerSettings(Section):

@@ -5,7 +5,7 @@ session began; they become seconds only in `Event.to_wire`.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
@@ -25,6 +25,14 @@ class Mode(StrEnum):
     GENERAL = "general"
     TRANSLATE = "translate"
     """Write down in English what is said in any language."""
+
+
+class CommitDelay(StrEnum):
+    """How long words of an open segment wait before they are committed: for engines that have the choice."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    ACCURATE = "accurate"
 
 
 class EventType(StrEnum):
@@ -65,15 +73,32 @@ class SessionOptions:
     """None and 0 choose the likeliest token, always."""
     top_p: float | None = None
     """Tokens are drawn from the likeliest ones that together have this probability; None takes all."""
+    languages: tuple[str, ...] | None = None
+    """ISO 639-1 codes of which each segment has one, where `language` is None; None allows all of the model's."""
+    commit_delay: CommitDelay | None = None
+    """None takes the worker's setting."""
 
     def to_wire(self) -> dict[str, Any]:
-        """What a task and Redis hold of them, for JSON: every field, by its name."""
-        return asdict(self) | {"mode": self.mode.value}
+        """What a task and Redis hold of them, for JSON.
+
+        What is None is left out: a process of an older version can serve sessions that use no field that it lacks.
+        """
+        wire = {name: value for name, value in asdict(self).items() if value is not None}
+        return (
+            wire | {"mode": self.mode.value} | ({"commit_delay": str(self.commit_delay)} if self.commit_delay else {})
+        )
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        """What `to_wire` has made."""
-        return cls(**(wire | {"mode": Mode(wire["mode"])}))
+        """What `to_wire` has made. Fields of a newer version are ignored."""
+        known = {field.name for field in fields(cls)}
+        given = {name: value for name, value in wire.items() if name in known and value is not None}
+        given["mode"] = Mode(given["mode"])
+        if "languages" in given:
+            given["languages"] = tuple(given["languages"])
+        if "commit_delay" in given:
+            given["commit_delay"] = CommitDelay(given["commit_delay"])
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
 from worker.engines.base import Engine, History, Output, Remembering
 
 _IDLE_WAIT_S: Final = 1.0
@@ -90,12 +90,20 @@ class StepReport:
 
 
 class EngineThread:
-    """Runs an engine. `post` may be called from any thread; `on_step` is called on the engine's."""
+    """Runs an engine. `post` may be called from any thread; `on_step` is called on the engine's.
+
+    `commit_delay` is for sessions that choose none, where the engine has the choice.
+    """
 
     def __init__(
-        self, engine: Engine, on_step: Callable[[StepReport], None], on_failure: Callable[[BaseException], None]
+        self,
+        engine: Engine,
+        on_step: Callable[[StepReport], None],
+        on_failure: Callable[[BaseException], None],
+        commit_delay: CommitDelay,
     ) -> None:
         self._engine = engine
+        self._commit_delay = commit_delay
         self._on_step = on_step
         self._on_failure = on_failure
         self._inbox: deque[Command] = deque()
@@ -135,7 +143,7 @@ class EngineThread:
             if isinstance(command, Open):
                 self._engine.open(
                     command.session_id,
-                    command.options,
+                    self._completed(command.options),
                     start_samples=command.start_samples,
                     segment=command.segment,
                 )
@@ -155,11 +163,16 @@ class EngineThread:
             case Feed():
                 self._engine.feed(command.session_id, command.pcm)
             case Configure():
-                self._engine.configure(command.session_id, command.options)
+                self._engine.configure(command.session_id, self._completed(command.options))
             case Commit():
                 self._engine.commit(command.session_id)
             case Finish():
                 self._engine.finish(command.session_id)
+
+    def _completed(self, options: SessionOptions) -> SessionOptions:
+        if options.commit_delay is not None or not self._engine.info.has_commit_delay:
+            return options
+        return replace(options, commit_delay=self._commit_delay)
 
     def _step(self, touched: set[str]) -> None:
         started_s, clock_s = time.time(), time.perf_counter()

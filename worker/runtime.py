@@ -53,7 +53,7 @@ class WorkerRuntime:
         self._telemetry = Telemetry()
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if self._remembers else 0
-        self._engine = EngineThread(engine, self._on_step, self._on_failure)
+        self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
         self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()

@@ -23,6 +23,7 @@ from frontend.api.schemas import (
     object_of,
     said,
 )
+from frontend.protocols.spoken_languages import MAX_LANGUAGES
 
 
 def asked_dialect(
@@ -113,7 +114,12 @@ _TRANSCRIPTION_FIELDS: Final[Schema] = {
     "language": said(TEXT, "An ISO 639 code; detected where there is none."),
     "stream": FLAG,
     "keywords[]": said(list_of(TEXT), "Added to the prompt."),
-    "languages[]": said(list_of(TEXT), "One is taken for `language`; several are left to detection."),
+    "languages[]": {
+        **list_of(TEXT),
+        "minItems": 1,
+        "maxItems": MAX_LANGUAGES,
+        "description": "ISO 639 codes of which each segment has one. If `language` is given too, it is one of them.",
+    },
     "include[]": said(list_of({"enum": list(INCLUDES)}), "Accepted; no model here tells any."),
     "context_bias": said(list_of(TEXT), "Mistral: added to the prompt."),
     "diarize": {"const": False, "description": "Mistral: sent by its SDK, which tells its requests."},

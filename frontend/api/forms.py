@@ -6,7 +6,6 @@ repeated fields, with or without `[]` behind their name.
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
@@ -17,6 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from frontend.protocols.fields import MAX_MODEL_CHARS, MAX_PROMPT_CHARS
+from frontend.protocols.spoken_languages import is_code, language_codes
 from shared.errors import (
     IdleTimeoutError,
     InvalidAudioError,
@@ -35,8 +35,6 @@ MAX_FILES: Final = 4
 NO_ROOM_RETRY_S: Final = 30.0
 
 log = structlog.get_logger(__name__)
-
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 
 
 class Form:
@@ -91,9 +89,13 @@ class Form:
 
     def language(self) -> str | None:
         value = self.text("language")
-        if value is None or _LANGUAGE.fullmatch(value):
+        if value is None or is_code(value):
             return value
         raise InvalidFieldError("language", value, "an ISO 639 code such as 'en', or nothing to detect it")
+
+    def languages(self) -> tuple[str, ...] | None:
+        values = self.texts("languages")
+        return language_codes(values) if values else None
 
     def model(self) -> str | None:
         value = self.text("model")

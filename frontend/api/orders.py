@@ -62,10 +62,10 @@ def openai_order(form: Form, task: Task) -> Order:
     for name in SPEAKER_FIELDS:
         if given := form.texts(name):
             raise InvalidFieldError(name, given[0], "nothing: no model here tells speakers apart")
-    languages = form.texts("languages")
     options = SessionOptions(
         mode=MODES[task],
-        language=form.language() or (languages[0] if len(languages) == 1 else None),
+        language=form.language(),
+        languages=form.languages(),
         prompt=form.prompt("keywords"),
         words="word" in granularities or response_format in ("srt", "vtt"),
         partials=False,
@@ -85,6 +85,7 @@ def mistral_order(form: Form) -> Order:
     granularities = form.choices("timestamp_granularities", GRANULARITIES)
     options = SessionOptions(
         language=form.language(),
+        languages=form.languages(),
         prompt=form.prompt("context_bias"),
         words="word" in granularities,
         partials=False,

@@ -168,6 +168,7 @@ def _start(fields: Fields, defaults: AudioSettings) -> Start:
     options = replace(
         _options(fields),
         delay_ms=fields.delay_ms(),
+        commit_delay=fields.commit_delay(),
         words=fields.flag("words", default=True),
         partials=fields.flag("partials", default=True),
     )
@@ -188,8 +189,10 @@ def _configure(fields: Fields, _defaults: AudioSettings) -> Configure:
     fields.refuse("model", "in start only, where the model of a session is chosen")
     readers = {
         "language": fields.language,
+        "languages": fields.languages,
         "prompt": fields.prompt,
         "delay_ms": fields.delay_ms,
+        "commit_delay": fields.commit_delay,
         "max_new_tokens": fields.max_new_tokens,
         "temperature": fields.temperature,
         "top_p": fields.top_p,
@@ -206,6 +209,7 @@ def _options(fields: Fields) -> SessionOptions:
     return SessionOptions(
         mode=mode,
         language=fields.language(),
+        languages=fields.languages(),
         prompt=_prompt(fields, mode),
         model=fields.model(),
         max_new_tokens=fields.max_new_tokens(),

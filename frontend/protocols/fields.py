@@ -8,8 +8,9 @@ import binascii
 import re
 from typing import Any, Final, TypeGuard
 
+from frontend.protocols.spoken_languages import is_code, language_codes
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
-from shared.events import DELAYS_MS, Mode
+from shared.events import DELAYS_MS, CommitDelay, Mode
 
 MAX_ID_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
@@ -22,7 +23,6 @@ MAX_INTEGER: Final = 2**53 - 1
 
 BASE64: Final = "base64 (A-Z a-z 0-9 + /, padded with =)"
 
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BASE64_SLICE_CHARS: Final = 1 << 20
 """Decoded at a time, a multiple of 4: other threads get their turn between slices."""
@@ -58,9 +58,21 @@ class Fields:
 
     def language(self) -> str | None:
         value = self._message.get("language")
-        if value is None or (isinstance(value, str) and _LANGUAGE.fullmatch(value)):
+        if value is None or is_code(value):
             return value
         raise InvalidFieldError("language", value, "an ISO 639 code such as 'en', or null to detect it")
+
+    def languages(self) -> tuple[str, ...] | None:
+        """Those of which each segment has one."""
+        value = self._message.get("languages")
+        return None if value is None else language_codes(value)
+
+    def commit_delay(self) -> CommitDelay | None:
+        value = self._message.get("commit_delay")
+        try:
+            return None if value is None else CommitDelay(value)
+        except ValueError:
+            raise InvalidFieldError("commit_delay", value, ", ".join(CommitDelay)) from None
 
     def prompt(self) -> str | None:
         value = self._message.get("prompt")

@@ -244,7 +244,7 @@ class OpenAIRealtime:
 
     def _param(self, name: str | None) -> str | None:
         """The whole path of an option of ours that is at fault."""
-        if name not in ("model", "language", "prompt"):
+        if name not in ("model", "language", "languages", "prompt"):
             return name
         if name == "model" and not (self._config.transcription or {}).get("model"):
             return "model"  # the address's

@@ -4,7 +4,6 @@ A client's update is merged into the session of before: absent keys stay, null c
 is filled in. The beta's flat object is the same session in other words.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,6 +20,7 @@ from frontend.protocols.openai_values import (
     one_of,
     texts,
 )
+from frontend.protocols.spoken_languages import MAX_LANGUAGES, is_code
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import SessionOptions
 
@@ -61,8 +61,6 @@ FLAT_KEYS: Final = {
 FLAT_IGNORED: Final = ("client_secret", "modalities")
 MAX_VAD_MS: Final = 60_000
 
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
-
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
@@ -82,10 +80,10 @@ class SessionConfig:
     def options(self, model: str | None) -> SessionOptions:
         """What our session is to do; `model` serves where the transcription names none."""
         wanted = self.transcription or {}
-        languages = wanted.get("languages") or []
         hints = [wanted.get("prompt"), ", ".join(wanted.get("keywords") or [])]
         return SessionOptions(
-            language=wanted.get("language") or (languages[0] if len(languages) == 1 else None),
+            language=wanted.get("language"),
+            languages=tuple(wanted.get("languages") or ()) or None,
             prompt=" ".join(hint for hint in hints if hint) or None,
             delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
             words=False,
@@ -212,7 +210,7 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
         elif name == "prompt":
             merged[name] = a_text(entry, where)
         elif name == "languages":
-            merged[name] = [_language(one, where) for one in texts(entry, where)]
+            merged[name] = _languages(entry, where)
         else:
             merged[name] = _keywords(entry, where)
     return merged
@@ -227,9 +225,16 @@ def _keywords(value: Any, path: str) -> list[str]:
 
 def _language(value: Any, path: str) -> str:
     text = a_text(value, path)
-    if not _LANGUAGE.fullmatch(text):
+    if not is_code(text):
         raise invalid_value(text, path, "an ISO-639-1 code such as 'en'")
     return text
+
+
+def _languages(value: Any, path: str) -> list[str]:
+    languages = texts(value, path)
+    if len(languages) > MAX_LANGUAGES:
+        raise invalid_value(languages, path, f"at most {MAX_LANGUAGES} languages")
+    return [_language(one, path) for one in languages]
 
 
 def _turn_detection(before: Json | None, value: Any, path: str) -> Json:

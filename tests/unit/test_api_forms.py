@@ -69,6 +69,17 @@ async def test_lists_come_with_and_without_brackets() -> None:
         assert form.prompt("keywords") == "c a, b"
 
 
+async def test_languages_are_checked_like_the_language() -> None:
+    body = b"languages=en&languages%5B%5D=de&languages=en"
+    async with received(request_of([body], FORM), 1000, 5) as form:
+        assert form.languages() == ("en", "de")
+    async with received(request_of([b"prompt=x&languages="], FORM), 1000, 5) as form:
+        assert form.languages() is None
+    async with received(request_of([b"languages=english"], FORM), 1000, 5) as form:
+        with pytest.raises(InvalidFieldError, match="a list of 1 to 20 ISO 639 codes"):
+            form.languages()
+
+
 async def test_form_of_too_many_fields_is_refused() -> None:
     with pytest.raises(InvalidFieldError, match="Too many fields"):
         async with received(request_of([b"a=1&" * 300], FORM), 10_000, 5):

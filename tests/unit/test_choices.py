@@ -2,9 +2,18 @@
 
 import pytest
 
-from shared.events import Mode, SessionOptions
+from shared.events import CommitDelay, Mode, SessionOptions
 from worker.engines.base import Notice
-from worker.engines.choices import DELAY, PROMPT, SAMPLING, spoken_language, without_effect
+from worker.engines.choices import (
+    COMMIT_DELAY,
+    DELAY,
+    LANGUAGES,
+    PROMPT,
+    SAMPLING,
+    spoken_language,
+    without_effect,
+)
+from worker.engines.voxtral.choices import usable
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,41 @@ def test_each_kind_is_said_for_itself_and_with_the_mode() -> None:
 
 def test_options_that_have_an_effect_are_passed_over_in_silence() -> None:
     assert without_effect(SessionOptions(language="en", prompt="Ada", model="whisper-base"), DELAY, SAMPLING) == []
+
+
+def test_choices_that_only_some_models_have_are_said_to_have_no_effect() -> None:
+    options = SessionOptions(commit_delay=CommitDelay.FAST, languages=("en", "de"))
+    notices = without_effect(options, COMMIT_DELAY, LANGUAGES)
+    assert [(notice.code, notice.message.partition(":")[0]) for notice in notices] == [
+        ("commit_delay_ignored", "commit_delay has no effect"),
+        ("languages_ignored", "languages has no effect"),
+    ]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_voxtral_takes_one_of_languages_and_says_that_it_takes_no_more(mode: Mode) -> None:
+    taken, notices = usable(SessionOptions(mode=mode, languages=("sv", "en"), commit_delay=CommitDelay.FAST))
+    assert (taken.language, [notice.code for notice in notices]) == ("en", ["commit_delay_ignored", "language_ignored"])
+    taken, notices = usable(SessionOptions(mode=mode, languages=("de", "en")))
+    assert (taken.language, [notice.code for notice in notices]) == (None, ["languages_ignored"])
+    assert usable(SessionOptions(mode=mode, languages=("de", "en"), language="de"))[1] == []
+
+
+def test_languages_that_are_not_the_models_are_dropped() -> None:
+    allowed = ["en", "de"]
+    told, notices = spoken_language(SessionOptions(languages=("sv", "en", "xx", "de")), allowed)
+    assert (told.language, told.languages) == (None, ("en", "de"))
+    assert [notice.message for notice in notices] == [
+        "Of languages, these are not the model's and have no effect: 'sv', 'xx'."
+    ]
+    assert spoken_language(SessionOptions(languages=("sv",)), allowed)[0] == SessionOptions()
+    same = SessionOptions(languages=("de", "en"), language="de")
+    assert spoken_language(same, allowed) == (same, [])
+
+
+def test_one_language_to_choose_from_is_the_language() -> None:
+    told, notices = spoken_language(SessionOptions(languages=("de",)), ["en", "de"])
+    assert (told.language, notices) == ("de", [])
 
 
 def test_language_that_is_not_the_models_is_dropped() -> None:

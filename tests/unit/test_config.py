@@ -127,6 +127,7 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ("server: {tcp_ports: [7]}", "Setting server.tcp_ports is [7]; allowed: two different ports from 1 to 65535."),
         ("model: {device: gpu}", "Setting model.device is 'gpu'; allowed: auto, cpu, cuda, cuda:0, cuda:1, …."),
         ("model: {torch_dtype: fp8}", "Setting model.torch_dtype is 'fp8'; allowed: auto, bfloat16, float16, float32."),
+        ("session: {commit_delay: slow}", "Setting session.commit_delay is 'slow'; allowed: fast, balanced, accurate."),
         ("session: {idle_timeout_s: 0}", "Setting session.idle_timeout_s is 0; allowed: a number, more than 0."),
         ("spectrogram: {n_mels: 0}", "Setting spectrogram.n_mels is 0; allowed: a whole number, at least 1."),
         ("redis: {url: 'http://:pw@x'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),

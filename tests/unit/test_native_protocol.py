@@ -34,7 +34,7 @@ from shared.errors import (
     UnknownTypeError,
     VoxtralError,
 )
-from shared.events import Mode, SessionOptions
+from shared.events import CommitDelay, Mode, SessionOptions
 
 DEFAULTS = AudioSettings()
 PCM = base64.b64encode(b"\x01\x02" * 8).decode()
@@ -100,12 +100,22 @@ def test_start_with_every_field() -> None:
         encoding="pcm_f32le",
         sample_rate=48_000,
         channels=2,
+        languages=["de", "en", "de"],
         delay_ms=2400,
+        commit_delay="fast",
         words=False,
         partials=False,
         prompt=None,
     )
-    assert command.options == SessionOptions(Mode.TRANSCRIBE, "en", None, delay_ms=2400, words=False, partials=False)
+    assert command.options == SessionOptions(
+        Mode.TRANSCRIBE,
+        "en",
+        delay_ms=2400,
+        words=False,
+        partials=False,
+        languages=("de", "en"),
+        commit_delay=CommitDelay.FAST,
+    )
     assert command.audio_format == AudioFormat("pcm_f32le", 48_000, 2)
 
 
@@ -136,6 +146,8 @@ def test_the_other_messages() -> None:
 
 def test_configure_changes_only_what_is_given() -> None:
     assert parse(type="configure", language=None, delay_ms=480).changes == {"language": None, "delay_ms": 480}
+    told = parse(type="configure", languages=["en"], commit_delay="accurate").changes
+    assert told == {"languages": ("en",), "commit_delay": CommitDelay.ACCURATE}
     assert parse(type="configure", prompt="x").changes == {"prompt": "x"}
     sampling = {"max_new_tokens": 64, "temperature": None, "top_p": 0.5}
     assert parse(type="configure", **sampling).changes == sampling
@@ -191,6 +203,10 @@ def test_choices_of_the_model_reach_to_their_limits(kind: str, field: str, value
         ("language", "en\n", "ISO 639"),
         ("language", "", "ISO 639"),
         ("language", 5, "ISO 639"),
+        *(
+            ("languages", value, "a list of 1 to 20 ISO 639 codes")
+            for value in ([], "en", ["en"] * 21, ["en", "English"], ["en", 1], [["en"]], {"en": 1}, 5)
+        ),
         ("prompt", "x" * (MAX_PROMPT_CHARS + 1), str(MAX_PROMPT_CHARS)),
         ("prompt", 3, "string"),
         ("encoding", "mp3", "pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma"),
@@ -231,6 +247,12 @@ def test_a_number_that_is_none_is_refused(field: str, value: float) -> None:
     ("message", "field"),
     [
         *(({"type": "start", "delay_ms": value}, "delay_ms") for value in (0, 79, 81, 1280, 2401, 80.0, "80", True)),
+        *(
+            ({"type": "start", "commit_delay": value}, "commit_delay")
+            for value in ("slow", "", "FAST", 1, True, ["fast"])
+        ),
+        ({"type": "configure", "commit_delay": "slow"}, "commit_delay"),
+        ({"type": "configure", "languages": []}, "languages"),
         *(({"type": "start", "words": value}, "words") for value in (1, "yes", [])),
         *(({"type": "start", "partials": value}, "partials") for value in (0, "no")),
         *(({"type": "audio", "audio_data": PCM, "stream": value}, "stream") for value in (1, "true")),
@@ -274,8 +296,11 @@ def test_a_resume_token_is_never_repeated_to_the_client() -> None:
         ({"type": "resume"}, "session_id"),
         ({"type": "resume", "session_id": "a"}, "resume_token"),
         ({"type": "resume", "session_id": "a", "resume_token": "t"}, "seq"),
-        ({"type": "configure"}, "language, prompt, delay_ms, max_new_tokens, temperature, top_p"),
-        ({"type": "configure", "mode": "general"}, "language, prompt, delay_ms"),
+        (
+            {"type": "configure"},
+            "language, languages, prompt, delay_ms, commit_delay, max_new_tokens, temperature, top_p",
+        ),
+        ({"type": "configure", "mode": "general"}, "language, languages, prompt, delay_ms"),
     ],
 )
 def test_a_missing_field_is_named(message: dict[str, Any], missing: str) -> None:
@@ -336,7 +361,7 @@ FIELD_NAMES = st.sampled_from(
     [
         *("id", "mode", "language", "prompt", "audio_data", "encoding", "sample_rate", "channels", "stream"),
         *("delay_ms", "words", "partials", "session_id", "resume_token", "seq"),
-        *("model", "max_new_tokens", "temperature", "top_p"),
+        *("model", "max_new_tokens", "temperature", "top_p", "languages", "commit_delay"),
     ]
 )
 

@@ -83,6 +83,16 @@ def test_updates_merge_and_null_clears() -> None:
             "session.audio.input.transcription.language",
         ),
         (
+            {"audio": {"input": {"transcription": {"languages": ["en", "English"]}}}},
+            "invalid_value",
+            "session.audio.input.transcription.languages",
+        ),
+        (
+            {"audio": {"input": {"transcription": {"languages": ["en"] * 21}}}},
+            "invalid_value",
+            "session.audio.input.transcription.languages",
+        ),
+        (
             {"audio": {"input": {"transcription": {"delay": "none"}}}},
             "invalid_value",
             "session.audio.input.transcription.delay",
@@ -128,6 +138,24 @@ def test_update_with_a_model_that_does_not_run_is_taken_back() -> None:
     assert "echo" in error["message"]
     wire.fails.clear()
     assert update(wire)[0]["session"] == before
+
+
+@pytest.mark.parametrize(
+    ("given", "languages"), [(["en", "de"], ("en", "de")), (["en"], ("en",)), ([], None), (None, None)]
+)
+def test_languages_limit_what_is_detected(given: Any, languages: tuple[str, ...] | None) -> None:
+    wire = connected(transcription={"model": "m", "languages": given})
+    assert update(wire)[0]["session"]["audio"]["input"]["transcription"]["languages"] == given
+    wire.append(100)
+    [opening] = wire.taken(Open)
+    assert (opening.options.language, opening.options.languages) == (None, languages)
+
+
+def test_language_that_is_not_one_of_the_languages_is_refused_by_its_path() -> None:
+    wire = connected()
+    wire.fails[Check] = InvalidFieldError("languages", ["xx"], "en")
+    error = error_of(update(wire, transcription={"languages": ["xx"]}))
+    assert error["param"] == "session.audio.input.transcription.languages"
 
 
 def test_session_may_begin_with_what_its_token_was_made_for() -> None:

@@ -57,6 +57,22 @@ def test_a_model_of_english_comes_last_where_no_language_is_named() -> None:
     assert names([english, WHISPER], language="uk") == ["whisper-base"]
 
 
+def test_auto_takes_a_model_that_speaks_one_of_the_languages() -> None:
+    assert names(EVERYTHING, languages=("fr", "uk")) == [MINI, "whisper-base", "echo"]
+    assert names(EVERYTHING, languages=("de", "fr"), language="de") == [REALTIME, "whisper-base", "echo"]
+
+
+def test_languages_that_no_model_speaks_are_answered_with_those_that_are_spoken() -> None:
+    with pytest.raises(InvalidFieldError) as caught:
+        names([LIVE, WHISPER], languages=("fr", "it"))
+    assert caught.value.message == "languages is ['fr', 'it']; allowed: de, en, uk."
+
+
+def test_language_is_one_of_the_languages() -> None:
+    with pytest.raises(InvalidFieldError, match="language is 'fr'; allowed: one of languages \\(de, en\\), or null"):
+        names(EVERYTHING, language="fr", languages=("de", "en"))
+
+
 @pytest.mark.parametrize("name", [MINI, MINI.lower(), "Voxtral-Mini-3B-2507", "VOXTRAL-MINI-3B-2507"])
 def test_a_model_is_named_in_full_or_by_its_last_part(name: str) -> None:
     assert names(EVERYTHING, model=name) == [MINI]

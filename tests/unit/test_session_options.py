@@ -3,12 +3,37 @@
 import orjson
 import pytest
 
-from shared.events import Mode, SessionOptions
+from shared.events import CommitDelay, Mode, SessionOptions
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_options_come_back_from_the_wire_as_they_were(mode: Mode) -> None:
-    options = SessionOptions(mode=mode, language="en", delay_ms=480, turns=True, model="echo", top_p=0.5)
+    options = SessionOptions(
+        mode=mode,
+        language="en",
+        languages=("en", "de"),
+        delay_ms=480,
+        commit_delay=CommitDelay.ACCURATE,
+        turns=True,
+        model="echo",
+        top_p=0.5,
+    )
     read = SessionOptions.from_wire(orjson.loads(orjson.dumps(options.to_wire())))
     assert read == options
     assert isinstance(read.mode, Mode)
+    assert isinstance(read.commit_delay, CommitDelay)
+
+
+def test_fields_of_a_newer_version_are_ignored() -> None:
+    wire = SessionOptions(language="en").to_wire()
+    assert SessionOptions.from_wire(wire | {"speakers": 2, "languages": None}) == SessionOptions(language="en")
+
+
+def test_options_that_use_no_newer_field_are_those_of_an_older_version() -> None:
+    assert SessionOptions(prompt="Ada", words=False).to_wire() == {
+        "mode": "transcribe",
+        "prompt": "Ada",
+        "words": False,
+        "partials": True,
+        "turns": False,
+    }

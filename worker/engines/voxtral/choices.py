@@ -3,21 +3,24 @@
 from typing import Final
 
 from shared.events import Mode, SessionOptions
+from worker.engines import choices
 from worker.engines.base import Notice
-from worker.engines.choices import DELAY, PROMPT, SAMPLING, spoken_language, without_effect
+from worker.engines.choices import COMMIT_DELAY, DELAY, PROMPT, SAMPLING, spoken_language, without_effect
 
 LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 """Those that the model card names."""
 UNUSED: Final = {
-    Mode.TRANSCRIBE: (DELAY, PROMPT, SAMPLING),
-    Mode.UNDERSTAND: (DELAY,),
-    Mode.GENERAL: (DELAY, PROMPT),
-    Mode.TRANSLATE: (DELAY, PROMPT),
+    Mode.TRANSCRIBE: (DELAY, COMMIT_DELAY, PROMPT, SAMPLING),
+    Mode.UNDERSTAND: (DELAY, COMMIT_DELAY),
+    Mode.GENERAL: (DELAY, COMMIT_DELAY, PROMPT),
+    Mode.TRANSLATE: (DELAY, COMMIT_DELAY, PROMPT),
 }
 
 
 def usable(options: SessionOptions) -> tuple[SessionOptions, list[Notice]]:
-    """The options without a language that it does not know, and what to tell the client."""
+    """The options without languages that it does not know, and what to tell the client."""
     notices = without_effect(options, *UNUSED[options.mode])
     options, unknown = spoken_language(options, LANGUAGES)
+    if options.language is None:
+        notices += without_effect(options, choices.LANGUAGES)
     return options, notices + unknown

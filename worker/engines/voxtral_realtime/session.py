@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from shared.events import SessionOptions
 from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.base import Committed, Finished, History, Output, Partial
-from worker.engines.choices import PROMPT, SAMPLING, without_effect
+from worker.engines.choices import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
 from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.transcript import Transcript
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 
+UNUSED: Final = (COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING)
 MAX_WORD_SAMPLES: Final = 24_000
 """1.5 s: while nothing is said, a word that has begun may be so old."""
 
@@ -40,7 +41,7 @@ class Session:
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
         self._audio = AudioBuffer(start_samples)
-        self._outbox: list[Output] = [*without_effect(options, PROMPT, SAMPLING)]
+        self._outbox: list[Output] = [*without_effect(options, *UNUSED)]
         self._transcript = Transcript(segment, options.language)
         self._options = options
         self._ends_samples: deque[int] = deque()
@@ -71,7 +72,7 @@ class Session:
 
     def configure(self, options: SessionOptions) -> None:
         """Language at once; a changed delay as soon as no segment is open."""
-        self._outbox += without_effect(options, PROMPT, SAMPLING)
+        self._outbox += without_effect(options, *UNUSED)
         self._options = options
         self._transcript.language = options.language
         self._change_delay()

@@ -1,0 +1,50 @@
+"""What the engine's thread tells the engine of a session's options."""
+
+import queue
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.events import CommitDelay, SessionOptions
+from worker.engine_thread import Configure, EngineThread, Feed, Open, StepReport
+from worker.engines.echo import EchoEngine
+
+
+class ChoosingEngine(EchoEngine):
+    """Keeps the `commit_delay` of what it is given."""
+
+    def __init__(self, *, has_commit_delay: bool) -> None:
+        super().__init__(slots=2)
+        self.info = replace(self.info, has_commit_delay=has_commit_delay)
+        self.given: list[CommitDelay | None] = []
+
+    def open(self, session_id: str, options: SessionOptions, **place: Any) -> None:
+        self.given.append(options.commit_delay)
+        super().open(session_id, options, **place)
+
+    def configure(self, session_id: str, options: SessionOptions) -> None:
+        self.given.append(options.commit_delay)
+        super().configure(session_id, options)
+
+
+@pytest.mark.parametrize("has_commit_delay", [True, False])
+def test_setting_counts_for_sessions_that_choose_no_commit_delay(has_commit_delay: bool) -> None:
+    engine = ChoosingEngine(has_commit_delay=has_commit_delay)
+    reports: queue.Queue[StepReport | BaseException] = queue.Queue()
+    thread = EngineThread(engine, reports.put, reports.put, CommitDelay.ACCURATE)
+    thread.start()
+    thread.post(
+        [
+            Open("a", SessionOptions(), 0, 0),
+            Configure("a", SessionOptions(commit_delay=CommitDelay.FAST)),
+            Configure("a", SessionOptions()),
+            Feed("a", np.zeros(1600, np.float32)),
+        ]
+    )
+    while not (isinstance(report := reports.get(timeout=10), StepReport) and report.outputs):
+        assert isinstance(report, StepReport), report
+    thread.stop(10)
+    unset = CommitDelay.ACCURATE if has_commit_delay else None
+    assert engine.given == [unset, CommitDelay.FAST, unset]
