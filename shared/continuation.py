@@ -36,8 +36,12 @@ def continuation(said: str, text: str) -> str:
         return text[len(said) :]
     said_words, words = words_of(said), words_of(text)
     reached = _reached(said_words, words)
+    if said_words and reached:
+        last, shown = text[words[reached - 1].start :], said[said_words[-1].start :]
+        if last.casefold().startswith(shown.casefold()):  # more of the last word, or the full stop behind it
+            return last[len(shown) :]
     if reached == len(words):
-        return _mark_behind(said, said_words, text, words)
+        return ""
     rest = text[words[reached].start :]
     spaced = reached == 0 or text[words[reached].start - 1].isspace()
     return f" {rest}" if spaced and not said[-1].isspace() else rest
@@ -55,14 +59,6 @@ def common_words(left: Sequence[TextWord], right: Sequence[TextWord]) -> int:
             break
         count += 1
     return count
-
-
-def _mark_behind(said: str, said_words: list[TextWord], text: str, words: list[TextWord]) -> str:
-    """The full stop, say, that the text has behind the last word and that was not there before."""
-    if not words or not said_words or said_words[-1].key != words[-1].key:
-        return ""
-    last, shown = text[words[-1].start :], said[said_words[-1].start :]
-    return last[len(shown) :] if last.casefold().startswith(shown.casefold()) else ""
 
 
 def _reached(said: Sequence[TextWord], words: Sequence[TextWord]) -> int:

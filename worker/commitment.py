@@ -85,15 +85,21 @@ def _fitted(
     if kept.text.startswith(text):
         return kept.text, kept.words
     rest = continuation(kept.text, text)
-    return kept.text + rest, kept.words + _words_from(text, len(text) - len(rest.lstrip()), words)
+    begin = len(text) - len(rest.lstrip())
+    ends = _ends(text, words)
+    knows_last_word = _ends(kept.text, kept.words)[-1:] == [len(kept.text)]
+    if knows_last_word:  # what the rest adds to it, such as a full stop, is no word
+        new = [word for word, end in zip(words, ends, strict=True) if end - len(word.text) >= begin]
+    else:
+        new = [word for word, end in zip(words, ends, strict=True) if end > begin]
+    return kept.text + rest, (*kept.words, *new)
 
 
-def _words_from(text: str, begin: int, words: tuple[Word, ...]) -> tuple[Word, ...]:
-    """The words that begin at or after a place in their text."""
-    at = 0
-    for index, word in enumerate(words):
+def _ends(text: str, words: tuple[Word, ...]) -> list[int]:
+    """Where each word ends in the text that they make."""
+    ends: list[int] = []
+    for word in words:
+        at = ends[-1] if ends else 0
         found = text.find(word.text, at)
-        if found >= begin:
-            return words[index:]
-        at = max(at, found)
-    return ()
+        ends.append(at if found < 0 else found + len(word.text))
+    return ends

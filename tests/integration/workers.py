@@ -20,7 +20,7 @@ from frontend.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.events import SAMPLE_RATE_HZ
-from tests.stack import Stack, listens, wait_until
+from tests.stack import START_TIMEOUT_S, Stack, listens, wait_until
 
 SECOND = b"\1\0" * 16_000
 
@@ -106,7 +106,7 @@ class Fleet:
         """Start a worker and wait until it is announced."""
         self._labels.add(label)
         self.service.spawn("worker", label, **variables)
-        await until(lambda: self._has_found(label))
+        await until(lambda: self._has_found(label), START_TIMEOUT_S)
 
     async def _has_found(self, label: str) -> bool:
         # Only this one: another may rightly end as soon as its sessions can go on here.

@@ -54,6 +54,16 @@ def test_new_owner_that_hears_otherwise_is_fitted() -> None:
     assert told.words == (*kept.words, Word("jumps.", 4000, 4900))
 
 
+def test_word_that_was_committed_in_part_is_completed() -> None:
+    """Its time is not known while it grows."""
+    kept = Commitment(2, "the quick bro", words("the", "quick"), 0, 16_000)
+    told = with_final(kept, final("A quick brown fox"))
+    assert told.text == "the quick brown fox"
+    assert [word.text for word in told.words] == ["the", "quick", "brown", "fox"]
+    told = with_final(KEPT, final("A quick brown."))
+    assert (told.text, told.words) == ("the quick brown.", KEPT.words)
+
+
 def test_other_speech_behind_what_was_committed_is_not_swallowed() -> None:
     shown, kept = with_partial(KEPT, partial("see you", "see", start=20_000))
     assert (shown.text, shown.committed_text) == ("the quick brown see you", "the quick brown see")

@@ -31,6 +31,8 @@ def errors(text: str, reference: str) -> int:
         ("so the cat", "the cat sat", " sat"),
         ("the cat sat on", "the cat sat", ""),
         ("one two three", "four five", ""),
+        ("Heaven left thr", "Seven left three open", "ee open"),
+        ("Heaven left thr", "Seven left three", "ee"),
         ("今天天", "今日天气很好", "气很好"),
         ("Hello", "", ""),
     ],
