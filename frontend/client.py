@@ -27,6 +27,7 @@ from websockets.protocol import State
 
 from frontend.client_events import (
     ClientError,
+    Committed,
     ConnectionLostError,
     Done,
     Final,
@@ -51,6 +52,7 @@ from shared.events import Usage
 
 __all__ = [
     "ClientError",
+    "Committed",
     "ConnectionLostError",
     "Done",
     "Final",

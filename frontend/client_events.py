@@ -67,6 +67,19 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """The beginning of an open segment's text that will not change: all that follows of the segment begins with it."""
+
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    """With their times, where they are wanted and the model knows them. The last one may be missing while it grows."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["text"], tuple(Word.from_wire(word) for word in wire.get("words", ())))
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
     """The text of an open segment so far. Replaces the previous partial of its segment."""
 
@@ -76,11 +89,21 @@ class Partial:
     start_s: float
     end_s: float
     latency: Latency | None
+    committed: Committed = Committed()
+    """Without text where nothing is committed."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         start_s = wire.get("start", 0.0)
-        return cls(wire["seq"], wire["segment"], wire["text"], start_s, wire.get("end", start_s), _latency(wire))
+        return cls(
+            seq=wire["seq"],
+            segment=wire["segment"],
+            text=wire["text"],
+            start_s=start_s,
+            end_s=wire.get("end", start_s),
+            latency=_latency(wire),
+            committed=Committed.from_wire(wire["committed"]) if "committed" in wire else Committed(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class Hearing:
     async def _receive(self) -> None:
         async for event in self._session:
             match event:
-                case Partial(text=text):
-                    self._screen.partial(text)
+                case Partial():
+                    self._screen.partial(event.text, event.committed.text)
                 case Final():
                     self._transcript.finals.append(event)
                     if event.text:

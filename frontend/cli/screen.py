@@ -1,7 +1,7 @@
 """How a command shows its work: finished text on stdout, and on a terminal what is still going on.
 
-On a terminal the unfinished line is grey and turns into finished text; without one only finished text is written,
-one line each, so that pipes get nothing else. Knows no server and no file.
+On a terminal the unfinished line is grey where it may still change and turns into finished text; without one only
+finished text is written, one line each, so that pipes get nothing else. Knows no server and no file.
 """
 
 import sys
@@ -19,8 +19,8 @@ class Screen(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def partial(self, text: str) -> None:
-        """The unfinished text so far."""
+    def partial(self, text: str, committed: str = "") -> None:
+        """The unfinished text so far, and the beginning of it that will not change."""
 
     def final(self, text: str) -> None:
         """Finished text; nothing of the unfinished one remains."""
@@ -42,7 +42,7 @@ class PlainScreen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def partial(self, text: str) -> None: ...
+    def partial(self, text: str, committed: str = "") -> None: ...
 
     def final(self, text: str) -> None:
         if self._text:
@@ -106,8 +106,8 @@ class LiveScreen(PlainScreen):
     ) -> None:
         self._live.stop()
 
-    def partial(self, text: str) -> None:
-        self._live.update(Text(text, style="bright_black"), refresh=True)
+    def partial(self, text: str, committed: str = "") -> None:
+        self._live.update(Text.assemble(committed, (text[len(committed) :], "bright_black")), refresh=True)
 
     def final(self, text: str) -> None:
         self._live.update(Text(""), refresh=True)

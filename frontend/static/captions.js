@@ -1,6 +1,7 @@
 /** Live captions of one session: `captions?session=…#token=…`. The token behind `#` stays in the browser. */
 
 import { follow } from "./event-stream.js";
+import { drawText } from "./partial.js";
 
 /** More lines than a screen holds; older ones are in the transcript. */
 const KEPT_LINES = 200;
@@ -42,7 +43,7 @@ function showPartial(event) {
     open.set(event.segment, line);
     partials.append(line);
   }
-  fill(line, event);
+  drawText(line, event);
 }
 
 /** @param {Record<string, any>} event */
@@ -52,7 +53,7 @@ function showFinal(event) {
   if (!event.text.trim()) return;
   const line = newLine();
   finals.append(line);
-  fill(line, event);
+  drawText(line, event);
   while (finals.childElementCount > KEPT_LINES) finals.firstElementChild?.remove();
 }
 
@@ -65,15 +66,6 @@ function newLine() {
   const line = document.createElement("p");
   line.dir = "auto";
   return line;
-}
-
-/**
- * @param {HTMLElement} line
- * @param {Record<string, any>} event
- */
-function fill(line, event) {
-  line.textContent = event.text.trim();
-  if (event.language) line.lang = event.language;
 }
 
 /** @param {boolean} follows */

@@ -1,5 +1,7 @@
 /** The transcript on the page: settled segments, those that may still change, and both as files. */
 
+import { drawText } from "./partial.js";
+
 /**
  * @typedef {object} Segment
  * @property {number} start seconds since the transcript began
@@ -89,9 +91,7 @@ export class Transcript {
    * @param {Record<string, any>} event
    */
   fill(row, event) {
-    const text = /** @type {HTMLElement} */ (row.lastElementChild);
-    text.textContent = event.text.trim();
-    if (event.language) text.lang = event.language;
+    drawText(/** @type {HTMLElement} */ (row.lastElementChild), event);
     this.scrollToEnd();
   }
 

@@ -1,5 +1,6 @@
 """Live captions in a browser: what a projector shows while somebody speaks."""
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
@@ -31,6 +32,30 @@ async def test_captions_show_what_was_said_and_what_is_being_said(stack: Stack, 
     await expect(settled.locator("p")).to_have_text(["1 seconds", "2.1 seconds"])
     await expect(unsettled.locator("p")).to_have_count(0)
     await expect(page.get_by_role("status")).to_have_text("The session has ended")
+
+
+DRAW_SCRIPT = """
+    async ([id, event]) => {
+        const { drawText } = await import("./partial.js");
+        const line = document.createElement("p");
+        document.getElementById(id).append(line);
+        drawText(line, event);
+        const settled = line.querySelector(".committed");
+        return [line.textContent, settled?.textContent, getComputedStyle(settled ?? line).color]
+    }
+"""
+
+
+@pytest.mark.parametrize("path", ["", "/captions"])
+async def test_committed_words_look_settled_and_the_rest_light(stack: Stack, open_page: OpenPage, path: str) -> None:
+    page = await open_page(f"{stack.web_url}{path}")
+    partial = {"text": "the <b>quick</b> bro", "committed": {"text": "the <b>quick</b>"}}
+    text, settled, settled_color = await page.evaluate(DRAW_SCRIPT, ["partials", partial])
+    assert (text, settled) == ("the <b>quick</b> bro", "the <b>quick</b>")
+    text, settled, light_color = await page.evaluate(DRAW_SCRIPT, ["partials", {"text": "the quick bro"}])
+    assert (text, settled) == ("the quick bro", None)
+    _, _, final_color = await page.evaluate(DRAW_SCRIPT, ["finals", {"text": "the quick brown fox."}])
+    assert settled_color == final_color != light_color
 
 
 async def test_captions_stay_at_the_newest_line(stack: Stack, open_page: OpenPage) -> None:

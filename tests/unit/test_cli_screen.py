@@ -50,10 +50,12 @@ def test_live_screen_shows_partials_in_grey_and_finals_plainly(monkeypatch: pyte
     with screen_for("a.wav", live=True, text=True) as screen:
         assert isinstance(screen, LiveScreen)
         screen.partial("the quick")
+        screen.partial("the [quick brown", "the [quick")
         screen.final("The [quick] brown fox. " * 10)
 
     shown = terminal.getvalue()
-    assert "\x1b[90mthe quick" in shown
+    assert "\x1b[90mthe quick\x1b[0m" in shown
+    assert "the [quick\x1b[90m brown\x1b[0m" in shown
     assert "The [quick] brown fox. " * 10 in shown  # neither wrapped nor taken for markup
 
 

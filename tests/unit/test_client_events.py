@@ -51,6 +51,18 @@ def test_parse_event_reads_what_the_service_writes(
     assert final.latency == Latency(1.0, 2.0, 3.0)
 
 
+@given(st.text(min_size=1, max_size=20), wire_words, st.booleans())
+def test_partial_tells_what_is_committed(text: str, words: tuple[events.Word, ...], wants_words: bool) -> None:
+    committed = events.CommittedText(text, words if wants_words else None)
+    event = events.Event(events.EventType.PARTIAL, "s", 7, segment=2, text=f"{text} and more", committed=committed)
+
+    partial = parse_event(event.to_wire())
+
+    assert isinstance(partial, Partial)
+    assert partial.committed.text == text
+    assert [word.text for word in partial.committed.words] == [word.text for word in words if wants_words]
+
+
 @pytest.mark.parametrize(
     ("wire", "event"),
     [
