@@ -35,7 +35,8 @@ def asked_dialect(
 _UPLOAD_ERRORS: Final = errors(400, 404, 408, 413, 415, 422)
 
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
-_TIMED_TEXT: Final = object_of({"text": TEXT, "usage": _DURATION_USAGE})
+_LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "Those that were heard, in the order of their segments.")
+_TIMED_TEXT: Final = object_of({"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE})
 _WORD: Final = object_of({"word": TEXT, "start": NUMBER, "end": NUMBER})
 _SEGMENT: Final = object_of(
     {
@@ -44,6 +45,7 @@ _SEGMENT: Final = object_of(
         "start": NUMBER,
         "end": NUMBER,
         "text": TEXT,
+        "language": said(TEXT, "Its English name: each segment has its own."),
         "tokens": said(list_of(INTEGER), "Always empty."),
         "temperature": said(NUMBER, "As asked for, or 0."),
         "avg_logprob": said(NUMBER, "Always 0: what the model did not believe it has dropped."),
@@ -72,7 +74,16 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
         "text": TEXT,
         "language": NULLABLE_TEXT,
         "segments": list_of(
-            object_of({"type": {"const": "transcription_segment"}, "text": TEXT, "start": NUMBER, "end": NUMBER})
+            object_of(
+                {
+                    "type": {"const": "transcription_segment"},
+                    "text": TEXT,
+                    "start": NUMBER,
+                    "end": NUMBER,
+                    "language": said(TEXT, "Of a segment, where it is known."),
+                },
+                *("type", "text", "start", "end"),
+            )
         ),
         "usage": object_of({**_UNCOUNTED, "prompt_audio_seconds": INTEGER}),
     }
@@ -134,9 +145,7 @@ def _form(fields: Schema) -> Schema:
 TRANSCRIPTIONS: Final[Schema] = {
     "response_model": None,
     "responses": {
-        **_transcript(
-            [_VERBOSE, object_of({"text": TEXT, "usage": _DURATION_USAGE}), _MISTRAL_TRANSCRIPT], streams=True
-        ),
+        **_transcript([_VERBOSE, _TIMED_TEXT, _MISTRAL_TRANSCRIPT], streams=True),
         **_UPLOAD_ERRORS,
     },
     "openapi_extra": _form(_TRANSCRIPTION_FIELDS),

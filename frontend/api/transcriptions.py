@@ -80,16 +80,16 @@ class Transcriber:
                 session_for(self._blocks(order), order.options, self._gateway, principal) as session,
                 events_and_progress(session) as events,
             ):
-                transcript = Transcript(session.model)
+                transcript, language = Transcript(session.model), None
                 async for event in events:
                     if isinstance(event, bytes):
                         await push(event)
                         continue
-                    language = transcript.language
                     text = transcript.take(event.wire)
                     if event.type == EventType.FINAL:
-                        news = transcript.language if transcript.language != language else None
-                        await push(_added(order, transcript, text, news))
+                        spoken = transcript.segments[-1].language if text else None
+                        await push(_added(order, transcript, text, None if spoken == language else spoken))
+                        language = spoken or language
             await push(_done(order, transcript))
 
     def _blocks(self, order: Order) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
 
 Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
-as its SDK demands, rounded up).
+as its SDK demands, rounded up). A segment's `language` is an addition of ours.
 """
 
 import math
@@ -34,12 +34,13 @@ def chunks(segment: Segment, granularities: Collection[str]) -> list[dict[str, A
     if "word" in granularities:
         return [_chunk(word.text, word.start_s, word.end_s) for word in segment.words]
     if "segment" in granularities and segment.text:
-        return [_chunk(segment.text, segment.start_s, segment.end_s)]
+        language = {} if segment.language is None else {"language": segment.language}
+        return [_chunk(segment.text, segment.start_s, segment.end_s) | language]
     return []
 
 
 def added(segment: Segment, text: str, granularities: Collection[str], language: str | None) -> bytes:
-    """What a stream says of a new segment. `language` is given once, when it becomes known."""
+    """What a stream says of a new segment. `language` is given when it is another one than before."""
     frames = []
     if language is not None:
         frames.append(event({"type": "transcription.language", "audio_language": language}))

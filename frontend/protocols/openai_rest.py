@@ -2,11 +2,12 @@
 
 What their shape demands and no model here tells is derived, and said so: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0, and `tokens` is empty: the engine has
-already dropped what it did not believe, and its tokens are its own. Tokens are never counted for `usage`.
+already dropped what it did not believe, and its tokens are its own. Tokens are never counted for `usage`. A segment's
+`language` is an addition of ours.
 """
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Final, Literal
 
 import orjson
@@ -26,7 +27,7 @@ Task = Literal["transcribe", "translate"]
 def json_body(transcript: Transcript, task: Task) -> dict[str, Any]:
     if task == "translate":
         return {"text": transcript.text}
-    return {"text": transcript.text, "usage": _usage(transcript)}
+    return {"text": transcript.text, "languages": languages(transcript.languages), "usage": _usage(transcript)}
 
 
 def verbose_body(
@@ -34,13 +35,13 @@ def verbose_body(
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
         "task": task,
-        "language": "english" if task == "translate" else language_name(transcript.language),
+        "language": _spoken(transcript.language, task),
         "duration": transcript.duration_s,
         "text": transcript.text,
     }
     if "segment" in granularities:
         spoken = [segment for segment in transcript.segments if segment.text]
-        body["segments"] = [_segment(number, segment, temperature) for number, segment in enumerate(spoken)]
+        body["segments"] = [_segment(number, segment, task, temperature) for number, segment in enumerate(spoken)]
     if "word" in granularities:
         body["words"] = [
             {"word": word.text, "start": word.start_s, "end": word.end_s}
@@ -63,11 +64,17 @@ def delta(text: str) -> bytes:
 
 def done(transcript: Transcript) -> bytes:
     """The last event and the end of the stream. Its `usage` could only be tokens, so there is none."""
-    return frame({"type": "transcript.text.done", "text": transcript.text}) + DONE
+    told = {"text": transcript.text, "languages": languages(transcript.languages)}
+    return frame({"type": "transcript.text.done", **told}) + DONE
 
 
 def frame(message: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(message) + b"\n\n"
+
+
+def languages(codes: Iterable[str]) -> list[dict[str, str]]:
+    """The languages that were heard."""
+    return [{"code": code} for code in codes]
 
 
 def language_name(code: str | None) -> str:
@@ -75,7 +82,7 @@ def language_name(code: str | None) -> str:
     return "unknown" if code is None else NAMES.get(code, code)
 
 
-def _segment(number: int, segment: Segment, temperature: float) -> dict[str, Any]:
+def _segment(number: int, segment: Segment, task: Task, temperature: float) -> dict[str, Any]:
     encoded = segment.text.encode()
     return {
         "id": number,
@@ -83,12 +90,17 @@ def _segment(number: int, segment: Segment, temperature: float) -> dict[str, Any
         "start": segment.start_s,
         "end": segment.end_s,
         "text": segment.text,
+        "language": _spoken(segment.language, task),
         "tokens": [],
         "temperature": temperature,
         "avg_logprob": 0.0,
         "compression_ratio": round(len(encoded) / len(zlib.compress(encoded)), 3),
         "no_speech_prob": 0.0,
     }
+
+
+def _spoken(code: str | None, task: Task) -> str:
+    return "english" if task == "translate" else language_name(code)
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:

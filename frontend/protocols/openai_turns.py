@@ -30,6 +30,8 @@ class Item:
     """Length of what the client committed; None where the server found the turn."""
     spoken_s: float = 0.0
     """Length of its segments."""
+    languages: list[str] = field(default_factory=list)
+    """Those of its segments that have text, in the order in which they came."""
 
 
 class Turns:
@@ -119,6 +121,9 @@ class Turns:
             yield from self._announce(item, event["start"])
             yield from self._stop(item, event["end"])
         item.spoken_s += event["end"] - event["start"]
+        language = event.get("language")
+        if event["text"] and language is not None and language not in item.languages:
+            item.languages.append(language)
         yield from self._delta(item, item.deltas.hear(event))
         if item.is_committed and item.audio_s is None:
             yield from self._complete(item)
@@ -166,6 +171,7 @@ class Turns:
             "item_id": item.id,
             "content_index": 0,
             "transcript": item.deltas.text,
+            "languages": [{"code": code} for code in item.languages],
             "usage": {"type": "duration", "seconds": round(seconds, 3)},
         }
 

@@ -19,6 +19,11 @@ class Transcript:
     """Of the first segment whose language is known."""
 
     @property
+    def languages(self) -> list[str]:
+        """Those of its segments that have text, in the order in which they came."""
+        return list(dict.fromkeys(segment.language for segment in self.segments if segment.text and segment.language))
+
+    @property
     def usage(self) -> Usage:
         """What all answers took together; zeros where no language model has answered."""
         known = [segment.usage for segment in self.segments if segment.usage is not None]

@@ -15,7 +15,8 @@ AUDIO = b"RIFF...."
 ENCODED = b64encode(AUDIO).decode()
 
 
-def recorded(*texts: str) -> tuple[Transcript, list[str]]:
+def recorded(*texts: str, languages: str = "") -> tuple[Transcript, list[str]]:
+    """`languages` are those of the segments, two letters each; German where they end."""
     transcript = Transcript("echo")
     added = [
         transcript.take(
@@ -26,7 +27,7 @@ def recorded(*texts: str) -> tuple[Transcript, list[str]]:
                 "text": text,
                 "start": seq,
                 "end": seq + 0.5,
-                "language": "de",
+                "language": languages[2 * seq : 2 * seq + 2] or "de",
             }
         )
         for seq, text in enumerate(texts)
@@ -66,6 +67,18 @@ def test_verbose_body_leaves_out_what_has_no_text_and_what_was_not_asked_for() -
 @pytest.mark.parametrize(("code", "name"), [("en", "english"), ("yue", "cantonese"), ("xx", "xx"), (None, "unknown")])
 def test_language_has_openais_name(code: str | None, name: str) -> None:
     assert openai_rest.language_name(code) == name
+
+
+def test_each_segment_keeps_its_language() -> None:
+    transcript, _ = recorded("Guten", "", "day", "Tag.", languages="defren")
+    assert openai_rest.json_body(transcript, "transcribe")["languages"] == [{"code": "de"}, {"code": "en"}]
+    body = openai_rest.verbose_body(transcript, "transcribe", {"segment"}, 0)
+    assert [segment["language"] for segment in body["segments"]] == ["german", "english", "german"]
+    translated = openai_rest.verbose_body(transcript, "translate", {"segment"}, 0)
+    assert {segment["language"] for segment in translated["segments"]} == {"english"}
+    segments = mistral_rest.json_body(transcript, {"segment"})["segments"]
+    assert [segment["language"] for segment in segments] == ["de", "en", "de"]
+    assert b'"languages":[{"code":"de"},{"code":"en"}]' in openai_rest.done(transcript)
 
 
 def test_mistral_counts_whole_seconds_rounded_up() -> None:

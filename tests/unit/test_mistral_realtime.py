@@ -150,7 +150,8 @@ def test_text_is_told_as_deltas_segments_and_one_done() -> None:
     assert done["text"] == "Good morning. Bye."
     assert done["text"] == "".join(m["text"] for m in messages if m["type"] == "transcription.text.delta")
     assert (done["model"], done["language"], done["usage"]["prompt_audio_seconds"]) == ("whisper-base", "en", 2)
-    assert [segment["text"] for segment in done["segments"]] == ["Good morning.", "Bye."]
+    told_segments = [(segment["text"], segment["language"]) for segment in done["segments"]]
+    assert told_segments == [("Good morning.", "en"), ("Bye.", "en")]
 
 
 def test_a_flush_with_new_text_is_answered_by_all_text_so_far() -> None:

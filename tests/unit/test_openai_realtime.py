@@ -289,3 +289,13 @@ def test_transcript_is_the_final_where_a_new_worker_says_something_else() -> Non
     [done] = wire.say(type="committed", end=1.0)
     deltas = [event["delta"] for event in wire.sent if event["type"].endswith(".delta")]
     assert ("".join(deltas), done["transcript"]) == ("the cat sad on the mat.", "The cat sat on the mat.")
+
+
+def test_turn_tells_the_languages_of_its_segments() -> None:
+    wire = connected(**MANUAL)
+    wire.append(1000)
+    wire.commit()
+    for segment, (text, language) in enumerate([("Good morning.", "en"), ("", "fr"), ("Tag.", "de"), ("Bye.", "en")]):
+        wire.say(type="final", segment=segment, text=text, start=0.0, end=1.0, language=language)
+    [done] = wire.say(type="committed", end=1.0)
+    assert done["languages"] == [{"code": "en"}, {"code": "de"}]
