@@ -120,6 +120,14 @@ def test_missing_and_invalid_fields(client: Client) -> None:
     assert "allowed: auto, echo." in refused(client, "invalid_field", type="start", model="other")["message"]
 
 
+def test_language_beside_languages_is_one_of_them(client: Client) -> None:
+    told = "language is 'fr'; allowed: one of languages (en, de), or null to detect which of them."
+    options = {"languages": ["en", "de"], "commit_delay": "fast"}
+    assert refused(client, "invalid_field", type="start", language="fr", **options)["message"] == told
+    assert ask(client, type="start", **options)["type"] == "ready"
+    assert refused(client, "invalid_field", type="configure", language="fr")["message"] == told
+
+
 @pytest.mark.parametrize(
     ("code", "fields"),
     [
