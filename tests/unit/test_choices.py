@@ -7,6 +7,7 @@ from worker.engines.base import Notice
 from worker.engines.choices import (
     COMMIT_DELAY,
     DELAY,
+    LANGUAGE,
     LANGUAGES,
     PROMPT,
     SAMPLING,
@@ -38,6 +39,14 @@ def test_each_kind_is_said_for_itself_and_with_the_mode() -> None:
     notices = without_effect(options, DELAY, PROMPT)
     assert [notice.code for notice in notices] == ["delay_ignored", "prompt_ignored"]
     assert notices[1].message == "prompt has no effect: this model uses none in mode general."
+
+
+def test_language_may_be_without_effect() -> None:
+    [notice] = without_effect(SessionOptions(language="de"), LANGUAGE)
+    assert notice == Notice(
+        "language_ignored", "language has no effect: this model writes the language that it was made for."
+    )
+    assert without_effect(SessionOptions(), LANGUAGE) == []
 
 
 def test_options_that_have_an_effect_are_passed_over_in_silence() -> None:

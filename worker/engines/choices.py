@@ -11,6 +11,7 @@ from worker.engines.base import Notice
 COMMIT_DELAY: Final = ("commit_delay",)
 DELAY: Final = ("delay_ms",)
 LANGUAGES: Final = ("languages",)
+LANGUAGE: Final = ("language",)
 PROMPT: Final = ("prompt",)
 SAMPLING: Final = ("max_new_tokens", "temperature", "top_p")
 """Options by what they are for; every part of an `unused` is one of these."""
@@ -19,6 +20,7 @@ _NOTICES: Final = {
     COMMIT_DELAY: ("commit_delay_ignored", "this model has one rule for what it commits"),
     DELAY: ("delay_ignored", "this model has no fixed look-ahead"),
     LANGUAGES: ("languages_ignored", "this model cannot be limited to several languages"),
+    LANGUAGE: ("language_ignored", "this model writes the language that it was made for"),
     PROMPT: ("prompt_ignored", "this model uses none in mode {mode}"),
     SAMPLING: ("sampling_ignored", "this model writes down what is said"),
 }
