@@ -50,7 +50,7 @@ soak: .venv/installed-dev ## Mixed clients at the slot limit; MINUTES=60
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
 	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
-	$(LOCK) --extra dev --extra voxtral --constraint requirements/voxtral.txt | grep -vE '^(cuda|nvidia)-|^triton' >requirements/dev.txt
+	$(LOCK) --extra dev --extra sherpa --extra voxtral --constraint requirements/voxtral.txt | grep -vE '^(cuda|nvidia)-|^triton' >requirements/dev.txt
 
 .venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt compose/install.sh
 	@compose/install.sh base

@@ -1,4 +1,4 @@
-"""Whether the libraries of the Voxtral models are installed; the base installation has none of them."""
+"""Whether the libraries of the models that need more than the base installation are installed."""
 
 import logging
 from importlib import import_module
@@ -15,21 +15,30 @@ def require_voxtral_libraries(model: str) -> None:
     Raises `StartupError` that names the first one that is missing or cannot be loaded.
     """
     for library in VOXTRAL_LIBRARIES:
-        try:
-            import_module(library)
-        except ModuleNotFoundError as error:
-            package = (error.name or library).partition(".")[0].replace("_", "-")
-            raise StartupError(
-                f"Setting model.name is {model!r}, which needs the package {package}, and that is not installed; "
-                "install it with `pip install -r requirements/voxtral.txt` or choose another model."
-            ) from error
-        except (ImportError, OSError) as error:
-            raise StartupError(
-                f"Setting model.name is {model!r}, which needs {library}, and that cannot be loaded "
-                f"({_first_line(error)}); repair it with `pip install -r requirements/voxtral.txt`."
-            ) from error
+        _require(library, model, "pip install -r requirements/voxtral.txt")
 
     logging.getLogger("mistral_common").setLevel(logging.WARNING)  # it tells the size of every vocabulary
+
+
+def require_sherpa_library(model: str) -> None:
+    """The same for sherpa-onnx."""
+    _require("sherpa_onnx", model, ".venv/bin/pip install --editable '.[sherpa]'")
+
+
+def _require(library: str, model: str, remedy: str) -> None:
+    try:
+        import_module(library)
+    except ModuleNotFoundError as error:
+        package = (error.name or library).partition(".")[0].replace("_", "-")
+        raise StartupError(
+            f"Setting model.name is {model!r}, which needs the package {package}, and that is not installed; "
+            f"install it with `{remedy}` or choose another model."
+        ) from error
+    except (ImportError, OSError) as error:
+        raise StartupError(
+            f"Setting model.name is {model!r}, which needs {library}, and that cannot be loaded "
+            f"({_first_line(error)}); repair it with `{remedy}`."
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,11 +12,12 @@ from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper
 from worker.engines.auto import REALTIME, Choice, choose, choose_by_files
 from worker.engines.base import Engine
 from worker.engines.echo import EchoEngine
-from worker.engines.libraries import require_voxtral_libraries
+from worker.engines.libraries import require_sherpa_library, require_voxtral_libraries
 from worker.engines.spectrogram import check_spectrogram
 from worker.gpu import gpu_count, memory_bytes
 
 ECHO: Final = "echo"
+SHERPA: Final = "sherpa"
 VOXTRAL: Final = ("mistralai/Voxtral-Mini-3B-2507", "mistralai/Voxtral-Small-24B-2507")
 WHISPER_WEIGHTS: Final = "model.bin"
 MAX_AUTO_THREADS: Final = 4
@@ -64,7 +65,9 @@ def _load(settings: Settings) -> Engine:
     if name == REALTIME or name in VOXTRAL:
         _check_precision(settings, name)
         return _load_realtime(settings, name) if name == REALTIME else _load_voxtral(settings, name)
-    served = ", ".join(("auto", *WHISPER_MODELS, ANY_WHISPER, REALTIME, *VOXTRAL, ECHO))
+    if name == SHERPA or name.startswith(f"{SHERPA}:"):
+        return _load_sherpa(settings, name)
+    served = ", ".join(("auto", *WHISPER_MODELS, ANY_WHISPER, REALTIME, *VOXTRAL, SHERPA, ECHO))
     raise StartupError(f"Setting model.name is {name!r}; allowed: {served}.")
 
 
@@ -97,6 +100,17 @@ def _load_voxtral(settings: Settings, name: str) -> Engine:
     engine = load(settings.model, name=name, slots=slots, threads=_threads(settings))
     check_spectrogram(settings.spectrogram, engine.spectrogram, name)
     return engine
+
+
+def _load_sherpa(settings: Settings, name: str) -> Engine:
+    if settings.model.device not in ("auto", "cpu"):
+        raise StartupError(
+            f"Setting model.device is {settings.model.device!r}, but {name} runs on the CPU; allowed: auto, cpu."
+        )
+    require_sherpa_library(name)
+    from worker.engines.sherpa.engine import load  # noqa: PLC0415 -- needs what was checked just now
+
+    return load(settings, name, default_slots=DEFAULT_SLOTS, threads=_threads(settings))
 
 
 def _threads(settings: Settings) -> int:

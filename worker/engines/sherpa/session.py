@@ -1,0 +1,224 @@
+"""One session of the engine: its audio, its segments, and what it still has to say.
+
+Knows no batch: the engine runs the passes and says when one is done. The VAD may be ahead of the model; what it found
+waits until the model is there, so that outputs are in order. Positions are samples of the session.
+"""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Final as FinalText
+from worker.engines.choices import DELAY, LANGUAGE, PROMPT, SAMPLING, without_effect
+from worker.engines.endpointing import Endpointing
+from worker.engines.sherpa.hearing import Hearing
+from worker.engines.sherpa.recognizer import Recognizer
+from worker.engines.sherpa.spelling import Piece
+from worker.engines.sherpa.words import Words
+from worker.segmenter import Closed, Opened, SegmenterSettings
+
+MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
+"""A segment that is ended between two words ends at most so long before the second is written."""
+MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
+"""A stream that is older is replaced between two words: what it keeps grows with what it has said."""
+
+
+class Session:
+    def __init__(
+        self,
+        options: SessionOptions,
+        recognizer: Recognizer,
+        settings: SegmenterSettings,
+        *,
+        start_samples: int,
+        segment: int,
+        max_segment_samples: int,
+        marks_words: bool,
+    ) -> None:
+        """`settings` must not cut a segment that is long: what was said of it is out already."""
+        self.endpointing = Endpointing(settings, start_samples)
+        self._recognizer = recognizer
+        self._max_segment_samples = max_segment_samples
+        self._marks_words = marks_words
+        self._outbox: list[Output] = _notices(options)
+        self._options = self._segment_options = options
+        self._ahead: deque[tuple[Opened | Closed | Committed | Finished, int]] = deque()
+        """What the VAD found and the model has not reached, with the audio that the VAD had heard by then."""
+        self._hearing: Hearing | None = None
+        """The open segment's, until the model has said all of it."""
+        self._closed: Closed | None = None
+        """The end of the open segment, once the VAD has found it."""
+        self._end_samples = start_samples
+        """Where the audio of the open segment ends, once it is closed."""
+        self._segment = segment
+        self._start_samples = start_samples
+        """Where the open segment begins, or else where the last one ended."""
+        self._words = Words()
+        self._model_ms = 0.0
+        self._absorbed_samples = start_samples
+
+    def configure(self, options: SessionOptions) -> None:
+        self._outbox += _notices(options)
+        self._options = options
+        if self._hearing is None:
+            self._segment_options = options
+
+    def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
+        """Speech probabilities of what `endpointing.unheard` gave."""
+        for found in self.endpointing.hear(probabilities):
+            self._ahead.append((found, self.endpointing.segmenter.position_samples))
+        if self.endpointing.finished:
+            self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
+
+    def advance(self) -> None:
+        """Open, feed and close segments as far as the model is; call it when there is new audio and after a pass."""
+        while True:
+            while self._ahead and self._closed is None:
+                self._take(*self._ahead.popleft())
+            self._feed()
+            if self._closed is None or self.is_ready:
+                return
+            self._close(self._closed)
+
+    # The model
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a pass to run over `stream`."""
+        return self._hearing is not None and self._hearing.is_ready
+
+    @property
+    def hearing(self) -> Hearing:
+        assert self._hearing, "no segment is open"
+        return self._hearing
+
+    def take_pass(self, model_ms: float) -> None:
+        """A pass over the stream is done."""
+        hearing = self.hearing
+        self._model_ms = model_ms
+        before = self._words.text
+        for piece in hearing.take():
+            if self._words.begins_word(piece) and piece.at_samples - self._start_samples > self._max_segment_samples:
+                self._end_before(piece)
+                before = ""
+            if self.hearing is not hearing:
+                return  # the rest will be said again
+            self._words.append(piece)
+        text = self._words.text
+        if text != before and self._segment_options.partials:
+            self._outbox.append(
+                Partial(
+                    segment=self._segment,
+                    text=text,
+                    start_samples=self._start_samples,
+                    heard_samples=hearing.heard_samples,
+                    model_ms=model_ms,
+                    committed_text=text,
+                    committed_words=self._words.whole(),
+                )
+            )
+
+    # What the engine asks
+
+    def take_outputs(self) -> list[Output]:
+        outputs, self._outbox = self._outbox, []
+        return outputs
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something to hear, to run or to say now."""
+        return bool(self._outbox) or self.endpointing.has_unheard() or self.is_ready
+
+    @property
+    def absorbed_samples(self) -> int:
+        """A part of a VAD window, and audio that is too short for another pass, wait for nothing but more of it."""
+        if not (self.endpointing.has_unheard() or self.is_ready):
+            reached = self.endpointing.audio.end_samples
+        elif self._hearing:
+            reached = self._hearing.heard_samples
+        else:
+            reached = self.endpointing.segmenter.position_samples
+        self._absorbed_samples = max(self._absorbed_samples, reached)
+        return self._absorbed_samples
+
+    @property
+    def checkpoint_samples(self) -> int:
+        """A new owner must hear all of the open segment: its words are in no final yet."""
+        if self._hearing:
+            return self._start_samples
+        needed = min(self.endpointing.audio.end_samples, self.endpointing.segmenter.needed_from_samples)
+        return max(self._start_samples, needed)
+
+    def forget(self) -> None:
+        """Drop audio that nobody needs."""
+        needed = self._hearing.needed_from_samples if self._hearing else self.checkpoint_samples
+        self.endpointing.forget_before(needed)
+
+    # Segments
+
+    def _take(self, found: Opened | Closed | Committed | Finished, position_samples: int) -> None:
+        if isinstance(found, Opened):
+            self._start_samples = max(self._start_samples, found.start_samples)
+            self._segment_options = self._options
+            self._hearing = self._heard_from(found.start_samples)
+            self._outbox.append(SpeechStarted(found.speech_samples))
+        elif isinstance(found, Closed):
+            self._closed = found
+            self._end_samples = max(position_samples, found.end_samples)
+            self._outbox.append(SpeechStopped(found.speech_end_samples))
+        else:
+            self._outbox.append(found)
+
+    def _feed(self) -> None:
+        if self._hearing is None:
+            return
+        if self._closed is None:
+            self._hearing.feed(self.endpointing.audio, self.endpointing.segmenter.position_samples)
+            return
+        self._hearing.feed(self.endpointing.audio, self._end_samples)
+        if not self._hearing.is_ready:
+            self._hearing.end(self._end_samples - self._closed.speech_end_samples)
+
+    def _close(self, closed: Closed) -> None:
+        """The model has said all of the segment."""
+        last_samples = self._words.last_samples if self._words else self._start_samples
+        self._end_segment(max(closed.end_samples, last_samples, self._start_samples))
+        self._hearing = self._closed = None
+
+    def _end_before(self, piece: Piece) -> None:
+        """End a segment that is too long between its last word and the one that this piece begins."""
+        middle = (self._words.last_samples + piece.at_samples) // 2
+        self._end_segment(max(middle, piece.at_samples - MAX_LEAD_SAMPLES))
+        self._segment_options = self._options
+        if piece.at_samples - self.hearing.start_samples > MAX_STREAM_SAMPLES:
+            self._hearing = self._heard_from(self._start_samples)
+
+    def _end_segment(self, end_samples: int) -> None:
+        if self._words or self._options.turns:
+            self._outbox.append(
+                FinalText(
+                    segment=self._segment,
+                    text=self._words.text,
+                    start_samples=self._start_samples,
+                    end_samples=end_samples,
+                    heard_samples=self.hearing.heard_samples,
+                    resume_samples=end_samples,
+                    words=self._words.closed(end_samples) if self._segment_options.words else (),
+                    language=None,
+                    model_ms=self._model_ms,
+                )
+            )
+            self._segment += 1
+        self._words = Words()
+        self._start_samples = end_samples
+
+    def _heard_from(self, start_samples: int) -> Hearing:
+        return Hearing(self._recognizer, start_samples, marks_words=self._marks_words)
+
+
+def _notices(options: SessionOptions) -> list[Output]:
+    return [*without_effect(options, DELAY, LANGUAGE, PROMPT, SAMPLING)]

@@ -1,0 +1,87 @@
+"""The words of one segment, from pieces of text that are only ever appended. Pure.
+
+A word of a script with spaces ends where the next begins; a Chinese, Japanese or Korean character is a word by itself
+unless spaces say otherwise. Models give a piece one moment, not two: where it ends is assumed.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from shared.events import Word
+from worker.engines.sherpa.spelling import Piece
+
+PIECE_SAMPLES: Final = 3_840
+"""0.24 s: a word ends so long after its last piece began, or where the next word begins."""
+_UNSPACED: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Kana and Chinese characters. Korean and Thai words are taken as they are spaced."""
+_PART: Final = re.compile(rf"\s+|[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
+
+
+@dataclass(slots=True)
+class _Spoken:
+    text: str
+    spaced: bool
+    """Whether there is a space before it."""
+    start_samples: int
+    last_samples: int
+    """Where its last piece began."""
+
+
+class Words:
+    def __init__(self) -> None:
+        self._words: list[_Spoken] = []
+        self._spaced = False
+        """Whether a space follows the last word."""
+
+    def __bool__(self) -> bool:
+        return bool(self._words)
+
+    @property
+    def text(self) -> str:
+        return "".join((" " if word.spaced else "") + word.text for word in self._words).strip()
+
+    @property
+    def last_samples(self) -> int:
+        """Where the last piece began."""
+        return self._words[-1].last_samples
+
+    def begins_word(self, piece: Piece) -> bool:
+        """Whether a word ends before this piece."""
+        part = piece.text[:1]
+        return bool(self._words) and (part.isspace() or self._is_new(part))
+
+    def append(self, piece: Piece) -> None:
+        for part in _PART.findall(piece.text):
+            if part.isspace():
+                self._spaced = True
+            elif not self._words or self._is_new(part):
+                self._words.append(_Spoken(part, self._spaced, piece.at_samples, piece.at_samples))
+                self._spaced = False
+            else:
+                self._words[-1].text += part
+                self._words[-1].last_samples = piece.at_samples
+
+    def whole(self) -> tuple[Word, ...]:
+        """The words that cannot change any more: a further one has begun behind them."""
+        return tuple(self._timed(index) for index in range(len(self._words) - 1))
+
+    def closed(self, end_samples: int) -> tuple[Word, ...]:
+        """All words of a segment that ends there."""
+        if not self._words:
+            return ()
+        last = self._words[-1]
+        end = max(last.start_samples, min(last.last_samples + PIECE_SAMPLES, end_samples))
+        return (*self.whole(), Word(last.text, last.start_samples, end))
+
+    def _timed(self, index: int) -> Word:
+        word, following = self._words[index], self._words[index + 1]
+        end = min(word.last_samples + PIECE_SAMPLES, following.start_samples)
+        return Word(word.text, word.start_samples, end)
+
+    def _is_new(self, part: str) -> bool:
+        """Punctuation belongs to the character before it."""
+        last = self._words[-1].text
+        after_unspaced = bool(_IS_UNSPACED.match(last)) and part[0].isalnum()
+        return self._spaced or bool(_IS_UNSPACED.match(part)) or after_unspaced
