@@ -21,7 +21,7 @@ MODELS_BY_MODE: Final = {
     Mode.TRANSLATE: "mistralai/Voxtral-Mini-3B-2507, mistralai/Voxtral-Small-24B-2507 or whisper-base",
 }
 PREFERRED_ENGINES: Final = {
-    Mode.TRANSCRIBE: ("voxtral_realtime", "voxtral", "whisper"),
+    Mode.TRANSCRIBE: ("voxtral_realtime", "voxtral", "whisper", "sherpa"),
     Mode.UNDERSTAND: ("voxtral",),
     Mode.GENERAL: ("voxtral",),
     Mode.TRANSLATE: ("voxtral", "whisper"),

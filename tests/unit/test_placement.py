@@ -35,6 +35,12 @@ def test_auto_prefers_the_engine_that_is_best_at_the_mode(name: str | None) -> N
         assert names(EVERYTHING, mode=mode, model=name) == [MINI, "echo"]
 
 
+def test_a_streaming_model_of_unknown_languages_comes_after_whisper_and_before_others() -> None:
+    streaming = running("sherpa:english", "sherpa", (Mode.TRANSCRIBE,))
+    assert names([ECHO, streaming, WHISPER]) == ["whisper-base", "sherpa:english", "echo"]
+    assert names([ECHO, streaming, WHISPER], language="fr") == ["sherpa:english", "echo"]
+
+
 def test_auto_takes_a_model_that_speaks_the_language() -> None:
     assert names(EVERYTHING, language="de") == [REALTIME, "whisper-base", "echo"]
     assert names(EVERYTHING, language="fr") == [MINI, "echo"]
