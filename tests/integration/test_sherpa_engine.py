@@ -155,11 +155,13 @@ def test_partial_rests_on_audio_that_was_fed(engine: SherpaEngine) -> None:
             assert start + 1600 - partial.heard_samples < engine._recognizer.shift_samples
 
 
-def test_last_word_is_written_though_the_audio_ends_with_it(engine: SherpaEngine) -> None:
-    """`finish` in the middle of speech: the model has heard the mark and has not written it yet."""
-    cut = MARKED[: round(5.02 * SAMPLE_RATE_HZ)]
-    outputs = heard(engine, cut)
-    assert finals(outputs)[0].text == TEXT
+@pytest.mark.parametrize("frames", range(9))
+def test_last_word_is_written_though_the_audio_ends_with_it(engine: SherpaEngine, frames: int) -> None:
+    """`finish` in the middle of speech, at each place of a chunk: the model has not written what it has heard."""
+    at_s = 4.5 + frames * FRAME_S
+    pcm = marked(SPEECH, [(1.0, "▁for"), (1.4, "ty"), (at_s, "▁two")])
+    outputs = heard(engine, pcm[: round((at_s + MARK_S) * SAMPLE_RATE_HZ)])
+    assert finals(outputs)[0].text == "forty two"
     assert isinstance(outputs[-1], Finished)
 
 
