@@ -55,7 +55,8 @@ class ServerSettings(Section):
 
 class ModelSettings(Section):
     name: str = "auto"
-    """`auto`, a Whisper such as `whisper-base`, `whisper` (the one in `path`), `echo`, or a Voxtral model's Hub id."""
+    """`auto`, a Whisper such as `whisper-base`, `whisper` or `sherpa` (the one in `path`), `echo`, or a Voxtral model's
+    Hub id."""
     path: Path | None = None
     """A local directory that holds the model, instead of the name's own source. Of a Whisper also a Hub repository."""
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
