@@ -18,9 +18,9 @@ MARK_S = 0.1
 FRAME_S = 0.04
 """Four hops of 10 ms, as sherpa-onnx counts the times of tokens."""
 
-_BINS = dict(zip(TOKENS[1:], (43, 48, 53, 58, 63, 68, 73), strict=True))
+BINS = dict(zip(TOKENS[1:], (43, 48, 53, 58, 63, 68, 73), strict=True))
 """The mel filter in which each token's mark lies."""
-_MEL_FILTERS = 80
+MEL_FILTERS = 80
 _SPEECH_HZ = 1_800
 """What is above is taken from the speech, so that no sound of it passes for a mark."""
 _HEARD = 0.0
@@ -37,7 +37,7 @@ def marked(pcm: NDArray[np.float32], marks: Sequence[tuple[float, str]], level: 
     window = np.hanning(length)
     for at_s, token in marks:
         start = round(at_s * SAMPLE_RATE_HZ)
-        tone = level * window * np.sin(2 * np.pi * _frequency_hz(_BINS[token]) * np.arange(length) / SAMPLE_RATE_HZ)
+        tone = level * window * np.sin(2 * np.pi * frequency_hz(BINS[token]) * np.arange(length) / SAMPLE_RATE_HZ)
         out[start : start + length] += tone[: len(out) - start].astype(np.float32)
     return np.clip(out, -1, 1)
 
@@ -66,10 +66,10 @@ def write_ctc(folder: Path, *, name: str = "model.onnx", delayed: bool = True) -
         helper.make_node("Identity", ["processed_lens"], ["new_processed_lens"]),
         *(helper.make_node("Identity", [key], [f"new_{key}"]) for key in states if key != "cached_conv1"),
     ]
-    inputs = [_value("x", ("N", 45, _MEL_FILTERS)), *(_value(key, shape) for key, shape in states.items())]
-    outputs = [_value("log_probs", ("N", kept, size)), *(_value(f"new_{key}", shape) for key, shape in states.items())]
-    inputs.append(_value("processed_lens", ("N",), TensorProto.INT64))
-    outputs.append(_value("new_processed_lens", ("N",), TensorProto.INT64))
+    inputs = [value("x", ("N", 45, MEL_FILTERS)), *(value(key, shape) for key, shape in states.items())]
+    outputs = [value("log_probs", ("N", kept, size)), *(value(f"new_{key}", shape) for key, shape in states.items())]
+    inputs.append(value("processed_lens", ("N",), TensorProto.INT64))
+    outputs.append(value("new_processed_lens", ("N",), TensorProto.INT64))
     metadata = {
         "model_type": "zipformer2",
         "encoder_dims": size,
@@ -82,7 +82,9 @@ def write_ctc(folder: Path, *, name: str = "model.onnx", delayed: bool = True) -
         "T": 45,
         "decode_chunk_len": 32,
     }
-    _write(folder / name, nodes=nodes, inputs=inputs, outputs=outputs, weights=_detector_weights(), metadata=metadata)
+    write_network(
+        folder / name, nodes=nodes, inputs=inputs, outputs=outputs, weights=_detector_weights(), metadata=metadata
+    )
     return folder
 
 
@@ -97,9 +99,9 @@ def write_transducer(folder: Path, *, suffix: str = "") -> Path:
         helper.make_node("Cast", ["y"], ["context"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["context", "zero"], ["decoder_out"]),
     ]
-    inputs, outputs = [_value("y", ("N", 2), TensorProto.INT64)], [_value("decoder_out", ("N", size))]
+    inputs, outputs = [value("y", ("N", 2), TensorProto.INT64)], [value("decoder_out", ("N", size))]
     metadata = {"vocab_size": size, "context_size": 2}
-    _write(
+    write_network(
         folder / f"decoder{suffix}.onnx",
         nodes=nodes,
         inputs=inputs,
@@ -108,10 +110,12 @@ def write_transducer(folder: Path, *, suffix: str = "") -> Path:
         metadata=metadata,
     )
     nodes = [helper.make_node("Add", ["encoder_out", "decoder_out"], ["logit"])]
-    inputs = [_value("encoder_out", ("N", size)), _value("decoder_out", ("N", size))]
-    outputs = [_value("logit", ("N", size))]
+    inputs = [value("encoder_out", ("N", size)), value("decoder_out", ("N", size))]
+    outputs = [value("logit", ("N", size))]
     metadata = {"joiner_dim": size}
-    _write(folder / f"joiner{suffix}.onnx", nodes=nodes, inputs=inputs, outputs=outputs, weights={}, metadata=metadata)
+    write_network(
+        folder / f"joiner{suffix}.onnx", nodes=nodes, inputs=inputs, outputs=outputs, weights={}, metadata=metadata
+    )
     return folder
 
 
@@ -153,11 +157,11 @@ def _write_encoder(path: Path) -> None:
         "end": np.asarray([frames], np.int64),
         "axis": np.asarray([1], np.int64),
     }
-    inputs = [_value("x", ("N", 21, _MEL_FILTERS)), _value("h", (1, "N", 1)), _value("c", (1, "N", size))]
+    inputs = [value("x", ("N", 21, MEL_FILTERS)), value("h", (1, "N", 1)), value("c", (1, "N", size))]
     outputs = [
-        _value("encoder_out", ("N", frames, size)),
-        _value("new_h", (1, "N", 1)),
-        _value("new_c", (1, "N", size)),
+        value("encoder_out", ("N", frames, size)),
+        value("new_h", (1, "N", 1)),
+        value("new_c", (1, "N", size)),
     ]
     metadata = {
         "model_type": "lstm",
@@ -167,7 +171,7 @@ def _write_encoder(path: Path) -> None:
         "rnn_hidden_size": size,
         "d_model": 1,
     }
-    _write(path, nodes=nodes, inputs=inputs, outputs=outputs, weights=weights, metadata=metadata)
+    write_network(path, nodes=nodes, inputs=inputs, outputs=outputs, weights=weights, metadata=metadata)
 
 
 def _detector(chunk: int) -> list[onnx.NodeProto]:
@@ -186,25 +190,25 @@ def _detector(chunk: int) -> list[onnx.NodeProto]:
 
 
 def _detector_weights() -> dict[str, NDArray[np.float32]]:
-    filters = np.zeros((_MEL_FILTERS, len(TOKENS)), np.float32)
-    for token, mel_bin in _BINS.items():
+    filters = np.zeros((MEL_FILTERS, len(TOKENS)), np.float32)
+    for token, mel_bin in BINS.items():
         filters[mel_bin, TOKENS.index(token)] = 1
     silence = np.zeros(len(TOKENS), np.float32)
     silence[0] = _HEARD
     return {"filters": filters, "silence": silence}
 
 
-def _frequency_hz(mel_bin: int) -> float:
+def frequency_hz(mel_bin: int) -> float:
     """The middle of a filter of the 80 between 20 and 7600 Hz (Kaldi's mel scale)."""
     low, high = (1127 * np.log1p(hz / 700) for hz in (20, 7600))
-    return float(700 * np.expm1((low + (mel_bin + 1) * (high - low) / (_MEL_FILTERS + 1)) / 1127))
+    return float(700 * np.expm1((low + (mel_bin + 1) * (high - low) / (MEL_FILTERS + 1)) / 1127))
 
 
-def _value(name: str, shape: tuple[int | str, ...], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+def value(name: str, shape: tuple[int | str, ...], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def _write(
+def write_network(
     path: Path,
     *,
     nodes: list[onnx.NodeProto],
@@ -213,9 +217,9 @@ def _write(
     weights: Mapping[str, NDArray[np.generic]],
     metadata: Mapping[str, object],
 ) -> None:
-    initial = [numpy_helper.from_array(value, key) for key, value in weights.items()]
+    initial = [numpy_helper.from_array(array, key) for key, array in weights.items()]
     graph = helper.make_graph(nodes, path.stem, inputs, outputs, initial)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9)
-    helper.set_model_props(model, {key: str(value) for key, value in metadata.items()})
+    helper.set_model_props(model, {key: str(fact) for key, fact in metadata.items()})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

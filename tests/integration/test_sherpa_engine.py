@@ -2,24 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, drained, finals, heard, partials, plain
 from tests.sherpa_models import FRAME_S, MARK_S, marked, write_ctc, write_transducer
-from tests.speech import SENTENCES, silence, synthesise
+from tests.speech import silence
 from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.sherpa.engine import SherpaEngine
-from worker.engines.sherpa.files import find_model
-from worker.segmenter import SegmenterSettings
 
 Marks = Sequence[tuple[float, str]]
-LIVE = SessionOptions()
-FILE = SessionOptions(partials=False)
 CTC_DELAY_S = 0.32
 """The CTC model writes each chunk one chunk later."""
 MARKS: Marks = (
@@ -36,8 +31,6 @@ TEXT = "forty two中文é for"
 WORDS = [("forty", 1.0), ("two", 2.0), ("中", 2.5), ("文", 2.8), ("é", 3.6), ("for", 4.9)]
 
 
-SPEECH = np.concatenate([silence(0.5), synthesise(SENTENCES[0]), silence(1)])
-"""The sentence begins after 0.8 s and ends after 5.2 s."""
 MARKED = marked(SPEECH, MARKS)
 
 
@@ -56,45 +49,6 @@ def engine(model: SherpaEngine) -> Iterator[SherpaEngine]:
     yield model
     for session_id in ("a", "b", "c", "d"):
         model.close(session_id)
-
-
-def built(folder: Path, segmenter: SegmenterSettings | None = None) -> SherpaEngine:
-    return SherpaEngine(find_model(folder, "sherpa"), slots=3, threads=1, segmenter=segmenter)
-
-
-def drained(engine: SherpaEngine) -> dict[str, list[Output]]:
-    outputs: dict[str, list[Output]] = {}
-    while engine.ready():
-        for session_id, output in engine.step():
-            outputs.setdefault(session_id, []).append(output)
-    return outputs
-
-
-def heard(
-    engine: SherpaEngine, pcm: NDArray[np.float32], options: SessionOptions = LIVE, chunk_samples: int = 1600
-) -> list[Output]:
-    engine.open("a", options)
-    outputs: list[Output] = []
-    for start in range(0, len(pcm), chunk_samples):
-        engine.feed("a", pcm[start : start + chunk_samples])
-        outputs += drained(engine).get("a", [])
-    engine.finish("a")
-    outputs += drained(engine).get("a", [])
-    engine.close("a")
-    return outputs
-
-
-def finals(outputs: Sequence[Output]) -> list[Final]:
-    return [output for output in outputs if isinstance(output, Final)]
-
-
-def partials(outputs: Sequence[Output]) -> list[Partial]:
-    return [output for output in outputs if isinstance(output, Partial)]
-
-
-def plain(outputs: Sequence[Output]) -> list[object]:
-    """Finals without what was measured."""
-    return [(one.segment, one.text, one.start_samples, one.end_samples, one.words) for one in finals(outputs)]
 
 
 def delay_s(engine: SherpaEngine) -> float:
@@ -342,69 +296,3 @@ def test_speech_without_words_is_no_segment_unless_turns_are_wanted(engine: Sher
 def test_silence_never_reaches_the_model(engine: SherpaEngine) -> None:
     outputs = heard(engine, marked(silence(4), [(1, "▁for"), (2, "▁two")], level=0.0))
     assert outputs == [Finished()]
-
-
-def long_speech(seconds: float) -> tuple[NDArray[np.float32], Marks]:
-    """Speech without a pause that the VAD would take for an end, with a word in every second."""
-    parts = [synthesise(sentence)[4000:-6000] for sentence in SENTENCES[:30]]
-    speech = np.concatenate([silence(0.5), np.concatenate(parts)[: round(seconds * SAMPLE_RATE_HZ)], silence(1)])
-    marks = [(at_s, token) for second in range(1, int(seconds)) for at_s, token in word_at(second)]
-    return marked(speech, marks), marks
-
-
-def word_at(second: int) -> Marks:
-    return ((second, "▁for"), (second + 0.3, "ty")) if second % 3 == 0 else ((second, "▁two"),)
-
-
-@pytest.fixture
-def unending(model: SherpaEngine) -> SherpaEngine:
-    """No pause but a long one ends a segment, so that only their length does."""
-    settings = SegmenterSettings(endpoint_ms=3000, late_endpoint_ms=3000)
-    engine = SherpaEngine(model.files, slots=3, threads=1, segmenter=settings)
-    engine.warm_up()
-    return engine
-
-
-def test_segment_that_is_too_long_ends_between_two_words(unending: SherpaEngine) -> None:
-    pcm, marks = long_speech(40)
-    outputs = heard(unending, pcm)
-    found = finals(outputs)
-    assert len(found) == 4
-    expected = "".join(token for _, token in marks).replace("▁", " ").split()
-    assert " ".join(final.text for final in found).split() == expected
-    assert [word.text for final in found for word in final.words] == expected
-    assert [final.segment for final in found] == [0, 1, 2, 3]
-    for before, after in pairwise(found):
-        assert after.start_samples == before.end_samples == before.resume_samples
-        assert before.words[-1].end_samples <= before.end_samples <= after.words[0].start_samples
-        assert before.end_samples - before.start_samples <= 14 * SAMPLE_RATE_HZ
-    assert [type(output) for output in outputs if isinstance(output, SpeechStarted | SpeechStopped)] == [
-        SpeechStarted,
-        SpeechStopped,
-    ]
-    for final in found:
-        assert all(final.text.startswith(one.text) for one in partials(outputs) if one.segment == final.segment)
-
-
-def test_long_segments_do_not_depend_on_chunks(unending: SherpaEngine) -> None:
-    pcm, _ = long_speech(40)
-    assert plain(heard(unending, pcm, chunk_samples=1600)) == plain(heard(unending, pcm, FILE, chunk_samples=len(pcm)))
-
-
-def test_stream_of_endless_speech_is_replaced_without_a_word_lost(unending: SherpaEngine) -> None:
-    pcm, marks = long_speech(75)
-    unending.open("a", LIVE)
-    outputs: list[Output] = []
-    streams = set()
-    for start in range(0, len(pcm), 16_000):
-        unending.feed("a", pcm[start : start + 16_000])
-        outputs += drained(unending).get("a", [])
-        session = unending._sessions["a"]
-        if session._hearing:
-            streams.add(session.hearing.start_samples)
-        assert session.endpointing.audio.end_samples - session.endpointing.audio.start_samples < 6 * SAMPLE_RATE_HZ
-    unending.finish("a")
-    outputs += drained(unending)["a"]
-    expected = "".join(token for _, token in marks).replace("▁", " ").split()
-    assert " ".join(final.text for final in finals(outputs)).split() == expected
-    assert len(streams) == 2
