@@ -157,6 +157,16 @@ def test_pause_ends_a_segment_and_nothing_is_carried_over(engine: SherpaEngine) 
     ]
 
 
+def test_word_that_is_written_in_the_pause_stays_with_its_segment(engine: SherpaEngine) -> None:
+    """The next segment would begin before it, with the audio that the VAD takes along from before the speech."""
+    first = SPEECH[: round(5.75 * SAMPLE_RATE_HZ)]
+    pcm = marked(np.concatenate([first, SPEECH[12_000:]]), [(2.0, "▁for"), (5.55, "▁two"), (8.0, "ty")])
+    found = finals(heard(engine, pcm))
+    assert [final.text for final in found] == ["for two", "ty"]
+    assert found[0].words[-1].start_samples <= found[0].end_samples <= found[1].start_samples
+    assert found[0].end_samples >= round(5.5 * SAMPLE_RATE_HZ)
+
+
 @pytest.mark.parametrize("options", [LIVE, FILE], ids=["live", "file"])
 def test_finals_do_not_depend_on_chunks(engine: SherpaEngine, options: SessionOptions) -> None:
     pcm = np.concatenate([MARKED, MARKED[SAMPLE_RATE_HZ:], MARKED])

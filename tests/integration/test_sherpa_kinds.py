@@ -55,6 +55,25 @@ def test_finals_do_not_depend_on_chunks(engine: SherpaEngine) -> None:
     assert plain(live) == plain(file)
 
 
+@pytest.mark.parametrize("at_samples", range(35_200, 35_712, 64))
+def test_words_do_not_depend_on_chunks_behind_a_commit_anywhere(engine: SherpaEngine, at_samples: int) -> None:
+    """A segment then begins at any sample, and so do the passes; some words have no times but those of their pass."""
+    results = []
+    for chunk_samples in (512, 1600, len(MARKED)):
+        engine.open("a", LIVE)
+        outputs: list[Output] = []
+        for part in (MARKED[:at_samples], MARKED[at_samples:]):
+            for start in range(0, len(part), chunk_samples):
+                engine.feed("a", part[start : start + chunk_samples])
+                outputs += drained(engine).get("a", [])
+            engine.commit("a")
+        outputs += drained(engine)["a"]
+        engine.close("a")
+        results.append(plain(outputs))
+    assert len(results[0]) == 2
+    assert results[0] == results[1] == results[2]
+
+
 @pytest.mark.parametrize("frames", range(8))
 def test_last_word_is_written_though_the_audio_ends_with_it(engine: SherpaEngine, frames: int) -> None:
     at_s = 4.4 + frames * 0.08

@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.events import SAMPLE_RATE_HZ
 from worker.engines.audio_buffer import AudioBuffer
-from worker.engines.sherpa.recognizer import Recognizer, end, feed
+from worker.engines.sherpa.recognizer import HOP_SAMPLES, Recognizer, end, feed
 from worker.engines.sherpa.spelling import Piece, Spelling
 
 DELAY_SAMPLES: Final = SAMPLE_RATE_HZ // 2
@@ -45,8 +45,13 @@ class Hearing:
         reach = self._recognizer.window_samples + 2 * self._recognizer.shift_samples + SAMPLE_RATE_HZ
         return max(self.start_samples, self._fed_samples - reach)
 
-    def feed(self, audio: AudioBuffer, end_samples: int) -> None:
-        """Give the stream what its next pass needs, if there is so much before `end_samples`."""
+    def feed(self, audio: AudioBuffer, end_samples: int, *, is_all: bool) -> None:
+        """Give the stream what its next pass needs, if there is so much before `end_samples`.
+
+        Unless that `is_all` that comes, whole hops only: what a pass has heard must not depend on how audio came.
+        """
+        if not is_all:
+            end_samples -= (end_samples - self.start_samples) % HOP_SAMPLES
         while self._fed_samples < end_samples and not self.is_ready:
             after = min(end_samples, self._fed_samples + self._recognizer.shift_samples)
             feed(self.stream, audio.between(self._fed_samples, after))

@@ -15,7 +15,8 @@ from shared.events import SAMPLE_RATE_HZ
 from worker.engines.sherpa.files import ModelFiles
 from worker.engines.sherpa.spelling import Said
 
-_PROBE_SAMPLES: Final = 160
+HOP_SAMPLES: Final = 160
+"""The library's front end makes a frame of each."""
 _MAX_WINDOW_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """No model waits for so much audio."""
 
@@ -83,8 +84,8 @@ class Recognizer:
             while not self.is_ready(stream):
                 if fed_samples > _MAX_WINDOW_SAMPLES:
                     raise ValueError("it never begins to decode")
-                feed(stream, np.zeros(_PROBE_SAMPLES, np.float32))
-                fed_samples += _PROBE_SAMPLES
+                feed(stream, np.zeros(HOP_SAMPLES, np.float32))
+                fed_samples += HOP_SAMPLES
             self.decode([stream])
             waits.append(fed_samples)
         return waits[0], waits[1]

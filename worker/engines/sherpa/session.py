@@ -18,7 +18,7 @@ from worker.engines.endpointing import Endpointing
 from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
-from worker.engines.sherpa.words import Words
+from worker.engines.sherpa.words import PIECE_SAMPLES, Words
 from worker.segmenter import Closed, Opened, SegmenterSettings
 
 MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
@@ -164,7 +164,7 @@ class Session:
         if isinstance(found, Opened):
             self._start_samples = max(self._start_samples, found.start_samples)
             self._segment_options = self._options
-            self._hearing = self._heard_from(found.start_samples)
+            self._hearing = self._heard_from(self._start_samples)
             self._outbox.append(SpeechStarted(found.speech_samples))
         elif isinstance(found, Closed):
             self._closed = found
@@ -177,16 +177,18 @@ class Session:
         if self._hearing is None:
             return
         if self._closed is None:
-            self._hearing.feed(self.endpointing.audio, self.endpointing.segmenter.position_samples)
+            self._hearing.feed(self.endpointing.audio, self.endpointing.segmenter.position_samples, is_all=False)
             return
-        self._hearing.feed(self.endpointing.audio, self._end_samples)
+        self._hearing.feed(self.endpointing.audio, self._end_samples, is_all=True)
         if not self._hearing.is_ready:
             self._hearing.end(self._end_samples - self._closed.speech_end_samples)
 
     def _close(self, closed: Closed) -> None:
-        """The model has said all of the segment."""
-        last_samples = self._words.last_samples if self._words else self._start_samples
-        self._end_segment(max(closed.end_samples, last_samples, self._start_samples))
+        """The model has said all of the segment. A word that it heard behind the speech belongs to it too."""
+        end_samples = max(closed.end_samples, self._start_samples)
+        if self._words and self._words.last_samples >= end_samples:
+            end_samples = max(end_samples, min(self._words.last_samples + PIECE_SAMPLES, self._end_samples))
+        self._end_segment(end_samples)
         self._hearing = self._closed = None
 
     def _end_before(self, piece: Piece) -> None:
