@@ -133,6 +133,11 @@ def test_tokens_that_cannot_be_used_are_refused(tmp_path: Path, tokens: str, sen
     refused(tmp_path, sentence)
 
 
+def test_tokens_of_another_model_are_refused(tmp_path: Path) -> None:
+    write_tokens(write_transducer(tmp_path), ("<blk>", "▁a", "▁b"))
+    refused(tmp_path, r"tokens\.txt holds 3 tokens, but the model has 8; copy the file that belongs to the model")
+
+
 def test_tokens_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (write_ctc(tmp_path) / "tokens.txt").write_bytes(b"\xff\xfe\x00")
     refused(tmp_path, r"tokens\.txt cannot be read: ")

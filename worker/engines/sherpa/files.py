@@ -4,7 +4,7 @@ sherpa-onnx ends the whole process where a file is not what it expects, so what 
 Whatever stands in the way is a `StartupError` of one sentence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -61,12 +61,9 @@ def find_model(path: Path | None, name: str) -> ModelFiles:
     if not directory.is_dir():
         raise StartupError(f"Setting model.path is {str(path)!r}, which is not a directory; it must hold {ALLOWED}.")
     networks = _networks(directory)
-    _check_tokens(directory / TOKENS)
-    main = next(iter(networks.values()))
-    metadata = _metadata(main)
-    for other in networks.values():
-        if other is not main:
-            _metadata(other)
+    metadata_by_part = {part: _metadata(file) for part, file in networks.items()}
+    _check_tokens(directory / TOKENS, metadata_by_part.values())
+    main, metadata = next(iter(networks.values())), next(iter(metadata_by_part.values()))
     kind = _kind(networks, metadata)
     if kind is None:
         raise StartupError(
@@ -137,8 +134,8 @@ def _kind(networks: Mapping[str, Path], metadata: Mapping[str, str]) -> Kind | N
     return Kind.NEMO_CTC if of_nemo else None
 
 
-def _check_tokens(file: Path) -> None:
-    """One token and its number on each line, and the blank among them."""
+def _check_tokens(file: Path, metadata: Iterable[Mapping[str, str]]) -> None:
+    """One token and its number on each line, the blank among them, and as many as the model has."""
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
@@ -148,3 +145,9 @@ def _check_tokens(file: Path) -> None:
             raise StartupError(f"{file} has the line {line[:60]!r}; allowed: a token and its number.")
     if _BLANKS.isdisjoint(line.split()[0] for line in lines):
         raise StartupError(f"{file} has no blank token; one of {', '.join(sorted(_BLANKS))} must be in it.")
+    sizes = [int(facts["vocab_size"]) for facts in metadata if facts.get("vocab_size", "").isdecimal()]
+    if sizes and len(lines) < max(sizes):
+        raise StartupError(
+            f"{file} holds {len(lines)} tokens, but the model has {max(sizes)}; "
+            "copy the file that belongs to the model."
+        )
