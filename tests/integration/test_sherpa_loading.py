@@ -38,6 +38,12 @@ def test_gpu_is_refused(tmp_path: Path) -> None:
         loaded(write_ctc(tmp_path), device="cuda")
 
 
+@pytest.mark.parametrize("setting", ["torch_dtype", "compute_type"])
+def test_precision_is_not_chosen_by_a_setting(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(StartupError, match=rf"model\.{setting} is 'float16', but sherpa .*files; allowed: auto\."):
+        loaded(write_ctc(tmp_path), **{setting: "float16"})
+
+
 def test_missing_model_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"model\.name is 'sherpa:x', which needs model\.path"):
         loaded(None, name="sherpa:x")

@@ -107,6 +107,11 @@ def _load_sherpa(settings: Settings, name: str) -> Engine:
         raise StartupError(
             f"Setting model.device is {settings.model.device!r}, but {name} runs on the CPU; allowed: auto, cpu."
         )
+    for key in ("torch_dtype", "compute_type"):
+        if (value := getattr(settings.model, key)) != "auto":
+            raise StartupError(
+                f"Setting model.{key} is {value!r}, but {name} runs in the precision of its files; allowed: auto."
+            )
     require_sherpa_library(name)
     from worker.engines.sherpa.engine import load  # noqa: PLC0415 -- needs what was checked just now
 
