@@ -1,6 +1,7 @@
 """Where every protocol meets the bus: sessions are opened, resumed, watched and released here.
 
-One per frontend process. Owns the process's Redis connections, its one audio writer and its one subscription.
+One per frontend process. Owns the process's Redis connections, its one audio writer, its one subscription and its
+decoders.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.chores import Chores
+from frontend.decoding.decoders import Decoders
 from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
 from frontend.session import Session
@@ -72,6 +74,7 @@ class Gateway:
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores = Chores()
+        self.decoders = Decoders(settings.audio.decoders, settings.session.claim_timeout_s)
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.access = Access(settings, self._redis)
         self.tally = Tally(kind, self._sessions, self.viewers)
@@ -94,6 +97,7 @@ class Gateway:
                 ("viewers", gateway.viewers.run()),
                 ("heartbeat", gateway.tally.beat(gateway.registry)),
                 ("access", gateway.access.run()),
+                ("decoders", gateway.decoders.run()),
             )
         ]
         try:

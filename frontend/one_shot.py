@@ -1,7 +1,7 @@
 """One recording in, one reply out: a session that nobody sees."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from frontend.access.principal import Principal
@@ -9,8 +9,8 @@ from frontend.gateway import Gateway
 from frontend.protocols import native
 from frontend.protocols.commands import OneShot
 from frontend.session import Session
-from frontend.uploads import session_for
-from shared.audio.payload import decode_payload
+from frontend.uploads import in_threads, session_for
+from shared.audio.payload import decode_raw, is_file
 from shared.events import SAMPLE_RATE_HZ, EventType
 
 
@@ -26,10 +26,7 @@ async def answer(
     Raises what `session_for` and `send` raise; whatever happens, cancellation included, no session is left behind.
     """
     started_s = time.perf_counter()
-    blocks = decode_payload(
-        request.audio, request.encoding, request.sample_rate, request.channels, max_duration_s=max_duration_s
-    )
-    async with session_for(blocks, request.options, gateway, principal) as session:
+    async with session_for(_blocks(request, gateway, max_duration_s), request.options, gateway, principal) as session:
         ending = await _follow(request, session, send)
     if ending["type"] == EventType.ERROR:
         gateway.tally.count_error(ending["code"])
@@ -39,6 +36,16 @@ async def answer(
         text=ending.get("text", ""),
         processing_ms=(time.perf_counter() - started_s) * 1000,
         audio_ms=session.audio_received_samples * 1000 / SAMPLE_RATE_HZ,
+    )
+
+
+def _blocks(request: OneShot, gateway: Gateway, max_duration_s: float) -> AsyncGenerator[bytes, None]:
+    if is_file(request.audio):
+        return gateway.decoders.pcm(request.audio, max_duration_s=max_duration_s)
+    return in_threads(
+        decode_raw(
+            request.audio, request.encoding, request.sample_rate, request.channels, max_duration_s=max_duration_s
+        )
     )
 
 

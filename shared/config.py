@@ -104,6 +104,8 @@ class AudioSettings(Section):
     """Longest recording to be transcribed. This bounds the time that one takes: it is never held whole."""
     max_question_s: float = Field(2400, gt=0)
     """Longest recording for `understand` or `general`; Voxtral understands 40 minutes (its model card)."""
+    decoders: int = Field(16, ge=1, le=1024)
+    """Recordings that one frontend decodes at the same time, each in a process of its own."""
 
     def longest_s(self, mode: Mode) -> float:
         """Longest audio of a one-shot request in this mode."""

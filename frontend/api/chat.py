@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,6 @@ from frontend.protocols.openai_chat import ChatRequest, Chunks, completion, pars
 from frontend.protocols.openai_rest import frame
 from frontend.protocols.recorded import Transcript
 from frontend.uploads import session_for
-from shared.audio.files import decode_file
 from shared.config import Settings
 from shared.errors import InvalidJsonError, MediaTypeError
 from shared.events import EventType, Mode
@@ -102,8 +101,9 @@ class Chat:
                         await push(chunks.text(added))
             await push(chunks.end(transcript.usage, include_usage=asked.include_usage))
 
-    def _blocks(self, asked: ChatRequest) -> Iterator[bytes]:
-        return decode_file(asked.audio, max_duration_s=self._settings.audio.longest_s(asked.options.mode))
+    def _blocks(self, asked: ChatRequest) -> AsyncGenerator[bytes, None]:
+        longest_s = self._settings.audio.longest_s(asked.options.mode)
+        return self._gateway.decoders.pcm(asked.audio, max_duration_s=longest_s)
 
 
 class _Growing:

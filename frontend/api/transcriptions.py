@@ -3,7 +3,7 @@
 OpenAI's clients and Mistral's share the first address; `orders` reads what each asks for.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -22,7 +22,6 @@ from frontend.protocols import mistral_rest, openai_rest
 from frontend.protocols.openai_rest import Task
 from frontend.protocols.recorded import Transcript
 from frontend.uploads import session_for
-from shared.audio.files import decode_file
 from shared.config import Settings
 from shared.errors import VoxtralError
 from shared.events import EventType
@@ -92,9 +91,10 @@ class Transcriber:
                         language = spoken or language
             await push(_done(order, transcript))
 
-    def _blocks(self, order: Order) -> Iterator[bytes]:
+    def _blocks(self, order: Order) -> AsyncGenerator[bytes, None]:
         self._gateway.tally.received_bytes += order.size_bytes
-        return decode_file(order.audio, max_duration_s=self._settings.audio.longest_s(order.options.mode))
+        longest_s = self._settings.audio.longest_s(order.options.mode)
+        return self._gateway.decoders.pcm(order.audio, max_duration_s=longest_s)
 
     def _refused(self, order: Order, error: VoxtralError) -> bytes:
         self._gateway.tally.count_error(error.code)

@@ -5,6 +5,7 @@ for `voxtral --debug`.
 """
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+import structlog
 
 from frontend.cli.address import health_url, page_url, websocket_url
 from frontend.cli.doctor import run_doctor
@@ -235,4 +237,6 @@ def _chunk_samples(url: str | None) -> int:
 
 def main() -> None:
     """The entry point of `voxtral`."""
+    # Commands say themselves what is wrong; log lines are for services.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     cli(prog_name="voxtral")

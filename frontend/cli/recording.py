@@ -1,31 +1,28 @@
-"""The audio that a command reads: a file or standard input, decoded here, block by block.
+"""The audio that a command reads: a file or standard input, decoded on this machine, block by block.
 
 Memory does not grow with the length. Knows no server.
 """
 
 import asyncio
+import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
-from shared.audio.files import decode_file
+from frontend.decoding.decoders import Decoders
+from frontend.decoding.reading import DecodedBlock
 from shared.events import SAMPLE_RATE_HZ
 
 STDIN = "-"
 SAMPLE_BYTES = 2
+DECODER_PATIENCE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    pcm: bytes
-    """s16le mono at 16 kHz, one second or less."""
-    fraction_read: float
-    """How much of the file lies before the end of this block, 0 to 1; a little ahead of what is decoded."""
+Block: TypeAlias = DecodedBlock
 
 
 class Recording:
@@ -35,21 +32,19 @@ class Recording:
         self.name = name
         self._file = file
 
-    async def blocks(self) -> AsyncIterator[Block]:
-        """The audio, decoded in a thread. Raises `VoxtralError` for what is not a whole audio file."""
-        blocks = self._decoded()
-        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
-            yield block
+    async def blocks(self) -> AsyncGenerator[Block, None]:
+        """The audio, decoded in a process of its own. Raises `VoxtralError` for what is not a whole audio file."""
+        async with (
+            Decoders.running(1, DECODER_PATIENCE_S) as decoders,
+            contextlib.aclosing(decoders.blocks(self._file)) as blocks,
+        ):
+            async for block in blocks:
+                yield block
 
     def content(self) -> bytes:
         """The file as it is."""
         self._file.seek(0)
         return self._file.read()
-
-    def _decoded(self) -> Iterator[Block]:
-        size_bytes = max(1, self._file.seek(0, 2))
-        for pcm in decode_file(self._file):
-            yield Block(pcm, min(1.0, self._file.tell() / size_bytes))
 
 
 @contextmanager

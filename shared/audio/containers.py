@@ -32,6 +32,7 @@ _UNKNOWN_SIZE_FROM = 0x7FFF_0000
 
 _MAX_PARTS = 1_000_000
 """Chunks, boxes or pages that are walked at most (about 2 s): Ogg with a page per 20 ms reaches it after 5.5 hours."""
+_MAX_TAGS = 64
 
 
 def sniff(head: bytes) -> str | None:
@@ -64,6 +65,19 @@ def check_complete(source: BinaryIO, container: str) -> None:
         )
 
 
+def tags_bytes(source: BinaryIO) -> int:
+    """Size of all ID3v2 tags at the start of a file. No decoder gets them: their frames may be compressed, and become
+    gigabytes."""
+    position = 0
+    for _ in range(_MAX_TAGS):
+        source.seek(position)
+        tag_bytes = _id3_bytes(source.read(10))
+        if not tag_bytes:
+            return position
+        position += tag_bytes
+    raise InvalidAudioError(f"The mp3 file begins with {_MAX_TAGS} tags or more.")
+
+
 def flac_total_samples(head: bytes) -> int:
     """Samples per channel that the STREAMINFO block states, 0 for unknown (RFC 9639, section 8.2)."""
     return int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
@@ -85,7 +99,8 @@ def _id3_bytes(head: bytes) -> int:
         return 0
     if any(byte & 0x80 for byte in head[6:10]):
         return 0
-    return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+    footer_bytes = 10 if head[5] & 0x10 else 0
+    return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + footer_bytes
 
 
 def _is_mp3_chain(head: bytes) -> bool:
@@ -190,8 +205,7 @@ def _ogg_end(source: BinaryIO, size_bytes: int) -> int:
 
 def _mp3_end(source: BinaryIO, size_bytes: int) -> int:
     """Where the audio should end by the byte count of a Xing or Info header, `size_bytes` without one."""
-    source.seek(0)
-    start = _id3_bytes(source.read(10))
+    start = tags_bytes(source)
     source.seek(start)
     head = source.read(64)
     # The tag stands behind the side information of the first frame: 9 to 32 bytes, and 4 of the frame header.

@@ -2,14 +2,17 @@
 
 The demuxer is the one that `sniff` names, never ffmpeg's own guess; only audio decoders of a short list run, on
 one thread; nothing but the given bytes can be opened (no protocol, no reference to another file).
+
+Only `shared.decoder` imports this, and runs it in processes of their own: a fault of the libraries costs one recording.
 """
 
+import errno
 import io
 from collections.abc import Iterator
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import av
 import numpy as np
@@ -19,7 +22,8 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from shared.audio.blocks import in_blocks
-from shared.audio.containers import CONTAINERS, SNIFF_BYTES, check_complete, flac_total_samples, sniff
+from shared.audio.containers import CONTAINERS, SNIFF_BYTES, check_complete, flac_total_samples, sniff, tags_bytes
+from shared.audio.mp4_tables import check_tables
 from shared.audio.pcm import Samples, mixed_to_mono, to_s16le
 from shared.audio.resample import Resampler
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, shown
@@ -48,6 +52,7 @@ _DEMUXER_OPTIONS = {
 
 _OFFSET_AND_SCALE = {"u8": (128, 2.0**-7), "s16": (0, 2.0**-15), "s32": (0, 2.0**-31), "flt": (0, 1), "dbl": (0, 1)}
 """How the sample formats of ffmpeg become ±1: subtract, then multiply."""
+_TYPES: dict[str, Any] = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 
 
 def decode_file(
@@ -81,10 +86,13 @@ def _decode(source: BinaryIO, max_duration_s: float | None) -> Iterator[bytes]:
     if kind is None:
         raise UnsupportedAudioError(f"The file begins with {_beginning(head)}; understood: {', '.join(CONTAINERS)}.")
     check_complete(source, kind)
+    if kind == "mp4":
+        check_tables(source)
+    start_bytes = tags_bytes(source) if kind == "mp3" else 0
     expected_samples = flac_total_samples(head) if kind == "flac" else 0
     limit_bytes = None if max_duration_s is None else 2 * round((max_duration_s + _SLACK_S) * SAMPLE_RATE_HZ)
     sent_bytes = 0
-    for block in in_blocks(_file_pieces(source, kind, expected_samples)):
+    for block in in_blocks(_file_pieces(_Remainder(source, start_bytes), kind, expected_samples)):
         sent_bytes += len(block)
         if limit_bytes is not None and max_duration_s is not None and sent_bytes > limit_bytes:
             raise AudioTooLongError(max_duration_s)
@@ -93,7 +101,7 @@ def _decode(source: BinaryIO, max_duration_s: float | None) -> Iterator[bytes]:
         raise InvalidAudioError(f"The {kind} file holds no samples.")
 
 
-def _file_pieces(source: BinaryIO, kind: str, expected_samples: int) -> Iterator[bytes]:
+def _file_pieces(source: "_Remainder", kind: str, expected_samples: int) -> Iterator[bytes]:
     """Decoded s16le bytes of any size. `expected_samples` (at the file's rate) is 0 when it is not known."""
     with closing(_opened(source, kind)) as container:
         stream = _audio_stream(container, kind)
@@ -115,7 +123,7 @@ def _file_pieces(source: BinaryIO, kind: str, expected_samples: int) -> Iterator
         )
 
 
-def _opened(source: BinaryIO, kind: str) -> InputContainer:
+def _opened(source: "_Remainder", kind: str) -> InputContainer:
     try:
         return av.open(
             source,
@@ -173,16 +181,44 @@ def _mono(frame: AudioFrame) -> Samples:
     channels = frame.layout.nb_channels
     if not 1 <= channels <= MAX_FILE_CHANNELS:
         raise UnsupportedAudioError(f"The file has {channels} channels; allowed: 1 to {MAX_FILE_CHANNELS}.")
-    name = frame.format.name
-    if name.removesuffix("p") not in _OFFSET_AND_SCALE:
+    name = frame.format.name.removesuffix("p")
+    if name not in _OFFSET_AND_SCALE:
         raise UnsupportedAudioError(f"The file's samples are {name}; allowed: {', '.join(_OFFSET_AND_SCALE)}.")
-    offset, scale = _OFFSET_AND_SCALE[name.removesuffix("p")]
-    values = frame.to_ndarray()
-    frames = values.T if frame.format.is_planar else values.reshape(-1, channels)
+    offset, scale = _OFFSET_AND_SCALE[name]
+    # Not `to_ndarray`: of 8 planar channels PyAV 18.1.0 counts 9 planes, and it reads memory that is not there.
+    planes = frame.planes[: channels if frame.format.is_planar else 1]
+    count = frame.samples * channels // len(planes)
+    values = [np.frombuffer(memoryview(plane), _TYPES[name], count) for plane in planes]
+    frames = np.stack(values, axis=1) if frame.format.is_planar else values[0].reshape(-1, channels)
     scaled: NDArray[np.float32] = ((frames.astype(np.float64) - offset) * scale).astype(np.float32)
     if not np.isfinite(scaled).all():
         raise InvalidAudioError("The file holds float samples that are not finite.")
     return mixed_to_mono(np.clip(scaled, -1.0, 1.0))
+
+
+class _Remainder:
+    """A binary file from some place on: as much of the interface as a demuxer uses."""
+
+    def __init__(self, source: BinaryIO, start_bytes: int) -> None:
+        self._source = source
+        self._start_bytes = source.seek(start_bytes)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._source.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Raises ValueError for a place before the start, where files raise OSError."""
+        if whence == io.SEEK_SET:
+            offset += self._start_bytes
+        try:
+            return self._source.seek(offset, whence) - self._start_bytes
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise ValueError(f"No place {offset}") from error
+            raise
+
+    def tell(self) -> int:
+        return self._source.tell() - self._start_bytes
 
 
 def _beginning(head: bytes) -> str:

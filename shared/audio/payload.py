@@ -1,4 +1,5 @@
-"""The audio of one message: a file or raw samples, told apart by its first bytes."""
+"""The audio of one message: a file or raw samples, told apart by its first bytes. Decodes raw samples; files are for
+`shared.decoder`."""
 
 from collections.abc import Iterator
 
@@ -11,7 +12,12 @@ from shared.errors import AudioTooLongError, InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ
 
 
-def decode_payload(
+def is_file(payload: bytes) -> bool:
+    """Whether the bytes begin like a file. They are one then, whatever their sender says."""
+    return sniff(payload[:SNIFF_BYTES]) is not None
+
+
+def decode_raw(
     payload: bytes,
     encoding: str | None,
     sample_rate: int = SAMPLE_RATE_HZ,
@@ -19,19 +25,13 @@ def decode_payload(
     *,
     max_duration_s: float | None = None,
 ) -> Iterator[bytes]:
-    """One message's audio, file or raw, as s16le mono 16 kHz in blocks of `BLOCK_BYTES`.
+    """Raw samples as s16le mono 16 kHz in blocks of `BLOCK_BYTES`.
 
-    Bytes that begin like a file are one, whatever `encoding` says. Otherwise they are raw samples of `encoding`
-    (see `guess_raw` for None), `sample_rate` and `channels`. Raises what `decode_file`, `AudioFormat` and
+    They are of `encoding` (see `guess_raw` for None), `sample_rate` and `channels`. Raises what `AudioFormat` and
     `PcmStream` raise, all of it when the first blocks are taken.
     """
     if not payload:
         raise InvalidAudioError("The audio is empty.")
-    if sniff(payload[:SNIFF_BYTES]):
-        from shared.audio.files import decode_file  # noqa: PLC0415 -- 17 MB that raw audio does not need
-
-        yield from decode_file(payload, max_duration_s=max_duration_s)
-        return
     audio_format = AudioFormat(guess_raw(payload) if encoding is None else encoding, sample_rate, channels)
     if max_duration_s is not None and audio_format.duration_s(len(payload)) > max_duration_s:
         raise AudioTooLongError(max_duration_s)

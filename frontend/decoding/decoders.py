@@ -1,0 +1,197 @@
+"""Recordings decoded by processes of their own: one for each recording, as many at a time as there may be.
+
+A recording that crashes its decoder, or takes too much memory or time, is an error of its own client and of nobody
+else. Leaving a recording half way ends its decoder. Knows no audio format; `shared.decoder` has those.
+"""
+
+import asyncio
+import contextlib
+import math
+import signal
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final, Self
+
+import structlog
+
+from frontend.decoding.link import DecoderLink, Ending, Ready
+from frontend.decoding.reading import STALL_S, DecodedBlock, Reading, new_pipe
+from frontend.decoding.recording_file import Source, recording_file
+from shared.decoder.wire import Order, WireError
+from shared.ending import end_all
+from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+
+START_S: Final = 20.0
+STEADY_S: Final = 10.0
+LONGEST_DELAY_S: Final = 15.0
+FIRST_DELAY_S: Final = 0.25
+MAX_WAITING: Final = 100
+RETRY_AFTER_S: Final = 2.0
+BASE_CPU_S: Final = 60
+CPU_SHARE: Final = 0.05
+"""Processor time for a recording: this share of its longest duration, and the base. AAC in stereo takes 0.6 %."""
+ENDING_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Decoders:
+    """Made once per process. `run` keeps the server of the decoders alive."""
+
+    def __init__(self, most: int, patience_s: float) -> None:
+        """`most` decode at the same time; others wait in order, `patience_s` at most."""
+        self._most = most
+        self._patience_s = patience_s
+        self._places = asyncio.Semaphore(most)
+        self._waiting = 0
+        self._numbers = 0
+        self._link: DecoderLink | None = None
+        self._up = asyncio.Event()
+        self._sandbox_told = False
+        self.idle_bytes = 0
+        """Memory of the idle server."""
+        self.peak_bytes = 0
+        """The most that any decoder took, with what it shares with the server."""
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, most: int, patience_s: float) -> AsyncIterator[Self]:
+        decoders = cls(most, patience_s)
+        server = asyncio.create_task(decoders.run(), name="decoders")
+        try:
+            yield decoders
+        finally:
+            await end_all((server,))
+
+    @property
+    def server_pid(self) -> int | None:
+        return None if self._link is None else self._link.pid
+
+    async def run(self) -> None:
+        """Starts the server, again whenever it ends; runs until cancelled."""
+        failures = 0
+        while True:
+            started_s = time.monotonic()
+            link = DecoderLink()
+            try:
+                if (ready := await link.ready) is not None:
+                    self._note(ready)
+                    self._link = link
+                    self._up.set()
+                    await link.ended.wait()
+            finally:
+                self._up.clear()
+                self._link = None
+                link.close()
+            failures = 1 if time.monotonic() - started_s >= STEADY_S else failures + 1
+            delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
+            log.warning("decoder_server_ended", how=_how(link.exit_code), restart_in_s=delay_s)
+            await asyncio.sleep(delay_s)
+
+    async def pcm(self, source: Source, *, max_duration_s: float | None = None) -> AsyncGenerator[bytes, None]:
+        """A recording as s16le mono 16 kHz, in blocks of a second (the last is shorter).
+
+        Raises InvalidAudioError, UnsupportedAudioError and AudioTooLongError for the recording (see
+        `shared.audio.files.decode_file`), and ServerBusyError where too many are being decoded, or there is no room.
+        """
+        async with contextlib.aclosing(self.blocks(source, max_duration_s=max_duration_s)) as blocks:
+            async for block in blocks:
+                yield block.pcm
+
+    async def blocks(
+        self, source: Source, *, max_duration_s: float | None = None
+    ) -> AsyncGenerator[DecodedBlock, None]:
+        """The same, with how far the file has been read."""
+        link, number, ending, reading = await self._start(source, max_duration_s)
+        try:
+            async for block in reading.blocks():
+                yield block
+        except (WireError, asyncio.IncompleteReadError) as cause:
+            link.kill(number)
+            raise await _failure(ending, cause) from None
+        except TimeoutError:
+            log.warning("decoder_stalled", after_s=STALL_S)
+            raise InvalidAudioError(f"The file cannot be decoded: nothing came of it for {STALL_S:g} s.") from None
+        finally:
+            reading.close()
+            link.kill(number)
+
+    async def _start(
+        self, source: Source, max_duration_s: float | None
+    ) -> tuple[DecoderLink, int, "asyncio.Future[Ending | None]", Reading]:
+        await self._take_place()
+        ending: asyncio.Future[Ending | None] | None = None
+        try:
+            with recording_file() as file, new_pipe() as pipe:
+                try:
+                    descriptor = await file.open(source)
+                except OSError as error:
+                    log.error("recording_not_stored", reason=str(error))
+                    raise ServerBusyError("There is no room for the recording now.", retry_after_s=30.0) from error
+                link = await self._running_link()
+                reading = await Reading.of(pipe, file.size_bytes, max_duration_s)
+                self._numbers += 1
+                cpu_s = None if max_duration_s is None else BASE_CPU_S + math.ceil(max_duration_s * CPU_SHARE)
+                ending = link.start(Order(self._numbers, max_duration_s, cpu_s), descriptor, pipe.writable)
+                ending.add_done_callback(self._note_ending)
+                return link, self._numbers, ending, reading
+        finally:
+            if ending is None:
+                self._places.release()
+
+    async def _take_place(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise self._busy()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise self._busy() from None
+        finally:
+            self._waiting -= 1
+
+    async def _running_link(self) -> DecoderLink:
+        try:
+            async with asyncio.timeout(START_S):
+                while self._link is None:
+                    await self._up.wait()
+        except TimeoutError:
+            raise ServerBusyError("No decoder is running now.", retry_after_s=RETRY_AFTER_S) from None
+        return self._link
+
+    def _busy(self) -> ServerBusyError:
+        return ServerBusyError(
+            f"{self._most} recordings are being decoded, the most at a time; try again shortly.",
+            retry_after_s=RETRY_AFTER_S,
+        )
+
+    def _note(self, ready: Ready) -> None:
+        self.idle_bytes = ready.rss_bytes
+        if not self._sandbox_told and not (ready.landlock and ready.seccomp):
+            self._sandbox_told = True
+            missing = [name for name in ("landlock", "seccomp") if not getattr(ready, name)]
+            log.warning("decoder_sandbox_incomplete", kernel_lacks=missing)
+
+    def _note_ending(self, ending: "asyncio.Future[Ending | None]") -> None:
+        """A place is free when its process is gone, not when its client is."""
+        self._places.release()
+        if not ending.cancelled() and (end := ending.result()) is not None:
+            self.peak_bytes = max(self.peak_bytes, end.peak_bytes)
+
+
+async def _failure(ending: "asyncio.Future[Ending | None]", cause: Exception) -> VoxtralError:
+    """What a client is told of a decoder that ended without a word, or said what none says."""
+    done, _ = await asyncio.wait((ending,), timeout=ENDING_S)
+    end = ending.result() if done else None
+    if end is None:
+        return ServerBusyError("Decoding was interrupted; send the recording again.", retry_after_s=RETRY_AFTER_S)
+    if end.exit_code == -signal.SIGXCPU:
+        return InvalidAudioError("The file cannot be decoded: it takes too much processor time.")
+    reason = str(cause) if isinstance(cause, WireError) else None
+    log.warning("decoder_failed", how=_how(end.exit_code), peak_bytes=end.peak_bytes, reason=reason)
+    return InvalidAudioError("The file cannot be decoded: the decoder failed on it.")
+
+
+def _how(exit_code: int | None) -> str:
+    return f"status {exit_code}" if exit_code is None or exit_code >= 0 else f"signal {signal.Signals(-exit_code).name}"

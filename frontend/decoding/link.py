@@ -1,0 +1,137 @@
+"""One decoder server: its process, the socket over which it is told what to do, and how its decoders end."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
+
+_ROOT: Final = Path(__file__).parent.parent
+_KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONWARNINGS")
+"""What Python may need to start. All else stays here: decoders are given no key and no password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a decoder ended."""
+
+    exit_code: int
+    """0, or as of subprocess: negative for a signal."""
+    peak_bytes: int
+    """The most memory that it had in use, that of the idle server included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    rss_bytes: int
+    landlock: int
+    seccomp: bool
+
+
+class DecoderLink:
+    """Starts the process. Belongs to the running loop; `close` ends the process and all its decoders."""
+
+    def __init__(self) -> None:
+        self.ready: asyncio.Future[Ready | None] = asyncio.get_running_loop().create_future()
+        """None where the process ends before it has started."""
+        self.ended = asyncio.Event()
+        """Set when the process is gone. All its decoders are then, too."""
+        self._endings: dict[int, asyncio.Future[Ending | None]] = {}
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 -- ours
+                [sys.executable, "-m", "shared.decoder", str(theirs.fileno())],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+        self._control.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._hear)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the server itself, after `close`."""
+        return self._process.poll()
+
+    def start(self, order: Order, file: int, pipe: int) -> "asyncio.Future[Ending | None]":
+        """Have a recording decoded; both descriptors may be closed afterwards.
+
+        The result is how its decoder ended, None where the server itself was lost.
+        """
+        ending: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
+        self._endings[order.number] = ending
+        if not self._tell(order.encoded(), file, pipe):
+            self._lose()
+        return ending
+
+    def kill(self, number: int) -> None:
+        """End a decoder, if it has not ended yet."""
+        if number in self._endings:
+            self._tell(orjson.dumps({"kill": number}))
+
+    def close(self) -> None:
+        self._lose()
+        self._process.kill()
+        self._process.wait()  # for a killed process: milliseconds
+
+    def _tell(self, message: bytes, *descriptors: int) -> bool:
+        try:
+            socket.send_fds(self._control, [message], descriptors)
+        except OSError:  # it is gone, or so far behind that it is as good as gone
+            return False
+        return True
+
+    def _hear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while content := self._received():
+                self._take(content)
+            self._lose()
+
+    def _received(self) -> bytes:
+        try:
+            return self._control.recv(MAX_MESSAGE_BYTES)
+        except ConnectionResetError:
+            return b""
+
+    def _take(self, content: bytes) -> None:
+        message = orjson.loads(content)
+        if message.pop("ready", False):
+            if not self.ready.done():
+                self.ready.set_result(Ready(**message))
+            return
+        ending = self._endings.pop(message["ended"], None)
+        if ending is not None and not ending.done():
+            ending.set_result(Ending(message["exit_code"], message["peak_bytes"]))
+
+    def _lose(self) -> None:
+        """The server is of no more use."""
+        if self.ended.is_set():
+            return
+        asyncio.get_running_loop().remove_reader(self._control.fileno())
+        self._control.close()
+        self.ended.set()
+        if not self.ready.done():
+            self.ready.set_result(None)
+        endings, self._endings = self._endings, {}
+        for ending in endings.values():
+            if not ending.done():
+                ending.set_result(None)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    # One thread: a fork has only the one that forks, and every decoder has a processor's time at most.
+    return kept | {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}

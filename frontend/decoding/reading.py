@@ -1,0 +1,108 @@
+"""What comes out of one decoder: the frames of its pipe. Nothing that they say is believed unchecked."""
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Self
+
+from shared.audio.blocks import BLOCK_BYTES
+from shared.decoder.wire import HEAD, Kind, WireError, error_from, head_of
+from shared.errors import AudioTooLongError
+from shared.events import SAMPLE_RATE_HZ
+
+STALL_S: Final = 20.0
+"""A decoder that gives nothing for so long, while it is waited for, is given up."""
+SLACK_S: Final = 1.0
+"""Of audio over the limit, before it is certain that a decoder does not count by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBlock:
+    pcm: bytes
+    """s16le mono at 16 kHz, one second or less."""
+    fraction_read: float
+    """How much of the file lies before the end of this block, 0 to 1; a little ahead of what is decoded."""
+
+
+class Reading:
+    """Reads one pipe; while nobody asks for blocks, its decoder waits."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        transport: asyncio.ReadTransport,
+        size_bytes: int,
+        max_duration_s: float | None,
+    ) -> None:
+        self._reader = reader
+        self._transport = transport
+        self._size_bytes = max(1, size_bytes)
+        self._max_duration_s = max_duration_s
+        self._left_bytes = math.inf if max_duration_s is None else 2 * SAMPLE_RATE_HZ * (max_duration_s + SLACK_S)
+
+    @classmethod
+    async def of(cls, pipe: "Pipe", size_bytes: int, max_duration_s: float | None) -> Self:
+        """Takes the readable end. `size_bytes` is the file's."""
+        reader = asyncio.StreamReader(limit=BLOCK_BYTES)
+        file = os.fdopen(pipe.take_readable(), "rb", buffering=0)
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), file
+            )
+        except BaseException:
+            file.close()
+            raise
+        return cls(reader, transport, size_bytes, max_duration_s)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    async def blocks(self) -> AsyncIterator[DecodedBlock]:
+        """Raises the error that the decoder tells, WireError, IncompleteReadError and TimeoutError."""
+        while True:
+            async with asyncio.timeout(STALL_S):
+                kind, size_bytes, position_bytes = head_of(await self._reader.readexactly(HEAD.size))
+                content = await self._reader.readexactly(size_bytes)
+            match kind:
+                case Kind.AUDIO:
+                    self._left_bytes -= len(content)
+                    if self._left_bytes < 0:
+                        assert self._max_duration_s is not None
+                        raise AudioTooLongError(self._max_duration_s)
+                    yield DecodedBlock(content, min(1.0, position_bytes / self._size_bytes))
+                case Kind.ERROR:
+                    raise error_from(content, self._max_duration_s)
+                case Kind.FAULT:
+                    raise WireError(content.decode(errors="replace"))
+                case Kind.DONE:
+                    return
+
+
+class Pipe:
+    def __init__(self) -> None:
+        self._readable: int | None
+        self._readable, self.writable = os.pipe()
+
+    def take_readable(self) -> int:
+        """Whoever takes it closes it."""
+        readable, self._readable = self._readable, None
+        assert readable is not None
+        return readable
+
+    def close(self) -> None:
+        os.close(self.writable)
+        if self._readable is not None:
+            os.close(self._readable)
+
+
+@contextmanager
+def new_pipe() -> Iterator[Pipe]:
+    """Closes on leaving what has not been taken."""
+    pipe = Pipe()
+    try:
+        yield pipe
+    finally:
+        pipe.close()

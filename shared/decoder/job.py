@@ -1,0 +1,61 @@
+"""One recording in one process: enter the sandbox, decode, send what comes out, and end.
+
+Runs in a fork of the server. Everything that it needs has been imported there: afterwards nothing can be opened.
+"""
+
+import contextlib
+import os
+import resource
+import traceback
+from typing import BinaryIO, Final
+
+from shared.audio.files import decode_file
+from shared.decoder.sandbox import MEMORY_BYTES, Sandbox, enter
+from shared.decoder.wire import Kind, Order, error_content, frame
+from shared.errors import InvalidAudioError, VoxtralError
+
+FAULT_CHARS: Final = 2000
+MAX_DESCRIPTORS: Final = 1 << 20
+"""The server has a handful; where the limit is none, looking further takes long."""
+_NO_MEMORY: Final = InvalidAudioError(f"The file takes more than {MEMORY_BYTES >> 20} MB of memory to decode.")
+
+
+def run(order: Order, file: int, pipe: int, sandbox: Sandbox, idle_bytes: int) -> None:
+    """Decodes the open `file` into the open `pipe`. Returns when the last frame is written, or nobody reads."""
+    with open(file, "rb", closefd=False) as source:
+        _close_all_but(file, pipe)
+        enter(sandbox, idle_bytes, order.cpu_s)
+        with contextlib.suppress(BrokenPipeError):  # its client has gone
+            _send(pipe, _last_frame(source, pipe, order.max_duration_s))
+
+
+def _last_frame(source: BinaryIO, pipe: int, max_duration_s: float | None) -> bytes:
+    try:
+        for block in decode_file(source, max_duration_s=max_duration_s):
+            _send(pipe, frame(Kind.AUDIO, block, source.tell()))
+    except BrokenPipeError:
+        raise
+    except VoxtralError as error:
+        return frame(Kind.ERROR, error_content(error))
+    except MemoryError:
+        return frame(Kind.ERROR, error_content(_NO_MEMORY))
+    except Exception:  # noqa: BLE001 -- untrusted bytes: whatever they cause is told and costs nothing but them
+        return frame(Kind.FAULT, traceback.format_exc()[-FAULT_CHARS:].encode(errors="replace"))
+    return frame(Kind.DONE)
+
+
+def _send(pipe: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def _close_all_but(file: int, pipe: int) -> None:
+    """What the server has open is none of the decoder's business. Messages of libraries go nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    kept = sorted({file, pipe})
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MAX_DESCRIPTORS)
+    for low, high in zip([3, *(one + 1 for one in kept)], [*kept, most], strict=True):
+        os.closerange(low, high)

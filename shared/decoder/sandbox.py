@@ -1,0 +1,106 @@
+"""What a decoder process may do: use its memory and its processor time, read its file, write its pipe. Nothing else.
+
+Bounds of the process (setrlimit) hold on every kernel. Landlock (Linux 5.13) and seccomp close what they leave open,
+where the kernel has them; `probe` says whether it has. Landlock's calls have no function in the C library, and no
+package that is kept binds them: the numbers and structures here are those of linux/landlock.h.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shared.decoder import seccomp
+
+MEMORY_BYTES: Final = 192 * 1024 * 1024
+"""Address space for one recording beside that of an idle process. The index of a recording of 4 hours takes 40 MB."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_CREATE_RULESET: Final = 444
+_RESTRICT_SELF: Final = 446
+_GET_VERSION: Final = 1
+_FILE_RIGHTS: Final = {1: 13, 2: 14, 3: 15, 5: 16}
+"""How many of LANDLOCK_ACCESS_FS_* there are from a version on."""
+_NETWORK_FROM: Final = 4
+_SCOPES_FROM: Final = 6
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What the kernel has."""
+
+    landlock: int
+    """Its version; 0: none."""
+    seccomp: bool
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+
+
+def probe() -> Sandbox:
+    version = _LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION))
+    return Sandbox(max(0, int(version)), seccomp.is_available(_LIBC))
+
+
+def die_with(parent: int) -> None:
+    """The kernel is to kill this process when its parent ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def enter(sandbox: Sandbox, idle_bytes: int, cpu_s: int | None) -> None:
+    """Give up everything that decoding does not need, for good. `idle_bytes` is the address space before any work.
+
+    Open descriptors stay usable; all modules must have been imported. Raises OSError where the kernel does not do
+    what `probe` found.
+    """
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
+    if sandbox.landlock:
+        _restrict_files_and_network(sandbox.landlock)
+    bounds = {
+        resource.RLIMIT_AS: idle_bytes + MEMORY_BYTES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NOFILE: 0,  # so nothing can be opened, and no socket made, on any kernel
+        resource.RLIMIT_NPROC: 0,
+    }
+    if cpu_s is not None:
+        bounds[resource.RLIMIT_CPU] = cpu_s
+    for what, most in bounds.items():
+        resource.setrlimit(what, (most, most + 1 if what == resource.RLIMIT_CPU else most))
+    if sandbox.seccomp:
+        seccomp.restrict(_LIBC)
+
+
+def address_space_bytes() -> int:
+    """Of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _restrict_files_and_network(version: int) -> None:
+    """A ruleset without rules: whatever it handles is forbidden."""
+    rights = max(count for since, count in _FILE_RIGHTS.items() if since <= version)
+    ruleset = _Ruleset((1 << rights) - 1, 0b11 if version >= _NETWORK_FROM else 0, 0b11 * (version >= _SCOPES_FROM))
+    # Older kernels reject a structure that is longer than theirs, unless the rest is 0: it is.
+    descriptor = _LIBC.syscall(
+        _CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(ctypes.sizeof(ruleset)), ctypes.c_uint32(0)
+    )
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "landlock_create_ruleset")
+    try:
+        if _LIBC.syscall(_RESTRICT_SELF, ctypes.c_int(descriptor), ctypes.c_uint32(0)) < 0:
+            raise OSError(ctypes.get_errno(), "landlock_restrict_self")
+    finally:
+        os.close(descriptor)

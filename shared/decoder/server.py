@@ -1,0 +1,148 @@
+"""The parent of all decoders of one frontend: imports the libraries once, and forks a process for each recording.
+
+Orders come over a socket, with the file and the pipe as descriptors (SCM_RIGHTS); what goes back is that it is ready,
+and how each decoder ended. It reads no recording itself. It ends, and all decoders with it, when the socket's other end
+is closed.
+"""
+
+import array
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+import orjson
+
+from shared.audio.files import decode_file
+from shared.decoder import job
+from shared.decoder.sandbox import Sandbox, address_space_bytes, die_with, probe
+from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
+from shared.process import rss_bytes
+
+NICENESS: Final = 5
+"""Live speech comes first."""
+OOM_SCORE: Final = 900
+"""Where memory runs out for all, a decoder goes before anything else."""
+_DESCRIPTORS: Final = 2
+
+
+def main(descriptor: int) -> None:
+    """Serves until the other end of the control socket is closed."""
+    with socket.socket(fileno=descriptor) as control:
+        Server(control).run()
+
+
+class Server:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._pid = os.getpid()
+        self._sandbox: Sandbox = probe()
+        self._numbers: dict[int, int] = {}
+        """Of the running decoders, by process id."""
+
+    def run(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the frontend, which then closes the socket
+        os.nice(NICENESS)
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
+            score.write(str(OOM_SCORE))
+        _warm_up()
+        gc.collect()
+        gc.freeze()
+        self._idle_bytes = address_space_bytes()
+        with _child_signals() as ended, selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(ended, selectors.EVENT_READ)
+            self._tell({"ready": True, "rss_bytes": rss_bytes(), **asdict(self._sandbox)})
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is ended:
+                        ended.recv(MAX_MESSAGE_BYTES)
+                        self._reap()
+                    elif not self._take():
+                        return
+
+    def _take(self) -> bool:
+        """Obey one message; False at the end."""
+        content, descriptors = _received(self._control)
+        if not content:
+            return False
+        try:
+            message = orjson.loads(content)
+            if "kill" in message:
+                self._kill(message["kill"])
+            else:
+                self._fork(Order.decoded(message), *descriptors)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _fork(self, order: Order, file: int, pipe: int) -> None:
+        pid = os.fork()
+        if pid:
+            self._numbers[pid] = order.number
+            return
+        status = 1
+        try:
+            die_with(self._pid)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            job.run(order, file, pipe, self._sandbox, self._idle_bytes)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _kill(self, number: int) -> None:
+        for pid, of in self._numbers.items():
+            if of == number:
+                os.kill(pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        while self._numbers:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                return
+            number = self._numbers.pop(pid)
+            exit_code = os.waitstatus_to_exitcode(status)
+            self._tell({"ended": number, "exit_code": exit_code, "peak_bytes": usage.ru_maxrss * 1024})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # closed: the next read says so
+            self._control.send(orjson.dumps(message))
+
+
+def _warm_up() -> None:
+    """Decode something of our own: libraries import parts of themselves only then, and no decoder can do so later."""
+    rate_hz, samples = 44_100, bytes(4410)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16)
+    chunks = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
+    for _ in decode_file(struct.pack("<4sI", b"RIFF", len(chunks)) + chunks):
+        pass
+
+
+@contextlib.contextmanager
+def _child_signals() -> Iterator[socket.socket]:
+    """A socket that becomes readable when a child has ended."""
+    readable, written = socket.socketpair()
+    with readable, written:
+        written.setblocking(False)
+        signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        yield readable
+
+
+def _received(control: socket.socket) -> tuple[bytes, list[int]]:
+    """One message and its descriptors."""
+    descriptors = array.array("i")
+    room = socket.CMSG_SPACE(_DESCRIPTORS * descriptors.itemsize)
+    content, ancillary, _, _ = control.recvmsg(MAX_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, raw in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(raw[: len(raw) - len(raw) % descriptors.itemsize])
+    return content, list(descriptors)

@@ -1,0 +1,93 @@
+"""What a frontend and its decoder processes say to each other. Knows neither side, and no library that decodes.
+
+A decoder is not trusted: what it sends is bounded and checked here, and is never more than audio or one sentence.
+"""
+
+import struct
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+
+import orjson
+
+from shared.audio.blocks import BLOCK_BYTES
+from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, VoxtralError
+
+MAX_MESSAGE_BYTES: Final = 4096
+"""Of the control socket, whose messages are JSON objects."""
+MAX_SENTENCE_CHARS: Final = 500
+HEAD: Final = struct.Struct("!cIQ")
+"""Of a frame on a decoder's pipe: kind, size of the content, bytes of the file that were read so far."""
+
+
+class Kind(StrEnum):
+    """Of a frame."""
+
+    AUDIO = "A"
+    """s16le mono 16 kHz, at most one block."""
+    ERROR = "E"
+    """`{"code", "message"}`: what is wrong with the recording."""
+    FAULT = "F"
+    """Where a decoder failed, for the log."""
+    DONE = "D"
+
+
+CONTENT_LIMIT_BYTES: Final = {Kind.AUDIO: BLOCK_BYTES, Kind.ERROR: 4096, Kind.FAULT: 8192, Kind.DONE: 0}
+
+
+class WireError(Exception):
+    """A decoder sent what none sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One recording to be decoded. Its file and the pipe for its audio come with it, as descriptors."""
+
+    number: int
+    max_duration_s: float | None
+    cpu_s: int | None
+    """Processor time that decoding may take."""
+
+    def encoded(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def decoded(cls, message: dict[str, Any]) -> Self:
+        return cls(**message)
+
+
+def frame(kind: Kind, content: bytes = b"", position_bytes: int = 0) -> bytes:
+    return HEAD.pack(kind.encode(), len(content), position_bytes) + content
+
+
+def head_of(raw: bytes) -> tuple[Kind, int, int]:
+    """Kind, size and position of a frame. Raises `WireError`."""
+    letter, size_bytes, position_bytes = HEAD.unpack(raw)
+    try:
+        kind = Kind(letter.decode("ascii"))
+    except ValueError:
+        raise WireError(f"a frame of kind {letter!r}") from None
+    if size_bytes > CONTENT_LIMIT_BYTES[kind]:
+        raise WireError(f"a frame {kind.name} of {size_bytes} bytes")
+    if kind is Kind.AUDIO and size_bytes % 2:
+        raise WireError("half a sample")
+    return kind, size_bytes, position_bytes
+
+
+def error_content(error: VoxtralError) -> bytes:
+    return orjson.dumps({"code": error.code, "message": error.message[:MAX_SENTENCE_CHARS]})
+
+
+def error_from(content: bytes, max_duration_s: float | None) -> VoxtralError:
+    """The error in a frame. Raises `WireError` for one that no recording causes."""
+    try:
+        told = orjson.loads(content)
+        code, message = told["code"], told["message"]
+    except (ValueError, TypeError, KeyError):
+        raise WireError("an error that is none") from None
+    if code == AudioTooLongError.code and max_duration_s is not None:
+        return AudioTooLongError(max_duration_s)
+    cause = next((one for one in (InvalidAudioError, UnsupportedAudioError) if one.code == code), None)
+    if cause is None or not isinstance(message, str):
+        raise WireError(f"an error of code {code!r}")
+    return cause(message[:MAX_SENTENCE_CHARS])
