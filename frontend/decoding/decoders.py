@@ -15,12 +15,13 @@ from typing import Final, Self
 import structlog
 
 from frontend.decoding.link import DecoderLink, Ending, Ready
-from frontend.decoding.reading import STALL_S, DecodedBlock, Reading, new_pipe
+from frontend.decoding.reading import DecodedBlock, Reading, new_pipe
 from frontend.decoding.recording_file import Source, recording_file
 from shared.decoder.wire import Order, WireError
 from shared.ending import end_all
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 
+STALL_S: Final = 20.0
 START_S: Final = 20.0
 STEADY_S: Final = 10.0
 LONGEST_DELAY_S: Final = 15.0
@@ -38,10 +39,14 @@ log = structlog.get_logger(__name__)
 class Decoders:
     """Made once per process. `run` keeps the server of the decoders alive."""
 
-    def __init__(self, most: int, patience_s: float) -> None:
-        """`most` decode at the same time; others wait in order, `patience_s` at most."""
+    def __init__(self, most: int, patience_s: float, *, stall_s: float = STALL_S) -> None:
+        """`most` decode at the same time; others wait in order, `patience_s` at most.
+
+        A decoder that gives nothing for `stall_s`, while it is waited for, is killed.
+        """
         self._most = most
         self._patience_s = patience_s
+        self._stall_s = stall_s
         self._places = asyncio.Semaphore(most)
         self._waiting = 0
         self._numbers = 0
@@ -55,8 +60,9 @@ class Decoders:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, most: int, patience_s: float) -> AsyncIterator[Self]:
-        decoders = cls(most, patience_s)
+    async def running(cls, most: int, patience_s: float, *, stall_s: float = STALL_S) -> AsyncIterator[Self]:
+        """As long as the `async with` lasts."""
+        decoders = cls(most, patience_s, stall_s=stall_s)
         server = asyncio.create_task(decoders.run(), name="decoders")
         try:
             yield decoders
@@ -72,21 +78,29 @@ class Decoders:
         failures = 0
         while True:
             started_s = time.monotonic()
-            link = DecoderLink()
             try:
-                if (ready := await link.ready) is not None:
-                    self._note(ready)
-                    self._link = link
-                    self._up.set()
-                    await link.ended.wait()
-            finally:
-                self._up.clear()
-                self._link = None
-                link.close()
+                how = await self._serve()
+            except OSError as error:
+                how = str(error)
             failures = 1 if time.monotonic() - started_s >= STEADY_S else failures + 1
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
-            log.warning("decoder_server_ended", how=_how(link.exit_code), restart_in_s=delay_s)
+            log.warning("decoder_server_ended", how=how, restart_in_s=delay_s)
             await asyncio.sleep(delay_s)
+
+    async def _serve(self) -> str:
+        """One server, from its start to its end. Returns how it ended."""
+        link = DecoderLink()
+        try:
+            if (ready := await link.ready) is not None:
+                self._note(ready)
+                self._link = link
+                self._up.set()
+                await link.ended.wait()
+        finally:
+            self._up.clear()
+            self._link = None
+            link.close()
+        return _how(link.exit_code)
 
     async def pcm(self, source: Source, *, max_duration_s: float | None = None) -> AsyncGenerator[bytes, None]:
         """A recording as s16le mono 16 kHz, in blocks of a second (the last is shorter).
@@ -104,14 +118,16 @@ class Decoders:
         """The same, with how far the file has been read."""
         link, number, ending, reading = await self._start(source, max_duration_s)
         try:
-            async for block in reading.blocks():
+            while (block := await reading.next(self._stall_s)) is not None:
                 yield block
         except (WireError, asyncio.IncompleteReadError) as cause:
             link.kill(number)
             raise await _failure(ending, cause) from None
         except TimeoutError:
-            log.warning("decoder_stalled", after_s=STALL_S)
-            raise InvalidAudioError(f"The file cannot be decoded: nothing came of it for {STALL_S:g} s.") from None
+            log.warning("decoder_stalled", after_s=self._stall_s)
+            raise InvalidAudioError(
+                f"The file cannot be decoded: nothing came of it for {self._stall_s:g} s."
+            ) from None
         finally:
             reading.close()
             link.kill(number)
@@ -161,10 +177,7 @@ class Decoders:
         return self._link
 
     def _busy(self) -> ServerBusyError:
-        return ServerBusyError(
-            f"{self._most} recordings are being decoded, the most at a time; try again shortly.",
-            retry_after_s=RETRY_AFTER_S,
-        )
+        return ServerBusyError(f"All {self._most} decoders are taken; try again shortly.", retry_after_s=RETRY_AFTER_S)
 
     def _note(self, ready: Ready) -> None:
         self.idle_bytes = ready.rss_bytes

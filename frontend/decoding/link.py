@@ -37,7 +37,7 @@ class Ready:
 
 
 class DecoderLink:
-    """Starts the process. Belongs to the running loop; `close` ends the process and all its decoders."""
+    """Starts the process, or raises OSError. Belongs to the running loop; `close` ends it and all its decoders."""
 
     def __init__(self) -> None:
         self.ready: asyncio.Future[Ready | None] = asyncio.get_running_loop().create_future()
@@ -46,7 +46,7 @@ class DecoderLink:
         """Set when the process is gone. All its decoders are then, too."""
         self._endings: dict[int, asyncio.Future[Ending | None]] = {}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        try:
             self._process = subprocess.Popen(  # noqa: S603 -- ours
                 [sys.executable, "-m", "shared.decoder", str(theirs.fileno())],
                 env=_environment(),
@@ -54,6 +54,11 @@ class DecoderLink:
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )
+        except BaseException:
+            self._control.close()
+            raise
+        finally:
+            theirs.close()
         self._control.setblocking(False)
         asyncio.get_running_loop().add_reader(self._control.fileno(), self._hear)
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
@@ -13,8 +13,6 @@ from shared.decoder.wire import HEAD, Kind, WireError, error_from, head_of
 from shared.errors import AudioTooLongError
 from shared.events import SAMPLE_RATE_HZ
 
-STALL_S: Final = 20.0
-"""A decoder that gives nothing for so long, while it is waited for, is given up."""
 SLACK_S: Final = 1.0
 """Of audio over the limit, before it is certain that a decoder does not count by itself."""
 
@@ -60,25 +58,28 @@ class Reading:
     def close(self) -> None:
         self._transport.close()
 
-    async def blocks(self) -> AsyncIterator[DecodedBlock]:
-        """Raises the error that the decoder tells, WireError, IncompleteReadError and TimeoutError."""
-        while True:
-            async with asyncio.timeout(STALL_S):
-                kind, size_bytes, position_bytes = head_of(await self._reader.readexactly(HEAD.size))
-                content = await self._reader.readexactly(size_bytes)
-            match kind:
-                case Kind.AUDIO:
-                    self._left_bytes -= len(content)
-                    if self._left_bytes < 0:
-                        assert self._max_duration_s is not None
-                        raise AudioTooLongError(self._max_duration_s)
-                    yield DecodedBlock(content, min(1.0, position_bytes / self._size_bytes))
-                case Kind.ERROR:
-                    raise error_from(content, self._max_duration_s)
-                case Kind.FAULT:
-                    raise WireError(content.decode(errors="replace"))
-                case Kind.DONE:
-                    return
+    async def next(self, stall_s: float) -> DecodedBlock | None:
+        """The next block, None after the last.
+
+        Raises the error that the decoder tells, WireError, IncompleteReadError where it ends without a word, and
+        TimeoutError where it takes longer than `stall_s`.
+        """
+        async with asyncio.timeout(stall_s):
+            kind, size_bytes, position_bytes = head_of(await self._reader.readexactly(HEAD.size))
+            content = await self._reader.readexactly(size_bytes)
+        match kind:
+            case Kind.AUDIO:
+                self._left_bytes -= len(content)
+                if self._left_bytes < 0:
+                    assert self._max_duration_s is not None
+                    raise AudioTooLongError(self._max_duration_s)
+                return DecodedBlock(content, min(1.0, position_bytes / self._size_bytes))
+            case Kind.ERROR:
+                raise error_from(content, self._max_duration_s)
+            case Kind.FAULT:
+                raise WireError(content.decode(errors="replace"))
+            case Kind.DONE:
+                return None
 
 
 class Pipe:

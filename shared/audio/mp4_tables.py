@@ -88,7 +88,7 @@ class _Walk:
         return int.from_bytes(self._source.read(skipped_bytes + 4)[skipped_bytes:], "big")
 
     def _check_room(self, name: bytes, entries: int, needed_bytes: int, box_bytes: int) -> None:
-        if needed_bytes > box_bytes:
+        if entries and needed_bytes > box_bytes:
             raise InvalidAudioError(
                 f"The mp4 file's table {name.decode()} announces {entries} entries; its {box_bytes} bytes cannot hold "
                 "them."

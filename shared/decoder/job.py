@@ -14,7 +14,7 @@ from shared.decoder.sandbox import MEMORY_BYTES, Sandbox, enter
 from shared.decoder.wire import Kind, Order, error_content, frame
 from shared.errors import InvalidAudioError, VoxtralError
 
-FAULT_CHARS: Final = 2000
+FAULT_CHARS: Final = 400
 MAX_DESCRIPTORS: Final = 1 << 20
 """The server has a handful; where the limit is none, looking further takes long."""
 _NO_MEMORY: Final = InvalidAudioError(f"The file takes more than {MEMORY_BYTES >> 20} MB of memory to decode.")

@@ -19,7 +19,6 @@ MEMORY_BYTES: Final = 192 * 1024 * 1024
 """Address space for one recording beside that of an idle process. The index of a recording of 4 hours takes 40 MB."""
 
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CREATE_RULESET: Final = 444
 _RESTRICT_SELF: Final = 446
@@ -64,7 +63,6 @@ def enter(sandbox: Sandbox, idle_bytes: int, cpu_s: int | None) -> None:
     Open descriptors stay usable; all modules must have been imported. Raises OSError where the kernel does not do
     what `probe` found.
     """
-    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0:
         raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
     if sandbox.landlock:

@@ -138,10 +138,13 @@ def _child_signals() -> Iterator[socket.socket]:
 
 
 def _received(control: socket.socket) -> tuple[bytes, list[int]]:
-    """One message and its descriptors."""
+    """One message and its descriptors; nothing at the end."""
     descriptors = array.array("i")
     room = socket.CMSG_SPACE(_DESCRIPTORS * descriptors.itemsize)
-    content, ancillary, _, _ = control.recvmsg(MAX_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    try:
+        content, ancillary, _, _ = control.recvmsg(MAX_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:  # closed at the other end before our last message was read
+        return b"", []
     for level, kind, raw in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(raw[: len(raw) - len(raw) % descriptors.itemsize])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.containers import sniff
 from shared.audio.files import decode_file
-from shared.audio.payload import decode_payload
+from shared.audio.payload import decode_raw, is_file
 from shared.errors import AudioTooLongError, InvalidAudioError, InvalidFieldError, UnsupportedAudioError, VoxtralError
 from tests.speech import noise
 
@@ -40,6 +40,14 @@ KINDS: dict[str, tuple[str, str, str, int]] = {
     "m4a-alac": ("mp4", "ipod", "alac", 48_000),
 }
 """What `sniff` says, and ffmpeg's muxer, codec and a sample rate."""
+
+_ANY_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+LAYOUTS: dict[str, tuple[str, ...]] = {
+    "libmp3lame": ("mono", "stereo"),
+    "alac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1(wide)"),
+    "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"),
+}
+"""By number of channels, of encoders that do not take any."""
 
 TONE_HZ = 440
 
@@ -64,11 +72,13 @@ def tone(rate: int, duration_s: float, channels: int = 1) -> NDArray[np.float32]
 
 
 def mux(sink: Any, muxer: str, codec: str, samples: NDArray[np.float32], rate: int, **options: str) -> None:
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
+    layout = LAYOUTS.get(codec, _ANY_LAYOUTS)[len(samples) - 1]
     with av.open(sink, "w", format=muxer, options=options) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = layout
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+        # Interleaved: of 8 planes PyAV 18.1.0 counts 9.
+        interleaved = np.ascontiguousarray(samples.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -80,6 +90,11 @@ def made(kind: str, duration_s: float = 2.0, channels: int = 1) -> bytes:
     buffer = io.BytesIO()
     mux(buffer, muxer, codec, tone(rate, duration_s, channels), rate)
     return buffer.getvalue()
+
+
+def channels_of(kind: str) -> range:
+    """How many channels files of this kind can have here."""
+    return range(1, len(LAYOUTS.get(KINDS[kind][2], _ANY_LAYOUTS)) + 1)
 
 
 def recorded(muxer: str, codec: str, **options: str) -> bytes:
@@ -295,7 +310,7 @@ def test_decode_file_limits_the_duration(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "ogg-opus", "ogg-flac", "webm-opus", "m4a-aac", "m4a-alac"])
-def test_decode_payload_survives_damaged_files(kind: str) -> None:
+def test_decode_file_survives_damage(kind: str) -> None:
     """Random damage, mostly in the headers: samples or one of our errors, never anything else."""
     generator = random.Random(kind)
     whole = made(kind, 0.5)
@@ -305,7 +320,7 @@ def test_decode_payload_survives_damaged_files(kind: str) -> None:
             at = generator.randrange(generator.choice([64, 600, len(content)])) % len(content)
             content[at : at + generator.choice([0, 1, 1, 5])] = generator.randbytes(generator.choice([1, 1, 3]))
         try:
-            for _ in decode_payload(bytes(content), None, max_duration_s=10):
+            for _ in decode_file(bytes(content), max_duration_s=10):
                 pass
         except VoxtralError:
             pass
@@ -313,35 +328,35 @@ def test_decode_payload_survives_damaged_files(kind: str) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([None, "pcm_s16le", "pcm_f32le", "pcmu", "pcma"]))
-def test_decode_payload_takes_any_bytes(payload: bytes, encoding: str | None) -> None:
+def test_decode_raw_takes_any_bytes(payload: bytes, encoding: str | None) -> None:
     try:
-        list(decode_payload(payload, encoding, 8_000))
+        list(decode_raw(payload, encoding, 8_000))
     except VoxtralError as error:
         assert error.code == "invalid_audio"  # noqa: PT017 (a payload may also be fine)
 
 
-def test_decode_payload_takes_raw_and_files_alike() -> None:
+def test_decode_raw_keeps_tone_and_length() -> None:
     samples = tone(16_000, 2.0)[0]
     s16le = (samples * 32_767).astype("<i2").tobytes()
-    assert_tone(samples_of(decode_payload(s16le, None)))
-    assert_tone(samples_of(decode_payload(s16le, "pcm_s16le")))
-    assert_tone(samples_of(decode_payload(samples.astype("<f4").tobytes(), None)))
+    assert_tone(samples_of(decode_raw(s16le, None)))
+    assert_tone(samples_of(decode_raw(s16le, "pcm_s16le")))
+    assert_tone(samples_of(decode_raw(samples.astype("<f4").tobytes(), None)))
     stereo = np.repeat(tone(48_000, 2.0)[0], 2).astype("<f4").tobytes()
-    assert_tone(samples_of(decode_payload(stereo, "pcm_f32le", 48_000, 2)))
-    # A file is a file, even when the sender says that its samples are raw.
-    assert_tone(samples_of(decode_payload(made("wav"), "pcm_s16le")))
+    assert_tone(samples_of(decode_raw(stereo, "pcm_f32le", 48_000, 2)))
+    assert is_file(made("wav"))
+    assert not is_file(s16le)
 
 
-def test_decode_payload_refuses_what_is_wrong() -> None:
+def test_decode_raw_refuses_what_is_wrong() -> None:
     with pytest.raises(InvalidAudioError, match="The audio is empty"):
-        list(decode_payload(b"", None))
+        list(decode_raw(b"", None))
     with pytest.raises(InvalidAudioError, match="1 bytes of an incomplete sample"):
-        list(decode_payload(bytes(33), "pcm_s16le"))
+        list(decode_raw(bytes(33), "pcm_s16le"))
     with pytest.raises(InvalidFieldError, match="encoding is 'wav'"):
-        list(decode_payload(bytes(32), "wav"))
+        list(decode_raw(bytes(32), "wav"))
     with pytest.raises(AudioTooLongError, match="longer than 1 s"):
-        next(decode_payload(bytes(16_002), "pcm_s16le", 8_000, max_duration_s=1))
-    assert len(b"".join(decode_payload(bytes(16_000), "pcm_s16le", 8_000, max_duration_s=1))) == 32_000
+        next(decode_raw(bytes(16_002), "pcm_s16le", 8_000, max_duration_s=1))
+    assert len(b"".join(decode_raw(bytes(16_000), "pcm_s16le", 8_000, max_duration_s=1))) == 32_000
 
 
 def test_decode_file_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""Decoders that crash, hang, are killed or have no place: what becomes of their clients, and of the others."""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+
+import pytest
+
+from frontend.decoding.decoders import Decoders
+from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+from tests.integration.decoding import begun, decoded, decoders_of, eventually, is_gone, long_wav, server_of
+from tests.unit.test_audio_files import made
+
+
+async def rest_of(blocks: object) -> int:
+    """Blocks until the end of a recording."""
+    return len([block async for block in blocks])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+async def test_crash_is_an_error_of_one_client(number: signal.Signals) -> None:
+    async with (
+        Decoders.running(4, patience_s=10) as decoders,
+        begun(decoders, long_wav(20)) as other,
+        begun(decoders, long_wav(20)) as unlucky,
+    ):
+        os.kill(max(decoders_of(decoders)), number)
+        with pytest.raises(InvalidAudioError, match="the decoder failed on it"):
+            await rest_of(unlucky)
+        assert await rest_of(other) == 19
+        assert await decoded(decoders, made("flac"))
+
+
+async def test_decoder_that_hangs_is_killed() -> None:
+    async with Decoders.running(1, patience_s=10, stall_s=0.3) as decoders, begun(decoders, long_wav()) as hanging:
+        (pid,) = decoders_of(decoders)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(InvalidAudioError, match=r"nothing came of it for 0\.3 s"):
+            await rest_of(hanging)
+        await eventually(lambda: is_gone(pid))
+        assert await decoded(decoders, made("flac"))
+
+
+async def test_client_that_leaves_ends_its_decoder() -> None:
+    async with Decoders.running(1, patience_s=10) as decoders:
+        blocks = decoders.pcm(long_wav())
+        await anext(blocks)
+        (pid,) = decoders_of(decoders)
+        os.kill(pid, signal.SIGSTOP)  # so that nothing comes
+        waiting = asyncio.create_task(rest_of(blocks))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await eventually(lambda: is_gone(pid))
+        assert await decoded(decoders, made("flac"))
+
+
+async def test_lost_server_is_replaced_and_its_clients_may_try_again() -> None:
+    async with Decoders.running(4, patience_s=10) as decoders, begun(decoders, long_wav()) as blocks:
+        server = await server_of(decoders)
+        (pid,) = decoders_of(decoders)
+        os.kill(server, signal.SIGKILL)
+        with pytest.raises(ServerBusyError, match="interrupted") as caught:
+            await rest_of(blocks)
+        assert caught.value.retry_after_s == 2.0
+        assert await decoded(decoders, made("flac"))
+        assert await server_of(decoders) != server
+        await eventually(lambda: is_gone(pid))
+
+
+async def test_nothing_is_left_at_the_end() -> None:
+    async with AsyncExitStack() as stack:
+        decoders = await stack.enter_async_context(Decoders.running(4, patience_s=10))
+        blocks = decoders.pcm(long_wav())
+        await anext(blocks)
+        left = {await server_of(decoders), *decoders_of(decoders)}
+    with pytest.raises(VoxtralError):
+        await rest_of(blocks)
+    assert len(left) == 2
+    for pid in left:
+        await eventually(lambda pid=pid: is_gone(pid))  # type: ignore[misc]
+
+
+async def test_recordings_wait_in_order_and_not_for_ever() -> None:
+    async with Decoders.running(1, patience_s=30) as decoders, AsyncExitStack() as stack:
+        held = await stack.enter_async_context(begun(decoders, long_wav()))
+        finished: list[int] = []
+
+        async def decode(number: int) -> None:
+            assert await decoded(decoders, made("wav"))
+            finished.append(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(5):
+                group.create_task(decode(number))
+                await asyncio.sleep(0)
+            gave_up = group.create_task(decode(9))
+            await asyncio.sleep(0)
+            gave_up.cancel()
+            assert len(decoders_of(decoders)) == 1
+            assert not finished
+            await held.aclose()
+        assert finished == [0, 1, 2, 3, 4]
+
+
+async def test_recordings_are_refused_when_too_many_wait_or_for_too_long() -> None:
+    async with Decoders.running(1, patience_s=0.2) as decoders, begun(decoders, long_wav()):
+        with pytest.raises(ServerBusyError, match="All 1 decoders are taken") as caught:
+            await decoded(decoders, made("wav"))
+        assert caught.value.retry_after_s == 2.0
+    async with Decoders.running(1, patience_s=30) as decoders, begun(decoders, long_wav()):
+        waiting = [asyncio.create_task(decoded(decoders, made("wav"))) for _ in range(100)]
+        await asyncio.sleep(0)
+        with pytest.raises(ServerBusyError):
+            await decoded(decoders, made("wav"))
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
