@@ -5,12 +5,13 @@ WORKERS ?= 1
 ROUNDS ?= 5
 SEED ?= 1
 MINUTES ?= 60
+MUTANTS ?= 2000
 LOCK = echo "setuptools>=77" | uv pip compile pyproject.toml - --quiet --upgrade --universal --python-version 3.11 \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports test bench bench-voxtral chaos soak lock
+.PHONY: help run install check style types imports test bench bench-voxtral chaos soak fuzz lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ chaos: .venv/installed-dev ## Break a running service in every way; ROUNDS=20 SE
 
 soak: .venv/installed-dev ## Mixed clients at the slot limit; MINUTES=60
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+
+fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
+	@$(BIN)/python -m tests.fuzz --seed $(SEED) --mutants $(MUTANTS)
 
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt

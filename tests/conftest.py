@@ -45,6 +45,7 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
     keys.add("dying", sessions=1)
     keys.add("asking", requests_per_minute=3)
     keys.add("listening", audio_s_per_minute=60)
+    keys.add("long", audio_s_per_minute=60)
     keys.add("small", upload_bytes=20_000)
     keys.add("leaving")
     keys.write()

@@ -98,9 +98,9 @@ async def test_memory_of_every_recording_is_bounded(decoders: Decoders) -> None:
             await decoded(decoders, sparse)  # type: ignore[arg-type]
     with pytest.raises(InvalidAudioError, match="announces samples of 80000000 bytes"):
         await decoded(decoders, announcing(MILLIONS))
-    assert await decoded(decoders, id3(compressed_frame(200) * 8) + made("mp3")[10:])
+    assert await decoded(decoders, id3(compressed_frame(100) * 8) + made("mp3")[10:])
     wav = made("wav")
-    tag = id3(compressed_frame(200) * 4)
+    tag = id3(compressed_frame(100) * 8)
     at = wav.index(b"data")
     await decoded(decoders, wav[:at] + b"id3 " + len(tag).to_bytes(4, "little") + tag + bytes(len(tag) % 2) + wav[at:])
     assert decoders.peak_bytes < decoders.idle_bytes + 250 * MEBIBYTE

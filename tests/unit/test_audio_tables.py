@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -58,6 +59,7 @@ def id3(content: bytes, flags: int = 0) -> bytes:
     return b"ID3\x04\0" + bytes([flags]) + seven_bits(len(content) - (10 if flags & 0x10 else 0)) + content
 
 
+@cache
 def compressed_frame(megabytes: int) -> bytes:
     """A text frame of ID3v2.4 that is compressed (flags 0x0009: deflated, with its length)."""
     packer = zlib.compressobj(9)

@@ -1,0 +1,60 @@
+"""Mutants given to decoders as a frontend gives them: what may come back, and what may never happen."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from frontend.decoding.decoders import Decoders
+from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError
+
+AT_A_TIME = 4
+LONGEST_S = 20.0
+HANG_S = 15.0
+GROWTH_BYTES = 250 << 20
+
+
+@dataclass(slots=True)
+class Report:
+    answers: Counter[str] = field(default_factory=Counter)
+    """Mutants by what became of them."""
+    peak_bytes: int = 0
+    """The most memory that one took."""
+    idle_bytes: int = 0
+    """What an idle decoder takes."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether nothing hung, and nothing took too much memory."""
+        return not self.answers["hung"] and self.peak_bytes < self.idle_bytes + GROWTH_BYTES
+
+
+async def fuzz(contents: Iterator[bytes]) -> Report:
+    """Decodes them all. Raises whatever is neither audio nor an error of the recording.
+
+    A decoder that gives nothing for `HANG_S` counts as `hung`, one that ends without a word as `crashed`.
+    """
+    report = Report()
+    async with Decoders.running(AT_A_TIME, patience_s=60, stall_s=HANG_S) as decoders, asyncio.TaskGroup() as group:
+        for _ in range(AT_A_TIME):
+            group.create_task(_take(contents, decoders, report))
+    report.peak_bytes, report.idle_bytes = decoders.peak_bytes, decoders.idle_bytes
+    return report
+
+
+async def _take(contents: Iterator[bytes], decoders: Decoders, report: Report) -> None:
+    for content in contents:
+        report.answers[await _answer(content, decoders)] += 1
+
+
+async def _answer(content: bytes, decoders: Decoders) -> str:
+    try:
+        async with contextlib.aclosing(decoders.pcm(content, max_duration_s=LONGEST_S)) as blocks:
+            async for _ in blocks:
+                pass
+    except (InvalidAudioError, UnsupportedAudioError, AudioTooLongError) as error:
+        if "decoder failed" in error.message:
+            return "crashed"
+        return "hung" if "nothing came" in error.message else error.code
+    return "decoded"
