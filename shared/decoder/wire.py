@@ -90,4 +90,5 @@ def error_from(content: bytes, max_duration_s: float | None) -> VoxtralError:
     cause = next((one for one in (InvalidAudioError, UnsupportedAudioError) if one.code == code), None)
     if cause is None or not isinstance(message, str):
         raise WireError(f"an error of code {code!r}")
-    return cause(message[:MAX_SENTENCE_CHARS])
+    sentence = message[:MAX_SENTENCE_CHARS]
+    return cause("".join(letter if letter.isprintable() else "?" for letter in sentence))

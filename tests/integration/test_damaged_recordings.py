@@ -2,9 +2,13 @@
 
 import asyncio
 import struct
+from pathlib import Path
+
+import pytest
 
 from shared.bus import keys
 from shared.bus.connect import connect
+from tests.command import counted_s, run
 from tests.fuzz.decoding import fuzz
 from tests.fuzz.mutants import bases, mutants
 from tests.integration.api_clients import multipart, post_form, request
@@ -64,6 +68,16 @@ def test_service_answers_damaged_recordings(stack: Stack) -> None:
         assert post_form(stack, PATH, content, model="echo")[0] in (200, 400)
     stack.check_alive()
     assert stack.output("web").count("internal_error") == errors
+
+
+def test_command_line_survives_recordings_that_broke_it(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "surround.ogg").write_bytes(made("ogg-opus", 2.0, 8))
+    (tmp_path / "index.m4a").write_bytes(announcing(MILLIONS))
+    done = run(stack, "transcribe", tmp_path / "index.m4a", tmp_path / "surround.ogg")
+    assert done.returncode == 1
+    assert counted_s(done.stdout.splitlines()[-1]) == pytest.approx(2, abs=0.01)
+    assert "index.m4a: The mp4 file announces samples of 80000000 bytes at least" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_no_frontend_has_the_libraries_that_decode(stack: Stack) -> None:
