@@ -8,8 +8,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -32,14 +31,17 @@ class Recording:
         self.name = name
         self._file = file
 
-    async def blocks(self) -> AsyncGenerator[Block, None]:
-        """The audio, decoded in a process of its own. Raises `VoxtralError` for what is not a whole audio file."""
+    @contextlib.asynccontextmanager
+    async def decoded(self) -> AsyncIterator[AsyncIterator[Block]]:
+        """The audio, decoded in a process of its own, which ends with the `async with`.
+
+        Reading it raises `VoxtralError` for what is not a whole audio file.
+        """
         async with (
             Decoders.running(1, DECODER_PATIENCE_S) as decoders,
             contextlib.aclosing(decoders.blocks(self._file)) as blocks,
         ):
-            async for block in blocks:
-                yield block
+            yield blocks
 
     def content(self) -> bytes:
         """The file as it is."""
@@ -47,7 +49,7 @@ class Recording:
         return self._file.read()
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(source: str) -> Iterator[Recording]:
     """The recording at a path, or standard input for `-`, which is kept in a temporary file: decoders seek."""
     if source == STDIN:

@@ -77,8 +77,8 @@ def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
 
 async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text: bool) -> None:
     """Sends the audio through a live session, in real time or as fast as it is taken."""
-    blocks = recording.blocks()
     async with (
+        recording.decoded() as blocks,
         TranscriptionClient(job.url, key=job.key, on_reconnect=say_reconnecting) as client,
         client.live(
             mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live

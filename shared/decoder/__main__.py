@@ -1,7 +1,10 @@
 """`python -m shared.decoder DESCRIPTOR`: a decoder server on the control socket that it inherits."""
 
+import signal
 import sys
 
-from shared.decoder.server import main
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the frontend, which then closes the socket
+
+from shared.decoder.server import main  # noqa: E402 -- takes a while, in which there may be a Ctrl-C
 
 main(int(sys.argv[1]))

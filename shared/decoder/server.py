@@ -47,7 +47,6 @@ class Server:
         """Of the running decoders, by process id."""
 
     def run(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the frontend, which then closes the socket
         os.nice(NICENESS)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
             score.write(str(OOM_SCORE))

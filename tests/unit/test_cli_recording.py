@@ -34,7 +34,8 @@ async def test_recording_gives_the_samples_of_its_file(tmp_path: Path) -> None:
     samples = wav_file(tmp_path / "a.wav", 3.3)
 
     with opened(str(tmp_path / "a.wav")) as recording:
-        blocks = await collected(recording.blocks())
+        async with recording.decoded() as decoded:
+            blocks = await collected(decoded)
 
     assert b"".join(block.pcm for block in blocks) == samples
     fractions = [block.fraction_read for block in blocks]
@@ -48,7 +49,8 @@ async def test_recording_reads_standard_input(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 
     with opened("-") as recording:
-        blocks = await collected(recording.blocks())
+        async with recording.decoded() as decoded:
+            blocks = await collected(decoded)
 
         assert recording.content() == content
     assert b"".join(block.pcm for block in blocks) == samples
@@ -57,8 +59,10 @@ async def test_recording_reads_standard_input(tmp_path: Path, monkeypatch: pytes
 async def test_recording_raises_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("not audio")
 
-    with opened(str(tmp_path / "a.wav")) as recording, pytest.raises(VoxtralError):
-        await collected(recording.blocks())
+    with opened(str(tmp_path / "a.wav")) as recording:
+        async with recording.decoded() as decoded:
+            with pytest.raises(VoxtralError):
+                await collected(decoded)
 
 
 async def test_paced_gives_all_audio_no_faster_than_it_was_spoken() -> None:
