@@ -39,9 +39,15 @@ def _last_frame(source: BinaryIO, pipe: int, max_duration_s: float | None) -> by
         return frame(Kind.ERROR, error_content(error))
     except MemoryError:
         return frame(Kind.ERROR, error_content(_NO_MEMORY))
-    except Exception:  # noqa: BLE001 -- untrusted bytes: whatever they cause is told and costs nothing but them
-        return frame(Kind.FAULT, traceback.format_exc()[-FAULT_CHARS:].encode(errors="replace"))
+    except Exception as error:  # noqa: BLE001 -- untrusted bytes: whatever they cause costs nothing but them
+        return frame(Kind.FAULT, _fault(error).encode(errors="replace"))
     return frame(Kind.DONE)
+
+
+def _fault(error: Exception) -> str:
+    """What happened, and in which line; source text cannot be read here."""
+    *_, (code, line) = traceback.walk_tb(error.__traceback__)
+    return f"{type(error).__name__}: {error}"[:FAULT_CHARS] + f" ({code.f_code.co_filename}:{line})"
 
 
 def _send(pipe: int, content: bytes) -> None:

@@ -25,8 +25,6 @@ from shared.decoder.sandbox import Sandbox, address_space_bytes, die_with, probe
 from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
 from shared.process import rss_bytes
 
-NICENESS: Final = 5
-"""Live speech comes first."""
 OOM_SCORE: Final = 900
 """Where memory runs out for all, a decoder goes before anything else."""
 _DESCRIPTORS: Final = 2
@@ -47,7 +45,6 @@ class Server:
         """Of the running decoders, by process id."""
 
     def run(self) -> None:
-        os.nice(NICENESS)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
             score.write(str(OOM_SCORE))
         _warm_up()

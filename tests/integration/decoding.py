@@ -36,9 +36,13 @@ async def decoded(decoders: Decoders, recording: bytes | io.BytesIO, **limits: f
 
 def decoders_of(decoders: Decoders) -> set[int]:
     """The processes that decode now."""
-    pid = decoders.server_pid
-    assert pid is not None
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    assert decoders.server_pid is not None
+    return _children(decoders.server_pid)
+
+
+def decoders_of_process(pid: int) -> set[int]:
+    """The processes that decode for a frontend."""
+    return {child for server in _children(pid) for child in _children(server)}
 
 
 def told(pid: int, what: str) -> bytes:
@@ -75,3 +79,7 @@ def is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def _children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.integration.api_clients import multipart, post_form, sessions, silent_wav, wav_of
+from tests.integration.decoding import decoders_of_process
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack, wait_until
 
@@ -77,7 +78,9 @@ def test_client_that_leaves_frees_its_slot(whisper_stack: Stack, long_speech: by
     with upload(whisper_stack, file=long_speech, model="auto", stream=stream) as (connection, body):
         connection.sendall(body)
         wait_until(lambda: sessions(whisper_stack) == 1, "the upload has a slot")
+        assert decoders_of_process(whisper_stack.processes["web"].pid)
     wait_until(lambda: sessions(whisper_stack) == 0, "its slot is free")
+    wait_until(lambda: not decoders_of_process(whisper_stack.processes["web"].pid), "its decoder has ended")
 
 
 def test_stream_tells_how_far_it_is_before_and_between_texts(whisper_stack: Stack, long_speech: bytes) -> None:

@@ -8,6 +8,10 @@ from contextlib import AsyncExitStack
 import pytest
 
 from frontend.decoding.decoders import Decoders
+from frontend.decoding.link import DecoderLink
+from frontend.decoding.reading import Reading, new_pipe
+from frontend.decoding.recording_file import recording_file
+from shared.decoder.wire import Order, WireError
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from tests.integration.decoding import begun, decoded, decoders_of, eventually, is_gone, long_wav, server_of
 from tests.unit.test_audio_files import made
@@ -118,3 +122,21 @@ async def test_recordings_are_refused_when_too_many_wait_or_for_too_long() -> No
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_fault_of_ours_is_told_with_its_place() -> None:
+    link = DecoderLink()
+    try:
+        assert await link.ready is not None
+        with new_pipe() as pipe, recording_file() as file:
+            reading = await Reading.of(pipe, 1, None)
+            order = Order(1, max_duration_s="no number", cpu_s=None)  # type: ignore[arg-type]
+            ending = link.start(order, await file.open(made("wav")), pipe.writable)
+        with pytest.raises(WireError, match=r"^TypeError: .* \(.*files\.py:\d+\)$"):
+            await reading.next(10)
+        reading.close()
+        end = await ending
+        assert end is not None
+        assert end.exit_code == 0
+    finally:
+        link.close()
