@@ -152,7 +152,7 @@ def test_bad_list_keeps_the_former_keys_and_is_logged(
     log = keyed_stack.folder / "logs" / "voxtral_streaming.log"
     while "access_list_refused" not in log.read_text():
         assert ask(client, type="ping")["type"] == "pong"
-    assert "line 8: 'sha256' is missing" in log.read_text()
+    assert "line 9: 'sha256' is missing" in log.read_text()
     assert ask(enter("tcp", key_list.keys["anna"]), type="status")["type"] == "status"
     key_list.write()
 
