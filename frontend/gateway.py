@@ -198,7 +198,7 @@ class Gateway:
             queue=queue,
             track=self._writer.track(session_id, attachment),
             follower=follower,
-            max_backlog_s=max_backlog_s if options.partials else max(max_backlog_s, FILE_BACKLOG_S),
+            max_backlog_s=max_backlog_s if not options.recording else max(max_backlog_s, FILE_BACKLOG_S),
             release=lambda session: self._release(session, self._subscriber.unfollow(follower)),
             cancel=self._cancel,
             meter=meter,

@@ -61,7 +61,10 @@ class SessionOptions:
     words: bool = True
     """Whether finals carry word times."""
     partials: bool = True
-    """Whether text is wanted before its segment ends. False for files: cheaper."""
+    """Whether text is wanted before its segment ends."""
+    recording: bool = False
+    """Whether all the audio exists already, so that nobody waits for a single sentence: it may be decoded in long
+    windows."""
     turns: bool = False
     """Whether the protocol must know what became of each turn. A segment that turns out to hold no words then has a
     final too, with empty text; and each commit is answered by `committed`, behind the finals of all before it."""
@@ -81,9 +84,12 @@ class SessionOptions:
     def to_wire(self) -> dict[str, Any]:
         """What a task and Redis hold of them, for JSON.
 
-        What is None is left out: a process of an older version can serve sessions that use no field that it lacks.
+        What is None is left out, and `recording` where it is False: a process of an older version can serve sessions
+        that use no field that it lacks.
         """
         wire = {name: value for name, value in asdict(self).items() if value is not None}
+        if not self.recording:
+            del wire["recording"]
         return (
             wire | {"mode": self.mode.value} | ({"commit_delay": str(self.commit_delay)} if self.commit_delay else {})
         )

@@ -118,7 +118,7 @@ class WorkerSession:
     @property
     def throttled(self) -> bool:
         """Whether the engine has enough of this session's audio for now."""
-        enough = ENGINE_BACKLOG_SAMPLES if self.options.partials else FILE_BACKLOG_SAMPLES
+        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
         return self.read_samples - self.absorbed_samples >= enough
 
     @property

@@ -69,6 +69,7 @@ def openai_order(form: Form, task: Task) -> Order:
         prompt=form.prompt("keywords"),
         words="word" in granularities or response_format in ("srt", "vtt"),
         partials=False,
+        recording=True,
         model=form.model(),
         temperature=form.temperature(),
     )
@@ -89,6 +90,7 @@ def mistral_order(form: Form) -> Order:
         prompt=form.prompt("context_bias"),
         words="word" in granularities,
         partials=False,
+        recording=True,
         model=form.model(),
         temperature=form.temperature(),
     )

@@ -150,7 +150,7 @@ def request_id_of(message: dict[str, Any] | None) -> str | int | None:
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     request_id = fields.request_id()
     stream = fields.flag("stream", default=False)
-    options = replace(_options(fields), words=False, partials=stream)
+    options = replace(_options(fields), words=False, partials=stream, recording=True)
     encoding = fields.text("encoding")
     audio_format = _audio_format(fields, defaults)
     return OneShot(

@@ -51,7 +51,7 @@ def parse(**message: Any) -> Any:
 def test_the_smallest_one_shot_takes_the_defaults() -> None:
     assert parse(type="audio", audio_data=PCM) == commands.OneShot(
         request_id=None,
-        options=SessionOptions(words=False, partials=False),
+        options=SessionOptions(words=False, partials=False, recording=True),
         audio=b"\x01\x02" * 8,
         encoding=None,
         sample_rate=16_000,
@@ -83,6 +83,7 @@ def test_a_one_shot_with_every_field() -> None:
         "Say it in French.",
         words=False,
         partials=True,
+        recording=True,
         model="Voxtral-Mini-3B-2507",
         max_new_tokens=200,
         temperature=0.7,

@@ -14,6 +14,7 @@ def test_options_come_back_from_the_wire_as_they_were(mode: Mode) -> None:
         languages=("en", "de"),
         delay_ms=480,
         commit_delay=CommitDelay.ACCURATE,
+        recording=True,
         turns=True,
         model="echo",
         top_p=0.5,

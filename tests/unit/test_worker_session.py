@@ -100,8 +100,9 @@ def test_final_moves_the_checkpoint_and_counts_the_segment() -> None:
     assert session.outbox[-1][0] == "f"
 
 
-def test_engine_backlog_throttles_reading() -> None:
-    session = claimed()
+@pytest.mark.parametrize("partials", [True, False])
+def test_engine_backlog_throttles_reading(partials: bool) -> None:
+    session = claimed(options=SessionOptions(partials=partials))
     session.arrived(10 * SAMPLE_RATE_HZ, 0, 0)
     assert session.throttled
     session.absorbed_samples = SAMPLE_RATE_HZ
@@ -109,7 +110,7 @@ def test_engine_backlog_throttles_reading() -> None:
 
 
 def test_recordings_are_read_further_ahead() -> None:
-    session = claimed(options=SessionOptions(partials=False))
+    session = claimed(options=SessionOptions(recording=True, partials=False))
     session.arrived(60 * SAMPLE_RATE_HZ, 0, 0)
     assert session.throttled
     session.absorbed_samples = SAMPLE_RATE_HZ
