@@ -66,7 +66,7 @@ class Segmenter:
     """The endpointing of one session."""
 
     def __init__(self, settings: SegmenterSettings, start_samples: int = 0) -> None:
-        self._settings = settings
+        self.settings = settings
         self._open: _Open | None = None
         self._floor_samples = start_samples
         self._run: list[float] = []
@@ -89,7 +89,7 @@ class Segmenter:
         """Where the open segment will end if no more speech comes; None while it is being spoken."""
         if self._open is None:
             return None
-        end = self._open.speech_end_samples + self._settings.post_roll_ms * SAMPLES_PER_MS
+        end = self._open.speech_end_samples + self.settings.post_roll_ms * SAMPLES_PER_MS
         return end if self.position_samples >= end else None
 
     @property
@@ -102,17 +102,17 @@ class Segmenter:
     def push(self, probability: float) -> list[Boundary]:
         """The next window's probability; what it opens and closes, in order."""
         window_start = self.position_samples
-        self.position_samples += self._settings.window_samples
+        self.position_samples += self.settings.window_samples
         if self._open is None:
             return self._push_silent(probability)
         self._open.probabilities.append(probability)
-        if probability >= self._settings.offset_probability:
+        if probability >= self.settings.offset_probability:
             self._open.speech_end_samples = self.position_samples
         quiet_samples = self.position_samples - self._open.speech_end_samples
         if quiet_samples >= self._endpoint_samples():
             return [self._close()]
         if window_start - self._open.start_samples >= self._max_samples:
-            return self._cut()
+            return self.cut()
         return []
 
     def commit(self, at_samples: int) -> list[Boundary]:
@@ -128,32 +128,32 @@ class Segmenter:
         return [closed]
 
     @property
-    def _max_samples(self) -> int:
-        return round(self._settings.max_segment_s * 1000) * SAMPLES_PER_MS - self._settings.window_samples
+    def _max_samples(self) -> float:
+        return self.settings.max_segment_s * 1000 * SAMPLES_PER_MS - self.settings.window_samples
 
     @property
     def _run_start_samples(self) -> int:
-        return self.position_samples - len(self._run) * self._settings.window_samples
+        return self.position_samples - len(self._run) * self.settings.window_samples
 
     @property
     def _quiet_limit_samples(self) -> int:
         assert self._open
-        return self._open.speech_end_samples + self._settings.post_roll_ms * SAMPLES_PER_MS
+        return self._open.speech_end_samples + self.settings.post_roll_ms * SAMPLES_PER_MS
 
     def _start_for(self, speech_samples: int) -> int:
-        return max(self._floor_samples, speech_samples - self._settings.pre_roll_ms * SAMPLES_PER_MS)
+        return max(self._floor_samples, speech_samples - self.settings.pre_roll_ms * SAMPLES_PER_MS)
 
     def _endpoint_samples(self) -> int:
         assert self._open
-        late = self.position_samples - self._open.start_samples > self._settings.late_after_s * 1000 * SAMPLES_PER_MS
-        return (self._settings.late_endpoint_ms if late else self._settings.endpoint_ms) * SAMPLES_PER_MS
+        late = self.position_samples - self._open.start_samples > self.settings.late_after_s * 1000 * SAMPLES_PER_MS
+        return (self.settings.late_endpoint_ms if late else self.settings.endpoint_ms) * SAMPLES_PER_MS
 
     def _push_silent(self, probability: float) -> list[Boundary]:
-        if probability < self._settings.onset_probability:
+        if probability < self.settings.onset_probability:
             self._run.clear()
             return []
         self._run.append(probability)
-        return [self._open_segment()] if len(self._run) >= self._settings.onset_windows else []
+        return [self._open_segment()] if len(self._run) >= self.settings.onset_windows else []
 
     def _open_segment(self) -> Opened:
         speech_samples = self._run_start_samples
@@ -168,7 +168,7 @@ class Segmenter:
         end = min(self.position_samples, self._quiet_limit_samples) if end_samples is None else end_samples
         self._open = None
         self._floor_samples = end
-        voiced = sum(probability >= self._settings.onset_probability for probability in segment.probabilities)
+        voiced = sum(probability >= self.settings.onset_probability for probability in segment.probabilities)
         return Closed(
             segment.start_samples,
             end,
@@ -177,11 +177,11 @@ class Segmenter:
             voiced,
         )
 
-    def _cut(self) -> list[Boundary]:
-        """Close at the best pause of the second half and go on behind it."""
+    def cut(self) -> list[Boundary]:
+        """Close the open segment at the best pause of its second half, and open the next one there."""
         segment = self._open
         assert segment
-        window = self._settings.window_samples
+        window = self.settings.window_samples
         count = len(segment.probabilities)
         candidates = range(count // 2, count - 1)
         best = min(candidates, key=lambda index: (sum(segment.probabilities[index - 1 : index + 2]), -index))
@@ -189,7 +189,7 @@ class Segmenter:
         if segment.speech_end_samples <= cut_samples:
             return [self._close()]
         before, after = segment.probabilities[: best + 1], segment.probabilities[best + 1 :]
-        voiced = sum(probability >= self._settings.onset_probability for probability in before)
+        voiced = sum(probability >= self.settings.onset_probability for probability in before)
         closed = Closed(
             segment.start_samples, cut_samples, segment.speech_start_samples, cut_samples, voiced, speech_goes_on=True
         )

@@ -1,14 +1,17 @@
-"""Whisper on CTranslate2: batches of short windows in, tokens and word times out. Knows no session.
+"""Whisper on CTranslate2: batches of windows in, words with times out. Knows no session.
 
-The encoder's cost grows with its window, so windows are cut to the audio plus `PADDING_S` (below 2 s the decoder begins
-to loop) instead of 30 s. Measured on 2 cores: 15 ms per second of window and 7 ms per token alone, 2 ms per token in a
-batch of eight. A decoder on two threads is no faster than on one, so each thread runs a batch of its own. A forced
-prefix saves nothing: CTranslate2 walks through it token by token.
+The encoder's cost grows with its window, so windows are cut to the audio plus `PADDING_S` instead of 30 s. Answers have
+timestamps: without them the decoder does not stop at the end of the speech in such short windows, and begins again. An
+answer can be made to begin with words that are settled already; CTranslate2 walks through them token by token, so they
+cost as much as new ones. Measured on 2 cores: 10 to 19 ms per second of window and 6 to 11 ms per token alone, a third
+of that per token in a batch of eight. A decoder on two threads is no faster than on one, so each thread runs a batch of
+its own.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ from shared.errors import StartupError
 from shared.events import Mode
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched
+from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.placement import Placement, has_alignment_heads
-from worker.engines.whisper.words import TimedWord, spread_words, timed_words, word_groups
+from worker.engines.whisper.words import HeardWord, Piece, Spelling, spelling, spread_words, timed_words
 
 SAMPLE_RATE_HZ = 16_000
 FRAMES_PER_S = 100
@@ -35,15 +39,22 @@ DYNAMIC_RANGE = 2.0
 MIN_SAMPLES = 1600
 """The front end mirrors the edges of the audio and needs a little to mirror."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
+SECONDS_PER_TIMESTAMP = 0.02
 ENGLISH = "en"
 MAX_NEW_TOKENS = 224
 TOKENS_PER_S = 10.0
 """No language is spoken faster in Whisper's tokens; a decode that is longer has lost its way."""
-SPARE_TOKENS = 10
+SPARE_TOKENS = 12
 MAX_PROMPT_TOKENS = 100
 RETRY_BEAM = 5
-RETRY_PADDING_S = 4.0
-RETRY_TEMPERATURES = (0.0, 0.4, 0.8)
+MIN_DETECTED_S = 10
+"""Detection is better in windows of at least this length: of single words, with half the errors of 2 s of padding."""
+MAX_DETECTED = 8
+"""Stretches of speech whose language is detected together."""
+EDGE_S = 0.1
+"""What follows a timestamp this near to the end of the audio is made up."""
+ALIGNED_BEYOND_S = 0.3
+"""The alignment covers a little more than the audio, so that the token that ends the text has somewhere to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +62,56 @@ class Job:
     """One window to decode."""
 
     pcm: NDArray[np.float32]
-    language: str | None
+    language: str
     prompt: str | None = None
+    forced: tuple[int, ...] = ()
+    """Tokens that the answer begins with: words of this window that are settled."""
     closing: bool = False
     """The text may become final: decode carefully, in a window that depends on this audio alone."""
     cap_tokens: int = MAX_NEW_TOKENS
-    """The most tokens that a partial can have; a loop at the edge of the audio would cost the whole batch more."""
-    words: bool = False
+    """The most new tokens that a partial can have; a loop at the edge of the audio would cost the whole batch more."""
+    lead_samples: int = 0
+    """Silence to hear before the audio: an answer to speech that begins at once would say it twice."""
+    speech_end_samples: int | None = None
+    """Nothing is spoken in `pcm` after this; None: its end."""
+    beam_below: float = -inf
+    """An answer whose log-probability is lower is decoded again with a beam, which is slower and mostly better."""
     translate: bool = False
     """Write it in English, whatever the language is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one window says. `words` are there only if the job asked for them."""
+    """What one window says after the words that were forced."""
 
-    spelled: tuple[str, ...]
-    """The text cut into words, each with its leading space where the language has spaces."""
+    words: tuple[HeardWord, ...]
+    lead: str
+    """Punctuation before the first word; it belongs to the last forced word."""
+    lead_tokens: tuple[int, ...]
     language: str
-    language_probability: float
     log_probability: float
+    """Mean of the new tokens."""
     no_speech_probability: float
     token_count: int
-    words: tuple[TimedWord, ...] = ()
+
+    @property
+    def word_probability(self) -> float:
+        """The mean over the words; 1 where there are none."""
+        return sum(word.probability for word in self.words) / len(self.words) if self.words else 1.0
 
     @property
     def text(self) -> str:
-        return "".join(self.spelled).strip()
+        return "".join(word.text + word.mark for word in self.words).strip()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Decoded:
+    """The new text tokens of one answer."""
+
     tokens: list[int]
     log_probability: float
     no_speech_probability: float
     hit_cap: bool
-    looped: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        start = guards.loop_start(self.tokens)
-        self.looped = start is not None
-        self.tokens = self.tokens[:start]
 
 
 class WhisperDecoder:
@@ -143,6 +163,7 @@ class WhisperDecoder:
 
     def run(self, jobs: Sequence[Job]) -> list[Heard]:
         """Decode all jobs, batched by window length; answers are in the order of the jobs."""
+        jobs = [_with_lead(job) for job in jobs]
         shapes = [self._shape(job) for job in jobs]
         batches = batched(shapes, self._placement.threads, self._placement.limits)
         answers: list[Heard | None] = [None] * len(jobs)
@@ -151,55 +172,80 @@ class WhisperDecoder:
                 answers[index] = answer
         return [answer for answer in answers if answer is not None]
 
-    def timed_reference(self, pcm: NDArray[np.float32], text: str, language: str) -> tuple[TimedWord, ...]:
+    def start(self, job: Job) -> Future[Heard]:
+        """Decode a job by itself, while other calls go on."""
+        job = _with_lead(job)
+        batch = Batch(self._shape(job).window_s, 0, [0])
+        return self._pool.submit(lambda: self._run_batch([job], batch)[0])
+
+    def detect(self, pcms: Sequence[NDArray[np.float32]]) -> list[Probabilities]:
+        """The probability of each language in each of these stretches of speech."""
+        if self._english:
+            return [{ENGLISH: 1.0}] * len(pcms)
+        windows = sorted(range(len(pcms)), key=lambda index: len(pcms[index]))
+        found: list[Probabilities] = [{}] * len(pcms)
+        groups = [windows[start : start + MAX_DETECTED] for start in range(0, len(windows), MAX_DETECTED)]
+        for group, answers in zip(groups, self._pool.map(lambda one: self._detected(pcms, one), groups), strict=True):
+            for index, answer in zip(group, answers, strict=True):
+                found[index] = answer
+        return found
+
+    def timed_reference(self, pcm: NDArray[np.float32], text: str, language: str) -> tuple[HeardWord, ...]:
         """Where the words of a known text are spoken, for measurements."""
-        frames = round(min(len(pcm) / SAMPLE_RATE_HZ + PADDING_S, MAX_WINDOW_S) * FRAMES_PER_S)
+        frames = self._frames(pcm)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(self._window(pcm, frames)[None]))
         tokens = self._vocabulary.encode(" " + text, add_special_tokens=False).ids
-        job = Job(pcm, language, words=True)
-        [words] = self._align(encoded, [job], [(language, 1.0)], [_Decoded(tokens, 0.0, 0.0, hit_cap=False)])
+        [(_, words)] = self._align(encoded, [Job(pcm, language)], [language], [tokens])
         return words
 
-    def _shape(self, job: Job) -> Shape:
+    def tokens(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text as it stands, leading space included."""
+        return tuple(self._vocabulary.encode(text, add_special_tokens=False).ids)
+
+    def _frames(self, pcm: NDArray[np.float32]) -> int:
         """Windows go in whole seconds, so that they can share a batch."""
-        seconds = min(float(np.ceil(len(job.pcm) / SAMPLE_RATE_HZ + PADDING_S)), MAX_WINDOW_S)
-        return Shape(seconds, len(self._prompt_tokens(job)), exact=job.closing)
+        seconds = min(float(np.ceil(len(pcm) / SAMPLE_RATE_HZ + PADDING_S)), MAX_WINDOW_S)
+        return round(seconds * FRAMES_PER_S)
+
+    def _shape(self, job: Job) -> Shape:
+        return Shape(self._frames(job.pcm) / FRAMES_PER_S, len(self._prompt_tokens(job)), exact=job.closing)
+
+    def _detected(self, pcms: Sequence[NDArray[np.float32]], group: Sequence[int]) -> list[Probabilities]:
+        frames = max(*(self._frames(pcms[index]) for index in group), MIN_DETECTED_S * FRAMES_PER_S)
+        features = self._windows([pcms[index] for index in group], frames)
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
+        return [_probabilities(one) for one in self._model.detect_language(encoded)]
 
     def _run_batch(self, jobs: Sequence[Job], batch: Batch) -> list[Heard]:
         members = [jobs[index] for index in batch.members]
         frames = round(batch.window_s * FRAMES_PER_S)
-        features = self._windows(members, frames)
+        features = self._windows([job.pcm for job in members], frames)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
-        languages = self._languages(members, encoded)
-        prompts = [
-            self._prompt_tokens(job) + self._start_tokens(language, translate=job.translate)
-            for job, (language, _) in zip(members, languages, strict=True)
-        ]
-        cap_tokens = max(_cap_tokens(job) for job in members)
-        decoded = self._generate(encoded, prompts, cap_tokens)
+        languages = [ENGLISH if self._english else job.language for job in members]
+        prompts = [self._prompt(job, language) for job, language in zip(members, languages, strict=True)]
+        cap_tokens = max(_cap_tokens(job) + len(job.forced) for job in members)
+        decoded = self._generate(encoded, members, prompts, cap_tokens)
         for row, job in enumerate(members):
-            if not job.closing:
-                decoded[row].tokens = decoded[row].tokens[: guards.echo_start(decoded[row].tokens)]
-            elif self._is_suspect(decoded[row]):
-                decoded[row] = self._decode_again(features[row], prompts[row], decoded[row])
-        timed = self._align(encoded, members, languages, decoded)
+            if decoded[row].log_probability < job.beam_below or (job.closing and self._is_suspect(decoded[row])):
+                decoded[row] = self._decode_again(_chosen(encoded, [row]), job, prompts[row], decoded[row])
+        aligned = self._align(encoded, members, languages, [one.tokens for one in decoded])
         return [
             Heard(
-                self._spelled(one.tokens, language),
+                tuple(word.earlier(job.lead_samples) for word in words),
+                "".join(piece.text for piece in spelled.lead),
+                tuple(token for piece in spelled.lead for token in piece.tokens),
                 language,
-                probability,
                 one.log_probability,
                 one.no_speech_probability,
                 len(one.tokens),
-                words,
             )
-            for one, (language, probability), words in zip(decoded, languages, timed, strict=True)
+            for job, one, language, (spelled, words) in zip(members, decoded, languages, aligned, strict=True)
         ]
 
-    def _windows(self, jobs: Sequence[Job], frames: int) -> NDArray[np.float32]:
-        """`[jobs, mels, frames]`."""
+    def _windows(self, pcms: Sequence[NDArray[np.float32]], frames: int) -> NDArray[np.float32]:
+        """`[windows, mels, frames]`."""
         mapped = map if self._placement.feature_threads == 1 else self._feature_pool.map
-        return np.stack(list(mapped(lambda job: self._window(job.pcm, frames), jobs)))
+        return np.stack(list(mapped(lambda pcm: self._window(pcm, frames), pcms)))
 
     def _window(self, pcm: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
         """Log-mel of the audio, `[mels, frames]`, filled up with what silence looks like beside it."""
@@ -210,96 +256,80 @@ class WhisperDecoder:
         window[:, : mel.shape[1]] = mel
         return window
 
-    def _languages(self, jobs: Sequence[Job], encoded: Any) -> list[tuple[str, float]]:
-        """Each job's language and how sure it is; the encoder's output is asked only if a job does not say."""
-        if self._english:
-            return [(ENGLISH, 1.0)] * len(jobs)
-        if all(job.language for job in jobs):
-            return [(job.language or "", 1.0) for job in jobs]
-        detected = self._model.detect_language(encoded)
-        return [
-            (job.language, 1.0) if job.language else (found[0][0].strip("<|>"), float(found[0][1]))
-            for job, found in zip(jobs, detected, strict=True)
-        ]
-
     def _generate(
-        self, encoded: Any, prompts: list[list[int]], cap_tokens: int, *, beam: int = 1, temperature: float = 0.0
+        self, encoded: Any, jobs: Sequence[Job], prompts: list[list[int]], cap_tokens: int, *, beam: int = 1
     ) -> list[_Decoded]:
         results = self._model.generate(
             encoded,
             prompts,
-            beam_size=beam if temperature == 0 else 1,
-            sampling_topk=1 if temperature == 0 else 0,
-            sampling_temperature=temperature or 1.0,
+            beam_size=beam,
             # CTranslate2 caps new tokens at the lesser of half of this and what the prompt leaves of it.
             max_length=max(2 * cap_tokens, cap_tokens + len(prompts[0])),
             return_scores=True,
             return_no_speech_prob=True,
         )
-        return [
-            _Decoded(
-                result.sequences_ids[0],
-                result.scores[0],
-                result.no_speech_prob,
-                len(result.sequences_ids[0]) >= cap_tokens,
-            )
-            for result in results
-        ]
+        return [self._decoded(result, job, cap_tokens) for result, job in zip(results, jobs, strict=True)]
+
+    def _decoded(self, result: Any, job: Job, cap_tokens: int) -> _Decoded:
+        """What is new in an answer, up to where the decoder itself says that the audio has ended."""
+        tokens = result.sequences_ids[0]
+        new = tokens[1 + len(job.forced) :]
+        end_samples = len(job.pcm) if job.speech_end_samples is None else job.speech_end_samples
+        limit = self._timestamp_begin + round((end_samples / SAMPLE_RATE_HZ - EDGE_S) / SECONDS_PER_TIMESTAMP)
+        said: list[int] = []
+        for token in new:
+            if token >= limit and said:
+                break
+            if token < self._timestamp_begin:
+                said.append(token)
+        log_probability = result.scores[0] * len(tokens) / max(len(new), 1)
+        return _Decoded(said, log_probability, result.no_speech_prob, len(tokens) >= cap_tokens)
 
     def _is_suspect(self, decoded: _Decoded) -> bool:
         text = self._vocabulary.decode(decoded.tokens)
-        return guards.is_suspect(text, decoded.log_probability, looped=decoded.looped, hit_cap=decoded.hit_cap)
+        return guards.is_suspect(text, decoded.log_probability, hit_cap=decoded.hit_cap)
 
-    def _decode_again(self, features: NDArray[np.float32], prompt: list[int], first: _Decoded) -> _Decoded:
-        """More padding, a beam, then rising temperatures, until one decode is not suspect; else the likeliest.
-
-        Not the standard 30 s: with a beam, the decoder's memory of such a window is 180 MB.
-        """
-        frames = min(features.shape[1] + round(RETRY_PADDING_S * FRAMES_PER_S), round(MAX_WINDOW_S * FRAMES_PER_S))
-        window = np.full((1, features.shape[0], frames), features.max() - DYNAMIC_RANGE, np.float32)
-        window[0, :, : features.shape[1]] = features
-        encoded = self._model.encode(ctranslate2.StorageView.from_array(window))
-        tried = [first]
-        for temperature in RETRY_TEMPERATURES:
-            ctranslate2.set_random_seed(0)
-            [decoded] = self._generate(encoded, [prompt], MAX_NEW_TOKENS, beam=RETRY_BEAM, temperature=temperature)
-            if not self._is_suspect(decoded):
-                return decoded
-            tried.append(decoded)
-        return max(tried, key=lambda decoded: (not decoded.looped, decoded.log_probability))
+    def _decode_again(self, encoded: Any, job: Job, prompt: list[int], first: _Decoded) -> _Decoded:
+        """With a beam; the likelier of both if that is suspect too. Nothing is drawn by chance."""
+        [second] = self._generate(encoded, [job], [prompt], MAX_NEW_TOKENS, beam=RETRY_BEAM)
+        if not self._is_suspect(second):
+            return second
+        return max(first, second, key=lambda decoded: (not decoded.hit_cap, decoded.log_probability))
 
     def _align(
-        self,
-        encoded: Any,
-        jobs: Sequence[Job],
-        languages: Sequence[tuple[str, float]],
-        decoded: Sequence[_Decoded],
-    ) -> list[tuple[TimedWord, ...]]:
-        """Word times for the jobs that want them; one call for each way to start, since the start tokens name it."""
-        timed: list[tuple[TimedWord, ...]] = [()] * len(jobs)
+        self, encoded: Any, jobs: Sequence[Job], languages: Sequence[str], new_tokens: Sequence[list[int]]
+    ) -> list[tuple[Spelling, tuple[HeardWord, ...]]]:
+        """Words and their times; one call for each way to start, since the start tokens name it."""
+        found: list[tuple[Spelling, tuple[HeardWord, ...]]] = [(Spelling((), ()), ())] * len(jobs)
         rows_of: dict[tuple[str, bool], list[int]] = {}
         for row, job in enumerate(jobs):
-            if job.words and decoded[row].tokens:
-                rows_of.setdefault((languages[row][0], job.translate), []).append(row)
+            if new_tokens[row]:
+                rows_of.setdefault((languages[row], job.translate), []).append(row)
         for (language, translate), rows in rows_of.items():
             tokenizer = self._tokenizer(language, translate=translate)
             if not self._aligns:
                 for row in rows:
-                    pieces, _ = tokenizer.split_to_word_tokens(decoded[row].tokens)
-                    timed[row] = spread_words(pieces, len(jobs[row].pcm))
+                    spelled = spelling(self._pieces(new_tokens[row], tokenizer))
+                    found[row] = (spelled, spread_words(spelled, len(jobs[row].pcm)))
                 continue
             view = encoded if len(rows) == len(jobs) else _chosen(encoded, rows)
-            lengths = [min(len(jobs[row].pcm) // SAMPLES_PER_FRAME, round(MAX_WINDOW_S * FRAMES_PER_S)) for row in rows]
-            tokens = [decoded[row].tokens for row in rows]
-            for row, found in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
-                pieces, groups = tokenizer.split_to_word_tokens(decoded[row].tokens)
-                counts = [len(group) for group in groups]
-                timed[row] = timed_words(pieces, counts, found.alignments, len(jobs[row].pcm))
-        return timed
+            lengths = [_aligned_frames(jobs[row].pcm) for row in rows]
+            tokens = [[*jobs[row].forced, *new_tokens[row]] for row in rows]
+            for row, one in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
+                spelled = spelling(self._pieces(new_tokens[row], tokenizer))
+                words = timed_words(
+                    spelled,
+                    one.alignments,
+                    one.text_token_probs,
+                    first_token=len(jobs[row].forced),
+                    length_samples=len(jobs[row].pcm),
+                )
+                found[row] = (spelled, words)
+        return found
 
-    def _spelled(self, tokens: list[int], language: str) -> tuple[str, ...]:
-        texts, _ = self._tokenizer(language).split_to_word_tokens(tokens)
-        return tuple("".join(texts[group.start : group.stop]) for group in word_groups(texts))
+    def _pieces(self, tokens: list[int], tokenizer: Tokenizer) -> list[Piece]:
+        texts, groups = tokenizer.split_to_word_tokens(tokens)
+        return [Piece(text, tuple(group)) for text, group in zip(texts, groups, strict=True)]
 
     def _prompt_tokens(self, job: Job) -> list[int]:
         if not job.prompt:
@@ -307,9 +337,9 @@ class WhisperDecoder:
         tokens = self._vocabulary.encode(" " + job.prompt.strip(), add_special_tokens=False).ids
         return [self._tokenizer("en").sot_prev, *tokens[-MAX_PROMPT_TOKENS:]]
 
-    def _start_tokens(self, language: str, *, translate: bool) -> list[int]:
-        tokenizer = self._tokenizer(language, translate=translate)
-        return [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+    def _prompt(self, job: Job, language: str) -> list[int]:
+        tokenizer = self._tokenizer(language, translate=job.translate)
+        return [*self._prompt_tokens(job), *tokenizer.sot_sequence, self._timestamp_begin, *job.forced]
 
     def _tokenizer(self, language: str, *, translate: bool = False) -> Tokenizer:
         if (language, translate) not in self._tokenizers:
@@ -319,6 +349,10 @@ class WhisperDecoder:
             )
         return self._tokenizers[language, translate]
 
+    @property
+    def _timestamp_begin(self) -> int:
+        return self._tokenizer("en").timestamp_begin
+
 
 def _chosen(encoded: Any, rows: Sequence[int]) -> Any:
     """Some rows of the encoder's output. Only this copies it to the host; batches of one language stay on the GPU."""
@@ -326,5 +360,23 @@ def _chosen(encoded: Any, rows: Sequence[int]) -> Any:
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(on_host[rows]))
 
 
+def _with_lead(job: Job) -> Job:
+    """The job with its silence in its audio."""
+    if not job.lead_samples:
+        return job
+    end = None if job.speech_end_samples is None else job.speech_end_samples + job.lead_samples
+    return replace(job, pcm=np.pad(job.pcm, (job.lead_samples, 0)), speech_end_samples=end)
+
+
 def _cap_tokens(job: Job) -> int:
-    return min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
+    """The most tokens of an answer, its first timestamp and the forced ones aside."""
+    return 1 + min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
+
+
+def _aligned_frames(pcm: NDArray[np.float32]) -> int:
+    frames = len(pcm) // SAMPLES_PER_FRAME + round(ALIGNED_BEYOND_S * FRAMES_PER_S)
+    return min(frames, round(MAX_WINDOW_S * FRAMES_PER_S))
+
+
+def _probabilities(found: Sequence[tuple[str, float]]) -> dict[str, float]:
+    return {token.strip("<|>"): float(probability) for token, probability in found}

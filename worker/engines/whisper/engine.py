@@ -5,7 +5,8 @@ what is new. Knows how to choose windows; what a window says is the decoder's, w
 """
 
 import time
-from dataclasses import dataclass, field
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,35 +14,21 @@ from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
-from worker.engines.base import EngineInfo, Output
-from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.base import EngineInfo, History, Output
+from worker.engines.whisper.decoder import Heard, WhisperDecoder
+from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.pace import warm_up
 from worker.engines.whisper.placement import Placement
-from worker.engines.whisper.session import Kind, Pass, Session
+from worker.engines.whisper.recording import Recording
+from worker.engines.whisper.session import Kind, Pass, Place, Session
+from worker.engines.whisper.settings import WhisperSettings
+from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.weights import model_directory
-from worker.segmenter import SegmenterSettings
 from worker.vad import SileroVad
 
 EMBEDDED_NAME = "whisper-base"
-MAX_TURNS_BESIDE_LIVE = 2
-"""Finals of one session in a step while others speak: a recording could fill every step, and all would wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class WhisperSettings:
-    """What can be tuned; every default was chosen with `tests/bench/engine_live.py`."""
-
-    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
-    partial_interval_ms: float = 240.0
-    """New audio that a session needs before its next partial."""
-    load_share: float = 1.0
-    """The interval grows to this many times the length of the last step, so that overload slows all alike."""
-    held_back_words: int = 1
-    """Words at the edge of a partial that are not shown until another decode agrees."""
-    max_jobs: int = 16
-    """Windows in one step; more would make the step, and so everyone's wait, longer."""
-    max_vad_windows: int = 1000
-    """For each session and step: 32 s of audio, about 55 ms."""
+POLL_S = 0.02
+"""How long a step waits for a recording's window while somebody speaks: their next audio waits no longer than this."""
 
 
 def load(
@@ -61,6 +48,15 @@ def load(
     return WhisperEngine(
         directory, model=name, slots=slots, threads=threads, compute_type=compute_type, settings=settings
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """A window that is decoded beside the steps."""
+
+    done: Pass
+    started_s: float
+    answer: Future[Heard]
 
 
 class WhisperEngine:
@@ -84,6 +80,7 @@ class WhisperEngine:
         self._vad = SileroVad()
         self._sessions: dict[str, Session] = {}
         self._interval_ms = self._settings.partial_interval_ms
+        self._beside: _Beside | None = None
         self.info = EngineInfo(
             engine="whisper",
             model=model,
@@ -92,6 +89,7 @@ class WhisperEngine:
             modes=self._decoder.modes,
             languages=self._decoder.languages,
             slots=slots,
+            has_commit_delay=True,
         )
 
     @property
@@ -107,14 +105,17 @@ class WhisperEngine:
         assert session_id not in self._sessions, "a session is opened once"
         if len(self._sessions) >= self.info.slots:
             raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
-        self._sessions[session_id] = Session(
-            options,
-            self._settings.segmenter,
-            start_samples=start_samples,
-            segment=segment,
-            held_back_words=self._settings.held_back_words,
-            languages=self.info.languages,
+        place = Place(start_samples, segment)
+        self._sessions[session_id] = (
+            Recording(options, self.info.languages, place)
+            if options.recording
+            else LiveSession(options, self.info.languages, place, self._settings.segmenter, self._settings.live)
         )
+
+    def recall(self, session_id: str, history: History) -> None:
+        session = self._sessions[session_id]
+        if isinstance(session, LiveSession):
+            session.recall(history, self._decoder.tokens)
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
         self._sessions[session_id].endpointing.audio.append(pcm)
@@ -133,7 +134,16 @@ class WhisperEngine:
 
     def step(self) -> list[tuple[str, Output]]:
         self._endpoint()
-        self._decode(self._due())
+        self._detect()
+        due = self._due()
+        if self._somebody_waits():
+            recorded = [one for one in due if one.session.is_recording]
+            due = [one for one in due if not one.session.is_recording]
+            self._decode_beside(recorded, POLL_S if not due else 0.0)
+        elif self._beside is not None:
+            self._decode_beside([], None)
+            due = []
+        self._decode(due)
         outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
         for session in self._sessions.values():
             session.forget()
@@ -148,19 +158,41 @@ class WhisperEngine:
     def checkpoint_samples(self, session_id: str) -> int:
         return self._sessions[session_id].checkpoint_samples
 
+    def _somebody_waits(self) -> bool:
+        return any(session.is_live for session in self._sessions.values())
+
     def _endpoint(self) -> None:
         for session in self._sessions.values():
-            endpointing = session.endpointing
-            if endpointing.has_unheard():
-                pcm = endpointing.unheard(self._settings.max_vad_windows)
-                session.take_probabilities(self._vad.probabilities(endpointing.vad_state, pcm))
+            while (pcm := session.unheard(self._settings.max_vad_windows)) is not None:
+                session.take_probabilities(self._vad.probabilities(session.endpointing.vad_state, pcm))
+
+    def _detect(self) -> None:
+        wanted = [(session, span) for session in self._sessions.values() for span in session.undetected()]
+        if self._somebody_waits():  # one stretch of a recording at a time
+            recorded = [one for one in wanted if one[0].is_recording]
+            wanted = [one for one in wanted if not one[0].is_recording] + recorded[:1]
+        if wanted:
+            found = self._decoder.detect([Spans((span,)).pcm(session.endpointing.audio) for session, span in wanted])
+            for (session, span), probabilities in zip(wanted, found, strict=True):
+                session.take_detected(span, probabilities)
 
     def _due(self) -> list[Pass]:
         """The windows of this step: what can become final first, then whoever has waited for the most audio."""
         due = [one for session in self._sessions.values() for one in session.due_passes(self._interval_ms)]
-        if any(session.segment_options.partials for session in self._sessions.values()):
-            due = [one for one in due if one.turn < MAX_TURNS_BESIDE_LIVE]
         return sorted(due, key=_urgency)[: self._settings.max_jobs]
+
+    def _decode_beside(self, passes: list[Pass], timeout_s: float | None) -> None:
+        """Decode one window of a recording on a thread of its own while steps go on, so that nobody waits for it."""
+        if self._beside is None and passes:
+            self._beside = _Beside(passes[0], time.perf_counter(), self._decoder.start(passes[0].job()))
+        if self._beside is None:
+            return
+        done, _ = wait([self._beside.answer], timeout_s)
+        if done:
+            beside, self._beside = self._beside, None
+            if beside.done.session in self._sessions.values():
+                model_ms = (time.perf_counter() - beside.started_s) * 1000
+                beside.done.session.take_heard(beside.done, beside.answer.result(), model_ms)
 
     def _decode(self, passes: list[Pass]) -> None:
         if not passes:

@@ -31,9 +31,7 @@ def warm_up(
     when the device fails.
     """
     on_gpu = info.device != "cpu"
-    jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language=None, words=True)] * (
-        GPU_LIMITS.members if on_gpu else CPU_JOBS
-    )
+    jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language="en")] * (GPU_LIMITS.members if on_gpu else CPU_JOBS)
     try:
         run(jobs)
     except RuntimeError as error:  # CTranslate2's, for whatever CUDA says

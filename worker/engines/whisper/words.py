@@ -1,7 +1,7 @@
 """Words as people read them, out of the pieces that the tokenizer makes. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 SAMPLES_PER_POSITION = 320
@@ -9,19 +9,62 @@ SAMPLES_PER_POSITION = 320
 
 
 @dataclass(frozen=True, slots=True)
-class TimedWord:
-    """A word as Whisper spells it, leading space included; times are in samples of the decoded audio."""
+class Piece:
+    """What the tokenizer keeps together: a run of letters up to the next space, or one punctuation mark."""
 
     text: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word as Whisper spells it. Times are in samples of the decoded window."""
+
+    text: str
+    """With the space before it, and without the punctuation after it."""
+    mark: str
+    """The punctuation after it."""
+    tokens: tuple[int, ...]
+    mark_tokens: tuple[int, ...]
     start_samples: int
     end_samples: int
+    probability: float
+    """Of its least likely token, punctuation aside."""
+
+    def earlier(self, samples: int) -> "HeardWord":
+        """The word that much earlier, though not before the window."""
+        if not samples:
+            return self
+        return replace(
+            self, start_samples=max(0, self.start_samples - samples), end_samples=max(0, self.end_samples - samples)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """The pieces of one answer as words."""
+
+    lead: tuple[Piece, ...]
+    """Punctuation before the first word: it belongs to the word that was forced before the answer."""
+    words: tuple[tuple[Piece, ...], ...]
+    """Each with its opening marks, its letters and its closing marks."""
+
+
+def spelling(pieces: Sequence[Piece]) -> Spelling:
+    """Group pieces into words: punctuation belongs to the word before it.
+
+    An opening mark (with a space before it) belongs to the word after it.
+    """
+    lead = 0
+    while lead < len(pieces) and not _has_letters(pieces[lead]) and not pieces[lead].text.startswith(" "):
+        lead += 1
+    rest = pieces[lead:]
+    groups = word_groups([piece.text for piece in rest])
+    return Spelling(tuple(pieces[:lead]), tuple(tuple(rest[group.start : group.stop]) for group in groups))
 
 
 def word_groups(pieces: Sequence[str]) -> list[range]:
-    """Which successive pieces make one word: punctuation belongs to the word before it.
-
-    An opening mark (with a space before it) belongs to the word behind it.
-    """
+    """Which successive pieces make one word."""
     groups: list[range] = []
     opening: int | None = None
     for index, piece in enumerate(pieces):
@@ -37,28 +80,67 @@ def word_groups(pieces: Sequence[str]) -> list[range]:
 
 
 def timed_words(
-    pieces: Sequence[str], token_counts: Sequence[int], alignments: Sequence[tuple[int, int]], length_samples: int
-) -> tuple[TimedWord, ...]:
+    spelled: Spelling,
+    alignments: Sequence[tuple[int, int]],
+    probabilities: Sequence[float],
+    *,
+    first_token: int,
+    length_samples: int,
+) -> tuple[HeardWord, ...]:
     """Words with times, from pairs of a token's index and an encoder position on the best path through both.
 
     A word begins where the path reaches its first token and ends where it reaches the next word's.
+    `first_token`: index of the answer's first token among those that were aligned.
     """
     reached: dict[int, int] = {}
     for token, position in alignments:
         reached.setdefault(token, position * SAMPLES_PER_POSITION)
-    bounds = list(accumulate(token_counts, initial=0))
-    words: list[TimedWord] = []
-    earliest = 0
-    for group in word_groups(pieces):
-        start = min(max(reached.get(bounds[group.start], earliest), earliest), length_samples)
-        earliest = min(max(reached.get(bounds[group.stop], length_samples), start), length_samples)
-        words.append(TimedWord("".join(pieces[group.start : group.stop]), start, earliest))
+    lead_tokens = sum(len(piece.tokens) for piece in spelled.lead)
+    counts = [sum(len(piece.tokens) for piece in word) for word in spelled.words]
+    bounds = list(accumulate(counts, initial=first_token + lead_tokens))
+    words: list[HeardWord] = []
+    earliest = min(reached.get(bounds[0], 0), length_samples)
+    for index, word in enumerate(spelled.words):
+        start = earliest
+        earliest = min(max(reached.get(bounds[index + 1], length_samples), start), length_samples)
+        first = bounds[index]
+        last = first + sum(len(piece.tokens) for piece in _letters(word))
+        words.append(_heard_word(word, start, earliest, min(probabilities[first:last], default=0.0)))
     return tuple(words)
 
 
-def spread_words(pieces: Sequence[str], length_samples: int) -> tuple[TimedWord, ...]:
+def spread_words(spelled: Spelling, length_samples: int) -> tuple[HeardWord, ...]:
     """Words with times in proportion to their letters, where the model cannot say when each is spoken."""
-    texts = ["".join(pieces[group.start : group.stop]) for group in word_groups(pieces)]
-    bounds = [0, *accumulate(len(text) for text in texts)]
+    lengths = [sum(len(piece.text) for piece in word) for word in spelled.words]
+    bounds = list(accumulate(lengths, initial=0))
     at_samples = [length_samples * bound // max(1, bounds[-1]) for bound in bounds]
-    return tuple(map(TimedWord, texts, at_samples, at_samples[1:]))
+    return tuple(
+        _heard_word(word, start, end, 1.0)
+        for word, start, end in zip(spelled.words, at_samples, at_samples[1:], strict=False)
+    )
+
+
+def _heard_word(word: Sequence[Piece], start_samples: int, end_samples: int, probability: float) -> HeardWord:
+    letters = _letters(word)
+    marks = word[len(letters) :]
+    return HeardWord(
+        "".join(piece.text for piece in letters),
+        "".join(piece.text for piece in marks),
+        tuple(token for piece in letters for token in piece.tokens),
+        tuple(token for piece in marks for token in piece.tokens),
+        start_samples,
+        end_samples,
+        probability,
+    )
+
+
+def _letters(word: Sequence[Piece]) -> Sequence[Piece]:
+    """The word without the marks at its end."""
+    count = len(word)
+    while count > 1 and not _has_letters(word[count - 1]):
+        count -= 1
+    return word[:count]
+
+
+def _has_letters(piece: Piece) -> bool:
+    return any(character.isalnum() for character in piece.text)

@@ -1,0 +1,69 @@
+"""What to believe of an answer: words that the audio has room for. Pure.
+
+A decoder that has reached the edge of the audio may go on with words that nobody said, or begin again. Such words have
+no voice under them.
+"""
+
+from collections.abc import Sequence
+from math import ceil
+
+from shared.events import SAMPLE_RATE_HZ
+from worker.engines.agreement import normalised
+from worker.engines.whisper.words import HeardWord
+
+WORDS_PER_S = 5.5
+"""Quick speech."""
+CHARACTERS_PER_S = 14.0
+"""The same for scripts without spaces, where each character is a word here."""
+SPARE_WORD_S = 0.1
+"""With more voice than this, one word more is believed."""
+BEYOND_VOICE_S = 0.15
+"""A word may start this long after the last voice: word times are not exact."""
+INSTANT_SAMPLES = SAMPLE_RATE_HZ // 50
+INSTANT_WORDS = 3
+"""So many words in a row that take no time are a loop of the decoder: there is no sound for them."""
+CHARACTERS_PER_WORD_S = 40.0
+SPARE_CHARACTERS = 12
+"""A word of more characters than this, and than its time holds, is one as well."""
+MAX_ECHO_WORDS = 5
+ECHO_S = 0.3
+
+
+def voiced_part(
+    words: Sequence[HeardWord], *, voiced_s: float, voice_end_samples: int, spaced: bool
+) -> tuple[HeardWord, ...]:
+    """The leading words that `voiced_s` of voice can hold and that start before its end.
+
+    `spaced`: whether the language writes spaces between words.
+    """
+    limit = ceil((WORDS_PER_S if spaced else CHARACTERS_PER_S) * voiced_s) + (voiced_s > SPARE_WORD_S)
+    last_start = voice_end_samples + BEYOND_VOICE_S * SAMPLE_RATE_HZ
+    count = 0
+    while count < min(limit, len(words)) and words[count].start_samples <= last_start:
+        count += 1
+    return tuple(words[: min(count, _loop_start(words))])
+
+
+def _loop_start(words: Sequence[HeardWord]) -> int:
+    """The index of the first word that has no sound; the number of words if all have."""
+    instant = 0
+    for index, word in enumerate(words):
+        length_samples = word.end_samples - word.start_samples
+        if len(word.text) > SPARE_CHARACTERS + CHARACTERS_PER_WORD_S * length_samples / SAMPLE_RATE_HZ:
+            return index
+        instant = instant + 1 if length_samples < INSTANT_SAMPLES else 0
+        if instant == INSTANT_WORDS:
+            return index + 1 - INSTANT_WORDS
+    return len(words)
+
+
+def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
+    """The words without those at their beginning that repeat the end of the settled ones at the same place."""
+    for count in range(min(MAX_ECHO_WORDS, len(words), len(settled)), 0, -1):
+        same = all(
+            normalised(one.text) == normalised(other.text)
+            for one, other in zip(words[:count], settled[-count:], strict=True)
+        )
+        if same and words[0].start_samples < settled[-1].end_samples + ECHO_S * SAMPLE_RATE_HZ:
+            return tuple(words[count:])
+    return tuple(words)

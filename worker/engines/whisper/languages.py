@@ -1,0 +1,86 @@
+"""Which language is spoken, from what the model detects in stretches of speech. Pure."""
+
+from collections.abc import Mapping, Sequence
+from math import log
+
+Probabilities = Mapping[str, float]
+"""Of each language, for one stretch of speech."""
+
+FLOOR = 1e-4
+"""A language is never ruled out by one stretch of speech."""
+MIN_SPEECH_S = 2.0
+"""Less speech says too little to change the language. Measured with whisper-base on 69 stretches of recorded speech:
+the right language is found in 48 to 58 of 1 s."""
+SURE_PROBABILITY = 0.8
+"""What a stretch of speech needs to be in another language than the speech before it."""
+LIKELY_PROBABILITY = 0.5
+"""What the language of a stretch of speech needs for its words to be settled before more of it is heard."""
+SETTLED_SPEECH_S = 4.0
+"""After this much speech the likeliest language is kept."""
+
+
+def likeliest(stretches: Sequence[tuple[Probabilities, float]], languages: Sequence[str] = ()) -> str:
+    """The language that explains stretches of speech best. Each counts by its length in s, up to `MIN_SPEECH_S`.
+
+    `languages`: the only ones to choose from; empty: all.
+    """
+    evidence: dict[str, float] = {}
+    for probabilities, speech_s in stretches:
+        for code, probability in probabilities.items():
+            weight = min(speech_s / MIN_SPEECH_S, 1.0)
+            evidence[code] = evidence.get(code, 0.0) + weight * log(max(probability, FLOOR))
+    allowed = [code for code in evidence if not languages or code in languages] or list(evidence)
+    return max(allowed, key=lambda code: evidence[code])
+
+
+def surely_spoken(probabilities: Probabilities, speech_s: float, languages: Sequence[str] = ()) -> str | None:
+    """The language of a stretch of speech that is long enough and leaves no doubt; else None."""
+    if speech_s < MIN_SPEECH_S:
+        return None
+    allowed = {code: one for code, one in probabilities.items() if not languages or code in languages}
+    found = max(allowed, key=lambda code: allowed[code], default=None)
+    return found if found is not None and allowed[found] >= SURE_PROBABILITY * sum(allowed.values()) else None
+
+
+class SpokenLanguage:
+    """The language of a live session that names none. Stretches of speech add up until it is settled."""
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        self._languages = languages
+        self._stretches: list[tuple[Probabilities, float]] = []
+        self._latest: tuple[Probabilities, float] | None = None
+        self.current: str | None = None
+        self.is_settled = False
+        """Whether only a sure detection can change it."""
+        self.heard_s = 0.0
+        """How much of the latest stretch has been heard."""
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the latest stretch leaves little doubt: it was long enough, and agrees."""
+        if self._latest is None or self.heard_s < MIN_SPEECH_S:
+            return False
+        probabilities, _ = self._latest
+        return probabilities.get(self.current or "", 0.0) >= LIKELY_PROBABILITY
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether hearing more of the latest stretch may change the language."""
+        return self.heard_s < SETTLED_SPEECH_S and not self.is_likely
+
+    def hear(self, probabilities: Probabilities, speech_s: float) -> None:
+        """Take the detection of a stretch of speech, in place of an earlier one of the same stretch."""
+        self.heard_s = speech_s
+        self._latest = (probabilities, speech_s)
+        if sure := surely_spoken(probabilities, speech_s, self._languages):
+            self.current, self.is_settled = sure, True
+        elif not self.is_settled:
+            heard = [*self._stretches, self._latest]
+            self.current = likeliest(heard, self._languages)
+            self.is_settled = sum(length_s for _, length_s in heard) >= SETTLED_SPEECH_S
+
+    def end_stretch(self) -> None:
+        """What is heard next is another stretch of speech."""
+        if self._latest and not self.is_settled:
+            self._stretches.append(self._latest)
+        self._latest, self.heard_s = None, 0.0

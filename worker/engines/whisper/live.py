@@ -1,0 +1,390 @@
+"""A live session: one window that moves along with the speech. Knows no model.
+
+The window holds what is being said, after a few seconds of what was said before, without the pauses between. The words
+of its settled part are forced upon the decoder, so that it hears the rest in their context and never changes them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
+from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.base import Final, History, Partial
+from worker.engines.whisper.beliefs import without_echo
+from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
+from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
+from worker.engines.whisper.languages import MIN_SPEECH_S, Probabilities, SpokenLanguage
+from worker.engines.whisper.recalling import recalled_words, spelled
+from worker.engines.whisper.session import SAMPLES_PER_MS, Kind, Pass, Place, Session, wire_words
+from worker.engines.whisper.settings import LiveSettings
+from worker.engines.whisper.spans import Span
+from worker.engines.whisper.transcript import NEVER, Transcript, joined
+from worker.engines.whisper.window import RollingWindow
+from worker.engines.whisper.words import HeardWord
+from worker.segmenter import Closed, Opened, SegmenterSettings
+
+DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
+"""After how much speech of a segment its language is detected, until it is settled."""
+MIN_PASS_MS = 500
+"""A shorter window says nothing reliable."""
+SPARE_PARTIAL_TOKENS = 6
+"""A pass may find words that the one before it missed at its edge."""
+VAD_STEP_WINDOWS = 8
+"""Windows that the VAD hears at a time: fewer than close one segment and another."""
+NOTHING = Heard((), "", (), "", 0.0, 0.0, 0)
+SENTENCE_MARKS = (".", "?", "!", "。", "？", "！")
+
+
+class LiveSession(Session):
+    """See `Session`."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        languages: tuple[str, ...],
+        place: Place,
+        segmenter: SegmenterSettings,
+        settings: LiveSettings,
+    ) -> None:
+        super().__init__(options, languages, place, segmenter)
+        self._settings = settings
+        self._transcript = Transcript()
+        self._window = RollingWindow(place.start_samples)
+        self._segment_samples = self._spoken_samples = place.start_samples
+        """Where the open segment starts, and the speech in it."""
+        self._closed_segment_samples = place.start_samples
+        """Where the segment starts that is closed and has no final yet."""
+        self._heard_samples = place.start_samples
+        self._shown = ("", "")
+        """The text of the last partial, and what of it was settled."""
+        self._shown_settled = 0
+        """How many words that was: the final begins with them."""
+        self._partial_tokens = 0
+        self._alone = False
+        """Whether the next pass is to be decoded without context."""
+        self._closing: tuple[int, Heard, float] | None = None
+        self._language = SpokenLanguage(options.languages or ())
+
+    # Endpointing
+
+    def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
+        """No more than the window can take: a burst of audio is decoded piece by piece, as if it had come in time."""
+        if self._unanswered() or not self.endpointing.has_unheard():
+            return None
+        if self._window.is_open and self._is_full():
+            return None
+        return self.endpointing.unheard(min(limit_windows, VAD_STEP_WINDOWS))
+
+    def _open(self, opened: Opened) -> None:
+        self._segment_samples, self._spoken_samples = opened.start_samples, opened.speech_samples
+        self._window.open(opened.start_samples)
+        self._heard_samples = max(self._heard_samples, opened.start_samples)
+
+    def _close(self, closed: Closed) -> None:
+        self._window.close(closed.end_samples)
+        self._closed_segment_samples = self._segment_samples
+        if self._closing and self._closing[0] == closed.end_samples:
+            _, heard, model_ms = self._closing
+            self._finish(closed, heard, model_ms)
+        elif self._pass(Kind.FINAL, closed.end_samples) is None:  # a former owner has said all of it
+            self._finish(closed, NOTHING, 0.0)
+
+    def _commit(self) -> None:
+        pass
+
+    def recall(self, history: History, tokens: Callable[[str], tuple[int, ...]]) -> None:
+        """Take what a former owner said: its last words are the context, and what it has committed is settled."""
+        checkpoint = self.endpointing.segmenter.position_samples
+        self.endpointing.audio = AudioBuffer(history.start_samples)
+        if history.start_samples < checkpoint:
+            self._window = RollingWindow(history.start_samples)
+            self._window.open(history.start_samples)
+            self._window.close(checkpoint)
+            self._transcript.context += recalled_words(history.words, history.start_samples, tokens)
+        if history.committed:
+            settled = recalled_words(spelled(history), history.committed[0].start_samples, tokens)
+            self._transcript.settled += settled
+            self._transcript.context += settled
+            self._shown = (history.committed_text, history.committed_text)
+            self._shown_settled = len(settled)
+            self._heard_samples = settled[-1].end_samples
+        self._cut_window(max(checkpoint, self._heard_samples))
+
+    # Language
+
+    def undetected(self) -> list[Span]:
+        """The open segment, again and again until its language is settled; a short one when it ends."""
+        if self._segment_options.language:
+            return []
+        closed = self._unanswered()
+        if closed is None and not self._window.is_open:
+            return []
+        start = self._closed_segment_samples if closed else self._segment_samples
+        end = closed.end_samples if closed else self.endpointing.segmenter.position_samples
+        speech_s = (end - start) / SAMPLE_RATE_HZ
+        first_s = MIN_SPEECH_S if self._language.is_settled else 0.0
+        due = any(first_s <= at_s <= speech_s and at_s > self._language.heard_s for at_s in DETECT_AT_S)
+        ends = closed is not None or (self.endpointing.segmenter.quiet_end_samples and not self._language.current)
+        last = bool(ends) and not self._language.is_settled and speech_s > self._language.heard_s
+        return [Span(start, end)] if self._language.wants_more and (due or last) else []
+
+    def take_detected(self, span: Span, probabilities: Probabilities) -> None:
+        before = self._language.current
+        self._language.hear(probabilities, span.length_samples / SAMPLE_RATE_HZ)
+        if before not in (None, self._language.current):  # words of another language are no context
+            self._transcript.context.clear()
+            self._cut_window(self.endpointing.segmenter.position_samples)
+
+    # Decoding
+
+    def due_passes(self, interval_ms: float) -> list[Pass]:
+        found = self._due(interval_ms)
+        return [found] if found else []
+
+    def _due(self, interval_ms: float) -> Pass | None:
+        if closed := self._unanswered():
+            return self._pass(Kind.FINAL, closed.end_samples)
+        if not self._window.is_open:
+            return None
+        quiet_end = self.endpointing.segmenter.quiet_end_samples
+        if quiet_end is not None:
+            heard_all = self._closing is not None and self._closing[0] == quiet_end
+            return None if heard_all else self._pass(Kind.CLOSING, quiet_end)
+        end = self.endpointing.segmenter.position_samples
+        long_enough = end - max(self._segment_samples, self._since_samples()) >= MIN_PASS_MS * SAMPLES_PER_MS
+        still_spoken = self.endpointing.segmenter.speech_end_samples > self._heard_samples
+        due = (
+            self._alone
+            or self._is_full()
+            or (self.is_live and end - self._heard_samples >= interval_ms * SAMPLES_PER_MS)
+        )
+        return self._pass(Kind.PARTIAL, end) if long_enough and still_spoken and due else None
+
+    def _pass(self, kind: Kind, end_samples: int) -> Pass | None:
+        spans = self._window.until(end_samples, self._since_samples() if self._alone else 0)
+        return Pass(self, kind, spans) if spans.spans else None
+
+    def job(self, wanted: Pass) -> Job:
+        options = self._segment_options
+        closing = wanted.kind is not Kind.PARTIAL
+        return Job(
+            wanted.spans.pcm(self.endpointing.audio),
+            language=options.language or self._language.current or "",
+            prompt=options.prompt,
+            forced=() if self._alone else self._transcript.forced_tokens,
+            closing=closing,
+            lead_samples=self._lead_samples(wanted.spans.start_samples, self._first_spoken_samples(wanted)),
+            beam_below=self._settings.beam_below if closing else -inf,
+            cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
+            translate=self._is_translated(),
+        )
+
+    def _first_spoken_samples(self, wanted: Pass) -> int:
+        """Where speech begins in a window; a window with context begins with speech that has been heard before."""
+        if self._transcript.context:
+            return wanted.end_samples
+        closed = self._unanswered()
+        return closed.speech_start_samples if closed else self._spoken_samples
+
+    def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
+        heard = replace(heard, words=self._believed(done, heard))
+        words = heard.words
+        if not words and not self._alone and self._is_deaf(done):
+            self._alone = True
+            return
+        if self._alone:  # the answer says nothing about the mark before it
+            mark, mark_tokens = self._transcript.open_mark
+            heard = replace(heard, lead=mark, lead_tokens=mark_tokens)
+        self._alone = False
+        self._heard_samples = max(self._heard_samples, done.end_samples)
+        self._partial_tokens = heard.token_count
+        if done.kind is Kind.FINAL:
+            closed = self._unanswered()
+            assert closed, "a final was decoded for a segment that is not closed"
+            self._finish(closed, heard, model_ms)
+            return
+        if done.kind is Kind.CLOSING:
+            self._closing = (done.end_samples, heard, model_ms)
+        if self._is_noise(heard, MIN_VOICED_WINDOWS):
+            return
+        delay = self._segment_options.commit_delay or CommitDelay.BALANCED
+        rule = self._settings.rules[delay] if self._may_settle() else NEVER
+        if done.kind is Kind.CLOSING:
+            self._transcript.show_all(words, heard.lead, heard.lead_tokens, done.end_samples)
+        else:
+            self._transcript.hear(words, heard.lead, heard.lead_tokens, done.end_samples, rule)
+        if done.kind is Kind.PARTIAL:
+            self._end_long_segment(heard.language, model_ms)
+        self._show(done, model_ms)
+        if done.kind is Kind.PARTIAL:
+            self._trim()
+
+    def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
+        words = tuple(done.spans.placed(heard.words))
+        since = self._since_samples()
+        words = self._voiced(words, since, done.end_samples, heard.language)
+        return without_echo(words, self._transcript.context) if self._alone else words
+
+    def _may_settle(self) -> bool:
+        """Whether words can be settled before their segment ends."""
+        in_doubt = self._segment_options.language is None and self._language.wants_more
+        return not self._is_translated() and not in_doubt
+
+    def _is_deaf(self, done: Pass) -> bool:
+        """Whether the decoder says nothing about much speech: forced words can end its text."""
+        voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
+        return bool(self._transcript.context) and voiced_s >= self._settings.retry_after_s
+
+    def _finish(self, closed: Closed, heard: Heard, model_ms: float) -> None:
+        """The final of a closed segment."""
+        noise = self._is_noise(heard, closed.voiced_windows)
+        said_before = bool(self._shown[0])
+        words = self._transcript.close(() if noise else heard.words, heard.lead, heard.lead_tokens)
+        span = Span(self._closed_segment_samples, closed.end_samples)
+        spoken = Span(max(span.start_samples, closed.speech_start_samples), closed.speech_end_samples)
+        wanted = bool(words) or said_before or self._options.turns
+        self._answer(closed, *([self._final(words, span, spoken, heard.language, model_ms)] if wanted else []))
+        if wanted:
+            self._segment += 1
+        if self._is_translated():
+            self._transcript.context.clear()
+        self._cut_window(self.endpointing.segmenter.position_samples)
+        if not self._transcript.context:
+            self._window.begin_at(closed.end_samples)
+        self._closing = None
+        self._language.end_stretch()
+        self._shown, self._shown_settled, self._partial_tokens = ("", ""), 0, 0
+        self._segment_options = self._options
+
+    def _final(self, words: tuple[HeardWord, ...], span: Span, spoken: Span, language: str, model_ms: float) -> Final:
+        return Final(
+            segment=self._segment,
+            text=joined(words),
+            start_samples=span.start_samples,
+            end_samples=span.end_samples,
+            heard_samples=span.end_samples,
+            resume_samples=span.end_samples,
+            words=wire_words(words, spoken) if self._segment_options.words else (),
+            language=language if words else None,
+            model_ms=model_ms,
+        )
+
+    def _show(self, done: Pass, model_ms: float) -> None:
+        if not self.is_live:
+            return
+        text = self._transcript.shown_text
+        shown = (text, self._transcript.settled_text)
+        if text and shown != self._shown:
+            self._shown = shown
+            settled = self._transcript.settled_words
+            self._shown_settled = len(settled)
+            self._outbox.append(
+                Partial(
+                    self._segment,
+                    text,
+                    self._segment_samples,
+                    done.end_samples,
+                    model_ms,
+                    joined(settled),
+                    wire_words(settled, Span(self._spoken_samples, done.end_samples)),
+                )
+            )
+
+    def _end_long_segment(self, language: str, model_ms: float) -> None:
+        """A final for the settled words of a segment that has become long, with all that were shown as such."""
+        settled = self._transcript.settled
+        for count in range(len(settled) - 1, max(self._shown_settled, 1) - 1, -1):
+            last = settled[count - 1]
+            length_s = (last.end_samples - self._segment_samples) / SAMPLE_RATE_HZ
+            ends = last.mark.startswith(SENTENCE_MARKS)
+            if length_s >= (self._settings.sentence_s if ends else self._settings.segment_s):
+                words = self._transcript.cut(count)
+                span = Span(self._segment_samples, last.end_samples)
+                spoken = Span(self._spoken_samples, last.end_samples)
+                self._outbox.append(self._final(words, span, spoken, language, model_ms))
+                self._segment += 1
+                self._segment_samples = self._spoken_samples = last.end_samples
+                self._shown, self._shown_settled = ("", ""), 0
+                return
+
+    # The window
+
+    def _trim(self) -> None:
+        """Keep the window short."""
+        end = self.endpointing.segmenter.position_samples
+        if self._window.until(end).length_samples <= self._settings.window_s * SAMPLE_RATE_HZ:
+            return
+        self._cut_window(end)
+        if self._window.until(end).length_samples <= self._settings.longest_window_s * SAMPLE_RATE_HZ:
+            return
+        if self._is_translated():
+            for boundary in self.endpointing.segmenter.cut():
+                self._take_boundary(boundary)
+        else:  # the decoder finds no words in all of this
+            self._transcript.context.clear()
+            self._window.begin_at(end - round(self._settings.context_s * SAMPLE_RATE_HZ))
+
+    def _cut_window(self, end_samples: int) -> None:
+        """Keep the last settled words, as far as they lie within `context_s`, and what follows them."""
+        context = self._transcript.context
+        limit = round(self._settings.context_s * SAMPLE_RATE_HZ)
+        count = self._window.words_within(context, limit, end_samples) if context else 0
+        if context:
+            start = context[-count].start_samples if count else context[-1].end_samples
+        else:
+            start = self._unsaid_samples()
+        del context[: len(context) - count]
+        self._window.begin_at(start)
+        self._voice.forget_before(start)
+
+    def _unsaid_samples(self) -> int:
+        """Where the first segment starts that has no final yet, or could start."""
+        if self._unanswered():
+            return self._closed_segment_samples
+        return self._segment_samples if self._window.is_open else self.endpointing.segmenter.needed_from_samples
+
+    def _since_samples(self) -> int:
+        """Words that are not settled yet begin after this."""
+        if self._transcript.context:
+            return self._transcript.context[-1].end_samples
+        start = self._window.start_samples
+        return self._segment_samples if start is None else start
+
+    def _is_full(self) -> bool:
+        """Whether what waits to be decoded must be, before more is heard."""
+        waiting = self.endpointing.segmenter.position_samples - self._heard_samples
+        return waiting >= self._settings.window_s / 2 * SAMPLE_RATE_HZ
+
+    def _cap_tokens(self, end_samples: int) -> int:
+        """The last pass's tokens and what the new audio can hold."""
+        new_s = (end_samples - self._heard_samples) / SAMPLE_RATE_HZ
+        return self._partial_tokens + SPARE_PARTIAL_TOKENS + round(TOKENS_PER_S * new_s)
+
+    # Positions
+
+    @property
+    def checkpoint_samples(self) -> int:
+        needed = self.endpointing.segmenter.needed_from_samples
+        if self._unanswered():
+            return min(needed, self._closed_segment_samples)
+        return min(self._segment_samples, self.endpointing.audio.end_samples) if self._window.is_open else needed
+
+    @property
+    def _needed_from_samples(self) -> int:
+        start = self._window.start_samples
+        return self.endpointing.segmenter.needed_from_samples if start is None else start
+
+    @property
+    def answered_samples(self) -> int:
+        segmenter = self.endpointing.segmenter
+        closed = self._unanswered()
+        if closed is None and segmenter.start_samples is None:
+            return segmenter.position_samples
+        return self._heard_samples
+
+    def _forget_language(self) -> None:
+        self._language = SpokenLanguage(self._options.languages or ())

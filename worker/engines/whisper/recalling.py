@@ -1,0 +1,29 @@
+"""The words of a session's former owner, as if this worker had heard them. Pure."""
+
+from collections.abc import Callable, Sequence
+
+from worker.engines.base import History, SettledWord
+from worker.engines.whisper.words import HeardWord
+
+
+def recalled_words(
+    words: Sequence[SettledWord], start_samples: int, tokens: Callable[[str], tuple[int, ...]]
+) -> list[HeardWord]:
+    """Words for a decoder to begin with. The first starts at `start_samples`, the others where the word before ends."""
+    recalled: list[HeardWord] = []
+    for word in words:
+        end = max(word.end_samples, start_samples)
+        recalled.append(HeardWord(word.text, "", tokens(word.text), (), start_samples, end, 1.0))
+        start_samples = end
+    return recalled
+
+
+def spelled(history: History) -> list[SettledWord]:
+    """The committed words, each with what stands before it in the committed text."""
+    text, at = " " + history.committed_text, 0
+    found = []
+    for word in history.committed:
+        end = text.index(word.text, at) + len(word.text)
+        found.append(SettledWord(text[at:end], word.end_samples))
+        at = end
+    return found

@@ -1,0 +1,245 @@
+"""A recording: nobody waits for its words, so it is decoded in long windows, as many at a time as there is audio for.
+
+A window joins successive segments in one language; its words become the finals of its segments. What a window holds
+depends on the audio alone, so the same recording always gives the same text. Knows no model.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from worker.engines.base import Final, Output, Partial
+from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.languages import Probabilities, likeliest, surely_spoken
+from worker.engines.whisper.session import Kind, Pass, Place, Session, wire_words
+from worker.engines.whisper.spans import Span, Spans
+from worker.engines.whisper.transcript import joined
+from worker.engines.whisper.words import HeardWord
+from worker.segmenter import Closed, Opened, SegmenterSettings
+
+WINDOW_S = 28.0
+"""The model hears 30 s; 2 s of padding end its text."""
+LONGEST_PAUSE_S = 2.0
+"""Segments farther apart are not joined."""
+SETTLING_S = 30.0
+"""The language of a recording is that of so much speech at its beginning."""
+REST_S = 2.0
+"""With so much voice after its last word, the decoder has stopped early; the rest is decoded by itself."""
+BEAM_BELOW = -0.3
+"""Measured: a beam for all windows takes a third longer and mends nothing more."""
+SEGMENTER = SegmenterSettings(
+    onset_probability=0.2, offset_probability=0.1, late_after_s=WINDOW_S, max_segment_s=WINDOW_S
+)
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A closed segment that has no final yet."""
+
+    closed: Closed
+    language: str | None
+    detected: Probabilities | None = None
+    ends_window: bool = False
+    """Its client waits for it: nothing is joined to it."""
+
+    @property
+    def span(self) -> Span:
+        return Span(self.closed.start_samples, self.closed.end_samples)
+
+    @property
+    def speech_s(self) -> float:
+        return (self.closed.speech_end_samples - self.closed.speech_start_samples) / SAMPLE_RATE_HZ
+
+
+@dataclass(slots=True)
+class _Window:
+    segments: list[_Segment]
+    rest: Spans | None
+    """What is still to be decoded."""
+    words: list[HeardWord] = field(default_factory=list)
+    model_ms: float = 0.0
+
+
+class Recording(Session):
+    """See `Session`."""
+
+    def __init__(self, options: SessionOptions, languages: tuple[str, ...], place: Place) -> None:
+        super().__init__(options, languages, place, SEGMENTER)
+        self._segments: list[_Segment] = []
+        self._windows: deque[_Window] = deque()
+        self._language: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return False
+
+    @property
+    def is_recording(self) -> bool:
+        return True
+
+    # Endpointing
+
+    def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
+        return self.endpointing.unheard(limit_windows) if self.endpointing.has_unheard() else None
+
+    def _open(self, opened: Opened) -> None:
+        pass
+
+    def _close(self, closed: Closed) -> None:
+        self._segments.append(_Segment(closed, self._segment_options.language))
+        self._segment_options = self._options
+
+    def _commit(self) -> None:
+        if self._segments:
+            self._segments[-1].ends_window = True
+
+    # Language
+
+    def undetected(self) -> list[Span]:
+        return [one.span for one in self._segments if one.language is None and one.detected is None]
+
+    def take_detected(self, span: Span, probabilities: Probabilities) -> None:
+        next(one for one in self._segments if one.span == span).detected = probabilities
+
+    def _settle_languages(self) -> None:
+        """Give segments their languages, in order; the first ones wait until the recording's is known."""
+        waiting = [one for one in self._segments if one.language is None and one.detected is not None]
+        if not waiting:
+            return
+        if self._language is None:
+            heard_s = sum(one.speech_s for one in waiting)
+            if heard_s < SETTLING_S and not self.endpointing.finished and not self._segments[-1].ends_window:
+                return
+            self._language = likeliest([(one.detected or {}, one.speech_s) for one in waiting], self._allowed)
+        for one in waiting:
+            sure = surely_spoken(one.detected or {}, one.speech_s, self._allowed)
+            self._language = one.language = sure or self._language
+
+    # Decoding
+
+    def due_passes(self, _interval_ms: float) -> list[Pass]:
+        self._settle_languages()
+        while (count := self._whole()) > 0:
+            segments, self._segments = self._segments[:count], self._segments[count:]
+            self._windows.append(_Window(segments, Spans(tuple(one.span for one in segments))))
+        return [Pass(self, Kind.FINAL, window.rest, turn) for turn, window in enumerate(self._windows) if window.rest]
+
+    def _whole(self) -> int:
+        """How many of the first segments make a window to which nothing more will be joined; 0: none do yet."""
+        if not self._segments or self._segments[0].language is None:
+            return 0
+        first, count = self._segments[0], 1
+        length = first.span.length_samples
+        for before, one in pairwise(self._segments):
+            length += one.span.length_samples
+            if one.language is None and not before.ends_window:
+                return 0
+            if not self._joins(before, one) or length > WINDOW_S * SAMPLE_RATE_HZ:
+                return count
+            count += 1
+        last = self._segments[-1]
+        segmenter = self.endpointing.segmenter
+        reached = segmenter.position_samples if segmenter.start_samples is None else segmenter.start_samples
+        paused = reached - last.span.end_samples > LONGEST_PAUSE_S * SAMPLE_RATE_HZ
+        return count if last.ends_window or self.endpointing.finished or paused else 0
+
+    def _joins(self, before: _Segment, after: _Segment) -> bool:
+        near = after.span.start_samples - before.span.end_samples <= LONGEST_PAUSE_S * SAMPLE_RATE_HZ
+        return near and after.language == before.language and not before.ends_window
+
+    def job(self, wanted: Pass) -> Job:
+        window = self._window_of(wanted)
+        first = next(one for one in window.segments if one.closed.end_samples > wanted.spans.start_samples)
+        return Job(
+            wanted.spans.pcm(self.endpointing.audio),
+            language=window.segments[0].language or "",
+            prompt=self._segment_options.prompt,
+            closing=True,
+            lead_samples=self._lead_samples(wanted.spans.start_samples, first.closed.speech_start_samples),
+            beam_below=BEAM_BELOW,
+            translate=self._is_translated(),
+        )
+
+    def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
+        window = self._window_of(done)
+        words = list(self._believed(done, heard))
+        voiced = sum(one.closed.voiced_windows for one in window.segments)
+        if self._is_noise(heard, voiced):
+            words = []
+        window.words += words
+        window.model_ms += model_ms
+        window.rest = None
+        if words and self._voice.seconds(words[-1].end_samples, done.end_samples) >= REST_S:
+            window.rest = done.spans.between(words[-1].end_samples, done.end_samples)
+        while self._windows and self._windows[0].rest is None:
+            self._finish(self._windows.popleft())
+
+    def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
+        words = tuple(done.spans.placed(heard.words))
+        return self._voiced(words, done.spans.start_samples, done.end_samples, heard.language)
+
+    def _window_of(self, done: Pass) -> _Window:
+        return next(window for window in self._windows if window.rest == done.spans)
+
+    def _finish(self, window: _Window) -> None:
+        """The finals of a window's segments."""
+        words = deque(window.words)
+        for one, after in zip(window.segments, [*window.segments[1:], None], strict=True):
+            own: list[HeardWord] = []
+            while words and (after is None or self._is_before(words[0], after.span.start_samples)):
+                own.append(words.popleft())
+            self._answer(one.closed, *self._outputs(one, tuple(own), window.model_ms))
+        self._voice.forget_before(window.segments[-1].span.end_samples)
+
+    def _is_before(self, word: HeardWord, position_samples: int) -> bool:
+        """Whether most of a word's voice lies before a position. The aligner is not exact where spans are joined."""
+        before = self._voice.seconds(word.start_samples, position_samples)
+        return before >= self._voice.seconds(position_samples, word.end_samples)
+
+    def _outputs(self, segment: _Segment, words: tuple[HeardWord, ...], model_ms: float) -> list[Output]:
+        """The final of a segment, after a partial if its client reads those."""
+        if not words and not self._options.turns:
+            return []
+        closed = segment.closed
+        spoken = Span(closed.speech_start_samples, closed.speech_end_samples)
+        self._segment += 1
+        final = Final(
+            segment=self._segment - 1,
+            text=joined(words),
+            start_samples=closed.start_samples,
+            end_samples=closed.end_samples,
+            heard_samples=closed.end_samples,
+            resume_samples=closed.end_samples,
+            words=wire_words(words, spoken) if self._segment_options.words else (),
+            language=segment.language if words else None,
+            model_ms=model_ms,
+        )
+        if not (words and self._options.partials):
+            return [final]
+        partial = Partial(
+            final.segment, final.text, final.start_samples, final.heard_samples, model_ms, final.text, final.words
+        )
+        return [partial, final]
+
+    # Positions
+
+    @property
+    def checkpoint_samples(self) -> int:
+        closed = self._unanswered()
+        return closed.start_samples if closed else self.endpointing.segmenter.needed_from_samples
+
+    @property
+    def _needed_from_samples(self) -> int:
+        return self.checkpoint_samples
+
+    @property
+    def answered_samples(self) -> int:
+        closed = self._unanswered()
+        return closed.start_samples if closed else self.endpointing.segmenter.position_samples
+
+    def _forget_language(self) -> None:
+        self._language = None

@@ -1,0 +1,48 @@
+"""What can be tuned of the Whisper engine. README.md, "Figures", says on which speech the values were chosen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from shared.events import CommitDelay
+from worker.engines.whisper.transcript import RULES, Rule
+from worker.segmenter import SegmenterSettings
+
+LIVE_SEGMENTER = SegmenterSettings(onset_probability=0.3, offset_probability=0.2, late_after_s=inf, max_segment_s=inf)
+"""The thresholds let speech through that was cut to the telephone's band. Long segments end at settled words."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """The rolling window of a live session."""
+
+    window_s: float = 8.0
+    """A longer window is cut."""
+    context_s: float = 3.0
+    """Settled audio that stays in front of the rest when the window is cut, or when a pause ends."""
+    longest_window_s: float = 14.0
+    """A window that cannot be cut at settled words, since there are none, ends its segment at the best pause."""
+    retry_after_s: float = 0.9
+    """Voice without words after the last settled word: it is decoded again without context."""
+    sentence_s: float = 8.0
+    segment_s: float = 16.0
+    """A segment longer than `sentence_s` ends after the next settled sentence, and at this length after any word."""
+    beam_below: float = -0.4
+    """See `Job`; of what becomes final."""
+    rules: Mapping[CommitDelay, Rule] = field(default_factory=lambda: RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperSettings:
+    """How an engine shares its time among sessions."""
+
+    segmenter: SegmenterSettings = field(default_factory=lambda: LIVE_SEGMENTER)
+    partial_interval_ms: float = 280.0
+    """New audio that a session needs before its next partial."""
+    live: LiveSettings = field(default_factory=LiveSettings)
+    load_share: float = 1.67
+    """The interval grows to this many times the length of the last step, so that overload slows all alike."""
+    max_jobs: int = 16
+    """Windows in one step; more would make the step, and so everyone's wait, longer."""
+    max_vad_windows: int = 1000
+    """For each session and step: 32 s of audio, about 55 ms."""

@@ -1,0 +1,190 @@
+"""The words of a live session: which are settled, and which are shown. Pure.
+
+Each pass gives a hypothesis: the words that follow the settled ones. Words are settled from the front, and never taken
+back, when hypotheses have agreed on them for a while and they lie far enough behind the edge of the audio; unsure words
+wait longer. The punctuation after the last settled word stays open until the next word is settled.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from shared.events import SAMPLE_RATE_HZ, CommitDelay
+from worker.engines.agreement import common_prefix
+from worker.engines.whisper.words import HeardWord
+
+ALONE_LAG_S = 2.5
+"""A word this far behind the edge is settled by one hypothesis: audio came faster than it was decoded."""
+OVERDUE_S = 5.0
+"""A word this far behind the edge is settled although hypotheses differ; waiting longer does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a word is settled. Chosen on recorded speech; README.md, "Figures", says which and what came of it."""
+
+    lag_s: float = 0.9
+    """How far behind the edge of the audio a word must end."""
+    unsure_lag_s: float = 3.0
+    sure_probability: float = 0.7
+    """Words below it wait for `unsure_lag_s`."""
+    agreement_s: float = 0.8
+    """For how long hypotheses must have agreed on it, in seconds of audio."""
+    hold_s: float = 0.25
+    """How far behind the edge a word must end to be shown."""
+    sure_hold_s: float = 0.12
+    """The same for words of at least `shown_probability`."""
+    shown_probability: float = 0.8
+
+
+RULES = {
+    CommitDelay.FAST: Rule(lag_s=0.7, unsure_lag_s=1.6, agreement_s=0.5),
+    CommitDelay.BALANCED: Rule(),
+    CommitDelay.ACCURATE: Rule(lag_s=1.5, unsure_lag_s=4.0, agreement_s=1.2),
+}
+NEVER = Rule(lag_s=inf, unsure_lag_s=inf)
+"""For text whose words do not follow the audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hypothesis:
+    edge_samples: int
+    words: tuple[HeardWord, ...]
+
+
+class Transcript:
+    """The settled words of the open segment, and its changing ones."""
+
+    def __init__(self) -> None:
+        self.settled: list[HeardWord] = []
+        """Those of the open segment."""
+        self.context: list[HeardWord] = []
+        """Those of the window, which may reach into earlier segments and may lack the beginning of the open one."""
+        self._hypotheses: deque[_Hypothesis] = deque()
+        self._shown: list[HeardWord] = []
+
+    @property
+    def forced_tokens(self) -> tuple[int, ...]:
+        """What the next answer must begin with; the mark after the last settled word is open."""
+        tokens = [token for word in self.context for token in (*word.tokens, *word.mark_tokens)]
+        open_marks = len(self.context[-1].mark_tokens) if self.settled and self.context else 0
+        return tuple(tokens[: len(tokens) - open_marks])
+
+    @property
+    def open_mark(self) -> tuple[str, tuple[int, ...]]:
+        """The mark after the last settled word as it is for now, and its tokens."""
+        return (self.settled[-1].mark, self.settled[-1].mark_tokens) if self.settled else ("", ())
+
+    @property
+    def settled_text(self) -> str:
+        """Of the open segment, without the mark after its last word."""
+        return joined(self.settled_words)
+
+    @property
+    def settled_words(self) -> tuple[HeardWord, ...]:
+        """The words of `settled_text`."""
+        if not self.settled:
+            return ()
+        return (*self.settled[:-1], replace(self.settled[-1], mark="", mark_tokens=()))
+
+    @property
+    def shown_text(self) -> str:
+        """Of the open segment: `settled_text` and what follows it for now."""
+        if not self._shown:
+            return self.settled_text
+        return joined([*self.settled, *self._shown])
+
+    def hear(
+        self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int, rule: Rule
+    ) -> None:
+        """Take a hypothesis of a segment that is being spoken."""
+        self._take_lead(words, lead, lead_tokens)
+        self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
+        while self._hypotheses[0].edge_samples < edge_samples - rule.agreement_s * SAMPLE_RATE_HZ:
+            self._hypotheses.popleft()
+        self._show(rule)
+        self._settle(self._ripe(rule))
+
+    def show_all(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int) -> None:
+        """Take a hypothesis of a segment whose speaker may have ended."""
+        self._take_lead(words, lead, lead_tokens)
+        self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
+        self._shown = list(words)
+
+    def close(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> tuple[HeardWord, ...]:
+        """Take the last hypothesis of the open segment; all words of the segment. The next one begins."""
+        self._take_lead(words, lead, lead_tokens)
+        self.settled += words
+        self.context += words
+        self._hypotheses.clear()
+        self._shown.clear()
+        return self.cut(len(self.settled))
+
+    def cut(self, count: int) -> tuple[HeardWord, ...]:
+        """End the open segment after its first `count` settled words, which are returned."""
+        closed = tuple(self.settled[:count])
+        del self.settled[:count]
+        return closed
+
+    def _take_lead(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> None:
+        """What the answer puts after the last settled word is its mark now, unless the answer is empty."""
+        if self.settled and (words or lead):
+            self.settled[-1] = replace(self.settled[-1], mark=lead, mark_tokens=lead_tokens)
+            if self.context:
+                self.context[-1] = self.settled[-1]
+
+    def _ripe(self, rule: Rule) -> int:
+        """How many words of the last hypothesis are to be settled."""
+        last = self._hypotheses[-1]
+        agreed = min((common_words(one.words, last.words) for one in self._hypotheses), default=0)
+        count = 0
+        for word in last.words:
+            behind_s = (last.edge_samples - word.end_samples) / SAMPLE_RATE_HZ
+            if behind_s < max(OVERDUE_S, rule.lag_s):
+                lag_s = rule.lag_s if word.probability >= rule.sure_probability else rule.unsure_lag_s
+                if len(self._hypotheses) < 2:
+                    lag_s = max(lag_s, ALONE_LAG_S)
+                if behind_s < lag_s or count >= agreed:
+                    break
+            count += 1
+        return count
+
+    def _settle(self, count: int) -> None:
+        words = self._hypotheses[-1].words[:count]
+        self.settled += words
+        self.context += words
+        for index, one in enumerate(self._hypotheses):
+            self._hypotheses[index] = replace(one, words=one.words[count:])
+        self._shown = self._shown[count:]
+
+    def _show(self, rule: Rule) -> None:
+        """Words that may have been cut by the edge are not shown, and shown ones change only if two passes agree."""
+        last = self._hypotheses[-1]
+        held_back = (index for index, word in enumerate(last.words) if not _is_free(word, last.edge_samples, rule))
+        free = next(held_back, len(last.words))
+        confirmed = common_words(self._shown, last.words)
+        if confirmed < len(self._shown):
+            before = self._hypotheses[-2].words if len(self._hypotheses) > 1 else ()
+            agreed = common_words(before, last.words)
+            if agreed <= confirmed:
+                return
+            free = agreed
+        kept = min(confirmed, max(len(self._shown) - 1, 0))
+        self._shown = [*self._shown[:kept], *last.words[kept : max(free, confirmed)]]
+
+
+def _is_free(word: HeardWord, edge_samples: int, rule: Rule) -> bool:
+    """Whether the edge of the audio can no longer change a word much."""
+    hold_s = rule.sure_hold_s if word.probability >= rule.shown_probability else rule.hold_s
+    return word.end_samples <= edge_samples - hold_s * SAMPLE_RATE_HZ
+
+
+def joined(words: Sequence[HeardWord]) -> str:
+    """The text of words, without the space before the first one."""
+    return "".join(word.text + word.mark for word in words).lstrip()
+
+
+def common_words(left: Sequence[HeardWord], right: Sequence[HeardWord]) -> int:
+    """How many leading words are the same but for case and punctuation."""
+    return common_prefix([word.text for word in left], [word.text for word in right])

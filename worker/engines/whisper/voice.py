@@ -1,0 +1,35 @@
+"""Where in a session the VAD heard a voice. Pure."""
+
+from bisect import bisect_left, bisect_right
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ
+from worker.vad import WINDOW_SAMPLES
+
+
+class Voice:
+    """The windows with a voice that may still be in a pass."""
+
+    def __init__(self) -> None:
+        self._ends: list[int] = []
+        """End position of each, rising."""
+
+    def hear(self, position_samples: int, probabilities: NDArray[np.float32], least: float) -> None:
+        """Note the windows from a position on whose probability is at least `least`."""
+        found = np.flatnonzero(probabilities >= least)
+        self._ends += [position_samples + (int(index) + 1) * WINDOW_SAMPLES for index in found]
+
+    def seconds(self, start_samples: int, end_samples: int) -> float:
+        """How much voice there is between two positions."""
+        count = bisect_right(self._ends, end_samples) - bisect_left(self._ends, start_samples)
+        return max(0, count) * WINDOW_SAMPLES / SAMPLE_RATE_HZ
+
+    def end_before(self, position_samples: int) -> int | None:
+        """Where the last voice before a position ends."""
+        count = bisect_right(self._ends, position_samples)
+        return self._ends[count - 1] if count else None
+
+    def forget_before(self, position_samples: int) -> None:
+        del self._ends[: bisect_right(self._ends, position_samples)]
