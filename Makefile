@@ -36,7 +36,7 @@ imports: .venv/installed-dev ## Check who may import whom
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
-bench: .venv/installed-dev ## Measure, and print the figures
+bench: .venv/installed-dev ## Measure, and print the figures; SPEECH=folder adds recorded speech, OFFSETS="0 80"
 	@$(BIN)/python -m tests.bench
 
 bench-voxtral: .venv/installed-dev ## Measure Voxtral Realtime at its full shape on this machine's GPU

@@ -1,20 +1,17 @@
 """Prints every figure of the README's table and keeps them as JSON: `make bench`, or `python -m tests.bench live`."""
 
 import argparse
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import dialects, idle, live, memory, pipeline, upload, viewers
+from tests.bench import dialects, idle, live, memory, no_speech, pipeline, real_speech, upload, viewers
 from tests.bench.figures import Figure, keep, machine, show
-from tests.bench.processes import allow_open_files
+from tests.bench.processes import WHISPER, allow_open_files, running
 from tests.stack import Stack
 
-WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 RESULT = Path("build/bench.json")
-SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, Any]]]] = {
+OF_SERVICE: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, Any]]]] = {
     "pipeline": (pipeline.measure, {"model": {"name": "echo", "slots": 512}}),
     "dialects": (dialects.measure, {"model": {"name": "echo", "slots": 16}}),
     "viewers": (viewers.measure, {"model": {"name": "echo", "slots": 4}}),
@@ -24,35 +21,41 @@ SECTIONS: dict[str, tuple[Callable[[Stack], list[Figure]], dict[str, dict[str, A
     "upload": (upload.measure_hour, {"model": {"name": "echo"}}),
     "upload-speed": (upload.measure_speed, WHISPER),
 }
-
-
-@contextmanager
-def running(settings: dict[str, dict[str, Any]]) -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(Path(folder), **settings)
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop_all()
+"""Sections that measure a running service, with its settings."""
+OF_ENGINE: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
+    "real-speech": real_speech.measure,
+    "no-speech": no_speech.measure,
+}
+"""Sections that start what they measure themselves."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="all of them when none is named")
-    chosen = parser.parse_args().sections or list(SECTIONS)
+    names = [*OF_SERVICE, *OF_ENGINE]
+    parser.add_argument("sections", nargs="*", choices=[*names, []], help="all of them when none is named")
+    recorded = parser.add_argument_group("real-speech", "The environment variable SPEECH names a folder of recordings.")
+    recorded.add_argument("--service", action="store_true", help="a subset through the whole service, in real time")
+    recorded.add_argument("--isa", action="store_true", help="only accuracy, as on other processors and in float32")
+    recorded.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="how steps of the engine are timed")
+    arguments = parser.parse_args()
     figures: list[Figure] = []
     print(machine(), flush=True)
     allow_open_files()
-    for name in chosen:
-        measure, settings = SECTIONS[name]
-        with running(settings) as stack:
-            for figure in measure(stack):
-                figures.append(figure)
-                print(show(figure), flush=True)
+    for name in arguments.sections or names:
+        for figure in _measured(name, arguments):
+            figures.append(figure)
+            print(show(figure), flush=True)
     keep(figures, RESULT)
     missed = sum(not figure.met for figure in figures)
     print(f"{len(figures)} figures, {missed} missed; written to {RESULT}")
+
+
+def _measured(name: str, arguments: argparse.Namespace) -> list[Figure]:
+    if name in OF_ENGINE:
+        return OF_ENGINE[name](arguments)
+    measure, settings = OF_SERVICE[name]
+    with running(settings) as stack:
+        return measure(stack)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Live transcription through the whole service: speech over WebSocket in real time, words timed as they come back.
 
-Words are timed from where they truly end in the audio (`engine_live` says how that is found). Everything runs on the
+Words are timed from where they truly end in the audio (`alignment` says how that is found). Everything runs on the
 same machine: client, frontends, Redis and worker.
 """
 
@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 import orjson
 from faster_whisper import WhisperModel
+from numpy.typing import NDArray
 from websockets.asyncio.client import connect
 
-from tests.bench.engine_live import Measured, Screen, Script, edits, measured, normalised, script
+from tests.bench.alignment import last_sound_samples
+from tests.bench.engine_live import script
 from tests.bench.figures import Figure, percentile
 from tests.bench.pipeline import CHUNK_SAMPLES
+from tests.bench.scoring import edits, normalised
+from tests.bench.screen import Measured, Screen, Script, measured
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack
 from worker.engines.whisper.engine import load
@@ -27,8 +31,6 @@ MINUTES = {1: 2.5, 4: 1.5, 8: 1.5}
 FIRST_P50_MS = {1: 450, 4: 900, 8: 1800}
 STABLE_P50_MS = {1: 900, 4: 1600}
 FINAL_REPEATS = 10
-AUDIBLE = 10 ** (-45 / 20)
-"""Below the peak; what is quieter at the end is the voice's trailing silence, in which a final could be made early."""
 
 
 def measure(stack: Stack) -> list[Figure]:
@@ -59,18 +61,17 @@ def _prepare() -> tuple[dict[int, list[Script]], float]:
 
 
 def _figures(streams: int, results: list[Measured], offline_error_percent: float) -> list[Figure]:
-    words = sum(result.words for result in results)
-    first_ms = [ms for result in results for ms in result.first_ms]
-    stable_ms = [ms for result in results for ms in result.stable_ms]
-    error_percent = 100 * sum(result.errors for result in results) / words
-    retracted = 100 * sum(result.retracted for result in results) / words
+    total = Measured()
+    for result in results:
+        total.add(result)
+    first_ms, stable_ms, error_percent = total.first_ms, total.stable_ms, total.error_percent
     label = f"{streams} stream{'s' * (streams > 1)}"
     figures = [
         Figure(f"a word first appears, {label}, p50", percentile(first_ms, 0.5), "ms", FIRST_P50_MS[streams]),
         Figure(f"a word first appears, {label}, p95", percentile(first_ms, 0.95), "ms", 900 if streams == 1 else None),
         Figure(f"a word is stable, {label}, p50", percentile(stable_ms, 0.5), "ms", STABLE_P50_MS.get(streams)),
         Figure(f"a word is stable, {label}, p95", percentile(stable_ms, 0.95), "ms", 1800 if streams == 1 else None),
-        Figure(f"words retracted per 100, {label}", retracted, "words", 5),
+        Figure(f"words retracted per 100, {label}", total.retracted_percent, "words", 5),
         Figure(f"word error rate live, {label}", error_percent, "%", 6),
     ]
     if streams == 1:
@@ -82,25 +83,25 @@ def _figures(streams: int, results: list[Measured], offline_error_percent: float
 
 
 async def _play(url: str, scripts: list[Script]) -> list[Measured]:
-    screens = await asyncio.gather(*(_stream(url, one.pcm, delay_s=1.3 * index) for index, one in enumerate(scripts)))
+    screens = await asyncio.gather(*(stream(url, one.pcm, delay_s=1.3 * index) for index, one in enumerate(scripts)))
     return [measured(one, screen) for one, screen in zip(scripts, screens, strict=True)]
 
 
 async def _final_latency_ms(url: str, sentence: str) -> float:
     """From the last sound of a sentence, with `stop` right behind it, to its last final."""
     pcm = synthesise(sentence)
-    pcm = pcm[: np.flatnonzero(np.abs(pcm) > AUDIBLE * np.abs(pcm).max())[-1] + 1]
-    screen = await _stream(url, pcm, delay_s=0)
+    pcm = pcm[: last_sound_samples(pcm)]  # a final could be made early in the voice's trailing silence
+    screen = await stream(url, pcm)
     return (screen.finished_s - len(pcm) / 16000) * 1000
 
 
-async def _stream(url: str, pcm: np.ndarray, delay_s: float) -> Screen:
+async def stream(url: str, pcm: NDArray[np.float32], *, language: str = "en", delay_s: float = 0.0) -> Screen:
     """Speak in real time, as a microphone does: a chunk is sent when its last sample has been heard."""
     await asyncio.sleep(delay_s)
     raw = (pcm * 32767).astype("<i2").tobytes()
     screen = Screen()
     async with connect(url, compression=None, max_size=None) as socket:
-        await socket.send('{"type":"start","language":"en"}')
+        await socket.send(orjson.dumps({"type": "start", "language": language}).decode())
         ready = orjson.loads(await socket.recv())
         assert ready["type"] == "ready", ready
         began_s = time.perf_counter()
@@ -126,8 +127,7 @@ async def _stream(url: str, pcm: np.ndarray, delay_s: float) -> Screen:
 
 
 def _see(screen: Screen, now_s: float, event: dict[str, Any]) -> None:
-    words = normalised(event["text"])
-    screen.shown.setdefault(event["segment"], []).append((now_s, words))
     if event["type"] == "final":
-        screen.finals[event["segment"]] = words
-        screen.finished_s = now_s
+        screen.see_final(now_s, event["segment"], event["text"])
+    else:
+        screen.see_partial(now_s, event["segment"], event["text"], event.get("committed", {}).get("text", ""))

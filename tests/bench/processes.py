@@ -1,13 +1,30 @@
-"""What the processes of a service cost: CPU time and resident memory, from /proc."""
+"""The processes of a service that is measured, and what they cost: CPU time and resident memory, from /proc."""
 
 import os
 import resource
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.stack import Stack
 
+WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def running(settings: dict[str, dict[str, Any]]) -> Iterator[Stack]:
+    """A service that is ready, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(Path(folder), **settings)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop_all()
 
 
 def allow_open_files() -> None:

@@ -55,7 +55,7 @@ def jobs(sessions: int, tokens: int) -> list[Job]:
     random = np.random.default_rng(sessions)
     lengths = random.integers(WINDOW_S * SAMPLE_RATE_HZ // 2, WINDOW_S * SAMPLE_RATE_HZ, sessions)
     noise = [random.standard_normal(length).astype(np.float32) * 0.1 for length in lengths]
-    return [Job(pcm, language="en", cap_tokens=tokens, words=True) for pcm in noise]
+    return [Job(pcm, language="en", cap_tokens=tokens) for pcm in noise]
 
 
 def measured(decoder: WhisperDecoder, arguments: argparse.Namespace) -> Iterator[Steps]:

@@ -1,0 +1,94 @@
+"""Recorded speech with reference texts, from a folder with a `manifest.json`, and what of it settings were chosen on.
+
+The manifest holds `clips`, each with `id`, `language` (ISO 639-1), `file`, `text_file` (both in the folder) and, if
+there are any, `tags`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ
+from tests.bench.scoring import normalised
+
+TUNED_ON_S = {
+    "jfk": 11.00, "lj_fast": 11.87, "cards": 13.85, "libri_three": 11.20, "gaskell": 32.46, "demo_talk": 51.93,
+    "austen_telephone": 28.03,
+}  # fmt: skip
+"""Clips that rules of live sessions were chosen on, with their lengths: a clip of another length is another one."""
+NOISY_TAGS = ("telephone", "noise")
+"""How the tags of noisy clips begin."""
+
+
+class SpeechFolderError(Exception):
+    """What is wrong with the folder, in one sentence."""
+
+
+class Group(StrEnum):
+    CLEAN = "clean English"
+    NOISY = "telephone and noisy"
+    OTHER = "other languages"
+
+
+@dataclass(frozen=True)
+class Clip:
+    id: str
+    language: str
+    tags: tuple[str, ...]
+    text: str
+    pcm: NDArray[np.float32]
+
+    @property
+    def seconds(self) -> float:
+        return len(self.pcm) / SAMPLE_RATE_HZ
+
+    @property
+    def group(self) -> Group:
+        if self.language != "en":
+            return Group.OTHER
+        noisy = any(tag.lower().startswith(NOISY_TAGS) for tag in self.tags)
+        return Group.NOISY if noisy else Group.CLEAN
+
+    @property
+    def is_tuned_on(self) -> bool:
+        return abs(TUNED_ON_S.get(self.id, 0.0) - self.seconds) < 0.05
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The reference as tokens; characters in some languages."""
+        return normalised(self.text, self.language)
+
+
+def load_clips(folder: str | None) -> list[Clip]:
+    """All clips of the folder. Raises `SpeechFolderError`."""
+    if not folder:
+        raise SpeechFolderError("SPEECH is not set; set it to a folder with recorded speech and a manifest.json")
+    manifest = Path(folder) / "manifest.json"
+    if not manifest.is_file():
+        raise SpeechFolderError(f"SPEECH is {folder!r}, where there is no manifest.json")
+    try:
+        listed: Sequence[dict[str, Any]] = json.loads(manifest.read_text())["clips"]
+        clips = [_clip(Path(folder), one) for one in listed]
+    except (OSError, ValueError, KeyError, TypeError, soundfile.SoundFileError) as error:
+        raise SpeechFolderError(f"{manifest} or a file that it names cannot be read: {error!r}") from error
+    if not all(clip.words for clip in clips):
+        raise SpeechFolderError(f"{manifest} names a clip whose text has no words")
+    return clips
+
+
+def _clip(folder: Path, listed: dict[str, Any]) -> Clip:
+    pcm, rate_hz = soundfile.read(folder / listed["file"], dtype="float32", always_2d=True)
+    mono = pcm.mean(axis=1)
+    if rate_hz != SAMPLE_RATE_HZ:
+        mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
+    text = (folder / listed["text_file"]).read_text()
+    return Clip(listed["id"], listed["language"], tuple(listed.get("tags", ())), text, np.asarray(mono, np.float32))

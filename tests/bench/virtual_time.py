@@ -1,0 +1,110 @@
+"""Live streams on a virtual clock: audio arrives in real time, and the clock moves on by the time of each step.
+
+A minute of pauses costs nothing, and a busy machine shows as a slower engine.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.bench.screen import Screen, Script
+from worker.engines.base import Output
+from worker.engines.whisper.engine import WhisperEngine
+
+CHUNK_SAMPLES = 320
+STAGGER_S = 1.3
+"""Streams start apart, so that their pauses do not fall together."""
+FIXED_STEP_S = 0.12
+"""About what a pass of one stream takes on a common CPU."""
+
+
+class Clock:
+    """How long a step of the engine takes: by the wall, by the processor, or always the same."""
+
+    def __init__(self, engine: WhisperEngine, kind: str) -> None:
+        """`kind`: `wall`, `cpu` or `fixed`. With `fixed`, what is heard when does not depend on the machine's speed.
+
+        `cpu` counts the processor time of all threads together where that is less than wall time: on a machine that
+        others use too it leaves out most of their share, and never assumes that threads ran side by side.
+        """
+        self._engine = engine
+        self._kind = kind
+        self.cpu_s = 0.0
+        """Processor time of all steps so far."""
+
+    def timed_step(self) -> tuple[list[tuple[str, Output]], float]:
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        outputs = self._engine.step()
+        wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+        self.cpu_s += cpu_s
+        if self._kind == "fixed":
+            return outputs, FIXED_STEP_S if outputs else 0.0
+        return outputs, min(cpu_s, wall_s) if self._kind == "cpu" else wall_s
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One of the streams that run at a time."""
+
+    number: int
+    key: str
+    script: Script
+    screen: Screen
+    start_s: float
+    fed_samples: int = 0
+    finished: bool = False
+
+    def feed(self, engine: WhisperEngine, now_s: float) -> None:
+        arrived = int((now_s - self.start_s) * SAMPLE_RATE_HZ) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        length = len(self.script.pcm)
+        if (now_s - self.start_s) * SAMPLE_RATE_HZ >= length:
+            arrived = length
+        if arrived > self.fed_samples:
+            engine.feed(self.key, self.script.pcm[self.fed_samples : arrived])
+            self.fed_samples = arrived
+        if arrived >= length and not self.finished:
+            engine.finish(self.key)
+            self.finished = True
+
+
+def play(
+    engine: WhisperEngine,
+    clock: Clock,
+    scripts: Sequence[Script],
+    options: Sequence[SessionOptions],
+    streams: int | None = None,
+) -> tuple[list[Screen], float, float]:
+    """All scripts in real time, each with its options, `streams` of them at a time (None: all).
+
+    Returns what was seen of each, seconds of steps, and seconds of the clock.
+    """
+    screens = [Screen() for _ in scripts]
+    waiting = list(range(len(scripts)))
+    lanes: list[_Lane] = []
+    now_s = busy_s = 0.0
+
+    def start(number: int, start_s: float) -> None:
+        if waiting:
+            index = waiting.pop(0)
+            engine.open(str(index), options[index])
+            lanes.append(_Lane(number, str(index), scripts[index], screens[index], start_s))
+
+    for number in range(streams or len(scripts)):
+        start(number, number * STAGGER_S)
+    while lanes:
+        for lane in lanes:
+            lane.feed(engine, now_s)
+        if not engine.ready():
+            now_s += CHUNK_SAMPLES / SAMPLE_RATE_HZ
+            continue
+        outputs, spent_s = clock.timed_step()
+        now_s, busy_s = now_s + spent_s, busy_s + spent_s
+        by_key = {lane.key: lane for lane in lanes}
+        for key, output in outputs:
+            by_key[key].screen.take(now_s - by_key[key].start_s, output)
+        for lane in [lane for lane in lanes if lane.screen.done]:
+            engine.close(lane.key)
+            lanes.remove(lane)
+            start(lane.number, now_s)
+    return screens, busy_s, now_s

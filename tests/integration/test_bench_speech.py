@@ -1,0 +1,108 @@
+"""What the benches of speech rest on: word ends in long audio, streams on a virtual clock, the command itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.bench.alignment import last_sound_samples, long_token_ends, token_ends
+from tests.bench.scoring import edits, normalised
+from tests.bench.screen import Script, measured
+from tests.bench.transcripts import transcribe_recording
+from tests.bench.virtual_time import Clock, play
+from tests.speech import SENTENCES, noise, silence, synthesise
+from tests.stack import PROJECT
+from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.settings import WhisperSettings
+
+
+@pytest.fixture(scope="module")
+def engine() -> WhisperEngine:
+    return load(threads=2, slots=2, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
+
+
+def test_long_audio_is_aligned_like_its_sentences(engine: WhisperEngine) -> None:
+    sentences = SENTENCES[:10]
+    parts, expected, position = [], [], 0
+    for sentence in sentences:
+        pcm = synthesise(sentence)
+        ends = token_ends(engine._decoder, pcm, sentence, "en")
+        expected += [position + end for end in ends if end is not None]
+        parts += [pcm, silence(0.7)]
+        position += len(pcm) + len(parts[-1])
+    long = np.concatenate(parts)
+    assert len(long) > 35 * SAMPLE_RATE_HZ
+    heard = transcribe_recording(engine, long, "en").words
+    found = long_token_ends(engine._decoder, long, " ".join(sentences), "en", heard)
+    assert len(found) == len(expected) == len(normalised(" ".join(sentences)))
+    late_s = [abs(end - right) / SAMPLE_RATE_HZ for end, right in zip(found, expected, strict=True) if end is not None]
+    assert len(late_s) == len(expected)
+    assert np.quantile(late_s, 0.9) < 0.1
+
+
+def test_words_end_where_the_voice_does_though_the_room_sounds_on(engine: WhisperEngine) -> None:
+    first, second = (synthesise(sentence) for sentence in SENTENCES[:2])
+    text = " ".join(SENTENCES[:2])
+    quiet = np.concatenate([first, silence(1.5), second])
+    room = noise(len(quiet) / SAMPLE_RATE_HZ, level=0.015 * np.abs(quiet).max())
+    count = len(normalised(SENTENCES[0]))
+    for pcm in (quiet, quiet + room):
+        end = token_ends(engine._decoder, pcm, text, "en")[count - 1]
+        assert end is not None
+        assert end <= len(first)
+
+
+def test_last_sound_is_speech_though_the_room_sounds_on() -> None:
+    spoken = synthesise(SENTENCES[0])
+    quiet = np.concatenate([spoken[: last_sound_samples(spoken)], silence(2.0)])
+    end = len(quiet) - 2 * SAMPLE_RATE_HZ
+    assert abs(last_sound_samples(quiet) - end) < 0.05 * SAMPLE_RATE_HZ
+    room = noise(len(quiet) / SAMPLE_RATE_HZ, level=0.015 * np.abs(quiet).max())
+    assert end - 0.1 * SAMPLE_RATE_HZ < last_sound_samples(quiet + room) < end + 0.3 * SAMPLE_RATE_HZ
+
+
+def test_long_audio_without_a_pause_takes_the_ends_of_its_transcript(engine: WhisperEngine) -> None:
+    pcm = synthesise(SENTENCES[0])
+    heard = transcribe_recording(engine, pcm, "en").words
+    padded = np.concatenate([pcm, silence(30.0)])
+    found = long_token_ends(engine._decoder, padded, "Strangely " + SENTENCES[0], "en", heard[:1])
+    assert found[:2] == [None, heard[0].end_samples]
+    assert set(found[2:]) == {None}
+
+
+def test_waiting_scripts_follow_those_that_end(engine: WhisperEngine) -> None:
+    scripts = [Script(pcm, [], []) for pcm in (synthesise(SENTENCES[index]) for index in range(3))]
+    options = [SessionOptions(language="en")] * 3
+    clock = Clock(engine, "fixed")
+    screens, busy_s, clock_s = play(engine, clock, scripts, options, streams=2)
+    assert all(screen.done for screen in screens)
+    for sentence, screen in zip(SENTENCES, screens, strict=False):
+        assert edits(normalised(sentence), normalised(screen.text)) <= 2
+    lengths_s = sorted(len(script.pcm) / SAMPLE_RATE_HZ for script in scripts)
+    assert lengths_s[0] + lengths_s[1] < clock_s < sum(lengths_s) + busy_s
+    assert clock.cpu_s > 0
+
+
+def test_committed_words_are_measured(engine: WhisperEngine) -> None:
+    text = " ".join(SENTENCES[:2])
+    pcm = np.concatenate([synthesise(sentence) for sentence in SENTENCES[:2]])
+    pcm = pcm[: last_sound_samples(pcm)]
+    script = Script(pcm, normalised(text), token_ends(engine._decoder, pcm, text, "en"))
+    [screen], _, _ = play(engine, Clock(engine, "fixed"), [script], [SessionOptions(language="en")])
+    result = measured(script, screen)
+    assert len(result.commit_ms) == len(result.first_ms) >= 0.8 * len(script.words)
+    assert all(first <= commit for first, commit in zip(result.first_ms, result.commit_ms, strict=True))
+
+
+def test_section_without_a_folder_is_skipped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.bench", "real-speech"]
+    answer = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "real-speech is skipped: SPEECH is not set" in answer.stdout
+    assert json.loads((tmp_path / "build/bench.json").read_text())["figures"] == []
