@@ -8,7 +8,7 @@ from mistralai.client import Mistral
 from mistralai.client.models import File
 from openai import AsyncOpenAI, OpenAI
 
-from tests.bench.engine_live import word_error_rate
+from tests.bench.scoring import word_error_rate
 from tests.integration.api_clients import post_form, silent_wav, wav_of
 from tests.speech import SENTENCES, can_speak, conversation, spoken
 from tests.stack import Stack
@@ -93,7 +93,8 @@ async def test_openai_async_uploads_at_once(stack: Stack) -> None:
 def test_openai_translation_is_english(whisper_openai: OpenAI) -> None:
     german = wav_of(spoken("Guten Morgen, heute ist das Wetter sehr schön und wir gehen in den Garten.", "de"))
     translations = whisper_openai.audio.translations
-    assert "good morning" in translations.create(model="whisper-1", file=file_of(german)).text.lower()
+    text = translations.create(model="whisper-1", file=file_of(german)).text.lower()
+    assert all(word in text for word in ("morning", "today", "garden"))
     reply: Any = translations.create(model="whisper-1", file=file_of(german), response_format="verbose_json")
     assert (reply.task, reply.language) == ("translate", "english")
     assert reply.segments[0].text in reply.text

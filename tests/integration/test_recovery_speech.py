@@ -10,13 +10,14 @@ import pytest
 
 from frontend.session import Session
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
-from tests.bench.engine_live import word_error_rate
+from tests.bench.scoring import word_error_rate
 from tests.integration.workers import Fleet, redis_alone, until
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack
 
 SPOKEN = SENTENCES[:3]
-ONE_POINT = 0.01
+ONE_WORD = 0.03
+"""Of 39. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
 MAX_GAP_S = 1.0
 PAUSE_S = 0.7
 
@@ -81,7 +82,7 @@ async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
     fleet.signal("first", signal.SIGKILL)
     await until(lambda: fleet.is_owned_by(disturbed.session, "second"))
     reference = word_error_rate(SPOKEN, await undisturbed.done())
-    assert word_error_rate(SPOKEN, await disturbed.done()) <= reference + ONE_POINT
+    assert word_error_rate(SPOKEN, await disturbed.done()) <= reference + ONE_WORD
 
 
 async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
@@ -94,7 +95,7 @@ async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
     await until(lambda: fleet.is_owned_by(listener.session, "second"))
     claimed_s = time.monotonic()
     assert await fleet.ends("first") == 0
-    assert word_error_rate(SPOKEN, await listener.done()) <= ONE_POINT
+    assert word_error_rate(SPOKEN, await listener.done()) <= ONE_WORD
     around_s, usual_s = 0.0, 0.0
     for before, after in itertools.pairwise(listener.partials_s):
         if after >= told_s and before <= claimed_s:
