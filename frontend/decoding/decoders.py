@@ -194,7 +194,7 @@ class Decoders:
 
 
 async def _failure(ending: "asyncio.Future[Ending | None]", cause: Exception) -> VoxtralError:
-    """What a client is told of a decoder that ended without a word, or said what none says."""
+    """The error for a client whose decoder ended without a message, or sent one that is not valid."""
     done, _ = await asyncio.wait((ending,), timeout=ENDING_S)
     end = ending.result() if done else None
     if end is None:

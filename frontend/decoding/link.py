@@ -1,4 +1,4 @@
-"""One decoder server: its process, the socket over which it is told what to do, and how its decoders end."""
+"""One decoder server: its process, the socket that carries its commands, and how its decoders end."""
 
 import asyncio
 import contextlib

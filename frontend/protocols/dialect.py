@@ -95,7 +95,7 @@ class Dialect(Protocol):
         """
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
-        """What the client is told of an event of its session. `ready` has `model`."""
+        """The messages that report an event of the session to the client. `ready` has `model`."""
 
     def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
         """What the client is told of an error, of its message or (None) of the connection.

@@ -162,7 +162,7 @@ class MistralRealtime:
         return [Send({"type": "transcription.segment", **segment})]
 
     def _done(self, heard_s: float) -> Send:
-        """All finals of the session so far, whether it goes on or not."""
+        """All finals of the session so far, whether it has ended or not."""
         self._done_text = self._deltas.text
         message: dict[str, Any] = {
             "type": "transcription.done",

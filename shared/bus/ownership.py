@@ -85,8 +85,8 @@ def write(
 ) -> Call:
     """`events` are kind (`f` final, `e` any other) and payload; the first one has the number `first_seq`.
 
-    Audio that has been consumed is told together with what has settled. `committed` is what is committed of the
-    segment that is open after the events, empty for nothing; None where they change nothing about it.
+    The position of the consumed audio is reported together with what has settled. `committed` is the committed text of
+    the segment that is open after the events, empty if there is none; None if the events do not change it.
     """
     sid = owner.session_id
     where: tuple[object, ...] = ("", "", "", "")

@@ -1,8 +1,9 @@
 """From the tokens of a stream to pieces of text with positions. Pure.
 
 Tokens are only ever appended, and so are pieces. Three spellings occur: pieces of words with a mark where a word begins
-(BPE), bytes of characters that the vocabulary lacks, and pieces with a mark where a word goes on (Paraformer). Where
-the tokens are in none of them (BPE over bytes), the text that the library made of them is taken, piece by piece.
+(BPE), bytes of characters that the vocabulary lacks, and pieces with a mark if the next one continues the word
+(Paraformer). If the tokens are in none of them (BPE over bytes), the text that the library made of them is taken, piece
+by piece.
 """
 
 import codecs
@@ -23,8 +24,8 @@ class Said:
     """All that a stream has said so far."""
 
     tokens: Sequence[str]
-    """Beginnings of words have a space before them, or `▁`; those of Paraformer have `@@` behind them instead where
-    the word goes on."""
+    """Beginnings of words have a space before them, or `▁`; those of Paraformer have `@@` after them instead if
+    the next token continues the word."""
     times_s: Sequence[float]
     """Since the beginning of the stream, one for each token; of some models there are none."""
     text: str
@@ -41,7 +42,7 @@ class Spelling:
     """One stream, whose first sample is `start_samples` of the session."""
 
     def __init__(self, start_samples: int, *, marks_words: bool) -> None:
-        """`marks_words`: whether tokens say where a word begins; Paraformer's say where one goes on."""
+        """`marks_words`: whether tokens say where a word begins; Paraformer's say whether the next one continues it."""
         self._start_samples = start_samples
         self._marks_words = marks_words
         self._known = 0

@@ -1,4 +1,4 @@
-"""The embedded engine: Whisper on a CPU for many live sessions at once.
+"""Whisper on a CPU or a GPU for many live sessions at once.
 
 Each step endpoints the new audio of all sessions, decodes the windows that are due in shared batches, and hands out
 what is new. Knows how to choose windows; what a window says is the decoder's, what becomes of it the session's.

@@ -21,7 +21,8 @@ class LiveSettings:
     context_s: float = 3.0
     """Settled audio that stays in front of the rest when the window is cut, or when a pause ends."""
     longest_window_s: float = 14.0
-    """A window that cannot be cut at settled words, since there are none, ends its segment at the best pause."""
+    """A window without settled words to be cut at loses its beginning at this length. The words of a translation are
+    settled only when their segment ends, so there the segment ends at its best pause."""
     retry_after_s: float = 0.9
     """Voice without words after the last settled word: it is decoded again without context."""
     sentence_s: float = 8.0

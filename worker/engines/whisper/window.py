@@ -1,6 +1,6 @@
 """The rolling window of a live session: what the next pass hears. Pure.
 
-It holds the speech that is going on and, before it, as much as is wanted of what was said earlier.
+It holds the current speech and, before it, as much as is wanted of what was said earlier.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ class RollingWindow:
     def begin_at(self, start_samples: int) -> None:
         """Drop what is before a position."""
         self._floor_samples = max(self._floor_samples, start_samples)
-        kept = (Span(max(span.start_samples, start_samples), span.end_samples) for span in self._closed)
-        self._closed = tuple(span for span in kept if span.length_samples > 0)
+        if self._closed:
+            self._closed = Spans(self._closed).between(start_samples, self._closed[-1].end_samples).spans
         if self._open_samples is not None:
             self._open_samples = max(self._open_samples, start_samples)
 
