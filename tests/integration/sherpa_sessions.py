@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SessionOptions
+from tests import engine_sessions
+from tests.engine_sessions import finals
 from tests.speech import SENTENCES, silence, synthesise
-from worker.engines.base import Final, Output, Partial
+from worker.engines.base import Output
 from worker.engines.sherpa.engine import SherpaEngine
 from worker.engines.sherpa.files import find_model
 from worker.segmenter import SegmenterSettings
@@ -23,34 +25,11 @@ def built(folder: Path, segmenter: SegmenterSettings | None = None) -> SherpaEng
     return SherpaEngine(find_model(folder, "sherpa"), slots=3, threads=1, segmenter=segmenter)
 
 
-def drained(engine: SherpaEngine) -> dict[str, list[Output]]:
-    outputs: dict[str, list[Output]] = {}
-    while engine.ready():
-        for session_id, output in engine.step():
-            outputs.setdefault(session_id, []).append(output)
-    return outputs
-
-
 def heard(
     engine: SherpaEngine, pcm: NDArray[np.float32], options: SessionOptions = LIVE, chunk_samples: int = 1600
 ) -> list[Output]:
-    engine.open("a", options)
-    outputs: list[Output] = []
-    for start in range(0, len(pcm), chunk_samples):
-        engine.feed("a", pcm[start : start + chunk_samples])
-        outputs += drained(engine).get("a", [])
-    engine.finish("a")
-    outputs += drained(engine).get("a", [])
-    engine.close("a")
-    return outputs
-
-
-def finals(outputs: Sequence[Output]) -> list[Final]:
-    return [output for output in outputs if isinstance(output, Final)]
-
-
-def partials(outputs: Sequence[Output]) -> list[Partial]:
-    return [output for output in outputs if isinstance(output, Partial)]
+    """As a client speaks: in pieces of 100 ms."""
+    return engine_sessions.heard(engine, pcm, options, chunk_samples)
 
 
 def plain(outputs: Sequence[Output]) -> list[object]:

@@ -8,7 +8,8 @@ import pytest
 
 from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
-from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, drained, finals, heard, partials, plain
+from tests.engine_sessions import drained, finals, partials
+from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain
 from tests.sherpa_models import FRAME_S, MARK_S, marked, write_ctc, write_transducer
 from tests.speech import silence
 from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped

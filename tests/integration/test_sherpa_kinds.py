@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from shared.events import SAMPLE_RATE_HZ
-from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, drained, finals, heard, partials, plain
+from tests.engine_sessions import drained, finals, partials
+from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain
 from tests.sherpa_kinds import write_nemo, write_paraformer
 from tests.sherpa_models import MARK_S, marked
 from tests.speech import silence

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
-from tests.integration.sherpa_sessions import FILE, LIVE, built, drained, finals, heard, partials, plain
+from tests.engine_sessions import drained, finals, partials
+from tests.integration.sherpa_sessions import FILE, LIVE, built, heard, plain
 from tests.sherpa_models import marked, write_ctc, write_transducer
 from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import Output, SpeechStarted, SpeechStopped

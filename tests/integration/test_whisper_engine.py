@@ -8,18 +8,8 @@ from numpy.typing import NDArray
 from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.bench.scoring import edits, normalised
-from tests.integration.whisper_sessions import (
-    FILE,
-    LIVE,
-    QUIET,
-    Outputs,
-    drained,
-    errors,
-    finals,
-    heard,
-    partials,
-    text_of,
-)
+from tests.engine_sessions import Outputs, drained, finals, heard, partials, text_of
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
 from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper.engine import WhisperEngine, load

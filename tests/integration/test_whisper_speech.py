@@ -10,18 +10,8 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.bench.scoring import edits, normalised
-from tests.integration.whisper_sessions import (
-    FILE,
-    LIVE,
-    QUIET,
-    drained,
-    errors,
-    fed,
-    finals,
-    heard,
-    partials,
-    text_of,
-)
+from tests.engine_sessions import drained, fed, finals, heard, partials, text_of
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors
 from tests.speech import SENTENCES, can_speak, silence, spoken, synthesise
 from worker.engines.base import History, Output, SettledWord
 from worker.engines.whisper.engine import WhisperEngine, load

@@ -9,7 +9,7 @@ from shared.config import ModelSettings
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from tests.speech import SENTENCES, synthesise
 from tests.voxtral.reference import Reference
-from worker.engines.base import Final, Output, Partial
+from worker.engines.base import Final
 from worker.engines.voxtral.engine import VoxtralEngine, load
 from worker.engines.voxtral.session import pcm16
 from worker.engines.voxtral.transcribing import SPARE_TOKENS, TOKENS_PER_S
@@ -19,7 +19,6 @@ SLOTS = 8
 CONTEXT_TOKENS = 8192
 """Enough for 17 windows of audio, so that prompts go in pieces."""
 FILE = SessionOptions(partials=False)
-Outputs = dict[str, list[Output]]
 
 
 def loaded(checkpoint: Path, **settings: str) -> VoxtralEngine:
@@ -35,36 +34,6 @@ def samples(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
 def speech(sentence: int) -> NDArray[np.float32]:
     """As it comes over the wire: in steps of s16."""
     return samples(pcm16(synthesise(SENTENCES[sentence])))
-
-
-def drained(engine: VoxtralEngine) -> Outputs:
-    outputs: Outputs = {}
-    while engine.ready():
-        for session_id, output in engine.step():
-            outputs.setdefault(session_id, []).append(output)
-    return outputs
-
-
-def heard(
-    engine: VoxtralEngine, pcm: NDArray[np.float32], options: SessionOptions, chunk_samples: int = 4800
-) -> list[Output]:
-    engine.open("a", options)
-    outputs: list[Output] = []
-    for start in range(0, len(pcm), chunk_samples):
-        engine.feed("a", pcm[start : start + chunk_samples])
-        outputs += drained(engine).get("a", [])
-    engine.finish("a")
-    outputs += drained(engine).get("a", [])
-    engine.close("a")
-    return outputs
-
-
-def finals(outputs: list[Output]) -> list[Final]:
-    return [output for output in outputs if isinstance(output, Final)]
-
-
-def partials(outputs: list[Output]) -> list[Partial]:
-    return [output for output in outputs if isinstance(output, Partial)]
 
 
 def asked(text: str | None, limit: int = 40, **options: float) -> SessionOptions:

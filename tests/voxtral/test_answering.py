@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
-from tests.voxtral.driving import (
-    answer_text,
-    asked,
-    drained,
-    finals,
-    heard,
-    samples,
-)
+from tests.engine_sessions import drained, finals, heard
+from tests.voxtral.driving import answer_text, asked, samples
 from tests.voxtral.reference import Reference, murmur
 from worker.engines.base import Committed, Final, Finished, Partial
 from worker.engines.voxtral.answering import TRANSLATE

@@ -8,21 +8,9 @@ import torch
 
 from shared.errors import ServerBusyError, StartupError
 from shared.events import Mode, SessionOptions
+from tests.engine_sessions import Outputs, drained, finals, heard
 from tests.speech import SENTENCES, conversation
-from tests.voxtral.driving import (
-    CONTEXT_TOKENS,
-    FILE,
-    NAME,
-    Outputs,
-    answer_text,
-    asked,
-    drained,
-    finals,
-    heard,
-    loaded,
-    samples,
-    spoken_text,
-)
+from tests.voxtral.driving import CONTEXT_TOKENS, FILE, NAME, answer_text, asked, loaded, samples, spoken_text
 from tests.voxtral.reference import Reference, murmur
 from worker.engines.base import Failed, Finished, Notice
 from worker.engines.voxtral.engine import VoxtralEngine, limits_of

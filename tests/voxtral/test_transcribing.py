@@ -7,8 +7,9 @@ import pytest
 
 from shared.continuation import continuation
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.engine_sessions import drained, finals, heard, partials
 from tests.speech import SENTENCES, conversation, silence
-from tests.voxtral.driving import FILE, drained, finals, heard, partials, samples, speech, spoken_text
+from tests.voxtral.driving import FILE, samples, speech, spoken_text
 from tests.voxtral.reference import Reference, murmur
 from worker.engines.base import Final, Finished, Output, SpeechStarted, SpeechStopped
 from worker.engines.voxtral.engine import VoxtralEngine
