@@ -167,7 +167,7 @@ class Gateway:
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
         )
         try:
-            await self._dispatcher.dispatch(session_id, session.options.to_wire(), queue)
+            await self._dispatcher.dispatch(session_id, session.options, queue)
             await self._await_claim(session)
         except BaseException:
             session.detach()

@@ -76,7 +76,7 @@ class Watch:
             return
         log.warning("session_has_no_worker", session_id=session.id)
         session.dispatched_at_s = now_s
-        await self._dispatcher.dispatch(session.id, session.options.to_wire(), session.queue)
+        await self._dispatcher.dispatch(session.id, session.options, session.queue)
 
     def _fail(self, session: Session, message: str) -> None:
         session.fail(

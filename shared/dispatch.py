@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from shared.celery_config import SESSION_TASK, Queue, celery_app, queue_name
 from shared.config import Settings
+from shared.events import SessionOptions
 
 REPLY_TIMEOUT_S: Final = 5.0
 """Celery's own client would wait for a Redis that hangs for ever, and every other session behind it."""
@@ -26,15 +27,17 @@ class Dispatcher:
         self._expires_s = settings.session.claim_timeout_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
-    async def dispatch(self, session_id: str, options: dict[str, Any], queue: Queue) -> None:
+    async def dispatch(self, session_id: str, options: SessionOptions, queue: Queue) -> None:
         """Queue the session's task for the workers of its options' model. It is forgotten when none takes it in time.
 
-        The task's id is the session's, and its arguments are what Flower shows. Raises ConnectionError where Redis
-        is gone, and RedisError where it refuses the task.
+        The task's id is the session's, and its arguments are what Flower shows: no text of a client's is among them.
+        Workers read the options in Redis. Raises ConnectionError where Redis is gone, and RedisError where it refuses
+        the task.
         """
-        name = queue_name(queue, options["model"])
+        assert options.model is not None
+        name, shown = queue_name(queue, options.model), options.without_text()
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, options, name)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, shown, name)
         except OperationalError as error:  # Celery's name for a lost connection
             raise ConnectionError(str(error)) from error
 

@@ -82,7 +82,7 @@ class SessionOptions:
     """None takes the worker's setting."""
 
     def to_wire(self) -> dict[str, Any]:
-        """What a task and Redis hold of them, for JSON.
+        """What Redis holds of them, for JSON.
 
         What is None is left out, and `recording` where it is False: a process of an older version can serve sessions
         that use no field that it lacks.
@@ -93,6 +93,10 @@ class SessionOptions:
         return (
             wire | {"mode": self.mode.value} | ({"commit_delay": str(self.commit_delay)} if self.commit_delay else {})
         )
+
+    def without_text(self) -> dict[str, Any]:
+        """Those of `to_wire` that are names and numbers, for a task that operators see. A new field is left out."""
+        return {name: value for name, value in self.to_wire().items() if name in _NAMES_AND_NUMBERS}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -105,6 +109,13 @@ class SessionOptions:
         if "commit_delay" in given:
             given["commit_delay"] = CommitDelay(given["commit_delay"])
         return cls(**given)
+
+
+_NAMES_AND_NUMBERS = frozenset(
+    {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
+    | {"words", "partials", "recording", "turns"}
+)
+"""Fields of `SessionOptions` that hold nothing that a client has written freely."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Drain:
         if await self._scripts.offer(keys=names, args=arguments) == FENCED:
             self._on_fenced(session)
             return
-        await self._dispatcher.dispatch(session.session_id, session.options.to_wire(), "stream")
+        await self._dispatcher.dispatch(session.session_id, session.options, "stream")
         session.offered_at_s = now_s
 
 

@@ -167,7 +167,7 @@ class WorkerRuntime:
         names, arguments = claim(session_id, self._info.model, self.id)
         found: Any = ELSEWHERE if self._keeper.draining else await self._scripts.claim(keys=names, args=arguments)
         if found == ELSEWHERE:
-            await self._dispatcher.dispatch(session_id, options, "stream")
+            await self._dispatcher.dispatch(session_id, SessionOptions.from_wire(options), "stream")
             return None
         if found is None:
             return None

@@ -232,7 +232,7 @@ async def test_session_whose_client_left_ends_at_its_new_owner(fleet: Fleet) -> 
     await fleet.start("second")
     session.detach()
     await until(lambda: has_lapsed(fleet, session))
-    await fleet.gateway._dispatcher.dispatch(session.id, session.options.to_wire(), "stream")
+    await fleet.gateway._dispatcher.dispatch(session.id, session.options, "stream")
     await until(lambda: fleet.is_owned_by(session, "second"))
     await until(lambda: is_gone(fleet, session))
     fleet.signal("first", signal.SIGCONT)

@@ -105,6 +105,6 @@ async def test_server_that_nobody_vouches_for_is_told_nothing(service: Stack, tl
     try:
         with pytest.raises(ConnectionError, match="certificate verify failed"):
             async with asyncio.timeout(20):
-                await dispatcher.dispatch("s1", {"model": "echo"}, "stream")
+                await dispatcher.dispatch("s1", SessionOptions(model="echo"), "stream")
     finally:
         dispatcher.close()

@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import Celery
 from redis.asyncio import Redis
 
 from frontend.gateway import Gateway
@@ -53,18 +55,55 @@ async def start_worker(service: Stack, gateway: Gateway) -> AsyncIterator[Callab
             service.stop(label, signal.SIGKILL)
 
 
-async def test_session_is_a_task_that_shows_its_id_and_options(
-    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any]
+async def test_session_is_a_task_that_shows_its_id_and_no_text(
+    service: Stack, gateway: Gateway, start_worker: Callable[[str], Any], redis: Redis
 ) -> None:
     await start_worker("worker")
-    session = await gateway.open(SessionOptions(language="en", prompt="Names: Ada."))
     app = celery_app(service.settings)
+    heard = TaskEvents(app)
+    await until(heard.has_begun)
+    session = await gateway.open(SessionOptions(language="en", prompt="Names: Ada."))
     active = await asyncio.to_thread(app.control.inspect(timeout=3).active)
     (task,) = (task for tasks in active.values() for task in tasks)
     assert (task["id"], task["name"], task["args"]) == (session.id, SESSION_TASK, [session.id])
-    assert task["kwargs"]["options"]["prompt"] == "Names: Ada."
-    await session.cancel()
+    assert (task["kwargs"]["options"]["language"], task["kwargs"]["options"]["model"]) == ("en", "echo")
+    assert b"Ada" in await redis.hget(keys.session(session.id), "options")
+    await session.finish()
+    await events_of(session)
+    shown = await asyncio.to_thread(heard.all)
+    assert {"task-sent", "task-received", "task-started"} <= {event["type"] for event in shown}
+    assert session.id in repr(shown)
+    assert "Ada" not in repr([task, shown])
     app.close()
+
+
+class TaskEvents:
+    """What Flower is told: the events that Celery sends, collected by a thread of its own."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._events: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    async def has_begun(self) -> bool:
+        """Whether a first one has come: a worker's heartbeat."""
+        return bool(self._events)
+
+    def all(self) -> list[dict[str, Any]]:
+        """All events up to the first task that has succeeded."""
+        self._thread.join(15)
+        assert self._events[-1]["type"] == "task-succeeded"
+        return self._events
+
+    def _collect(self) -> None:
+        with self._app.connection() as connection:
+            receiver = self._app.events.Receiver(connection, handlers={"*": lambda event: self._take(receiver, event)})
+            receiver.capture(timeout=15, wakeup=False)
+
+    def _take(self, receiver: Any, event: dict[str, Any]) -> None:
+        self._events.append(event)
+        receiver.should_stop = event["type"] == "task-succeeded"
 
 
 async def test_every_slot_taken_is_refused_and_a_freed_one_is_used_at_once(

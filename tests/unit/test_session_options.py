@@ -1,5 +1,7 @@
 """What is stored of a session's options, and read again by whoever serves it next."""
 
+from dataclasses import fields, replace
+
 import orjson
 import pytest
 
@@ -38,3 +40,11 @@ def test_options_that_use_no_newer_field_are_those_of_an_older_version() -> None
         "partials": True,
         "turns": False,
     }
+
+
+def test_task_shows_every_option_that_is_no_text_and_no_other() -> None:
+    given = {"prompt": "Ada", "language": "en", "languages": ("en",), "model": "echo", "delay_ms": 80, "top_p": 0.5}
+    options = SessionOptions(**given, recording=True, max_new_tokens=5, temperature=0.0, commit_delay=CommitDelay.FAST)
+    assert {field.name for field in fields(SessionOptions)} - options.without_text().keys() == {"prompt"}
+    assert "Ada" not in str(options.without_text())
+    assert SessionOptions.from_wire(options.without_text()) == replace(options, prompt=None)
