@@ -53,13 +53,14 @@ class Admission:
         self._line = WaitingLine()
 
     async def admit(
-        self, session_id: str, resume_token: str, options: SessionOptions, *, waits: bool
+        self, session_id: str, resume_token: str, options: SessionOptions, *, waits: bool, key_name: str = ""
     ) -> SessionOptions:
         """Reserve a slot of the best model that has one; the options with that model in them.
 
         The model stays in the stored options, so that whoever takes the session over runs the same one. Raises
         ServerBusyError when every slot is taken, at once or (`waits`) after the claim timeout, and what
-        `Placement.candidates` and Redis raise. Cancelling it gives the place in the line up.
+        `Placement.candidates` and Redis raise. Cancelling it gives the place in the line up. `key_name` is that of the
+        client's API key.
         """
         deadline_s = time.monotonic() + self._claim_timeout_s
         try:
@@ -68,7 +69,7 @@ class Admission:
                 if waits:
                     first_for = self._line.want(session_id, [model.name for model in models])
                     models = [model for model in models if model.name in first_for]
-                chosen = await self._reserve(session_id, resume_token, options, models)
+                chosen = await self._reserve(session_id, resume_token, options, models, key_name)
                 if chosen is not None:
                     return chosen
                 if not waits or time.monotonic() > deadline_s:
@@ -78,7 +79,7 @@ class Admission:
             self._line.leave(session_id)
 
     async def _reserve(
-        self, session_id: str, resume_token: str, options: SessionOptions, models: list[RunningModel]
+        self, session_id: str, resume_token: str, options: SessionOptions, models: list[RunningModel], key_name: str
     ) -> SessionOptions | None:
         for model in models:
             chosen = replace(options, model=model.name)
@@ -90,6 +91,7 @@ class Admission:
                 options=orjson.dumps(chosen.to_wire()),
                 resume_digest=digest(resume_token),
                 viewer_digest=digest(viewer_token(resume_token)),
+                key_name=key_name,
             ):
                 return chosen
         return None

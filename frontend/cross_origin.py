@@ -6,7 +6,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-METHODS: Final = ("GET", "HEAD", "POST")
+METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 SENT_HEADERS: Final = ("*",)
 """SDKs send many of their own. None of them lets anybody in without a key that the page has."""
 READ_HEADERS: Final = ("Retry-After", "Transcript-Complete", "X-Request-Id")

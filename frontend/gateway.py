@@ -21,6 +21,7 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.chores import Chores
 from frontend.decoding.decoders import Decoders
+from frontend.erasure import Erasure
 from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
 from frontend.session import Session
@@ -77,6 +78,7 @@ class Gateway:
         self.decoders = Decoders(settings.audio.decoders, settings.session.claim_timeout_s)
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.access = Access(settings, self._redis)
+        self.erasure = Erasure(self._redis, self._scripts, self.access)
         self.tally = Tally(kind, self._sessions, self.viewers)
 
     @classmethod
@@ -161,7 +163,13 @@ class Gateway:
 
     async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         resume_token = new_resume_token()
-        chosen = await self._admission.admit(session_id, resume_token, options, waits=queue == "batch")
+        chosen = await self._admission.admit(
+            session_id,
+            resume_token,
+            options,
+            waits=queue == "batch",
+            key_name=meter.principal.key_name or "",
+        )
         follower = await self._subscriber.follow(session_id)
         session = self._hold(
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
@@ -223,10 +231,11 @@ class Gateway:
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
         held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options"])
         state, digest, encoded = cast("list[bytes | None]", held)
-        if not matches(resume_token, digest) or encoded is None:
-            raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
-        if state == b"cancelled":
+        is_known = matches(resume_token, digest)
+        if is_known and state == b"cancelled":
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
+        if not is_known or encoded is None:
+            raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
             attachment = await attach(self._redis, session_id)
@@ -256,11 +265,7 @@ class Gateway:
 
     async def _cancel(self, session: Session) -> None:
         with contextlib.suppress(RedisError, OSError):  # without Redis the keys expire
-            owner = await self._scripts.abandon(keys=keys.of_session(session.id))
-            if owner:
-                await self._redis.xadd(keys.control(owner.decode()), {"cancel": session.id})
-            else:
-                await self.registry.release(session.id, session.model)
+            await self.erasure.erase(session.id, session.model)
 
     def _revoke(self, session: Session, error: VoxtralError) -> None:
         """Its client may no longer use the service: end the session here and at its worker."""

@@ -136,7 +136,7 @@ class Session:
         self._track.control("end", number=number)
 
     async def cancel(self) -> None:
-        """Drop the session at once; nothing more is kept of it."""
+        """Erase the session at once: its audio and its text are deleted, and its worker stops."""
         self._stop()
         await self._cancel(self)
 

@@ -6,7 +6,6 @@ first of them and goes with the last. Who comes late, or comes again, first gets
 
 import asyncio
 import contextlib
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -18,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from frontend.admission import RETRY_AFTER_S
+from frontend.erasure import SESSION_ID
 from frontend.hub import Hub
 from frontend.store import reaching_store, store_unreachable
 from frontend.tokens import matches
@@ -39,7 +39,6 @@ from shared.errors import (
 INTERVAL_S: Final = 1.0
 LIVE: Final = (b"waiting", *OWNED)
 """States of a session that may still say something."""
-_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +86,7 @@ class Viewers:
         Raises SessionUnknownError for a wrong token just as for no session, SessionExpiredError for one that was
         cancelled, and StoreUnreachableError.
         """
-        if not _SESSION_ID.fullmatch(session_id):
+        if not SESSION_ID.fullmatch(session_id):
             raise _unknown()
         with reaching_store():
             held = await self._redis.hmget(keys.session(session_id), ["viewer", "state", "seq"])

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access.credentials import chosen_subprotocol, presented_key
-from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, viewers
+from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, sessions, viewers
 from frontend.api.gate import Gate
 from frontend.api.refusals import DocumentedApi
 from frontend.api.strays import refuse_stray
@@ -93,6 +93,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     app.include_router(mistral_realtime.routes(settings, gateway))
     app.include_router(openai_realtime.routes(settings, gateway))
     app.include_router(viewers.routes(gateway.viewers))
+    app.include_router(sessions.routes(gateway.erasure))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")

@@ -48,6 +48,7 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
     keys.add("long", audio_s_per_minute=60)
     keys.add("small", upload_bytes=20_000)
     keys.add("leaving")
+    keys.add("erasing", requests_per_minute=2)
     keys.write()
     return keys
 

@@ -14,14 +14,13 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from shared.bus import keys
 from shared.bus.ownership import Call, Ending, Settled, write
 from shared.bus.scripts import FENCED, Scripts
 from worker.commitment import Commitment
 from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
-CANCELLED_RETENTION_S: Final = 5
-"""A cancelled session is remembered just long enough for a late message to be told so."""
 
 log = structlog.get_logger()
 
@@ -52,7 +51,7 @@ class Said:
 
     def call(self, retention_s: float) -> Call:
         """Keys and arguments of the script; repeating it does no harm."""
-        kept_s = CANCELLED_RETENTION_S if self.ending == "cancelled" else int(retention_s)
+        kept_s = keys.CANCELLED_TTL_S if self.ending == "cancelled" else int(retention_s)
         return write(
             self.session.claim.owner,
             self.session.first_unwritten_seq,

@@ -90,7 +90,9 @@ class Limiter:
         Raises RateLimitedError where the key has as many as it may have at the same time.
         """
         wait_ms = await _asked(
-            self._scripts.issue(keys=[keys.client_secrets_of(name)], args=[digest, life_s * 1000, MAX_CLIENT_TOKENS])
+            self._scripts.issue(
+                keys=[keys.client_secrets_of(name), keys.UNERASED], args=[digest, life_s * 1000, MAX_CLIENT_TOKENS]
+            )
         )
         if wait_ms:
             raise RateLimitedError(

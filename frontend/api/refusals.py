@@ -50,6 +50,11 @@ _KEY: Final = (
     ),
     APIKeyHeader(name="X-API-Key", scheme_name="X-API-Key", description="A key, as with `Bearer`.", auto_error=False),
 )
+_RESUME_TOKEN: Final = HTTPBearer(
+    scheme_name="Resume token",
+    description="The `resume_token` of the session's `ready`, where keys are configured or not.",
+    auto_error=False,
+)
 _VIEWER_TOKEN: Final = (
     HTTPBearer(
         scheme_name="Viewer token",
@@ -65,6 +70,8 @@ _VIEWER_TOKEN: Final = (
 )
 KEYED: Final = [Security(scheme) for scheme in _KEY]
 """Dependencies of the routes behind the gate, which alone looks at the key."""
+FOR_OWNERS: Final = [*KEYED, Security(_RESUME_TOKEN)]
+"""Dependencies of the routes of those who have opened a session."""
 FOR_VIEWERS: Final = [Security(scheme) for scheme in _VIEWER_TOKEN]
 """Dependencies of the routes of those who read along."""
 

@@ -75,6 +75,8 @@ class Follower:
             if self.on_attached is not None:
                 self.on_attached(orjson.loads(payload)["connection"])
             return
+        if self._ending is not None:
+            return
         if len(self._queue) >= QUEUE_MAX:
             self._queue.clear()
             self._must_fill = True

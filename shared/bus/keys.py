@@ -15,11 +15,18 @@ HEARTBEAT_TTL_S = 3.5
 """A process that has missed three beats is gone."""
 CONTROL_TTL_S = 10
 """Messages to a worker are kept for so long after its last beat."""
+CANCELLED_TTL_S = 5
+"""That a session was cancelled is remembered just long enough for a late message to be told so."""
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
 WRITE_PROBE = "voxtral:probe"
 """Written for a moment to see whether Redis takes writes."""
+UNERASED = "voxtral:disk:unerased"
+"""Sorted set: sessions, and client tokens by their digest → when their keys are gone (ms, Redis' clock). The
+append-only file may hold them until it is rewritten after that."""
+DISK_WATCH = "voxtral:disk:watch"
+"""Which frontend has the append-only file rewritten."""
 WORKERS = "voxtral:workers"
 FRONTENDS = "voxtral:frontends"
 """Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""
@@ -56,8 +63,8 @@ def finals(session_id: str) -> str:
 
 
 def session(session_id: str) -> str:
-    """Hash: state, owner, fence, lease, seq, and what a new owner begins with: checkpoint, segment, options and the
-    text that is committed behind it."""
+    """Hash: state, owner, fence, lease, seq, the name of the API key that opened it, and what a new owner begins with:
+    checkpoint, segment, options and the text that is committed behind it."""
     return f"voxtral:{{{session_id}}}:session"
 
 

@@ -46,7 +46,7 @@ return 0
 """
 )
 
-# KEYS: client tokens. ARGV: digest, life ms, most tokens
+# KEYS: client tokens, unerased. ARGV: digest, life ms, most tokens
 # → 0, or ms until one lapses when there are as many as may be
 ISSUE = (
     _NOW
@@ -58,6 +58,7 @@ if redis.call('ZCARD', KEYS[1]) >= most then
 end
 redis.call('ZADD', KEYS[1], now + life, digest)
 redis.call('PEXPIREAT', KEYS[1], redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
+redis.call('ZADD', KEYS[2], now + life, digest)
 return 0
 """
 )

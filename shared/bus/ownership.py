@@ -1,13 +1,16 @@
 """What the owner of a session tells Redis: the keys and the arguments of its scripts, and nothing that it can forget.
 
-Whoever owns a session, and whoever tests that only its owner writes, calls the scripts through these.
+Whoever owns a session, or erases it, and whoever tests that only its owner writes, calls the scripts through these.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import orjson
+
 from shared.bus import keys
+from shared.errors import SessionExpiredError
 
 Call: TypeAlias = tuple[list[str], list[Any]]
 """Keys and arguments of one script."""
@@ -15,6 +18,7 @@ Call: TypeAlias = tuple[list[str], list[Any]]
 
 NOTHING_COMMITTED: Final = b"-"
 """Takes away what was committed of a segment: its final has come."""
+_CANCELLED: Final = orjson.dumps({"code": SessionExpiredError.code, "message": "The session was cancelled."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,14 @@ def offer(owner: Owner) -> Call:
     return [keys.session(owner.session_id)], [owner.fence]
 
 
+def erase(session_id: str, model: str) -> Call:
+    """Of anyone who may: the frontend has seen to that."""
+    return (
+        [*keys.of_session(session_id), keys.admitted(model), keys.free(model), keys.UNERASED],
+        [session_id, keys.channel(session_id), keys.CANCELLED_TTL_S, _CANCELLED.removeprefix(b"{")],
+    )
+
+
 def write(
     owner: Owner,
     first_seq: int,
@@ -94,7 +106,7 @@ def write(
         keep_from_samples = max(0, settled.checkpoint_samples - settled.kept_samples)
         where = (settled.checkpoint_samples, keep_from_samples, settled.segment, settled.options or "")
     return (
-        [*keys.of_session(sid), keys.admitted(owner.model), keys.free(owner.model)],
+        [*keys.of_session(sid), keys.admitted(owner.model), keys.free(owner.model), keys.UNERASED],
         [
             owner.fence,
             sid,

@@ -149,14 +149,15 @@ class Registry:
         options: bytes,
         resume_digest: str,
         viewer_digest: str,
+        key_name: str = "",
     ) -> bool:
         """Reserve a slot of the model and make the session's hash and audio stream, atomically.
 
-        False when all of the model's slots, `capacity`, are taken.
+        `key_name` is that of the API key that may erase it. False when all of the model's slots, `capacity`, are taken.
         """
         return bool(
             await self._scripts.admit(
-                keys=[keys.admitted(model), keys.session(session_id), keys.audio(session_id)],
+                keys=[keys.admitted(model), keys.session(session_id), keys.audio(session_id), keys.UNERASED],
                 args=[
                     session_id,
                     capacity,
@@ -165,12 +166,10 @@ class Registry:
                     options,
                     resume_digest,
                     viewer_digest,
+                    key_name,
                 ],
             )
         )
-
-    async def release(self, session_id: str, model: str) -> None:
-        await self._redis.zrem(keys.admitted(model), session_id)
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
         members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))

@@ -19,8 +19,8 @@ FENCED = -1
 ELSEWHERE = 0
 """What a claim answers when another worker of the model has more free slots."""
 
-# KEYS: admitted, session, audio.
-# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest. → 1 or 0
+# KEYS: admitted, session, audio, unerased.
+# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key. → 1 or 0
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
 # Its lease is, before it has an owner, the time in which it may get its first one: Celery would judge by the clocks of
 # two machines whether a task is too old.
@@ -33,10 +33,12 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
-  'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '', 'lease', now + tonumber(ARGV[3]), 'created', now)
+  'key', ARGV[8], 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
+  'lease', now + tonumber(ARGV[3]), 'created', now)
 redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
+redis.call('ZADD', KEYS[4], now + ARGV[4] * 1000, ARGV[1])
 return 1
 """
 )
@@ -98,11 +100,13 @@ return 1
 """
 
 # Everything that an owner says at one time: events, how far it is, and that the session has ended.
-# KEYS: session, audio, events, finals, admitted, free. ARGV: as unpacked ('' for what there is none of), then
+# KEYS: session, audio, events, finals, admitted, free, unerased. ARGV: as unpacked ('' for what there is none of), then
 # kind ('f' final, 'e' any other) and payload of each event. → events written, or -1
 # Events older than the log, and a checkpoint older than the known one, are those of a repeated write; what is committed
 # then belongs to the last of the events, so it counts with them only.
-WRITE = """
+WRITE = (
+    _NOW
+    + """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
 local committed = ARGV[15]
@@ -141,20 +145,39 @@ if ending ~= '' and owner ~= '' then
   redis.call('HSET', KEYS[1], 'state', ending, 'owner', '', 'lease', 0)
   redis.call('DEL', KEYS[2])
   for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, retention) end
+  redis.call('ZADD', KEYS[7], now + retention * 1000, id)
   redis.call('ZREM', KEYS[5], id)
   if redis.call('ZSCORE', KEYS[6], worker) then redis.call('ZINCRBY', KEYS[6], 1, worker) end
 end
 return written
 """
+)
 
-# KEYS: session, audio, events, finals. No ARGV. → the owner to be told, or ''
-# An owner whose lease has lapsed is told by what it finds when it wakes up: nothing.
-ABANDON = (
+# Deletes what is held of a session, ends it for all who follow it, and frees its slot. While it has an owner, what is
+# left for a moment is that it was cancelled and who may know so: the new fence refuses all that the owner still writes.
+# KEYS: session, audio, events, finals, admitted, free, unerased.
+# ARGV: session id, channel, ttl s of what is left, the end of an error event (JSON).
+# → the owner to be told, '' when there is none, or nil when there is no such session
+ERASE = (
     _NOW
     + """
-local owner, lease = unpack(redis.call('HMGET', KEYS[1], 'owner', 'lease'))
-if not owner or owner == '' or tonumber(lease) <= now then redis.call('DEL', unpack(KEYS)); return '' end
-redis.call('HSET', KEYS[1], 'state', 'cancelled')
+local id, channel, ttl, told = unpack(ARGV, 1, 4)
+local state, owner, lease, fence, seq, resume, viewer = unpack(
+  redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer'))
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+if not state then return nil end
+if state == 'cancelled' then return '' end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[5], id)
+redis.call('ZADD', KEYS[7], now, id)
+if state == 'live' or state == 'offered' then
+  redis.call('PUBLISH', channel, '{"type":"error","session_id":"' .. id .. '","seq":' .. seq + 1 .. ',' .. told)
+end
+if owner == '' or tonumber(lease) <= now then return '' end
+redis.call('HSET', KEYS[1], 'state', 'cancelled', 'owner', '', 'lease', 0, 'fence', fence + 1, 'seq', seq,
+  'resume', resume, 'viewer', viewer)
+redis.call('EXPIRE', KEYS[1], ttl)
+if redis.call('ZSCORE', KEYS[6], owner) then redis.call('ZINCRBY', KEYS[6], 1, owner) end
 return owner
 """
 )
@@ -181,5 +204,5 @@ class Scripts:
         self.renew: AsyncScript = redis.register_script(_WHEN_FULL + RENEW)
         self.offer: AsyncScript = redis.register_script(_WHEN_FULL + OFFER)
         self.write: AsyncScript = redis.register_script(_WHEN_FULL + WRITE)
-        self.abandon: AsyncScript = redis.register_script(_WHEN_FULL + ABANDON)
+        self.erase: AsyncScript = redis.register_script(_WHEN_FULL + ERASE)
         self.beat: AsyncScript = redis.register_script(_WHEN_FULL + BEAT)

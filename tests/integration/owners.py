@@ -51,6 +51,12 @@ async def offer(redis: Redis, owner: Owner) -> int:
     return int(await Scripts(redis).offer(keys=names, args=arguments))
 
 
+async def erase(redis: Redis, session_id: str = "s1", model: str = "echo") -> bytes | None:
+    names, arguments = ownership.erase(session_id, model)
+    answer: bytes | None = await Scripts(redis).erase(keys=names, args=arguments)
+    return answer
+
+
 def settled(checkpoint_samples: int, segment: int = 1, options: bytes | None = None) -> Settled:
     return Settled(checkpoint_samples, segment, options)
 

@@ -27,10 +27,13 @@ OURS = {
     "/v1/models/{model}": {"get"},
     "/v1/realtime/client_secrets": {"post"},
 }
+SESSION = "/v1/sessions/{session_id}"
 EVENTS, TRANSCRIPT = "/v1/sessions/{session_id}/events", "/v1/sessions/{session_id}/transcript.{form}"
 FORMS = ("json", "txt", "srt", "vtt")
 KEYS = [{"Bearer": []}, {"X-API-Key": []}]
+RESUME_TOKENS = [{"Resume token": []}]
 VIEWER_TOKENS = [{"Viewer token": []}, {"Viewer token in the address": []}]
+SECURITY = {SESSION: KEYS + RESUME_TOKENS, EVENTS: VIEWER_TOKENS, TRANSCRIPT: VIEWER_TOKENS}
 EXAMPLES = 40
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -54,14 +57,15 @@ def test_document_has_every_address(stack: Stack) -> None:
     paths = document["paths"]
     assert {path: set(operations) for path, operations in paths.items()} == {
         **OURS,
+        SESSION: {"delete"},
         EVENTS: {"get"},
         TRANSCRIPT: {"get"},
     }
     for path, operations in paths.items():
         [operation] = operations.values()
         assert operation["description"]
-        assert {"200", "401", "503"} <= set(operation["responses"])
-        assert operation["security"] == (KEYS if path in OURS else VIEWER_TOKENS)
+        assert {"204" if path == SESSION else "200", "401", "503"} <= set(operation["responses"])
+        assert operation["security"] == (KEYS if path in OURS else SECURITY[path])
         for status in {"429", "503"} & operation["responses"].keys():
             assert "Retry-After" in operation["responses"][status]["headers"]
     for path in OURS:
@@ -70,7 +74,7 @@ def test_document_has_every_address(stack: Stack) -> None:
         assert "dialect" in [parameter["name"] for parameter in operation["parameters"]]
     assert "ValidationError" not in json.dumps(document)
     schemes = document["components"]["securitySchemes"]
-    assert {scheme for way in KEYS + VIEWER_TOKENS for scheme in way} == set(schemes)
+    assert {scheme for way in KEYS + RESUME_TOKENS + VIEWER_TOKENS for scheme in way} == set(schemes)
     assert (schemes["Bearer"]["scheme"], schemes["X-API-Key"]["in"]) == ("bearer", "header")
 
 
@@ -102,6 +106,14 @@ def test_nothing_that_viewers_send_breaks_the_server(
             case.query = {**(case.query or {}), "token": token}
 
     attempt_all(api, path, "get", mode, know)
+
+
+@OF_ITS_STRATEGIES
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_nothing_that_is_asked_to_be_erased_breaks_the_server(
+    api: schemathesis.BaseSchema, mode: GenerationMode
+) -> None:
+    attempt_all(api, SESSION, "delete", mode, lambda case: None)
 
 
 def attempt_all(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -12,13 +13,13 @@ from shared.bus.connect import connect
 from shared.bus.ownership import Ending, Owner
 from shared.bus.registry import Registry
 from shared.bus.scripts import ELSEWHERE, FENCED, Scripts
-from tests.integration.owners import admitted, claim, logged, offer, renew, settled, write
+from tests.integration.owners import admitted, claim, erase, logged, offer, renew, settled, write
 from tests.stack import Stack
 
 
 async def test_admission_stops_at_capacity_and_takes_again_after_release(redis: Redis) -> None:
     assert [await admitted(redis, name) for name in ("s1", "s2", "s3")] == [True, True, False]
-    await Registry(redis, Scripts(redis)).release("s1", "echo")
+    assert await erase(redis, "s1") == b""
     assert await admitted(redis, "s3")
 
 
@@ -46,7 +47,7 @@ async def admit_by_model(server: Stack, steps: list[tuple[str, str, int]]) -> No
         elif step == "release" and held[model]:
             leaving = sorted(held[model])[session % len(held[model])]
             held[model].remove(leaving)
-            await registry.release(leaving, model)
+            await erase(redis, leaving, model)
         elif step == "keep":
             for kept in held[model]:
                 owner = Owner(kept, model, "w1", (await claimed_fence(redis, kept, model)))
@@ -82,9 +83,9 @@ async def test_claim_is_refused_when_the_time_for_the_first_one_is_over(redis: R
     assert await claim(redis, "w1") is None
 
 
-async def test_claim_is_refused_for_a_session_that_was_abandoned(redis: Redis) -> None:
+async def test_claim_is_refused_for_a_session_that_was_erased(redis: Redis) -> None:
     await admitted(redis)
-    await Scripts(redis).abandon(keys=keys.of_session("s1"))
+    assert await erase(redis) == b""
     assert await claim(redis, "w1") is None
 
 
@@ -191,12 +192,43 @@ async def test_offered_session_can_be_claimed_from_its_living_owner(redis: Redis
     assert await claim(redis, "w3") is None
 
 
-async def test_abandoned_session_of_a_dead_owner_is_deleted_at_once(redis: Redis) -> None:
+async def test_erased_session_leaves_nothing_that_was_said(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    await redis.zadd(keys.free("echo"), {"w1": 0})
+    await write(redis, owner, 1, "one", kind="f", committed=b'[1,"two"]')
+    async with redis.pubsub() as viewer:
+        await viewer.subscribe(keys.channel("s1"))
+        assert (await viewer.get_message(timeout=5))["type"] == "subscribe"
+        assert await erase(redis) == b"w1"
+        told = orjson.loads((await viewer.get_message(timeout=5))["data"])
+    assert (told["type"], told["session_id"], told["seq"], told["code"]) == ("error", "s1", 2, "session_expired")
+    assert not await redis.exists(keys.audio("s1"), keys.events("s1"), keys.finals("s1"))
+    left = await redis.hgetall(keys.session("s1"))
+    assert left[b"state"] == b"cancelled"
+    assert {b"options", b"committed"}.isdisjoint(left)
+    assert 0 < await redis.ttl(keys.session("s1")) <= keys.CANCELLED_TTL_S
+    assert await redis.zscore(keys.free("echo"), "w1") == 1
+    assert not await redis.exists(keys.admitted("echo"))
+
+
+async def test_owner_of_an_erased_session_can_write_nothing(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    await erase(redis)
+    assert await write(redis, owner, 1, "late", kind="f") == FENCED
+    assert await write(redis, owner, 1, ending=Ending("done", 100)) == FENCED
+    assert (await renew(redis, owner), await offer(redis, owner)) == (FENCED, FENCED)
+    assert not await redis.exists(keys.audio("s1"), keys.events("s1"), keys.finals("s1"))
+    assert await claim(redis, "w2") is None
+
+
+async def test_erased_session_of_a_dead_owner_is_deleted_whole(redis: Redis) -> None:
     await admitted(redis)
     owner = await claim(redis, "w1")
     await write(redis, owner, 1, "one", kind="f")
-    assert await Scripts(redis).abandon(keys=keys.of_session("s1")) == b"w1"
     await redis.hset(keys.session("s1"), "lease", 0)
-    assert await Scripts(redis).abandon(keys=keys.of_session("s1")) == b""
+    assert await erase(redis) == b""
     assert not await redis.exists(*keys.of_session("s1"))
     assert await renew(redis, owner) == FENCED
+    assert await erase(redis) is None

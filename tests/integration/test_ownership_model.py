@@ -132,8 +132,8 @@ class Protocol(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.redis.flushall()
-        admitted = [keys.admitted(MODEL), keys.session(SID), keys.audio(SID)]
-        self.script["admit"](keys=admitted, args=[SID, 1, 60_000, 120, b"options 0", "digest", "viewer"])
+        admitted = [keys.admitted(MODEL), keys.session(SID), keys.audio(SID), keys.UNERASED]
+        self.script["admit"](keys=admitted, args=[SID, 1, 60_000, 120, b"options 0", "digest", "viewer", ""])
         for entry in range(1, ENTRIES + 1):
             self.redis.xadd(keys.audio(SID), {"a": b"\0\0"}, f"{entry * ENTRY_SAMPLES}-0")
             word = {"c": "configure", "v": CONFIGURED[entry]} if entry in CONFIGURED else {"c": "commit"}

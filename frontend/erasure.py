@@ -1,0 +1,88 @@
+"""Erases a session at once, for those who may: audio, events and text are deleted, its worker and its viewers are told.
+
+What the append-only file still holds goes when it is rewritten; see `disk_watch`.
+"""
+
+import re
+from typing import Final, cast
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+
+from frontend.access.access import Access
+from frontend.store import reaching_store
+from frontend.tokens import matches
+from shared.bus import keys, ownership
+from shared.bus.scripts import Scripts
+from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, UnauthorizedError
+
+SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+log = structlog.get_logger(__name__)
+
+
+class Erasure:
+    """One per frontend process."""
+
+    def __init__(self, redis: Redis, scripts: Scripts, access: Access) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._access = access
+
+    async def erase(self, session_id: str, model: str) -> bool:
+        """Delete all that Redis holds of a session, and stop its worker. False when there is no such session.
+
+        All who follow it get `session_expired` as its last event. Raises what Redis does.
+        """
+        names, arguments = ownership.erase(session_id, model)
+        owner = await self._scripts.erase(keys=names, args=arguments)
+        if owner:
+            await self._redis.xadd(keys.control(owner.decode()), {"cancel": session_id})
+        return owner is not None
+
+    async def erase_for(self, presented: str | None, session_id: str) -> None:
+        """The same, for who has the session's resume token or the API key that opened it.
+
+        Raises SessionUnknownError, SessionExpiredError (it was cancelled a moment ago), UnauthorizedError,
+        ForbiddenError, RateLimitedError, StoreUnreachableError.
+        """
+        if presented is None:
+            raise UnauthorizedError(
+                "The key that opened the session, or its resume_token, is needed: Authorization: Bearer …."
+            )
+        if not SESSION_ID.fullmatch(session_id):
+            session_id = "-"  # none has this id: it is answered like any other that is not known
+        with reaching_store():
+            held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "viewer", "key", "options"])
+        state, resume, viewer, key_name, options = cast("list[bytes | None]", held)
+        if matches(presented, viewer):
+            raise ForbiddenError("A viewer token reads a session and cannot erase it.")
+        if not matches(presented, resume):
+            await self._check_owner(presented, key_name if state is not None else None)
+        if state == b"cancelled":
+            raise SessionExpiredError("The session was cancelled.")
+        if options is None:
+            raise _unknown()
+        with reaching_store():
+            erased = await self.erase(session_id, orjson.loads(options)["model"])
+        if not erased:
+            raise _unknown()
+        log.info("session_erased", session_id=session_id)
+
+    async def _check_owner(self, presented: str, opened_by: bytes | None) -> None:
+        """`opened_by` is the name of the key that opened the session; None where there is no such session."""
+        if not self._access.enabled:
+            raise _unknown()
+        principal = await self._access.identify(presented)
+        await self._access.take_request(principal)
+        if principal.is_client_token:
+            raise ForbiddenError("A client token erases no session; use the key, or the session's resume_token.")
+        if opened_by is None:
+            raise _unknown()
+        if opened_by.decode() != principal.name:
+            raise ForbiddenError("Another key has opened this session; use that key, or the session's resume_token.")
+
+
+def _unknown() -> SessionUnknownError:
+    return SessionUnknownError("No session has this id, or it ended long ago.")
