@@ -17,16 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from redis.exceptions import RedisError
+
 from compose.checks import check_disk, check_ports, listeners
 from compose.procfile import Program, read_procfile, scaled
 from compose.supervisor import Supervisor
 from frontend.access.key_source import KeySource
+from shared.bus.append_only import rewrite_once
+from shared.bus.connect import connect
 from shared.config import Settings
 from shared.entry import run_process
 
 POLL_S = 0.2
 POLL_TIMEOUT_S = 2.0
 REMINDER_S = 20.0
+REWRITE_S = 1.0
 OPEN_FILES = 65_536
 OPEN_WARNING = """
 Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
@@ -49,7 +54,9 @@ def main(settings: Settings, procfile: Path, workers: int) -> int:
 
 async def _serve(settings: Settings, programs: list[Program]) -> int:
     show = _shower([program.name for program in programs])
-    supervisor = Supervisor(programs, _environment(), show, last=("redis",))
+    supervisor = Supervisor(
+        programs, _environment(), show, last=("redis",), before_last=partial(_erase_from_disk, settings)
+    )
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to survive it
@@ -88,6 +95,18 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
     supervisor.has_been_ready = True
     warning = OPEN_WARNING.format(host=settings.server.host) if _is_open(settings) else ""
     _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{warning}")
+
+
+async def _erase_from_disk(settings: Settings) -> None:
+    """Has the embedded server's file rewritten without what is gone from memory. The next start does what fails now."""
+    redis = connect(settings, retries=0)
+    try:
+        async with asyncio.timeout(REWRITE_S):
+            await rewrite_once(redis)
+    except (RedisError, OSError, TimeoutError):
+        pass
+    finally:
+        await redis.aclose()
 
 
 def _is_open(settings: Settings) -> bool:

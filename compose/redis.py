@@ -72,6 +72,8 @@ def _own(data_dir: Path) -> None:
         lock = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.set_inheritable(lock, True)
+        for half_written in data_dir.glob("temp-*.aof"):  # by a server that was killed while it rewrote its file
+            half_written.unlink(missing_ok=True)
     except BlockingIOError:
         raise StartupError(f"The directory {data_dir} (redis.data_dir) is in use by another server.") from None
     except OSError as error:
@@ -89,6 +91,7 @@ def _options(redis: RedisSettings) -> list[str]:
         # rewritten every few seconds, each time with a pause that listeners notice.
         "auto-aof-rewrite-min-size": REWRITE_FROM,
         "no-appendfsync-on-rewrite": "yes",
+        "slowlog-log-slower-than": "-1",  # it would hold pieces of audio and text
         "save": "",
         "maxmemory": MEMORY_LIMIT,
         "maxmemory-policy": "noeviction",

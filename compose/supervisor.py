@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import structlog
 
@@ -39,7 +39,8 @@ log = structlog.get_logger(__name__)
 class Supervisor:
     """`show(program, line)` is called with every whole line of every program.
 
-    Programs named in `last` are stopped after the others: those others still need them to end cleanly.
+    Programs named in `last` are stopped after the others, which still need them to end cleanly. `before_last` is
+    awaited between, if any of them runs.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Supervisor:
         environment: Mapping[str, str],
         show: Callable[[str, str], None],
         last: Collection[str] = (),
+        before_last: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._programs = programs
         self._environment = environment
         self._show = show
         self._last = last
+        self._before_last = before_last
         self._running: dict[str, Process] = {}
         self._stopping = asyncio.Event()
         self._last_lines: dict[str, str] = {}
@@ -75,6 +78,8 @@ class Supervisor:
         """Asks every program to end and kills those that do not in time. Leaves no process."""
         self._stopping.set()
         await self._end([name for name in self._running if name not in self._last], HANDOVER_S, STOP_DEADLINE_S)
+        if self._running and self._before_last is not None:
+            await self._before_last()
         await self._end(list(self._running), LAST_STOP_DEADLINE_S)
 
     async def _keep(self, program: Program) -> None:

@@ -21,6 +21,7 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.chores import Chores
 from frontend.decoding.decoders import Decoders
+from frontend.disk_watch import DiskWatch
 from frontend.erasure import Erasure
 from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
@@ -79,6 +80,7 @@ class Gateway:
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.access = Access(settings, self._redis)
         self.erasure = Erasure(self._redis, self._scripts, self.access)
+        self._disk_watch = DiskWatch(self._redis, settings.session.retention_s)
         self.tally = Tally(kind, self._sessions, self.viewers)
 
     @classmethod
@@ -96,6 +98,7 @@ class Gateway:
                 ("subscriber", gateway._subscriber.run()),
                 ("watch", gateway._watch.run()),
                 ("store-watch", gateway._store_watch.run()),
+                ("disk-watch", gateway._disk_watch.run()),
                 ("viewers", gateway.viewers.run()),
                 ("heartbeat", gateway.tally.beat(gateway.registry)),
                 ("access", gateway.access.run()),

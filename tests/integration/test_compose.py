@@ -60,14 +60,20 @@ def test_redis_refuses_a_directory_that_another_server_uses(tmp_path: Path) -> N
 
 def test_redis_never_evicts_and_keeps_what_it_holds(tmp_path: Path) -> None:
     stack = Stack(tmp_path)
+    half_written = tmp_path / "redis" / "temp-rewriteaof-bg-123.aof"
+    half_written.parent.mkdir()
+    half_written.write_text("of a server that was killed")
     process = run(stack, "compose.redis")
     wait_until(lambda: listens(stack.settings.redis.port), "the server listens")
     with redis.Redis.from_url(stack.redis_url, decode_responses=True) as client:
-        found = client.config_get("bind", "appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy")
+        limits = ("maxmemory", "maxmemory-policy", "slowlog-log-slower-than")
+        found = client.config_get("bind", "appendonly", "appendfsync", "save", *limits)
     assert found == {
         **{"bind": "127.0.0.1", "appendonly": "yes", "appendfsync": "everysec", "save": ""},
         **{"maxmemory": str(2 * 1024**3), "maxmemory-policy": "noeviction"},
+        "slowlog-log-slower-than": "-1",
     }
+    assert not half_written.exists()
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 0
 

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 from compose.checks import check_disk
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
+from tests.integration.disk import is_on_disk
 from tests.integration.launcher import Launcher, alive, command_line, is_alive, launcher_in
 from tests.stack import PROJECT, http_status, listens, wait_until
 
@@ -58,6 +59,22 @@ def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launche
     wait_until(lambda: http_status(f"{stack.health_url}/ready") == 200, "the service is ready")
     assert re.search(r"worker\.[12] .*\| .*model_warm", launcher.err)
     assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+
+
+def test_stop_leaves_nothing_on_disk_that_memory_has_forgotten(launcher: Launcher) -> None:
+    launcher.start(REDIS_LINE)
+    launcher.wait_until_ready()
+    settings = launcher.stack.settings
+    wait_until(lambda: listens(settings.redis.port), "the server listens")
+    with redis.Redis.from_url(launcher.stack.redis_url) as client:
+        client.config_set("rdbcompression", "no")
+        client.xadd("audio", {"a": "voice-of-the-speaker"})
+        client.set("kept", "still-in-memory")
+        client.delete("audio")
+    assert is_on_disk(settings.redis.data_dir, b"voice-of-the-speaker")
+    assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+    assert not is_on_disk(settings.redis.data_dir, b"voice-of-the-speaker")
+    assert is_on_disk(settings.redis.data_dir, b"still-in-memory")
 
 
 def test_live_session_does_not_hold_the_stop_up(launcher: Launcher) -> None:

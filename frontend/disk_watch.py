@@ -1,0 +1,107 @@
+"""Has Redis' append-only file rewritten when sessions are to leave the disk.
+
+One frontend of the service does it at a time. It is bounded: a rewriting begins at most once a minute, never while
+another runs, takes at most a twentieth of the time, and only where most of the file is dead or little of it is live.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.bus import keys
+from shared.bus.append_only import (
+    AppendOnlyFile,
+    Due,
+    RewriteForbiddenError,
+    find_due,
+    has_due,
+    now_ms,
+    settle,
+    start_rewriting,
+)
+from shared.bus.registry import process_id
+
+LONGEST_ROUND_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 60.0
+COST: Final = 20
+"""The pause after a rewriting is so many times as long as that took, at least."""
+MARGIN_MS: Final = 1000
+"""Keys go within this after their time."""
+MISSED_ROUNDS: Final = 3
+"""After so many, another frontend watches."""
+
+log = structlog.get_logger(__name__)
+
+
+class DiskWatch:
+    def __init__(self, redis: Redis, retention_s: float) -> None:
+        self._redis = redis
+        self._id = process_id()
+        self._again_after_ms = int(retention_s * 1000)
+        self._round_s = min(LONGEST_ROUND_S, max(0.2, retention_s / 60))
+        self._pause_s = min(LONGEST_PAUSE_S, retention_s / 5)
+        self._is_first = True
+        """Whether this process has not looked at the file yet: an older version may have left much in it."""
+        self._is_forbidden = False
+        self._rewriting: Due | None = None
+        self._next_s = 0.0
+        """Monotonic time before which no rewriting begins."""
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled. A lost Redis is waited for."""
+        while True:
+            try:
+                if await self._is_mine():
+                    await self._look()
+            except (RedisError, OSError) as error:
+                log.warning("disk_watch_delayed", reason=str(error))
+            await asyncio.sleep(self._round_s)
+
+    async def _is_mine(self) -> bool:
+        """Whether this process watches, now and for the next rounds."""
+        lease_ms = int(self._round_s * MISSED_ROUNDS * 1000)
+        if await self._redis.set(keys.DISK_WATCH, self._id, nx=True, px=lease_ms):
+            return True
+        if await self._redis.get(keys.DISK_WATCH) != self._id.encode():
+            return False
+        await self._redis.pexpire(keys.DISK_WATCH, lease_ms)
+        return True
+
+    async def _look(self) -> None:
+        upto_ms = await now_ms(self._redis) - MARGIN_MS
+        is_due = await has_due(self._redis, upto_ms)
+        if self._rewriting is None and not is_due and not self._is_first:
+            return
+        try:
+            file = None if self._is_forbidden else await AppendOnlyFile.read(self._redis)
+            if file is None or not file.is_on:
+                await settle(self._redis, await find_due(self._redis, upto_ms), self._again_after_ms)
+                self._is_first = False
+            elif not file.is_busy:
+                await self._go_on(file, upto_ms, is_due=is_due)
+        except RewriteForbiddenError as error:
+            self._is_forbidden = True
+            consequence = "what ended sessions have said stays on Redis' disk until it rewrites its file by itself"
+            log.warning("rewriting_forbidden", reason=str(error), consequence=consequence)
+
+    async def _go_on(self, file: AppendOnlyFile, upto_ms: int, *, is_due: bool) -> None:
+        """What is next while no rewriting runs: note the end of the last one, or begin one."""
+        if self._rewriting is not None:
+            await self._conclude(file, self._rewriting)
+        elif time.monotonic() >= self._next_s:
+            if file.is_worth_rewriting if is_due else file.is_mostly_dead:
+                due = await find_due(self._redis, upto_ms)
+                self._rewriting = due if await start_rewriting(self._redis) else None
+            self._is_first = False
+
+    async def _conclude(self, file: AppendOnlyFile, due: Due) -> None:
+        self._rewriting = None
+        self._next_s = time.monotonic() + max(self._pause_s, COST * file.took_s)
+        if file.failed:
+            log.warning("rewriting_failed", remedy="Redis' own log says why; it is tried again")
+        else:
+            await settle(self._redis, due, self._again_after_ms)
