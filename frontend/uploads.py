@@ -22,7 +22,7 @@ async def session_for(
     """A session that is being fed the blocks (s16le mono 16 kHz) while the `async with` follows its events.
 
     The audio is looked at before a slot is asked for. Raises what the audio, the gateway and the body raise; whatever
-    happens, cancellation included, no session and no decoder is left behind.
+    happens, cancellation included, no session, no text and no decoder is left behind.
     """
     async with contextlib.aclosing(blocks):
         first = await anext(blocks, b"")
@@ -42,8 +42,7 @@ async def _fed(blocks: AsyncGenerator[bytes, None], first: bytes, session: Sessi
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     finally:
-        if not session.ended:
-            await session.cancel()
+        await session.cancel()  # nobody else knows of it: what was said is not kept
 
 
 async def _pump(session: Session, block: bytes, blocks: AsyncGenerator[bytes, None]) -> None:

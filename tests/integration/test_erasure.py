@@ -1,12 +1,13 @@
 """What is left in memory and on disk of a session that has ended, or that was erased."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 
 from frontend.session import Session
+from frontend.uploads import session_for
 from shared.bus import keys
 from shared.bus.event_log import Follower
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
@@ -65,6 +66,7 @@ async def test_what_was_said_leaves_the_disk_after_its_retention(fleet: Fleet, d
         assert is_on_disk(data_dir, trace), "the file holds what was said, or this test proves nothing"
     await until_gone(data_dir, *traces(session))
     assert not [key async for key in fleet.redis.scan_iter(f"*{session.id}*")]
+    assert not is_on_disk(data_dir.parent, *traces(session)), "what processes have logged"
 
 
 async def test_erased_session_is_gone_at_once_and_others_go_on(fleet: Fleet, data_dir: Path) -> None:
@@ -85,3 +87,15 @@ async def test_erased_session_is_gone_at_once_and_others_go_on(fleet: Fleet, dat
     await until_gone(data_dir, *traces(erased))
     await kept.finish()
     assert_whole(await events_of(kept), 1.0)
+
+
+async def test_recording_is_erased_when_it_is_answered(fleet: Fleet) -> None:
+    await fleet.start("worker")
+
+    async def voice() -> AsyncGenerator[bytes, None]:
+        yield VOICE * 1000
+
+    async with session_for(voice(), SessionOptions(recording=True), fleet.gateway) as session:
+        assert (await events_of(session))[-1]["type"] == "done"
+        assert await fleet.redis.exists(keys.finals(session.id))
+    assert not await fleet.redis.exists(*keys.of_session(session.id))
