@@ -147,7 +147,7 @@ class SessionSettings(Section):
     max_backlog_s: float = Field(30, gt=1)
     """Audio accepted ahead of the worker; beyond it the client's socket is not read."""
     retention_s: float = Field(300, gt=0)
-    """How long the event log of an ended session is kept."""
+    """How long the events and the text of an ended session are kept."""
     resume_window_s: float = Field(5, ge=0, le=60)
     """Audio kept behind what has been settled: a new owner of a session regains its context from it, where its model
     has one (Voxtral Realtime, Whisper).
