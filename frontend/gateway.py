@@ -167,11 +167,7 @@ class Gateway:
     async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         resume_token = new_resume_token()
         chosen = await self._admission.admit(
-            session_id,
-            resume_token,
-            options,
-            waits=queue == "batch",
-            key_name=meter.principal.key_name or "",
+            session_id, resume_token, options, waits=queue == "batch", key_name=meter.principal.key_name or ""
         )
         follower = await self._subscriber.follow(session_id)
         session = self._hold(
