@@ -96,7 +96,8 @@ class Keeper:
         pipe = self._redis.pipeline(transaction=False)
         pipe.script_load(self._scripts.renew.script)
         for session in due:
-            names, arguments = renew(session.claim.owner)
+            gone_s = now_s - session.detached_s if session.detached_s is not None and session.is_awaited else None
+            names, arguments = renew(session.claim.owner, gone_s=gone_s)
             pipe.execute_command("EVALSHA", self._scripts.renew.sha, len(names), *names, *arguments)
         _, *replies = await pipe.execute()
         for session, reply in zip(due, replies, strict=True):

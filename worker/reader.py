@@ -39,8 +39,8 @@ class AudioReader:
         self._control_id = b"0-0"
         self._sessions = sessions
         self._engine = engine
-        self.cancelled: asyncio.Queue[str] = asyncio.Queue()
-        """Ids of sessions that their clients have dropped."""
+        self.dismissed: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        """Sessions to be ended: `cancel` (dropped by its client) or `give_way` (another took its slot), and its id."""
 
     async def wake(self, redis: Redis) -> None:
         """End the blocking read so that it starts again with the sessions of now. `redis` is another client."""
@@ -84,12 +84,15 @@ class AudioReader:
     def _take_control(self, entries: list[Any]) -> None:
         for entry_id, fields in entries:
             self._control_id = entry_id
-            if b"cancel" in fields:
-                self.cancelled.put_nowait(fields[b"cancel"].decode())
+            for how in (b"cancel", b"give_way"):
+                if how in fields:
+                    self.dismissed.put_nowait((how.decode(), fields[how].decode()))
 
     @staticmethod
     def _take_entry(session: WorkerSession, entry: AudioEntry, now_s: float) -> list[Command]:
         session.last_entry_id = entry.entry_id
+        if session.gives_way:
+            return []  # its client has come back too late
         if entry.control is None:
             start_samples = entry.end_samples - len(entry.pcm) // 2
             samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
@@ -108,6 +111,8 @@ class AudioReader:
                 return [Configure(session.handle, session.options)]
             case "detach":
                 session.detached_s = now_s
+                session.renew_at_s = now_s
             case "attach":
                 session.detached_s = None
+                session.renew_at_s = now_s
         return []

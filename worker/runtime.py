@@ -27,7 +27,7 @@ from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
 from worker.commitment import Commitment
 from worker.drain import Drain
-from worker.engine_thread import Close, Command, EngineThread, Feed, Open, Recall, StepReport
+from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
 from worker.engines.base import Engine, Remembering
 from worker.history import read_history
 from worker.keeper import Keeper
@@ -147,7 +147,7 @@ class WorkerRuntime:
                 ("reader", self._reader.run()),
                 ("writer", self._writer.run()),
                 ("keeper", self._keeper.run()),
-                ("cancellations", self._cancel_dropped()),
+                ("dismissals", self._dismiss()),
             )
         ]
         stopping = asyncio.create_task(self._stop_requested.wait())
@@ -259,13 +259,19 @@ class WorkerRuntime:
             self._engine.post([Close(session.handle)])
             session.finished.set()
 
-    async def _cancel_dropped(self) -> None:
+    async def _dismiss(self) -> None:
         while True:
-            session = self._sessions.get(await self._reader.cancelled.get())
-            if session is not None:
+            how, session_id = await self._reader.dismissed.get()
+            session = self._sessions.get(session_id)
+            if session is None:
+                continue
+            if how == "cancel":
                 session.ending = "cancelled"
                 session.outbox.clear()
                 self._writer.mark(session)
+            elif session.is_awaited:
+                session.gives_way = session.finishing = True
+                self._engine.post([Finish(session.handle)])
 
     async def _shut_down(self) -> None:
         try:

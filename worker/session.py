@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from shared.bus.ownership import Owner, Settled
-from shared.errors import VoxtralError
+from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
 from worker.commitment import Commitment, unfinished, with_final, with_partial
 from worker.engines import base
@@ -71,6 +71,8 @@ class WorkerSession:
     """Since when the client has been gone."""
     finishing: bool = False
     """Whether the client has said that no more audio comes: the engine ends the session, however long that takes."""
+    gives_way: bool = False
+    """Whether another session has taken its slot, while its client was gone: it ends when the engine has said all."""
     offered_at_s: float | None = None
     """Monotonic time when other workers were last asked to take the session over; kept by the drain."""
     ending: str | None = None
@@ -129,6 +131,11 @@ class WorkerSession:
     def replay_samples(self) -> int:
         """Audio that a new owner would hear again before it says anything new."""
         return self.absorbed_samples - self.checkpoint_samples
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its client is gone and could go on with it."""
+        return self.detached_s is not None and not self.finishing and self.ending is None
 
     def is_idle(self, now_s: float, timeout_s: float) -> bool:
         """Whether nobody has said anything for too long, and the model owes nothing."""
@@ -193,15 +200,22 @@ class WorkerSession:
             case base.Finished():
                 if self.committed.text:
                     self._take_final(unfinished(self.committed), step_started_ms, now_ms)
-                self._emit(
-                    EventType.DONE,
-                    text=" ".join(text for text in self.texts if text),
-                    extra={"duration": seconds(self.read_samples)},
-                )
-                self.ending = "done"
+                self._finish()
             case base.Failed():
                 self.fail(output.error)
         return None
+
+    def _finish(self) -> None:
+        if self.gives_way:
+            message = "The client of the session was gone, and another client needed its slot; start a new session."
+            self.fail(SessionExpiredError(message))
+            return
+        self._emit(
+            EventType.DONE,
+            text=" ".join(text for text in self.texts if text),
+            extra={"duration": seconds(self.read_samples)},
+        )
+        self.ending = "done"
 
     def warn(self, code: str, message: str) -> None:
         self._emit(EventType.WARNING, extra={"code": code, "message": message})

@@ -17,6 +17,9 @@ CONTROL_TTL_S = 10
 """Messages to a worker are kept for so long after its last beat."""
 CANCELLED_TTL_S = 5
 """That a session was cancelled is remembered just long enough for a late message to be told so."""
+AWAITED_S = 1.0
+"""A session whose client is gone keeps its slot for this long at least, though others want it: most come back at
+once."""
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
@@ -35,6 +38,11 @@ FRONTENDS = "voxtral:frontends"
 def admitted(model: str) -> str:
     """Sorted set of the sessions that have a slot of one model: id → when it lapses (ms, Redis' clock)."""
     return f"voxtral:admitted:{model}"
+
+
+def awaiting(model: str) -> str:
+    """Sorted set of the sessions of one model whose clients are gone: id → since when (ms, Redis' clock)."""
+    return f"voxtral:awaiting:{model}"
 
 
 def free(model: str) -> str:

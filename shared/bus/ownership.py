@@ -60,15 +60,17 @@ def claim(session_id: str, model: str, worker_id: str, *, lease_s: float = keys.
     )
 
 
-def renew(owner: Owner, *, lease_s: float = keys.LEASE_S) -> Call:
+def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None = None) -> Call:
+    """`gone_s` is for how long the client has been gone; None while it is there."""
     return (
-        [*keys.of_session(owner.session_id), keys.admitted(owner.model)],
+        [*keys.of_session(owner.session_id), keys.admitted(owner.model), keys.awaiting(owner.model)],
         [
             owner.fence,
             int(lease_s * 1000),
             keys.SESSION_TTL_S,
             owner.session_id,
             int(keys.HEARTBEAT_TTL_S * 1000),
+            "" if gone_s is None else int(gone_s * 1000),
         ],
     )
 
@@ -106,7 +108,13 @@ def write(
         keep_from_samples = max(0, settled.checkpoint_samples - settled.kept_samples)
         where = (settled.checkpoint_samples, keep_from_samples, settled.segment, settled.options or "")
     return (
-        [*keys.of_session(sid), keys.admitted(owner.model), keys.free(owner.model), keys.UNERASED],
+        [
+            *keys.of_session(sid),
+            keys.admitted(owner.model),
+            keys.free(owner.model),
+            keys.UNERASED,
+            keys.awaiting(owner.model),
+        ],
         [
             owner.fence,
             sid,

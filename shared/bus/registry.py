@@ -153,23 +153,38 @@ class Registry:
     ) -> bool:
         """Reserve a slot of the model and make the session's hash and audio stream, atomically.
 
-        `key_name` is that of the API key that may erase it. False when all of the model's slots, `capacity`, are taken.
+        `key_name` is that of the API key that may erase it. When all of the model's slots, `capacity`, are taken, a
+        session whose client is gone gives way. False when there is none either.
         """
-        return bool(
-            await self._scripts.admit(
-                keys=[keys.admitted(model), keys.session(session_id), keys.audio(session_id), keys.UNERASED],
-                args=[
-                    session_id,
-                    capacity,
-                    int((claim_timeout_s + keys.LEASE_S) * 1000),
-                    keys.SESSION_TTL_S,
-                    options,
-                    resume_digest,
-                    viewer_digest,
-                    key_name,
-                ],
-            )
+        admitted = await self._scripts.admit(
+            keys=[
+                keys.admitted(model),
+                keys.session(session_id),
+                keys.audio(session_id),
+                keys.UNERASED,
+                keys.awaiting(model),
+            ],
+            args=[
+                session_id,
+                capacity,
+                int((claim_timeout_s + keys.LEASE_S) * 1000),
+                keys.SESSION_TTL_S,
+                options,
+                resume_digest,
+                viewer_digest,
+                key_name,
+                int(keys.AWAITED_S * 1000),
+            ],
         )
+        if isinstance(admitted, bytes):
+            await self._take_slot_of(admitted.decode())
+        return bool(admitted)
+
+    async def _take_slot_of(self, session_id: str) -> None:
+        """Tell the worker of a session that lost its slot."""
+        owner = cast("bytes | None", await self._redis.hget(keys.session(session_id), "owner"))
+        if owner:
+            await self._redis.xadd(keys.control(owner.decode()), {"give_way": session_id})
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
         members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))

@@ -19,8 +19,10 @@ FENCED = -1
 ELSEWHERE = 0
 """What a claim answers when another worker of the model has more free slots."""
 
-# KEYS: admitted, session, audio, unerased.
-# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key. → 1 or 0
+# KEYS: admitted, session, audio, unerased, awaiting.
+# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms.
+# → 0 when no slot is free, 1, or the id of a session that lost its slot to this one: the one whose client has been gone
+# for the longest time, and for `awaited ms` at least.
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
 # Its lease is, before it has an owner, the time in which it may get its first one: Celery would judge by the clocks of
 # two machines whether a task is too old.
@@ -29,7 +31,15 @@ ADMIT = (
     _NOW
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+local given = 1
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
+  given = 0
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[9]))) do
+    redis.call('ZREM', KEYS[5], id)
+    if redis.call('ZREM', KEYS[1], id) == 1 then given = id; break end
+  end
+  if given == 0 then return 0 end
+end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
@@ -39,7 +49,7 @@ redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[4], now + ARGV[4] * 1000, ARGV[1])
-return 1
+return given
 """
 )
 
@@ -72,12 +82,13 @@ return redis.call('HGETALL', KEYS[1])
 """
 )
 
-# KEYS: session, audio, events, finals, admitted. ARGV: fence, lease ms, ttl s, session id, admitted ms.
+# KEYS: session, audio, events, finals, admitted, awaiting.
+# ARGV: fence, lease ms, ttl s, session id, admitted ms, since how many ms its client is gone ('': it is there).
 # → 1, -1, or 0 when the session has ended
 RENEW = (
     _NOW
     + """
-local fence, lease, ttl, id, admitted = unpack(ARGV, 1, 5)
+local fence, lease, ttl, id, admitted, gone = unpack(ARGV, 1, 6)
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
 if held ~= fence then return -1 end
 if state ~= 'live' and state ~= 'offered' then return 0 end
@@ -85,6 +96,12 @@ redis.call('HSET', KEYS[1], 'lease', now + tonumber(lease))
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl) end
 redis.call('ZADD', KEYS[5], now + tonumber(admitted), id)
 if redis.call('PTTL', KEYS[5]) < tonumber(admitted) then redis.call('PEXPIRE', KEYS[5], admitted) end
+if gone == '' then
+  redis.call('ZREM', KEYS[6], id)
+else
+  redis.call('ZADD', KEYS[6], 'NX', now - tonumber(gone), id)
+  redis.call('EXPIRE', KEYS[6], ttl)
+end
 return 1
 """
 )
@@ -100,8 +117,9 @@ return 1
 """
 
 # Everything that an owner says at one time: events, how far it is, and that the session has ended.
-# KEYS: session, audio, events, finals, admitted, free, unerased. ARGV: as unpacked ('' for what there is none of), then
-# kind ('f' final, 'e' any other) and payload of each event. → events written, or -1
+# KEYS: session, audio, events, finals, admitted, free, unerased, awaiting.
+# ARGV: as unpacked ('' for what there is none of), then kind ('f' final, 'e' any other) and payload of each event.
+# → events written, or -1
 # Events older than the log, and a checkpoint older than the known one, are those of a repeated write; what is committed
 # then belongs to the last of the events, so it counts with them only.
 WRITE = (
@@ -147,6 +165,7 @@ if ending ~= '' and owner ~= '' then
   for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, retention) end
   redis.call('ZADD', KEYS[7], now + retention * 1000, id)
   redis.call('ZREM', KEYS[5], id)
+  redis.call('ZREM', KEYS[8], id)
   if redis.call('ZSCORE', KEYS[6], worker) then redis.call('ZINCRBY', KEYS[6], 1, worker) end
 end
 return written

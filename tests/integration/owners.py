@@ -41,8 +41,9 @@ async def write(redis: Redis, owner: Owner | None, first_seq: int, *texts: str, 
     return int(await Scripts(redis).write(keys=names, args=arguments))
 
 
-async def renew(redis: Redis, owner: Owner) -> int:
-    names, arguments = ownership.renew(owner)
+async def renew(redis: Redis, owner: Owner | None, gone_s: float | None = None) -> int:
+    assert owner is not None
+    names, arguments = ownership.renew(owner, gone_s=gone_s)
     return int(await Scripts(redis).renew(keys=names, args=arguments))
 
 
