@@ -22,7 +22,7 @@ from frontend.protocols.openai_values import (
 )
 from frontend.protocols.spoken_languages import MAX_LANGUAGES, is_code
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
-from shared.events import SessionOptions
+from shared.events import CommitDelay, SessionOptions
 
 Json = dict[str, Any]
 
@@ -34,6 +34,14 @@ G711_RATE_HZ: Final = 8_000
 FLAT_FORMATS: Final = {"pcm16": PCM, "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 DELAYS_MS: Final = {"minimal": 160, "low": 240, "medium": 480, "high": 960, "xhigh": 2400}
 """OpenAI names no times for its five delays: these are ours."""
+COMMIT_DELAYS: Final = {
+    "minimal": CommitDelay.FAST,
+    "low": CommitDelay.FAST,
+    "medium": CommitDelay.BALANCED,
+    "high": CommitDelay.ACCURATE,
+    "xhigh": CommitDelay.ACCURATE,
+}
+"""The same for models that have no fixed look-ahead."""
 LOGPROBS: Final = "item.input_audio_transcription.logprobs"
 EAGERNESS: Final = ("auto", "low", "medium", "high")
 NOISE_REDUCTIONS: Final = ("far_field", "near_field")
@@ -86,6 +94,7 @@ class SessionConfig:
             languages=tuple(wanted.get("languages") or ()) or None,
             prompt=" ".join(hint for hint in hints if hint) or None,
             delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
+            commit_delay=COMMIT_DELAYS.get(wanted.get("delay") or ""),
             words=False,
             turns=True,
             model=wanted.get("model") or model,

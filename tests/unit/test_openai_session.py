@@ -9,6 +9,7 @@ from frontend.protocols.openai_realtime import OpenAIRealtime
 from frontend.protocols.realtime_choice import realtime_dialect
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
+from shared.events import CommitDelay
 from tests.unit.openai_wire import Wire, connected, error_of, final, kinds, partial, update
 
 
@@ -32,7 +33,8 @@ def test_session_is_opened_by_the_first_audio(audio_format: Any, encoding: str, 
     assert opening.audio_format == AudioFormat(encoding, rate_hz)
     assert opening.options == check.options
     options = opening.options
-    assert (options.model, options.language, options.delay_ms, options.turns) == ("m", "de", 240, True)
+    assert (options.model, options.language, options.turns) == ("m", "de", True)
+    assert (options.delay_ms, options.commit_delay) == (240, CommitDelay.FAST)
     assert len(wire.taken(Append)) == 2
 
 
