@@ -28,7 +28,7 @@ from frontend.client_events import (
     encoded,
     parse_event,
 )
-from frontend.client_link import Servers, closing_error, greet, pauses_s
+from frontend.client_link import GIVEN_UP, Servers, closing_error, greet, pauses_s
 from frontend.client_outbox import AudioForgottenError, Control, Outbox
 
 READY_TIMEOUT_S = 30.0
@@ -178,7 +178,7 @@ class LiveSession:
                 self._news.set()
                 if self._is_overtaken:
                     self._is_overtaken = False
-                    await connection.close()
+                    await connection.close(GIVEN_UP)
         except ConnectionClosed as closed:
             return closed
         finally:
@@ -241,10 +241,10 @@ class LiveSession:
             if not ready.ended:
                 self._outbox.rewind(ready.audio_received_samples, ready.number)
         except AudioForgottenError:
-            await connection.close()
+            await connection.close(GIVEN_UP)
             raise ServerError("session_expired", "the server has lost audio of the session") from None
         except BaseException:
-            await connection.close()
+            await connection.close(GIVEN_UP)
             raise
         return connection
 

@@ -20,7 +20,6 @@ from frontend.protocols import commands, native
 from frontend.protocols.native import BINARY, Move, NativeProtocol, State
 from frontend.session import TERMINAL, Session
 from frontend.transports import DisconnectedError, Transport
-from shared.audio.pcm import AudioFormat
 from shared.config import Settings
 from shared.errors import InvalidJsonError, ServerBusyError, VoxtralError
 from shared.events import EventType
@@ -52,6 +51,8 @@ class LiveSession:
     session: Session
     intake: Intake
     downlink: asyncio.Task[None]
+    resumes: bool
+    """Whether its client keeps its audio, to go on over another connection."""
 
 
 class Connection:
@@ -98,9 +99,19 @@ class Connection:
         """Never returns: raises DisconnectedError when the client has no more to say and needs no more answers."""
         while (message := await self._next_message()) is not None:
             await self._handle(message)
+        if self._live is not None and self._has_left(self._live):
+            await self._steer(commands.Stop())
         if self._live is not None and self._is_finishing() and not self._transport.gone:
             await asyncio.wait((self._live.downlink,))
         raise DisconnectedError
+
+    def _has_left(self, live: LiveSession) -> bool:
+        """Whether the client is gone for good, though it has not said `stop`.
+
+        A relay that dies ends its TCP connections like a client that leaves.
+        """
+        may_return = live.resumes and not self._transport.gone
+        return self._transport.left and self._protocol.state is State.LIVE and not may_return
 
     async def _next_message(self) -> str | bytes | None:
         ahead, self._ahead = self._ahead, None
@@ -141,7 +152,10 @@ class Connection:
     async def _obey(self, command: commands.Command) -> None:
         if isinstance(command, commands.Chunk):
             await self._take_audio(command.kind, command.audio)
-        elif self._protocol.admit(command.kind):
+            return
+        if self._protocol.must_wait(command.kind) and self._live is not None:
+            await asyncio.wait((self._live.downlink,))
+        if self._protocol.admit(command.kind):
             match command:
                 case commands.Auth():
                     await self._guard.identify(command.key)
@@ -196,12 +210,12 @@ class Connection:
             raise
         if command.acknowledge:
             session.acknowledge()
-        self._adopt(session, command.audio_format)
+        self._adopt(session, command)
 
-    def _adopt(self, session: Session, audio_format: AudioFormat) -> None:
+    def _adopt(self, session: Session, command: commands.Start | commands.Resume) -> None:
         self._protocol.move(Move.OPENED)
         downlink = self._tasks.create_task(self._downlink(session), name=f"downlink {session.id}")
-        self._live = LiveSession(session, Intake(session, audio_format), downlink)
+        self._live = LiveSession(session, Intake(session, command.audio_format), downlink, command.acknowledge)
 
     async def _steer(self, command: commands.Command) -> None:
         live = self._live

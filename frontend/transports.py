@@ -22,6 +22,8 @@ LINGER_S: Final = 1.0
 at once would reset the connection, and the client would never see the error."""
 CONTROL_FRAME_MAX_BYTES: Final = 131
 """A WebSocket control frame of a client: 2 bytes of header, 4 of mask, 125 of payload (RFC 6455, section 5.5)."""
+ORDERLY: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD})
+"""With these, clients leave for good: 1000 and no code at all by `close()`, 1001 when a page is left."""
 MAX_REASON_CHARS: Final = 40
 """A close frame holds 123 bytes of UTF-8 at most."""
 
@@ -41,6 +43,10 @@ class Transport(Protocol):
     @property
     def gone(self) -> bool:
         """Whether nothing can be sent any more. A TCP client may stop sending and still listen."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the client itself has ended its side in good order, behind a whole message."""
 
     async def receive(self) -> str | bytes | None:
         """The next message; None when no more come.
@@ -78,7 +84,7 @@ class WebSocketTransport:
     def __init__(self, connection: HeardConnection, limit_bytes: int) -> None:
         self._connection = connection
         self._limit_bytes = limit_bytes
-        self.gone = False
+        self.gone = self.left = False
 
     @property
     def heard_at_s(self) -> float:
@@ -89,6 +95,7 @@ class WebSocketTransport:
             return await self._connection.recv()
         except ConnectionClosed as closed:
             self.gone = True
+            self.left = closed.rcvd is not None and bool(closed.rcvd_then_sent) and closed.rcvd.code in ORDERLY
             self._explain(closed)
             return None
 
@@ -125,6 +132,7 @@ class TcpTransport:
         self._frames = FrameReader(limit_bytes)
         self._broken: FrameInvalidError | MessageTooLargeError | None = None
         self.heard_at_s = 0.0
+        self.left = False
 
     @property
     def gone(self) -> bool:
@@ -141,6 +149,7 @@ class TcpTransport:
             if not received:
                 if self._frames.mid_frame and not self.gone:
                     raise FrameInvalidError("The stream ended within a frame.")
+                self.left = not self._frames.mid_frame and not self.gone
                 return None
             self.heard_at_s = time.monotonic()
             try:
@@ -177,11 +186,12 @@ class StarletteTransport:
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
         self.heard_at_s = 0.0
-        self.gone = False
+        self.gone = self.left = False
 
     async def receive(self) -> str | bytes | None:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
+            self.left = not self.gone and message.get("code") in ORDERLY
             self.gone = True
             return None
         self.heard_at_s = time.monotonic()

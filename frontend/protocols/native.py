@@ -44,13 +44,16 @@ class Move(Enum):
 
 class Verdict(Enum):
     ACCEPT = auto()
+    WAIT = auto()
+    """It is acted on when the session has finished."""
     IGNORE = auto()
     REFUSE = auto()
 
 
 _ALWAYS: Final = frozenset({"ping", "status"})
 _REQUESTS: Final = _ALWAYS | {"auth", "audio", "start", "resume"}
-_OF_A_SESSION: Final = frozenset({BINARY, "chunk", "commit", "configure", "stop", "cancel"})
+_AUDIO: Final = frozenset({BINARY, "chunk"})
+_OF_A_SESSION: Final = _AUDIO | {"commit", "configure", "stop", "cancel"}
 
 ACCEPTED: Final[Mapping[State, frozenset[str]]] = {
     State.IDLE: _REQUESTS,
@@ -58,6 +61,8 @@ ACCEPTED: Final[Mapping[State, frozenset[str]]] = {
     State.FINISHING: _ALWAYS | {"cancel"},
     State.OVER: _REQUESTS,
 }
+WAITING: Final = frozenset({"audio", "start", "resume"})
+"""While a session finishes, these wait for its end, and what follows them waits too."""
 IGNORED: Final[Mapping[State, frozenset[str]]] = {
     State.IDLE: frozenset({"cancel"}),  # it crossed with `done`
     State.LIVE: frozenset(),
@@ -90,14 +95,22 @@ class NativeProtocol:
 
     def __init__(self) -> None:
         self.state = State.IDLE
+        self._has_refused_audio = False
+
+    def must_wait(self, kind: str) -> bool:
+        """Whether a message of this kind is for after the session that finishes now."""
+        return verdict_on(self.state, kind) is Verdict.WAIT
 
     def admit(self, kind: str) -> bool:
         """Whether a message of this kind (`BINARY`, or its type) is to be acted on; False passes it over.
 
-        Raises UnknownTypeError that says what is expected now.
+        Raises UnknownTypeError that says what is expected now; for audio only once, since much of it may follow.
         """
         verdict = verdict_on(self.state, kind)
         if verdict is Verdict.REFUSE:
+            if kind in _AUDIO and self._has_refused_audio:
+                return False
+            self._has_refused_audio = kind in _AUDIO
             expected = ", ".join(name for name in (BINARY, *KINDS) if name in ACCEPTED[self.state])
             raise UnknownTypeError(f"{kind} came while {_SITUATION[self.state]}; expected now: {expected}.")
         return verdict is Verdict.ACCEPT
@@ -106,11 +119,14 @@ class NativeProtocol:
         """Note what happened to the session."""
         assert (self.state, move) in MOVES, f"{move} in {self.state}"
         self.state = MOVES[self.state, move]
+        self._has_refused_audio = False
 
 
 def verdict_on(state: State, kind: str) -> Verdict:
     if kind in ACCEPTED[state]:
         return Verdict.ACCEPT
+    if state is State.FINISHING and kind in WAITING:
+        return Verdict.WAIT
     return Verdict.IGNORE if kind in IGNORED[state] else Verdict.REFUSE
 
 

@@ -6,6 +6,8 @@ const LAST_RETRY_MS = 15000;
 const PING_INTERVAL_MS = 20000;
 /** For the handshake, and the answer to the key. */
 const OPEN_LIMIT_MS = 10000;
+/** Closes a socket whose session goes on over another: with 1000, 1001 or no code the server would end the session. */
+const GIVEN_UP = 4000;
 
 /**
  * The server's WebSocket, beside the page: wss for https, and whatever path a proxy put before the page is kept.
@@ -121,15 +123,16 @@ export class Connection {
   giveUp() {
     const wasOpen = this.isOpen;
     if (!this.socket) return;
-    this.abandon();
+    this.abandon(GIVEN_UP);
     this.closed(wasOpen);
   }
 
-  abandon() {
+  /** @param {number} [code] */
+  abandon(code) {
     if (!this.socket) return;
     clearTimeout(this.openTimer);
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-    this.socket.close();
+    this.socket.close(code);
     this.socket = null;
   }
 

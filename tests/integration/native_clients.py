@@ -66,6 +66,7 @@ class WebSocketClient:
 class TcpClient:
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, TIMEOUT_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send_text(self, text: str) -> None:
         self.send_audio(text.encode())
@@ -162,6 +163,11 @@ def until(client: Client, kind: str) -> list[dict[str, Any]]:
         assert message is not None, f"the connection ended before {kind}; {messages[-3:]}"
         messages.append(message)
     return messages
+
+
+def token_of(ready: dict[str, Any]) -> dict[str, str]:
+    """What resumes the session that this `ready` has opened."""
+    return {"session_id": ready["session_id"], "resume_token": ready["resume_token"]}
 
 
 def base64_of(audio: bytes) -> str:

@@ -1,15 +1,34 @@
-"""When every slot is taken: live sessions hear it at once, recordings wait in the order in which they came."""
+"""When every slot is taken: who is refused, who waits, and whose slot becomes free."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from frontend.client import ServerError, TranscriptionClient
 from frontend.gateway import Gateway
+from shared.bus import keys
 from shared.ending import end_all
 from shared.events import SessionOptions
+from tests.integration.native_clients import (
+    FRONTENDS,
+    Client,
+    TcpClient,
+    WebSocketClient,
+    ask,
+    open_client,
+    reset,
+    tell,
+    token_of,
+    tone,
+    until,
+)
+from tests.integration.owners import admitted, claim, renew
 from tests.stack import Stack
 
 
@@ -71,3 +90,96 @@ async def test_who_leaves_the_line_holds_nobody_up(gateway: Gateway) -> None:
     await held.cancel()
     session = await asyncio.wait_for(staying, 5)
     await session.cancel()
+
+
+def start(client: Client, **options: object) -> dict[str, Any]:
+    """The answer to `start`: as soon as a slot is free, and within ten seconds."""
+    deadline_s = time.monotonic() + 10
+    while True:
+        answer = ask(client, type="start", **options)
+        if answer["type"] == "ready" or time.monotonic() > deadline_s:
+            return answer
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_slot_of_a_client_that_leaves_is_free_and_its_audio_is_answered(service: Stack, frontend: str) -> None:
+    client = open_client(service, frontend)
+    token = token_of(start(client, partials=False))
+    client.send_audio(tone(1))
+    client.close()
+
+    with closing(open_client(service, "websocket")) as other:
+        assert start(other)["type"] == "ready"
+    with closing(open_client(service, "websocket")) as late:
+        assert ask(late, type="resume", seq=1, **token)["ended"]
+        final, done = until(late, "done")
+        assert (final["end"], done["duration"]) == (1.0, 1.0)
+
+
+def test_tcp_client_that_only_stops_sending_hears_the_rest(service: Stack) -> None:
+    client = open_client(service, "tcp")
+    assert isinstance(client, TcpClient)
+    start(client, partials=False)
+    client.send_audio(tone(1))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert [event["type"] for event in until(client, "done")] == ["final", "done"]
+    assert client.receive() is None
+    client.close()
+
+
+@pytest.mark.parametrize(("frontend", "code"), [("websocket", 4000), ("web", 4000), ("tcp", None)])
+def test_session_of_a_client_that_may_return_waits_for_it(service: Stack, frontend: str, code: int | None) -> None:
+    client = open_client(service, frontend)
+    token = token_of(start(client, partials=False, acknowledge=frontend == "tcp"))
+    client.send_audio(tone(1))
+    tell(client, type="commit")
+    until(client, "final")
+    if isinstance(client, WebSocketClient):
+        assert code
+        client.connection.close(code)
+    client.close()
+
+    with closing(open_client(service, frontend)) as again:
+        assert ask(again, type="resume", seq=2, **token)["ended"] is False
+        again.send_audio(tone(1))
+        tell(again, type="stop")
+        assert until(again, "done")[-1]["duration"] == 2.0
+
+
+def test_session_without_its_client_gives_way_and_says_so(service: Stack) -> None:
+    client = open_client(service, "websocket")
+    token = token_of(start(client, partials=False))
+    client.send_audio(tone(1))
+    reset(client)
+
+    with closing(open_client(service, "websocket")) as other:
+        assert start(other)["type"] == "ready"
+        with closing(open_client(service, "websocket")) as late:
+            assert ask(late, type="resume", seq=1, **token)["ended"]
+            final, error = until(late, "error")
+            assert (final["end"], error["code"]) == (1.0, "session_expired")
+            assert "start a new session" in error["message"]
+
+
+async def test_those_who_have_waited_longest_give_way_first(redis: Redis) -> None:
+    owners = {}
+    for name in ("one", "two", "three"):
+        assert await admitted(redis, name, capacity=3)
+        owners[name] = await claim(redis, "w1", name)
+    for name, gone_s in (("one", 3.0), ("two", 5.0), ("three", None)):
+        await renew(redis, owners[name], gone_s=gone_s)
+    for newcomer in ("four", "five"):
+        assert await admitted(redis, newcomer, capacity=3)
+    assert not await admitted(redis, "six", capacity=3)
+    told = [fields[b"give_way"] for _, fields in await redis.xrange(keys.control("w1"))]
+    assert told == [b"two", b"one"]
+
+
+async def test_session_gives_way_neither_at_once_nor_when_its_client_is_back(redis: Redis) -> None:
+    assert await admitted(redis, "one", capacity=1)
+    owner = await claim(redis, "w1", "one")
+    await renew(redis, owner, gone_s=0.0)
+    assert not await admitted(redis, "two", capacity=1)
+    await renew(redis, owner, gone_s=9.0)
+    await renew(redis, owner, gone_s=None)
+    assert not await admitted(redis, "two", capacity=1)

@@ -256,6 +256,24 @@ def test_a_frame_that_comes_byte_by_byte_is_one_message(client: Client) -> None:
     assert (client.receive() or {})["type"] == "response"
 
 
+def test_the_next_session_may_be_started_right_behind_stop(client: Client) -> None:
+    for duration_s in (0.5, 1.0):
+        tell(client, type="start", partials=False)
+        client.send_audio(tone(duration_s))
+        tell(client, type="stop")
+    events = [*until(client, "done"), *until(client, "done")]
+    assert [event["type"] for event in events] == ["ready", "final", "done", "ready", "final", "done"]
+    assert [event["duration"] for event in events if event["type"] == "done"] == [0.5, 1.0]
+    assert events[0]["session_id"] != events[3]["session_id"]
+
+
+def test_audio_without_a_session_is_refused_once(client: Client) -> None:
+    for _ in range(20):
+        client.send_audio(tone(0.1))
+    tell(client, type="ping")
+    assert [message["type"] for message in until(client, "pong")] == ["error", "pong"]
+
+
 @pytest.mark.parametrize("frontend", ["tcp"], indirect=True)
 def test_a_tcp_client_may_stop_sending_and_still_listen(client: Client) -> None:
     assert isinstance(client, TcpClient)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.native_clients import FRONTENDS, Client, ask, open_client, reset, tell, tone, until
+from tests.integration.native_clients import FRONTENDS, Client, ask, open_client, reset, tell, token_of, tone, until
 from tests.stack import Stack
 
 SECOND_SAMPLES = 16_000
@@ -20,10 +20,6 @@ def clients(stack: Stack) -> Iterator[contextlib.ExitStack]:
 
 def opened(stack: Stack, frontend: str, clients: contextlib.ExitStack) -> Client:
     return clients.enter_context(contextlib.closing(open_client(stack, frontend)))
-
-
-def token_of(ready: dict) -> dict[str, str]:
-    return {"session_id": ready["session_id"], "resume_token": ready["resume_token"]}
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(FRONTENDS, FRONTENDS)))

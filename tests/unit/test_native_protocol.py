@@ -442,15 +442,30 @@ def test_nothing_of_a_session_is_allowed_before_start(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["start", "resume", "audio"])
-@pytest.mark.parametrize("moves", [(Move.OPENED,), (Move.OPENED, Move.STOPPED)])
-def test_a_second_session_must_wait(kind: str, moves: tuple[Move, ...]) -> None:
-    with pytest.raises(UnknownTypeError, match="session is"):
-        walk(*moves).admit(kind)
+def test_a_second_session_is_refused_while_one_is_live_and_waits_while_it_finishes(kind: str) -> None:
+    protocol = walk(Move.OPENED)
+    with pytest.raises(UnknownTypeError, match="a session is live"):
+        protocol.admit(kind)
+    assert not protocol.must_wait(kind)
+    protocol.move(Move.STOPPED)
+    assert protocol.must_wait(kind)
+    protocol.move(Move.DONE)
+    assert not protocol.must_wait(kind)
+    assert protocol.admit(kind)
 
 
-def test_audio_after_stop_is_refused() -> None:
-    with pytest.raises(UnknownTypeError, match="the session is finishing; expected now: ping, status, cancel"):
-        walk(Move.OPENED, Move.STOPPED).admit(BINARY)
+@pytest.mark.parametrize(
+    ("moves", "situation"), [((), "no session is live"), ((Move.OPENED, Move.STOPPED), "the session is finishing")]
+)
+def test_audio_that_nobody_expects_is_refused_once(moves: tuple[Move, ...], situation: str) -> None:
+    protocol = walk(*moves)
+    with pytest.raises(UnknownTypeError, match=f"{situation}; expected now: "):
+        protocol.admit(BINARY)
+    assert [protocol.admit(kind) for kind in (BINARY, "chunk", BINARY)] == [False, False, False]
+    for move in (Move.OPENED, Move.STOPPED) if not moves else (Move.DONE,):
+        protocol.move(move)
+    with pytest.raises(UnknownTypeError):
+        protocol.admit("chunk")
 
 
 @pytest.mark.parametrize(
