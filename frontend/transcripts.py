@@ -8,6 +8,7 @@ import orjson
 
 from frontend.captions import srt, vtt
 from frontend.client_events import Final
+from shared.seams import joined
 
 
 class Form(StrEnum):
@@ -50,7 +51,7 @@ class SessionTranscript:
         return {
             "session_id": self.session_id,
             "complete": self.is_complete,
-            "text": " ".join(final.text for final in self.finals if final.text),
+            "text": joined(final.text for final in self.finals),
             "segments": [
                 {
                     "segment": final.segment,

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shared.seams import UNSPACED
+
 MAX_FITTED_WORDS: Final = 200
 """Of each side. Speech does not reach it in one segment; beyond it, words are counted and not compared."""
 
-_UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-"""Thai, Lao, Burmese, Khmer, Japanese and Chinese: no spaces between words, so each character stands for one."""
-_WORD: Final = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
+_WORD: Final = re.compile(f"[{UNSPACED}]|[^\\s{UNSPACED}]+")
+"""A character of a script without spaces between words stands for a word."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import orjson
 from shared.bus.ownership import Owner, Settled
 from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
+from shared.seams import joined
 from worker.commitment import Commitment, unfinished, with_final, with_partial
 from worker.engines import base
 
@@ -212,7 +213,7 @@ class WorkerSession:
             return
         self._emit(
             EventType.DONE,
-            text=" ".join(text for text in self.texts if text),
+            text=joined(self.texts),
             extra={"duration": seconds(self.read_samples)},
         )
         self.ending = "done"

@@ -28,6 +28,7 @@ from frontend.uploads import session_for
 from shared.config import Settings
 from shared.errors import InvalidJsonError, MediaTypeError
 from shared.events import EventType, Mode
+from shared.seams import is_decided, seam
 
 
 def router(settings: Settings, gateway: Gateway) -> APIRouter:
@@ -118,7 +119,10 @@ class _Growing:
     def take(self, event: dict[str, Any]) -> str:
         """What an event adds."""
         if event["type"] == EventType.PARTIAL and self._grows:
-            text = f" {event['text']}" if self._transcript.text else event["text"]
+            before, partial = self._transcript.text, str(event["text"])
+            if not is_decided(before, partial):
+                return ""
+            text = seam(before, partial) + partial
             added, self._shown = text[len(self._shown) :], text
             return added
         whole = self._transcript.take(event)

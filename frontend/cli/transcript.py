@@ -9,6 +9,7 @@ from typing import Any
 
 from frontend.captions import srt, vtt
 from frontend.client import Final
+from shared.seams import joined
 
 SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
 """The formats, each with the suffix of its files."""
@@ -49,7 +50,7 @@ class Transcript:
         return {
             "file": self.name,
             "mode": self.mode,
-            "text": " ".join(self._lines()),
+            "text": joined(self._lines()),
             "language": languages.most_common(1)[0][0] if languages else None,
             "duration": self.duration_s,
             "segments": [_segment(final) for final in self.finals],

@@ -9,22 +9,23 @@ from typing import Any
 
 from shared.continuation import continuation
 from shared.events import EventType
+from shared.seams import is_decided, joined, seam
 
 
 class TranscriptDeltas:
-    """All segments, one space between them. `text` is that of the finals so far."""
+    """All segments, joined as `seams` does. `text` is that of the finals so far."""
 
     def __init__(self) -> None:
         self._finals: list[str] = []
         self._segment: int | None = None
         self._passed = ""
         """What has been passed on of the segment."""
-        self._has_passed = False
-        """Whether anything has been passed on of the segments before it."""
+        self._before = ""
+        """What has been passed on of the last segment with text before it."""
 
     @property
     def text(self) -> str:
-        return " ".join(self._finals)
+        return joined(self._finals)
 
     def hear(self, event: dict[str, Any]) -> str:
         """The delta that a `partial` or a `final` brings; empty for any other event."""
@@ -41,13 +42,18 @@ class TranscriptDeltas:
         """A worker that has taken the segment over with other text may commit less than was passed on."""
         passed = self._passed if event["segment"] == self._segment else ""
         text: str = event["committed"]["text"] if "committed" in event else ""
+        if not passed and not is_decided(self._passed_before(event["segment"]), text):
+            return ""
         return self._pass_on(event["segment"], text) if text.startswith(passed) else ""
 
     def _pass_on(self, segment: int, text: str) -> str:
         if segment != self._segment:
-            self._has_passed = self._has_passed or bool(self._passed)
+            self._before = self._passed_before(segment)
             self._segment, self._passed = segment, ""
         is_first = not self._passed
         delta = continuation(self._passed, text)
         self._passed += delta
-        return f" {delta}" if delta and is_first and self._has_passed else delta
+        return seam(self._before, text) + delta if delta and is_first else delta
+
+    def _passed_before(self, segment: int) -> str:
+        return self._before if segment == self._segment else self._passed or self._before

@@ -5,6 +5,7 @@ from typing import Any
 
 from frontend.client_events import Final
 from shared.events import EventType, Usage
+from shared.seams import seam
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Transcript:
         )
 
     def take(self, event: dict[str, Any]) -> str:
-        """The text that an event adds for good, with the space before it; empty where it adds none."""
+        """The text that an event adds for good, with the space before it if there is one; empty where it adds none."""
         if event["type"] == EventType.DONE:
             self.duration_s = event["duration"]
         if event["type"] != EventType.FINAL:
@@ -44,6 +45,6 @@ class Transcript:
         self.language = self.language or segment.language
         if not segment.text:
             return ""
-        added = f" {segment.text}" if self.text else segment.text
+        added = seam(self.text, segment.text) + segment.text
         self.text += added
         return added

@@ -51,6 +51,13 @@ def test_session_taken_over_continues_without_ready() -> None:
     assert session.last_entry_id == b"32000-0"
 
 
+def test_texts_without_spaces_are_joined_without_them() -> None:
+    session = claimed(seq=7, segment=2, texts=("電車で行きます。", "友達に"))
+    session.take(final(2, "会います", 32_000, 48_000), 0, 0)
+    session.take(Finished(), 0, 0)
+    assert events(session)[-1]["text"] == "電車で行きます。友達に会います"
+
+
 def test_seq_counts_without_gaps_and_outbox_knows_its_first() -> None:
     session = claimed()
     session.take(SpeechStarted(100), 0, 0)

@@ -1,0 +1,62 @@
+"""How the texts of successive segments are joined: with a space, or without one where the script writes none. Pure.
+
+The characters at the seam decide, since one session may hold several languages.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+UNSPACED: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese, as the inside of a character class: no spaces between words."""
+_WIDE_MARKS: Final = "\u3001-\u3004\u3008-\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+"""Punctuation as wide as a Chinese character: it brings its own space."""
+_NEUTRAL: Final = r"[\W\d_]"
+"""Punctuation and digits: they belong to the script of the letters next to them."""
+_ENDS_WIDE: Final = re.compile(f"[{_WIDE_MARKS}]\\Z")
+_BEGINS_WIDE: Final = re.compile(f"[{_WIDE_MARKS}]")
+_ENDS_UNSPACED: Final = re.compile(f"[{UNSPACED}]{_NEUTRAL}*\\Z")
+_BEGINS_UNSPACED: Final = re.compile(f"{_NEUTRAL}*[{UNSPACED}]")
+_LETTERLESS: Final = re.compile(f"{_NEUTRAL}*")
+_NEAR_CHARS: Final = 32
+"""Of each side, what is looked at: the texts of an hour are joined again and again."""
+
+
+def seam(before: str, after: str) -> str:
+    """What stands between two texts: a space; nothing where one is empty or both are in scripts without spaces.
+
+    A side without letters belongs to the script of the other side.
+    """
+    before, after = before[-_NEAR_CHARS:], after[:_NEAR_CHARS]
+    if not before or not after or before[-1].isspace() or after[0].isspace():
+        return ""
+    if _ENDS_WIDE.search(before) or _BEGINS_WIDE.match(after):
+        return ""
+    ends, begins = _ENDS_UNSPACED.search(before), _BEGINS_UNSPACED.match(after)
+    if ends and begins:
+        return ""
+    if (ends and _LETTERLESS.fullmatch(after)) or (begins and _LETTERLESS.fullmatch(before)):
+        return ""
+    return " "
+
+
+def is_decided(before: str, beginning: str) -> bool:
+    """Whether `seam` is the same for every text with this beginning: digits alone do not tell the script."""
+    if not before or len(beginning) >= _NEAR_CHARS or not _LETTERLESS.fullmatch(beginning):
+        return True
+    near = before[-_NEAR_CHARS:]
+    return not (_ENDS_UNSPACED.search(near) or _LETTERLESS.fullmatch(near))
+
+
+def joined(texts: Iterable[str]) -> str:
+    """The texts of successive segments as one text; empty ones do not count."""
+    parts: list[str] = []
+    before = ""
+    for text in texts:
+        if text:
+            parts += (seam(before, text), text)
+            before = text
+    return "".join(parts)
