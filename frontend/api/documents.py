@@ -122,14 +122,16 @@ _SHARED_FIELDS: Final[Schema] = {
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,
-    "language": said(TEXT, "An ISO 639 code; detected where there is none."),
+    "language": said(
+        TEXT, "A code (`en`, `eng`, `en-US`) or an English name (`english`); `auto`, or none, detects it."
+    ),
     "stream": FLAG,
     "keywords[]": said(list_of(TEXT), "Added to the prompt."),
     "languages[]": {
         **list_of(TEXT),
         "minItems": 1,
         "maxItems": MAX_LANGUAGES,
-        "description": "ISO 639 codes of which each segment has one. If `language` is given too, it is one of them.",
+        "description": "Each segment has one of them. If `language` is given too, it is one of them.",
     },
     "include[]": said(list_of({"enum": list(INCLUDES)}), "Accepted; no model here tells any."),
     "context_bias": said(list_of(TEXT), "Mistral: added to the prompt."),

@@ -16,7 +16,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from frontend.protocols.fields import MAX_MODEL_CHARS, MAX_PROMPT_CHARS
-from frontend.protocols.spoken_languages import is_code, language_codes
+from frontend.protocols.spoken_languages import spoken_language, spoken_languages
 from shared.errors import (
     IdleTimeoutError,
     InvalidAudioError,
@@ -88,14 +88,11 @@ class Form:
         raise InvalidFieldError("temperature", value, "a number from 0 to 1")
 
     def language(self) -> str | None:
-        value = self.text("language")
-        if value is None or is_code(value):
-            return value
-        raise InvalidFieldError("language", value, "an ISO 639 code such as 'en', or nothing to detect it")
+        return spoken_language(self.text("language"))
 
     def languages(self) -> tuple[str, ...] | None:
         values = self.texts("languages")
-        return language_codes(values) if values else None
+        return spoken_languages(values) if values else None
 
     def model(self) -> str | None:
         value = self.text("model")

@@ -89,7 +89,7 @@ _KEY = click.option(
 _MODE = click.option(
     "--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.TRANSCRIBE.value, show_default=True
 )
-_LANGUAGE = click.option("--language", metavar="CODE", help="What is spoken, such as en.  [default: detected]")
+_LANGUAGE = click.option("--language", metavar="CODE", help="en, en-US, english, ….  [default: detected]")
 _PROMPT = click.option("--prompt", help="Words to expect, or the question of the other modes.")
 _CAPTIONS = click.option(
     "--captions",

@@ -8,7 +8,7 @@ import binascii
 import re
 from typing import Any, Final, TypeGuard
 
-from frontend.protocols.spoken_languages import is_code, language_codes
+from frontend.protocols.spoken_languages import spoken_language, spoken_languages
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
 from shared.events import DELAYS_MS, CommitDelay, Mode
 
@@ -57,15 +57,12 @@ class Fields:
             raise InvalidFieldError("mode", value, ", ".join(Mode)) from None
 
     def language(self) -> str | None:
-        value = self._message.get("language")
-        if value is None or is_code(value):
-            return value
-        raise InvalidFieldError("language", value, "an ISO 639 code such as 'en', or null to detect it")
+        return spoken_language(self._message.get("language"))
 
     def languages(self) -> tuple[str, ...] | None:
         """Those of which each segment has one."""
         value = self._message.get("languages")
-        return None if value is None else language_codes(value)
+        return None if value is None else spoken_languages(value)
 
     def commit_delay(self) -> CommitDelay | None:
         value = self._message.get("commit_delay")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend.protocols.fields import MAX_PROMPT_CHARS
+from frontend.protocols.languages import is_detected, language_code
 from frontend.protocols.openai_errors import RefusedError, invalid_value
 from frontend.protocols.openai_values import (
     MAX_NAME_CHARS,
@@ -20,7 +21,7 @@ from frontend.protocols.openai_values import (
     one_of,
     texts,
 )
-from frontend.protocols.spoken_languages import MAX_LANGUAGES, is_code
+from frontend.protocols.spoken_languages import LANGUAGE_FORMS, MAX_LANGUAGES
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import CommitDelay, SessionOptions
 
@@ -232,18 +233,27 @@ def _keywords(value: Any, path: str) -> list[str]:
     return keywords
 
 
-def _language(value: Any, path: str) -> str:
+def _language(value: Any, path: str) -> str | None:
+    """The code of a language; None is to be detected."""
     text = a_text(value, path)
-    if not is_code(text):
-        raise invalid_value(text, path, "an ISO-639-1 code such as 'en'")
-    return text
+    if is_detected(text):
+        return None
+    code = language_code(text)
+    if code is None:
+        raise invalid_value(text, path, f"{LANGUAGE_FORMS}, or 'auto' to detect it")
+    return code
 
 
-def _languages(value: Any, path: str) -> list[str]:
+def _languages(value: Any, path: str) -> list[str] | None:
     languages = texts(value, path)
     if len(languages) > MAX_LANGUAGES:
         raise invalid_value(languages, path, f"at most {MAX_LANGUAGES} languages")
-    return [_language(one, path) for one in languages]
+    codes = [_language(one, path) for one in languages]
+    if None not in codes:
+        return list(dict.fromkeys(code for code in codes if code is not None))
+    if any(codes):
+        raise invalid_value(languages, path, f"languages, each {LANGUAGE_FORMS}; or 'auto' alone")
+    return None
 
 
 def _turn_detection(before: Json | None, value: Any, path: str) -> Json:

@@ -1,26 +1,44 @@
 """Which languages a client may name: one that is spoken, or several of which each segment has one. Pure."""
 
-import re
-from typing import Final, TypeGuard
+from typing import Final
 
+from frontend.protocols.languages import is_detected, language_code
 from shared.errors import InvalidFieldError
 from shared.events import SessionOptions
 
 MAX_LANGUAGES: Final = 20
-
-_CODE: Final = re.compile(r"[a-z]{2,3}")
-
-
-def is_code(value: object) -> TypeGuard[str]:
-    """Whether this looks like an ISO 639 code. Which ones a model knows is not known here."""
-    return isinstance(value, str) and _CODE.fullmatch(value) is not None
+LANGUAGE_FORMS: Final = "a code such as 'en', 'eng' or 'en-US', an English name such as 'english'"
 
 
-def language_codes(value: object) -> tuple[str, ...]:
-    """The codes of a list, each once. Raises InvalidFieldError."""
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LANGUAGES or not all(map(is_code, value)):
-        raise InvalidFieldError("languages", value, f"a list of 1 to {MAX_LANGUAGES} ISO 639 codes such as 'en'")
-    return tuple(dict.fromkeys(value))
+def spoken_language(value: object, field: str = "language") -> str | None:
+    """The code of a language, in whatever usual form it was given; None is to be detected.
+
+    Which ones a model knows is not known here. Raises InvalidFieldError.
+    """
+    if value is None:
+        return None
+    code = None
+    if isinstance(value, str):
+        if is_detected(value):
+            return None
+        code = language_code(value)
+    if code is None:
+        raise InvalidFieldError(field, value, f"{LANGUAGE_FORMS}, or 'auto' to detect it")
+    return code
+
+
+def spoken_languages(value: object, field: str = "languages") -> tuple[str, ...] | None:
+    """The codes of a list, each once; None for a list of nothing but 'auto'. Raises InvalidFieldError."""
+    allowed = f"a list of 1 to {MAX_LANGUAGES} languages, each {LANGUAGE_FORMS}"
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LANGUAGES:
+        raise InvalidFieldError(field, value, allowed)
+    if all(isinstance(one, str) and is_detected(one) for one in value):
+        return None
+    codes = [language_code(one) if isinstance(one, str) and not is_detected(one) else None for one in value]
+    for one, code in zip(value, codes, strict=True):
+        if code is None:
+            raise InvalidFieldError(field, one, allowed)
+    return tuple(dict.fromkeys(code for code in codes if code is not None))
 
 
 def check_language(options: SessionOptions) -> None:

@@ -39,7 +39,7 @@ MISTRAL = {"user-agent": "speakeasy-sdk/python 3.7.0 mistralai"}
         ),
         ({"temperature": "nan"}, 400, "temperature", "0 to 1"),
         ({"stream": "yes"}, 400, "stream", "true, false"),
-        ({"language": "English"}, 400, "language", "ISO 639"),
+        ({"language": "klingon"}, 400, "language", "'english'"),
         ({"include[]": "everything"}, 400, "include", "logprobs"),
         ({"prompt": "x" * 8001}, 400, "prompt and keywords", "8000 characters"),
         ({"prompt": "x" * 70_000}, 400, "body", "64KB"),

@@ -80,12 +80,12 @@ def test_updates_merge_and_null_clears() -> None:
             "session.audio.input.format.rate",
         ),
         (
-            {"audio": {"input": {"transcription": {"language": "English"}}}},
+            {"audio": {"input": {"transcription": {"language": "klingon"}}}},
             "invalid_value",
             "session.audio.input.transcription.language",
         ),
         (
-            {"audio": {"input": {"transcription": {"languages": ["en", "English"]}}}},
+            {"audio": {"input": {"transcription": {"languages": ["en", "klingon"]}}}},
             "invalid_value",
             "session.audio.input.transcription.languages",
         ),
