@@ -62,6 +62,17 @@ class MediaTypeError(VoxtralError):
         super().__init__(f"The body's Content-Type is {shown(media_type)}; allowed: {allowed}.")
 
 
+class ContentEncodingError(VoxtralError):
+    """The body of an HTTP request is compressed."""
+
+    code = "unsupported_content_encoding"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"The body's Content-Encoding is {shown(encoding)}; send it as it is. Recordings are small as Opus or MP3."
+        )
+
+
 class AudioTooLongError(VoxtralError):
     code = "audio_too_long"
 

@@ -110,7 +110,7 @@ def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str,
 _FILE: Final = {
     "type": "string",
     "format": "binary",
-    "description": "WAV, FLAC, MP3, Ogg, WebM or M4A; told by its content.",
+    "description": "WAV, FLAC, MP3, Ogg, WebM or M4A; told by its content. The part needs no file name.",
 }
 _SHARED_FIELDS: Final[Schema] = {
     "file": _FILE,
@@ -139,8 +139,14 @@ _TRANSCRIPTION_FIELDS: Final[Schema] = {
 }
 
 
+_LISTS: Final = (
+    "A list `x[]` may also be called `x` or `x[0]`, and each field may hold several values with commas between, or a "
+    "JSON array."
+)
+
+
 def _form(fields: Schema) -> Schema:
-    schema = object_of(fields, "file", additionalProperties=True)
+    schema = object_of(fields, "file", additionalProperties=True, description=_LISTS)
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from shared.errors import (
     AudioTooLongError,
+    ContentEncodingError,
     ForbiddenError,
     FrameInvalidError,
     IdleTimeoutError,
@@ -77,6 +78,7 @@ LADDER: Final[dict[type[VoxtralError], Rung]] = {
     SessionResumedError: Rung(409, "invalid_request_error"),
     MessageTooLargeError: Rung(413, "invalid_request_error"),
     MediaTypeError: Rung(415, "invalid_request_error"),
+    ContentEncodingError: Rung(415, "invalid_request_error"),
     RateLimitedError: Rung(429, "rate_limit_error", "rate_limit_exceeded"),
     ServerBusyError: Rung(503, "server_error"),
     ModelUnavailableError: Rung(503, "server_error"),
@@ -112,6 +114,8 @@ def refusal(error: VoxtralError, dialect: ApiDialect) -> JSONResponse:
     if status in (429, 503):
         retry_after_s = DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
         headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
+    if isinstance(error, ContentEncodingError):
+        headers["accept-encoding"] = "identity"
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(body, status, headers)

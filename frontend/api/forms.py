@@ -1,23 +1,27 @@
 """The form of an upload: read with bounds, its file kept on disk, its fields checked as they are taken.
 
-A field that is empty counts as absent, as SDKs send some so; one that nobody asks for is passed over. Lists come as
-repeated fields, with or without `[]` behind their name.
+A field that is empty counts as absent, as SDKs send some so; one that nobody asks for is ignored. A list comes as
+fields named `x`, `x[]` or `x[0]`, each of which holds a value, several with commas between, or a JSON array.
 """
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
 
+import orjson
 import structlog
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.formparsers import FormParser, MultiPartException
 
+from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
 from frontend.protocols.fields import MAX_MODEL_CHARS, MAX_PROMPT_CHARS
 from frontend.protocols.spoken_languages import spoken_language, spoken_languages
 from shared.errors import (
+    ContentEncodingError,
     IdleTimeoutError,
     InvalidAudioError,
     InvalidFieldError,
@@ -25,14 +29,15 @@ from shared.errors import (
     MessageTooLargeError,
     MissingFieldError,
     ServerBusyError,
+    shown,
 )
 
-MULTIPART: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 256
 MAX_FIELD_BYTES: Final = 64 * 1024
 MAX_FILES: Final = 4
 NO_ROOM_RETRY_S: Final = 30.0
+_LIST_NAME: Final = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[0-9]{0,6})\])?")
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +52,10 @@ class Form:
     def given(self, name: str) -> bool:
         return name in self._fields
 
+    def given_list(self, name: str) -> bool:
+        """Whether a list has come, in any form."""
+        return bool(self._list_names(name))
+
     def text(self, name: str) -> str | None:
         value = self._fields.get(name)
         if isinstance(value, UploadFile):
@@ -54,10 +63,20 @@ class Form:
         return value or None
 
     def texts(self, name: str) -> list[str]:
-        values = [*self._fields.getlist(name), *self._fields.getlist(f"{name}[]")]
-        if any(isinstance(value, UploadFile) for value in values):
-            raise InvalidFieldError(name, "a file", "text")
-        return [value for value in cast("list[str]", values) if value]
+        """The values of a list, in the order in which they came."""
+        values: list[str] = []
+        for given in self._list_names(name):
+            for value in self._fields.getlist(given):
+                if isinstance(value, UploadFile):
+                    raise InvalidFieldError(name, "a file", "text")
+                values += _listed(name, value)
+        return values
+
+    def _list_names(self, name: str) -> list[str]:
+        """The fields that hold a list; those with numbers in the order of these."""
+        found = [(match, given) for given in self._fields if (match := _LIST_NAME.fullmatch(given))]
+        numbered = [(int(match["index"] or 0), given) for match, given in found if match["name"] == name]
+        return [given for _, given in sorted(numbered, key=lambda one: one[0])]
 
     def choices(self, name: str, allowed: Collection[str]) -> set[str]:
         values = self.texts(name)
@@ -111,15 +130,30 @@ class Form:
 
     def audio(self) -> BinaryIO:
         """The uploaded file, which lives as long as the form."""
-        value = self._fields.get("file")
+        value = self._fields.get(FILE_FIELD)
         if value is None:
-            raise MissingFieldError("The field file is missing; it holds the recording.", field="file")
+            elsewhere = [name for name, given in self._fields.items() if isinstance(given, UploadFile)]
+            hint = f"; the form has a file in the field {shown(elsewhere[0])}" if elsewhere else ""
+            raise MissingFieldError(f"The field file is missing; it holds the recording{hint}.", field="file")
         if not isinstance(value, UploadFile):
-            raise InvalidFieldError("file", value, "a part of multipart/form-data that has a filename")
+            raise InvalidFieldError("file", value, "a part of multipart/form-data")
         if not value.size:
             raise InvalidAudioError("The file is empty.")
         # Its class lacks `seekable` before Python 3.11 only; the decoder needs read, seek and tell.
         return cast("SpooledTemporaryFile[bytes]", value.file)  # type: ignore[return-value]
+
+
+def _listed(name: str, value: str) -> list[str]:
+    """The values in one field of a list."""
+    if not value.lstrip().startswith("["):
+        return [one.strip() for one in value.split(",") if one.strip()]
+    try:
+        values = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        values = None
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        raise InvalidFieldError(name, value, 'a list: repeated fields, values with commas between, or ["a", "b"]')
+    return [one for one in values if one]
 
 
 def media_type_of(request: Request) -> str:
@@ -140,7 +174,7 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
     body = bounded(request, limit_bytes, idle_timeout_s)
     limits = {"max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     if media_type == MULTIPART:
-        parser: FormParser | _FilesParser = _FilesParser(request.headers, body, max_files=MAX_FILES, **limits)
+        parser: FormParser | FilesParser = FilesParser(request.headers, body, max_files=MAX_FILES, **limits)
     else:
         parser = FormParser(request.headers, body, **limits)
     try:
@@ -150,30 +184,28 @@ async def received(request: Request, limit_bytes: int, idle_timeout_s: float) ->
             await body.aclose()
         yield Form(fields, media_type)
     finally:
-        if isinstance(parser, _FilesParser):
+        if isinstance(parser, FilesParser):
             parser.close()
 
 
-async def _parsed(parser: "FormParser | _FilesParser", media_type: str) -> FormData:
+async def _parsed(parser: FormParser | FilesParser, media_type: str) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:
-        raise InvalidFieldError("body", error.message, f"a whole {media_type} body") from None
+        raise DamagedFormError(media_type, error.message) from None
     except OSError as error:
         log.error("upload_not_stored", reason=str(error))
         raise ServerBusyError("There is no room to store the upload now.", retry_after_s=NO_ROOM_RETRY_S) from error
 
 
-class _FilesParser(MultiPartParser):
-    """Knows every file that it has opened; a form that breaks off has no field for its last one."""
-
-    def close(self) -> None:
-        for file in self._files_to_close_on_error:
-            file.close()
-
-
 async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:
-    """A request's body as it comes. Raises MessageTooLargeError, before it is read where its size is announced."""
+    """A request's body as it comes.
+
+    Raises MessageTooLargeError, before it is read if its size is announced; ContentEncodingError.
+    """
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise ContentEncodingError(encoding)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit_bytes:
         raise MessageTooLargeError(int(announced), limit_bytes)

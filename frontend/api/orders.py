@@ -40,7 +40,7 @@ class Order:
 
 def is_mistral_form(form: Form) -> bool:
     """Whether only a client of Mistral's API sends such a form. Where nothing tells, it is one of OpenAI's."""
-    if form.media_type == URLENCODED or any(map(form.given, MISTRAL_FIELDS)):
+    if form.media_type == URLENCODED or any(map(form.given_list, MISTRAL_FIELDS)):
         return True
     # In OpenAI's API the name has brackets, and needs a format that Mistral's does not have.
     return form.given("timestamp_granularities") and not form.given("response_format")

@@ -36,7 +36,7 @@ _MEANINGS: Final = {
     404: "No running model answers to this name.",
     408: "The rest of the body did not come.",
     413: "The body is over the limit.",
-    415: "The body is of another media type.",
+    415: "The body is of another media type, or compressed.",
     422: "A field is missing (Mistral's dialect).",
     429: "The key's limit is reached.",
     503: "No model, or no free slot, for now.",

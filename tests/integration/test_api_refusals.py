@@ -85,6 +85,7 @@ def test_unreadable_audio_is_400(stack: Stack, path: str, file: bytes | None, co
         ({"content-type": "multipart/form-data; boundary=x"}, b"x", 400),
         ({"content-type": "multipart/form-data; boundary=x"}, b"--x\r\n\r\n\r\n--x--\r\n", 400),
         ({"content-type": "application/x-www-form-urlencoded"}, b"a=1;&&%ff", 422),
+        ({"content-type": "multipart/form-data; boundary=x", "content-encoding": "gzip"}, b"x", 415),
     ],
 )
 def test_wrong_body_is_refused(stack: Stack, headers: dict[str, str], body: bytes, status: int) -> None:
@@ -96,7 +97,9 @@ def test_wrong_body_is_refused(stack: Stack, headers: dict[str, str], body: byte
 def test_truncated_form_is_refused(stack: Stack) -> None:
     headers, body = multipart(WAV, model="echo")
     response, answer = request(stack, "POST", TRANSCRIPTIONS, headers, body[:-20])
-    assert (response.status, json.loads(answer)["error"]["param"]) == (400, "file"), answer
+    error = json.loads(answer)["error"]
+    assert (response.status, error["param"]) == (400, "body"), answer
+    assert "ends without its last boundary (--4b7fd5--)" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterable
 from tempfile import SpooledTemporaryFile
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi import Request
@@ -62,11 +63,36 @@ async def test_client_that_leaves_is_noticed() -> None:
         await read(request_of([b"x"], {}, leaves=True))
 
 
-async def test_lists_come_with_and_without_brackets() -> None:
-    body = b"keywords=a&keywords%5B%5D=b&keywords=&prompt=c"
+@pytest.mark.parametrize(
+    "body",
+    [
+        "languages=de&languages=en",
+        "languages[]=de&languages[]=en",
+        "languages[1]=en&languages[0]=de",
+        "languages=de&languages[]=en&languages=",
+        'languages=["de", "en"]',
+        'languages[]=["de"]&languages[]=en',
+        "languages=de, en",
+        "languages[]=de,en,",
+    ],
+)
+async def test_lists_come_in_every_usual_form(body: str) -> None:
+    async with received(request_of([quote(body, safe="&=").encode()], FORM), 1000, 5) as form:
+        assert form.texts("languages") == ["de", "en"]
+        assert form.languages() == ("de", "en")
+
+
+async def test_list_that_is_none_is_refused() -> None:
+    for value in ("[", '["a"', "[1]", "[{}]"):
+        async with received(request_of([f"keywords={quote(value)}".encode()], FORM), 1000, 5) as form:
+            with pytest.raises(InvalidFieldError, match="repeated fields, values with commas between, or"):
+                form.prompt("keywords")
+
+
+async def test_names_to_expect_are_added_to_the_prompt() -> None:
+    body = b"keywords=a&keywords%5B%5D=b&keywords=&prompt=c, d"
     async with received(request_of([body], FORM), 1000, 5) as form:
-        assert form.texts("keywords") == ["a", "b"]
-        assert form.prompt("keywords") == "c a, b"
+        assert form.prompt("keywords") == "c, d a, b"
 
 
 async def test_languages_are_checked_like_the_language() -> None:

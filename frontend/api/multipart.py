@@ -1,0 +1,98 @@
+"""The body of a multipart/form-data request, as clients really send it: RFC 2046, 7578 and what is usual beside them.
+
+A part is a file if it has a file name (`filename` or `filename*`) or is called `file`. What stands before the first
+boundary is ignored. Raises `DamagedFormError` for what is not whole.
+"""
+
+import re
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from shared.errors import InvalidFieldError, VoxtralError
+
+MULTIPART: Final = "multipart/form-data"
+FILE_FIELD: Final = "file"
+_FILENAME: Final = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
+
+
+class DamagedFormError(InvalidFieldError):
+    """The body of a request is no whole form."""
+
+    def __init__(self, media_type: str, reason: str) -> None:
+        VoxtralError.__init__(self, f"The {media_type} body is damaged: {reason.rstrip('.')}.")
+        self.field = "body"
+
+
+class FilesParser(MultiPartParser):
+    """Knows every file that it has opened; a form that breaks off has no field for its last one."""
+
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], **limits: Any) -> None:
+        self._boundary = _boundary_of(headers)
+        super().__init__(headers, _from_first_boundary(stream, self._boundary), **limits)
+        self._has_ended = False
+
+    async def parse(self) -> FormData:
+        """The fields. Raises DamagedFormError."""
+        try:
+            form = await super().parse()
+        except MultiPartException as error:
+            reason = error.message if error.__cause__ is None else str(error.__cause__)
+            raise DamagedFormError(MULTIPART, reason) from None
+        if not self._has_ended:
+            last = f"--{self._boundary}--"
+            raise DamagedFormError(MULTIPART, f"it ends without its last boundary ({last[:100]}); the upload was cut")
+        return form
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        if part.content_disposition is not None and self._is_file():
+            part.content_disposition += b'; filename=""'
+        super().on_headers_finished()
+
+    def on_end(self) -> None:
+        self._has_ended = True
+
+    def close(self) -> None:
+        for file in self._files_to_close_on_error:
+            file.close()
+
+    def _is_file(self) -> bool:
+        """Whether the part that begins is a file that has no plain file name."""
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if b"filename" in options:
+            return False
+        named = _FILENAME.search(part.content_disposition or b"") is not None
+        return named or options.get(b"name") == FILE_FIELD.encode()
+
+
+def _boundary_of(headers: Headers) -> str:
+    _, options = parse_options_header(headers["content-type"])
+    boundary = options.get(b"boundary", b"").decode("latin-1")
+    if not boundary:
+        raise DamagedFormError(
+            MULTIPART,
+            "its Content-Type names no boundary; leave this header to the library that makes the form",
+        )
+    return boundary
+
+
+async def _from_first_boundary(body: AsyncGenerator[bytes, None], boundary: str) -> AsyncGenerator[bytes, None]:
+    """The body without what stands before its first boundary, which begins a line."""
+    mark = f"\n--{boundary}".encode("latin-1")
+    kept = b"\n"
+    async for chunk in body:
+        kept += chunk
+        at = kept.find(mark)
+        if at >= 0:
+            yield kept[at + 1 :]
+            break
+        kept = kept[1 - len(mark) :]
+    else:
+        raise DamagedFormError(MULTIPART, f"it has no boundary --{boundary[:100]}")
+    async for chunk in body:
+        yield chunk
