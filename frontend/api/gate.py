@@ -13,8 +13,9 @@ from starlette.websockets import WebSocket
 
 from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
+from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
-from frontend.api.middleware import PREFIX, dialect_of
+from frontend.api.middleware import dialect_of
 from frontend.gateway import Gateway
 from shared.errors import VoxtralError
 

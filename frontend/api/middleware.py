@@ -1,7 +1,7 @@
 """What all answers of the HTTP APIs have in common: errors in the dialect of who asks, a request id, and an ear for
 a client that still talks while it is being refused.
 
-Knows no route. Everything outside `/v1` passes through untouched.
+Knows no route. Outside `/v1` only requests to addresses that there are not are answered here.
 """
 
 import asyncio
@@ -17,17 +17,16 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.api.addresses import PREFIX, is_socket, meant_address, methods_at
 from frontend.api.errors import ApiDialect, http_refusal, refusal
 from frontend.farewell import incident
 from shared.errors import InvalidFieldError, VoxtralError
 
-PREFIX: Final = "/v1/"
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MAX_PATH_CHARS: Final = 200
 """Of an address that is none, what is said back."""
+READING: Final = ("GET", "HEAD")
 UPGRADE: Final = {"upgrade": "websocket", "connection": "upgrade"}
 """What an answer with 426 has to say (RFC 9110, 15.5.22 and 7.8)."""
 LINGER_S: Final = 20.0
@@ -63,7 +62,7 @@ class ApiAnswers:
         self._count_error = count_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or not scope["path"].startswith(PREFIX):
+        if scope["type"] not in ("http", "websocket") or _is_for_the_page(scope):
             await self._app(scope, receive, send)
             return
         if scope["type"] == "websocket":
@@ -121,6 +120,11 @@ class _Exchange:
             pass
 
 
+def _is_for_the_page(scope: Scope) -> bool:
+    """Whether a request is none of the API, not even by a wrong address: those send bodies."""
+    return not scope["path"].startswith(PREFIX) and scope.get("method", "GET") in READING
+
+
 def _new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
@@ -139,35 +143,23 @@ def _numbering_refusals(send: Send) -> Send:
 async def _router_refusal(request: Request, refused: Exception) -> Response:
     """No such address, or not in this way: the page's files, which stand under every path, say it wrongly."""
     assert isinstance(refused, HTTPException)
-    if not request.url.path.startswith(PREFIX):
-        return await http_exception_handler(request, refused)
-    dialect, headers, path = dialect_of(request.scope), dict(refused.headers or {}), request.url.path[:MAX_PATH_CHARS]
-    if refused.status_code not in (404, 405):
+    scope, full_path = request.scope, request.scope["path"]
+    dialect, headers, path = dialect_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
+    is_api, meant = full_path.startswith(PREFIX), None
+    if refused.status_code in (404, 405):
+        meant = meant_address(scope)
+    elif is_api:
         return http_refusal(refused.status_code, str(refused.detail), dialect, headers)
-    allowed = _methods(request)
-    if allowed:
+    if not is_api and meant is None:
+        return await http_exception_handler(request, refused)
+    if allowed := ", ".join(methods_at(scope, full_path)):
         message = f"{path} does not take {request.method}; allowed: {allowed}."
         return http_refusal(405, message, dialect, {"allow": allowed})
-    if is_socket(request.scope, request.scope["path"]):
+    if is_socket(scope, full_path):
         message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies pass its Upgrade on."
         return http_refusal(426, message, dialect, UPGRADE)
-    return http_refusal(404, f"There is nothing at {path}.", dialect, {})
-
-
-def _methods(request: Request) -> str:
-    """The methods that the path of a request takes, empty for a path that is none."""
-    return ", ".join(method for method in METHODS if _has_route(request.scope, method=method))
-
-
-def is_socket(scope: Scope, path: str) -> bool:
-    """Whether a WebSocket may be opened at this path of the application that has the scope."""
-    return _has_route(scope, type="websocket", path=path)
-
-
-def _has_route(scope: Scope, **changes: str) -> bool:
-    """Whether a route serves the scope with these changes. The page's files, under every path, do not count."""
-    routes = [route for route in scope["app"].router.routes if not isinstance(route, Mount)]
-    return any(route.matches({**scope, **changes})[0] is Match.FULL for route in routes)
+    hint = f" Was {meant} meant?" if meant else ""
+    return http_refusal(404, f"There is nothing at {path}.{hint}", dialect, {})
 
 
 async def _as_field_error(request: Request, invalid: Exception) -> Response:

@@ -7,22 +7,17 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from frontend.api.addresses import PREFIX, meant_socket
 from frontend.api.errors import http_refusal
-from frontend.api.middleware import MAX_PATH_CHARS, PREFIX, dialect_of, is_socket
+from frontend.api.middleware import MAX_PATH_CHARS, dialect_of
 
 
 async def refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI application. Answers the handshake with 404: under `/v1` in the client's dialect, elsewhere as text."""
-    path, meant = scope["path"], _meant(scope)
+    path, meant = scope["path"], meant_socket(scope)
     message = f"There is no WebSocket at {path[:MAX_PATH_CHARS]}." + (f" Was {meant} meant?" if meant else "")
     await WebSocket(scope, receive, send).send_denial_response(
         http_refusal(404, message, dialect_of(scope), {})
         if path.startswith(PREFIX)
         else PlainTextResponse(message, status_code=404)
     )
-
-
-def _meant(scope: Scope) -> str | None:
-    """The address of a WebSocket that differs only in slashes, or in `v1`: base URLs have it too often, or not."""
-    rest = "/".join(part for part in scope["path"].split("/") if part not in ("", "v1"))
-    return next((path for path in (f"{PREFIX}{rest}", f"/{rest}") if is_socket(scope, path)), None)

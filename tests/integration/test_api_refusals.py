@@ -122,6 +122,28 @@ def test_wrong_address_is_told_in_either_dialect(stack: Stack, method: str, path
     assert (response.status, json.loads(body)["object"], json.loads(body)["code"]) == (status, "error", code)
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/audio/transcriptions", TRANSCRIPTIONS),
+        (f"/v1{TRANSCRIPTIONS}", TRANSCRIPTIONS),
+        (f"{TRANSLATIONS}/", TRANSLATIONS),
+        ("/inference", TRANSCRIPTIONS),
+    ],
+)
+def test_upload_to_a_nearly_right_address_is_told_the_right_one(stack: Stack, path: str, meant: str) -> None:
+    status, body = post_form(stack, path, silent_wav(20))
+    message = f"There is nothing at {path}. Was POST {meant} meant?"
+    fault = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
+    assert (status, body) == (404, {"error": fault})
+
+
+def test_sdk_with_a_wrong_base_address_is_told_the_right_one(stack: Stack) -> None:
+    client = openai.OpenAI(base_url=f"{stack.web_url}/", api_key="none", max_retries=0)
+    with client, pytest.raises(openai.NotFoundError, match=f"Was POST {TRANSCRIPTIONS} meant"):
+        client.audio.transcriptions.create(model="whisper-1", file=("x.wav", WAV))
+
+
 def test_files_of_the_page_are_refused_as_ever(stack: Stack) -> None:
     response, body = request(stack, "GET", "/nothing")
     assert (response.status, json.loads(body)) == (404, {"detail": "Not Found"})

@@ -1,0 +1,77 @@
+"""Which address a client meant that asks for one that there is not. Knows no route: the application does."""
+
+from typing import Final
+
+from starlette.routing import Match, Mount
+from starlette.types import Scope
+
+PREFIX: Final = "/v1/"
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_NOT_COUNTED: Final = frozenset({"", "v1", "api", "openai"})
+"""Parts of a path that base URLs have too often, or not at all."""
+_TRANSCRIPTIONS: Final = "audio/transcriptions"
+_TRANSLATIONS: Final = "audio/translations"
+_CHAT: Final = "chat/completions"
+_OTHERWISE: Final = {
+    "asr": _TRANSCRIPTIONS,
+    "audio": _TRANSCRIPTIONS,
+    "audio/transcribe": _TRANSCRIPTIONS,
+    "audio/transcription": _TRANSCRIPTIONS,
+    "inference": _TRANSCRIPTIONS,
+    "listen": _TRANSCRIPTIONS,
+    "speech-to-text": _TRANSCRIPTIONS,
+    "transcribe": _TRANSCRIPTIONS,
+    "transcription": _TRANSCRIPTIONS,
+    "transcriptions": _TRANSCRIPTIONS,
+    "audio/translate": _TRANSLATIONS,
+    "audio/translation": _TRANSLATIONS,
+    "translate": _TRANSLATIONS,
+    "translation": _TRANSLATIONS,
+    "translations": _TRANSLATIONS,
+    "chat": _CHAT,
+    "chat/completion": _CHAT,
+    "completions": _CHAT,
+    "model": "models",
+}
+"""What other servers for speech call an address, and what it is called here."""
+
+
+def methods_at(scope: Scope, path: str) -> list[str]:
+    """The methods that a path of the application takes; empty for a path that is none."""
+    return [method for method in METHODS if _has_route(scope, type="http", path=path, method=method)]
+
+
+def is_socket(scope: Scope, path: str) -> bool:
+    """Whether a WebSocket may be opened at this path of the application that has the scope."""
+    return _has_route(scope, type="websocket", path=path)
+
+
+def meant_socket(scope: Scope) -> str | None:
+    """The address of a WebSocket that differs from the one asked for in slashes, letter case or `v1` only."""
+    return next((path for path in _candidates(scope["path"]) if is_socket(scope, path)), None)
+
+
+def meant_address(scope: Scope) -> str | None:
+    """The address that a request most likely meant, after its method: one that it takes, if it takes the client's."""
+    for path in _candidates(scope["path"]):
+        if path != scope["path"] and (methods := methods_at(scope, path)):
+            return f"{scope['method'] if scope['method'] in methods else methods[0]} {path}"
+        if is_socket(scope, path):
+            return f"the WebSocket {path}"
+    return None
+
+
+def _candidates(path: str) -> list[str]:
+    rest = "/".join(part for part in path.split("/") if part.lower() not in _NOT_COUNTED)
+    return [
+        candidate
+        for name in dict.fromkeys((rest, rest.lower(), _OTHERWISE.get(rest.lower(), rest)))
+        for candidate in (f"{PREFIX}{name}", f"/{name}")
+        if name
+    ]
+
+
+def _has_route(scope: Scope, **changes: str) -> bool:
+    """Whether a route serves the scope with these changes. The page's files, under every path, do not count."""
+    routes = [route for route in scope["app"].router.routes if not isinstance(route, Mount)]
+    return any(route.matches({**scope, **changes})[0] is Match.FULL for route in routes)
