@@ -44,6 +44,8 @@ class ServerSettings(Section):
     """Half an hour of 16 kHz PCM in base64 fits into the default."""
     max_upload_bytes: int = Field(512 * 1024 * 1024, ge=64 * 1024)
     """Largest form of an upload, file and all. Half an hour of 48 kHz stereo WAV fits into the default."""
+    keepalive_s: float = Field(15, ge=0, description="seconds, or 0 for never")
+    """How often a JSON answer that is not ready sends white space, so that proxies do not cut it."""
 
     @field_validator("tcp_ports")
     @classmethod

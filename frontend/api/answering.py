@@ -29,7 +29,7 @@ from shared.errors import VoxtralError
 from shared.events import EventType, seconds
 
 PROGRESS_S: Final = 2.0
-"""How often a quiet stream says how far it is; proxies close what says nothing for a minute or so."""
+"""How often a stream says how far it is. Proxies close what says nothing for a minute or so."""
 
 Push = Callable[[bytes], Awaitable[None]]
 Work = Callable[[Request, "Exchange"], Awaitable[None]]
@@ -88,7 +88,7 @@ class Exchange:
                 begun = True
                 await self._send(stream_start())
             if frames:
-                await self._push({"type": "http.response.body", "body": frames, "more_body": True})
+                await self.send({"type": "http.response.body", "body": frames, "more_body": True})
 
         try:
             yield push
@@ -96,9 +96,10 @@ class Exchange:
             if not begun or isinstance(failure, ClientDisconnect):
                 raise
             await push(refused(failure if isinstance(failure, VoxtralError) else incident(failure, None)))
-        await self._push({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _push(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer. Raises starlette's ClientDisconnect if the client does not read."""
         try:
             async with asyncio.timeout(SEND_STALL_S):
                 await self._send(message)

@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse, Response
 
 from frontend.api import documents, refusals
 from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of
-from frontend.api.errors import error_body
+from frontend.api.errors import ApiDialect, error_body
 from frontend.api.forms import bounded, media_type_of
 from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
 from frontend.api.model_names import resolve
+from frontend.api.padding import PaddedReply
 from frontend.gateway import Gateway
 from frontend.models import RunningModel
 from frontend.placement import PREFERRED_ENGINES
@@ -26,7 +27,7 @@ from frontend.protocols.openai_rest import frame
 from frontend.protocols.recorded import Transcript
 from frontend.uploads import session_for
 from shared.config import Settings
-from shared.errors import InvalidJsonError, MediaTypeError
+from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
 from shared.events import EventType, Mode
 from shared.seams import is_decided, seam
 
@@ -77,15 +78,19 @@ class Chat:
         return bytes(body)
 
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
-        async with session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session:
-            transcript = await transcript_of(session)
-        await exchange.reply(JSONResponse(completion(*_identity(), transcript)))
+        dialect = dialect_of(request.scope)
+        every_s = self._settings.server.keepalive_s
+        async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(dialect, error)) as reply:
+            async with session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session:
+                reply.begin_padding()
+                transcript = await transcript_of(session)
+            await reply.send(JSONResponse(completion(*_identity(), transcript)))
 
     async def _stream(
         self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
     ) -> None:
         dialect = dialect_of(request.scope)
-        async with exchange.events(lambda error: frame(error_body(error, dialect))) as push:
+        async with exchange.events(lambda error: frame(self._refusal(dialect, error))) as push:
             async with (
                 session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session,
                 events_and_progress(session) as events,
@@ -101,6 +106,11 @@ class Chat:
                     if added := answer.take(event.wire):
                         await push(chunks.text(added))
             await push(chunks.end(transcript.usage, include_usage=asked.include_usage))
+
+    def _refusal(self, dialect: ApiDialect, error: VoxtralError) -> dict[str, Any]:
+        """What an answer that has begun says of an error."""
+        self._gateway.tally.count_error(error.code)
+        return error_body(error, dialect)
 
     def _blocks(self, asked: ChatRequest) -> AsyncGenerator[bytes, None]:
         longest_s = self._settings.audio.longest_s(asked.options.mode)

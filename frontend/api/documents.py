@@ -90,6 +90,12 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
 )
 
 
+_PADDED: Final = (
+    "JSON that takes longer than `server.keepalive_s` (15 s) from the start of decoding on begins with white space, so "
+    "that proxies do not cut it. An error after that has status 200 too, and its object, as in answers with other "
+    "statuses, is the whole body. Text, SRT and WebVTT are not padded: behind a proxy with such a limit, ask for JSON "
+    "or a stream if a recording is long."
+)
 _TRANSCRIPT_EVENTS: Final = events_of(
     "With `stream`. OpenAI: `transcript.text.delta`, `transcript.text.done`, then `[DONE]`. Mistral: "
     "`transcription.language`, `transcription.text.delta`, `transcription.segment`, `transcription.done`. "
@@ -104,7 +110,7 @@ def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str,
     }
     if streams:
         content["text/event-stream"] = _TRANSCRIPT_EVENTS
-    return {200: {"description": "The transcript.", "content": content}}
+    return {200: {"description": f"The transcript. {_PADDED}", "content": content}}
 
 
 _FILE: Final = {
@@ -241,7 +247,7 @@ CHAT: Final[Schema] = {
     "response_model": None,
     "responses": {
         200: {
-            "description": "The answer.",
+            "description": f"The answer. {_PADDED}",
             "content": {
                 "application/json": {"schema": _COMPLETION},
                 "text/event-stream": events_of("With `stream`: chunks, then `[DONE]`."),

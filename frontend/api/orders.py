@@ -34,6 +34,11 @@ class Order:
     def size_bytes(self) -> int:
         return self.audio.seek(0, io.SEEK_END)
 
+    @property
+    def is_json(self) -> bool:
+        """Whether an answer that is no stream is JSON."""
+        return self.response_format in ("json", "verbose_json")
+
     def with_model(self, model: str) -> "Order":
         return replace(self, options=replace(self.options, model=model))
 

@@ -4,6 +4,7 @@ OpenAI's clients and Mistral's share the first address; `orders` reads what each
 """
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -17,6 +18,7 @@ from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
 from frontend.api.model_names import resolve
 from frontend.api.orders import Order, is_mistral_form, mistral_order, openai_order
+from frontend.api.padding import PaddedReply
 from frontend.gateway import Gateway
 from frontend.protocols import mistral_rest, openai_rest
 from frontend.protocols.openai_rest import Task
@@ -69,9 +71,12 @@ class Transcriber:
         return order.with_model(resolve(order.options.model, await self._gateway.models(), order.options.mode))
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
-        async with session_for(self._blocks(order), order.options, self._gateway, principal) as session:
-            transcript = await transcript_of(session)
-        await exchange.reply(_rendered(order, transcript))
+        every_s = self._settings.server.keepalive_s if order.is_json else 0
+        async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
+            async with session_for(self._blocks(order), order.options, self._gateway, principal) as session:
+                reply.begin_padding()
+                transcript = await transcript_of(session)
+            await reply.send(_rendered(order, transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         async with exchange.events(lambda error: self._refused(order, error)) as push:
@@ -96,9 +101,13 @@ class Transcriber:
         longest_s = self._settings.audio.longest_s(order.options.mode)
         return self._gateway.decoders.pcm(order.audio, max_duration_s=longest_s)
 
-    def _refused(self, order: Order, error: VoxtralError) -> bytes:
+    def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
+        """What an answer that has begun says of an error."""
         self._gateway.tally.count_error(error.code)
-        body = error_body(error, order.dialect)
+        return error_body(error, order.dialect)
+
+    def _refused(self, order: Order, error: VoxtralError) -> bytes:
+        body = self._refusal(order, error)
         if order.dialect is ApiDialect.MISTRAL:
             return mistral_rest.event({**body, "type": "error"})
         return openai_rest.frame(body)

@@ -1,0 +1,92 @@
+"""JSON answers that take long: they begin with white space, so that proxies with limits of silence do not cut them.
+
+JSON allows white space before a value. The status, 200, goes out with the first of it: what fails later can only be
+told by the body, which is the error's then. Nothing is padded before a session is open, so most errors keep their
+status. Knows no dialect.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Message
+
+from frontend.api.answering import Exchange
+from frontend.farewell import incident
+from shared.ending import end_all
+from shared.errors import VoxtralError
+
+PADDING: Final = b" "
+JSON: Final = "application/json"
+_START: Final[Message] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", JSON.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),  # nginx would keep the white space back
+    ],
+}
+
+
+class PaddedReply:
+    """One answer. Other answers than JSON are never padded: white space would be part of them."""
+
+    def __init__(self, exchange: Exchange, every_s: float) -> None:
+        self._exchange = exchange
+        self._every_s = every_s
+        self._has_begun = False
+        self._padding: asyncio.Task[None] | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def of(
+        cls, exchange: Exchange, every_s: float, body_of: Callable[[VoxtralError], dict[str, Any]]
+    ) -> AsyncIterator["PaddedReply"]:
+        """What is raised inside becomes the body that `body_of` makes of it, if the answer has begun; else it is
+        raised again."""
+        reply = cls(exchange, every_s)
+        try:
+            yield reply
+        except Exception as failure:
+            await reply._end_padding()
+            if not reply._has_begun or isinstance(failure, ClientDisconnect):
+                raise
+            error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
+            await reply._finish(orjson.dumps(body_of(error)))
+        finally:
+            await reply._end_padding()
+
+    def begin_padding(self) -> None:
+        """From now on white space is sent every so many seconds; never where these are 0."""
+        if self._every_s:
+            self._padding = asyncio.create_task(self._pad(), name="pad an answer")
+
+    async def send(self, response: Response) -> None:
+        """Send the answer. If padding has begun, its status and headers are those of the padding."""
+        await self._end_padding()
+        if self._has_begun:
+            await self._finish(bytes(response.body))
+        else:
+            await self._exchange.reply(response)
+
+    async def _pad(self) -> None:
+        with contextlib.suppress(ClientDisconnect):
+            while True:
+                await asyncio.sleep(self._every_s)
+                if not self._has_begun:
+                    await self._exchange.send(_START)
+                    self._has_begun = True
+                await self._exchange.send({"type": "http.response.body", "body": PADDING, "more_body": True})
+
+    async def _end_padding(self) -> None:
+        if self._padding is not None:
+            await end_all((self._padding,))
+            self._padding = None
+
+    async def _finish(self, body: bytes) -> None:
+        await self._exchange.send({"type": "http.response.body", "body": body, "more_body": False})
