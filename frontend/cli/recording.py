@@ -51,14 +51,24 @@ class Recording:
 
 @contextlib.contextmanager
 def opened(source: str) -> Iterator[Recording]:
-    """The recording at a path, or standard input for `-`, which is kept in a temporary file: decoders seek."""
+    """The recording at a path, or standard input for `-`. Decoders seek, so a pipe is kept in a temporary file."""
     if source == STDIN:
-        with tempfile.TemporaryFile() as spool:
-            shutil.copyfileobj(sys.stdin.buffer, spool)
-            yield Recording("standard input", spool)
+        with _seekable(sys.stdin.buffer) as file:
+            yield Recording("standard input", file)
         return
-    with Path(source).open("rb") as file:
+    with Path(source).open("rb") as given, _seekable(given) as file:
         yield Recording(source, file)
+
+
+@contextlib.contextmanager
+def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
+    """The file itself, or all of what a pipe says."""
+    if file is not sys.stdin.buffer and file.seekable():
+        yield file
+        return
+    with tempfile.TemporaryFile() as spool:
+        shutil.copyfileobj(file, spool)
+        yield spool
 
 
 async def paced(blocks: AsyncIterator[Block], chunk_samples: int) -> AsyncIterator[Block]:

@@ -46,6 +46,25 @@ def test_transcribe_prints_text(stack: Stack, quiet: Path) -> None:
     assert counted_s(done.stdout) == pytest.approx(12)
 
 
+def test_transcribe_reads_pipes(stack: Stack, quiet: Path) -> None:
+    command = f"{VOXTRAL} transcribe <(cat {quiet}) /dev/stdin"
+    with quiet.open("rb") as file:
+        cat = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE)
+        done = subprocess.run(
+            ["bash", "-c", command],
+            env=stack.env,
+            stdin=cat.stdout,
+            capture_output=True,
+            timeout=RUN_TIMEOUT_S,
+            check=False,
+        )
+        cat.communicate()
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"==> /dev/") == 2
+    assert counted_s(done.stdout.decode()) == pytest.approx(24)
+
+
 def test_transcribe_prints_json(stack: Stack, quiet: Path) -> None:
     done = run(stack, "transcribe", "--format", "json", quiet)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import io
+import os
 import sys
 import time
 import wave
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,23 @@ def wav_file(path: Path, duration_s: float) -> bytes:
 
 async def collected(blocks: AsyncIterator[Block]) -> list[Block]:
     return [block async for block in blocks]
+
+
+async def test_pipe_is_a_file_too(tmp_path: Path) -> None:
+    samples = wav_file(tmp_path / "a.wav", 3.3)
+    content = (tmp_path / "a.wav").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit((tmp_path / "pipe").write_bytes, content)
+        with opened(str(tmp_path / "pipe")) as recording:
+            async with recording.decoded() as decoded:
+                blocks = await collected(decoded)
+            assert recording.content() == content
+        assert writing.result() == len(content)
+
+    assert b"".join(block.pcm for block in blocks) == samples
+    assert recording.name == str(tmp_path / "pipe")
 
 
 async def test_recording_gives_the_samples_of_its_file(tmp_path: Path) -> None:
