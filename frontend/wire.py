@@ -10,11 +10,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _EXTENSION: Final = "voxtral.wire"
+FIRST_PROBE_S: Final = 0.05
+LONGEST_PROBE_S: Final = 5.0
+"""How long to wait until a client that writes no more is tried again. The pauses double."""
 
 
 class Wire:
@@ -55,10 +59,49 @@ def wire_of(scope: Scope) -> Wire:
 class WiredHttp(H11Protocol):
     """uvicorn's HTTP/1.1, with a wire in the scope."""
 
+    _is_half_closed = False
+    _next_probe: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.wire = Wire(transport)
         self.app = _with_wire(self.app, self.wire)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client writes no more: either it has left, or it has only shut down its writing side.
+
+        TCP does not tell which until something is written: a client that has left resets the connection then.
+        """
+        if not self._may_be_probed():
+            return False
+        self._is_half_closed = True
+        self._probe()
+        return True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_half_closed and self.cycle.response_complete:
+            self.transport.close()
+        elif self._is_half_closed:  # the next of several requests that had come
+            self._probe()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._next_probe is not None:
+            self._next_probe.cancel()
+        super().connection_lost(exc)
+
+    def _may_be_probed(self) -> bool:
+        """Whether a whole request waits for its answer, from a client that knows interim answers. HTTP/1.0 does not."""
+        waits = self.conn.their_state is h11.DONE and self.conn.our_state is h11.SEND_RESPONSE
+        return waits and self.conn.their_http_version == b"1.1"
+
+    def _probe(self, again_s: float = FIRST_PROBE_S) -> None:
+        """Write an interim answer, which clients skip (RFC 9110, 15.2), until the answer begins or writing fails."""
+        if self.transport.is_closing() or not self._may_be_probed():
+            return
+        proceed = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+        self.transport.write(self.conn.send(proceed) or b"")
+        self._next_probe = self.loop.call_later(again_s, self._probe, min(2 * again_s, LONGEST_PROBE_S))
 
     def shutdown(self) -> None:
         self.wire.shut_down()
