@@ -121,7 +121,7 @@ _FILE: Final = {
 _SHARED_FIELDS: Final[Schema] = {
     "file": _FILE,
     "model": said(TEXT, "A running model, a public name such as `whisper-1`, or `auto` (the default)."),
-    "prompt": said(TEXT, "Names to expect, where the model takes a prompt."),
+    "prompt": said(TEXT, "Names to expect, where the model takes a prompt. Whisper uses its last 223 tokens."),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
     "response_format": {"enum": list(FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),

@@ -256,6 +256,29 @@ def test_prompt_guides_spelling(engine: WhisperEngine) -> None:
     assert plain
 
 
+def test_prompt_may_be_as_long_as_the_model_takes(engine: WhisperEngine) -> None:
+    """Beside the answer to a long window, too, there is room for it."""
+    pcm = conversation(sentences=SENTENCES[:4])[: 22 * SAMPLE_RATE_HZ]
+    outputs = heard(engine, pcm, replace(FILE, prompt=" ".join(SENTENCES * 3)), chunk_samples=16_000)
+    assert errors(outputs, *SENTENCES[:4]) <= 4
+    engine.open("a", replace(FILE, prompt="word " * 223))
+    assert not drained(engine)
+
+
+@pytest.mark.parametrize("options", [LIVE, FILE])
+def test_longer_prompt_is_reported(engine: WhisperEngine, options: SessionOptions) -> None:
+    engine.open("a", replace(options, prompt="Zephyrine" + " word" * 223))
+    engine.configure("a", replace(options, prompt="word " * 224))
+    first, second = drained(engine)["a"]
+    assert first == Notice(
+        "prompt_cut",
+        "prompt is too long, and its beginning, up to 'Zephyrine', has no effect: "
+        "this model takes its last 223 tokens.",
+    )
+    assert isinstance(second, Notice)
+    assert "up to 'word', has" in second.message
+
+
 @pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")
 @pytest.mark.parametrize(
     ("language", "text", "word"),

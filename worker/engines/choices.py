@@ -39,6 +39,13 @@ def without_effect(options: SessionOptions, *unused: tuple[str, ...]) -> list[No
     return notices
 
 
+def cut_prompt(unused: str, limit_tokens: int) -> Notice:
+    """What a client is told whose prompt is longer than the model takes. `unused` is its beginning."""
+    last = shown(" ".join(unused.split()[-3:])[-40:])
+    reason = f"this model takes its last {limit_tokens} tokens"
+    return Notice("prompt_cut", f"prompt is too long, and its beginning, up to {last}, has no effect: {reason}.")
+
+
 def spoken_language(options: SessionOptions, languages: Collection[str]) -> tuple[SessionOptions, list[Notice]]:
     """The options without languages that are not the model's, and what to tell the client about it.
 

@@ -45,7 +45,10 @@ MAX_NEW_TOKENS = 224
 TOKENS_PER_S = 10.0
 """No language is spoken faster in Whisper's tokens; a decode that is longer has lost its way."""
 SPARE_TOKENS = 12
-MAX_PROMPT_TOKENS = 100
+MAX_POSITIONS = 448
+"""Of the decoder: tokens of the prompt and of the answer together."""
+MAX_PROMPT_TOKENS = MAX_POSITIONS // 2 - 1
+"""The last of a longer prompt are used, as OpenAI's own `transcribe` does."""
 RETRY_BEAM = 5
 MIN_DETECTED_S = 10
 """Detection is better in windows of at least this length: of single words, with half the errors of 2 s of padding."""
@@ -202,6 +205,11 @@ class WhisperDecoder:
         """The tokens of a text as it stands, leading space included."""
         return tuple(self._vocabulary.encode(text, add_special_tokens=False).ids)
 
+    def unused_prompt(self, prompt: str | None) -> str:
+        """The beginning of a prompt for which the model has no room; empty for one that fits."""
+        tokens = self.tokens(" " + prompt.strip()) if prompt else ()
+        return str(self._vocabulary.decode(list(tokens[:-MAX_PROMPT_TOKENS]))).strip()
+
     def _frames(self, pcm: NDArray[np.float32]) -> int:
         """Windows go in whole seconds, so that they can share a batch."""
         seconds = min(float(np.ceil(len(pcm) / SAMPLE_RATE_HZ + PADDING_S)), MAX_WINDOW_S)
@@ -259,12 +267,15 @@ class WhisperDecoder:
     def _generate(
         self, encoded: Any, jobs: Sequence[Job], prompts: list[list[int]], cap_tokens: int, *, beam: int = 1
     ) -> list[_Decoded]:
+        # CTranslate2 caps new tokens at the lesser of half of this and what the prompt leaves of it.
+        longest = max(2 * cap_tokens, cap_tokens + len(prompts[0]))
+        if cap_tokens + max(map(len, prompts)) > MAX_POSITIONS:
+            longest = min(longest, MAX_POSITIONS)
         results = self._model.generate(
             encoded,
             prompts,
             beam_size=beam,
-            # CTranslate2 caps new tokens at the lesser of half of this and what the prompt leaves of it.
-            max_length=max(2 * cap_tokens, cap_tokens + len(prompts[0])),
+            max_length=longest,
             return_scores=True,
             return_no_speech_prob=True,
         )
@@ -334,8 +345,7 @@ class WhisperDecoder:
     def _prompt_tokens(self, job: Job) -> list[int]:
         if not job.prompt:
             return []
-        tokens = self._vocabulary.encode(" " + job.prompt.strip(), add_special_tokens=False).ids
-        return [self._tokenizer("en").sot_prev, *tokens[-MAX_PROMPT_TOKENS:]]
+        return [self._tokenizer("en").sot_prev, *self.tokens(" " + job.prompt.strip())[-MAX_PROMPT_TOKENS:]]
 
     def _prompt(self, job: Job, language: str) -> list[int]:
         tokenizer = self._tokenizer(language, translate=job.translate)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
 from worker.engines.base import EngineInfo, History, Output
-from worker.engines.whisper.decoder import Heard, WhisperDecoder
+from worker.engines.choices import cut_prompt
+from worker.engines.whisper.decoder import MAX_PROMPT_TOKENS, Heard, WhisperDecoder
 from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.pace import warm_up
 from worker.engines.whisper.placement import Placement
@@ -111,6 +112,7 @@ class WhisperEngine:
             if options.recording
             else LiveSession(options, self.info.languages, place, self._settings.segmenter, self._settings.live)
         )
+        self._check_prompt(session_id, options)
 
     def recall(self, session_id: str, history: History) -> None:
         session = self._sessions[session_id]
@@ -122,6 +124,7 @@ class WhisperEngine:
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
         self._sessions[session_id].configure(options)
+        self._check_prompt(session_id, options)
 
     def commit(self, session_id: str) -> None:
         self._sessions[session_id].endpointing.commit()
@@ -157,6 +160,10 @@ class WhisperEngine:
 
     def checkpoint_samples(self, session_id: str) -> int:
         return self._sessions[session_id].checkpoint_samples
+
+    def _check_prompt(self, session_id: str, options: SessionOptions) -> None:
+        if unused := self._decoder.unused_prompt(options.prompt):
+            self._sessions[session_id].notify(cut_prompt(unused, MAX_PROMPT_TOKENS))
 
     def _somebody_waits(self) -> bool:
         return any(session.is_live for session in self._sessions.values())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word
-from worker.engines.base import Committed, Finished, Output, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Finished, Notice, Output, SpeechStarted, SpeechStopped
 from worker.engines.choices import DELAY, SAMPLING, spoken_language, without_effect
 from worker.engines.endpointing import Endpointing
 from worker.engines.whisper import guards
@@ -94,6 +94,10 @@ class Session(ABC):
         self._options = options
         if self.endpointing.segmenter.start_samples is None and not self._unanswered():
             self._segment_options = options
+
+    def notify(self, notice: Notice) -> None:
+        """Send the client a notice."""
+        self._outbox.append(notice)
 
     # Endpointing
 
