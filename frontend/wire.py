@@ -43,6 +43,10 @@ class Wire:
         """An option of the socket."""
         self._transport.get_extra_info("socket").setsockopt(level, option, value)
 
+    def close(self) -> None:
+        """End the connection behind what waits, whatever of a response is missing."""
+        self._transport.close()
+
     def abort(self) -> None:
         """End the connection at once; what waits is lost."""
         self._transport.abort()

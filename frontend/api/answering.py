@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import orjson
 from fastapi import Request
@@ -22,6 +22,7 @@ from frontend.gateway import Gateway
 from frontend.patience import SEND_STALL_S
 from frontend.protocols.recorded import Transcript
 from frontend.session import Session
+from frontend.wire import wire_of
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.ending import end_all
@@ -73,6 +74,17 @@ class Exchange:
             await working
         finally:
             await end_all((working, leaving))
+
+    async def break_off(self) -> NoReturn:
+        """End the connection behind what was sent, without the end of the answer. Raises ClientDisconnect."""
+        wire = wire_of(self._scope)
+        wire.close()
+        try:
+            async with asyncio.timeout(SEND_STALL_S):
+                await client_left(self._receive)
+        except TimeoutError:
+            wire.abort()
+        raise ClientDisconnect
 
     async def reply(self, response: Response) -> None:
         await response(self._scope, self._receive, self._send)

@@ -92,9 +92,9 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
 
 _PADDED: Final = (
     "JSON that takes longer than `server.keepalive_s` (15 s) from the start of decoding on begins with white space, so "
-    "that proxies do not cut it. An error after that has status 200 too, and its object, as in answers with other "
-    "statuses, is the whole body. Text, SRT and WebVTT are not padded: behind a proxy with such a limit, ask for JSON "
-    "or a stream if a recording is long."
+    "that proxies do not cut it. After a later error the status is 200 and the body is the error's object, as with "
+    "other statuses, but the connection ends without the end of the answer: a whole answer is a result. Text, SRT and "
+    "WebVTT are not padded: behind a proxy with such a limit, ask for JSON or a stream if a recording is long."
 )
 _TRANSCRIPT_EVENTS: Final = events_of(
     "With `stream`. OpenAI: `transcript.text.delta`, `transcript.text.done`, then `[DONE]`. Mistral: "

@@ -1,8 +1,9 @@
 """JSON answers that take long: they begin with white space, so that proxies with limits of silence do not cut them.
 
-JSON allows white space before a value. The status, 200, goes out with the first of it: what fails later can only be
-told by the body, which is the error's then. Nothing is padded before a session is open, so most errors keep their
-status. Knows no dialect.
+JSON allows white space before a value. The status, 200, goes out with the first of it: after a later error the body is
+the error's object, and the connection ends without the end of the answer. So whole answers with 200 are results: SDKs,
+which would answer with an object without text, raise a connection error. Nothing is padded before a session is open, so
+most errors keep their status. Knows no dialect.
 """
 
 import asyncio
@@ -47,8 +48,8 @@ class PaddedReply:
     async def of(
         cls, exchange: Exchange, every_s: float, body_of: Callable[[VoxtralError], dict[str, Any]]
     ) -> AsyncIterator["PaddedReply"]:
-        """What is raised inside becomes the body that `body_of` makes of it, if the answer has begun; else it is
-        raised again."""
+        """If the answer has begun, what is raised inside becomes the body that `body_of` makes of it, and the
+        connection is broken off with ClientDisconnect; else it is raised again."""
         reply = cls(exchange, every_s)
         try:
             yield reply
@@ -57,7 +58,8 @@ class PaddedReply:
             if not reply._has_begun or isinstance(failure, ClientDisconnect):
                 raise
             error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
-            await reply._finish(orjson.dumps(body_of(error)))
+            await reply._send_body(orjson.dumps(body_of(error)), more_body=True)
+            await exchange.break_off()
         finally:
             await reply._end_padding()
 
@@ -70,7 +72,7 @@ class PaddedReply:
         """Send the answer. If padding has begun, its status and headers are those of the padding."""
         await self._end_padding()
         if self._has_begun:
-            await self._finish(bytes(response.body))
+            await self._send_body(bytes(response.body))
         else:
             await self._exchange.reply(response)
 
@@ -81,12 +83,12 @@ class PaddedReply:
                 if not self._has_begun:
                     await self._exchange.send(_START)
                     self._has_begun = True
-                await self._exchange.send({"type": "http.response.body", "body": PADDING, "more_body": True})
+                await self._send_body(PADDING, more_body=True)
 
     async def _end_padding(self) -> None:
         if self._padding is not None:
             await end_all((self._padding,))
             self._padding = None
 
-    async def _finish(self, body: bytes) -> None:
-        await self._exchange.send({"type": "http.response.body", "body": body, "more_body": False})
+    async def _send_body(self, body: bytes, *, more_body: bool = False) -> None:
+        await self._exchange.send({"type": "http.response.body", "body": body, "more_body": more_body})

@@ -11,10 +11,22 @@ from starlette.types import Message
 from frontend.api.answering import Exchange
 from frontend.api.errors import ApiDialect, error_body, refusal
 from frontend.api.padding import PaddedReply
+from frontend.wire import Wire
 from shared.errors import ModelUnavailableError, VoxtralError
 
 SOON_S, NEVER_S = 0.001, 60.0
 BROKEN = ModelUnavailableError("No worker took over.")
+
+
+class Connection(asyncio.Transport):
+    """A transport that is only closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = asyncio.Event()
+
+    def close(self) -> None:
+        self.closed.set()
 
 
 class Answer:
@@ -23,7 +35,9 @@ class Answer:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.padded = asyncio.Event()
-        self.exchange = Exchange({"type": "http"}, self._receive, self._send)
+        self.connection = Connection()
+        scope = {"type": "http", "extensions": {"voxtral.wire": Wire(self.connection)}}
+        self.exchange = Exchange(scope, self._receive, self._send)
 
     @property
     def start(self) -> Message:
@@ -40,7 +54,8 @@ class Answer:
             self.padded.set()
 
     async def _receive(self) -> Message:
-        raise AssertionError
+        await self.connection.closed.wait()
+        return {"type": "http.disconnect"}
 
 
 def in_openai(error: VoxtralError) -> dict[str, Any]:
@@ -80,15 +95,18 @@ async def test_answer_in_time_is_not_padded(every_s: float) -> None:
 
 async def test_error_after_white_space_is_the_body() -> None:
     answer = Answer()
-    await failing(answer, SOON_S, BROKEN)
+    with pytest.raises(ClientDisconnect):
+        await failing(answer, SOON_S, BROKEN)
     assert answer.start["status"] == 200
     assert answer.body.lstrip() == refusal(BROKEN, ApiDialect.OPENAI).body
-    assert answer.messages[-1]["more_body"] is False
+    assert answer.messages[-1]["more_body"], "no client takes it for a whole answer"
+    assert answer.connection.closed.is_set()
 
 
 async def test_error_of_ours_after_white_space_is_an_incident() -> None:
     answer = Answer()
-    await failing(answer, SOON_S, ZeroDivisionError("secret"))
+    with pytest.raises(ClientDisconnect):
+        await failing(answer, SOON_S, ZeroDivisionError("secret"))
     assert b"internal_error" in answer.body
     assert b"secret" not in answer.body
 
