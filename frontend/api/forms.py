@@ -145,13 +145,13 @@ class Form:
 
 def _listed(name: str, value: str) -> list[str]:
     """The values in one field of a list."""
-    if not value.lstrip().startswith("["):
-        return [one.strip() for one in value.split(",") if one.strip()]
     try:
         values = orjson.loads(value)
     except orjson.JSONDecodeError:
         values = None
-    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+    if not isinstance(values, list):
+        return [one.strip() for one in value.split(",") if one.strip()]
+    if not all(isinstance(one, str) for one in values):
         raise InvalidFieldError(name, value, 'a list: repeated fields, values with commas between, or ["a", "b"]')
     return [one for one in values if one]
 
