@@ -6,12 +6,15 @@ ROUNDS ?= 5
 SEED ?= 1
 MINUTES ?= 60
 MUTANTS ?= 2000
-LOCK = echo "setuptools>=77" | uv pip compile pyproject.toml - --quiet --upgrade --universal --python-version 3.11 \
+COMPILE = uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
-export PYTHON
+LOCK = echo "setuptools>=77" | $(COMPILE) pyproject.toml -
+WITHOUT_TORCH = awk '/^[a-z]/ { kept = !/^((cuda|nvidia)-|(torch|triton)==)/ } /^\#/ || kept'
+PYTORCH_CPU = https://download.pytorch.org/whl/cpu
+export PYTHON TORCH
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports test bench bench-voxtral chaos soak fuzz lock
+.PHONY: help run install check style types imports test bench bench-voxtral chaos soak fuzz lock sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -54,10 +57,22 @@ fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
 	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
-	$(LOCK) --extra dev --extra sherpa --extra voxtral --constraint requirements/voxtral.txt | grep -vE '^(cuda|nvidia)-|^triton' >requirements/dev.txt
+	$(LOCK) --extra dev --extra sherpa --extra voxtral --constraint requirements/voxtral.txt | $(WITHOUT_TORCH) >requirements/dev.txt
+	sed -n 's/^\(torch==[0-9.]*\).*/\1+cpu/p' requirements/voxtral.txt | $(COMPILE) - --no-deps --index-url $(PYTORCH_CPU) --output-file requirements/torch-cpu.txt
+	echo "cyclonedx-bom" | $(COMPILE) - --output-file requirements/sbom.txt
+
+sbom: .venv/installed-base ## List the locked dependencies as CycloneDX, in build/
+	@rm -rf build/sbom && $(BIN)/python -m venv build/sbom
+	@build/sbom/bin/python -m pip install --quiet --only-binary :all: --require-hashes --requirement requirements/sbom.txt
+	@for set in base voxtral; do \
+		PYTHONWARNINGS=ignore build/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+			--output-file build/sbom-$$set.cdx.json requirements/$$set.txt || exit; \
+	done
+	@rm -r build/sbom
+	@ls build/sbom-*.cdx.json
 
 .venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt compose/install.sh
 	@compose/install.sh base
 
-.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt compose/install.sh
+.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt compose/install.sh
 	@compose/install.sh dev

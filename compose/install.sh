@@ -1,6 +1,8 @@
 #!/bin/sh
 # Creates .venv and installs the locked dependencies and the project into it: compose/install.sh base|dev
 # "base" is what runs the service, "dev" adds what tests it. With an NVIDIA GPU both also get the "voxtral" set.
+# pip installs only files whose hashes are in the locks. TORCH names another build of torch (a requirement or a wheel),
+# whose hash is not checked.
 set -eu
 
 fail() {
@@ -33,6 +35,7 @@ quietly() {
     if ! output=$("$@" 2>&1); then
         printf '%s\n' "$output" >&2
         case $output in
+        *"THESE PACKAGES DO NOT MATCH THE HASHES"*) fail "An index serves another file than the locked one (above); \"Dependencies\" in CONTRIBUTING.md says what to do." ;;
         *"No space left on device"*) fail "The disk is full: free some space (about $needed_mb MB in $PWD) and try again." ;;
         *) fail "The dependencies could not be installed; the lines above say why." ;;
         esac
@@ -58,8 +61,25 @@ if ! fits .venv/bin/python || ! .venv/bin/python -c 'import pip' 2>/dev/null; th
 fi
 
 printf 'Installing the locked dependencies (%s) into .venv; the first time takes about a minute.\n' "$set_name"
-pip="quietly .venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet"
-$pip --only-binary :all: $locks
-$pip --no-deps --no-build-isolation --editable .
+pip=".venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet --only-binary :all:"
+locked="$pip --require-hashes"
+
+# Without a GPU, torch's CPU build where an index has it. PyPI's build for the same version brings CUDA.
+install_torch_for_cpu() {
+    if ! output=$($locked --no-deps --requirement requirements/torch-cpu.txt 2>&1); then
+        case $output in
+        *"No matching distribution found for torch"*) quietly $locked --requirement requirements/voxtral.txt ;;
+        *) quietly fail "$output" ;;
+        esac
+    fi
+}
+
+quietly $locked $locks
+if [ -n "${TORCH:-}" ]; then
+    quietly $pip "$TORCH"
+elif [ "$set_name" = dev ] && ! has_gpu; then
+    install_torch_for_cpu
+fi
+quietly $pip --no-deps --no-build-isolation --editable .
 [ "$set_name" = base ] || touch .venv/installed-base
 touch ".venv/installed-$set_name"
