@@ -137,8 +137,7 @@ class Connection:
                 raise
             await self._tell(error, commands.request_id_of(wire))
         except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
-            await self._tell(incident(error, self._session_id), commands.request_id_of(wire))
-            await self._lose_session()
+            await self._lose_session(incident(error, self._session_id), commands.request_id_of(wire))
 
     def _decoded(self, text: str) -> dict[str, Any] | None:
         """The JSON object of a text message; None where it is audio that passed for text."""
@@ -254,21 +253,26 @@ class Connection:
         except DisconnectedError:
             raise
         except Exception as error:  # noqa: BLE001 -- as in _handle
-            await self._tell(incident(error, self._session_id))
-            await self._lose_session()
+            await self._lose_session(incident(error, self._session_id))
 
     async def _tell(self, error: VoxtralError, request_id: str | int | None = None) -> None:
         self._gateway.tally.count_error(error.code)
         await self._patience.send(native.error_message(error, request_id=request_id, session_id=self._session_id))
 
-    async def _lose_session(self) -> None:
-        """Give a session up that this connection can no longer serve; another may resume it."""
+    async def _lose_session(self, error: VoxtralError, request_id: str | int | None = None) -> None:
+        """Give the session up, if there is one: this connection can no longer serve it, and another may resume it."""
         live, self._live = self._live, None
-        if live is not None:
-            self._protocol.move(Move.FAILED)
-            await live.session.leave()
-            if live.downlink is not asyncio.current_task():
-                live.downlink.cancel()
+        if live is None:
+            await self._tell(error, request_id)
+            return
+        self._protocol.move(Move.FAILED)
+        if live.downlink is not asyncio.current_task():
+            live.downlink.cancel()
+            await asyncio.wait((live.downlink,))  # the error comes after the last event
+        await live.session.leave()
+        self._gateway.tally.count_error(error.code)
+        last = native.error_message(error, request_id=request_id, session_id=live.session.id, seq=live.session.seq + 1)
+        await self._patience.send(last)
 
 
 async def _inline(parse: Any, *arguments: Any) -> commands.Command:

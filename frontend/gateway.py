@@ -228,13 +228,14 @@ class Gateway:
         session.put_first(event.wire | {"resume_token": session.resume_token, "viewer_token": session.viewer_token})
 
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
-        held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options"])
-        state, digest, encoded = cast("list[bytes | None]", held)
+        held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options", "seq"])
+        state, digest, encoded, last_seq = cast("list[bytes | None]", held)
         is_known = matches(resume_token, digest)
         if is_known and state == b"cancelled":
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
         if not is_known or encoded is None:
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
+        seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that the log does not hold
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
             attachment = await attach(self._redis, session_id)

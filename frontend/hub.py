@@ -51,9 +51,9 @@ class Hub:
         if self._follower is not None:
             self._follower.fill()
 
-    def close(self, error: VoxtralError) -> None:
-        """Nothing more will be said, and the session has not told so itself."""
-        self._publish(farewell(error))
+    def end(self, error: VoxtralError) -> None:
+        """The session has ended, and has not told so itself."""
+        self._publish(farewell(error, self.seq + 1))
 
     def is_quiet(self, now_s: float) -> bool:
         return self._follower is not None and now_s - self._follower.heard_at_s > QUIET_S and self._last is None
@@ -78,7 +78,7 @@ class Hub:
             async for event in follower:
                 self._publish(Frame(event))
         except Exception as error:  # noqa: BLE001 -- ours; viewers are told so, and nothing of the inside
-            self.close(incident(error, self.session_id))
+            self._publish(farewell(incident(error, self.session_id)))
         finally:
             await self._subscriber.unfollow(follower)
 

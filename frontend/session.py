@@ -164,10 +164,9 @@ class Session:
     def fail(self, event: dict[str, Any]) -> None:
         """End the session from this side, with an error that the log does not hold.
 
-        It carries the `seq` of the last event: a client knows by it that the session is over for this connection.
+        It has the `seq` after that of the last event. A client knows by it that the session is over on this connection.
         """
-        event = event | {"seq": self.seq}
-        self._follower.end_with(LoggedEvent(orjson.dumps(event), event))
+        self._follower.end_with(event)
 
     def fail_with(self, error: VoxtralError) -> None:
         """The same, for an error as it is."""

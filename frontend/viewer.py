@@ -112,9 +112,11 @@ class Viewer:
             self.over.set()
 
 
-def farewell(error: VoxtralError) -> Frame:
-    """The last event of a viewer whose session goes on without it."""
-    wire = {"type": EventType.ERROR, "code": error.code, "message": error.message}
+def farewell(error: VoxtralError, seq: int | None = None) -> Frame:
+    """The last event of a viewer: without `seq` its session goes on without it, with one the session has ended."""
+    wire: dict[str, object] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
+    if seq is not None:
+        wire["seq"] = seq
     return Frame(LoggedEvent(orjson.dumps(wire), wire))
 
 

@@ -169,9 +169,9 @@ class Viewers:
             if seq is not None and int(seq) > hub.seq:
                 hub.fill()
             elif state == b"cancelled":
-                hub.close(_cancelled())
+                hub.end(_cancelled())
             elif state not in LIVE:
-                hub.close(SessionExpiredError("The session is no longer known."))
+                hub.end(SessionExpiredError("The session is no longer known."))
 
 
 class Place:

@@ -181,11 +181,19 @@ def status(facts: dict[str, Any], request_id: str | int | None) -> bytes:
     return _encoded({"type": "status", **facts}, request_id)
 
 
-def error_message(error: VoxtralError, *, request_id: str | int | None = None, session_id: str | None = None) -> bytes:
-    """What a client is told of an error: the one place where errors become JSON."""
+def error_message(
+    error: VoxtralError,
+    *,
+    request_id: str | int | None = None,
+    session_id: str | None = None,
+    seq: int | None = None,
+) -> bytes:
+    """What a client is told of an error: the one place where errors become JSON. With a `seq` it ends the session."""
     wire: dict[str, Any] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
     if session_id is not None:
         wire["session_id"] = session_id
+    if seq is not None:
+        wire["seq"] = seq
     if error.retry_after_s is not None:
         wire["retry_after_s"] = error.retry_after_s
     return _encoded(wire, request_id)

@@ -50,7 +50,7 @@ class Follower:
         self._must_fill = after_seq > 0
         self._after_seq = after_seq
         self._asides: dict[str, LoggedEvent] = {}
-        self._ending: LoggedEvent | None = None
+        self._ending: dict[str, Any] | None = None
         self.heard_at_s = time.monotonic()
         """When the last message came."""
         self.consumed_samples = 0
@@ -97,8 +97,12 @@ class Follower:
         self._asides[kind] = event
         self._arrived.set()
 
-    def end_with(self, event: LoggedEvent) -> None:
-        """Make this the last event, behind those that have arrived. The first reason to end is the one that is told."""
+    def end_with(self, event: dict[str, Any]) -> None:
+        """Make this the last event, after those that have arrived, with the `seq` that follows theirs.
+
+        Only the first call counts. The log does not hold the event: who reads on elsewhere may find another one with
+        this `seq` there.
+        """
         self._ending = self._ending or event
         self._arrived.set()
 
@@ -121,7 +125,8 @@ class Follower:
             while self._asides:
                 yield self._asides.pop(next(iter(self._asides)))
             if self._ending is not None:
-                yield self._ending
+                wire = self._ending | {"seq": self._after_seq + 1}
+                yield LoggedEvent(orjson.dumps(wire), wire)
                 return
             await self._arrived.wait()
             self._arrived.clear()

@@ -98,6 +98,8 @@ async def test_a_failure_in_a_live_session_gives_only_the_session_up(stack: Stac
         serving = asyncio.create_task(serve_connection(transport, gateway, stack.settings))
         await transport.has_sent("error")
     assert transport.sent[-1]["code"] == "internal_error"
+    assert transport.sent[-1]["session_id"] == transport.sent[0]["session_id"]
+    assert transport.sent[-1]["seq"] > max(message.get("seq", 0) for message in transport.sent[:-1])
     assert not serving.done()
     serving.cancel()
     await serving

@@ -37,6 +37,7 @@ def test_the_newer_connection_wins_and_the_older_one_is_told(
     assert (resumed["audio_received_samples"], resumed["number"], resumed["ended"]) == (SECOND_SAMPLES, 1, False)
     error = until(older, "error")[-1]
     assert (error["code"], error["session_id"]) == ("session_resumed", ready["session_id"])
+    assert error["seq"] == final["seq"] + 1
 
     older.send_audio(tone(1))  # it has not read the error yet
     assert ask(older, type="ping")["type"] == "pong"
@@ -84,6 +85,19 @@ def test_safe_audio_is_confirmed_to_who_asks_for_it(stack: Stack, clients: conte
     assert positions == sorted(positions)
     tell(client, type="stop")
     assert [event["type"] for event in until(client, "done") if event["type"] != "received"] == ["final", "done"]
+
+
+def test_the_seq_of_an_error_is_good_enough_to_resume_after(stack: Stack, clients: contextlib.ExitStack) -> None:
+    older, newer = opened(stack, "tcp", clients), opened(stack, "websocket", clients)
+    ready = ask(older, type="start", partials=False)
+    older.send_audio(tone(1))
+    tell(older, type="commit", number=1)
+    (final,) = until(older, "final")
+    assert ask(newer, type="resume", seq=1, **token_of(ready))["seq"] == 1
+    error = until(older, "error")[-1]
+    assert ask(older, type="resume", seq=error["seq"], **token_of(ready))["seq"] == final["seq"]
+    tell(older, type="stop", number=2)
+    assert until(older, "done")[-1]["seq"] == final["seq"] + 1
 
 
 @pytest.mark.parametrize("number", [0, -1, "1", 1.5, True])

@@ -240,5 +240,5 @@ async def test_client_is_told_when_the_store_does_not_come_back(
         await redis.config_set("maxmemory", 0)
     assert [event["type"] for event in events] == ["ready", "warning", "error"]
     assert (events[1]["code"], "seq" in events[1]) == ("store_unavailable", False)
-    assert (events[2]["code"], events[2]["seq"]) == ("model_unavailable", 1)
+    assert (events[2]["code"], events[2]["seq"]) == ("model_unavailable", 2)
     assert events[2]["retry_after_s"]
