@@ -15,11 +15,14 @@ from typing import Any
 
 import uvloop
 from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
+from starlette.types import Scope
 
 from frontend.health_metrics import prometheus_text
+from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.models import running_models
 from shared.bus import keys
@@ -28,6 +31,7 @@ from shared.bus.registry import FrontendReport, Percentiles, Registry, WorkerRep
 from shared.bus.scripts import Scripts
 from shared.config import Settings
 from shared.entry import run_process
+from shared.errors import ForbiddenError
 from shared.version import VERSION
 
 REDIS_DEADLINE_S = 0.8
@@ -91,6 +95,7 @@ async def _refusal(redis: Redis) -> str | None:
 
 def create_app(settings: Settings, redis: Redis) -> FastAPI:
     app = FastAPI(title="Voxtral health", version=VERSION, docs_url=None, redoc_url=None)
+    app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=_refusal_of_host)
     started_at = time.time()
 
     @app.get("/health")
@@ -122,6 +127,10 @@ def create_app(settings: Settings, redis: Redis) -> FastAPI:
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _refusal_of_host(error: ForbiddenError, _scope: Scope) -> Response:
+    return JSONResponse({"detail": error.message}, status_code=403)
 
 
 def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:

@@ -1,14 +1,19 @@
-"""Whether a WebSocket handshake comes from our own page: the guard against cross-site WebSocket hijacking.
+"""Whether a request comes from our own page: the guard against cross-site WebSocket hijacking.
 
 A browser opens a WebSocket for any page to any host, and sends along what the user's network position is worth. It
-also says which page asked (`Origin`), and no script can forge that or the other headers that are read here. This does
-not guard against a name that its owner points at this machine (DNS rebinding); a proxy with a fixed host name does.
+also says which page asked (`Origin`), and no script can forge that or the other headers that are read here. Names that
+their owner points at this machine (DNS rebinding) are kept out by `hosts`.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Final
 from urllib.parse import urlsplit
 
-DEFAULT_PORTS = {80, 443}
+DEFAULT_PORTS: Final = {80, 443}
+LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "::1")
+
+Host = tuple[str, int | None]
+"""Name and port; no port where it is a default one."""
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
@@ -18,26 +23,46 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
     default ports are left out: a proxy that ends TLS changes both. `headers` has lower-case names.
     """
     origin = headers.get("origin")
+    return origin is None or host_of(origin) in _ours(headers)
+
+
+def is_own_page(headers: Mapping[str, str], page_port: int) -> bool:
+    """The same for a port that has no page: ours is on `page_port` of the same machine, or behind the same proxy."""
+    origin = headers.get("origin")
     if origin is None:
         return True
-    sources = (headers.get("host", ""), *headers.get("x-forwarded-host", "").split(","))
-    ours = {_host(f"//{source.strip()}") for source in sources} - {None}
-    return _host(origin) in ours
+    source, ours = host_of(origin), _ours(headers)
+    if source is None or source in ours:
+        return source is not None
+    name, port = source
+    if name in LOOPBACK_NAMES:  # other programs may have pages on the default ports
+        return port == _port(page_port) and any(host[0] in LOOPBACK_NAMES for host in ours)
+    return port in (None, _port(page_port)) and any(host[0] == name for host in ours)
 
 
-def is_allowed_origin(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
+def is_allowed_origin(headers: Mapping[str, str], allowed: Collection[str], page_port: int | None = None) -> bool:
     """True for our own page, for clients that are no browsers, and for the origins that an operator allows.
 
-    `*` among `allowed` stands for every page.
+    `*` among `allowed` stands for every page. `page_port` is where our page is, if it is not where the request came to.
     """
-    return "*" in allowed or is_same_origin(headers) or headers["origin"] in allowed
+    own = is_same_origin(headers) if page_port is None else is_own_page(headers, page_port)
+    return "*" in allowed or own or headers["origin"] in allowed
 
 
-def _host(url: str) -> tuple[str, int | None] | None:
-    """Name and port, without the port where it is a default one; None for what names no host (`Origin: null`)."""
+def host_of(url: str) -> Host | None:
+    """The host of a URL; None for what names no host (`Origin: null`)."""
     try:
         parts = urlsplit(url)
         name, port = parts.hostname, parts.port
     except ValueError:
         return None
-    return (name, None if port in DEFAULT_PORTS else port) if name else None
+    return (name, _port(port)) if name else None
+
+
+def _ours(headers: Mapping[str, str]) -> set[Host]:
+    sources = (headers.get("host", ""), *headers.get("x-forwarded-host", "").split(","))
+    return {host for source in sources if (host := host_of(f"//{source.strip()}"))}
+
+
+def _port(port: int | None) -> int | None:
+    return None if port in DEFAULT_PORTS else port

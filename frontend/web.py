@@ -7,6 +7,8 @@ import asyncio
 import mimetypes
 import secrets
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, sessions, viewers
+from frontend.api.addresses import PREFIX
+from frontend.api.errors import refusal
 from frontend.api.gate import Gate
+from frontend.api.middleware import dialect_of
 from frontend.api.refusals import DocumentedApi
 from frontend.api.strays import refuse_stray
 from frontend.connection import serve_connection
 from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
+from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.placement import MODELS_BY_MODE
 from frontend.transports import StarletteTransport
@@ -59,6 +65,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     page_token = secrets.token_urlsafe(16)
     app = DocumentedApi(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, gateway=gateway)
+    app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, gateway.tally.count_error))
     rest.mount(app, settings, gateway)
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
@@ -100,6 +107,13 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     mimetypes.add_type("application/yaml", ".yaml")
     app.mount("/", _PageFiles(directory=STATIC_DIR, html=True))
     return app
+
+
+def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
+    count_error(error.code)
+    if scope["path"].startswith(PREFIX):
+        return refusal(error, dialect_of(scope))
+    return PlainTextResponse(f"{error.message}\n", status_code=403)
 
 
 def _holds(websocket: WebSocket, page_token: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 import uvloop
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -17,10 +18,12 @@ from websockets.typing import Subprotocol
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
+from frontend.hosts import Hosts
 from frontend.sockets import listen, stop_signal
 from frontend.transports import HeardConnection, WebSocketTransport
 from shared.config import Settings
 from shared.entry import run_process
+from shared.errors import ForbiddenError
 
 PING_INTERVAL_S: Final = 20.0
 """Keeps proxies from closing quiet connections. A missing pong means nothing here: it may be stuck behind audio that
@@ -39,6 +42,7 @@ async def serve_websocket(settings: Settings) -> None:
         async with Gateway.running(settings, "websocket") as gateway:
             stopped = stop_signal()
             connections: set[ServerConnection] = set()
+            hosts = Hosts(settings)
             limit_bytes = settings.server.max_message_bytes
 
             class Connection(HeardConnection):
@@ -58,9 +62,12 @@ async def serve_websocket(settings: Settings) -> None:
                 await serve_connection(WebSocketTransport(connection, limit_bytes), gateway, settings, key)
 
             def refuse_foreign(connection: ServerConnection, request: Request) -> Response | None:
-                if gateway.access.lets_in(request.headers.get_all("Origin")):
-                    return None
-                return connection.respond(HTTPStatus.FORBIDDEN, "Pages of this origin may not use the service.\n")
+                try:
+                    hosts.check(request.headers.get_all("Host"))
+                    gateway.access.check_origin_beside(_joined(request.headers))
+                except ForbiddenError as error:
+                    return connection.respond(HTTPStatus.FORBIDDEN, f"{error.message}\n")
+                return None
 
             server = await serve(
                 handle,
@@ -79,6 +86,11 @@ async def serve_websocket(settings: Settings) -> None:
             log.info("listening", host=settings.server.host, port=settings.websocket_port)
             await stopped.wait()
             await _shut_down(server, connections)
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    """With lower-case names; a header that comes twice is one with a comma, as RFC 9110 has it."""
+    return {name.lower(): ", ".join(headers.get_all(name)) for name in headers}
 
 
 def _chosen(connection: ServerConnection, _offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -46,6 +46,16 @@ class ServerSettings(Section):
     """Largest form of an upload, file and all. Half an hour of 48 kHz stereo WAV fits into the default."""
     keepalive_s: float = Field(15, ge=0, description="seconds, or 0 for never")
     """How often a JSON answer that is not ready sends white space, so that proxies do not cut it."""
+    hosts: tuple[str, ...] = Field((), description="names such as voice.example or *.voice.example, or * for all")
+    """Names under which the service may be asked for, beside 127.0.0.1, localhost, [::1] and `host`. Empty: these alone
+    while it listens on loopback, and any name otherwise."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]", host) for host in hosts):
+            raise ValueError("no host")
+        return hosts
 
     @field_validator("tcp_ports")
     @classmethod

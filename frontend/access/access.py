@@ -8,7 +8,7 @@ Keys are off until one is configured: everybody is `ANONYMOUS` then, and only pa
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -32,6 +32,7 @@ from shared.errors import (
     MessageTooLargeError,
     StoreUnreachableError,
     UnauthorizedError,
+    shown,
 )
 
 WATCH_INTERVAL_S: Final = 1.0
@@ -49,6 +50,7 @@ class Access:
         """Raises StartupError for a bad list of keys."""
         self._source = KeySource(settings.access)
         self._origins = settings.access.origins
+        self._page_port = settings.server.http_port
         self._limiter = Limiter(redis)
         self._meters: set[Meter] = set()
         self._chores = Chores()
@@ -103,12 +105,12 @@ class Access:
         answer.
         """
         if not is_allowed_origin(connection.headers, self._origins):
-            log.warning("foreign_origin_refused", origin=connection.headers["origin"][:200])
-            raise ForbiddenError("Pages of this origin may not use the service; access.origins lists those that may.")
+            raise _foreign(connection.headers["origin"])
 
-    def lets_in(self, origins: Iterable[str]) -> bool:
-        """Whether pages of these origins may use a port that has no page of ours: any, unless some are listed."""
-        return not self._origins or "*" in self._origins or all(origin in self._origins for origin in origins)
+    def check_origin_beside(self, headers: Mapping[str, str]) -> None:
+        """The same for a port that has no page of ours. `headers` are those of a handshake, with lower-case names."""
+        if not is_allowed_origin(headers, self._origins, self._page_port):
+            raise _foreign(headers["origin"])
 
     async def identify(self, presented: str | None) -> Principal:
         """Who has this key or client token. Counts nothing. Raises UnauthorizedError, StoreUnreachableError."""
@@ -238,6 +240,17 @@ class Access:
                 await self._limiter.renew(name, session_ids)
         except StoreUnreachableError:
             log.warning("leases_not_renewed", sessions=sum(map(len, by_name.values())))
+
+
+def _foreign(origin: str) -> ForbiddenError:
+    log.warning("foreign_origin_refused", origin=origin[:200])
+    message = (
+        f"Pages of the origin {shown(origin)} may not use the service; allowed: its own page, clients that are no "
+        "browsers, and the origins in the setting access.origins: VOXTRAL_ACCESS__ORIGINS='[\"https://voice.example\"]'."
+    )
+    if origin == "null":
+        message += " A page from a file has the origin null, as any site can: only '[\"*\"]' lets it in."
+    return ForbiddenError(message)
 
 
 def _largest_body_bytes(upload_bytes: int) -> int:

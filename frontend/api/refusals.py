@@ -32,7 +32,7 @@ EVERYWHERE: Final = (401, 403, 413, 429, 503)
 _MEANINGS: Final = {
     400: "What was sent is wrong; the message says what, and what is allowed.",
     401: "A key is needed, and none came, or one that is wrong or has expired.",
-    403: "The page, or the client token, that asks may not.",
+    403: "The page, or the client token, that asks may not; or the service does not answer to the `Host`.",
     404: "No running model answers to this name.",
     408: "The rest of the body did not come.",
     413: "The body is over the limit.",

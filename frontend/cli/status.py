@@ -31,6 +31,8 @@ def show_status(url: str, *, as_json: bool) -> bool:
     except HttpError as error:
         hint = " Start the service with `make run`, or name another with --url." if error.refused else ""
         raise ServiceError(f"{error}{hint}") from None
+    if code == 403 and "detail" in answer:
+        raise ServiceError(f"{url}/status answers with status 403: {answer['detail']}")
     if code != 200 or "status" not in answer:
         raise ServiceError(f"{url}/status answers with status {code}, but not as this service does.")
     if as_json:

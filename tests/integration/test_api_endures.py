@@ -24,9 +24,8 @@ def upload(
     """A socket on which the head of an upload has been sent, and the body that belongs to it."""
     headers, body = multipart(file, **fields)
     size = len(body) if size_bytes is None else size_bytes
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\nContent-Type: {headers['content-type']}\r\n\r\n"
-    )
+    media_type = headers["content-type"]
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\nContent-Type: {media_type}\r\n\r\n"
     address = urlsplit(stack.web_url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(head.encode())
@@ -57,7 +56,7 @@ def test_client_that_waits_for_100_continue_sends_no_oversize_body(stack: Stack)
     address = urlsplit(stack.web_url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(
-            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {limit + 1}\r\nExpect: 100-continue\r\n"
+            f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {limit + 1}\r\nExpect: 100-continue\r\n"
             "Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode()
         )
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413 ")
