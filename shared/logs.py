@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ CHATTY_LOGGERS = (
     *("redis", "tornado", "transformers", "urllib3", "uvicorn", "uvicorn.access", "websockets"),
 )
 """Libraries that talk at INFO about every request; they are heard from WARNING on."""
+LIMITED_LEVELS = (logging.INFO, logging.WARNING, logging.ERROR)
 
 
 def configure_logging(settings: Settings, process: str) -> None:
@@ -80,7 +82,8 @@ def log_path(logs: LogSettings) -> Path:
 class _Sinks(logging.Handler):
     """The one handler of the root logger: limits the rate, then writes a line to the file and to the console.
 
-    ERROR and worse are never held back: they are our own faults, and a client cannot cause them at will.
+    Errors are limited too: a client that has found a fault of ours can cause it at will. CRITICAL lines never are: each
+    of them ends a process or a thread.
     """
 
     def __init__(self, *sinks: logging.Handler) -> None:
@@ -90,7 +93,7 @@ class _Sinks(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._report(time.monotonic())
-        if record.levelno not in (logging.INFO, logging.WARNING) or self._limiter.admits(_kind(record)):
+        if record.levelno not in LIMITED_LEVELS or self._limiter.admits(_kind(record)):
             self._write(record)
 
     def close(self) -> None:
@@ -128,15 +131,32 @@ class _FileHandler(ConcurrentRotatingFileHandler):
 
 
 def _kind(record: logging.LogRecord) -> tuple[str, ...]:
-    """Event, level and session: a noisy session is silenced without silencing the others."""
+    """Event, level, session and cause.
+
+    A noisy session is silenced without silencing the others. Errors have a cause and no session: one client may have
+    many sessions, and another fault must not be lost behind a frequent one.
+    """
     fields = record.msg if isinstance(record.msg, dict) else {"event": record.msg}
-    kind = (str(fields.get("event"))[:200], record.levelname)
-    return (*kind, str(fields["session_id"])) if "session_id" in fields else kind
+    event = str(fields.get("event"))[:200]
+    if record.levelno == logging.ERROR:
+        return event, record.levelname, "", _cause(fields.get("exc_info") or record.exc_info)
+    return event, record.levelname, str(fields.get("session_id") or ""), ""
+
+
+def _cause(exc_info: object) -> str:
+    """Class of an exception and where it was raised; empty where there is none."""
+    error = sys.exc_info()[1] if exc_info is True else exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    if not isinstance(error, BaseException):
+        return ""
+    *_, last = [None, *traceback.walk_tb(error.__traceback__)]
+    return type(error).__name__ + (f" at {last[0].f_code.co_filename}:{last[1]}" if last else "")
 
 
 def _held_back(kind: tuple[str, ...], lines: int) -> logging.LogRecord:
-    record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, f"{lines} lines held back: {kind[0]}", (), None)
-    record.session_id = kind[2] if len(kind) > 2 else None
+    event, _, session_id, cause = kind if len(kind) == 4 else (kind[0], "", "", "")
+    text = f"{lines} lines held back: {event}" + (f" ({cause})" if cause else "")
+    record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "%s", (text,), None)
+    record.session_id = session_id or None
     return record
 
 

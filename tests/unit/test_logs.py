@@ -111,6 +111,33 @@ def test_noisy_session_is_held_back_alone(lines: Lines, tmp_path: Path) -> None:
     ]
 
 
+def test_errors_are_held_back_by_their_cause_and_for_all_sessions(lines: Lines, tmp_path: Path) -> None:
+    log = structlog.get_logger()
+    for number in range(LINES_PER_WINDOW + 5):
+        try:
+            raise ValueError(number)
+        except ValueError as error:
+            log.error("internal_error", session_id=f"s-{number}", incident=number, exc_info=error)
+    log.error("internal_error", exc_info=KeyError("another fault"))
+    log.error("disk_full")
+    for _ in range(LINES_PER_WINDOW + 5):
+        log.critical("thread_failed")
+    configure_logging(Settings(logs={"dir": tmp_path}), "tester")  # the window ends, and tells
+    events = [line["event"] for line in lines()]
+    assert events.count("internal_error") == LINES_PER_WINDOW + 1
+    assert events.count("disk_full") == 1
+    assert events.count("thread_failed") == LINES_PER_WINDOW + 5
+    (told,) = (line for line in lines() if "held back" in line["event"])
+    assert told["event"].startswith("5 lines held back: internal_error (ValueError at ")
+    assert "session_id" not in told
+
+
+def test_errors_of_libraries_are_held_back(lines: Lines) -> None:
+    for number in range(LINES_PER_WINDOW + 5):
+        logging.getLogger("uvicorn.error").error("Exception in ASGI application %d", number)
+    assert len(lines()) == LINES_PER_WINDOW
+
+
 def test_rate_limiter_tells_once_per_window_what_it_held_back() -> None:
     limiter = RateLimiter(lines=2, window_s=10)
     assert limiter.turn_window(0) == {}
@@ -131,7 +158,7 @@ def test_file_is_rotated(tmp_path: Path, lines: Lines) -> None:
     configure_logging(Settings(logs={"dir": tmp_path, "max_file_bytes": 65536, "files": 2}), "tester")
     log = structlog.get_logger()
     for number in range(600):
-        log.error("line", number=number, text="x" * 480)
+        log.critical("line", number=number, text="x" * 480)
     kept = sorted(path.name for path in tmp_path.glob(f"{FILE_NAME}*"))
     assert kept == [FILE_NAME, f"{FILE_NAME}.1", f"{FILE_NAME}.2"]
     assert all((tmp_path / name).stat().st_size <= 65536 + 1000 for name in kept)
