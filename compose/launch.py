@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from compose.checks import check_disk, check_ports, listeners
 from compose.procfile import Program, read_procfile, scaled
 from compose.supervisor import Supervisor
 from frontend.access.key_source import KeySource
+from frontend.tls import probe_context, server_context
 from shared.bus.append_only import rewrite_once
 from shared.bus.connect import connect
 from shared.config import Settings
@@ -37,6 +39,10 @@ OPEN_WARNING = """
 Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
 `voxtral keys new` makes a key; "Keys and limits" in README.md says where it goes.
 """
+CLEAR_WARNING = """
+Warning: keys travel in clear to {host}, unless a proxy in front of the service ends TLS.
+server.tls_certificate and server.tls_key turn TLS on; see "TLS" in README.md.
+"""
 PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 """ANSI colours, one program after the other."""
 
@@ -46,6 +52,7 @@ def main(settings: Settings, procfile: Path, workers: int) -> int:
     if not settings.redis_is_embedded:
         programs = [program for program in programs if program.name != "redis"]
     KeySource(settings.access)  # a bad list of keys is said once, and not by each process
+    server_context(settings)  # and so is a bad certificate
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))
     _allow_open_files()
@@ -83,9 +90,10 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
     _say("Starting. The URLs follow when the model is warm; Ctrl-C stops everything.")
     host = _reachable(settings.server.host)
     ports = (settings.server.http_port, *settings.server.tcp_ports)
+    tls = probe_context(settings)
     reminder_s = started_s + REMINDER_S
     while True:
-        status, answer = await _get(host, settings.server.health_port, "/ready")
+        status, answer = await _get(host, settings.server.health_port, "/ready", tls)
         if status == 200 and all([await _listens(host, port) for port in ports]):
             break
         if time.monotonic() > reminder_s:
@@ -93,8 +101,7 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
             _say(f"Still starting: {answer or 'the health process does not answer yet'}")
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
-    warning = OPEN_WARNING.format(host=settings.server.host) if _is_open(settings) else ""
-    _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{warning}")
+    _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{_warning(settings)}")
 
 
 async def _erase_from_disk(settings: Settings) -> None:
@@ -109,28 +116,33 @@ async def _erase_from_disk(settings: Settings) -> None:
         await redis.aclose()
 
 
-def _is_open(settings: Settings) -> bool:
-    return settings.is_exposed and not settings.access.needs_key
+def _warning(settings: Settings) -> str:
+    if settings.is_exposed and not settings.access.needs_key:
+        return OPEN_WARNING.format(host=settings.server.host)
+    return CLEAR_WARNING.format(host=settings.server.host) if settings.sends_keys_in_clear else ""
 
 
 def _urls(settings: Settings, host: str) -> str:
     host = f"[{host}]" if ":" in host else host
+    has_tls = settings.server.tls_certificate is not None
+    http, ws, tcp = ("https", "wss", "tls") if has_tls else ("http", "ws", "tcp")
+    flower = f"{http}://{host}" if settings.flower.basic_auth else "http://127.0.0.1"
     lines = {
-        "page": f"http://{host}:{settings.server.http_port}/",
-        "api": f"http://{host}:{settings.server.http_port}/docs",
-        "websocket": f"ws://{host}:{settings.websocket_port}",
-        "tcp": f"tcp://{host}:{settings.tcp_port}",
-        "status": f"http://{host}:{settings.server.health_port}/status",
-        "flower": f"http://{host if settings.flower.basic_auth else '127.0.0.1'}:{settings.flower.port}/",
+        "page": f"{http}://{host}:{settings.server.http_port}/",
+        "api": f"{http}://{host}:{settings.server.http_port}/docs",
+        "websocket": f"{ws}://{host}:{settings.websocket_port}",
+        "tcp": f"{tcp}://{host}:{settings.tcp_port}",
+        "status": f"{http}://{host}:{settings.server.health_port}/status",
+        "flower": f"{flower}:{settings.flower.port}/",
     }
     return "\n".join(f"  {name:<10} {url}" for name, url in lines.items())
 
 
-async def _get(host: str, port: int, path: str) -> tuple[int, str]:
+async def _get(host: str, port: int, path: str, tls: ssl.SSLContext | None) -> tuple[int, str]:
     """Status and body of a GET; status 0 when nothing answers."""
     try:
         async with asyncio.timeout(POLL_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
             try:
                 writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
                 head, _, body = (await reader.read()).partition(b"\r\n\r\n")

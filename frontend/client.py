@@ -15,6 +15,7 @@ connection is lost goes on over a new one by itself. Knows nothing of files, mic
 
 import asyncio
 import base64
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -80,7 +81,8 @@ RESUME_TIMEOUT_S = 30.0
 class TranscriptionClient:
     """A transcription server at `url` (`ws://` or `wss://`). Connects when it is first used.
 
-    `key` is an API key or a client token, where the service needs one.
+    `key` is an API key or a client token, where the service needs one. `tls` says whose certificates are accepted at
+    `wss://`: `ssl.create_default_context(cafile="ca.pem")`, for example; without it, those of the system's authorities.
     `more_urls` are other frontends of the same service: where one does not answer, the next is asked. A live session
     that loses its connection is resumed by itself; `on_reconnect` is called each time, before the first attempt, and
     `resume_timeout_s` later the session ends with `ConnectionLostError`.
@@ -94,11 +96,12 @@ class TranscriptionClient:
         url: str,
         *more_urls: str,
         key: str | None = None,
+        tls: ssl.SSLContext | None = None,
         resume_timeout_s: float = RESUME_TIMEOUT_S,
         on_reconnect: Callable[[ConnectionLostError], None] | None = None,
     ) -> None:
         self._key = key
-        self._servers = Servers(url, *more_urls, key=key)
+        self._servers = Servers(url, *more_urls, key=key, tls=tls)
         self._resume_timeout_s = resume_timeout_s
         self._on_reconnect = on_reconnect
         self._connection: ClientConnection | None = None
@@ -160,7 +163,7 @@ class TranscriptionClient:
             "partials": partials,
         }
         session = LiveSession(
-            Servers(*self._servers.urls, key=self._key),
+            Servers(*self._servers.urls, key=self._key, tls=self._servers.tls),
             _given(options),
             resume_timeout_s=self._resume_timeout_s,
             on_reconnect=self._on_reconnect,

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -37,8 +38,10 @@ LONGEST_PAUSE_S = 3.0
 class Servers:
     """The addresses of one service, `ws://` or `wss://`. The one that answered last is asked first."""
 
-    def __init__(self, *urls: str, key: str | None = None) -> None:
+    def __init__(self, *urls: str, key: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self.tls = tls
+        """Whose certificates are accepted at `wss://`; None: those of the system's authorities."""
         self.urls = list(urls)
         """The one that is asked first comes first."""
 
@@ -65,8 +68,10 @@ class Servers:
 
     async def _connect(self, timeout_s: float) -> ClientConnection:
         try:
+            secure: dict[str, Any] = {"ssl": self.tls} if self.tls is not None and self.url.startswith("wss:") else {}
             connection = await connect(
                 self.url,
+                **secure,
                 additional_headers=self._headers,
                 compression=None,  # audio does not shrink, and deflating holds small messages back
                 max_size=None,  # a long transcript is one message
@@ -121,6 +126,8 @@ def closing_error(url: str, closed: ConnectionClosed) -> ClientError:
 def _cause(error: Exception, timeout_s: float) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, TimeoutError):
         return f"no answer within {timeout_s:g} s"
     return str(error).rstrip(".") or type(error).__name__

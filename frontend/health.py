@@ -25,6 +25,7 @@ from frontend.health_metrics import prometheus_text
 from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.models import running_models
+from frontend.tls import server_context
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.registry import FrontendReport, Percentiles, Registry, WorkerReport
@@ -197,6 +198,7 @@ async def _serve(settings: Settings) -> None:
             host=settings.server.host,
             port=settings.server.health_port,
             port_setting="server.health_port",
+            tls=server_context(settings),
         )
     finally:
         await redis.aclose()

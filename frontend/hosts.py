@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from frontend.origins import LOOPBACK_NAMES, host_of
-from shared.config import Settings
+from shared.config import Settings, is_loopback
 from shared.errors import ForbiddenError, shown
 
 EVERY_HOST: Final = "*"
@@ -28,11 +28,14 @@ log = structlog.get_logger(__name__)
 class Hosts:
     """The host names that a frontend answers to, with any port."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Off where other machines can reach the service and `server.hosts` lists nothing."""
-        configured, own = settings.server.hosts, settings.server.host
+    def __init__(self, settings: Settings, address: str | None = None) -> None:
+        """`address` is what the frontend listens on, where that is not `server.host`.
+
+        Any host is answered where other machines reach that address and `server.hosts` lists nothing.
+        """
+        configured, own = settings.server.hosts, settings.server.host if address is None else address
         self._names: tuple[str, ...] | None = None
-        if EVERY_HOST not in configured and (configured or not settings.is_exposed):
+        if EVERY_HOST not in configured and (configured or is_loopback(own)):
             named = [_bare(name) for name in configured] + ([] if own in ALL_INTERFACES else [own.lower()])
             self._names = tuple(dict.fromkeys((*LOOPBACK_NAMES, *named)))
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import Iterator
 
 import uvicorn
@@ -21,7 +22,15 @@ FAULTS_OF_CLIENTS = ("Invalid UTF-8", "ASGI callable returned without completing
 """Text that is not UTF-8, and a client that leaves while its WebSocket is being opened."""
 
 
-async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, max_message_bytes: int = 65536) -> None:
+async def serve_http(
+    app: FastAPI,
+    *,
+    host: str,
+    port: int,
+    port_setting: str,
+    tls: ssl.SSLContext | None = None,
+    max_message_bytes: int = 65536,
+) -> None:
     """Serves until SIGINT or SIGTERM. Raises `StartupError` that names the setting when the port cannot be had."""
     logging.getLogger("uvicorn.error").addFilter(_is_ours)
     with listen(host, port, port_setting) as listener:
@@ -29,6 +38,7 @@ async def serve_http(app: FastAPI, *, host: str, port: int, port_setting: str, m
             app,
             http=WiredHttp,
             ws=WiredWebSocket,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws_max_size=max_message_bytes,
             ws_ping_timeout=None,  # pongs queue behind audio that the brake holds back; TCP notices dead peers
             ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory

@@ -10,6 +10,7 @@ import uvloop
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from frontend.sockets import listen, stop_signal
+from frontend.tls import tls_options
 from frontend.transports import TcpTransport
 from shared.config import Settings
 from shared.entry import run_process
@@ -36,7 +37,7 @@ async def serve_tcp(settings: Settings) -> None:
                 finally:
                     del clients[task]
 
-            server = await asyncio.start_server(handle, sock=listener)
+            server = await asyncio.start_server(handle, sock=listener, **tls_options(settings))
             log.info("listening", host=settings.server.host, port=settings.tcp_port)
             await stopped.wait()
             await _shut_down(server, clients)

@@ -169,10 +169,25 @@ class TcpTransport:
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 await self._writer.drain()
-                self._writer.write_eof()
-                while await self._reader.read(READ_BYTES):
-                    pass
+                if self._writer.can_write_eof():
+                    self._writer.write_eof()
+                    await self._hear_out()
+                else:
+                    await self._close_tls(is_failure=bool(reason))
         self.abort()
+
+    async def _close_tls(self, *, is_failure: bool) -> None:
+        """TLS ends both directions at once; what a client still sends after a failure is read before that."""
+        if is_failure:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_S / 2):
+                    await self._hear_out()
+        self._writer.close()
+        await self._writer.wait_closed()
+
+    async def _hear_out(self) -> None:
+        while await self._reader.read(READ_BYTES):
+            pass
 
     def abort(self) -> None:
         self._writer.transport.abort()

@@ -34,6 +34,7 @@ from frontend.gateway import Gateway
 from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.placement import MODELS_BY_MODE
+from frontend.tls import server_context
 from frontend.transports import StarletteTransport
 from shared.config import Settings
 from shared.entry import run_process
@@ -179,6 +180,7 @@ async def _serve(settings: Settings) -> None:
             host=settings.server.host,
             port=settings.server.http_port,
             port_setting="server.http_port",
+            tls=server_context(settings),
             max_message_bytes=settings.server.max_message_bytes,
         )
 

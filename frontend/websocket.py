@@ -20,6 +20,7 @@ from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from frontend.hosts import Hosts
 from frontend.sockets import listen, stop_signal
+from frontend.tls import tls_options
 from frontend.transports import HeardConnection, WebSocketTransport
 from shared.config import Settings
 from shared.entry import run_process
@@ -72,6 +73,7 @@ async def serve_websocket(settings: Settings) -> None:
             server = await serve(
                 handle,
                 sock=listener,
+                **tls_options(settings),
                 compression=None,  # audio does not shrink, and deflating holds small messages back
                 create_connection=Connection,
                 process_request=refuse_foreign,

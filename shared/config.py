@@ -24,6 +24,8 @@ ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
 KEY_VARIABLE = "VOXTRAL_KEY"
 """Of the command line: the key that it shows to a service. No setting."""
+CA_VARIABLE = "VOXTRAL_CA_FILE"
+"""Of the command line: whose certificates it accepts. No setting."""
 Port = int
 
 
@@ -49,6 +51,10 @@ class ServerSettings(Section):
     hosts: tuple[str, ...] = Field((), description="names such as voice.example or *.voice.example, or * for all")
     """Names under which the service may be asked for, beside 127.0.0.1, localhost, [::1] and `host`. Empty: these alone
     while it listens on loopback, and any name otherwise."""
+    tls_certificate: Path | None = None
+    """A certificate in PEM format, with those that link it to an authority: every port speaks TLS then."""
+    tls_key: Path | None = None
+    """Its private key in PEM format, without a password."""
 
     @field_validator("hosts")
     @classmethod
@@ -251,10 +257,12 @@ class Settings(BaseSettings):
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the service: it listens on more than loopback."""
-        try:
-            return not ip_address(self.server.host).is_loopback
-        except ValueError:
-            return self.server.host != "localhost"
+        return not is_loopback(self.server.host)
+
+    @property
+    def sends_keys_in_clear(self) -> bool:
+        """Whether keys reach this service over a network without TLS, unless a proxy in front of it ends TLS."""
+        return self.is_exposed and self.access.needs_key and self.server.tls_certificate is None
 
     @property
     def redis_is_embedded(self) -> bool:
@@ -291,6 +299,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file_settings
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on this host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @cache
 def load_settings() -> Settings:
     """The settings of this process.
@@ -300,7 +316,7 @@ def load_settings() -> Settings:
     path = _config_path()
     if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
         raise StartupError(f"{CONFIG_PATH_VARIABLE} names {path}, which is not a file.")
-    check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE, KEY_VARIABLE}))
+    check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE, KEY_VARIABLE, CA_VARIABLE}))
     overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
     try:
         if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):

@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 
 from shared.config import load_settings
+from tests.certificates import Certificate
 from tests.keys import KeyList
 from tests.stack import Stack
 
@@ -58,6 +59,18 @@ def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> 
     """A service with the echo engine that asks for keys."""
     access = {"keys_file": str(key_list.path), "origins": ["https://voice.example"]}
     yield from _running(Stack(tmp_path_factory.mktemp("keyed"), access=access))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """The certificate of `tls_stack`."""
+    return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def tls_stack(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service with the echo engine whose ports speak TLS."""
+    yield from _running(Stack(tmp_path_factory.mktemp("tls"), server=certificate.settings))
 
 
 def _running(service: Stack) -> Iterator[Stack]:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -54,7 +55,7 @@ class Stack:
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.settings.websocket_port}"
+        return f"ws{self._s}://127.0.0.1:{self.settings.websocket_port}"
 
     @property
     def tcp_address(self) -> tuple[str, int]:
@@ -62,11 +63,15 @@ class Stack:
 
     @property
     def web_url(self) -> str:
-        return f"http://127.0.0.1:{self.settings.server.http_port}"
+        return f"http{self._s}://127.0.0.1:{self.settings.server.http_port}"
 
     @property
     def health_url(self) -> str:
-        return f"http://127.0.0.1:{self.settings.server.health_port}"
+        return f"http{self._s}://127.0.0.1:{self.settings.server.health_port}"
+
+    @property
+    def _s(self) -> str:
+        return "s" if self.settings.server.tls_certificate else ""
 
     @property
     def redis_url(self) -> str:
@@ -180,7 +185,7 @@ def listens(port: int) -> bool:
 def http_status(url: str) -> int | None:
     """The status of a GET, or None when nothing answers."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with urllib.request.urlopen(url, timeout=2, context=ssl._create_unverified_context()) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()

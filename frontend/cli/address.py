@@ -26,11 +26,15 @@ def page_url(url: str) -> str:
 
 
 def own_websocket_url(settings: Settings) -> str:
-    return f"ws://{authority(settings.server.host, settings.websocket_port)}"
+    return f"ws{_s(settings)}://{authority(settings.server.host, settings.websocket_port)}"
 
 
 def own_health_url(settings: Settings) -> str:
-    return f"http://{authority(settings.server.host, settings.server.health_port)}"
+    return f"http{_s(settings)}://{authority(settings.server.host, settings.server.health_port)}"
+
+
+def _s(settings: Settings) -> str:
+    return "" if settings.server.tls_certificate is None else "s"
 
 
 def authority(host: str, port: int) -> str:

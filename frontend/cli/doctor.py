@@ -10,7 +10,14 @@ from rich.text import Text
 
 from frontend.cli.check import Check, State, absent, broken, ok
 from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
-from frontend.cli.service_checks import check_embedded_server, check_keys, check_ports, check_readiness, check_redis
+from frontend.cli.service_checks import (
+    check_embedded_server,
+    check_keys,
+    check_ports,
+    check_readiness,
+    check_redis,
+    check_tls,
+)
 from shared.config import load_settings
 from shared.errors import StartupError
 
@@ -49,6 +56,7 @@ def all_checks() -> Iterator[Check]:
         return
     yield ok("Configuration", "valid")
     yield check_keys(settings)
+    yield check_tls(settings)
     yield check_log(settings)
     yield check_disk(settings)
     yield check_gpu(settings)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,11 +18,18 @@ class HttpError(Exception):
         self.refused = refused
 
 
-def get_json(url: str) -> tuple[int, dict[str, Any]]:
+def connection_to(url: str, tls: ssl.SSLContext | None, timeout_s: float) -> http.client.HTTPConnection:
+    """Not open yet. `tls` says whose certificates are accepted; None: those of the system's authorities."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(parts.netloc, timeout=timeout_s, context=tls)
+    return http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
+
+
+def get_json(url: str, tls: ssl.SSLContext | None = None) -> tuple[int, dict[str, Any]]:
     """The status and the JSON object at a URL. Raises `HttpError`."""
     parts = urlsplit(url)
-    connection_class = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = connection_class(parts.netloc, timeout=TIMEOUT_S)
+    connection = connection_to(url, tls, TIMEOUT_S)
     try:
         connection.request("GET", parts.path or "/", headers={"accept": "application/json"})
         response = connection.getresponse()
@@ -30,6 +38,8 @@ def get_json(url: str) -> tuple[int, dict[str, Any]]:
         raise HttpError(f"Nothing answers at {url} (connection refused).", refused=True) from None
     except TimeoutError:
         raise HttpError(f"{url} does not answer within {TIMEOUT_S:g} s.") from None
+    except ssl.SSLCertVerificationError as error:
+        raise HttpError(f"The certificate of {url} is not accepted: {error.verify_message}.") from None
     except (OSError, http.client.HTTPException) as error:
         raise HttpError(f"{url} does not answer ({error or type(error).__name__}).") from None
     finally:

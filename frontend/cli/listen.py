@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import signal
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -29,6 +30,7 @@ async def listen(
     url: str,
     *,
     key: str | None,
+    tls: ssl.SSLContext | None,
     mode: str,
     language: str | None,
     prompt: str | None,
@@ -45,7 +47,7 @@ async def listen(
     sounddevice = _sounddevice()
     with _microphone(sounddevice, device, chunk_samples) as chunks:
         async with (
-            TranscriptionClient(url, key=key, on_reconnect=say_reconnecting) as client,
+            TranscriptionClient(url, key=key, tls=tls, on_reconnect=say_reconnecting) as client,
             client.live(mode=mode, language=language, prompt=prompt, model=model) as session,
         ):
             click.echo("Listening. Ctrl-C ends it.", err=True)

@@ -23,8 +23,9 @@ from frontend.cli.listen import MicrophoneError, listen
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.transcribe import Job, transcribe_all
 from frontend.cli.transcript import SUFFIXES, OutputError
+from frontend.cli.trust import trusted
 from frontend.client import ClientError, ServerError, UnreachableError
-from shared.config import KEY_VARIABLE, AudioSettings, load_settings
+from shared.config import CA_VARIABLE, KEY_VARIABLE, AudioSettings, load_settings
 from shared.errors import StartupError, UnauthorizedError
 from shared.events import Mode
 from shared.version import VERSION
@@ -86,6 +87,12 @@ _KEY = click.option(
     envvar=KEY_VARIABLE,
     help=f"API key, where one is needed; better as {KEY_VARIABLE}: others see options.",
 )
+_CA_FILE = click.option(
+    "--ca-file",
+    envvar=CA_VARIABLE,
+    metavar="FILE",
+    help="Authorities that the service's certificate may be from, in PEM format.  [default: the system's]",
+)
 _MODE = click.option(
     "--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.TRANSCRIBE.value, show_default=True
 )
@@ -108,6 +115,7 @@ _MODEL = click.option("--model", metavar="NAME", help="One of the running models
 @click.option("-o", "--output", type=click.Path(), help="File, or folder/, to write to.  [default: standard output]")
 @_URL
 @_KEY
+@_CA_FILE
 @_LANGUAGE
 @_MODE
 @_PROMPT
@@ -121,6 +129,7 @@ def transcribe(
     output: str | None,
     url: str | None,
     key: str | None,
+    ca_file: str | None,
     language: str | None,
     mode: str,
     prompt: str | None,
@@ -135,7 +144,8 @@ def transcribe(
     if captions is not None and not live:
         raise click.UsageError("Others can read along with --live only: --captions needs it.")
     address, chunk_samples = websocket_url(url), _chunk_samples(url)
-    job = Job(address, key, mode, language, prompt, model, text_format, live, captions, chunk_samples)
+    tls = trusted(url, ca_file)
+    job = Job(address, key, tls, mode, language, prompt, model, text_format, live, captions, chunk_samples)
     try:
         with _asking_for_key(key):
             failures = transcribe_all(job, files, output)
@@ -149,6 +159,7 @@ def transcribe(
 @click.option("--device", help="Name or number of the microphone.  [default: the system's]")
 @_URL
 @_KEY
+@_CA_FILE
 @_LANGUAGE
 @_MODE
 @_PROMPT
@@ -159,6 +170,7 @@ def listen_command(
     device: str | None,
     url: str | None,
     key: str | None,
+    ca_file: str | None,
     language: str | None,
     mode: str,
     prompt: str | None,
@@ -170,6 +182,7 @@ def listen_command(
             listen(
                 websocket_url(url),
                 key=key,
+                tls=trusted(url, ca_file),
                 mode=mode,
                 language=language,
                 prompt=prompt,
@@ -183,10 +196,11 @@ def listen_command(
 
 @cli.command()
 @click.option("--url", help="Address of the health service, such as http://host:8005.  [default: from the settings]")
+@_CA_FILE
 @click.option("--json", "as_json", is_flag=True, help="Print what the service says as it is.")
-def status(*, url: str | None, as_json: bool) -> None:
+def status(*, url: str | None, ca_file: str | None, as_json: bool) -> None:
     """Show how the service is. The exit status is 1 when it would not serve a session now."""
-    sys.exit(0 if show_status(health_url(url), as_json=as_json) else 1)
+    sys.exit(0 if show_status(health_url(url), as_json=as_json, tls=trusted(url, ca_file)) else 1)
 
 
 @cli.command()

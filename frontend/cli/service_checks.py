@@ -5,6 +5,7 @@ import errno
 import http.client
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator
 
@@ -17,8 +18,9 @@ from compose.redis import server_binary
 from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.check import Check, absent, broken, ok, warning
-from frontend.cli.http_get import HttpError, get_json
+from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.client import ClientError, TranscriptionClient
+from frontend.tls import probe_context, server_context
 from shared.config import Settings
 from shared.errors import StartupError
 
@@ -50,14 +52,33 @@ def check_keys(settings: Settings) -> Check:
     return absent("Keys", f"off; not needed while the service listens on {host} only")
 
 
+def check_tls(settings: Settings) -> Check:
+    """Whether the ports speak TLS, and whether keys travel without."""
+    try:
+        tls = server_context(settings)
+    except StartupError as error:
+        return broken("TLS", str(error), "Correct server.tls_certificate and server.tls_key.")
+    if tls is not None:
+        return ok("TLS", f"on, with the certificate in {settings.server.tls_certificate}")
+    if settings.sends_keys_in_clear:
+        return warning(
+            "TLS",
+            f"off, and keys travel in clear to {settings.server.host}, unless a proxy in front of the service ends TLS",
+            'Set server.tls_certificate and server.tls_key; "TLS" in README.md says more.',
+        )
+    return absent("TLS", "off")
+
+
 def check_ports(settings: Settings) -> Iterator[Check]:
     """Every port of the service is free, or it is the service that answers there. Redis has a check of its own."""
+    tls = probe_context(settings)
+    tls_of_flower = tls if settings.flower.basic_auth else None
     probes: dict[str, Callable[[Listener], bool]] = {
-        "websocket": _websocket_answers,
-        "tcp": _tcp_answers,
-        "page": lambda listener: _http_mentions(listener, "/config.json", "sample_rate"),
-        "health": lambda listener: _http_mentions(listener, "/health", "uptime_s"),
-        "flower": lambda listener: _http_mentions(listener, "/", "flower"),
+        "websocket": lambda listener: _websocket_answers(listener, tls),
+        "tcp": lambda listener: _tcp_answers(listener, tls),
+        "page": lambda listener: _http_mentions(listener, tls, "/config.json", "sample_rate"),
+        "health": lambda listener: _http_mentions(listener, tls, "/health", "uptime_s"),
+        "flower": lambda listener: _http_mentions(listener, tls_of_flower, "/", "flower"),
     }
     for listener in listeners(settings):
         if listener.what in probes:
@@ -103,7 +124,7 @@ def check_embedded_server(settings: Settings) -> Check:
 def check_readiness(settings: Settings) -> Check:
     url = own_health_url(settings)
     try:
-        status, answer = get_json(f"{url}/ready")
+        status, answer = get_json(f"{url}/ready", probe_context(settings))
     except HttpError as error:
         if error.refused:
             return absent("Service", "not running", "`make run` starts it.")
@@ -130,10 +151,10 @@ def _check_port(listener: Listener, answers: Callable[[Listener], bool]) -> Chec
     return broken(name, f"{port} is used by another program", f"Stop that program, or change {listener.setting}.")
 
 
-def _websocket_answers(listener: Listener) -> bool:
+def _websocket_answers(listener: Listener, tls: ssl.SSLContext | None) -> bool:
     async def ping() -> None:
-        url = f"ws://{authority(listener.host, listener.port)}"
-        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(url) as client:
+        url = f"{'ws' if tls is None else 'wss'}://{authority(listener.host, listener.port)}"
+        async with asyncio.timeout(PROBE_TIMEOUT_S), TranscriptionClient(url, tls=tls) as client:
             await client.ping()
 
     try:
@@ -143,11 +164,15 @@ def _websocket_answers(listener: Listener) -> bool:
     return True
 
 
-def _tcp_answers(listener: Listener) -> bool:
+def _tcp_answers(listener: Listener, tls: ssl.SSLContext | None) -> bool:
     request = json.dumps({"type": "ping"}).encode()
     address = (WILDCARDS.get(listener.host, listener.host), listener.port)
     try:
-        with socket.create_connection(address, PROBE_TIMEOUT_S) as connection, connection.makefile("rb") as answers:
+        with (
+            socket.create_connection(address, PROBE_TIMEOUT_S) as bare,
+            bare if tls is None else tls.wrap_socket(bare) as connection,
+            connection.makefile("rb") as answers,
+        ):
             connection.sendall(struct.pack("!I", len(request)) + request)
             (length_bytes,) = struct.unpack("!I", answers.read(LENGTH_BYTES))
             return length_bytes < PONG_LIMIT_BYTES and b"pong" in answers.read(length_bytes)
@@ -155,10 +180,10 @@ def _tcp_answers(listener: Listener) -> bool:
         return False
 
 
-def _http_mentions(listener: Listener, path: str, word: str) -> bool:
+def _http_mentions(listener: Listener, tls: ssl.SSLContext | None, path: str, word: str) -> bool:
     """Whether an HTTP server answers whose head or body holds the word."""
-    host = WILDCARDS.get(listener.host, listener.host)
-    connection = http.client.HTTPConnection(host, listener.port, timeout=PROBE_TIMEOUT_S)
+    scheme = "http" if tls is None else "https"
+    connection = connection_to(f"{scheme}://{authority(listener.host, listener.port)}", tls, PROBE_TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -1,6 +1,7 @@
 """`voxtral status`: what the health service says, for people."""
 
 import json
+import ssl
 import sys
 from collections import Counter
 from typing import Any
@@ -21,13 +22,13 @@ class ServiceError(Exception):
     """There is no status to show. One sentence."""
 
 
-def show_status(url: str, *, as_json: bool) -> bool:
+def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -> bool:
     """Prints the status; False when the service would not serve a session now.
 
     Raises `ServiceError` where there is no service to ask.
     """
     try:
-        code, answer = get_json(f"{url}/status")
+        code, answer = get_json(f"{url}/status", tls)
     except HttpError as error:
         hint = " Start the service with `make run`, or name another with --url." if error.refused else ""
         raise ServiceError(f"{error}{hint}") from None

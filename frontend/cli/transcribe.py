@@ -1,6 +1,7 @@
 """`voxtral transcribe`: recordings to text, one after another, whatever happens to one of them."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Job:
 
     url: str
     key: str | None
+    tls: ssl.SSLContext | None
+    """Whose certificates are accepted; None: those of the system's authorities."""
     mode: str
     language: str | None
     prompt: str | None
@@ -79,7 +82,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
     """Sends the audio through a live session, in real time or as fast as it is taken."""
     async with (
         recording.decoded() as blocks,
-        TranscriptionClient(job.url, key=job.key, on_reconnect=say_reconnecting) as client,
+        TranscriptionClient(job.url, key=job.key, tls=job.tls, on_reconnect=say_reconnecting) as client,
         client.live(
             mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
         ) as session,
@@ -95,7 +98,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
 async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
     """Sends the file itself as one request, and takes the one answer."""
     with screen_for(Path(recording.name).name, live=False, text=False):
-        async with TranscriptionClient(job.url, key=job.key) as client:
+        async with TranscriptionClient(job.url, key=job.key, tls=job.tls) as client:
             reply = await client.transcribe(
                 recording.content(), mode=job.mode, language=job.language, prompt=job.prompt, model=job.model
             )

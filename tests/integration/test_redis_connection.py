@@ -1,12 +1,9 @@
 """How commands reach Redis: at once, within a time, and over TLS only to whom the certificate says."""
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +16,9 @@ from shared.bus.connect import PackedTcpConnection, connect
 from shared.config import RedisSettings, Settings
 from shared.dispatch import Dispatcher
 from shared.events import SessionOptions
+from tests.certificates import Certificate
 from tests.integration.workers import SECOND, Fleet, Link, assert_whole, events_of
 from tests.stack import Stack
-
-NAMED = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +26,11 @@ def service(server: Stack) -> Stack:
     return server
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate of localhost; its key lies beside it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *NAMED]
-    subprocess.run([*made, "-keyout", path.with_name("key.pem"), "-out", path], check=True, capture_output=True)
-    return path
-
-
 @pytest.fixture
-async def tls_url(service: Stack, certificate: Path) -> AsyncIterator[str]:
+async def tls_url(service: Stack, certificate: Certificate) -> AsyncIterator[str]:
     """The service's Redis behind TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    context.load_cert_chain(certificate.path, certificate.key_path)
     async with Link.to(service, context) as link:
         yield f"rediss://localhost:{link.port}/0"
 
@@ -85,8 +70,8 @@ async def test_server_that_takes_nothing_is_given_up() -> None:
         assert not connection.is_connected
 
 
-async def test_session_over_tls(fleet: Fleet, tls_url: str, certificate: Path) -> None:
-    url = f"{tls_url}?ssl_ca_certs={certificate}"
+async def test_session_over_tls(fleet: Fleet, tls_url: str, certificate: Certificate) -> None:
+    url = f"{tls_url}?ssl_ca_certs={certificate.path}"
     await fleet.start("worker", REDIS_URL=url)
     async with Gateway.running(at(fleet.service.settings, url), "tls") as gateway:
         session = await gateway.open(SessionOptions())

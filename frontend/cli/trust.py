@@ -1,0 +1,24 @@
+"""Whose certificates a command accepts."""
+
+import ssl
+
+import click
+
+from frontend.tls import own_context
+from shared.config import load_settings
+
+
+def trusted(url: str | None, ca_file: str | None) -> ssl.SSLContext | None:
+    """For a service at `url`, or for the one that the settings describe: that one is known by its own certificate.
+
+    None is the usual: the authorities of the system. Raises `click.BadParameter` for a file without certificates.
+    """
+    if url is None:
+        return own_context(load_settings())
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        reason = "it holds no certificate in PEM format" if isinstance(error, ssl.SSLError) else str(error)
+        raise click.BadParameter(f"{ca_file} cannot be used: {reason}.", param_hint="--ca-file") from None
