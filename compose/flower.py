@@ -1,41 +1,75 @@
-"""Celery's dashboard: `python -m compose.flower` becomes Flower.
+"""Celery's dashboard: `python -m compose.flower` is Flower, with two doors closed that it leaves open.
 
-Without `flower.basic_auth` it is open to this machine only. Secrets (broker URL, password) reach it in its
-environment, never on a command line that every user of the machine may read.
+Without `flower.basic_auth` it is open to this machine only, and answers to the names of this machine only. With it
+`/metrics` needs the password, as the rest does; `/healthcheck`, which says no more than OK, does not. Secrets (broker
+URL, password) never stand on a command line, which every user of the machine may read.
 """
 
 import os
 import sys
+import warnings
+from typing import Any
 
+from frontend.hosts import Hosts
+from frontend.tls import server_context
 from shared.celery_config import broker_url
 from shared.config import Settings
 from shared.entry import run_process
+from shared.errors import ForbiddenError
 
 TASKS_KEPT = 2000
 """Flower keeps tasks in memory; its own default is 100 000."""
+LOOPBACK = "127.0.0.1"
 
 
-def main(settings: Settings) -> int:
-    command = [sys.executable, "-m", "celery", "flower", *_options(settings)]
-    sys.stderr.flush()
-    os.execve(sys.executable, command, os.environ | _environment(settings))  # noqa: S606 -- no shell is wanted
+def main(settings: Settings) -> None:
+    # Flower and Celery read these when they are imported.
+    os.environ["CELERY_BROKER_URL"] = broker_url(settings)
+    if settings.flower.basic_auth:
+        os.environ["FLOWER_BASIC_AUTH"] = settings.flower.basic_auth.get_secret_value()
+    warnings.simplefilter("ignore")
+    from celery.__main__ import main as run_celery  # noqa: PLC0415
+
+    _close_doors(settings)
+    sys.argv = ["celery", "flower", *_options(settings)]
+    run_celery()
+
+
+def _address(settings: Settings) -> str:
+    return settings.server.host if settings.flower.basic_auth else LOOPBACK
 
 
 def _options(settings: Settings) -> list[str]:
     return [
         f"--port={settings.flower.port}",
-        f"--address={settings.server.host if settings.flower.basic_auth else '127.0.0.1'}",
+        f"--address={_address(settings)}",
         f"--max-tasks={TASKS_KEPT}",
         "--purge-offline-workers=60",
         "--logging=error",
     ]
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    environment = {"CELERY_BROKER_URL": broker_url(settings), "PYTHONWARNINGS": "ignore"}
+def _close_doors(settings: Settings) -> None:
+    """Change Flower's handlers before its application is made of them."""
+    from flower.urls import settings as options  # noqa: PLC0415
+    from flower.views import BaseHandler  # noqa: PLC0415
+    from flower.views.monitor import Metrics  # noqa: PLC0415
+    from tornado.web import HTTPError, authenticated  # noqa: PLC0415
+
+    hosts = Hosts(settings, _address(settings))
+    usual = BaseHandler.prepare
+
+    def prepare(handler: Any) -> Any:
+        try:
+            hosts.check(handler.request.headers.get_list("Host"))
+        except ForbiddenError as error:
+            raise HTTPError(403, error.message) from None
+        return usual(handler)
+
+    BaseHandler.prepare = prepare
+    Metrics.get = authenticated(Metrics.get)
     if settings.flower.basic_auth:
-        environment["FLOWER_BASIC_AUTH"] = settings.flower.basic_auth.get_secret_value()
-    return environment
+        options["ssl_options"] = server_context(settings)
 
 
 if __name__ == "__main__":

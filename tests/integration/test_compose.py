@@ -2,6 +2,7 @@
 
 import base64
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +16,7 @@ from compose.redis import server_binary
 from shared.config import RedisSettings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
+from tests.certificates import Certificate
 from tests.integration.launcher import command_line
 from tests.stack import Stack, listens, wait_until
 
@@ -94,17 +96,32 @@ def test_flower_asks_for_the_password_and_shows_no_secret(tmp_path: Path) -> Non
     wait_until(lambda: listens(stack.settings.flower.port), "Flower listens though Redis is not there", 20)
     assert get(url, None) == 401
     assert get(url, "me:sesame") == 200
+    assert get(f"{url}metrics", None) == get(f"{url}metrics", "me:wrong") == 401
+    assert get(f"{url}metrics", "me:sesame") == 200
+    assert get(f"{url}healthcheck", None) == 200
+    assert get(url, "me:sesame", Host="evil.example") == 403
     assert not {"sesame", "hidden"} & set(command_line(process.pid).replace(":", " ").replace("@", " ").split())
     process.kill()
     ended(process)
 
 
-def get(url: str, auth: str | None) -> int:
-    request = urllib.request.Request(url)
+def test_flower_with_a_password_speaks_tls_if_the_service_does(tmp_path: Path, certificate: Certificate) -> None:
+    stack = Stack(tmp_path, server=certificate.settings, flower={"basic_auth": "me:sesame"})
+    process = run(stack, "compose.flower", REDIS_URL="redis://127.0.0.1:1/0")
+    port = stack.settings.flower.port
+    wait_until(lambda: listens(port), "Flower listens", 20)
+    assert get(f"https://localhost:{port}/", "me:sesame", certificate.trust) == 200
+    assert get(f"https://localhost:{port}/", None, certificate.trust) == 401
+    process.kill()
+    ended(process)
+
+
+def get(url: str, auth: str | None, tls: ssl.SSLContext | None = None, **headers: str) -> int:
+    request = urllib.request.Request(url, headers=headers)
     if auth:
         request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=5, context=tls) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
