@@ -207,13 +207,13 @@ class _Remainder:
         return self._source.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Raises ValueError for a place before the start, where files raise OSError."""
+        """Raises ValueError for a place that there cannot be, where files raise OSError or OverflowError."""
         if whence == io.SEEK_SET:
             offset += self._start_bytes
         try:
             return self._source.seek(offset, whence) - self._start_bytes
-        except OSError as error:
-            if error.errno == errno.EINVAL:
+        except (OSError, OverflowError) as error:
+            if isinstance(error, OverflowError) or error.errno in (errno.EINVAL, errno.EOVERFLOW):
                 raise ValueError(f"No place {offset}") from error
             raise
 

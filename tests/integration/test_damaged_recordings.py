@@ -17,7 +17,7 @@ from tests.integration.native_clients import FRONTENDS, ask, base64_of, open_cli
 from tests.keys import KeyList
 from tests.stack import Stack
 from tests.unit.test_audio_files import made
-from tests.unit.test_audio_tables import MILLIONS, announcing, compressed_frame, id3, rebuilt
+from tests.unit.test_audio_tables import MILLIONS, announcing, compressed_frame, id3, pointing_far, rebuilt
 
 MEBIBYTE = 1 << 20
 PATH = "/v1/audio/transcriptions"
@@ -67,6 +67,15 @@ def test_service_answers_damaged_recordings(stack: Stack) -> None:
     for content in mutants(seed=2, count=len(bases())):
         assert post_form(stack, PATH, content, model="echo")[0] in (200, 400)
     stack.check_alive()
+    assert stack.output("web").count("internal_error") == errors
+
+
+def test_damage_is_told_alike_in_memory_and_on_disk(stack: Stack) -> None:
+    """Uploads of more than a megabyte are files, in which a decoder cannot seek wherever damage points to."""
+    errors = stack.output("web").count("internal_error")
+    for padding_bytes in (0, MEBIBYTE + 1000):
+        status, body = post_form(stack, PATH, pointing_far(padding_bytes), model="echo")
+        assert (status, body["error"]["code"]) == (400, "invalid_audio")
     assert stack.output("web").count("internal_error") == errors
 
 

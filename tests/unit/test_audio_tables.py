@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,14 @@ def announcing(samples: int) -> bytes:
             b"stco": lambda content: struct.pack(">II", 0, 1) + content[8:12],
         },
     )
+
+
+def pointing_far(padding_bytes: int = 0) -> bytes:
+    """A fragmented M4A whose fragment lies where no file has a place, and so many bytes of padding."""
+    file = bytearray(recorded("mp4", "aac", movflags="empty_moov"))
+    offset = file.index(b"tfhd") + 12  # after its version, its flags and its track
+    file[offset : offset + 8] = struct.pack(">Q", 1 << 62)
+    return bytes(file) + box(b"free", bytes(padding_bytes))
 
 
 def seven_bits(size: int) -> bytes:
@@ -121,6 +130,18 @@ def test_check_tables_walks_so_many_boxes_at_most() -> None:
 def test_decode_file_refuses_an_index_that_cannot_be_true() -> None:
     with pytest.raises(InvalidAudioError, match="80000000"):
         list(decode_file(announcing(MILLIONS)))
+
+
+@pytest.mark.parametrize("offset", [1 << 62, (1 << 63) - 1, -1])
+def test_decode_file_takes_a_place_that_no_file_has_for_damage(offset: int, tmp_path: Path) -> None:
+    """In memory any place can be sought; of a file on a disk the system refuses it."""
+    file = bytearray(pointing_far())
+    start = file.index(b"tfhd") + 12
+    file[start : start + 8] = struct.pack(">q", offset)
+    (tmp_path / "far.m4a").write_bytes(file)
+    for source in (bytes(file), tmp_path / "far.m4a"):
+        with pytest.raises(InvalidAudioError):
+            list(decode_file(source))
 
 
 @pytest.mark.parametrize(
