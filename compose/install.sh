@@ -75,10 +75,12 @@ install_torch_for_cpu() {
 }
 
 quietly $locked $locks
-if [ -n "${TORCH:-}" ]; then
-    quietly $pip "$TORCH"
-elif [ "$set_name" = dev ] && ! has_gpu; then
-    install_torch_for_cpu
+if [ "$set_name" = dev ] || has_gpu; then
+    if [ -n "${TORCH:-}" ]; then
+        quietly $pip "$TORCH"
+    elif ! has_gpu; then
+        install_torch_for_cpu
+    fi
 fi
 quietly $pip --no-deps --no-build-isolation --editable .
 [ "$set_name" = base ] || touch .venv/installed-base
