@@ -19,6 +19,8 @@ _EXTENSION: Final = "voxtral.wire"
 FIRST_PROBE_S: Final = 0.05
 LONGEST_PROBE_S: Final = 5.0
 """How long to wait until a client that writes no more is tried again. The pauses double."""
+TLS_GOODBYE_S: Final = 1.0
+"""How long a server that stops waits for an idle client to confirm the end of TLS. Many clients never do."""
 
 
 class Wire:
@@ -110,6 +112,8 @@ class WiredHttp(H11Protocol):
     def shutdown(self) -> None:
         self.wire.shut_down()
         super().shutdown()
+        if self.scheme == "https" and self.transport.is_closing():
+            self.loop.call_later(TLS_GOODBYE_S, self.transport.abort)
 
 
 class WiredWebSocket(WebSocketsSansIOProtocol):

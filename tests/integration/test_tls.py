@@ -151,6 +151,14 @@ def test_handshakes_that_fail_are_no_errors_of_ours(tls_stack: Stack) -> None:
         assert "Traceback" not in tls_stack.output(name)
 
 
+def test_servers_stop_although_clients_do_not_confirm_the_end(tls_stack: Stack, certificate: Certificate) -> None:
+    with opened(tls_stack, "health", certificate.trust):
+        assert tls_stack.stop("health") == 0
+    assert "timeout graceful shutdown exceeded" not in tls_stack.output("health")
+    tls_stack.spawn("health")
+    wait_until(tls_stack.is_ready, "the health server is back", 30)
+
+
 def test_changed_certificate_is_shown_at_every_port(tls_stack: Stack, certificate: Certificate) -> None:
     certificate.renew()
     for name in PORTS:
