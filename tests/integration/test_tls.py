@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from websockets.sync.client import connect
 
 from compose.launch import _get
 from frontend.cli.service_checks import check_ports
+from frontend.cli.status import ServiceError, show_status
+from frontend.cli.trust import trusted
 from frontend.client import Done, TranscriptionClient, UnreachableError
 from frontend.tls import probe_context
 from tests.certificates import Certificate
@@ -118,7 +121,6 @@ def test_commands_know_the_certificate_of_their_own_service(tls_stack: Stack, tm
     (tmp_path / "a.wav").write_bytes(wav(1))
     done = run(tls_stack, "transcribe", tmp_path / "a.wav")
     assert (done.returncode, done.stdout) == (0, "1 seconds\n")
-    assert run(tls_stack, "status").returncode == 0
 
 
 def test_commands_accept_certificates_of_a_file(tls_stack: Stack, certificate: Certificate, tmp_path: Path) -> None:
@@ -126,11 +128,12 @@ def test_commands_accept_certificates_of_a_file(tls_stack: Stack, certificate: C
     url = f"wss://localhost:{port_of(tls_stack, 'websocket')}"
     done = run(tls_stack, "transcribe", tmp_path / "a.wav", "--url", url, VOXTRAL_CA_FILE=str(certificate.path))
     assert (done.returncode, done.stdout) == (0, "1 seconds\n")
-    refused = run(tls_stack, "status", "--url", f"https://localhost:{port_of(tls_stack, 'health')}")
-    assert refused.returncode == 1
-    assert "is not accepted: self-signed certificate" in refused.stderr
-    bad = run(tls_stack, "status", "--url", "https://localhost:1", "--ca-file", tmp_path / "a.wav")
-    assert (bad.returncode, "--ca-file" in bad.stderr) == (2, True)
+    health_url = f"https://localhost:{port_of(tls_stack, 'health')}"
+    assert show_status(health_url, as_json=True, tls=certificate.trust)
+    with pytest.raises(ServiceError, match="is not accepted: self-signed certificate"):
+        show_status(health_url, as_json=True)
+    with pytest.raises(click.BadParameter, match=r"a\.wav cannot be used: it holds no certificate in PEM format"):
+        trusted(url, str(tmp_path / "a.wav"))
 
 
 async def test_launcher_and_doctor_find_the_ports(tls_stack: Stack) -> None:
