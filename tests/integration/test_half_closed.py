@@ -45,7 +45,7 @@ def test_small_requests_of_half_closed_clients_are_answered(stack: Stack) -> Non
 def test_requests_in_a_row_are_all_answered(stack: Stack) -> None:
     address = urlsplit(stack.web_url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
-        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
         connection.shutdown(socket.SHUT_WR)
         answers = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert answers.count(b"HTTP/1.1 200 ") == 3
