@@ -188,9 +188,12 @@ class TranscriptionClient:
         top_p: float | None = None,
         encoding: str | None = None,
         sample_rate: int | None = None,
+        strict: bool | None = None,
     ) -> Reply:
         """The answer for a whole recording: a file's bytes, or raw samples where `encoding` says so.
 
+        A damaged recording is answered as far as it goes, and the `warnings` of the reply say what is missing; with
+        `strict` it is an error. `encoding="file"` says that the bytes are a file, of whatever kind.
         Requests of one client are answered one after another. Cancelling drops the request.
         """
         request = {
@@ -206,6 +209,7 @@ class TranscriptionClient:
             "top_p": top_p,
             "encoding": encoding,
             "sample_rate": sample_rate,
+            "strict": strict,
         }
         answer = await self._ask(_given(request))
         try:

@@ -192,10 +192,13 @@ class Reply:
     text: str
     processing_time_ms: float
     audio_duration_ms: float
+    warnings: tuple[Warned, ...] = ()
+    """What is wrong with the recording."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"])
+        warnings = tuple(map(Warned.from_wire, wire.get("warnings", ())))
+        return cls(wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"], warnings)
 
 
 SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Warned | Done

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 SENT_HEADERS: Final = ("*",)
 """SDKs send many of their own. None of them lets anybody in without a key that the page has."""
-READ_HEADERS: Final = ("Retry-After", "Transcript-Complete", "X-Request-Id")
+READ_HEADERS: Final = ("Retry-After", "Transcript-Complete", "X-Request-Id", "X-Voxtral-Warning")
 PREFLIGHT_LIFE_S: Final = 600
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from frontend.access.principal import Principal
 from frontend.gateway import Gateway
 from frontend.protocols import native
-from frontend.protocols.commands import OneShot
+from frontend.protocols.commands import FILE, OneShot
 from frontend.session import Session
 from frontend.uploads import in_threads, session_for
+from shared.audio.damage import AudioWarning
 from shared.audio.payload import decode_raw, is_file
 from shared.events import SAMPLE_RATE_HZ, EventType
 
@@ -26,25 +27,41 @@ async def answer(
     Raises what `session_for` and `send` raise; whatever happens, cancellation included, no session is left behind.
     """
     started_s = time.perf_counter()
-    async with session_for(_blocks(request, gateway, max_duration_s), request.options, gateway, principal) as session:
+    warnings: list[AudioWarning] = []
+    blocks = _blocks(request, gateway, max_duration_s, warnings)
+    async with session_for(blocks, request.options, gateway, principal) as session:
         ending = await _follow(request, session, send)
     if ending["type"] == EventType.ERROR:
         gateway.tally.count_error(ending["code"])
         return native.refusal(ending, request.request_id)
+    if request.stream:
+        for warning in warnings:
+            await send(native.streamed({"type": EventType.WARNING, **warning.wire()}, request.request_id))
     return native.response(
         request,
         text=ending.get("text", ""),
         processing_ms=(time.perf_counter() - started_s) * 1000,
         audio_ms=session.audio_received_samples * 1000 / SAMPLE_RATE_HZ,
+        warnings=[warning.wire() for warning in warnings],
     )
 
 
-def _blocks(request: OneShot, gateway: Gateway, max_duration_s: float) -> AsyncGenerator[bytes, None]:
-    if is_file(request.audio):
-        return gateway.decoders.pcm(request.audio, max_duration_s=max_duration_s)
+def _blocks(
+    request: OneShot, gateway: Gateway, max_duration_s: float, warnings: list[AudioWarning]
+) -> AsyncGenerator[bytes, None]:
+    if request.encoding == FILE or is_file(request.audio):
+        return gateway.decoders.pcm(
+            request.audio, max_duration_s=max_duration_s, strict=request.strict, warnings=warnings
+        )
     return in_threads(
         decode_raw(
-            request.audio, request.encoding, request.sample_rate, request.channels, max_duration_s=max_duration_s
+            request.audio,
+            request.encoding,
+            request.sample_rate,
+            request.channels,
+            max_duration_s=max_duration_s,
+            strict=request.strict,
+            warn=warnings.append,
         )
     )
 

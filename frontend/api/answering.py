@@ -32,6 +32,9 @@ from shared.events import EventType, seconds
 PROGRESS_S: Final = 2.0
 """How often a stream says how far it is. Proxies close what says nothing for a minute or so."""
 
+WARNING_HEADER: Final = "x-voxtral-warning"
+MAX_HEADER_CHARS: Final = 2000
+
 Push = Callable[[bytes], Awaitable[None]]
 Work = Callable[[Request, "Exchange"], Awaitable[None]]
 
@@ -117,6 +120,14 @@ class Exchange:
                 await self._send(message)
         except TimeoutError:
             raise ClientDisconnect from None
+
+
+def warned(response: Response, transcript: Transcript) -> Response:
+    """The response, with a header for warnings: not every format has a field for them."""
+    if transcript.warnings:
+        told = " | ".join(warning["message"] for warning in transcript.warnings)
+        response.headers[WARNING_HEADER] = told.encode("ascii", "replace").decode()[:MAX_HEADER_CHARS]
+    return response
 
 
 async def transcript_of(session: Session) -> Transcript:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from frontend.api import documents, refusals
-from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of
+from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.errors import ApiDialect, error_body
 from frontend.api.forms import bounded, media_type_of
 from frontend.api.gate import principal_of
@@ -26,6 +26,7 @@ from frontend.protocols.openai_chat import ChatRequest, Chunks, completion, pars
 from frontend.protocols.openai_rest import frame
 from frontend.protocols.recorded import Transcript
 from frontend.uploads import session_for
+from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
 from shared.events import EventType, Mode
@@ -79,20 +80,25 @@ class Chat:
 
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         dialect = dialect_of(request.scope)
+        warnings: list[AudioWarning] = []
+        blocks = self._blocks(asked, warnings)
         every_s = self._settings.server.keepalive_s
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(dialect, error)) as reply:
-            async with session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session:
+            async with session_for(blocks, asked.options, self._gateway, principal_of(request)) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
-            await reply.send(JSONResponse(completion(*_identity(), transcript)))
+            transcript.warnings += [warning.wire() for warning in warnings]
+            await reply.send(warned(JSONResponse(completion(*_identity(), transcript)), transcript))
 
     async def _stream(
         self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
     ) -> None:
         dialect = dialect_of(request.scope)
+        warnings: list[AudioWarning] = []
+        blocks = self._blocks(asked, warnings)
         async with exchange.events(lambda error: frame(self._refusal(dialect, error))) as push:
             async with (
-                session_for(self._blocks(asked), asked.options, self._gateway, principal_of(request)) as session,
+                session_for(blocks, asked.options, self._gateway, principal_of(request)) as session,
                 events_and_progress(session) as events,
             ):
                 chunks = Chunks(*_identity(), session.model)
@@ -105,16 +111,17 @@ class Chat:
                         continue
                     if added := answer.take(event.wire):
                         await push(chunks.text(added))
-            await push(chunks.end(transcript.usage, include_usage=asked.include_usage))
+            transcript.warnings += [warning.wire() for warning in warnings]
+            await push(chunks.end(transcript.usage, include_usage=asked.include_usage, warned=transcript.warned))
 
     def _refusal(self, dialect: ApiDialect, error: VoxtralError) -> dict[str, Any]:
         """What an answer that has begun says of an error."""
         self._gateway.tally.count_error(error.code)
         return error_body(error, dialect)
 
-    def _blocks(self, asked: ChatRequest) -> AsyncGenerator[bytes, None]:
+    def _blocks(self, asked: ChatRequest, warnings: list[AudioWarning]) -> AsyncGenerator[bytes, None]:
         longest_s = self._settings.audio.longest_s(asked.options.mode)
-        return self._gateway.decoders.pcm(asked.audio, max_duration_s=longest_s)
+        return self._gateway.decoders.pcm(asked.audio, max_duration_s=longest_s, strict=asked.strict, warnings=warnings)
 
 
 class _Growing:

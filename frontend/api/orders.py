@@ -29,6 +29,8 @@ class Order:
     stream: bool
     granularities: frozenset[str]
     response_format: str = "json"
+    strict: bool = False
+    """Whether a damaged recording is an error."""
 
     @property
     def size_bytes(self) -> int:
@@ -78,7 +80,16 @@ def openai_order(form: Form, task: Task) -> Order:
         model=form.model(),
         temperature=form.temperature(),
     )
-    return Order(ApiDialect.OPENAI, task, options, form.audio(), stream, frozenset(granularities), response_format)
+    return Order(
+        ApiDialect.OPENAI,
+        task,
+        options,
+        form.audio(),
+        stream,
+        frozenset(granularities),
+        response_format,
+        form.flag("strict"),
+    )
 
 
 def mistral_order(form: Form) -> Order:
@@ -99,4 +110,12 @@ def mistral_order(form: Form) -> Order:
         model=form.model(),
         temperature=form.temperature(),
     )
-    return Order(ApiDialect.MISTRAL, "transcribe", options, form.audio(), form.flag("stream"), frozenset(granularities))
+    return Order(
+        ApiDialect.MISTRAL,
+        "transcribe",
+        options,
+        form.audio(),
+        form.flag("stream"),
+        frozenset(granularities),
+        strict=form.flag("strict"),
+    )

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from frontend.access.principal import Principal
 from frontend.api import documents, refusals
-from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of
+from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.errors import ApiDialect, error_body
 from frontend.api.forms import Form, received
 from frontend.api.gate import principal_of
@@ -24,6 +24,7 @@ from frontend.protocols import mistral_rest, openai_rest
 from frontend.protocols.openai_rest import Task
 from frontend.protocols.recorded import Transcript
 from frontend.uploads import session_for
+from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import VoxtralError
 from shared.events import EventType
@@ -72,16 +73,19 @@ class Transcriber:
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         every_s = self._settings.server.keepalive_s if order.is_json else 0
+        warnings: list[AudioWarning] = []
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
-            async with session_for(self._blocks(order), order.options, self._gateway, principal) as session:
+            async with session_for(self._blocks(order, warnings), order.options, self._gateway, principal) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
-            await reply.send(_rendered(order, transcript))
+            transcript.warnings += [warning.wire() for warning in warnings]
+            await reply.send(warned(_rendered(order, transcript), transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
+        warnings: list[AudioWarning] = []
         async with exchange.events(lambda error: self._refused(order, error)) as push:
             async with (
-                session_for(self._blocks(order), order.options, self._gateway, principal) as session,
+                session_for(self._blocks(order, warnings), order.options, self._gateway, principal) as session,
                 events_and_progress(session) as events,
             ):
                 transcript, language = Transcript(session.model), None
@@ -94,12 +98,13 @@ class Transcriber:
                         spoken = transcript.segments[-1].language if text else None
                         await push(_added(order, transcript, text, None if spoken == language else spoken))
                         language = spoken or language
+            transcript.warnings += [warning.wire() for warning in warnings]
             await push(_done(order, transcript))
 
-    def _blocks(self, order: Order) -> AsyncGenerator[bytes, None]:
+    def _blocks(self, order: Order, warnings: list[AudioWarning]) -> AsyncGenerator[bytes, None]:
         self._gateway.tally.received_bytes += order.size_bytes
         longest_s = self._settings.audio.longest_s(order.options.mode)
-        return self._gateway.decoders.pcm(order.audio, max_duration_s=longest_s)
+        return self._gateway.decoders.pcm(order.audio, max_duration_s=longest_s, strict=order.strict, warnings=warnings)
 
     def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
         """What an answer that has begun says of an error."""

@@ -111,6 +111,7 @@ _MODEL = click.option("--model", metavar="NAME", help="One of the running models
 @click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True), metavar="FILE...")
 @click.option("--live", is_flag=True, help="Send in real time, and show words before they are final.")
 @_CAPTIONS
+@click.option("--strict", is_flag=True, help="Reject damaged recordings instead of transcribing what is there.")
 @click.option("--format", "text_format", type=click.Choice(list(SUFFIXES)), default="text", show_default=True)
 @click.option("-o", "--output", type=click.Path(), help="File, or folder/, to write to.  [default: standard output]")
 @_URL
@@ -134,10 +135,12 @@ def transcribe(
     mode: str,
     prompt: str | None,
     model: str | None,
+    strict: bool,
 ) -> None:
     """Turn recordings into text (`-` is standard input).
 
-    Understands WAV, FLAC, MP3, Ogg, WebM and M4A. With --format json each file is one line, with the times of words.
+    Understands WAV, FLAC, MP3, M4A, Ogg, WebM and all else that ffmpeg decodes, videos too. Of a damaged recording,
+    what is there is transcribed, with a warning. With --format json each file is one line, with the times of words.
     """
     if text_format in {"srt", "vtt"} and mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
@@ -145,7 +148,7 @@ def transcribe(
         raise click.UsageError("Others can read along with --live only: --captions needs it.")
     address, chunk_samples = websocket_url(url), _chunk_samples(url)
     tls = trusted(url, ca_file)
-    job = Job(address, key, tls, mode, language, prompt, model, text_format, live, captions, chunk_samples)
+    job = Job(address, key, tls, mode, language, prompt, model, text_format, live, captions, chunk_samples, strict)
     try:
         with _asking_for_key(key):
             failures = transcribe_all(job, files, output)

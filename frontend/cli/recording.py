@@ -14,6 +14,7 @@ from typing import BinaryIO, TypeAlias
 
 from frontend.decoding.decoders import Decoders
 from frontend.decoding.reading import DecodedBlock
+from shared.audio.damage import AudioWarning
 from shared.events import SAMPLE_RATE_HZ
 
 STDIN = "-"
@@ -30,16 +31,19 @@ class Recording:
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name = name
         self._file = file
+        self.warnings: list[AudioWarning] = []
 
     @contextlib.asynccontextmanager
-    async def decoded(self) -> AsyncIterator[AsyncIterator[Block]]:
+    async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[Block]]:
         """The audio, decoded in a process of its own, which ends with the `async with`.
 
-        Reading it raises `VoxtralError` for what is not a whole audio file.
+        What is wrong with it is in `warnings` when it has been read. Reading it raises `VoxtralError` for what holds no
+        audio, and with `strict` for what is damaged.
         """
+        self.warnings.clear()
         async with (
             Decoders.running(1, DECODER_PATIENCE_S) as decoders,
-            contextlib.aclosing(decoders.blocks(self._file)) as blocks,
+            contextlib.aclosing(decoders.blocks(self._file, strict=strict, warnings=self.warnings)) as blocks,
         ):
             yield blocks
 

@@ -33,6 +33,8 @@ class Job:
     """Address of the page on which others read along."""
     chunk_samples: int
     """How much audio is sent at a time in real time."""
+    strict: bool = False
+    """Whether a damaged recording is an error."""
 
 
 def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> int:
@@ -81,7 +83,7 @@ def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
 async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text: bool) -> None:
     """Sends the audio through a live session, in real time or as fast as it is taken."""
     async with (
-        recording.decoded() as blocks,
+        recording.decoded(strict=job.strict) as blocks,
         TranscriptionClient(job.url, key=job.key, tls=job.tls, on_reconnect=say_reconnecting) as client,
         client.live(
             mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
@@ -91,7 +93,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
         with screen_for(Path(recording.name).name, live=job.live, text=text) as screen:
             hearing = Hearing(session, screen, transcript)
             await hearing.run(paced(blocks, job.chunk_samples) if job.live else blocks)
-    for warning in hearing.warnings:
+    for warning in (*hearing.warnings, *(one.message for one in recording.warnings)):
         click.echo(f"{recording.name}: {warning}", err=True)
 
 
@@ -100,7 +102,15 @@ async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
     with screen_for(Path(recording.name).name, live=False, text=False):
         async with TranscriptionClient(job.url, key=job.key, tls=job.tls) as client:
             reply = await client.transcribe(
-                recording.content(), mode=job.mode, language=job.language, prompt=job.prompt, model=job.model
+                recording.content(),
+                mode=job.mode,
+                language=job.language,
+                prompt=job.prompt,
+                model=job.model,
+                encoding="file",
+                strict=job.strict,
             )
+    for warning in reply.warnings:
+        click.echo(f"{recording.name}: {warning.message}", err=True)
     transcript.answer = reply.text
     transcript.duration_s = reply.audio_duration_ms / 1000

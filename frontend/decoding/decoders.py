@@ -17,6 +17,7 @@ import structlog
 from frontend.decoding.link import DecoderLink, Ending, Ready
 from frontend.decoding.reading import DecodedBlock, Reading, new_pipe
 from frontend.decoding.recording_file import Source, recording_file
+from shared.audio.damage import AudioWarning
 from shared.decoder.wire import Order, WireError
 from shared.ending import end_all
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
@@ -102,21 +103,37 @@ class Decoders:
             link.close()
         return _how(link.exit_code)
 
-    async def pcm(self, source: Source, *, max_duration_s: float | None = None) -> AsyncGenerator[bytes, None]:
+    async def pcm(
+        self,
+        source: Source,
+        *,
+        max_duration_s: float | None = None,
+        strict: bool = False,
+        warnings: list[AudioWarning] | None = None,
+    ) -> AsyncGenerator[bytes, None]:
         """A recording as s16le mono 16 kHz, in blocks of a second (the last is shorter).
 
-        Raises InvalidAudioError, UnsupportedAudioError and AudioTooLongError for the recording (see
+        What is wrong with it is put into `warnings` as it is found, up to the last block; with `strict`, damage is an
+        error. Raises InvalidAudioError, UnsupportedAudioError and AudioTooLongError for the recording (see
         `shared.audio.files.decode_file`), and ServerBusyError where too many are being decoded, or there is no room.
         """
-        async with contextlib.aclosing(self.blocks(source, max_duration_s=max_duration_s)) as blocks:
+        found = self.blocks(source, max_duration_s=max_duration_s, strict=strict, warnings=warnings)
+        async with contextlib.aclosing(found) as blocks:
             async for block in blocks:
                 yield block.pcm
 
     async def blocks(
-        self, source: Source, *, max_duration_s: float | None = None
+        self,
+        source: Source,
+        *,
+        max_duration_s: float | None = None,
+        strict: bool = False,
+        warnings: list[AudioWarning] | None = None,
     ) -> AsyncGenerator[DecodedBlock, None]:
         """The same, with how far the file has been read."""
-        link, number, ending, reading = await self._start(source, max_duration_s)
+        link, number, ending, reading = await self._start(source, max_duration_s, strict=strict)
+        if warnings is not None:
+            reading.warnings = warnings
         try:
             while (block := await reading.next(self._stall_s)) is not None:
                 yield block
@@ -133,7 +150,7 @@ class Decoders:
             link.kill(number)
 
     async def _start(
-        self, source: Source, max_duration_s: float | None
+        self, source: Source, max_duration_s: float | None, *, strict: bool
     ) -> tuple[DecoderLink, int, "asyncio.Future[Ending | None]", Reading]:
         await self._take_place()
         ending: asyncio.Future[Ending | None] | None = None
@@ -148,7 +165,7 @@ class Decoders:
                 reading = await Reading.of(pipe, file.size_bytes, max_duration_s)
                 self._numbers += 1
                 cpu_s = None if max_duration_s is None else BASE_CPU_S + math.ceil(max_duration_s * CPU_SHARE)
-                ending = link.start(Order(self._numbers, max_duration_s, cpu_s), descriptor, pipe.writable)
+                ending = link.start(Order(self._numbers, max_duration_s, cpu_s, strict), descriptor, pipe.writable)
                 ending.add_done_callback(self._note_ending)
                 return link, self._numbers, ending, reading
         finally:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from shared.audio.blocks import BLOCK_BYTES
-from shared.decoder.wire import HEAD, Kind, WireError, error_from, head_of
+from shared.audio.damage import MAX_WARNINGS, AudioWarning
+from shared.decoder.wire import HEAD, Kind, WireError, error_from, head_of, warning_from
 from shared.errors import AudioTooLongError
 from shared.events import SAMPLE_RATE_HZ
 
@@ -39,6 +40,8 @@ class Reading:
         self._transport = transport
         self._size_bytes = max(1, size_bytes)
         self._max_duration_s = max_duration_s
+        self.warnings: list[AudioWarning] = []
+        """What is wrong with the recording, as far as it has been read."""
         self._left_bytes = math.inf if max_duration_s is None else 2 * SAMPLE_RATE_HZ * (max_duration_s + SLACK_S)
 
     @classmethod
@@ -64,9 +67,15 @@ class Reading:
         Raises the error that the decoder tells, WireError, IncompleteReadError where it ends without a word, and
         TimeoutError where it takes longer than `stall_s`.
         """
-        async with asyncio.timeout(stall_s):
-            kind, size_bytes, position_bytes = head_of(await self._reader.readexactly(HEAD.size))
-            content = await self._reader.readexactly(size_bytes)
+        while True:
+            async with asyncio.timeout(stall_s):
+                kind, size_bytes, position_bytes = head_of(await self._reader.readexactly(HEAD.size))
+                content = await self._reader.readexactly(size_bytes)
+            if kind is not Kind.WARNING:
+                break
+            if len(self.warnings) >= MAX_WARNINGS:
+                raise WireError("very many warnings")
+            self.warnings.append(warning_from(content))
         match kind:
             case Kind.AUDIO:
                 self._left_bytes -= len(content)

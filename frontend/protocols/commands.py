@@ -15,6 +15,8 @@ from shared.config import AudioSettings
 from shared.errors import InvalidJsonError, MissingFieldError, UnknownTypeError, shown
 from shared.events import Mode, SessionOptions
 
+FILE: Final = "file"
+"""The `encoding` of a recording that is a file, whatever it begins with."""
 MAX_VALUES: Final = 16_384
 """Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, holds
 none of these; a list of millions of values would take many times its size in memory."""
@@ -39,11 +41,13 @@ class OneShot:
     audio: bytes
     """A file, or raw samples."""
     encoding: str | None
-    """Of raw samples; None is to be guessed."""
+    """Of raw samples; None is to be guessed, and `file` is a file for certain."""
     sample_rate: int
     channels: int
     stream: bool
     """Whether partials are wanted before the reply."""
+    strict: bool = False
+    """Whether a damaged recording is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     stream = fields.flag("stream", default=False)
     options = replace(_options(fields), words=False, partials=stream, recording=True)
     encoding = fields.text("encoding")
-    audio_format = _audio_format(fields, defaults)
+    audio_format = _audio_format(fields, defaults, others=(FILE,))
     return OneShot(
         request_id=request_id,
         options=options,
@@ -161,6 +165,7 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
         sample_rate=audio_format.sample_rate,
         channels=audio_format.channels,
         stream=stream,
+        strict=fields.flag("strict", default=False),
     )
 
 
@@ -218,10 +223,10 @@ def _options(fields: Fields) -> SessionOptions:
     )
 
 
-def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat:
+def _audio_format(fields: Fields, defaults: AudioSettings, others: tuple[str, ...] = ()) -> AudioFormat:
     encoding = fields.text("encoding")
     return AudioFormat(
-        encoding="pcm_s16le" if encoding is None else encoding,
+        encoding="pcm_s16le" if encoding is None or encoding in others else encoding,
         sample_rate=fields.integer("sample_rate", defaults.sample_rate),
         channels=fields.integer("channels", defaults.channels),
     )

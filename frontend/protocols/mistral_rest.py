@@ -1,7 +1,7 @@
 """Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
 
 Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
-as its SDK demands, rounded up). A segment's `language` is an addition of ours.
+as its SDK demands, rounded up). A segment's `language` and `warnings` are additions of ours.
 """
 
 import math
@@ -27,6 +27,7 @@ def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[st
             "total_tokens": 0,
             "prompt_audio_seconds": math.ceil(transcript.duration_s),
         },
+        **transcript.warned,
     }
 
 

@@ -5,7 +5,7 @@ Does no I/O and holds no session. Messages come as `str` (JSON) or `bytes` (audi
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -142,8 +142,10 @@ def looks_like_json(text: str) -> bool:
     return _JSON_OBJECT_START.match(text) is not None
 
 
-def response(request: OneShot, *, text: str, processing_ms: float, audio_ms: float) -> bytes:
-    """The reply to a one-shot request."""
+def response(
+    request: OneShot, *, text: str, processing_ms: float, audio_ms: float, warnings: Sequence[dict[str, Any]] = ()
+) -> bytes:
+    """The reply to a one-shot request. `warnings` say what is wrong with its recording."""
     return _encoded(
         {
             "type": "response",
@@ -152,13 +154,14 @@ def response(request: OneShot, *, text: str, processing_ms: float, audio_ms: flo
             "processing_time_ms": round(processing_ms, 1),
             "audio_duration_ms": round(audio_ms, 1),
             "timestamp": time.time(),
+            **({"warnings": list(warnings)} if warnings else {}),
         },
         request.request_id,
     )
 
 
 def streamed(event: dict[str, Any], request_id: str | int | None) -> bytes:
-    """A partial that comes before the reply to a one-shot request."""
+    """A partial, or a warning, that comes before the reply to a one-shot request."""
     return _encoded(event, request_id)
 
 

@@ -4,6 +4,7 @@ One recording and what is asked about it, as OpenAI's, Mistral's and vLLM's clie
 gone on with: an answer of an earlier turn in `messages` is refused.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ class ChatRequest:
     """A file."""
     stream: bool
     include_usage: bool
+    strict: bool = False
+    """Whether a damaged recording is an error."""
 
 
 def parse_chat(message: dict[str, Any]) -> ChatRequest:
@@ -54,7 +57,7 @@ def parse_chat(message: dict[str, Any]) -> ChatRequest:
         temperature=fields.temperature(),
         top_p=fields.top_p(),
     )
-    return ChatRequest(options, recordings[0], stream, _include_usage(message))
+    return ChatRequest(options, recordings[0], stream, _include_usage(message), fields.flag("strict", False))
 
 
 def completion(answer_id: str, created: int, answer: Transcript) -> dict[str, Any]:
@@ -71,6 +74,7 @@ def completion(answer_id: str, created: int, answer: Transcript) -> dict[str, An
         "model": answer.model,
         "choices": [choice],
         "usage": _usage(answer.usage),
+        **answer.warned,
     }
 
 
@@ -86,13 +90,14 @@ class Chunks:
     def text(self, added: str) -> bytes:
         return self._chunk({"content": added}, None)
 
-    def end(self, usage: Usage, *, include_usage: bool) -> bytes:
+    def end(self, usage: Usage, *, include_usage: bool, warned: Mapping[str, Any] | None = None) -> bytes:
+        """The last chunks; the field of `warned` is in the one with the `finish_reason`."""
         told = self._frame({"choices": [], "usage": _usage(usage)}) if include_usage else b""
-        return self._chunk({}, _finish_reason(usage)) + told + b"data: [DONE]\n\n"
+        return self._chunk({}, _finish_reason(usage), **(warned or {})) + told + b"data: [DONE]\n\n"
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None) -> bytes:
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return self._frame({"choices": [choice]})
+        return self._frame({"choices": [choice], **more})
 
     def _frame(self, body: dict[str, Any]) -> bytes:
         return b"data: " + orjson.dumps(self._head | body) + b"\n\n"

@@ -3,7 +3,7 @@
 What their shape demands and no model here tells is derived, and said so: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0, and `tokens` is empty: the engine has
 already dropped what it did not believe, and its tokens are its own. Tokens are never counted for `usage`. A segment's
-`language` is an addition of ours.
+`language` and `warnings` are additions of ours.
 """
 
 import zlib
@@ -26,8 +26,9 @@ Task = Literal["transcribe", "translate"]
 
 def json_body(transcript: Transcript, task: Task) -> dict[str, Any]:
     if task == "translate":
-        return {"text": transcript.text}
-    return {"text": transcript.text, "languages": languages(transcript.languages), "usage": _usage(transcript)}
+        return {"text": transcript.text, **transcript.warned}
+    heard = languages(transcript.languages)
+    return {"text": transcript.text, "languages": heard, "usage": _usage(transcript), **transcript.warned}
 
 
 def verbose_body(
@@ -48,6 +49,7 @@ def verbose_body(
             for segment in transcript.segments
             for word in segment.words
         ]
+    body |= transcript.warned
     return body if task == "translate" else body | {"usage": _usage(transcript)}
 
 
@@ -64,7 +66,7 @@ def delta(text: str) -> bytes:
 
 def done(transcript: Transcript) -> bytes:
     """The last event and the end of the stream. Its `usage` could only be tokens, so there is none."""
-    told = {"text": transcript.text, "languages": languages(transcript.languages)}
+    told = {"text": transcript.text, "languages": languages(transcript.languages), **transcript.warned}
     return frame({"type": "transcript.text.done", **told}) + DONE
 
 

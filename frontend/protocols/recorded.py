@@ -18,6 +18,8 @@ class Transcript:
     duration_s: float = 0.0
     language: str | None = None
     """Of the first segment whose language is known."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """What its sender should know: `code`, `message` and, of a place in the audio, `start` in seconds."""
 
     @property
     def languages(self) -> list[str]:
@@ -34,10 +36,17 @@ class Transcript:
             truncated=any(usage.truncated for usage in known),
         )
 
+    @property
+    def warned(self) -> dict[str, Any]:
+        """The field of an answer that holds the warnings; none where there are none."""
+        return {"warnings": self.warnings} if self.warnings else {}
+
     def take(self, event: dict[str, Any]) -> str:
         """The text that an event adds for good, with the space before it if there is one; empty where it adds none."""
         if event["type"] == EventType.DONE:
             self.duration_s = event["duration"]
+        if event["type"] == EventType.WARNING:
+            self.warnings.append({"code": event["code"], "message": event["message"]})
         if event["type"] != EventType.FINAL:
             return ""
         segment = Final.from_wire(event)

@@ -33,16 +33,6 @@ function mixToMono(audio) {
 }
 
 /**
- * Whether the server would know the file by its first bytes. It would take anything else for raw samples: noise.
- *
- * @param {Blob} file
- */
-export async function isRecording(file) {
-  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
-  return /^(RIFF....WAVE|RF64....WAVE|fLaC|OggS|ID3|\xff[\xe0-\xff]|\x1aE\xdf\xa3|....ftyp)/s.test(head);
-}
-
-/**
  * @param {Blob} file
  * @returns {Promise<string>}
  */

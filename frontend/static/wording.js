@@ -22,11 +22,6 @@ export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-/** @param {string} name of a file */
-export function notARecording(name) {
-  return `${name} is no recording. Audio in WAV, FLAC, MP3, Ogg, WebM and M4A files can be read.`;
-}
-
 export const CONNECTION_LOST = "The connection to the server was lost. What was settled before is kept.";
 export const PAUSED =
   "Recording is paused: the server has not taken the last 30 seconds of it yet. What is said now is not recorded.";

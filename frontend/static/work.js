@@ -1,6 +1,6 @@
 /** What the page does with speech: records it, or sends a file. Each is one `Work` that begins, tells and ends. */
 
-import { decodeFile, isRecording, toBase64 } from "./files.js";
+import { decodeFile, toBase64 } from "./files.js";
 import { Recorder } from "./recorder.js";
 import { FileRequest, LiveSession } from "./session.js";
 import * as wording from "./wording.js";
@@ -190,7 +190,6 @@ export class FileWork extends Work {
       return this.end({ message: `The file has ${wording.megabytes(file.size)}; the server takes ${limit} at most.` });
     }
     try {
-      if (!(await isRecording(file))) return this.end({ message: wording.notARecording(file.name) });
       const base64 = await toBase64(file);
       if (this.over) return;
       this.request = this.newSession(FileRequest);

@@ -1,227 +1,231 @@
-"""Audio files of untrusted senders, decoded to s16le mono 16 kHz in constant memory.
+"""Audio files of untrusted senders, decoded to s16le mono 16 kHz in constant memory, as far as they go.
 
-The demuxer is the one that `sniff` names, never ffmpeg's own guess; only audio decoders of a short list run, on
-one thread; nothing but the given bytes can be opened (no protocol, no reference to another file).
+Any demuxer and any audio decoder of the installed PyAV may run, on one thread, but for those that read other files
+(`shared.audio.ffmpeg_build`); nothing but the given bytes can be opened (no protocol, no reference to another file).
 
 Only `shared.decoder` imports this, and runs it in processes of their own: a fault of the libraries costs one recording.
 """
 
-import errno
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO, Final
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from numpy.typing import NDArray
+from av.packet import Packet
 
 from shared.audio.blocks import in_blocks
-from shared.audio.containers import CONTAINERS, SNIFF_BYTES, check_complete, flac_total_samples, sniff, tags_bytes
+from shared.audio.containers import ADVICE, CONVERT, NAMES, SNIFF_BYTES, first_frame, kind_of_file, without_audio
+from shared.audio.damage import CHANNELS, CUT_SHORT, DAMAGED, AudioWarning, Damage, incomplete_sample
+from shared.audio.extent import Extent, extent_of, tags_bytes
+from shared.audio.ffmpeg_build import audio_decoders
+from shared.audio.flac import FlacPositions, total_samples
+from shared.audio.frames import Sound, with_plain_layout
 from shared.audio.mp4_tables import check_tables
-from shared.audio.pcm import Samples, mixed_to_mono, to_s16le
-from shared.audio.resample import Resampler
-from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, shown
+from shared.audio.opening import opened
+from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError
 from shared.events import SAMPLE_RATE_HZ
 
-MIN_FILE_RATE_HZ = 8_000
-MAX_FILE_RATE_HZ = 192_000
-MAX_FILE_CHANNELS = 8
-
-_SLACK_S = 0.1
+_SLACK_S: Final = 0.1
 """How far a file may be over the limit: codecs pad to whole frames, and resampling rounds."""
-
-_DEMUXERS = {"wav": "wav", "flac": "flac", "mp3": "mp3", "ogg": "ogg", "webm": "matroska", "mp4": "mp4"}
-
-_DECODER_LIST = (
-    "aac,alac,flac,mp3,mp3float,opus,libopus,vorbis,adpcm_ima_wav,adpcm_ms,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s16le,"
-    "pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
-)
-_DECODERS = frozenset(_DECODER_LIST.split(","))
-
-_DEMUXER_OPTIONS = {
-    "protocol_whitelist": "none",
-    "codec_whitelist": _DECODER_LIST,
-    "max_streams": "32",
-}
-
-_OFFSET_AND_SCALE = {"u8": (128, 2.0**-7), "s16": (0, 2.0**-15), "s32": (0, 2.0**-31), "flt": (0, 1), "dbl": (0, 1)}
-"""How the sample formats of ffmpeg become ±1: subtract, then multiply."""
-_TYPES: dict[str, Any] = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
+_GAP_S: Final = 0.05
+"""From here on a jump of the positions in a file is missing audio."""
+_SHORT_S: Final = 0.25
+"""By how much a file may be shorter than its header says without a word, or by a hundredth."""
+_UNFRAMED: Final = ("mp3", "aac", "flac", "amr")
+"""Kinds with no framing besides the packets: junk behind the last one (tags) is common, and no damage."""
+_CODECS: Final = ("aac", "amr", "flac", "mp3")
+"""Kinds that are called like what is in them."""
+_KINDS: Final = {"mp3": "mp3", "aac": "aac", "flac": "flac", "mpegts": "mpegts", "mpeg": "mpeg"}
+"""By demuxer, of kinds that ffmpeg also finds where a file begins in the middle of something."""
 
 
 def decode_file(
-    source: bytes | BinaryIO | str | PathLike[str], *, max_duration_s: float | None = None
+    source: bytes | BinaryIO | str | PathLike[str],
+    *,
+    max_duration_s: float | None = None,
+    strict: bool = False,
+    warn: Callable[[AudioWarning], None] = lambda _: None,
 ) -> Iterator[bytes]:
-    """A WAV, FLAC, MP3, Ogg, WebM or M4A file as s16le mono 16 kHz, in blocks of `BLOCK_BYTES` (the last is shorter).
+    """A recording as s16le mono 16 kHz, in blocks of `BLOCK_BYTES` (the last is shorter).
 
-    `source` is the file itself, a seekable binary file (left open) or a path. Its first audio track is taken,
-    channels are mixed to their mean. Memory does not grow with the length.
+    `source` is the file itself, a seekable binary file (left open) or a path. Its first audio track is taken;
+    `shared.audio.downmix` says how channels are mixed. Memory does not grow with the length.
 
-    Raises, while iterating: `UnsupportedAudioError` for another kind of file, no audio track, another codec, more
-    than 8 channels, a rate outside 8 to 192 kHz; `AudioTooLongError` as soon as more than `max_duration_s` came
-    out; `InvalidAudioError` for damage, for no samples at all, and for a file that is shorter than it announces
-    (`check_complete` says what each container announces; one that announces nothing is decoded to its end).
+    What is damaged or missing is left out and told to `warn`; with `strict`, it is an `InvalidAudioError`. The rate and
+    the channels may change within the file.
+
+    Raises, while iterating: `UnsupportedAudioError` for what no decoder here understands, no audio track, more than 8
+    channels, a rate outside 6 to 384 kHz; `AudioTooLongError` as soon as more than `max_duration_s` came out;
+    `InvalidAudioError` for headers that cannot be true, and where no samples are left.
     """
+    limits = (max_duration_s, strict, warn)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        yield from _decode(io.BytesIO(source), max_duration_s)
+        yield from _decode(io.BytesIO(source), *limits)
     elif isinstance(source, (str, PathLike)):
         with Path(source).open("rb") as file:
-            yield from _decode(file, max_duration_s)
+            yield from _decode(file, *limits)
     else:
-        yield from _decode(source, max_duration_s)
+        yield from _decode(source, *limits)
 
 
-def _decode(source: BinaryIO, max_duration_s: float | None) -> Iterator[bytes]:
-    source.seek(0)
+def _decode(
+    source: BinaryIO, max_duration_s: float | None, strict: bool, warn: Callable[[AudioWarning], None]
+) -> Iterator[bytes]:
+    start_bytes = tags_bytes(source)
+    source.seek(start_bytes)
     head = source.read(SNIFF_BYTES)
     if not head:
         raise InvalidAudioError("The audio is empty.")
-    kind = sniff(head)
-    if kind is None:
-        raise UnsupportedAudioError(f"The file begins with {_beginning(head)}; understood: {', '.join(CONTAINERS)}.")
-    check_complete(source, kind)
+    kind = kind_of_file(head)
+    if kind is None and (name := without_audio(head)) is not None:
+        raise UnsupportedAudioError(f"The file is {name}; {ADVICE}.")
+    extent = extent_of(source, kind, start_bytes)
     if kind == "mp4":
         check_tables(source)
-    start_bytes = tags_bytes(source) if kind == "mp3" else 0
-    expected_samples = flac_total_samples(head) if kind == "flac" else 0
     limit_bytes = None if max_duration_s is None else 2 * round((max_duration_s + _SLACK_S) * SAMPLE_RATE_HZ)
     sent_bytes = 0
-    for block in in_blocks(_file_pieces(_Remainder(source, start_bytes), kind, expected_samples)):
-        sent_bytes += len(block)
-        if limit_bytes is not None and max_duration_s is not None and sent_bytes > limit_bytes:
-            raise AudioTooLongError(max_duration_s)
-        yield block
-    if not sent_bytes:
-        raise InvalidAudioError(f"The {kind} file holds no samples.")
+    with closing(_container(source, start_bytes, head, kind)) as container:
+        kind = kind or _KINDS.get(container.format.name)
+        name = f"The {NAMES[kind]} file" if kind else f"The file ({container.format.long_name.removeprefix('raw ')})"
+        track = _Track(container, kind, name, Damage(name, warn, strict=strict))
+        if kind == "flac":
+            track.stated_samples = total_samples(head)
+        for block in in_blocks(track.pieces()):
+            sent_bytes += len(block)
+            if limit_bytes is not None and max_duration_s is not None and sent_bytes > limit_bytes:
+                raise AudioTooLongError(max_duration_s)
+            yield block
+        if not sent_bytes:
+            raise InvalidAudioError(f"{name} holds no samples.")
+        track.report(extent, source.tell())
+        for remark in track.sound.remarks:
+            warn(AudioWarning(CHANNELS, remark))
 
 
-def _file_pieces(source: "_Remainder", kind: str, expected_samples: int) -> Iterator[bytes]:
-    """Decoded s16le bytes of any size. `expected_samples` (at the file's rate) is 0 when it is not known."""
-    with closing(_opened(source, kind)) as container:
-        stream = _audio_stream(container, kind)
-        resampler: Resampler | None = None
-        rate_hz = decoded_samples = 0
-        for frame in _frames(container, stream, kind):
-            if resampler is None:
-                rate_hz = _checked_rate(frame.sample_rate)
-                resampler = Resampler(rate_hz)
-            if frame.sample_rate != rate_hz:
-                raise UnsupportedAudioError(f"The rate changes from {rate_hz} to {frame.sample_rate} Hz; it may not.")
-            decoded_samples += frame.samples
-            yield to_s16le(resampler.feed(_mono(frame)))
-        if resampler is not None:
-            yield to_s16le(resampler.finish())
-    if decoded_samples < expected_samples:
-        raise InvalidAudioError(
-            f"The {kind} file is cut short: it announces {expected_samples} samples, {decoded_samples} are there."
-        )
+def _container(source: BinaryIO, start_bytes: int, head: bytes, kind: str | None) -> InputContainer:
+    container = opened(source, start_bytes, kind)
+    name = container.format.name
+    if kind is not None or name not in _UNFRAMED or not (skipped_bytes := first_frame(head, name)):
+        return container
+    container.close()
+    return opened(source, start_bytes + skipped_bytes, name)
 
 
-def _opened(source: "_Remainder", kind: str) -> InputContainer:
-    try:
-        return av.open(
-            source,
-            "r",
-            format=_DEMUXERS[kind],
-            container_options=_DEMUXER_OPTIONS,
-            metadata_errors="replace",
-            io_open=_refuse_open,
-        )
-    except (av.FFmpegError, ValueError) as error:
-        raise InvalidAudioError(f"The {kind} file cannot be read: its headers are damaged.") from error
+class _Track:
+    """The first audio track of an open file."""
+
+    def __init__(self, container: InputContainer, kind: str | None, name: str, damage: Damage) -> None:
+        self._container = container
+        self._kind = kind
+        self._damage = damage
+        self._stream = _audio_stream(container, kind, name)
+        self.sound = Sound()
+        self.stated_samples = 0
+        """At the rate of the file; 0: it does not say."""
+        self._stated_s = _stated_s(container, self._stream, kind)
+        self._missing_s = 0.0
+        """Gaps that have been told."""
+        self._flac = FlacPositions()
+        self._next_pts: int | None = None
+        self._is_broken = False
+        """Whether what follows the last frame could not be read."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Decoded s16le bytes of any size."""
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError):
+                self._damage.bad_packet(self.sound.taken_s)
+                continue
+            if frames:
+                self._damage.good_packet()
+                self._note_gap(self._gap_s(packet, frames))
+            for frame in frames:
+                yield self.sound.feed(frame)
+        yield self.sound.finish()
+
+    def report(self, extent: Extent, read_bytes: int) -> None:
+        """Tell what was damaged or missing, once all pieces have been taken and `read_bytes` read."""
+        damage, end_s = self._damage, self.sound.taken_s
+        missing = self._missing_at_end(extent)
+        damage.report_packets(may_end_badly=missing is not None or self._kind in _UNFRAMED)
+        if self.sound.infinite_samples:
+            count, at_s = self.sound.infinite_samples, self.sound.first_infinite_s
+            damage.add(DAMAGED, f"holds {count} samples that are no finite numbers; they are taken as silence.", at_s)
+        if missing is not None:
+            damage.add(CUT_SHORT, f"is cut short: {missing}; its audio ends at {end_s:.2f} s.", end_s)
+        elif self._is_broken and (self._kind is not None or read_bytes < extent.size_bytes):
+            # Some demuxers end with an error where the file ends.
+            damage.add(CUT_SHORT, f"is damaged at {end_s:.2f} s: what follows cannot be read.", end_s)
+        elif extent.loose_bytes:
+            damage.add(CUT_SHORT, incomplete_sample(extent.loose_bytes), end_s)
+
+    def _missing_at_end(self, extent: Extent) -> str | None:
+        whole_s = self.sound.taken_s + self._missing_s
+        samples = self.sound.taken_samples
+        if extent.end_bytes > extent.size_bytes:
+            return f"its headers announce {extent.end_bytes} bytes, {extent.size_bytes} are there"
+        if samples < self.stated_samples and not (self._missing_s or self._damage.is_noted):
+            return f"it announces {self.stated_samples} samples, {samples} are there"
+        if whole_s < self._stated_s - max(_SHORT_S, self._stated_s / 100):
+            return f"it announces {self._stated_s:.2f} s of audio"
+        return None
+
+    def _packets(self) -> "Iterator[Packet[AudioStream]]":
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.FFmpegError, ValueError):
+                self._is_broken = True
+                return
+            yield packet
+
+    def _gap_s(self, packet: "Packet[AudioStream]", frames: list[AudioFrame]) -> float:
+        """Audio that is missing before a packet, by positions that count samples."""
+        rate_hz, first, last = frames[0].sample_rate, frames[0], frames[-1]
+        if self._kind == "flac":
+            return self._flac.missing_samples(memoryview(packet), [frame.samples for frame in frames]) / rate_hz
+        if self._kind != "ogg" or first.pts is None or last.pts is None or first.time_base is None:
+            return 0.0
+        gap_s = 0.0 if self._next_pts is None else float((first.pts - self._next_pts) * first.time_base)
+        self._next_pts = last.pts + round(last.samples / rate_hz / first.time_base)
+        return gap_s
+
+    def _note_gap(self, gap_s: float) -> None:
+        if gap_s > _GAP_S:
+            at_s = self.sound.taken_s
+            self._missing_s += gap_s
+            self._damage.add(DAMAGED, f"is damaged at {at_s:.2f} s: {gap_s:.2f} s of audio are missing there.", at_s)
 
 
-def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    """Called when a file asks for another one."""
-    raise PermissionError(url, flags, options)
+def _stated_s(container: InputContainer, stream: AudioStream, kind: str | None) -> float:
+    """How long the track is by its file; 0 where it does not say, or says it of a video."""
+    if kind == "ogg" and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if kind == "webm" and container.duration and not container.streams.video:
+        return container.duration / av.time_base
+    return 0.0
 
 
-def _audio_stream(container: InputContainer, kind: str) -> AudioStream:
+def _audio_stream(container: InputContainer, kind: str | None, name: str) -> AudioStream:
     if not container.streams.audio:
-        raise UnsupportedAudioError(f"The {kind} file has no audio track.")
+        raise UnsupportedAudioError(f"{name} has no audio track; {ADVICE}.")
     stream = container.streams.audio[0]
     codec = stream.codec_context
-    if codec is None or codec.name not in _DECODERS:
-        name = "unknown" if codec is None else codec.name
-        raise UnsupportedAudioError(
-            f"The {kind} file's audio codec is {name}; allowed: {', '.join(sorted(_DECODERS))}."
-        )
+    if codec is None or codec.name not in audio_decoders():
+        what = container.format.long_name.removeprefix("raw ") if kind is None or kind in _CODECS else None
+        decoder = "decoder for its audio" if what is None else f"{what} decoder"
+        raise UnsupportedAudioError(f"{name} cannot be decoded: this build has no {decoder}; {CONVERT}.")
     codec.thread_count = 1
+    with_plain_layout(codec)
     return stream
-
-
-def _frames(container: InputContainer, stream: AudioStream, kind: str) -> Iterator[AudioFrame]:
-    """All frames. A damaged packet ends it with `InvalidAudioError`, but in MP3, which has no framing besides the
-    packets, junk between and behind the frames is common and is skipped."""
-    try:
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-            except av.InvalidDataError:
-                if kind != "mp3":
-                    raise
-    except (av.FFmpegError, ValueError) as error:
-        raise InvalidAudioError(f"The {kind} file is damaged: it cannot be decoded to its end.") from error
-
-
-def _checked_rate(rate_hz: int) -> int:
-    if not MIN_FILE_RATE_HZ <= rate_hz <= MAX_FILE_RATE_HZ:
-        allowed = f"{MIN_FILE_RATE_HZ} to {MAX_FILE_RATE_HZ} Hz"
-        raise UnsupportedAudioError(f"The file's sample rate is {rate_hz} Hz; allowed: {allowed}.")
-    return rate_hz
-
-
-def _mono(frame: AudioFrame) -> Samples:
-    channels = frame.layout.nb_channels
-    if not 1 <= channels <= MAX_FILE_CHANNELS:
-        raise UnsupportedAudioError(f"The file has {channels} channels; allowed: 1 to {MAX_FILE_CHANNELS}.")
-    name = frame.format.name.removesuffix("p")
-    if name not in _OFFSET_AND_SCALE:
-        raise UnsupportedAudioError(f"The file's samples are {name}; allowed: {', '.join(_OFFSET_AND_SCALE)}.")
-    offset, scale = _OFFSET_AND_SCALE[name]
-    # Not `to_ndarray`: of 8 planar channels PyAV 18.1.0 counts 9 planes, and it reads memory that is not there.
-    planes = frame.planes[: channels if frame.format.is_planar else 1]
-    count = frame.samples * channels // len(planes)
-    values = [np.frombuffer(memoryview(plane), _TYPES[name], count) for plane in planes]
-    frames = np.stack(values, axis=1) if frame.format.is_planar else values[0].reshape(-1, channels)
-    scaled: NDArray[np.float32] = ((frames.astype(np.float64) - offset) * scale).astype(np.float32)
-    if not np.isfinite(scaled).all():
-        raise InvalidAudioError("The file holds float samples that are not finite.")
-    return mixed_to_mono(np.clip(scaled, -1.0, 1.0))
-
-
-class _Remainder:
-    """A binary file from some place on: as much of the interface as a demuxer uses."""
-
-    def __init__(self, source: BinaryIO, start_bytes: int) -> None:
-        self._source = source
-        self._start_bytes = source.seek(start_bytes)
-
-    def read(self, size: int = -1) -> bytes:
-        return self._source.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Raises ValueError for a place that there cannot be, where files raise OSError or OverflowError."""
-        if whence == io.SEEK_SET:
-            offset += self._start_bytes
-        try:
-            return self._source.seek(offset, whence) - self._start_bytes
-        except (OSError, OverflowError) as error:
-            if isinstance(error, OverflowError) or error.errno in (errno.EINVAL, errno.EOVERFLOW):
-                raise ValueError(f"No place {offset}") from error
-            raise
-
-    def tell(self) -> int:
-        return self._source.tell() - self._start_bytes
-
-
-def _beginning(head: bytes) -> str:
-    """The first bytes for people: as text where they are some, else in hex."""
-    first = head[:8]
-    return shown(first.decode()) if first.isascii() and first.decode().isprintable() else first.hex(" ")

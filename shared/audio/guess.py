@@ -19,12 +19,13 @@ def guess_raw(payload: bytes) -> str:
     reads as NaN or infinity. Therefore at least half of the non-zero values must also be of a size that sound has
     (`_LEAST_PLAUSIBLE`); for s16le this would take that half of every second sample lies in 11136..16256 or
     below -16512 and none elsewhere below zero. Real float audio always passes: 24-bit audio is at least 2^-23.
-    All zeros, and payloads that are no whole number of floats, are s16le.
+    All zeros, and payloads that are a whole number of s16le samples and not of floats, are s16le. A sample that is cut
+    does not count.
     """
-    if len(payload) % 4:
+    if len(payload) % 4 == 2:
         return "pcm_s16le"
     nonzero = plausible = 0
-    view = memoryview(payload)
+    view = memoryview(payload)[: len(payload) - len(payload) % 4]
     with np.errstate(invalid="ignore"):
         for start in range(0, len(view), _BLOCK_BYTES):
             magnitudes = np.abs(np.frombuffer(view[start : start + _BLOCK_BYTES], "<f4"))

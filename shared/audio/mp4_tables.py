@@ -18,6 +18,8 @@ _RUNS = frozenset({b"stts", b"ctts"})
 """Tables whose entries begin with a number of samples."""
 _MAX_BOXES = 1_000_000
 _PIECE_BYTES = 1 << 20
+_FEW_SAMPLES = 1_000_000
+"""An index of so many takes 50 MB at most: a file that was cut short may well announce them."""
 
 
 def check_tables(source: BinaryIO) -> None:
@@ -50,13 +52,13 @@ class _Walk:
             end = ends[-1] if box_bytes == 0 else min(ends[-1], position + max(box_bytes, head_bytes))
             position += head_bytes
             if name == b"cmov":
-                raise InvalidAudioError("The mp4 file's index is compressed (cmov); allowed: one that is not.")
+                raise InvalidAudioError("The MP4 file's index is compressed (cmov); allowed: one that is not.")
             if name in _CONTAINERS:
                 ends.append(end)
             else:
                 self._check(name, position, end)
                 position = end
-        raise InvalidAudioError(f"The mp4 file has more than {_MAX_BOXES} boxes.")
+        raise InvalidAudioError(f"The MP4 file has more than {_MAX_BOXES} boxes.")
 
     def _check(self, name: bytes, start: int, end: int) -> None:
         self._source.seek(start)
@@ -68,7 +70,7 @@ class _Walk:
         elif name == b"stsz":
             size_bytes, count = self._number(4), self._number(0)
             self._check_room(name, count, 12 + (0 if size_bytes else 4 * count), end - start)
-            self._check_samples(count * max(1, size_bytes))
+            self._check_samples(count)
         elif name == b"stz2":
             size_bits, count = self._number(4) & 0xFF, self._number(0)
             self._check_room(name, count, 12 + count * size_bits // 8, end - start)
@@ -90,15 +92,14 @@ class _Walk:
     def _check_room(self, name: bytes, entries: int, needed_bytes: int, box_bytes: int) -> None:
         if entries and needed_bytes > box_bytes:
             raise InvalidAudioError(
-                f"The mp4 file's table {name.decode()} announces {entries} entries; its {box_bytes} bytes cannot hold "
+                f"The MP4 file's table {name.decode()} announces {entries} entries; its {box_bytes} bytes cannot hold "
                 "them."
             )
 
-    def _check_samples(self, least_bytes: int) -> None:
-        if least_bytes > self._size_bytes:
-            raise InvalidAudioError(
-                f"The mp4 file announces samples of {least_bytes} bytes at least; the file has {self._size_bytes}."
-            )
+    def _check_samples(self, count: int) -> None:
+        """Each takes a byte at least."""
+        if count > max(self._size_bytes, _FEW_SAMPLES):
+            raise InvalidAudioError(f"The MP4 file announces {count} samples; the file has {self._size_bytes} bytes.")
 
     def _run_total(self, start: int, end: int) -> int:
         """Samples of all entries together; each takes a byte at least."""

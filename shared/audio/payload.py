@@ -1,10 +1,11 @@
 """The audio of one message: a file or raw samples, told apart by its first bytes. Decodes raw samples; files are for
 `shared.decoder`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from shared.audio.blocks import BLOCK_BYTES, in_blocks
 from shared.audio.containers import SNIFF_BYTES, sniff
+from shared.audio.damage import CUT_SHORT, AudioWarning, Damage, incomplete_sample
 from shared.audio.guess import guess_raw
 from shared.audio.pcm import AudioFormat
 from shared.audio.stream import PcmStream
@@ -24,15 +25,22 @@ def decode_raw(
     channels: int = 1,
     *,
     max_duration_s: float | None = None,
+    strict: bool = False,
+    warn: Callable[[AudioWarning], None] = lambda _: None,
 ) -> Iterator[bytes]:
     """Raw samples as s16le mono 16 kHz in blocks of `BLOCK_BYTES`.
 
-    They are of `encoding` (see `guess_raw` for None), `sample_rate` and `channels`. Raises what `AudioFormat` and
-    `PcmStream` raise, all of it when the first blocks are taken.
+    They are of `encoding` (see `guess_raw` for None), `sample_rate` and `channels`. An incomplete sample at the end is
+    dropped and told to `warn`; with `strict`, it is an `InvalidAudioError`. Raises what `AudioFormat` and `PcmStream`
+    raise, all of it when the first blocks are taken.
     """
     if not payload:
         raise InvalidAudioError("The audio is empty.")
     audio_format = AudioFormat(guess_raw(payload) if encoding is None else encoding, sample_rate, channels)
+    if loose_bytes := len(payload) % audio_format.frame_bytes:
+        payload = payload[: len(payload) - loose_bytes]
+        end_s = audio_format.duration_s(len(payload))
+        Damage("The audio", warn, strict=strict).add(CUT_SHORT, incomplete_sample(loose_bytes), end_s)
     if max_duration_s is not None and audio_format.duration_s(len(payload)) > max_duration_s:
         raise AudioTooLongError(max_duration_s)
     yield from in_blocks(_raw_pieces(payload, PcmStream(audio_format)))

@@ -9,9 +9,10 @@ import resource
 import traceback
 from typing import BinaryIO, Final
 
+from shared.audio.damage import AudioWarning
 from shared.audio.files import decode_file
 from shared.decoder.sandbox import MEMORY_BYTES, Sandbox, enter
-from shared.decoder.wire import Kind, Order, error_content, frame
+from shared.decoder.wire import Kind, Order, error_content, frame, warning_content
 from shared.errors import InvalidAudioError, VoxtralError
 
 FAULT_CHARS: Final = 400
@@ -26,12 +27,15 @@ def run(order: Order, file: int, pipe: int, sandbox: Sandbox, idle_bytes: int) -
         _close_all_but(file, pipe)
         enter(sandbox, idle_bytes, order.cpu_s)
         with contextlib.suppress(BrokenPipeError):  # its client has gone
-            _send(pipe, _last_frame(source, pipe, order.max_duration_s))
+            _send(pipe, _last_frame(source, pipe, order))
 
 
-def _last_frame(source: BinaryIO, pipe: int, max_duration_s: float | None) -> bytes:
+def _last_frame(source: BinaryIO, pipe: int, order: Order) -> bytes:
+    def warn(warning: AudioWarning) -> None:
+        _send(pipe, frame(Kind.WARNING, warning_content(warning)))
+
     try:
-        for block in decode_file(source, max_duration_s=max_duration_s):
+        for block in decode_file(source, max_duration_s=order.max_duration_s, strict=order.strict, warn=warn):
             _send(pipe, frame(Kind.AUDIO, block, source.tell()))
     except BrokenPipeError:
         raise

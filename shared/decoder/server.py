@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from shared.audio.ffmpeg_build import guessable_demuxers
 from shared.audio.files import decode_file
 from shared.decoder import job
 from shared.decoder.sandbox import Sandbox, address_space_bytes, die_with, probe
@@ -120,6 +121,7 @@ def _warm_up() -> None:
     chunks = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
     for _ in decode_file(struct.pack("<4sI", b"RIFF", len(chunks)) + chunks):
         pass
+    guessable_demuxers()
 
 
 @contextlib.contextmanager

@@ -6,11 +6,13 @@ A decoder is not trusted: what it sends is bounded and checked here, and is neve
 import struct
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from types import NoneType
 from typing import Any, Final, Self
 
 import orjson
 
 from shared.audio.blocks import BLOCK_BYTES
+from shared.audio.damage import CODES, AudioWarning
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, VoxtralError
 
 MAX_MESSAGE_BYTES: Final = 4096
@@ -25,6 +27,8 @@ class Kind(StrEnum):
 
     AUDIO = "A"
     """s16le mono 16 kHz, at most one block."""
+    WARNING = "W"
+    """`{"code", "message", "start"}`: what is wrong with a recording that is decoded all the same."""
     ERROR = "E"
     """`{"code", "message"}`: what is wrong with the recording."""
     FAULT = "F"
@@ -32,7 +36,13 @@ class Kind(StrEnum):
     DONE = "D"
 
 
-CONTENT_LIMIT_BYTES: Final = {Kind.AUDIO: BLOCK_BYTES, Kind.ERROR: 4096, Kind.FAULT: 8192, Kind.DONE: 0}
+CONTENT_LIMIT_BYTES: Final = {
+    Kind.AUDIO: BLOCK_BYTES,
+    Kind.WARNING: 4096,
+    Kind.ERROR: 4096,
+    Kind.FAULT: 8192,
+    Kind.DONE: 0,
+}
 
 
 class WireError(Exception):
@@ -47,6 +57,8 @@ class Order:
     max_duration_s: float | None
     cpu_s: int | None
     """Processor time that decoding may take."""
+    strict: bool = False
+    """Whether damage is an error."""
 
     def encoded(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -90,5 +102,24 @@ def error_from(content: bytes, max_duration_s: float | None) -> VoxtralError:
     cause = next((one for one in (InvalidAudioError, UnsupportedAudioError) if one.code == code), None)
     if cause is None or not isinstance(message, str):
         raise WireError(f"an error of code {code!r}")
-    sentence = message[:MAX_SENTENCE_CHARS]
-    return cause("".join(letter if letter.isprintable() else "?" for letter in sentence))
+    return cause(_printable(message))
+
+
+def warning_content(warning: AudioWarning) -> bytes:
+    return orjson.dumps(warning.wire() | {"message": warning.message[:MAX_SENTENCE_CHARS]})
+
+
+def warning_from(content: bytes) -> AudioWarning:
+    """The warning in a frame. Raises `WireError` for one that no recording causes."""
+    try:
+        told = orjson.loads(content)
+        code, message, start_s = told["code"], told["message"], told.get("start")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise WireError("a warning that is none") from None
+    if code not in CODES or not isinstance(message, str) or not isinstance(start_s, (int, float, NoneType)):
+        raise WireError(f"a warning of code {code!r}")
+    return AudioWarning(code, _printable(message), start_s)
+
+
+def _printable(sentence: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in sentence[:MAX_SENTENCE_CHARS])

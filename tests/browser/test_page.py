@@ -140,10 +140,10 @@ async def test_file_that_is_no_audio_is_explained(stack: Stack, open_page: OpenP
     page = await connected(await open_page(stack.web_url))
     (tmp_path / "letter.wav").write_bytes(b"RIFF" + b"this is no recording at all " * 40)
     await page.locator("#file").set_input_files(tmp_path / "letter.wav")
-    await expect(page.get_by_role("alert")).to_contain_text("letter.wav is no recording.")
+    await expect(page.get_by_role("alert")).to_contain_text("The file is text; send a recording")
     (tmp_path / "broken.ogg").write_bytes(b"OggS\x00\x02" + b"this breaks off" * 40)
     await page.locator("#file").set_input_files(tmp_path / "broken.ogg")
-    await expect(page.get_by_role("alert")).to_contain_text("ogg file")
+    await expect(page.get_by_role("alert")).to_contain_text("Ogg file")
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
 
 

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from frontend.decoding.decoders import Decoders
 
@@ -29,8 +30,8 @@ async def begun(decoders: Decoders, recording: bytes) -> AsyncIterator[AsyncGene
         yield blocks
 
 
-async def decoded(decoders: Decoders, recording: bytes | io.BytesIO, **limits: float) -> bytes:
-    async with contextlib.aclosing(decoders.pcm(recording, **limits)) as blocks:
+async def decoded(decoders: Decoders, recording: bytes | io.BytesIO, **options: Any) -> bytes:
+    async with contextlib.aclosing(decoders.pcm(recording, **options)) as blocks:
         return b"".join([block async for block in blocks])
 
 

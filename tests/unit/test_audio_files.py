@@ -43,6 +43,7 @@ KINDS: dict[str, tuple[str, str, str, int]] = {
 
 _ANY_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 LAYOUTS: dict[str, tuple[str, ...]] = {
+    "": _ANY_LAYOUTS,
     "libmp3lame": ("mono", "stereo"),
     "alac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1(back)", "7.1(wide)"),
     "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"),
@@ -181,7 +182,7 @@ def test_decode_file_mixes_surround_and_takes_high_rates() -> None:
 def test_decode_file_takes_live_recordings_even_cut(muxer: str, codec: str) -> None:
     content = recorded(muxer, codec, **({"live": "1"} if muxer == "webm" else {}))
     assert_tone(samples_of(decode_file(content)), over_s=0.06)
-    if muxer != "ogg":  # its pages have sizes: only a cut between pages is accepted
+    if muxer != "ogg":  # its pages have sizes
         assert 0.5 < len(samples_of(decode_file(content[: len(content) // 2]))) / 16_000 < 1.5
 
 
@@ -193,32 +194,6 @@ def test_decode_file_takes_fragmented_mp4_and_index_first(tmp_path: Path) -> Non
     assert content.index(b"moov") < content.index(b"mdat")
     assert made("m4a-aac").index(b"moov") > made("m4a-aac").index(b"mdat")
     assert_tone(samples_of(decode_file(content)), over_s=0.05)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_decode_file_refuses_a_cut_file(kind: str) -> None:
-    content = made(kind)
-    for size in (len(content) * 2 // 3, len(content) - 1, 300):
-        with pytest.raises(InvalidAudioError):
-            list(decode_file(content[:size]))
-
-
-def test_decode_file_error_states_both_sizes() -> None:
-    content = made("wav")
-    message = f"The wav file is cut short: its headers announce {len(content)} bytes, {len(content) - 500} are there."
-    with pytest.raises(InvalidAudioError) as caught:
-        list(decode_file(content[:-500]))
-    assert str(caught.value) == message
-
-
-def test_decode_file_refuses_a_flac_with_whole_frames_missing() -> None:
-    buffer = io.BytesIO()
-    mux(buffer, "flac", "flac", tone(16_000, 2.0), 16_000)
-    content = bytearray(buffer.getvalue())
-    samples = int.from_bytes(content[21:26], "big") + 16_000
-    content[21:26] = samples.to_bytes(5, "big")
-    with pytest.raises(InvalidAudioError, match="announces 48000 samples, 32000 are there"):
-        list(decode_file(bytes(content)))
 
 
 def test_decode_file_takes_an_mp3_with_a_tag_and_junk_behind() -> None:
@@ -268,6 +243,10 @@ def wav_header(rate: int = 16_000, channels: int = 1, data_bytes: int = 0, tag: 
     return b"RIFF" + struct.pack("<I", 4 + len(chunks) + data_bytes & 0xFFFFFFFF) + b"WAVE" + chunks
 
 
+AC4 = (b"\xac\x40\x00\x20" + bytes(32)) * 60
+"""Frames of a codec that ffmpeg has no decoder for."""
+
+
 @pytest.mark.parametrize("data_bytes", [0, 0x7FFF_F000, 0xFFFF_FFFF])
 def test_decode_file_reads_a_wav_of_unknown_size_to_its_end(data_bytes: int) -> None:
     assert len(samples_of(decode_file(wav_header(data_bytes=data_bytes) + bytes(32_000)))) == 16_000
@@ -277,24 +256,33 @@ def test_decode_file_reads_a_wav_of_unknown_size_to_its_end(data_bytes: int) -> 
     ("content", "error", "message"),
     [
         (b"", InvalidAudioError, "is empty"),
-        (b"hello, world " * 99, UnsupportedAudioError, "begins with 'hello, w'; understood: WAV, FLAC, MP3"),
-        (b"PK\x03\x04" + bytes(99), UnsupportedAudioError, "begins with 50 4b 03 04 00 00 00 00; understood: WAV"),
-        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", UnsupportedAudioError, "begins with"),
-        (b"ffconcat version 1.0\nfile /etc/passwd\n", UnsupportedAudioError, "begins with"),
+        (b"hello, world " * 99, UnsupportedAudioError, "The file is text; send a recording, such as WAV, FLAC, MP3"),
+        (b"PK\x03\x04" + bytes(99), UnsupportedAudioError, "is a ZIP archive, or a document that is one; send"),
+        (b"%PDF-1.7" + bytes(99), UnsupportedAudioError, "is a PDF document; send"),
+        (b"\x89PNG\r\n" + bytes(99), UnsupportedAudioError, "is a picture; send"),
+        (b"data:audio/wav;base64,UklGRg", UnsupportedAudioError, "is a data URL, whose base64 was not decoded; send"),
+        (b"<!DOCTYPE html><p>404", UnsupportedAudioError, "is a web page .HTML.; send"),
+        (bytes(5000), UnsupportedAudioError, "of no kind that is known here; send a recording"),
+        (random.Random(1).randbytes(50_000), UnsupportedAudioError, "of no kind that is known here; send a recording"),
         (wav_header(), InvalidAudioError, "holds no samples"),
         (b"RIFF\0\0\0\0WAVE", InvalidAudioError, "no data chunk"),
         (b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 1_000_001, InvalidAudioError, "more than 1000000 chunks"),
-        (wav_header(500_000, 1, 4) + bytes(4), UnsupportedAudioError, "500000 Hz; allowed: 8000 to 192000 Hz"),
+        (wav_header(500_000, 1, 4) + bytes(4), UnsupportedAudioError, "500000 Hz; allowed: 6000 to 384000 Hz"),
         (wav_header(100, 1, 4) + bytes(4), UnsupportedAudioError, "100 Hz; allowed"),
         (wav_header(16_000, 9, 36) + bytes(36), UnsupportedAudioError, "9 channels; allowed: 1 to 8"),
         (wav_header(16_000, 60_000, 4) + bytes(4), VoxtralError, "^The "),
         (wav_header(0, 0, 4) + bytes(4), VoxtralError, "^The "),
-        (wav_header(16_000, 1, 4, tag=0x161) + bytes(4), UnsupportedAudioError, "codec is .*; allowed: aac"),
+        (
+            wav_header(16_000, 1, 4, tag=0x4F4F) + bytes(4),
+            UnsupportedAudioError,
+            "has no decoder for its audio; convert",
+        ),
+        (AC4, UnsupportedAudioError, "cannot be decoded: this build has no AC-4 decoder; convert it"),
         (b"fLaC\0\0\0\x22" + bytes(300), InvalidAudioError, "^The "),
         (b"OggS\0\x02" + bytes(300), InvalidAudioError, "^The "),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm" + bytes(300), InvalidAudioError, "^The "),
-        (b"\0\0\0\x14ftypM4A \0\0\0\0mp42", InvalidAudioError, "damaged"),
-        (b"ID3\x04\0\0\0\0\0\0" + bytes(3000), InvalidAudioError, "^The "),
+        (b"\0\0\0\x14ftypM4A \0\0\0\0mp42", InvalidAudioError, "no index .moov., without which"),
+        (b"ID3\x04\0\0\0\0\0\0" + bytes(3000), UnsupportedAudioError, "of no kind that is known here"),
     ],
 )
 def test_decode_file_refuses_with_a_clear_error(content: bytes, error: type[VoxtralError], message: str) -> None:
@@ -350,8 +338,6 @@ def test_decode_raw_keeps_tone_and_length() -> None:
 def test_decode_raw_refuses_what_is_wrong() -> None:
     with pytest.raises(InvalidAudioError, match="The audio is empty"):
         list(decode_raw(b"", None))
-    with pytest.raises(InvalidAudioError, match="1 bytes of an incomplete sample"):
-        list(decode_raw(bytes(33), "pcm_s16le"))
     with pytest.raises(InvalidFieldError, match="encoding is 'wav'"):
         list(decode_raw(bytes(32), "wav"))
     with pytest.raises(AudioTooLongError, match="longer than 1 s"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.audio.containers import tags_bytes
+from shared.audio.extent import tags_bytes
 from shared.audio.files import decode_file
 from shared.audio.mp4_tables import check_tables
 from shared.errors import InvalidAudioError
@@ -80,12 +80,12 @@ def compressed_frame(megabytes: int) -> bytes:
 @pytest.mark.parametrize(
     ("table", "content", "message"),
     [
-        (b"stsz", struct.pack(">III", 0, 1, MILLIONS), "samples of 80000000 bytes at least"),
+        (b"stsz", struct.pack(">III", 0, 1, MILLIONS), "announces 80000000 samples; the file has"),
         (b"stsz", struct.pack(">III", 0, 0, MILLIONS), "table stsz announces 80000000 entries; its 12 bytes"),
         (b"stz2", struct.pack(">III", 0, 8, MILLIONS), "table stz2 announces"),
         (b"stts", struct.pack(">II", 0, MILLIONS), "table stts announces 80000000 entries; its 8 bytes"),
-        (b"stts", struct.pack(">IIIII", 0, 2, 1, 1, MILLIONS) + bytes(4), "samples of 80000001 bytes at least"),
-        (b"ctts", struct.pack(">IIII", 0, 1, MILLIONS, 0), "samples of 80000000 bytes at least"),
+        (b"stts", struct.pack(">IIIII", 0, 2, 1, 1, MILLIONS) + bytes(4), "announces 80000001 samples"),
+        (b"ctts", struct.pack(">IIII", 0, 1, MILLIONS, 0), "announces 80000000 samples"),
         (b"stsc", struct.pack(">II", 0, MILLIONS), "table stsc announces"),
         (b"stco", struct.pack(">II", 0, MILLIONS), "table stco announces"),
         (b"co64", struct.pack(">II", 0, MILLIONS), "table co64 announces"),
@@ -93,7 +93,7 @@ def compressed_frame(megabytes: int) -> bytes:
         (b"elst", struct.pack(">II", 0, MILLIONS), "table elst announces"),
         (b"elst", struct.pack(">II", 1 << 24, 2) + bytes(24), "table elst announces 2 entries; its 32 bytes"),
         (b"trun", struct.pack(">II", 0x200, MILLIONS), "table trun announces"),
-        (b"trun", struct.pack(">II", 0, MILLIONS), "samples of 80000000 bytes at least"),
+        (b"trun", struct.pack(">II", 0, MILLIONS), "announces 80000000 samples"),
         (b"cmov", b"", "compressed"),
     ],
 )
@@ -161,5 +161,5 @@ def test_decode_file_passes_over_tags(tags: bytes) -> None:
 
 
 def test_decode_file_refuses_very_many_tags() -> None:
-    with pytest.raises(InvalidAudioError, match="begins with 64 tags or more"):
+    with pytest.raises(InvalidAudioError, match="begins with 64 ID3 tags or more"):
         list(decode_file(id3(b"") * 65 + made("mp3")))
