@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
+from frontend.api.answering import WARNING_HEADER
 from frontend.api.errors import ApiDialect
 from frontend.api.orders import FORMATS, GRANULARITIES, INCLUDES
 from frontend.api.refusals import errors
@@ -34,9 +35,22 @@ def asked_dialect(
 
 _UPLOAD_ERRORS: Final = errors(400, 404, 408, 413, 415, 422)
 
+_WARNINGS: Final = said(
+    list_of(object_of({"code": TEXT, "message": TEXT, "start": NUMBER}, "code", "message")),
+    "What is wrong with the recording, and where (`start`, in seconds). Left out where nothing is.",
+)
+_WARNED: Final[Schema] = {
+    "headers": {
+        WARNING_HEADER: {"description": "The messages of all warnings, in ASCII.", "schema": TEXT, "required": False}
+    }
+}
+_STRICT: Final = said(FLAG, "Whether a damaged recording is an error; else it is transcribed as far as it goes.")
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
 _LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "Those that were heard, in the order of their segments.")
-_TIMED_TEXT: Final = object_of({"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE})
+_TIMED_TEXT: Final = object_of(
+    {"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE, "warnings": _WARNINGS},
+    *("text", "languages", "usage"),
+)
 _WORD: Final = object_of({"word": TEXT, "start": NUMBER, "end": NUMBER})
 _SEGMENT: Final = object_of(
     {
@@ -62,6 +76,7 @@ _VERBOSE: Final = object_of(
         "segments": list_of(_SEGMENT),
         "words": list_of(_WORD),
         "usage": _DURATION_USAGE,
+        "warnings": _WARNINGS,
     },
     *("task", "language", "duration", "text"),
 )
@@ -86,7 +101,9 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
             )
         ),
         "usage": object_of({**_UNCOUNTED, "prompt_audio_seconds": INTEGER}),
-    }
+        "warnings": _WARNINGS,
+    },
+    *("model", "text", "language", "segments", "usage"),
 )
 
 
@@ -110,16 +127,18 @@ def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str,
     }
     if streams:
         content["text/event-stream"] = _TRANSCRIPT_EVENTS
-    return {200: {"description": f"The transcript. {_PADDED}", "content": content}}
+    return {200: {"description": f"The transcript. {_PADDED}", "content": content, **_WARNED}}
 
 
 _FILE: Final = {
     "type": "string",
     "format": "binary",
-    "description": "WAV, FLAC, MP3, Ogg, WebM or M4A; told by its content. The part needs no file name.",
+    "description": "WAV, FLAC, MP3, M4A, Ogg, WebM, or all else that ffmpeg decodes, videos too; told by its content. "
+    "The part needs no file name.",
 }
 _SHARED_FIELDS: Final[Schema] = {
     "file": _FILE,
+    "strict": _STRICT,
     "model": said(TEXT, "A running model, a public name such as `whisper-1`, or `auto` (the default)."),
     "prompt": said(TEXT, "Names to expect, where the model takes a prompt. Whisper uses its last 223 tokens."),
     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
@@ -156,6 +175,7 @@ def _form(fields: Schema) -> Schema:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
+_TRANSLATED: Final = object_of({"text": TEXT, "warnings": _WARNINGS}, "text")
 TRANSCRIPTIONS: Final[Schema] = {
     "response_model": None,
     "responses": {
@@ -166,7 +186,7 @@ TRANSCRIPTIONS: Final[Schema] = {
 }
 TRANSLATIONS: Final[Schema] = {
     "response_model": None,
-    "responses": {**_transcript([_VERBOSE, object_of({"text": TEXT})], streams=False), **_UPLOAD_ERRORS},
+    "responses": {**_transcript([_VERBOSE, _TRANSLATED], streams=False), **_UPLOAD_ERRORS},
     "openapi_extra": _form(_SHARED_FIELDS),
 }
 
@@ -221,6 +241,7 @@ _CHAT_REQUEST: Final = object_of(
         "max_completion_tokens": {"type": "integer", "minimum": 1},
         "max_tokens": {"type": "integer", "minimum": 1},
         "n": {"const": 1},
+        "strict": _STRICT,
     },
     *("messages",),
     additionalProperties=True,
@@ -241,13 +262,16 @@ _COMPLETION: Final = object_of(
             )
         ),
         "usage": _TOKEN_USAGE,
-    }
+        "warnings": _WARNINGS,
+    },
+    *("id", "object", "created", "model", "choices", "usage"),
 )
 CHAT: Final[Schema] = {
     "response_model": None,
     "responses": {
         200: {
             "description": f"The answer. {_PADDED}",
+            **_WARNED,
             "content": {
                 "application/json": {"schema": _COMPLETION},
                 "text/event-stream": events_of("With `stream`: chunks, then `[DONE]`."),
