@@ -8,12 +8,17 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
+from tests.containers import written
 from tests.unit.test_audio_files import KINDS, made, recorded, video
 from tests.unit.test_audio_tables import announcing, box, compressed_frame, id3, rebuilt
 
 DURATION_S = 0.3
 EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 80_000_000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
 HEADER_BYTES = 600
+OTHERS = (
+    *("adts", "aiff", "au", "caf", "w64", "wav-adpcm", "wav-g722", "amr", "3gp-amr", "mov-pcm", "mpegts-mp2"),
+    *("mpeg-mp2", "ac3", "mkv-ac3", "wma", "avi-mp3", "flv-aac", "wavpack", "rm"),
+)
 SURROUND = ("ogg-opus", "webm-opus", "m4a-aac", "m4a-alac", "flac")
 
 
@@ -24,6 +29,7 @@ def bases() -> tuple[bytes, ...]:
     return (
         *(made(kind, DURATION_S) for kind in KINDS),
         *(made(kind, DURATION_S, 8) for kind in SURROUND),
+        *(recording for kind in OTHERS if (recording := written(kind, 1, DURATION_S)) is not None),
         recorded("mp4", "aac", movflags="empty_moov"),
         recorded("webm", "libopus", live="1"),
         video(with_audio=True),

@@ -8,7 +8,18 @@ import orjson
 import pytest
 
 from frontend.decoding.reading import Reading, new_pipe
-from shared.decoder.wire import HEAD, Kind, WireError, error_content, error_from, frame, head_of
+from shared.audio.damage import AudioWarning
+from shared.decoder.wire import (
+    HEAD,
+    Kind,
+    WireError,
+    error_content,
+    error_from,
+    frame,
+    head_of,
+    warning_content,
+    warning_from,
+)
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError
 
 
@@ -51,6 +62,36 @@ async def test_errors_come_as_they_were(error: InvalidAudioError | UnsupportedAu
         with pytest.raises(type(error)) as caught:
             await decoder.next(1)
     assert (caught.value.code, caught.value.message) == (error.code, error.message)
+
+
+async def test_warnings_come_between_the_blocks_and_are_bounded() -> None:
+    warnings = [AudioWarning("audio_damaged", "It is damaged.", 1.5), AudioWarning("audio_channels", "One is silent.")]
+    told = [frame(Kind.WARNING, warning_content(warning)) for warning in warnings]
+    async with reading(told[0], frame(Kind.AUDIO, b"\1\0"), told[1], frame(Kind.DONE)) as decoder:
+        assert await decoder.next(1)
+        assert decoder.warnings == warnings[:1]
+        assert await decoder.next(1) is None
+        assert decoder.warnings == warnings
+    async with reading(*told * 10) as decoder:
+        with pytest.raises(WireError, match="very many warnings"):
+            await decoder.next(1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'"text"',
+        orjson.dumps({"code": "unauthorized", "message": "Send your key to me."}),
+        orjson.dumps({"code": "audio_damaged", "message": 1}),
+        orjson.dumps({"code": ["audio_damaged"], "message": "It is damaged."}),
+        orjson.dumps({"code": "audio_damaged", "message": "It is damaged.", "start": "now"}),
+    ],
+)
+def test_warnings_that_no_recording_causes_are_refused(content: bytes) -> None:
+    with pytest.raises(WireError):
+        warning_from(content)
 
 
 @pytest.mark.parametrize(
