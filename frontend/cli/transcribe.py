@@ -93,6 +93,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
         with screen_for(Path(recording.name).name, live=job.live, text=text) as screen:
             hearing = Hearing(session, screen, transcript)
             await hearing.run(paced(blocks, job.chunk_samples) if job.live else blocks)
+    transcript.warnings = [warning.wire() for warning in recording.warnings]
     for warning in (*hearing.warnings, *(one.message for one in recording.warnings)):
         click.echo(f"{recording.name}: {warning}", err=True)
 
@@ -110,6 +111,7 @@ async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
                 encoding="file",
                 strict=job.strict,
             )
+    transcript.warnings = [{"code": warning.code, "message": warning.message} for warning in reply.warnings]
     for warning in reply.warnings:
         click.echo(f"{recording.name}: {warning.message}", err=True)
     transcript.answer = reply.text

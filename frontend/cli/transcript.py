@@ -29,6 +29,8 @@ class Transcript:
     answer: str = ""
     """Text that belongs to the whole recording and no part of it."""
     duration_s: float = 0.0
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """What is wrong with the recording: `code`, `message` and, of a place, `start` in seconds."""
 
     def written(self, text_format: str) -> str:
         """The whole document in one of `SUFFIXES`, ending with a line break."""
@@ -54,6 +56,7 @@ class Transcript:
             "language": languages.most_common(1)[0][0] if languages else None,
             "duration": self.duration_s,
             "segments": [_segment(final) for final in self.finals],
+            **({"warnings": self.warnings} if self.warnings else {}),
         }
 
 

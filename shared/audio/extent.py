@@ -224,7 +224,9 @@ def _mp3(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
     if tag is None or not mpeg_frame_bytes(head[:4]) or not head[tag.end() + 3] & 2:
         return Extent(size_bytes, size_bytes)
     at = tag.end() + 4 + 4 * (head[tag.end() + 3] & 1)
-    return Extent(size_bytes, start_bytes + int.from_bytes(head[at : at + 4], "big"))
+    end_bytes = start_bytes + int.from_bytes(head[at : at + 4], "big")
+    # Some encoders count the ID3v1 tag, which may have been taken away.
+    return Extent(size_bytes, size_bytes if end_bytes <= size_bytes + _ID3V1_BYTES else end_bytes)
 
 
 def _form(order: Literal["little", "big"]) -> Walk:

@@ -148,7 +148,12 @@ class _Track:
                 self._damage.good_packet()
                 self._note_gap(self._gap_s(packet, frames))
             for frame in frames:
-                yield self.sound.feed(frame)
+                try:
+                    yield self.sound.feed(frame)
+                except UnsupportedAudioError:
+                    if not self.sound.taken_samples:
+                        raise
+                    self._damage.bad_packet(self.sound.taken_s)  # a damaged header says anything
         yield self.sound.finish()
 
     def report(self, extent: Extent, read_bytes: int) -> None:

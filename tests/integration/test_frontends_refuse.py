@@ -135,13 +135,14 @@ def test_language_beside_languages_is_one_of_them(client: Client) -> None:
         ("invalid_audio", {"audio_data": ""}),
         ("invalid_audio", {"audio_data": base64_of(b"\x00"), "encoding": "pcm_s16le"}),
         ("invalid_audio", {"audio_data": base64_of(b"\x00\x00\xc0\x7f" * 400), "encoding": "pcm_f32le"}),
-        ("invalid_audio", {"audio_data": base64_of(wav(1)[:20_000])}),
+        ("invalid_audio", {"audio_data": base64_of(wav(1)[:20_000]), "strict": True}),
+        ("invalid_field", {"audio_data": base64_of(wav(1)), "strict": "yes"}),
         ("invalid_audio", {"audio_data": base64_of(wav(1)[:30])}),
         ("invalid_audio", {"audio_data": base64_of(wav(1)[:20] + b"\x55\x00" + wav(1)[22:])}),  # said to be MP3
-        ("unsupported_audio", {"audio_data": base64_of(wav(1)[:20] + b"\x61\x01" + wav(1)[22:])}),  # WMA
+        ("unsupported_audio", {"audio_data": base64_of(wav(1)[:20] + b"\x4f\x4f" + wav(1)[22:])}),  # unknown
     ],
 )
-def test_wrong_audio(client: Client, code: str, fields: dict[str, str]) -> None:
+def test_wrong_audio(client: Client, code: str, fields: dict[str, Any]) -> None:
     assert refused(client, code, type="audio", id="w", **fields)["id"] == "w"
 
 

@@ -140,6 +140,8 @@ def test_command_line_warns_on_stderr_and_strict_refuses(stack: Stack, tmp_path:
     assert done.returncode == 0
     assert done.stdout
     assert done.stderr.endswith(f"cut.wav: {MESSAGE}\n")
+    written_json = run(stack, "transcribe", tmp_path / "cut.wav", "--format", "json").stdout
+    assert json.loads(written_json)["warnings"] == [WARNING]
     done = run(stack, "transcribe", tmp_path / "cut.wav", "--strict")
     assert done.returncode == 1
     assert done.stderr.endswith(f"{MESSAGE} It is rejected because strict is true.\n")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from frontend.protocols import mistral_rest, openai_rest
-from frontend.protocols.openai_chat import Chunks, parse_chat
+from frontend.protocols.openai_chat import Chunks, completion, parse_chat
 from frontend.protocols.recorded import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
 from shared.events import Mode, Usage
@@ -49,6 +49,22 @@ def test_usage_is_that_of_all_answers() -> None:
         usage = dict(zip(("prompt_tokens", "completion_tokens", "truncated"), counts, strict=True))
         transcript.take({"type": "final", "seq": 9, "segment": 9, "text": "", "start": 9, "end": 9, "usage": usage})
     assert transcript.usage == Usage(780, 10, truncated=True)
+
+
+def test_warnings_are_in_every_body_and_only_where_there_are_some() -> None:
+    transcript, _ = recorded("Guten")
+    assert transcript.warned == {}
+    assert "warnings" not in openai_rest.json_body(transcript, "transcribe")
+    transcript.take({"type": "warning", "seq": 3, "code": "option_ignored", "message": "It has no prompt."})
+    warnings = [{"code": "option_ignored", "message": "It has no prompt."}]
+    for body in (
+        openai_rest.json_body(transcript, "transcribe"),
+        openai_rest.json_body(transcript, "translate"),
+        openai_rest.verbose_body(transcript, "translate", {"segment"}, 0),
+        mistral_rest.json_body(transcript, ()),
+        completion("chatcmpl-1", 1, transcript),
+    ):
+        assert body["warnings"] == warnings
 
 
 def test_verbose_body_leaves_out_what_has_no_text_and_what_was_not_asked_for() -> None:
