@@ -228,8 +228,8 @@ def _audio_stream(container: InputContainer, kind: str | None, name: str) -> Aud
     stream = container.streams.audio[0]
     codec = stream.codec_context
     if codec is None or codec.name not in audio_decoders():
-        what = container.format.long_name.removeprefix("raw ") if kind is None or kind in _CODECS else None
-        decoder = "decoder for its audio" if what is None else f"{what} decoder"
+        what = container.format.long_name.removeprefix("raw ") if kind is None else NAMES[kind]
+        decoder = f"{what} decoder" if kind is None or kind in _CODECS else "decoder for its audio"
         raise UnsupportedAudioError(f"{name} cannot be decoded: this build has no {decoder}; {CONVERT}.")
     codec.thread_count = 1
     with_plain_layout(codec)

@@ -8,6 +8,7 @@ from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from numpy.typing import NDArray
 
+from shared.audio.damage import MAX_DAMAGES, MAX_WARNINGS
 from shared.audio.downmix import Downmix
 from shared.audio.pcm import to_s16le
 from shared.audio.resample import Resampler
@@ -16,6 +17,7 @@ from shared.errors import UnsupportedAudioError
 MIN_FILE_RATE_HZ: Final = 6_000
 MAX_FILE_RATE_HZ: Final = 384_000
 MAX_FILE_CHANNELS: Final = 8
+MAX_REMARKS: Final = MAX_WARNINGS - MAX_DAMAGES
 
 _OFFSET_AND_SCALE: Final = {
     "u8": (128, 2.0**-7),
@@ -89,7 +91,7 @@ class Sound:
             return b""
         last = to_s16le(self._resampler.feed(self._downmix.finish())) + to_s16le(self._resampler.finish())
         remark = self._downmix.remark()
-        if remark is not None and remark not in self.remarks:
+        if remark is not None and remark not in self.remarks and len(self.remarks) < MAX_REMARKS:
             self.remarks.append(remark)
         self._downmix = self._resampler = None
         return last

@@ -39,7 +39,7 @@ def opened(source: BinaryIO, start_bytes: int, kind: str | None) -> InputContain
     """
     demuxer = None if kind is None else _DEMUXERS.get(kind, kind)
     if kind is not None and demuxer is not None and not has_demuxer(demuxer):
-        raise UnsupportedAudioError(f"The file is {NAMES[kind]}; this build cannot read these; {CONVERT}.")
+        raise UnsupportedAudioError(f"This build has no demuxer for {NAMES[kind]} files; {CONVERT}.")
     options = {
         "protocol_whitelist": "none",
         "codec_whitelist": ",".join(sorted(audio_decoders())),
