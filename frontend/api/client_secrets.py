@@ -16,6 +16,7 @@ from frontend.api.forms import bounded
 from frontend.api.gate import principal_of
 from frontend.api.model_names import check_live
 from frontend.gateway import Gateway
+from frontend.protocols.fields import whole_number
 from frontend.protocols.openai_errors import RefusedError
 from frontend.protocols.openai_session import SessionConfig, begun
 from shared.config import Settings
@@ -62,10 +63,11 @@ def _life_s(wanted: dict[str, Any]) -> int:
         raise InvalidFieldError("expires_after", after, "an object with seconds")
     if after.get("anchor", "created_at") != "created_at":
         raise InvalidFieldError("expires_after.anchor", after["anchor"], "created_at")
-    life_s = after.get("seconds", DEFAULT_LIFE_S)
-    if type(life_s) is not int or not SHORTEST_LIFE_S <= life_s <= LONGEST_LIFE_S:
+    wanted_s = after.get("seconds", DEFAULT_LIFE_S)
+    life_s = whole_number(wanted_s)
+    if life_s is None or not SHORTEST_LIFE_S <= life_s <= LONGEST_LIFE_S:
         allowed = f"an integer from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S}"
-        raise InvalidFieldError("expires_after.seconds", life_s, allowed)
+        raise InvalidFieldError("expires_after.seconds", wanted_s, allowed)
     return life_s
 
 

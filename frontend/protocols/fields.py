@@ -23,6 +23,7 @@ MAX_INTEGER: Final = 2**53 - 1
 
 BASE64: Final = "base64 (A-Z a-z 0-9 + /, padded with =)"
 
+_DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BASE64_SLICE_CHARS: Final = 1 << 20
 """Decoded at a time, a multiple of 4: other threads get their turn between slices."""
@@ -44,7 +45,7 @@ class Fields:
     def request_id(self) -> str | int | None:
         value = self._message.get("id")
         if value is None or is_request_id(value):
-            return value
+            return value if isinstance(value, str) else whole_number(value)
         raise InvalidFieldError("id", value, f"a string of at most {MAX_ID_CHARS} characters, or an integer")
 
     def mode(self) -> Mode:
@@ -79,8 +80,8 @@ class Fields:
 
     def delay_ms(self) -> int | None:
         value = self._message.get("delay_ms")
-        if value is None or (type(value) is int and value in DELAYS_MS):
-            return value
+        if value is None or (delay_ms := whole_number(value)) in DELAYS_MS:
+            return None if value is None else delay_ms
         raise InvalidFieldError("delay_ms", value, "80 to 1200 in steps of 80, or 2400")
 
     def model(self) -> str | None:
@@ -92,8 +93,8 @@ class Fields:
 
     def max_new_tokens(self) -> int | None:
         value = self._message.get("max_new_tokens")
-        if value is None or (type(value) is int and 1 <= value <= MAX_NEW_TOKENS):
-            return value
+        if value is None or 1 <= (tokens := whole_number(value) or 0) <= MAX_NEW_TOKENS:
+            return None if value is None else tokens
         raise InvalidFieldError("max_new_tokens", value, f"an integer from 1 to {MAX_NEW_TOKENS}")
 
     def temperature(self) -> float | None:
@@ -120,21 +121,23 @@ class Fields:
         value = self._message.get(name)
         if value is None:
             return default
-        if type(value) is int and abs(value) <= MAX_INTEGER:
-            return value
+        integer = whole_number(value)
+        if integer is not None and abs(integer) <= MAX_INTEGER:
+            return integer
         raise InvalidFieldError(name, value, "an integer")
 
     def number(self) -> int | None:
         """How a client counts its control messages; None where it does not."""
         value = self._message.get("number")
-        if value is None or (type(value) is int and 1 <= value <= MAX_INTEGER):
-            return value
+        if value is None or 1 <= (number := whole_number(value) or 0) <= MAX_INTEGER:
+            return None if value is None else number
         raise InvalidFieldError("number", value, "an integer from 1 on")
 
     def sequence_number(self, name: str) -> int:
         value = self._required(name)
-        if type(value) is int and 0 <= value <= MAX_INTEGER:
-            return value
+        number = whole_number(value)
+        if number is not None and 0 <= number <= MAX_INTEGER:
+            return number
         raise InvalidFieldError(name, value, "an integer from 0 on")
 
     def session_id(self) -> str:
@@ -167,7 +170,7 @@ class Fields:
         value = self._required("audio_data")
         if not isinstance(value, str):
             raise InvalidFieldError("audio_data", value, "a string of base64")
-        return decode_base64(value, "audio_data")
+        return decode_audio(value, "audio_data")
 
     def _required(self, name: str) -> Any:
         value = self._message.get(name)
@@ -182,10 +185,26 @@ def _is_number(value: object) -> TypeGuard[float]:
     return type(value) in (int, float)
 
 
-def is_request_id(value: object) -> bool:
+def whole_number(value: object) -> int | None:
+    """An integer of JSON, which does not tell 16000 from 16000.0; None for all else."""
     if type(value) is int:
-        return abs(value) <= MAX_INTEGER
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() else None
+
+
+def is_request_id(value: object) -> bool:
+    if (number := whole_number(value)) is not None:
+        return abs(number) <= MAX_INTEGER
     return isinstance(value, str) and len(value) <= MAX_ID_CHARS
+
+
+def decode_audio(text: str, name: str) -> bytes:
+    """The audio of a message: base64, or a `data:` URL of it, as browsers make them (RFC 2397).
+
+    Its media type is not read: what the bytes are is told by the bytes. Raises InvalidAudioError that tells of `name`.
+    """
+    head = _DATA_URL.match(text)
+    return decode_base64(text if head is None else text[head.end() :], name)
 
 
 def decode_base64(text: str, name: str) -> bytes:

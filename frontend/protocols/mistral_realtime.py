@@ -13,7 +13,7 @@ from frontend.api.errors import error_of, rung_of
 from frontend.protocols.commands import decode_message
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
-from frontend.protocols.fields import decode_base64
+from frontend.protocols.fields import decode_audio
 from frontend.protocols.mistral_session import MistralSession
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
@@ -195,7 +195,7 @@ def _audio(wire: dict[str, Any]) -> bytes:
         raise MissingFieldError("The field audio is missing; input_audio.append needs it.")
     if not isinstance(encoded, str):
         raise InvalidFieldError("audio", encoded, "a string of base64")
-    audio = decode_base64(encoded, "audio")
+    audio = decode_audio(encoded, "audio")
     if len(audio) > MAX_APPEND_BYTES:
         raise InvalidAudioError(f"audio holds {len(audio)} bytes; at most {MAX_APPEND_BYTES} are allowed in a message.")
     return audio

@@ -7,7 +7,7 @@ what is applied.
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from frontend.protocols.fields import MAX_PROMPT_CHARS, Fields
+from frontend.protocols.fields import MAX_PROMPT_CHARS, Fields, whole_number
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, SessionOptions
@@ -106,7 +106,9 @@ def _with_audio_format(session: MistralSession, value: object) -> MistralSession
     encoding = value.get("encoding", session.encoding)
     if not isinstance(encoding, str) or encoding not in ENCODINGS:
         raise InvalidFieldError("audio_format.encoding", encoding, ", ".join(ENCODINGS))
-    changed = replace(session, encoding=encoding, sample_rate=value.get("sample_rate", session.sample_rate))
+    sample_rate = value.get("sample_rate", session.sample_rate)
+    rate_hz = whole_number(sample_rate)
+    changed = replace(session, encoding=encoding, sample_rate=sample_rate if rate_hz is None else rate_hz)
     assert changed.audio_format  # built to be checked: it raises for a rate that is not allowed
     return changed
 
@@ -115,10 +117,11 @@ def _with_delay(session: MistralSession, value: object) -> MistralSession:
     """The nearest delay that the models know, at or above the one asked for."""
     if value is None:
         return replace(session, delay_ms=None)
-    if type(value) is not int or not MIN_DELAY_MS <= value <= MAX_DELAY_MS:
+    wanted_ms = whole_number(value)
+    if wanted_ms is None or not MIN_DELAY_MS <= wanted_ms <= MAX_DELAY_MS:
         allowed = f"a whole number from {MIN_DELAY_MS} to {MAX_DELAY_MS} (milliseconds)"
         raise InvalidFieldError("target_streaming_delay_ms", value, allowed)
-    return replace(session, delay_ms=min(delay_ms for delay_ms in DELAYS_MS if delay_ms >= value))
+    return replace(session, delay_ms=min(delay_ms for delay_ms in DELAYS_MS if delay_ms >= wanted_ms))
 
 
 def _with_language(session: MistralSession, value: object) -> MistralSession:

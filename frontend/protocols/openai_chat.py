@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.fields import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64
+from frontend.protocols.fields import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64, whole_number
 from frontend.protocols.recorded import Transcript
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import Mode, SessionOptions, Usage
@@ -169,9 +169,10 @@ def _limit(message: dict[str, Any]) -> int | None:
         value = message.get(name)
         if value is None:
             continue
-        if type(value) is not int or value < 1:
+        limit = whole_number(value)
+        if limit is None or limit < 1:
             raise InvalidFieldError(name, value, "an integer from 1 on")
-        return min(value, MAX_NEW_TOKENS)
+        return min(limit, MAX_NEW_TOKENS)
     return None
 
 

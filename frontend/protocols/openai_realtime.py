@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
-from frontend.protocols.fields import BASE64, decode_base64
+from frontend.protocols.fields import BASE64, decode_audio
 from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai_session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai_turns import Turns
@@ -169,7 +169,7 @@ class OpenAIRealtime:
         if len(audio) > MAX_AUDIO_CHARS:
             raise invalid_value(audio, "audio", "at most 15 MiB of audio")
         try:
-            content = decode_base64(audio, "audio")
+            content = decode_audio(audio, "audio")
         except InvalidAudioError:
             raise invalid_value(audio, "audio", BASE64) from None
         if not content:

@@ -6,7 +6,7 @@ Every function raises `RefusedError`.
 from collections.abc import Collection
 from typing import Any, Final
 
-from frontend.protocols.fields import MAX_INTEGER, MAX_PROMPT_CHARS
+from frontend.protocols.fields import MAX_INTEGER, MAX_PROMPT_CHARS, whole_number
 from frontend.protocols.openai_errors import RefusedError, invalid_type, invalid_value
 
 MAX_LIST: Final = 1000
@@ -49,11 +49,12 @@ def texts(value: Any, path: str) -> list[str]:
 
 
 def an_integer(value: Any, path: str, low: int = 0, high: int = MAX_INTEGER) -> int:
-    if type(value) is not int:
+    number = whole_number(value)
+    if number is None:
         raise invalid_type(value, path, "an integer")
-    if not low <= value <= high:
+    if not low <= number <= high:
         raise invalid_value(value, path, f"{low} to {high}")
-    return value
+    return number
 
 
 def a_number(value: Any, path: str, low: float, high: float) -> float:

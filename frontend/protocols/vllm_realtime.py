@@ -13,7 +13,7 @@ from typing import Any, Final
 from frontend.protocols.commands import decode_message
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
-from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_base64
+from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_audio
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
@@ -125,9 +125,9 @@ class VllmRealtime:
         audio = event.get("audio")
         if not isinstance(audio, str):
             raise InvalidAudioError(f"audio is {shown(audio)}; it must be a string of base64.")
-        content = decode_base64(audio, "audio")
-        if not content or len(content) % FORMAT.frame_bytes:
-            raise InvalidAudioError(f"audio has {len(content)} bytes; it must hold whole 16-bit samples, at least one.")
+        content = decode_audio(audio, "audio")
+        if not content:
+            raise InvalidAudioError("audio is empty; it must hold 16-bit samples.")
         opening = self._opening()
         self._received_bytes += len(content)
         return [*opening, Append(content)]

@@ -102,7 +102,6 @@ def test_nothing_starts_before_the_end_of_the_last() -> None:
         ('{"type":"input_audio_buffer.commit"}', "model_not_validated"),
         (f'{{"type":"input_audio_buffer.append","audio":"{CHUNK}"}}', "model_not_validated"),
         ('{"type":"input_audio_buffer.append","audio":""}', "invalid_audio"),
-        ('{"type":"input_audio_buffer.append","audio":"AA=="}', "invalid_audio"),
         ('{"type":"input_audio_buffer.append","audio":"?"}', "invalid_audio"),
         ('{"type":"input_audio_buffer.append"}', "invalid_audio"),
         ('{"type":"input_audio_buffer.commit","final":7}', "invalid_event"),
