@@ -112,7 +112,7 @@ class ModelSettings(Section):
 
 
 class AudioSettings(Section):
-    sample_rate: int = Field(16000, ge=8000, le=96000)
+    sample_rate: int = Field(16000, ge=6000, le=384_000)
     """Rate of raw audio whose sender does not say one, in Hz."""
     chunk_size: int = Field(1024, ge=160, le=16000)
     """Samples that the page and the command line send at a time. The servers take chunks of any size."""
@@ -124,6 +124,8 @@ class AudioSettings(Section):
     """Longest recording for `understand` or `general`; Voxtral understands 40 minutes (its model card)."""
     decoders: int = Field(16, ge=1, le=1024)
     """Recordings that one frontend decodes at the same time, each in a process of its own."""
+    live_decoders: int = Field(64, ge=0, le=1024)
+    """Live streams in a container that one frontend decodes at the same time, each in a process of its own."""
 
     def longest_s(self, mode: Mode) -> float:
         """Longest audio of a one-shot request in this mode."""

@@ -50,4 +50,5 @@ def _raw_pieces(payload: bytes, stream: PcmStream) -> Iterator[bytes]:
     """Decoded s16le bytes; the payload is read in pieces, so that no second copy of it is held as floats."""
     for start in range(0, len(payload), BLOCK_BYTES):
         yield stream.feed(payload[start : start + BLOCK_BYTES])
+    stream.check_whole()
     yield stream.finish()

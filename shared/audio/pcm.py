@@ -10,21 +10,34 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.audio.stereo import StereoMix
 from shared.errors import InvalidAudioError, InvalidFieldError
 
 Samples: TypeAlias = NDArray[np.float32]
 """Mono samples, shape [samples], full scale ±1."""
 
-SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_s32le": 4, "pcm_f16le": 2, "pcm_f32le": 4, "pcmu": 1, "pcma": 1}
+SAMPLE_BYTES = {
+    "pcm_s16le": 2,
+    "pcm_s32le": 4,
+    "pcm_f16le": 2,
+    "pcm_f32le": 4,
+    "pcmu": 1,
+    "pcma": 1,
+    "pcm_u8": 1,
+    "pcm_s24le": 3,
+    "pcm_f64le": 8,
+}
 """Bytes of one sample of one channel, for each raw encoding that is understood."""
 
-MIN_SAMPLE_RATE_HZ = 8_000
-MAX_SAMPLE_RATE_HZ = 96_000
+MIN_SAMPLE_RATE_HZ = 6_000
+MAX_SAMPLE_RATE_HZ = 384_000
 MAX_CHANNELS = 2
 
 FULL_SCALE = 32_768.0
 """The s16 value that stands for 1.0. Dividing and multiplying by it are exact in float32."""
+FULL_SCALE_S24 = 2.0**23
 FULL_SCALE_S32 = 2.0**31
+FULL_SCALE_U8 = 2.0**7
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +47,9 @@ class AudioFormat:
     encoding: str = "pcm_s16le"
     """A key of `SAMPLE_BYTES`."""
     sample_rate: int = 16_000
-    """Hz, 8000 to 96000."""
+    """Hz, 6000 to 384000."""
     channels: int = 1
-    """1, or 2 interleaved; two are mixed to their mean."""
+    """1, or 2 interleaved; two are mixed (see `StereoMix`)."""
 
     def __post_init__(self) -> None:
         if self.encoding not in SAMPLE_BYTES:
@@ -62,6 +75,7 @@ class PcmDecoder:
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self.format = audio_format
+        self.mix = StereoMix(audio_format.sample_rate) if audio_format.channels == 2 else None
         self._rest = b""
         self._position_samples = 0
         """Samples per channel decoded so far, at the client's rate."""
@@ -76,10 +90,15 @@ class PcmDecoder:
         self._rest = bytes(pending[usable_bytes:])
         values = self._decode(pending[:usable_bytes])
         self._position_samples += len(values) // self.format.channels
-        return mixed_to_mono(values.reshape(-1, self.format.channels))
+        return values if self.mix is None else self.mix.feed(values.reshape(-1, 2))
 
-    def finish(self) -> None:
-        """Ends the audio. Raises `InvalidAudioError` when it ended within a sample."""
+    @property
+    def rest_bytes(self) -> int:
+        """Of the sample that is not complete."""
+        return len(self._rest)
+
+    def check_whole(self) -> None:
+        """Raises `InvalidAudioError` where the audio ends within a sample."""
         if self._rest:
             raise InvalidAudioError(
                 f"The audio ends with {len(self._rest)} bytes of an incomplete sample; "
@@ -89,19 +108,16 @@ class PcmDecoder:
 
     def _decode(self, raw: bytes) -> Samples:
         """Interleaved float32 values of whole frames."""
-        match self.format.encoding:
-            case "pcm_s16le":
-                return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(FULL_SCALE)
-            case "pcm_s32le":
-                return np.frombuffer(raw, "<i4").astype(np.float32) / np.float32(FULL_SCALE_S32)
-            case "pcm_f16le":
-                return self._checked(np.frombuffer(raw, "<f2").astype(np.float32))
-            case "pcm_f32le":
-                return self._checked(np.frombuffer(raw, "<f4").astype(np.float32))
-            case "pcmu":
-                return _MULAW[np.frombuffer(raw, np.uint8)]
-            case _:
-                return _ALAW[np.frombuffer(raw, np.uint8)]
+        encoding = self.format.encoding
+        if encoding in _CODES:
+            return _CODES[encoding][np.frombuffer(raw, np.uint8)]
+        if encoding == "pcm_s24le":
+            return _from_s24(raw)
+        dtype, scale = _NUMBERS[encoding]
+        if scale is not None:
+            return np.frombuffer(raw, dtype).astype(np.float32) / np.float32(scale)
+        with np.errstate(over="ignore"):  # a double may be more than a float holds: infinite, and refused
+            return self._checked(np.frombuffer(raw, dtype).astype(np.float32))
 
     def _checked(self, values: Samples) -> Samples:
         finite = np.isfinite(values)
@@ -129,6 +145,19 @@ def to_s16le(samples: Samples) -> bytes:
     return scaled.astype("<i2").tobytes()
 
 
+def _from_s24(raw: bytes) -> Samples:
+    """24-bit samples; numpy has none, so each becomes the upper three bytes of four."""
+    wide = np.zeros((len(raw) // 3, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
+    values: NDArray[np.int32] = wide.view("<i4")[:, 0] >> 8
+    return values.astype(np.float32) / np.float32(FULL_SCALE_S24)
+
+
+def _unsigned_table() -> Samples:
+    """Unsigned 8-bit samples: 128 is silence."""
+    return ((np.arange(256) - 128) / FULL_SCALE_U8).astype(np.float32)
+
+
 def _mulaw_table() -> Samples:
     """ITU-T G.711 table 2a: 14-bit decoder values, here ×4 (the usual 16-bit scale), as floats."""
     code = ~np.arange(256, dtype=np.int32) & 0xFF
@@ -145,5 +174,13 @@ def _alaw_table() -> Samples:
     return (np.where(code & 0x80, magnitude, -magnitude) / FULL_SCALE).astype(np.float32)
 
 
-_MULAW = _mulaw_table()
-_ALAW = _alaw_table()
+_CODES = {"pcmu": _mulaw_table(), "pcma": _alaw_table(), "pcm_u8": _unsigned_table()}
+"""What each byte stands for."""
+_NUMBERS: dict[str, tuple[str, float | None]] = {
+    "pcm_s16le": ("<i2", FULL_SCALE),
+    "pcm_s32le": ("<i4", FULL_SCALE_S32),
+    "pcm_f16le": ("<f2", None),
+    "pcm_f32le": ("<f4", None),
+    "pcm_f64le": ("<f8", None),
+}
+"""Type of the samples, and what stands for 1.0; None: 1.0 itself."""

@@ -2,15 +2,17 @@
 
 from shared.audio.pcm import AudioFormat, PcmDecoder, to_s16le
 from shared.audio.resample import Resampler
+from shared.audio.stereo import StereoMix
 
 
 class PcmStream:
     """One direction of one session. All outputs joined do not depend on how the input was cut.
 
-    `feed` and `finish` raise `InvalidAudioError`; after that, or after `finish`, the object is spent.
+    `feed` raises `InvalidAudioError`; after that, or after `finish`, the object is spent.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
+        self.format = audio_format
         self._decoder = PcmDecoder(audio_format)
         self._resampler = Resampler(audio_format.sample_rate)
 
@@ -18,7 +20,20 @@ class PcmStream:
         """The s16le mono 16 kHz bytes that this chunk settles; whole samples, possibly none."""
         return to_s16le(self._resampler.feed(self._decoder.feed(chunk)))
 
+    @property
+    def rest_bytes(self) -> int:
+        """Of a sample that is not complete; `finish` drops them."""
+        return self._decoder.rest_bytes
+
+    @property
+    def mix(self) -> StereoMix | None:
+        """Of two channels."""
+        return self._decoder.mix
+
+    def check_whole(self) -> None:
+        """Raises `InvalidAudioError` where the audio ends within a sample."""
+        self._decoder.check_whole()
+
     def finish(self) -> bytes:
         """The bytes that were still held back by the resampler (at most 30 ms)."""
-        self._decoder.finish()
         return to_s16le(self._resampler.finish())

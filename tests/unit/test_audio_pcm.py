@@ -40,7 +40,7 @@ def streamed(audio_format: AudioFormat, pieces: list[bytes]) -> bytes:
 def raw_audio(encoding: str, channels: int, samples: int, seed: int) -> bytes:
     generator = np.random.default_rng(seed)
     if encoding.startswith("pcm_f"):
-        dtype = "<f4" if encoding == "pcm_f32le" else "<f2"
+        dtype = {"pcm_f16le": "<f2", "pcm_f32le": "<f4", "pcm_f64le": "<f8"}[encoding]
         return generator.uniform(-1.3, 1.3, samples * channels).astype(dtype).tobytes()
     return generator.integers(0, 256, samples * channels * SAMPLE_BYTES[encoding], dtype=np.uint8).tobytes()
 
@@ -115,17 +115,22 @@ def test_pcm_stream_refuses_an_incomplete_last_sample(audio_format: AudioFormat,
     stream = PcmStream(audio_format)
     stream.feed(bytes(audio_format.frame_bytes + left))
     with pytest.raises(InvalidAudioError, match=f"ends with {left} bytes of an incomplete sample") as caught:
-        stream.finish()
+        stream.check_whole()
     assert caught.value.code == "invalid_audio"
 
 
 @pytest.mark.parametrize(
     ("encoding", "rate", "channels", "message"),
     [
-        ("mp3", 16_000, 1, "encoding is 'mp3'; allowed: pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma."),
-        ("pcmu", 7_999, 1, "sample_rate is 7999; allowed: a whole number from 8000 to 96000 (Hz)."),
-        ("pcmu", 96_001, 1, "sample_rate is 96001; allowed: a whole number from 8000 to 96000 (Hz)."),
-        ("pcmu", True, 1, "sample_rate is True; allowed: a whole number from 8000 to 96000 (Hz)."),
+        (
+            "mp3",
+            16_000,
+            1,
+            "encoding is 'mp3'; allowed: pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma, pcm_u8, pcm_s24le, pcm_f64le.",
+        ),
+        ("pcmu", 5_999, 1, "sample_rate is 5999; allowed: a whole number from 6000 to 384000 (Hz)."),
+        ("pcmu", 384_001, 1, "sample_rate is 384001; allowed: a whole number from 6000 to 384000 (Hz)."),
+        ("pcmu", True, 1, "sample_rate is True; allowed: a whole number from 6000 to 384000 (Hz)."),
         ("pcmu", 8_000, 3, "channels is 3; allowed: 1, 2."),
         ("pcmu", 8_000, 0, "channels is 0; allowed: 1, 2."),
     ],

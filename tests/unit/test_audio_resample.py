@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared.audio.resample import Resampler
 
-RATES = [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000]
+RATES = [8_000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000, 384_000]
 
 
 def resampled(samples: NDArray[np.float32], rate: int, sizes: list[int]) -> NDArray[np.float32]:
@@ -31,7 +31,7 @@ def sweep(rate: int, duration_s: float = 1.0) -> NDArray[np.float32]:
     return (0.5 * np.sin(2 * np.pi * (50 + rate / 5 * time_s) * time_s)).astype(np.float32)
 
 
-@pytest.mark.parametrize("rate", [*RATES, 8_001, 15_999, 16_001, 192_000])
+@pytest.mark.parametrize("rate", [*RATES, 6_000, 8_001, 15_999, 16_001, 192_000, 384_000])
 @pytest.mark.parametrize("sizes", [[1], [160], [7, 1, 333, 2000]])
 def test_resampler_result_does_not_depend_on_chunks(rate: int, sizes: list[int]) -> None:
     samples = sweep(rate, 0.3)
@@ -39,7 +39,7 @@ def test_resampler_result_does_not_depend_on_chunks(rate: int, sizes: list[int])
 
 
 @settings(deadline=None)
-@given(st.integers(8_000, 96_000), st.integers(0, 3000))
+@given(st.integers(6_000, 384_000), st.integers(0, 3000))
 def test_resampler_keeps_the_length(rate: int, samples: int) -> None:
     output = resampled(np.full(samples, 0.1, np.float32), rate, [500])
     assert len(output) == round(samples * 16_000 / rate)
@@ -62,7 +62,7 @@ def test_resampler_keeps_pitch_level_and_time(rate: int, frequency_hz: int) -> N
     assert abs(delay_s) < 0.000_2
 
 
-@pytest.mark.parametrize("rate", [24_000, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("rate", [24_000, 44_100, 48_000, 96_000, 384_000])
 @pytest.mark.parametrize("frequency_hz", [8_300, 9_000, 11_000])
 def test_resampler_lets_no_alias_through(rate: int, frequency_hz: int) -> None:
     output = resampled(tone(frequency_hz, rate), rate, [rate])

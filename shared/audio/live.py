@@ -1,0 +1,227 @@
+"""A live client's bytes on their way to s16le mono 16 kHz: raw samples, with or without WAV headers. No I/O.
+
+What raw samples are is told by the session's format, or by a WAV header where one comes: at the beginning, behind the
+samples of the header before it, or at the beginning of a message. Anything else that is recognised is refused.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from shared.audio.pcm import AudioFormat
+from shared.audio.recognition import NAMES, start_of
+from shared.audio.stereo import Fault
+from shared.audio.stream import PcmStream
+from shared.audio.wav_header import WavHeader, is_wav_head
+from shared.errors import InvalidAudioError, UnsupportedAudioError
+from shared.events import SAMPLE_RATE_HZ
+
+CONTAINER: Final = "container"
+"""The `encoding` of audio in a container, which `shared.decoder` decodes."""
+STORED_FORMAT: Final = AudioFormat("pcm_s16le", SAMPLE_RATE_HZ, 1)
+HEADERS_PER_MESSAGE: Final = 64
+"""Each may name another format, and a resampler takes a millisecond to make."""
+_HEAD_BYTES: Final = 12
+_CHUNKS: Final = (b"LIST", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"bext", b"iXML", b"PEAK", b"fact", b"afsp", b"_PMX")
+"""Of a WAV file, behind its samples."""
+_WARNINGS: Final = {
+    Fault.INVERTED: "The channels cancel each other (inverted polarity); the {name} one alone is heard.",
+    Fault.DEAD: "One channel is silent; while it is, the {name} one alone is heard.",
+}
+
+Warned: TypeAlias = tuple[str, str]
+"""Code and message."""
+_Step: TypeAlias = "Callable[[bytes], tuple[bytes, bytes]]"
+"""Takes bytes: what they settle, and those that are for the next step."""
+
+
+class UnsupportedStreamError(UnsupportedAudioError):
+    """The stream is no raw samples. All of it is refused, with the same error."""
+
+
+class LiveAudio:
+    """One session's audio on one connection."""
+
+    def __init__(self, audio_format: AudioFormat, *, takes_container: bool = False) -> None:
+        """`takes_container`: whether the client could have chosen `CONTAINER`, for the message to say so."""
+        self._takes_container = takes_container
+        self._stream = _new_stream(audio_format)
+        self._step: _Step = self._recognise
+        self._kept = b""
+        """Bytes of which it is not known yet what they are."""
+        self._header = WavHeader()
+        self._headers = 0
+        """In this message."""
+        self._left_bytes: int | None = None
+        """Of the samples that a WAV header has announced, or of a chunk that is being skipped."""
+        self._refusal: UnsupportedStreamError | None = None
+        self._warned: set[str] = set()
+        self._warnings: list[Warned] = []
+
+    def feed(self, chunk: bytes, *, begins_message: bool = False) -> bytes:
+        """The audio that these bytes settle.
+
+        Raises InvalidAudioError, after which the audio is taken afresh, and UnsupportedStreamError, which every later
+        call raises too.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        if begins_message:
+            self._headers = 0
+            if self._step == self._take_samples and is_wav_head(chunk):
+                self._begin_header()
+        try:
+            return self._take(chunk)
+        except InvalidAudioError:
+            self._stream, self._step, self._left_bytes = _new_stream(self._stream.format), self._take_samples, None
+            raise
+        except UnsupportedAudioError as error:
+            self._refusal = UnsupportedStreamError(error.message)
+            raise self._refusal from None
+
+    def flush(self) -> bytes:
+        """Nothing comes behind these bytes for now: what may yet become a mark is taken for what it is.
+
+        Raises what `feed` raises.
+        """
+        if self._step != self._recognise or self._refusal is not None:
+            return b""
+        kept, self._kept = self._kept, b""
+        if (kind := start_of(kept, is_all=True).kind) not in (None, "wav"):
+            self._refusal = UnsupportedStreamError(self._explained(kind))
+            raise self._refusal
+        self._step = self._take_samples
+        return self._take(kept)
+
+    def finish(self) -> bytes:
+        """The rest. A cut sample is dropped, with a warning."""
+        if self._refusal is not None:
+            return b""
+        return self.flush() + self._end_stream()
+
+    def take_warnings(self) -> list[Warned]:
+        """What the client is to be told, once."""
+        mix = self._stream.mix
+        if mix is not None and mix.fault is not None:
+            name = ("left", "right")[mix.channel]
+            self._warn(f"channels_{mix.fault.name.lower()}", _WARNINGS[mix.fault].format(name=name))
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    def _take(self, chunk: bytes) -> bytes:
+        pcm = []
+        while chunk:
+            settled, chunk = self._step(chunk)
+            pcm.append(settled)
+        return b"".join(pcm)
+
+    def _recognise(self, chunk: bytes) -> tuple[bytes, bytes]:
+        head = self._kept + chunk
+        start = start_of(head)
+        self._kept = head if start.wants_more else b""
+        if start.wants_more:
+            return b"", b""
+        if start.kind == "wav":
+            self._begin_header()
+        elif start.kind is None:
+            self._step = self._take_samples
+        else:
+            raise UnsupportedAudioError(self._explained(start.kind))
+        return b"", head
+
+    def _explained(self, kind: str | None) -> str:
+        name = NAMES.get(kind or "", str(kind).upper())
+        ways = [f'start with encoding "{CONTAINER}" to send it live'] if self._takes_container else []
+        ways += ["send raw samples, with a WAV header or in the format of the session", "upload it as a recording"]
+        return f"The audio is {name}, and the session takes raw samples: {', or '.join(ways)}."
+
+    def _begin_header(self) -> None:
+        self._headers += 1
+        if self._headers > HEADERS_PER_MESSAGE:
+            raise InvalidAudioError(f"The message holds more than {HEADERS_PER_MESSAGE} WAV headers.")
+        self._header, self._left_bytes, self._kept = WavHeader(), None, b""
+        self._step = self._take_header
+
+    def _take_header(self, chunk: bytes) -> tuple[bytes, bytes]:
+        found = self._header.feed(chunk)
+        if found is None:
+            return b"", b""
+        samples, rest = found
+        self._step, self._left_bytes = self._take_samples, samples.size_bytes
+        if samples.audio_format == self._stream.format:
+            return b"", rest
+        ended = self._end_stream()
+        self._stream = _new_stream(samples.audio_format)
+        return ended, rest
+
+    def _take_samples(self, chunk: bytes) -> tuple[bytes, bytes]:
+        if self._left_bytes is None:
+            return self._stream.feed(chunk), b""
+        own = chunk[: self._left_bytes]
+        self._left_bytes -= len(own)
+        if not self._left_bytes:
+            self._step = self._take_end
+        return self._stream.feed(own), chunk[len(own) :]
+
+    def _take_end(self, chunk: bytes) -> tuple[bytes, bytes]:
+        """Behind the samples that a header has announced: another header, a chunk to be skipped, or more samples."""
+        waiting = self._kept + chunk
+        self._kept = waiting if len(waiting) < _HEAD_BYTES else b""
+        if self._kept:
+            return b"", b""
+        if is_wav_head(waiting):
+            self._begin_header()
+        elif waiting[:4] in _CHUNKS:
+            size_bytes = int.from_bytes(waiting[4:8], "little")
+            self._left_bytes, self._step = 8 + size_bytes + size_bytes % 2, self._skip
+        else:
+            self._left_bytes, self._step = None, self._take_samples
+        return b"", waiting
+
+    def _skip(self, chunk: bytes) -> tuple[bytes, bytes]:
+        assert self._left_bytes is not None
+        skipped = min(self._left_bytes, len(chunk))
+        self._left_bytes -= skipped
+        if not self._left_bytes:
+            self._step = self._take_end
+        return b"", chunk[skipped:]
+
+    def _end_stream(self) -> bytes:
+        """The rest of the samples of one format."""
+        if count := self._stream.rest_bytes:
+            self._warn("incomplete_sample", f"The audio ended within a sample; its {count} byte(s) were dropped.")
+        return self._stream.finish()
+
+    def _warn(self, code: str, message: str) -> None:
+        if code not in self._warned:
+            self._warned.add(code)
+            self._warnings.append((code, message))
+
+
+class WholeSamples:
+    """Audio that is already what a session stores: only a cut sample is kept for the next chunk."""
+
+    format = STORED_FORMAT
+    mix = None
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    @property
+    def rest_bytes(self) -> int:
+        """Of the cut sample; `finish` drops them."""
+        return len(self._rest)
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._rest:
+            chunk, self._rest = self._rest + chunk, b""
+        if len(chunk) % 2:
+            chunk, self._rest = chunk[:-1], chunk[-1:]
+        return chunk
+
+    def finish(self) -> bytes:
+        self._rest = b""
+        return b""
+
+
+def _new_stream(audio_format: AudioFormat) -> PcmStream | WholeSamples:
+    return WholeSamples() if audio_format == STORED_FORMAT else PcmStream(audio_format)

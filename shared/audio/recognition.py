@@ -1,0 +1,109 @@
+"""What a live stream of bytes begins with: raw samples, or something else that must not be heard as such.
+
+Raw samples have no mark of their own, so a mark of something else must be long enough that no samples begin with it by
+chance. Each one here has at least 38 bits that are fixed; MPEG and ADTS audio, whose frames begin with 11 to 16 fixed
+bits, counts only where three frames in a row, each as long as the one before it says, agree in their headers (43 bits
+or more). In a stream of samples those bits are as good as random, or zero.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shared.audio.containers import SNIFF_BYTES, sniff
+
+NAMES: Final = {
+    **{"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "Ogg", "webm": "WebM", "mp4": "MP4", "aac": "AAC (ADTS)"},
+    **{"amr": "AMR", "aiff": "AIFF", "caf": "CAF", "asf": "WMA (ASF)"},
+}
+"""For messages."""
+MPEG_BYTES: Final = 4_400
+"""Three frames of MPEG audio, of 1441 bytes at most, or three of ADTS of common sizes."""
+WEBM_BYTES: Final = 256
+"""Its kind stands in the first header, about 40 bytes from the beginning."""
+
+_ANY: Final = None
+_Mark = tuple[bytes | None, ...]
+"""For each byte, the values that it may have."""
+
+
+def _mark(*parts: bytes | int | tuple[bytes, ...]) -> _Mark:
+    """Of fixed bytes, of a number of free ones, and of choices for one byte each."""
+    mark: list[bytes | None] = []
+    for part in parts:
+        if isinstance(part, int):
+            mark += [_ANY] * part
+        elif isinstance(part, tuple):
+            mark += part
+        else:
+            mark += [part[at : at + 1] for at in range(len(part))]
+    return tuple(mark)
+
+
+_SEVEN_BITS: Final = bytes(range(0x80))
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
+_MARKS: Final[tuple[tuple[str, _Mark], ...]] = (
+    ("wav", _mark(b"RIFF", 4, b"WAVE")),
+    ("wav", _mark(b"RF64", 4, b"WAVE")),
+    ("flac", _mark(b"fLaC", (b"\x00\x80",), b"\x00\x00\x22")),
+    ("ogg", _mark(b"OggS\x00", (b"\x02\x06",))),
+    ("mp4", _mark(b"\x00\x00", (b"\x00\x01\x02\x03\x04",), 1, b"ftyp", (_PRINTABLE,) * 4)),
+    ("mp3", _mark(b"ID3", (b"\x02\x03\x04", bytes(range(0xFF)), bytes(range(0, 256, 16))), (_SEVEN_BITS,) * 4)),
+    ("amr", _mark(b"#!AMR")),
+    ("aiff", _mark(b"FORM", 4, b"AIF", (b"FC",))),
+    ("caf", _mark(b"caff\x00\x01\x00\x00")),
+    ("asf", _mark(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"))),
+)
+_EBML: Final = b"\x1a\x45\xdf\xa3"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is known of a stream by its first bytes."""
+
+    kind: str | None = None
+    """A key of `NAMES` (or what `sniff` calls it); None: raw samples, unless `wants_more`."""
+    wants_more: bool = False
+    """Whether the bytes so far may yet become a mark."""
+
+
+def start_of(head: bytes, *, is_all: bool = False) -> Start:
+    """What a stream with these first bytes is. `is_all`: nothing more comes."""
+    for kind, mark in _MARKS:
+        if all(allowed is None or byte in allowed for byte, allowed in zip(head, mark, strict=False)):
+            if len(head) >= len(mark):
+                return Start(kind)
+            return Start(wants_more=not is_all)
+    if head[:4] == _EBML[: len(head)]:
+        return _by_sniffing(head, WEBM_BYTES, is_all=is_all)
+    if head[:1] == b"\xff" and (len(head) == 1 or head[1] & 0xE6 == 0xE2 or head[1] & 0xF6 == 0xF0):
+        if frame_chain(head, adts_frame_bytes, 0xFFFE_FDC0):
+            return Start("aac")
+        return _by_sniffing(head, MPEG_BYTES, is_all=is_all)
+    return Start(wants_more=not head and not is_all)
+
+
+def _by_sniffing(head: bytes, enough_bytes: int, *, is_all: bool) -> Start:
+    if len(head) < enough_bytes and not is_all:
+        return Start(wants_more=True)
+    return Start(sniff(head[:SNIFF_BYTES]))
+
+
+def frame_chain(head: bytes, frame_bytes: Callable[[bytes], int], same_bits: int, frames: int = 3) -> bool:
+    """Whether so many frames follow one another from the beginning, with the same bits in their headers."""
+    position, first = 0, int.from_bytes(head[:4], "big") & same_bits
+    for _ in range(frames):
+        header = head[position : position + 7]
+        size_bytes = frame_bytes(header) if len(header) == 7 else 0
+        if not size_bytes or int.from_bytes(header[:4], "big") & same_bits != first:
+            return False
+        position += size_bytes
+    return True
+
+
+def adts_frame_bytes(header: bytes) -> int:
+    """Length of the AAC frame with this header of seven bytes, 0 where it is none (ISO/IEC 13818-7, 6.2)."""
+    if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or (header[2] >> 2 & 0xF) > 12:
+        return 0
+    size_bytes = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    return size_bytes if size_bytes > 7 else 0

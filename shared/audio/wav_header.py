@@ -1,0 +1,108 @@
+"""The header of a WAV stream, taken in piece by piece: what its samples are, and how many bytes of them come.
+
+Knows no samples. Runs on untrusted bytes: chunks before the samples are skipped, never kept.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
+from shared.errors import InvalidAudioError, InvalidFieldError, UnsupportedAudioError
+
+MAX_HEADER_BYTES: Final = 1 << 20
+"""Before the samples. Chunks with descriptions are a few kilobytes long."""
+UNKNOWN_SIZE_FROM: Final = 0x7FFF_0000
+"""A size from here on, and 0, is what writers that cannot seek put down: until the end."""
+_EXTENSIBLE: Final = 0xFFFE
+_GUID_TAIL: Final = bytes.fromhex("000000001000800000aa00389b71")
+"""Of the extensible format: what follows the tag in the identifier of a sub-format."""
+_ENCODINGS: Final = {
+    (1, 8): "pcm_u8",
+    (1, 16): "pcm_s16le",
+    (1, 24): "pcm_s24le",
+    (1, 32): "pcm_s32le",
+    (3, 16): "pcm_f16le",
+    (3, 32): "pcm_f32le",
+    (3, 64): "pcm_f64le",
+    (6, 8): "pcma",
+    (7, 8): "pcmu",
+}
+"""By format tag and bits of a sample."""
+_KEPT_FORM_BYTES: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class WavSamples:
+    """What follows a header."""
+
+    audio_format: AudioFormat
+    size_bytes: int | None
+    """None: until the end of the stream."""
+
+
+def is_wav_head(head: bytes) -> bool:
+    """Whether bytes begin like a WAV file. By chance that happens once in 2^64 times or less."""
+    return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
+
+
+class WavHeader:
+    """One header. `feed` until it answers."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._taken_bytes = 0
+        self._skip_bytes = 12
+        """What is left of the chunk, or the file's head, that is being skipped."""
+        self._format: AudioFormat | None = None
+
+    def feed(self, chunk: bytes) -> tuple[WavSamples, bytes] | None:
+        """What the samples are, and those that have come already; None while the header goes on.
+
+        Raises InvalidAudioError, and UnsupportedAudioError for samples that are not understood.
+        """
+        self._buffer += chunk
+        while True:
+            skipped = min(self._skip_bytes, len(self._buffer))
+            del self._buffer[:skipped]
+            self._skip_bytes -= skipped
+            self._taken_bytes += skipped
+            if self._taken_bytes > MAX_HEADER_BYTES:
+                raise InvalidAudioError(f"The WAV header has more than {MAX_HEADER_BYTES} bytes before the samples.")
+            if self._skip_bytes or len(self._buffer) < 8:
+                return None
+            name, size_bytes = bytes(self._buffer[:4]), int.from_bytes(self._buffer[4:8], "little")
+            if name == b"data":
+                return self._samples(size_bytes), bytes(self._buffer[8:])
+            if name == b"fmt ":
+                if len(self._buffer) < 8 + min(size_bytes, _KEPT_FORM_BYTES):
+                    return None
+                self._format = _audio_format(bytes(self._buffer[8 : 8 + min(size_bytes, _KEPT_FORM_BYTES)]))
+            self._skip_bytes = 8 + size_bytes + size_bytes % 2
+
+    def _samples(self, size_bytes: int) -> WavSamples:
+        if self._format is None:
+            raise InvalidAudioError("The WAV header has no fmt chunk before its samples.")
+        is_known = 0 < size_bytes < UNKNOWN_SIZE_FROM
+        return WavSamples(self._format, size_bytes if is_known else None)
+
+
+def _audio_format(form: bytes) -> AudioFormat:
+    if len(form) < 16:
+        raise InvalidAudioError(f"The WAV header has a fmt chunk of {len(form)} bytes; 16 is the least.")
+    tag, channels, rate_hz, _, frame_bytes, bits = struct.unpack("<HHIIHH", form[:16])
+    if tag == _EXTENSIBLE and form[26:40] == _GUID_TAIL:
+        tag = int.from_bytes(form[24:26], "little")
+    encoding = _ENCODINGS.get((tag, bits))
+    if encoding is None:
+        raise UnsupportedAudioError(
+            f"The WAV header names format {tag:#06x} with {bits} bits; live: {', '.join(SAMPLE_BYTES)}."
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise UnsupportedAudioError(f"The WAV header names {channels} channels; live: 1, 2.")
+    if frame_bytes != channels * SAMPLE_BYTES[encoding]:
+        raise InvalidAudioError(f"The WAV header names {frame_bytes} bytes for {channels} samples of {bits} bits.")
+    try:
+        return AudioFormat(encoding, rate_hz, channels)
+    except InvalidFieldError as error:
+        raise UnsupportedAudioError(f"The WAV header: {error.message}") from None
