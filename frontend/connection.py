@@ -14,12 +14,14 @@ from frontend import one_shot
 from frontend.access.guard import Guard
 from frontend.farewell import cause_of, incident, say_goodbye
 from frontend.gateway import Gateway
-from frontend.intake import Intake
+from frontend.intake import ContainerIntake, Intake, RawIntake
 from frontend.patience import Patience
 from frontend.protocols import commands, native
 from frontend.protocols.native import BINARY, Move, NativeProtocol, State
 from frontend.session import TERMINAL, Session
 from frontend.transports import DisconnectedError, Transport
+from shared.audio.live import UnsupportedStreamError
+from shared.audio.pcm import AudioFormat
 from shared.config import Settings
 from shared.errors import InvalidJsonError, ServerBusyError, VoxtralError
 from shared.events import EventType
@@ -50,9 +52,12 @@ async def serve_connection(
 class LiveSession:
     session: Session
     intake: Intake
+    audio_format: AudioFormat | None
     downlink: asyncio.Task[None]
     resumes: bool
     """Whether its client keeps its audio, to go on over another connection."""
+    was_refused: bool = False
+    """Whether the client knows that its audio is not understood. It is told so once."""
 
 
 class Connection:
@@ -81,8 +86,9 @@ class Connection:
             if farewell is not None:
                 self._gateway.tally.count_error(farewell.code)
         finally:
-            if self._live is not None:
-                await self._live.session.leave()
+            live = self._release()
+            if live is not None:
+                await live.session.leave()
             if self._ahead is not None:
                 self._ahead.cancel()
                 await asyncio.wait((self._ahead,))
@@ -172,9 +178,17 @@ class Connection:
 
     async def _take_audio(self, kind: str, audio: bytes) -> None:
         self._gateway.tally.received_bytes += len(audio)
-        if self._protocol.admit(kind):
+        if self._protocol.admit(kind) and audio:
             assert self._live is not None
-            await self._live.intake.take(audio)
+            live = self._live
+            try:
+                await live.intake.take(audio)
+            except UnsupportedStreamError as error:
+                if live.was_refused:
+                    return
+                if self._live is live:
+                    self._live = replace(live, was_refused=True)
+                raise error from None
 
     async def _answer(self, request: commands.OneShot) -> None:
         """Answer a one-shot request, unless its client leaves meanwhile."""
@@ -214,18 +228,28 @@ class Connection:
     def _adopt(self, session: Session, command: commands.Start | commands.Resume) -> None:
         self._protocol.move(Move.OPENED)
         downlink = self._tasks.create_task(self._downlink(session), name=f"downlink {session.id}")
-        self._live = LiveSession(session, Intake(session, command.audio_format), downlink, command.acknowledge)
+        intake = self._new_intake(session, command.audio_format)
+        self._live = LiveSession(session, intake, command.audio_format, downlink, command.acknowledge)
+
+    def _new_intake(self, session: Session, audio_format: AudioFormat | None) -> Intake:
+        if audio_format is not None:
+            return RawIntake(session, audio_format, takes_container=True)
+        return ContainerIntake(session, self._gateway.decoders, self._tell_undecoded)
+
+    async def _tell_undecoded(self, error: Exception) -> None:
+        """A stream in a container cannot be decoded any further."""
+        with contextlib.suppress(DisconnectedError):
+            await self._tell(error if isinstance(error, VoxtralError) else incident(error, self._session_id))
 
     async def _steer(self, command: commands.Command) -> None:
         live = self._live
         assert live is not None
         match command:
             case commands.Commit():
+                await live.intake.flush()
                 await live.session.commit(command.number)
             case commands.Configure():
-                options = replace(live.session.options, **command.changes)
-                await self._gateway.check(options)
-                await live.session.configure(options, command.number)
+                await self._configure(live, command)
             case commands.Stop():
                 self._protocol.move(Move.STOPPED)
                 try:
@@ -235,9 +259,28 @@ class Connection:
                         await live.session.finish(command.number)
             case commands.Cancel():
                 self._protocol.move(Move.CANCELLED)
-                self._live = None
+                self._release()
                 live.downlink.cancel()
                 await live.session.cancel()
+
+    async def _configure(self, live: LiveSession, command: commands.Configure) -> None:
+        options = replace(live.session.options, **command.changes)
+        audio_format = commands.changed_format(live.audio_format, command.audio_changes)
+        await self._gateway.check(options)
+        if command.audio_changes:
+            await live.intake.finish()
+            live.intake.close()
+            if self._live is live:
+                intake = self._new_intake(live.session, audio_format)
+                self._live = replace(live, intake=intake, audio_format=audio_format, was_refused=False)
+        await live.session.configure(options, command.number)
+
+    def _release(self) -> LiveSession | None:
+        """This connection has no session any more."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.intake.close()
+        return live
 
     async def _downlink(self, session: Session) -> None:
         """Forward a session's events until it ends."""
@@ -245,7 +288,7 @@ class Connection:
             async for event in session.events():
                 if event.type in TERMINAL:
                     # Before it is sent: who has read it may at once start the next session.
-                    self._live = None
+                    self._release()
                     self._protocol.move(Move.DONE if event.type == EventType.DONE else Move.FAILED)
                 if event.type == EventType.ERROR:
                     self._gateway.tally.count_error(event.wire["code"])
@@ -261,7 +304,7 @@ class Connection:
 
     async def _lose_session(self, error: VoxtralError, request_id: str | int | None = None) -> None:
         """Give the session up, if there is one: this connection can no longer serve it, and another may resume it."""
-        live, self._live = self._live, None
+        live = self._release()
         if live is None:
             await self._tell(error, request_id)
             return

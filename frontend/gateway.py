@@ -76,7 +76,9 @@ class Gateway:
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores = Chores()
-        self.decoders = Decoders(settings.audio.decoders, settings.session.claim_timeout_s)
+        self.decoders = Decoders(
+            settings.audio.decoders, settings.session.claim_timeout_s, most_live=settings.audio.live_decoders
+        )
         self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
         self.access = Access(settings, self._redis)
         self.erasure = Erasure(self._redis, self._scripts, self.access)

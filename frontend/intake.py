@@ -1,70 +1,110 @@
-"""A live client's audio on its way into a session: decoded to s16le mono 16 kHz, as it arrives."""
+"""A live client's audio on its way into a session: decoded to s16le mono 16 kHz, as it arrives.
+
+Waiting is backpressure: nothing more is to be read while `take` waits. What is decoded goes to Redis as raw samples, so
+no worker knows in what form it came.
+"""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
+from frontend.decoding.decoders import Decoders
+from frontend.decoding.live import LiveDecoding
 from frontend.session import Session
+from shared.audio.live import LiveAudio
 from shared.audio.pcm import AudioFormat
-from shared.audio.stream import PcmStream
-from shared.errors import InvalidAudioError
-from shared.events import SAMPLE_RATE_HZ
+from shared.errors import VoxtralError
 
 SLICE_BYTES: Final = 64 * 1024
 """Decoded at a time: about a millisecond of work, after which others get their turn."""
 
-_STORED_FORMAT: Final = AudioFormat("pcm_s16le", SAMPLE_RATE_HZ, 1)
 
-
-class WholeSamples:
-    """Audio that is already what a session stores: only a cut sample is kept for the next chunk."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, chunk: bytes) -> bytes:
-        if self._rest:
-            chunk, self._rest = self._rest + chunk, b""
-        if len(chunk) % 2:
-            chunk, self._rest = chunk[:-1], chunk[-1:]
-        return chunk
-
-    def finish(self) -> bytes:
-        if self._rest:
-            raise InvalidAudioError("The audio ends with half a sample; pcm_s16le takes 2 bytes per sample.")
-        return b""
-
-
-class Intake:
-    """Takes one session's audio in. Waiting is the brake: nothing more is to be read while `take` waits."""
-
-    def __init__(self, session: Session, audio_format: AudioFormat) -> None:
-        self._session = session
-        self._format = audio_format
-        self._decoder = self._new_decoder()
+class Intake(Protocol):
+    """Takes one session's audio in. `close` it whatever happens."""
 
     async def take(self, audio: bytes) -> None:
-        """Write a piece of any size. Raises InvalidAudioError; the audio after that is taken afresh."""
-        if len(audio) <= SLICE_BYTES:
-            await self._take_slice(audio)
-            return
-        for start in range(0, len(audio), SLICE_BYTES):
-            await self._take_slice(audio[start : start + SLICE_BYTES])
-            await asyncio.sleep(0)
+        """Write a message of any size."""
+
+    async def flush(self) -> None:
+        """Write all that has been taken, as far as it can be heard by itself."""
 
     async def finish(self) -> None:
-        """No more audio comes: write what was held back. Raises InvalidAudioError for a cut sample."""
-        pcm = self._decoder.finish()
+        """No more audio comes: write what was held back."""
+
+    def close(self) -> None: ...
+
+
+class RawIntake:
+    """Raw samples, with or without WAV headers."""
+
+    def __init__(self, session: Session, audio_format: AudioFormat, *, takes_container: bool = False) -> None:
+        self._session = session
+        self._audio = LiveAudio(audio_format, takes_container=takes_container)
+
+    async def take(self, audio: bytes) -> None:
+        """Raises InvalidAudioError, after which the audio is taken afresh, and UnsupportedStreamError, each time."""
+        for start in range(0, len(audio), SLICE_BYTES):
+            await self._write(self._audio.feed(audio[start : start + SLICE_BYTES], begins_message=start == 0))
+            if len(audio) > SLICE_BYTES:
+                await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        await self._write(self._audio.flush())
+
+    async def finish(self) -> None:
+        await self._write(self._audio.finish())
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    async def _write(self, pcm: bytes) -> None:
+        for code, message in self._audio.take_warnings():
+            self._session.warn(code, message)
         if pcm:
             await self._session.write(pcm)
 
-    async def _take_slice(self, audio: bytes) -> None:
+
+class ContainerIntake:
+    """A stream in a container, decoded by a process of its own, which is started with the first bytes."""
+
+    def __init__(self, session: Session, decoders: Decoders, report: Callable[[Exception], Awaitable[None]]) -> None:
+        """`report` is called once, when the stream cannot be decoded any further. The rest of it is dropped."""
+        self._session = session
+        self._decoders = decoders
+        self._report = report
+        self._decoding: LiveDecoding | None = None
+        self._pump: asyncio.Task[None] | None = None
+
+    async def take(self, audio: bytes) -> None:
+        """Raises ServerBusyError where there is no decoder for the stream."""
+        if not audio:
+            return
+        if self._decoding is None:
+            self._decoding = await self._decoders.live()
+            self._pump = asyncio.create_task(self._write_decoded(self._decoding), name=f"decoded {self._session.id}")
+        for start in range(0, len(audio), SLICE_BYTES):
+            await self._decoding.write(audio[start : start + SLICE_BYTES])
+
+    async def flush(self) -> None:
+        if self._decoding is not None:
+            await self._decoding.drained()
+
+    async def finish(self) -> None:
+        if self._decoding is not None and self._pump is not None:
+            self._decoding.end()
+            await asyncio.wait((self._pump,))
+
+    def close(self) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+        if self._decoding is not None:
+            self._decoding.close()
+
+    async def _write_decoded(self, decoding: LiveDecoding) -> None:
         try:
-            pcm = self._decoder.feed(audio)
-        except InvalidAudioError:
-            self._decoder = self._new_decoder()
-            raise
-        if pcm:
-            await self._session.write(pcm)
-
-    def _new_decoder(self) -> PcmStream | WholeSamples:
-        return WholeSamples() if self._format == _STORED_FORMAT else PcmStream(self._format)
+            async for pcm in decoding.audio():
+                await self._session.write(pcm)
+        except (VoxtralError, OSError) as error:
+            await self._report(error)
+        finally:
+            decoding.close()

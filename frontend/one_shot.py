@@ -7,10 +7,11 @@ from typing import Any
 from frontend.access.principal import Principal
 from frontend.gateway import Gateway
 from frontend.protocols import native
-from frontend.protocols.commands import FILE, OneShot
+from frontend.protocols.commands import OneShot
 from frontend.session import Session
 from frontend.uploads import in_threads, session_for
 from shared.audio.damage import AudioWarning
+from shared.audio.live import CONTAINER
 from shared.audio.payload import decode_raw, is_file
 from shared.events import SAMPLE_RATE_HZ, EventType
 
@@ -49,7 +50,7 @@ async def answer(
 def _blocks(
     request: OneShot, gateway: Gateway, max_duration_s: float, warnings: list[AudioWarning]
 ) -> AsyncGenerator[bytes, None]:
-    if request.encoding == FILE or is_file(request.audio):
+    if request.encoding == CONTAINER or is_file(request.audio):
         return gateway.decoders.pcm(
             request.audio, max_duration_s=max_duration_s, strict=request.strict, warnings=warnings
         )

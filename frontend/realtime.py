@@ -20,7 +20,7 @@ from frontend.api.model_names import resolve
 from frontend.connection import THREAD_CHARS
 from frontend.farewell import CLOSE_CODES, cause_of, part
 from frontend.gateway import Gateway
-from frontend.intake import Intake
+from frontend.intake import RawIntake
 from frontend.patience import Patience
 from frontend.placement import candidates
 from frontend.protocols.dialect import (
@@ -83,7 +83,7 @@ async def serve_dialect(
 class LiveSession:
     def __init__(self, session: Session, opening: Open) -> None:
         self.session = session
-        self.intake = Intake(session, opening.audio_format)
+        self.intake = RawIntake(session, opening.audio_format)
         self.finishing = False
 
 
@@ -214,6 +214,7 @@ class DialectConnection:
                 self._gateway.tally.received_bytes += len(action.audio)
                 await live.intake.take(action.audio)
             case Commit():
+                await live.intake.flush()
                 await live.session.commit()
             case Configure():
                 options = replace(action.options, model=live.session.model)

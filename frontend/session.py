@@ -176,6 +176,9 @@ class Session:
         """Send the client an event that the log does not hold and that has no `seq`, such as a warning."""
         self._follower.tell(event["type"], LoggedEvent(orjson.dumps(event), event))
 
+    def warn(self, code: str, message: str) -> None:
+        self.tell({"type": EventType.WARNING, "session_id": self.id, "code": code, "message": message})
+
     def fill(self) -> None:
         self._follower.fill()
 
@@ -210,14 +213,7 @@ class Session:
     def _tell_slowed(self) -> None:
         if not self._is_slowed:
             self._is_slowed = True
-            self.tell(
-                {
-                    "type": EventType.WARNING,
-                    "session_id": self.id,
-                    "code": RateLimitedError.code,
-                    "message": self._meter.limit_text,
-                }
-            )
+            self.warn(RateLimitedError.code, self._meter.limit_text)
 
     @property
     def _full(self) -> bool:

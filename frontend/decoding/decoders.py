@@ -15,6 +15,7 @@ from typing import Final, Self
 import structlog
 
 from frontend.decoding.link import DecoderLink, Ending, Ready
+from frontend.decoding.live import LiveDecoding
 from frontend.decoding.reading import DecodedBlock, Reading, new_pipe
 from frontend.decoding.recording_file import Source, recording_file
 from shared.audio.damage import AudioWarning
@@ -40,15 +41,19 @@ log = structlog.get_logger(__name__)
 class Decoders:
     """Made once per process. `run` keeps the server of the decoders alive."""
 
-    def __init__(self, most: int, patience_s: float, *, stall_s: float = STALL_S) -> None:
+    def __init__(self, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S) -> None:
         """`most` decode at the same time; others wait in order, `patience_s` at most.
 
-        A decoder that gives nothing for `stall_s`, while it is waited for, is killed.
+        `most_live` live streams are decoded beside them. A decoder that gives nothing for `stall_s`, while it is waited
+        for, is killed.
         """
         self._most = most
         self._patience_s = patience_s
         self._stall_s = stall_s
         self._places = asyncio.Semaphore(most)
+        self._most_live = most_live
+        self.live_streams = 0
+        """That are being decoded now."""
         self._waiting = 0
         self._numbers = 0
         self._link: DecoderLink | None = None
@@ -61,9 +66,11 @@ class Decoders:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, most: int, patience_s: float, *, stall_s: float = STALL_S) -> AsyncIterator[Self]:
+    async def running(
+        cls, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S
+    ) -> AsyncIterator[Self]:
         """As long as the `async with` lasts."""
-        decoders = cls(most, patience_s, stall_s=stall_s)
+        decoders = cls(most, patience_s, most_live=most_live, stall_s=stall_s)
         server = asyncio.create_task(decoders.run(), name="decoders")
         try:
             yield decoders
@@ -149,6 +156,23 @@ class Decoders:
             reading.close()
             link.kill(number)
 
+    async def live(self) -> LiveDecoding:
+        """A decoder for a live stream. Raises ServerBusyError; its `audio` raises what `pcm` does."""
+        if self.live_streams >= self._most_live:
+            taken = f"All {self._most_live} decoders of live streams are taken"
+            raise ServerBusyError(f"{taken}; send raw samples, or try again shortly.", retry_after_s=RETRY_AFTER_S)
+        self.live_streams += 1
+        decoding: LiveDecoding | None = None
+        try:
+            link = await self._running_link()
+            self._numbers += 1
+            decoding = await LiveDecoding.start(link, self._numbers, self._stall_s, _failure)
+            decoding.ending.add_done_callback(self._note_live_ending)
+            return decoding
+        finally:
+            if decoding is None:
+                self.live_streams -= 1
+
     async def _start(
         self, source: Source, max_duration_s: float | None, *, strict: bool
     ) -> tuple[DecoderLink, int, "asyncio.Future[Ending | None]", Reading]:
@@ -202,6 +226,11 @@ class Decoders:
             self._sandbox_told = True
             missing = [name for name in ("landlock", "seccomp") if not getattr(ready, name)]
             log.warning("decoder_sandbox_incomplete", kernel_lacks=missing)
+
+    def _note_live_ending(self, ending: "asyncio.Future[Ending | None]") -> None:
+        self.live_streams -= 1
+        if not ending.cancelled() and (end := ending.result()) is not None:
+            self.peak_bytes = max(self.peak_bytes, end.peak_bytes)
 
     def _note_ending(self, ending: "asyncio.Future[Ending | None]") -> None:
         """A place is free when its process is gone, not when its client is."""

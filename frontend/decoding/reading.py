@@ -68,9 +68,7 @@ class Reading:
         TimeoutError where it takes longer than `stall_s`.
         """
         while True:
-            async with asyncio.timeout(stall_s):
-                kind, size_bytes, position_bytes = head_of(await self._reader.readexactly(HEAD.size))
-                content = await self._reader.readexactly(size_bytes)
+            kind, content, position_bytes = await self.next_frame(stall_s)
             if kind is not Kind.WARNING:
                 break
             if len(self.warnings) >= MAX_WARNINGS:
@@ -89,6 +87,20 @@ class Reading:
                 raise WireError(content.decode(errors="replace"))
             case Kind.DONE:
                 return None
+            case Kind.WAITING:
+                raise WireError("a recording that waits")
+
+    async def next_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
+        """The next frame as it is: its content, and how much has been read. Where none has begun to come within
+        `stall_s`, raises TimeoutError, and it may be waited for again."""
+        async with asyncio.timeout(stall_s):
+            raw = await self._reader.readexactly(HEAD.size)
+        kind, size_bytes, position_bytes = head_of(raw)
+        try:
+            async with asyncio.timeout(stall_s):
+                return kind, await self._reader.readexactly(size_bytes), position_bytes
+        except TimeoutError:
+            raise WireError("half a frame") from None
 
 
 class Pipe:

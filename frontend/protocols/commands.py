@@ -9,14 +9,13 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
 
-from frontend.protocols.fields import Fields, is_request_id
-from shared.audio.pcm import AudioFormat
+from frontend.protocols.fields import Fields, is_request_id, whole_number
+from shared.audio.live import CONTAINER
+from shared.audio.pcm import SAMPLE_BYTES, AudioFormat
 from shared.config import AudioSettings
-from shared.errors import InvalidJsonError, MissingFieldError, UnknownTypeError, shown
-from shared.events import Mode, SessionOptions
+from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, UnknownTypeError, shown
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 
-FILE: Final = "file"
-"""The `encoding` of a recording that is a file, whatever it begins with."""
 MAX_VALUES: Final = 16_384
 """Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, holds
 none of these; a list of millions of values would take many times its size in memory."""
@@ -41,7 +40,7 @@ class OneShot:
     audio: bytes
     """A file, or raw samples."""
     encoding: str | None
-    """Of raw samples; None is to be guessed, and `file` is a file for certain."""
+    """Of raw samples; None is to be guessed. `CONTAINER` is a file for certain."""
     sample_rate: int
     channels: int
     stream: bool
@@ -66,7 +65,8 @@ class Status:
 class Start:
     kind: ClassVar[str] = "start"
     options: SessionOptions
-    audio_format: AudioFormat
+    audio_format: AudioFormat | None
+    """None: audio in a container."""
     acknowledge: bool = False
     """Whether the client wants to be told how much of its audio is safe."""
 
@@ -78,7 +78,7 @@ class Resume:
     resume_token: str
     seq: int
     """The last event that the client has."""
-    audio_format: AudioFormat
+    audio_format: AudioFormat | None
     acknowledge: bool = False
 
 
@@ -101,6 +101,8 @@ class Configure:
     changes: Mapping[str, Any]
     """Fields of `SessionOptions` that are to change, and only those."""
     number: int | None = None
+    audio_changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `AudioFormat` that are to change for the audio that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,9 @@ def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:
 def request_id_of(message: dict[str, Any] | None) -> str | int | None:
     """The id that a reply to this message carries; None where it has none, or none that is allowed."""
     value = None if message is None else message.get("id")
-    return value if is_request_id(value) else None
+    if not is_request_id(value):
+        return None
+    return value if isinstance(value, str) else whole_number(value)
 
 
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
@@ -156,14 +160,14 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     stream = fields.flag("stream", default=False)
     options = replace(_options(fields), words=False, partials=stream, recording=True)
     encoding = fields.text("encoding")
-    audio_format = _audio_format(fields, defaults, others=(FILE,))
+    audio_format = _audio_format(fields, defaults)
     return OneShot(
         request_id=request_id,
         options=options,
         audio=fields.audio(),
         encoding=encoding,
-        sample_rate=audio_format.sample_rate,
-        channels=audio_format.channels,
+        sample_rate=SAMPLE_RATE_HZ if audio_format is None else audio_format.sample_rate,
+        channels=1 if audio_format is None else audio_format.channels,
         stream=stream,
         strict=fields.flag("strict", default=False),
     )
@@ -190,7 +194,7 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
     )
 
 
-def _configure(fields: Fields, _defaults: AudioSettings) -> Configure:
+def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     fields.refuse("model", "in start only, where the model of a session is chosen")
     readers = {
         "language": fields.language,
@@ -203,9 +207,17 @@ def _configure(fields: Fields, _defaults: AudioSettings) -> Configure:
         "top_p": fields.top_p,
     }
     changes = {name: read() for name, read in readers.items() if fields.given(name)}
-    if not changes:
-        raise MissingFieldError(f"configure changes nothing; it takes at least one of {', '.join(readers)}.")
-    return Configure(changes, fields.number())
+    audio_readers: dict[str, Callable[[], Any]] = {
+        "encoding": lambda: fields.text("encoding") or "pcm_s16le",
+        "sample_rate": lambda: fields.integer("sample_rate", defaults.sample_rate),
+        "channels": lambda: fields.integer("channels", defaults.channels),
+    }
+    audio_changes = {name: read() for name, read in audio_readers.items() if fields.given(name)}
+    if not changes and not audio_changes:
+        names = ", ".join((*readers, *audio_readers))
+        raise MissingFieldError(f"configure changes nothing; it takes at least one of {names}.")
+    changed_format(None, audio_changes)  # raises for what no format has
+    return Configure(changes, fields.number(), audio_changes)
 
 
 def _options(fields: Fields) -> SessionOptions:
@@ -223,13 +235,27 @@ def _options(fields: Fields) -> SessionOptions:
     )
 
 
-def _audio_format(fields: Fields, defaults: AudioSettings, others: tuple[str, ...] = ()) -> AudioFormat:
+def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat | None:
+    """None for audio in a container, which says itself what it is."""
+    sample_rate = fields.integer("sample_rate", defaults.sample_rate)
+    channels = fields.integer("channels", defaults.channels)
     encoding = fields.text("encoding")
-    return AudioFormat(
-        encoding="pcm_s16le" if encoding is None or encoding in others else encoding,
-        sample_rate=fields.integer("sample_rate", defaults.sample_rate),
-        channels=fields.integer("channels", defaults.channels),
-    )
+    return _checked_format("pcm_s16le" if encoding is None else encoding, sample_rate, channels)
+
+
+def changed_format(before: AudioFormat | None, changes: Mapping[str, Any]) -> AudioFormat | None:
+    """The format of the audio behind a `configure`. Raises InvalidFieldError."""
+    fields = {} if before is None else {name: getattr(before, name) for name in ("encoding", "sample_rate", "channels")}
+    whole = {"encoding": CONTAINER if before is None else "pcm_s16le", "sample_rate": 16_000, "channels": 1} | fields
+    return _checked_format(**{**whole, **changes})
+
+
+def _checked_format(encoding: str, sample_rate: int, channels: int) -> AudioFormat | None:
+    is_container = encoding == CONTAINER
+    if not is_container and encoding not in SAMPLE_BYTES:
+        raise InvalidFieldError("encoding", encoding, ", ".join((*SAMPLE_BYTES, CONTAINER)))
+    audio_format = AudioFormat("pcm_s16le" if is_container else encoding, sample_rate, channels)
+    return None if is_container else audio_format
 
 
 def _prompt(fields: Fields, mode: Mode) -> str | None:

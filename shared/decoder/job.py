@@ -7,12 +7,14 @@ import contextlib
 import os
 import resource
 import traceback
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from shared.audio.damage import AudioWarning
 from shared.audio.files import decode_file
+from shared.audio.live_container import LiveDecoding
 from shared.decoder.sandbox import MEMORY_BYTES, Sandbox, enter
-from shared.decoder.wire import Kind, Order, error_content, frame, warning_content
+from shared.decoder.wire import MESSAGE_HEAD, Kind, Order, error_content, frame, warning_content
 from shared.errors import InvalidAudioError, VoxtralError
 
 FAULT_CHARS: Final = 400
@@ -27,16 +29,32 @@ def run(order: Order, file: int, pipe: int, sandbox: Sandbox, idle_bytes: int) -
         _close_all_but(file, pipe)
         enter(sandbox, idle_bytes, order.cpu_s)
         with contextlib.suppress(BrokenPipeError):  # its client has gone
-            _send(pipe, _last_frame(source, pipe, order))
+            decode = _decode_live if order.live else _decode_file
+            _send(pipe, _last_frame(lambda: decode(source, pipe, order)))
 
 
-def _last_frame(source: BinaryIO, pipe: int, order: Order) -> bytes:
+def _decode_file(source: BinaryIO, pipe: int, order: Order) -> None:
     def warn(warning: AudioWarning) -> None:
         _send(pipe, frame(Kind.WARNING, warning_content(warning)))
 
+    for block in decode_file(source, max_duration_s=order.max_duration_s, strict=order.strict, warn=warn):
+        _send(pipe, frame(Kind.AUDIO, block, source.tell()))
+
+
+def _decode_live(source: BinaryIO, pipe: int, _order: Order) -> None:
+    def next_message() -> bytes:
+        head = source.read(MESSAGE_HEAD.size)
+        return source.read(MESSAGE_HEAD.unpack(head)[0]) if len(head) == MESSAGE_HEAD.size else b""
+
+    def send(pcm: bytes, position_bytes: int) -> None:
+        _send(pipe, frame(Kind.AUDIO if pcm else Kind.WAITING, pcm, position_bytes))
+
+    LiveDecoding(next_message, send).run()
+
+
+def _last_frame(decode: Callable[[], None]) -> bytes:
     try:
-        for block in decode_file(source, max_duration_s=order.max_duration_s, strict=order.strict, warn=warn):
-            _send(pipe, frame(Kind.AUDIO, block, source.tell()))
+        decode()
     except BrokenPipeError:
         raise
     except VoxtralError as error:

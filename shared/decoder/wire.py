@@ -18,6 +18,8 @@ from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudio
 MAX_MESSAGE_BYTES: Final = 4096
 """Of the control socket, whose messages are JSON objects."""
 MAX_SENTENCE_CHARS: Final = 500
+MESSAGE_HEAD: Final = struct.Struct("!I")
+"""Of a message on the way to the decoder of a live stream: size of the content."""
 HEAD: Final = struct.Struct("!cIQ")
 """Of a frame on a decoder's pipe: kind, size of the content, bytes of the file that were read so far."""
 
@@ -34,6 +36,8 @@ class Kind(StrEnum):
     FAULT = "F"
     """Where a decoder failed, for the log."""
     DONE = "D"
+    WAITING = "W"
+    """Of a live stream: all that has come is decoded, and more is waited for."""
 
 
 CONTENT_LIMIT_BYTES: Final = {
@@ -42,6 +46,7 @@ CONTENT_LIMIT_BYTES: Final = {
     Kind.ERROR: 4096,
     Kind.FAULT: 8192,
     Kind.DONE: 0,
+    Kind.WAITING: 0,
 }
 
 
@@ -59,6 +64,8 @@ class Order:
     """Processor time that decoding may take."""
     strict: bool = False
     """Whether damage is an error."""
+    live: bool = False
+    """Whether its file is a pipe with messages (see `message`) that come as they are recorded."""
 
     def encoded(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -66,6 +73,11 @@ class Order:
     @classmethod
     def decoded(cls, message: dict[str, Any]) -> Self:
         return cls(**message)
+
+
+def message(content: bytes) -> bytes:
+    """A piece of a live stream, as its client sent it."""
+    return MESSAGE_HEAD.pack(len(content)) + content
 
 
 def frame(kind: Kind, content: bytes = b"", position_bytes: int = 0) -> bytes:

@@ -145,6 +145,41 @@ def test_the_other_messages() -> None:
     )
 
 
+@pytest.mark.parametrize("prefix", ["data:audio/wav;base64,", "data:audio/webm;codecs=opus;base64,", "DATA:;BASE64,"])
+@pytest.mark.parametrize("kind", ["audio", "chunk"])
+def test_audio_may_be_a_data_url(kind: str, prefix: str) -> None:
+    assert parse(type=kind, audio_data=prefix + PCM).audio == b"\x01\x02" * 8
+    with pytest.raises(InvalidAudioError, match="audio_data is not base64"):
+        parse(type=kind, audio_data=prefix.replace("64", "32") + PCM)
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    started = parse(type="start", sample_rate=48000.0, channels=2.0, delay_ms=480.0, max_new_tokens=5.0)
+    assert started.audio_format == AudioFormat("pcm_s16le", 48_000, 2)
+    assert (started.options.delay_ms, started.options.max_new_tokens) == (480, 5)
+    assert all(type(value) is int for value in (started.options.delay_ms, started.audio_format.sample_rate))
+    assert parse(type="resume", session_id="a", resume_token="t", seq=3.0).seq == 3
+    assert parse(type="commit", number=2.0).number == 2
+    assert orjson.dumps(parse(type="ping", id=7.0).request_id) == b"7"
+
+
+def test_audio_in_a_container_has_no_format() -> None:
+    assert parse(type="start", encoding="container").audio_format is None
+    assert parse(type="resume", session_id="a", resume_token="t", seq=0, encoding="container").audio_format is None
+    assert parse(type="audio", audio_data=PCM, encoding="container").encoding == "container"
+
+
+def test_configure_changes_the_format_of_the_audio() -> None:
+    changes = parse(type="configure", encoding="pcmu", sample_rate=8000).audio_changes
+    assert commands.changed_format(AudioFormat(), changes) == AudioFormat("pcmu", 8000)
+    assert commands.changed_format(None, {"sample_rate": 48_000}) is None
+    assert commands.changed_format(AudioFormat("pcmu", 8000), {"encoding": "container"}) is None
+    assert commands.changed_format(None, {"encoding": "pcm_s16le"}) == AudioFormat()
+    for field, value in (("encoding", "mp3"), ("sample_rate", 1), ("channels", 3)):
+        with pytest.raises(InvalidFieldError, match=f"^{field} is "):
+            parse(type="configure", **{field: value})
+
+
 def test_configure_changes_only_what_is_given() -> None:
     assert parse(type="configure", language=None, delay_ms=480).changes == {"language": None, "delay_ms": 480}
     told = parse(type="configure", languages=["en"], commit_delay="accurate").changes
@@ -206,11 +241,19 @@ def test_choices_of_the_model_reach_to_their_limits(kind: str, field: str, value
         ),
         ("prompt", "x" * (MAX_PROMPT_CHARS + 1), str(MAX_PROMPT_CHARS)),
         ("prompt", 3, "string"),
-        ("encoding", "mp3", "pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma"),
-        ("encoding", "", "pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma"),
+        (
+            "encoding",
+            "mp3",
+            "pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma, pcm_u8, pcm_s24le, pcm_f64le, container",
+        ),
+        (
+            "encoding",
+            "",
+            "pcm_s16le, pcm_s32le, pcm_f16le, pcm_f32le, pcmu, pcma, pcm_u8, pcm_s24le, pcm_f64le, container",
+        ),
         ("encoding", 16, "string"),
-        ("sample_rate", 7999, "8000 to 96000"),
-        ("sample_rate", 96001, "8000 to 96000"),
+        ("sample_rate", 5999, "6000 to 384000"),
+        ("sample_rate", 384001, "6000 to 384000"),
         ("sample_rate", "16000", "integer"),
         ("sample_rate", 16000.5, "integer"),
         ("sample_rate", True, "integer"),
@@ -218,7 +261,7 @@ def test_choices_of_the_model_reach_to_their_limits(kind: str, field: str, value
         ("channels", 0, "1, 2"),
         ("channels", 3, "1, 2"),
         *(("model", value, "1 to 128 characters, such as 'auto'") for value in ("", "x" * 129, 3, True, ["echo"])),
-        *(("max_new_tokens", value, "1 to 4096") for value in (0, -1, 4097, 5.0, "5", True, 2**60, [5])),
+        *(("max_new_tokens", value, "1 to 4096") for value in (0, -1, 4097, 5.5, "5", True, 2**60, [5])),
         *(("temperature", value, "0 to 2") for value in (-0.1, 2.01, -1, 3, "1", True, False, 1e300, {})),
         *(("top_p", value, "above 0, and 1 at most") for value in (0, 0.0, -0.5, 1.01, 2, "1", True, [])),
     ],
@@ -243,7 +286,7 @@ def test_a_number_that_is_none_is_refused(field: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("message", "field"),
     [
-        *(({"type": "start", "delay_ms": value}, "delay_ms") for value in (0, 79, 81, 1280, 2401, 80.0, "80", True)),
+        *(({"type": "start", "delay_ms": value}, "delay_ms") for value in (0, 79, 81, 1280, 2401, 80.5, "80", True)),
         *(
             ({"type": "start", "commit_delay": value}, "commit_delay")
             for value in ("slow", "", "FAST", 1, True, ["fast"])
@@ -267,7 +310,7 @@ def test_a_number_that_is_none_is_refused(field: str, value: float) -> None:
         ),
         *(
             ({"type": "resume", "session_id": "a", "resume_token": "t", "seq": value}, "seq")
-            for value in (-1, 1.0, "1", True)
+            for value in (-1, 1.5, "1", True)
         ),
     ],
 )

@@ -1,0 +1,144 @@
+"""A live stream in a container, decoded by a process of its own while it comes.
+
+Bytes go in, s16le mono 16 kHz comes out. While nobody takes the audio, no more bytes are taken in.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from frontend.decoding.link import DecoderLink, Ending
+from frontend.decoding.reading import Reading, new_pipe
+from shared.decoder.wire import Kind, Order, WireError, error_from, message
+from shared.errors import InvalidAudioError, VoxtralError
+
+LIVE_CPU_S: Final = 3600
+"""Processor time of one stream. Opus and AAC take less than 1 % of its length: this is for four days."""
+
+Failed = Callable[["asyncio.Future[Ending | None]", Exception], Awaitable[VoxtralError]]
+
+
+class LiveDecoding:
+    """One decoder. `close` it whatever happens."""
+
+    def __init__(
+        self,
+        link: DecoderLink,
+        number: int,
+        *,
+        ending: "asyncio.Future[Ending | None]",
+        reading: Reading,
+        descriptor: int,
+        stall_s: float,
+        failed: Failed,
+    ) -> None:
+        self._link = link
+        self._number = number
+        self._ending = ending
+        self._reading = reading
+        self._descriptor: int | None = descriptor
+        self._stall_s = stall_s
+        self._failed = failed
+        self._written_bytes = self._decoded_bytes = 0
+        self._news = asyncio.Event()
+        """Set when more has been decoded, or nothing more will be."""
+        self._is_over = False
+
+    @classmethod
+    async def start(cls, link: DecoderLink, number: int, stall_s: float, failed: Failed) -> "LiveDecoding":
+        """`failed` names the error of a decoder that ends without a word."""
+        readable, writable = os.pipe()
+        try:
+            with new_pipe() as pipe:
+                reading = await Reading.of(pipe, 0, None)
+                ending = link.start(Order(number, None, LIVE_CPU_S, live=True), readable, pipe.writable)
+        except BaseException:
+            os.close(writable)
+            raise
+        finally:
+            os.close(readable)
+        os.set_blocking(writable, False)
+        return cls(link, number, ending=ending, reading=reading, descriptor=writable, stall_s=stall_s, failed=failed)
+
+    @property
+    def ending(self) -> "asyncio.Future[Ending | None]":
+        return self._ending
+
+    async def write(self, content: bytes) -> None:
+        """Hand over a piece. Waits while the decoder does not take it; returns at once when there is none any more."""
+        self._written_bytes += len(content)
+        view = memoryview(message(content))
+        while view and self._descriptor is not None and not self._is_over:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except BlockingIOError:
+                await self._writable(self._descriptor)
+            except BrokenPipeError:
+                return
+
+    async def drained(self) -> None:
+        """Wait until the audio of all bytes so far has come out, or nothing more comes."""
+        while self._decoded_bytes < self._written_bytes and not self._is_over:
+            self._news.clear()
+            await self._news.wait()
+
+    def end(self) -> None:
+        """No more bytes come."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def audio(self) -> AsyncIterator[bytes]:
+        """What comes out, until the stream ends.
+
+        Raises InvalidAudioError, UnsupportedAudioError and ServerBusyError.
+        """
+        try:
+            while True:
+                kind, content, position_bytes = await self._next()
+                match kind:
+                    case Kind.AUDIO:
+                        yield content
+                    case Kind.WAITING:
+                        self._decoded_bytes = position_bytes
+                        self._news.set()
+                    case Kind.ERROR:
+                        raise error_from(content, None)
+                    case Kind.FAULT:
+                        raise WireError(content.decode(errors="replace"))
+                    case _:
+                        return
+        except (WireError, asyncio.IncompleteReadError) as cause:
+            self._link.kill(self._number)
+            raise await self._failed(self._ending, cause) from None
+        finally:
+            self._is_over = True
+            self._news.set()
+
+    def close(self) -> None:
+        self._is_over = True
+        self._news.set()
+        self.end()
+        self._reading.close()
+        self._link.kill(self._number)
+
+    async def _next(self) -> tuple[Kind, bytes, int]:
+        while True:
+            before_bytes = self._decoded_bytes
+            try:
+                return await self._reading.next_frame(self._stall_s)
+            except TimeoutError:
+                if before_bytes < self._written_bytes:
+                    raise InvalidAudioError(
+                        f"The stream cannot be decoded: nothing came of it for {self._stall_s:g} s."
+                    ) from None
+
+    async def _writable(self, descriptor: int) -> None:
+        loop = asyncio.get_running_loop()
+        can_write = asyncio.Event()
+        loop.add_writer(descriptor, can_write.set)
+        try:
+            await can_write.wait()
+        finally:
+            loop.remove_writer(descriptor)

@@ -1,0 +1,270 @@
+"""Audio in a container that is still being recorded, decoded as it comes: s16le mono 16 kHz.
+
+What a recorder in a browser sends (WebM or Ogg with Opus, MP4 in fragments), MP3, AAC, FLAC and WAV. Nothing is
+sought, and what can be decoded is given out before more bytes are waited for. Damaged packets are left out.
+
+Only `shared.decoder` imports this, and runs it in processes of their own: see `shared.audio.files`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, Final, NoReturn
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from shared.audio.blocks import BLOCK_BYTES
+from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Samples, mixed_to_mono, to_s16le
+from shared.audio.recognition import NAMES, start_of
+from shared.audio.resample import Resampler
+from shared.audio.stereo import StereoMix
+from shared.errors import InvalidAudioError, UnsupportedAudioError, shown
+
+MAX_CHANNELS: Final = 8
+MAX_BAD_PACKETS: Final = 100
+"""In a row: five seconds of nothing but damage."""
+_MAX_TAG_BYTES: Final = 64 << 20
+_DEMUXERS: Final = {
+    **{"wav": "wav", "flac": "flac", "mp3": "mp3", "aac": "aac"},
+    **{"ogg": "ogg", "webm": "matroska", "mp4": "mp4"},
+}
+_CODECS: Final = (
+    "aac,alac,flac,mp3,mp3float,opus,libopus,vorbis,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,"
+    "pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
+)
+_OPTIONS: Final = {
+    "protocol_whitelist": "none",
+    "codec_whitelist": _CODECS,
+    "max_streams": "32",
+    # Measured: without these two, a second or more is read before the first sample comes out.
+    "probesize": "32",
+    "analyzeduration": "0",
+}
+_TYPES: Final[dict[str, tuple[Any, float, float]]] = {
+    "u8": (np.uint8, 128, 2.0**-7),
+    "s16": (np.int16, 0, 2.0**-15),
+    "s32": (np.int32, 0, 2.0**-31),
+    "flt": (np.float32, 0, 1),
+    "dbl": (np.float64, 0, 1),
+}
+"""How ffmpeg's sample formats become ±1: the type, what is subtracted, and the factor."""
+
+
+class LiveSource:
+    """The messages of a client as one stream of bytes. As much of a file's interface as a demuxer uses."""
+
+    def __init__(self, next_message: Callable[[], bytes], before_waiting: Callable[[], None]) -> None:
+        """`next_message` waits for one, and gives nothing at the end; `before_waiting` is called before it does."""
+        self._next_message = next_message
+        self._before_waiting = before_waiting
+        self._waiting = b""
+        self._ended = False
+        self._divided = False
+        """Whether another container begins with what is waiting."""
+        self.position_bytes = 0
+        """Of what has been taken."""
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, at least one; none at the end of a container."""
+        if not self._waiting and not self._ended:
+            self._more()
+            self._divided = bool(self._waiting) and start_of(self._waiting, is_all=True).kind in ("webm", "mp4", "ogg")
+        if self._divided:
+            return b""
+        count = len(self._waiting) if size < 0 else size
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        self.position_bytes += len(taken)
+        return taken
+
+    def begin(self) -> tuple[str | None, bool]:
+        """What begins here (see `start_of`), and whether anything does."""
+        self._divided = False
+        while (start := start_of(self._waiting)).wants_more and not self._ended:
+            self._more()
+        if start.wants_more:
+            start = start_of(self._waiting, is_all=True)
+        if start.kind == "mp3" and self._waiting[:3] == b"ID3":
+            self._skip_tag()
+        return start.kind, bool(self._waiting)
+
+    @property
+    def beginning(self) -> bytes:
+        """Its first bytes, before any was taken."""
+        return self._waiting[:8]
+
+    def _skip_tag(self) -> None:
+        """No decoder gets a tag: its frames may be compressed, and become gigabytes."""
+        size = self._waiting[6:10]
+        left = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]) + (10 if self._waiting[5] & 0x10 else 0)
+        if left > _MAX_TAG_BYTES:
+            raise InvalidAudioError(f"The MP3 audio begins with a tag of {left} bytes.")
+        while left:
+            if not self._waiting:
+                self._more()
+            if self._ended:
+                return
+            skipped, self._waiting = self._waiting[:left], self._waiting[left:]
+            left -= len(skipped)
+            self.position_bytes += len(skipped)
+
+    def _more(self) -> None:
+        self._before_waiting()
+        message = self._next_message()
+        self._waiting += message
+        self._ended = not message
+
+
+class LiveDecoding:
+    """Decodes one client's messages. `run` returns at their end."""
+
+    def __init__(self, next_message: Callable[[], bytes], send: Callable[[bytes, int], None]) -> None:
+        """`send` takes audio, none or one block at most, and how many bytes have been read: all of them if it is none.
+
+        It is called without audio whenever more bytes are waited for.
+        """
+        self._send = send
+        self._source = LiveSource(next_message, self._report_waiting)
+        self._pending = bytearray()
+
+    def run(self) -> None:
+        """Raises UnsupportedAudioError and InvalidAudioError."""
+        kind, has_begun = self._source.begin()
+        while has_begun:
+            if kind not in _DEMUXERS:
+                allowed = ", ".join(NAMES[one] for one in _DEMUXERS)
+                raise UnsupportedAudioError(
+                    f"The audio begins with {_beginning(self._source.beginning)}; containers that are understood live: "
+                    f"{allowed}."
+                )
+            for pcm in _decoded(self._source, kind):
+                self._take(pcm)
+            kind, has_begun = self._source.begin()
+        self._flush()
+
+    def _take(self, pcm: bytes) -> None:
+        self._pending += pcm
+        while len(self._pending) >= BLOCK_BYTES:
+            self._send(bytes(self._pending[:BLOCK_BYTES]), self._source.position_bytes)
+            del self._pending[:BLOCK_BYTES]
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._send(bytes(self._pending), self._source.position_bytes)
+            self._pending.clear()
+
+    def _report_waiting(self) -> None:
+        self._flush()
+        self._send(b"", self._source.position_bytes)
+
+
+def _decoded(source: LiveSource, kind: str) -> Iterator[bytes]:
+    name = NAMES[kind]
+    with closing(_opened(source, kind)) as container:
+        stream = _audio_stream(container, name)
+        sound: _Sound | None = None
+        for frame in _frames(container, stream, name):
+            if sound is None or not sound.suits(frame):
+                if sound is not None:
+                    yield sound.finish()
+                sound = _Sound(frame, name)
+            yield sound.feed(frame)
+        if sound is not None:
+            yield sound.finish()
+
+
+def _opened(source: LiveSource, kind: str) -> InputContainer:
+    try:
+        return av.open(
+            source,
+            "r",
+            format=_DEMUXERS[kind],
+            container_options=_OPTIONS,
+            metadata_errors="replace",
+            io_open=_refuse_open,
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise InvalidAudioError(f"The {NAMES[kind]} audio cannot be read: its headers are damaged.") from error
+
+
+def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    """Called when a file asks for another one."""
+    raise PermissionError(url, flags, options)
+
+
+def _audio_stream(container: InputContainer, name: str) -> AudioStream:
+    if not container.streams.audio:
+        raise UnsupportedAudioError(f"The {name} stream has no audio track.")
+    stream = container.streams.audio[0]
+    codec = stream.codec_context
+    if codec is None or codec.name not in _CODECS.split(","):
+        what = "unknown" if codec is None else codec.name
+        raise UnsupportedAudioError(f"The audio codec of the {name} stream is {what}; allowed: {_CODECS}.")
+    codec.thread_count = 1
+    return stream
+
+
+def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
+    bad_packets = 0
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError):
+                bad_packets += 1
+                if bad_packets == MAX_BAD_PACKETS:
+                    raise
+                continue
+            bad_packets = 0
+            yield from frames
+    except (av.FFmpegError, ValueError) as error:
+        raise InvalidAudioError(f"The {name} stream is damaged: it cannot be decoded any further.") from error
+
+
+class _Sound:
+    """Frames of one rate and one number of channels as s16le mono 16 kHz."""
+
+    def __init__(self, first: AudioFrame, name: str) -> None:
+        self._rate_hz, self._channels = first.sample_rate, first.layout.nb_channels
+        if not MIN_SAMPLE_RATE_HZ <= self._rate_hz <= MAX_SAMPLE_RATE_HZ:
+            allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz"
+            raise UnsupportedAudioError(f"The {name} stream has {self._rate_hz} Hz; allowed: {allowed}.")
+        if not 1 <= self._channels <= MAX_CHANNELS:
+            raise UnsupportedAudioError(f"The {name} stream has {self._channels} channels; allowed: 1 to 8.")
+        self._mix = StereoMix(self._rate_hz) if self._channels == 2 else None
+        self._resampler = Resampler(self._rate_hz)
+
+    def suits(self, frame: AudioFrame) -> bool:
+        return (frame.sample_rate, frame.layout.nb_channels) == (self._rate_hz, self._channels)
+
+    def feed(self, frame: AudioFrame) -> bytes:
+        samples = _samples(frame)
+        mono = mixed_to_mono(samples) if self._mix is None else self._mix.feed(samples)
+        return to_s16le(self._resampler.feed(mono))
+
+    def finish(self) -> bytes:
+        return to_s16le(self._resampler.finish())
+
+
+def _samples(frame: AudioFrame) -> Samples:
+    """Float32 [samples, channels] within ±1."""
+    channels = frame.layout.nb_channels
+    name = frame.format.name.removesuffix("p")
+    if name not in _TYPES:
+        raise UnsupportedAudioError(f"The samples are {name}; allowed: {', '.join(_TYPES)}.")
+    dtype, offset, scale = _TYPES[name]
+    # Not `to_ndarray`: of 8 planar channels PyAV 18.1.0 counts 9 planes, and it reads memory that is not there.
+    planes = frame.planes[: channels if frame.format.is_planar else 1]
+    count = frame.samples * channels // len(planes)
+    values = [np.frombuffer(memoryview(plane), dtype, count) for plane in planes]
+    frames = np.stack(values, axis=1) if frame.format.is_planar else values[0].reshape(-1, channels)
+    scaled = ((frames.astype(np.float64) - offset) * scale).astype(np.float32)
+    result: Samples = np.clip(np.nan_to_num(scaled, posinf=0, neginf=0), -1.0, 1.0)
+    return result
+
+
+def _beginning(head: bytes) -> str:
+    """The first bytes for people: as text where they are some, else in hex."""
+    return shown(head.decode()) if head.isascii() and head.decode().isprintable() else head.hex(" ")
