@@ -177,7 +177,9 @@ class Session:
         self._follower.tell(event["type"], LoggedEvent(orjson.dumps(event), event))
 
     def warn(self, code: str, message: str) -> None:
-        self.tell({"type": EventType.WARNING, "session_id": self.id, "code": code, "message": message})
+        """Send the client a warning that the log does not hold. One of another code does not replace it."""
+        event = {"type": EventType.WARNING, "session_id": self.id, "code": code, "message": message}
+        self._follower.tell(f"{EventType.WARNING} {code}", LoggedEvent(orjson.dumps(event), event))
 
     def fill(self) -> None:
         self._follower.fill()
