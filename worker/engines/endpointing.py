@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.base import Committed
 from worker.segmenter import Boundary, Segmenter, SegmenterSettings
-from worker.vad import WINDOW_SAMPLES, VadState
+from worker.vad import WINDOW_SAMPLES, VadState, peaks
 
 
 class Endpointing:
@@ -27,6 +27,7 @@ class Endpointing:
         """All audio before `finish` has been heard; no more boundaries come."""
         self._commits_samples: deque[int] = deque()
         self._finishing = False
+        self._is_primed = False
 
     def commit(self) -> None:
         self._commits_samples.append(self.audio.end_samples)
@@ -35,6 +36,11 @@ class Endpointing:
         if not self._finishing:
             self._finishing = True
             self.commit()
+
+    @property
+    def waits_for_more(self) -> bool:
+        """Whether audio will follow, and nobody has asked for an answer to what is here."""
+        return not (self._finishing or self._commits_samples)
 
     def has_unheard(self) -> bool:
         if self.finished:
@@ -46,7 +52,16 @@ class Endpointing:
         start = self.segmenter.position_samples
         end = self._commits_samples[0] if self._commits_samples else self.audio.end_samples
         windows = min((end - start) // WINDOW_SAMPLES, limit_windows)
+        if windows > 0 and not self._is_primed:
+            self._is_primed = True
+            # What a former owner has heard says how loud the session is.
+            self.vad_state.levels.hear(peaks(self.audio.between(self.audio.start_samples, start)))
         return self.audio.between(start, start + windows * WINDOW_SAMPLES) if windows > 0 else np.empty(0, np.float32)
+
+    def ahead(self, heard: int, limit_windows: int) -> NDArray[np.float32]:
+        """The audio behind the next `heard` samples, `limit_windows` at most."""
+        start = self.segmenter.position_samples + heard
+        return self.audio.between(start, min(self.audio.end_samples, start + limit_windows * WINDOW_SAMPLES))
 
     def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary | Committed]:
         """The boundaries that the speech probabilities of what `unheard` gave bring, and the commits among them."""

@@ -171,7 +171,8 @@ class WhisperEngine:
     def _endpoint(self) -> None:
         for session in self._sessions.values():
             while (pcm := session.unheard(self._settings.max_vad_windows)) is not None:
-                session.take_probabilities(self._vad.probabilities(session.endpointing.vad_state, pcm))
+                state, ahead = session.endpointing.vad_state, session.ahead(len(pcm))
+                session.take_probabilities(self._vad.probabilities(state, pcm, ahead))
 
     def _detect(self) -> None:
         wanted = [(session, span) for session in self._sessions.values() for span in session.undetected()]

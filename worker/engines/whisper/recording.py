@@ -19,7 +19,9 @@ from worker.engines.whisper.session import Kind, Pass, Place, Session, wire_word
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.transcript import joined
 from worker.engines.whisper.words import HeardWord
+from worker.levels import AHEAD_WINDOWS
 from worker.segmenter import Closed, Opened, SegmenterSettings
+from worker.vad import WINDOW_SAMPLES
 
 WINDOW_S = 28.0
 """The model hears 30 s; 2 s of padding end its text."""
@@ -84,7 +86,17 @@ class Recording(Session):
     # Endpointing
 
     def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
-        return self.endpointing.unheard(limit_windows) if self.endpointing.has_unheard() else None
+        """Only what has enough audio behind it: what the VAD is to hear does not depend on how the audio came."""
+        endpointing = self.endpointing
+        if not endpointing.has_unheard():
+            return None
+        if endpointing.waits_for_more:
+            here = endpointing.audio.end_samples - endpointing.segmenter.position_samples
+            limit_windows = min(limit_windows, here // WINDOW_SAMPLES - AHEAD_WINDOWS)
+        return endpointing.unheard(limit_windows) if limit_windows > 0 else None
+
+    def ahead(self, heard_samples: int) -> NDArray[np.float32]:
+        return self.endpointing.ahead(heard_samples, AHEAD_WINDOWS)
 
     def _open(self, opened: Opened) -> None:
         pass

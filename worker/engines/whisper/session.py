@@ -105,6 +105,10 @@ class Session(ABC):
     def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
         """The audio that the VAD is to hear now; None if none is."""
 
+    def ahead(self, _heard_samples: int) -> NDArray[np.float32] | None:
+        """What is known of the audio behind that, for the level at which the VAD hears it."""
+        return None
+
     def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
         """Speech probabilities of what `unheard` gave."""
         segmenter = self.endpointing.segmenter

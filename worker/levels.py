@@ -1,0 +1,72 @@
+"""How loud a session is, and by how much the VAD is to hear it louder. Pure.
+
+The VAD misses speech whose peaks are below -45 dBFS or so. Speech that is loud enough has a gain of exactly 1; what
+is quieter is brought to one level. The gain falls at once and rises slowly, so that pauses stay as quiet as they are.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW_S = 0.032
+LOUD = 10.0 ** (-36 / 20)
+"""A session of this peak level has a gain of 1. Measured: the VAD hears the same words from here on."""
+TARGET = 10.0 ** (-24 / 20)
+"""What quieter ones are brought to: the loudness of the noises that the tests of noise are made of."""
+SILENT = 10.0 ** (-63 / 20)
+"""A session that stays below this is silence: dither, and the noise of converters."""
+RECENT_WINDOWS = 16
+"""Half a second after a loud moment, nothing is amplified."""
+SUSTAINED_WINDOWS = 4
+"""A click is shorter than this and is forgotten afterwards; a vowel is not."""
+FALL = 10.0 ** (-2 * WINDOW_S / 20)
+"""The level that is remembered falls by 2 dB a second."""
+AHEAD_WINDOWS = 256
+"""Of a recording, 8 s ahead are known: it is heard with one gain from its first word on."""
+
+Gains = NDArray[np.float32]
+
+
+class Levels:
+    """The level of one session."""
+
+    def __init__(self) -> None:
+        self._peaks = np.zeros(RECENT_WINDOWS, np.float32)
+        """Of the last windows."""
+        self._held = 0.0
+
+    def hear(self, peaks: NDArray[np.float32], ahead: NDArray[np.float32] | None = None) -> Gains:
+        """The gains of the next windows, by the peak of each. `ahead`: those of the windows behind them, if known."""
+        if not len(peaks):
+            return np.empty(0, np.float32)
+        known = np.concatenate([self._peaks, peaks])
+        recent = _running(known, RECENT_WINDOWS, np.max)[1:]
+        sustained = _running(known[-len(peaks) - SUSTAINED_WINDOWS + 1 :], SUSTAINED_WINDOWS, np.min)
+        levels = np.empty(len(peaks), np.float32)
+        for index in range(len(peaks)):
+            self._held = max(self._held * FALL, float(sustained[index]))
+            levels[index] = max(self._held, float(recent[index]))
+        self._peaks = known[len(known) - RECENT_WINDOWS :]
+        if ahead is not None:
+            levels = np.maximum(levels, _coming(np.concatenate([peaks, ahead]), len(peaks)))
+        return _gains(levels)
+
+
+def _gains(levels: NDArray[np.float32]) -> Gains:
+    """1 where it is loud enough, 0 where there is nothing but silence."""
+    amplified = np.divide(TARGET, levels, out=np.zeros_like(levels), where=levels >= SILENT)
+    return np.where(levels >= LOUD, np.float32(1), amplified).astype(np.float32)
+
+
+def _coming(peaks: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """For each of the first windows, the loudest that the session is from there on, as far as it is known."""
+    sustained = _running(peaks, SUSTAINED_WINDOWS, np.min) if len(peaks) >= SUSTAINED_WINDOWS else peaks[:1] * 0
+    padded = np.concatenate([sustained, np.zeros(count + AHEAD_WINDOWS, np.float32)])
+    return _running(padded, AHEAD_WINDOWS, np.max)[:count]
+
+
+def _running(values: NDArray[np.float32], width: int, of: Callable[..., NDArray[np.float32]]) -> NDArray[np.float32]:
+    views = np.lib.stride_tricks.sliding_window_view(values, width)
+    result: NDArray[np.float32] = of(views, axis=1)
+    return result
