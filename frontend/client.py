@@ -142,6 +142,9 @@ class TranscriptionClient:
     ) -> AsyncIterator[LiveSession]:
         """A session that takes raw audio of the given encoding (mono, `sample_rate` in Hz) as it is spoken, or faster.
 
+        With the encoding `container` it takes WebM, Ogg, MP4 in fragments, MP3, AAC, FLAC or WAV. Such a session ends
+        with its connection, since nobody knows from which byte on it could continue.
+
         `model` names one of those that run; without it the server takes the best for the mode. `languages` are those of
         which each segment has one; `commit_delay` is `fast`, `balanced` or `accurate`.
         Leaving the block before `done` drops the session on the server, too.

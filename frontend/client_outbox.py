@@ -13,11 +13,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from shared.audio.live import CONTAINER
 from shared.audio.pcm import SAMPLE_BYTES
 from shared.events import SAMPLE_RATE_HZ
 
 KEEP_S = 30.0
 """Audio kept; `put` waits while there is more that the server does not have."""
+CONTAINER_BYTES = 32 << 20
+"""The same of a container, whose bytes may be any number of seconds."""
 PIECE_BYTES = 32 * 1024
 
 
@@ -50,7 +53,8 @@ class Outbox:
     def __init__(self, encoding: str = "pcm_s16le", sample_rate: int = SAMPLE_RATE_HZ) -> None:
         self._frame_bytes = SAMPLE_BYTES.get(encoding, 1)
         self._sample_rate = sample_rate
-        self._limit_bytes = int(KEEP_S * sample_rate) * self._frame_bytes
+        self._is_container = encoding == CONTAINER
+        self._limit_bytes = CONTAINER_BYTES if self._is_container else int(KEEP_S * sample_rate) * self._frame_bytes
         self._sent: deque[_Item] = deque()
         self._unsent: deque[_Item] = deque()
         self._end_bytes = 0
@@ -102,7 +106,14 @@ class Outbox:
         return item.content
 
     def confirm(self, received_samples: int) -> None:
-        """The server has all audio before this position, and so each control message that came before its end."""
+        """The server has all audio before this position, and so each control message that came before its end.
+
+        In a container nobody knows at which byte that is: nothing of what was sent is kept for another connection.
+        """
+        if self._is_container:
+            self._sent.clear()
+            self._room.set()
+            return
         safe_bytes = self._position_bytes(received_samples)
         while self._sent and (self._sent[0].end_bytes < safe_bytes or self._is_audio_until(self._sent[0], safe_bytes)):
             self._sent.popleft()

@@ -30,6 +30,7 @@ from frontend.client_events import (
 )
 from frontend.client_link import GIVEN_UP, Servers, closing_error, greet, pauses_s
 from frontend.client_outbox import AudioForgottenError, Control, Outbox
+from shared.audio.live import CONTAINER
 
 READY_TIMEOUT_S = 30.0
 """A server answers `start` with `ready` or an error well within this, whatever its own limits."""
@@ -193,9 +194,12 @@ class LiveSession:
                 await connection.send(encoded(content.message) if isinstance(content, Control) else content)
 
     async def _reconnect(self, closed: ConnectionClosed) -> ClientConnection:
-        """The next connection, with the session on it. Raises the `ClientError` with which the session ends."""
+        """The next connection, with the session on it. Raises the `ClientError` with which the session ends.
+
+        A stream in a container ends with its connection: only its recorder could begin another.
+        """
         lost = self._farewell or closing_error(self._servers.url, closed)
-        if not isinstance(lost, ConnectionLostError):
+        if not isinstance(lost, ConnectionLostError) or self._options["encoding"] == CONTAINER:
             raise lost
         if self._on_reconnect is not None:
             self._on_reconnect(lost)

@@ -14,8 +14,9 @@ LOUD = 10.0 ** (-36 / 20)
 """A session of this peak level has a gain of 1. Measured: the VAD hears the same words from here on."""
 TARGET = 10.0 ** (-24 / 20)
 """What quieter ones are brought to: the loudness of the noises that the tests of noise are made of."""
-SILENT = 10.0 ** (-63 / 20)
-"""A session that stays below this is silence: dither, and the noise of converters."""
+SILENT = 10.0 ** (-72 / 20)
+"""A session that stays below this is silence: dither, and the noise of converters. Between the peaks of speech at
+-60 dBFS are half seconds that are 8 dB quieter."""
 RECENT_WINDOWS = 16
 """Half a second after a loud moment, nothing is amplified."""
 SUSTAINED_WINDOWS = 4
