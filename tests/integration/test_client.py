@@ -20,7 +20,8 @@ from frontend.client import (
     UnreachableError,
 )
 from tests.bench.scoring import normalised
-from tests.speech import SENTENCES, synthesise
+from tests.recorders import webm
+from tests.speech import SENTENCES, noise, synthesise
 from tests.stack import Stack, free_ports
 
 SECOND = bytes(32_000)
@@ -101,6 +102,16 @@ async def test_live_session_takes_other_encodings(client: TranscriptionClient) -
         (final,) = finals_in(await events_of(session))
 
     assert final.end_s == 2.0
+
+
+async def test_live_session_takes_a_container(client: TranscriptionClient) -> None:
+    async with client.live(encoding="container") as session:
+        for piece in webm(noise(3.0)):  # of 16 kHz; one second of 48 kHz
+            await session.send(piece)
+        await session.stop()
+        events = [event async for event in session]
+    assert isinstance(events[-1], Done)
+    assert events[-1].duration_s == pytest.approx(1.0, abs=0.1)
 
 
 async def test_live_session_can_be_read_after_ten_minutes_were_sent(client: TranscriptionClient) -> None:

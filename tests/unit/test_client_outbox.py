@@ -146,3 +146,12 @@ async def lose(generator: random.Random, losses: int) -> None:
         outbox.rewind(len(received) // 2, controls)
     rest = await sent(outbox)
     assert bytes(received) + audio_of(rest) == bytes(audio)
+
+
+async def test_container_that_was_sent_is_not_kept() -> None:
+    outbox = Outbox("container")
+    await outbox.put(bytes(1000))
+    await sent(outbox)
+    await outbox.put(bytes(500))
+    outbox.confirm(1)
+    assert outbox.kept_bytes == 500
