@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 WINDOW_S = 0.032
 LOUD = 10.0 ** (-36 / 20)
-"""A session of this peak level has a gain of 1. Measured: the VAD hears the same words from here on."""
-TARGET = 10.0 ** (-24 / 20)
-"""What quieter ones are brought to: the loudness of the noises that the tests of noise are made of."""
+"""A session of this peak level has a gain of 1; a quieter one is brought to it.
+
+Measured: here the VAD hears nine of ten windows of speech that it hears at full scale, and the words are the same. In
+640 s of noises it takes none for speech live, and five pieces of music in recordings; at -24 dBFS 4 and 24.
+"""
 SILENT = 10.0 ** (-72 / 20)
 """A session that stays below this is silence: dither, and the noise of converters. Between the peaks of speech at
 -60 dBFS are half seconds that are 8 dB quieter."""
@@ -56,7 +58,7 @@ class Levels:
 
 def _gains(levels: NDArray[np.float32]) -> Gains:
     """1 where it is loud enough, 0 where there is nothing but silence."""
-    amplified = np.divide(TARGET, levels, out=np.zeros_like(levels), where=levels >= SILENT)
+    amplified = np.divide(LOUD, levels, out=np.zeros_like(levels), where=levels >= SILENT)
     return np.where(levels >= LOUD, np.float32(1), amplified).astype(np.float32)
 
 

@@ -9,7 +9,7 @@ from tests.speech import SENTENCES, noise, silence, synthesise
 from worker.engines.endpointing import Endpointing
 from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Place
-from worker.levels import AHEAD_WINDOWS, LOUD, SILENT, TARGET, Levels
+from worker.levels import AHEAD_WINDOWS, LOUD, SILENT, Levels
 from worker.segmenter import SegmenterSettings
 from worker.vad import WINDOW_SAMPLES, Memory, SileroVad, VadState, peaks
 
@@ -44,7 +44,7 @@ def gains(*parts: tuple[float, int], ahead: float = 0.0) -> NDArray[np.float32]:
 def test_speech_of_any_level_is_heard(vad: SileroVad, speech: NDArray[np.float32], level_db: float) -> None:
     loud = vad.probabilities(VadState(), speech)
     heard = vad.probabilities(VadState(), at_level(speech, level_db))
-    assert np.mean((heard > 0.5) == (loud > 0.5)) > 0.95
+    assert np.mean((heard > 0.5) == (loud > 0.5)) > 0.85
 
 
 def test_loud_speech_is_heard_as_if_nothing_were_amplified(vad: SileroVad, speech: NDArray[np.float32]) -> None:
@@ -73,7 +73,7 @@ def test_quiet_noise_is_no_speech(vad: SileroVad, quiet: NDArray[np.float32]) ->
 
 def test_level_decides_the_gain() -> None:
     assert gains((-36, 50)).tolist() == [1.0] * 50
-    assert gains((-50, 50)) == pytest.approx(TARGET / 10 ** (-50 / 20))
+    assert gains((-50, 50)) == pytest.approx(LOUD / 10 ** (-50 / 20))
     assert gains((20 * np.log10(SILENT) - 1, 50)).tolist() == [0.0] * 50
 
 
@@ -81,13 +81,13 @@ def test_gain_falls_at_once_and_rises_slowly() -> None:
     found = gains((-50, 20), (-10, 10), (-50, 1000))
     assert found[19] > 1
     assert set(found[20:400]) == {1.0}, "10 dB above the limit are gone in 13 s"
-    assert found[-1] == pytest.approx(TARGET / 10 ** (-50 / 20), rel=0.01)
+    assert found[-1] == pytest.approx(LOUD / 10 ** (-50 / 20), rel=0.01)
 
 
 def test_click_is_forgotten_soon() -> None:
     found = gains((-50, 20), (-3, 2), (-50, 40))
     assert found[21] == 1.0
-    assert found[40] > 10
+    assert found[40] > 4
 
 
 def test_recording_has_the_gain_of_what_comes() -> None:
