@@ -196,7 +196,7 @@ class TranscriptionClient:
         """The answer for a whole recording: a file's bytes, or raw samples where `encoding` says so.
 
         A damaged recording is answered as far as it goes, and the `warnings` of the reply say what is missing; with
-        `strict` it is an error. `encoding="file"` says that the bytes are a file, of whatever kind.
+        `strict` it is an error. `encoding="container"` says that the bytes are a file, of whatever kind.
         Requests of one client are answered one after another. Cancelling drops the request.
         """
         request = {

@@ -108,7 +108,7 @@ async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
                 language=job.language,
                 prompt=job.prompt,
                 model=job.model,
-                encoding="file",
+                encoding="container",
                 strict=job.strict,
             )
     transcript.warnings = [{"code": warning.code, "message": warning.message} for warning in reply.warnings]

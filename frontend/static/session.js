@@ -252,7 +252,7 @@ export class FileRequest {
    */
   start(base64, options) {
     this.started = true;
-    this.connection.send({ type: "audio", id: this.id, audio_data: base64, encoding: "file", stream: true, ...options });
+    this.connection.send({ type: "audio", id: this.id, audio_data: base64, encoding: "container", stream: true, ...options });
   }
 
   /** Nobody waits for the answer any more, so the server need not go on either. */

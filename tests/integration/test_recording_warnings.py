@@ -127,7 +127,7 @@ async def test_encoding_file_takes_what_does_not_look_like_one(stack: Stack) -> 
     recording = written("mp2", 1, 2.0)
     assert recording is not None
     async with TranscriptionClient(stack.ws_url) as client:
-        reply = await client.transcribe(recording[777:], encoding="file")
+        reply = await client.transcribe(recording[777:], encoding="container")
         assert reply.audio_duration_ms == pytest.approx(1980, abs=60)
         assert reply.warnings == ()
         reply = await client.transcribe(CUT)
