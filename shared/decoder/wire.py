@@ -5,7 +5,7 @@ A decoder is not trusted: what it sends is bounded and checked here, and is neve
 
 import struct
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from enum import StrEnum, unique
 from types import NoneType
 from typing import Any, Final, Self
 
@@ -24,6 +24,7 @@ HEAD: Final = struct.Struct("!cIQ")
 """Of a frame on a decoder's pipe: kind, size of the content, bytes of the file that were read so far."""
 
 
+@unique
 class Kind(StrEnum):
     """Of a frame."""
 
@@ -36,7 +37,7 @@ class Kind(StrEnum):
     FAULT = "F"
     """Where a decoder failed, for the log."""
     DONE = "D"
-    WAITING = "W"
+    WAITING = "L"
     """Of a live stream: all that has come is decoded, and more is waited for."""
 
 
