@@ -34,7 +34,7 @@ class WaitingLine:
         self._wanted[who] = wanted
         free = set(wanted)
         for other, others in self._wanted.items():
-            if other == who:
+            if other == who or not free:
                 break
             free -= others
         return free

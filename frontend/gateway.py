@@ -7,6 +7,7 @@ decoders.
 import asyncio
 import contextlib
 import secrets
+from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, Self, cast
 
@@ -53,6 +54,9 @@ from shared.errors import (
 from shared.events import EventType, SessionOptions
 from shared.version import VERSION
 
+MAX_STARTING: Final = 16
+"""Sessions of one queue that wait for a worker to claim them. Of a larger crowd the rest waits in order before it is
+dispatched: a long queue of tasks would look as if a worker had died with them."""
 FILE_BACKLOG_S: Final = 75.0
 """Audio of a recording that is taken ahead, at least: somewhat more than what a worker reads ahead."""
 
@@ -65,8 +69,10 @@ class Gateway:
     def __init__(self, settings: Settings, kind: str) -> None:
         self._settings = settings
         self._redis: Redis = connect(settings)
-        self._scripts = Scripts(self._redis)
-        self.registry = Registry(self._redis, self._scripts)
+        """For what goes on: live sessions, the watches, heartbeats. No crowd of arrivals delays it."""
+        self._arrivals: Redis = connect(settings)
+        self._scripts = Scripts(self._arrivals)
+        self.registry = Registry(self._arrivals, self._scripts)
         self._placement = Placement(self.registry)
         self._admission = Admission(self.registry, self._placement, settings.session.claim_timeout_s)
         self._writer = AudioWriter(settings)
@@ -76,12 +82,16 @@ class Gateway:
         self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
         self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
         self._chores = Chores()
+        self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(MAX_STARTING)
+        )
+        """By queue and model: workers that hang hold up nobody who waits for others."""
         self.decoders = Decoders(
             settings.audio.decoders, settings.session.claim_timeout_s, most_live=settings.audio.live_decoders
         )
-        self.viewers = Viewers(self._redis, self._subscriber, settings.viewers)
-        self.access = Access(settings, self._redis)
-        self.erasure = Erasure(self._redis, self._scripts, self.access)
+        self.viewers = Viewers(self._arrivals, self._subscriber, settings.viewers)
+        self.access = Access(settings, self._arrivals)
+        self.erasure = Erasure(self._arrivals, self._scripts, self.access)
         self._disk_watch = DiskWatch(self._redis, settings.session.retention_s)
         self.tally = Tally(kind, self._sessions, self.viewers)
 
@@ -102,7 +112,7 @@ class Gateway:
                 ("store-watch", gateway._store_watch.run()),
                 ("disk-watch", gateway._disk_watch.run()),
                 ("viewers", gateway.viewers.run()),
-                ("heartbeat", gateway.tally.beat(gateway.registry)),
+                ("heartbeat", gateway.tally.beat(Registry(gateway._redis, Scripts(gateway._redis)))),
                 ("access", gateway.access.run()),
                 ("decoders", gateway.decoders.run()),
             )
@@ -135,9 +145,10 @@ class Gateway:
 
     async def check(self, options: SessionOptions) -> None:
         """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""
-        if all(model.name != options.model for model in await self._placement.models()):
+        if all(model.name != options.model for model in await self.models()):
             raise ModelUnavailableError(f"No worker of {options.model} is running now.", retry_after_s=RETRY_AFTER_S)
-        await self._placement.candidates(options)
+        with reaching_store():
+            await self._placement.candidates(options)
 
     async def resume(
         self, session_id: str, resume_token: str, seq: int, *, principal: Principal = ANONYMOUS
@@ -176,8 +187,7 @@ class Gateway:
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
         )
         try:
-            await self._dispatcher.dispatch(session_id, session.options, queue)
-            await self._await_claim(session)
+            await self._start(session)
         except BaseException:
             session.detach()
             await self._cancel(session)
@@ -216,10 +226,13 @@ class Gateway:
         self._sessions[session_id] = session
         return session
 
-    async def _await_claim(self, session: Session) -> None:
+    async def _start(self, session: Session) -> None:
+        """Have a worker claim a session, after those that came before it."""
         timeout_s = self._settings.session.claim_timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._starting[session.queue, session.model]:
+                await self._dispatcher.dispatch(session.id, session.options, session.queue)
+                session.note_dispatch()
                 event = await session.first_event()
         except TimeoutError:
             raise ServerBusyError(
@@ -230,7 +243,7 @@ class Gateway:
         session.put_first(event.wire | {"resume_token": session.resume_token, "viewer_token": session.viewer_token})
 
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
-        held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "options", "seq"])
+        held = await self._arrivals.hmget(keys.session(session_id), ["state", "resume", "options", "seq"])
         state, digest, encoded, last_seq = cast("list[bytes | None]", held)
         is_known = matches(resume_token, digest)
         if is_known and state == b"cancelled":
@@ -240,7 +253,7 @@ class Gateway:
         seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that the log does not hold
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
-            attachment = await attach(self._redis, session_id)
+            attachment = await attach(self._arrivals, session_id)
             if attachment is None:
                 raise SessionUnknownError(f"Session {session_id} has just ended.")
         except BaseException:
@@ -298,3 +311,4 @@ class Gateway:
         await self._subscriber.close()
         await self._writer.close()
         await self._redis.aclose()
+        await self._arrivals.aclose()

@@ -1,5 +1,6 @@
 """Which models could serve a request, and what to tell a client when none can."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -36,11 +37,17 @@ class Placement:
         self._registry = registry
         self._workers: list[WorkerReport] = []
         self._read_at_s = -CACHE_S
+        self._reading = asyncio.Lock()
 
     async def workers(self) -> list[WorkerReport]:
-        if time.monotonic() - self._read_at_s >= CACHE_S or not self._workers:
-            self._workers = [worker for worker in await self._registry.workers() if not worker.draining]
-            self._read_at_s = time.monotonic()
+        """Those that do not drain. Who asks while they are being read waits for the same answer."""
+        asked_at_s = time.monotonic()
+        if asked_at_s - self._read_at_s < CACHE_S and self._workers:
+            return self._workers
+        async with self._reading:
+            if self._read_at_s < asked_at_s:
+                self._workers = [worker for worker in await self._registry.workers() if not worker.draining]
+                self._read_at_s = time.monotonic()
         return self._workers
 
     async def models(self) -> list[RunningModel]:

@@ -4,6 +4,7 @@ Knows no protocol. Made by `Gateway.open` and `Gateway.resume` only.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -51,8 +52,8 @@ class Session:
         """Set once a `done` or an `error` has been seen."""
         self.lost_at_s: float | None = None
         """Since when the session has had no owner; kept by the watch."""
-        self.dispatched_at_s = 0.0
-        """When the session was last dispatched again; kept by the watch."""
+        self.dispatched_at_s: float | None = None
+        """When the session was last dispatched; None before."""
         self._track = track
         self._track.on_refused = self._lose_to_another
         self._follower = follower
@@ -92,6 +93,10 @@ class Session:
     def heard_at_s(self) -> float:
         """When the worker was last heard of (monotonic clock)."""
         return self._follower.heard_at_s
+
+    def note_dispatch(self) -> None:
+        """A worker has been asked to take the session."""
+        self.dispatched_at_s = self._follower.heard_at_s = time.monotonic()
 
     def put_first(self, event: dict[str, Any]) -> None:
         """Place an event before all others."""

@@ -6,20 +6,26 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from shared.errors import StoreUnreachableError
+from shared.bus.connect import NoConnectionFreeError
+from shared.errors import ServerBusyError, StoreUnreachableError, VoxtralError
 
 STORE_RETRY_S: Final = 2.0
 """The hint that a refused client gets: Redis restarts in seconds."""
+CROWD_RETRY_S: Final = 2.0
+"""The hint if too many clients come at the same moment."""
 
 
 @contextlib.contextmanager
 def reaching_store() -> Iterator[None]:
-    """Turns the failures of Redis into StoreUnreachableError."""
+    """Turns the failures of Redis into StoreUnreachableError, and ServerBusyError if too many clients wait for it."""
     try:
         yield
     except (RedisError, OSError) as error:
-        raise store_unreachable() from error
+        raise store_error(error) from error
 
 
-def store_unreachable() -> StoreUnreachableError:
+def store_error(error: RedisError | OSError) -> VoxtralError:
+    """What a client is told of this failure."""
+    if isinstance(error, NoConnectionFreeError):
+        return ServerBusyError("Too many clients came at the same moment; try again.", retry_after_s=CROWD_RETRY_S)
     return StoreUnreachableError(STORE_RETRY_S)

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from frontend.admission import RETRY_AFTER_S
 from frontend.erasure import SESSION_ID
 from frontend.hub import Hub
-from frontend.store import reaching_store, store_unreachable
+from frontend.store import reaching_store, store_error
 from frontend.tokens import matches
 from frontend.viewer import STALL_S, Frame, Viewer
 from frontend.watch import OWNED
@@ -216,8 +216,8 @@ class Place:
                     await self._catch_up(self._hub, viewer, after_seq, tell_patiently)
         except TimeoutError:
             viewer.drop(ViewerSlowError(f"Events have waited for {STALL_S:g} s to be read."))
-        except (RedisError, OSError):
-            viewer.drop(store_unreachable())
+        except (RedisError, OSError) as error:
+            viewer.drop(store_error(error))
         try:
             await viewer.over.wait()
         finally:

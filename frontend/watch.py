@@ -58,6 +58,8 @@ class Watch:
                 session.progress(int(consumed))
             if seq is not None and int(seq) > session.seq:
                 session.fill()
+            if state == b"waiting" and session.dispatched_at_s is None:
+                continue  # it is in the line of those that start
             if state == b"waiting" or (state in OWNED and int(lease) < now_ms):
                 await self._recover(session)
             elif state in OWNED:
@@ -72,7 +74,7 @@ class Watch:
         elif now_s - session.lost_at_s > self._give_up_s:
             self._fail(session, f"No worker took the session over within {self._give_up_s:g} s.")
             return
-        elif now_s - session.dispatched_at_s < keys.LEASE_S:
+        elif session.dispatched_at_s is not None and now_s - session.dispatched_at_s < keys.LEASE_S:
             return
         log.warning("session_has_no_worker", session_id=session.id)
         session.dispatched_at_s = now_s

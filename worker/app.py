@@ -1,7 +1,7 @@
 """The Celery application of a worker: one task, which is a session."""
 
 import warnings
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery
 from celery.bootsteps import StartStopStep
@@ -12,6 +12,9 @@ from shared.celery_config import QUEUES, SESSION_TASK, queue_name
 from worker.drain import TASK_WAIT_S
 from worker.engines.base import EngineInfo
 from worker.runtime import WorkerRuntime
+
+SPARE_CONNECTIONS: Final = 10
+"""To the broker, beside one for each slot: Celery's own default for all."""
 
 
 def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
@@ -38,7 +41,10 @@ def run(app: Celery, runtime: WorkerRuntime, info: EngineInfo, log_level: str) -
     """Consume the tasks of the engine's model until told to stop. Celery's main loop; returns its exit status."""
     # Containers run as root. Only JSON is accepted, so no task can bring code.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    app.conf.broker_transport_options |= {"polling_interval": TASK_WAIT_S}
+    app.conf.broker_transport_options |= {
+        "polling_interval": TASK_WAIT_S,
+        "max_connections": info.slots + SPARE_CONNECTIONS,  # each slot's thread acknowledges its task itself
+    }
     worker = app.Worker(
         hostname=runtime.id,
         pool="threads",

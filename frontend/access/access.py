@@ -30,6 +30,7 @@ from shared.config import Settings
 from shared.errors import (
     ForbiddenError,
     MessageTooLargeError,
+    ServerBusyError,
     StoreUnreachableError,
     UnauthorizedError,
     shown,
@@ -238,7 +239,7 @@ class Access:
         try:
             for name, session_ids in by_name.items():
                 await self._limiter.renew(name, session_ids)
-        except StoreUnreachableError:
+        except (StoreUnreachableError, ServerBusyError):
             log.warning("leases_not_renewed", sessions=sum(map(len, by_name.values())))
 
 

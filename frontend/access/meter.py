@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from frontend.access.limiter import Limiter
 from frontend.access.principal import Key, Principal
-from frontend.store import store_unreachable
-from shared.errors import StoreUnreachableError, VoxtralError
+from frontend.store import store_error
+from shared.errors import ServerBusyError, StoreUnreachableError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ
 
 log = structlog.get_logger(__name__)
@@ -92,7 +92,7 @@ class Meter:
             wait_s = await self._limiter.charge(key, samples)
             self._uncharged_samples -= samples
             self._paid_at_s = time.monotonic() + wait_s
-        except StoreUnreachableError:
+        except (StoreUnreachableError, ServerBusyError):
             pass  # it is charged with the next second; without Redis the session itself is soon held up
         finally:
             self._charging = None
@@ -105,18 +105,18 @@ class Meter:
                 await self._limiter.charge(key, self._uncharged_samples)
             if self.is_leased:
                 await self._limiter.leave(key.name, self.session_id)
-        except StoreUnreachableError:
+        except (StoreUnreachableError, ServerBusyError):
             pass  # the lease lapses
 
 
 @contextlib.contextmanager
 def closed_on_failure(meter: Meter) -> Iterator[None]:
-    """Closes the meter where its session does not come about. A Redis that fails becomes StoreUnreachableError."""
+    """Closes the meter if its session does not begin. Redis' failures become those of `reaching_store`."""
     try:
         yield
     except BaseException as error:
         meter.close()
         if isinstance(error, RedisError | OSError):
             log.warning("redis_unavailable", reason=str(error))
-            raise store_unreachable() from error
+            raise store_error(error) from error
         raise

@@ -1,14 +1,18 @@
-"""How Redis is reached: one way for every process."""
+"""How Redis is reached: one way for every process.
+
+A client has a bounded number of connections. Commands that find all of them taken wait in order.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import hiredis
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -16,6 +20,16 @@ from shared.config import Settings
 
 CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
+MAX_CONNECTIONS: Final = 16
+"""Of one client. Redis serves one command at a time, so more would not make it faster, and each costs a handshake just
+when a crowd comes."""
+MAX_WAITING: Final = 5000
+WAIT_S: Final = 5.0
+"""The longest wait for a connection."""
+
+
+class NoConnectionFreeError(RedisError):
+    """Too many commands wait for a connection, or one has waited too long. Redis itself may be well."""
 
 
 class PackedConnection(AbstractConnection):
@@ -71,6 +85,56 @@ class PackedTlsConnection(PackedConnection, SSLConnection):
     """`rediss://`"""
 
 
+class FairPool(ConnectionPool):
+    """Hands out connections in the order in which they were asked for.
+
+    redis-py's own pool raises an error as soon as all connections are taken. Its blocking pool lets a newcomer overtake
+    those that wait, and loses a connection if a task is cancelled while it gives one back.
+    """
+
+    def __init__(self, max_connections: int = MAX_CONNECTIONS, wait_s: float = WAIT_S, **options: Any) -> None:
+        super().__init__(max_connections=max_connections, **options)
+        self._places = asyncio.Semaphore(max_connections)
+        self._waiting = 0
+        self._wait_s = wait_s
+
+    async def get_connection(self, *_arguments: Any, **_options: Any) -> AbstractConnection:
+        """A connection that is ready.
+
+        Raises:
+            NoConnectionFreeError: none became free within `wait_s`, or `MAX_WAITING` commands wait already.
+        """
+        await self._take_place()
+        try:
+            connection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._places.release()
+            raise
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return cast("AbstractConnection", connection)
+
+    async def release(self, connection: AbstractConnection) -> None:
+        self._in_use_connections.remove(connection)
+        self._available_connections.append(connection)
+        self._places.release()
+
+    async def _take_place(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise NoConnectionFreeError(f"{MAX_WAITING} commands wait for a connection already.")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise NoConnectionFreeError(f"No connection was free within {self._wait_s:g} s.") from None
+        finally:
+            self._waiting -= 1
+
+
 PACKED: Final[dict[type[AbstractConnection], type[PackedConnection]]] = {
     Connection: PackedTcpConnection,
     SSLConnection: PackedTlsConnection,
@@ -84,13 +148,13 @@ def connect(
     retries: int = 3,
     greet: Callable[[AbstractConnection], Awaitable[None]] | None = None,
 ) -> Redis:
-    """A client that opens connections as they are needed; replies are bytes.
+    """A client that opens connections as they are needed, `MAX_CONNECTIONS` at most; replies are bytes.
 
     A command that finds the connection lost is sent again after a short pause: every write of this
     package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
     must itself await `on_connect`.
     """
-    pool = ConnectionPool.from_url(
+    pool = FairPool.from_url(
         settings.redis_url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=reply_timeout_s,

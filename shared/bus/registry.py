@@ -1,6 +1,5 @@
 """Who is there: heartbeats of workers and frontends, and the places that the workers of each model offer."""
 
-import asyncio
 import os
 import secrets
 import socket
@@ -189,10 +188,10 @@ class Registry:
     async def _reports(self, index: str) -> list[dict[str, Any]]:
         members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))
         ids = [member.decode() for member in members]
-        found = await asyncio.gather(
-            *(self._redis.hget(keys.heartbeat(index, process_id), "report") for process_id in ids)
-        )
-        return [orjson.loads(report) for report in found if report is not None]
+        pipe = self._redis.pipeline(transaction=False)
+        for process_id in ids:
+            pipe.hget(keys.heartbeat(index, process_id), "report")
+        return [orjson.loads(report) for report in await pipe.execute() if report is not None]
 
 
 def _worker(report: dict[str, Any]) -> WorkerReport:
