@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from frontend.sockets import listen
+from frontend.transports import MAX_HANDSHAKE_BYTES
 from frontend.wire import WiredHttp, WiredWebSocket
 
 GRACE_S = 2
@@ -30,9 +31,11 @@ async def serve_http(
     port_setting: str,
     tls: ssl.SSLContext | None = None,
     max_message_bytes: int = 65536,
+    max_connections: int = WiredHttp.max_connections,
 ) -> None:
     """Serves until SIGINT or SIGTERM. Raises `StartupError` that names the setting when the port cannot be had."""
     logging.getLogger("uvicorn.error").addFilter(_is_ours)
+    WiredHttp.max_connections = max_connections
     with listen(host, port, port_setting) as listener:
         config = uvicorn.Config(
             app,
@@ -40,6 +43,7 @@ async def serve_http(
             ws=WiredWebSocket,
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws_max_size=max_message_bytes,
+            h11_max_incomplete_event_size=MAX_HANDSHAKE_BYTES,
             ws_ping_timeout=None,  # pongs queue behind audio that the brake holds back; TCP notices dead peers
             ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory
             lifespan="off",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
+from frontend.protocols.long_text import Message
 from frontend.transports import DisconnectedError, Transport
 from shared.errors import IdleTimeoutError
 
@@ -22,7 +23,7 @@ class Patience:
         self._listening_since_s: float | None = None
         self._sending_since_s: float | None = None
 
-    async def hear(self, coming: Awaitable[str | bytes | None]) -> str | bytes | None:
+    async def hear(self, coming: Awaitable[Message | None]) -> Message | None:
         """Wait for what the client says next. The time that its last message takes us is not held against it."""
         self._listening_since_s = time.monotonic()
         try:

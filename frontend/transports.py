@@ -1,6 +1,6 @@
 """The three ways in which messages of the native protocol travel, behind one small interface.
 
-A text message is `str`, a binary one is `bytes`. Nothing here knows what a message means.
+Nothing here knows what a message means.
 """
 
 import asyncio
@@ -12,18 +12,22 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
+from frontend.inbox import Inbox
 from frontend.protocols.framing import FrameReader, frame
-from shared.errors import FrameInvalidError, MessageTooLargeError
+from frontend.protocols.long_text import Message
+from frontend.wire import inbox_of
+from shared.errors import FrameInvalidError, VoxtralError
 
 READ_BYTES: Final = 64 * 1024
 LINGER_S: Final = 1.0
 """After an error that closes a TCP connection, what the client still sends is read and dropped for this long: closing
 at once would reset the connection, and the client would never see the error."""
-CONTROL_FRAME_MAX_BYTES: Final = 131
-"""A WebSocket control frame of a client: 2 bytes of header, 4 of mask, 125 of payload (RFC 6455, section 5.5)."""
 ORDERLY: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD})
 """With these, clients leave for good: 1000 and no code at all by `close()`, 1001 when a page is left."""
+MAX_HANDSHAKE_BYTES: Final = 32 * 1024
+"""Of an HTTP request, or the handshake of a WebSocket: its request line and headers."""
 MAX_REASON_CHARS: Final = 40
 """A close frame holds 123 bytes of UTF-8 at most."""
 
@@ -37,6 +41,10 @@ class Transport(Protocol):
     """Whether `str` may be audio that looks like text; see `framing`."""
 
     @property
+    def address(self) -> str | None:
+        """The client's host, as an IP address."""
+
+    @property
     def heard_at_s(self) -> float:
         """Monotonic time when something of a message came, complete or not."""
 
@@ -48,7 +56,13 @@ class Transport(Protocol):
     def left(self) -> bool:
         """Whether the client itself has ended its side in good order, behind a whole message."""
 
-    async def receive(self) -> str | bytes | None:
+    def restrict(self, limit_bytes: int) -> None:
+        """Until `trust`, take messages of this size at most, and hold no more than one. To be called first of all."""
+
+    def trust(self) -> None:
+        """The client may send what clients may send. Counts for the next message that `receive` waits for."""
+
+    async def receive(self) -> Message | None:
         """The next message; None when no more come.
 
         Raises FrameInvalidError and MessageTooLargeError, after which only `close` is of use. Cancelling it loses
@@ -65,15 +79,46 @@ class Transport(Protocol):
         """End the connection at once."""
 
 
-class HeardConnection(ServerConnection):
-    """Notes when something of a message came: a large one may take longer than the idle timeout allows."""
+class FramedConnection(ServerConnection):
+    """A connection of the `websockets` library whose messages are read by an `Inbox`."""
 
-    heard_at_s = 0.0
+    limit_bytes: int
+    """Of a message. Set by whoever serves."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._handshake_bytes = 0
+        self.inbox = Inbox(
+            asyncio.Queue(), self.limit_bytes, self.transport, on_control=self._take_control, wrapped=lambda item: item
+        )
 
     def data_received(self, data: bytes) -> None:
-        if len(data) > CONTROL_FRAME_MAX_BYTES:  # a pong alone is no sign of life of the client's program
-            self.heard_at_s = time.monotonic()
-        super().data_received(data)
+        if self.protocol.state is not State.CONNECTING:
+            self.inbox.take(data)
+            return
+        self._handshake_bytes += len(data)
+        if self._handshake_bytes > MAX_HANDSHAKE_BYTES:
+            self.transport.abort()
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.inbox.clear()
+        self.inbox.end(None)
+
+    @property
+    def is_left_in_order(self) -> bool:
+        """Whether the client has closed first, and with a code that says that it leaves for good."""
+        closed = self.protocol.close_rcvd
+        return closed is not None and bool(self.protocol.close_rcvd_then_sent) and closed.code in ORDERLY
+
+    def _take_control(self, frame: bytes) -> None:
+        super().data_received(frame)
+        if self.protocol.parser_exc is not None:
+            self.inbox.end(FrameInvalidError(f"The WebSocket framing is broken: {self.protocol.parser_exc}."))
+        elif self.protocol.state is not State.OPEN:
+            self.inbox.end(None)
 
 
 class WebSocketTransport:
@@ -81,32 +126,34 @@ class WebSocketTransport:
 
     guesses_text = False
 
-    def __init__(self, connection: HeardConnection, limit_bytes: int) -> None:
+    def __init__(self, connection: FramedConnection) -> None:
         self._connection = connection
-        self._limit_bytes = limit_bytes
         self.gone = self.left = False
 
     @property
+    def address(self) -> str | None:
+        return _host(self._connection.transport)
+
+    @property
     def heard_at_s(self) -> float:
-        return self._connection.heard_at_s
+        return self._connection.inbox.heard_at_s
 
-    async def receive(self) -> str | bytes | None:
-        try:
-            return await self._connection.recv()
-        except ConnectionClosed as closed:
-            self.gone = True
-            self.left = closed.rcvd is not None and bool(closed.rcvd_then_sent) and closed.rcvd.code in ORDERLY
-            self._explain(closed)
+    def restrict(self, limit_bytes: int) -> None:
+        self._connection.inbox.restrict(limit_bytes)
+
+    def trust(self) -> None:
+        self._connection.inbox.trust()
+
+    async def receive(self) -> Message | None:
+        if self.gone:
             return None
-
-    def _explain(self, closed: ConnectionClosed) -> None:
-        """The library has closed the connection by itself where the client broke the framing."""
-        if closed.rcvd is not None or closed.sent is None:
-            return
-        if closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
-            raise MessageTooLargeError(None, self._limit_bytes) from None
-        if closed.sent.code in (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA):
-            raise FrameInvalidError(f"The WebSocket framing is broken: {closed.sent.reason or 'no detail'}.") from None
+        found: Message | VoxtralError | None = await self._connection.inbox.get()
+        if isinstance(found, VoxtralError):
+            raise found
+        if found is None:
+            self.gone = True
+            self.left = self._connection.is_left_in_order
+        return found
 
     async def send(self, text: bytes) -> None:
         try:
@@ -115,6 +162,7 @@ class WebSocketTransport:
             raise DisconnectedError from None
 
     async def close(self, code: int, reason: str) -> None:
+        self._connection.inbox.drop()
         await self._connection.close(code, reason[:MAX_REASON_CHARS])
 
     def abort(self) -> None:
@@ -129,21 +177,31 @@ class TcpTransport:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int) -> None:
         self._reader = reader
         self._writer = writer
+        self._limit_bytes = limit_bytes
+        self._read_bytes = READ_BYTES
         self._frames = FrameReader(limit_bytes)
-        self._broken: FrameInvalidError | MessageTooLargeError | None = None
         self.heard_at_s = 0.0
         self.left = False
+
+    @property
+    def address(self) -> str | None:
+        return _host(self._writer.transport)
 
     @property
     def gone(self) -> bool:
         return self._writer.transport.is_closing()
 
-    async def receive(self) -> str | bytes | None:
+    def restrict(self, limit_bytes: int) -> None:
+        self._frames.limit_bytes = self._read_bytes = limit_bytes
+
+    def trust(self) -> None:
+        self._frames.limit_bytes = self._limit_bytes
+        self._read_bytes = READ_BYTES
+
+    async def receive(self) -> Message | None:
         while (message := self._frames.next_message()) is None:
-            if self._broken is not None:
-                raise self._broken
             try:
-                received = await self._reader.read(READ_BYTES)
+                received = await self._reader.read(self._read_bytes)
             except OSError:
                 return None
             if not received:
@@ -152,10 +210,7 @@ class TcpTransport:
                 self.left = not self._frames.mid_frame and not self.gone
                 return None
             self.heard_at_s = time.monotonic()
-            try:
-                self._frames.feed(received)
-            except (FrameInvalidError, MessageTooLargeError) as error:
-                self._broken = error  # behind the frames that were whole
+            self._frames.feed(received)
         return message
 
     async def send(self, text: bytes) -> None:
@@ -166,6 +221,7 @@ class TcpTransport:
             raise DisconnectedError from None
 
     async def close(self, code: int, reason: str) -> None:  # noqa: ARG002 -- TCP has neither
+        self._frames.clear()
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 await self._writer.drain()
@@ -190,6 +246,7 @@ class TcpTransport:
             pass
 
     def abort(self) -> None:
+        self._frames.clear()
         self._writer.transport.abort()
 
 
@@ -200,18 +257,32 @@ class StarletteTransport:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
-        self.heard_at_s = 0.0
+        self._inbox = inbox_of(websocket.scope)
         self.gone = self.left = False
 
-    async def receive(self) -> str | bytes | None:
+    @property
+    def address(self) -> str | None:
+        return self._websocket.client.host if self._websocket.client else None
+
+    @property
+    def heard_at_s(self) -> float:
+        return self._inbox.heard_at_s
+
+    def restrict(self, limit_bytes: int) -> None:
+        self._inbox.restrict(limit_bytes)
+
+    def trust(self) -> None:
+        self._inbox.trust()
+
+    async def receive(self) -> Message | None:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self.left = not self.gone and message.get("code") in ORDERLY
             self.gone = True
             return None
-        self.heard_at_s = time.monotonic()
-        text = message.get("text")
-        content: str | bytes = message["bytes"] if text is None else text
+        content: Message | VoxtralError = next(message[kind] for kind in ("text", "bytes", "error") if kind in message)
+        if isinstance(content, VoxtralError):
+            raise content
         return content
 
     async def send(self, text: bytes) -> None:
@@ -230,3 +301,8 @@ class StarletteTransport:
     def abort(self) -> None:
         """ASGI knows no such thing; leaving the handler ends the connection."""
         self.gone = True
+
+
+def _host(transport: asyncio.BaseTransport) -> str | None:
+    peer = transport.get_extra_info("peername")
+    return peer[0] if peer else None

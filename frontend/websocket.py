@@ -21,7 +21,7 @@ from frontend.gateway import Gateway
 from frontend.hosts import Hosts
 from frontend.sockets import listen, stop_signal
 from frontend.tls import tls_options
-from frontend.transports import HeardConnection, WebSocketTransport
+from frontend.transports import FramedConnection, WebSocketTransport
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
@@ -31,7 +31,8 @@ PING_INTERVAL_S: Final = 20.0
 the brake holds back. That a peer is dead is noticed by TCP (`sockets.DEAD_PEER_S`) and by the idle timeout."""
 CLOSE_TIMEOUT_S: Final = 1.0
 SHUTDOWN_S: Final = 1.5
-MAX_QUEUED_FRAMES: Final = 16
+HANDSHAKES_SHARE: Final = 2
+"""Connections that have not shown what they want, and those that are closing, are as many as the others at most."""
 SERVICE_RESTART: Final = CloseCode.SERVICE_RESTART
 
 log = structlog.get_logger(__name__)
@@ -44,23 +45,26 @@ async def serve_websocket(settings: Settings) -> None:
             stopped = stop_signal()
             connections: set[ServerConnection] = set()
             hosts = Hosts(settings)
-            limit_bytes = settings.server.max_message_bytes
 
-            class Connection(HeardConnection):
+            class Connection(FramedConnection):
                 """Known from its first byte to its last; the library forgets those that are closing."""
 
+                limit_bytes = settings.server.max_message_bytes
+
                 def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                    connections.add(self)
                     super().connection_made(transport)
+                    connections.add(self)
+                    if len(connections) > HANDSHAKES_SHARE * settings.server.max_connections:
+                        self.transport.abort()
 
                 def connection_lost(self, exc: Exception | None) -> None:
                     connections.discard(self)
                     super().connection_lost(exc)
 
             async def handle(connection: ServerConnection) -> None:
-                assert isinstance(connection, HeardConnection)
+                assert isinstance(connection, FramedConnection)
                 key = None if connection.request is None else presented_key(connection.request.headers.raw_items())
-                await serve_connection(WebSocketTransport(connection, limit_bytes), gateway, settings, key)
+                await serve_connection(WebSocketTransport(connection), gateway, settings, key)
 
             def refuse_foreign(connection: ServerConnection, request: Request) -> Response | None:
                 try:
@@ -81,8 +85,6 @@ async def serve_websocket(settings: Settings) -> None:
                 ping_interval=PING_INTERVAL_S,
                 ping_timeout=None,
                 close_timeout=CLOSE_TIMEOUT_S,
-                max_size=limit_bytes,
-                max_queue=MAX_QUEUED_FRAMES,
                 logger=_quiet_logger(),
             )
             log.info("listening", host=settings.server.host, port=settings.websocket_port)

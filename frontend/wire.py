@@ -14,13 +14,21 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
 
-_EXTENSION: Final = "voxtral.wire"
+from frontend.inbox import Inbox
+from frontend.protocols.long_text import Message
+from shared.errors import VoxtralError
+
+FIRST_REQUEST_S: Final = 10.0
+"""A connection whose first request has not come by then is closed."""
 FIRST_PROBE_S: Final = 0.05
 LONGEST_PROBE_S: Final = 5.0
 """How long to wait until a client that writes no more is tried again. The pauses double."""
 TLS_GOODBYE_S: Final = 1.0
 """How long a server that stops waits for an idle client to confirm the end of TLS. Many clients never do."""
+_WIRE: Final = "voxtral.wire"
+_INBOX: Final = "voxtral.inbox"
 
 
 class Wire:
@@ -59,11 +67,19 @@ class Wire:
 
 
 def wire_of(scope: Scope) -> Wire:
-    return cast("Wire", scope["extensions"][_EXTENSION])
+    return cast("Wire", scope["extensions"][_WIRE])
+
+
+def inbox_of(scope: Scope) -> Inbox:
+    """Of a WebSocket."""
+    return cast("Inbox", scope["extensions"][_INBOX])
 
 
 class WiredHttp(H11Protocol):
-    """uvicorn's HTTP/1.1, with a wire in the scope."""
+    """uvicorn's HTTP/1.1, with a wire in the scope, and with bounds for connections that ask for nothing."""
+
+    max_connections = 1000
+    """Of all kinds at one server; more are closed as they come."""
 
     _is_half_closed = False
     _next_probe: asyncio.TimerHandle | None = None
@@ -72,6 +88,13 @@ class WiredHttp(H11Protocol):
         super().connection_made(transport)
         self.wire = Wire(transport)
         self.app = _with_wire(self.app, self.wire)
+        self._first_request_timer = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        self._first_request_timer.cancel()
+        super().handle_websocket_upgrade(event)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client writes no more: either it has left, or it has only shut down its writing side.
@@ -92,6 +115,7 @@ class WiredHttp(H11Protocol):
             self._probe()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._first_request_timer.cancel()
         if self._next_probe is not None:
             self._next_probe.cancel()
         super().connection_lost(exc)
@@ -115,18 +139,57 @@ class WiredHttp(H11Protocol):
         if self.scheme == "https" and self.transport.is_closing():
             self.loop.call_later(TLS_GOODBYE_S, self.transport.abort)
 
+    def _give_up(self) -> None:
+        if self.cycle is None:  # its first request has not come
+            self.transport.abort()
+
 
 class WiredWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, with a wire in the scope."""
+    """uvicorn's WebSocket, with a wire in the scope, whose messages are read by an `Inbox`.
+
+    A long text comes to the application as `LongMessage`, and a broken framing as an `error`.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.app = _with_wire(self.app, Wire(cast("asyncio.Transport", transport)))
+        self.inbox = Inbox(
+            self.queue,
+            self.config.ws_max_size,
+            self.transport,
+            on_control=super().data_received,
+            wrapped=_as_event,
+        )
+        self.app = _with_wire(self.app, Wire(self.transport), self.inbox)
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.state is State.CONNECTING:
+            super().data_received(data)
+        else:
+            self.inbox.take(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.inbox.clear()
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self.inbox.drop()
+        await super().send(message)
+
+    async def receive(self) -> Any:
+        return await self.inbox.get()
 
 
-def _with_wire(app: Any, wire: Wire) -> Any:
+def _as_event(item: Message | VoxtralError) -> dict[str, Any]:
+    kind = "error" if isinstance(item, VoxtralError) else "bytes" if isinstance(item, bytes) else "text"
+    return {"type": "websocket.receive", kind: item}
+
+
+def _with_wire(app: Any, wire: Wire, inbox: Inbox | None = None) -> Any:
     async def wired(scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("extensions", {})[_EXTENSION] = wire
+        extensions = scope.setdefault("extensions", {})
+        extensions[_WIRE] = wire
+        extensions[_INBOX] = inbox
         await cast("ASGIApp", app)(scope, receive, send)
 
     return wired

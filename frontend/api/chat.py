@@ -1,6 +1,5 @@
 """`POST /v1/chat/completions` about a recording: modes `understand` (with a text) and `general` (without)."""
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -22,6 +21,7 @@ from frontend.gateway import Gateway
 from frontend.models import RunningModel
 from frontend.placement import PREFERRED_ENGINES
 from frontend.protocols.commands import decode_message
+from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.openai_chat import ChatRequest, Chunks, completion, parse_chat
 from frontend.protocols.openai_rest import frame
 from frontend.protocols.recorded import Transcript
@@ -55,7 +55,7 @@ class Chat:
             await self._answer(request, exchange)
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
-        asked = await asyncio.to_thread(_parsed, await self._body(request))
+        asked = parse_chat(decode_message(await self._body(request)))
         self._gateway.access.check_upload(principal_of(request), len(asked.audio))
         running = await self._gateway.models()
         model = resolve(asked.options.model, running, asked.options.mode)
@@ -65,18 +65,21 @@ class Chat:
             self._stream(asked, request, exchange, running) if asked.stream else self._reply(asked, request, exchange)
         )
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request) -> str | LongMessage:
         media_type = media_type_of(request)
         if media_type != "application/json":
             raise MediaTypeError(media_type, "application/json")
-        body = bytearray()
+        body = TextReader()
         patience_s = self._settings.session.idle_timeout_s
         limit_bytes = self._gateway.access.largest_body_bytes(
             principal_of(request), self._settings.server.max_message_bytes
         )
         async for chunk in bounded(request, limit_bytes, patience_s):
-            body += chunk
-        return bytes(body)
+            body.feed(chunk)
+        try:
+            return body.finish()
+        except UnicodeDecodeError:
+            raise InvalidJsonError("The body is not UTF-8.") from None
 
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         dialect = dialect_of(request.scope)
@@ -147,14 +150,6 @@ class _Growing:
         if event["type"] == EventType.FINAL:
             self._shown = ""
         return added
-
-
-def _parsed(body: bytes) -> ChatRequest:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise InvalidJsonError("The body is not UTF-8.") from None
-    return parse_chat(decode_message(text))
 
 
 def _identity() -> tuple[str, int]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import orjson
 
 from frontend.protocols.fields import Fields, is_request_id, whole_number
+from frontend.protocols.long_text import LongMessage
 from shared.audio.live import CONTAINER
 from shared.audio.pcm import SAMPLE_BYTES, AudioFormat
 from shared.config import AudioSettings
@@ -119,17 +120,20 @@ class Cancel:
 Command: TypeAlias = Auth | OneShot | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
 
 
-def decode_message(text: str) -> dict[str, Any]:
-    """A text message as a JSON object. Raises InvalidJsonError. Memory is bounded by a small multiple of the text."""
+def decode_message(message: str | LongMessage) -> dict[str, Any]:
+    """A text message as a JSON object, in which strings may be `LongText`. Raises InvalidJsonError."""
+    text = message if isinstance(message, str) else message.document()
     if sum(map(text.count, ",[{")) > MAX_VALUES:
         raise InvalidJsonError(f"The message holds more than {MAX_VALUES} values; a message is one flat object.")
     try:
-        message = orjson.loads(text)
+        decoded = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(f"The message is not JSON: {error.msg} at character {error.pos}.") from None
-    if not isinstance(message, dict):
-        raise InvalidJsonError(f"The message is {shown(message)}; it must be a JSON object.")
-    return message
+    if isinstance(message, LongMessage):
+        decoded = message.restored(decoded)
+    if not isinstance(decoded, dict):
+        raise InvalidJsonError(f"The message is {shown(decoded)}; it must be a JSON object.")
+    return decoded
 
 
 def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:

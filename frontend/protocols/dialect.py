@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from frontend.protocols.long_text import Message
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import VoxtralError
@@ -88,16 +89,13 @@ class Dialect(Protocol):
     def greet(self) -> Iterable[Action]:
         """What is done as soon as the connection stands."""
 
-    def receive(self, message: str | bytes) -> Iterable[Action]:
-        """What a client's message asks for. Raises VoxtralError; the message has then changed nothing.
-
-        Long messages come in another thread.
-        """
+    def receive(self, message: Message) -> Iterable[Action]:
+        """What a client's message asks for. Raises VoxtralError; the message has then changed nothing."""
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         """The messages that report an event of the session to the client. `ready` has `model`."""
 
-    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+    def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         """What the client is told of an error, of its message or (None) of the connection.
 
         An error that closes the connection, or one of ours, comes with None: only what is sent, and how it hangs up,

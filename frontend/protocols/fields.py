@@ -8,6 +8,7 @@ import binascii
 import re
 from typing import Any, Final, TypeGuard
 
+from frontend.protocols.long_text import LongText
 from frontend.protocols.spoken_languages import spoken_language, spoken_languages
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
 from shared.events import DELAYS_MS, CommitDelay, Mode
@@ -25,8 +26,6 @@ BASE64: Final = "base64 (A-Z a-z 0-9 + /, padded with =)"
 
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 _SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_BASE64_SLICE_CHARS: Final = 1 << 20
-"""Decoded at a time, a multiple of 4: other threads get their turn between slices."""
 
 
 class Fields:
@@ -168,7 +167,7 @@ class Fields:
     def audio(self) -> bytes:
         """The bytes of `audio_data`. Raises InvalidAudioError when they are not base64."""
         value = self._required("audio_data")
-        if not isinstance(value, str):
+        if not isinstance(value, str | LongText):
             raise InvalidFieldError("audio_data", value, "a string of base64")
         return decode_audio(value, "audio_data")
 
@@ -198,31 +197,34 @@ def is_request_id(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_ID_CHARS
 
 
-def decode_audio(text: str, name: str) -> bytes:
+def decode_audio(text: str | LongText, name: str) -> bytes:
     """The audio of a message: base64, or a `data:` URL of it, as browsers make them (RFC 2397).
 
     Its media type is not read: what the bytes are is told by the bytes. Raises InvalidAudioError that tells of `name`.
     """
+    if isinstance(text, LongText):
+        return _decoded_audio(text, name)
     head = _DATA_URL.match(text)
     return decode_base64(text if head is None else text[head.end() :], name)
 
 
-def decode_base64(text: str, name: str) -> bytes:
+def _decoded_audio(text: LongText, name: str) -> bytes:
+    if text.audio is None or (text.url_head and _DATA_URL.match(f"{text.url_head},") is None):
+        raise InvalidAudioError(f"{name} is not {BASE64}.")
+    return text.audio
+
+
+def decode_base64(text: str | LongText, name: str) -> bytes:
     """Standard base64; line breaks are allowed, as tools put them in. Raises InvalidAudioError that tells of `name`."""
+    if isinstance(text, LongText):
+        if text.audio is None or text.url_head:
+            raise InvalidAudioError(f"{name} is not {BASE64}.")
+        return text.audio
     if "\n" in text or "\r" in text:
         text = text.replace("\r", "").replace("\n", "")
     try:
         if len(text) % 4:
             raise ValueError("not a whole number of groups")
-        return b"".join(
-            _decode_slice(text[start : start + _BASE64_SLICE_CHARS], last=start + _BASE64_SLICE_CHARS >= len(text))
-            for start in range(0, len(text), _BASE64_SLICE_CHARS)
-        )
+        return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:  # binascii.Error is one, and so is a character outside ASCII
         raise InvalidAudioError(f"{name} is not {BASE64}.") from None
-
-
-def _decode_slice(text: str, *, last: bool) -> bytes:
-    if not last and text.endswith("="):
-        raise ValueError("padding before the end")
-    return binascii.a2b_base64(text, strict_mode=True)

@@ -1,67 +1,75 @@
 """Frames of the native protocol on TCP: a 4-byte big-endian length, and that many bytes.
 
-Does no I/O: bytes in, messages out. A text message is `str`, a binary one is `bytes`; knows nothing of their
-meaning.
+Does no I/O: bytes in, messages out. Knows nothing of their meaning.
 """
 
+import io
 import re
 import struct
-from collections import deque
 from typing import Final
 
+from frontend.protocols.long_text import SHORT_MESSAGE_BYTES, Message, TextReader, is_utf8_start
 from shared.errors import FrameInvalidError, MessageTooLargeError
 
 HEADER: Final = struct.Struct("!I")
-_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL_BYTE: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 """What JSON text never holds, and what nearly every stretch of audio does."""
+_JSON_START: Final = re.compile(rb'\{[ \t\r\n]*["}]')
 
 
 class FrameReader:
-    """Cuts a byte stream into messages, however the bytes come. Holds at most one incomplete frame.
-
-    After an error the stream has lost its framing: nothing more is to be fed.
-    """
+    """Cuts a byte stream into messages, however the bytes come. Text of an incomplete frame is read on the way."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
+        """May be changed at any time. It counts for frames whose message has not been asked for."""
         self._pending = bytearray()
-        self._messages: deque[str | bytes] = deque()
+        self._content: _Content | None = None
+        """Of the frame that has begun."""
+        self._left_bytes = 0
 
     def feed(self, received: bytes) -> None:
-        """Take in bytes; the frames that they complete wait for `next_message`.
+        """Take in bytes; `next_message` looks at them."""
+        self._pending += received
+
+    def next_message(self) -> Message | None:
+        """The oldest message that is complete, or None when more bytes are needed.
 
         Raises FrameInvalidError for a length of 0, and MessageTooLargeError as soon as a header announces more than
-        the limit. Frames before it can still be taken.
+        the limit. The stream has lost its framing then.
         """
-        pending = self._pending
-        pending += received
-        start = 0
-        try:
-            while len(pending) - start >= HEADER.size:
-                (length,) = HEADER.unpack_from(pending, start)
-                self._check(length)
-                end = start + HEADER.size + length
-                if len(pending) < end:
-                    break
-                self._messages.append(_message(pending, start + HEADER.size, end))
-                start = end
-        finally:
-            del pending[:start]
+        if self._content is None:
+            if len(self._pending) < HEADER.size:
+                return None
+            (self._left_bytes,) = HEADER.unpack_from(self._pending)
+            self._check(self._left_bytes)
+            self._content = _Content()
+            del self._pending[: HEADER.size]
+        with memoryview(self._pending) as view:
+            piece = bytes(view[: self._left_bytes])
+        del self._pending[: len(piece)]
+        self._content.feed(piece)
+        self._left_bytes -= len(piece)
+        if self._left_bytes:
+            return None
+        content, self._content = self._content, None
+        return content.finish()
 
-    def next_message(self) -> str | bytes | None:
-        """The oldest complete message, or None when more bytes are needed."""
-        return self._messages.popleft() if self._messages else None
+    def clear(self) -> None:
+        """Drop what is held. Nothing more is to be fed."""
+        self._pending.clear()
+        self._content = None
 
     @property
     def mid_frame(self) -> bool:
         """Whether a frame has begun and is not complete."""
-        return bool(self._pending)
+        return bool(self._pending) or self._content is not None
 
     def _check(self, length_bytes: int) -> None:
         if length_bytes == 0:
             raise FrameInvalidError("A frame of length 0 came; a frame holds at least 1 byte.")
-        if length_bytes > self._limit_bytes:
-            raise MessageTooLargeError(length_bytes, self._limit_bytes)
+        if length_bytes > self.limit_bytes:
+            raise MessageTooLargeError(length_bytes, self.limit_bytes)
 
 
 def frame(message: bytes) -> bytes:
@@ -69,18 +77,50 @@ def frame(message: bytes) -> bytes:
     return HEADER.pack(len(message)) + message
 
 
-def _message(source: bytearray, start: int, end: int) -> str | bytes:
-    """Text where it begins with `{` and can be text at all, else binary.
+class _Content:
+    """The content of one frame: text where it begins with `{` and can be text at all, else binary.
 
     One in 256 pieces of audio begins with the byte of `{`, too. They are told apart by what follows: audio is not
     UTF-8 without control characters, unless it is very short (see `native.looks_like_json` for that).
     """
-    with memoryview(source) as view:
-        content = bytes(view[start:end])
-    if content[0] != ord("{"):
+
+    def __init__(self) -> None:
+        self._start = bytearray()
+        """The whole content while it is short."""
+        self._text: TextReader | None = None
+        self._binary: io.BytesIO | None = None
+
+    def feed(self, piece: bytes) -> None:
+        if self._text is not None:
+            self._text.feed(piece)
+        elif self._binary is not None:
+            self._binary.write(piece)
+        else:
+            self._start += piece
+            if len(self._start) > SHORT_MESSAGE_BYTES:
+                self._decide(bytes(self._start))
+                self._start.clear()
+
+    def finish(self) -> Message:
+        if self._text is not None:
+            return self._text.finish()
+        if self._binary is not None:
+            return self._binary.getvalue()
+        return _short_message(bytes(self._start))
+
+    def _decide(self, start: bytes) -> None:
+        if _JSON_START.match(start) and not _CONTROL_BYTE.search(start) and is_utf8_start(start):
+            self._text = TextReader()
+            self._text.feed(start)
+        else:
+            self._binary = io.BytesIO()
+            self._binary.write(start)
+
+
+def _short_message(content: bytes) -> str | bytes:
+    if content[0] != ord("{") or _CONTROL_BYTE.search(content):
         return content
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError:
         return content
-    return content if _CONTROL_CHARACTER.search(text) else text

@@ -14,6 +14,7 @@ from frontend.protocols.commands import decode_message
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.fields import decode_audio
+from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.mistral_session import MistralSession
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
@@ -65,7 +66,7 @@ class MistralRealtime:
     def greet(self) -> Iterable[Action]:
         return [Check(self._session.options), self._told_session("session.created")]
 
-    def receive(self, message: str | bytes) -> Iterable[Action]:
+    def receive(self, message: Message) -> Iterable[Action]:
         self._before = self._session
         if isinstance(message, bytes):
             raise InvalidJsonError("The message is binary; messages are JSON text, with audio in base64.")
@@ -111,7 +112,7 @@ class MistralRealtime:
                 actions = self._fatal(error_of(wire))
         return actions
 
-    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+    def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         self._session = self._before
         if message is None or self._stage is Stage.OPENING:
             return self._fatal(error)
@@ -193,7 +194,7 @@ def _audio(wire: dict[str, Any]) -> bytes:
     encoded = wire.get("audio")
     if encoded is None:
         raise MissingFieldError("The field audio is missing; input_audio.append needs it.")
-    if not isinstance(encoded, str):
+    if not isinstance(encoded, str | LongText):
         raise InvalidFieldError("audio", encoded, "a string of base64")
     audio = decode_audio(encoded, "audio")
     if len(audio) > MAX_APPEND_BYTES:

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.fields import MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64, whole_number
+from frontend.protocols.fields import BASE64, MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64, whole_number
+from frontend.protocols.long_text import LongText
 from frontend.protocols.recorded import Transcript
-from shared.errors import InvalidFieldError, MissingFieldError
+from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
 from shared.events import Mode, SessionOptions, Usage
 
 MAX_MESSAGES: Final = 64
@@ -142,9 +143,13 @@ def _take_part(part: object, texts: list[str], recordings: list[bytes]) -> None:
         case {"type": "text", "text": str(text)}:
             if text:
                 texts.append(text)
-        case {"type": "input_audio", "input_audio": {"data": str(encoded)} | str(encoded)}:
+        case {"type": "input_audio", "input_audio": {"data": (str() | LongText()) as encoded}}:
             recordings.append(_recording(encoded))
-        case {"type": "audio_url", "audio_url": {"url": str(url)} | str(url)}:
+        case {"type": "input_audio", "input_audio": (str() | LongText()) as encoded}:
+            recordings.append(_recording(encoded))
+        case {"type": "audio_url", "audio_url": {"url": (str() | LongText()) as url}}:
+            recordings.append(_recording(url, is_url=True))
+        case {"type": "audio_url", "audio_url": (str() | LongText()) as url}:
             recordings.append(_recording(url, is_url=True))
         case _:
             kind = part.get("type") if isinstance(part, dict) else part
@@ -152,15 +157,31 @@ def _take_part(part: object, texts: list[str], recordings: list[bytes]) -> None:
             raise InvalidFieldError("messages.content", kind, allowed)
 
 
-def _recording(source: str, *, is_url: bool = False) -> bytes:
+def _recording(source: str | LongText, *, is_url: bool = False) -> bytes:
     """Base64 or a data URL. Nothing is fetched: a server that does reaches what its clients should not."""
+    if isinstance(source, LongText):
+        if source.url_head:
+            _check_head(source.url_head)
+        elif is_url:
+            raise _no_data_url(source)
+        if source.audio is None:
+            raise InvalidAudioError(f"The audio is not {BASE64}.")
+        return source.audio
     if source[:5].lower() == DATA_URL:
         head, _, source = source.partition(",")
-        if not head.endswith(";base64"):
-            raise InvalidFieldError("url", head, "data:audio/wav;base64,… or another audio type in base64")
+        _check_head(head)
     elif is_url or source[:7].lower() == "http://" or source[:8].lower() == "https://":
-        raise InvalidFieldError("url", source, "a data: URL with base64; no other address is fetched")
+        raise _no_data_url(source)
     return decode_base64(source, "The audio")
+
+
+def _check_head(head: str) -> None:
+    if not head.endswith(";base64"):
+        raise InvalidFieldError("url", head, "data:audio/wav;base64,… or another audio type in base64")
+
+
+def _no_data_url(source: str | LongText) -> InvalidFieldError:
+    return InvalidFieldError("url", source, "a data: URL with base64; no other address is fetched")
 
 
 def _limit(message: dict[str, Any]) -> int | None:

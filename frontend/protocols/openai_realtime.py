@@ -14,6 +14,7 @@ from typing import Any, Final
 from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
 from frontend.protocols.fields import BASE64, decode_audio
+from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai_session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai_turns import Turns
@@ -75,7 +76,7 @@ class OpenAIRealtime:
     def greet(self) -> Iterable[Action]:
         yield self._session_event("created")
 
-    def receive(self, message: str | bytes) -> Iterable[Action]:
+    def receive(self, message: Message) -> Iterable[Action]:
         self._event_id, self._undo = None, _nothing
         if isinstance(message, bytes):
             raise RefusedError("invalid_event", "Events are JSON text messages; this one is binary.")
@@ -109,7 +110,7 @@ class OpenAIRealtime:
                 return self._lose_session(event.wire)
         return [self._said(told) for told in self._turns.take(event.wire, detects=self._detects)]
 
-    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+    def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         param = error.field if isinstance(error, RefusedError) else self._param(error.field)
         told = details(error, param)
         if message is not None:
@@ -164,9 +165,9 @@ class OpenAIRealtime:
         if event.get("audio") is None:
             raise missing("audio")
         audio = event["audio"]
-        if not isinstance(audio, str):
+        if not isinstance(audio, str | LongText):
             raise invalid_type(audio, "audio", "a string of base64")
-        if len(audio) > MAX_AUDIO_CHARS:
+        if (audio.size_bytes if isinstance(audio, LongText) else len(audio)) > MAX_AUDIO_CHARS:
             raise invalid_value(audio, "audio", "at most 15 MiB of audio")
         try:
             content = decode_audio(audio, "audio")

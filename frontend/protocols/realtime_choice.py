@@ -10,6 +10,7 @@ from typing import Any
 from frontend.access.credentials import SUBPROTOCOL
 from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Dialect, Send
+from frontend.protocols.long_text import Message
 from frontend.protocols.openai_realtime import BETA_UPDATE, OpenAIRealtime
 from frontend.protocols.vllm_realtime import VllmRealtime, identity
 from shared.bus.event_log import LoggedEvent
@@ -61,7 +62,7 @@ class UndecidedRealtime:
         for action in self._openai.greet():
             yield Send(identity() | action.message) if isinstance(action, Send) else action
 
-    def receive(self, message: str | bytes) -> Iterable[Action]:
+    def receive(self, message: Message) -> Iterable[Action]:
         if self._chosen is None:
             self._chosen = self._openai if _is_openai(message) else VllmRealtime()
         return self._chosen.receive(message)
@@ -69,7 +70,7 @@ class UndecidedRealtime:
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         return self._decided.render(event)
 
-    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+    def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         return self._decided.refuse(error, message)
 
     @property
@@ -78,7 +79,7 @@ class UndecidedRealtime:
         return self._openai if self._chosen is None else self._chosen
 
 
-def _is_openai(message: str | bytes) -> bool:
+def _is_openai(message: Message) -> bool:
     if isinstance(message, bytes):
         return False
     try:

@@ -14,6 +14,7 @@ from frontend.protocols.commands import decode_message
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
 from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_audio
+from frontend.protocols.long_text import LongText, Message
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
@@ -69,7 +70,7 @@ class VllmRealtime:
     def greet(self) -> Iterable[Action]:
         yield Send({"type": "session.created"} | identity())
 
-    def receive(self, message: str | bytes) -> Iterable[Action]:
+    def receive(self, message: Message) -> Iterable[Action]:
         self._before = self._options
         if isinstance(message, bytes):
             raise InvalidJsonError("Events are JSON text messages; this one is binary.")
@@ -100,7 +101,7 @@ class VllmRealtime:
                 self._is_open = False
                 yield _error("processing_error", event.wire["message"])
 
-    def refuse(self, error: VoxtralError, message: str | bytes | None) -> Iterable[Action]:
+    def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         if message is not None:
             self._options = self._before
         if isinstance(error, VllmRefusedError):
@@ -123,7 +124,7 @@ class VllmRealtime:
 
     def _append(self, event: dict[str, Any]) -> list[Action]:
         audio = event.get("audio")
-        if not isinstance(audio, str):
+        if not isinstance(audio, str | LongText):
             raise InvalidAudioError(f"audio is {shown(audio)}; it must be a string of base64.")
         content = decode_audio(audio, "audio")
         if not content:

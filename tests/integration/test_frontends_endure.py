@@ -138,6 +138,17 @@ def test_clients_that_never_read_hold_nobody_and_are_dropped(stack: Stack) -> No
         bare.close()
 
 
+@pytest.mark.parametrize("pinged", ["websocket", "web"])
+def test_a_client_that_pings_and_never_reads_is_cut_off(stack: Stack, pinged: str) -> None:
+    before = rss_bytes(stack, pinged)
+    pings = (b"\x89\xfd" + bytes(4) + bytes(125)) * 500
+    with raw_socket(stack, pinged, receive_buffer_bytes=4096) as bare, contextlib.suppress(ConnectionError):
+        while True:  # until the connection is reset; a server that stopped reading would make this time out
+            bare.sendall(pings)
+    assert rss_bytes(stack, pinged) - before < 16 * 1024 * 1024
+    assert works(stack, pinged)
+
+
 def test_a_connection_that_breaks_off_within_a_one_shot_costs_its_session(stack: Stack, frontend: str) -> None:
     with contextlib.closing(open_client(stack, frontend)) as watcher:
         for _ in range(5):

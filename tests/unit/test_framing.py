@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontend.protocols.framing import FrameReader, frame
+from frontend.protocols.long_text import Message
 from shared.errors import FrameInvalidError, MessageTooLargeError
 
 LIMIT = 1000
@@ -17,14 +18,14 @@ TEXTS = st.from_regex(r'\{"[a-zäß€😀 ,:"]{0,40}\}', fullmatch=True).map(st
 BINARIES = st.binary(min_size=1, max_size=LIMIT).filter(lambda content: content[0] != ord("{"))
 
 
-def messages_in(reader: FrameReader) -> list[str | bytes]:
+def messages_in(reader: FrameReader) -> list[Message]:
     found = []
     while (message := reader.next_message()) is not None:
         found.append(message)
     return found
 
 
-def read(stream: bytes, cuts: list[int] | None = None) -> list[str | bytes]:
+def read(stream: bytes, cuts: list[int] | None = None) -> list[Message]:
     reader = FrameReader(LIMIT)
     edges = [0, *sorted(cuts or []), len(stream)]
     found = []
@@ -52,7 +53,7 @@ def test_garbage_raises_only_our_errors_and_is_not_kept(garbage: bytes, step: in
             messages_in(reader)
     except (FrameInvalidError, MessageTooLargeError):
         pass
-    assert len(reader._pending) <= LIMIT + 4 + step
+    assert len(reader._pending) <= 4 + step
 
 
 def test_a_frame_as_large_as_the_limit_passes() -> None:
@@ -62,20 +63,33 @@ def test_a_frame_as_large_as_the_limit_passes() -> None:
 def test_a_header_over_the_limit_is_refused_before_its_content_comes() -> None:
     reader = FrameReader(LIMIT)
     reader.feed(struct.pack("!I", LIMIT + 1)[:3])
+    assert reader.next_message() is None
+    reader.feed(struct.pack("!I", LIMIT + 1)[3:])
     with pytest.raises(MessageTooLargeError, match="1001 bytes is over the limit of 1000 bytes"):
-        reader.feed(struct.pack("!I", LIMIT + 1)[3:])
+        reader.next_message()
+
+
+def test_the_limit_of_now_counts_for_the_next_message() -> None:
+    reader = FrameReader(3)
+    reader.feed(frame(b"key") + frame(b"a" * LIMIT))
+    assert reader.next_message() == b"key"
+    reader.limit_bytes = LIMIT
+    assert reader.next_message() == b"a" * LIMIT
 
 
 def test_a_frame_of_length_zero_is_refused() -> None:
+    reader = FrameReader(LIMIT)
+    reader.feed(bytes(4))
     with pytest.raises(FrameInvalidError, match="length 0"):
-        FrameReader(LIMIT).feed(bytes(4))
+        reader.next_message()
 
 
 def test_frames_before_a_broken_one_are_kept() -> None:
     reader = FrameReader(LIMIT)
+    reader.feed(frame(b"one") + frame(b"{}") + bytes(4))
+    assert [reader.next_message(), reader.next_message()] == [b"one", "{}"]
     with pytest.raises(FrameInvalidError):
-        reader.feed(frame(b"one") + frame(b"{}") + bytes(4))
-    assert messages_in(reader) == [b"one", "{}"]
+        reader.next_message()
 
 
 def test_it_knows_whether_a_frame_has_begun() -> None:
@@ -84,6 +98,7 @@ def test_it_knows_whether_a_frame_has_begun() -> None:
     reader.feed(frame(b"audio")[:2])
     assert reader.mid_frame
     reader.feed(frame(b"audio")[2:])
+    assert reader.next_message() == b"audio"
     assert not reader.mid_frame
 
 
