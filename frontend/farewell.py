@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -42,6 +43,27 @@ def incident(error: BaseException, session_id: str | None) -> InternalError:
     number = secrets.token_hex(6)
     log.error("internal_error", incident=number, session_id=session_id, exc_info=error)
     return InternalError(number)
+
+
+def let_go(failure: BaseException) -> None:
+    """Have the errors that ended a connection, and have been dealt with, hold nothing more of it.
+
+    The traceback of an error holds the local variables of all functions that it has passed, a message of its client
+    among them, and these functions mostly hold the error: only the garbage collector would free that, seconds or
+    minutes later.
+    """
+    known: set[int] = set()
+    waiting: list[BaseException | None] = [failure]
+    while waiting:
+        error = waiting.pop()
+        if error is None or id(error) in known:
+            continue
+        known.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        waiting += [error.__cause__, error.__context__]
+        if isinstance(error, BaseExceptionGroup):
+            waiting += error.exceptions
 
 
 async def say_goodbye(transport: Transport, error: VoxtralError | None) -> None:

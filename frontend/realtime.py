@@ -17,8 +17,7 @@ import orjson
 from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.api.model_names import resolve
-from frontend.connection import THREAD_CHARS
-from frontend.farewell import CLOSE_CODES, cause_of, part
+from frontend.farewell import CLOSE_CODES, cause_of, let_go, part
 from frontend.gateway import Gateway
 from frontend.intake import RawIntake
 from frontend.patience import Patience
@@ -35,6 +34,7 @@ from frontend.protocols.dialect import (
     Open,
     Send,
 )
+from frontend.protocols.long_text import Message
 from frontend.session import Session
 from frontend.transports import DisconnectedError, Transport
 from shared.bus.event_log import LoggedEvent
@@ -48,7 +48,7 @@ sending fails when the connection closes at once, and they never get to see why.
 VIEWERS_MAY_COME: Final = "voxtral.session"
 SERVICE_RESTART: Final = Hangup(1012, "server stops")
 
-T = TypeVar("T", str | bytes, LoggedEvent)
+T = TypeVar("T", Message, LoggedEvent)
 
 
 class HangupError(Exception):
@@ -107,7 +107,7 @@ class DialectConnection:
         self._patience = Patience(transport, max(settings.session.idle_timeout_s, dialect.quiet_s))
         self._tasks = asyncio.TaskGroup()
         self._translating = asyncio.Lock()
-        """A dialect is asked one thing at a time, though long messages are parsed in a thread."""
+        """A dialect is asked one thing at a time."""
         self._live: LiveSession | None = None
         """The last session that was opened; it may have ended."""
 
@@ -123,6 +123,7 @@ class DialectConnection:
                 await self._uplink()
         except ExceptionGroup as failures:
             last_words, hangup = self._farewell(failures)
+            let_go(failures)
         finally:
             await self._leave()
             texts = [orjson.dumps(action.message) for action in last_words if isinstance(action, Send)]
@@ -159,11 +160,9 @@ class DialectConnection:
 
     async def _translate(self, ask: Callable[[T], Iterable[Action]], told: T) -> list[Action]:
         async with self._translating:
-            if isinstance(told, str | bytes) and len(told) > THREAD_CHARS:
-                return await asyncio.to_thread(lambda: list(ask(told)))
             return list(ask(told))
 
-    async def _refuse(self, error: VoxtralError, message: str | bytes | None) -> None:
+    async def _refuse(self, error: VoxtralError, message: Message | None) -> None:
         if error.closes_connection:
             raise error
         self._gateway.tally.count_error(error.code)

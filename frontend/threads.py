@@ -17,3 +17,5 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:
         if not work.cancelled():
             work.exception()  # nobody else will ask
         raise
+    finally:
+        del work  # it may have failed: its error would hold this frame, and this frame the error

@@ -34,6 +34,7 @@ async def session_for(
 
 @contextlib.asynccontextmanager
 async def _fed(blocks: AsyncGenerator[bytes, None], first: bytes, session: Session) -> AsyncIterator[Session]:
+    pump: asyncio.Task[None] | None = None
     try:
         async with asyncio.TaskGroup() as group:
             pump = group.create_task(_pump(session, first, blocks), name=f"recording {session.id}")
@@ -42,6 +43,7 @@ async def _fed(blocks: AsyncGenerator[bytes, None], first: bytes, session: Sessi
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     finally:
+        pump = None  # it may have failed: its error would hold this frame, and this frame the error
         await session.cancel()  # nobody else knows of it: what was said is not kept
 
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.addresses import PREFIX, is_socket, meant_address, methods_at
 from frontend.api.errors import ApiDialect, http_refusal, refusal
-from frontend.farewell import incident
+from frontend.farewell import incident, let_go
 from shared.errors import InvalidFieldError, VoxtralError
 
 MAX_PATH_CHARS: Final = 200
@@ -72,13 +72,16 @@ class ApiAnswers:
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         try:
             await self._app(scope, exchange.receive, exchange.send)
-        except ClientDisconnect:
+        except ClientDisconnect as left:
             log.debug("api_client_left", request_id=exchange.request_id)
+            let_go(left)
         except Exception as failure:  # noqa: BLE001 -- the last frame: ours are told as incidents, theirs as what they are
             error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
             self._count_error(error.code)
+            answer = refusal(error, dialect_of(scope))
+            let_go(failure)  # before the rest of an upload is read: the error would hold what has come of it
             if not exchange.answered:
-                await refusal(error, dialect_of(scope))(scope, exchange.receive, exchange.send)
+                await answer(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:
