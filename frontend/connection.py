@@ -8,26 +8,25 @@ or that do not read. Whichever of them ends first ends the others.
 import asyncio
 import contextlib
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from frontend import one_shot
 from frontend.access.guard import Guard
-from frontend.farewell import cause_of, incident, say_goodbye
+from frontend.farewell import cause_of, incident, let_go, say_goodbye
 from frontend.gateway import Gateway
 from frontend.intake import ContainerIntake, Intake, RawIntake
 from frontend.patience import Patience
 from frontend.protocols import commands, native
+from frontend.protocols.long_text import LongMessage, Message
 from frontend.protocols.native import BINARY, Move, NativeProtocol, State
 from frontend.session import TERMINAL, Session
 from frontend.transports import DisconnectedError, Transport
 from shared.audio.live import UnsupportedStreamError
 from shared.audio.pcm import AudioFormat
 from shared.config import Settings
-from shared.errors import InvalidJsonError, ServerBusyError, VoxtralError
+from shared.ending import end_all
+from shared.errors import InvalidJsonError, MessageTooLargeError, ServerBusyError, VoxtralError
 from shared.events import EventType
-
-THREAD_CHARS: Final = 256 * 1024
-"""Longer messages are parsed in a thread: base64 of this length takes a millisecond."""
 
 
 async def serve_connection(
@@ -66,11 +65,11 @@ class Connection:
         self._patience = Patience(transport, settings.session.idle_timeout_s)
         self._gateway = gateway
         self._settings = settings
-        self._guard = Guard(gateway.access, presented_key)
+        self._guard = Guard(gateway.access, transport, transport.address, presented_key)
         self._protocol = NativeProtocol()
         self._tasks = asyncio.TaskGroup()
         self._live: LiveSession | None = None
-        self._ahead: asyncio.Task[str | bytes | None] | None = None
+        self._ahead: asyncio.Task[Message | None] | None = None
         """The next message, while the current one is being answered."""
 
     async def run(self) -> None:
@@ -85,13 +84,15 @@ class Connection:
             farewell = cause_of(failures.exceptions, self._session_id)
             if farewell is not None:
                 self._gateway.tally.count_error(farewell.code)
+            let_go(failures)
         finally:
+            self._guard.close()
             live = self._release()
             if live is not None:
                 await live.session.leave()
             if self._ahead is not None:
-                self._ahead.cancel()
-                await asyncio.wait((self._ahead,))
+                ahead, self._ahead = self._ahead, None
+                await end_all((ahead,))
             await say_goodbye(self._transport, farewell)
 
     def _is_finishing(self) -> bool:
@@ -119,11 +120,16 @@ class Connection:
         may_return = live.resumes and not self._transport.gone
         return self._transport.left and self._protocol.state is State.LIVE and not may_return
 
-    async def _next_message(self) -> str | bytes | None:
+    async def _next_message(self) -> Message | None:
         ahead, self._ahead = self._ahead, None
-        return await self._patience.hear(self._transport.receive() if ahead is None else ahead)
+        try:
+            return await self._patience.hear(self._transport.receive() if ahead is None else ahead)
+        except MessageTooLargeError as error:
+            raise self._guard.about(error) from None
+        finally:
+            del ahead  # of a failed one the traceback would hold it, and it the traceback
 
-    async def _handle(self, message: str | bytes) -> None:
+    async def _handle(self, message: Message) -> None:
         """Act on one message. Raises only what ends the connection."""
         wire: dict[str, Any] | None = None
         try:
@@ -131,11 +137,11 @@ class Connection:
             if isinstance(message, bytes):
                 await self._take_audio(BINARY, message)
             elif (wire := self._decoded(message)) is None:
+                assert isinstance(message, str)
                 await self._take_audio(BINARY, message.encode())
             else:
                 self._guard.check_kind(wire.get("type"))
-                parse = asyncio.to_thread if len(message) > THREAD_CHARS else _inline
-                await self._obey(await parse(commands.parse_command, wire, self._settings.audio))
+                await self._obey(commands.parse_command(wire, self._settings.audio))
         except DisconnectedError:
             raise
         except VoxtralError as error:
@@ -145,12 +151,13 @@ class Connection:
         except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
             await self._lose_session(incident(error, self._session_id), commands.request_id_of(wire))
 
-    def _decoded(self, text: str) -> dict[str, Any] | None:
+    def _decoded(self, message: str | LongMessage) -> dict[str, Any] | None:
         """The JSON object of a text message; None where it is audio that passed for text."""
         try:
-            return commands.decode_message(text)
+            return commands.decode_message(message)
         except InvalidJsonError:
-            if self._transport.guesses_text and self._protocol.state is State.LIVE and not native.looks_like_json(text):
+            may_be_audio = self._transport.guesses_text and self._protocol.state is State.LIVE
+            if may_be_audio and isinstance(message, str) and not native.looks_like_json(message):
                 return None
             raise
 
@@ -205,9 +212,8 @@ class Connection:
                 raise DisconnectedError
             await self._patience.send(await answering)
         finally:
-            if not answering.done():
-                answering.cancel()
-                await asyncio.gather(answering, return_exceptions=True)
+            await end_all((answering,))
+            del answering  # it may have failed: its error would hold this frame, and this frame the error
 
     async def _open(self, command: commands.Start | commands.Resume) -> None:
         try:
@@ -316,8 +322,3 @@ class Connection:
         self._gateway.tally.count_error(error.code)
         last = native.error_message(error, request_id=request_id, session_id=live.session.id, seq=live.session.seq + 1)
         await self._patience.send(last)
-
-
-async def _inline(parse: Any, *arguments: Any) -> commands.Command:
-    command: commands.Command = parse(*arguments)
-    return command

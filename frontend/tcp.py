@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from frontend.access.guard import STRANGER_MESSAGE_MAX, restrict_stranger
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from frontend.sockets import listen, stop_signal
@@ -29,6 +30,7 @@ async def serve_tcp(settings: Settings) -> None:
 
             async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 transport = TcpTransport(reader, writer, settings.server.max_message_bytes)
+                restrict_stranger(gateway.access, transport)
                 task = asyncio.current_task()
                 assert task is not None
                 clients[task] = transport
@@ -37,7 +39,9 @@ async def serve_tcp(settings: Settings) -> None:
                 finally:
                     del clients[task]
 
-            server = await asyncio.start_server(handle, sock=listener, **tls_options(settings))
+            server = await asyncio.start_server(
+                handle, sock=listener, limit=STRANGER_MESSAGE_MAX, **tls_options(settings)
+            )
             log.info("listening", host=settings.server.host, port=settings.tcp_port)
             await stopped.wait()
             await _shut_down(server, clients)

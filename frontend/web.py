@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.access.credentials import chosen_subprotocol, presented_key
+from frontend.access.guard import restrict_stranger
 from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, sessions, viewers
 from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
@@ -89,8 +90,10 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
             await websocket.send_denial_response(PlainTextResponse(error.message, status_code=403))
             return
         headers = websocket.headers.items()
+        transport = StarletteTransport(websocket)
+        restrict_stranger(gateway.access, transport)
         await websocket.accept(subprotocol=chosen_subprotocol(headers))
-        await serve_connection(StarletteTransport(websocket), gateway, settings, presented_key(headers))
+        await serve_connection(transport, gateway, settings, presented_key(headers))
 
     app.include_router(client_secrets.routes(settings, gateway))
 
@@ -182,6 +185,7 @@ async def _serve(settings: Settings) -> None:
             port_setting="server.http_port",
             tls=server_context(settings),
             max_message_bytes=settings.server.max_message_bytes,
+            max_connections=2 * settings.server.max_connections + settings.viewers.max_per_process,
         )
 
 

@@ -16,6 +16,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from frontend.access.credentials import chosen_subprotocol, presented_key
+from frontend.access.guard import restrict_stranger
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from frontend.hosts import Hosts
@@ -72,6 +73,8 @@ async def serve_websocket(settings: Settings) -> None:
                     gateway.access.check_origin_beside(_joined(request.headers))
                 except ForbiddenError as error:
                     return connection.respond(HTTPStatus.FORBIDDEN, f"{error.message}\n")
+                assert isinstance(connection, FramedConnection)
+                restrict_stranger(gateway.access, connection.inbox)  # before its first message can come
                 return None
 
             server = await serve(

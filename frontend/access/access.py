@@ -23,6 +23,7 @@ from frontend.access.key_source import KeySource
 from frontend.access.limiter import RENEW_INTERVAL_S, Limiter
 from frontend.access.meter import Meter
 from frontend.access.principal import ANONYMOUS, Key, Principal
+from frontend.access.strangers import Strangers
 from frontend.access.tokens import digest, new_token
 from frontend.chores import Chores
 from frontend.origins import is_allowed_origin
@@ -54,6 +55,7 @@ class Access:
         self._page_port = settings.server.http_port
         self._limiter = Limiter(redis)
         self._meters: set[Meter] = set()
+        self.strangers = Strangers(settings.server.max_connections)
         self._chores = Chores()
         if settings.is_exposed and not self._source.enabled:
             log.warning("open_to_everyone", host=settings.server.host, remedy="configure access.keys_file")

@@ -5,17 +5,19 @@ In the native protocol a key may come with the handshake or as a message; other 
 
 import asyncio
 import time
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from frontend.access.access import Access
 from frontend.access.principal import Principal
-from shared.errors import UnauthorizedError
+from frontend.access.strangers import Stranger
+from frontend.protocols.long_text import Message
+from shared.errors import MessageTooLargeError, UnauthorizedError, VoxtralError
 
 WATCH_INTERVAL_S: Final = 2.0
 PATIENCE_S: Final = 10.0
 """Who needs a key and shows none for so long has to go."""
 STRANGER_MESSAGE_MAX: Final = 4096
-"""Of somebody whose key is not known yet, longer messages are not looked at."""
+"""Of a client whose key is not known yet, the server holds no longer message."""
 ALLOWED_TO_STRANGERS: Final = ("auth", "ping")
 KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
 
@@ -27,24 +29,56 @@ async def watch_key(access: Access, principal: Principal) -> NoReturn:
         access.check(principal)
 
 
+class Restricted(Protocol):
+    """What the limits of a client apply to: a transport."""
+
+    def restrict(self, limit_bytes: int) -> None: ...
+
+    def trust(self) -> None: ...
+
+
+def restrict_stranger(access: Access, client: Restricted) -> None:
+    """Have a client that has just come hold no more than a key needs, where a key is needed. `Guard` ends that."""
+    if access.enabled:
+        client.restrict(STRANGER_MESSAGE_MAX)
+
+
 class Guard:
-    def __init__(self, access: Access, presented_key: str | None) -> None:
-        """`presented_key` is what came with the handshake."""
+    def __init__(self, access: Access, client: Restricted, address: str | None, presented_key: str | None) -> None:
+        """`presented_key` is what came with the handshake. `close` belongs to the end of the connection."""
         self._access = access
+        self._client = client
+        self._address = address
         self._presented_key = presented_key
         self._principal: Principal | None = None
+        self._stranger: Stranger | None = None
         self._came_at_s = time.monotonic()
 
     async def greet(self) -> None:
-        """Look at what came with the handshake. Raises what `Access.identify` does; no key is no error yet."""
+        """Look at what came with the handshake. No key is no error yet.
+
+        Raises what `Access.identify` does, and ServerBusyError where too many clients have shown no key.
+        """
         if self._presented_key is not None or not self._access.enabled:
             await self.identify(self._presented_key)
+        else:
+            self._stranger = self._access.strangers.enter(self._address)
 
     async def identify(self, key: str | None) -> None:
         """From now on the client is whose key this is. Raises what `Access.identify` does."""
         self._principal = await self._access.identify(key)
+        self._client.trust()
+        self.close()
 
-    def check(self, message: str | bytes) -> None:
+    def close(self) -> None:
+        if self._stranger is not None:
+            self._stranger.leave()
+
+    def about(self, error: MessageTooLargeError) -> VoxtralError:
+        """What the client is told of a message that is too large: a stranger, that a key is needed first."""
+        return UnauthorizedError(KEY_FIRST) if self._principal is None else error
+
+    def check(self, message: Message) -> None:
         """Raises UnauthorizedError unless the key is still good, or this message is short enough to bring one."""
         if self._principal is not None:
             self._access.check(self._principal)

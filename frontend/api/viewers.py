@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
+from frontend.access.guard import STRANGER_MESSAGE_MAX
 from frontend.api import refusals
 from frontend.api.errors import ApiDialect, refusal
 from frontend.api.schemas import FLAG, INTEGER, NULLABLE_TEXT, NUMBER, TEXT, Schema, events_of, list_of, object_of
@@ -22,7 +23,7 @@ from frontend.farewell import CLOSE_CODES
 from frontend.transcripts import MEDIA_TYPES, Form, SessionTranscript
 from frontend.viewer import Frame, Viewer, farewell
 from frontend.viewers import Place, Viewers
-from frontend.wire import Wire, wire_of
+from frontend.wire import Wire, inbox_of, wire_of
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
 
 MAX_SEQ: Final = 2**53 - 1
@@ -97,6 +98,7 @@ def routes(viewers: Viewers) -> APIRouter:
         try:
             after_seq = _after_seq(websocket)
             async with viewers.place(session_id, _token(websocket)) as place:
+                inbox_of(websocket.scope).restrict(STRANGER_MESSAGE_MAX)  # viewers only listen
                 await websocket.accept()
                 await _show(websocket, place, after_seq)
         except VoxtralError as error:

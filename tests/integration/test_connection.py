@@ -21,6 +21,7 @@ class BrokenTransport:
 
     guesses_text = False
     heard_at_s = 0.0
+    address = "127.0.0.1"
 
     def __init__(self, *incoming: str | bytes | Exception, breaks_on: str | None = None) -> None:
         self._incoming = list(incoming)
@@ -29,6 +30,12 @@ class BrokenTransport:
         self._has_sent = asyncio.Event()
         self.closed_with: tuple[int, str] | None = None
         self.gone = False
+
+    def restrict(self, limit_bytes: int) -> None:
+        pass
+
+    def trust(self) -> None:
+        pass
 
     async def receive(self) -> str | bytes | None:
         if not self._incoming:
