@@ -214,12 +214,8 @@ def _decoded_audio(text: LongText, name: str) -> bytes:
     return text.audio
 
 
-def decode_base64(text: str | LongText, name: str) -> bytes:
+def decode_base64(text: str, name: str) -> bytes:
     """Standard base64; line breaks are allowed, as tools put them in. Raises InvalidAudioError that tells of `name`."""
-    if isinstance(text, LongText):
-        if text.audio is None or text.url_head:
-            raise InvalidAudioError(f"{name} is not {BASE64}.")
-        return text.audio
     if "\n" in text or "\r" in text:
         text = text.replace("\r", "").replace("\n", "")
     try:
