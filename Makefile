@@ -5,6 +5,7 @@ WORKERS ?= 1
 ROUNDS ?= 5
 SEED ?= 1
 MINUTES ?= 60
+SESSIONS ?= 2000
 MUTANTS ?= 2000
 COMPILE = uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
@@ -48,8 +49,9 @@ bench-voxtral: .venv/installed-dev ## Measure Voxtral Realtime at its full shape
 chaos: .venv/installed-dev ## Break a running service in every way; ROUNDS=20 SEED=7
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
-soak: .venv/installed-dev ## Mixed clients at the slot limit; MINUTES=60
+soak: .venv/installed-dev ## Mixed clients at the slot limit, then resumed sessions; MINUTES=60 SESSIONS=2000
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES)
+	@$(BIN)/python -m tests.chaos.resumption --sessions $(SESSIONS)
 
 fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
 	@$(BIN)/python -m tests.fuzz --seed $(SEED) --mutants $(MUTANTS)

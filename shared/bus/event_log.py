@@ -5,6 +5,8 @@ too slow for its queue, reads what it missed from the log, so that events arrive
 """
 
 import asyncio
+import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -14,15 +16,19 @@ from typing import Any, Final, cast
 import orjson
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.bus import keys
 
 QUEUE_MAX: Final = 512
 """Events held for one slow follower; more are read from the log when it gets there."""
 RECONNECT_PAUSE_S: Final = 0.25
-_IDLE_CHANNEL: Final = "voxtral:idle"
-"""A subscription connection must be subscribed to something."""
+CONFIRMATION_S: Final = 5.0
+"""Redis confirms a subscription within this."""
+_IDLE_CHANNEL: Final = b"voxtral:idle"
+"""The first channel of each connection: its confirmation says that all channels are subscribed to."""
 
 log = structlog.get_logger()
 
@@ -51,6 +57,8 @@ class Follower:
         self._after_seq = after_seq
         self._asides: dict[str, LoggedEvent] = {}
         self._ending: dict[str, Any] | None = None
+        self.subscribed = asyncio.Event()
+        """Set when Redis has confirmed that what is published from now on arrives."""
         self.heard_at_s = time.monotonic()
         """When the last message came."""
         self.consumed_samples = 0
@@ -151,35 +159,66 @@ class Follower:
 
 
 class EventSubscriber:
-    """The one pub/sub connection of a process."""
+    """The one subscription connection of a process.
+
+    Only `run` opens it and reads it. Others write to it while it is open; what they follow while it is not, `run`
+    subscribes to as soon as it is. (redis-py's own `PubSub` is opened by everyone who subscribes: if two do so at the
+    same moment, one connection is subscribed and the other one is read.)
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._pubsub = redis.pubsub(ignore_subscribe_messages=False)
+        self._connection: AbstractConnection = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        self._is_open = False
         self._followers: dict[bytes, set[Follower]] = {}
         """By channel. For a moment a session has two, when a client takes it from one connection to another."""
-        self._confirmations: dict[bytes, asyncio.Event] = {}
 
     async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
-        """Subscribe; returns once Redis has confirmed it, so that nothing published later is missed."""
+        """Subscribe; returns once Redis has confirmed it, so that nothing published later is missed.
+
+        Raises redis.exceptions.TimeoutError where it does not within `CONFIRMATION_S`; the connection is then opened
+        anew, for the peer of this one may have gone without a word.
+        """
         channel = keys.channel(session_id).encode()
         follower = Follower(self._redis, session_id, after_seq)
-        confirmed = self._confirmations.setdefault(channel, asyncio.Event())
         self._followers.setdefault(channel, set()).add(follower)
         try:
-            await self._pubsub.subscribe(channel)
-            await confirmed.wait()
-        except BaseException:
+            async with asyncio.timeout(CONFIRMATION_S):
+                await self._send("SUBSCRIBE", channel)
+                await follower.subscribed.wait()
+        except BaseException as error:
             self._forget(channel, follower)
+            if isinstance(error, TimeoutError):
+                if self._is_open:
+                    await self._connection.disconnect(nowait=True)
+                raise RedisTimeoutError(f"No subscription within {CONFIRMATION_S:g} s") from None
             raise
-        finally:
-            self._confirmations.pop(channel, None)
         return follower
 
     async def unfollow(self, follower: Follower) -> None:
         channel = keys.channel(follower.session_id).encode()
         if self._forget(channel, follower):
-            await self._pubsub.unsubscribe(channel)
+            await self._send("UNSUBSCRIBE", channel)
+
+    async def run(self) -> None:
+        """The subscriber's loop; runs until cancelled and reconnects by itself."""
+        while True:
+            try:
+                await self._connection.connect()  # type: ignore[no-untyped-call]
+                self._is_open = True
+                await self._send("SUBSCRIBE", _IDLE_CHANNEL, *self._followers)
+                while True:
+                    # No time-out: a quiet channel is normal, and keep-alive notices a dead peer.
+                    await self._dispatch(*await self._connection.read_response(timeout=math.inf))
+            except (RedisError, OSError) as error:
+                log.warning("subscription_lost", reason=str(error))
+                self._is_open = False
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+
+    async def close(self) -> None:
+        """Call it when `run` has ended."""
+        self._is_open = False
+        await self._connection.disconnect(nowait=True)
 
     def _forget(self, channel: bytes, follower: Follower) -> bool:
         """True when nobody follows the channel any more."""
@@ -189,41 +228,29 @@ class EventSubscriber:
             self._followers.pop(channel, None)
         return not left
 
-    async def run(self) -> None:
-        """The subscriber's loop; runs until cancelled and reconnects by itself."""
-        while True:
-            try:
-                await self._pubsub.subscribe(_IDLE_CHANNEL)
-                while True:
-                    # No time-out: a quiet channel is normal, and keep-alive notices a dead peer.
-                    response = await self._pubsub.parse_response(block=True)
-                    if response is None:
-                        continue
-                    if response[0] == b"unsubscribe":  # or each new connection would subscribe to it again
-                        await self._pubsub.handle_message(response)  # type: ignore[no-untyped-call]
-                    self._dispatch(response)
-            except (RedisError, OSError) as error:
-                log.warning("subscription_lost", reason=str(error))
-                await asyncio.sleep(RECONNECT_PAUSE_S)
+    async def _send(self, command: str, *channels: bytes) -> None:
+        """A connection that breaks is noticed by `run`, which subscribes to all channels again."""
+        if self._is_open and self._connection.is_connected:
+            with contextlib.suppress(RedisError):
+                await self._connection.send_command(command, *channels)
 
-    def _dispatch(self, response: list[Any]) -> None:
-        kind, channel, payload = response[0], response[1], response[2]
+    async def _dispatch(self, kind: bytes, channel: bytes, payload: Any) -> None:
         if kind == b"message":
             for follower in self._followers.get(channel, ()):
                 follower.push(payload)
-        elif kind == b"subscribe" and channel == _IDLE_CHANNEL.encode():
+        elif kind == b"subscribe" and channel == _IDLE_CHANNEL:
             self._fill_all()
-        elif kind == b"subscribe" and channel in self._confirmations:
-            self._confirmations[channel].set()
+        elif kind == b"subscribe" and channel in self._followers:
+            for follower in self._followers[channel]:
+                follower.subscribed.set()
+        elif kind == b"subscribe":  # whoever wanted it has gone meanwhile
+            await self._send("UNSUBSCRIBE", channel)
 
     def _fill_all(self) -> None:
-        """A new connection: the library has subscribed to every channel again, and what came before is in the log."""
+        """A new connection: all channels are subscribed to again, and what came before is in the log."""
         for followers in self._followers.values():
             for follower in followers:
                 follower.fill()
-
-    async def close(self) -> None:
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
 
 def parsed(raw: bytes) -> LoggedEvent:

@@ -6,14 +6,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.bus import keys
 from shared.bus.audio import AudioWriter, parse_entry
+from shared.bus.connect import connect
 from shared.bus.event_log import QUEUE_MAX, EventSubscriber
 from shared.bus.finals import PAGE_FINALS, read_finals
 from shared.bus.ownership import Ending
+from shared.config import Settings
 from tests.integration.owners import admitted, claim, settled, write
 from tests.integration.viewers import subscribers
+from tests.integration.workers import Link
 from tests.stack import Stack
 
 
@@ -27,6 +31,15 @@ async def subscriber(redis: Redis) -> AsyncIterator[EventSubscriber]:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
         await running.close()
+
+
+@asynccontextmanager
+async def client_of(server: Stack, link: Link) -> AsyncIterator[Redis]:
+    client = connect(Settings(redis={"url": f"redis://127.0.0.1:{link.port}/0"}))
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 @asynccontextmanager
@@ -125,6 +138,39 @@ async def test_a_channel_that_nobody_follows_is_not_subscribed_to_again(redis: R
         await redis.client_kill_filter(_type="pubsub")
         await subscribers(redis, "s2", 1)
         assert await redis.pubsub_numsub("voxtral:{s1}") == [(b"voxtral:{s1}", 0)]
+
+
+async def test_session_that_is_followed_while_the_subscription_is_being_opened(server: Stack, redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    first = asyncio.Event()
+    async with Link.to(server, first=first) as link, client_of(server, link) as client, subscriber(client) as events:
+        await link.connected.wait()
+        await client.ping()  # over another connection, which is free then
+        following = asyncio.create_task(events.follow("s1"))
+        for _ in range(20):
+            await client.ping()
+        first.set()
+        async with asyncio.timeout(10):
+            follower = await following
+            await write(redis, owner, 1, "one")
+            assert (await anext(aiter(follower))).wire["text"] == "one"
+
+
+async def test_subscription_that_is_not_confirmed_fails_and_the_next_one_is(
+    server: Stack, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Link.to(server) as link, client_of(server, link) as client, subscriber(client) as events:
+        await events.follow("s1")
+        link.cut()
+        with monkeypatch.context() as patched:
+            patched.setattr("shared.bus.event_log.CONFIRMATION_S", 0.05)
+            with pytest.raises(RedisTimeoutError, match="No subscription"):
+                await events.follow("s2")
+        link.heal()
+        await events.follow("s3")
+        await subscribers(redis, "s1", 1)
+        await subscribers(redis, "s2", 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3 * PAGE_FINALS + 1])

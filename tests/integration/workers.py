@@ -157,8 +157,11 @@ def assert_whole(events: list[dict[str, Any]], duration_s: float) -> None:
 class Link:
     """A way to Redis that can be cut: nothing passes, nothing is lost, and neither end is told."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, first: asyncio.Event | None) -> None:
         self._redis_port = port
+        self._first = first
+        self.connected = asyncio.Event()
+        """Set when there has been a connection."""
         self._whole = asyncio.Event()
         self._whole.set()
         self._writers: list[asyncio.StreamWriter] = []
@@ -166,8 +169,11 @@ class Link:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, service: Stack, tls: ssl.SSLContext | None = None) -> AsyncIterator["Link"]:
-        link = cls(service.settings.redis.port)
+    async def to(
+        cls, service: Stack, tls: ssl.SSLContext | None = None, *, first: asyncio.Event | None = None
+    ) -> AsyncIterator["Link"]:
+        """The first connection passes nothing until `first` is set; the others do not wait for it."""
+        link = cls(service.settings.redis.port, first)
         server = await asyncio.start_server(link._connect, "127.0.0.1", 0, ssl=tls)
         link.port = server.sockets[0].getsockname()[1]
         try:
@@ -185,6 +191,10 @@ class Link:
         self._whole.set()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waits = self._first is not None and not self.connected.is_set()
+        self.connected.set()
+        if waits:
+            await self._first.wait()
         try:
             redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._redis_port)
         except OSError:
