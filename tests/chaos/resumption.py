@@ -11,6 +11,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 import structlog
 
 from frontend.gateway import Gateway
+from shared.errors import VoxtralError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.integration.workers import SECOND, redis_alone, until, workers_are
 from tests.stack import START_TIMEOUT_S, Stack
@@ -36,6 +38,8 @@ class Resumption:
     def __init__(self, service: Stack) -> None:
         self._service = service
         self.complaints: list[str] = []
+        self.refusals: Counter[str] = Counter()
+        """Sessions that were refused honestly, by code: a busy machine may not answer in time."""
 
     async def run(self, sessions: int, at_once: int = AT_ONCE) -> None:
         """So many sessions; `complaints` has a line for each that missed an event or was kept waiting."""
@@ -51,6 +55,8 @@ class Resumption:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._session(gateway, steps)
+            except VoxtralError as error:
+                self.refusals[error.code] += 1
             except Exception as error:  # noqa: BLE001 -- whatever ends a session is what is looked for
                 self.complaints.append(f"session {number} ({steps.session_id}) at {steps.at}: {error!r}")
                 print(self.complaints[-1], flush=True)
