@@ -29,6 +29,7 @@ from shared.bus.append_only import rewrite_once
 from shared.bus.connect import connect
 from shared.config import Settings
 from shared.entry import run_process
+from shared.version import VERSION
 
 POLL_S = 0.2
 POLL_TIMEOUT_S = 2.0
@@ -87,7 +88,7 @@ async def _serve(settings: Settings, programs: list[Program]) -> int:
 async def _announce(settings: Settings, supervisor: Supervisor) -> None:
     """Waits for a warm model and open ports, then prints the URLs."""
     started_s = time.monotonic()
-    _say("Starting. The URLs follow when the model is warm; Ctrl-C stops everything.")
+    _say(f"Starting Voxtral {VERSION}. The URLs follow when the model is warm; Ctrl-C stops everything.")
     host = _reachable(settings.server.host)
     ports = (settings.server.http_port, *settings.server.tcp_ports)
     tls = probe_context(settings)

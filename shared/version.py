@@ -1,8 +1,5 @@
-"""The version of the installed project."""
+"""The version of this release. It is kept here and nowhere else, so that a checkout knows it without Git and pip."""
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
-try:
-    VERSION = version("voxtral-realtime-streaming")
-except PackageNotFoundError:  # run from a checkout that was not installed
-    VERSION = "0+unknown"
+VERSION: Final = "0.2.0"
