@@ -52,6 +52,7 @@ from shared.errors import (
     VoxtralError,
 )
 from shared.events import EventType, SessionOptions
+from shared.protocol import OWN, Protocol
 from shared.version import VERSION
 
 MAX_STARTING: Final = 16
@@ -243,13 +244,17 @@ class Gateway:
         session.put_first(event.wire | {"resume_token": session.resume_token, "viewer_token": session.viewer_token})
 
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
-        held = await self._arrivals.hmget(keys.session(session_id), ["state", "resume", "options", "seq"])
-        state, digest, encoded, last_seq = cast("list[bytes | None]", held)
+        wanted = ["state", "resume", "options", "seq", "protocol", "protocol_oldest"]
+        held = await self._arrivals.hmget(keys.session(session_id), wanted)
+        state, digest, encoded, last_seq, number, oldest = cast("list[bytes | None]", held)
         is_known = matches(resume_token, digest)
         if is_known and state == b"cancelled":
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
         if not is_known or encoded is None:
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
+        if not OWN.fits(Protocol(int(number or 1), int(oldest or 1))):
+            message = f"Session {session_id} is served by a version that does not work with version {VERSION} here."
+            raise ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S)
         seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that the log does not hold
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:

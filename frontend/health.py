@@ -25,6 +25,7 @@ from frontend.health_metrics import prometheus_text
 from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.models import running_models
+from frontend.placement import misfit
 from frontend.tls import server_context
 from shared.bus import keys
 from shared.bus.connect import connect
@@ -33,6 +34,7 @@ from shared.bus.scripts import Scripts
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
+from shared.protocol import OWN
 from shared.version import VERSION
 
 REDIS_DEADLINE_S = 0.8
@@ -52,11 +54,15 @@ class Snapshot:
 
     @property
     def slots(self) -> int:
-        return sum(worker.slots for worker in self.workers if not worker.draining)
+        return sum(worker.slots for worker in self._serving)
 
     @property
     def slots_free(self) -> int:
-        return sum(max(0, worker.slots - worker.sessions) for worker in self.workers if not worker.draining)
+        return sum(max(0, worker.slots - worker.sessions) for worker in self._serving)
+
+    @property
+    def _serving(self) -> list[WorkerReport]:
+        return [worker for worker in self.workers if not worker.draining and OWN.fits(worker.protocol)]
 
     def obstacle(self, settings: Settings) -> str | None:
         """Why a session would not be served now, in one sentence; None when it would."""
@@ -67,7 +73,8 @@ class Snapshot:
         if not self.workers:
             return "No worker is running with a warm model."
         if not self.slots:
-            return "Every worker is about to stop and takes no new sessions."
+            unfit = [worker for worker in self.workers if not OWN.fits(worker.protocol)]
+            return misfit(unfit) if unfit else "Every worker is about to stop and takes no new sessions."
         if not self.slots_free:
             return f"All {self.slots} slots are taken."
         return None
@@ -142,6 +149,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "status": "not_ready" if obstacle else "ready",
         "reason": obstacle,
         "version": VERSION,
+        "protocol": OWN.number,
         "redis": {
             "address": settings.redis_address,
             "embedded": settings.redis_is_embedded,

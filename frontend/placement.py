@@ -10,9 +10,13 @@ from frontend.protocols.spoken_languages import check_language
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions
+from shared.protocol import OWN
+from shared.version import VERSION
 from shared.whisper_models import accuracy_rank
 
 CACHE_S: Final = 0.5
+UPGRADE_RETRY_S: Final = 10.0
+"""The hint for clients while a service is upgraded: workers load their models."""
 AUTO: Final = "auto"
 """The name with which a client leaves the choice to us; so does a client that names none."""
 MODELS_BY_MODE: Final = {
@@ -36,6 +40,8 @@ class Placement:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._workers: list[WorkerReport] = []
+        self._unfit: list[WorkerReport] = []
+        """Those whose protocol this frontend does not speak."""
         self._read_at_s = -CACHE_S
         self._reading = asyncio.Lock()
 
@@ -46,12 +52,18 @@ class Placement:
             return self._workers
         async with self._reading:
             if self._read_at_s < asked_at_s:
-                self._workers = [worker for worker in await self._registry.workers() if not worker.draining]
+                found = [worker for worker in await self._registry.workers() if not worker.draining]
+                self._workers = [worker for worker in found if OWN.fits(worker.protocol)]
+                self._unfit = [worker for worker in found if not OWN.fits(worker.protocol)]
                 self._read_at_s = time.monotonic()
         return self._workers
 
     async def models(self) -> list[RunningModel]:
-        return running_models(await self.workers())
+        """Raises ModelUnavailableError where all workers that run are of another protocol."""
+        models = running_models(await self.workers())
+        if not models and self._unfit:
+            raise ModelUnavailableError(misfit(self._unfit), retry_after_s=UPGRADE_RETRY_S)
+        return models
 
     async def candidates(self, options: SessionOptions) -> list[RunningModel]:
         """The running models that can serve these options, as `candidates` below says."""
@@ -91,6 +103,12 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
         known = sorted({language for model in able for language in model.languages})
         raise InvalidFieldError("languages", list(options.languages or ()), ", ".join(known))
     return sorted(speaking, key=lambda model: _rank(model, options))
+
+
+def misfit(workers: Iterable[WorkerReport]) -> str:
+    """Why none of these workers is used here, in one sentence."""
+    versions = ", ".join(sorted({worker.version for worker in workers}))
+    return f"The running workers are of version {versions}, which does not work with version {VERSION} of this process."
 
 
 def none_runs() -> ModelUnavailableError:

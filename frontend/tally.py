@@ -15,6 +15,7 @@ from shared.bus import keys
 from shared.bus.registry import FrontendReport, Registry, process_id
 from shared.errors import ServerBusyError
 from shared.process import rss_bytes
+from shared.protocol import OWN
 from shared.version import VERSION
 
 BUSY_RETRY_S: Final = 5.0
@@ -75,4 +76,5 @@ class Tally:
             rss_bytes=rss_bytes(),
             viewers=len(self._viewers),
             errors=dict(self._errors),
+            protocol=OWN,
         )

@@ -106,8 +106,10 @@ class SessionOptions:
         given["mode"] = Mode(given["mode"])
         if "languages" in given:
             given["languages"] = tuple(given["languages"])
-        if "commit_delay" in given:
+        if given.get("commit_delay") in list(CommitDelay):
             given["commit_delay"] = CommitDelay(given["commit_delay"])
+        else:
+            given.pop("commit_delay", None)  # a wish of a newer version
         return cls(**given)
 
 

@@ -21,7 +21,8 @@ def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
     """Give the application its task, and let `runtime` begin and end with Celery."""
 
     @app.task(name=SESSION_TASK, ignore_result=True)
-    def session(session_id: str, options: dict[str, Any]) -> dict[str, Any]:
+    def session(session_id: str, options: dict[str, Any], **_unknown: Any) -> dict[str, Any]:
+        """A newer frontend may say more than this worker knows."""
         return runtime.serve(session_id, options)
 
     @worker_ready.connect(weak=False)

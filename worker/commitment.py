@@ -35,9 +35,9 @@ class Commitment:
     def decoded(cls, encoded: bytes | None, segment: int) -> Self:
         """What `encoded` has made, if it is of this segment; else an empty one."""
         if encoded:
-            known, text, words, start_samples, end_samples = orjson.loads(encoded)
+            known, text, words, start_samples, end_samples, *_ = orjson.loads(encoded)  # a newer worker may add to it
             if known == segment:
-                return cls(segment, text, tuple(Word(*word) for word in words), start_samples, end_samples)
+                return cls(segment, text, tuple(Word(*word[:3]) for word in words), start_samples, end_samples)
         return cls(segment)
 
 

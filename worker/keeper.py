@@ -18,6 +18,7 @@ from shared.bus.scripts import FENCED, Scripts
 from shared.config import SessionSettings
 from shared.errors import IdleTimeoutError
 from shared.process import rss_bytes
+from shared.protocol import OWN
 from shared.version import VERSION
 from worker.engines.base import EngineInfo
 from worker.gpu import memory_bytes
@@ -149,6 +150,7 @@ class Keeper:
             sessions_total=self._telemetry.sessions_total,
             audio_s_total=round(self._telemetry.audio_s_total, 1),
             errors=dict(self._telemetry.errors),
+            protocol=OWN,
         )
 
     def _lag_ms(self) -> float:

@@ -106,9 +106,7 @@ class AudioReader:
                 session.finishing = True
                 return [Finish(session.handle)]
             case "configure":
-                options = SessionOptions.from_wire(orjson.loads(entry.argument))
-                session.configure(options, entry.argument, entry.end_samples)
-                return [Configure(session.handle, session.options)]
+                return AudioReader._configure(session, entry)
             case "detach":
                 session.detached_s = now_s
                 session.renew_at_s = now_s
@@ -116,3 +114,14 @@ class AudioReader:
                 session.detached_s = None
                 session.renew_at_s = now_s
         return []
+
+    @staticmethod
+    def _configure(session: WorkerSession, entry: AudioEntry) -> list[Command]:
+        """Options that cannot be read, as of a frontend that this worker does not know yet, change nothing."""
+        try:
+            options = SessionOptions.from_wire(orjson.loads(entry.argument))
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("options_unreadable", session_id=session.session_id, reason=str(error))
+            return []
+        session.configure(options, entry.argument, entry.end_samples)
+        return [Configure(session.handle, session.options)]

@@ -18,13 +18,14 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
-from shared.bus.scripts import ELSEWHERE, Scripts
+from shared.bus.scripts import ELSEWHERE, UNREADABLE, Scripts
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.ending import end_all
 from shared.errors import ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
+from shared.protocol import OWN
 from worker.commitment import Commitment
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
@@ -166,6 +167,9 @@ class WorkerRuntime:
             return None  # its lease has lapsed while Redis was gone, and is about to be renewed
         names, arguments = claim(session_id, self._info.model, self.id)
         found: Any = ELSEWHERE if self._keeper.draining else await self._scripts.claim(keys=names, args=arguments)
+        if found == UNREADABLE:  # its frontend asks again, and another worker may answer
+            log.warning("session_of_another_protocol", protocol=OWN.number, session_id=session_id)
+            return None
         if found == ELSEWHERE:
             await self._dispatcher.dispatch(session_id, SessionOptions.from_wire(options), "stream")
             return None

@@ -11,6 +11,7 @@ import orjson
 
 from shared.bus import keys
 from shared.errors import SessionExpiredError
+from shared.protocol import OWN, Protocol
 
 Call: TypeAlias = tuple[list[str], list[Any]]
 """Keys and arguments of one script."""
@@ -53,10 +54,12 @@ class Ending:
     """How long its events are kept."""
 
 
-def claim(session_id: str, model: str, worker_id: str, *, lease_s: float = keys.LEASE_S) -> Call:
+def claim(
+    session_id: str, model: str, worker_id: str, *, lease_s: float = keys.LEASE_S, protocol: Protocol = OWN
+) -> Call:
     return (
         [keys.session(session_id), keys.free(model), keys.WORKERS],
-        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S],
+        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S, protocol.number, protocol.oldest],
     )
 
 

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
 import orjson
+import structlog
 from redis.asyncio import Redis
 
 from shared.bus import keys
 from shared.bus.scripts import Scripts
+from shared.protocol import OWN, UNNUMBERED, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class WorkerReport:
     sessions_total: int = 0
     audio_s_total: float = 0.0
     errors: dict[str, int] = field(default_factory=dict)
+    protocol: Protocol = UNNUMBERED
+    """What it reads and writes; processes from before there were numbers do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,13 @@ class FrontendReport:
     """Who read along with sessions now."""
     errors: dict[str, int] = field(default_factory=dict)
     """By wire code, since the start."""
+    protocol: Protocol = UNNUMBERED
 
 
 Report = TypeVar("Report", WorkerReport, FrontendReport)
+Part = TypeVar("Part", WorkerReport, FrontendReport, Percentiles, Protocol)
+
+log = structlog.get_logger(__name__)
 
 
 def process_id() -> str:
@@ -129,10 +137,10 @@ class Registry:
         await pipe.execute()
 
     async def workers(self) -> list[WorkerReport]:
-        return [_worker(report) for report in await self._reports(keys.WORKERS)]
+        return [report for found in await self._reports(keys.WORKERS) if (report := _read(WorkerReport, found))]
 
     async def frontends(self) -> list[FrontendReport]:
-        return [_known(FrontendReport, report) for report in await self._reports(keys.FRONTENDS)]
+        return [report for found in await self._reports(keys.FRONTENDS) if (report := _read(FrontendReport, found))]
 
     async def admitted(self, model: str) -> int:
         """Sessions that hold a slot of this model or wait for one."""
@@ -173,6 +181,8 @@ class Registry:
                 viewer_digest,
                 key_name,
                 int(keys.AWAITED_S * 1000),
+                OWN.number,
+                OWN.oldest,
             ],
         )
         if isinstance(admitted, bytes):
@@ -194,12 +204,20 @@ class Registry:
         return [orjson.loads(report) for report in await pipe.execute() if report is not None]
 
 
-def _worker(report: dict[str, Any]) -> WorkerReport:
-    report["step"] = Percentiles(**report["step"])
-    report["latency"] = {name: Percentiles(**values) for name, values in report["latency"].items()}
-    return _known(WorkerReport, report)
+def _read(kind: type[Report], report: dict[str, Any]) -> Report | None:
+    """A report as another version may have written it: what is unknown here is ignored. None where one needed here is
+    missing: such a process is as good as not there."""
+    try:
+        if "step" in report:
+            report["step"] = _known(Percentiles, report["step"])
+            report["latency"] = {name: _known(Percentiles, values) for name, values in report["latency"].items()}
+        if "protocol" in report:
+            report["protocol"] = _known(Protocol, report["protocol"])
+        return _known(kind, report)
+    except (TypeError, KeyError, AttributeError) as error:
+        log.warning("report_unreadable", process=report.get("id"), version=report.get("version"), reason=str(error))
+        return None
 
 
-def _known(kind: type[Report], report: dict[str, Any]) -> Report:
-    """A newer process may report more than this one knows."""
-    return kind(**{field.name: report[field.name] for field in fields(kind) if field.name in report})
+def _known(kind: type[Part], found: dict[str, Any]) -> Part:
+    return kind(**{field.name: found[field.name] for field in fields(kind) if field.name in found})

@@ -18,9 +18,12 @@ FENCED = -1
 """What every script of an owner answers when another worker has claimed the session."""
 ELSEWHERE = 0
 """What a claim answers when another worker of the model has more free slots."""
+UNREADABLE = -2
+"""What a claim answers when the session's protocol does not fit the worker's."""
 
 # KEYS: admitted, session, audio, unerased, awaiting.
-# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms.
+# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms,
+# number and oldest of the protocol.
 # → 0 when no slot is free, 1, or the id of a session that lost its slot to this one: the one whose client has been gone
 # for the longest time, and for `awaited ms` at least.
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
@@ -44,7 +47,8 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
   'key', ARGV[8], 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
-  'lease', now + tonumber(ARGV[3]), 'created', now)
+  'lease', now + tonumber(ARGV[3]), 'created', now,
+  'protocol', ARGV[10], 'protocol_oldest', ARGV[11])
 redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
@@ -53,17 +57,23 @@ return given
 """
 )
 
-# KEYS: session, free, workers. ARGV: worker id, lease ms, ttl s.
-# → the hash after the claim, 0 when another worker has more free slots, or nil when the session is not to be had
+# KEYS: session, free, workers. ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol.
+# → the hash after the claim, 0 when another worker has more free slots, -2 when the protocols do not fit, or nil when
+# the session is not to be had
+# The owner writes in its own protocol: from then on who reads the session must know the higher of both.
 # A task is passed on at most once for each worker: counts may be a moment old, and waiting is worse than uneven.
 CLAIM = (
     _NOW
     + """
-local me, lease, ttl = unpack(ARGV, 1, 3)
-local state, until_ms, passed = unpack(redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed'))
+local me, lease, ttl, number, oldest = unpack(ARGV, 1, 5)
+local state, until_ms, passed, its_number, its_oldest = unpack(
+  redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed', 'protocol', 'protocol_oldest'))
 if not state then return nil end
 local lapsed = tonumber(until_ms) <= now
 if not (state == 'offered' or state == 'waiting' and not lapsed or state == 'live' and lapsed) then return nil end
+number, its_number = tonumber(number), tonumber(its_number or 1)
+oldest, its_oldest = tonumber(oldest), tonumber(its_oldest or 1)
+if number < its_oldest or its_number < oldest then return -2 end
 local mine = redis.call('ZSCORE', KEYS[2], me)
 if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
   for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. mine)) do
@@ -75,7 +85,8 @@ if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
 end
 if mine then redis.call('ZINCRBY', KEYS[2], -1, me) end
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'live', 'owner', me, 'lease', now + tonumber(lease))
+redis.call('HSET', KEYS[1], 'state', 'live', 'owner', me, 'lease', now + tonumber(lease),
+  'protocol', math.max(number, its_number), 'protocol_oldest', math.max(oldest, its_oldest))
 redis.call('HDEL', KEYS[1], 'passed')
 redis.call('EXPIRE', KEYS[1], ttl)
 return redis.call('HGETALL', KEYS[1])
