@@ -171,7 +171,7 @@ class Viewers:
             elif state == b"cancelled":
                 hub.end(_cancelled())
             elif state not in LIVE:
-                hub.end(SessionExpiredError("The session is no longer known."))
+                hub.end(SessionExpiredError("The session has expired."))
 
 
 class Place:

@@ -15,14 +15,15 @@ from redis.exceptions import RedisError
 from frontend.session import Session
 from shared.bus import keys
 from shared.dispatch import Dispatcher
-from shared.errors import ModelUnavailableError
-from shared.events import EventType
+from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
 QUIET_S: Final = 1.5
 """Sessions that were heard of more recently are not looked up."""
 OWNED: Final = (b"live", b"offered")
 """States of a session that has an owner, even one that wants to be rid of it."""
+EXPIRED: Final = "The session has expired, as after the machine was suspended or its clock was set; start a new one."
+"""Redis drops what has not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
 
 log = structlog.get_logger()
 
@@ -39,7 +40,12 @@ class Watch:
         while True:
             await asyncio.sleep(INTERVAL_S)
             now_s = time.monotonic()
-            quiet = [session for session in self._sessions.values() if now_s - session.heard_at_s > QUIET_S]
+            quiet = []
+            for session in self._sessions.values():
+                if now_s - session.heard_at_s > QUIET_S:
+                    quiet.append(session)
+                else:
+                    session.lost_at_s = None
             if quiet:
                 try:
                     await self._look_up(quiet)
@@ -65,22 +71,17 @@ class Watch:
             elif state in OWNED:
                 session.lost_at_s = None
             elif state is None:
-                self._fail(session, "The session is no longer known.")
+                session.fail_with(SessionExpiredError(EXPIRED))
 
     async def _recover(self, session: Session) -> None:
         now_s = time.monotonic()
         if session.lost_at_s is None:
             session.lost_at_s = session.dispatched_at_s = now_s
         elif now_s - session.lost_at_s > self._give_up_s:
-            self._fail(session, f"No worker took the session over within {self._give_up_s:g} s.")
+            session.fail_with(ModelUnavailableError(f"No worker took the session over within {self._give_up_s:g} s."))
             return
         elif session.dispatched_at_s is not None and now_s - session.dispatched_at_s < keys.LEASE_S:
             return
         log.warning("session_has_no_worker", session_id=session.id)
         session.dispatched_at_s = now_s
         await self._dispatcher.dispatch(session.id, session.options, session.queue)
-
-    def _fail(self, session: Session, message: str) -> None:
-        session.fail(
-            {"type": EventType.ERROR, "session_id": session.id, "code": ModelUnavailableError.code, "message": message}
-        )
