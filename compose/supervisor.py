@@ -41,6 +41,7 @@ class Supervisor:
 
     Programs named in `last` are stopped after the others, which still need them to end cleanly. `before_last` is
     awaited between, if any of them runs.
+    `explain(program)` may know, in one sentence, why a program that has failed cannot run; it is called in a thread.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Supervisor:
         show: Callable[[str, str], None],
         last: Collection[str] = (),
         before_last: Callable[[], Awaitable[None]] | None = None,
+        explain: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._programs = programs
         self._environment = environment
         self._show = show
         self._last = last
         self._before_last = before_last
+        self._explain = explain
         self._running: dict[str, Process] = {}
         self._stopping = asyncio.Event()
         self._last_lines: dict[str, str] = {}
@@ -90,6 +93,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             failures = 1 if time.monotonic() - started_s >= STEADY_S else failures + 1
+            await self._explain_failure(program, status)
             if not self.has_been_ready:
                 self._give_up_early(program, status, failures)
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
@@ -98,6 +102,14 @@ class Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
             except TimeoutError:
                 continue
+
+    async def _explain_failure(self, program: Program, status: int) -> None:
+        if status in {0, CANNOT_START}:
+            return
+        sentence = await asyncio.to_thread(self._explain, program.name)
+        if sentence and not self.has_been_ready:
+            raise StartupError(sentence)
+        self._show_line(program.name, (sentence or "").encode())
 
     def _give_up_early(self, program: Program, status: int, failures: int) -> None:
         if status == CANNOT_START:

@@ -8,6 +8,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from compose.redis import server_binary
+from compose.store import damage, locked, move_aside
 from frontend.cli.check import Check, State, absent, broken, ok
 from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
 from frontend.cli.service_checks import (
@@ -16,6 +18,7 @@ from frontend.cli.service_checks import (
     check_ports,
     check_readiness,
     check_redis,
+    check_store,
     check_tls,
 )
 from shared.config import load_settings
@@ -45,6 +48,21 @@ def run_doctor(*, as_json: bool) -> bool:
     return State.BROKEN not in found
 
 
+def repair_store() -> str:
+    """Moves a damaged append-only file of the embedded server aside, and says what was done.
+
+    Raises StartupError where there is nothing to do here, or while a server uses the file.
+    """
+    settings = load_settings()
+    if not settings.redis_is_embedded:
+        raise StartupError("REDIS_URL names a server elsewhere: repair its files there.")
+    data_dir = settings.redis.data_dir
+    with locked(data_dir):
+        if damage(settings.redis, server_binary(settings.redis)) is None:
+            return f"The append-only file in {data_dir} can be loaded: nothing was moved."
+        return f"Moved the damaged append-only file to {move_aside(data_dir)}; `make run` starts with a new one."
+
+
 def all_checks() -> Iterator[Check]:
     """From the ground up: what fails early explains what fails later."""
     yield check_python()
@@ -61,6 +79,7 @@ def all_checks() -> Iterator[Check]:
     yield check_disk(settings)
     yield check_gpu(settings)
     yield check_embedded_server(settings)
+    yield check_store(settings)
     yield check_redis(settings)
     yield from check_ports(settings)
     yield from check_model()

@@ -17,7 +17,7 @@ import click
 import structlog
 
 from frontend.cli.address import health_url, page_url, websocket_url
-from frontend.cli.doctor import run_doctor
+from frontend.cli.doctor import repair_store, run_doctor
 from frontend.cli.keys import new_key
 from frontend.cli.listen import MicrophoneError, listen
 from frontend.cli.status import ServiceError, show_status
@@ -208,8 +208,12 @@ def status(*, url: str | None, ca_file: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per check.")
-def doctor(*, as_json: bool) -> None:
+@click.option("--repair-store", "repairs", is_flag=True, help="Move a damaged append-only file of the server aside.")
+def doctor(*, as_json: bool, repairs: bool) -> None:
     """Check what the service needs, and say what to do."""
+    if repairs:
+        click.echo(repair_store())
+        return
     sys.exit(0 if run_doctor(as_json=as_json) else 1)
 
 

@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from compose.checks import Listener, listeners
 from compose.redis import server_binary
+from compose.store import APPEND_ONLY, REMEDY, damage, locked
 from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.check import Check, absent, broken, ok, warning
@@ -119,6 +120,22 @@ def check_embedded_server(settings: Settings) -> Check:
         return ok("Embedded server", str(server_binary(settings.redis)))
     except StartupError as error:
         return broken("Embedded server", str(error), "Install redis-server, or set REDIS_URL to a server elsewhere.")
+
+
+def check_store(settings: Settings) -> Check:
+    """Whether the embedded server can load its append-only file."""
+    data_dir = settings.redis.data_dir
+    if not settings.redis_is_embedded:
+        return absent("Store", "not needed: REDIS_URL names another server")
+    if not (data_dir / APPEND_ONLY).exists():
+        return absent("Store", f"nothing is in {data_dir} yet")
+    try:
+        binary = server_binary(settings.redis)
+        with locked(data_dir):
+            fault = damage(settings.redis, binary)
+    except StartupError as error:  # in use, or without a binary, which has a check of its own
+        return absent("Store", str(error).rstrip("."))
+    return ok("Store", f"{data_dir} can be loaded") if fault is None else broken("Store", fault.rstrip("."), REMEDY)
 
 
 def check_readiness(settings: Settings) -> Check:
