@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
+from shared.bus.credentials import check_credentials
 from shared.config import Settings, load_settings
 from shared.errors import StartupError
 from shared.logs import configure_logging
@@ -31,6 +32,8 @@ def run_process(main: Callable[[Settings], int | None], process: str) -> int:
         configure_logging(settings, process)
         threading.excepthook = _log_thread_failure
         _calm_collector()
+        if not settings.redis_is_embedded:
+            check_credentials(settings)
         return main(settings) or 0
     except KeyboardInterrupt:
         return 130

@@ -8,8 +8,8 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from redis import Redis
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -22,6 +22,8 @@ from frontend.cli.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.client import ClientError, TranscriptionClient
 from frontend.tls import probe_context, server_context
+from shared.bus.connect import connect
+from shared.bus.credentials import CREDENTIALS_ADVICE, refusal
 from shared.config import Settings
 from shared.errors import StartupError
 
@@ -91,12 +93,9 @@ def check_redis(settings: Settings) -> Check:
     address = settings.redis_address
     advice = "See that it runs and that REDIS_URL is right."
     try:
-        with Redis.from_url(
-            settings.redis_url, socket_timeout=PROBE_TIMEOUT_S, socket_connect_timeout=PROBE_TIMEOUT_S
-        ) as redis:
-            info = redis.info("server")
-    except AuthenticationError:
-        return broken("Redis", f"{address} refuses the password", "Set REDIS_URL to redis://user:password@host:port/0.")
+        info = asyncio.run(_server_info(settings))
+    except AuthenticationError as error:
+        return broken("Redis", refusal(settings, error).rstrip("."), CREDENTIALS_ADVICE)
     except RedisConnectionError as error:
         if settings.redis_is_embedded and isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
             return absent("Redis", "the embedded server is not running", "`make run` starts it.")
@@ -110,6 +109,15 @@ def check_redis(settings: Settings) -> Check:
             "Redis", f"{name} {version} at {address} is too old", f"Use version {MIN_REDIS_VERSION} or newer."
         )
     return ok("Redis", f"{name} {version} at {address}")
+
+
+async def _server_info(settings: Settings) -> dict[str, Any]:
+    """Asked over a connection like those of the service, which may be refused where others are not."""
+    redis = connect(settings, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
+    try:
+        return await redis.info("server")
+    finally:
+        await redis.aclose()
 
 
 def check_embedded_server(settings: Settings) -> Check:
