@@ -21,7 +21,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
 
 run: .venv/installed-base ## Start the service and print its URLs; WORKERS=2 starts two workers
-	@exec $(BIN)/python -m compose.launch --workers $(WORKERS)
+	@exec $(BIN)/python -m compose.launch --workers $(WORKERS) --parent $$PPID
 
 install: .venv/installed-dev ## Install what running and testing need
 

@@ -1,7 +1,7 @@
 """`make run`: checks the machine, runs every program of the Procfile and says where the service is once it is ready.
 
 The model is warm when `/ready` of the health process says so. Ctrl-C, SIGTERM and a closed terminal stop everything
-within 5 s.
+within 5 s, and so does the end of the `make` that has started it, however that ends.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from compose.checks import check_disk, check_ports, listeners
 from compose.procfile import Program, read_procfile, scaled
 from compose.redis import why_not_loaded
-from compose.supervisor import Supervisor
+from compose.supervisor import Supervisor, end_with
 from frontend.access.key_source import KeySource
 from frontend.tls import probe_context, server_context
 from shared.bus.append_only import rewrite_once
@@ -49,7 +49,7 @@ PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 """ANSI colours, one program after the other."""
 
 
-def main(settings: Settings, procfile: Path, workers: int) -> int:
+def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -> int:
     programs = scaled(read_procfile(procfile), "worker", workers)
     if not settings.redis_is_embedded:
         programs = [program for program in programs if program.name != "redis"]
@@ -58,10 +58,10 @@ def main(settings: Settings, procfile: Path, workers: int) -> int:
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))
     _allow_open_files()
-    return asyncio.run(_serve(settings, programs))
+    return asyncio.run(_serve(settings, programs, parent))
 
 
-async def _serve(settings: Settings, programs: list[Program]) -> int:
+async def _serve(settings: Settings, programs: list[Program], parent: int | None) -> int:
     show = _shower([program.name for program in programs])
     supervisor = Supervisor(
         programs,
@@ -75,6 +75,8 @@ async def _serve(settings: Settings, programs: list[Program]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to survive it
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if parent is not None:
+        end_with(parent, signal.SIGTERM, stop.set)
     running = asyncio.ensure_future(asyncio.gather(supervisor.run(), _announce(settings, supervisor)))
     stopping = asyncio.ensure_future(stop.wait())
     waited: list[asyncio.Future[Any]] = [running, stopping]
@@ -216,5 +218,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m compose.launch", description="Runs the whole service.")
     parser.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1..64")
     parser.add_argument("--procfile", type=Path, default=Path("Procfile"))
+    parser.add_argument("--parent", type=int, metavar="PID", help="stop when this process, its parent, has ended")
     arguments = parser.parse_args()
-    sys.exit(run_process(partial(main, procfile=arguments.procfile, workers=arguments.workers), "launcher"))
+    started = partial(main, procfile=arguments.procfile, workers=arguments.workers, parent=arguments.parent)
+    sys.exit(run_process(started, "launcher"))

@@ -188,11 +188,16 @@ def _signal_group(process: Process, number: signal.Signals) -> None:
         pass
 
 
+def end_with(parent: int, number: signal.Signals, already: Callable[[], object]) -> None:
+    """Have the kernel send this process a signal when its parent ends; call `already` where that has ended before."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        already()
+
+
 def _die_with(launcher: int) -> None:
     """In the new process, before it becomes the program: the kernel is to kill it when the launcher ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:
-        os._exit(1)
+    end_with(launcher, signal.SIGKILL, lambda: os._exit(1))
 
 
 def _how(status: int) -> str:

@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stack import Stack, wait_until
+from tests.stack import PROJECT, Stack, wait_until
 
+MAKE_RUN = [
+    *("make", "--file", str(PROJECT / "Makefile"), "--old-file", ".venv/installed-base", "run"),
+    f"BIN={Path(sys.executable).parent}",
+]
+"""`make run` of an installed project, in any folder."""
 PROGRAMS = {
     "listen.py": """
         import http.server, sys
@@ -73,13 +78,15 @@ class Launcher:
             "tcp": settings.tcp_port,
         }
 
-    def start(self, *lines: str, listeners: bool = True, workers: int = 1, **variables: str) -> None:
+    def start(
+        self, *lines: str, listeners: bool = True, workers: int = 1, through_make: bool = False, **variables: str
+    ) -> None:
         if listeners:
             lines = (*lines, *(f"{name}: python listen.py {port}" for name, port in self.listeners.items()))
         (self.folder / "Procfile").write_text("\n".join(lines))
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "compose.launch", "--workers", str(workers)],
+                MAKE_RUN if through_make else [sys.executable, "-m", "compose.launch", "--workers", str(workers)],
                 cwd=self.folder,
                 env=self.stack.env | variables,
                 stdin=subprocess.DEVNULL,
@@ -101,10 +108,11 @@ class Launcher:
         assert self.process is not None
         os.killpg(self.process.pid, number)
 
-    def children(self) -> dict[int, str]:
-        """Command lines of the launcher's processes, by process id."""
+    def children(self, parent: int | None = None) -> dict[int, str]:
+        """Command lines of the launcher's processes, or of another's, by process id."""
         assert self.process is not None
-        return {pid: command_line(pid) for pid in alive() if _parent(pid) == self.process.pid}
+        parent = parent or self.process.pid
+        return {pid: command_line(pid) for pid in alive() if _parent(pid) == parent}
 
     def pid_of(self, word: str) -> int:
         """The one process whose command line ends with this word, or 0."""

@@ -158,6 +158,18 @@ def test_killed_launcher_leaves_no_process(launcher: Launcher) -> None:
     wait_until(lambda: not any(map(is_alive, pids)), "every process is gone", 5)
 
 
+def test_launcher_stops_everything_in_order_when_make_is_killed(launcher: Launcher) -> None:
+    launcher.start(REDIS_LINE, through_make=True)
+    launcher.wait_until_ready()
+    (started,) = launcher.children()
+    pids = launcher.children(started)
+    assert len(pids) == 5
+    assert launcher.process is not None
+    launcher.process.kill()
+    wait_until(lambda: not any(map(is_alive, [started, *pids])), "every process is gone")
+    assert "Stopping." in launcher.out
+
+
 def test_program_that_ignores_the_request_is_killed_with_all_it_started(launcher: Launcher, tmp_path: Path) -> None:
     launcher.start("worker: python stubborn.py")
     launcher.wait_until_ready()
