@@ -92,11 +92,11 @@ class EchoEngine:
     def _answer(self, session: _Session) -> list[Output]:
         started_s = time.perf_counter()
         outputs: list[Output] = []
-        if session.fed and session.options.partials:
+        shows = session.fed and session.options.partials
+        if shows:
             end_samples = session.commits_samples[0] if session.commits_samples else session.heard_samples
-            model_ms = (time.perf_counter() - started_s) * 1000
-            text = _text(session, end_samples)
-            outputs.append(Partial(session.segment, text, session.start_samples, end_samples, model_ms))
+            outputs.append(_partial(session, end_samples, (time.perf_counter() - started_s) * 1000))
+        shows_rest = shows and bool(session.commits_samples)
         session.fed = False
         while session.commits_samples:
             at_samples = session.commits_samples.popleft()
@@ -104,6 +104,8 @@ class EchoEngine:
                 outputs.append(self._final(session, at_samples, (time.perf_counter() - started_s) * 1000))
             outputs.append(Committed(at_samples))
         length_samples = session.heard_samples - session.start_samples
+        if shows_rest and length_samples:
+            outputs.append(_partial(session, session.heard_samples, (time.perf_counter() - started_s) * 1000))
         if length_samples and (session.finishing or length_samples >= _SEGMENT_SAMPLES):
             outputs.append(self._final(session, session.heard_samples, (time.perf_counter() - started_s) * 1000))
         if session.finishing:
@@ -127,6 +129,10 @@ class EchoEngine:
         session.start_samples = end
         session.segment += 1
         return final
+
+
+def _partial(session: _Session, end_samples: int, model_ms: float) -> Partial:
+    return Partial(session.segment, _text(session, end_samples), session.start_samples, end_samples, model_ms)
 
 
 def _text(session: _Session, end_samples: int) -> str:
