@@ -170,15 +170,18 @@ class EventSubscriber:
         self._redis = redis
         self._connection: AbstractConnection = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         self._is_open = False
+        self._heard_at_s = 0.0
+        """When Redis has last said something on it."""
         self._followers: dict[bytes, set[Follower]] = {}
         """By channel. For a moment a session has two, when a client takes it from one connection to another."""
 
     async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
         """Subscribe; returns once Redis has confirmed it, so that nothing published later is missed.
 
-        Raises redis.exceptions.TimeoutError where it does not within `CONFIRMATION_S`; the connection is then opened
-        anew, for the peer of this one may have gone without a word.
+        Raises redis.exceptions.TimeoutError where it does not within `CONFIRMATION_S`. A connection on which nothing
+        has come for so long is then opened anew: its peer may have gone without a word.
         """
+        asked_at_s = time.monotonic()
         channel = keys.channel(session_id).encode()
         follower = Follower(self._redis, session_id, after_seq)
         self._followers.setdefault(channel, set()).add(follower)
@@ -189,7 +192,7 @@ class EventSubscriber:
         except BaseException as error:
             self._forget(channel, follower)
             if isinstance(error, TimeoutError):
-                if self._is_open:
+                if self._is_open and self._heard_at_s < asked_at_s:
                     await self._connection.disconnect(nowait=True)
                 raise RedisTimeoutError(f"No subscription within {CONFIRMATION_S:g} s") from None
             raise
@@ -209,7 +212,9 @@ class EventSubscriber:
                 await self._send("SUBSCRIBE", _IDLE_CHANNEL, *self._followers)
                 while True:
                     # No time-out: a quiet channel is normal, and keep-alive notices a dead peer.
-                    await self._dispatch(*await self._connection.read_response(timeout=math.inf))
+                    response = await self._connection.read_response(timeout=math.inf)
+                    self._heard_at_s = time.monotonic()
+                    await self._dispatch(*response)
             except (RedisError, OSError) as error:
                 log.warning("subscription_lost", reason=str(error))
                 self._is_open = False

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 from compose.checks import check_disk
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
+from shared.version import VERSION
 from tests.integration.disk import is_on_disk
 from tests.integration.launcher import Launcher, alive, command_line, is_alive, launcher_in
 from tests.stack import PROJECT, http_status, listens, wait_until
@@ -46,6 +47,7 @@ def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launche
     procfile = (PROJECT / "Procfile").read_text()
     launcher.start(*procfile.splitlines(), listeners=False, workers=2)
     launcher.wait_until_ready()
+    assert launcher.out.startswith(f"Starting Voxtral {VERSION}. ")
     urls = [line.split()[1] for line in launcher.out.splitlines() if line.startswith("  ")]
     assert urls == [
         *(f"{stack.web_url}/", f"{stack.web_url}/docs", stack.ws_url, f"tcp://127.0.0.1:{stack.settings.tcp_port}"),

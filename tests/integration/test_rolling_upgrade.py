@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client_events import parse_event
+from frontend.health import Snapshot
 from shared.bus import keys, ownership
 from shared.bus.registry import Registry, WorkerReport
 from shared.bus.scripts import UNREADABLE, Scripts
@@ -135,7 +136,10 @@ async def report(fleet: Fleet, recorded: Recorded) -> WorkerReport:
 
 
 async def test_no_session_is_placed_on_a_worker_whose_protocol_does_not_fit(fleet: Fleet, report: WorkerReport) -> None:
-    await fleet.gateway.registry.beat(replace(report, version="9.9", protocol=NEWER))
+    unfit = replace(report, version="9.9", protocol=NEWER)
+    obstacle = Snapshot(1.0, None, [unfit], []).obstacle(fleet.service.settings)
+    assert "version 9.9, which does not work with version" in (obstacle or "")
+    await fleet.gateway.registry.beat(unfit)
     with pytest.raises(ModelUnavailableError, match=r"version 9\.9, which does not work with version") as refused:
         await fleet.gateway.open(SessionOptions())
     assert cast("float", refused.value.retry_after_s) > 0
