@@ -49,6 +49,7 @@ class Supervisor:
         programs: list[Program],
         environment: Mapping[str, str],
         show: Callable[[str, str], None],
+        *,
         last: Collection[str] = (),
         before_last: Callable[[], Awaitable[None]] | None = None,
         explain: Callable[[str], str | None] = lambda _: None,

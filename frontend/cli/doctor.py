@@ -60,7 +60,11 @@ def repair_store() -> str:
     with locked(data_dir):
         if damage(settings.redis, server_binary(settings.redis)) is None:
             return f"The append-only file in {data_dir} can be loaded: nothing was moved."
-        return f"Moved the damaged append-only file to {move_aside(data_dir)}; `make run` starts with a new one."
+        aside = move_aside(data_dir)
+    return (
+        f"Moved the damaged append-only file to {aside}; `make run` starts with a new one. "
+        "It holds audio and text of clients: delete it when you do not need it."
+    )
 
 
 def all_checks() -> Iterator[Check]:

@@ -70,6 +70,6 @@ def test_server_that_does_not_answer_is_waited_for() -> None:
 
 def test_launcher_says_the_sentence_and_starts_nothing(server: Stack, password: str, launcher: Launcher) -> None:
     launcher.start("worker: python -m worker", listeners=False, REDIS_URL=url(server, ":hush@"))
-    assert launcher.end(30) == CANNOT_START
+    assert launcher.end(60) == CANNOT_START
     (line,) = launcher.err.splitlines()
     assert line.startswith(f"Redis at {server.settings.redis_address} refuses the password")

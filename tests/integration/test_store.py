@@ -46,7 +46,7 @@ def test_damaged_file_is_one_sentence_and_the_service_starts_once_it_is_moved_as
 ) -> None:
     keep(data_dir, DAMAGED)
     launcher.start(REDIS_LINE, listeners=False)
-    assert launcher.end(30) == CANNOT_START
+    assert launcher.end(60) == CANNOT_START
     sentence = launcher.err.splitlines()[-1]
     assert sentence.startswith(f"The append-only file in {data_dir} (redis.data_dir) cannot be loaded (Bad file format")
     assert "`voxtral doctor --repair-store` moves it aside" in sentence
@@ -55,8 +55,8 @@ def test_damaged_file_is_one_sentence_and_the_service_starts_once_it_is_moved_as
     assert f"Moved the damaged append-only file to {data_dir}/{APPEND_ONLY}.damaged-" in repair_store()
     (aside,) = data_dir.glob(f"{APPEND_ONLY}.damaged-*")
     assert (aside / "appendonly.aof.1.incr.aof").read_bytes() == DAMAGED
-    launcher.start(REDIS_LINE)
-    wait_until(lambda: listens(launcher.stack.settings.redis.port), "the server listens", 10, launcher.check_alive)
+    launcher.start(REDIS_LINE, listeners=False)
+    wait_until(lambda: listens(launcher.stack.settings.redis.port), "the server listens", 40, launcher.check_alive)
     with pytest.raises(StartupError, match="in use by another server"):
         repair_store()
 
