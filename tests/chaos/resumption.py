@@ -2,7 +2,7 @@
 
 Each session writes 12 s of audio at once, reads two events, is detached, and is resumed by a gateway that has just
 been started. The echo engine answers at once, so this tries how writer, reader, engine thread and subscription wake
-each other. Prints each session that waited for nothing or missed an event. Part of `make soak`.
+each other. Prints each session that waited in vain or missed an event. Part of `make soak`.
 """
 
 import argparse
@@ -93,9 +93,9 @@ async def resumption(sessions: int) -> int:
         service.spawn("worker")
         running, started_s = Resumption(service), time.monotonic()
         await running.run(sessions)
-    print(
-        f"resumed     {sessions} sessions in {time.monotonic() - started_s:.0f} s, {len(running.complaints)} complaints"
-    )
+    took_s, complaints = time.monotonic() - started_s, len(running.complaints)
+    print(f"resumed     {sessions} sessions in {took_s:.0f} s, {complaints} complaints")
+    print("refused     " + (", ".join(f"{count} × {code}" for code, count in running.refusals.items()) or "none"))
     return 1 if running.complaints else 0
 
 
