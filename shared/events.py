@@ -103,7 +103,7 @@ class SessionOptions:
         """What `to_wire` has made. Fields of a newer version are ignored."""
         known = {field.name for field in fields(cls)}
         given = {name: value for name, value in wire.items() if name in known and value is not None}
-        given["mode"] = Mode(given["mode"])
+        given["mode"] = Mode(given.get("mode", Mode.TRANSCRIBE))
         if "languages" in given:
             given["languages"] = tuple(given["languages"])
         if given.get("commit_delay") in list(CommitDelay):
