@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from frontend.protocols.commands import decode_message
-from frontend.protocols.fields import Fields, decode_base64
+from frontend.protocols.fields import Fields, decode_audio
 from frontend.protocols.framing import FrameReader, frame
 from frontend.protocols.long_text import LONG_STRING_BYTES, MAX_DOCUMENT_BYTES, LongMessage, LongText, TextReader
 from frontend.protocols.openai_chat import parse_chat
@@ -148,4 +148,4 @@ def test_a_request_takes_less_memory_than_its_message() -> None:
 def test_the_text_of_a_long_string_is_told_by_its_size() -> None:
     value = LongText("AAAA", 300_000, b"", "")
     assert repr(value) == "'AAAA…' (300000 bytes)"
-    assert decode_base64(value, "audio") == b""
+    assert decode_audio(value, "audio") == b""
