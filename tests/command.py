@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.forking import captured, start
 from tests.stack import Stack
 
 VOXTRAL = str(Path(sys.executable).with_name("voxtral"))
@@ -19,15 +20,8 @@ RUN_TIMEOUT_S = 60
 
 def run(stack: Stack, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs `voxtral` in the stack's folder, with pipes for its three streams."""
-    done = subprocess.run(
-        [VOXTRAL, *map(str, arguments)],
-        env=stack.env | variables,
-        cwd=stack.folder,
-        input=stdin,
-        capture_output=True,
-        timeout=RUN_TIMEOUT_S,
-        check=False,
-    )
+    env = stack.env | variables
+    done = captured(VOXTRAL, [*map(str, arguments)], folder=stack.folder, env=env, stdin=stdin, timeout_s=RUN_TIMEOUT_S)
     assert b"Traceback" not in done.stderr
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -51,14 +45,8 @@ def running(stack: Stack, *arguments: str | Path, **variables: str) -> Iterator[
 def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:
     """Runs `voxtral` on a terminal of its own; its exit status, and all that the terminal was sent."""
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [VOXTRAL, *map(str, arguments)],
-        env=stack.env | {"TERM": "xterm-256color", "COLUMNS": "100"},
-        cwd=stack.folder,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-    )
+    env = stack.env | {"TERM": "xterm-256color", "COLUMNS": "100"}
+    process = start(VOXTRAL, [*map(str, arguments)], folder=stack.folder, env=env, streams=[follower] * 3)
     os.close(follower)
     shown = b""
     deadline_s = time.monotonic() + RUN_TIMEOUT_S

@@ -10,13 +10,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from shared.config import Settings
+from tests.forking import Forked, start
 
 PROJECT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60.0
@@ -29,6 +30,9 @@ COMMANDS = {
     "web": "frontend.web",
     "health": "frontend.health",
 }
+
+
+Process = Forked | subprocess.Popen[bytes]
 
 
 class Stack:
@@ -51,7 +55,7 @@ class Stack:
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(written))
         self.settings = Settings(**written)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Process] = {}
 
     @property
     def ws_url(self) -> str:
@@ -93,21 +97,22 @@ class Stack:
         for port in (*self.settings.server.tcp_ports, self.settings.server.http_port):
             wait_until(lambda port=port: listens(port), f"port {port} listens", START_TIMEOUT_S, self.check_alive)
 
-    def spawn(self, name: str, label: str | None = None, **variables: str) -> subprocess.Popen[bytes]:
+    def spawn(self, name: str, label: str | None = None, **variables: str) -> Process:
         """Start one process; `label` tells several of one name apart, `variables` are its own environment's."""
         label = label or name
-        with (self.folder / f"{label}.out").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", COMMANDS[name]],
-                cwd=self.folder,
-                env=self.env | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        env = self.env | variables
+        with (self.folder / f"{label}.out").open("ab") as output, Path(os.devnull).open("rb") as nothing:
+            streams = [nothing.fileno(), output.fileno(), output.fileno()]
+            if "PYTHONPATH" in variables:  # something is to be changed before any library is imported
+                process: Process = _unforked(COMMANDS[name], self.folder, env, streams)
+            else:
+                has_models = name == "worker" and self._has_voxtral(variables)
+                process = start(COMMANDS[name], folder=self.folder, env=env, streams=streams, has_models=has_models)
         self.processes[label] = process
         return process
+
+    def _has_voxtral(self, variables: Mapping[str, str]) -> bool:
+        return "voxtral" in variables.get("VOXTRAL_MODEL__NAME", self.settings.model.name).lower()
 
     def stop(self, label: str, signal_number: int = signal.SIGTERM) -> int:
         """Stop one process and return its exit status."""
@@ -163,6 +168,14 @@ def wait_until(
         if time.monotonic() > deadline_s:
             raise AssertionError(f"Not within {timeout_s:g} s: {what}.")
         time.sleep(0.02)
+
+
+def _unforked(module: str, folder: Path, env: Mapping[str, str], streams: Sequence[int]) -> subprocess.Popen[bytes]:
+    stdin, stdout, stderr = streams
+    command = [sys.executable, "-m", module]
+    return subprocess.Popen(
+        command, cwd=folder, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+    )
 
 
 def free_ports(count: int) -> list[int]:

@@ -26,10 +26,11 @@ START_TIMEOUT_S: Final = 60.0
 class Cluster:
     """Every process has a label; what is started in the place of one that died gets a new one."""
 
-    def __init__(self, folder: Path, retention_s: int = 20) -> None:
+    def __init__(self, folder: Path, retention_s: int = 20, *, steps_clocks: bool = True) -> None:
         model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
         self.stack = Stack(folder, model=model, session={"retention_s": retention_s, "claim_timeout_s": 20})
         self.clocks = Clocks(folder / "clocks")
+        self._steps_clocks = steps_clocks
         self._numbers = itertools.count()
         self.frontend_ports = {"websocket-a": self.stack.settings.websocket_port, "websocket-b": free_ports(1)[0]}
         self.workers: list[str] = []
@@ -51,13 +52,16 @@ class Cluster:
 
     def start_frontend(self, label: str) -> None:
         ports = json.dumps([self.frontend_ports[label], self.stack.settings.tcp_port])
-        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports, **self.clocks.variables(label))
+        self.stack.spawn("websocket", label, VOXTRAL_SERVER__TCP_PORTS=ports, **self._variables(label))
 
     def start_worker(self) -> str:
         label = f"worker-{next(self._numbers)}"
-        self.stack.spawn("worker", label, **self.clocks.variables(label))
+        self.stack.spawn("worker", label, **self._variables(label))
         self.workers.append(label)
         return label
+
+    def _variables(self, label: str) -> dict[str, str]:
+        return self.clocks.variables(label) if self._steps_clocks else {}
 
     def kill(self, label: str) -> None:
         """End a process without a goodbye."""

@@ -11,7 +11,7 @@ from tests.chaos.rounds import judge_cleanliness, run_round
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, retention_s=4)
+    cluster = Cluster(tmp_path, retention_s=4, steps_clocks=False)
     try:
         cluster.start()
         yield cluster
