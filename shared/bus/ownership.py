@@ -54,6 +54,42 @@ class Ending:
     """How long its events are kept."""
 
 
+def admit(
+    session_id: str,
+    model: str,
+    *,
+    capacity: int,
+    claim_timeout_s: float,
+    options: bytes,
+    resume_digest: str,
+    viewer_digest: str,
+    key_name: str,
+) -> Call:
+    """`capacity` is the number of the model's slots; `key_name` is that of the API key that may erase the session."""
+    return (
+        [
+            keys.admitted(model),
+            keys.session(session_id),
+            keys.audio(session_id),
+            keys.UNERASED,
+            keys.awaiting(model),
+        ],
+        [
+            session_id,
+            capacity,
+            int((claim_timeout_s + keys.LEASE_S) * 1000),
+            keys.SESSION_TTL_S,
+            options,
+            resume_digest,
+            viewer_digest,
+            key_name,
+            int(keys.AWAITED_S * 1000),
+            OWN.number,
+            OWN.oldest,
+        ],
+    )
+
+
 def claim(
     session_id: str, model: str, worker_id: str, *, lease_s: float = keys.LEASE_S, protocol: Protocol = OWN
 ) -> Call:

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus import keys
+from shared.bus import keys, ownership
 from shared.bus.scripts import Scripts
 from shared.protocol import OWN, UNNUMBERED, Protocol
 
@@ -163,28 +163,17 @@ class Registry:
         `key_name` is that of the API key that may erase it. When all of the model's slots, `capacity`, are taken, a
         session whose client is gone gives way. False when there is none either.
         """
-        admitted = await self._scripts.admit(
-            keys=[
-                keys.admitted(model),
-                keys.session(session_id),
-                keys.audio(session_id),
-                keys.UNERASED,
-                keys.awaiting(model),
-            ],
-            args=[
-                session_id,
-                capacity,
-                int((claim_timeout_s + keys.LEASE_S) * 1000),
-                keys.SESSION_TTL_S,
-                options,
-                resume_digest,
-                viewer_digest,
-                key_name,
-                int(keys.AWAITED_S * 1000),
-                OWN.number,
-                OWN.oldest,
-            ],
+        names, arguments = ownership.admit(
+            session_id,
+            model,
+            capacity=capacity,
+            claim_timeout_s=claim_timeout_s,
+            options=options,
+            resume_digest=resume_digest,
+            viewer_digest=viewer_digest,
+            key_name=key_name,
         )
+        admitted = await self._scripts.admit(keys=names, args=arguments)
         if isinstance(admitted, bytes):
             await self._take_slot_of(admitted.decode())
         return bool(admitted)

@@ -5,6 +5,7 @@ hypothesis decides what happens when. Positions count entries of 100 ms.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -110,6 +111,30 @@ class Worker:
         self.session.take(Finished(), 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """All that Redis holds of the session, read in one round trip."""
+
+    fields: dict[bytes, bytes]
+    log: list[dict[str, Any]]
+    finals: list[bytes]
+    audio: list[bytes]
+    """Ids of its entries."""
+    has_slot: bool
+
+    @classmethod
+    def read(cls, client: redis.Redis) -> "Stored":
+        with client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(keys.session(SID))
+            pipeline.xrange(keys.events(SID))
+            pipeline.lrange(keys.finals(SID), 0, -1)
+            pipeline.xrange(keys.audio(SID))
+            pipeline.zscore(keys.admitted(MODEL), SID)
+            fields, events, finals, audio, score = pipeline.execute()
+        log = [orjson.loads(event[b"e"]) for _, event in events]
+        return cls(fields, log, finals, [entry_id for entry_id, _ in audio], score is not None)
+
+
 def owned(protocol: "Protocol") -> bool:
     """Whether any worker owns the session, or thinks so."""
     return bool(protocol.workers)
@@ -128,16 +153,29 @@ class Protocol(RuleBasedStateMachine):
         """Fence and write of what is late."""
         self.seen = 0
         self.checkpoint = 0
+        self._stored: Stored | None = None
 
     @initialize()
     def begin(self) -> None:
+        self._stored = None
         self.redis.flushall()
-        admitted = [keys.admitted(MODEL), keys.session(SID), keys.audio(SID), keys.UNERASED]
-        self.script["admit"](keys=admitted, args=[SID, 1, 60_000, 120, b"options 0", "digest", "viewer", ""])
-        for entry in range(1, ENTRIES + 1):
-            self.redis.xadd(keys.audio(SID), {"a": b"\0\0"}, f"{entry * ENTRY_SAMPLES}-0")
-            word = {"c": "configure", "v": CONFIGURED[entry]} if entry in CONFIGURED else {"c": "commit"}
-            self.redis.xadd(keys.audio(SID), word, f"{entry * ENTRY_SAMPLES}-1")
+        names, arguments = ownership.admit(
+            SID,
+            MODEL,
+            capacity=1,
+            claim_timeout_s=60,
+            options=b"options 0",
+            resume_digest="digest",
+            viewer_digest="viewer",
+            key_name="",
+        )
+        self.script["admit"](keys=names, args=arguments)
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for entry in range(1, ENTRIES + 1):
+                pipeline.xadd(keys.audio(SID), {"a": b"\0\0"}, f"{entry * ENTRY_SAMPLES}-0")
+                word = {"c": "configure", "v": CONFIGURED[entry]} if entry in CONFIGURED else {"c": "commit"}
+                pipeline.xadd(keys.audio(SID), word, f"{entry * ENTRY_SAMPLES}-1")
+            pipeline.execute()
 
     # What happens
 
@@ -151,8 +189,7 @@ class Protocol(RuleBasedStateMachine):
         if found is not None:
             held = dict(zip(found[::2], found[1::2], strict=True))
             assert int(held[b"fence"]) == fence + 1
-            finals = self.redis.lrange(keys.finals(SID), 0, -1)
-            self.workers[worker] = Worker(Owner(SID, MODEL, worker, fence + 1), held, finals)
+            self.workers[worker] = Worker(Owner(SID, MODEL, worker, fence + 1), held, self.stored.finals)
 
     @precondition(owned)
     @rule(
@@ -209,12 +246,13 @@ class Protocol(RuleBasedStateMachine):
         """The owner has been away for too long, or nobody has become the first one in time."""
         if self.held("state") in (b"waiting", b"live", b"offered"):
             self.redis.hset(keys.session(SID), "lease", 0)
+            self._stored = None
 
     # What must hold
 
     @invariant()
     def log_counts_without_gap_and_is_written_by_owners_only(self) -> None:
-        log = self.log()
+        log = self.stored.log
         assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
         assert len(log) == int(self.held("seq"))
         fence = float(self.held("fence"))
@@ -225,8 +263,8 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def finals_are_those_of_the_log_and_do_not_overlap(self) -> None:
-        finals = [event for event in self.log() if event["type"] == "final"]
-        assert [orjson.loads(final) for final in self.redis.lrange(keys.finals(SID), 0, -1)] == finals
+        finals = [event for event in self.stored.log if event["type"] == "final"]
+        assert [orjson.loads(final) for final in self.stored.finals] == finals
         assert [final["segment"] for final in finals] == list(range(len(finals)))
         assert int(self.held("segment")) == len(finals)
         reached_s = 0.0
@@ -240,7 +278,7 @@ class Protocol(RuleBasedStateMachine):
     def what_is_committed_is_never_taken_back(self) -> None:
         """By no owner: every partial of the segment and its final begin with it, and a new owner is told of it."""
         committed = ""
-        for event in self.log():
+        for event in self.stored.log:
             if event["type"] in ("partial", "final"):
                 assert event["text"].startswith(committed)
             if event["type"] == "final":
@@ -261,26 +299,29 @@ class Protocol(RuleBasedStateMachine):
             set_before = [options for at, options in CONFIGURED.items() if at < entry]
             assert self.held("options") == (set_before or [b"options 0"])[-1]
         if self.held("state") != b"done":
-            left = [entry_id for entry_id, _ in self.redis.xrange(keys.audio(SID))]
             wanted = [
                 b"%d-%d" % (at * ENTRY_SAMPLES, part) for at in range(max(entry, 1), ENTRIES + 1) for part in (0, 1)
             ]
-            assert left[-len(wanted) :] == wanted
+            assert self.stored.audio[-len(wanted) :] == wanted
 
     @invariant()
     def slot_is_held_until_the_end_and_then_no_more(self) -> None:
-        is_held = self.redis.zscore(keys.admitted(MODEL), SID) is not None
-        assert is_held == (self.held("state") != b"done")
+        assert self.stored.has_slot == (self.held("state") != b"done")
 
     # How
 
-    def held(self, field: str) -> bytes:
-        return self.redis.hget(keys.session(SID), field) or b""
+    @property
+    def stored(self) -> Stored:
+        """What Redis holds since the last write."""
+        if self._stored is None:
+            self._stored = Stored.read(self.redis)
+        return self._stored
 
-    def log(self) -> list[dict[str, Any]]:
-        return [orjson.loads(fields[b"e"]) for _, fields in self.redis.xrange(keys.events(SID))]
+    def held(self, field: str) -> bytes:
+        return self.stored.fields.get(field.encode(), b"")
 
     def call(self, name: str, call: Call) -> Any:
+        self._stored = None
         return self.script[name](keys=call[0], args=call[1])
 
     def deliver(self, fence: int, call: Call) -> int:
