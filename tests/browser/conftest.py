@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from numpy.typing import NDArray
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MICROPHONE_RATE_HZ = 48_000
@@ -18,46 +19,80 @@ OpenPage = Callable[..., Awaitable[Page]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if CHROMIUM:
-        return
     skip = pytest.mark.skip(reason="Chromium is not installed (Debian and Ubuntu: apt install chromium)")
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(skip)
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)  # the browsers' loop
+            if not CHROMIUM:
+                item.add_marker(skip)
 
 
-@pytest.fixture
-async def open_page(tmp_path: Path) -> AsyncIterator[OpenPage]:
-    """Opens an address in a browser of its own, whose microphone hears `hears` (samples at 48 kHz) once.
+class Browsers:
+    """Browsers that live as long as the tests, one whose user allows the microphone and one whose user forbids it."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        self._playwright = playwright
+        self._kept: dict[bool, Browser] = {}
+
+    async def launched(self, *, microphone: bool, hears: Path | None = None) -> Browser:
+        """A new browser. Its microphone hears a recording once, or beeps."""
+        arguments = ["--use-fake-device-for-media-stream"]
+        if microphone:
+            arguments.append("--use-fake-ui-for-media-stream")
+        if hears is not None:
+            arguments.append(f"--use-file-for-fake-audio-capture={hears}%noloop")
+        return await self._playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, chromium_sandbox=False)
+
+    async def kept(self, *, microphone: bool) -> Browser:
+        """The browser of all tests."""
+        if microphone not in self._kept:
+            self._kept[microphone] = await self.launched(microphone=microphone)
+        return self._kept[microphone]
+
+    async def close(self) -> None:
+        for browser in self._kept.values():
+            await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browsers() -> AsyncIterator[Browsers]:
+    async with async_playwright() as playwright:
+        browsers = Browsers(playwright)
+        yield browsers
+        await browsers.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(browsers: Browsers, tmp_path: Path) -> AsyncIterator[OpenPage]:
+    """Opens an address as a user of its own does, whose microphone hears `hears` (samples at 48 kHz) once.
 
     `microphone=False` stands for a user who forbids it. Other arguments are those of a browser context. A page that
     breaks its own security policy, or fails in JavaScript, fails the test.
     """
     troubles: list[str] = []
-    browsers: list[Browser] = []
-    async with async_playwright() as playwright:
+    opened: list[Browser | BrowserContext] = []
 
-        async def open_(
-            url: str, hears: NDArray[np.float32] | None = None, *, microphone: bool = True, **context: Any
-        ) -> Page:
-            arguments = ["--use-fake-device-for-media-stream"]
-            if microphone:
-                arguments.append("--use-fake-ui-for-media-stream")
-            if hears is not None:
-                path = tmp_path / "microphone.wav"
-                write_wav(path, hears, MICROPHONE_RATE_HZ)
-                arguments.append(f"--use-file-for-fake-audio-capture={path}%noloop")
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, chromium_sandbox=False)
-            browsers.append(browser)
-            page = await (await browser.new_context(**context)).new_page()
-            page.on("pageerror", lambda error: troubles.append(str(error)))
-            page.on("console", lambda line: troubles.append(line.text) if "Security Policy" in line.text else None)
-            await page.goto(url)
-            return page
+    async def open_(
+        url: str, hears: NDArray[np.float32] | None = None, *, microphone: bool = True, **context: Any
+    ) -> Page:
+        if hears is None:
+            browser = await browsers.kept(microphone=microphone)
+        else:
+            path = tmp_path / "microphone.wav"
+            write_wav(path, hears, MICROPHONE_RATE_HZ)
+            browser = await browsers.launched(microphone=microphone, hears=path)
+            opened.append(browser)
+        user = await browser.new_context(**context)
+        opened.append(user)
+        page = await user.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda line: troubles.append(line.text) if "Security Policy" in line.text else None)
+        await page.goto(url)
+        return page
 
-        yield open_
-        for browser in browsers:
-            await browser.close()
+    yield open_
+    for one in reversed(opened):
+        await one.close()
     assert not troubles
 
 

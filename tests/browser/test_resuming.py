@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from shared.bus import keys
@@ -88,7 +89,7 @@ OUTBOX = """
 """
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def wire(stack: Stack) -> AsyncIterator[Wire]:
     async with wire_to(stack.settings.server.http_port) as laid:
         yield laid
@@ -206,8 +207,10 @@ async def test_connection_that_is_dead_and_does_not_say_so_is_given_up(wire: Wir
 @pytest.mark.parametrize("rate", [16_000, 48_000])
 async def test_audio_is_exact_over_cuts_at_random_moments(wire: Wire, open_page: OpenPage, rate: int) -> None:
     page = await open_page(f"http://127.0.0.1:{wire.port}/docs")
+    speaking = asyncio.create_task(page.evaluate(SPEAK, [rate, 250, rate // 20]))
+    await expect(page.locator("body")).to_have_attribute("data-ready", re.compile("."), timeout=START_S * 1000)
     cutting = asyncio.create_task(cut_again_and_again(wire, random.Random(rate)))
-    heard: dict[str, Any] = await page.evaluate(SPEAK, [rate, 250, rate // 20])
+    heard: dict[str, Any] = await speaking
     cutting.cancel()
     assert heard["trouble"] is None
     assert heard["losses"] >= 2
