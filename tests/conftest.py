@@ -1,6 +1,7 @@
 """Services that tests share. Starting one takes seconds, so each lives as long as the test run."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -13,6 +14,14 @@ from tests.stack import Stack
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several processes; see `tests.scheduling`."""
+    from tests.scheduling import LongestFirst
+
+    return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +42,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def whisper_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the embedded Whisper engine."""
     folder = tmp_path_factory.mktemp("whisper")
-    yield from _running(Stack(folder, model={"name": "whisper-base", "slots": 8}))
+    yield from _running(Stack(folder, model={"name": "whisper-base", "slots": 8, "threads": 1}))
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def is_the_sentence(text: str) -> bool:
 
 @pytest.fixture(scope="module")
 def engine() -> WhisperEngine:
-    loaded = load(slots=1, threads=2)
+    loaded = load(slots=1, threads=1)
     loaded.warm_up()
     return loaded
 

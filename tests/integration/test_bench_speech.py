@@ -22,20 +22,20 @@ from worker.engines.whisper.settings import WhisperSettings
 
 @pytest.fixture(scope="module")
 def engine() -> WhisperEngine:
-    return load(threads=2, slots=2, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
+    return load(threads=1, slots=2, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
 
 
 def test_long_audio_is_aligned_like_its_sentences(engine: WhisperEngine) -> None:
-    sentences = SENTENCES[:10]
+    sentences = SENTENCES[:5]
     parts, expected, position = [], [], 0
     for sentence in sentences:
         pcm = synthesise(sentence)
         ends = token_ends(engine._decoder, pcm, sentence, "en")
         expected += [position + end for end in ends if end is not None]
-        parts += [pcm, silence(0.7)]
+        parts += [pcm, silence(2.5)]
         position += len(pcm) + len(parts[-1])
     long = np.concatenate(parts)
-    assert len(long) > 35 * SAMPLE_RATE_HZ
+    assert len(long) > 33 * SAMPLE_RATE_HZ  # more than a window of the model
     heard = transcribe_recording(engine, long, "en").words
     found = long_token_ends(engine._decoder, long, " ".join(sentences), "en", heard)
     assert len(found) == len(expected) == len(normalised(" ".join(sentences)))

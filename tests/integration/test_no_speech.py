@@ -18,7 +18,7 @@ QUIET_PEAK = 10 ** (-60 / 20)
 
 @pytest.fixture(scope="module")
 def engine() -> WhisperEngine:
-    return load(threads=2, slots=1)
+    return load(threads=1, slots=1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,32 +16,45 @@ from worker.engines.base import Final, Finished, History, Output, SettledWord
 from worker.engines.registry import REALTIME, load_engine
 
 SPOKEN = scenes.scene(21, 12, gap_s=(0.1, 1.2))
+ALL = 10**9
+"""More samples of the past than there are."""
 
 
 @pytest.fixture(scope="module")
 def engine() -> Any:
     threads = torch.get_num_threads()
-    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 2}
+    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 16}
     engine = load_engine(Settings(model=model))  # type: ignore[arg-type]
     engine.warm_up()
     yield engine
     torch.set_num_threads(threads)
 
 
-def finished(engine: Any, session_id: str, audio: NDArray[np.float32]) -> list[Final]:
-    """Feed the audio, finish and close; the finals."""
-    engine.feed(session_id, audio)
-    engine.finish(session_id)
-    outputs: list[tuple[str, Output]] = []
+@pytest.fixture(scope="module")
+def undisturbed(engine: Any) -> list[Final]:
+    engine.open("whole", SessionOptions())
+    return finished(engine, {"whole": SPOKEN.audio})["whole"]
+
+
+def finished(engine: Any, audio: dict[str, NDArray[np.float32]]) -> dict[str, list[Final]]:
+    """Feed the audio of each session, finish and close; the finals."""
+    for session_id, pcm in audio.items():
+        engine.feed(session_id, pcm)
+        engine.finish(session_id)
+    outputs: dict[str, list[Output]] = {session_id: [] for session_id in audio}
     while engine.ready():
-        outputs += engine.step()
-    engine.close(session_id)
-    assert outputs[-1][1] == Finished()
-    return [output for _, output in outputs if isinstance(output, Final)]
+        for session_id, output in engine.step():
+            outputs[session_id].append(output)
+    for session_id in audio:
+        engine.close(session_id)
+        assert outputs[session_id][-1] == Finished()
+    return {
+        session_id: [output for output in said if isinstance(output, Final)] for session_id, said in outputs.items()
+    }
 
 
-def continued(engine: Any, done: list[Final], history_samples: int) -> list[Final]:
-    """What another owner says from the checkpoint of the last final on."""
+def inherited(engine: Any, session_id: str, done: list[Final], history_samples: int) -> NDArray[np.float32]:
+    """Open a session at the checkpoint of the last final, as another owner does; the audio that it is to hear."""
     checkpoint = done[-1].resume_samples
     start = max(0, checkpoint - history_samples)
     words = tuple(
@@ -50,26 +63,27 @@ def continued(engine: Any, done: list[Final], history_samples: int) -> list[Fina
         for word in final.words
         if word.end_samples > start
     )
-    engine.open("heir", SessionOptions(), start_samples=checkpoint, segment=done[-1].segment + 1)
+    engine.open(session_id, SessionOptions(), start_samples=checkpoint, segment=done[-1].segment + 1)
     if history_samples:
-        engine.recall("heir", History(start, words))
-        assert engine.absorbed_samples("heir") == checkpoint
-    return finished(engine, "heir", SPOKEN.audio[start if history_samples else checkpoint :])
+        engine.recall(session_id, History(start, words))
+        assert engine.absorbed_samples(session_id) == checkpoint
+    return SPOKEN.audio[start if history_samples else checkpoint :]
 
 
-def test_continued_session_says_what_the_undisturbed_one_says(engine: Any) -> None:
-    """With all of the past the model stands where it stood; with none it begins anew."""
-    engine.open("whole", SessionOptions())
-    undisturbed = finished(engine, "whole", SPOKEN.audio)
+@pytest.mark.parametrize("history_samples", [ALL, 3 * 16_000, 0], ids=["all", "3 s", "none"])
+def test_continued_session_says_what_the_undisturbed_one_says(
+    engine: Any, undisturbed: list[Final], history_samples: int
+) -> None:
+    """With all of the past the model stands where it stood; with none it begins anew. After each of the finals."""
     assert len(undisturbed) >= 4
-    for count in range(1, len(undisturbed)):
-        rest = undisturbed[count:]
-        for history_samples in (10**9, 3 * 16_000, 0):
-            heard = continued(engine, undisturbed[:count], history_samples)
-            assert [final.text for final in heard] == [final.text for final in rest]
-            assert [final.segment for final in heard] == [final.segment for final in rest]
-        whole = continued(engine, undisturbed[:count], 10**9)
-        assert [replace(final, model_ms=0) for final in whole] == [replace(final, model_ms=0) for final in rest]
+    counts = range(1, len(undisturbed))
+    audio = {str(count): inherited(engine, str(count), undisturbed[:count], history_samples) for count in counts}
+    for name, heard in finished(engine, audio).items():
+        rest = undisturbed[int(name) :]
+        assert [final.text for final in heard] == [final.text for final in rest]
+        assert [final.segment for final in heard] == [final.segment for final in rest]
+        if history_samples == ALL:
+            assert [replace(final, model_ms=0) for final in heard] == [replace(final, model_ms=0) for final in rest]
 
 
 def test_nothing_of_the_past_is_said_again(engine: Any) -> None:
@@ -77,14 +91,12 @@ def test_nothing_of_the_past_is_said_again(engine: Any) -> None:
     words = tuple(SettledWord(f" {word.text}", word.end_samples) for word in SPOKEN.words)
     engine.open("heir", SessionOptions(), start_samples=checkpoint, segment=3)
     engine.recall("heir", History(0, words))
-    assert finished(engine, "heir", SPOKEN.audio) == []
+    assert finished(engine, {"heir": SPOKEN.audio}) == {"heir": []}
 
 
-def test_word_that_the_former_owner_misread_is_not_heard_again(engine: Any) -> None:
+def test_word_that_the_former_owner_misread_is_not_heard_again(engine: Any, undisturbed: list[Final]) -> None:
     """What was written is read, not written anew: a final never changes."""
-    engine.open("whole", SessionOptions())
-    undisturbed = finished(engine, "whole", SPOKEN.audio)
     first = undisturbed[0]
     misread = replace(first, words=tuple(replace(word, text="zero") for word in first.words))
-    heard = continued(engine, [misread], 10**9)
+    heard = finished(engine, {"heir": inherited(engine, "heir", [misread], ALL)})["heir"]
     assert len(heard) == len(undisturbed) - 1

@@ -84,11 +84,11 @@ async def _events(socket: ClientConnection) -> AsyncIterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("delay_ms", [240, 480])
 async def test_words_never_heard_in_training_are_transcribed(realtime_stack: Stack, delay_ms: int) -> None:
-    spoken = [scenes.scene(seed, 8, snr_db=(None, 30.0, 20.0)[seed % 3]) for seed in range(100, 116)]
+    spoken = [scenes.scene(seed, 8, snr_db=(None, 30.0, 20.0)[seed % 3]) for seed in range(100, 112)]
     heard = await asyncio.gather(*(said(realtime_stack, one.audio, delay_ms=delay_ms) for one in spoken))
     assert jiwer.wer([one.text for one in spoken], [_plain(one.text) for one in heard]) <= 0.05
     right = [(one, other) for one, other in zip(spoken, heard, strict=True) if one.text == _plain(other.text)]
-    assert len(right) > 8
+    assert len(right) > 6
     for one, other in right:
         for word, told in zip(one.words, other.words, strict=True):
             assert _plain(told["text"]) == word.text
@@ -132,11 +132,11 @@ async def test_commit_is_answered_before_more_audio_comes(realtime_stack: Stack)
         await socket.send('{"type": "cancel"}')
 
 
-async def test_memory_is_flat_over_two_hours_of_audio(realtime_stack: Stack) -> None:
-    """Thirty-two sessions of four minutes side by side, each twenty times as long as every window."""
-    spoken = scenes.scene(11, 24, gap_s=(0.2, 2.0))
-    minutes = np.tile(spoken.audio, -(-4 * 60 * 16_000 // len(spoken.audio)))[: 4 * 60 * 16_000]
-    sessions = [asyncio.create_task(said(realtime_stack, minutes, words=False)) for _ in range(32)]
+async def test_memory_is_flat_over_half_an_hour_of_audio(realtime_stack: Stack) -> None:
+    """Thirty-two sessions of a minute side by side, each five times as long as every window."""
+    spoken = scenes.scene(11, 20, gap_s=(0.2, 1.0))
+    minute = np.tile(spoken.audio, -(-60 * 16_000 // len(spoken.audio)))[: 60 * 16_000]
+    sessions = [asyncio.create_task(said(realtime_stack, minute, words=False)) for _ in range(32)]
     sizes: list[tuple[float, int]] = []
     while not all(session.done() for session in sessions):
         _, status = await asyncio.to_thread(get_json, f"{realtime_stack.health_url}/status")
@@ -145,11 +145,11 @@ async def test_memory_is_flat_over_two_hours_of_audio(realtime_stack: Stack) -> 
         await asyncio.sleep(0.5)
     heard = await asyncio.gather(*sessions)
     assert len({one.text for one in heard}) == 1, "sessions with the same audio say the same"
-    assert jiwer.wer(" ".join([spoken.text] * 4), " ".join(_plain(heard[0].text).split()[: 4 * 24])) <= 0.05
+    assert jiwer.wer(" ".join([spoken.text] * 2), " ".join(_plain(heard[0].text).split()[: 2 * 20])) <= 0.05
     heard_s = max(audio_s for audio_s, _ in sizes) - min(audio_s for audio_s, _ in sizes)
-    assert heard_s > 6000
+    assert heard_s > 1500
     settled = [size for audio_s, size in sizes if audio_s - sizes[0][0] > heard_s / 4]
-    assert max(settled) - settled[0] < 24 * 2**20
+    assert max(settled) - settled[0] < 12 * 2**20
 
 
 def _plain(text: str) -> str:

@@ -18,7 +18,7 @@ from worker.engines.whisper.settings import WhisperSettings
 
 @pytest.fixture(scope="module")
 def model() -> WhisperEngine:
-    engine = load(threads=2, slots=3, settings=WhisperSettings(partial_interval_ms=600, load_share=0))
+    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
     engine.warm_up()
     return engine
 
@@ -50,7 +50,7 @@ def test_audio_that_waits_for_more_is_no_backlog(
 
 
 def test_file_is_transcribed_without_partials(engine: WhisperEngine) -> None:
-    sentences = SENTENCES[:8]
+    sentences = SENTENCES[:5]
     outputs = heard(engine, conversation(sentences=sentences), FILE, chunk_samples=16_000)
     reference = normalised(" ".join(sentences))
     assert edits(reference, normalised(text_of(outputs))) <= 0.06 * len(reference)
@@ -119,7 +119,7 @@ def test_open_segment_of_a_file_is_no_backlog(engine: WhisperEngine) -> None:
 def test_text_of_a_recording_depends_on_its_audio_alone(engine: WhisperEngine) -> None:
     """Neither on chunks nor on what else runs. Finals are decoded in windows of their own, so it is the same text."""
     pcm = np.concatenate(
-        [conversation(sentences=SENTENCES[10:13], pause_s=0.6), silence(2.5), synthesise(SENTENCES[9])]
+        [conversation(sentences=SENTENCES[10:12], pause_s=0.6), silence(2.5), synthesise(SENTENCES[9])]
     )
     results = [finals(heard(engine, pcm, FILE, chunk_samples=size)) for size in (777, len(pcm))]
     for session_id, options, other in (("b", LIVE, SENTENCES[3]), ("c", FILE, SENTENCES[5])):
@@ -288,7 +288,7 @@ def test_longer_prompt_is_reported(engine: WhisperEngine, options: SessionOption
     ],
 )
 def test_language_is_detected(engine: WhisperEngine, language: str, text: str, word: str) -> None:
-    outputs = heard(engine, spoken(text, language), SessionOptions())
+    outputs = heard(engine, spoken(text, language), QUIET)
     assert {final.language for final in finals(outputs)} == {language}
     assert word in text_of(outputs)
 
@@ -347,7 +347,7 @@ def test_translation_is_english_and_shares_a_batch_with_transcription(engine: Wh
 
 
 def test_unknown_language_is_told_and_detected(engine: WhisperEngine) -> None:
-    outputs = heard(engine, synthesise(SENTENCES[5]), SessionOptions(language="xx", delay_ms=480))
+    outputs = heard(engine, synthesise(SENTENCES[5]), replace(QUIET, language="xx", delay_ms=480))
     notices = [output.code for output in outputs if isinstance(output, Notice)]
     assert notices == ["delay_ignored", "language_ignored"]
     assert finals(outputs)[0].language == "en"

@@ -27,14 +27,14 @@ def model() -> Iterator[VoxtralRealtimeForConditionalGeneration]:
 
 @pytest.mark.parametrize("delay_ms", [240, 480])
 def test_checkpoint_hears_words_and_their_ends(model: VoxtralRealtimeForConditionalGeneration, delay_ms: int) -> None:
-    scenes = fresh_scenes(24, seed=5000)
+    scenes = fresh_scenes(24, seed=5000)[::2]  # still every pause with every noise
     score = scored(scenes, transcribe(model, [one.audio for one in scenes], delay_ms))
     assert score.wer <= WER_BOUND
     assert max(abs(error_ms) for error_ms in score.end_errors_ms) <= END_BOUND_MS
 
 
 def test_checkpoint_hears_beyond_its_windows(model: VoxtralRealtimeForConditionalGeneration) -> None:
-    long = scene(6000, 40, gap_s=(0.1, 1.2))
+    long = scene(6000, 24, gap_s=(0.1, 1.2))
     assert len(long.audio) > 2 * TEXT_WINDOW_POSITIONS * FRAME_SAMPLES
     assert scored([long], transcribe(model, [long.audio], 480)).wer <= WER_BOUND
 

@@ -1,0 +1,70 @@
+"""Which tests follow one another in one process of pytest-xdist, and which come first.
+
+A file is a unit, since its tests share what its fixtures have started; files that start the same are one, too. The
+longest units come first, so that the last one is short and no process waits for it.
+"""
+
+from typing import Any, Final
+
+from xdist.scheduler import LoadScopeScheduling
+
+TOGETHER: Final = {
+    "tests/integration/test_recovery_commits.py": "tests/integration/test_realtime_service.py",
+    "tests/integration/test_chaos.py": "tests/voxtral/test_service.py",
+    "tests/integration/test_access_dialects.py": "tests/integration/test_access.py",
+    "tests/integration/test_access_limits.py": "tests/integration/test_access.py",
+    "tests/browser/test_speaking.py": "tests/browser/test_resuming.py",
+    "tests/browser/test_docs.py": "tests/browser/test_captions.py",
+    "tests/browser/test_key.py": "tests/browser/test_captions.py",
+}
+"""Files that run with another one: the libraries of models, a service with keys or a browser is started once."""
+
+LONGEST_FIRST: Final = (
+    "tests/integration/test_whisper_engine.py",
+    "tests/integration/test_realtime_service.py",
+    "tests/voxtral/test_service.py",
+    "tests/integration/test_recovery.py",
+    "tests/browser/test_resuming.py",
+    "tests/integration/test_redis_outage.py",
+    "tests/integration/test_whisper_speech.py",
+    "tests/integration/test_realtime_engine.py",
+    "tests/browser/test_page.py",
+    "tests/integration/test_launch.py",
+    "tests/integration/test_recovery_speech.py",
+    "tests/integration/test_bench_speech.py",
+    "tests/tiny/test_checkpoint.py",
+    "tests/integration/test_frontends_endure.py",
+    "tests/integration/test_draining.py",
+    "tests/integration/test_ownership_model.py",
+    "tests/browser/test_captions.py",
+    "tests/integration/test_spreading.py",
+    "tests/integration/test_cli.py",
+    "tests/integration/test_compose.py",
+    "tests/integration/test_damaged_recordings.py",
+    "tests/integration/test_realtime_recall.py",
+    "tests/integration/test_api_documents.py",
+    "tests/integration/test_health.py",
+    "tests/voxtral/test_engine.py",
+    "tests/integration/test_frontends_refuse.py",
+    "tests/integration/test_models.py",
+    "tests/voxtral/test_answering.py",
+    "tests/integration/test_access.py",
+)
+"""Measured with `--durations=0`. The others follow by the number of their tests."""
+
+
+class LongestFirst(LoadScopeScheduling):
+    """Gives a free process the longest unit that is left."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER.get(file, file)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        self.workqueue.move_to_end(min(self.workqueue, key=self._place), last=False)
+        super()._assign_work_unit(node)
+
+    def _place(self, unit: str) -> tuple[int, int]:
+        if unit in LONGEST_FIRST:
+            return LONGEST_FIRST.index(unit), 0
+        return len(LONGEST_FIRST), -len(self.workqueue[unit])
