@@ -38,7 +38,7 @@ imports: .venv/installed-dev ## Check who may import whom
 	@$(BIN)/lint-imports
 
 test: .venv/installed-dev ## Run all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --durations=10
 
 bench: .venv/installed-dev ## Measure, and print the figures; SPEECH=folder adds recorded speech, OFFSETS="0 80"
 	@$(BIN)/python -m tests.bench
