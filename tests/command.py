@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.forking import captured, start
+from tests.limits import limit_s
 from tests.stack import Stack
 
 VOXTRAL = str(Path(sys.executable).with_name("voxtral"))
-RUN_TIMEOUT_S = 60
+RUN_TIMEOUT_S = 60.0
 
 
 def run(stack: Stack, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +50,7 @@ def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:
     process = start(VOXTRAL, [*map(str, arguments)], folder=stack.folder, env=env, streams=[follower] * 3)
     os.close(follower)
     shown = b""
-    deadline_s = time.monotonic() + RUN_TIMEOUT_S
+    deadline_s = time.monotonic() + limit_s(RUN_TIMEOUT_S)
     try:
         while time.monotonic() < deadline_s:
             if not select.select([leader], [], [], 1)[0]:

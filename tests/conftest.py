@@ -9,6 +9,7 @@ import pytest
 from shared.config import load_settings
 from tests.certificates import Certificate
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.stack import Stack
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
@@ -22,6 +23,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.scheduling import LongestFirst
 
     return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test may take longer where everything does."""
+    limit = pytest.mark.timeout(limit_s(float(config.getini("timeout"))))
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(limit)
 
 
 @pytest.fixture(autouse=True)

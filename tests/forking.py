@@ -26,6 +26,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from tests.limits import limit_s
+
 PROJECT: Final = Path(__file__).parent.parent
 LIBRARIES: Final = (
     "celery.apps.worker",
@@ -128,13 +130,20 @@ def start(
 
 
 def captured(
-    target: str, arguments: Sequence[str], *, folder: Path, env: Mapping[str, str], stdin: bytes, timeout_s: float
+    target: str,
+    arguments: Sequence[str] = (),
+    *,
+    folder: Path,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    timeout_s: float = 60.0,
+    has_models: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a process to its end, with pipes for its standard streams. One that is not quick enough is killed."""
     (asked, feed), (output, told), (errors, complained) = os.pipe(), os.pipe(), os.pipe()
     theirs = [asked, told, complained]
     try:
-        process = start(target, arguments, folder=folder, env=env, streams=theirs)
+        process = start(target, arguments, folder=folder, env=env, streams=theirs, has_models=has_models)
     finally:
         for stream in theirs:
             os.close(stream)
@@ -142,7 +151,7 @@ def captured(
         pool.submit(_write, feed, stdin)
         read = [pool.submit(_read, stream) for stream in (output, errors)]
         try:
-            status = process.wait(timeout_s)
+            status = process.wait(limit_s(timeout_s))
         except subprocess.TimeoutExpired:
             process.kill()
             raise

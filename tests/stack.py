@@ -18,6 +18,7 @@ import yaml
 
 from shared.config import Settings
 from tests.forking import Forked, start
+from tests.limits import limit_s
 
 PROJECT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60.0
@@ -121,7 +122,7 @@ class Stack:
 
     def wait(self, label: str, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """The exit status of a process that has been told to stop. One that does not is still stopped with the rest."""
-        status = self.processes[label].wait(timeout_s)
+        status = self.processes[label].wait(limit_s(timeout_s))
         del self.processes[label]
         return status
 
@@ -131,7 +132,7 @@ class Stack:
             process.send_signal(signal.SIGINT)
         for process in self.processes.values():
             try:
-                process.wait(STOP_TIMEOUT_S)
+                process.wait(limit_s(STOP_TIMEOUT_S))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -142,7 +143,7 @@ class Stack:
 
     def status(self) -> dict[str, Any]:
         """The answer of `/status`."""
-        with urllib.request.urlopen(f"{self.health_url}/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.health_url}/status", timeout=limit_s(5)) as answer:
             status: dict[str, Any] = json.load(answer)
             return status
 
@@ -162,7 +163,7 @@ def wait_until(
     condition: Callable[[], bool], what: str, timeout_s: float = 10.0, check: Callable[[], None] = lambda: None
 ) -> None:
     """Wait on a condition of another process; fails by name."""
-    deadline_s = time.monotonic() + timeout_s
+    deadline_s = time.monotonic() + limit_s(timeout_s)
     while not condition():
         check()
         if time.monotonic() > deadline_s:
@@ -198,7 +199,7 @@ def listens(port: int) -> bool:
 def http_status(url: str) -> int | None:
     """The status of a GET, or None when nothing answers."""
     try:
-        with urllib.request.urlopen(url, timeout=2, context=ssl._create_unverified_context()) as response:
+        with urllib.request.urlopen(url, timeout=limit_s(2), context=ssl._create_unverified_context()) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -20,6 +20,7 @@ from shared.audio.stream import PcmStream
 from shared.config import CONFIG_PATH_VARIABLE, load_settings
 from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.limits import limit_s
 from tests.speech import silence, synthesise
 from tests.stack import Stack
 from worker.engines.base import Final, Finished, Output
@@ -92,7 +93,7 @@ def test_websocket_message_is_answered_by_its_text(whisper_stack: Stack) -> None
     request = {"type": "audio", "audio_data": base64.b64encode(speech_bytes()).decode(), "mode": "transcribe"}
     with connect(whisper_stack.ws_url) as ws:
         ws.send(json.dumps(request))
-        response = json.loads(ws.recv(timeout=30))
+        response = json.loads(ws.recv(timeout=limit_s(30)))
     assert response["type"] == "response"
     assert is_the_sentence(response["text"])
     assert response["audio_duration_ms"] == pytest.approx(len(speech_bytes()) / 32, abs=1)
@@ -105,11 +106,14 @@ def test_live_speech_comes_back_as_partials_that_turn_into_finals(whisper_stack:
         ws.send(json.dumps({"type": "start", "language": "en"}))
         ws.send(audio[: len(audio) // 2])
         while not events or events[-1]["type"] != "partial":
-            events.append(json.loads(ws.recv(timeout=30)))
+            try:
+                events.append(json.loads(ws.recv(timeout=2)))
+            except TimeoutError:  # a busy machine writes less often: it needs more speech for a partial
+                ws.send(audio[len(audio) // 2 :] + audio[: len(audio) // 2])
         ws.send(audio[len(audio) // 2 :])
         ws.send(json.dumps({"type": "stop"}))
         while events[-1]["type"] != "done":
-            events.append(json.loads(ws.recv(timeout=30)))
+            events.append(json.loads(ws.recv(timeout=limit_s(30))))
     assert events[0]["type"] == "ready"
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert {"partial", "final"} <= {event["type"] for event in events}
@@ -147,7 +151,7 @@ def test_misspelt_configuration_is_refused_by_name(tmp_path: Path, monkeypatch: 
 
 
 def test_health_tells_of_the_warm_worker(whisper_stack: Stack) -> None:
-    with urllib.request.urlopen(f"{whisper_stack.health_url}/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"{whisper_stack.health_url}/status", timeout=limit_s(5)) as answer:
         status = json.load(answer)
     assert status["workers"][0]["model"] == "whisper-base"
     assert status["workers"][0]["slots"] == 8

@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 
 from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.proxy import proxied_under
+from tests.limits import limit_s
 from tests.speech import silence
 from tests.stack import Stack, wait_until
 
@@ -184,7 +185,7 @@ async def test_lost_server_is_told_and_found_again(stack: Stack, open_page: Open
     await expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
     stack.spawn("web")
-    await expect(page.get_by_role("status")).to_have_text("Connected", timeout=20_000)
+    await expect(page.get_by_role("status")).to_have_text("Connected", timeout=limit_s(20) * 1000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -18,6 +18,7 @@ from shared.bus.connect import connect
 from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage
 from tests.command import counted_s
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.speech import synthesise
 from tests.stack import Stack
 from tests.wire import Wire, wire_to
@@ -26,7 +27,7 @@ SENTENCES = (
     "Please remember to water the plants in the kitchen while we are away.",
     "Our teacher explained how rivers shape the valleys over thousands of years.",
 )
-START_S = 30
+START_S = limit_s(30)
 """A web process is up within this on a busy machine."""
 # On a page that opens no connection of its own.
 SPEAK = """
@@ -126,15 +127,15 @@ async def test_no_word_is_lost_or_doubled_when_the_web_process_is_killed(
     await expect(page.get_by_role("status")).to_have_text("Connected")
     await page.get_by_role("button", name="Start recording").click()
     unsettled = page.get_by_role("list", name="Text that may still change")
-    await expect(unsettled).to_contain_text(re.compile("remember to", re.IGNORECASE), timeout=20_000)
+    await expect(unsettled).to_contain_text(re.compile("remember to", re.IGNORECASE), timeout=limit_s(20) * 1000)
     async with web_killed(whisper_stack):
         await expect(page.get_by_role("status")).to_have_text("Reconnecting…")
         await expect(unsettled).to_contain_text(re.compile("remember to", re.IGNORECASE))
     await reconnected(page)
     settled = page.get_by_role("log")
-    await expect(settled).to_contain_text(re.compile("thousands of years", re.IGNORECASE), timeout=30_000)
+    await expect(settled).to_contain_text(re.compile("thousands of years", re.IGNORECASE), timeout=limit_s(30) * 1000)
     await page.get_by_role("button", name="Stop").click()
-    await expect(page.get_by_role("button", name="Start recording")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible(timeout=limit_s(20) * 1000)
     assert words(" ".join(await settled.locator("p").all_inner_texts())) == words(" ".join(SENTENCES))
 
 
@@ -163,7 +164,7 @@ async def test_recording_that_the_service_has_given_up_ends_with_what_was_settle
     page = await open_page(stack.web_url)
     await recording(page)
     settled = page.get_by_role("log")
-    await expect(settled).to_contain_text("10", timeout=20_000)
+    await expect(settled).to_contain_text("10", timeout=limit_s(20) * 1000)
     text = await settled.inner_text()
     link = await page.get_by_role("link", name="Live captions").get_attribute("href")
     assert link is not None
@@ -195,7 +196,7 @@ async def test_connection_that_is_dead_and_does_not_say_so_is_given_up(wire: Wir
     await recording(page)
     wire.refuses = True
     wire.freeze()
-    await expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=20_000)
+    await expect(page.get_by_role("status")).to_have_text("Reconnecting…", timeout=limit_s(20) * 1000)
     wire.refuses = False
     await reconnected(page)
     await page.get_by_role("button", name="Stop").click()

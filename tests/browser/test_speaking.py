@@ -6,6 +6,7 @@ import numpy as np
 from playwright.async_api import expect
 
 from tests.browser.conftest import MICROPHONE_RATE_HZ, OpenPage
+from tests.limits import limit_s
 from tests.speech import synthesise
 from tests.stack import Stack
 
@@ -27,9 +28,9 @@ async def test_spoken_words_appear_while_they_are_spoken(whisper_stack: Stack, o
     await partials.evaluate(KEEP_TEXTS)
     await page.get_by_role("button", name="Start recording").click()
     settled = page.get_by_role("log")
-    await expect(settled).to_contain_text(re.compile("while we are away", re.IGNORECASE), timeout=20_000)
+    await expect(settled).to_contain_text(re.compile("while we are away", re.IGNORECASE), timeout=limit_s(20) * 1000)
     await page.get_by_role("button", name="Stop").click()
-    await expect(page.get_by_role("button", name="Start recording")).to_be_visible(timeout=20_000)
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible(timeout=limit_s(20) * 1000)
     words = re.sub(r"[^a-z ]", "", (await settled.locator("p").first.inner_text()).lower())
     assert words == re.sub(r"[^a-z ]", "", SENTENCE.lower())
     shown = await page.evaluate("() => window.shownTexts")

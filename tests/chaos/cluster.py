@@ -14,6 +14,7 @@ from shared.bus.connect import connect
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from tests.chaos.clocks import Clocks
+from tests.limits import limit_s
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.registry import REALTIME
@@ -109,7 +110,7 @@ async def until(
 ) -> None:
     """Wait on an asynchronous condition; fails by name."""
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(limit_s(timeout_s)):
             while not await condition():  # type: ignore[misc]
                 check()
                 await asyncio.sleep(0.05)

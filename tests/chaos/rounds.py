@@ -18,6 +18,7 @@ from shared.bus.connect import connect
 from tests.chaos.cluster import Cluster, leftovers, until
 from tests.chaos.faults import FAULTS, Scene
 from tests.chaos.speakers import Speaker
+from tests.limits import limit_s
 from tests.tiny import scenes
 from tests.wire import wire_to
 
@@ -62,7 +63,7 @@ async def run_round(
         ]
         await until(_all_started(speakers, speaking), "all sessions have begun", START_TIMEOUT_S)
         injected_s = await _inject(Scene(cluster, wires, speakers, random.Random(seed)), fault_names)
-        async with asyncio.timeout(SPEAK_TIMEOUT_S):
+        async with asyncio.timeout(limit_s(SPEAK_TIMEOUT_S)):
             ended = await asyncio.gather(*speaking, return_exceptions=True)
     for speaker, result in zip(speakers, ended, strict=True):
         if isinstance(result, BaseException):
@@ -95,7 +96,7 @@ async def _inject(scene: Scene, names: Sequence[str]) -> list[float]:
     for name in names:
         await asyncio.sleep(scene.random.uniform(1, 3))
         injected_s.append(time.monotonic())
-        async with asyncio.timeout(FAULT_TIMEOUT_S):
+        async with asyncio.timeout(limit_s(FAULT_TIMEOUT_S)):
             await FAULTS[name](scene)
     return injected_s
 
@@ -151,7 +152,7 @@ async def _speak_and_judge(speaker: Speaker, outcome: Outcome, redis: Redis) -> 
 
 async def _log(session_id: str, redis: Redis) -> list[tuple[bytes, dict[bytes, bytes]]]:
     """The log of a session. Redis may be the next to be broken."""
-    async with asyncio.timeout(FAULT_TIMEOUT_S):
+    async with asyncio.timeout(limit_s(FAULT_TIMEOUT_S)):
         while True:
             with contextlib.suppress(RedisError, OSError):
                 return await redis.xrange(keys.events(session_id))

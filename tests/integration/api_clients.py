@@ -13,13 +13,14 @@ from mistralai.client import Mistral
 from numpy.typing import NDArray
 from openai import OpenAI
 
+from tests.limits import limit_s
 from tests.stack import Stack
 
 BOUNDARY = "4b7fd5"
 
 
 def openai_of(stack: Stack) -> OpenAI:
-    return OpenAI(base_url=f"{stack.web_url}/v1", api_key="none", max_retries=0, timeout=30)
+    return OpenAI(base_url=f"{stack.web_url}/v1", api_key="none", max_retries=0, timeout=limit_s(30))
 
 
 def mistral_of(stack: Stack) -> Mistral:
@@ -63,7 +64,7 @@ def request(
     body: bytes | Iterable[bytes] | None = None,
 ) -> tuple[http.client.HTTPResponse, bytes]:
     """Chunked where the body is an iterable."""
-    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(20))
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()

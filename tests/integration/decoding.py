@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from frontend.decoding.decoders import Decoders
+from tests.limits import limit_s
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = limit_s(10.0)
 
 
 def long_wav(duration_s: int = 600) -> bytes:

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.limits import limit_s
 from tests.stack import Stack
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = limit_s(15.0)
 FRONTENDS = ("websocket", "tcp", "web")
 
 

@@ -30,6 +30,7 @@ from tests.integration.native_clients import (
     wav,
 )
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.stack import Stack
 
 WRONG = "vox_wrong-key-of-nobody"
@@ -302,7 +303,7 @@ def post(
     stack: Stack, body: dict[str, Any] | bytes, key: str | None, headers: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
     """Asks for a client token."""
-    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(5))
     headers = (headers or {}) | ({} if key is None else {"Authorization": f"Bearer {key}"})
     try:
         connection.request("POST", SECRETS_PATH, body if isinstance(body, bytes) else json.dumps(body), headers)

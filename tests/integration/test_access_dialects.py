@@ -19,6 +19,7 @@ from tests.integration.native_clients import WebSocketClient, ask, base64_of, op
 from tests.integration.test_access import WRONG, handshake, post
 from tests.integration.viewers import SseViewer
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.stack import Stack, wait_until
 
 PATH = "/v1/audio/transcriptions"
@@ -124,7 +125,7 @@ def test_revoked_key_ends_a_recording_that_is_being_heard(keyed_stack: Stack, ke
     key_list.write()
     wait_until(lambda: post(keyed_stack, {}, key)[0].status == 200, "the new key is known")
     headers, body = multipart(silent_wav(120), model="echo", stream=stream)
-    upload = http.client.HTTPConnection(urlsplit(keyed_stack.web_url).netloc, timeout=20)
+    upload = http.client.HTTPConnection(urlsplit(keyed_stack.web_url).netloc, timeout=limit_s(20))
     with closing(upload), Redis.from_url(keyed_stack.redis_url) as store:
         upload.request("POST", PATH, body, headers | {"X-API-Key": key})
         wait_until(lambda: store.zcard(keys.sessions_of(name)) == 1, "it is heard")
@@ -159,7 +160,7 @@ def test_log_tells_whose_key_has_opened_a_session(keyed_stack: Stack, key_list: 
 @contextmanager
 def half_sent(stack: Stack, key: str) -> Iterator[http.client.HTTPConnection]:
     """An upload whose last byte is still to come."""
-    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(20))
     headers, body = multipart(silent_wav(1), model="echo")
     connection.putrequest("POST", PATH)
     for name, value in (headers | {"Content-Length": str(len(body)), "X-API-Key": key}).items():

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.integration.api_clients import request, silent_wav
 from tests.integration.viewers import speaking
+from tests.limits import limit_s
 from tests.stack import Stack
 
 OURS = {
@@ -129,7 +130,7 @@ def attempt_all(
     @given(case=api[path][method.upper()].as_strategy(generation_mode=mode))
     def attempt(case: schemathesis.Case) -> None:
         prepare(case)
-        case.validate_response(case.call(timeout=20), checks=CHECKS)
+        case.validate_response(case.call(timeout=limit_s(20)), checks=CHECKS)
 
     attempt()
 
@@ -150,7 +151,7 @@ def test_real_replies_are_as_documented(
     api: schemathesis.BaseSchema, stack: Stack, path: str, fields: dict[str, str]
 ) -> None:
     files = {"file": ("x.wav", silent_wav(12))}
-    response = requests.post(f"{stack.web_url}{path}", data=fields, files=files, timeout=20)
+    response = requests.post(f"{stack.web_url}{path}", data=fields, files=files, timeout=limit_s(20))
     assert response.status_code == 200, response.text
     api[path]["POST"].validate_response(response)
 
@@ -159,7 +160,9 @@ def test_what_viewers_get_is_as_documented(api: schemathesis.BaseSchema, stack: 
     session_id, token = ended
     for path, names in ((EVENTS, ["events"]), (TRANSCRIPT, [f"transcript.{form}" for form in FORMS])):
         for name in names:
-            response = requests.get(f"{stack.web_url}/v1/sessions/{session_id}/{name}", {"token": token}, timeout=20)
+            response = requests.get(
+                f"{stack.web_url}/v1/sessions/{session_id}/{name}", {"token": token}, timeout=limit_s(20)
+            )
             assert response.status_code == 200, response.text
             api[path]["GET"].validate_response(response)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.api_clients import multipart, post_form, sessions, silent_wav, wav_of
 from tests.integration.decoding import decoders_of_process
+from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack, wait_until
 
@@ -27,7 +28,7 @@ def upload(
     media_type = headers["content-type"]
     head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\nContent-Type: {media_type}\r\n\r\n"
     address = urlsplit(stack.web_url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=limit_s(10)) as connection:
         connection.sendall(head.encode())
         yield connection, body
 
@@ -54,7 +55,7 @@ def test_oversize_is_answered_while_the_client_still_sends(stack: Stack) -> None
 def test_client_that_waits_for_100_continue_sends_no_oversize_body(stack: Stack) -> None:
     limit = stack.settings.server.max_upload_bytes
     address = urlsplit(stack.web_url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=limit_s(10)) as connection:
         connection.sendall(
             f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {limit + 1}\r\nExpect: 100-continue\r\n"
             "Content-Type: multipart/form-data; boundary=x\r\n\r\n".encode()

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.api_clients import request
 from tests.integration.viewers import Speaker
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.stack import Stack
 
 OF_ONE_ANSWER = ("date", "x-request-id")
@@ -23,7 +24,7 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str) -> tuple
 
 def check(stack: Stack, path: str, status: int) -> None:
     """On one connection, where a body that came would be taken for the next answer."""
-    with closing(http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(20))) as connection:
         told = ask(connection, "HEAD", path)
         got = ask(connection, "GET", path)
     assert told == (*got[:2], b"")

@@ -14,6 +14,7 @@ from websockets.http11 import Response
 from websockets.sync.client import connect
 
 from tests.integration.api_clients import request
+from tests.limits import limit_s
 from tests.stack import Stack
 
 # The SDK opens its connections as websockets before 17.1 wanted it.
@@ -109,7 +110,7 @@ def test_plain_request_to_a_websocket_is_told_to_upgrade(stack: Stack, path: str
 
 def test_connection_goes_on_after_the_answer(stack: Stack) -> None:
     """Which names another protocol, but does not change to it."""
-    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(20))
     with closing(connection):
         for path, status in ((OPENAI, 426), ("/v1/models", 200)):
             connection.request("GET", path)

@@ -21,6 +21,7 @@ from shared.version import VERSION
 from tests.integration.native_clients import base64_of, wav
 from tests.integration.recorder import Recorder, recorded
 from tests.integration.viewers import SseViewer
+from tests.limits import limit_s
 from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
 
@@ -85,7 +86,7 @@ async def record(stack: Stack, channel: str, talk: Callable[[str], None], *, por
 
 def until(socket: ClientConnection, *kinds: str) -> dict[str, Any]:
     while True:
-        message: dict[str, Any] = json.loads(socket.recv(timeout=30))
+        message: dict[str, Any] = json.loads(socket.recv(timeout=limit_s(30)))
         if message["type"] in kinds:
             return message
 

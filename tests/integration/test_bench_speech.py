@@ -1,8 +1,6 @@
 """What the benches of speech rest on: word ends in long audio, streams on a virtual clock, the command itself."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from tests.bench.scoring import edits, normalised
 from tests.bench.screen import Script, measured
 from tests.bench.transcripts import transcribe_recording
 from tests.bench.virtual_time import Clock, play
+from tests.forking import captured
 from tests.speech import SENTENCES, noise, silence, synthesise
 from tests.stack import PROJECT
 from worker.engines.whisper.engine import WhisperEngine, load
@@ -99,10 +98,7 @@ def test_committed_words_are_measured(engine: WhisperEngine) -> None:
 
 
 def test_section_without_a_folder_is_skipped(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.bench", "real-speech"]
-    answer = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, timeout=60, check=False
-    )
+    answer = captured("tests.bench", ["real-speech"], folder=tmp_path, env={"PYTHONPATH": str(PROJECT)})
     assert answer.returncode == 0, answer.stderr
-    assert "real-speech is skipped: SPEECH is not set" in answer.stdout
+    assert b"real-speech is skipped: SPEECH is not set" in answer.stdout
     assert json.loads((tmp_path / "build/bench.json").read_text())["figures"] == []

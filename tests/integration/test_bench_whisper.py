@@ -1,31 +1,20 @@
 """The measurement of sessions per GPU runs where there is none, and reads its own table rightly."""
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 from tests.bench.whisper_gpu import Steps, most_sessions
+from tests.forking import captured
 from tests.stack import PROJECT
 
 
 def test_command_runs_without_a_gpu(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.bench.whisper_gpu",
-        "--device",
-        "cpu",
-        "--steps",
-        "1",
-        "--max-sessions",
-        "2",
-    ]
-    command += ["--result", str(tmp_path / "figures.json")]
-    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=100)
+    arguments = ["--device", "cpu", "--steps", "1", "--max-sessions", "2", "--result", str(tmp_path / "figures.json")]
+    answer = captured("tests.bench.whisper_gpu", arguments, folder=PROJECT, env=os.environ, has_models=True)
     assert answer.returncode == 0, answer.stderr
-    rows = [line.split() for line in answer.stdout.splitlines()]
+    rows = [line.split() for line in answer.stdout.decode().splitlines()]
     assert [row[0] for row in rows if len(row) == 5 and row[0].isdigit()] == ["1", "2"]
-    assert "sessions with a partial every 160 ms" in answer.stdout
+    assert b"sessions with a partial every 160 ms" in answer.stdout
     assert (tmp_path / "figures.json").is_file()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.bench.scoring import normalised
 from tests.command import RUN_TIMEOUT_S, VOXTRAL, counted_s, run, run_on_terminal, running
+from tests.limits import limit_s
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, free_ports
 
@@ -161,7 +162,7 @@ def test_transcribe_live_prints_the_link_of_its_captions(stack: Stack, tmp_path:
     assert counted_s(done.stdout) == pytest.approx(1)
     session_id, token = link.groups()
     url = f"{stack.web_url}/v1/sessions/{session_id}/transcript.txt?token={token}"
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=limit_s(5)) as response:
         assert counted_s(response.read().decode()) == pytest.approx(1)
 
 
@@ -217,7 +218,7 @@ def test_transcribe_can_be_interrupted_quietly(stack: Stack, quiet: Path) -> Non
         process.stdout.readline()  # the name of the first file: it is being heard
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=limit_s(10))
 
     assert (process.returncode, output, errors) == (130, b"", b"")
 
@@ -229,7 +230,7 @@ def test_transcribe_ends_quietly_when_nobody_reads(stack: Stack, quiet: Path) ->
         assert process.stderr is not None
         errors = process.stderr.read()
 
-        assert (process.wait(RUN_TIMEOUT_S), errors) == (141, b"")
+        assert (process.wait(limit_s(RUN_TIMEOUT_S)), errors) == (141, b"")
 
 
 def test_transcribe_shows_a_progress_bar_on_a_terminal(stack: Stack, quiet: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import counted_s, run, running
+from tests.limits import limit_s
 from tests.stack import Stack, free_ports
 
 MICROPHONE = """
@@ -54,7 +55,7 @@ def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path
         assert process.stderr.readline().startswith(f"Captions: {stack.web_url}/captions?session=".encode())
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=limit_s(10))
 
     assert (process.returncode, errors) == (0, b"")
     assert counted_s(output.decode()) > 0.2

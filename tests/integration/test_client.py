@@ -20,6 +20,7 @@ from frontend.client import (
     UnreachableError,
 )
 from tests.bench.scoring import normalised
+from tests.limits import limit_s
 from tests.recorders import webm
 from tests.speech import SENTENCES, noise, synthesise
 from tests.stack import Stack, free_ports
@@ -39,7 +40,7 @@ def wav(duration_s: float) -> bytes:
 
 
 async def events_of(session: LiveSession) -> list[SessionEvent]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(limit_s(30)):
         return [event async for event in session]
 
 
@@ -74,7 +75,7 @@ async def test_live_session_commit_ends_the_segment(client: TranscriptionClient)
     async with client.live() as session:
         await session.send(SECOND)
         await session.commit()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(limit_s(10)):
             while not isinstance(event := await anext(session), Final):
                 pass
         assert event.end_s == 1.0
@@ -115,7 +116,7 @@ async def test_live_session_takes_a_container(client: TranscriptionClient) -> No
 
 
 async def test_live_session_can_be_read_after_ten_minutes_were_sent(client: TranscriptionClient) -> None:
-    async with client.live() as session, asyncio.timeout(60):
+    async with client.live() as session, asyncio.timeout(limit_s(60)):
         for _ in range(600):
             await session.send(SECOND)
         await session.stop()
@@ -192,7 +193,7 @@ async def test_live_session_can_be_cancelled(client: TranscriptionClient) -> Non
     await asyncio.sleep(0.2)
     task.cancel()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(limit_s(5)):
         with pytest.raises(asyncio.CancelledError):
             await task
 

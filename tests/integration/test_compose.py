@@ -18,6 +18,7 @@ from shared.entry import CANNOT_START
 from shared.errors import StartupError
 from tests.certificates import Certificate
 from tests.integration.launcher import command_line
+from tests.limits import limit_s
 from tests.stack import Stack, listens, wait_until
 
 
@@ -33,7 +34,7 @@ def run(stack: Stack, module: str, **variables: str) -> subprocess.Popen[bytes]:
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=limit_s(10))
     return process.returncode, err.decode()
 
 
@@ -121,7 +122,7 @@ def get(url: str, auth: str | None, tls: ssl.SSLContext | None = None, **headers
     if auth:
         request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=5, context=tls) as response:
+        with urllib.request.urlopen(request, timeout=limit_s(5), context=tls) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from tests.integration.native_clients import base64_of, tone
+from tests.limits import limit_s
 from tests.stack import Stack
 
-TIMEOUT_S = 10
+TIMEOUT_S = limit_s(10)
 
 
 class BrokenTransport:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from shared.decoder.sandbox import Sandbox, probe
+from tests.limits import limit_s
 from tests.stack import PROJECT
 
 SCRIPT = """
@@ -54,7 +55,7 @@ def attempt(what: str, sandbox: Sandbox) -> tuple[int, str]:
         env={"PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=limit_s(30),
         check=False,
     )
     return done.returncode, done.stdout

@@ -27,6 +27,7 @@ from tests.integration.workers import (
     until,
     workers_are,
 )
+from tests.limits import limit_s
 from tests.stack import Stack
 from worker.drain import LATEST_OFFER_S
 from worker.engines.registry import load_engine
@@ -87,7 +88,7 @@ async def test_sessions_go_on_at_another_worker_without_a_gap(fleet: Fleet) -> N
         before_s = longest_gap_s([at_s for at_s in partials_s if at_s < told_s])
         after_s = longest_gap_s([at_s for at_s in partials_s if at_s >= told_s])
         print(f"longest gap between partials: {before_s:.2f} s before the hand-over, {after_s:.2f} s in it and after")
-        assert after_s < before_s + MAX_GAP_S
+        assert after_s < before_s + limit_s(MAX_GAP_S)
     assert await admitted_are(fleet.gateway, 0)
 
 
@@ -220,7 +221,7 @@ async def slots_are(fleet: Fleet, slots: int) -> bool:
 
 async def seen_until_final(session: Session) -> list[dict]:
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(limit_s(10)):
         async for event in session.events():
             seen.append(event.wire)
             if event.type == "final":
@@ -251,7 +252,7 @@ async def test_task_that_comes_after_the_last_session_is_passed_on_too(fleet: Fl
         await until(lambda: workers_are(fleet.gateway, 1))
         runtime.stop()
         await until(lambda: workers_are(fleet.gateway, 0))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(limit_s(5)):
             outcome = await asyncio.to_thread(runtime.serve, "late", {"model": "echo"})
         assert outcome == {"outcome": "not claimed"}
         assert await fleet.redis.llen(queue_name("stream", "echo")) == 1

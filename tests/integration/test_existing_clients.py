@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.native_clients import base64_of, wav
+from tests.limits import limit_s
 from tests.stack import Stack
 
 
@@ -43,6 +44,11 @@ ws.onmessage = (event) => console.log(JSON.parse(event.data).text);   // the fir
     script = f"const base64AudioData = '{base64_of(wav(1))}';{script}"
     script += "ws.addEventListener('message', () => ws.close()); ws.addEventListener('error', () => process.exit(1));"
     answered = subprocess.run(
-        ["node", "--experimental-websocket", "-"], input=script, capture_output=True, text=True, timeout=30, check=True
+        ["node", "--experimental-websocket", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=limit_s(30),
+        check=True,
     )
     assert answered.stdout == "1 seconds\n"

@@ -27,6 +27,7 @@ from tests.integration.native_clients import (
     tone,
     until,
 )
+from tests.limits import limit_s
 from tests.stack import COMMANDS, PROJECT, Stack, wait_until
 
 GARBAGE_MESSAGES = 20_000
@@ -125,7 +126,7 @@ def test_clients_that_never_read_hold_nobody_and_are_dropped(stack: Stack) -> No
         with contextlib.closing(open_client(stack, frontend)) as client:
             asked_at = time.monotonic()
             status = ask(client, type="status")
-            assert time.monotonic() - asked_at < 1
+            assert time.monotonic() - asked_at < limit_s(1)
             assert status["connected_clients"] == 2
             assert rss_bytes(stack, frontend) - before[frontend] < 16 * 1024 * 1024
     for frontend, bare in floods.items():
@@ -184,7 +185,7 @@ def test_a_frontend_stops_cleanly_with_its_clients_attached(
 
     stopped_at = time.monotonic()
     assert mortal.stop(frontend, signal_number) == 0
-    assert time.monotonic() - stopped_at < 3
+    assert time.monotonic() - stopped_at < limit_s(3)
 
     assert idle.receive() is None
     while live.receive() is not None:
@@ -210,7 +211,7 @@ def test_a_port_in_use_is_one_sentence(stack: Stack, frontend: str) -> None:
         env=stack.env,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=limit_s(20),
         check=False,
     )
     assert second.returncode == 78

@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from shared.version import VERSION
 from tests.command import run
+from tests.limits import limit_s
 from tests.stack import Stack, listens, wait_until
 
 
@@ -51,7 +52,7 @@ def test_status_holds_everything(stack: Stack) -> None:
     with connect(stack.ws_url) as client:
         client.send(json.dumps({"type": "start", "sample_rate": 16000, "encoding": "pcm_s16le"}))
         client.send(bytes(32000))
-        while json.loads(client.recv(timeout=10))["type"] != "partial":
+        while json.loads(client.recv(timeout=limit_s(10)))["type"] != "partial":
             pass
         wait_until(lambda: stack.status()["sessions"] >= 1 and stack.status()["connections"] >= 1, "it is counted")
         wait_until(lambda: stack.status()["latency_ms"]["total"]["p99"] > 0, "its latency is known")
@@ -76,12 +77,12 @@ def test_status_counts_errors_by_code(stack: Stack) -> None:
     before = stack.status()["errors"]["by_code"].get("unknown_type", 0)
     with connect(stack.ws_url) as client:
         client.send('{"type": "nonsense"}')
-        assert json.loads(client.recv(timeout=10))["code"] == "unknown_type"
+        assert json.loads(client.recv(timeout=limit_s(10)))["code"] == "unknown_type"
     wait_until(lambda: stack.status()["errors"]["by_code"].get("unknown_type", 0) > before, "it is counted")
 
 
 def test_metrics_are_prometheus_text(stack: Stack) -> None:
-    with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=2) as response:
+    with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=limit_s(2)) as response:
         assert response.headers["content-type"].startswith("text/plain")
         lines = response.read().decode().splitlines()
     assert "voxtral_ready 1.0" in lines
@@ -121,7 +122,7 @@ def test_everything_is_answered_within_a_second_while_redis_hangs(bare_stack: St
             started_s = time.monotonic()
             status, _ = get(f"{bare_stack.health_url}{path}")
             assert status == expected
-            assert time.monotonic() - started_s < 1
+            assert time.monotonic() - started_s < limit_s(1)
     finally:
         os.killpg(redis_group, signal.SIGCONT)
     wait_until(bare_stack.is_ready, "it is ready again", 30)
@@ -132,7 +133,7 @@ def test_ready_says_that_all_slots_are_taken(bare_stack: Stack) -> None:
     wait_until(lambda: listens(bare_stack.settings.websocket_port), "the WebSocket server listens", 30)
     with connect(bare_stack.ws_url) as client:
         client.send('{"type": "start"}')
-        assert json.loads(client.recv(timeout=10))["type"] == "ready"
+        assert json.loads(client.recv(timeout=limit_s(10)))["type"] == "ready"
         wait_until(lambda: not bare_stack.is_ready(), "it is not ready")
         assert _refusal(bare_stack) == "All 1 slots are taken."
         client.send('{"type": "cancel"}')
@@ -146,7 +147,7 @@ def test_each_model_has_slots_of_its_own(bare_stack: Stack) -> None:
     wait_until(lambda: listens(bare_stack.settings.websocket_port), "the WebSocket server listens", 30)
     with connect(bare_stack.ws_url) as client:
         client.send('{"type": "start", "model": "echo"}')
-        assert json.loads(client.recv(timeout=10))["model"] == "echo"
+        assert json.loads(client.recv(timeout=limit_s(10)))["model"] == "echo"
         wait_until(lambda: [model["slots_free"] for model in bare_stack.status()["models"]] == [0, 1], "it is counted")
         assert get_json(f"{bare_stack.health_url}/ready") == (200, {"status": "ready", "slots_free": 1})
         shown = run(bare_stack, "status").stdout
@@ -175,7 +176,7 @@ def test_status_shows_no_secret(bare_stack: Stack, monkeypatch: pytest.MonkeyPat
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=limit_s(5)) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:

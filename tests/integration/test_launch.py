@@ -19,6 +19,7 @@ from shared.errors import StartupError
 from shared.version import VERSION
 from tests.integration.disk import is_on_disk
 from tests.integration.launcher import Launcher, alive, command_line, is_alive, launcher_in
+from tests.limits import limit_s
 from tests.stack import PROJECT, http_status, listens, wait_until
 
 STOP_LIMIT_S = 5.0
@@ -60,7 +61,7 @@ def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launche
     assert others <= set(launcher.children())
     wait_until(lambda: http_status(f"{stack.health_url}/ready") == 200, "the service is ready")
     assert re.search(r"worker\.[12] .*\| .*model_warm", launcher.err)
-    assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+    assert stop(launcher, signal.SIGINT) < limit_s(STOP_LIMIT_S)
 
 
 def test_stop_leaves_nothing_on_disk_that_memory_has_forgotten(launcher: Launcher) -> None:
@@ -88,7 +89,7 @@ def test_live_session_does_not_hold_the_stop_up(launcher: Launcher) -> None:
         client.send('{"type": "start"}')
         assert json.loads(client.recv(10))["type"] == "ready"
         client.send(b"\1\0" * 16_000)
-        assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+        assert stop(launcher, signal.SIGINT) < limit_s(STOP_LIMIT_S)
     assert launcher.err.count("worker_drained") == 2, "none was killed"
 
 
@@ -177,7 +178,7 @@ def test_program_that_ignores_the_request_is_killed_with_all_it_started(launcher
     launcher.wait_until_ready()
     wait_until(lambda: launcher.err.count("will not stop") == 2, "the program and its own child run")
     grandchild = next(pid for pid in alive() if command_line(pid).endswith(f"{tmp_path}/stubborn.py grandchild"))
-    assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
+    assert stop(launcher, signal.SIGINT) < limit_s(STOP_LIMIT_S)
     assert not is_alive(grandchild)
 
 
@@ -186,7 +187,7 @@ def test_lines_of_programs_are_never_mixed(launcher: Launcher) -> None:
     wait_until(lambda: launcher.err.count("\n") >= 900, "all lines are shown")
     lines = launcher.err.splitlines()
     assert [line for line in lines if not re.fullmatch(r"([xyz]) \| \1{200}", line)] == []
-    assert stop(launcher, signal.SIGTERM) < STOP_LIMIT_S
+    assert stop(launcher, signal.SIGTERM) < limit_s(STOP_LIMIT_S)
 
 
 def test_port_in_use_is_one_sentence(launcher: Launcher) -> None:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from frontend.client import Done, TranscriptionClient
+from tests.limits import limit_s
 from tests.stack import Stack
 
 SECOND = bytes(32_000)
@@ -21,7 +22,7 @@ def rss_mib(pid: int) -> float:
 async def test_half_an_hour_of_audio_is_heard_in_constant_memory(stack: Stack) -> None:
     processes = {"client": os.getpid(), "frontend": stack.processes["websocket"].pid}
     settled: dict[str, float] = {}
-    async with asyncio.timeout(60), TranscriptionClient(stack.ws_url) as client, client.live() as session:
+    async with asyncio.timeout(limit_s(60)), TranscriptionClient(stack.ws_url) as client, client.live() as session:
 
         async def send() -> None:
             for second in range(MINUTES * 60):

@@ -19,10 +19,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.native_clients import base64_of, open_client, tell, tone, until
 from tests.integration.workers import vanish
+from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack, wait_until
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = limit_s(30.0)
 SPOKEN = SENTENCES[:6]
 
 

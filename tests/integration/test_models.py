@@ -13,6 +13,7 @@ from shared.celery_config import queue_name
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
 from tests.integration.workers import SECOND, admitted_are, emptied, events_of, redis_alone, until, workers_are
+from tests.limits import limit_s
 from tests.stack import Stack
 
 StartWorker = Callable[..., Awaitable[None]]
@@ -55,7 +56,7 @@ async def start_worker(service: Stack, gateway: Gateway) -> AsyncIterator[StartW
 
 async def model_of(session: Session) -> str:
     """What `ready` says of the model; the session is dropped."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(limit_s(10)):
         ready = await anext(session.events())
     await session.cancel()
     return str(ready.wire["model"])

@@ -17,13 +17,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.native_clients import base64_of, open_client, tell, tone, until
 from tests.integration.workers import vanish
+from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack
 
 # The SDK opens its connections as websockets before 17.1 wanted it.
 pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = limit_s(30.0)
 SPOKEN = SENTENCES[:4]
 PREFIX = "conversation.item.input_audio_transcription."
 PCM_24K = {"type": "audio/pcm", "rate": 24000}

@@ -14,9 +14,10 @@ from frontend.realtime import serve_dialect
 from shared.config import Settings
 from tests.integration.native_clients import base64_of, tone
 from tests.integration.test_connection import BrokenTransport
+from tests.limits import limit_s
 from tests.stack import Stack
 
-TIMEOUT_S = 10
+TIMEOUT_S = limit_s(10)
 AUDIO = json.dumps({"type": "input_audio.append", "audio": base64_of(tone(1))})
 FLUSH = '{"type": "input_audio.flush"}'
 

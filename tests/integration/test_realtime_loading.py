@@ -13,6 +13,7 @@ import pytest
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.events import Mode
+from tests.forking import captured
 from tests.stack import PROJECT
 from tests.tiny import realtime
 from tests.tiny.vocabulary import write_tokenizer
@@ -82,8 +83,7 @@ def test_doctor_says_in_one_sentence_what_is_wrong(checkpoint: Path, tmp_path: P
     (checkpoint / "model.safetensors").unlink()
     config = {"model": {"name": REALTIME, "path": str(checkpoint)}}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
-    answer = _python("-m", "worker.check", VOXTRAL_CONFIG=str(tmp_path / "config.yaml"))
-    report = json.loads(answer.stdout.splitlines()[-1])
+    report = _checked(VOXTRAL_CONFIG=str(tmp_path / "config.yaml"))
     assert report["ok"] is False
     assert re.fullmatch(r"Setting model\.path is .*, which lacks model\.safetensors\.", report["detail"])
 
@@ -95,7 +95,7 @@ def test_auto_takes_the_gpu_or_says_why_not(tmp_path: Path) -> None:
     tool.chmod(0o755)
     (tmp_path / "config.yaml").write_text(f"model: {{path: {realtime.write_checkpoint(tmp_path / 'model')}}}")
     variables = {"VOXTRAL_CONFIG": str(tmp_path / "config.yaml"), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    report = json.loads(_python("-m", "worker.check", **variables, CUDA_VISIBLE_DEVICES="").stdout.splitlines()[-1])
+    report = _checked(**variables, CUDA_VISIBLE_DEVICES="")
     assert report["ok"] is False
     assert re.match(r"Setting model\.device is 'cuda', but torch .* sees no CUDA device", report["detail"])
 
@@ -113,17 +113,13 @@ def test_base_installation_needs_none_of_the_libraries() -> None:
         "try: load_engine(Settings(model={'name': 'mistralai/Voxtral-Mini-4B-Realtime-2602'}))\n"
         "except Exception as error: print(error)\n"
     )
-    answer = _python("-c", code)
+    answer = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
     assert "needs the package torch" in answer.stdout.splitlines()[-1]
 
 
-def _python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _checked(**variables: str) -> dict[str, Any]:
+    """What `python -m worker.check` says, which `voxtral doctor` shows."""
+    done = captured("worker.check", folder=PROJECT, env=os.environ | variables, has_models=True)
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report

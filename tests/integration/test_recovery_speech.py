@@ -12,6 +12,7 @@ from frontend.session import Session
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.bench.scoring import word_error_rate
 from tests.integration.workers import Fleet, redis_alone, until
+from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack
 
@@ -65,7 +66,7 @@ class Listener:
         return len(self.partials_s) > before
 
     async def done(self) -> str:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(limit_s(60)):
             ending = await self._hearing
         await self._speaking
         assert (ending["type"], ending["text"]) == ("done", " ".join(filter(None, self.finals)))
@@ -103,4 +104,4 @@ async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
         else:
             usual_s = max(usual_s, after - before)
     print(f"longest gap between partials: {around_s:.2f} s around the hand-over, {usual_s:.2f} s elsewhere")
-    assert around_s < usual_s + MAX_GAP_S
+    assert around_s < usual_s + limit_s(MAX_GAP_S)

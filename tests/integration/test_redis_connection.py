@@ -18,6 +18,7 @@ from shared.dispatch import Dispatcher
 from shared.events import SessionOptions
 from tests.certificates import Certificate
 from tests.integration.workers import SECOND, Fleet, Link, assert_whole, events_of
+from tests.limits import limit_s
 from tests.stack import Stack
 
 
@@ -89,7 +90,7 @@ async def test_server_that_nobody_vouches_for_is_told_nothing(service: Stack, tl
     dispatcher = Dispatcher(settings)
     try:
         with pytest.raises(ConnectionError, match="certificate verify failed"):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(limit_s(20)):
                 await dispatcher.dispatch("s1", SessionOptions(model="echo"), "stream")
     finally:
         dispatcher.close()

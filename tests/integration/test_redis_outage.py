@@ -21,6 +21,7 @@ from shared.bus.connect import connect
 from shared.events import SessionOptions
 from tests.integration.test_client_resumes import CHUNK, Listener
 from tests.integration.viewers import SseViewer, final_segments
+from tests.limits import limit_s
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, listens, wait_until
 
@@ -28,7 +29,7 @@ CHUNK_S = 0.08
 OUTAGE_S = 7
 SLOTS = 34
 """Of both workers."""
-TIMEOUT_S = 60
+TIMEOUT_S = limit_s(60)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def log_of(stack: Stack) -> str:
 def ready(stack: Stack) -> tuple[int, str]:
     """Status and reason of `/ready`."""
     try:
-        with urllib.request.urlopen(f"{stack.health_url}/ready", timeout=3) as answer:
+        with urllib.request.urlopen(f"{stack.health_url}/ready", timeout=limit_s(3)) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as error:
         with error:
@@ -218,7 +219,7 @@ async def test_start_during_an_outage_is_refused_in_time_and_works_after_it(serv
             async with client.live(model="echo"):
                 pass
         assert raised.value.code == "model_unavailable"
-        assert time.monotonic() - asked_at_s < 10
+        assert time.monotonic() - asked_at_s < limit_s(10)
         await breaking
         await asyncio.to_thread(wait_until, lambda: service.status()["slots"] == SLOTS, "both workers are back", 20)
         async with asyncio.timeout(TIMEOUT_S), client.live(model="echo") as session:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from shared.config import Settings
 from shared.errors import StartupError
+from tests.forking import captured
 from tests.sherpa_models import set_metadata, write_ctc, write_tokens, write_transducer
 from tests.stack import PROJECT
 from worker.engines.base import Engine
@@ -83,14 +83,7 @@ def test_model_that_the_library_cannot_run_is_refused(tmp_path: Path) -> None:
 def checked(path: Path) -> tuple[int, dict[str, Any]]:
     """`python -m worker.check`, which `voxtral doctor` shows."""
     variables = {"VOXTRAL_MODEL__NAME": "sherpa:marks", "VOXTRAL_MODEL__PATH": str(path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "worker.check"],
-        cwd=PROJECT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = captured("worker.check", folder=PROJECT, env=os.environ | variables)
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 

@@ -12,6 +12,7 @@ from mistralai.client.models import AudioFormat
 from frontend.client import TranscriptionClient
 from frontend.client_events import Final, Partial, SessionEvent, Warned
 from tests.integration.api_clients import openai_of, wav_of
+from tests.limits import limit_s
 from tests.sherpa_models import marked, write_ctc
 from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
@@ -51,7 +52,7 @@ async def test_live_session_is_told_growing_text_and_word_times(service: Stack) 
     half = round(2.9 * 16_000)
     events: list[SessionEvent] = []
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(limit_s(30)),
         TranscriptionClient(service.ws_url) as client,
         client.live(language="en") as session,
     ):
@@ -87,7 +88,7 @@ async def test_deltas_of_other_dialects_come_at_once(service: Stack) -> None:
     deltas: list[str] = []
     realtime = Mistral(api_key="unused", server_url=service.web_url).audio.realtime
     format_16k = AudioFormat(encoding="pcm_s16le", sample_rate=16_000)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(limit_s(30)):
         async for event in realtime.transcribe_stream(chunks(), model="auto", audio_format=format_16k):
             if event.type == "transcription.text.delta":
                 deltas.append(event.text)

@@ -13,6 +13,7 @@ from shared.bus.connect import connect
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from tests.integration.workers import redis_alone
+from tests.limits import limit_s
 from tests.stack import Stack
 
 TENTH = b"\1\0" * 1600
@@ -92,9 +93,9 @@ async def test_every_attachment_is_noted_where_no_audio_came_between(redis: Redi
 async def test_attaching_is_told_on_the_channel(redis: Redis) -> None:
     async with redis.pubsub() as listener:
         await listener.subscribe(keys.channel("s1"))
-        assert (await listener.get_message(timeout=5))["type"] == "subscribe"
+        assert (await listener.get_message(timeout=limit_s(5)))["type"] == "subscribe"
         await attached(redis)
-        assert (await listener.get_message(timeout=5))["data"] == b'{"type":"attached","connection":1}'
+        assert (await listener.get_message(timeout=limit_s(5)))["data"] == b'{"type":"attached","connection":1}'
 
 
 async def test_nothing_can_be_attached_to_a_session_that_is_gone(redis: Redis) -> None:
@@ -138,7 +139,7 @@ async def test_full_memory_delays_audio_and_leaves_no_gap(redis: Redis, writer: 
     for _ in range(20):
         track.append(TENTH)
         await asyncio.sleep(0.01)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(limit_s(5)):
         while writer.trouble is None:  # noqa: ASYNC110 -- the condition is another process's
             await asyncio.sleep(0.01)
     assert "maxmemory" in writer.trouble

@@ -15,6 +15,7 @@ from tests.integration.viewers import (
     Watch,
     socket_url,
 )
+from tests.limits import limit_s
 from tests.stack import Stack, wait_until
 
 
@@ -58,7 +59,7 @@ def test_viewers_are_counted_while_they_read(stack: Stack, watch: Watch, speaker
     for viewer in viewers:
         viewer.next()
     wait_until(lambda: stack.status()["viewers"] == before + 3, "they are counted")
-    with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=2) as response:
+    with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=limit_s(2)) as response:
         lines = response.read().decode().splitlines()
     counts = [line for line in lines if line.startswith("voxtral_frontend_viewers{")]
     assert [line.endswith(f" {before + 3}.0") for line in counts if 'kind="web"' in line] == [True]
@@ -144,7 +145,7 @@ def test_viewer_over_websocket_gets_the_same(stack: Stack, speaker: Speaker) -> 
     headers = {"Authorization": f"Bearer {speaker.token}"}
     url = socket_url(stack, speaker).partition("?")[0]
     with connect_websocket(url, additional_headers=headers) as viewer:
-        assert json.loads(viewer.recv(timeout=5)) == first
+        assert json.loads(viewer.recv(timeout=limit_s(5))) == first
         said = [speaker.say() for _ in range(3)]
         done = speaker.stop()
         told = [json.loads(message) for message in viewer]

@@ -11,6 +11,7 @@ from tests.integration.api_clients import request
 from tests.integration.native_clients import WebSocketClient, ask, base64_of, tell, tone
 from tests.integration.viewers import Read, Speaker, next_finals, socket_url
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.stack import Stack
 
 
@@ -39,7 +40,7 @@ def test_a_viewer_token_only_reads(stack: Stack, speaker: Speaker) -> None:
     with connect_websocket(socket_url(stack, speaker)) as viewer:
         viewer.send('{"type": "cancel"}')
         with pytest.raises(ConnectionClosed) as closed:
-            viewer.recv(timeout=5)
+            viewer.recv(timeout=limit_s(5))
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "Viewers only listen.")
     assert speaker.say()["segment"] == 0
     again = WebSocketClient(stack.ws_url)

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from frontend.web import STATIC_DIR
+from tests.limits import limit_s
 from tests.stack import Stack, listens, wait_until
 
 CONTENT_TYPES = {
@@ -67,7 +68,7 @@ def test_config_tells_what_the_server_can_do(stack: Stack) -> None:
 def test_ws_speaks_the_native_protocol(stack: Stack) -> None:
     with connect(socket_url(stack)) as client:
         client.send('{"type": "ping"}')
-        assert json.loads(client.recv(timeout=5))["type"] == "pong"
+        assert json.loads(client.recv(timeout=limit_s(5)))["type"] == "pong"
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Forwarded-Host": "voice.example"}], ids=["direct", "proxied"])
@@ -75,7 +76,7 @@ def test_ws_lets_its_own_page_in(stack: Stack, headers: dict[str, str]) -> None:
     origin = "https://voice.example" if headers else stack.web_url
     with connect(socket_url(stack), origin=origin, additional_headers=headers) as client:
         client.send('{"type": "ping"}')
-        assert json.loads(client.recv(timeout=5))["type"] == "pong"
+        assert json.loads(client.recv(timeout=limit_s(5)))["type"] == "pong"
 
 
 def test_ws_refuses_foreign_pages(stack: Stack) -> None:
@@ -88,7 +89,7 @@ def test_ws_lets_its_own_page_in_behind_a_proxy_that_hides_the_host(stack: Stack
     token = json.loads(get(stack, "/config.json")[1])["page_token"]
     with connect(f"{socket_url(stack)}?page={token}", origin="https://voice.example") as client:
         client.send('{"type": "ping"}')
-        assert json.loads(client.recv(timeout=5))["type"] == "pong"
+        assert json.loads(client.recv(timeout=limit_s(5)))["type"] == "pong"
 
 
 def test_ws_refuses_foreign_pages_with_a_wrong_token(stack: Stack) -> None:
@@ -111,10 +112,10 @@ def test_port_in_use_is_one_sentence_and_status_78(stack: Stack) -> None:
 def test_web_stops_within_three_seconds_with_clients_connected(stack: Stack) -> None:
     with connect(socket_url(stack)) as client:
         client.send('{"type": "start"}')
-        assert json.loads(client.recv(timeout=10))["type"] == "ready"
+        assert json.loads(client.recv(timeout=limit_s(10)))["type"] == "ready"
         started_s = time.monotonic()
         assert stack.stop("web", signal.SIGTERM) == 0
-        assert time.monotonic() - started_s < 3
+        assert time.monotonic() - started_s < limit_s(3)
     assert "Warning" not in stack.output("web")
     stack.spawn("web")
     wait_until(lambda: listens(stack.settings.server.http_port), "the web server listens again", 30)
@@ -125,7 +126,7 @@ def socket_url(stack: Stack) -> str:
 
 
 def get(stack: Stack, path: str, headers: dict[str, str] | None = None) -> tuple[http.client.HTTPResponse, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(5))
     try:
         connection.request("GET", path, headers=headers or {})
         response = connection.getresponse()

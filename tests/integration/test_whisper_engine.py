@@ -134,7 +134,7 @@ def test_text_of_a_recording_depends_on_its_audio_alone(engine: WhisperEngine) -
 
 def test_live_text_is_that_of_a_file(engine: WhisperEngine) -> None:
     """Both are decoded in other windows, so marks may differ, and a word at most."""
-    pcm = conversation(sentences=SENTENCES[13:15])
+    pcm = conversation(sentences=SENTENCES[13:14])
     live, file = heard(engine, pcm, LIVE), heard(engine, pcm, FILE)
     assert errors(live, text_of(file)) <= 1
 

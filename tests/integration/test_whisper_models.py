@@ -21,6 +21,7 @@ from shared.config import Settings
 from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from shared.whisper_models import WHISPER_MODELS
+from tests.limits import limit_s
 from tests.speech import SENTENCES, synthesise
 from tests.stack import PROJECT
 from tests.tiny.whisper import ENGLISH, LARGE_V3, MULTILINGUAL, write_whisper
@@ -271,7 +272,13 @@ def test_auto_takes_a_whisper_on_a_small_gpu_or_says_why_not(tmp_path: Path, mem
         "except Exception as error: print(error)\n"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, env=variables, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=limit_s(60),
     )
     assert model in answer.stdout.splitlines()
     assert "model.device is 'cuda', but CTranslate2" in answer.stdout.splitlines()[-1]

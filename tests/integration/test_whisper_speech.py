@@ -26,8 +26,8 @@ SPANISH = "Buenos días, me gustaría reservar una mesa para cuatro personas."
 
 @pytest.fixture(scope="module")
 def model() -> WhisperEngine:
-    """With a third of the partials that are the default, and as many on a busy machine: what is tested is the text."""
-    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
+    """With half as many partials as by default, and as many on a busy machine: what is tested is the text."""
+    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=600, load_share=0))
     engine.warm_up()
     return engine
 

@@ -16,6 +16,7 @@ from shared.celery_config import SESSION_TASK, celery_app
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
 from tests.integration.workers import SECOND, admitted_are, emptied, events_of, redis_alone, until, workers_are
+from tests.limits import limit_s
 from tests.stack import Stack
 
 
@@ -63,7 +64,7 @@ async def test_session_is_a_task_that_shows_its_id_and_no_text(
     heard = TaskEvents(app)
     await until(heard.has_begun)
     session = await gateway.open(SessionOptions(language="en", prompt="Names: Ada."))
-    active = await asyncio.to_thread(app.control.inspect(timeout=3).active)
+    active = await asyncio.to_thread(app.control.inspect(timeout=limit_s(3), limit=1).active)
     (task,) = (task for tasks in active.values() for task in tasks)
     assert (task["id"], task["name"], task["args"]) == (session.id, SESSION_TASK, [session.id])
     assert (task["kwargs"]["options"]["language"], task["kwargs"]["options"]["model"]) == ("en", "echo")

@@ -14,9 +14,10 @@ from websockets.exceptions import ConnectionClosed
 
 from shared.bus import keys
 from tests.integration.native_clients import Client, WebSocketClient, ask, until
+from tests.limits import limit_s
 from tests.stack import Stack
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = limit_s(15.0)
 SECOND = b"\1\0" * 16_000
 
 

@@ -20,6 +20,7 @@ from frontend.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.events import SAMPLE_RATE_HZ
+from tests.limits import limit_s
 from tests.stack import START_TIMEOUT_S, Stack, listens, wait_until
 
 SECOND = b"\1\0" * 16_000
@@ -34,14 +35,14 @@ async def admitted_are(gateway: Gateway, count: int, model: str = "echo") -> boo
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(limit_s(timeout_s)):
         while not await condition():  # noqa: ASYNC110 -- the condition is another process's
             await asyncio.sleep(0.02)
 
 
 async def events_of(session: Session) -> list[dict[str, Any]]:
     """All that is left of a session, to its end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(limit_s(20)):
         return [event.wire async for event in session.events()]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from shared.ending import end_all
+from tests.limits import limit_s
 
 
 async def test_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
@@ -18,7 +19,7 @@ async def test_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
 
     tasks = [asyncio.create_task(deaf()), asyncio.create_task(fails())]
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(limit_s(5)):
         await end_all(tasks)
         await end_all([])
     assert all(task.done() for task in tasks)

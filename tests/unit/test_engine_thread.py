@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.events import CommitDelay, SessionOptions
+from tests.limits import limit_s
 from worker.engine_thread import Configure, EngineThread, Feed, Open, StepReport
 from worker.engines.echo import EchoEngine
 
@@ -43,7 +44,7 @@ def test_setting_counts_for_sessions_that_choose_no_commit_delay(has_commit_dela
             Feed("a", np.zeros(1600, np.float32)),
         ]
     )
-    while not (isinstance(report := reports.get(timeout=10), StepReport) and report.outputs):
+    while not (isinstance(report := reports.get(timeout=limit_s(10)), StepReport) and report.outputs):
         assert isinstance(report, StepReport), report
     thread.stop(10)
     unset = CommitDelay.ACCURATE if has_commit_delay else None
