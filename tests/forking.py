@@ -211,6 +211,8 @@ def _serve(requests: socket.socket) -> dict[str, Any] | None:
             continue
         content, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 4)
         if not content:
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
             return None
         reporting = socket.socket(fileno=descriptors[0])
         pid = os.fork()

@@ -94,7 +94,7 @@ class Stack:
             self.spawn(name)
             if name == "redis":
                 wait_until(lambda: listens(self.settings.redis.port), "Redis listens")
-        wait_until(self.is_ready, "the service is ready", START_TIMEOUT_S, self.check_alive)
+        wait_until(self.is_ready, "the service is ready", START_TIMEOUT_S, self.check_alive, pause_s=0.1)
         for port in (*self.settings.server.tcp_ports, self.settings.server.http_port):
             wait_until(lambda port=port: listens(port), f"port {port} listens", START_TIMEOUT_S, self.check_alive)
 
@@ -160,15 +160,19 @@ class Stack:
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, timeout_s: float = 10.0, check: Callable[[], None] = lambda: None
+    condition: Callable[[], bool],
+    what: str,
+    timeout_s: float = 10.0,
+    check: Callable[[], None] = lambda: None,
+    pause_s: float = 0.02,
 ) -> None:
     """Wait on a condition of another process; fails by name."""
-    deadline_s = time.monotonic() + limit_s(timeout_s)
+    started_s = time.monotonic()
     while not condition():
         check()
-        if time.monotonic() > deadline_s:
-            raise AssertionError(f"Not within {timeout_s:g} s: {what}.")
-        time.sleep(0.02)
+        if time.monotonic() - started_s > limit_s(timeout_s):
+            raise AssertionError(f"Not within {time.monotonic() - started_s:.0f} s: {what}.")
+        time.sleep(pause_s)
 
 
 def _unforked(module: str, folder: Path, env: Mapping[str, str], streams: Sequence[int]) -> subprocess.Popen[bytes]:

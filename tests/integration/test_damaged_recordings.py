@@ -30,12 +30,12 @@ def peak_bytes(pid: int) -> int:
 
 
 async def test_damaged_recordings_crash_nothing_and_take_no_more_than_they_may() -> None:
-    report = await fuzz(mutants(seed=1, count=300))
-    assert sum(report.answers.values()) == 300
+    report = await fuzz(mutants(seed=1, count=200))
+    assert sum(report.answers.values()) == 200
     assert report.is_bounded
     assert not report.answers["crashed"]
-    assert report.answers["decoded"] > 30
-    assert report.answers["invalid_audio"] > 30
+    assert report.answers["decoded"] > 20
+    assert report.answers["invalid_audio"] > 20
 
 
 def test_frontends_survive_recordings_that_broke_them(stack: Stack) -> None:

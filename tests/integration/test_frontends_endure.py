@@ -30,7 +30,7 @@ from tests.integration.native_clients import (
 from tests.limits import limit_s
 from tests.stack import COMMANDS, PROJECT, Stack, wait_until
 
-GARBAGE_MESSAGES = 20_000
+GARBAGE_MESSAGES = 8000
 SETTINGS_OF_PORTS = {"websocket": "server.tcp_ports[0]", "tcp": "server.tcp_ports[1]", "web": "server.http_port"}
 
 
@@ -76,7 +76,7 @@ def test_garbage_costs_bounded_memory_and_log(stack: Stack, frontend: str) -> No
                 if number != kind:
                     continue
             assert (client.receive() or {})["type"] == "error"
-        assert rss_bytes(stack, frontend) - before < 12 * 1024 * 1024
+        assert rss_bytes(stack, frontend) - before < 6 * 1024 * 1024
     assert log_bytes(stack) - logged < 64 * 1024
 
 

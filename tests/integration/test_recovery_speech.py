@@ -16,9 +16,9 @@ from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
 from tests.stack import Stack
 
-SPOKEN = SENTENCES[:3]
-ONE_WORD = 0.03
-"""Of 39. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
+SPOKEN = SENTENCES[:2]
+ONE_WORD = 0.04
+"""Of 28. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
 MAX_GAP_S = 1.0
 PAUSE_S = 0.7
 
