@@ -28,7 +28,7 @@ KEYS = [{"Bearer": []}, {"X-API-Key": []}]
 RESUME_TOKENS = [{"Resume token": []}]
 VIEWER_TOKENS = [{"Viewer token": []}, {"Viewer token in the address": []}]
 SECURITY = {SESSION: KEYS + RESUME_TOKENS, EVENTS: VIEWER_TOKENS, TRANSCRIPT: VIEWER_TOKENS}
-EXAMPLES = 40
+EXAMPLES = 25
 MODES = ("positive", "negative")
 """Whether requests are as the document allows, or otherwise."""
 

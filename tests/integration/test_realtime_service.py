@@ -49,11 +49,13 @@ def realtime_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         service.stop_all()
 
 
-async def said(stack: Stack, audio: NDArray[np.float32], **options: Any) -> Heard:
+async def said(
+    stack: Stack, audio: NDArray[np.float32], *, chunk_samples: int = CHUNK_SAMPLES, **options: Any
+) -> Heard:
     """One live session, sent as fast as the service takes it."""
     async with connect(stack.ws_url, compression=None, ping_interval=None) as socket:
         await socket.send(orjson.dumps({"type": "start"} | options).decode())
-        speaking = asyncio.create_task(_speak(socket, audio))
+        speaking = asyncio.create_task(_speak(socket, audio, chunk_samples))
         heard = Heard()
         async for event in _events(socket):
             heard.kinds.append(event["type"])
@@ -66,10 +68,10 @@ async def said(stack: Stack, audio: NDArray[np.float32], **options: Any) -> Hear
         return heard
 
 
-async def _speak(socket: ClientConnection, audio: NDArray[np.float32]) -> None:
+async def _speak(socket: ClientConnection, audio: NDArray[np.float32], chunk_samples: int) -> None:
     pcm = (np.clip(audio, -1, 1) * 32767).astype("<i2").tobytes()
-    for start in range(0, len(pcm), 2 * CHUNK_SAMPLES):
-        await socket.send(pcm[start : start + 2 * CHUNK_SAMPLES])
+    for start in range(0, len(pcm), 2 * chunk_samples):
+        await socket.send(pcm[start : start + 2 * chunk_samples])
     await socket.send('{"type": "stop"}')
 
 
@@ -136,7 +138,10 @@ async def test_memory_is_flat_over_half_an_hour_of_audio(realtime_stack: Stack) 
     """Thirty-two sessions of a minute side by side, each five times as long as every window."""
     spoken = scenes.scene(11, 20, gap_s=(0.2, 1.0))
     minute = np.tile(spoken.audio, -(-60 * 16_000 // len(spoken.audio)))[: 60 * 16_000]
-    sessions = [asyncio.create_task(said(realtime_stack, minute, words=False)) for _ in range(32)]
+    sessions = [
+        asyncio.create_task(said(realtime_stack, minute, chunk_samples=8000, words=False, partials=False))
+        for _ in range(32)
+    ]
     sizes: list[tuple[float, int]] = []
     while not all(session.done() for session in sessions):
         _, status = await asyncio.to_thread(get_json, f"{realtime_stack.health_url}/status")
