@@ -36,7 +36,7 @@ class Browsers:
 
     async def launched(self, *, microphone: bool, hears: Path | None = None) -> Browser:
         """A new browser. Its microphone hears a recording once, or beeps."""
-        arguments = ["--use-fake-device-for-media-stream"]
+        arguments = ["--use-fake-device-for-media-stream", "--disable-extensions"]
         if microphone:
             arguments.append("--use-fake-ui-for-media-stream")
         if hears is not None:

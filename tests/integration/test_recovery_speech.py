@@ -13,7 +13,7 @@ from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.bench.scoring import word_error_rate
 from tests.integration.workers import Fleet, redis_alone, until
 from tests.limits import limit_s
-from tests.speech import SENTENCES, conversation
+from tests.speech import SENTENCES, conversation, synthesise
 from tests.stack import Stack
 
 SPOKEN = SENTENCES[:2]
@@ -37,6 +37,7 @@ class Listener:
         self.session = session
         self.finals: list[str] = []
         self.partials_s: list[float] = []
+        self.spoken_s = 0.0
         self._hearing = asyncio.create_task(self._hear())
         self._speaking = asyncio.create_task(self._speak())
 
@@ -46,6 +47,7 @@ class Listener:
         for start in range(0, len(pcm), SAMPLE_RATE_HZ // 10):
             await asyncio.sleep(begun_s + start / SAMPLE_RATE_HZ - time.monotonic())
             await self.session.write(pcm[start : start + SAMPLE_RATE_HZ // 10].tobytes())
+            self.spoken_s = start / SAMPLE_RATE_HZ
         await self.session.finish()
 
     async def _hear(self) -> dict:
@@ -56,14 +58,10 @@ class Listener:
                 self.partials_s.append(time.monotonic())
         return event.wire
 
-    async def heard_partials_after(self, finals: int) -> bool:
-        """Whether the sentence behind so many finals is being spoken and has been shown in part."""
-        before = len(self.partials_s)
-        await until(lambda: self._grown(before))
-        return len(self.finals) >= finals
-
-    async def _grown(self, before: int) -> bool:
-        return len(self.partials_s) > before
+    async def is_in_mid_sentence(self) -> bool:
+        """Whether the first sentence is final, and more than half of the second one has been spoken."""
+        first, second = (len(synthesise(sentence)) / SAMPLE_RATE_HZ for sentence in SPOKEN)
+        return bool(self.finals) and self.spoken_s >= first + PAUSE_S + 0.6 * second
 
     async def done(self) -> str:
         async with asyncio.timeout(limit_s(60)):
@@ -79,7 +77,7 @@ async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
     await fleet.start("first")
     disturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
     assert await fleet.is_owned_by(disturbed.session, "first")
-    await until(lambda: disturbed.heard_partials_after(finals=1), 60)
+    await until(disturbed.is_in_mid_sentence, 60)
     fleet.signal("first", signal.SIGKILL)
     await until(lambda: fleet.is_owned_by(disturbed.session, "second"))
     reference = word_error_rate(SPOKEN, await undisturbed.done())
@@ -90,7 +88,7 @@ async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
     await fleet.start("first")
     listener = Listener(await fleet.gateway.open(SessionOptions(language="en")))
     await fleet.start("second")
-    await until(lambda: listener.heard_partials_after(finals=1), 60)
+    await until(listener.is_in_mid_sentence, 60)
     told_s = time.monotonic()
     fleet.signal("first", signal.SIGTERM)
     await until(lambda: fleet.is_owned_by(listener.session, "second"))
