@@ -10,7 +10,7 @@ from typing import Final
 
 REFERENCE_S: Final = 0.015
 """What `_work_s` is on a core of 3 GHz."""
-MOST: Final = 6.0
+MOST: Final = 20.0
 
 
 def limit_s(seconds: float) -> float:

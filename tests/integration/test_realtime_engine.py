@@ -102,9 +102,8 @@ def said(engine: Any, pcm: Pcm, delay_ms: int, session_id: str = "alone") -> lis
     return tokens
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
-def test_one_session_says_what_generate_says(checkpoints: dict[int, Path], seed: int, attn_implementation: str) -> None:
+@pytest.mark.parametrize(("attn_implementation", "seed"), [("sdpa", 0), ("sdpa", 1), ("sdpa", 2), ("eager", 0)])
+def test_one_session_says_what_generate_says(checkpoints: dict[int, Path], attn_implementation: str, seed: int) -> None:
     engine = loaded(checkpoints[seed], attn_implementation=attn_implementation)
     reference = realtime.random_model(seed)
     for delay_ms, duration_s in ((480, 6.3), (80, 1.28), (2400, 2.001)):
@@ -117,13 +116,13 @@ def test_one_session_says_what_generate_says(checkpoints: dict[int, Path], seed:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_sessions_that_join_pause_and_leave_say_what_each_says_alone(checkpoints: dict[int, Path], seed: int) -> None:
-    """Eight at once and eighteen in all, on eight slots, past both windows, at every delay."""
+    """Eight at once and fourteen in all, on eight slots, past both windows, at every delay."""
     generator = np.random.default_rng(seed)
     engine = loaded(checkpoints[seed], slots=8)
     reference = realtime.random_model(seed)
     waiting = {
         str(number): Client(sound(generator.uniform(0.1, 7), number), int(generator.choice(DELAYS_MS)))
-        for number in range(18)
+        for number in range(14)
     }
     expected = {name: realtime.generated(reference, client.pcm, client.delay_ms) for name, client in waiting.items()}
     live: dict[str, Client] = {}
