@@ -16,9 +16,9 @@ from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation, synthesise
 from tests.stack import Stack
 
-SPOKEN = SENTENCES[:2]
-ONE_WORD = 0.04
-"""Of 28. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
+SPOKEN = SENTENCES[:3]
+ONE_WORD = 0.03
+"""Of 39. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
 MAX_GAP_S = 1.0
 PAUSE_S = 0.7
 
@@ -60,7 +60,7 @@ class Listener:
 
     async def is_in_mid_sentence(self) -> bool:
         """Whether the first sentence is final, and more than half of the second one has been spoken."""
-        first, second = (len(synthesise(sentence)) / SAMPLE_RATE_HZ for sentence in SPOKEN)
+        first, second = (len(synthesise(sentence)) / SAMPLE_RATE_HZ for sentence in SPOKEN[:2])
         return bool(self.finals) and self.spoken_s >= first + PAUSE_S + 0.6 * second
 
     async def done(self) -> str:
