@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from shared.bus import keys, ownership
 from shared.bus.scripts import Scripts
-from shared.protocol import OWN, UNNUMBERED, Protocol
+from shared.protocol import UNNUMBERED, Protocol
 
 
 @dataclass(frozen=True, slots=True)
