@@ -71,6 +71,17 @@ def test_sizes_of_all_headers() -> None:
         (b"\x09\x80" + bytes(4), "control frame too long or fragmented"),
         (sent(b"\xff", Opcode.TEXT), "invalid start byte at position 0"),
     ],
+    ids=[  # masks are random, and every test process must name the tests alike
+        "continuation of nothing",
+        "two messages in one",
+        "close in a message",
+        "reserved bit",
+        "no mask",
+        "unknown opcode",
+        "long ping",
+        "ping in pieces",
+        "no UTF-8",
+    ],
 )
 def test_broken_framing_is_told(stream: bytes, why: str) -> None:
     with pytest.raises(FrameInvalidError, match=f"The WebSocket framing is broken: {why}"):
