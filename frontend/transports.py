@@ -277,7 +277,8 @@ class StarletteTransport:
     async def receive(self) -> Message | None:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
-            self.left = not self.gone and message.get("code") in ORDERLY
+            # uvicorn says 1005 also where the connection is lost, but gives a reason only with a close frame.
+            self.left = not self.gone and "reason" in message and message["code"] in ORDERLY
             self.gone = True
             return None
         content: Message | VoxtralError = next(message[kind] for kind in ("text", "bytes", "error") if kind in message)

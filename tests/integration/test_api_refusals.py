@@ -156,7 +156,7 @@ def test_openai_sdk_raises_its_own_errors(openai_client: openai.OpenAI) -> None:
         audio.create(model="whisper-9", file=("x.wav", WAV))
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
     assert unknown.value.request_id
-    with pytest.raises(openai.BadRequestError, match="understood: WAV"):
+    with pytest.raises(openai.BadRequestError, match="The file is text; send a recording, such as WAV"):
         audio.create(model="echo", file=("x.wav", b"?"), stream=True)
     with pytest.raises(openai.NotFoundError):
         openai_client.models.retrieve("mistralai/Voxtral-Mini-3B-2507")

@@ -7,8 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
+from redis import Redis
 from websockets.sync.client import connect
 
 from shared.version import VERSION
@@ -156,6 +158,10 @@ def test_each_model_has_slots_of_its_own(bare_stack: Stack) -> None:
 
 
 def test_status_shows_no_secret(bare_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Redis(port=bare_stack.settings.redis.port)) as redis:
+        redis.acl_setuser(
+            "somebody", enabled=True, passwords=["+hush"], categories=["+@all"], keys=["*"], channels=["*"]
+        )
     bare_stack.stop("health")
     monkeypatch.setattr(
         type(bare_stack),

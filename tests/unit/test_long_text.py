@@ -53,6 +53,11 @@ def test_escapes_that_base64_may_need(written: str, step: int) -> None:
     assert Fields(decode_message(read('{"audio_data": "' + written + '"}', step))).audio() == AUDIO
 
 
+def test_data_url_is_taken_as_base64() -> None:
+    url = "data:audio/wav;base64," + ENCODED
+    assert Fields(decode_message(read(message(url)))).audio() == AUDIO
+
+
 @pytest.mark.parametrize(
     "audio",
     [
@@ -62,7 +67,7 @@ def test_escapes_that_base64_may_need(written: str, step: int) -> None:
         ENCODED[:150_000] + " " + ENCODED[150_000:],
         ENCODED[:150_000] + "\u00e4" + ENCODED[150_000:],
         ENCODED[:150_000] + "\t",
-        "data:audio/wav;base64," + ENCODED,
+        "data:audio/wav," + ENCODED,
     ],
 )
 def test_what_is_not_base64_is_refused_as_that(audio: str) -> None:

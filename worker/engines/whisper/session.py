@@ -230,8 +230,8 @@ class Session(ABC):
     def _needed_from_samples(self) -> int: ...
 
     def is_behind(self, interval_ms: float) -> bool:
-        """Whether there is something to hear or to decode now."""
-        return self.unheard(1) is not None or bool(self.due_passes(interval_ms))
+        """Whether there is something to hear, to detect or to decode now."""
+        return self.unheard(1) is not None or bool(self.undetected() or self.due_passes(interval_ms))
 
     def absorbed_samples(self, interval_ms: float) -> int:
         """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
