@@ -175,6 +175,20 @@ def test_noise_gives_no_finals() -> None:
     assert [(final.segment, final.text, final.language) for final in turns] == [(0, "", None), (1, "", None)]
 
 
+def test_text_that_goes_on_about_a_short_sound_is_not_believed() -> None:
+    """Most of it has no voice behind it. What is sure of itself is only cut."""
+
+    def goes_on(sure: float, wanted: Pass, heard: Heard) -> Heard:
+        end = wanted.spans.length_samples
+        made_up = [replace(word(one, 0, 0), start_samples=end, end_samples=end) for one in (" what", " to", " do")]
+        return replace(heard, words=tuple(replace(one, probability=sure) for one in (*heard.words, *made_up)))
+
+    said = speech("oh.", word_s=0.3)
+    for sure, text in ((0.3, ""), (0.7, "oh.")):
+        played = play(recording(), said, decoder=lambda wanted, _, heard, sure=sure: goes_on(sure, wanted, heard))
+        assert " ".join(final.text for final in played.finals) == text
+
+
 def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     def stops(_: Pass, __: Job, heard: Heard) -> Heard:
         return replace(heard, words=heard.words[:15])
@@ -184,6 +198,18 @@ def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     assert played.text == " ".join(f"begin{chr(97 + index)} {SENTENCE}" for index in range(4))
     assert len(played.passes) == 3
     assert [final.segment for final in played.finals] == [0, 1, 2, 3]
+
+
+def test_sentence_that_the_decoder_says_once_and_heard_twice_is_decoded_again() -> None:
+    """Here 1.3 s, which is too little to be missed in mid-sentence."""
+
+    def says_once(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:3])
+
+    said = speech("set a timer.", "set a timer.", pause_s=1.0)
+    played = play(recording(), said, decoder=says_once)
+    assert [final.text for final in played.finals] == ["set a timer.", "set a timer."]
+    assert len(played.passes) == 2
 
 
 def test_decoder_that_says_nothing_is_asked_once() -> None:

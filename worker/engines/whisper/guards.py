@@ -16,6 +16,8 @@ BRIEF_LOG_PROBABILITY = -0.5
 SHORT_VOICED_WINDOWS = 16
 SHORT_WORD_PROBABILITY = 0.25
 """Below half a second of voiced audio, its words must not all be guesses."""
+UNVOICED_WORD_PROBABILITY = 0.4
+"""Nor must half of the text have no voice behind it, if its words are as unsure as this."""
 SURE_VOICED_WINDOWS = 16
 SURE_LOG_PROBABILITY_LIMIT = -1.8
 
@@ -30,6 +32,15 @@ def is_suspect(text: str, log_probability: float, *, hit_cap: bool) -> bool:
     """Whether a final deserves a second, more careful decode."""
     unlikely = log_probability < LOG_PROBABILITY_LIMIT
     return hit_cap or unlikely or compression_ratio(text) > COMPRESSION_RATIO_LIMIT
+
+
+def outruns_voice(said_words: int, believed_words: int, word_probability: float, voiced_windows: int) -> bool:
+    """Whether a decoder goes on about half a second of sound: measured, so it does about music and coughs.
+
+    `believed_words`: how many of `said_words` have a voice behind them.
+    """
+    is_short = voiced_windows < SHORT_VOICED_WINDOWS
+    return is_short and 2 * believed_words <= said_words and word_probability < UNVOICED_WORD_PROBABILITY
 
 
 def is_noise(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Final, Output, Partial
 from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.guards import outruns_voice
 from worker.engines.whisper.languages import Probabilities, likeliest, surely_spoken
 from worker.engines.whisper.session import Kind, Pass, Place, Session, wire_words
 from worker.engines.whisper.spans import Span, Spans
@@ -31,6 +32,8 @@ SETTLING_S = 30.0
 """The language of a recording is that of so much speech at its beginning."""
 REST_S = 2.0
 """With so much voice after its last word, the decoder has stopped early; the rest is decoded by itself."""
+SEGMENT_REST_S = 1.0
+"""The same for whole segments: a decoder that says a sentence once may have heard it twice."""
 BEAM_BELOW = -0.3
 """Measured: a beam for all windows takes a third longer and mends nothing more."""
 SEGMENTER = SegmenterSettings(
@@ -180,15 +183,24 @@ class Recording(Session):
         window = self._window_of(done)
         words = list(self._believed(done, heard))
         voiced = sum(one.closed.voiced_windows for one in window.segments)
-        if self._is_noise(heard, voiced):
+        if self._is_noise(heard, voiced) or outruns_voice(len(heard.words), len(words), heard.word_probability, voiced):
             words = []
         window.words += words
         window.model_ms += model_ms
         window.rest = None
-        if words and self._voice.seconds(words[-1].end_samples, done.end_samples) >= REST_S:
-            window.rest = done.spans.between(words[-1].end_samples, done.end_samples)
+        if words:
+            window.rest = self._rest(window, done, words[-1].end_samples)
         while self._windows and self._windows[0].rest is None:
             self._finish(self._windows.popleft())
+
+    def _rest(self, window: _Window, done: Pass, end_samples: int) -> Spans | None:
+        """What the decoder has left out behind its last word."""
+        if self._voice.seconds(end_samples, done.end_samples) >= REST_S:
+            return done.spans.between(end_samples, done.end_samples)
+        unsaid = [one.span.start_samples for one in window.segments if one.span.start_samples >= end_samples]
+        if unsaid and self._voice.seconds(unsaid[0], done.end_samples) >= SEGMENT_REST_S:
+            return done.spans.between(unsaid[0], done.end_samples)
+        return None
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))
