@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
+from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import use_rings
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import Passes
@@ -60,9 +61,9 @@ class BatchedModel:
         self._delays = torch.zeros(rows, 1, config.text_config.hidden_size, dtype=dtype, device=device)
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self._positions = torch.zeros(rows, dtype=torch.long, device=device)
-        self._pcm = _Staged(torch.zeros(rows, prompt.window_samples), device)
-        self._forced = _Staged(torch.full((rows,), FRESH), device)
-        self._advances = _Staged(torch.zeros(rows, dtype=torch.bool), device)
+        self._pcm = Staged(torch.zeros(rows, prompt.window_samples), device)
+        self._forced = Staged(torch.full((rows,), FRESH), device)
+        self._advances = Staged(torch.zeros(rows, dtype=torch.bool), device)
         self._reached = np.zeros(rows, np.int64)  # the host's copy of the positions
         self._silence: dict[int, _Silence] = {}
         use_rings(model, attn_implementation)
@@ -114,8 +115,9 @@ class BatchedModel:
             staged.send(self._passes.shape(batch))
         self._reached[:batch] += self._advances.host[:batch].numpy()
         tokens = self._passes.run(batch, positions=int(self._reached[:batch].max()))
+        said: list[int] = tokens[:batch].tolist()  # waits for the device: from here on it has read what was staged
         self._advances.host.zero_()
-        return tokens[:batch].tolist()
+        return said
 
     def _hear_silence(self, delays_tokens: Sequence[int]) -> None:
         batch = len(delays_tokens)
@@ -174,14 +176,3 @@ class BatchedModel:
             use_cache=True,
         ).last_hidden_state
         return self._model.model.multi_modal_projector(heard.reshape(batch, 1, -1))
-
-
-class _Staged:
-    """Input of a pass: written row by row on the host, sent to the device in one copy."""
-
-    def __init__(self, host: Tensor, device: torch.device) -> None:
-        self.host = host.pin_memory() if device.type == "cuda" else host
-        self.device = host.to(device, copy=True)
-
-    def send(self, rows: int) -> None:
-        self.device[:rows].copy_(self.host[:rows], non_blocking=True)

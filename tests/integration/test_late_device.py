@@ -1,0 +1,62 @@
+"""Engines that stage their input say the same to a device that reads it late."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import worker
+from shared.config import Settings
+from shared.events import SessionOptions
+from tests.engine_sessions import drained, text_of
+from tests.late_device import make_late
+from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.scenes import scene
+from worker.engines.registry import REALTIME, load_engine
+
+SPOKEN = [scene(seed, 3) for seed in (3, 4)]
+STAGING_ENGINES = {"voxtral_realtime": (REALTIME, DIRECTORY)}
+"""Every engine whose package imports `Staged`."""
+
+
+def said(engine: Any) -> list[str]:
+    """What two sessions are told; the second joins later and stays longer."""
+    engine.warm_up()
+    outputs: dict[str, list[Any]] = {"0": [], "1": []}
+    for number, spoken in enumerate(SPOKEN):
+        engine.open(str(number), SessionOptions())
+        engine.feed(str(number), spoken.audio)
+        for _ in range(9):
+            for session_id, output in engine.step():
+                outputs[session_id].append(output)
+        engine.finish(str(number))
+    for session_id, rest in drained(engine).items():
+        outputs[session_id] += rest
+        engine.close(session_id)
+    return [text_of(one) for one in outputs.values()]
+
+
+@pytest.mark.parametrize("name", STAGING_ENGINES)
+def test_late_copies_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_name, path = STAGING_ENGINES[name]
+    model = {"name": model_name, "path": path, "device": "cpu", "threads": 1}
+    threads = torch.get_num_threads()
+    engine = load_engine(Settings(model=model))  # type: ignore[arg-type]
+    in_time = said(engine)
+    make_late(monkeypatch)
+    late = said(engine)
+    torch.set_num_threads(threads)
+    assert all(in_time)
+    assert late == in_time
+
+
+def test_no_engine_copies_to_a_device_by_itself() -> None:
+    engines = Path(worker.__file__).parent / "engines"
+    by_themselves = [
+        path.name for path in engines.rglob("*.py") if re.search(r"non_blocking|pin_memory", path.read_text())
+    ]
+    assert by_themselves == ["staging.py"]
+    staging = {path.parent.name for path in engines.rglob("*.py") if "import Staged" in path.read_text()}
+    assert staging == set(STAGING_ENGINES)
