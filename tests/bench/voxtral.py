@@ -24,6 +24,7 @@ from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import row_bytes, rows_that_fit
+from worker.engines.voxtral_realtime.speaking import Sayable
 
 RESULT: Final = Path("build/bench-voxtral.json")
 FRAME_MS: Final = 80.0
@@ -146,6 +147,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         model,
         LogMel(VoxtralRealtimeFeatureExtractor()),
         PROMPT,
+        Sayable(PROMPT.pad_token, 2, np.ones(model.config.text_config.vocab_size, np.bool_)),
         rows=rows,
         text_window=arguments.text_window,
         attn_implementation=arguments.attention,

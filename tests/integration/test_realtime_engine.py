@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shared.config import Settings
 from shared.events import SessionOptions
 from tests.tiny import realtime
-from tests.tiny.vocabulary import EOS
+from tests.tiny.vocabulary import EOS, SPECIAL_TOKENS, STREAMING_PAD, STREAMING_WORD
 from worker.engines.base import Finished, Output
 from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime import engine as engine_module
@@ -174,14 +174,18 @@ def test_session_goes_on_past_the_positions_of_the_configuration(tmp_path: Path,
     assert said(loaded(short), pcm, 240) == said(loaded(checkpoints[0]), pcm, 240)
 
 
-def test_end_of_sequence_token_ends_no_session(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", [EOS, SPECIAL_TOKENS - 1], ids=["end of sequence", "special"])
+def test_special_token_is_never_said_nor_read(checkpoints: dict[int, Path], tmp_path: Path, token: int) -> None:
+    """A token that the model wants to say most of the time. In its place stands a pad, or the next in order."""
     model = realtime.random_model(1)
     pcm = sound(5)
-    [(often, _)] = Counter(realtime.generated(model, pcm, 480)).most_common(1)
+    before = realtime.generated(model, pcm, 480)
+    [(often, _)] = Counter(said for said in before if said >= SPECIAL_TOKENS).most_common(1)
     with torch.no_grad():
-        model.lm_head.weight[EOS] = model.lm_head.weight[often] * 1.05
+        model.lm_head.weight[token] = model.lm_head.weight[often] * 1.05
     expected = realtime.generated(model, pcm, 480)
-    assert EOS in expected[:-10]
+    assert {said for said in expected if said < SPECIAL_TOKENS} <= {STREAMING_PAD, STREAMING_WORD}
+    assert (expected.count(STREAMING_PAD) > before.count(STREAMING_PAD)) is (token == EOS)
     for file in checkpoints[1].iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     model.save_pretrained(tmp_path)

@@ -11,7 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tests.tiny.vocabulary import BOS, EOS, PAD, STREAMING_PAD, VOCABULARY_SIZE, write_processor
+from tests.tiny.vocabulary import (
+    BOS,
+    EOS,
+    PAD,
+    SPECIAL_TOKENS,
+    STREAMING_PAD,
+    STREAMING_WORD,
+    VOCABULARY_SIZE,
+    write_processor,
+)
 
 ENCODER_WINDOW = 20  # frames of 20 ms
 TEXT_WINDOW = 24  # positions of 80 ms
@@ -88,10 +97,20 @@ def generated(model: Any, pcm: NDArray[np.float32], delay_ms: int, *, streamed: 
         attention_mask=torch.ones_like(prompt),
         input_features=given,
         num_delay_tokens=delay_tokens,
+        logits_processor=[_only_sayable],
         max_length=None if streamed else positions,
         do_sample=False,
     )
     return said[0, prompt.shape[1] :].tolist()
+
+
+def _only_sayable(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Pads, word markers and text; an end of sequence is a pad."""
+    scores = scores.clone()
+    scores[:, STREAMING_PAD] = torch.maximum(scores[:, STREAMING_PAD], scores[:, EOS])
+    special = torch.arange(SPECIAL_TOKENS)
+    scores[:, special[(special != STREAMING_PAD) & (special != STREAMING_WORD)]] = float("-inf")
+    return scores
 
 
 def _pieces(extractor: Any, padded: NDArray[np.float32], first: int, positions: int) -> Any:

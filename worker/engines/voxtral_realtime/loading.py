@@ -48,6 +48,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
         model,
         LogMel(extractor),
         prompt,
+        vocabulary.sayable(),
         rows=rows,
         text_window=settings.model.text_window,
         attn_implementation=placed.attn_implementation,

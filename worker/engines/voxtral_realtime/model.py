@@ -22,6 +22,7 @@ from worker.engines.voxtral_realtime.passes import Passes
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
+from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class BatchedModel:
         model: VoxtralRealtimeForConditionalGeneration,
         log_mel: LogMel,
         prompt: Prompt,
+        sayable: Sayable,
         *,
         rows: int,
         text_window: int,
@@ -53,6 +55,7 @@ class BatchedModel:
         self._model = model
         self._log_mel = log_mel.to(device)
         self._prompt = prompt
+        self._speaking = Speaking(model.lm_head, sayable)
         self._frames: int = config.downsample_factor
         self._rows = rows
         self._encoder_ring = Ring(encoder_ring(config), rows, dtype, device)
@@ -155,7 +158,7 @@ class BatchedModel:
             t_cond=self._delays[:batch],
             use_cache=True,
         ).last_hidden_state
-        tokens = self._model.lm_head(said[:, 0]).argmax(dim=-1)
+        tokens: Tensor = self._speaking(said[:, 0])
         own.copy_(torch.where(advances, tokens, own))
         self._positions[:batch] += advances
         return tokens

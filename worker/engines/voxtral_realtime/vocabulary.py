@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
 from shared.errors import StartupError
 from worker.engines.voxtral_realtime.prompt import Prompt
+from worker.engines.voxtral_realtime.speaking import Sayable
 
 PAD: Final = "[STREAMING_PAD]"
 WORD: Final = "[STREAMING_WORD]"
@@ -19,6 +21,13 @@ class Vocabulary:
         self._tekkenizer = tekkenizer
         self.pad_token: int = tekkenizer.get_special_token(PAD)
         self.word_token: int = tekkenizer.get_special_token(WORD)
+
+    def sayable(self) -> Sayable:
+        """What can stand in a transcript."""
+        allowed = np.zeros(self._tekkenizer.n_words, np.bool_)
+        allowed[self._tekkenizer.num_special_tokens :] = True
+        allowed[[self.pad_token, self.word_token]] = True
+        return Sayable(self.pad_token, self._tekkenizer.eos_id, allowed)
 
     def text_bytes(self, token: int) -> bytes:
         """The token's part of the text in UTF-8, perhaps not whole characters; empty for special tokens."""

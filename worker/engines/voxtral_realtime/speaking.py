@@ -1,0 +1,55 @@
+"""Which token a position says: the likeliest of those that can stand in a transcript.
+
+Those are the pad, the word marker and the pieces of text. All other special tokens belong to prompts and to other uses
+of the vocabulary. An end-of-sequence token in mid-stream means that nothing is to be said now, and counts as a pad: the
+model was never trained to continue after one.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+CHUNK: Final = 16_384
+"""Rows of the output layer that a CPU converts to float32 at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sayable:
+    """What the vocabulary says of its tokens."""
+
+    pad_token: int
+    end_token: int
+    allowed: NDArray[np.bool_]
+    """By token; those of the model beyond the vocabulary are not allowed."""
+
+
+class Speaking(nn.Module):
+    """The output layer of a model, with scores in float32: in bfloat16 likely tokens tie, and the lowest would win."""
+
+    def __init__(self, output_layer: nn.Linear, sayable: Sayable) -> None:
+        super().__init__()
+        self._weight = output_layer.weight.detach()  # [vocabulary, width]
+        self._pad, self._end = sayable.pad_token, sayable.end_token
+        bias = torch.full((len(self._weight),), float("-inf"))
+        bias[: len(sayable.allowed)][torch.from_numpy(sayable.allowed)] = 0.0
+        self.bias = nn.Buffer(bias.to(self._weight.device), persistent=False)
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """`hidden`, `[batch, width]`, gives the tokens, `[batch]`."""
+        scores = self._scores(hidden)
+        scores[:, self._pad] = torch.maximum(scores[:, self._pad], scores[:, self._end])
+        return (scores + self.bias).argmax(dim=-1)
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        """In float32, `[batch, vocabulary]`."""
+        if hidden.dtype == torch.float32:
+            return hidden @ self._weight.T
+        if hidden.is_cuda:
+            return torch.mm(hidden, self._weight.T, out_dtype=torch.float32)
+        return torch.cat([hidden.float() @ part.float().T for part in self._weight.split(CHUNK)], dim=-1)
