@@ -81,6 +81,18 @@ def test_marker_without_text_is_no_word() -> None:
     assert transcript.close(800, 800, 0.0) == []
 
 
+def test_words_behind_one_marker_share_its_time() -> None:
+    transcript = Transcript(0, None)
+    say(transcript, "a  four", "x", start_samples=1000)
+    said = transcript.append(b"y z", 9000, 0.0)
+    final = transcript.close(9000, 9000, 0.0)[-1]
+    assert isinstance(final, Final)
+    words = (Word("a", 1000, 1200), Word("four", 1200, 2000), Word("xy", 3000, 3666), Word("z", 3666, 4000))
+    assert final.words == words
+    assert said[-1].committed_words == words[:2]  # type: ignore[union-attr]
+    assert final.text == "a  four xy z"
+
+
 def test_onset_is_where_the_last_sound_began() -> None:
     loudness = Loudness(16_000)
     levels = [0.001] * 30 + [0.2] * 20 + [0.001] * 15 + [0.1] * 12 + [0.001] * 5 + [0.15] * 10 + [0.001] * 12

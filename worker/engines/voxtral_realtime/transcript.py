@@ -5,7 +5,7 @@ appended, so all of a partial's text is committed; its last word may still grow.
 """
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,8 @@ MAX_SEGMENT_SAMPLES: Final = 20 * 16_000
 
 @dataclass(slots=True)
 class _SpokenWord:
+    """What one marker announces: a word, or a group of words that were spoken as one."""
+
     start_samples: int
     end_samples: int
     text: str = ""
@@ -120,4 +122,14 @@ class Transcript:
 
 def _told(words: Iterable[_SpokenWord]) -> tuple[Word, ...]:
     """Those that have text."""
-    return tuple(Word(word.text.strip(), word.start_samples, word.end_samples) for word in words if word.text.strip())
+    return tuple(single for word in words for single in _singles(word))
+
+
+def _singles(word: _SpokenWord) -> Iterator[Word]:
+    """The words behind one marker: usually one. Several share its time by their lengths in characters."""
+    texts = word.text.split()
+    duration_samples, characters, before = word.end_samples - word.start_samples, sum(map(len, texts)), 0
+    for text in texts:
+        start_samples = word.start_samples + duration_samples * before // characters
+        before += len(text)
+        yield Word(text, start_samples, word.start_samples + duration_samples * before // characters)
