@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from mistral_common.tokens.tokenizers.audio import AudioConfig
 from numpy.typing import NDArray
-from transformers import WhisperFeatureExtractor
 
+from worker.engines.filter_bank import filter_bank
 from worker.engines.voxtral.prompts import WINDOW_SAMPLES, windows_of
-from worker.engines.voxtral.vocabulary import WINDOW_S
 
 FULL_SCALE: Final = 32_768.0
 SMALLEST_POWER: Final = 1e-10
@@ -25,13 +24,6 @@ class Spectrograms:
 
     def __init__(self, config: AudioConfig, device: str) -> None:
         mel = config.encoding_config
-        extractor = WhisperFeatureExtractor(
-            feature_size=mel.num_mel_bins,
-            sampling_rate=config.sampling_rate,
-            hop_length=mel.hop_length,
-            chunk_length=WINDOW_S,
-            n_fft=mel.window_size,
-        )
         self.shape = {
             "n_mels": mel.num_mel_bins,
             "hop_length": mel.hop_length,
@@ -41,7 +33,9 @@ class Spectrograms:
         self.n_fft, self.hop = mel.window_size, mel.hop_length
         self.device = device
         self.window = torch.hann_window(mel.window_size, device=device)
-        self.filters = torch.from_numpy(extractor.mel_filters.T).to(device, torch.float32).contiguous()  # [mels, bins]
+        self.filters = filter_bank(
+            sample_rate_hz=config.sampling_rate, n_fft=mel.window_size, n_mels=mel.num_mel_bins
+        ).to(device)
 
 
 class Recording:

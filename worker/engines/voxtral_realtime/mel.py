@@ -1,12 +1,14 @@
 """The model's log-mel front end, for many sessions in one pass.
 
 Equal to transformers' `VoxtralRealtimeFeatureExtractor` on the same samples: it runs the same operations in the same
-order, only cut into frames beforehand. Its filter bank is librosa's (Slaney's scale and norm).
+order, only cut into frames beforehand. Its filter bank is `librosa.filters.mel`, the field's reference.
 """
 
 import torch
 from torch import Tensor, nn
 from transformers import VoxtralRealtimeFeatureExtractor
+
+from worker.engines.filter_bank import filter_bank
 
 POWER_FLOOR = 1e-10
 LOG_RANGE = 8.0
@@ -21,7 +23,10 @@ class LogMel(nn.Module):
         self._floor = float(extractor.global_log_mel_max) - LOG_RANGE
         self.window = nn.Buffer(torch.hann_window(self.n_fft), persistent=False)
         # [mel bins, frequencies]
-        self.filters = nn.Buffer(torch.from_numpy(extractor.mel_filters).float().T.contiguous(), persistent=False)
+        filters = filter_bank(
+            sample_rate_hz=extractor.sampling_rate, n_fft=self.n_fft, n_mels=extractor.feature_size
+        )
+        self.filters = nn.Buffer(filters, persistent=False)
 
     def forward(self, pcm: Tensor) -> Tensor:
         """`pcm`, `[batch, samples]`, gives `[batch, mel bins, frames]`.
