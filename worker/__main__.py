@@ -1,5 +1,6 @@
 """Starts a worker: load the model, warm it up, and only then take sessions. `python -m worker`."""
 
+import os
 import sys
 import time
 
@@ -8,6 +9,7 @@ import structlog
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.entry import run_process
+from shared.gpus import ORDER
 from worker import stop_signals
 from worker.app import run, serve_sessions
 from worker.engines.registry import load_engine
@@ -21,6 +23,7 @@ log = structlog.get_logger()
 
 def main(settings: Settings) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    os.environ.setdefault(*ORDER)
     started_s = time.monotonic()
     engine = load_engine(settings)
     engine.warm_up()

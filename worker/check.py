@@ -4,15 +4,18 @@ Prints one JSON object a line: `check`, `ok` (null: not needed), `detail`, `advi
 """
 
 import json
+import os
 import sys
 import time
 
 from shared.config import load_settings
 from shared.errors import StartupError
+from shared.gpus import ORDER
 from worker.engines.registry import load_engine
 
 
 def main() -> int:
+    os.environ.setdefault(*ORDER)
     started_s = time.monotonic()
     try:
         engine = load_engine(load_settings())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
 from worker.engines.base import Engine, History, Output, Remembering
+from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 
 _IDLE_WAIT_S: Final = 1.0
 
@@ -110,7 +111,13 @@ class EngineThread:
         self._wake = threading.Event()
         self._stopping = False
         self._absorbed: dict[str, int] = {}
+        self._gpu_memory = GpuMemoryWatch(engine.info.device)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def gpu_memory(self) -> GpuMemory:
+        """Of the engine's GPU, about a second ago. Any thread may ask."""
+        return self._gpu_memory.latest
 
     def start(self) -> None:
         self._thread.start()
@@ -130,6 +137,7 @@ class EngineThread:
                 if not self._engine.ready():
                     self._wake.wait(_IDLE_WAIT_S)
                 self._wake.clear()
+                self._gpu_memory.sample()
                 touched = self._obey()
                 self._step(touched)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must hear of it

@@ -21,7 +21,7 @@ from shared.process import rss_bytes
 from shared.protocol import OWN
 from shared.version import VERSION
 from worker.engines.base import EngineInfo
-from worker.gpu import memory_bytes
+from worker.gpu_memory import GpuMemory
 from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 from worker.writer import EventWriter
@@ -45,6 +45,7 @@ class Keeper:
         sessions: dict[str, WorkerSession],
         telemetry: Telemetry,
         writer: EventWriter,
+        gpu_memory: Callable[[], GpuMemory],
         on_fenced: Callable[[WorkerSession], None],
     ) -> None:
         self._redis = redis
@@ -56,6 +57,7 @@ class Keeper:
         self._sessions = sessions
         self._telemetry = telemetry
         self._writer = writer
+        self._gpu_memory = gpu_memory
         self._on_fenced = on_fenced
         self._started_at = time.time()
         self.announced = False
@@ -122,7 +124,7 @@ class Keeper:
 
     def report(self) -> WorkerReport:
         real_time_factor, batch_size = self._telemetry.take_interval()
-        used, total = memory_bytes(self._info.device)
+        gpu_memory = self._gpu_memory()
         return WorkerReport(
             id=self._worker_id,
             host=socket.gethostname(),
@@ -145,8 +147,8 @@ class Keeper:
             latency=self._telemetry.latency(),
             rss_bytes=rss_bytes(),
             model_reason=self._info.reason,
-            gpu_memory_used_bytes=used,
-            gpu_memory_total_bytes=total,
+            gpu_memory_used_bytes=gpu_memory.used_bytes,
+            gpu_memory_total_bytes=gpu_memory.total_bytes,
             sessions_total=self._telemetry.sessions_total,
             audio_s_total=round(self._telemetry.audio_s_total, 1),
             errors=dict(self._telemetry.errors),

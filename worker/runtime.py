@@ -139,6 +139,7 @@ class WorkerRuntime:
             sessions=self._sessions,
             telemetry=self._telemetry,
             writer=self._writer,
+            gpu_memory=lambda: self._engine.gpu_memory,
             on_fenced=self._drop,
         )
         await self._writer.load_script()

@@ -18,6 +18,7 @@ import numpy as np
 
 from shared.config import ModelSettings
 from shared.events import SAMPLE_RATE_HZ
+from shared.gpus import memory_bytes
 from tests.bench.figures import Figure, keep, machine, percentile, show
 from tests.tiny.whisper import LARGE_V3, PUBLISHED, Shape, write_whisper
 from worker.engines.registry import MAX_AUTO_THREADS
@@ -26,7 +27,6 @@ from worker.engines.whisper.loading import GPU_SETTINGS
 from worker.engines.whisper.pace import PASS_TOKENS, WINDOW_S
 from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.sizes import SIZES
-from worker.gpu import memory_bytes
 
 RESULT: Final = Path("build/bench-whisper-gpu.json")
 WARM_STEPS: Final = 2

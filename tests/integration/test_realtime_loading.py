@@ -89,13 +89,13 @@ def test_doctor_says_in_one_sentence_what_is_wrong(checkpoint: Path, tmp_path: P
 
 
 def test_auto_takes_the_gpu_or_says_why_not(tmp_path: Path) -> None:
-    """A driver that lists a GPU, and a torch without CUDA: no model is chosen in its stead."""
+    """A driver that lists a GPU, and a torch that sees none: no model is chosen in its stead."""
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H100'\n")
     tool.chmod(0o755)
     (tmp_path / "config.yaml").write_text(f"model: {{path: {realtime.write_checkpoint(tmp_path / 'model')}}}")
     variables = {"VOXTRAL_CONFIG": str(tmp_path / "config.yaml"), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    report = _checked(**variables, CUDA_VISIBLE_DEVICES="")
+    report = _checked(**variables, CUDA_VISIBLE_DEVICES="7")
     assert report["ok"] is False
     assert re.match(r"Setting model\.device is 'cuda', but torch .* sees no CUDA device", report["detail"])
 

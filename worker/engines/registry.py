@@ -8,13 +8,13 @@ import structlog
 
 from shared.config import Settings
 from shared.errors import StartupError
+from shared.gpus import memory_bytes, visible_gpus
 from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper
 from worker.engines.auto import REALTIME, Choice, choose, choose_by_files
 from worker.engines.base import Engine
 from worker.engines.echo import EchoEngine
 from worker.engines.libraries import require_sherpa_library, require_voxtral_libraries
 from worker.engines.spectrogram import check_spectrogram
-from worker.gpu import gpu_count, memory_bytes
 
 ECHO: Final = "echo"
 SHERPA: Final = "sherpa"
@@ -43,7 +43,7 @@ def load_engine(settings: Settings) -> Engine:
 def _choose(settings: Settings) -> tuple[Choice, Settings]:
     """What `auto` stands for here, by name. Where it is chosen for a device, it must run there and nowhere else."""
     model = settings.model
-    gpus = gpu_count() if model.device != "cpu" else 0
+    gpus = len(visible_gpus()) if model.device != "cpu" else 0
     device = "cuda" if model.device == "auto" else model.device
     if model.path is not None:
         choice = choose_by_files(gpus, of_whisper=(model.path.expanduser() / WHISPER_WEIGHTS).is_file())

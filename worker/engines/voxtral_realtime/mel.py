@@ -23,9 +23,7 @@ class LogMel(nn.Module):
         self._floor = float(extractor.global_log_mel_max) - LOG_RANGE
         self.window = nn.Buffer(torch.hann_window(self.n_fft), persistent=False)
         # [mel bins, frequencies]
-        filters = filter_bank(
-            sample_rate_hz=extractor.sampling_rate, n_fft=self.n_fft, n_mels=extractor.feature_size
-        )
+        filters = filter_bank(sample_rate_hz=extractor.sampling_rate, n_fft=self.n_fft, n_mels=extractor.feature_size)
         self.filters = nn.Buffer(filters, persistent=False)
 
     def forward(self, pcm: Tensor) -> Tensor:

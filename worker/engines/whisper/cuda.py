@@ -8,7 +8,7 @@ from typing import Final
 
 import ctranslate2
 
-from worker.gpu import gpu_count
+from shared.gpus import gpu_count
 
 PACKAGE: Final = "nvidia-cublas-cu12"
 LIBRARIES: Final = ("libcublasLt.so.12", "libcublas.so.12")

@@ -13,10 +13,10 @@ import structlog
 
 from shared.config import ModelSettings
 from shared.errors import StartupError
+from shared.gpus import gpu_count, memory_bytes
 from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits
 from worker.engines.whisper.cuda import cuda_obstacle
 from worker.engines.whisper.sizes import Size, fitting_compute_type
-from worker.gpu import gpu_count, memory_bytes
 
 COMPUTE_TYPES: Final = ("int8", "int8_float16", "float16", "float32")
 """What `model.compute_type` may say."""

@@ -1,0 +1,93 @@
+"""What NVIDIA's driver says of the GPUs, through its own tool and without any model library.
+
+Asked at start only, since the tool takes up to seconds. A tool that is missing, slow, hangs or knows nothing raises
+nothing: the answer is that nothing is known.
+"""
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from typing import Final
+
+import structlog
+
+TIMEOUT_S: Final = 10.0
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+"""The GPUs that CUDA numbers, by the driver's own number or name. The driver's tool ignores it."""
+ORDER: Final = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+"""Lets CUDA number GPUs as the driver does. Its own order puts the fastest first."""
+
+log = structlog.get_logger()
+
+
+def memory_bytes(device: str) -> tuple[int | None, int | None]:
+    """(used, total) memory of the device, or (None, None) if it is no GPU or its memory is not known."""
+    if not device.startswith("cuda"):
+        return None, None
+    identity = gpu_identity(int(device.partition(":")[2] or 0))
+    if identity is None:
+        return None, None
+    query = ("-i", identity, "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
+    try:
+        used_mib, total_mib = (int(value) for value in (_ask(*query) or "").split(","))
+    except ValueError:  # nothing was listed, or what unified memory and slices of a GPU have instead: [N/A]
+        return None, None
+    return used_mib * 2**20, total_mib * 2**20
+
+
+def gpu_count() -> int:
+    """GPUs that the driver lists; 0 without a driver."""
+    return sum(line.startswith("GPU ") for line in (_ask("-L") or "").splitlines())
+
+
+def visible_gpus() -> list[str]:
+    """What the driver calls the GPUs that CUDA numbers, in CUDA's order."""
+    count, visible = gpu_count(), os.environ.get(VISIBLE)
+    if visible is None:
+        return [str(index) for index in range(count)]
+    return _named(visible)[:count]
+
+
+def gpu_identity(index: int) -> str | None:
+    """What the driver calls the GPU that CUDA numbers `index`; None if CUDA does not see so many."""
+    visible = os.environ.get(VISIBLE)
+    if visible is None:
+        return str(index)
+    identities = _named(visible)
+    return identities[index] if index < len(identities) else None
+
+
+def driver_version() -> str | None:
+    """Such as 550.54.14; None without a driver."""
+    return (_ask("--query-gpu=driver_version", "--format=csv,noheader") or "").partition("\n")[0].strip() or None
+
+
+def _named(visible: str) -> list[str]:
+    """As CUDA reads it: what follows a number that is none, such as -1, does not count."""
+    identities = []
+    for part in visible.split(","):
+        if not part.strip() or part.strip().startswith("-"):
+            break
+        identities.append(part.strip())
+    return identities
+
+
+def _ask(*arguments: str) -> str | None:
+    """What the tool prints; None when it does not answer."""
+    tool = _tool()
+    if tool is None:
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603 -- the operator's own environment
+            [tool, *arguments], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        log.warning("gpu_tool_failed", tool=tool, reason=str(error))
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+@cache
+def _tool() -> str | None:
+    return shutil.which("nvidia-smi")
