@@ -12,6 +12,7 @@ from shared.entry import run_process
 from shared.gpus import ORDER
 from worker import stop_signals
 from worker.app import run, serve_sessions
+from worker.engines.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 from worker.runtime import WorkerRuntime
 
@@ -25,8 +26,9 @@ def main(settings: Settings) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     os.environ.setdefault(*ORDER)
     started_s = time.monotonic()
-    engine = load_engine(settings)
-    engine.warm_up()
+    with memory_needed(device=settings.model.device, slots=settings.model.slots):
+        engine = load_engine(settings)
+        engine.warm_up()
     info = engine.info
     log.info(
         "model_warm",

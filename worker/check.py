@@ -11,6 +11,7 @@ import time
 from shared.config import load_settings
 from shared.errors import StartupError
 from shared.gpus import ORDER
+from worker.engines.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 
 
@@ -18,9 +19,11 @@ def main() -> int:
     os.environ.setdefault(*ORDER)
     started_s = time.monotonic()
     try:
-        engine = load_engine(load_settings())
-        loaded_s = time.monotonic()
-        engine.warm_up()
+        settings = load_settings()
+        with memory_needed(device=settings.model.device, slots=settings.model.slots):
+            engine = load_engine(settings)
+            loaded_s = time.monotonic()
+            engine.warm_up()
     except StartupError as error:
         _report(ok=False, detail=str(error), advice="Change the setting that is named, then try again.")
         return 1
@@ -29,6 +32,8 @@ def main() -> int:
         f"{info.model} on {info.device} ({info.compute_type}), {info.slots} slots, loaded in "
         f"{loaded_s - started_s:.1f} s, warm in {time.monotonic() - loaded_s:.1f} s"
     )
+    if info.passes:
+        detail += f"; passes {info.passes}"
     if info.reason:
         detail += f"; {info.reason.rstrip('.')}"
     _report(ok=True, detail=detail, advice="")

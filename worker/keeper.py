@@ -147,6 +147,7 @@ class Keeper:
             latency=self._telemetry.latency(),
             rss_bytes=rss_bytes(),
             model_reason=self._info.reason,
+            passes=self._info.passes,
             gpu_memory_used_bytes=gpu_memory.used_bytes,
             gpu_memory_total_bytes=gpu_memory.total_bytes,
             sessions_total=self._telemetry.sessions_total,

@@ -55,6 +55,8 @@ class WorkerReport:
     rss_bytes: int
     model_reason: str = ""
     """Why `model.name: auto` stands for this model there; empty for a model that was named."""
+    passes: str = ""
+    """How its engine runs passes and computes attention; empty where there is one way."""
     gpu_memory_used_bytes: int | None = None
     gpu_memory_total_bytes: int | None = None
     sessions_total: int = 0

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from shared.config import Settings
 from shared.errors import StartupError
-from shared.events import Mode
+from shared.events import DELAYS_MS, Mode
 from tests.forking import captured
 from tests.stack import PROJECT
 from tests.tiny import realtime
 from tests.tiny.vocabulary import write_tokenizer
 from worker.engines.registry import REALTIME, load_engine
+from worker.engines.voxtral_realtime.ring import Ring
 
 
 @pytest.fixture
@@ -77,6 +79,28 @@ def test_slots_that_do_not_fit_into_memory_are_refused(checkpoint: Path) -> None
     with pytest.raises(StartupError, match=r"model\.slots is 4096, but \d+ slots of 0\.0671 GB fit .* free on cpu"):
         loaded(checkpoint, slots=4096, text_window=131_072)
     assert loaded(checkpoint, slots=4096, text_window=64).info.slots == 4096  # the setting cuts the window
+
+
+@pytest.mark.parametrize("part", ["rings", "warm-up"])
+def test_memory_that_runs_out_is_one_sentence(checkpoint: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program takes the memory that was free when slots were counted."""
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Ring, "__init__" if part == "rings" else "snapshot", full)
+    with pytest.raises(StartupError, match=r"memory of this machine does not suffice for 6 slots .* such as 3"):
+        loaded(checkpoint, slots=6).warm_up()
+
+
+def test_engine_says_how_it_runs(checkpoint: Path) -> None:
+    engine = loaded(checkpoint)
+    assert engine.info.passes == ""
+    engine.warm_up()
+    assert engine.info.passes == "run from Python; attention: sdpa"
+    silences = {id(part.text) for part in engine._model._silence.values()}
+    assert len(silences) == len(DELAYS_MS)
+    assert engine._model._silent_encoder.shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
 
 
 def test_doctor_says_in_one_sentence_what_is_wrong(checkpoint: Path, tmp_path: Path) -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from shared.errors import StartupError
 from worker.engines.voxtral_realtime.passes import covering
-from worker.engines.voxtral_realtime.sizes import MAX_AUTO_ROWS, RingShape, row_bytes, rows_that_fit
+from worker.engines.voxtral_realtime.sizes import (
+    ACTIVATIONS_BYTES,
+    GRAPH_BYTES,
+    MAX_AUTO_ROWS,
+    RingShape,
+    beside_bytes,
+    row_bytes,
+    rows_that_fit,
+)
 
 # The published 4B checkpoint.
 CONFIG = SimpleNamespace(
@@ -40,6 +48,16 @@ def test_unset_slots_fill_a_gpu_and_are_few_on_a_cpu() -> None:
     assert rows_that_fit(None, 1, 70 * GB, device="cuda:0", default=16) == MAX_AUTO_ROWS
     assert rows_that_fit(None, 1, 70 * GB, device="cpu", default=16) == 16
     assert rows_that_fit(5, GB, 70 * GB, device="cuda:0", default=16) == 5
+
+
+def test_snapshots_passes_and_workspaces_are_counted() -> None:
+    """31 positions of silence: the encoder's 32.5 MB once, the language model's 3.3 MB for each of 16 delays."""
+    beside = beside_bytes(CONFIG, 2, silent_positions=31, delays=16, recorded_passes=0)
+    assert beside == 32_505_856 + 16 * 3_301_376 + 2 * 32 * 2**20
+    assert beside_bytes(CONFIG, 2, silent_positions=31, delays=16, recorded_passes=9) == beside + 9 * GRAPH_BYTES
+    many = rows_that_fit(None, GB, 12 * GB, device="cuda:0", default=16, beside=lambda rows: rows * GB // 2)
+    assert many == int((12 * GB - ACTIVATIONS_BYTES - 9 * GB // 2) // GB)
+    assert rows_that_fit(None, GB, 12 * GB, device="cuda:0", default=16, beside=lambda rows: 1) == 9
 
 
 @pytest.mark.parametrize(

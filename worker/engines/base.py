@@ -29,6 +29,8 @@ class EngineInfo:
     """Sessions that may be open at once."""
     reason: str = ""
     """Why `model.name: auto` stands for this model here, in one sentence; empty for a model that was named."""
+    passes: str = ""
+    """How the engine runs its passes, for people; set by `warm_up` where there are several ways."""
     has_commit_delay: bool = False
     """Whether `SessionOptions.commit_delay` changes anything. Then the engine is never given None for it."""
 

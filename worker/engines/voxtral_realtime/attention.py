@@ -1,8 +1,18 @@
 """Attention over rings, and rotary angles for positions without end; both are put into transformers' stock layers."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+import structlog
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, VoxtralRealtimeForConditionalGeneration
+
+PINNED: Final = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""In this order. With a mask cuDNN makes a plan for each shape, which takes seconds, and flash attention takes none."""
+
+log = structlog.get_logger()
 
 
 class ExactRotary(nn.Module):
@@ -61,6 +71,29 @@ def _grouped(query: Tensor, key: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def _ungrouped(heard: Tensor, query: Tensor) -> Tensor:
     """`[batch, queries, heads, dim]`, as the stock layers expect."""
     return heard.reshape(query.shape).transpose(1, 2).contiguous()
+
+
+def pinned_kernels(device: torch.device) -> AbstractContextManager[None]:
+    """On a GPU, the kernels that `ring_sdpa` may run on. A CPU has one."""
+    return sdpa_kernel(PINNED, set_priority=True) if device.type == "cuda" else nullcontext()
+
+
+def kernel_name(attn_implementation: str, model: VoxtralRealtimeForConditionalGeneration) -> str:
+    """What computes attention on the model's device, for people."""
+    if attn_implementation != "sdpa" or model.device.type != "cuda":
+        return attn_implementation
+    config: Any = model.config.text_config
+    heads, group = config.num_key_value_heads, config.num_attention_heads // config.num_key_value_heads
+    query = torch.zeros(1, heads, group, config.head_dim, dtype=model.dtype, device=model.device)
+    key = torch.zeros(1, heads, 64, config.head_dim, dtype=model.dtype, device=model.device)
+    mask = torch.zeros(1, 1, group, 64, dtype=model.dtype, device=model.device)
+    with pinned_kernels(model.device):
+        asked = torch.backends.cuda.SDPAParams(query, key, key, mask, 0.0, False, False)
+        if torch.backends.cuda.can_use_efficient_attention(asked):
+            return "sdpa, memory-efficient kernel"
+    slow = "This GPU has no memory-efficient attention kernel for the model: PyTorch's plain one makes passes longer."
+    log.warning("attention_slow", message=slow)
+    return "sdpa, math kernel"
 
 
 _FUNCTIONS = {"sdpa": ring_sdpa, "eager": ring_eager}

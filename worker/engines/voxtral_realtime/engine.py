@@ -5,18 +5,28 @@ steps; see `rows` for where they sit, `model` for the pass, and `session` for wh
 """
 
 import time
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
 from shared.events import DELAYS_MS, SessionOptions
 from worker.engines.base import EngineInfo, History, Output
+from worker.engines.checkpoints import free_memory_bytes
+from worker.engines.out_of_memory import memory_needed
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+
+SPARE_BYTES: Final = 256 * 1024**2
+"""To be free after the warm-up: libraries may still make plans and buffers."""
+
+log = structlog.get_logger()
 
 
 class VoxtralRealtimeEngine:
@@ -34,8 +44,20 @@ class VoxtralRealtimeEngine:
         self._sessions: dict[str, Session] = {}
 
     def warm_up(self) -> None:
-        """Hear the silence that sessions begin with, for each delay, and run or record every shape of a pass."""
-        self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS})
+        """Hear the silence that sessions begin with, for each delay, and run or record every shape of a pass.
+
+        Raises `StartupError` when memory does not suffice for the slots.
+        """
+        device = self.info.device
+        with memory_needed(device=device, slots=self.info.slots):
+            self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS})
+        how = "replayed as CUDA graphs" if self._model.recorded else "run from Python"
+        self.info = replace(self.info, passes=f"{how}; attention: {self._model.attention}")
+        free_bytes = free_memory_bytes(device)
+        free = {"device": device, "slots": self.info.slots, "free_mb": round(free_bytes / 1e6)}
+        log.info("memory_after_warm_up", passes=self.info.passes, **free)
+        if free_bytes < SPARE_BYTES:
+            log.warning("memory_short", message="Sessions may run out of memory; lower model.slots.", **free)
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""

@@ -9,15 +9,17 @@ from transformers import VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForCond
 
 from shared.config import Settings
 from shared.errors import StartupError
-from shared.events import Mode
+from shared.events import DELAYS_MS, Mode
 from worker.engines.base import EngineInfo
 from worker.engines.checkpoints import Placement, free_memory_bytes, load, locate, placement
+from worker.engines.out_of_memory import memory_needed
 from worker.engines.spectrogram import check_spectrogram
 from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
+from worker.engines.voxtral_realtime.passes import shapes
 from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.sizes import row_bytes, rows_that_fit
+from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, rows_that_fit, text_ring
 from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
 
 LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
@@ -43,17 +45,18 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
     if placed.device == "cpu":
         torch.set_num_threads(threads)
     model = load(VoxtralRealtimeForConditionalGeneration, directory, placed)
-    rows = _rows(settings, model.config, placed, default_slots)
-    batched = BatchedModel(
-        model,
-        LogMel(extractor),
-        prompt,
-        vocabulary.sayable(),
-        rows=rows,
-        text_window=settings.model.text_window,
-        attn_implementation=placed.attn_implementation,
-        cuda_graphs=settings.model.cuda_graphs,
-    )
+    rows = _rows(settings, model.config, placed, default_slots, prompt)
+    with memory_needed(device=placed.device, slots=rows):
+        batched = BatchedModel(
+            model,
+            LogMel(extractor),
+            prompt,
+            vocabulary.sayable(),
+            rows=rows,
+            text_window=settings.model.text_window,
+            attn_implementation=placed.attn_implementation,
+            cuda_graphs=settings.model.cuda_graphs,
+        )
     info = EngineInfo(
         engine="voxtral_realtime",
         model=name,
@@ -84,9 +87,21 @@ def _check_agreement(directory: Path, prompt: Prompt, extractor: VoxtralRealtime
         )
 
 
-def _rows(settings: Settings, config: Any, placed: Placement, default_slots: int) -> int:
+def _rows(settings: Settings, config: Any, placed: Placement, default_slots: int, prompt: Prompt) -> int:
     size = row_bytes(config, settings.model.text_window, placed.dtype.itemsize)
     free = free_memory_bytes(placed.device)
-    rows = rows_that_fit(settings.model.slots, size, free, device=placed.device, default=default_slots)
+    positions = text_ring(config, settings.model.text_window).length
+
+    def beside(rows: int) -> int:
+        batches, lengths = shapes(rows, positions)
+        return beside_bytes(
+            config,
+            placed.dtype.itemsize,
+            silent_positions=prompt.first_position,
+            delays=len(DELAYS_MS),
+            recorded_passes=len(batches) * len(lengths) if settings.model.cuda_graphs else 0,
+        )
+
+    rows = rows_that_fit(settings.model.slots, size, free, device=placed.device, default=default_slots, beside=beside)
     log.info("slots_sized", slots=rows, slot_mb=round(size / 1e6, 1), free_mb=round(free / 1e6), device=placed.device)
     return rows

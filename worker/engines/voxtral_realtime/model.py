@@ -5,7 +5,7 @@ A pass runs audio → mel → encoder → language model → token for the first
 reading the tokens is its only synchronisation with the host.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +16,23 @@ from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
 from worker.engines.staging import Staged
-from worker.engines.voxtral_realtime.attention import use_rings
+from worker.engines.voxtral_realtime.attention import kernel_name, pinned_kernels, use_rings
 from worker.engines.voxtral_realtime.mel import LogMel
-from worker.engines.voxtral_realtime.passes import Passes
+from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
 from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
 
 
+def _unheard(_done: int, _count: int) -> None:
+    """Nobody asks how far the warm-up is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Silence:
-    """What a row holds after the silence that every session begins with."""
+    """What a row holds after the silence that every session begins with, and that depends on the delay."""
 
-    pads: dict[str, Tensor]
-    encoder: Tensor
     text: Tensor
     delay: Tensor
 
@@ -69,14 +71,23 @@ class BatchedModel:
         self._advances = Staged(torch.zeros(rows, dtype=torch.bool), device)
         self._reached = np.zeros(rows, np.int64)  # the host's copy of the positions
         self._silence: dict[int, _Silence] = {}
+        self._silent_pads: dict[str, Tensor] = {}
+        self._silent_encoder = torch.empty(0)
+        """The same after silence at every delay."""
         use_rings(model, attn_implementation)
-        recorded = cuda_graphs and device.type == "cuda"
-        self._passes = Passes(self._pass, rows, self._text_ring.length, device, recorded=recorded)
+        self.attention = kernel_name(attn_implementation, model)
+        recorder = CudaRecorder(device) if cuda_graphs and device.type == "cuda" else None
+        self._passes = Passes(self._pass, rows, self._text_ring.length, recorder)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether passes are replayed as CUDA graphs."""
+        return self._passes.recorded
 
     @torch.inference_mode()
-    def warm_up(self, delays_tokens: Collection[int]) -> None:
+    def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:
         """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
-        self._passes.warm_up()
+        self._passes.warm_up(progress)
         wanted = sorted(delays_tokens)
         for first in range(0, len(wanted), self._rows):
             self._hear_silence(wanted[first : first + self._rows])
@@ -85,8 +96,8 @@ class BatchedModel:
     def start(self, row: int, delay_tokens: int) -> None:
         """Let a row begin anew, with its first audio still to come."""
         silence = self._silence[delay_tokens]
-        self._pads.restore(row, silence.pads)
-        self._encoder_ring.restore(row, silence.encoder)
+        self._pads.restore(row, self._silent_pads)
+        self._encoder_ring.restore(row, self._silent_encoder)
         self._text_ring.restore(row, silence.text)
         self._delays[row] = silence.delay
         self._positions[row] = self._reached[row] = self._prompt.first_position
@@ -135,10 +146,10 @@ class BatchedModel:
             for row, delay_tokens in enumerate(delays_tokens):
                 self.stage(row, silence, self._prompt.token_at(position, delay_tokens))
             self.run(batch)
+        self._silent_pads = self._pads.snapshot(0)
+        self._silent_encoder = self._encoder_ring.snapshot(0, self._prompt.first_position * self._frames)
         for row, delay_tokens in enumerate(delays_tokens):
             self._silence[delay_tokens] = _Silence(
-                self._pads.snapshot(row),
-                self._encoder_ring.snapshot(row, self._prompt.first_position * self._frames),
                 self._text_ring.snapshot(row, self._prompt.first_position),
                 self._delays[row].clone(),
             )
@@ -146,6 +157,10 @@ class BatchedModel:
 
     def _pass(self, batch: int, positions: int) -> Tensor:
         """`positions`: no row of the batch is beyond so many, or else the rings are full. Tokens, `[batch]`."""
+        with pinned_kernels(self._positions.device):
+            return self._tokens_of(batch, positions)
+
+    def _tokens_of(self, batch: int, positions: int) -> Tensor:
         forced, own, advances = self._forced.device[:batch], self._tokens[:batch], self._advances.device[:batch]
         audio = self._encode(batch, positions)
         read = self._model.get_input_embeddings()(torch.where(forced == FRESH, own, forced))[:, None]

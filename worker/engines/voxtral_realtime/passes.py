@@ -1,78 +1,123 @@
 """Runs a pass in one of a few fixed shapes. On CUDA each shape is recorded once as a graph and then replayed.
 
 A graph launches its thousand kernels at once: launched one by one from Python they would take longer than they run.
+If a pass cannot be recorded, all are run from Python: slower, with the same tokens.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 import torch
 from torch import Tensor
 
-from shared.errors import StartupError
+from worker.engines.out_of_memory import is_out_of_memory
 
 BATCHES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512)
 POSITIONS: Final = (192, 512, 1024, 2048, 4096, 8192)
 """Attention reads this much of each ring: enough for the longest session of the batch."""
+EAGER_MS: Final = (25, 40)
+"""Calculated for the published model: its 2,700 kernels, launched one by one from Python."""
 
 log = structlog.get_logger()
 
 Pass = Callable[[int, int], Tensor]
+Replay = Callable[[], Tensor]
+
+
+class Recorder(Protocol):
+    """Records a pass. `record` raises `RuntimeError` if the pass cannot be recorded."""
+
+    def record(self, run: Replay) -> Replay: ...
+
+
+class CudaRecorder:
+    """CUDA graphs that share their memory, all recorded on one stream: libraries keep a workspace for each stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: Any = None
+        self._pool: Any = None
+
+    def record(self, run: Replay) -> Replay:
+        with torch.cuda.device(self._device):
+            if self._stream is None:
+                self._stream, self._pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):  # libraries make their plans and buffers in a first run
+                run()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                tokens = run()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return tokens
+
+        return replay
 
 
 class Passes:
-    def __init__(self, run: Pass, rows: int, positions: int, device: torch.device, *, recorded: bool) -> None:
+    def __init__(self, run: Pass, rows: int, positions: int, recorder: Recorder | None) -> None:
         """`run(batch, positions)` leaves the tokens on the device and must not allocate what outlives it."""
         self._run = run
-        self._device = device
-        self._recorded = recorded
-        self._batches = [*(batch for batch in BATCHES if batch < rows), rows]
-        self._positions = [*(count for count in POSITIONS if count < positions), positions]
-        self._graphs: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+        self._recorder = recorder
+        self._batches, self._positions = shapes(rows, positions)
+        self._replays: dict[tuple[int, int], Replay] = {}
+
+    @property
+    def recorded(self) -> bool:
+        return self._recorder is not None
 
     def shape(self, batch: int) -> int:
         """The rows that a pass over `batch` rows takes in."""
-        return covering(self._batches, batch) if self._recorded else batch
+        return covering(self._batches, batch) if self.recorded else batch
 
-    def warm_up(self) -> None:
-        """Raises `StartupError` when a pass cannot be recorded."""
-        if not self._recorded:
-            return
-        with torch.cuda.device(self._device):
-            pool = torch.cuda.graph_pool_handle()
-            # The largest first: the smaller ones then find room in the memory that it has taken.
-            for batch in reversed(self._batches):
-                for positions in reversed(self._positions):
-                    self._graphs[batch, positions] = self._record(batch, positions, pool)
-        log.info("passes_recorded", count=len(self._graphs))
+    def warm_up(self, progress: Callable[[int, int], None]) -> None:
+        """Record a pass of each shape; `progress` is told how many of how many. Too little memory is raised."""
+        count = len(self._batches) * len(self._positions)
+        # The largest first: the smaller ones then find room in the memory that it has taken.
+        for batch in reversed(self._batches):
+            for positions in reversed(self._positions):
+                if self._recorder is None:  # set to None by a pass that could not be recorded
+                    return
+                if self._record(self._recorder, batch, positions):
+                    progress(len(self._replays), count)
+        log.info("passes_recorded", count=len(self._replays))
 
     def run(self, batch: int, positions: int) -> Tensor:
         """Tokens, `[at least batch]`, good until the next pass."""
-        if not self._recorded:
+        if not self.recorded:
             return self._run(batch, positions)
-        graph, tokens = self._graphs[self.shape(batch), covering(self._positions, positions)]
-        graph.replay()
-        return tokens
+        return self._replays[self.shape(batch), covering(self._positions, positions)]()
 
-    def _record(self, batch: int, positions: int, pool: Any) -> tuple[Any, Tensor]:
+    def _record(self, recorder: Recorder, batch: int, positions: int) -> bool:
         try:
-            aside = torch.cuda.Stream()
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):  # libraries make their plans and buffers in a first run
-                self._run(batch, positions)
-            torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
-                tokens = self._run(batch, positions)
-        except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
-            raise StartupError(
-                f"A pass of {batch} sessions could not be recorded as a CUDA graph ({reason}); lower model.slots or "
-                "set model.cuda_graphs to false."
-            ) from error
-        return graph, tokens
+            self._replays[batch, positions] = recorder.record(lambda: self._run(batch, positions))
+        except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+            if is_out_of_memory(error):
+                raise
+            self._recorder = None
+            self._replays.clear()
+            log.error(
+                "passes_not_recorded",
+                reason=str(error).partition("\n")[0],
+                message=f"A pass of {batch} sessions could not be recorded as a CUDA graph, so passes run from Python, "
+                f"which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each: lower model.slots until sessions keep up, or "
+                "set model.cuda_graphs to false if you want this.",
+            )
+            return False
+        return True
+
+
+def shapes(rows: int, positions: int) -> tuple[list[int], list[int]]:
+    """The batches and the parts of the ring that passes are recorded for."""
+    return (
+        [*(batch for batch in BATCHES if batch < rows), rows],
+        [*(count for count in POSITIONS if count < positions), positions],
+    )
 
 
 def covering(sizes: Sequence[int], wanted: int) -> int:

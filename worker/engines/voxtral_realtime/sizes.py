@@ -1,5 +1,6 @@
 """How large the tensors of a checkpoint are, and how many rows of them fit into memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,12 @@ RESERVED_BYTES: Final = 2 * 1024**3
 """On a GPU, left for activations, recorded passes and the libraries' own buffers."""
 RESERVED_SHARE: Final = 0.1
 """Of what is free after the weights, left likewise."""
+ACTIVATIONS_BYTES: Final = 1024**3
+GRAPH_BYTES: Final = 16 * 1024**2
+"""An allowance for a recorded pass of the published model, with its 2,700 kernels; not measured."""
+WORKSPACE_BYTES: Final = 32 * 1024**2
+"""Of cuBLAS on Hopper, for each stream; passes are recorded on one stream and run on another."""
+STREAMS: Final = 2
 MAX_AUTO_ROWS: Final = 512
 
 
@@ -32,7 +39,12 @@ class RingShape:
     @property
     def values(self) -> int:
         """Numbers in one row, keys and values."""
-        return 2 * self.layers * self.heads * self.length * self.head_dim
+        return self.length * self.entry_values
+
+    @property
+    def entry_values(self) -> int:
+        """Numbers of one position, keys and values."""
+        return 2 * self.layers * self.heads * self.head_dim
 
 
 def encoder_ring(config: Any) -> RingShape:
@@ -72,12 +84,30 @@ def row_bytes(config: Any, text_window: int, value_bytes: int) -> int:
     return (encoder_ring(config).values + text_ring(config, text_window).values) * value_bytes
 
 
-def rows_that_fit(wanted: int | None, bytes_per_row: int, free_bytes: int, *, device: str, default: int) -> int:
+def beside_bytes(config: Any, value_bytes: int, *, silent_positions: int, delays: int, recorded_passes: int) -> int:
+    """Memory beside the rows: the snapshots of the silence that sessions begin with, recorded passes, workspaces."""
+    encoder = encoder_ring(config).entry_values * silent_positions * config.downsample_factor
+    text = text_ring(config, silent_positions).entry_values * silent_positions * delays
+    return (encoder + text) * value_bytes + recorded_passes * GRAPH_BYTES + STREAMS * WORKSPACE_BYTES
+
+
+def rows_that_fit(
+    wanted: int | None,
+    bytes_per_row: int,
+    free_bytes: int,
+    *,
+    device: str,
+    default: int,
+    beside: Callable[[int], int] = lambda _rows: 0,
+) -> int:
     """`wanted` rows, or as many as fit on a GPU, or at most `default` of them on a CPU.
 
-    Raises `StartupError` when they do not fit.
+    `beside` tells how many bytes so many rows need beside themselves. Raises `StartupError` when they do not fit.
     """
     reserved = max(RESERVED_SHARE * free_bytes, RESERVED_BYTES if device.startswith("cuda") else 0)
+    if device.startswith("cuda"):
+        guess = wanted or min(MAX_AUTO_ROWS, max(1, int((free_bytes - reserved) // bytes_per_row)))
+        reserved = max(reserved, ACTIVATIONS_BYTES + beside(guess))
     fitting = max(0, int((free_bytes - reserved) // bytes_per_row))
     rows = wanted or min(fitting, MAX_AUTO_ROWS if device.startswith("cuda") else default)
     if 0 < rows <= fitting:

@@ -1,0 +1,81 @@
+"""Passes that are recorded, and what happens when they cannot be."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from structlog.testing import capture_logs
+from torch import Tensor
+
+from shared.errors import StartupError
+from worker.engines.out_of_memory import memory_needed
+from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes, shapes
+
+
+class Recorder:
+    """Stands for a GPU: keeps what it was given to record, or fails at the given one."""
+
+    def __init__(self, fails_at: int | None = None, error: Exception | None = None) -> None:
+        self.fails_at, self.error = fails_at, error
+        self.recorded = 0
+
+    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        if self.recorded == self.fails_at and self.error:
+            raise self.error
+        self.recorded += 1
+        tokens = run()
+        return lambda: tokens
+
+
+def ran(batch: int, positions: int) -> Tensor:
+    return torch.tensor([batch, positions])
+
+
+def warm(recorder: Recorder | CudaRecorder | None, rows: int = 5) -> tuple[Passes, list[tuple[int, int]]]:
+    passes, told = Passes(ran, rows, 600, recorder), []
+    passes.warm_up(lambda done, count: told.append((done, count)))
+    return passes, told
+
+
+def test_pass_is_replayed_in_the_shape_that_covers_it() -> None:
+    batches, positions = shapes(5, 600)
+    assert (batches, positions) == ([1, 2, 3, 4, 5], [192, 512, 600])
+    passes, told = warm(recorder := Recorder())
+    assert recorder.recorded == 15
+    assert told == [(done, 15) for done in range(1, 16)]
+    assert passes.run(3, 193).tolist() == [3, 512]
+    assert passes.run(5, 10_000).tolist() == [5, 600]
+
+
+@pytest.mark.parametrize("recorder", [Recorder(4, RuntimeError("capture\nfailed")), "cuda"])
+def test_pass_that_cannot_be_recorded_is_run_from_python(recorder: Recorder | str) -> None:
+    """A machine that tests has no CUDA, which fails as well."""
+    if recorder == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine records passes")
+    with capture_logs() as logs:
+        passes, told = warm(recorder if isinstance(recorder, Recorder) else CudaRecorder(torch.device("cuda:0")))
+    assert [(log["event"], log["log_level"]) for log in logs] == [("passes_not_recorded", "error")]
+    assert "lower model.slots" in logs[0]["message"]
+    assert len(told) == (4 if isinstance(recorder, Recorder) else 0)
+    assert not passes.recorded
+    assert passes.shape(3) == 3
+    assert passes.run(3, 193).tolist() == [3, 193]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")]
+)
+def test_too_little_memory_names_the_slots(error: Exception) -> None:
+    with (
+        pytest.raises(StartupError, match=r"memory of cuda:1 does not .* 5 slots .* lower, such as 2, or free"),
+        memory_needed(device="cuda:1", slots=5),
+    ):
+        warm(Recorder(3, error))
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"), memory_needed(device="cpu", slots=None):
+        raise RuntimeError("size mismatch")
+    sentence = "this machine does not suffice for the default number of slots"
+    with pytest.raises(StartupError, match=sentence), memory_needed(device="cpu", slots=None):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes")
