@@ -72,10 +72,14 @@ def _of_workers(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
     yield from _of_worker_times(workers)
     sessions = CounterMetricFamily("voxtral_worker_sessions_begun", "Sessions that it has begun.", labels=["worker"])
     audio = CounterMetricFamily("voxtral_worker_audio_seconds", "Audio that it has heard.", labels=["worker"])
+    again = CounterMetricFamily(
+        "voxtral_worker_heard_again", "Speech that its model said nothing about and heard again.", labels=["worker"]
+    )
     for worker in workers:
         sessions.add_metric([worker.id], worker.sessions_total)
+        again.add_metric([worker.id], worker.heard_again_total)
         audio.add_metric([worker.id], worker.audio_s_total)
-    yield from (sessions, audio, _errors("worker", workers))
+    yield from (sessions, audio, again, _errors("worker", workers))
 
 
 def _of_worker_times(workers: Sequence[WorkerReport]) -> Iterable[Metric]:

@@ -151,6 +151,7 @@ class Keeper:
             gpu_memory_used_bytes=gpu_memory.used_bytes,
             gpu_memory_total_bytes=gpu_memory.total_bytes,
             sessions_total=self._telemetry.sessions_total,
+            heard_again_total=self._telemetry.heard_again_total,
             audio_s_total=round(self._telemetry.audio_s_total, 1),
             errors=dict(self._telemetry.errors),
             protocol=OWN,

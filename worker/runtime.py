@@ -29,7 +29,7 @@ from shared.protocol import OWN
 from worker.commitment import Commitment
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
-from worker.engines.base import Engine, Remembering
+from worker.engines.base import Engine, HeardAgain, Remembering
 from worker.history import read_history
 from worker.keeper import Keeper
 from worker.reader import BLOCK_MS, AudioReader
@@ -241,13 +241,20 @@ class WorkerRuntime:
                     self._writer.mark(session)
         for handle, output in report.outputs:
             session = self._held(handle)
-            if session is not None:
+            if session is not None and isinstance(output, HeardAgain):
+                self._note_heard_again(session, output)
+            elif session is not None:
                 latency = session.take(output, report.started_s * 1000, now_ms)
                 if latency is not None and session.options.partials:  # a file's would hide the live ones
                     self._telemetry.observe_latency(latency)
                 self._writer.mark(session)
         if released:
             self._wake_reader()
+
+    def _note_heard_again(self, session: WorkerSession, heard: HeardAgain) -> None:
+        self._telemetry.heard_again_total += 1
+        where = {"from_s": seconds(heard.start_samples), "until_s": seconds(heard.end_samples)}
+        log.warning("speech_heard_again", session_id=session.session_id, **where)
 
     def _wake_reader(self) -> None:
         task = self._loop.create_task(self._reader.wake(self._redis))

@@ -16,6 +16,7 @@ class Telemetry:
         self.errors: Counter[str] = Counter()
         self.sessions_total = 0
         self.audio_s_total = 0.0
+        self.heard_again_total = 0
         self._latency: dict[str, deque[float]] = {name: deque(maxlen=WINDOW) for name in ("queue", "model", "total")}
         self._step_ms: deque[float] = deque(maxlen=WINDOW)
         self._reset_interval()

@@ -61,6 +61,8 @@ class WorkerReport:
     gpu_memory_total_bytes: int | None = None
     sessions_total: int = 0
     audio_s_total: float = 0.0
+    heard_again_total: int = 0
+    """How often its model said nothing about speech and heard it again."""
     errors: dict[str, int] = field(default_factory=dict)
     protocol: Protocol = UNNUMBERED
     """What it reads and writes; processes from before there were numbers do not say."""

@@ -101,13 +101,21 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardAgain:
+    """The model said nothing about speech, and hears it again from a fresh start. For logs and metrics."""
+
+    start_samples: int
+    end_samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """This session cannot go on, by no fault of the engine: its audio is too long, say. The last output of it."""
 
     error: VoxtralError
 
 
-Output = SpeechStarted | SpeechStopped | Partial | Final | Committed | Notice | Finished | Failed
+Output = SpeechStarted | SpeechStopped | Partial | Final | Committed | Notice | HeardAgain | Finished | Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+from worker.vad import WINDOW_SAMPLES, SileroVad, VadState
 
 SPARE_BYTES: Final = 256 * 1024**2
 """To be free after the warm-up: libraries may still make plans and buffers."""
@@ -42,12 +43,14 @@ class VoxtralRealtimeEngine:
         self._default_delay_ms = default_delay_ms
         self._rows = Rows(info.slots)
         self._sessions: dict[str, Session] = {}
+        self._vad = SileroVad()
 
     def warm_up(self) -> None:
         """Hear the silence that sessions begin with, for each delay, and run or record every shape of a pass.
 
         Raises `StartupError` when memory does not suffice for the slots.
         """
+        self._vad.probabilities(VadState(), np.ones(WINDOW_SAMPLES, np.float32))
         device = self.info.device
         with memory_needed(device=device, slots=self.info.slots):
             self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS})
@@ -71,6 +74,7 @@ class VoxtralRealtimeEngine:
             start_samples=start_samples,
             segment=segment,
             default_delay_ms=self._default_delay_ms,
+            vad=self._vad,
         )
 
     def recall(self, session_id: str, history: History) -> None:

@@ -13,17 +13,23 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from worker.engines.audio_buffer import AudioBuffer
-from worker.engines.base import Committed, Finished, History, Output, Partial
+from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
 from worker.engines.choices import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
+from worker.engines.voxtral_realtime.blank_run import BlankRun
 from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.transcript import Transcript
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+from worker.vad import SileroVad
 
 UNUSED: Final = (COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING)
 MAX_WORD_SAMPLES: Final = 24_000
 """1.5 s: while nothing is said, a word that has begun may be so old."""
+RENEWED_AFTER_SAMPLES: Final = 180 * 16_000
+"""A stretch that is older begins anew in the next long pause, since models that run for long get stuck sometimes. The
+default text window is 164 s, so little of the context is lost."""
+LONG_PAUSE_SAMPLES: Final = 2 * 16_000
 
 
 class Session:
@@ -36,7 +42,9 @@ class Session:
         start_samples: int,
         segment: int,
         default_delay_ms: int,
+        vad: SileroVad | None = None,
     ) -> None:
+        """`vad` notices a model that says nothing while somebody speaks; see `blank_run`."""
         self._prompt = prompt
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
@@ -53,6 +61,7 @@ class Session:
         self._absorbed_samples = start_samples
         self._last_word_end_samples = start_samples
         self._loudness = Loudness(start_samples)
+        self._blank = BlankRun(vad, start_samples)
         self._known_tokens: list[int] = []
         """What was said about the first frames of the stretch, where a former owner has said it."""
         self._begin_stretch(start_samples)
@@ -137,10 +146,14 @@ class Session:
         self._position += 1
         if frame is not None and frame >= len(self._known_tokens):
             self._say(token, self._origin_samples + frame * self._prompt.frame_samples, model_ms)
-        if self._ends_samples:
+        if self._blank.is_stuck:
+            self._hear_again()
+        elif self._ends_samples:
             length_samples = self._ends_samples[0] - self._origin_samples
             if self._position >= self._prompt.positions(length_samples, self.delay_tokens):
                 self._end_stretch(model_ms)
+        else:
+            self._renew_in_pause()
         self._change_delay()
         next_samples = self._origin_samples + self._prompt.window_start_samples(self._position)
         self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
@@ -178,7 +191,10 @@ class Session:
             self._outbox += self._transcript.append(piece, self._heard_samples, model_ms)
         elif token != self._vocabulary.word_token:
             self._transcript.pause()
-            self._settled_samples = max(self._settled_samples, frame_samples - MAX_WORD_SAMPLES)
+            until_samples = min(frame_samples + self._prompt.frame_samples, self._limit_samples)
+            self._blank.pad(until_samples, self._audio, self._loudness)
+            settled_samples = min(frame_samples - MAX_WORD_SAMPLES, self._blank.needed_samples)
+            self._settled_samples = max(self._settled_samples, settled_samples)
             if self._transcript.is_over:
                 self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
 
@@ -193,6 +209,7 @@ class Session:
         self._transcript.begin_word(self._loudness.onset_samples(after_samples, end_samples), end_samples)
         self._last_word_end_samples = end_samples
         self._settled_samples = max(self._settled_samples, min(frame_samples + self._prompt.frame_samples, limit))
+        self._blank.begin(self._settled_samples)
 
     def _begin_stretch(self, origin_samples: int) -> None:
         delay_ms = self._options.delay_ms or self._default_delay_ms
@@ -200,6 +217,7 @@ class Session:
         self._origin_samples = self._last_word_end_samples = origin_samples
         self._position = self._prompt.first_position
         self._loudness = Loudness(origin_samples)
+        self._blank.begin(max(origin_samples, self._settled_samples))
         self._known_tokens = []
 
     def _end_stretch(self, model_ms: float) -> None:
@@ -209,6 +227,18 @@ class Session:
         self._begin_stretch(end_samples)
         self._answer_commits()
         self._end_if_drained()
+
+    def _hear_again(self) -> None:
+        """The model has got stuck: a fresh stretch from where the speech began. The last segment is long closed."""
+        start_samples = max(self._settled_samples, self._blank.hear_again())
+        self._outbox.append(HeardAgain(start_samples, self._blank.until_samples))
+        self._begin_stretch(start_samples)
+
+    def _renew_in_pause(self) -> None:
+        age_samples = self._heard_samples - self._origin_samples
+        in_pause = self._blank.length_samples >= LONG_PAUSE_SAMPLES and not self._blank.has_speech
+        if in_pause and age_samples >= RENEWED_AFTER_SAMPLES and not self._transcript.is_open:
+            self._begin_stretch(self._settled_samples)
 
     def _answer_commits(self) -> None:
         while self._commits_samples and self._commits_samples[0] <= self._origin_samples:

@@ -1,0 +1,94 @@
+"""Notices that the model says nothing while somebody speaks.
+
+The model can get stuck: it says pads over speech, for minutes, until its context is renewed (vLLM issue 47614). Its
+margin for a pad is as large there as in silence, so the tokens do not show it. The voice activity detector does. It
+is asked only about audio in which something stands out of the background, since it costs 2 ms for a second.
+"""
+
+from collections import deque
+from typing import Final
+
+from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.voxtral_realtime.loudness import Loudness
+from worker.vad import WINDOW_SAMPLES, SileroVad, VadState
+
+MIN_RUN_SAMPLES: Final = 3 * 16_000
+"""Healthy pauses in speech are mostly shorter."""
+MIN_SPEECH_SAMPLES: Final = 24_000
+"""1.5 s of speech in them: a cough or a single word that the model passes over is less."""
+KEPT_SAMPLES: Final = 30 * 16_000
+"""Audio that is kept, to be heard again, is at most so long."""
+MARGIN_SAMPLES: Final = 8_000
+"""Half a second is heard from before the speech."""
+JUDGED_WINDOWS: Final = 31
+"""About a second at a time."""
+MIN_LOUD_HOPS: Final = 20
+"""0.2 s: with less in a second that stands out, the detector is not asked."""
+SPEECH_PROBABILITY: Final = 0.5
+
+
+class BlankRun:
+    """The pads since the last word. Positions are samples of the session."""
+
+    def __init__(self, vad: SileroVad | None, start_samples: int) -> None:
+        """Without a detector nothing is ever noticed."""
+        self._vad = vad
+        self._heard_twice_samples = start_samples
+        self.begin(start_samples)
+
+    def begin(self, start_samples: int) -> None:
+        """A new run, behind a word or at the start of a stretch. What was heard twice does not count again."""
+        self._start_samples = self.until_samples = self._judged_samples = max(start_samples, self._heard_twice_samples)
+        self._speech: deque[int] = deque()  # where windows with speech begin
+        self._state = VadState()
+
+    def pad(self, until_samples: int, audio: AudioBuffer, loudness: Loudness) -> None:
+        """One more pad: nothing was said about the audio until this position."""
+        if until_samples <= self._start_samples:
+            return
+        self.until_samples = until_samples
+        windows = (until_samples - self._judged_samples) // WINDOW_SAMPLES
+        if self._vad is not None and windows >= JUDGED_WINDOWS:
+            self._judge(self._vad, windows, audio, loudness)
+        while self._speech and self._speech[0] < until_samples - KEPT_SAMPLES:
+            self._speech.popleft()
+
+    def hear_again(self) -> int:
+        """Where to begin again. What has been heard until now is not a reason to do so a second time."""
+        from_samples = self.needed_samples
+        self._heard_twice_samples = self.until_samples
+        return from_samples
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the run is long, and speech was heard in it."""
+        return self.length_samples > MIN_RUN_SAMPLES and len(self._speech) * WINDOW_SAMPLES >= MIN_SPEECH_SAMPLES
+
+    @property
+    def has_speech(self) -> bool:
+        return bool(self._speech)
+
+    @property
+    def length_samples(self) -> int:
+        return self.until_samples - self._start_samples
+
+    @property
+    def needed_samples(self) -> int:
+        """Audio from here on may have to be heard again."""
+        if self._vad is None:
+            return self.until_samples
+        if not self._speech:
+            return self._judged_samples
+        return max(self._start_samples, self._speech[0] - MARGIN_SAMPLES, self.until_samples - KEPT_SAMPLES)
+
+    def _judge(self, vad: SileroVad, windows: int, audio: AudioBuffer, loudness: Loudness) -> None:
+        first, last = self._judged_samples, self._judged_samples + windows * WINDOW_SAMPLES
+        self._judged_samples = last
+        if loudness.loud_hops(first, last) < MIN_LOUD_HOPS:
+            return
+        probabilities = vad.probabilities(self._state, audio.between(first, last))
+        self._speech += [
+            first + index * WINDOW_SAMPLES
+            for index, probability in enumerate(probabilities)
+            if probability >= SPEECH_PROBABILITY
+        ]
