@@ -6,6 +6,7 @@ within 5 s, and so does the end of the `make` that has started it, however that 
 
 import argparse
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -30,11 +31,12 @@ from shared.bus.append_only import rewrite_once
 from shared.bus.connect import connect
 from shared.config import Settings
 from shared.entry import run_process
+from shared.gpus import ORDER, VISIBLE, visible_gpus
 from shared.version import VERSION
 
 POLL_S = 0.2
 POLL_TIMEOUT_S = 2.0
-REMINDER_S = 20.0
+REMINDER_S = 10.0
 REWRITE_S = 1.0
 OPEN_FILES = 65_536
 OPEN_WARNING = """
@@ -50,7 +52,7 @@ PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
 def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -> int:
-    programs = scaled(read_procfile(procfile), "worker", workers)
+    programs = scaled(read_procfile(procfile), "worker", workers, _gpus_of_workers(settings, workers))
     if not settings.redis_is_embedded:
         programs = [program for program in programs if program.name != "redis"]
     KeySource(settings.access)  # a bad list of keys is said once, and not by each process
@@ -59,6 +61,14 @@ def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -
     check_ports(listeners(settings))
     _allow_open_files()
     return asyncio.run(_serve(settings, programs, parent))
+
+
+def _gpus_of_workers(settings: Settings, workers: int) -> list[dict[str, str]]:
+    """Variables that spread several workers over the GPUs that there are; none where a setting chooses the device."""
+    if workers == 1 or settings.model.device not in ("auto", "cuda"):
+        return []
+    gpus = visible_gpus()
+    return [dict([ORDER, (VISIBLE, gpu)]) for gpu in gpus] if len(gpus) > 1 else []
 
 
 async def _serve(settings: Settings, programs: list[Program], parent: int | None) -> int:
@@ -107,10 +117,18 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
             break
         if time.monotonic() > reminder_s:
             reminder_s += REMINDER_S
-            _say(f"Still starting: {answer or 'the health process does not answer yet'}")
+            _say(f"Still starting: {_reason(answer) or 'the health process does not answer yet'}")
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
     _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{_warning(settings)}")
+
+
+def _reason(answer: str) -> str:
+    """Of a 503 of `/ready`; any other answer is shown as it is."""
+    try:
+        return str(json.loads(answer)["reason"])
+    except (ValueError, KeyError, TypeError):
+        return answer
 
 
 async def _erase_from_disk(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(\S.*)")
 class Program:
     name: str
     command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of its own."""
 
 
 def read_procfile(path: Path) -> list[Program]:
@@ -33,16 +36,28 @@ def read_procfile(path: Path) -> list[Program]:
     return list(programs.values())
 
 
-def scaled(programs: list[Program], name: str, copies: int) -> list[Program]:
-    """The programs with `copies` of the named one: `worker.1`, `worker.2`, … where there are several."""
+def scaled(
+    programs: list[Program], name: str, copies: int, environments: Sequence[Mapping[str, str]] = ()
+) -> list[Program]:
+    """The programs with `copies` of the named one: `worker.1`, `worker.2`, … where there are several.
+
+    The copies take `environments` in turn.
+    """
     if copies == 1:
         return programs
     return [
         copy
         for program in programs
         for copy in (
-            [Program(f"{name}.{number}", program.command) for number in range(1, copies + 1)]
+            [
+                Program(f"{name}.{number}", program.command, _in_turn(environments, number))
+                for number in range(1, copies + 1)
+            ]
             if program.name == name
             else [program]
         )
     ]
+
+
+def _in_turn(environments: Sequence[Mapping[str, str]], number: int) -> tuple[tuple[str, str], ...]:
+    return tuple(environments[(number - 1) % len(environments)].items()) if environments else ()

@@ -126,7 +126,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
-                env=self._environment,
+                env={**self._environment, **dict(program.environment)},
                 start_new_session=True,
                 preexec_fn=lambda: _die_with(launcher),
             )

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import uvloop
@@ -29,7 +29,7 @@ from frontend.placement import misfit
 from frontend.tls import server_context
 from shared.bus import keys
 from shared.bus.connect import connect
-from shared.bus.registry import FrontendReport, Percentiles, Registry, WorkerReport
+from shared.bus.registry import FrontendReport, Percentiles, Registry, StartReport, WorkerReport
 from shared.bus.scripts import Scripts
 from shared.config import Settings
 from shared.entry import run_process
@@ -51,6 +51,8 @@ class Snapshot:
     """Why Redis takes no writes: its memory or its disk is full. None when it does."""
     workers: list[WorkerReport]
     frontends: list[FrontendReport]
+    starting: list[StartReport] = field(default_factory=list)
+    """Workers whose model is not warm yet."""
 
     @property
     def slots(self) -> int:
@@ -71,7 +73,8 @@ class Snapshot:
         if self.refusal is not None:
             return f"Redis at {settings.redis_address} takes no writes: {self.refusal.rstrip('.')}."
         if not self.workers:
-            return "No worker is running with a warm model."
+            starts = "".join(f" One {start.doing}." for start in self.starting)
+            return f"No worker is running with a warm model.{starts}"
         if not self.slots:
             unfit = [worker for worker in self.workers if not OWN.fits(worker.protocol)]
             return misfit(unfit) if unfit else "Every worker is about to stop and takes no new sessions."
@@ -85,12 +88,12 @@ async def take_snapshot(redis: Redis) -> Snapshot:
     started_s = time.perf_counter()
     try:
         async with asyncio.timeout(REDIS_DEADLINE_S):
-            refusal, workers, frontends = await asyncio.gather(
-                _refusal(redis), registry.workers(), registry.frontends()
+            refusal, workers, frontends, starting = await asyncio.gather(
+                _refusal(redis), registry.workers(), registry.frontends(), registry.starting()
             )
     except (RedisError, OSError):
         return Snapshot(None, None, [], [])
-    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends)
+    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends, starting)
 
 
 async def _refusal(redis: Redis) -> str | None:
@@ -170,6 +173,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "errors": _errors(frontends),
         "worker_errors": _errors(workers),
         "workers": [asdict(worker) for worker in workers],
+        "starting": [asdict(start) for start in snapshot.starting],
         "frontends": [asdict(frontend) for frontend in frontends],
         "settings": settings.public(),
     }

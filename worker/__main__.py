@@ -14,7 +14,9 @@ from worker import stop_signals
 from worker.app import run, serve_sessions
 from worker.engines.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
+from worker.progress import STARTING, Phase
 from worker.runtime import WorkerRuntime
+from worker.start_report import StartReporter
 
 SWITCH_INTERVAL_S = 0.001
 """The I/O loop must not wait 5 ms (the default) for the engine thread to give up the interpreter lock."""
@@ -26,8 +28,12 @@ def main(settings: Settings) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     os.environ.setdefault(*ORDER)
     started_s = time.monotonic()
-    with memory_needed(device=settings.model.device, slots=settings.model.slots):
+    with (
+        StartReporter(settings, STARTING),
+        memory_needed(device=settings.model.device, slots=settings.model.slots),
+    ):
         engine = load_engine(settings)
+        STARTING.begin(Phase.WARM, engine.info.model)
         engine.warm_up()
     info = engine.info
     log.info(

@@ -1,5 +1,7 @@
 """Says whether the configured model can run here. `python -m worker.check`; `voxtral doctor` shows it.
 
+Downloads nothing.
+
 Prints one JSON object a line: `check`, `ok` (null: not needed), `detail`, `advice`.
 """
 
@@ -11,12 +13,14 @@ import time
 from shared.config import load_settings
 from shared.errors import StartupError
 from shared.gpus import ORDER
+from worker.engines.hub import NotDownloadedError, downloads
 from worker.engines.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 
 
 def main() -> int:
     os.environ.setdefault(*ORDER)
+    downloads.forbidden = True
     started_s = time.monotonic()
     try:
         settings = load_settings()
@@ -24,6 +28,9 @@ def main() -> int:
             engine = load_engine(settings)
             loaded_s = time.monotonic()
             engine.warm_up()
+    except NotDownloadedError as error:
+        _report(ok=None, detail=str(error), advice="")
+        return 0
     except StartupError as error:
         _report(ok=False, detail=str(error), advice="Change the setting that is named, then try again.")
         return 1
@@ -40,7 +47,7 @@ def main() -> int:
     return 0
 
 
-def _report(*, ok: bool, detail: str, advice: str) -> None:
+def _report(*, ok: bool | None, detail: str, advice: str) -> None:
     print(json.dumps({"check": "Model", "ok": ok, "detail": detail, "advice": advice}))
 
 

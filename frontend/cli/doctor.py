@@ -86,7 +86,7 @@ def all_checks() -> Iterator[Check]:
     yield check_store(settings)
     yield check_redis(settings)
     yield from check_ports(settings)
-    yield from check_model()
+    yield from check_model(settings)
     yield check_readiness(settings)
 
 

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from frontend.cli.address import own_health_url
 from frontend.cli.check import Check, State, absent, broken, ok
+from frontend.cli.http_get import HttpError, get_json
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.logs import log_path
@@ -65,8 +67,15 @@ def check_log(settings: Settings) -> Check:
         return broken("Log", str(error), "Set logs.dir to a folder that can be written.")
 
 
-def check_model() -> Iterator[Check]:
-    """What the worker says of its model: `python -m worker.check` prints one JSON object a line."""
+def check_model(settings: Settings) -> Iterator[Check]:
+    """What runs already, or else what a worker would say: `python -m worker.check` prints one JSON object a line.
+
+    A model that runs is not loaded a second time: there may be no memory for it.
+    """
+    running = _running(settings)
+    if running is not None:
+        yield running
+        return
     advice = "`make run` installs what is missing; `python -m worker.check` shows the details."
     command = [sys.executable, "-m", "worker.check"]
     try:
@@ -81,6 +90,24 @@ def check_model() -> Iterator[Check]:
     if not checks or (answer.returncode != 0 and all(check.state is not State.BROKEN for check in checks)):
         last_line = answer.stderr.strip().rpartition("\n")[2] or f"status {answer.returncode}"
         yield broken("Model", f"cannot be checked: {last_line}", advice)
+
+
+def _running(settings: Settings) -> Check | None:
+    """The worker that serves the configured model, or is about to, by the service's own status."""
+    try:
+        _, status = get_json(f"{own_health_url(settings)}/status")
+    except HttpError:
+        return None
+    name = settings.model.name
+    for worker in status.get("workers") or ():
+        if name in ("auto", worker["model"]):
+            passes = f"; passes {worker['passes']}" if worker.get("passes") else ""
+            where = f"{worker['model']} on {worker['device']} ({worker['compute_type']})"
+            return ok("Model", f"{where}, {worker['slots']} slots, runs on {worker['host']}{passes}")
+    for start in status.get("starting") or ():
+        if name in ("auto", start["model"]):
+            return absent("Model", f"a worker {start['doing']}", "Wait until it is warm, then check again.")
+    return None
 
 
 def _worker_check(line: str) -> Check | None:

@@ -33,6 +33,8 @@ DISK_WATCH = "voxtral:disk:watch"
 WORKERS = "voxtral:workers"
 FRONTENDS = "voxtral:frontends"
 """Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""
+STARTING = "voxtral:starting"
+"""The same for workers whose model is not warm yet."""
 
 
 def admitted(model: str) -> str:
@@ -82,7 +84,7 @@ def channel(session_id: str) -> str:
 
 
 def heartbeat(index: str, process_id: str) -> str:
-    """Hash with the last report of a worker or a frontend; `index` is WORKERS or FRONTENDS."""
+    """Hash with the last report of a worker or a frontend; `index` is WORKERS, FRONTENDS or STARTING."""
     return f"{index.removesuffix('s')}:{process_id}"
 
 

@@ -91,8 +91,20 @@ class FrontendReport:
     protocol: Protocol = UNNUMBERED
 
 
-Report = TypeVar("Report", WorkerReport, FrontendReport)
-Part = TypeVar("Part", WorkerReport, FrontendReport, Percentiles, Protocol)
+@dataclass(frozen=True, slots=True)
+class StartReport:
+    """What a worker says of itself until its model is warm."""
+
+    id: str
+    model: str
+    phase: str
+    """`download`, `load`, `record` or `warm`."""
+    doing: str
+    """The same with figures, as the rest of a sentence that begins with the worker."""
+
+
+Report = TypeVar("Report", WorkerReport, FrontendReport, StartReport)
+Part = TypeVar("Part", WorkerReport, FrontendReport, StartReport, Percentiles, Protocol)
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +130,16 @@ class Registry:
         if isinstance(report, WorkerReport):
             await self._offer_slots(report)
 
+    async def beat_start(self, report: StartReport) -> None:
+        await self._scripts.beat(
+            keys=[keys.STARTING, keys.heartbeat(keys.STARTING, report.id)],
+            args=[report.id, int(keys.HEARTBEAT_TTL_S * 1000), orjson.dumps(asdict(report))],
+        )
+
+    async def end_start(self, report: StartReport) -> None:
+        await self._redis.zrem(keys.STARTING, report.id)
+        await self._redis.delete(keys.heartbeat(keys.STARTING, report.id))
+
     async def leave(self, report: WorkerReport | FrontendReport) -> None:
         """Say at once what the missing heartbeat would say later."""
         index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
@@ -142,6 +164,10 @@ class Registry:
 
     async def workers(self) -> list[WorkerReport]:
         return [report for found in await self._reports(keys.WORKERS) if (report := _read(WorkerReport, found))]
+
+    async def starting(self) -> list[StartReport]:
+        """Workers whose model is not warm yet."""
+        return [report for found in await self._reports(keys.STARTING) if (report := _read(StartReport, found))]
 
     async def frontends(self) -> list[FrontendReport]:
         return [report for found in await self._reports(keys.FRONTENDS) if (report := _read(FrontendReport, found))]

@@ -191,4 +191,4 @@ def test_check_model_reads_the_report_of_its_process(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
 
-    assert [check.state for check in check_model()] == states
+    assert [check.state for check in check_model(on_free_ports())] == states

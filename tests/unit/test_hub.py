@@ -6,13 +6,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants, file_download
 
 from shared.errors import StartupError
-from tests.stack import free_ports
-from worker.engines.hub import cached_snapshot, downloaded_snapshot
+from tests.stack import free_ports, wait_until
+from worker.engines import hub
+from worker.engines.hub import NotDownloadedError, cache_folder, cached_snapshot, downloaded_snapshot
+from worker.progress import STARTING, Phase
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {name: name.encode() * 9 for name in ("config.json", "model.safetensors", "consolidated.safetensors", "a.md")}
@@ -23,6 +26,8 @@ class Hub(BaseHTTPRequestHandler):
     """Speaks as much of the Hub's protocol as a download needs, for the repository `owner/model`."""
 
     asked: list[str]
+    slow: threading.Event | None = None
+    """Until it is set, half of each file is sent."""
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -52,7 +57,11 @@ class Hub(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            half = len(body) // 2
+            self.wfile.write(body[:half])
+            if self.slow is not None and "/resolve/" in self.path:
+                self.slow.wait()
+            self.wfile.write(body[half:])
 
     def log_message(self, *args: object) -> None:
         """Tests read no access log."""
@@ -63,6 +72,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     """A running Hub and an empty cache; the paths that the Hub was asked for."""
     handler = type("Handler", (Hub,), {"asked": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    for name in hub.PLACING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(hub, "WORKSPACE", tmp_path / "workspace")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
@@ -124,3 +136,59 @@ def test_full_disk_is_told(asked: list[str], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(file_download, "http_get", full)
     with pytest.raises(StartupError, match=r"cache .* is full; free some space, set HF_HOME"):
         downloaded_snapshot("owner/model")
+
+
+def test_download_says_how_far_it_is(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of every file has come; what was there before is not counted."""
+    downloaded_snapshot("owner/model", ["config.json"])
+    released = threading.Event()
+    weights = bytes(1_000_000)
+    monkeypatch.setitem(FILES, "model.safetensors", weights)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+    monkeypatch.setattr(Hub, "slow", released)
+    download = threading.Thread(target=downloaded_snapshot, args=("owner/model",))
+    download.start()
+
+    def half_done() -> bool:
+        progress = STARTING.progress
+        return progress is not None and progress.phase is Phase.DOWNLOAD and progress.done >= len(weights) // 3
+
+    try:
+        wait_until(half_done, "a third has come")
+        progress = STARTING.progress
+        assert progress is not None
+        assert (progress.model, progress.total) == ("owner/model", len(weights))
+        assert progress.done <= len(weights) // 2
+        assert str(progress).startswith("downloads owner/model: 0.00 of 0.00 GB")
+    finally:
+        released.set()
+        download.join()
+    assert STARTING.progress is not None
+    assert STARTING.progress.phase is Phase.LOAD
+
+
+def test_disk_without_room_is_told_before_the_download(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.shutil, "disk_usage", lambda place: SimpleNamespace(free=100))
+    with pytest.raises(StartupError, match=r"GB are to be downloaded, but the disk of .* has 0\.00 GB free; free some"):
+        downloaded_snapshot("owner/model")
+    assert cached_snapshot("owner/model") is None
+
+
+def test_cache_lies_on_the_workspace_unless_a_variable_places_it(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cache_folder() == tmp_path / "cache"
+    hub.WORKSPACE.mkdir()
+    assert cache_folder() == hub.WORKSPACE / ".cache/huggingface/hub"
+    directory = downloaded_snapshot("owner/model")
+    assert directory.is_relative_to(hub.WORKSPACE)
+    assert cached_snapshot("owner/model") == directory
+    monkeypatch.setenv("HF_HOME", "/elsewhere")
+    assert cache_folder() == tmp_path / "cache"
+
+
+def test_check_downloads_nothing(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.downloads, "forbidden", True)
+    with pytest.raises(NotDownloadedError, match=r"owner/model is not downloaded yet; `make run` does it, into "):
+        downloaded_snapshot("owner/model")
+    assert asked == []

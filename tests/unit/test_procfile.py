@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from compose.launch import _gpus_of_workers
 from compose.procfile import Program, read_procfile, scaled
+from shared import gpus
+from shared.config import Settings
 from shared.errors import StartupError
 
 PROJECT = Path(__file__).parents[2]
@@ -40,6 +43,44 @@ def test_scaled_numbers_copies_in_place() -> None:
     assert [program.name for program in scaled(programs, "worker", 3)] == [
         *("redis", "worker.1", "worker.2", "worker.3", "web")
     ]
+
+
+def test_scaled_gives_the_environments_in_turn() -> None:
+    worker = Program("worker", ("w",))
+    copies = scaled([worker], "worker", 3, [{"GPU": "0"}, {"GPU": "5"}])
+    assert [dict(program.environment) for program in copies] == [{"GPU": "0"}, {"GPU": "5"}, {"GPU": "0"}]
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "workers", "spread"),
+    [
+        ("auto", None, 3, ["0", "1"]),
+        ("cuda", "GPU-7,GPU-5", 2, ["GPU-7", "GPU-5"]),
+        ("auto", "1", 2, []),
+        ("cuda:0", None, 2, []),
+        ("cpu", None, 2, []),
+        ("auto", None, 1, []),
+    ],
+)
+def test_workers_are_spread_over_the_gpus(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    device: str,
+    visible: str | None,
+    workers: int,
+    spread: list[str],
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA L40S'; echo 'GPU 1: NVIDIA L40S'\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(gpus, "_tool", lambda: str(tool))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = _gpus_of_workers(Settings(model={"device": device}), workers)
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in found] == spread
+    assert all(one["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID" for one in found)
 
 
 def test_our_procfile_starts_modules_that_exist() -> None:

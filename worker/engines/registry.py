@@ -15,6 +15,7 @@ from worker.engines.base import Engine
 from worker.engines.echo import EchoEngine
 from worker.engines.libraries import require_sherpa_library, require_voxtral_libraries
 from worker.engines.spectrogram import check_spectrogram
+from worker.progress import STARTING, Phase
 
 ECHO: Final = "echo"
 SHERPA: Final = "sherpa"
@@ -58,6 +59,7 @@ def _choose(settings: Settings) -> tuple[Choice, Settings]:
 
 def _load(settings: Settings) -> Engine:
     name = settings.model.name
+    STARTING.begin(Phase.LOAD, name)
     if name == ECHO or name.startswith(f"{ECHO}:"):  # a model of any name, to see several side by side
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS, name)
     if is_whisper(name):

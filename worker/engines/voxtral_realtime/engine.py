@@ -22,6 +22,7 @@ from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+from worker.progress import STARTING
 from worker.vad import WINDOW_SAMPLES, SileroVad, VadState
 
 SPARE_BYTES: Final = 256 * 1024**2
@@ -53,7 +54,7 @@ class VoxtralRealtimeEngine:
         self._vad.probabilities(VadState(), np.ones(WINDOW_SAMPLES, np.float32))
         device = self.info.device
         with memory_needed(device=device, slots=self.info.slots):
-            self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS})
+            self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS}, STARTING.recorded)
         how = "replayed as CUDA graphs" if self._model.recorded else "run from Python"
         self.info = replace(self.info, passes=f"{how}; attention: {self._model.attention}")
         free_bytes = free_memory_bytes(device)
