@@ -12,6 +12,7 @@ COMPILE = uv pip compile --quiet --upgrade --universal --generate-hashes --pytho
 LOCK = echo "setuptools>=77" | $(COMPILE) pyproject.toml -
 WITHOUT_TORCH = awk '/^[a-z]/ { kept = /^nvidia-ml-py==/ || !/^((cuda|nvidia)-|(torch|triton)==)/ } /^\#/ || kept'
 PYTORCH_CPU = https://download.pytorch.org/whl/cpu
+PYTORCH_CU126 = https://download.pytorch.org/whl/cu126
 export PYTHON TORCH
 
 .DEFAULT_GOAL := help
@@ -61,6 +62,7 @@ lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
 	$(LOCK) --extra dev --extra sherpa --extra voxtral --constraint requirements/voxtral.txt | $(WITHOUT_TORCH) >requirements/dev.txt
 	sed -n 's/^\(torch==[0-9.]*\).*/\1+cpu/p' requirements/voxtral.txt | $(COMPILE) - --no-deps --index-url $(PYTORCH_CPU) --output-file requirements/torch-cpu.txt
+	sed -n 's/^\(torch==[0-9.]*\).*/\1+cu126/p' requirements/voxtral.txt | $(COMPILE) - --constraint requirements/dev.txt --index-url $(PYTORCH_CU126) --output-file requirements/torch-cu126.txt
 	echo "cyclonedx-bom" | $(COMPILE) - --output-file requirements/sbom.txt
 
 sbom: .venv/installed-base ## List the locked dependencies as CycloneDX, in build/
@@ -73,8 +75,8 @@ sbom: .venv/installed-base ## List the locked dependencies as CycloneDX, in buil
 	@rm -r build/sbom
 	@ls build/sbom-*.cdx.json
 
-.venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt compose/install.sh
+.venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt requirements/torch-cu126.txt compose/install.sh
 	@compose/install.sh base
 
-.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt compose/install.sh
+.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt requirements/torch-cu126.txt compose/install.sh
 	@compose/install.sh dev

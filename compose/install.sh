@@ -1,6 +1,7 @@
 #!/bin/sh
 # Creates .venv and installs the locked dependencies and the project into it: compose/install.sh base|dev
-# "base" is what runs the service, "dev" adds what tests it. With an NVIDIA GPU both also get the "voxtral" set.
+# "base" is what runs the service, "dev" adds what tests it. With an NVIDIA GPU both also get the "voxtral" set,
+# with a build of torch that fits the driver.
 # pip installs only files whose hashes are in the locks. TORCH names another build of torch (a requirement or a wheel),
 # whose hash is not checked.
 set -eu
@@ -42,12 +43,31 @@ quietly() {
     fi
 }
 
+# The driver's main version; nothing where the driver does not say it.
+driver() {
+    nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n '1s/^\([0-9][0-9]*\)\..*/\1/p'
+}
+
+# CUDA's version for torch: 13 is PyPI's build. Minor versions are compatible, so 12.6 runs on every driver for 12.
+cuda_for() {
+    if [ "${1:-580}" -ge 580 ]; then
+        echo 13
+    elif [ "$1" -ge 525 ]; then
+        echo 12.6
+    else
+        fail "torch 2.13.0 is built for CUDA 12.6 or 13, which need NVIDIA driver 525 or newer, and this machine has driver $1: choose one with a newer driver."
+    fi
+}
+
 set_name=$1
 locks="--requirement requirements/$set_name.txt"
 needed_mb=1500
+cuda=
+duration="about a minute"
 if has_gpu; then
-    locks="$locks --requirement requirements/voxtral.txt"
+    cuda=$(cuda_for "$(driver)")
     needed_mb=12000
+    duration="some minutes, for 3 GB or more of CUDA and torch"
 fi
 
 if ! fits .venv/bin/python || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
@@ -60,7 +80,15 @@ if ! fits .venv/bin/python || ! .venv/bin/python -c 'import pip' 2>/dev/null; th
     quietly "$python" -m venv --clear .venv
 fi
 
-printf 'Installing the locked dependencies (%s) into .venv; the first time takes about a minute.\n' "$set_name"
+case $cuda in
+13) locks="$locks --requirement requirements/voxtral.txt" ;;
+12.6)
+    awk '/^[a-z]/ { kept = /^nvidia-ml-py==/ || !/^((cuda|nvidia)-|(torch|triton)==)/ } /^#/ || kept' requirements/voxtral.txt >.venv/voxtral-without-torch.txt
+    locks="$locks --requirement .venv/voxtral-without-torch.txt"
+    ;;
+esac
+
+printf 'Installing the locked dependencies (%s%s) into .venv; the first time takes %s.\n' "$set_name" "${cuda:+, CUDA $cuda}" "$duration"
 pip=".venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet --only-binary :all:"
 locked="$pip --require-hashes"
 
@@ -74,12 +102,21 @@ install_torch_for_cpu() {
     fi
 }
 
+# torch for older drivers is not on PyPI. Hashes are checked if the lock has them.
+install_torch_for_older_drivers() {
+    checked=
+    ! grep -q -- --hash= requirements/torch-cu126.txt || checked=--require-hashes
+    quietly $pip $checked --extra-index-url https://download.pytorch.org/whl/cu126 --requirement requirements/torch-cu126.txt
+}
+
 quietly $locked $locks
 if [ "$set_name" = dev ] || has_gpu; then
     if [ -n "${TORCH:-}" ]; then
         quietly $pip "$TORCH"
     elif ! has_gpu; then
         install_torch_for_cpu
+    elif [ "$cuda" = 12.6 ]; then
+        install_torch_for_older_drivers
     fi
 fi
 quietly $pip --no-deps --no-build-isolation --editable .

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from frontend.cli.address import own_health_url
-from frontend.cli.check import Check, State, absent, broken, ok
+from frontend.cli.check import Check, State, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, get_json
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.logs import log_path
+from shared.torch_build import installed_torch
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 1024**3
@@ -43,7 +44,13 @@ def check_gpu(settings: Settings) -> Check:
     if answer.returncode != 0 or not answer.stdout.strip():
         reason = (answer.stderr or answer.stdout).strip().partition("\n")[0] or f"status {answer.returncode}"
         return absence("GPU", f"nvidia-smi fails: {reason}", advice)
-    return ok("GPU", "; ".join(line.strip() for line in answer.stdout.splitlines()))
+    gpus = [line.strip() for line in answer.stdout.splitlines()]
+    torch, driver = installed_torch(), gpus[0].rpartition(",")[2].strip()
+    if torch is not None and (obstacle := torch.obstacle(driver)):
+        fault = broken if needed or settings.model.name != "auto" else warning
+        problem, _, advice = obstacle.partition("; ")
+        return fault("GPU", f"{'; '.join(gpus)}; torch {torch.version} {problem}", f"{advice[0].upper()}{advice[1:]}.")
+    return ok("GPU", "; ".join([*gpus, *([f"torch {torch.version} for CUDA {torch.cuda}"] if torch else [])]))
 
 
 def check_disk(settings: Settings) -> Check:

@@ -152,6 +152,7 @@ def test_check_gpu_shows_what_the_driver_says(monkeypatch: pytest.MonkeyPatch, t
     driver.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB, 570.1'\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(machine_checks, "installed_torch", lambda: None)
 
     check = check_gpu(Settings())
 

@@ -19,6 +19,8 @@ from transformers.utils import logging as transformers_logging
 
 from shared.config import ModelSettings
 from shared.errors import StartupError
+from shared.gpus import driver_version
+from shared.torch_build import TorchBuild
 from worker.engines.hub import cached_snapshot, downloaded_snapshot
 
 CONFIG_NAME: Final = "config.json"
@@ -164,14 +166,26 @@ def _device(wanted: str) -> str:
         return "cpu"
     if count == 0:
         raise StartupError(
-            f"Setting model.device is {wanted!r}, but torch {torch.__version__} sees no CUDA device; "
-            "install NVIDIA's driver and a torch for CUDA, or set model.device to auto or cpu."
+            f"Setting model.device is {wanted!r}, but torch {torch.__version__} sees no CUDA device: it "
+            f"{_cuda_obstacle()}, or set model.device to auto or cpu."
         )
     index = int(wanted.partition(":")[2] or 0)
     if index >= count:
         names = ", ".join(f"cuda:{one}" for one in range(count))
         raise StartupError(f"Setting model.device is {wanted!r}, but this machine has only {names}.")
     return f"cuda:{index}"
+
+
+def _cuda_obstacle() -> str:
+    obstacle = TorchBuild(torch.__version__, torch.version.cuda).obstacle(driver_version())
+    if obstacle is not None:
+        return obstacle
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        return f"says {reason!r}; check the driver and CUDA_VISIBLE_DEVICES"
+    return "finds a driver and no GPU; check CUDA_VISIBLE_DEVICES"
 
 
 def _check_architecture(model_class: type[PreTrainedModel], directory: Path) -> None:

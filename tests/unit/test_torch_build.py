@@ -1,0 +1,155 @@
+"""Whether the installed torch fits the driver, as it is said at start and by the doctor."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from frontend.cli.check import State
+from frontend.cli.machine_checks import check_gpu
+from shared import gpus
+from shared.config import ModelSettings, Settings
+from shared.errors import StartupError
+from shared.torch_build import TorchBuild, installed_torch
+from tests.stack import PROJECT
+from worker.engines.checkpoints import placement
+
+REPAIR = "run `rm -f .venv/installed-* && make run`, which installs the build "
+LOCKED = "--require-hashes --requirement requirements/base.txt --requirement "
+OLD = "is built for CUDA 13.0, which needs NVIDIA driver 580 or newer, and this machine has driver 550.54.14; "
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder at the head of the PATH."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(gpus, "_tool", lambda: str(folder / "nvidia-smi"))
+    return folder
+
+
+def write_tool(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def install_torch(folder: Path, version: str, cuda: str) -> None:
+    """As much of a torch as is looked at."""
+    (folder / "torch").mkdir(parents=True)
+    (folder / "torch/version.py").write_text(f"__version__ = '{version}'\ncuda: Optional[str] = {cuda}\nhip = '7.0'\n")
+    (folder / f"torch-{version}.dist-info").mkdir()
+    (folder / f"torch-{version}.dist-info/METADATA").write_text(f"Name: torch\nVersion: {version}\n")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "driver", "said"),
+    [
+        ("13.0", "580.65.06", None),
+        ("13.0", "595", None),
+        ("12.6", "550.54.14", None),
+        ("12.6", "525.60", None),
+        ("13.0", "driver", None),
+        (
+            "13.0",
+            "550.54.14",
+            f"{OLD}{REPAIR}for CUDA 12.6",
+        ),
+        ("12.6", "470.1", "needs NVIDIA driver 525 or newer, and this machine has driver 470.1; choose a machine with"),
+        (
+            None,
+            "580.1",
+            f"is built without CUDA; {REPAIR}that fits",
+        ),
+        ("13.0", None, "is built for CUDA 13.0 and finds no NVIDIA driver; install one"),
+    ],
+)
+def test_versions_that_do_not_fit_are_both_named(cuda: str | None, driver: str | None, said: str | None) -> None:
+    obstacle = TorchBuild("2.13.0", cuda).obstacle(driver)
+    assert said in obstacle if said and obstacle else obstacle is said
+
+
+@pytest.mark.parametrize(("cuda", "found"), [("'12.6'", "12.6"), ("None", None)])
+def test_build_is_read_from_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuda: str, found: str | None
+) -> None:
+    install_torch(tmp_path, "9.9.9", cuda)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed_torch() == TorchBuild("9.9.9", found)
+
+
+def test_torch_that_does_not_fit_the_driver_is_one_sentence(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tool(tools / "nvidia-smi", "echo 550.54.14")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(StartupError) as caught:
+        placement(ModelSettings(device="cuda"))
+    said = f"Setting model.device is 'cuda', but torch {torch.__version__} sees no CUDA device: it {OLD}run "
+    assert str(caught.value).startswith(said)
+    write_tool(tools / "nvidia-smi", "echo 580.65.06")
+    with pytest.raises(StartupError, match=r"sees no CUDA device: it says '.*'; check the driver and CUDA_VISIBLE"):
+        placement(ModelSettings(device="cuda"))
+
+
+def test_doctor_compares_driver_and_torch(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_torch(tmp_path, "9.9.9", "'13.0'")
+    monkeypatch.syspath_prepend(tmp_path)
+    write_tool(tools / "nvidia-smi", "echo 'NVIDIA A40, 46068 MiB, 550.54.14'")
+    check = check_gpu(Settings())
+    assert (check.state, check.detail) == (
+        State.WARNING,
+        f"NVIDIA A40, 46068 MiB, 550.54.14; torch 9.9.9 {OLD.removesuffix('; ')}",
+    )
+    assert check.advice.startswith("Run `rm -f")
+    assert check_gpu(Settings(model={"device": "cuda"})).state is State.BROKEN  # type: ignore[arg-type]
+    write_tool(tools / "nvidia-smi", "echo 'NVIDIA A40, 46068 MiB, 580.65.06'")
+    check = check_gpu(Settings())
+    assert (check.state, check.detail) == (State.OK, "NVIDIA A40, 46068 MiB, 580.65.06; torch 9.9.9 for CUDA 13.0")
+
+
+@pytest.mark.parametrize(
+    ("driver", "installed", "not_installed"),
+    [
+        (
+            "580.65.06",
+            [f"{LOCKED}requirements/voxtral.txt"],
+            "cu126",
+        ),
+        (
+            "550.54.14",
+            [
+                f"{LOCKED}.venv/voxtral-without-torch.txt",
+                "--extra-index-url https://download.pytorch.org/whl/cu126 --requirement requirements/torch-cu126.txt",
+            ],
+            "requirements/voxtral.txt",
+        ),
+        ("[N/A]", ["--requirement requirements/voxtral.txt"], "cu126"),
+        ("470.1", [], "pip"),
+    ],
+)
+def test_installation_takes_the_build_that_fits_the_driver(
+    tools: Path, tmp_path: Path, driver: str, installed: list[str], not_installed: str
+) -> None:
+    """Its pip is a script that writes down what it is to install."""
+    write_tool(tools / "nvidia-smi", f'case "$1" in --list-gpus) ;; *) echo "{driver}" ;; esac')
+    (tmp_path / "requirements").symlink_to(PROJECT / "requirements")
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    write_tool(tmp_path / ".venv/bin/python", 'case "$1" in -c) ;; *) echo "$*" >>pip.log ;; esac')
+    done = subprocess.run(
+        [PROJECT / "compose/install.sh", "base"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    log = tmp_path / "pip.log"
+    commands = log.read_text() if log.exists() else ""
+    assert all(part in commands for part in installed)
+    assert not_installed not in commands
+    assert (done.returncode == 0) is bool(installed)
+    if not installed:
+        assert "need NVIDIA driver 525 or newer, and this machine has driver 470: choose" in done.stderr
+    reduced = tmp_path / ".venv/voxtral-without-torch.txt"
+    if reduced.exists():
+        names = {line.partition("==")[0] for line in reduced.read_text().splitlines() if line[:1].isalpha()}
+        assert "transformers" in names
+        assert "nvidia-ml-py" in names
+        assert not {"torch", "triton", "cuda-toolkit", "nvidia-cublas"} & names
