@@ -29,6 +29,8 @@ MAX_WORD_SAMPLES: Final = 24_000
 RENEWED_AFTER_SAMPLES: Final = 180 * 16_000
 """A stretch that is older begins anew in the next long pause, since models that run for long get stuck sometimes. The
 default text window is 164 s, so little of the context is lost."""
+MAX_UNMARKED_SAMPLES: Final = 5 * 16_000
+"""Text that comes so long after the last marker begins a word all the same, so that segments and audio stay bounded."""
 LONG_PAUSE_SAMPLES: Final = 2 * 16_000
 
 
@@ -185,7 +187,8 @@ class Session:
     def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
         """`frame_samples`: where the frame begins that the token is about."""
         piece = self._vocabulary.text_bytes(token)
-        if token == self._vocabulary.word_token or (piece and not self._transcript.is_open):
+        unmarked = not self._transcript.is_open or frame_samples - self._last_word_end_samples > MAX_UNMARKED_SAMPLES
+        if token == self._vocabulary.word_token or (piece and unmarked):
             self._begin_word(frame_samples, model_ms)
         if piece:
             self._outbox += self._transcript.append(piece, self._heard_samples, model_ms)
