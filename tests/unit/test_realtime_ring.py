@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.voxtral_realtime.attention import ExactRotary, ring_eager, ring_sdpa
+from worker.engines.voxtral_realtime.attention import ExactRotary, additive, ring_eager, ring_sdpa
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 from worker.engines.voxtral_realtime.sizes import RingShape
 
@@ -90,6 +90,7 @@ def test_both_attentions_equal_plain_attention_with_repeated_keys(heads: int, qu
     repeated = [one.repeat_interleave(heads // 2, dim=1) for one in (key, value)]
     scores = (query @ repeated[0].transpose(2, 3) * scaling).masked_fill(~mask, float("-inf"))
     expected = (scores.softmax(-1) @ repeated[1]).transpose(1, 2)
+    added = additive(mask, torch.float32, heads // 2)
     for attend in (ring_sdpa, ring_eager):
-        heard, _ = attend(torch.nn.Identity(), query, key, value, mask, scaling=scaling)
+        heard, _ = attend(torch.nn.Identity(), query, key, value, added, scaling=scaling)
         assert torch.allclose(heard, expected, atol=1e-6)

@@ -37,10 +37,9 @@ class ExactRotary(nn.Module):
 def ring_sdpa(
     _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **options: float
 ) -> tuple[Tensor, None]:
-    """PyTorch's fused attention. See `_grouped` for the shapes."""
-    grouped, mask = _grouped(query, key, attention_mask)
+    """PyTorch's fused attention. See `additive` for the mask."""
     heard = nn.functional.scaled_dot_product_attention(
-        grouped, key, value, attn_mask=mask, scale=options.get("scaling")
+        _grouped(query, key), key, value, attn_mask=attention_mask, scale=options.get("scaling")
     )
     return _ungrouped(heard, query), None
 
@@ -49,23 +48,28 @@ def ring_eager(
     _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **options: float
 ) -> tuple[Tensor, None]:
     """Two matrix products and a softmax in float32: more parallel than a fused kernel in small batches."""
-    grouped, mask = _grouped(query, key, attention_mask)
-    scores = (grouped @ key.transpose(2, 3)) * options["scaling"]
-    weights = scores.float().masked_fill(~mask, float("-inf")).softmax(dim=-1).to(query.dtype)
+    scores = (_grouped(query, key) @ key.transpose(2, 3)) * options["scaling"]
+    weights = (scores.float() + attention_mask).softmax(dim=-1).to(query.dtype)
     return _ungrouped(weights @ value, query), None
 
 
-def _grouped(query: Tensor, key: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def additive(visible: Tensor, dtype: torch.dtype, group: int) -> Tensor:
+    """The mask of all layers, made once for a pass: `[batch, 1, group × queries, entries]`, 0 or −∞.
+
+    `visible` `[batch, 1, queries, entries]`; `group` queries share a head of keys.
+    """
+    mask = torch.zeros_like(visible, dtype=dtype).masked_fill_(~visible, float("-inf"))
+    return mask if group == 1 else mask.repeat(1, 1, group, 1)
+
+
+def _grouped(query: Tensor, key: Tensor) -> Tensor:
     """Queries that share a head of keys become queries of that head, so that no key is ever copied.
 
-    `query` `[batch, heads, queries, dim]` → `[batch, key heads, group × queries, dim]`; `mask`
-    `[batch, 1, queries, entries]` → the same for each member of a group.
+    `query` `[batch, heads, queries, dim]` → `[batch, key heads, group × queries, dim]`.
     """
     batch, heads, queries, dim = query.shape
     group = heads // key.shape[1]
-    if group == 1:
-        return query, mask
-    return query.reshape(batch, key.shape[1], group * queries, dim), mask.repeat(1, 1, group, 1)
+    return query if group == 1 else query.reshape(batch, key.shape[1], group * queries, dim)
 
 
 def _ungrouped(heard: Tensor, query: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
 from worker.engines.staging import Staged
-from worker.engines.voxtral_realtime.attention import kernel_name, pinned_kernels, use_rings
+from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
+from worker.engines.voxtral_realtime.fusing import DelayConditions, fuse_projections
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
@@ -59,11 +60,15 @@ class BatchedModel:
         self._prompt = prompt
         self._speaking = Speaking(model.lm_head, sayable)
         self._frames: int = config.downsample_factor
+        text = config.text_config
+        self._text_group: int = text.num_attention_heads // text.num_key_value_heads
         self._rows = rows
         self._encoder_ring = Ring(encoder_ring(config), rows, dtype, device)
         self._text_ring = Ring(text_ring(config, text_window), rows, dtype, device)
         self._pads = ConvolutionPads(pad_shapes(model), rows, dtype, device)
-        self._delays = torch.zeros(rows, 1, config.text_config.hidden_size, dtype=dtype, device=device)
+        self._delays = DelayConditions(model, rows)
+        self._dtype = dtype
+        fuse_projections(model)
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self._positions = torch.zeros(rows, dtype=torch.long, device=device)
         self._pcm = Staged(torch.zeros(rows, prompt.window_samples), device)
@@ -99,15 +104,15 @@ class BatchedModel:
         self._pads.restore(row, self._silent_pads)
         self._encoder_ring.restore(row, self._silent_encoder)
         self._text_ring.restore(row, silence.text)
-        self._delays[row] = silence.delay
+        self._delays.write(row, silence.delay)
         self._positions[row] = self._reached[row] = self._prompt.first_position
 
     @torch.inference_mode()
     def move(self, source: int, target: int) -> None:
         """Copy a row's state to another row."""
-        for part in (self._pads, self._encoder_ring, self._text_ring):
+        for part in (self._pads, self._encoder_ring, self._text_ring, self._delays):
             part.copy_row(source, target)
-        for tensor in (self._delays, self._tokens, self._positions):
+        for tensor in (self._tokens, self._positions):
             tensor[target] = tensor[source]
         self._reached[target] = self._reached[source]
 
@@ -139,9 +144,9 @@ class BatchedModel:
         self._pads.clear()
         self._positions.zero_()
         self._reached[:] = 0
-        for row, delay_tokens in enumerate(delays_tokens):
-            count = torch.full((1,), delay_tokens, dtype=self._delays.dtype, device=self._delays.device)
-            self._delays[row] = self._model.model.time_embedding(count)
+        conditions = [self._delays.of(delay_tokens) for delay_tokens in delays_tokens]
+        for row in range(batch):
+            self._delays.write(row, conditions[row])
         for position in range(self._prompt.first_position):
             for row, delay_tokens in enumerate(delays_tokens):
                 self.stage(row, silence, self._prompt.token_at(position, delay_tokens))
@@ -151,7 +156,7 @@ class BatchedModel:
         for row, delay_tokens in enumerate(delays_tokens):
             self._silence[delay_tokens] = _Silence(
                 self._text_ring.snapshot(row, self._prompt.first_position),
-                self._delays[row].clone(),
+                conditions[row],
             )
             self.rest(row)
 
@@ -168,9 +173,9 @@ class BatchedModel:
         said = self._model.model.language_model(
             inputs_embeds=read + audio,
             position_ids=at,
-            attention_mask=self._text_ring.prepare(at, positions),
+            attention_mask=additive(self._text_ring.prepare(at, positions), self._dtype, self._text_group),
             past_key_values=self._text_ring,
-            t_cond=self._delays[:batch],
+            t_cond=self._delays.rows(batch),
             use_cache=True,
         ).last_hidden_state
         tokens: Tensor = self._speaking(said[:, 0])
@@ -181,7 +186,7 @@ class BatchedModel:
     def _encode(self, batch: int, positions: int) -> Tensor:
         """What each row hears, as `[batch, 1, text width]`."""
         tower = self._model.model.audio_tower
-        mel = self._log_mel(self._pcm.device[:batch]).to(self._delays.dtype)
+        mel = self._log_mel(self._pcm.device[:batch]).to(self._dtype)
         first = self._positions[:batch, None] * self._frames
         at = first + torch.arange(self._frames, device=first.device)
         self._pads.prepare(self._advances.device[:batch])
@@ -189,7 +194,7 @@ class BatchedModel:
             input_features=mel,
             padding_cache=self._pads,
             position_ids=at,
-            attention_mask=self._encoder_ring.prepare(at, positions * self._frames),
+            attention_mask=additive(self._encoder_ring.prepare(at, positions * self._frames), self._dtype, 1),
             past_key_values=self._encoder_ring,
             use_cache=True,
         ).last_hidden_state
