@@ -5,6 +5,7 @@ and not at each position.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,8 @@ class DelayConditions:
 
     def __init__(self, model: VoxtralRealtimeForConditionalGeneration, rows: int) -> None:
         layers = model.model.language_model.layers
-        width = model.config.text_config.hidden_size
+        config: Any = model.config
+        width = config.text_config.hidden_size
         self._store = torch.zeros(len(layers), rows, 1, width, dtype=model.dtype, device=model.device)
         self._embed = model.model.time_embedding
         self._conditions = [layer.ada_rms_norm for layer in layers]
