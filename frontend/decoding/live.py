@@ -43,6 +43,8 @@ class LiveDecoding:
         self._written_bytes = self._decoded_bytes = 0
         self._news = asyncio.Event()
         """Set when more has been decoded, or nothing more will be."""
+        self._can_write = asyncio.Event()
+        """Set when the decoder may take more, or is not written to any more."""
         self._is_over = False
 
     @classmethod
@@ -85,9 +87,12 @@ class LiveDecoding:
 
     def end(self) -> None:
         """No more bytes come."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            # Before it is closed: a loop that still watches it never wakes its writer, and uvloop aborts the process.
+            asyncio.get_running_loop().remove_writer(descriptor)
+            os.close(descriptor)
+            self._can_write.set()
 
     async def audio(self) -> AsyncIterator[bytes]:
         """What comes out, until the stream ends.
@@ -135,10 +140,10 @@ class LiveDecoding:
                     ) from None
 
     async def _writable(self, descriptor: int) -> None:
-        loop = asyncio.get_running_loop()
-        can_write = asyncio.Event()
-        loop.add_writer(descriptor, can_write.set)
+        self._can_write.clear()
+        asyncio.get_running_loop().add_writer(descriptor, self._can_write.set)
         try:
-            await can_write.wait()
+            await self._can_write.wait()
         finally:
-            loop.remove_writer(descriptor)
+            if self._descriptor is not None:  # its number may belong to another file by now
+                asyncio.get_running_loop().remove_writer(descriptor)

@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
 import numpy as np
 import pytest
 import pytest_asyncio
+import uvloop
 from numpy.typing import NDArray
 
 from frontend.decoding.decoders import Decoders
 from frontend.decoding.live import LiveDecoding
 from shared.errors import InvalidAudioError, ServerBusyError, UnsupportedAudioError
 from tests.integration.decoding import decoders_of, eventually, server_of
+from tests.limits import limit_s
 from tests.recorders import fragments, stream_of, webm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -131,6 +133,30 @@ async def test_what_cannot_be_decoded_is_told(
             await listener.task
         await decoding.write(b"more")
         await decoding.drained()
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+async def test_a_writer_that_waits_returns_when_its_stream_is_closed(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """uvloop aborts the whole process if a descriptor is closed that it watches."""
+
+    async def closed() -> None:
+        async with Decoders.running(1, patience_s=10, most_live=1) as decoders, asyncio.timeout(limit_s(20)):
+            decoding = await decoders.live()
+            writing = asyncio.create_task(decoding.write(bytes(1 << 20)))  # far more than a pipe holds
+            await asyncio.sleep(0)
+            decoding.close()
+            await writing
+
+    await asyncio.to_thread(_run, loop_factory, closed)
+
+
+def _run(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], main: Callable[[], Coroutine[None, None, None]]
+) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 async def test_streams_have_decoders_of_their_own_and_no_more_than_may_be(decoders: Decoders) -> None:
