@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from shared.audio.pcm import AudioFormat
-from shared.audio.recognition import NAMES, start_of
+from shared.audio.recognition import CONTAINERS, NAMES, start_of
 from shared.audio.stereo import Fault
 from shared.audio.stream import PcmStream
 from shared.audio.wav_header import WavHeader, is_wav_head
@@ -130,7 +130,8 @@ class LiveAudio:
 
     def _explained(self, kind: str | None) -> str:
         name = NAMES.get(kind or "", str(kind).upper())
-        ways = [f'start with encoding "{CONTAINER}" to send it live'] if self._takes_container else []
+        may_choose = self._takes_container and kind in CONTAINERS
+        ways = [f'start with encoding "{CONTAINER}" to send it live'] if may_choose else []
         ways += ["send raw samples, with a WAV header or in the format of the session", "upload it as a recording"]
         return f"The audio is {name}, and the session takes raw samples: {', or '.join(ways)}."
 

@@ -17,20 +17,19 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from shared.audio.blocks import BLOCK_BYTES
+from shared.audio.containers import NAMES as FILE_NAMES
+from shared.audio.containers import SNIFF_BYTES, kind_of_file, without_audio
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Samples, mixed_to_mono, to_s16le
-from shared.audio.recognition import NAMES, start_of
+from shared.audio.recognition import CONTAINERS, NAMES, start_of
 from shared.audio.resample import Resampler
 from shared.audio.stereo import StereoMix
-from shared.errors import InvalidAudioError, UnsupportedAudioError, shown
+from shared.errors import InvalidAudioError, UnsupportedAudioError
 
 MAX_CHANNELS: Final = 8
 MAX_BAD_PACKETS: Final = 100
 """In a row: five seconds of nothing but damage."""
 _MAX_TAG_BYTES: Final = 64 << 20
-_DEMUXERS: Final = {
-    **{"wav": "wav", "flac": "flac", "mp3": "mp3", "aac": "aac"},
-    **{"ogg": "ogg", "webm": "matroska", "mp4": "mp4"},
-}
+_DEMUXERS: Final = {kind: {"webm": "matroska"}.get(kind, kind) for kind in CONTAINERS}
 _CODECS: Final = (
     "aac,alac,flac,mp3,mp3float,opus,libopus,vorbis,pcm_alaw,pcm_mulaw,pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,"
     "pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be"
@@ -93,7 +92,7 @@ class LiveSource:
     @property
     def beginning(self) -> bytes:
         """Its first bytes, before any was taken."""
-        return self._waiting[:8]
+        return self._waiting[:SNIFF_BYTES]
 
     def _skip_tag(self) -> None:
         """No decoder gets a tag: its frames may be compressed, and become gigabytes."""
@@ -134,11 +133,7 @@ class LiveDecoding:
         kind, has_begun = self._source.begin()
         while has_begun:
             if kind not in _DEMUXERS:
-                allowed = ", ".join(NAMES[one] for one in _DEMUXERS)
-                raise UnsupportedAudioError(
-                    f"The audio begins with {_beginning(self._source.beginning)}; containers that are understood live: "
-                    f"{allowed}."
-                )
+                raise UnsupportedAudioError(_explained(kind, self._source.beginning))
             for pcm in _decoded(self._source, kind):
                 self._take(pcm)
             kind, has_begun = self._source.begin()
@@ -265,6 +260,12 @@ def _samples(frame: AudioFrame) -> Samples:
     return result
 
 
-def _beginning(head: bytes) -> str:
-    """The first bytes for people: as text where they are some, else in hex."""
-    return shown(head.decode()) if head.isascii() and head.decode().isprintable() else head.hex(" ")
+def _explained(kind: str | None, head: bytes) -> str:
+    """Why a stream with these first bytes, of a kind as `start_of` calls it, is not decoded."""
+    allowed = f"containers that are understood live: {', '.join(NAMES[one] for one in CONTAINERS)}"
+    kind = kind or kind_of_file(head)
+    if kind is not None:
+        return (
+            f"The audio is {NAMES.get(kind) or FILE_NAMES[kind]}; {allowed}. Send one of them, or upload a recording."
+        )
+    return f"The audio is {without_audio(head) or 'of no kind that is known here'}; {allowed}."

@@ -14,9 +14,12 @@ from shared.audio.containers import SNIFF_BYTES, sniff
 
 NAMES: Final = {
     **{"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "Ogg", "webm": "WebM", "mp4": "MP4", "aac": "AAC (ADTS)"},
-    **{"amr": "AMR", "aiff": "AIFF", "caf": "CAF", "asf": "WMA (ASF)"},
+    **{"amr": "AMR", "aiff": "AIFF", "caf": "CAF", "asf": "WMA (ASF)", "au": "AU", "w64": "W64", "avi": "AVI"},
+    **{"flv": "FLV", "rifx": "WAV with big-endian samples (RIFX)", "mpegts": "MPEG-TS"},
 }
 """For messages."""
+CONTAINERS: Final = ("wav", "flac", "mp3", "aac", "ogg", "webm", "mp4")
+"""Kinds that can be decoded while they come (`shared.audio.live_container`)."""
 MPEG_BYTES: Final = 4_400
 """Three frames of MPEG audio, of 1441 bytes at most, or three of ADTS of common sizes."""
 WEBM_BYTES: Final = 256
@@ -53,6 +56,12 @@ _MARKS: Final[tuple[tuple[str, _Mark], ...]] = (
     ("aiff", _mark(b"FORM", 4, b"AIF", (b"FC",))),
     ("caf", _mark(b"caff\x00\x01\x00\x00")),
     ("asf", _mark(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"))),
+    ("au", _mark(b".snd\x00\x00")),
+    ("w64", _mark(b"riff\x2e\x91\xcf\x11")),
+    ("avi", _mark(b"RIFF", 4, b"AVI ")),
+    ("rifx", _mark(b"RIFX", 4, b"WAVE")),
+    ("flv", _mark(b"FLV\x01", (b"\x01\x04\x05",), b"\x00\x00\x00\x09")),
+    ("mpegts", _mark(b"\x47", (bytes(range(0x40, 0x60)),), 186, *(b"\x47", 187) * 3, b"\x47")),
 )
 _EBML: Final = b"\x1a\x45\xdf\xa3"
 

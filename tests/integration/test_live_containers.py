@@ -118,7 +118,19 @@ async def test_inverted_stereo_is_heard(decoders: Decoders) -> None:
 @pytest.mark.parametrize(
     ("content", "error", "said"),
     [
-        (bytes(5000), UnsupportedAudioError, "begins with 00 00 00 .*; containers that are understood live: WAV, "),
+        (
+            bytes(5000),
+            UnsupportedAudioError,
+            "is of no kind that is known here; containers",
+        ),
+        (b"#!AMR\n" + bytes(5000), UnsupportedAudioError, "is AMR; containers .*, or upload a recording"),
+        (
+            b"RIFX\0\0\0\0WAVE" + bytes(100),
+            UnsupportedAudioError,
+            "is WAV with big-endian .*; containers",
+        ),
+        ((b"\x47\x40\0\x10" + bytes(184)) * 9, UnsupportedAudioError, "is MPEG-TS; containers"),
+        (b"<html><body>Not found", UnsupportedAudioError, r"is a web page \(HTML\); containers"),
         (b"RIFF\0\0\0\0WAVE" + bytes(100), InvalidAudioError, "cannot be read"),
         (webm(TONE)[0][:-20] + bytes(2000), InvalidAudioError, "WebM"),
     ],
