@@ -103,8 +103,14 @@ class ContainerIntake:
     async def _write_decoded(self, decoding: LiveDecoding) -> None:
         try:
             async for pcm in decoding.audio():
+                self._warn(decoding)
                 await self._session.write(pcm)
+            self._warn(decoding)
         except (VoxtralError, OSError) as error:
             await self._report(error)
         finally:
             decoding.close()
+
+    def _warn(self, decoding: LiveDecoding) -> None:
+        for warning in decoding.take_warnings():
+            self._session.warn(warning.code, warning.message)

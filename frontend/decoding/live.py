@@ -10,7 +10,8 @@ from typing import Final
 
 from frontend.decoding.link import DecoderLink, Ending
 from frontend.decoding.reading import Reading, new_pipe
-from shared.decoder.wire import Kind, Order, WireError, error_from, message
+from shared.audio.damage import MAX_WARNINGS, AudioWarning
+from shared.decoder.wire import Kind, Order, WireError, error_from, message, warning_from
 from shared.errors import InvalidAudioError, VoxtralError
 
 LIVE_CPU_S: Final = 3600
@@ -46,6 +47,7 @@ class LiveDecoding:
         self._can_write = asyncio.Event()
         """Set when the decoder may take more, or is not written to any more."""
         self._is_over = False
+        self._warnings: list[AudioWarning] = []
 
     @classmethod
     async def start(cls, link: DecoderLink, number: int, stall_s: float, failed: Failed) -> "LiveDecoding":
@@ -79,6 +81,11 @@ class LiveDecoding:
             except BrokenPipeError:
                 return
 
+    def take_warnings(self) -> list[AudioWarning]:
+        """What the client is to be told, once."""
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
     async def drained(self) -> None:
         """Wait until the audio of all bytes so far has come out, or nothing more comes."""
         while self._decoded_bytes < self._written_bytes and not self._is_over:
@@ -105,6 +112,10 @@ class LiveDecoding:
                 match kind:
                     case Kind.AUDIO:
                         yield content
+                    case Kind.WARNING:
+                        self._warnings.append(warning_from(content))
+                        if len(self._warnings) > MAX_WARNINGS:
+                            raise WireError("very many warnings")
                     case Kind.WAITING:
                         self._decoded_bytes = position_bytes
                         self._news.set()

@@ -15,6 +15,7 @@ CUT_SHORT: Final = "audio_cut_short"
 DAMAGED: Final = "audio_damaged"
 CHANNELS: Final = "audio_channels"
 CODES: Final = (CUT_SHORT, DAMAGED, CHANNELS)
+"""Of recordings."""
 
 _SAME_PLACE_S: Final = 0.5
 _MAX_PLACES: Final = 8
@@ -26,7 +27,7 @@ class AudioWarning:
     """Something that its sender should know of a recording that was taken."""
 
     code: str
-    """One of `CODES`."""
+    """One of `CODES`, or of the codes of live audio (`shared.audio.stereo`)."""
     message: str
     start_s: float | None = None
     """Where in the decoded audio; None: all of it."""

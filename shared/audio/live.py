@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 
 from shared.audio.pcm import AudioFormat
 from shared.audio.recognition import CONTAINERS, NAMES, start_of
-from shared.audio.stereo import Fault
 from shared.audio.stream import PcmStream
 from shared.audio.wav_header import WavHeader, is_wav_head
 from shared.errors import InvalidAudioError, UnsupportedAudioError
@@ -23,10 +22,6 @@ HEADERS_PER_MESSAGE: Final = 64
 _HEAD_BYTES: Final = 12
 _CHUNKS: Final = (b"LIST", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"bext", b"iXML", b"PEAK", b"fact", b"afsp", b"_PMX")
 """Of a WAV file, behind its samples."""
-_WARNINGS: Final = {
-    Fault.INVERTED: "The channels cancel each other (inverted polarity); the {name} one alone is heard.",
-    Fault.DEAD: "One channel is silent; while it is, the {name} one alone is heard.",
-}
 
 Warned: TypeAlias = tuple[str, str]
 """Code and message."""
@@ -101,9 +96,8 @@ class LiveAudio:
     def take_warnings(self) -> list[Warned]:
         """What the client is to be told, once."""
         mix = self._stream.mix
-        if mix is not None and mix.fault is not None:
-            name = ("left", "right")[mix.channel]
-            self._warn(f"channels_{mix.fault.name.lower()}", _WARNINGS[mix.fault].format(name=name))
+        if mix is not None and mix.warning is not None:
+            self._warn(*mix.warning)
         warnings, self._warnings = self._warnings, []
         return warnings
 

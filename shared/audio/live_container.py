@@ -19,6 +19,7 @@ from av.container import InputContainer
 from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.containers import NAMES as FILE_NAMES
 from shared.audio.containers import SNIFF_BYTES, kind_of_file, without_audio
+from shared.audio.damage import AudioWarning
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Samples, mixed_to_mono, to_s16le
 from shared.audio.recognition import CONTAINERS, NAMES, start_of
 from shared.audio.resample import Resampler
@@ -119,14 +120,21 @@ class LiveSource:
 class LiveDecoding:
     """Decodes one client's messages. `run` returns at their end."""
 
-    def __init__(self, next_message: Callable[[], bytes], send: Callable[[bytes, int], None]) -> None:
+    def __init__(
+        self,
+        next_message: Callable[[], bytes],
+        send: Callable[[bytes, int], None],
+        warn: Callable[[AudioWarning], None] = lambda _: None,
+    ) -> None:
         """`send` takes audio, none or one block at most, and how many bytes have been read: all of them if it is none.
 
-        It is called without audio whenever more bytes are waited for.
+        It is called without audio whenever more bytes are waited for. `warn` takes what the client should know, once.
         """
         self._send = send
         self._source = LiveSource(next_message, self._report_waiting)
         self._pending = bytearray()
+        self._warn = warn
+        self._warned: set[str] = set()
 
     def run(self) -> None:
         """Raises UnsupportedAudioError and InvalidAudioError."""
@@ -134,7 +142,7 @@ class LiveDecoding:
         while has_begun:
             if kind not in _DEMUXERS:
                 raise UnsupportedAudioError(_explained(kind, self._source.beginning))
-            for pcm in _decoded(self._source, kind):
+            for pcm in _decoded(self._source, kind, self._tell):
                 self._take(pcm)
             kind, has_begun = self._source.begin()
         self._flush()
@@ -144,6 +152,11 @@ class LiveDecoding:
         while len(self._pending) >= BLOCK_BYTES:
             self._send(bytes(self._pending[:BLOCK_BYTES]), self._source.position_bytes)
             del self._pending[:BLOCK_BYTES]
+
+    def _tell(self, code: str, message: str) -> None:
+        if code not in self._warned:
+            self._warned.add(code)
+            self._warn(AudioWarning(code, message))
 
     def _flush(self) -> None:
         if self._pending:
@@ -155,7 +168,7 @@ class LiveDecoding:
         self._send(b"", self._source.position_bytes)
 
 
-def _decoded(source: LiveSource, kind: str) -> Iterator[bytes]:
+def _decoded(source: LiveSource, kind: str, tell: Callable[[str, str], None]) -> Iterator[bytes]:
     name = NAMES[kind]
     with closing(_opened(source, kind)) as container:
         stream = _audio_stream(container, name)
@@ -166,6 +179,8 @@ def _decoded(source: LiveSource, kind: str) -> Iterator[bytes]:
                     yield sound.finish()
                 sound = _Sound(frame, name)
             yield sound.feed(frame)
+            if sound.warning is not None:
+                tell(*sound.warning)
         if sound is not None:
             yield sound.finish()
 
@@ -202,7 +217,7 @@ def _audio_stream(container: InputContainer, name: str) -> AudioStream:
 
 
 def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
-    bad_packets = 0
+    bad_packets, has_frames = 0, False
     try:
         for packet in container.demux(stream):
             try:
@@ -213,8 +228,14 @@ def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterat
                     raise
                 continue
             bad_packets = 0
+            has_frames = has_frames or bool(frames)
             yield from frames
     except (av.FFmpegError, ValueError) as error:
+        if name == NAMES["mp4"] and not has_frames:
+            raise UnsupportedAudioError(
+                "The MP4 stream cannot be decoded as it comes: its index is not at its beginning. Send it in "
+                "fragments, as recorders in browsers do, or upload it as a recording."
+            ) from error
         raise InvalidAudioError(f"The {name} stream is damaged: it cannot be decoded any further.") from error
 
 
@@ -230,6 +251,11 @@ class _Sound:
             raise UnsupportedAudioError(f"The {name} stream has {self._channels} channels; allowed: 1 to 8.")
         self._mix = StereoMix(self._rate_hz) if self._channels == 2 else None
         self._resampler = Resampler(self._rate_hz)
+
+    @property
+    def warning(self) -> tuple[str, str] | None:
+        """Code and message of what is wrong with the channels now."""
+        return None if self._mix is None else self._mix.warning
 
     def suits(self, frame: AudioFrame) -> bool:
         return (frame.sample_rate, frame.layout.nb_channels) == (self._rate_hz, self._channels)

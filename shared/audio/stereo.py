@@ -5,6 +5,7 @@ Then the louder channel is heard alone. What is decided depends on the samples a
 """
 
 from enum import Enum, auto
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,13 @@ class Fault(Enum):
     """The other channel is silent."""
 
 
+WARNINGS: Final = {
+    Fault.INVERTED: "The channels cancel each other (inverted polarity); the {name} one alone is heard.",
+    Fault.DEAD: "One channel is silent; while it is, the {name} one alone is heard.",
+}
+WARNING_CODES: Final = {fault: f"channels_{fault.name.lower()}" for fault in Fault}
+
+
 class StereoMix:
     """Frames of two channels, float32 [frames, 2], as mono. The mean, unless it is much quieter than a channel."""
 
@@ -51,6 +59,13 @@ class StereoMix:
         self._pause_blocks = 0
         self._pending = np.empty((0, 2), np.float32)
         """The beginning of a block; it has been given out already."""
+
+    @property
+    def warning(self) -> tuple[str, str] | None:
+        """Code and message of what is wrong now."""
+        if self.fault is None:
+            return None
+        return WARNING_CODES[self.fault], WARNINGS[self.fault].format(name=("left", "right")[self.channel])
 
     def feed(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same number of samples: float32 [frames, 2] to float32 [frames]."""

@@ -35,7 +35,7 @@ def run(order: Order, file: int, pipe: int, sandbox: Sandbox, idle_bytes: int) -
 
 def _decode_file(source: BinaryIO, pipe: int, order: Order) -> None:
     def warn(warning: AudioWarning) -> None:
-        _send(pipe, frame(Kind.WARNING, warning_content(warning)))
+        _warn(pipe, warning)
 
     for block in decode_file(source, max_duration_s=order.max_duration_s, strict=order.strict, warn=warn):
         _send(pipe, frame(Kind.AUDIO, block, source.tell()))
@@ -49,7 +49,11 @@ def _decode_live(source: BinaryIO, pipe: int, _order: Order) -> None:
     def send(pcm: bytes, position_bytes: int) -> None:
         _send(pipe, frame(Kind.AUDIO if pcm else Kind.WAITING, pcm, position_bytes))
 
-    LiveDecoding(next_message, send).run()
+    LiveDecoding(next_message, send, lambda warning: _warn(pipe, warning)).run()
+
+
+def _warn(pipe: int, warning: AudioWarning) -> None:
+    _send(pipe, frame(Kind.WARNING, warning_content(warning)))
 
 
 def _last_frame(decode: Callable[[], None]) -> bytes:

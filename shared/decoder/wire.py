@@ -13,6 +13,7 @@ import orjson
 
 from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.damage import CODES, AudioWarning
+from shared.audio.stereo import WARNING_CODES
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, VoxtralError
 
 MAX_MESSAGE_BYTES: Final = 4096
@@ -129,7 +130,11 @@ def warning_from(content: bytes) -> AudioWarning:
         code, message, start_s = told["code"], told["message"], told.get("start")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise WireError("a warning that is none") from None
-    if code not in CODES or not isinstance(message, str) or not isinstance(start_s, (int, float, NoneType)):
+    if (
+        code not in (*CODES, *WARNING_CODES.values())
+        or not isinstance(message, str)
+        or not isinstance(start_s, (int, float, NoneType))
+    ):
         raise WireError(f"a warning of code {code!r}")
     return AudioWarning(code, _printable(message), start_s)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
+import av
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -112,6 +114,7 @@ async def test_inverted_stereo_is_heard(decoders: Decoders) -> None:
         await spoken(decoding, stream_of("flac", np.stack([TONE, -TONE], axis=1)))
         decoding.end()
         await listener.task
+        assert [warning.code for warning in decoding.take_warnings()] == ["channels_inverted"]
         assert np.sqrt(np.mean(listener.samples[4000:] ** 2)) == pytest.approx(0.28, abs=0.02)
 
 
@@ -145,6 +148,23 @@ async def test_what_cannot_be_decoded_is_told(
             await listener.task
         await decoding.write(b"more")
         await decoding.drained()
+
+
+async def test_an_mp4_whose_index_comes_last_is_refused_with_what_helps(decoders: Decoders) -> None:
+    """A shorter file would fit into the demuxer's buffer, and be decoded."""
+    file, pcm = io.BytesIO(), np.tile(TONE, 10)
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=RATE_HZ, layout="mono")
+        for at in range(0, len(pcm) - 1024, 1024):
+            frame = av.AudioFrame.from_ndarray(pcm[None, at : at + 1024], "fltp", "mono")
+            frame.sample_rate, frame.pts = RATE_HZ, at
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    async with listening(decoders) as (decoding, listener):
+        writing = asyncio.create_task(decoding.write(file.getvalue()))
+        with pytest.raises(UnsupportedAudioError, match="its index is not at its beginning"):
+            await listener.task
+        await writing
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
