@@ -31,7 +31,7 @@ async def answer(
     warnings: list[AudioWarning] = []
     blocks = _blocks(request, gateway, max_duration_s, warnings)
     async with session_for(blocks, request.options, gateway, principal) as session:
-        ending = await _follow(request, session, send)
+        ending, notices = await _follow(request, session, send)
     if ending["type"] == EventType.ERROR:
         gateway.tally.count_error(ending["code"])
         return native.refusal(ending, request.request_id)
@@ -43,7 +43,7 @@ async def answer(
         text=ending.get("text", ""),
         processing_ms=(time.perf_counter() - started_s) * 1000,
         audio_ms=session.audio_received_samples * 1000 / SAMPLE_RATE_HZ,
-        warnings=[warning.wire() for warning in warnings],
+        warnings=[*notices, *(warning.wire() for warning in warnings)],
     )
 
 
@@ -67,11 +67,16 @@ def _blocks(
     )
 
 
-async def _follow(request: OneShot, session: Session, send: Callable[[bytes], Awaitable[None]]) -> dict[str, Any]:
-    """The session's last event."""
+async def _follow(
+    request: OneShot, session: Session, send: Callable[[bytes], Awaitable[None]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The session's last event, and its warnings: what of the request has no effect."""
     ending: dict[str, Any] = {}
+    notices = []
     async for event in session.events():
-        if request.stream and event.type == EventType.PARTIAL:
+        if event.type == EventType.WARNING:
+            notices.append({"code": event.wire["code"], "message": event.wire["message"]})
+        if request.stream and event.type in (EventType.PARTIAL, EventType.WARNING):
             await send(native.streamed(event.wire, request.request_id))
         ending = event.wire
-    return ending
+    return ending, notices

@@ -145,7 +145,7 @@ def looks_like_json(text: str) -> bool:
 def response(
     request: OneShot, *, text: str, processing_ms: float, audio_ms: float, warnings: Sequence[dict[str, Any]] = ()
 ) -> bytes:
-    """The reply to a one-shot request. `warnings` say what is wrong with its recording."""
+    """The reply to a one-shot request. `warnings` say what is wrong with its recording, and what has no effect."""
     return _encoded(
         {
             "type": "response",

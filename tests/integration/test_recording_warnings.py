@@ -122,6 +122,18 @@ def test_streamed_one_shot_has_a_warning_event(stack: Stack) -> None:
     client.close()
 
 
+def test_one_shot_tells_what_of_its_options_has_no_effect(whisper_stack: Stack) -> None:
+    client = open_client(whisper_stack, "websocket")
+    asked = {"audio_data": base64_of(bytes(3_200)), "encoding": "pcm_s16le", "prompt": "Xylotek " * 300}
+    reply = ask(client, type="audio", **asked)
+    assert [warning["code"] for warning in reply["warnings"]] == ["prompt_cut"]
+    event = ask(client, type="audio", stream=True, id="a", **asked)
+    assert (event["type"], event["code"], event["id"]) == ("warning", "prompt_cut", "a")
+    reply = client.receive()
+    assert [warning["code"] for warning in reply["warnings"]] == ["prompt_cut"]
+    client.close()
+
+
 async def test_encoding_file_takes_what_does_not_look_like_one(stack: Stack) -> None:
     """A file that begins in mid-frame could be raw samples; said to be a file, it is one."""
     recording = written("mp2", 1, 2.0)
