@@ -62,10 +62,13 @@ def meant_address(scope: Scope) -> str | None:
 
 
 def _candidates(path: str) -> list[str]:
-    rest = "/".join(part for part in path.split("/") if part.lower() not in _NOT_COUNTED)
+    parts = [part for part in path.split("/") if part.lower() not in _NOT_COUNTED]
+    rest = "/".join(parts)
+    # Proxies, and Azure's `/openai/deployments/NAME/…`, put more before an address.
+    ends = ("/".join(parts[-2:]).lower(),) if len(parts) > 2 else ()
     return [
         candidate
-        for name in dict.fromkeys((rest, rest.lower(), _OTHERWISE.get(rest.lower(), rest)))
+        for name in dict.fromkeys((rest, rest.lower(), _OTHERWISE.get(rest.lower(), rest), *ends))
         for candidate in (f"{PREFIX}{name}", f"/{name}")
         if name
     ]

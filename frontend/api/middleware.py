@@ -153,6 +153,8 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
         meant = meant_address(scope)
     elif is_api:
         return http_refusal(refused.status_code, str(refused.detail), dialect, headers)
+    if refused.status_code == 405 and meant is None and not is_api and not methods_at(scope, full_path):
+        return http_refusal(404, f"There is nothing at {path} that takes {request.method}.", dialect, {})
     if not is_api and meant is None:
         return await http_exception_handler(request, refused)
     if allowed := ", ".join(methods_at(scope, full_path)):

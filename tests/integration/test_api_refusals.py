@@ -109,6 +109,7 @@ def test_truncated_form_is_refused(stack: Stack) -> None:
         ("DELETE", "/v1/models/echo", 405, "method_not_allowed"),
         ("GET", "/v1/nothing", 404, "not_found"),
         ("POST", "/v1/nothing", 404, "not_found"),
+        ("POST", "/nothing", 404, "not_found"),
         ("POST", f"{TRANSCRIPTIONS}?dialect=other", 400, "invalid_value"),
     ],
 )
