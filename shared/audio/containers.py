@@ -34,6 +34,7 @@ NAMES: Final = {
 }
 """The kinds that `sniff` tells apart, as messages call them."""
 
+TAG_HEAD_BYTES: Final = 16
 ADVICE: Final = "send a recording, such as WAV, FLAC, MP3, M4A, Ogg or WebM"
 CONVERT: Final = "convert it, for example with `ffmpeg -i in out.flac`"
 
@@ -77,6 +78,13 @@ def id3_bytes(head: bytes) -> int:
         return 0
     footer_bytes = 10 if head[5] & 0x10 else 0
     return 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + footer_bytes
+
+
+def tag_bytes(head: bytes) -> int:
+    """Size of the tag (ID3v2, ID3v1, APEv2) that begins with these `TAG_HEAD_BYTES`, 0 where none does."""
+    if head[:8] == b"APETAGEX":  # its size does not count the first of its two heads
+        return 32 + int.from_bytes(head[12:16], "little")
+    return 128 if head[:3] == b"TAG" else id3_bytes(head)
 
 
 def without_audio(head: bytes) -> str | None:

@@ -20,7 +20,17 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from shared.audio.blocks import in_blocks
-from shared.audio.containers import ADVICE, CONVERT, NAMES, SNIFF_BYTES, first_frame, kind_of_file, without_audio
+from shared.audio.containers import (
+    ADVICE,
+    CONVERT,
+    NAMES,
+    SNIFF_BYTES,
+    TAG_HEAD_BYTES,
+    first_frame,
+    kind_of_file,
+    tag_bytes,
+    without_audio,
+)
 from shared.audio.damage import CHANNELS, CUT_SHORT, DAMAGED, AudioWarning, Damage, incomplete_sample
 from shared.audio.extent import Extent, extent_of, tags_bytes
 from shared.audio.ffmpeg_build import audio_decoders
@@ -133,6 +143,8 @@ class _Track:
         """Gaps that have been told."""
         self._flac = FlacPositions()
         self._next_pts: int | None = None
+        self._tag_end = 0
+        """Where the last tag in the file ends."""
         self._is_broken = False
         """Whether what follows the last frame could not be read."""
 
@@ -142,7 +154,8 @@ class _Track:
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
-                self._damage.bad_packet(self.sound.taken_s)
+                if not self._is_tag(packet):
+                    self._damage.bad_packet(self.sound.taken_s)
                 continue
             if frames:
                 self._damage.good_packet()
@@ -194,6 +207,18 @@ class _Track:
                 self._is_broken = True
                 return
             yield packet
+
+    def _is_tag(self, packet: "Packet[AudioStream]") -> bool:
+        """Whether a packet without audio is, or belongs to, a tag: files that are joined have some in between."""
+        if self._kind not in _UNFRAMED or packet.pos is None:
+            return False
+        content = bytes(packet)
+        self._tag_end = max(self._tag_end, packet.pos)
+        while (offset := self._tag_end - packet.pos) < len(content):
+            if not (size_bytes := tag_bytes(content[offset : offset + TAG_HEAD_BYTES])):
+                break
+            self._tag_end += size_bytes
+        return self._tag_end > packet.pos
 
     def _gap_s(self, packet: "Packet[AudioStream]", frames: list[AudioFrame]) -> float:
         """Audio that is missing before a packet, by positions that count samples."""

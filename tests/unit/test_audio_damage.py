@@ -19,6 +19,8 @@ from tests.containers import WRITABLE, written
 from tests.unit.test_audio_files import KINDS, made, mux, recorded, samples_of, tone, wav_header
 
 SMALL_ID3 = b"ID3\x03\0\0\0\0\0\x0a" + bytes(10)
+BIG_ID3 = b"ID3\x04\0\0\0\x01\0\0" + random.Random(2).randbytes(1 << 14)
+APE = struct.pack("<8s4I8x500x", b"APETAGEX", 2000, 532, 1, 0xA0000000) + b"APETAGEX" + bytes(24)
 NOISE = random.Random(1).randbytes(1000)
 
 
@@ -84,6 +86,15 @@ def test_warning_states_both_sizes() -> None:
     sizes = f"its headers announce {len(content)} bytes, {len(content) - 500} are there"
     assert warning.message == f"The WAV file is cut short: {sizes}; its audio ends at 1.99 s."
     assert warning.wire() == {"code": CUT_SHORT, "message": warning.message, "start": 1.994}
+
+
+@pytest.mark.parametrize("tag", [SMALL_ID3, BIG_ID3, APE, b"TAG" + bytes(125), APE + b"TAG" + bytes(125) + BIG_ID3])
+def test_tags_between_recordings_that_are_joined_are_no_damage(tag: bytes) -> None:
+    content = made("mp3")
+    duration_s, warnings = heard(content + tag + content)
+    assert warnings == []
+    assert duration_s == pytest.approx(2 * heard(content)[0], abs=0.1)
+    list(decode_file(content + tag + content, strict=True))
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "aiff", "au", "caf", "w64", "amr", "adts", "ac3", "avi-mp3", "wma"])
