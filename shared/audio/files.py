@@ -143,6 +143,8 @@ class _Track:
         """Gaps that have been told."""
         self._flac = FlacPositions()
         self._next_pts: int | None = None
+        self._jump_s = self._jump_at_s = 0.0
+        """The largest jump of the times in a WebM file: missing audio, if the file states more than it holds."""
         self._tag_end = 0
         """Where the last tag in the file ends."""
         self._is_broken = False
@@ -177,7 +179,11 @@ class _Track:
         if self.sound.infinite_samples:
             count, at_s = self.sound.infinite_samples, self.sound.first_infinite_s
             damage.add(DAMAGED, f"holds {count} samples that are no finite numbers; they are taken as silence.", at_s)
-        if missing is not None:
+        if missing is not None and self._jump_s > _SHORT_S:
+            at_s = self._jump_at_s
+            gap = f"{self._jump_s:.2f} s of audio are missing there"
+            damage.add(DAMAGED, f"is damaged at {at_s:.2f} s: {gap}; {missing}.", at_s)
+        elif missing is not None:
             damage.add(CUT_SHORT, f"is cut short: {missing}; its audio ends at {end_s:.2f} s.", end_s)
         elif self._is_broken and (self._kind is not None or read_bytes < extent.size_bytes):
             # Some demuxers end with an error where the file ends.
@@ -225,11 +231,15 @@ class _Track:
         rate_hz, first, last = frames[0].sample_rate, frames[0], frames[-1]
         if self._kind == "flac":
             return self._flac.missing_samples(memoryview(packet), [frame.samples for frame in frames]) / rate_hz
-        if self._kind != "ogg" or first.pts is None or last.pts is None or first.time_base is None:
+        if self._kind not in ("ogg", "webm") or first.pts is None or last.pts is None or first.time_base is None:
             return 0.0
         gap_s = 0.0 if self._next_pts is None else float((first.pts - self._next_pts) * first.time_base)
         self._next_pts = last.pts + round(last.samples / rate_hz / first.time_base)
-        return gap_s
+        if self._kind == "ogg":
+            return gap_s
+        if gap_s > self._jump_s:
+            self._jump_s, self._jump_at_s = gap_s, self.sound.taken_s
+        return 0.0
 
     def _note_gap(self, gap_s: float) -> None:
         if gap_s > _GAP_S:
