@@ -21,7 +21,7 @@ _BEGINS_WIDE: Final = re.compile(f"[{_WIDE_MARKS}]")
 _ENDS_UNSPACED: Final = re.compile(f"[{UNSPACED}]{_NEUTRAL}*\\Z")
 _BEGINS_UNSPACED: Final = re.compile(f"{_NEUTRAL}*[{UNSPACED}]")
 _LETTERLESS: Final = re.compile(f"{_NEUTRAL}*")
-_NEAR_CHARS: Final = 32
+NEAR_CHARS: Final = 32
 """Of each side, what is looked at: the texts of an hour are joined again and again."""
 
 
@@ -30,7 +30,7 @@ def seam(before: str, after: str) -> str:
 
     A side without letters belongs to the script of the other side.
     """
-    before, after = before[-_NEAR_CHARS:], after[:_NEAR_CHARS]
+    before, after = before[-NEAR_CHARS:], after[:NEAR_CHARS]
     if not before or not after or before[-1].isspace() or after[0].isspace():
         return ""
     if _ENDS_WIDE.search(before) or _BEGINS_WIDE.match(after):
@@ -45,9 +45,9 @@ def seam(before: str, after: str) -> str:
 
 def is_decided(before: str, beginning: str) -> bool:
     """Whether `seam` is the same for every text with this beginning: digits alone do not tell the script."""
-    if not before or len(beginning) >= _NEAR_CHARS or not _LETTERLESS.fullmatch(beginning):
+    if not before or len(beginning) >= NEAR_CHARS or not _LETTERLESS.fullmatch(beginning):
         return True
-    near = before[-_NEAR_CHARS:]
+    near = before[-NEAR_CHARS:]
     return not (_ENDS_UNSPACED.search(near) or _LETTERLESS.fullmatch(near))
 
 
@@ -57,6 +57,7 @@ def joined(texts: Iterable[str]) -> str:
     before = ""
     for text in texts:
         if text:
-            parts += (seam(before, text), text)
-            before = text
+            between = seam(before, text)
+            parts += (between, text)
+            before = (before + between + text)[-NEAR_CHARS:]  # a number takes its script from the text before it
     return "".join(parts)

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.continuation import continuation
 from shared.events import EventType
-from shared.seams import is_decided, joined, seam
+from shared.seams import NEAR_CHARS, is_decided, joined, seam
 
 
 class TranscriptDeltas:
@@ -21,7 +21,9 @@ class TranscriptDeltas:
         self._passed = ""
         """What has been passed on of the segment."""
         self._before = ""
-        """What has been passed on of the last segment with text before it."""
+        """The end of what has been passed on before the segment."""
+        self._between = ""
+        """The seam that was passed on between the two."""
 
     @property
     def text(self) -> str:
@@ -49,11 +51,16 @@ class TranscriptDeltas:
     def _pass_on(self, segment: int, text: str) -> str:
         if segment != self._segment:
             self._before = self._passed_before(segment)
-            self._segment, self._passed = segment, ""
+            self._segment, self._passed, self._between = segment, "", ""
         is_first = not self._passed
         delta = continuation(self._passed, text)
         self._passed += delta
-        return seam(self._before, text) + delta if delta and is_first else delta
+        if not delta or not is_first:
+            return delta
+        self._between = seam(self._before, text)
+        return self._between + delta
 
     def _passed_before(self, segment: int) -> str:
-        return self._before if segment == self._segment else self._passed or self._before
+        if segment == self._segment:
+            return self._before
+        return (self._before + self._between + self._passed)[-NEAR_CHARS:]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frontend.cli.transcript import Transcript as WrittenTranscript
@@ -51,6 +51,9 @@ def test_characters_at_the_seam_decide(before: str, after: str, between: str) ->
 
 
 @given(TEXTS)
+@example(["Hello", "12", "東"])
+@example(["東", "12", "Hello", "…", "か"])
+@example(["東", "12", "a1", "12", "か"])
 def test_every_way_to_join_segments_says_the_same(texts: list[str]) -> None:
     wires = [
         {"type": "final", "seq": 1, "segment": number, "text": text, "start": 0.0, "end": 1.0}
