@@ -37,8 +37,8 @@ _UPLOAD_ERRORS: Final = errors(400, 404, 408, 413, 415, 422)
 
 _WARNINGS: Final = said(
     list_of(object_of({"code": TEXT, "message": TEXT, "start": NUMBER}, "code", "message")),
-    "What is wrong with the recording, and where (`start`, in seconds), and what of the request has no effect. Left out "
-    "where nothing is.",
+    "What is wrong with the recording, and where (`start`, in seconds), and what of the request has no effect. Left "
+    "out where nothing is.",
 )
 _WARNED: Final[Schema] = {
     "headers": {
