@@ -12,11 +12,14 @@ from frontend.access.tokens import digest
 from frontend.models import RunningModel
 from frontend.placement import Placement
 from frontend.tokens import viewer_token
+from shared.bus import keys
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
 
 ADMIT_RETRY_S: Final = 0.1
+GIVING_WAY_S: Final = keys.AWAITED_S + 0.5
+"""A live session waits this long for the slot of one whose client is gone."""
 RETRY_AFTER_S: Final = 2.0
 """The hint that a refused client gets: sessions end, and workers start, in seconds."""
 
@@ -58,11 +61,11 @@ class Admission:
         """Reserve a slot of the best model that has one; the options with that model in them.
 
         The model stays in the stored options, so that whoever takes the session over runs the same one. Raises
-        ServerBusyError when every slot is taken, at once or (`waits`) after the claim timeout, and what
-        `Placement.candidates` and Redis raise. Cancelling it gives the place in the line up. `key_name` is that of the
-        client's API key.
+        ServerBusyError when every slot is taken: after the claim timeout (`waits`), as soon as it is clear that no
+        session gives way, or at once. Raises what `Placement.candidates` and Redis raise. Cancelling it gives the place
+        in the line up. `key_name` is that of the client's API key.
         """
-        deadline_s = time.monotonic() + self._claim_timeout_s
+        deadline_s = time.monotonic() + (self._claim_timeout_s if waits else GIVING_WAY_S)
         try:
             while True:
                 models = await self._placement.candidates(options)
@@ -72,7 +75,8 @@ class Admission:
                 chosen = await self._reserve(session_id, resume_token, options, models, key_name)
                 if chosen is not None:
                     return chosen
-                if not waits or time.monotonic() > deadline_s:
+                hopes = waits or await self._registry.awaits_clients(model.name for model in models)
+                if not hopes or time.monotonic() > deadline_s:
                     raise ServerBusyError("Every slot is taken; try again shortly.", retry_after_s=RETRY_AFTER_S)
                 await asyncio.sleep(ADMIT_RETRY_S)
         finally:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
@@ -207,6 +208,10 @@ class Registry:
         if isinstance(admitted, bytes):
             await self._take_slot_of(admitted.decode())
         return bool(admitted)
+
+    async def awaits_clients(self, models: Iterable[str]) -> bool:
+        """Whether there are sessions of these models that will give way, if their clients stay away."""
+        return any([await self._redis.zcard(keys.awaiting(model)) for model in models])
 
     async def _take_slot_of(self, session_id: str) -> None:
         """Tell the worker of a session that lost its slot."""

@@ -93,7 +93,7 @@ async def test_who_leaves_the_line_holds_nobody_up(gateway: Gateway) -> None:
 
 
 def start(client: Client, **options: object) -> dict[str, Any]:
-    """The answer to `start`: as soon as a slot is free, and within ten seconds."""
+    """The answer to `start`, as soon as those who had the slot before have been heard out."""
     deadline_s = time.monotonic() + 10
     while True:
         answer = ask(client, type="start", **options)
@@ -159,6 +159,17 @@ def test_session_without_its_client_gives_way_and_says_so(service: Stack) -> Non
             final, error = until(late, "error")
             assert (final["end"], error["code"]) == (1.0, "session_expired")
             assert "start a new session" in error["message"]
+
+
+async def test_live_session_waits_for_the_slot_of_one_that_gives_way(service: Stack, gateway: Gateway) -> None:
+    held = await gateway.open(SessionOptions())
+    await held.write(tone(1))
+    held.detach()
+    async with Redis(port=service.settings.redis.port) as redis:
+        while not await redis.zcard(keys.awaiting("echo")):  # noqa: ASYNC110 -- another process tells Redis
+            await asyncio.sleep(0)
+    session = await gateway.open(SessionOptions())
+    await session.cancel()
 
 
 async def test_those_who_have_waited_longest_give_way_first(redis: Redis) -> None:
