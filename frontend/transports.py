@@ -182,6 +182,8 @@ class TcpTransport:
         self._frames = FrameReader(limit_bytes)
         self.heard_at_s = 0.0
         self.left = False
+        self._is_ended_here = False
+        """Whether this side has ended the connection. `gone` does not tell: TLS is over when the other side ends it."""
 
     @property
     def address(self) -> str | None:
@@ -207,7 +209,7 @@ class TcpTransport:
             if not received:
                 if self._frames.mid_frame and not self.gone:
                     raise FrameInvalidError("The stream ended within a frame.")
-                self.left = not self._frames.mid_frame and not self.gone
+                self.left = not self._frames.mid_frame and not self._is_ended_here
                 return None
             self.heard_at_s = time.monotonic()
             self._frames.feed(received)
@@ -221,6 +223,7 @@ class TcpTransport:
             raise DisconnectedError from None
 
     async def close(self, code: int, reason: str) -> None:  # noqa: ARG002 -- TCP has neither
+        self._is_ended_here = True
         self._frames.clear()
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
             async with asyncio.timeout(LINGER_S):
@@ -246,6 +249,7 @@ class TcpTransport:
             pass
 
     def abort(self) -> None:
+        self._is_ended_here = True
         self._frames.clear()
         self._writer.transport.abort()
 

@@ -100,6 +100,23 @@ def test_tcp_clients_are_answered_and_hear_the_reason_of_a_close(tls_stack: Stac
         assert client.recv(1) == b""
 
 
+def test_tcp_client_that_closes_its_connection_has_left(tls_stack: Stack, certificate: Certificate) -> None:
+    """As without TLS: its session ends at once and is not kept for 30 s, and what was said is kept."""
+    with opened(tls_stack, "tcp", certificate.trust) as client:
+        send(client, type="start")
+        ready = received(client)
+        client.sendall(struct.pack("!I", 32_000) + tone(1))
+        with contextlib.suppress(OSError):
+            client.unwrap()
+    path = f"/v1/sessions/{ready['session_id']}/transcript.txt?token={ready['viewer_token']}"
+
+    def is_whole() -> bool:
+        with asked(tls_stack, "web", path, certificate.trust) as response:
+            return response.getheader("Transcript-Complete") == "true"
+
+    wait_until(is_whole, "the session has ended")
+
+
 def test_viewers_read_events_that_are_written_past_asgi(tls_stack: Stack, certificate: Certificate) -> None:
     with connect(f"wss://localhost:{port_of(tls_stack, 'websocket')}", ssl=certificate.trust) as speaker:
         speaker.send('{"type": "start", "partials": false}')
