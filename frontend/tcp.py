@@ -15,6 +15,7 @@ from frontend.tls import tls_options
 from frontend.transports import TcpTransport
 from shared.config import Settings
 from shared.entry import run_process
+from shared.process import return_large_blocks
 
 SHUTDOWN_S: Final = 1.5
 
@@ -61,6 +62,7 @@ async def _shut_down(server: asyncio.Server, clients: dict[asyncio.Task[None], T
 
 
 def main(settings: Settings) -> None:
+    return_large_blocks()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve_tcp(settings))
 

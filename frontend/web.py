@@ -41,6 +41,7 @@ from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
+from shared.process import return_large_blocks
 from shared.version import VERSION
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -172,6 +173,7 @@ class _FixedHeaders:
 
 
 def main(settings: Settings) -> None:
+    return_large_blocks()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 

@@ -26,6 +26,7 @@ from frontend.transports import FramedConnection, WebSocketTransport
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
+from shared.process import return_large_blocks
 
 PING_INTERVAL_S: Final = 20.0
 """Keeps proxies from closing quiet connections. A missing pong means nothing here: it may be stuck behind audio that
@@ -126,6 +127,7 @@ def _quiet_logger() -> logging.Logger:
 
 
 def main(settings: Settings) -> None:
+    return_large_blocks()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve_websocket(settings))
 
