@@ -48,3 +48,23 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     return stopped
+
+
+class SilentConnections:
+    """Those that ask for nothing: yet, or between two requests. Anybody can open many, so they make room for others."""
+
+    def __init__(self) -> None:
+        self._by_age: dict[asyncio.WriteTransport, None] = {}
+
+    def add(self, connection: asyncio.WriteTransport) -> None:
+        self._by_age[connection] = None
+
+    def discard(self, connection: asyncio.WriteTransport) -> None:
+        """It asks for something, or has ended."""
+        self._by_age.pop(connection, None)
+
+    def end_oldest(self) -> None:
+        """Abort the one that has been silent for longest. There must be one: the one that has just come is."""
+        oldest = next(iter(self._by_age))
+        self.discard(oldest)
+        oldest.abort()

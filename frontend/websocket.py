@@ -20,7 +20,7 @@ from frontend.access.guard import restrict_stranger
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
 from frontend.hosts import Hosts
-from frontend.sockets import listen, stop_signal
+from frontend.sockets import SilentConnections, listen, stop_signal
 from frontend.tls import tls_options
 from frontend.transports import FramedConnection, WebSocketTransport
 from shared.config import Settings
@@ -46,6 +46,7 @@ async def serve_websocket(settings: Settings) -> None:
         async with Gateway.running(settings, "websocket") as gateway:
             stopped = stop_signal()
             connections: set[ServerConnection] = set()
+            silent = SilentConnections()
             hosts = Hosts(settings)
 
             class Connection(FramedConnection):
@@ -56,11 +57,13 @@ async def serve_websocket(settings: Settings) -> None:
                 def connection_made(self, transport: asyncio.BaseTransport) -> None:
                     super().connection_made(transport)
                     connections.add(self)
+                    silent.add(self.transport)
                     if len(connections) > HANDSHAKES_SHARE * settings.server.max_connections:
-                        self.transport.abort()
+                        silent.end_oldest()
 
                 def connection_lost(self, exc: Exception | None) -> None:
                     connections.discard(self)
+                    silent.discard(self.transport)
                     super().connection_lost(exc)
 
             async def handle(connection: ServerConnection) -> None:
@@ -69,6 +72,7 @@ async def serve_websocket(settings: Settings) -> None:
                 await serve_connection(WebSocketTransport(connection), gateway, settings, key)
 
             def refuse_foreign(connection: ServerConnection, request: Request) -> Response | None:
+                silent.discard(connection.transport)
                 try:
                     hosts.check(request.headers.get_all("Host"))
                     gateway.access.check_origin_beside(_joined(request.headers))

@@ -18,6 +18,7 @@ from websockets.protocol import State
 
 from frontend.inbox import Inbox
 from frontend.protocols.long_text import Message
+from frontend.sockets import SilentConnections
 from shared.errors import VoxtralError
 
 FIRST_REQUEST_S: Final = 10.0
@@ -79,7 +80,8 @@ class WiredHttp(H11Protocol):
     """uvicorn's HTTP/1.1, with a wire in the scope, and with bounds for connections that ask for nothing."""
 
     max_connections = 1000
-    """Of all kinds at one server; more are closed as they come."""
+    """Of all kinds at one server; when more come, the oldest that waits for no answer is closed."""
+    silent = SilentConnections()
 
     _is_half_closed = False
     _next_probe: asyncio.TimerHandle | None = None
@@ -89,11 +91,18 @@ class WiredHttp(H11Protocol):
         self.wire = Wire(transport)
         self.app = _with_wire(self.app, self.wire)
         self._first_request_timer = self.loop.call_later(FIRST_REQUEST_S, self._give_up)
+        self.silent.add(transport)
         if len(self.connections) > self.max_connections:
-            transport.abort()
+            self.silent.end_oldest()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.silent.discard(self.transport)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._first_request_timer.cancel()
+        self.silent.discard(self.transport)
         super().handle_websocket_upgrade(event)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -109,6 +118,8 @@ class WiredHttp(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self.silent.add(self.transport)  # until its next request
         if self._is_half_closed and self.cycle.response_complete:
             self.transport.close()
         elif self._is_half_closed:  # the next of several requests that had come
@@ -116,6 +127,7 @@ class WiredHttp(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._first_request_timer.cancel()
+        self.silent.discard(self.transport)
         if self._next_probe is not None:
             self._next_probe.cancel()
         super().connection_lost(exc)

@@ -33,6 +33,7 @@ def small(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         tmp_path_factory.mktemp("small"),
         access={"keys_file": str(key_list.path)},
         server={"max_connections": MAX_CONNECTIONS},
+        viewers={"max_per_process": MAX_CONNECTIONS, "max_per_session": MAX_CONNECTIONS},
     )
     try:
         stack.start("redis", "worker", *FRONTENDS, "health")
@@ -137,3 +138,30 @@ def test_an_upload_without_a_key_is_refused_before_its_body_comes(small: Stack) 
             head = f"POST /v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
             bare.sendall(f"{head}Content-Length: 400000000\r\n\r\n".encode())
             assert bare.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+def test_silent_connections_make_room_for_others(small: Stack, key_list: KeyList) -> None:
+    """However many come, they shut nobody out, also between requests; those that have said what they want stay."""
+    server = small.settings.server
+    room = {
+        "websocket": (server.tcp_ports[0], 2 * MAX_CONNECTIONS),
+        "web": (server.http_port, 2 * MAX_CONNECTIONS + small.settings.viewers.max_per_process),
+    }
+    for frontend, (port, most) in room.items():
+        key = {"X-API-Key": key_list.keys["anna"]}
+        with contextlib.ExitStack() as opened:
+            known = open_client(small, frontend, additional_headers=key)
+            opened.enter_context(contextlib.closing(known))
+            silent = [
+                opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=15)) for _ in range(most)
+            ]
+            if frontend == "web":
+                for idle in silent:
+                    with contextlib.suppress(ConnectionError):  # the first had to make room already
+                        idle.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                        assert idle.recv(12) in (b"HTTP/1.1 401", b"")
+            late = opened.enter_context(contextlib.closing(open_client(small, frontend, additional_headers=key)))
+            assert [ask(client, type="ping")["type"] for client in (known, late)] == ["pong", "pong"]
+            with contextlib.suppress(ConnectionError):
+                while silent[0].recv(4096):
+                    pass
