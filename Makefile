@@ -16,7 +16,7 @@ PYTORCH_CU126 = https://download.pytorch.org/whl/cu126
 export PYTHON TORCH
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports test bench bench-voxtral chaos soak fuzz lock sbom
+.PHONY: help run install check style types imports test bench bench-voxtral chaos soak fuzz plugins lock sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ soak: .venv/installed-dev ## Mixed clients at the slot limit, then resumed sessi
 fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
 	@$(BIN)/python -m tests.fuzz --seed $(SEED) --mutants $(MUTANTS)
 
+plugins: .venv/installed-dev .venv-plugins/installed ## Speak through the plug-ins of LiveKit Agents and of Pipecat
+	@$(BIN)/python -m tests.plugins
+
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
 	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
@@ -80,3 +83,8 @@ sbom: .venv/installed-base ## List the locked dependencies as CycloneDX, in buil
 
 .venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt requirements/torch-cu126.txt compose/install.sh
 	@compose/install.sh dev
+
+.venv-plugins/installed: tests/plugins/requirements.txt
+	@$(BIN)/python -m venv --clear .venv-plugins
+	@.venv-plugins/bin/pip install --quiet --disable-pip-version-check --requirement tests/plugins/requirements.txt
+	@touch $@
