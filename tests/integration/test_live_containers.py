@@ -38,6 +38,12 @@ async def decoders() -> AsyncIterator[Decoders]:
         yield decoders
 
 
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def _places(decoders: Decoders) -> None:
+    """A place is free again when its process has ended, which may be after the test that had it."""
+    await eventually(lambda: not decoders.live_streams)
+
+
 class Listener:
     """What has come out of one stream."""
 
