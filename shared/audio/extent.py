@@ -13,10 +13,9 @@ from typing import BinaryIO, Final, Literal, TypeAlias
 
 from shared.audio.containers import id3_bytes
 from shared.audio.mpeg_frames import mpeg_frame_bytes
+from shared.audio.wav_header import UNKNOWN_SIZE_FROM
 from shared.errors import InvalidAudioError
 
-_UNKNOWN_SIZE_FROM: Final = 0x7FFF_0000
-"""A 32-bit size from here on is what writers that cannot seek put down (0x7FFFxxxx, 0xFFFFFFFF): "until the end"."""
 _MAX_PARTS: Final = 1_000_000
 """Chunks, boxes or pages that are walked at most (about 2 s): Ogg with a page per 20 ms reaches it after 5.5 hours."""
 _MAX_TAGS: Final = 64
@@ -121,7 +120,7 @@ def _wav(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
             if form in (b"RF64", b"BW64") and chunk_bytes == 0xFFFF_FFFF:
                 end = begin + long_size_bytes
             else:
-                end = size_bytes if chunk_bytes >= _UNKNOWN_SIZE_FROM or not chunk_bytes else begin + chunk_bytes
+                end = size_bytes if chunk_bytes >= UNKNOWN_SIZE_FROM or not chunk_bytes else begin + chunk_bytes
             return Extent(size_bytes, end, max(0, min(end, size_bytes) - begin) % sample_bytes)
         position += 8 + chunk_bytes + chunk_bytes % 2
     raise _too_many_parts("WAV", "chunks")
@@ -144,7 +143,7 @@ def big_endian_wav(source: BinaryIO, start_bytes: int) -> RawPart | None:
             form = source.read(16)
         if head[:4] == b"data" or len(head) < 8:
             tag, channels, rate_hz, _, _, bits = struct.unpack(">HHIIHH", form.ljust(16, b"\0"))
-            end = size_bytes if chunk_bytes >= _UNKNOWN_SIZE_FROM or not chunk_bytes else position + 8 + chunk_bytes
+            end = size_bytes if chunk_bytes >= UNKNOWN_SIZE_FROM or not chunk_bytes else position + 8 + chunk_bytes
             return RawPart(tag, channels, rate_hz, bits, position + 8, min(end, size_bytes))
         position += 8 + chunk_bytes + chunk_bytes % 2
     raise _too_many_parts("WAV", "chunks")
@@ -276,7 +275,7 @@ def _asf(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
 
 def _known(size_bytes: int, begin: int, stated_bytes: int) -> Extent:
     """Writers that cannot seek leave 0, or a size that no file has."""
-    is_known = 0 < stated_bytes < _UNKNOWN_SIZE_FROM or _UNKNOWN_SIZE_FROM << 1 < stated_bytes < _LARGEST_BYTES
+    is_known = 0 < stated_bytes < UNKNOWN_SIZE_FROM or UNKNOWN_SIZE_FROM << 1 < stated_bytes < _LARGEST_BYTES
     return Extent(size_bytes, begin + stated_bytes if is_known else size_bytes)
 
 

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from shared.audio.damage import MAX_DAMAGES, MAX_WARNINGS
 from shared.audio.downmix import Downmix
-from shared.audio.pcm import to_s16le
+from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, to_s16le
 from shared.audio.resample import Resampler
 from shared.errors import UnsupportedAudioError
 
-MIN_FILE_RATE_HZ: Final = 6_000
-MAX_FILE_RATE_HZ: Final = 384_000
 MAX_FILE_CHANNELS: Final = 8
 MAX_REMARKS: Final = MAX_WARNINGS - MAX_DAMAGES
 
@@ -78,7 +76,7 @@ class Sound:
             _kept_layouts.append(frame.layout)
         form = frame.sample_rate, frame.layout.nb_channels
         ended = b"" if form == self._form else self._begin(*form)
-        channels = self._finite(_channels_of(frame))
+        channels = self._finite(channels_of(frame))
         assert self._downmix is not None
         assert self._resampler is not None
         self.taken_samples += frame.samples
@@ -98,8 +96,8 @@ class Sound:
 
     def _begin(self, rate_hz: int, channels: int) -> bytes:
         """The end of the part before."""
-        if not MIN_FILE_RATE_HZ <= rate_hz <= MAX_FILE_RATE_HZ:
-            allowed = f"{MIN_FILE_RATE_HZ} to {MAX_FILE_RATE_HZ} Hz"
+        if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
+            allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz"
             raise UnsupportedAudioError(f"The file's sample rate is {rate_hz} Hz; allowed: {allowed}.")
         if not 1 <= channels <= MAX_FILE_CHANNELS:
             raise _too_many_channels(channels)
@@ -122,8 +120,8 @@ def _too_many_channels(channels: int) -> UnsupportedAudioError:
     return UnsupportedAudioError(f"The file has {channels} channels; allowed: 1 to {MAX_FILE_CHANNELS}.")
 
 
-def _channels_of(frame: AudioFrame) -> NDArray[np.float32]:
-    """Float32 [samples, channels], full scale ±1."""
+def channels_of(frame: AudioFrame) -> NDArray[np.float32]:
+    """Float32 [samples, channels], full scale ±1; floats may exceed it, or be no numbers."""
     channels = frame.layout.nb_channels
     name = frame.format.name.removesuffix("p")
     if name not in _OFFSET_AND_SCALE:

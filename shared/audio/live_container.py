@@ -8,7 +8,7 @@ Only `shared.decoder` imports this, and runs it in processes of their own: see `
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any, Final, NoReturn
+from typing import Final
 
 import av
 import numpy as np
@@ -17,16 +17,16 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from shared.audio.blocks import BLOCK_BYTES
-from shared.audio.containers import NAMES as FILE_NAMES
-from shared.audio.containers import SNIFF_BYTES, kind_of_file, without_audio
+from shared.audio.containers import SNIFF_BYTES, id3_bytes, kind_of_file, without_audio
 from shared.audio.damage import AudioWarning
-from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, Samples, mixed_to_mono, to_s16le
+from shared.audio.frames import MAX_FILE_CHANNELS, channels_of
+from shared.audio.opening import refuse_open
+from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, mixed_to_mono, to_s16le
 from shared.audio.recognition import CONTAINERS, NAMES, start_of
 from shared.audio.resample import Resampler
 from shared.audio.stereo import StereoMix
 from shared.errors import InvalidAudioError, UnsupportedAudioError
 
-MAX_CHANNELS: Final = 8
 MAX_BAD_PACKETS: Final = 100
 """In a row: five seconds of nothing but damage."""
 _MAX_TAG_BYTES: Final = 64 << 20
@@ -43,14 +43,6 @@ _OPTIONS: Final = {
     "probesize": "32",
     "analyzeduration": "0",
 }
-_TYPES: Final[dict[str, tuple[Any, float, float]]] = {
-    "u8": (np.uint8, 128, 2.0**-7),
-    "s16": (np.int16, 0, 2.0**-15),
-    "s32": (np.int32, 0, 2.0**-31),
-    "flt": (np.float32, 0, 1),
-    "dbl": (np.float64, 0, 1),
-}
-"""How ffmpeg's sample formats become ±1: the type, what is subtracted, and the factor."""
 
 
 class LiveSource:
@@ -97,8 +89,7 @@ class LiveSource:
 
     def _skip_tag(self) -> None:
         """No decoder gets a tag: its frames may be compressed, and become gigabytes."""
-        size = self._waiting[6:10]
-        left = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]) + (10 if self._waiting[5] & 0x10 else 0)
+        left = id3_bytes(self._waiting)
         if left > _MAX_TAG_BYTES:
             raise InvalidAudioError(f"The MP3 audio begins with a tag of {left} bytes.")
         while left:
@@ -193,15 +184,10 @@ def _opened(source: LiveSource, kind: str) -> InputContainer:
             format=_DEMUXERS[kind],
             container_options=_OPTIONS,
             metadata_errors="replace",
-            io_open=_refuse_open,
+            io_open=refuse_open,
         )
     except (av.FFmpegError, ValueError) as error:
         raise InvalidAudioError(f"The {NAMES[kind]} audio cannot be read: its headers are damaged.") from error
-
-
-def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    """Called when a file asks for another one."""
-    raise PermissionError(url, flags, options)
 
 
 def _audio_stream(container: InputContainer, name: str) -> AudioStream:
@@ -247,8 +233,10 @@ class _Sound:
         if not MIN_SAMPLE_RATE_HZ <= self._rate_hz <= MAX_SAMPLE_RATE_HZ:
             allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz"
             raise UnsupportedAudioError(f"The {name} stream has {self._rate_hz} Hz; allowed: {allowed}.")
-        if not 1 <= self._channels <= MAX_CHANNELS:
-            raise UnsupportedAudioError(f"The {name} stream has {self._channels} channels; allowed: 1 to 8.")
+        if not 1 <= self._channels <= MAX_FILE_CHANNELS:
+            raise UnsupportedAudioError(
+                f"The {name} stream has {self._channels} channels; allowed: 1 to {MAX_FILE_CHANNELS}."
+            )
         self._mix = StereoMix(self._rate_hz) if self._channels == 2 else None
         self._resampler = Resampler(self._rate_hz)
 
@@ -261,7 +249,7 @@ class _Sound:
         return (frame.sample_rate, frame.layout.nb_channels) == (self._rate_hz, self._channels)
 
     def feed(self, frame: AudioFrame) -> bytes:
-        samples = _samples(frame)
+        samples = np.clip(np.nan_to_num(channels_of(frame), posinf=0, neginf=0), -1.0, 1.0)
         mono = mixed_to_mono(samples) if self._mix is None else self._mix.feed(samples)
         return to_s16le(self._resampler.feed(mono))
 
@@ -269,29 +257,10 @@ class _Sound:
         return to_s16le(self._resampler.finish())
 
 
-def _samples(frame: AudioFrame) -> Samples:
-    """Float32 [samples, channels] within ±1."""
-    channels = frame.layout.nb_channels
-    name = frame.format.name.removesuffix("p")
-    if name not in _TYPES:
-        raise UnsupportedAudioError(f"The samples are {name}; allowed: {', '.join(_TYPES)}.")
-    dtype, offset, scale = _TYPES[name]
-    # Not `to_ndarray`: of 8 planar channels PyAV 18.1.0 counts 9 planes, and it reads memory that is not there.
-    planes = frame.planes[: channels if frame.format.is_planar else 1]
-    count = frame.samples * channels // len(planes)
-    values = [np.frombuffer(memoryview(plane), dtype, count) for plane in planes]
-    frames = np.stack(values, axis=1) if frame.format.is_planar else values[0].reshape(-1, channels)
-    scaled = ((frames.astype(np.float64) - offset) * scale).astype(np.float32)
-    result: Samples = np.clip(np.nan_to_num(scaled, posinf=0, neginf=0), -1.0, 1.0)
-    return result
-
-
 def _explained(kind: str | None, head: bytes) -> str:
     """Why a stream with these first bytes, of a kind as `start_of` calls it, is not decoded."""
     allowed = f"containers that are understood live: {', '.join(NAMES[one] for one in CONTAINERS)}"
     kind = kind or kind_of_file(head)
     if kind is not None:
-        return (
-            f"The audio is {NAMES.get(kind) or FILE_NAMES[kind]}; {allowed}. Send one of them, or upload a recording."
-        )
+        return f"The audio is {NAMES[kind]}; {allowed}. Send one of them, or upload a recording."
     return f"The audio is {without_audio(head) or 'of no kind that is known here'}; {allowed}."

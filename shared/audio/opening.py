@@ -65,7 +65,7 @@ def opened(source: BinaryIO, start_bytes: int, kind: str | None) -> InputContain
             format=demuxer,
             container_options=options,
             metadata_errors="replace",
-            io_open=_refuse_open,
+            io_open=refuse_open,
         )
     except (av.FFmpegError, ValueError) as error:
         if kind is None:
@@ -75,7 +75,7 @@ def opened(source: BinaryIO, start_bytes: int, kind: str | None) -> InputContain
         ) from error
 
 
-def _refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+def refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
     """Called when a file asks for another one."""
     raise PermissionError(url, flags, options)
 

@@ -6,16 +6,18 @@ bits, counts only where three frames in a row, each as long as the one before it
 or more). In a stream of samples those bits are as good as random, or zero.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from shared.audio.containers import NAMES as FILE_NAMES
 from shared.audio.containers import SNIFF_BYTES, sniff
+from shared.audio.mpeg_frames import adts_frame_bytes
 
-NAMES: Final = {
-    **{"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "Ogg", "webm": "WebM", "mp4": "MP4", "aac": "AAC (ADTS)"},
-    **{"amr": "AMR", "aiff": "AIFF", "caf": "CAF", "asf": "WMA (ASF)", "au": "AU", "w64": "W64", "avi": "AVI"},
-    **{"flv": "FLV", "rifx": "WAV with big-endian samples (RIFX)", "mpegts": "MPEG-TS"},
+NAMES: Final = FILE_NAMES | {
+    "webm": "WebM",
+    "aac": "AAC (ADTS)",
+    "asf": "WMA (ASF)",
+    "rifx": "WAV with big-endian samples (RIFX)",
 }
 """For messages."""
 CONTAINERS: Final = ("wav", "flac", "mp3", "aac", "ogg", "webm", "mp4")
@@ -25,6 +27,7 @@ MPEG_BYTES: Final = 4_400
 WEBM_BYTES: Final = 256
 """Its kind stands in the first header, about 40 bytes from the beginning."""
 
+_ADTS_FIXED_BITS: Final = 0xFFFE_FDC0
 _ANY: Final = None
 _Mark = tuple[bytes | None, ...]
 """For each byte, the values that it may have."""
@@ -86,7 +89,7 @@ def start_of(head: bytes, *, is_all: bool = False) -> Start:
     if head[:4] == _EBML[: len(head)]:
         return _by_sniffing(head, WEBM_BYTES, is_all=is_all)
     if head[:1] == b"\xff" and (len(head) == 1 or head[1] & 0xE6 == 0xE2 or head[1] & 0xF6 == 0xF0):
-        if frame_chain(head, adts_frame_bytes, 0xFFFE_FDC0):
+        if _is_adts(head):
             return Start("aac")
         return _by_sniffing(head, MPEG_BYTES, is_all=is_all)
     return Start(wants_more=not head and not is_all)
@@ -98,21 +101,13 @@ def _by_sniffing(head: bytes, enough_bytes: int, *, is_all: bool) -> Start:
     return Start(sniff(head[:SNIFF_BYTES]))
 
 
-def frame_chain(head: bytes, frame_bytes: Callable[[bytes], int], same_bits: int, frames: int = 3) -> bool:
-    """Whether so many frames follow one another from the beginning, with the same bits in their headers."""
-    position, first = 0, int.from_bytes(head[:4], "big") & same_bits
-    for _ in range(frames):
+def _is_adts(head: bytes) -> bool:
+    """Whether three ADTS frames follow one another from the beginning, with the same fixed bits in their headers."""
+    position, first = 0, int.from_bytes(head[:4], "big") & _ADTS_FIXED_BITS
+    for _ in range(3):
         header = head[position : position + 7]
-        size_bytes = frame_bytes(header) if len(header) == 7 else 0
-        if not size_bytes or int.from_bytes(header[:4], "big") & same_bits != first:
+        size_bytes = adts_frame_bytes(header) if len(header) == 7 else 0
+        if not size_bytes or int.from_bytes(header[:4], "big") & _ADTS_FIXED_BITS != first:
             return False
         position += size_bytes
     return True
-
-
-def adts_frame_bytes(header: bytes) -> int:
-    """Length of the AAC frame with this header of seven bytes, 0 where it is none (ISO/IEC 13818-7, 6.2)."""
-    if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or (header[2] >> 2 & 0xF) > 12:
-        return 0
-    size_bytes = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-    return size_bytes if size_bytes > 7 else 0

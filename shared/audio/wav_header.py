@@ -13,7 +13,7 @@ from shared.errors import InvalidAudioError, InvalidFieldError, UnsupportedAudio
 MAX_HEADER_BYTES: Final = 1 << 20
 """Before the samples. Chunks with descriptions are a few kilobytes long."""
 UNKNOWN_SIZE_FROM: Final = 0x7FFF_0000
-"""A size from here on, and 0, is what writers that cannot seek put down: until the end."""
+"""A 32-bit size from here on (0x7FFFxxxx, 0xFFFFFFFF), and 0: until the end. Writers that cannot seek write it."""
 _EXTENSIBLE: Final = 0xFFFE
 _GUID_TAIL: Final = bytes.fromhex("000000001000800000aa00389b71")
 """Of the extensible format: what follows the tag in the identifier of a sub-format."""
