@@ -30,7 +30,7 @@ CLOSE_TIMEOUT_S = 2.0
 DEAD_PEER_S = 10
 """A server that does not acknowledge what was sent to it for this long is gone."""
 GIVEN_UP = 4000
-"""Closes a connection whose session goes on over another: with 1000 or 1001 the server would end the session."""
+"""Close code of a connection whose session will be resumed. With 1000 or 1001 the server would end the session."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 3.0
 

@@ -56,7 +56,7 @@ class LiveSession:
     resumes: bool
     """Whether its client keeps its audio, to go on over another connection."""
     was_refused: bool = False
-    """Whether the client knows that its audio is not understood. It is told so once."""
+    """Whether the client has got the error that its audio cannot be decoded. The server sends it once."""
 
 
 class Connection:

@@ -1,4 +1,4 @@
-"""Erases a session at once, for those who may: audio, events and text are deleted, its worker and its viewers are told.
+"""Deletes a session's audio, events and text at once, if the request may do so, and stops its worker and viewers.
 
 What the append-only file still holds goes when it is rewritten; see `disk_watch`.
 """
@@ -42,7 +42,7 @@ class Erasure:
         return owner is not None
 
     async def erase_for(self, presented: str | None, session_id: str) -> None:
-        """The same, for who has the session's resume token or the API key that opened it.
+        """The same, if the request shows the session's resume token or the API key that opened it.
 
         Raises SessionUnknownError, SessionExpiredError (it was cancelled a moment ago), UnauthorizedError,
         ForbiddenError, RateLimitedError, StoreUnreachableError.

@@ -70,7 +70,7 @@ class Gateway:
     def __init__(self, settings: Settings, kind: str) -> None:
         self._settings = settings
         self._redis: Redis = connect(settings)
-        """For what goes on: live sessions, the watches, heartbeats. No crowd of arrivals delays it."""
+        """For live sessions, the watches and heartbeats. A crowd of new clients does not delay it."""
         self._arrivals: Redis = connect(settings)
         self._scripts = Scripts(self._arrivals)
         self.registry = Registry(self._arrivals, self._scripts)

@@ -46,7 +46,7 @@ class Placement:
         self._reading = asyncio.Lock()
 
     async def workers(self) -> list[WorkerReport]:
-        """Those that do not drain. Who asks while they are being read waits for the same answer."""
+        """The workers that are not draining. Concurrent calls share one read."""
         asked_at_s = time.monotonic()
         if asked_at_s - self._read_at_s < CACHE_S and self._workers:
             return self._workers

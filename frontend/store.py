@@ -25,7 +25,7 @@ def reaching_store() -> Iterator[None]:
 
 
 def store_error(error: RedisError | OSError) -> VoxtralError:
-    """What a client is told of this failure."""
+    """The error that a client gets for this failure."""
     if isinstance(error, NoConnectionFreeError):
         return ServerBusyError("Too many clients came at the same moment; try again.", retry_after_s=CROWD_RETRY_S)
     return StoreUnreachableError(STORE_RETRY_S)

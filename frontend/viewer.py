@@ -113,7 +113,7 @@ class Viewer:
 
 
 def farewell(error: VoxtralError, seq: int | None = None) -> Frame:
-    """The last event of a viewer: without `seq` its session goes on without it, with one the session has ended."""
+    """The last event of a viewer. With a `seq` the session has ended; without one it continues without this viewer."""
     wire: dict[str, object] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
     if seq is not None:
         wire["seq"] = seq

@@ -75,7 +75,7 @@ class Guard:
             self._stranger.leave()
 
     def about(self, error: MessageTooLargeError) -> VoxtralError:
-        """What the client is told of a message that is too large: a stranger, that a key is needed first."""
+        """The error for a message that is too large. Without a key, it says that a key is needed first."""
         return UnauthorizedError(KEY_FIRST) if self._principal is None else error
 
     def check(self, message: Message) -> None:

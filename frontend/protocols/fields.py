@@ -200,7 +200,7 @@ def is_request_id(value: object) -> bool:
 def decode_audio(text: str | LongText, name: str) -> bytes:
     """The audio of a message: base64, or a `data:` URL of it, as browsers make them (RFC 2397).
 
-    Its media type is not read: what the bytes are is told by the bytes. Raises InvalidAudioError that tells of `name`.
+    The media type is ignored; the bytes themselves show what they are. Raises InvalidAudioError, which names `name`.
     """
     if isinstance(text, LongText):
         return _decoded_audio(text, name)

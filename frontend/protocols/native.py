@@ -191,7 +191,7 @@ def error_message(
     session_id: str | None = None,
     seq: int | None = None,
 ) -> bytes:
-    """What a client is told of an error: the one place where errors become JSON. With a `seq` it ends the session."""
+    """The message for an error; all errors become JSON here. With a `seq` it ends the session."""
     wire: dict[str, Any] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
     if session_id is not None:
         wire["session_id"] = session_id

@@ -6,7 +6,7 @@ const LAST_RETRY_MS = 15000;
 const PING_INTERVAL_MS = 20000;
 /** For the handshake, and the answer to the key. */
 const OPEN_LIMIT_MS = 10000;
-/** Closes a socket whose session goes on over another: with 1000, 1001 or no code the server would end the session. */
+/** Close code of a socket whose session will be resumed. With 1000, 1001 or no code the server would end the session. */
 const GIVEN_UP = 4000;
 
 /**

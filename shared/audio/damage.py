@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.errors import InvalidAudioError
 
 MAX_DAMAGES: Final = 12
-"""That are told of one recording; the last tells that there are more."""
+"""Of one recording. The last one says that there are more."""
 MAX_WARNINGS: Final = 16
 """Of one recording, all together."""
 
