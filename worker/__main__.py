@@ -11,8 +11,8 @@ from shared.dispatch import Dispatcher
 from shared.entry import run_process
 from shared.gpus import ORDER
 from worker import stop_signals
-from worker.app import run, serve_sessions
-from worker.engines.out_of_memory import memory_needed
+from worker.celery_worker import run, serve_sessions
+from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 from worker.progress import STARTING, Phase
 from worker.runtime import WorkerRuntime

@@ -13,8 +13,8 @@ import time
 from shared.config import load_settings
 from shared.errors import StartupError
 from shared.gpus import ORDER
-from worker.engines.hub import NotDownloadedError, downloads
-from worker.engines.out_of_memory import memory_needed
+from worker.engines.loading.huggingface import NotDownloadedError, downloads
+from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 
 

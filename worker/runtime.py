@@ -26,16 +26,16 @@ from shared.errors import ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
 from shared.protocol import OWN
+from worker.audio_reader import BLOCK_MS, AudioReader
 from worker.commitment import Commitment
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
 from worker.engines.base import Engine, HeardAgain, Remembering
-from worker.history import read_history
-from worker.keeper import Keeper
-from worker.reader import BLOCK_MS, AudioReader
+from worker.event_writer import EventWriter
+from worker.leases import Keeper
 from worker.session import Claim, WorkerSession
+from worker.takeover import read_history
 from worker.telemetry import Telemetry
-from worker.writer import EventWriter
 
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""

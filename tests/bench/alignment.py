@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Word
 from tests.bench.scoring import Token, normalised, tokens
+from worker.engines.speech.vad import SileroVad, VadState
 from worker.engines.whisper.decoder import WhisperDecoder
-from worker.vad import SileroVad, VadState
 
 AUDIBLE = 10 ** (-45 / 20)
 """Below the peak; quieter audio is silence."""

@@ -19,7 +19,7 @@ import torch
 from transformers import VoxtralRealtimeConfig, VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
 
 from tests.bench.figures import Figure, keep, machine, percentile, show
-from worker.engines.checkpoints import free_memory_bytes
+from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt

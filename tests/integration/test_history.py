@@ -10,7 +10,7 @@ from shared.bus import keys
 from shared.events import Word
 from worker.commitment import Commitment
 from worker.engines.base import SettledWord
-from worker.history import read_history
+from worker.takeover import read_history
 
 SAMPLES = np.arange(1, 16_001, dtype="<i2")
 FINALS: list[dict[str, Any]] = [

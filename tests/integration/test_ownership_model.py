@@ -29,8 +29,8 @@ from tests.integration.workers import redis_alone
 from tests.stack import Stack
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
+from worker.event_writer import Said
 from worker.session import PROGRESS_SAMPLES, Claim, WorkerSession
-from worker.writer import Said
 
 SID, MODEL = "s1", "echo"
 WORKERS = st.sampled_from(["w1", "w2", "w3"])

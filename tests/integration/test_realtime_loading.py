@@ -130,7 +130,7 @@ def test_base_installation_needs_none_of_the_libraries() -> None:
         "import sys\n"
         "for name in ('torch', 'transformers', 'mistral_common', 'safetensors'): sys.modules[name] = None\n"
         "import frontend.web, frontend.tcp, frontend.websocket, frontend.health, frontend.cli.main, compose.launch\n"
-        "import worker.app\n"
+        "import worker.celery_worker\n"
         "from shared.config import Settings\n"
         "from worker.engines.registry import load_engine\n"
         "load_engine(Settings(model={'name': 'whisper-base', 'threads': 1})).warm_up()\n"

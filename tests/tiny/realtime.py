@@ -29,7 +29,7 @@ FRAME_SAMPLES = 1280
 
 
 def write_checkpoint(directory: Path, *, seed: int = 0, max_positions: int = 4096) -> Path:
-    """Write all that `worker.engines.checkpoints` wants of a model. `max_positions` binds only naive code."""
+    """Write all that `worker.engines.loading.checkpoints` wants of a model. `max_positions` binds only naive code."""
     model = random_model(seed, max_positions)
     model.save_pretrained(directory)
     write_processor(directory, left_pad_tokens=LEFT_PAD_TOKENS)

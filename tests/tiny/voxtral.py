@@ -24,7 +24,7 @@ SPREADS = {
 
 
 def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 4096) -> Path:
-    """Write everything that `worker.engines.checkpoints` wants of a model; returns the directory."""
+    """Write everything that `worker.engines.loading.checkpoints` wants of a model; returns the directory."""
     from transformers import VoxtralConfig, VoxtralForConditionalGeneration
 
     config = VoxtralConfig(

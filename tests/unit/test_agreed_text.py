@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.agreed_text import AgreedText
+from worker.engines.speech.agreed_text import AgreedText
 
 ANY_TEXT = st.text(max_size=40)
 

@@ -1,4 +1,4 @@
-from worker.engines.agreement import StableText, common_prefix, normalised
+from worker.engines.speech.agreement import StableText, common_prefix, normalised
 
 
 def heard(*hypotheses: str, held_back_words: int = 1) -> list[str]:

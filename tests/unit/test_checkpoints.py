@@ -11,8 +11,8 @@ from transformers import VoxtralForConditionalGeneration, VoxtralRealtimeForCond
 from shared.config import ModelSettings
 from shared.errors import StartupError
 from tests.tiny.voxtral import write_checkpoint
-from worker.engines import checkpoints
-from worker.engines.checkpoints import Placement, free_memory_bytes, load, locate, placement
+from worker.engines.loading import checkpoints
+from worker.engines.loading.checkpoints import Placement, free_memory_bytes, load, locate, placement
 
 CPU = Placement("cpu", torch.float32, "sdpa")
 PROJECTOR = "multi_modal_projector.linear_1.weight"

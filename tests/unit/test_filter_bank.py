@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from transformers import VoxtralRealtimeFeatureExtractor, WhisperFeatureExtractor
 
-from worker.engines.filter_bank import filter_bank
+from worker.engines.loading.filter_bank import filter_bank
 
 
 @pytest.mark.parametrize("extractor_class", [VoxtralRealtimeFeatureExtractor, WhisperFeatureExtractor])

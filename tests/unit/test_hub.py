@@ -13,8 +13,8 @@ from huggingface_hub import constants, file_download
 
 from shared.errors import StartupError
 from tests.stack import free_ports, wait_until
-from worker.engines import hub
-from worker.engines.hub import NotDownloadedError, cache_folder, cached_snapshot, downloaded_snapshot
+from worker.engines.loading import huggingface as hub
+from worker.engines.loading.huggingface import NotDownloadedError, cache_folder, cached_snapshot, downloaded_snapshot
 from worker.progress import STARTING, Phase
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

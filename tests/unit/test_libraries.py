@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from shared.errors import StartupError
-from worker.engines.libraries import VOXTRAL_LIBRARIES, require_sherpa_library, require_voxtral_libraries
+from worker.engines.loading.libraries import VOXTRAL_LIBRARIES, require_sherpa_library, require_voxtral_libraries
 
 
 def test_installed_libraries_are_enough() -> None:

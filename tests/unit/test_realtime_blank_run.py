@@ -11,10 +11,10 @@ from shared.events import SessionOptions
 from tests.tiny.scenes import background, scene
 from tests.unit.test_realtime_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals
 from worker.engines.base import Final, Finished, HeardAgain, Output
+from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import KEPT_SAMPLES, MARGIN_SAMPLES
 from worker.engines.voxtral_realtime.session import LONG_PAUSE_SAMPLES, RENEWED_AFTER_SAMPLES, Session
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
-from worker.vad import SileroVad
 
 SPOKEN = scene(5, 12, gap_s=(0.1, 0.3))
 VAD = SileroVad()

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from torch import Tensor
 
 from shared.errors import StartupError
-from worker.engines.out_of_memory import memory_needed
+from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes, shapes
 
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.segmenter import SAMPLES_PER_MS, Boundary, Closed, Opened, Segmenter, SegmenterSettings
+from worker.engines.speech.segmenter import SAMPLES_PER_MS, Boundary, Closed, Opened, Segmenter, SegmenterSettings
 
 SETTINGS = SegmenterSettings()
 WINDOW = SETTINGS.window_samples

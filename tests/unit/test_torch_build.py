@@ -14,7 +14,7 @@ from shared.config import ModelSettings, Settings
 from shared.errors import StartupError
 from shared.torch_build import TorchBuild, installed_torch
 from tests.stack import PROJECT
-from worker.engines.checkpoints import placement
+from worker.engines.loading.checkpoints import placement
 
 REPAIR = "run `rm -f .venv/installed-* && make run`, which installs the build "
 LOCKED = "--require-hashes --requirement requirements/base.txt --requirement "

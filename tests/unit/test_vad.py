@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from tests.speech import SENTENCES, noise, silence, synthesise
-from worker.engines.endpointing import Endpointing
+from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.levels import AHEAD_WINDOWS, LOUD, SILENT, Levels
+from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.speech.vad import WINDOW_SAMPLES, Memory, SileroVad, VadState, peaks
 from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Place
-from worker.levels import AHEAD_WINDOWS, LOUD, SILENT, Levels
-from worker.segmenter import SegmenterSettings
-from worker.vad import WINDOW_SAMPLES, Memory, SileroVad, VadState, peaks
 
 LEVELS_DB = (0, -20, -40, -50, -60)
 

@@ -11,11 +11,11 @@ from shared.events import SAMPLE_RATE_HZ, CommitDelay, Mode, SessionOptions
 from tests.unit.heard_words import word
 from tests.unit.whisper_speech import Played, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
+from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.whisper.decoder import Heard, Job
 from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.session import Pass, Place
 from worker.engines.whisper.settings import LiveSettings
-from worker.segmenter import SegmenterSettings
 
 SETTINGS = LiveSettings()
 ENGLISH = SessionOptions(language="en")

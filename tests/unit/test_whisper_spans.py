@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.words import HeardWord
 

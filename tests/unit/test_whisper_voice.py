@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from shared.events import SAMPLE_RATE_HZ
+from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.voice import Voice
-from worker.vad import WINDOW_SAMPLES
 
 
 def voice(*probabilities: float, start_samples: int = 0) -> Voice:

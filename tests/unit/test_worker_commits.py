@@ -9,8 +9,8 @@ from shared.bus.ownership import NOTHING_COMMITTED, Owner
 from shared.events import SessionOptions, Word
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
+from worker.event_writer import Said
 from worker.session import Claim, WorkerSession
-from worker.writer import Said
 
 WORDS = (Word("the", 0, 800), Word("quick", 900, 1600))
 KEPT = Commitment(3, "the quick", WORDS, 0, 1600)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from tests.unit.heard_words import words
-from worker.engines.agreement import normalised
 from worker.engines.base import Final, Output, Partial
+from worker.engines.speech.agreement import normalised
+from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.decoder import Heard, Job
 from worker.engines.whisper.session import Pass, Session
 from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.words import HeardWord
-from worker.vad import WINDOW_SAMPLES
 
 INTERVAL_MS = 240.0
 Answer = Callable[[Pass, Job, Heard], Heard]

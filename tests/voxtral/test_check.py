@@ -11,7 +11,7 @@ import yaml
 
 from tests.tiny.voxtral import write_checkpoint
 from worker import check
-from worker.engines import checkpoints
+from worker.engines.loading import checkpoints
 
 NAME = "mistralai/Voxtral-Mini-3B-2507"
 Check = Callable[..., dict[str, object]]

@@ -13,8 +13,8 @@ from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper
 from worker.engines.auto import REALTIME, Choice, choose, choose_by_files
 from worker.engines.base import Engine
 from worker.engines.echo import EchoEngine
-from worker.engines.libraries import require_sherpa_library, require_voxtral_libraries
-from worker.engines.spectrogram import check_spectrogram
+from worker.engines.loading.libraries import require_sherpa_library, require_voxtral_libraries
+from worker.engines.loading.spectrogram import check_spectrogram
 from worker.progress import STARTING, Phase
 
 ECHO: Final = "echo"

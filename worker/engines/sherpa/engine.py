@@ -15,12 +15,12 @@ from shared.config import Settings
 from shared.errors import ServerBusyError
 from shared.events import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
+from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.sherpa.files import Kind, ModelFiles, find_model
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.session import Session
-from worker.engines.spectrogram import check_spectrogram
-from worker.segmenter import SAMPLES_PER_MS, SegmenterSettings
-from worker.vad import SileroVad
+from worker.engines.speech.segmenter import SAMPLES_PER_MS, SegmenterSettings
+from worker.engines.speech.vad import SileroVad
 
 MAX_VAD_WINDOWS: Final = 100
 """For each session and step: 3.2 s of audio, about 6 ms."""

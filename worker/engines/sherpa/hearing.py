@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.sherpa.recognizer import HOP_SAMPLES, Recognizer, end, feed
 from worker.engines.sherpa.spelling import Piece, Spelling
+from worker.engines.speech.audio_buffer import AudioBuffer
 
 DELAY_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """A model may write a word so long after it was spoken."""

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.base import Final as FinalText
-from worker.engines.choices import DELAY, LANGUAGE, PROMPT, SAMPLING, without_effect
-from worker.engines.endpointing import Endpointing
+from worker.engines.options import DELAY, LANGUAGE, PROMPT, SAMPLING, without_effect
 from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
 from worker.engines.sherpa.words import PIECE_SAMPLES, Words
-from worker.segmenter import Closed, Opened, SegmenterSettings
+from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 
 MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
 """A segment that is ended between two words ends at most so long before the second is written."""

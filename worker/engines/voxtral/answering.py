@@ -16,11 +16,11 @@ from shared.errors import AudioTooLongError, InvalidFieldError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Usage
 from worker.engines import base
 from worker.engines.base import Committed, Failed, Finished, Output, Partial
-from worker.engines.voxtral.choices import usable
+from worker.engines.speech.vad import SileroVad
+from worker.engines.voxtral.options import usable
 from worker.engines.voxtral.requests import Request, Sampling
 from worker.engines.voxtral.session import Model, pcm16
 from worker.engines.voxtral.vocabulary import GrowingText
-from worker.vad import SileroVad
 
 MAX_NEW_TOKENS: Final = 1024
 """Of an answer whose client sets no limit: some 700 words."""

@@ -15,14 +15,16 @@ from transformers import VoxtralForConditionalGeneration
 from shared.config import ModelSettings
 from shared.errors import ServerBusyError, StartupError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
-from worker.engines import checkpoints
 from worker.engines.base import EngineInfo, Output
-from worker.engines.checkpoints import BYTES_PER_GB, VOCABULARY_NAME, Placement
+from worker.engines.loading import checkpoints
+from worker.engines.loading.checkpoints import BYTES_PER_GB, VOCABULARY_NAME, Placement
+from worker.engines.speech.vad import WINDOW_SAMPLES as VAD_WINDOW_SAMPLES
+from worker.engines.speech.vad import SileroVad, VadState
 from worker.engines.voxtral.answering import MAX_NEW_TOKENS, AnsweringSession
-from worker.engines.voxtral.choices import LANGUAGES
 from worker.engines.voxtral.features import Spectrograms
 from worker.engines.voxtral.generator import Generator
 from worker.engines.voxtral.kv import KvMemory, KvShape
+from worker.engines.voxtral.options import LANGUAGES
 from worker.engines.voxtral.passes import Passes
 from worker.engines.voxtral.prompts import WINDOW_SAMPLES, Prompts
 from worker.engines.voxtral.requests import Request, Sampling
@@ -31,8 +33,6 @@ from worker.engines.voxtral.schedule import Schedule
 from worker.engines.voxtral.session import Model, Session
 from worker.engines.voxtral.transcribing import TranscribingSession
 from worker.engines.voxtral.vocabulary import WINDOW_S, Vocabulary
-from worker.vad import WINDOW_SAMPLES as VAD_WINDOW_SAMPLES
-from worker.vad import SileroVad, VadState
 
 LIMIT_S: Final = 40 * 60
 """The model understands audio of this length (its model card)."""

@@ -11,7 +11,7 @@ import torch
 from mistral_common.tokens.tokenizers.audio import AudioConfig
 from numpy.typing import NDArray
 
-from worker.engines.filter_bank import filter_bank
+from worker.engines.loading.filter_bank import filter_bank
 from worker.engines.voxtral.prompts import WINDOW_SAMPLES, windows_of
 
 FULL_SCALE: Final = 32_768.0

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from worker.engines.base import Output
+from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral.prompts import Prompts
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.vocabulary import GrowingText, Vocabulary
-from worker.vad import SileroVad
 
 
 class Answering(Protocol):

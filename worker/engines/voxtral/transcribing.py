@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines import base
-from worker.engines.agreed_text import AgreedText
-from worker.engines.agreement import StableText
 from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
-from worker.engines.endpointing import Endpointing
-from worker.engines.voxtral.choices import usable
+from worker.engines.speech.agreed_text import AgreedText
+from worker.engines.speech.agreement import StableText
+from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
+from worker.engines.speech.vad import SileroVad
+from worker.engines.voxtral.options import usable
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.session import Model, pcm16
-from worker.segmenter import Boundary, Closed, Opened, SegmenterSettings
-from worker.vad import SileroVad
 
 SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1000
 SEGMENTS: Final = SegmenterSettings(late_after_s=20.0, max_segment_s=28.0)

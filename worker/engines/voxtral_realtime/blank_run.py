@@ -8,9 +8,9 @@ is asked only about audio in which something stands out of the background, since
 from collections import deque
 from typing import Final
 
-from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
 from worker.engines.voxtral_realtime.loudness import Loudness
-from worker.vad import WINDOW_SAMPLES, SileroVad, VadState
 
 MIN_RUN_SAMPLES: Final = 3 * 16_000
 """Healthy pauses in speech are mostly shorter."""

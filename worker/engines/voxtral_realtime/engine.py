@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from shared.errors import ServerBusyError
 from shared.events import DELAYS_MS, SessionOptions
 from worker.engines.base import EngineInfo, History, Output
-from worker.engines.checkpoints import free_memory_bytes
-from worker.engines.out_of_memory import memory_needed
+from worker.engines.loading.checkpoints import free_memory_bytes
+from worker.engines.loading.out_of_memory import memory_needed
+from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 from worker.progress import STARTING
-from worker.vad import WINDOW_SAMPLES, SileroVad, VadState
 
 SPARE_BYTES: Final = 256 * 1024**2
 """To be free after the warm-up: libraries may still make plans and buffers."""

@@ -11,9 +11,9 @@ from shared.config import Settings
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, Mode
 from worker.engines.base import EngineInfo
-from worker.engines.checkpoints import Placement, free_memory_bytes, load, locate, placement
-from worker.engines.out_of_memory import memory_needed
-from worker.engines.spectrogram import check_spectrogram
+from worker.engines.loading.checkpoints import Placement, free_memory_bytes, load, locate, placement
+from worker.engines.loading.out_of_memory import memory_needed
+from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel

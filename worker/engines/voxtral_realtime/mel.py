@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import VoxtralRealtimeFeatureExtractor
 
-from worker.engines.filter_bank import filter_bank
+from worker.engines.loading.filter_bank import filter_bank
 
 POWER_FLOOR = 1e-10
 LOG_RANGE = 8.0

@@ -12,7 +12,7 @@ import structlog
 import torch
 from torch import Tensor
 
-from worker.engines.out_of_memory import is_out_of_memory
+from worker.engines.loading.out_of_memory import is_out_of_memory
 
 BATCHES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512)
 POSITIONS: Final = (192, 512, 1024, 2048, 4096, 8192)

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SessionOptions
-from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
-from worker.engines.choices import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
+from worker.engines.options import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
+from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import BlankRun
 from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.transcript import Transcript
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
-from worker.vad import SileroVad
 
 UNUSED: Final = (COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING)
 MAX_WORD_SAMPLES: Final = 24_000

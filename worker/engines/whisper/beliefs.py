@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.engines.agreement import normalised
+from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.words import HeardWord
 
 WORDS_PER_S = 5.5

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
 from worker.engines.base import EngineInfo, History, Output
-from worker.engines.choices import cut_prompt
+from worker.engines.options import cut_prompt
+from worker.engines.speech.vad import SileroVad
 from worker.engines.whisper.decoder import MAX_PROMPT_TOKENS, Heard, WhisperDecoder
 from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.pace import warm_up
@@ -25,7 +26,6 @@ from worker.engines.whisper.session import Kind, Pass, Place, Session
 from worker.engines.whisper.settings import WhisperSettings
 from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.weights import model_directory
-from worker.vad import SileroVad
 
 EMBEDDED_NAME = "whisper-base"
 POLL_S = 0.02

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
-from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.base import Final, History, Partial
+from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.whisper.beliefs import without_echo
 from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
@@ -25,7 +26,6 @@ from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Transcript, joined
 from worker.engines.whisper.window import RollingWindow
 from worker.engines.whisper.words import HeardWord
-from worker.segmenter import Closed, Opened, SegmenterSettings
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
 """After how much speech of a segment its language is detected, until it is settled."""

@@ -6,7 +6,7 @@ from typing import Final
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, whisper_model
-from worker.engines.spectrogram import check_spectrogram
+from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.settings import WhisperSettings

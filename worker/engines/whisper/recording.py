@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Final, Output, Partial
+from worker.engines.speech.levels import AHEAD_WINDOWS
+from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
+from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.decoder import Heard, Job
 from worker.engines.whisper.guards import outruns_voice
 from worker.engines.whisper.languages import Probabilities, likeliest, surely_spoken
@@ -20,9 +23,6 @@ from worker.engines.whisper.session import Kind, Pass, Place, Session, wire_word
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.transcript import joined
 from worker.engines.whisper.words import HeardWord
-from worker.levels import AHEAD_WINDOWS
-from worker.segmenter import Closed, Opened, SegmenterSettings
-from worker.vad import WINDOW_SAMPLES
 
 WINDOW_S = 28.0
 """The model hears 30 s; 2 s of padding end its text."""

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word
 from worker.engines.base import Committed, Finished, Notice, Output, SpeechStarted, SpeechStopped
-from worker.engines.choices import DELAY, SAMPLING, spoken_language, without_effect
-from worker.engines.endpointing import Endpointing
+from worker.engines.options import DELAY, SAMPLING, spoken_language, without_effect
+from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
 from worker.engines.whisper.beliefs import voiced_part
 from worker.engines.whisper.decoder import Heard, Job
@@ -22,7 +23,6 @@ from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord
-from worker.segmenter import Boundary, Closed, Opened, SegmenterSettings
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages in which each character is a word here, since they write no spaces."""

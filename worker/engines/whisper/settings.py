@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from shared.events import CommitDelay
+from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.whisper.transcript import RULES, Rule
-from worker.segmenter import SegmenterSettings
 
 LIVE_SEGMENTER = SegmenterSettings(onset_probability=0.3, offset_probability=0.2, late_after_s=inf, max_segment_s=inf)
 """The thresholds let speech through that was cut to the telephone's band. Long segments end at settled words."""

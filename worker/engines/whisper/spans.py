@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.audio_buffer import AudioBuffer
+from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.whisper.words import HeardWord
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay
-from worker.engines.agreement import common_prefix
+from worker.engines.speech.agreement import common_prefix
 from worker.engines.whisper.words import HeardWord
 
 ALONE_LAG_S = 2.5

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.vad import WINDOW_SAMPLES
+from worker.engines.speech.vad import WINDOW_SAMPLES
 
 
 class Voice:

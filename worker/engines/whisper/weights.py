@@ -80,7 +80,7 @@ def hub_directory(name: str, *, named: str) -> Path:
 
     Raises `StartupError`: one sentence that begins with `named`, which says what setting chose the name.
     """
-    from worker.engines.hub import (  # noqa: PLC0415 -- brings the Hub's client, which few models need
+    from worker.engines.loading.huggingface import (  # noqa: PLC0415 -- brings the Hub's client, which few models need
         WANTED_OF_WHISPER,
         cached_snapshot,
         downloaded_snapshot,

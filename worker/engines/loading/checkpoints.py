@@ -21,7 +21,7 @@ from shared.config import ModelSettings
 from shared.errors import StartupError
 from shared.gpus import driver_version
 from shared.torch_build import TorchBuild
-from worker.engines.hub import cached_snapshot, downloaded_snapshot
+from worker.engines.loading.huggingface import cached_snapshot, downloaded_snapshot
 
 CONFIG_NAME: Final = "config.json"
 VOCABULARY_NAME: Final = "tekken.json"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.audio_buffer import AudioBuffer
 from worker.engines.base import Committed
-from worker.segmenter import Boundary, Segmenter, SegmenterSettings
-from worker.vad import WINDOW_SAMPLES, VadState, peaks
+from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.segmenter import Boundary, Segmenter, SegmenterSettings
+from worker.engines.speech.vad import WINDOW_SAMPLES, VadState, peaks
 
 
 class Endpointing:

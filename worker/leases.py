@@ -21,10 +21,10 @@ from shared.process import rss_bytes
 from shared.protocol import OWN
 from shared.version import VERSION
 from worker.engines.base import EngineInfo
+from worker.event_writer import EventWriter
 from worker.gpu_memory import GpuMemory
 from worker.session import WorkerSession
 from worker.telemetry import Telemetry
-from worker.writer import EventWriter
 
 TICK_S: Final = 0.1
 """Leases are renewed a few at a time: all of them at once would hold up the events of hundreds of sessions."""

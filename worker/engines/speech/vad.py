@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from worker.levels import Levels
+from worker.engines.speech.levels import Levels
 
 WINDOW_SAMPLES = 512
 CONTEXT_SAMPLES = 64
