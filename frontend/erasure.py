@@ -11,9 +11,9 @@ import structlog
 from redis.asyncio import Redis
 
 from frontend.access.access import Access
-from frontend.store import reaching_store
 from frontend.tokens import matches
 from shared.bus import keys, ownership
+from shared.bus.failures import reaching_store
 from shared.bus.scripts import Scripts
 from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, UnauthorizedError
 

@@ -20,14 +20,12 @@ from frontend.access.access import Access
 from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.admission import RETRY_AFTER_S, Admission
-from frontend.chores import Chores
 from frontend.decoding.decoders import Decoders
 from frontend.disk_watch import DiskWatch
 from frontend.erasure import Erasure
 from frontend.models import RunningModel, running_models
 from frontend.placement import Placement
 from frontend.session import Session
-from frontend.store import reaching_store
 from frontend.store_watch import StoreWatch
 from frontend.tally import Tally
 from frontend.tokens import matches, new_resume_token
@@ -38,6 +36,7 @@ from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter
 from shared.bus.connect import connect
 from shared.bus.event_log import EventSubscriber, Follower
+from shared.bus.failures import reaching_store
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from shared.celery_config import Queue
@@ -53,6 +52,7 @@ from shared.errors import (
 )
 from shared.events import EventType, SessionOptions
 from shared.protocol import OWN, Protocol
+from shared.tasks import Chores
 from shared.version import VERSION
 
 MAX_STARTING: Final = 16

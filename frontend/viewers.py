@@ -19,12 +19,12 @@ from redis.exceptions import RedisError
 from frontend.admission import RETRY_AFTER_S
 from frontend.erasure import SESSION_ID
 from frontend.hub import Hub
-from frontend.store import reaching_store, store_error
 from frontend.tokens import matches
 from frontend.viewer import STALL_S, Frame, Viewer
 from frontend.watch import OWNED
 from shared.bus import keys
 from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
+from shared.bus.failures import reaching_store, store_error
 from shared.bus.finals import read_finals
 from shared.config import ViewerSettings
 from shared.ending import end_all

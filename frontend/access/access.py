@@ -25,7 +25,6 @@ from frontend.access.meter import Meter
 from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.strangers import Strangers
 from frontend.access.tokens import digest, new_token
-from frontend.chores import Chores
 from frontend.origins import is_allowed_origin
 from shared.config import Settings
 from shared.errors import (
@@ -36,6 +35,7 @@ from shared.errors import (
     UnauthorizedError,
     shown,
 )
+from shared.tasks import Chores
 
 WATCH_INTERVAL_S: Final = 1.0
 CLIENT_TOKEN_PREFIX: Final = "ek_"  # noqa: S105 -- how the tokens of OpenAI's API begin

@@ -10,8 +10,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from frontend.access.principal import Key
-from frontend.store import reaching_store
 from shared.bus import keys
+from shared.bus.failures import reaching_store
 from shared.bus.limit_scripts import WINDOW_MS, LimitScripts
 from shared.errors import RateLimitedError
 from shared.events import SAMPLE_RATE_HZ

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from frontend.access.limiter import Limiter
 from frontend.access.principal import Key, Principal
-from frontend.store import store_error
+from shared.bus.failures import store_error
 from shared.errors import ServerBusyError, StoreUnreachableError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ
 

@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 from frontend.access.tokens import digest
 from frontend.gateway import Gateway
 from frontend.session import Session
-from frontend.store import store_error
 from frontend.tokens import viewer_token
 from shared.bus import connect as connecting
 from shared.bus import keys
 from shared.bus.connect import FairPool, NoConnectionFreeError, PackedTcpConnection
+from shared.bus.failures import store_error
 from shared.errors import ServerBusyError, SessionUnknownError, VoxtralError
 from shared.events import SessionOptions
 from tests.integration.workers import SECOND, Fleet
