@@ -14,7 +14,7 @@ from frontend.access.access import Access
 from frontend.tokens import matches
 from shared.bus import keys, ownership
 from shared.bus.failures import reaching_store
-from shared.bus.scripts import Scripts
+from shared.bus.lua.sessions import Scripts
 from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, UnauthorizedError
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -37,8 +37,8 @@ from shared.bus.audio import AudioWriter
 from shared.bus.connect import connect
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.bus.failures import reaching_store
+from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.bus.scripts import Scripts
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.dispatch import Dispatcher

@@ -29,8 +29,8 @@ from frontend.placement import misfit
 from frontend.tls import server_context
 from shared.bus import keys
 from shared.bus.connect import connect
+from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import FrontendReport, Percentiles, Registry, StartReport, WorkerReport
-from shared.bus.scripts import Scripts
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError

@@ -15,8 +15,8 @@ import structlog
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import offer
-from shared.bus.scripts import FENCED, Scripts
 from shared.dispatch import Dispatcher
 from shared.events import SAMPLE_RATE_HZ
 from worker.session import WorkerSession

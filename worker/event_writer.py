@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.bus import keys
+from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import Call, Ending, Settled, write
-from shared.bus.scripts import FENCED, Scripts
 from worker.commitment import Commitment
 from worker.session import WorkerSession
 

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.bus import keys
+from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import renew
 from shared.bus.registry import Registry, WorkerReport
-from shared.bus.scripts import FENCED, Scripts
 from shared.config import SessionSettings
 from shared.errors import IdleTimeoutError
 from shared.process import rss_bytes

@@ -16,9 +16,9 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.connect import connect
+from shared.bus.lua.sessions import ELSEWHERE, UNREADABLE, Scripts
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
-from shared.bus.scripts import ELSEWHERE, UNREADABLE, Scripts
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.ending import end_all

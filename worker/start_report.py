@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.connect import connect
+from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry, StartReport, process_id
-from shared.bus.scripts import Scripts
 from shared.config import Settings
 from worker.progress import Phase, Progress, Starting
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from frontend.access.principal import Key
 from shared.bus import keys
 from shared.bus.failures import reaching_store
-from shared.bus.limit_scripts import WINDOW_MS, LimitScripts
+from shared.bus.lua.limits import WINDOW_MS, LimitScripts
 from shared.errors import RateLimitedError
 from shared.events import SAMPLE_RATE_HZ
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from shared.bus import keys
-from shared.bus.uplink_scripts import ATTACH
+from shared.bus.lua.audio import ATTACH
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from shared.bus import keys
 from shared.bus.attachment import Attachment
 from shared.bus.connect import connect
+from shared.bus.lua.audio import APPEND
 from shared.bus.recent import Recent
-from shared.bus.uplink_scripts import APPEND
 from shared.config import Settings
 
 ENTRY_MAX_BYTES: Final = 3200

@@ -12,7 +12,7 @@ import structlog
 from redis.asyncio import Redis
 
 from shared.bus import keys, ownership
-from shared.bus.scripts import Scripts
+from shared.bus.lua.sessions import Scripts
 from shared.protocol import UNNUMBERED, Protocol
 
 

@@ -11,8 +11,8 @@ from typing import Final
 from redis.asyncio import Redis
 
 from shared.bus.connect import connect
+from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.bus.scripts import Scripts
 from tests.chaos.clocks import Clocks
 from tests.limits import limit_s
 from tests.stack import Stack, free_ports, listens, wait_until

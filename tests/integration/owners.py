@@ -6,9 +6,9 @@ import orjson
 from redis.asyncio import Redis
 
 from shared.bus import keys, ownership
+from shared.bus.lua.sessions import Scripts
 from shared.bus.ownership import Owner, Settled
 from shared.bus.registry import Registry
-from shared.bus.scripts import Scripts
 
 
 async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, model: str = "echo") -> bool:

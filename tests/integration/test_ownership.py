@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from shared.bus import keys, ownership
 from shared.bus.connect import connect
+from shared.bus.lua.sessions import ELSEWHERE, FENCED, Scripts
 from shared.bus.ownership import Ending, Owner
 from shared.bus.registry import Registry
-from shared.bus.scripts import ELSEWHERE, FENCED, Scripts
 from tests.integration.owners import admitted, claim, erase, logged, offer, renew, settled, write
 from tests.stack import Stack
 

@@ -22,7 +22,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shared.bus import keys, ownership, scripts
+from shared.bus import keys, ownership
+from shared.bus.lua import sessions as scripts
 from shared.bus.ownership import Call, Owner
 from shared.events import SessionOptions, seconds
 from tests.integration.workers import redis_alone

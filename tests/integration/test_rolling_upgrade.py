@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from frontend.client_events import parse_event
 from frontend.health import Snapshot
 from shared.bus import keys, ownership
+from shared.bus.lua.sessions import UNREADABLE, Scripts
 from shared.bus.registry import Registry, WorkerReport
-from shared.bus.scripts import UNREADABLE, Scripts
 from shared.errors import ModelUnavailableError
 from shared.events import EventType, SessionOptions
 from shared.protocol import OWN, UNNUMBERED, Protocol

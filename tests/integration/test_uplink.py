@@ -10,8 +10,8 @@ from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioEntry, AudioWriter, parse_entry
 from shared.bus.connect import connect
+from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.bus.scripts import Scripts
 from tests.integration.workers import redis_alone
 from tests.limits import limit_s
 from tests.stack import Stack
