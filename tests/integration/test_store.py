@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.store import APPEND_ONLY, locked
+from compose.append_only_file import APPEND_ONLY, locked
 from frontend.cli.check import State
 from frontend.cli.doctor import repair_store
 from frontend.cli.service_checks import check_store
