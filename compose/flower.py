@@ -10,7 +10,7 @@ import sys
 import warnings
 from typing import Any
 
-from frontend.hosts import Hosts
+from frontend.access.hosts import Hosts
 from frontend.tls import server_context
 from shared.celery_config import broker_url
 from shared.config import Settings

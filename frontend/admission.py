@@ -8,10 +8,10 @@ from typing import Final
 
 import orjson
 
+from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
 from frontend.models import RunningModel
 from frontend.placement import Placement
-from frontend.tokens import viewer_token
 from shared.bus import keys
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError

@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 
 from frontend.access.access import Access
-from frontend.tokens import matches
+from frontend.access.session_tokens import matches
 from shared.bus import keys, ownership
 from shared.bus.failures import reaching_store
 from shared.bus.lua.sessions import Scripts

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from frontend.access.access import Access
 from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
+from frontend.access.session_tokens import matches, new_resume_token
 from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.decoding.decoders import Decoders
 from frontend.disk_watch import DiskWatch
@@ -28,7 +29,6 @@ from frontend.placement import Placement
 from frontend.session import Session
 from frontend.store_watch import StoreWatch
 from frontend.tally import Tally
-from frontend.tokens import matches, new_resume_token
 from frontend.viewers import Viewers
 from frontend.watch import Watch
 from shared.bus import keys

@@ -21,8 +21,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 from starlette.types import Scope
 
+from frontend.access.hosts import HostGuard, Hosts
 from frontend.health_metrics import prometheus_text
-from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.models import running_models
 from frontend.placement import misfit

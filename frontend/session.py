@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from frontend.access.meter import Meter
-from frontend.tokens import viewer_token
+from frontend.access.session_tokens import viewer_token
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
 from shared.celery_config import Queue

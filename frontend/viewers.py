@@ -16,10 +16,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from frontend.access.session_tokens import matches
 from frontend.admission import RETRY_AFTER_S
 from frontend.erasure import SESSION_ID
 from frontend.hub import Hub
-from frontend.tokens import matches
 from frontend.viewer import STALL_S, Frame, Viewer
 from frontend.watch import OWNED
 from shared.bus import keys

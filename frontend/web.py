@@ -20,8 +20,10 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.access.cors import allow_pages
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
+from frontend.access.hosts import HostGuard, Hosts
 from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, sessions, viewers
 from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
@@ -30,9 +32,7 @@ from frontend.api.middleware import dialect_of
 from frontend.api.refusals import DocumentedApi
 from frontend.api.strays import refuse_stray
 from frontend.connection import serve_connection
-from frontend.cross_origin import allow_pages
 from frontend.gateway import Gateway
-from frontend.hosts import HostGuard, Hosts
 from frontend.http_server import serve_http
 from frontend.placement import MODELS_BY_MODE
 from frontend.tls import server_context

@@ -17,9 +17,9 @@ from websockets.typing import Subprotocol
 
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
+from frontend.access.hosts import Hosts
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
-from frontend.hosts import Hosts
 from frontend.sockets import SilentConnections, listen, stop_signal
 from frontend.tls import tls_options
 from frontend.transports import FramedConnection, WebSocketTransport

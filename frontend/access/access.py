@@ -22,10 +22,10 @@ from frontend.access.key_list import is_expired
 from frontend.access.key_source import KeySource
 from frontend.access.limiter import RENEW_INTERVAL_S, Limiter
 from frontend.access.meter import Meter
+from frontend.access.origins import is_allowed_origin
 from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.strangers import Strangers
 from frontend.access.tokens import digest, new_token
-from frontend.origins import is_allowed_origin
 from shared.config import Settings
 from shared.errors import (
     ForbiddenError,

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
+from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
 from frontend.gateway import Gateway
 from frontend.session import Session
-from frontend.tokens import viewer_token
 from shared.bus import connect as connecting
 from shared.bus import keys
 from shared.bus.connect import FairPool, NoConnectionFreeError, PackedTcpConnection

@@ -8,8 +8,8 @@ import pytest
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.key_list import is_expired, joined, parse_keys
 from frontend.access.key_source import KeySource
+from frontend.access.origins import is_allowed_origin
 from frontend.access.tokens import digest, matches, new_token
-from frontend.origins import is_allowed_origin
 from shared.config import AccessSettings, Settings
 from shared.errors import StartupError
 from tests.keys import KeyList

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frontend.hosts import Hosts
+from frontend.access.hosts import Hosts
 from shared.config import Settings
 from shared.errors import ForbiddenError
 

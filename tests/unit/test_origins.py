@@ -2,7 +2,7 @@
 
 import pytest
 
-from frontend.origins import is_own_page, is_same_origin
+from frontend.access.origins import is_own_page, is_same_origin
 
 
 @pytest.mark.parametrize(

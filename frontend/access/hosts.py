@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from frontend.origins import LOOPBACK_NAMES, host_of
+from frontend.access.origins import LOOPBACK_NAMES, host_of
 from shared.config import Settings, is_loopback
 from shared.errors import ForbiddenError, shown
 
