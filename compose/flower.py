@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from frontend.access.hosts import Hosts
-from frontend.tls import server_context
+from frontend.servers.tls import server_context
 from shared.celery_config import broker_url
 from shared.config import Settings
 from shared.entry import run_process

@@ -26,7 +26,7 @@ from compose.procfile import Program, read_procfile, scaled
 from compose.redis import why_not_loaded
 from compose.supervisor import Supervisor, end_with
 from frontend.access.key_source import KeySource
-from frontend.tls import probe_context, server_context
+from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only import rewrite_once
 from shared.bus.connect import connect
 from shared.config import Settings

@@ -19,8 +19,8 @@ from frontend.patience import Patience
 from frontend.protocols import commands, native
 from frontend.protocols.long_text import LongMessage, Message
 from frontend.protocols.native import BINARY, Move, NativeProtocol, State
+from frontend.servers.transports import DisconnectedError, Transport
 from frontend.session import TERMINAL, Session
-from frontend.transports import DisconnectedError, Transport
 from shared.audio.live import UnsupportedStreamError
 from shared.audio.pcm import AudioFormat
 from shared.config import Settings

@@ -7,9 +7,9 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from frontend.servers.direct_writes import wire_of
 from frontend.viewer import Frame, Viewer, chunk, farewell
 from frontend.viewers import Place, Viewers
-from frontend.wire import wire_of
 
 MEDIA_TYPE: Final = "text/event-stream"
 RETRY_MS: Final = 2000

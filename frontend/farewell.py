@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from frontend.protocols import native
-from frontend.transports import DisconnectedError, Transport
+from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import InternalError, VoxtralError
 
 FAREWELL_S: Final = 2.0

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
 from frontend.protocols.long_text import Message
-from frontend.transports import DisconnectedError, Transport
+from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import IdleTimeoutError
 
 SEND_STALL_S: Final = 10.0

@@ -35,8 +35,8 @@ from frontend.protocols.dialect import (
     Send,
 )
 from frontend.protocols.long_text import Message
+from frontend.servers.transports import DisconnectedError, Transport
 from frontend.session import Session
-from frontend.transports import DisconnectedError, Transport
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.errors import VoxtralError

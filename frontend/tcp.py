@@ -10,9 +10,9 @@ import uvloop
 from frontend.access.guard import STRANGER_MESSAGE_MAX, restrict_stranger
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
-from frontend.sockets import listen, stop_signal
-from frontend.tls import tls_options
-from frontend.transports import TcpTransport
+from frontend.servers.listening import listen, stop_signal
+from frontend.servers.tls import tls_options
+from frontend.servers.transports import TcpTransport
 from shared.config import Settings
 from shared.entry import run_process
 from shared.process import return_large_blocks

@@ -13,8 +13,8 @@ from typing import Final
 
 import orjson
 
+from frontend.servers.direct_writes import Wire
 from frontend.session import TERMINAL
-from frontend.wire import Wire
 from shared.bus.event_log import LoggedEvent
 from shared.errors import ViewerSlowError, VoxtralError
 from shared.events import EventType

@@ -20,9 +20,9 @@ from frontend.access.guard import restrict_stranger
 from frontend.access.hosts import Hosts
 from frontend.connection import serve_connection
 from frontend.gateway import Gateway
-from frontend.sockets import SilentConnections, listen, stop_signal
-from frontend.tls import tls_options
-from frontend.transports import FramedConnection, WebSocketTransport
+from frontend.servers.listening import SilentConnections, listen, stop_signal
+from frontend.servers.tls import tls_options
+from frontend.servers.transports import FramedConnection, WebSocketTransport
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError

@@ -21,8 +21,8 @@ from frontend.farewell import incident
 from frontend.gateway import Gateway
 from frontend.patience import SEND_STALL_S
 from frontend.protocols.recorded import Transcript
+from frontend.servers.direct_writes import wire_of
 from frontend.session import Session
-from frontend.wire import wire_of
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.ending import end_all

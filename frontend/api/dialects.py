@@ -10,7 +10,7 @@ from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
 from frontend.protocols.dialect import Dialect
 from frontend.realtime import serve_dialect
-from frontend.transports import StarletteTransport
+from frontend.servers.transports import StarletteTransport
 from shared.config import Settings
 from shared.errors import InvalidFieldError, VoxtralError
 

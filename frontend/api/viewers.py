@@ -20,10 +20,10 @@ from frontend.api.schemas import FLAG, INTEGER, NULLABLE_TEXT, NUMBER, TEXT, Sch
 from frontend.client_events import Final as FinalEvent
 from frontend.event_stream import MEDIA_TYPE, EventStream
 from frontend.farewell import CLOSE_CODES
+from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.transcripts import MEDIA_TYPES, Form, SessionTranscript
 from frontend.viewer import Frame, Viewer, farewell
 from frontend.viewers import Place, Viewers
-from frontend.wire import Wire, inbox_of, wire_of
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
 
 MAX_SEQ: Final = 2**53 - 1

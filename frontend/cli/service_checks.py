@@ -21,7 +21,7 @@ from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.client import ClientError, TranscriptionClient
-from frontend.tls import probe_context, server_context
+from frontend.servers.tls import probe_context, server_context
 from shared.bus.connect import connect
 from shared.bus.credentials import CREDENTIALS_ADVICE, refusal
 from shared.config import Settings

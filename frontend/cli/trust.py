@@ -4,7 +4,7 @@ import ssl
 
 import click
 
-from frontend.tls import own_context
+from frontend.servers.tls import own_context
 from shared.config import load_settings
 
 

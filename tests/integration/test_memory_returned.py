@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from websockets.asyncio.client import connect
 
-from frontend import tcp, web, websocket, wire
+from frontend import tcp, web, websocket
+from frontend.servers import direct_writes as wire
 from shared.config import Settings
 from tests.chaos.large import ENDS, Large
 from tests.stack import Stack, free_ports, listens

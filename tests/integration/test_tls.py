@@ -20,7 +20,7 @@ from frontend.cli.service_checks import check_ports
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.trust import trusted
 from frontend.client import Done, TranscriptionClient, UnreachableError
-from frontend.tls import probe_context
+from frontend.servers.tls import probe_context
 from tests.certificates import Certificate
 from tests.command import run
 from tests.integration.native_clients import base64_of, tone, wav

@@ -11,7 +11,7 @@ from starlette.types import Message
 from frontend.api.answering import Exchange
 from frontend.api.errors import ApiDialect, error_body, refusal
 from frontend.api.padding import PaddedReply
-from frontend.wire import Wire
+from frontend.servers.direct_writes import Wire
 from shared.errors import ModelUnavailableError, VoxtralError
 
 SOON_S, NEVER_S = 0.001, 60.0

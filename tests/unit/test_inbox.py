@@ -5,7 +5,7 @@ from typing import Any
 
 from websockets.frames import Frame, Opcode
 
-from frontend.inbox import MAX_UNREAD_BYTES, MAX_WAITING, MAX_WAITING_BYTES, Inbox
+from frontend.servers.inbox import MAX_UNREAD_BYTES, MAX_WAITING, MAX_WAITING_BYTES, Inbox
 from shared.errors import MessageTooLargeError
 
 LIMIT = 10 * MAX_WAITING_BYTES

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from compose.launch import _urls, _warning
-from frontend import tls
 from frontend.cli.check import State
 from frontend.cli.service_checks import check_tls
-from frontend.tls import own_context, server_context
+from frontend.servers import tls
+from frontend.servers.tls import own_context, server_context
 from shared.config import Settings
 from shared.errors import StartupError
 from tests.certificates import Certificate

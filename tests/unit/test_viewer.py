@@ -9,8 +9,8 @@ import pytest
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
+from frontend.servers.direct_writes import Wire
 from frontend.viewer import MAX_WAITING_BYTES, ROOM_FOR_PARTIALS_BYTES, Frame, Viewer
-from frontend.wire import Wire
 from shared.bus.event_log import LoggedEvent, parsed
 
 NUMBERS = count(1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from frontend.protocols.long_text import LongMessage, Message
-from frontend.protocols.websocket_frames import ControlFrame, WebSocketReader
+from frontend.servers.websocket_frames import ControlFrame, WebSocketReader
 from shared.errors import FrameInvalidError, MessageTooLargeError
 
 LIMIT = 1_000_000

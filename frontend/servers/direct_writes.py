@@ -16,9 +16,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from frontend.inbox import Inbox
 from frontend.protocols.long_text import Message
-from frontend.sockets import SilentConnections
+from frontend.servers.inbox import Inbox
+from frontend.servers.listening import SilentConnections
 from shared.errors import VoxtralError
 
 FIRST_REQUEST_S: Final = 10.0

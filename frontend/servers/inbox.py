@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from frontend.protocols.long_text import Message
-from frontend.protocols.websocket_frames import ControlFrame, WebSocketReader
+from frontend.servers.websocket_frames import ControlFrame, WebSocketReader
 from shared.errors import FrameInvalidError, MessageTooLargeError, VoxtralError
 
 MAX_WAITING: Final = 16

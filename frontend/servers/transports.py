@@ -14,10 +14,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from frontend.inbox import Inbox
 from frontend.protocols.framing import FrameReader, frame
 from frontend.protocols.long_text import Message
-from frontend.wire import inbox_of
+from frontend.servers.direct_writes import inbox_of
+from frontend.servers.inbox import Inbox
 from shared.errors import FrameInvalidError, VoxtralError
 
 READ_BYTES: Final = 64 * 1024

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from frontend.sockets import listen
-from frontend.transports import MAX_HANDSHAKE_BYTES
-from frontend.wire import WiredHttp, WiredWebSocket
+from frontend.servers.direct_writes import WiredHttp, WiredWebSocket
+from frontend.servers.listening import listen
+from frontend.servers.transports import MAX_HANDSHAKE_BYTES
 
 GRACE_S = 2
 """How long open requests and connections may take to end after a signal."""
