@@ -16,9 +16,10 @@ from frontend.farewell import cause_of, incident, let_go, say_goodbye
 from frontend.gateway import Gateway
 from frontend.intake import ContainerIntake, Intake, RawIntake
 from frontend.patience import Patience
-from frontend.protocols import commands, native
 from frontend.protocols.long_text import LongMessage, Message
-from frontend.protocols.native import BINARY, Move, NativeProtocol, State
+from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
+from frontend.protocols.native.states import messages as commands
+from frontend.protocols.native.states import states as native
 from frontend.servers.transports import DisconnectedError, Transport
 from frontend.session import TERMINAL, Session
 from shared.audio.live import UnsupportedStreamError

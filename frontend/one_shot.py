@@ -6,8 +6,8 @@ from typing import Any
 
 from frontend.access.principal import Principal
 from frontend.gateway import Gateway
-from frontend.protocols import native
-from frontend.protocols.commands import OneShot
+from frontend.protocols.native.messages import OneShot
+from frontend.protocols.native.states import states as native
 from frontend.session import Session
 from frontend.uploads import in_threads, session_for
 from shared.audio.damage import AudioWarning

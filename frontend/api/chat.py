@@ -20,8 +20,8 @@ from frontend.api.padding import PaddedReply
 from frontend.gateway import Gateway
 from frontend.models import RunningModel
 from frontend.placement import PREFERRED_ENGINES
-from frontend.protocols.commands import decode_message
 from frontend.protocols.long_text import LongMessage, TextReader
+from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai_chat import ChatRequest, Chunks, completion, parse_chat
 from frontend.protocols.openai_rest import frame
 from frontend.protocols.recorded import Transcript

@@ -10,12 +10,12 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from frontend.api.errors import error_of, rung_of
-from frontend.protocols.commands import decode_message
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.fields import decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.mistral_session import MistralSession
+from frontend.protocols.native.messages import decode_message
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
     InvalidAudioError,

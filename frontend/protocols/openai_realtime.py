@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
 from frontend.protocols.fields import BASE64, decode_audio
 from frontend.protocols.long_text import LongText, Message
+from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai_session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai_turns import Turns

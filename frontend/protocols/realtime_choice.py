@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from frontend.access.credentials import SUBPROTOCOL
-from frontend.protocols.commands import decode_message
 from frontend.protocols.dialect import Action, Dialect, Send
 from frontend.protocols.long_text import Message
+from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai_realtime import BETA_UPDATE, OpenAIRealtime
 from frontend.protocols.vllm_realtime import VllmRealtime, identity
 from shared.bus.event_log import LoggedEvent

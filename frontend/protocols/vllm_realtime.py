@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from frontend.protocols.commands import decode_message
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
 from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_audio
 from frontend.protocols.long_text import LongText, Message
+from frontend.protocols.native.messages import decode_message
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from frontend.protocols.framing import FrameReader, frame
 from frontend.protocols.long_text import Message
+from frontend.protocols.native.framing import FrameReader, frame
 from frontend.servers.direct_writes import inbox_of
 from frontend.servers.inbox import Inbox
 from shared.errors import FrameInvalidError, VoxtralError

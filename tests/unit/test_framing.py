@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.protocols.framing import FrameReader, frame
 from frontend.protocols.long_text import Message
+from frontend.protocols.native.framing import FrameReader, frame
 from shared.errors import FrameInvalidError, MessageTooLargeError
 
 LIMIT = 1000

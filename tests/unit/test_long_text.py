@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from frontend.protocols.commands import decode_message
 from frontend.protocols.fields import Fields, decode_audio
-from frontend.protocols.framing import FrameReader, frame
 from frontend.protocols.long_text import LONG_STRING_BYTES, MAX_DOCUMENT_BYTES, LongMessage, LongText, TextReader
+from frontend.protocols.native.framing import FrameReader, frame
+from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai_chat import parse_chat
 from shared.errors import InvalidAudioError, InvalidFieldError, InvalidJsonError, VoxtralError
 

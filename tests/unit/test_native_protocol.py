@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontend.protocols import commands, native
-from frontend.protocols.commands import decode_message, parse_command, request_id_of
 from frontend.protocols.fields import (
     MAX_ID_CHARS,
     MAX_MODEL_CHARS,
@@ -21,7 +19,10 @@ from frontend.protocols.fields import (
     MAX_PROMPT_CHARS,
     decode_base64,
 )
-from frontend.protocols.native import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
+from frontend.protocols.native.messages import decode_message, parse_command, request_id_of
+from frontend.protocols.native.states import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
+from frontend.protocols.native.states import messages as commands
+from frontend.protocols.native.states import states as native
 from shared.audio.pcm import AudioFormat
 from shared.config import AudioSettings
 from shared.errors import (

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.commands import KINDS, OneShot
+from frontend.protocols.native.messages import KINDS, OneShot
 from shared.errors import UnknownTypeError, VoxtralError
 from shared.events import EventType
 
