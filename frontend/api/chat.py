@@ -22,8 +22,8 @@ from frontend.models import RunningModel
 from frontend.placement import PREFERRED_ENGINES
 from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.native.messages import decode_message
-from frontend.protocols.openai_chat import ChatRequest, Chunks, completion, parse_chat
-from frontend.protocols.openai_rest import frame
+from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat
+from frontend.protocols.openai.rest import frame
 from frontend.protocols.recorded import Transcript
 from frontend.uploads import session_for
 from shared.audio.damage import AudioWarning

@@ -17,8 +17,8 @@ from frontend.api.gate import principal_of
 from frontend.api.model_names import check_live
 from frontend.gateway import Gateway
 from frontend.protocols.fields import whole_number
-from frontend.protocols.openai_errors import RefusedError
-from frontend.protocols.openai_session import SessionConfig, begun
+from frontend.protocols.openai.errors import RefusedError
+from frontend.protocols.openai.session import SessionConfig, begun
 from shared.config import Settings
 from shared.errors import InvalidFieldError, InvalidJsonError
 

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 from frontend.api.errors import ApiDialect
 from frontend.api.forms import URLENCODED, Form
-from frontend.protocols.openai_rest import Task
+from frontend.protocols.openai.rest import Task
 from shared.errors import InvalidFieldError
 from shared.events import Mode, SessionOptions
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from frontend.gateway import Gateway
 from frontend.protocols.mistral_realtime import MistralRealtime
-from frontend.protocols.openai_realtime import OpenAIRealtime
+from frontend.protocols.openai.realtime import OpenAIRealtime
 from frontend.realtime import serve_dialect
 from shared.config import Settings
 from tests.integration.native_clients import base64_of, tone

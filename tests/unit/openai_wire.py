@@ -12,7 +12,7 @@ from openai.types.realtime.realtime_transcription_session_create_response import
 from pydantic import TypeAdapter
 
 from frontend.protocols.dialect import Action, Dialect, Open, Send
-from frontend.protocols.openai_realtime import OpenAIRealtime
+from frontend.protocols.openai.realtime import OpenAIRealtime
 from shared.bus.event_log import LoggedEvent
 from shared.errors import VoxtralError
 

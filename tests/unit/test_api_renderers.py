@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from frontend.protocols import mistral_rest, openai_rest
-from frontend.protocols.openai_chat import Chunks, completion, parse_chat
+from frontend.protocols import mistral_rest
+from frontend.protocols.openai import rest as openai_rest
+from frontend.protocols.openai.chat import Chunks, completion, parse_chat
 from frontend.protocols.recorded import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
 from shared.events import Mode, Usage

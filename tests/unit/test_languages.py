@@ -7,8 +7,8 @@ from frontend.api.forms import Form
 from frontend.protocols.fields import Fields
 from frontend.protocols.languages import NAMES, language_code
 from frontend.protocols.mistral_session import MistralSession
-from frontend.protocols.openai_rest import language_name
-from frontend.protocols.openai_session import begun
+from frontend.protocols.openai.rest import language_name
+from frontend.protocols.openai.session import begun
 from frontend.protocols.spoken_languages import spoken_language, spoken_languages
 from shared.errors import InvalidFieldError
 

@@ -12,7 +12,7 @@ from frontend.protocols.fields import Fields, decode_audio
 from frontend.protocols.long_text import LONG_STRING_BYTES, MAX_DOCUMENT_BYTES, LongMessage, LongText, TextReader
 from frontend.protocols.native.framing import FrameReader, frame
 from frontend.protocols.native.messages import decode_message
-from frontend.protocols.openai_chat import parse_chat
+from frontend.protocols.openai.chat import parse_chat
 from shared.errors import InvalidAudioError, InvalidFieldError, InvalidJsonError, VoxtralError
 
 AUDIO = random.Random(3).randbytes(200_001)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontend.protocols.dialect import Append, Commit, Hangup, Open
-from frontend.protocols.openai_realtime import SESSION_S, OpenAIRealtime
+from frontend.protocols.openai.realtime import SESSION_S, OpenAIRealtime
 from shared.errors import IdleTimeoutError, InternalError, ServerBusyError, VoxtralError
 from tests.unit.openai_wire import Wire, connected, error_of, final, kinds, partial, silence, update
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontend.protocols.dialect import Append, Check, Finish, Hangup, Open, Send
-from frontend.protocols.openai_realtime import OpenAIRealtime
+from frontend.protocols.openai.realtime import OpenAIRealtime
 from frontend.protocols.realtime_choice import UndecidedRealtime, realtime_dialect
 from frontend.protocols.vllm_realtime import VllmRealtime
 from shared.audio.pcm import AudioFormat

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from frontend.protocols.fields import MAX_INTEGER, MAX_PROMPT_CHARS, whole_number
-from frontend.protocols.openai_errors import RefusedError, invalid_type, invalid_value
+from frontend.protocols.openai.errors import RefusedError, invalid_type, invalid_value
 
 MAX_LIST: Final = 1000
 MAX_NAME_CHARS: Final = 128

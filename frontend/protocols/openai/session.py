@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from frontend.protocols.fields import MAX_PROMPT_CHARS
 from frontend.protocols.languages import is_detected, language_code
-from frontend.protocols.openai_errors import RefusedError, invalid_value
-from frontend.protocols.openai_values import (
+from frontend.protocols.openai.errors import RefusedError, invalid_value
+from frontend.protocols.openai.values import (
     MAX_NAME_CHARS,
     a_flag,
     a_number,

@@ -15,9 +15,9 @@ from frontend.protocols.dialect import Action, Append, Check, Commit, Configure,
 from frontend.protocols.fields import BASE64, decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.native.messages import decode_message
-from frontend.protocols.openai_errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
-from frontend.protocols.openai_session import SessionConfig, begun, flatly_updated, updated
-from frontend.protocols.openai_turns import Turns
+from frontend.protocols.openai.errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
+from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated
+from frontend.protocols.openai.turns import Turns
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
 from shared.events import EventType
