@@ -9,7 +9,7 @@ from frontend.api.errors import ApiDialect
 from frontend.gateway import Gateway
 from frontend.placement import AUTO
 from frontend.protocols.fields import MAX_MODEL_CHARS
-from frontend.protocols.mistral_realtime import MistralRealtime
+from frontend.protocols.mistral.realtime import MistralRealtime
 from shared.config import Settings
 
 

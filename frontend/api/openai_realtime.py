@@ -6,8 +6,8 @@ from frontend.api.dialects import serve_websocket
 from frontend.api.errors import ApiDialect
 from frontend.api.gate import principal_of
 from frontend.gateway import Gateway
+from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
-from frontend.protocols.realtime_choice import realtime_dialect
 from shared.config import Settings
 
 

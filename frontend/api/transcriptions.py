@@ -20,7 +20,7 @@ from frontend.api.model_names import resolve
 from frontend.api.orders import Order, is_mistral_form, mistral_order, openai_order
 from frontend.api.padding import PaddedReply
 from frontend.gateway import Gateway
-from frontend.protocols import mistral_rest
+from frontend.protocols.mistral import rest as mistral_rest
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.rest import Task
 from frontend.protocols.recorded import Transcript

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from frontend.gateway import Gateway
-from frontend.protocols.mistral_realtime import MistralRealtime
+from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.openai.realtime import OpenAIRealtime
 from frontend.realtime import serve_dialect
 from shared.config import Settings

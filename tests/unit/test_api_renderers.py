@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from frontend.protocols import mistral_rest
+from frontend.protocols.mistral import rest as mistral_rest
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.chat import Chunks, completion, parse_chat
 from frontend.protocols.recorded import Transcript

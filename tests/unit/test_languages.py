@@ -6,7 +6,7 @@ from starlette.datastructures import FormData
 from frontend.api.forms import Form
 from frontend.protocols.fields import Fields
 from frontend.protocols.languages import NAMES, language_code
-from frontend.protocols.mistral_session import MistralSession
+from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.openai.rest import language_name
 from frontend.protocols.openai.session import begun
 from frontend.protocols.spoken_languages import spoken_language, spoken_languages

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mistralai.extra.realtime.connection import UnknownRealtimeEvent, parse_realtime_event
 
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
-from frontend.protocols.mistral_realtime import MAX_APPEND_BYTES, MistralRealtime
+from frontend.protocols.mistral.realtime import MAX_APPEND_BYTES, MistralRealtime
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import IdleTimeoutError, InvalidFieldError, ServerBusyError, VoxtralError

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Append, Check, Configure, Open
 from frontend.protocols.openai.realtime import OpenAIRealtime
-from frontend.protocols.realtime_choice import realtime_dialect
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
 from shared.events import CommitDelay

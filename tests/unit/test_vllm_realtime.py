@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frontend.protocols.detection import UndecidedRealtime, realtime_dialect
 from frontend.protocols.dialect import Append, Check, Finish, Hangup, Open, Send
 from frontend.protocols.openai.realtime import OpenAIRealtime
-from frontend.protocols.realtime_choice import UndecidedRealtime, realtime_dialect
-from frontend.protocols.vllm_realtime import VllmRealtime
+from frontend.protocols.vllm import VllmRealtime
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, ServerBusyError
 from tests.unit.openai_wire import Wire, silence

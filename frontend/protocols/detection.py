@@ -12,7 +12,7 @@ from frontend.protocols.dialect import Action, Dialect, Send
 from frontend.protocols.long_text import Message
 from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.realtime import BETA_UPDATE, OpenAIRealtime
-from frontend.protocols.vllm_realtime import VllmRealtime, identity
+from frontend.protocols.vllm import VllmRealtime, identity
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidFieldError, InvalidJsonError, VoxtralError
 

@@ -14,7 +14,7 @@ from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.fields import decode_audio
 from frontend.protocols.long_text import LongText, Message
-from frontend.protocols.mistral_session import MistralSession
+from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.native.messages import decode_message
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
