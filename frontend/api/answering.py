@@ -20,9 +20,9 @@ from frontend.event_stream import client_left, stream_start
 from frontend.farewell import incident
 from frontend.gateway import Gateway
 from frontend.patience import SEND_STALL_S
-from frontend.protocols.recorded import Transcript
 from frontend.servers.direct_writes import wire_of
 from frontend.session import Session
+from frontend.transcripts.recording import Transcript
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.ending import end_all

@@ -24,7 +24,7 @@ from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat
 from frontend.protocols.openai.rest import frame
-from frontend.protocols.recorded import Transcript
+from frontend.transcripts.recording import Transcript
 from frontend.uploads import session_for
 from shared.audio.damage import AudioWarning
 from shared.config import Settings

@@ -23,7 +23,7 @@ from frontend.gateway import Gateway
 from frontend.protocols.mistral import rest as mistral_rest
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.rest import Task
-from frontend.protocols.recorded import Transcript
+from frontend.transcripts.recording import Transcript
 from frontend.uploads import session_for
 from shared.audio.damage import AudioWarning
 from shared.config import Settings

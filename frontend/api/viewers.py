@@ -21,7 +21,7 @@ from frontend.client_events import Final as FinalEvent
 from frontend.event_stream import MEDIA_TYPE, EventStream
 from frontend.farewell import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
-from frontend.transcripts import MEDIA_TYPES, Form, SessionTranscript
+from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
 from frontend.viewer import Frame, Viewer, farewell
 from frontend.viewers import Place, Viewers
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError

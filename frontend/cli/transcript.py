@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frontend.captions import srt, vtt
 from frontend.client import Final
+from frontend.transcripts.subtitles import srt, vtt
 from shared.seams import joined
 
 SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}

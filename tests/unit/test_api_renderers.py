@@ -8,7 +8,7 @@ import pytest
 from frontend.protocols.mistral import rest as mistral_rest
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.chat import Chunks, completion, parse_chat
-from frontend.protocols.recorded import Transcript
+from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
 from shared.events import Mode, Usage
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.captions import LINE_COLUMNS, MAX_LINES, cues, srt, vtt
+from frontend.transcripts.subtitles import LINE_COLUMNS, MAX_LINES, cues, srt, vtt
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from frontend.cli.transcript import Transcript as WrittenTranscript
 from frontend.client_events import Final
 from frontend.protocols.deltas import TranscriptDeltas
-from frontend.protocols.recorded import Transcript
-from frontend.transcripts import Form, SessionTranscript
+from frontend.transcripts.document import Form, SessionTranscript
+from frontend.transcripts.recording import Transcript
 from shared.seams import is_decided, joined, seam
 
 TEXTS = st.lists(st.text("aÄ東か水。、ก่ကក안?.12 「", max_size=4).map(str.strip), max_size=5)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from frontend.client_events import Final as Segment
-from frontend.protocols.recorded import Transcript
+from frontend.transcripts.recording import Transcript
 
 
 def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[str, Any]:

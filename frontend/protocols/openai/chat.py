@@ -12,7 +12,7 @@ import orjson
 
 from frontend.protocols.fields import BASE64, MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64, whole_number
 from frontend.protocols.long_text import LongText
-from frontend.protocols.recorded import Transcript
+from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
 from shared.events import Mode, SessionOptions, Usage
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from frontend.captions import srt, vtt
 from frontend.client_events import Final
+from frontend.transcripts.subtitles import srt, vtt
 from shared.seams import joined
 
 
