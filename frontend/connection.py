@@ -13,7 +13,6 @@ from typing import Any
 from frontend import one_shot
 from frontend.access.guard import Guard
 from frontend.farewell import cause_of, incident, let_go, say_goodbye
-from frontend.gateway import Gateway
 from frontend.intake import ContainerIntake, Intake, RawIntake
 from frontend.patience import Patience
 from frontend.protocols.long_text import LongMessage, Message
@@ -21,7 +20,8 @@ from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
 from frontend.protocols.native.states import messages as commands
 from frontend.protocols.native.states import states as native
 from frontend.servers.transports import DisconnectedError, Transport
-from frontend.session import TERMINAL, Session
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import TERMINAL, Session
 from shared.audio.live import UnsupportedStreamError
 from shared.audio.pcm import AudioFormat
 from shared.config import Settings

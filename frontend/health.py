@@ -23,10 +23,10 @@ from starlette.types import Scope
 
 from frontend.access.hosts import HostGuard, Hosts
 from frontend.health_metrics import prometheus_text
-from frontend.models import running_models
-from frontend.placement import misfit
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
+from frontend.sessions.placement import misfit
+from frontend.sessions.running_models import running_models
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts

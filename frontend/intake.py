@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from frontend.decoding.decoders import Decoders
 from frontend.decoding.live import LiveDecoding
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.audio.live import LiveAudio
 from shared.audio.pcm import AudioFormat
 from shared.errors import VoxtralError

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from frontend.access.principal import Principal
-from frontend.gateway import Gateway
 from frontend.protocols.native.messages import OneShot
 from frontend.protocols.native.states import states as native
-from frontend.session import Session
-from frontend.uploads import in_threads, session_for
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.recordings import in_threads, session_for
+from frontend.sessions.session import Session
 from shared.audio.damage import AudioWarning
 from shared.audio.live import CONTAINER
 from shared.audio.payload import decode_raw, is_file

@@ -16,12 +16,9 @@ import orjson
 
 from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
-from frontend.api.model_names import resolve
 from frontend.farewell import CLOSE_CODES, cause_of, let_go, part
-from frontend.gateway import Gateway
 from frontend.intake import RawIntake
 from frontend.patience import Patience
-from frontend.placement import candidates
 from frontend.protocols.dialect import (
     Action,
     Append,
@@ -36,7 +33,10 @@ from frontend.protocols.dialect import (
 )
 from frontend.protocols.long_text import Message
 from frontend.servers.transports import DisconnectedError, Transport
-from frontend.session import Session
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.model_names import resolve
+from frontend.sessions.placement import candidates
+from frontend.sessions.session import Session
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.errors import VoxtralError

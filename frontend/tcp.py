@@ -9,10 +9,10 @@ import uvloop
 
 from frontend.access.guard import STRANGER_MESSAGE_MAX, restrict_stranger
 from frontend.connection import serve_connection
-from frontend.gateway import Gateway
 from frontend.servers.listening import listen, stop_signal
 from frontend.servers.tls import tls_options
 from frontend.servers.transports import TcpTransport
+from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 from shared.entry import run_process
 from shared.process import return_large_blocks

@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from frontend.servers.direct_writes import Wire
-from frontend.session import TERMINAL
+from frontend.sessions.session import TERMINAL
 from shared.bus.event_log import LoggedEvent
 from shared.errors import ViewerSlowError, VoxtralError
 from shared.events import EventType

@@ -32,11 +32,11 @@ from frontend.api.middleware import dialect_of
 from frontend.api.refusals import DocumentedApi
 from frontend.api.strays import refuse_stray
 from frontend.connection import serve_connection
-from frontend.gateway import Gateway
-from frontend.placement import MODELS_BY_MODE
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
 from frontend.servers.transports import StarletteTransport
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.placement import MODELS_BY_MODE
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError, VoxtralError

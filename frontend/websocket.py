@@ -19,10 +19,10 @@ from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
 from frontend.access.hosts import Hosts
 from frontend.connection import serve_connection
-from frontend.gateway import Gateway
 from frontend.servers.listening import SilentConnections, listen, stop_signal
 from frontend.servers.tls import tls_options
 from frontend.servers.transports import FramedConnection, WebSocketTransport
+from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError

@@ -15,17 +15,17 @@ from frontend.api.errors import ApiDialect, error_body
 from frontend.api.forms import bounded, media_type_of
 from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
-from frontend.api.model_names import resolve
 from frontend.api.padding import PaddedReply
-from frontend.gateway import Gateway
-from frontend.models import RunningModel
-from frontend.placement import PREFERRED_ENGINES
 from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat
 from frontend.protocols.openai.rest import frame
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.model_names import resolve
+from frontend.sessions.placement import PREFERRED_ENGINES
+from frontend.sessions.recordings import session_for
+from frontend.sessions.running_models import RunningModel
 from frontend.transcripts.recording import Transcript
-from frontend.uploads import session_for
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError

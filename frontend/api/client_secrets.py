@@ -14,11 +14,11 @@ from fastapi import APIRouter, Depends, Request
 from frontend.api import documents, refusals
 from frontend.api.forms import bounded
 from frontend.api.gate import principal_of
-from frontend.api.model_names import check_live
-from frontend.gateway import Gateway
 from frontend.protocols.fields import whole_number
 from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import SessionConfig, begun
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.model_names import check_live
 from shared.config import Settings
 from shared.errors import InvalidFieldError, InvalidJsonError
 

@@ -16,7 +16,7 @@ from frontend.access.principal import Principal
 from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
 from frontend.api.middleware import dialect_of
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.errors import VoxtralError
 
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)

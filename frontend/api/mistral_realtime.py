@@ -6,10 +6,10 @@ from fastapi import APIRouter, WebSocket
 
 from frontend.api.dialects import serve_websocket
 from frontend.api.errors import ApiDialect
-from frontend.gateway import Gateway
-from frontend.placement import AUTO
 from frontend.protocols.fields import MAX_MODEL_CHARS
 from frontend.protocols.mistral.realtime import MistralRealtime
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.placement import AUTO
 from shared.config import Settings
 
 

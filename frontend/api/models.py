@@ -6,10 +6,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends
 
 from frontend.api import documents, refusals
-from frontend.api.model_names import resolve
-from frontend.gateway import Gateway
-from frontend.models import RunningModel
-from frontend.placement import AUTO, candidates
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.model_names import resolve
+from frontend.sessions.placement import AUTO, candidates
+from frontend.sessions.running_models import RunningModel
 from shared.errors import InvalidFieldError
 from shared.events import Mode, SessionOptions
 

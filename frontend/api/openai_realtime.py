@@ -5,9 +5,9 @@ from fastapi import APIRouter, WebSocket
 from frontend.api.dialects import serve_websocket
 from frontend.api.errors import ApiDialect
 from frontend.api.gate import principal_of
-from frontend.gateway import Gateway
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
+from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 
 

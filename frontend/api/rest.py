@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from frontend.api import chat, middleware, models, transcriptions
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 
 

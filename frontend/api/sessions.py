@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from frontend.access.credentials import presented_key
 from frontend.api import refusals
-from frontend.erasure import Erasure
+from frontend.sessions.erasure import Erasure
 
 _REFUSALS: Final = refusals.refusals(
     {

@@ -16,15 +16,15 @@ from frontend.api.errors import ApiDialect, error_body
 from frontend.api.forms import Form, received
 from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
-from frontend.api.model_names import resolve
 from frontend.api.orders import Order, is_mistral_form, mistral_order, openai_order
 from frontend.api.padding import PaddedReply
-from frontend.gateway import Gateway
 from frontend.protocols.mistral import rest as mistral_rest
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.rest import Task
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.model_names import resolve
+from frontend.sessions.recordings import session_for
 from frontend.transcripts.recording import Transcript
-from frontend.uploads import session_for
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import VoxtralError

@@ -37,7 +37,7 @@ class Check:
 class Open:
     """Start a session, before anything that needs one. A dialect asks for it once until the session has ended.
 
-    `options.model` is a name as the client gave it (`frontend.api.model_names`), here and in `Check`; a session keeps
+    `options.model` is a name as the client gave it (`frontend.sessions.model_names`), here and in `Check`; a session keeps
     its model, whatever `Configure` says. `render` is called with `ready` before the next action is obeyed, and not at
     all where the opening failed.
     """

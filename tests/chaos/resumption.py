@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.errors import VoxtralError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.integration.workers import SECOND, redis_alone, until, workers_are

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client import ServerError, TranscriptionClient
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.ending import end_all
 from shared.events import SessionOptions

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.events import SessionOptions

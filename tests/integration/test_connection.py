@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from frontend.connection import serve_connection
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from tests.integration.native_clients import base64_of, tone
 from tests.limits import limit_s
 from tests.stack import Stack

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
-from frontend.gateway import Gateway
-from frontend.session import Session
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import Session
 from shared.bus import connect as connecting
 from shared.bus import keys
 from shared.bus.connect import FairPool, NoConnectionFreeError, PackedTcpConnection

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from frontend.access.limiter import Limiter
-from frontend.disk_watch import DiskWatch
+from frontend.sessions.disk_rewriting import DiskWatch
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.config import RedisSettings

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.celery_config import celery_app, queue_name
 from shared.dispatch import Dispatcher

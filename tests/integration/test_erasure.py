@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from frontend.session import Session
-from frontend.uploads import session_for
+from frontend.sessions.recordings import session_for
+from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.event_log import Follower
 from shared.events import SAMPLE_RATE_HZ, SessionOptions

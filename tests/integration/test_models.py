@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 from redis.asyncio import Redis
 
-from frontend.gateway import Gateway
-from frontend.session import Session
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import Session
 from shared.celery_config import queue_name
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.events import SessionOptions
 from tests.integration.workers import (

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.integration.workers import Fleet, events_of, redis_alone, until

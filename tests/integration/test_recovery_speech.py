@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.bench.scoring import word_error_rate
 from tests.integration.workers import Fleet, redis_alone, until

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.bus.connect import PackedTcpConnection, connect
 from shared.config import RedisSettings, Settings
 from shared.dispatch import Dispatcher

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from frontend import store_watch
 from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
 from frontend.client_events import Ready
-from frontend.gateway import Gateway
+from frontend.sessions import outage as store_watch
+from frontend.sessions.gateway import Gateway
 from shared.bus.connect import connect
 from shared.events import SessionOptions
 from tests.integration.test_client_resumes import CHUNK, Listener

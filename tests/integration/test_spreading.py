@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.celery_config import QUEUES, queue_name
 from shared.events import SessionOptions
 from tests.integration.workers import SECOND, Fleet, admitted_are, events_of, redis_alone, until

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from redis.asyncio import Redis
 
-from frontend.gateway import Gateway
+from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.celery_config import SESSION_TASK, celery_app
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError

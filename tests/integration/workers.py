@@ -15,8 +15,8 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from websockets.sync.client import ClientConnection
 
-from frontend.gateway import Gateway
-from frontend.session import Session
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.events import SAMPLE_RATE_HZ

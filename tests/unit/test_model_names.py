@@ -6,8 +6,8 @@ import pytest
 from openai.types import AudioModel, ChatModel
 from openai.types.realtime import AudioTranscription, RealtimeSessionCreateRequest
 
-from frontend.api.model_names import check_live, resolve
-from frontend.models import RunningModel
+from frontend.sessions.model_names import check_live, resolve
+from frontend.sessions.running_models import RunningModel
 from shared.errors import InvalidFieldError, ModelUnavailableError
 from shared.events import Mode
 

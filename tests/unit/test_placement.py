@@ -2,8 +2,8 @@
 
 import pytest
 
-from frontend.models import RunningModel, running_models
-from frontend.placement import candidates
+from frontend.sessions.placement import candidates
+from frontend.sessions.running_models import RunningModel, running_models
 from shared.bus.registry import Percentiles, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions

@@ -1,6 +1,6 @@
 """The line of those who wait for a slot: nobody overtakes, and who wants something else is not held up."""
 
-from frontend.admission import WaitingLine
+from frontend.sessions.admission import WaitingLine
 
 
 def test_first_to_come_is_first_for_a_model() -> None:

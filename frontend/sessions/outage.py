@@ -11,8 +11,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.admission import RETRY_AFTER_S
-from frontend.session import Session
+from frontend.sessions.admission import RETRY_AFTER_S
+from frontend.sessions.session import Session
 from shared.bus.audio import AudioWriter
 from shared.errors import ModelUnavailableError
 from shared.events import EventType

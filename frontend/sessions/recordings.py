@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from frontend.access.principal import ANONYMOUS, Principal
-from frontend.gateway import Gateway
-from frontend.session import Session
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import Session
 from frontend.threads import in_thread
 from shared.errors import InvalidAudioError
 from shared.events import SessionOptions

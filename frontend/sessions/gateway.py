@@ -20,17 +20,17 @@ from frontend.access.access import Access
 from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import matches, new_resume_token
-from frontend.admission import RETRY_AFTER_S, Admission
 from frontend.decoding.decoders import Decoders
-from frontend.disk_watch import DiskWatch
-from frontend.erasure import Erasure
-from frontend.models import RunningModel, running_models
-from frontend.placement import Placement
-from frontend.session import Session
-from frontend.store_watch import StoreWatch
+from frontend.sessions.admission import RETRY_AFTER_S, Admission
+from frontend.sessions.disk_rewriting import DiskWatch
+from frontend.sessions.erasure import Erasure
+from frontend.sessions.outage import StoreWatch
+from frontend.sessions.placement import Placement
+from frontend.sessions.recovery import Watch
+from frontend.sessions.running_models import RunningModel, running_models
+from frontend.sessions.session import Session
 from frontend.tally import Tally
 from frontend.viewers import Viewers
-from frontend.watch import Watch
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter

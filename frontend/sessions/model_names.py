@@ -7,8 +7,8 @@ error, so that nobody takes one model's answer for another's.
 from collections.abc import Sequence
 from typing import Final
 
-from frontend.models import RunningModel
-from frontend.placement import AUTO, PREFERRED_ENGINES, none_runs
+from frontend.sessions.placement import AUTO, PREFERRED_ENGINES, none_runs
+from frontend.sessions.running_models import RunningModel
 from shared.errors import InvalidFieldError
 from shared.events import Mode
 from shared.whisper_models import EMBEDDED_WHISPER, WHISPER_MODELS, accuracy_rank

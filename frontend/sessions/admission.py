@@ -10,8 +10,8 @@ import orjson
 
 from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
-from frontend.models import RunningModel
-from frontend.placement import Placement
+from frontend.sessions.placement import Placement
+from frontend.sessions.running_models import RunningModel
 from shared.bus import keys
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError

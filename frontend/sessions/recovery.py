@@ -12,7 +12,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.session import Session
+from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError, SessionExpiredError
