@@ -16,13 +16,13 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.api.errors import error_of
-from frontend.event_stream import client_left, stream_start
 from frontend.farewell import incident
 from frontend.patience import SEND_STALL_S
 from frontend.servers.direct_writes import wire_of
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
+from frontend.viewers.sse import client_left, stream_start
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.ending import end_all

@@ -18,12 +18,12 @@ from frontend.api import refusals
 from frontend.api.errors import ApiDialect, refusal
 from frontend.api.schemas import FLAG, INTEGER, NULLABLE_TEXT, NUMBER, TEXT, Schema, events_of, list_of, object_of
 from frontend.client_events import Final as FinalEvent
-from frontend.event_stream import MEDIA_TYPE, EventStream
 from frontend.farewell import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
-from frontend.viewer import Frame, Viewer, farewell
-from frontend.viewers import Place, Viewers
+from frontend.viewers.sse import MEDIA_TYPE, EventStream
+from frontend.viewers.viewer import Frame, Viewer, farewell
+from frontend.viewers.viewers import Place, Viewers
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
 
 MAX_SEQ: Final = 2**53 - 1

@@ -30,7 +30,7 @@ from frontend.sessions.recovery import Watch
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
 from frontend.tally import Tally
-from frontend.viewers import Viewers
+from frontend.viewers.viewers import Viewers
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter

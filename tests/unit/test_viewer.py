@@ -10,7 +10,7 @@ from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
 from frontend.servers.direct_writes import Wire
-from frontend.viewer import MAX_WAITING_BYTES, ROOM_FOR_PARTIALS_BYTES, Frame, Viewer
+from frontend.viewers.viewer import MAX_WAITING_BYTES, ROOM_FOR_PARTIALS_BYTES, Frame, Viewer
 from shared.bus.event_log import LoggedEvent, parsed
 
 NUMBERS = count(1)
@@ -72,7 +72,7 @@ async def test_a_viewer_that_takes_nothing_is_dropped_in_time(monkeypatch: pytes
     viewer.check()
     viewer.check()
     assert not viewer.over.is_set()
-    monkeypatch.setattr("frontend.viewer.STALL_S", 0.0)
+    monkeypatch.setattr("frontend.viewers.viewer.STALL_S", 0.0)
     while not viewer.over.is_set():
         viewer.check()
     assert viewer.error is not None
@@ -84,7 +84,7 @@ async def test_a_viewer_that_takes_nothing_is_dropped_in_time(monkeypatch: pytes
 
 
 async def test_a_viewer_with_nothing_to_read_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frontend.viewer.STALL_S", -1.0)
+    monkeypatch.setattr("frontend.viewers.viewer.STALL_S", -1.0)
     wire, writer, server = await connection()
     viewer = Viewer(wire, lambda frame: frame.sse, b":\n\n")
     viewer.check()

@@ -6,7 +6,7 @@ from typing import Final
 
 from frontend.farewell import incident
 from frontend.sessions.recovery import QUIET_S
-from frontend.viewer import Frame, Viewer, farewell
+from frontend.viewers.viewer import Frame, Viewer, farewell
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.errors import VoxtralError
 from shared.events import EventType

@@ -17,11 +17,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from frontend.access.session_tokens import matches
-from frontend.hub import Hub
 from frontend.sessions.admission import RETRY_AFTER_S
 from frontend.sessions.erasure import SESSION_ID
 from frontend.sessions.recovery import OWNED
-from frontend.viewer import STALL_S, Frame, Viewer
+from frontend.viewers.broadcast import Hub
+from frontend.viewers.viewer import STALL_S, Frame, Viewer
 from shared.bus import keys
 from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
 from shared.bus.failures import reaching_store, store_error

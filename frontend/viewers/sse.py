@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.servers.direct_writes import wire_of
-from frontend.viewer import Frame, Viewer, chunk, farewell
-from frontend.viewers import Place, Viewers
+from frontend.viewers.viewer import Frame, Viewer, chunk, farewell
+from frontend.viewers.viewers import Place, Viewers
 
 MEDIA_TYPE: Final = "text/event-stream"
 RETRY_MS: Final = 2000
