@@ -22,7 +22,7 @@ from redis.exceptions import RedisError, ResponseError
 from starlette.types import Scope
 
 from frontend.access.hosts import HostGuard, Hosts
-from frontend.health_metrics import prometheus_text
+from frontend.monitoring.prometheus import prometheus_text
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
 from frontend.sessions.placement import misfit

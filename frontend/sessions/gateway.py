@@ -21,6 +21,7 @@ from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import matches, new_resume_token
 from frontend.decoding.decoders import Decoders
+from frontend.monitoring.process_report import Tally
 from frontend.sessions.admission import RETRY_AFTER_S, Admission
 from frontend.sessions.disk_rewriting import DiskWatch
 from frontend.sessions.erasure import Erasure
@@ -29,7 +30,6 @@ from frontend.sessions.placement import Placement
 from frontend.sessions.recovery import Watch
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
-from frontend.tally import Tally
 from frontend.viewers.viewers import Viewers
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from frontend.health_metrics import prometheus_text
+from frontend.monitoring.prometheus import prometheus_text
 from tests.unit.test_placement import report
 from tests.unit.test_worker_session import claimed
 from worker.engines.base import HeardAgain
