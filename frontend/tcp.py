@@ -8,7 +8,7 @@ import structlog
 import uvloop
 
 from frontend.access.guard import STRANGER_MESSAGE_MAX, restrict_stranger
-from frontend.connection import serve_connection
+from frontend.connections.native import serve_connection
 from frontend.servers.listening import listen, stop_signal
 from frontend.servers.tls import tls_options
 from frontend.servers.transports import TcpTransport

@@ -31,7 +31,7 @@ from frontend.api.gate import Gate
 from frontend.api.middleware import dialect_of
 from frontend.api.refusals import DocumentedApi
 from frontend.api.strays import refuse_stray
-from frontend.connection import serve_connection
+from frontend.connections.native import serve_connection
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
 from frontend.servers.transports import StarletteTransport

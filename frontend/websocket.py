@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
 from frontend.access.hosts import Hosts
-from frontend.connection import serve_connection
+from frontend.connections.native import serve_connection
 from frontend.servers.listening import SilentConnections, listen, stop_signal
 from frontend.servers.tls import tls_options
 from frontend.servers.transports import FramedConnection, WebSocketTransport

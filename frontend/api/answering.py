@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.api.errors import error_of
-from frontend.farewell import incident
-from frontend.patience import SEND_STALL_S
+from frontend.connections.closing import incident
+from frontend.connections.timeouts import SEND_STALL_S
 from frontend.servers.direct_writes import wire_of
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session

@@ -7,8 +7,8 @@ from starlette.websockets import WebSocket
 
 from frontend.api.errors import ApiDialect, refusal
 from frontend.api.gate import principal_of
+from frontend.connections.dialects import serve_dialect
 from frontend.protocols.dialect import Dialect
-from frontend.realtime import serve_dialect
 from frontend.servers.transports import StarletteTransport
 from frontend.sessions.gateway import Gateway
 from shared.config import Settings

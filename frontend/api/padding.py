@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from frontend.api.answering import Exchange
-from frontend.farewell import incident
+from frontend.connections.closing import incident
 from shared.ending import end_all
 from shared.errors import VoxtralError
 

@@ -1,6 +1,6 @@
 """What a realtime dialect is: another service's wire messages, translated to a session's and back. No I/O.
 
-One object serves one connection. `frontend.realtime` owns the session and obeys the actions in order; a dialect never
+One object serves one connection. `frontend.connections.dialects` owns the session and obeys the actions in order; a dialect never
 sees it. So a new dialect is one file, and is tested by feeding it messages and events.
 
 A dialect is asked one thing at a time, and what it answers is taken whole before the first action is obeyed. Where an
@@ -99,5 +99,5 @@ class Dialect(Protocol):
         """What the client is told of an error, of its message or (None) of the connection.
 
         An error that closes the connection, or one of ours, comes with None: only what is sent, and how it hangs up,
-        counts then. Without a `Hangup` such a connection is closed with the code of `frontend.farewell`.
+        counts then. Without a `Hangup` such a connection is closed with the code of `frontend.connections.closing`.
         """

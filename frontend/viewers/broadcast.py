@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Final
 
-from frontend.farewell import incident
+from frontend.connections.closing import incident
 from frontend.sessions.recovery import QUIET_S
 from frontend.viewers.viewer import Frame, Viewer, farewell
 from shared.bus.event_log import EventSubscriber, Follower

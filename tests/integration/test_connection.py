@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from frontend.connection import serve_connection
+from frontend.connections.native import serve_connection
 from frontend.sessions.gateway import Gateway
 from tests.integration.native_clients import base64_of, tone
 from tests.limits import limit_s

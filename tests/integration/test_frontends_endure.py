@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from frontend.patience import SEND_STALL_S
+from frontend.connections.timeouts import SEND_STALL_S
 from tests.integration.native_clients import (
     FRONTENDS,
     ask,

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from frontend.connections.dialects import serve_dialect
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.openai.realtime import OpenAIRealtime
-from frontend.realtime import serve_dialect
 from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 from tests.integration.native_clients import base64_of, tone

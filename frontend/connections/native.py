@@ -10,11 +10,11 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from frontend import one_shot
 from frontend.access.guard import Guard
-from frontend.farewell import cause_of, incident, let_go, say_goodbye
-from frontend.intake import ContainerIntake, Intake, RawIntake
-from frontend.patience import Patience
+from frontend.connections import one_shot
+from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
+from frontend.connections.closing import cause_of, incident, let_go, say_goodbye
+from frontend.connections.timeouts import Patience
 from frontend.protocols.long_text import LongMessage, Message
 from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
 from frontend.protocols.native.states import messages as commands

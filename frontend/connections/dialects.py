@@ -16,9 +16,9 @@ import orjson
 
 from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
-from frontend.farewell import CLOSE_CODES, cause_of, let_go, part
-from frontend.intake import RawIntake
-from frontend.patience import Patience
+from frontend.connections.audio_input import RawIntake
+from frontend.connections.closing import CLOSE_CODES, cause_of, let_go, part
+from frontend.connections.timeouts import Patience
 from frontend.protocols.dialect import (
     Action,
     Append,
