@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from frontend.client_events import Final
+from frontend.client.messages import Final
 from frontend.transcripts.subtitles import srt, vtt
 from shared.seams import joined
 

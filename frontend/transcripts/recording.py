@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from frontend.client_events import Final
+from frontend.client.messages import Final
 from shared.events import EventType, Usage
 from shared.seams import seam
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
-from frontend.client_events import Ready
+from frontend.client.client import Done, Final, ServerError, TranscriptionClient, Warned
+from frontend.client.messages import Ready
 from frontend.sessions import outage as store_watch
 from frontend.sessions.gateway import Gateway
 from shared.bus.connect import connect

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from frontend.client_events import parse_event
+from frontend.client.messages import parse_event
 from frontend.health import Snapshot
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import UNREADABLE, Scripts

@@ -19,7 +19,7 @@ from compose.launch import _get
 from frontend.cli.service_checks import check_ports
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.trust import trusted
-from frontend.client import Done, TranscriptionClient, UnreachableError
+from frontend.client.client import Done, TranscriptionClient, UnreachableError
 from frontend.servers.tls import probe_context
 from tests.certificates import Certificate
 from tests.command import run

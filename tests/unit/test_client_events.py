@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.client import (
+from frontend.client.client import (
     Done,
     Final,
     Latency,
@@ -18,7 +18,7 @@ from frontend.client import (
     Warned,
     Word,
 )
-from frontend.client_events import decoded, parse_event
+from frontend.client.messages import decoded, parse_event
 from shared import events
 
 positions = st.integers(0, 10**10)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from frontend.cli.transcript import Transcript as WrittenTranscript
-from frontend.client_events import Final
+from frontend.client.messages import Final
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.transcripts.document import Form, SessionTranscript
 from frontend.transcripts.recording import Transcript

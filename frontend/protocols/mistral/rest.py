@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from frontend.client_events import Final as Segment
+from frontend.client.messages import Final as Segment
 from frontend.transcripts.recording import Transcript
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from frontend.client_events import Final as Segment
+from frontend.client.messages import Final as Segment
 from frontend.protocols.languages import NAMES
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt

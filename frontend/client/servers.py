@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
-from frontend.client_events import (
+from frontend.client.messages import (
     ClientError,
     ConnectionLostError,
     Ready,

@@ -26,7 +26,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from frontend.client_events import (
+from frontend.client.messages import (
     ClientError,
     Committed,
     ConnectionLostError,
@@ -47,8 +47,8 @@ from frontend.client_events import (
     decoded,
     encoded,
 )
-from frontend.client_link import Servers, closing_error
-from frontend.client_session import LiveSession
+from frontend.client.servers import Servers, closing_error
+from frontend.client.session import LiveSession
 from shared.events import Usage
 
 __all__ = [

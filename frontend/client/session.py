@@ -14,7 +14,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from frontend.client_events import (
+from frontend.client.messages import (
     ClientError,
     ConnectionLostError,
     Done,
@@ -28,8 +28,8 @@ from frontend.client_events import (
     encoded,
     parse_event,
 )
-from frontend.client_link import GIVEN_UP, Servers, closing_error, greet, pauses_s
-from frontend.client_outbox import AudioForgottenError, Control, Outbox
+from frontend.client.outbox import AudioForgottenError, Control, Outbox
+from frontend.client.servers import GIVEN_UP, Servers, closing_error, greet, pauses_s
 from shared.audio.live import CONTAINER
 
 READY_TIMEOUT_S = 30.0
