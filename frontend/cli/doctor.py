@@ -10,9 +10,9 @@ from rich.text import Text
 
 from compose.append_only_file import damage, locked, move_aside
 from compose.redis import server_binary
-from frontend.cli.check import Check, State, absent, broken, ok
-from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
-from frontend.cli.service_checks import (
+from frontend.cli.checks.check import Check, State, absent, broken, ok
+from frontend.cli.checks.machine import check_disk, check_gpu, check_log, check_model, check_python
+from frontend.cli.checks.service import (
     check_embedded_server,
     check_keys,
     check_ports,

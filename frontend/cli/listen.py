@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from frontend.cli.hearing import Hearing, say_captions, say_reconnecting
+from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Block
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript

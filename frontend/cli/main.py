@@ -17,13 +17,13 @@ import click
 import structlog
 
 from frontend.cli.address import health_url, page_url, websocket_url
+from frontend.cli.certificates import trusted
 from frontend.cli.doctor import repair_store, run_doctor
 from frontend.cli.keys import new_key
 from frontend.cli.listen import MicrophoneError, listen
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.transcribe import Job, transcribe_all
 from frontend.cli.transcript import SUFFIXES, OutputError
-from frontend.cli.trust import trusted
 from frontend.client.client import ClientError, ServerError, UnreachableError
 from shared.config import CA_VARIABLE, KEY_VARIABLE, AudioSettings, load_settings
 from shared.errors import StartupError, UnauthorizedError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from frontend.cli.hearing import Hearing, say_captions, say_reconnecting
+from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Recording, opened, paced
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript, output_paths, write_whole

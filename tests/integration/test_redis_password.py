@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from frontend.cli.check import State
-from frontend.cli.service_checks import check_redis
+from frontend.cli.checks.check import State
+from frontend.cli.checks.service import check_redis
 from shared.bus.credentials import check_credentials
 from shared.config import Settings
 from shared.entry import CANNOT_START

@@ -1,7 +1,7 @@
 """What is told of a worker whose model is not warm yet."""
 
-from frontend.cli.check import State
-from frontend.cli.machine_checks import check_model
+from frontend.cli.checks.check import State
+from frontend.cli.checks.machine import check_model
 from frontend.health import Snapshot
 from shared.bus.registry import StartReport
 from shared.config import Settings

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from compose.append_only_file import APPEND_ONLY, locked
-from frontend.cli.check import State
+from frontend.cli.checks.check import State
+from frontend.cli.checks.service import check_store
 from frontend.cli.doctor import repair_store
-from frontend.cli.service_checks import check_store
 from shared.config import Settings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError

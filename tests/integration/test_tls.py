@@ -16,9 +16,9 @@ import pytest
 from websockets.sync.client import connect
 
 from compose.launch import _get
-from frontend.cli.service_checks import check_ports
+from frontend.cli.certificates import trusted
+from frontend.cli.checks.service import check_ports
 from frontend.cli.status import ServiceError, show_status
-from frontend.cli.trust import trusted
 from frontend.client.client import Done, TranscriptionClient, UnreachableError
 from frontend.servers.tls import probe_context
 from tests.certificates import Certificate

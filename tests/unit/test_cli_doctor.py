@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from frontend.cli import machine_checks
-from frontend.cli.check import State
-from frontend.cli.machine_checks import check_disk, check_gpu, check_log, check_model, check_python
-from frontend.cli.service_checks import check_embedded_server, check_keys, check_ports, check_redis
+from frontend.cli.checks import machine as machine_checks
+from frontend.cli.checks.check import State
+from frontend.cli.checks.machine import check_disk, check_gpu, check_log, check_model, check_python
+from frontend.cli.checks.service import check_embedded_server, check_keys, check_ports, check_redis
 from shared.config import Settings
 from tests.keys import KeyList
 from tests.stack import free_ports
@@ -71,7 +71,7 @@ def test_check_ports_finds_free_ports() -> None:
 
 @pytest.mark.parametrize("name", ["http_port", "health_port"])
 def test_check_ports_names_the_setting_of_a_port_in_use(stranger: int, name: str, monkeypatch) -> None:
-    monkeypatch.setattr("frontend.cli.service_checks.PROBE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("frontend.cli.checks.service.PROBE_TIMEOUT_S", 0.2)
 
     broken = [check for check in check_ports(on_free_ports(server={name: stranger})) if check.state is State.BROKEN]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compose.launch import _urls, _warning
-from frontend.cli.check import State
-from frontend.cli.service_checks import check_tls
+from frontend.cli.checks.check import State
+from frontend.cli.checks.service import check_tls
 from frontend.servers import tls
 from frontend.servers.tls import own_context, server_context
 from shared.config import Settings

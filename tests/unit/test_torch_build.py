@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from frontend.cli.check import State
-from frontend.cli.machine_checks import check_gpu
+from frontend.cli.checks.check import State
+from frontend.cli.checks.machine import check_gpu
 from shared import gpus
 from shared.config import ModelSettings, Settings
 from shared.errors import StartupError

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from frontend.cli.address import own_health_url
-from frontend.cli.check import Check, State, absent, broken, ok, warning
+from frontend.cli.checks.check import Check, State, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, get_json
 from shared.config import Settings
 from shared.errors import StartupError

@@ -18,7 +18,7 @@ from compose.checks import Listener, listeners
 from compose.redis import server_binary
 from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
-from frontend.cli.check import Check, absent, broken, ok, warning
+from frontend.cli.checks.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.client.client import ClientError, TranscriptionClient
 from frontend.servers.tls import probe_context, server_context
