@@ -24,13 +24,14 @@ from frontend.access.cors import allow_pages
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
 from frontend.access.hosts import HostGuard, Hosts
-from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, sessions, viewers
+from frontend.api import captions as viewers
+from frontend.api import client_secrets, mistral_realtime, openai_realtime, rest, sessions
 from frontend.api.addresses import PREFIX
+from frontend.api.authentication import Gate
 from frontend.api.errors import refusal
-from frontend.api.gate import Gate
 from frontend.api.middleware import dialect_of
-from frontend.api.refusals import DocumentedApi
-from frontend.api.strays import refuse_stray
+from frontend.api.not_found import refuse_stray
+from frontend.api.openapi.refusals import DocumentedApi
 from frontend.connections.native import serve_connection
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context

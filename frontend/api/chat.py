@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
-from frontend.api import documents, refusals
-from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of, warned
+from frontend.api.authentication import principal_of
 from frontend.api.errors import ApiDialect, error_body
-from frontend.api.forms import bounded, media_type_of
-from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
+from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
+from frontend.api.upload_form import bounded, media_type_of
 from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat

@@ -11,9 +11,9 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request
 
-from frontend.api import documents, refusals
-from frontend.api.forms import bounded
-from frontend.api.gate import principal_of
+from frontend.api.authentication import principal_of
+from frontend.api.openapi import documents, refusals
+from frontend.api.upload_form import bounded
 from frontend.protocols.fields import whole_number
 from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import SessionConfig, begun

@@ -4,8 +4,8 @@ import secrets
 
 from fastapi import APIRouter, WebSocket
 
-from frontend.api.dialects import serve_websocket
 from frontend.api.errors import ApiDialect
+from frontend.api.realtime import serve_websocket
 from frontend.protocols.fields import MAX_MODEL_CHARS
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.sessions.gateway import Gateway

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Depends
 
-from frontend.api import documents, refusals
+from frontend.api.openapi import documents, refusals
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
 from frontend.sessions.placement import AUTO, candidates

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, WebSocket
 
-from frontend.api.dialects import serve_websocket
+from frontend.api.authentication import principal_of
 from frontend.api.errors import ApiDialect
-from frontend.api.gate import principal_of
+from frontend.api.realtime import serve_websocket
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
 from frontend.sessions.gateway import Gateway

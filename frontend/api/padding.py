@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message
 
-from frontend.api.answering import Exchange
+from frontend.api.responses import Exchange
 from frontend.connections.closing import incident
 from shared.ending import end_all
 from shared.errors import VoxtralError

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from frontend.access.credentials import presented_key
-from frontend.api import refusals
+from frontend.api.openapi import refusals
 from frontend.sessions.erasure import Erasure
 
 _REFUSALS: Final = refusals.refusals(

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from frontend.access.principal import Principal
-from frontend.api import documents, refusals
-from frontend.api.answering import Answering, Exchange, counted, events_and_progress, transcript_of, warned
+from frontend.api.authentication import principal_of
 from frontend.api.errors import ApiDialect, error_body
-from frontend.api.forms import Form, received
-from frontend.api.gate import principal_of
 from frontend.api.middleware import dialect_of
-from frontend.api.orders import Order, is_mistral_form, mistral_order, openai_order
+from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
+from frontend.api.transcription_request import Order, is_mistral_form, mistral_order, openai_order
+from frontend.api.upload_form import Form, received
 from frontend.protocols.mistral import rest as mistral_rest
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.rest import Task

@@ -13,7 +13,7 @@ from starlette import formparsers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from frontend.api.forms import bounded, received
+from frontend.api.upload_form import bounded, received
 from shared.errors import IdleTimeoutError, InvalidFieldError, MessageTooLargeError
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}

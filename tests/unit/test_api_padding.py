@@ -8,9 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Message
 
-from frontend.api.answering import Exchange
 from frontend.api.errors import ApiDialect, error_body, refusal
 from frontend.api.padding import PaddedReply
+from frontend.api.responses import Exchange
 from frontend.servers.direct_writes import Wire
 from shared.errors import ModelUnavailableError, VoxtralError
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import FormData
 
-from frontend.api.forms import Form
+from frontend.api.upload_form import Form
 from frontend.protocols.fields import Fields
 from frontend.protocols.languages import NAMES, language_code
 from frontend.protocols.mistral.session import MistralSession

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from frontend.api.forms import bounded, received
 from frontend.api.multipart import DamagedFormError
+from frontend.api.upload_form import bounded, received
 from shared.errors import ContentEncodingError, MissingFieldError
 from tests.unit.test_api_forms import request_of
 

@@ -7,11 +7,9 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
-from frontend.api.answering import WARNING_HEADER
 from frontend.api.errors import ApiDialect
-from frontend.api.orders import FORMATS, GRANULARITIES, INCLUDES
-from frontend.api.refusals import errors
-from frontend.api.schemas import (
+from frontend.api.openapi.refusals import errors
+from frontend.api.openapi.schemas import (
     FLAG,
     INTEGER,
     NULLABLE_TEXT,
@@ -24,6 +22,8 @@ from frontend.api.schemas import (
     object_of,
     said,
 )
+from frontend.api.responses import WARNING_HEADER
+from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES
 from frontend.protocols.spoken_languages import MAX_LANGUAGES
 
 

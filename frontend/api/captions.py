@@ -14,9 +14,19 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from frontend.access.guard import STRANGER_MESSAGE_MAX
-from frontend.api import refusals
 from frontend.api.errors import ApiDialect, refusal
-from frontend.api.schemas import FLAG, INTEGER, NULLABLE_TEXT, NUMBER, TEXT, Schema, events_of, list_of, object_of
+from frontend.api.openapi import refusals
+from frontend.api.openapi.schemas import (
+    FLAG,
+    INTEGER,
+    NULLABLE_TEXT,
+    NUMBER,
+    TEXT,
+    Schema,
+    events_of,
+    list_of,
+    object_of,
+)
 from frontend.client.messages import Final as FinalEvent
 from frontend.connections.closing import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Security
 from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPBearer
 
-from frontend.api.schemas import INTEGER, NULLABLE_TEXT, TEXT, Schema, json_of, list_of, object_of
+from frontend.api.openapi.schemas import INTEGER, NULLABLE_TEXT, TEXT, Schema, json_of, list_of, object_of
 
 _OPENAI_ERROR: Final = object_of(
     {"error": object_of({"message": TEXT, "type": TEXT, "param": NULLABLE_TEXT, "code": NULLABLE_TEXT})}

@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.websockets import WebSocket
 
+from frontend.api.authentication import principal_of
 from frontend.api.errors import ApiDialect, refusal
-from frontend.api.gate import principal_of
 from frontend.connections.dialects import serve_dialect
 from frontend.protocols.dialect import Dialect
 from frontend.servers.transports import StarletteTransport

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from frontend.api.errors import ApiDialect
-from frontend.api.forms import URLENCODED, Form
+from frontend.api.upload_form import URLENCODED, Form
 from frontend.protocols.openai.rest import Task
 from shared.errors import InvalidFieldError
 from shared.events import Mode, SessionOptions
