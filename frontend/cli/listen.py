@@ -15,7 +15,7 @@ from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Block
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript
-from frontend.client.client import TranscriptionClient
+from frontend.client import TranscriptionClient
 from shared.events import SAMPLE_RATE_HZ
 
 WAITING_BLOCKS = 500

@@ -8,7 +8,7 @@ import click
 from frontend.cli.recording import SAMPLE_BYTES, Block
 from frontend.cli.screen import Screen
 from frontend.cli.transcript import Transcript
-from frontend.client.client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
+from frontend.client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
 from shared.events import SAMPLE_RATE_HZ
 
 

@@ -24,7 +24,7 @@ from frontend.cli.listen import MicrophoneError, listen
 from frontend.cli.status import ServiceError, show_status
 from frontend.cli.transcribe import Job, transcribe_all
 from frontend.cli.transcript import SUFFIXES, OutputError
-from frontend.client.client import ClientError, ServerError, UnreachableError
+from frontend.client import ClientError, ServerError, UnreachableError
 from shared.config import CA_VARIABLE, KEY_VARIABLE, AudioSettings, load_settings
 from shared.errors import StartupError, UnauthorizedError
 from shared.events import Mode

@@ -11,7 +11,7 @@ from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Recording, opened, paced
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript, output_paths, write_whole
-from frontend.client.client import ConnectionLostError, ServerError, TranscriptionClient
+from frontend.client import ConnectionLostError, ServerError, TranscriptionClient
 from shared.errors import UnauthorizedError, VoxtralError
 
 

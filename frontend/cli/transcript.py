@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frontend.client.client import Final
+from frontend.client import Final
 from frontend.transcripts.subtitles import srt, vtt
 from shared.seams import joined
 

@@ -27,52 +27,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 from frontend.client.messages import (
-    ClientError,
-    Committed,
     ConnectionLostError,
-    Done,
-    Final,
-    Latency,
-    Partial,
-    Ready,
     Reply,
     ServerError,
-    SessionEvent,
-    SpeechStarted,
-    SpeechStopped,
     UnexpectedMessageError,
-    UnreachableError,
-    Warned,
-    Word,
     decoded,
     encoded,
 )
 from frontend.client.servers import Servers, closing_error
 from frontend.client.session import LiveSession
-from shared.events import Usage
-
-__all__ = [
-    "ClientError",
-    "Committed",
-    "ConnectionLostError",
-    "Done",
-    "Final",
-    "Latency",
-    "LiveSession",
-    "Partial",
-    "Ready",
-    "Reply",
-    "ServerError",
-    "SessionEvent",
-    "SpeechStarted",
-    "SpeechStopped",
-    "TranscriptionClient",
-    "UnexpectedMessageError",
-    "UnreachableError",
-    "Usage",
-    "Warned",
-    "Word",
-]
 
 RESUME_TIMEOUT_S = 30.0
 """The server keeps a session without a client about as long."""

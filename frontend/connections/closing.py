@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from frontend.protocols.native.states import states as native
+from frontend.protocols.native import states as native
 from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import InternalError, VoxtralError
 

@@ -16,9 +16,9 @@ from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
 from frontend.connections.closing import cause_of, incident, let_go, say_goodbye
 from frontend.connections.timeouts import Patience
 from frontend.protocols.long_text import LongMessage, Message
+from frontend.protocols.native import messages as commands
+from frontend.protocols.native import states as native
 from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
-from frontend.protocols.native.states import messages as commands
-from frontend.protocols.native.states import states as native
 from frontend.servers.transports import DisconnectedError, Transport
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import TERMINAL, Session

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from frontend.access.principal import Principal
+from frontend.protocols.native import states as native
 from frontend.protocols.native.messages import OneShot
-from frontend.protocols.native.states import states as native
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.recordings import in_threads, session_for
 from frontend.sessions.session import Session

@@ -14,7 +14,7 @@ import orjson
 
 from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
 
-_ROOT: Final = Path(__file__).parent.parent
+_ROOT: Final = Path(__file__).parent.parent.parent
 _KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONWARNINGS")
 """What Python may need to start. All else stays here: decoders are given no key and no password."""
 

@@ -1,7 +1,7 @@
 """What a realtime dialect is: another service's wire messages, translated to a session's and back. No I/O.
 
-One object serves one connection. `frontend.connections.dialects` owns the session and obeys the actions in order; a dialect never
-sees it. So a new dialect is one file, and is tested by feeding it messages and events.
+One object serves one connection. `frontend.connections.dialects` owns the session and obeys the actions in order; a
+dialect never sees it. So a new dialect is one file, and is tested by feeding it messages and events.
 
 A dialect is asked one thing at a time, and what it answers is taken whole before the first action is obeyed. Where an
 action fails, those after it are dropped and `refuse` is asked at once, before the next message: a dialect that has
@@ -37,9 +37,9 @@ class Check:
 class Open:
     """Start a session, before anything that needs one. A dialect asks for it once until the session has ended.
 
-    `options.model` is a name as the client gave it (`frontend.sessions.model_names`), here and in `Check`; a session keeps
-    its model, whatever `Configure` says. `render` is called with `ready` before the next action is obeyed, and not at
-    all where the opening failed.
+    `options.model` is a name as the client gave it (`frontend.sessions.model_names`), here and in `Check`; a session
+    keeps its model, whatever `Configure` says. `render` is called with `ready` before the next action is obeyed, and
+    not at all where the opening failed.
     """
 
     options: SessionOptions

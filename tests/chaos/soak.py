@@ -19,7 +19,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from frontend.client.client import ClientError, ServerError, TranscriptionClient
+from frontend.client import ClientError, ServerError, TranscriptionClient
 from tests.bench.figures import machine
 from tests.bench.processes import rss_mib
 from tests.chaos.rounds import plain

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from frontend.client.client import Done, LiveSession, Partial, SessionEvent, TranscriptionClient, Warned
-from frontend.client.client import Final as FinalEvent
+from frontend.client import Done, LiveSession, Partial, SessionEvent, TranscriptionClient, Warned
+from frontend.client import Final as FinalEvent
 from tests.tiny import scenes
 
 CHUNK_SAMPLES: Final = 1280

@@ -13,7 +13,7 @@ import redis
 from websockets.exceptions import InvalidStatus
 
 from frontend.access.tokens import digest
-from frontend.client.client import ServerError, TranscriptionClient
+from frontend.client import ServerError, TranscriptionClient
 from shared.bus import keys
 from tests.command import run
 from tests.integration.api_clients import request

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from frontend.client.client import ServerError, TranscriptionClient
+from frontend.client import ServerError, TranscriptionClient
 from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.ending import end_all

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from frontend.client.client import (
+from frontend.client import (
     Done,
     Final,
     LiveSession,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from frontend.client.client import LiveSession, ServerError, TranscriptionClient
+from frontend.client import LiveSession, ServerError, TranscriptionClient
 from tests.integration.test_client_resumes import CHUNK, TIMEOUT_S, Listener, events_of, wire
 from tests.integration.workers import until
 from tests.stack import Stack

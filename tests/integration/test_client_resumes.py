@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from frontend.client.client import (
+from frontend.client import (
     ConnectionLostError,
     Done,
     Final,

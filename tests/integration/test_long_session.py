@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from frontend.client.client import Done, TranscriptionClient
+from frontend.client import Done, TranscriptionClient
 from tests.limits import limit_s
 from tests.stack import Stack
 

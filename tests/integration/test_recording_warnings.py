@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from frontend.client.client import TranscriptionClient
+from frontend.client import TranscriptionClient
 from tests.command import run
 from tests.containers import written
 from tests.integration.api_clients import mistral_of, multipart, openai_of, post_form, request

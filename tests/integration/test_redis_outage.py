@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from frontend.client.client import Done, Final, ServerError, TranscriptionClient, Warned
+from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
 from frontend.client.messages import Ready
 from frontend.sessions import outage as store_watch
 from frontend.sessions.gateway import Gateway

@@ -9,7 +9,7 @@ import pytest
 from mistralai.client import Mistral
 from mistralai.client.models import AudioFormat
 
-from frontend.client.client import TranscriptionClient
+from frontend.client import TranscriptionClient
 from frontend.client.messages import Final, Partial, SessionEvent, Warned
 from tests.integration.api_clients import openai_of, wav_of
 from tests.limits import limit_s

@@ -19,7 +19,7 @@ from compose.launch import _get
 from frontend.cli.certificates import trusted
 from frontend.cli.checks.service import check_ports
 from frontend.cli.status import ServiceError, show_status
-from frontend.client.client import Done, TranscriptionClient, UnreachableError
+from frontend.client import Done, TranscriptionClient, UnreachableError
 from frontend.servers.tls import probe_context
 from tests.certificates import Certificate
 from tests.command import run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from frontend.cli.transcript import OutputError, Transcript, output_paths, write_whole
-from frontend.client.client import Final, Word
+from frontend.client import Final, Word
 
 
 def heard(*texts: str, language: str | None = "en") -> Transcript:

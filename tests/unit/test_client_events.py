@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.client.client import (
+from frontend.client import (
     Done,
     Final,
     Latency,

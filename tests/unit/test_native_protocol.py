@@ -19,10 +19,10 @@ from frontend.protocols.fields import (
     MAX_PROMPT_CHARS,
     decode_base64,
 )
+from frontend.protocols.native import messages as commands
+from frontend.protocols.native import states as native
 from frontend.protocols.native.messages import decode_message, parse_command, request_id_of
 from frontend.protocols.native.states import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
-from frontend.protocols.native.states import messages as commands
-from frontend.protocols.native.states import states as native
 from shared.audio.pcm import AudioFormat
 from shared.config import AudioSettings
 from shared.errors import (
