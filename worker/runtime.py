@@ -21,11 +21,11 @@ from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
 from shared.config import Settings
 from shared.dispatch import Dispatcher
-from shared.ending import end_all
 from shared.errors import ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
 from shared.protocol import OWN
+from shared.tasks import end_all
 from worker.audio_reader import BLOCK_MS, AudioReader
 from worker.commitment import Commitment
 from worker.drain import Drain

@@ -18,8 +18,8 @@ from starlette.types import Message
 
 from frontend.api.responses import Exchange
 from frontend.connections.closing import incident
-from shared.ending import end_all
 from shared.errors import VoxtralError
+from shared.tasks import end_all
 
 PADDING: Final = b" "
 JSON: Final = "application/json"

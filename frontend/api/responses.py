@@ -25,9 +25,9 @@ from frontend.transcripts.recording import Transcript
 from frontend.viewers.sse import client_left, stream_start
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
-from shared.ending import end_all
 from shared.errors import VoxtralError
 from shared.events import EventType, seconds
+from shared.tasks import end_all
 
 PROGRESS_S: Final = 2.0
 """How often a stream says how far it is. Proxies close what says nothing for a minute or so."""

@@ -25,9 +25,9 @@ from frontend.sessions.session import TERMINAL, Session
 from shared.audio.live import UnsupportedStreamError
 from shared.audio.pcm import AudioFormat
 from shared.config import Settings
-from shared.ending import end_all
 from shared.errors import InvalidJsonError, MessageTooLargeError, ServerBusyError, VoxtralError
 from shared.events import EventType
+from shared.tasks import end_all
 
 
 async def serve_connection(

@@ -20,8 +20,8 @@ from frontend.decoding.reading import DecodedBlock, Reading, new_pipe
 from frontend.decoding.recording_file import Source, recording_file
 from shared.audio.damage import AudioWarning
 from shared.decoder.wire import Order, WireError
-from shared.ending import end_all
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+from shared.tasks import end_all
 
 STALL_S: Final = 20.0
 START_S: Final = 20.0

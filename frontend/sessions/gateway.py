@@ -42,7 +42,6 @@ from shared.bus.registry import Registry
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.dispatch import Dispatcher
-from shared.ending import end_all
 from shared.errors import (
     ModelUnavailableError,
     ServerBusyError,
@@ -52,7 +51,7 @@ from shared.errors import (
 )
 from shared.events import EventType, SessionOptions
 from shared.protocol import OWN, Protocol
-from shared.tasks import Chores
+from shared.tasks import Chores, end_all
 from shared.version import VERSION
 
 MAX_STARTING: Final = 16

@@ -27,7 +27,6 @@ from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
 from shared.bus.failures import reaching_store, store_error
 from shared.bus.finals import read_finals
 from shared.config import ViewerSettings
-from shared.ending import end_all
 from shared.errors import (
     ServerBusyError,
     SessionExpiredError,
@@ -35,6 +34,7 @@ from shared.errors import (
     ViewerSlowError,
     VoxtralError,
 )
+from shared.tasks import end_all
 
 INTERVAL_S: Final = 1.0
 LIVE: Final = (b"waiting", *OWNED)

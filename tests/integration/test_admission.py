@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from frontend.client import ServerError, TranscriptionClient
 from frontend.sessions.gateway import Gateway
 from shared.bus import keys
-from shared.ending import end_all
 from shared.events import SessionOptions
+from shared.tasks import end_all
 from tests.integration.native_clients import (
     FRONTENDS,
     Client,

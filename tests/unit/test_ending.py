@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from shared.ending import end_all
+from shared.tasks import end_all
 from tests.limits import limit_s
 
 
