@@ -28,7 +28,7 @@ from frontend.api.openapi.schemas import (
     object_of,
 )
 from frontend.client.messages import Final as FinalEvent
-from frontend.connections.closing import CLOSE_CODES
+from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
 from frontend.viewers.sse import MEDIA_TYPE, EventStream

@@ -9,23 +9,13 @@ from typing import Final
 
 import structlog
 
+from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.protocols.native import states as native
 from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import InternalError, VoxtralError
 
 FAREWELL_S: Final = 2.0
 """For the last error and the closing handshake together."""
-CLOSE_CODES: Final = {
-    "message_too_large": 1009,
-    "frame_invalid": 1002,
-    "unauthorized": 4401,
-    "forbidden": 4403,
-    "server_busy": 1013,
-    "viewer_slow": 1013,
-    "model_unavailable": 1013,
-    "internal_error": 1011,
-}
-"""WebSocket close codes (RFC 6455 and its registry; 4000 on are private). Any other error closes with 1000."""
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,9 @@ import orjson
 from frontend.access.guard import watch_key
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.connections.audio_input import RawIntake
-from frontend.connections.closing import CLOSE_CODES, cause_of, let_go, part
+from frontend.connections.closing import cause_of, let_go, part
 from frontend.connections.timeouts import Patience
+from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.protocols.dialect import (
     Action,
     Append,
