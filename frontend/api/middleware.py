@@ -21,8 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.addresses import PREFIX, is_socket, meant_address, methods_at
 from frontend.api.errors import ApiDialect, http_refusal, refusal
-from frontend.connections.closing import incident, let_go
+from frontend.connections.closing import let_go
 from shared.errors import InvalidFieldError, VoxtralError
+from shared.incidents import incident
 
 MAX_PATH_CHARS: Final = 200
 """Of an address that is none, what is said back."""

@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from frontend.api.responses import Exchange
-from frontend.connections.closing import incident
 from shared.errors import VoxtralError
+from shared.incidents import incident
 from shared.tasks import end_all
 
 PADDING: Final = b" "

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.api.errors import error_of
-from frontend.connections.closing import incident
 from frontend.connections.timeouts import SEND_STALL_S
 from frontend.servers.direct_writes import wire_of
 from frontend.sessions.gateway import Gateway
@@ -27,6 +26,7 @@ from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.errors import VoxtralError
 from shared.events import EventType, seconds
+from shared.incidents import incident
 from shared.tasks import end_all
 
 PROGRESS_S: Final = 2.0

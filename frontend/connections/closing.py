@@ -2,22 +2,18 @@
 
 import asyncio
 import contextlib
-import secrets
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import structlog
-
 from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.protocols.native import states as native
 from frontend.servers.transports import DisconnectedError, Transport
-from shared.errors import InternalError, VoxtralError
+from shared.errors import VoxtralError
+from shared.incidents import incident
 
 FAREWELL_S: Final = 2.0
 """For the last error and the closing handshake together."""
-
-log = structlog.get_logger(__name__)
 
 
 def cause_of(causes: Sequence[Exception], session_id: str | None) -> VoxtralError | None:
@@ -26,13 +22,6 @@ def cause_of(causes: Sequence[Exception], session_id: str | None) -> VoxtralErro
     if unexpected is not None:
         return incident(unexpected, session_id)
     return next((cause for cause in causes if isinstance(cause, VoxtralError)), None)
-
-
-def incident(error: BaseException, session_id: str | None) -> InternalError:
-    """Log a fault of ours under a new id, which is all that the client is told."""
-    number = secrets.token_hex(6)
-    log.error("internal_error", incident=number, session_id=session_id, exc_info=error)
-    return InternalError(number)
 
 
 def let_go(failure: BaseException) -> None:

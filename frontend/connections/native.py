@@ -13,7 +13,7 @@ from typing import Any
 from frontend.access.guard import Guard
 from frontend.connections import one_shot
 from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
-from frontend.connections.closing import cause_of, incident, let_go, say_goodbye
+from frontend.connections.closing import cause_of, let_go, say_goodbye
 from frontend.connections.timeouts import Patience
 from frontend.protocols.long_text import LongMessage, Message
 from frontend.protocols.native import messages as commands
@@ -27,6 +27,7 @@ from shared.audio.pcm import AudioFormat
 from shared.config import Settings
 from shared.errors import InvalidJsonError, MessageTooLargeError, ServerBusyError, VoxtralError
 from shared.events import EventType
+from shared.incidents import incident
 from shared.tasks import end_all
 
 

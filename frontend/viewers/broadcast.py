@@ -4,12 +4,12 @@ import asyncio
 import time
 from typing import Final
 
-from frontend.connections.closing import incident
 from frontend.sessions.recovery import QUIET_S
 from frontend.viewers.viewer import Frame, Viewer, farewell
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.errors import VoxtralError
 from shared.events import EventType
+from shared.incidents import incident
 
 HEARTBEAT_S: Final = 15.0
 """Proxies end connections on which nothing comes for a minute."""

@@ -1,0 +1,16 @@
+"""Faults of ours: logged under a number, which is all that a client learns of them."""
+
+import secrets
+
+import structlog
+
+from shared.errors import InternalError
+
+log = structlog.get_logger(__name__)
+
+
+def incident(error: BaseException, session_id: str | None) -> InternalError:
+    """Log a fault of ours under a new id, which is all that the client is told."""
+    number = secrets.token_hex(6)
+    log.error("internal_error", incident=number, session_id=session_id, exc_info=error)
+    return InternalError(number)
