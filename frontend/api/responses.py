@@ -17,11 +17,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from frontend.api.errors import error_of
 from frontend.connections.timeouts import SEND_STALL_S
+from frontend.servers.asgi import client_left, stream_start
 from frontend.servers.direct_writes import wire_of
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
-from frontend.viewers.sse import client_left, stream_start
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.errors import VoxtralError

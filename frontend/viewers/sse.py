@@ -5,8 +5,9 @@ from typing import Final
 
 import structlog
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from frontend.servers.asgi import client_left, stream_start
 from frontend.servers.direct_writes import wire_of
 from frontend.viewers.viewer import Frame, Viewer, chunk, farewell
 from frontend.viewers.viewers import Place, Viewers
@@ -63,22 +64,6 @@ class EventStream(Response):
             await _send(send, b"" if viewer.error is None else farewell(viewer.error).sse, more_body=False)
         finally:
             cut.cancel()
-
-
-def stream_start() -> Message:
-    """The beginning of an answer of server-sent events, as ASGI has it. Middleware adds to it."""
-    headers = [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-store"),
-        (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
-    ]
-    return {"type": "http.response.start", "status": 200, "headers": headers}
-
-
-async def client_left(receive: Receive) -> None:
-    """Returns when the client of a request, whose body has been read, has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _send(send: Send, content: bytes, *, more_body: bool = True) -> None:

@@ -1,0 +1,19 @@
+"""Parts of ASGI answers that several routes use."""
+
+from starlette.types import Message, Receive
+
+
+def stream_start() -> Message:
+    """The beginning of an answer of server-sent events, as ASGI has it. Middleware adds to it."""
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),  # nginx would collect events otherwise
+    ]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+async def client_left(receive: Receive) -> None:
+    """Returns when the client of a request, whose body has been read, has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
