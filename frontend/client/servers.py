@@ -23,7 +23,7 @@ from frontend.client.messages import (
     encoded,
     parse_event,
 )
-from frontend.servers.listening import notice_dead_peer
+from shared.sockets import notice_dead_peer
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0

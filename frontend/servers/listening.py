@@ -6,6 +6,7 @@ import socket
 from typing import Final
 
 from shared.errors import StartupError
+from shared.sockets import notice_dead_peer
 
 BACKLOG: Final = 1024
 DEAD_PEER_S: Final = 30
@@ -29,16 +30,6 @@ def listen(host: str, port: int, port_setting: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     notice_dead_peer(listener, DEAD_PEER_S)
     return listener
-
-
-def notice_dead_peer(connection: socket.socket, after_s: int) -> None:
-    """End a connection whose peer acknowledges neither data nor a keep-alive probe for so long."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, after_s)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, after_s // 3))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, after_s * 1000)
 
 
 def stop_signal() -> asyncio.Event:
