@@ -15,8 +15,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from frontend.api.errors import error_of
 from frontend.connections.timeouts import SEND_STALL_S
+from frontend.protocols.error_statuses import error_of
 from frontend.servers.asgi import client_left, stream_start
 from frontend.servers.direct_writes import wire_of
 from frontend.sessions.gateway import Gateway

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from frontend.api.errors import ApiDialect, error_of, refusal, rung_of
+from frontend.api.errors import ApiDialect, refusal
+from frontend.protocols.error_statuses import error_of, rung_of
 from shared.errors import (
     InvalidFieldError,
     MessageTooLargeError,

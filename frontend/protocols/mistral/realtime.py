@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Final
 
-from frontend.api.errors import error_of, rung_of
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
+from frontend.protocols.error_statuses import error_of, rung_of
 from frontend.protocols.fields import decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.mistral.session import MistralSession
