@@ -8,9 +8,6 @@ itself, and is answered within a second even where Redis hangs.
 import asyncio
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import uvloop
@@ -18,90 +15,18 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
 from starlette.types import Scope
 
 from frontend.access.hosts import HostGuard, Hosts
 from frontend.monitoring.prometheus import prometheus_text
+from frontend.monitoring.status import REDIS_DEADLINE_S, full_status, take_snapshot
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
-from frontend.sessions.placement import misfit
-from frontend.sessions.running_models import running_models
-from shared.bus import keys
 from shared.bus.connect import connect
-from shared.bus.lua.sessions import Scripts
-from shared.bus.registry import FrontendReport, Percentiles, Registry, StartReport, WorkerReport
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
-from shared.protocol import OWN
 from shared.version import VERSION
-
-REDIS_DEADLINE_S = 0.8
-PROBE_LIFE_MS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the heartbeats said at one moment."""
-
-    redis_ms: float | None
-    """How long Redis took to answer; None when it did not."""
-    refusal: str | None
-    """Why Redis takes no writes: its memory or its disk is full. None when it does."""
-    workers: list[WorkerReport]
-    frontends: list[FrontendReport]
-    starting: list[StartReport] = field(default_factory=list)
-    """Workers whose model is not warm yet."""
-
-    @property
-    def slots(self) -> int:
-        return sum(worker.slots for worker in self._serving)
-
-    @property
-    def slots_free(self) -> int:
-        return sum(max(0, worker.slots - worker.sessions) for worker in self._serving)
-
-    @property
-    def _serving(self) -> list[WorkerReport]:
-        return [worker for worker in self.workers if not worker.draining and OWN.fits(worker.protocol)]
-
-    def obstacle(self, settings: Settings) -> str | None:
-        """Why a session would not be served now, in one sentence; None when it would."""
-        if self.redis_ms is None:
-            return f"Redis at {settings.redis_address} does not answer within {REDIS_DEADLINE_S:g} s."
-        if self.refusal is not None:
-            return f"Redis at {settings.redis_address} takes no writes: {self.refusal.rstrip('.')}."
-        if not self.workers:
-            starts = "".join(f" One {start.doing}." for start in self.starting)
-            return f"No worker is running with a warm model.{starts}"
-        if not self.slots:
-            unfit = [worker for worker in self.workers if not OWN.fits(worker.protocol)]
-            return misfit(unfit) if unfit else "Every worker is about to stop and takes no new sessions."
-        if not self.slots_free:
-            return f"All {self.slots} slots are taken."
-        return None
-
-
-async def take_snapshot(redis: Redis) -> Snapshot:
-    registry = Registry(redis, Scripts(redis))
-    started_s = time.perf_counter()
-    try:
-        async with asyncio.timeout(REDIS_DEADLINE_S):
-            refusal, workers, frontends, starting = await asyncio.gather(
-                _refusal(redis), registry.workers(), registry.frontends(), registry.starting()
-            )
-    except (RedisError, OSError):
-        return Snapshot(None, None, [], [])
-    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends, starting)
-
-
-async def _refusal(redis: Redis) -> str | None:
-    try:
-        await redis.set(keys.WRITE_PROBE, 1, px=PROBE_LIFE_MS)
-    except ResponseError as error:
-        return str(error)
-    return None
 
 
 def create_app(settings: Settings, redis: Redis) -> FastAPI:
@@ -142,59 +67,6 @@ def create_app(settings: Settings, redis: Redis) -> FastAPI:
 
 def _refusal_of_host(error: ForbiddenError, _scope: Scope) -> Response:
     return JSONResponse({"detail": error.message}, status_code=403)
-
-
-def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
-    """The answer of `/status`. Latencies of several workers are joined by the worst of each percentile."""
-    workers, frontends = snapshot.workers, snapshot.frontends
-    obstacle = snapshot.obstacle(settings)
-    return {
-        "status": "not_ready" if obstacle else "ready",
-        "reason": obstacle,
-        "version": VERSION,
-        "protocol": OWN.number,
-        "redis": {
-            "address": settings.redis_address,
-            "embedded": settings.redis_is_embedded,
-            "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
-        },
-        "models": [model.to_wire() for model in running_models(workers)],
-        "devices": sorted({worker.device for worker in workers}),
-        "slots": snapshot.slots,
-        "slots_free": snapshot.slots_free,
-        "sessions": sum(worker.sessions for worker in workers),
-        "connections": sum(frontend.connections for frontend in frontends),
-        "viewers": sum(frontend.viewers for frontend in frontends),
-        "lag_ms": max((worker.lag_ms for worker in workers), default=0.0),
-        "latency_ms": {
-            stage: asdict(_worst(worker.latency[stage] for worker in workers if stage in worker.latency))
-            for stage in sorted({stage for worker in workers for stage in worker.latency})
-        },
-        "errors": _errors(frontends),
-        "worker_errors": _errors(workers),
-        "workers": [asdict(worker) for worker in workers],
-        "starting": [asdict(start) for start in snapshot.starting],
-        "frontends": [asdict(frontend) for frontend in frontends],
-        "settings": settings.public(),
-    }
-
-
-def _worst(parts: Iterable[Percentiles]) -> Percentiles:
-    known = list(parts)
-    return Percentiles(*(max(getattr(part, name) for part in known) for name in ("p50", "p95", "p99")))
-
-
-def _errors(reports: list[WorkerReport] | list[FrontendReport]) -> dict[str, Any]:
-    """Errors by code since each process began, and how many there were for each session."""
-    by_code: Counter[str] = Counter()
-    for report in reports:
-        by_code.update(report.errors)
-    sessions = sum(report.sessions_total for report in reports)
-    return {
-        "by_code": dict(sorted(by_code.items())),
-        "sessions_total": sessions,
-        "per_session": round(by_code.total() / sessions, 4) if sessions else None,
-    }
 
 
 def main(settings: Settings) -> None:

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client.messages import parse_event
-from frontend.health import Snapshot
+from frontend.monitoring.status import Snapshot
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import UNREADABLE, Scripts
 from shared.bus.registry import Registry, WorkerReport

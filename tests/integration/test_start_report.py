@@ -2,7 +2,7 @@
 
 from frontend.cli.checks.check import State
 from frontend.cli.checks.machine import check_model
-from frontend.health import Snapshot
+from frontend.monitoring.status import Snapshot
 from shared.bus.registry import StartReport
 from shared.config import Settings
 from tests.stack import Stack, free_ports, wait_until
