@@ -4,39 +4,13 @@ import errno
 import os
 import shutil
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
-from shared.config import Settings
 from shared.errors import StartupError
+from shared.ports import Listener
 
 FREE_DISK_BYTES = 1_000_000_000
 """The joined model, the append-only file and the logs fit into this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """An address that one of the processes will open."""
-
-    what: str
-    host: str
-    port: int
-    setting: str
-
-
-def listeners(settings: Settings) -> list[Listener]:
-    server, flower = settings.server, settings.flower
-    flower_host = server.host if flower.basic_auth else "127.0.0.1"
-    found = [
-        Listener("page", server.host, server.http_port, "server.http_port"),
-        Listener("health", server.host, server.health_port, "server.health_port"),
-        Listener("websocket", server.host, settings.websocket_port, "server.tcp_ports"),
-        Listener("tcp", server.host, settings.tcp_port, "server.tcp_ports"),
-        Listener("flower", flower_host, flower.port, "flower.port"),
-    ]
-    if settings.redis_is_embedded:
-        found.append(Listener("redis", "127.0.0.1", settings.redis.port, "redis.port"))
-    return found
 
 
 def check_ports(wanted: list[Listener]) -> None:

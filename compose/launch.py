@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from redis.exceptions import RedisError
 
-from compose.checks import check_disk, check_ports, listeners
+from compose.checks import check_disk, check_ports
 from compose.procfile import Program, read_procfile, scaled
 from compose.redis import why_not_loaded
 from compose.supervisor import Supervisor, end_with
@@ -32,6 +32,7 @@ from shared.bus.connect import connect
 from shared.config import Settings
 from shared.entry import run_process
 from shared.gpus import ORDER, VISIBLE, visible_gpus
+from shared.ports import listeners
 from shared.version import VERSION
 
 POLL_S = 0.2

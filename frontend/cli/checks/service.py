@@ -14,7 +14,6 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from compose.append_only_file import APPEND_ONLY, REMEDY, damage, locked
-from compose.checks import Listener, listeners
 from compose.redis import server_binary
 from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
@@ -26,6 +25,7 @@ from shared.bus.connect import connect
 from shared.bus.credentials import CREDENTIALS_ADVICE, refusal
 from shared.config import Settings
 from shared.errors import StartupError
+from shared.ports import Listener, listeners
 
 PROBE_TIMEOUT_S = 3.0
 MIN_REDIS_VERSION = 7
