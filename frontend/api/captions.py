@@ -27,7 +27,6 @@ from frontend.api.openapi.schemas import (
     list_of,
     object_of,
 )
-from frontend.client.messages import Final as FinalEvent
 from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
@@ -35,6 +34,7 @@ from frontend.viewers.sse import MEDIA_TYPE, EventStream
 from frontend.viewers.viewer import Frame, Viewer, farewell
 from frontend.viewers.viewers import Place, Viewers
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
+from shared.wire_events import Final as FinalEvent
 
 MAX_SEQ: Final = 2**53 - 1
 PING: Final = b"\x89\x00"

@@ -3,25 +3,27 @@
 from frontend.client.client import TranscriptionClient
 from frontend.client.messages import (
     ClientError,
-    Committed,
     ConnectionLostError,
+    ServerError,
+    UnexpectedMessageError,
+    UnreachableError,
+)
+from frontend.client.session import LiveSession
+from shared.events import Usage
+from shared.wire_events import (
+    Committed,
     Done,
     Final,
     Latency,
     Partial,
     Ready,
     Reply,
-    ServerError,
     SessionEvent,
     SpeechStarted,
     SpeechStopped,
-    UnexpectedMessageError,
-    UnreachableError,
     Warned,
     Word,
 )
-from frontend.client.session import LiveSession
-from shared.events import Usage
 
 __all__ = [
     "ClientError",

@@ -26,16 +26,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from frontend.client.messages import (
-    ConnectionLostError,
-    Reply,
-    ServerError,
-    UnexpectedMessageError,
-    decoded,
-    encoded,
-)
+from frontend.client.messages import ConnectionLostError, ServerError, UnexpectedMessageError, decoded, encoded
 from frontend.client.servers import Servers, closing_error
 from frontend.client.session import LiveSession
+from shared.wire_events import Reply
 
 RESUME_TIMEOUT_S = 30.0
 """The server keeps a session without a client about as long."""

@@ -15,15 +15,14 @@ from websockets.frames import CloseCode
 from frontend.client.messages import (
     ClientError,
     ConnectionLostError,
-    Ready,
     ServerError,
     UnexpectedMessageError,
     UnreachableError,
     decoded,
     encoded,
-    parse_event,
 )
 from shared.sockets import notice_dead_peer
+from shared.wire_events import Ready, parse_event
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0

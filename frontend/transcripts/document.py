@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from frontend.client.messages import Final
 from frontend.transcripts.subtitles import srt, vtt
 from shared.seams import joined
+from shared.wire_events import Final
 
 
 class Form(StrEnum):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from frontend.client.messages import Final
 from shared.events import EventType, Usage
 from shared.seams import seam
+from shared.wire_events import Final
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ def server_binary(redis: RedisSettings) -> Path:
             return redis.binary
         raise StartupError(f"Setting redis.binary is {str(redis.binary)!r}, which is no program that can be run.")
     try:
-        return get_binary_path()
+        return Path(get_binary_path())
     except ValkeyBinaryNotFoundError:
         found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is None:

@@ -14,11 +14,11 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
-from frontend.client.messages import Ready
 from frontend.sessions import outage as store_watch
 from frontend.sessions.gateway import Gateway
 from shared.bus.connect import connect
 from shared.events import SessionOptions
+from shared.wire_events import Ready
 from tests.integration.test_client_resumes import CHUNK, Listener
 from tests.integration.viewers import SseViewer, final_segments
 from tests.limits import limit_s

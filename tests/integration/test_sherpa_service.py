@@ -10,7 +10,7 @@ from mistralai.client import Mistral
 from mistralai.client.models import AudioFormat
 
 from frontend.client import TranscriptionClient
-from frontend.client.messages import Final, Partial, SessionEvent, Warned
+from shared.wire_events import Final, Partial, SessionEvent, Warned
 from tests.integration.api_clients import openai_of, wav_of
 from tests.limits import limit_s
 from tests.sherpa_models import marked, write_ctc

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from frontend.client.messages import Final as Segment
 from frontend.transcripts.recording import Transcript
+from shared.wire_events import Final as Segment
 
 
 def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[str, Any]:

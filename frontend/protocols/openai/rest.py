@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from frontend.client.messages import Final as Segment
 from frontend.protocols.languages import NAMES
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt
+from shared.wire_events import Final as Segment
 
 SEEK_HZ: Final = 100
 """`seek` counts frames of 10 ms."""

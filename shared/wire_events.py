@@ -1,0 +1,235 @@
+"""The events of a session as their readers have them: the wire's JSON becomes these here and nowhere else.
+
+Times are seconds since the session began, as on the wire. An event type that this version does not know is ignored, so
+that a newer server can add some. `shared.events` writes them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from shared.events import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start_s: float
+    end_s: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["text"], wire["start"], wire["end"])
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds behind one event, from the arrival of the last audio that it rests on."""
+
+    queue_ms: float
+    model_ms: float
+    total_ms: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["queue"], wire["model"], wire["total"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The session is open; audio may come."""
+
+    session_id: str
+    seq: int
+    model: str
+    resume_token: str | None
+    audio_received_samples: int = 0
+    """Audio that the server has, at 16 kHz."""
+    number: int = 0
+    """Of the last control message that the server has."""
+    ended: bool = False
+    """Whether the session takes no more audio: it has ended, and only its events follow."""
+    viewer_token: str | None = None
+    """With it others may read along, at `/v1/sessions/{session_id}/events`."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(
+            wire["session_id"],
+            wire["seq"],
+            wire.get("model", ""),
+            wire.get("resume_token"),
+            wire.get("audio_received_samples", 0),
+            wire.get("number", 0),
+            wire.get("ended", False),
+            wire.get("viewer_token"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The beginning of an open segment's text that will not change: all that follows of the segment begins with it."""
+
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    """With their times, where they are wanted and the model knows them. The last one may be missing while it grows."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["text"], tuple(Word.from_wire(word) for word in wire.get("words", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of an open segment so far. Replaces the previous partial of its segment."""
+
+    seq: int
+    segment: int
+    text: str
+    start_s: float
+    end_s: float
+    latency: Latency | None
+    committed: Committed = Committed()
+    """Without text where nothing is committed."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        start_s = wire.get("start", 0.0)
+        return cls(
+            seq=wire["seq"],
+            segment=wire["segment"],
+            text=wire["text"],
+            start_s=start_s,
+            end_s=wire.get("end", start_s),
+            latency=_latency(wire),
+            committed=Committed.from_wire(wire["committed"]) if "committed" in wire else Committed(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The text of a closed segment. Never changes."""
+
+    seq: int
+    segment: int
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[Word, ...]
+    language: str | None
+    latency: Latency | None
+    usage: Usage | None = None
+    """Where a language model has answered."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(
+            seq=wire["seq"],
+            segment=wire["segment"],
+            text=wire["text"],
+            start_s=wire["start"],
+            end_s=wire["end"],
+            words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
+            language=wire.get("language"),
+            latency=_latency(wire),
+            usage=_usage(wire["usage"]) if "usage" in wire else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    seq: int
+    start_s: float | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("start"))
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    seq: int
+    end_s: float | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("end"))
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something happened that the session survives."""
+
+    seq: int | None
+    """None where it is not in the session's log: it says how the service is."""
+    code: str
+    message: str
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire.get("seq"), wire.get("code", ""), wire.get("message", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last event of a session that ended well."""
+
+    seq: int
+    text: str
+    """The whole transcript."""
+    duration_s: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire.get("text", ""), wire.get("duration", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a one-shot request."""
+
+    mode: str
+    text: str
+    processing_time_ms: float
+    audio_duration_ms: float
+    warnings: tuple[Warned, ...] = ()
+    """What is wrong with the recording."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        warnings = tuple(map(Warned.from_wire, wire.get("warnings", ())))
+        return cls(wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"], warnings)
+
+
+SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Warned | Done
+_EVENTS: dict[str, type[SessionEvent]] = {
+    "ready": Ready,
+    "partial": Partial,
+    "final": Final,
+    "speech_started": SpeechStarted,
+    "speech_stopped": SpeechStopped,
+    "warning": Warned,
+    "done": Done,
+}
+
+
+def parse_event(wire: dict[str, Any]) -> SessionEvent | None:
+    """The typed event, or None for a type that is not known here.
+
+    Raises `ServerError` for an `error`, and `UnexpectedMessageError` for an event without its fields.
+    """
+    kind = wire.get("type")
+    if kind == "error":
+        raise ServerError.from_wire(wire)
+    event_class = _EVENTS.get(str(kind))
+    try:
+        return event_class.from_wire(wire) if event_class else None
+    except (KeyError, TypeError, AttributeError):
+        raise UnexpectedMessageError(str(wire)) from None
+
+
+def _usage(wire: dict[str, Any]) -> Usage:
+    return Usage(wire["prompt_tokens"], wire["completion_tokens"], wire["truncated"])
+
+
+def _latency(wire: dict[str, Any]) -> Latency | None:
+    return Latency.from_wire(wire["latency"]) if "latency" in wire else None
