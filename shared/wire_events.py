@@ -201,7 +201,7 @@ class Reply:
 
 
 SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Warned | Done
-_EVENTS: dict[str, type[SessionEvent]] = {
+EVENTS: dict[str, type[SessionEvent]] = {
     "ready": Ready,
     "partial": Partial,
     "final": Final,
@@ -210,21 +210,6 @@ _EVENTS: dict[str, type[SessionEvent]] = {
     "warning": Warned,
     "done": Done,
 }
-
-
-def parse_event(wire: dict[str, Any]) -> SessionEvent | None:
-    """The typed event, or None for a type that is not known here.
-
-    Raises `ServerError` for an `error`, and `UnexpectedMessageError` for an event without its fields.
-    """
-    kind = wire.get("type")
-    if kind == "error":
-        raise ServerError.from_wire(wire)
-    event_class = _EVENTS.get(str(kind))
-    try:
-        return event_class.from_wire(wire) if event_class else None
-    except (KeyError, TypeError, AttributeError):
-        raise UnexpectedMessageError(str(wire)) from None
 
 
 def _usage(wire: dict[str, Any]) -> Usage:

@@ -1,11 +1,12 @@
-"""What the Python client hands to its user: events, the one-shot reply, and errors.
+"""The messages of a server as the Python client reads them, and the errors that it raises.
 
-The wire's JSON becomes these here and nowhere else. Times are seconds since the session began, as on the wire. An
-event type that this version does not know is passed over, so that a newer server can add some.
+An event type that this version does not know is ignored, so that a newer server can add some.
 """
 
 import json
 from typing import Any, Self
+
+from shared.wire_events import EVENTS, SessionEvent
 
 
 class ClientError(Exception):
@@ -64,3 +65,18 @@ def decoded(message: str | bytes) -> dict[str, Any]:
     if not isinstance(wire, dict):
         raise UnexpectedMessageError(repr(message[:80]))
     return wire
+
+
+def parse_event(wire: dict[str, Any]) -> SessionEvent | None:
+    """The typed event, or None for a type that is not known here.
+
+    Raises `ServerError` for an `error`, and `UnexpectedMessageError` for an event without its fields.
+    """
+    kind = wire.get("type")
+    if kind == "error":
+        raise ServerError.from_wire(wire)
+    event_class = EVENTS.get(str(kind))
+    try:
+        return event_class.from_wire(wire) if event_class else None
+    except (KeyError, TypeError, AttributeError):
+        raise UnexpectedMessageError(str(wire)) from None

@@ -20,9 +20,10 @@ from frontend.client.messages import (
     UnreachableError,
     decoded,
     encoded,
+    parse_event,
 )
 from shared.sockets import notice_dead_peer
-from shared.wire_events import Ready, parse_event
+from shared.wire_events import Ready
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0

@@ -14,11 +14,19 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from frontend.client.messages import ClientError, ConnectionLostError, ServerError, UnreachableError, decoded, encoded
+from frontend.client.messages import (
+    ClientError,
+    ConnectionLostError,
+    ServerError,
+    UnreachableError,
+    decoded,
+    encoded,
+    parse_event,
+)
 from frontend.client.outbox import AudioForgottenError, Control, Outbox
 from frontend.client.servers import GIVEN_UP, Servers, closing_error, greet, pauses_s
 from shared.audio.live import CONTAINER
-from shared.wire_events import Done, Final, Partial, Ready, SessionEvent, parse_event
+from shared.wire_events import Done, Final, Partial, Ready, SessionEvent
 
 READY_TIMEOUT_S = 30.0
 """A server answers `start` with `ready` or an error well within this, whatever its own limits."""

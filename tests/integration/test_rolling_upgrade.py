@@ -10,6 +10,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from frontend.client.messages import parse_event
 from frontend.monitoring.status import Snapshot
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import UNREADABLE, Scripts
@@ -17,7 +18,6 @@ from shared.bus.registry import Registry, WorkerReport
 from shared.errors import ModelUnavailableError
 from shared.events import EventType, SessionOptions
 from shared.protocol import OWN, UNNUMBERED, Protocol
-from shared.wire_events import parse_event
 from tests.integration.owners import admitted
 from tests.integration.workers import SECOND, Fleet, events_of
 from tests.stack import Stack
