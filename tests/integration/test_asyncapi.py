@@ -17,7 +17,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from websockets.sync.client import ClientConnection, connect
 
-from frontend.web import STATIC_DIR
+from frontend.api.app import STATIC_DIR
 from shared.version import VERSION
 from tests.integration.native_clients import base64_of, wav
 from tests.integration.recorder import Recorder, recorded

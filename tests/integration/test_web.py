@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from frontend.web import STATIC_DIR
+from frontend.api.app import STATIC_DIR
 from tests.limits import limit_s
 from tests.stack import Stack, listens, wait_until
 

@@ -1,0 +1,163 @@
+"""The web application: the page and its settings, the native protocol at `/ws`, and the HTTP APIs under `/v1`.
+
+The page asks for everything by relative address, so that it works under any path that a proxy puts before it.
+"""
+
+import mimetypes
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Response, WebSocket
+from starlette.datastructures import MutableHeaders
+from starlette.responses import FileResponse, PlainTextResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from frontend.access.cors import allow_pages
+from frontend.access.credentials import chosen_subprotocol, presented_key
+from frontend.access.guard import restrict_stranger
+from frontend.access.hosts import HostGuard, Hosts
+from frontend.api import captions, chat, client_secrets, middleware, models, realtime, sessions, transcriptions
+from frontend.api.addresses import PREFIX
+from frontend.api.authentication import Gate
+from frontend.api.errors import refusal
+from frontend.api.middleware import dialect_of
+from frontend.api.not_found import refuse_stray
+from frontend.api.openapi.refusals import DocumentedApi
+from frontend.connections.native import serve_connection
+from frontend.servers.transports import StarletteTransport
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.placement import MODELS_BY_MODE
+from shared.config import Settings
+from shared.errors import ForbiddenError, VoxtralError
+from shared.events import Mode
+from shared.version import VERSION
+
+STATIC_DIR = Path(__file__).parent.parent / "static"
+READING = ["GET", "HEAD"]
+"""HEAD is to be had wherever GET is (RFC 9110, 9.3.2); FastAPI adds it to no route."""
+BASE64_SHARE = 0.74
+"""Of a message's bytes, what a file in base64 may take: 3 of 4, less the other fields."""
+HEADERS = {
+    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    # File names do not change with their content; the ETag makes asking again cheap.
+    "cache-control": "no-cache",
+}
+
+
+def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
+    page_token = secrets.token_urlsafe(16)
+    app = DocumentedApi(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
+    app.add_middleware(Gate, gateway=gateway)
+    app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, gateway.tally.count_error))
+    middleware.install(app, gateway.tally.count_error)
+    app.include_router(transcriptions.router(settings, gateway))
+    app.include_router(models.router(gateway))
+    app.include_router(chat.router(settings, gateway))
+    app.add_middleware(_FixedHeaders)
+    allow_pages(app, settings.access.origins)
+
+    @app.api_route("/docs", methods=READING, include_in_schema=False)
+    async def documents() -> FileResponse:
+        return FileResponse(STATIC_DIR / "docs.html")
+
+    @app.api_route("/config.json", methods=READING, include_in_schema=False)
+    async def page_config(response: Response) -> dict[str, Any]:
+        response.headers["cache-control"] = "no-store"
+        return {"page_token": page_token, "key_needed": gateway.access.enabled, **await _page_config(settings, gateway)}
+
+    @app.websocket("/ws")
+    async def native(websocket: WebSocket) -> None:
+        try:
+            if not _holds(websocket, page_token):
+                gateway.access.check_origin(websocket)
+        except ForbiddenError as error:
+            await websocket.send_denial_response(PlainTextResponse(error.message, status_code=403))
+            return
+        headers = websocket.headers.items()
+        transport = StarletteTransport(websocket)
+        restrict_stranger(gateway.access, transport)
+        await websocket.accept(subprotocol=chosen_subprotocol(headers))
+        await serve_connection(transport, gateway, settings, presented_key(headers))
+
+    app.include_router(client_secrets.routes(settings, gateway))
+
+    @app.api_route("/captions", methods=READING, include_in_schema=False)
+    async def captions_page() -> FileResponse:
+        return FileResponse(STATIC_DIR / "captions.html")
+
+    app.include_router(realtime.routes(settings, gateway))
+    app.include_router(captions.routes(gateway.viewers))
+    app.include_router(sessions.routes(gateway.erasure))
+
+    # Some systems map .js to a type that browsers refuse for modules.
+    mimetypes.add_type("text/javascript", ".js")
+    mimetypes.add_type("application/yaml", ".yaml")
+    app.mount("/", _PageFiles(directory=STATIC_DIR, html=True))
+    return app
+
+
+def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
+    count_error(error.code)
+    if scope["path"].startswith(PREFIX):
+        return refusal(error, dialect_of(scope))
+    return PlainTextResponse(f"{error.message}\n", status_code=403)
+
+
+def _holds(websocket: WebSocket, page_token: str) -> bool:
+    """Behind a proxy that rewrites `Host` and does not say so, this tells our page: no other may read the token."""
+    return secrets.compare_digest(websocket.query_params.get("page", "").encode(), page_token.encode())
+
+
+async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
+    """What the page needs to know. Without a worker (`model` is null) every mode is offered: none is known to fail."""
+    try:
+        model = (await gateway.status())["model_info"]
+    except VoxtralError:
+        model = {"model": None, "device": None, "modes": [], "languages": []}
+    return {
+        "sample_rate": settings.audio.sample_rate,
+        "chunk_size": settings.audio.chunk_size,
+        "max_file_bytes": int(settings.server.max_message_bytes * BASE64_SHARE),
+        "model": model["model"],
+        "device": model["device"],
+        "languages": model["languages"],
+        "modes": [
+            {"name": mode, "available": not model["modes"] or mode in model["modes"], "needs": MODELS_BY_MODE[mode]}
+            for mode in Mode
+            if mode is not Mode.TRANSLATE  # the page has no choice for it
+        ],
+    }
+
+
+class _PageFiles(StaticFiles):
+    """The page's files. They stand under every path that is no route's, and so are asked for WebSockets too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = refuse_stray if scope["type"] == "websocket" else super().__call__
+        await answer(scope, receive, send)
+
+
+class _FixedHeaders:
+    """Adds the headers that every answer has, unless the answer has its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
