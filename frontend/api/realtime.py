@@ -1,20 +1,56 @@
-"""A WebSocket of another service's dialect, from its handshake on: what all of them have in common."""
+"""The WebSockets of other services' dialects.
 
+`WS /v1/realtime` is OpenAI's Realtime transcription and vLLM's dialect of it; `WS /v1/audio/transcriptions/realtime` is
+Mistral's realtime transcription.
+"""
+
+import secrets
 from collections.abc import Callable
 from typing import Final
 
-from starlette.websockets import WebSocket
+from fastapi import APIRouter, WebSocket
 
 from frontend.api.authentication import principal_of
 from frontend.api.errors import ApiDialect, refusal
 from frontend.connections.dialects import serve_dialect
+from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
+from frontend.protocols.fields import MAX_MODEL_CHARS
+from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.servers.transports import StarletteTransport
 from frontend.sessions.gateway import Gateway
+from frontend.sessions.placement import AUTO
 from shared.config import Settings
 from shared.errors import InvalidFieldError, VoxtralError
 
 VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter
+
+
+def routes(settings: Settings, gateway: Gateway) -> APIRouter:
+    router = APIRouter()
+
+    @router.websocket("/v1/realtime")
+    async def openai(websocket: WebSocket) -> None:
+        def dialect() -> Dialect:
+            return realtime_dialect(
+                websocket.query_params,
+                websocket.headers.get("openai-beta", ""),
+                websocket.scope["subprotocols"],
+                principal_of(websocket).session,
+            )
+
+        await serve_websocket(websocket, ApiDialect.OPENAI, dialect, gateway, settings)
+
+    @router.websocket("/v1/audio/transcriptions/realtime")
+    async def mistral(websocket: WebSocket) -> None:
+        model = (websocket.query_params.get("model") or AUTO)[:MAX_MODEL_CHARS]
+
+        def dialect() -> MistralRealtime:
+            return MistralRealtime(secrets.token_hex(16), model)
+
+        await serve_websocket(websocket, ApiDialect.MISTRAL, dialect, gateway, settings)
+
+    return router
 
 
 async def serve_websocket(
