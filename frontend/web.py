@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-import structlog
 import uvloop
 
 from frontend.api.app import create_app
@@ -13,8 +12,6 @@ from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 from shared.entry import run_process
 from shared.process import return_large_blocks
-
-log = structlog.get_logger(__name__)
 
 
 def main(settings: Settings) -> None:

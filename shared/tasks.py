@@ -1,7 +1,7 @@
-"""Tasks with an owner: short ones that nobody awaits, and the end of those that run until they are cancelled."""
+"""Tasks with an owner: short ones that nobody awaits, work in threads, and the end of tasks."""
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 
@@ -36,3 +36,17 @@ async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
             task.cancel()
         _, going_on = await asyncio.wait(going_on, timeout=AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)  # what they raised was seen
+
+
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """As `asyncio.to_thread`, but cancelling it waits for the thread: what it works on may be closed right after."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait((work,))
+        if not work.cancelled():
+            work.exception()  # nobody else will ask
+        raise
+    finally:
+        del work  # it may have failed: its error would hold this frame, and this frame the error

@@ -17,8 +17,7 @@ from typing import Any, Final
 import yaml
 
 from frontend.access.principal import Key, Limits
-from frontend.access.tokens import digest
-from frontend.protocols.fields import MAX_KEY_CHARS
+from frontend.access.tokens import MAX_KEY_CHARS, digest
 from shared.errors import StartupError, shown
 
 MAX_LIST_BYTES: Final = 1024 * 1024

@@ -7,6 +7,7 @@ choose.
 import hashlib
 import hmac
 import secrets
+from typing import Final
 
 TOKEN_BYTES = 32
 """Of randomness in each token: 43 characters of base64."""
@@ -25,3 +26,6 @@ def digest(token: str) -> str:
 def matches(token: str, expected_digest: str) -> bool:
     """Whether this is the token of the digest, in a time that tells nothing of either."""
     return hmac.compare_digest(digest(token), expected_digest)
+
+
+MAX_KEY_CHARS: Final = 512

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final, TypeAlias
 
-from frontend.threads import in_thread
+from shared.tasks import in_thread
 
 Source: TypeAlias = bytes | BinaryIO
 IN_MEMORY_BYTES: Final = 1 << 20

@@ -8,6 +8,7 @@ import binascii
 import re
 from typing import Any, Final, TypeGuard
 
+from frontend.access.tokens import MAX_KEY_CHARS
 from frontend.protocols.long_text import LongText
 from frontend.protocols.spoken_languages import spoken_language, spoken_languages
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
@@ -16,7 +17,6 @@ from shared.events import DELAYS_MS, CommitDelay, Mode
 MAX_ID_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
 MAX_MODEL_CHARS: Final = 128
-MAX_KEY_CHARS: Final = 512
 MAX_NEW_TOKENS: Final = 4096
 MAX_TEMPERATURE: Final = 2
 MAX_INTEGER: Final = 2**53 - 1

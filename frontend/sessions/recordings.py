@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
-from frontend.threads import in_thread
 from shared.errors import InvalidAudioError
 from shared.events import SessionOptions
+from shared.tasks import in_thread
 
 
 @contextlib.asynccontextmanager
