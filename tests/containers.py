@@ -6,7 +6,7 @@ from functools import cache
 import av
 import numpy as np
 
-from tests.unit.test_audio_files import LAYOUTS, tone
+from tests.unit.shared.audio.test_files import LAYOUTS, tone
 
 DURATION_S = 0.4
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from tests.containers import written
-from tests.unit.test_audio_files import KINDS, made, recorded, video
-from tests.unit.test_audio_tables import announcing, box, compressed_frame, id3, rebuilt
+from tests.unit.shared.audio.test_files import KINDS, made, recorded, video
+from tests.unit.shared.audio.test_tables import announcing, box, compressed_frame, id3, rebuilt
 
 DURATION_S = 0.3
 EXTREMES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 80_000_000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)

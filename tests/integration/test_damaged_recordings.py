@@ -16,8 +16,8 @@ from tests.integration.decoding import told
 from tests.integration.native_clients import FRONTENDS, ask, base64_of, open_client
 from tests.keys import KeyList
 from tests.stack import Stack
-from tests.unit.test_audio_files import made
-from tests.unit.test_audio_tables import MILLIONS, announcing, compressed_frame, id3, pointing_far, rebuilt
+from tests.unit.shared.audio.test_files import made
+from tests.unit.shared.audio.test_tables import MILLIONS, announcing, compressed_frame, id3, pointing_far, rebuilt
 
 MEBIBYTE = 1 << 20
 PATH = "/v1/audio/transcriptions"

@@ -14,7 +14,7 @@ from frontend.decoding.recording_file import recording_file
 from shared.decoder.wire import Order, WireError
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from tests.integration.decoding import begun, decoded, decoders_of, eventually, is_gone, long_wav, server_of
-from tests.unit.test_audio_files import made
+from tests.unit.shared.audio.test_files import made
 
 
 async def rest_of(blocks: object) -> int:

@@ -27,8 +27,8 @@ from tests.integration.decoding import (
     server_of,
     told,
 )
-from tests.unit.test_audio_files import KINDS, channels_of, made, samples_of
-from tests.unit.test_audio_tables import MILLIONS, announcing, box, compressed_frame, id3, rebuilt
+from tests.unit.shared.audio.test_files import KINDS, channels_of, made, samples_of
+from tests.unit.shared.audio.test_tables import MILLIONS, announcing, box, compressed_frame, id3, rebuilt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEBIBYTE = 1 << 20

@@ -13,7 +13,7 @@ from tests.containers import written
 from tests.integration.api_clients import mistral_of, multipart, openai_of, post_form, request
 from tests.integration.native_clients import FRONTENDS, ask, base64_of, open_client
 from tests.stack import Stack
-from tests.unit.test_audio_files import made
+from tests.unit.shared.audio.test_files import made
 
 PATH = "/v1/audio/transcriptions"
 HEADER = "x-voxtral-warning"

@@ -1,0 +1,191 @@
+"""The settings: what existing users have loads, what is wrong is told in one sentence, secrets stay secret."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.config import Settings, load_settings
+from shared.errors import StartupError
+from shared.events import Mode
+
+EXISTING_FILE = """
+server: {host: "0.0.0.0", http_port: 8000, health_port: 8005, tcp_ports: [8765, 8766]}
+model: {name: "mistralai/Voxtral-Mini-3B-2507", device: "cuda", torch_dtype: "bfloat16"}
+audio: {sample_rate: 16000, chunk_size: 1024, channels: 1}
+spectrogram: {n_mels: 128, hop_length: 160, win_length: 400, n_fft: 400}
+"""
+PROJECT = Path(__file__).parents[3]
+
+Load = Callable[..., Settings]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Loads a file of this text, with these environment variables and no others of ours."""
+
+    def load(text: str = "", **variables: str) -> Settings:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "config.yaml").write_text(text)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        load_settings.cache_clear()
+        return load_settings()
+
+    for name in ("VOXTRAL_CONFIG", "VOXTRAL_REDIS__BINARY", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return load
+
+
+@pytest.fixture(autouse=True)
+def _forget_settings() -> Iterator[None]:
+    yield
+    load_settings.cache_clear()
+
+
+def test_existing_file_loads_and_means_what_it_says(load: Load) -> None:
+    settings = load(EXISTING_FILE)
+    assert settings.server.host == "0.0.0.0"
+    assert (settings.server.http_port, settings.server.health_port) == (8000, 8005)
+    assert (settings.websocket_port, settings.tcp_port) == (8765, 8766)
+    assert settings.model.name == "mistralai/Voxtral-Mini-3B-2507"
+    assert (settings.model.device, settings.model.torch_dtype) == ("cuda", "bfloat16")
+    assert (settings.audio.sample_rate, settings.audio.chunk_size, settings.audio.channels) == (16000, 1024, 1)
+    assert settings.spectrogram.model_dump() == {"n_mels": 128, "hop_length": 160, "win_length": 400, "n_fft": 400}
+
+
+def test_no_file_gives_the_defaults(tmp_path: Path, load: Load) -> None:
+    defaults = load("")
+    (tmp_path / "config.yaml").unlink()
+    load_settings.cache_clear()
+    assert load_settings() == defaults
+    assert defaults.model.name == "auto"
+
+
+def test_an_hour_may_be_uploaded_without_setting_anything() -> None:
+    settings = Settings()
+    assert settings.audio.longest_s(Mode.TRANSCRIBE) >= 3600
+    assert settings.server.max_upload_bytes >= 3600 * 48_000 * 2  # as uncompressed samples of 16 bits
+
+
+def test_committed_file_equals_the_defaults(load: Load) -> None:
+    defaults = load("").model_dump()
+    assert load((PROJECT / "config.yaml").read_text()).model_dump() == defaults
+
+
+def test_committed_file_names_every_setting() -> None:
+    text = (PROJECT / "config.yaml").read_text()
+    for section, field in Settings.model_fields.items():
+        assert f"\n{section}:" in text
+        for key in field.get_default(call_default_factory=True).model_dump():
+            assert f"\n  {key}: " in text, f"{section}.{key}"
+
+
+def test_environment_wins_over_the_file(load: Load) -> None:
+    settings = load("model: {name: echo, slots: 3}", VOXTRAL_MODEL__NAME="whisper-base")
+    assert (settings.model.name, settings.model.slots) == ("whisper-base", 3)
+
+
+def test_environment_sets_numbers_lists_and_whole_sections(load: Load) -> None:
+    settings = load(
+        "", VOXTRAL_AUDIO__CHANNELS="2", VOXTRAL_SERVER__TCP_PORTS="[1765, 1766]", VOXTRAL_LOGS='{"level": "ERROR"}'
+    )
+    assert (settings.audio.channels, settings.server.tcp_ports, settings.logs.level) == (2, (1765, 1766), "ERROR")
+
+
+def test_redis_url_wins_over_everything_and_embeds_nothing(load: Load) -> None:
+    assert load("").redis_is_embedded
+    settings = load(
+        "redis: {url: redis://file/0}", VOXTRAL_REDIS__URL="redis://variable/0", REDIS_URL="redis://:pw@host:1/2?x=pw"
+    )
+    assert not settings.redis_is_embedded
+    assert settings.redis_url == "redis://:pw@host:1/2?x=pw"
+    assert settings.redis_address == "redis://host:1/2"
+
+
+def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
+    (tmp_path / "other.yaml").write_text("model: {name: echo}")
+    assert load("model: {name: auto}", VOXTRAL_CONFIG=str(tmp_path / "other.yaml")).model.name == "echo"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("servers: {}", "Setting servers is unknown; allowed here: server, model, audio, "),
+        ("server: {prot: 1}", "Setting server.prot is unknown; allowed here: host, http_port, "),
+        ("server: 5", "Setting server is 5; allowed: a section with host, http_port, "),
+        ("server: {http_port: 99999}", "Setting server.http_port is 99999; allowed: a whole number from 1 to 65535."),
+        ("server: {http_port: http}", "Setting server.http_port is 'http'; allowed: a whole number from 1 to 65535."),
+        (
+            "server: {tcp_ports: [1, x]}",
+            "Setting server.tcp_ports is 'x'; allowed: two different ports from 1 to 65535.",
+        ),
+        (
+            "server: {tcp_ports: [7, 7]}",
+            "Setting server.tcp_ports is [7, 7]; allowed: two different ports from 1 to 65535.",
+        ),
+        ("server: {tcp_ports: [7]}", "Setting server.tcp_ports is [7]; allowed: two different ports from 1 to 65535."),
+        ("model: {device: gpu}", "Setting model.device is 'gpu'; allowed: auto, cpu, cuda, cuda:0, cuda:1, …."),
+        ("model: {torch_dtype: fp8}", "Setting model.torch_dtype is 'fp8'; allowed: auto, bfloat16, float16, float32."),
+        ("session: {commit_delay: slow}", "Setting session.commit_delay is 'slow'; allowed: fast, balanced, accurate."),
+        ("session: {idle_timeout_s: 0}", "Setting session.idle_timeout_s is 0; allowed: a number, more than 0."),
+        ("spectrogram: {n_mels: 0}", "Setting spectrogram.n_mels is 0; allowed: a whole number, at least 1."),
+        ("redis: {url: 'http://:pw@x'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
+        ("redis: {url: 'redis://:pw@x:y'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
+        ("flower: {basic_auth: sesame}", "Setting flower.basic_auth has a bad value; allowed: user:password."),
+        ("- server", "The configuration config.yaml holds no sections; allowed: lines like `server:`."),
+        ("server: [", "The configuration config.yaml cannot be read: "),
+    ],
+)
+def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        load(text)
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "VOXTRAL_SERVR__HTTP_PORT",
+            "1",
+            "The variable VOXTRAL_SERVR__HTTP_PORT sets nothing: 'servr' is no section; ",
+        ),
+        ("VOXTRAL_SERVER__PROT", "1", "Setting server.prot is unknown; allowed here: host, "),
+        ("VOXTRAL_SERVER__HTTP_PORT", "0", "Setting server.http_port is '0'; allowed: a whole number from 1 to 65535."),
+        (
+            "VOXTRAL_SERVER__TCP_PORTS",
+            "8765,8766",
+            "The variable VOXTRAL_SERVER__TCP_PORTS is '8765,8766'; allowed: two different ports from 1 to 65535, "
+            "written like VOXTRAL_SERVER__TCP_PORTS='[8765, 8766]'.",
+        ),
+        ("VOXTRAL_SERVER__TCP_PORTS", "8765", "The variable VOXTRAL_SERVER__TCP_PORTS is '8765'; allowed: two "),
+        (
+            "VOXTRAL_ACCESS__ORIGINS",
+            "https://a.example",
+            "The variable VOXTRAL_ACCESS__ORIGINS is 'https://a.example'; allowed: pages such as "
+            "https://voice.example, or * for all, written like VOXTRAL_ACCESS__ORIGINS='[\"…\"]'.",
+        ),
+        (
+            "VOXTRAL_ACCESS__ORIGINS",
+            '["x"]',
+            "Setting access.origins is ['x']; allowed: pages such as https://voice.example, or * for all.",
+        ),
+        ("VOXTRAL_SERVER", "{", "The variable VOXTRAL_SERVER is '{'; allowed: a section with host, "),
+        ("VOXTRAL_CONFIG", "/nowhere.yaml", "VOXTRAL_CONFIG names /nowhere.yaml, which is not a file."),
+        ("REDIS_URL", "localhost:6379", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
+    ],
+)
+def test_bad_variable_is_one_sentence(load: Load, name: str, value: str, sentence: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        load("", **{name: value})
+    assert str(caught.value).startswith(sentence)
+
+
+def test_secrets_are_masked_wherever_settings_are_printed(load: Load) -> None:
+    settings = load("flower: {basic_auth: 'me:sesame'}", REDIS_URL="redis://:sesame@host:1/0")
+    printed = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()} {settings.public()}"
+    assert "sesame" not in printed
+    assert settings.public()["redis"]["url"] == "redis://host:1/0"

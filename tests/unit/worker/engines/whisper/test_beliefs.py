@@ -1,0 +1,85 @@
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.events import SAMPLE_RATE_HZ
+from tests.unit.worker.engines.whisper.heard_words import word, words
+from worker.engines.whisper.beliefs import (
+    BEYOND_VOICE_S,
+    CHARACTERS_PER_S,
+    ECHO_S,
+    WORDS_PER_S,
+    voiced_part,
+    without_echo,
+)
+from worker.engines.whisper.words import HeardWord
+
+FAR = 3600 * SAMPLE_RATE_HZ
+
+
+def texts(found: tuple[HeardWord, ...]) -> str:
+    return "".join(one.text + one.mark for one in found).strip()
+
+
+def believed(text: str, voiced_s: float, *, word_s: float = 0.2, spaced: bool = True) -> str:
+    return texts(voiced_part(words(text, word_s=word_s), voiced_s=voiced_s, voice_end_samples=FAR, spaced=spaced))
+
+
+def test_words_that_are_said_again_are_believed_where_there_is_voice_for_them() -> None:
+    said = "Test. Test. Test. Test. Test. Test."
+    assert believed(said, voiced_s=1.5) == said
+    assert believed(said, voiced_s=0.3) == "Test. Test. Test."
+
+
+def test_no_voice_holds_no_words() -> None:
+    assert believed("Thank you.", voiced_s=0.0) == ""
+    assert believed("Yes. Yes.", voiced_s=0.08) == "Yes."
+
+
+def test_scripts_without_spaces_have_more_words() -> None:
+    said = "電 車 で 行 く の だ よ"
+    assert believed(said, voiced_s=0.5, spaced=False) == said
+    assert len(believed(said, voiced_s=0.5).split()) < len(said.split())
+    assert CHARACTERS_PER_S > WORDS_PER_S
+
+
+@given(st.integers(0, 60), st.floats(0, 8))
+def test_believed_words_are_the_first_ones_and_within_the_rate(count: int, voiced_s: float) -> None:
+    heard = words(" ".join(["word"] * count), word_s=0.3)
+    found = voiced_part(heard, voiced_s=voiced_s, voice_end_samples=FAR, spaced=True)
+    assert found == heard[: len(found)]
+    assert len(found) == min(count, ceil(WORDS_PER_S * voiced_s) + (voiced_s > 0.1))
+
+
+def test_words_behind_the_voice_are_made_up() -> None:
+    heard = words("one two three", word_s=1.0)
+    edge_s = 1.0 - BEYOND_VOICE_S
+    for voice_end_s, count in ((3.0, 3), (edge_s + 0.01, 2), (edge_s - 0.01, 1)):
+        end = round(voice_end_s * SAMPLE_RATE_HZ)
+        assert len(voiced_part(heard, voiced_s=5.0, voice_end_samples=end, spaced=True)) == count
+
+
+@pytest.mark.parametrize(
+    ("settled", "answer", "left"),
+    [
+        ("that is a good story", "good story, he said", "he said"),
+        ("that is a good story", "Story! he said", "he said"),
+        ("one two three four five six", "one two three four five six seven", "one two three four five six seven"),
+        ("not now", "no it is not", "no it is not"),
+        ("", "hello", "hello"),
+        ("bye bye", "", ""),
+    ],
+)
+def test_echo_of_the_settled_words_is_dropped(settled: str, answer: str, left: str) -> None:
+    before = words(settled, word_s=0.5)
+    start_s = before[-1].end_samples / SAMPLE_RATE_HZ if before else 0.0
+    assert texts(without_echo(words(answer, start_s), before)) == left
+
+
+def test_same_word_said_later_is_no_echo() -> None:
+    before = words("no", word_s=0.5)
+    assert without_echo([word(" no", 0.5 + ECHO_S - 0.1, 1.2)], before) == ()
+    later = [word(" no", 0.5 + ECHO_S + 0.1, 1.2)]
+    assert without_echo(later, before) == tuple(later)

@@ -1,0 +1,316 @@
+"""A live session whose words are known: what it decodes, what it shows, and what it settles."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.events import SAMPLE_RATE_HZ, CommitDelay, Mode, SessionOptions
+from tests.unit.worker.engines.whisper.heard_words import word
+from tests.unit.worker.engines.whisper.whisper_speech import Played, answer, play, speech
+from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
+from worker.engines.speech.segmenter import SegmenterSettings
+from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.live import LiveSession
+from worker.engines.whisper.session import Pass, Place
+from worker.engines.whisper.settings import LiveSettings
+
+SETTINGS = LiveSettings()
+ENGLISH = SessionOptions(language="en")
+PATIENT = SegmenterSettings(late_after_s=100, max_segment_s=100)
+"""Only what the session does itself ends a segment."""
+STORY = (
+    "The old house stood on a hill.",
+    "Nobody had lived there for years, and the windows were dark.",
+    "Then, one day, a light was seen.",
+)
+
+
+def session(
+    options: SessionOptions = ENGLISH, place: Place | None = None, segmenter: SegmenterSettings | None = None
+) -> LiveSession:
+    return LiveSession(options, ("en", "de", "es"), place or Place(), segmenter or SegmenterSettings(), SETTINGS)
+
+
+def monologue(count: int, sentence_words: int = 9) -> str:
+    """Words that are all different."""
+    said = [f"word{chr(97 + index // 26)}{chr(97 + index % 26)}" for index in range(count)]
+    return " ".join(
+        f"{one}." if index % sentence_words == sentence_words - 1 else one for index, one in enumerate(said)
+    )
+
+
+def check_contract(played: Played) -> None:
+    """What clients rely on, whatever the decoder says."""
+    committed: dict[int, str] = {}
+    position, segment = 0, 0
+    for output in played.outputs:
+        if isinstance(output, Partial):
+            assert output.segment == segment
+            assert output.committed_text.startswith(committed.get(segment, ""))
+            assert output.text.startswith(output.committed_text)
+            assert " ".join(one.text for one in output.committed_words) == output.committed_text
+            committed[segment] = output.committed_text
+        elif isinstance(output, Final):
+            assert output.segment == segment
+            assert output.text.startswith(committed.get(segment, ""))
+            assert position <= output.start_samples <= output.end_samples == output.resume_samples
+            times = [at for one in output.words for at in (one.start_samples, one.end_samples)]
+            assert times == sorted(times)
+            assert all(output.start_samples <= at <= output.end_samples for at in times)
+            position, segment = output.end_samples, segment + 1
+    assert isinstance(played.outputs[-1], Finished)
+
+
+def test_segments_become_finals_in_order() -> None:
+    said = speech(*STORY)
+    played = play(session(), said)
+    check_contract(played)
+    assert [final.text for final in played.finals] == list(STORY)
+    assert [final.segment for final in played.finals] == [0, 1, 2]
+    kinds = [type(output) for output in played.outputs if not isinstance(output, Partial)]
+    assert kinds == [SpeechStarted, SpeechStopped, Final] * 3 + [Finished]
+    for one, true in zip(played.finals[0].words, said.words[:7], strict=True):
+        assert one.text == (true.text + true.mark).strip()
+        assert abs(one.start_samples - true.start_samples) < 512
+
+
+def test_words_of_the_segment_before_are_forced_upon_the_next() -> None:
+    played = play(session(), speech(*STORY))
+    wanted, job = next(
+        (wanted, job)
+        for wanted, job in zip(played.passes, played.jobs, strict=True)
+        if wanted.end_samples > played.finals[0].end_samples
+    )
+    assert len(wanted.spans.spans) == 2
+    assert "".join(map(chr, job.forced)).endswith(" hill.")
+    context_s = (wanted.spans.spans[0].length_samples) / SAMPLE_RATE_HZ
+    assert context_s <= SETTINGS.context_s + SegmenterSettings().post_roll_ms / 1000 + 0.5
+
+
+def test_window_stays_short_and_never_loses_a_word() -> None:
+    said = monologue(200)
+    played = play(session(segmenter=PATIENT), speech(said, word_s=0.35))
+    check_contract(played)
+    assert played.text == said
+    assert len(played.finals) >= 4
+    limit_s = SETTINGS.window_s + 1.0
+    assert max(wanted.spans.length_samples for wanted in played.passes) <= limit_s * SAMPLE_RATE_HZ
+    for final in played.finals[:-1]:
+        assert final.text.endswith(".")
+        assert final.end_samples - final.start_samples < (SETTINGS.segment_s + 1) * SAMPLE_RATE_HZ
+
+
+def test_long_segment_without_sentences_ends_after_a_word() -> None:
+    said = monologue(120, sentence_words=1000)
+    played = play(session(segmenter=PATIENT), speech(said, word_s=0.35))
+    check_contract(played)
+    assert played.text == said
+    assert len(played.finals) > 1
+
+
+@pytest.mark.parametrize("delay", CommitDelay)
+def test_each_commit_delay_settles_words_in_mid_sentence(delay: CommitDelay) -> None:
+    said = monologue(20, sentence_words=100)
+    played = play(session(replace(ENGLISH, commit_delay=delay)), speech(said))
+    assert any(0 < len(one.committed_text) < len(said) / 2 for one in played.partials)
+
+
+def test_faster_commit_delay_settles_sooner() -> None:
+    said = speech(monologue(20, sentence_words=100))
+    waited_samples = []
+    for delay in (CommitDelay.FAST, CommitDelay.BALANCED, CommitDelay.ACCURATE):
+        settled_at: dict[int, int] = {}
+        for one in play(session(replace(ENGLISH, commit_delay=delay)), said).partials:
+            for index in range(len(one.committed_words)):
+                settled_at.setdefault(index, one.heard_samples)
+        waited_samples.append(sum(settled_at[index] for index in range(10)))
+    assert waited_samples == sorted(set(waited_samples))
+
+
+def test_session_without_partials_shows_none() -> None:
+    played = play(session(replace(ENGLISH, partials=False)), speech(*STORY, monologue(60)))
+    check_contract(played)
+    assert played.partials == []
+    assert played.text == " ".join([*STORY, monologue(60)])
+
+
+@pytest.mark.parametrize("chunk_samples", [320, 5000, 16_000, 10**7])
+def test_final_text_does_not_depend_on_chunks(chunk_samples: int) -> None:
+    said = speech(*STORY, monologue(100))
+    played = play(session(), said, chunk_samples=chunk_samples)
+    check_contract(played)
+    assert played.text == " ".join([*STORY, monologue(100)])
+
+
+@pytest.mark.parametrize("options", [ENGLISH, replace(ENGLISH, partials=False)], ids=["live", "quiet"])
+def test_slow_steps_delay_no_session_for_ever(options: SessionOptions) -> None:
+    """The interval follows the length of a step, and may be longer than what a window takes at a time."""
+    played = play(session(options), speech(*STORY, monologue(60)), interval_ms=20_000)
+    check_contract(played)
+    assert played.text == " ".join([*STORY, monologue(60)])
+
+
+def test_commit_ends_the_segment_at_once() -> None:
+    said = speech(STORY[0], word_s=0.4)
+    at = said.words[2].end_samples + 200
+    played = play(session(), said, commits_samples=[at])
+    check_contract(played)
+    assert [final.text for final in played.finals] == ["The old house", "stood on a hill."]
+    assert played.finals[0].end_samples <= at
+    assert played.outputs.index(Committed(at)) == played.outputs.index(played.finals[0]) + 1
+
+
+# --- what is not believed -------------------------------------------------------------------------------------------
+
+
+def test_words_made_up_at_the_edge_are_not_believed() -> None:
+    def loops(wanted: Pass, job: Job, heard: Heard) -> Heard:
+        end = wanted.spans.length_samples
+        again = [replace(word(" again.", 0, 0), start_samples=end, end_samples=end) for _ in range(20)]
+        return replace(heard, words=(*heard.words, *again))
+
+    played = play(session(), speech("Turn on the lights."), decoder=loops)
+    assert played.text.count("again") <= 1
+    assert played.text.startswith("Turn on the lights")
+
+
+def test_noise_gives_no_text() -> None:
+    def unsure(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, log_probability=-1.5, no_speech_probability=0.9)
+
+    played = play(session(), speech("Thanks.", word_s=0.3), decoder=unsure)
+    assert played.finals == []
+
+
+def test_noise_gives_an_empty_final_where_a_session_has_turns() -> None:
+    def nothing(_: Pass, __: Job, ___: Heard) -> Heard:
+        return answer(())
+
+    played = play(session(replace(ENGLISH, turns=True)), speech("Hm.", word_s=0.3), decoder=nothing)
+    assert [(final.text, final.language) for final in played.finals] == [("", None)]
+
+
+def test_decoder_that_forced_words_silence_hears_the_rest_alone() -> None:
+    def deaf(_: Pass, job: Job, heard: Heard) -> Heard:
+        return heard if not job.forced else answer((), lead=heard.lead)
+
+    played = play(session(), speech(*STORY), decoder=deaf)
+    check_contract(played)
+    assert played.text == " ".join(STORY)
+
+
+def test_words_heard_again_without_context_are_dropped() -> None:
+    """Without the audio before it, a retry may begin with the word that was settled."""
+
+    def deaf(wanted: Pass, job: Job, heard: Heard) -> Heard:
+        if job.forced:
+            return answer((), lead=heard.lead)
+        echo = word(" hill.", 0.0, 0.1)
+        is_next = said.words[6].end_samples <= wanted.spans.start_samples < said.words[7].start_samples
+        return replace(heard, words=(echo, *heard.words)) if is_next else heard
+
+    said = speech(*STORY[:2], pause_s=0.7)
+    played = play(session(), said, decoder=deaf)
+    assert played.text.count("hill") == 1
+
+
+# --- languages ------------------------------------------------------------------------------------------------------
+
+
+def test_given_language_is_kept_and_nothing_is_detected() -> None:
+    played = play(session(), speech(*STORY), language=lambda _: "de")
+    assert {job.language for job in played.jobs} == {"en"}
+    assert {final.language for final in played.finals} == {"en"}
+
+
+def test_each_sentence_is_decoded_in_its_language() -> None:
+    said = speech(STORY[1], STORY[1], STORY[0])
+    turn = said.words[10].end_samples + 1000
+    played = play(session(SessionOptions()), said, language=lambda at: "en" if at < turn else "es")
+    assert [final.language for final in played.finals] == ["en", "es", "es"]
+    first_spanish = next(
+        wanted
+        for wanted, job in zip(played.passes, played.jobs, strict=True)
+        if job.language == "es" and not job.forced
+    )
+    assert first_spanish.spans.start_samples >= played.finals[0].end_samples - SAMPLE_RATE_HZ
+
+
+def test_language_is_chosen_among_those_that_are_allowed() -> None:
+    played = play(session(SessionOptions(languages=("en", "es"))), speech(*STORY), language=lambda _: "de")
+    assert {job.language for job in played.jobs} <= {"en", "es"}
+
+
+def test_translation_settles_nothing_and_forces_nothing() -> None:
+    options = SessionOptions(mode=Mode.TRANSLATE, language="de")
+    played = play(session(options), speech(*STORY, monologue(40)))
+    assert all(job.translate and not job.forced for job in played.jobs)
+    assert all(not one.committed_text for one in played.partials)
+    assert played.text == " ".join([*STORY, monologue(40)])
+
+
+# --- a new owner ----------------------------------------------------------------------------------------------------
+
+
+def tokens(text: str) -> tuple[int, ...]:
+    return tuple(map(ord, text))
+
+
+def test_new_owner_begins_with_what_the_former_has_committed() -> None:
+    said = speech(STORY[0], monologue(18, sentence_words=100))
+    former = play(session(), said)
+    before = former.finals[0]
+    shown = next(one for one in former.partials if one.segment == 1 and len(one.committed_words) >= 6)
+    history = History(
+        start_samples=before.start_samples,
+        words=tuple(SettledWord(f" {one.text}", one.end_samples) for one in before.words),
+        committed=shown.committed_words,
+        committed_text=shown.committed_text,
+    )
+    new = session(place=Place(before.end_samples, 1))
+    new.recall(history, tokens)
+    played = play(new, said, start_samples=history.start_samples)
+    assert played.partials
+    assert all(one.committed_text.startswith(shown.committed_text) for one in played.partials)
+    [final] = played.finals
+    assert (final.segment, final.text) == (1, monologue(18, sentence_words=100))
+    assert all(wanted.spans.start_samples >= history.start_samples for wanted in played.passes)
+
+
+def test_new_owner_without_history_hears_from_the_checkpoint() -> None:
+    said = speech(*STORY)
+    checkpoint = said.words[6].end_samples + SAMPLE_RATE_HZ // 4
+    new = session(place=Place(checkpoint, 1))
+    new.recall(History(checkpoint, ()), tokens)
+    played = play(new, said, start_samples=checkpoint)
+    assert [(final.segment, final.text) for final in played.finals] == [(1, STORY[1]), (2, STORY[2])]
+
+
+# --- whatever the decoder says --------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**31), st.sampled_from([800, 4000, 40_000]), st.booleans())
+def test_settled_text_is_never_taken_back(seed: int, chunk_samples: int, partials: bool) -> None:
+    numbers = np.random.default_rng(seed)
+
+    def errs(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        found = []
+        for one in heard.words[: numbers.integers(0, 20)]:
+            shifted = [
+                min(max(0, at + int(numbers.integers(-1600, 1600))), wanted.spans.length_samples)
+                for at in (one.start_samples, one.end_samples)
+            ]
+            said_as = " other" if numbers.random() < 0.2 else one.text
+            start, end = sorted(shifted)
+            probability = numbers.random()
+            found.append(replace(one, text=said_as, tokens=tokens(said_as), start_samples=start, end_samples=end))
+            found[-1] = replace(found[-1], probability=probability)
+        return replace(heard, words=tuple(found), log_probability=-2 * numbers.random())
+
+    said = replace(speech(*STORY[:2], monologue(50), STORY[2], pause_s=0.8), is_strict=False)
+    played = play(session(replace(ENGLISH, partials=partials)), said, decoder=errs, chunk_samples=chunk_samples)
+    check_contract(played)

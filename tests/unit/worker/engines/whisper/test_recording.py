@@ -1,0 +1,242 @@
+"""A recording whose words are known: which windows it makes, and what becomes of their words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.unit.worker.engines.whisper.heard_words import word
+from tests.unit.worker.engines.whisper.whisper_speech import Played, Speech, answer, play, speech
+from worker.engines.base import Committed, Final, Finished, SpeechStarted, SpeechStopped
+from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.recording import LONGEST_PAUSE_S, WINDOW_S, Recording
+from worker.engines.whisper.session import Pass, Place
+
+FILE = SessionOptions(recording=True, partials=False, language="en")
+DETECTED = replace(FILE, language=None)
+SENTENCE = "one two three four five six seven eight nine ten."
+
+
+def recording(options: SessionOptions = FILE, place: Place | None = None) -> Recording:
+    return Recording(options, ("en", "de", "es"), place or Place())
+
+
+def sentences(count: int, pause_s: float = 0.8, word_s: float = 0.4) -> Speech:
+    """Each of about 4 s, and different from the others."""
+    said = [f"begin{chr(97 + index)} {SENTENCE}" for index in range(count)]
+    return speech(*said, pause_s=pause_s, word_s=word_s)
+
+
+def segments_of(played: Played) -> list[int]:
+    """How many segments each window holds."""
+    return [len(wanted.spans.spans) for wanted in played.passes]
+
+
+def plain(played: Played) -> list[tuple[object, ...]]:
+    return [(one.segment, one.text, one.words, one.language, one.start_samples) for one in played.finals]
+
+
+def test_segments_share_windows_of_up_to_28_s() -> None:
+    said = sentences(16)
+    played = play(recording(), said)
+    assert sum(segments_of(played)) == 16
+    lengths_s = [wanted.spans.length_samples / SAMPLE_RATE_HZ for wanted in played.passes]
+    assert max(lengths_s) <= WINDOW_S
+    one_s = lengths_s[0] / segments_of(played)[0]
+    assert all(length_s + one_s > WINDOW_S for length_s in lengths_s[:-1])
+    assert [final.text for final in played.finals] == [f"begin{chr(97 + index)} {SENTENCE}" for index in range(16)]
+    assert [final.segment for final in played.finals] == list(range(16))
+
+
+def test_words_are_those_of_their_segments() -> None:
+    said = sentences(4)
+    for index, final in enumerate(play(recording(), said).finals):
+        own = said.words[index * 11 : index * 11 + 11]
+        assert [one.text for one in final.words] == [(one.text + one.mark).strip() for one in own]
+        for found, true in zip(final.words, own, strict=True):
+            assert abs(found.start_samples - true.start_samples) <= 1024
+            assert final.start_samples <= found.start_samples <= found.end_samples <= final.end_samples
+
+
+def test_events_come_in_order_behind_each_other() -> None:
+    played = play(recording(), sentences(3))
+    kinds = [type(output) for output in played.outputs]
+    assert kinds == [SpeechStarted, SpeechStopped, *[Final, SpeechStarted, SpeechStopped] * 2, Final, Finished]
+
+
+@pytest.mark.parametrize(("pause_s", "windows"), [(1.2, [4]), (LONGEST_PAUSE_S + 1, [1, 1, 1, 1])])
+def test_long_pause_splits(pause_s: float, windows: list[int]) -> None:
+    assert segments_of(play(recording(), sentences(4, pause_s=pause_s))) == windows
+
+
+def test_commit_splits_and_is_answered_behind_its_finals() -> None:
+    said = sentences(4)
+    at = said.words[21].end_samples + SAMPLE_RATE_HZ // 4
+    played = play(recording(), said, commits_samples=[at])
+    assert segments_of(played) == [2, 2]
+    place = played.outputs.index(Committed(at))
+    assert sum(isinstance(output, Final) for output in played.outputs[:place]) == 2
+
+
+def test_commit_in_mid_sentence_ends_its_segment() -> None:
+    said = speech(SENTENCE)
+    at = said.words[4].end_samples
+    played = play(recording(), said, commits_samples=[at])
+    assert [final.text for final in played.finals] == ["one two three four five", "six seven eight nine ten."]
+    assert segments_of(played) == [1, 1]
+
+
+@pytest.mark.parametrize("chunk_samples", [3000, 123_456, 10**7])
+@pytest.mark.parametrize("options", [FILE, DETECTED], ids=["en", "detected"])
+def test_windows_do_not_depend_on_chunks(options: SessionOptions, chunk_samples: int) -> None:
+    said = sentences(18, pause_s=1.0)
+    turn = said.words[100].start_samples
+
+    def language(at: int) -> str:
+        return "en" if at < turn else "de"
+
+    known = play(recording(options), said, language=language)
+    played = play(recording(options), said, language=language, chunk_samples=chunk_samples)
+    assert [one.spans for one in played.passes] == [one.spans for one in known.passes]
+    assert [job.language for job in played.jobs] == [job.language for job in known.jobs]
+    assert plain(played) == plain(known)
+
+
+def test_recording_without_pauses_is_cut_into_windows() -> None:
+    said = speech(" ".join(f"word{index}" for index in range(200)), word_s=0.4)
+    played = play(recording(), said)
+    assert played.text == " ".join(f"word{index}" for index in range(200))
+    assert all(wanted.spans.length_samples <= WINDOW_S * SAMPLE_RATE_HZ for wanted in played.passes)
+    assert len(played.finals) >= 3
+
+
+# --- languages ------------------------------------------------------------------------------------------------------
+
+
+def languages_of(played: Played) -> list[str]:
+    return [str(final.language) for final in played.finals]
+
+
+def test_sentences_in_another_language_split_a_window() -> None:
+    said = sentences(5)
+    start, end = said.words[22].start_samples, said.words[32].end_samples
+    played = play(recording(DETECTED), said, language=lambda at: "es" if start <= at <= end else "en")
+    assert segments_of(played) == [2, 1, 2]
+    assert languages_of(played) == ["en", "en", "es", "en", "en"]
+
+
+def test_given_language_is_not_detected() -> None:
+    played = play(recording(), sentences(3), language=lambda _: "de")
+    assert languages_of(played) == ["en"] * 3
+    assert {job.language for job in played.jobs} == {"en"}
+
+
+def test_short_words_in_doubt_are_in_the_language_around_them() -> None:
+    said = speech(SENTENCE, "Yes.", SENTENCE)
+    yes = said.words[10]
+    played = play(
+        recording(DETECTED), said, language=lambda at: "de" if yes.start_samples <= at <= yes.end_samples else "en"
+    )
+    assert languages_of(played) == ["en"] * 3
+    assert segments_of(played) == [3]
+
+
+def test_first_word_in_doubt_waits_for_what_follows() -> None:
+    said = speech("Yes.", SENTENCE, SENTENCE)
+    yes = said.words[0]
+    played = play(recording(DETECTED), said, language=lambda at: "de" if at <= yes.end_samples + 4000 else "en")
+    assert languages_of(played) == ["en"] * 3
+
+
+def test_language_is_one_of_those_that_are_allowed() -> None:
+    options = replace(DETECTED, languages=("en", "es"))
+    played = play(recording(options), sentences(3), language=lambda _: "de")
+    assert set(languages_of(played)) <= {"en", "es"}
+
+
+def test_commit_is_answered_before_the_language_of_the_recording_is_sure() -> None:
+    said = speech("Yes.", SENTENCE)
+    at = said.words[0].end_samples + SAMPLE_RATE_HZ // 2
+    played = play(recording(DETECTED), said, commits_samples=[at], language=lambda _: "en")
+    place = played.outputs.index(Committed(at))
+    assert [one.text for one in played.outputs[:place] if isinstance(one, Final)] == ["Yes."]
+
+
+# --- what is not believed -------------------------------------------------------------------------------------------
+
+
+def test_noise_gives_no_finals() -> None:
+    def unsure(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, log_probability=-2.5, no_speech_probability=0.9)
+
+    assert play(recording(), sentences(2), decoder=unsure).finals == []
+    turns = play(recording(replace(FILE, turns=True)), sentences(2), decoder=unsure).finals
+    assert [(final.segment, final.text, final.language) for final in turns] == [(0, "", None), (1, "", None)]
+
+
+def test_text_that_goes_on_about_a_short_sound_is_not_believed() -> None:
+    """Most of it has no voice behind it. What is sure of itself is only cut."""
+
+    def goes_on(sure: float, wanted: Pass, heard: Heard) -> Heard:
+        end = wanted.spans.length_samples
+        made_up = [replace(word(one, 0, 0), start_samples=end, end_samples=end) for one in (" what", " to", " do")]
+        return replace(heard, words=tuple(replace(one, probability=sure) for one in (*heard.words, *made_up)))
+
+    said = speech("oh.", word_s=0.3)
+    for sure, text in ((0.3, ""), (0.7, "oh.")):
+        played = play(recording(), said, decoder=lambda wanted, _, heard, sure=sure: goes_on(sure, wanted, heard))
+        assert " ".join(final.text for final in played.finals) == text
+
+
+def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
+    def stops(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:15])
+
+    said = sentences(4)
+    played = play(recording(), said, decoder=stops)
+    assert played.text == " ".join(f"begin{chr(97 + index)} {SENTENCE}" for index in range(4))
+    assert len(played.passes) == 3
+    assert [final.segment for final in played.finals] == [0, 1, 2, 3]
+
+
+def test_sentence_that_the_decoder_says_once_and_heard_twice_is_decoded_again() -> None:
+    """Here 1.3 s, which is too little to be missed in mid-sentence."""
+
+    def says_once(_: Pass, __: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:3])
+
+    said = speech("set a timer.", "set a timer.", pause_s=1.0)
+    played = play(recording(), said, decoder=says_once)
+    assert [final.text for final in played.finals] == ["set a timer.", "set a timer."]
+    assert len(played.passes) == 2
+
+
+def test_decoder_that_says_nothing_is_asked_once() -> None:
+    def silent(_: Pass, __: Job, ___: Heard) -> Heard:
+        return answer(())
+
+    played = play(recording(), sentences(3), decoder=silent)
+    assert len(played.passes) == 1
+    assert played.finals == []
+
+
+def test_words_made_up_behind_the_speech_are_not_believed() -> None:
+    def goes_on(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        end = wanted.spans.length_samples
+        made_up: Sequence[str] = [" Thank", " you", " for", " watching"] * 5
+        return replace(
+            heard,
+            words=(*heard.words, *(replace(word(one, 0, 0), start_samples=end, end_samples=end) for one in made_up)),
+        )
+
+    assert play(recording(), sentences(2), decoder=goes_on).text.count("watching") == 0
+
+
+def test_new_owner_goes_on_from_the_checkpoint() -> None:
+    said = sentences(3)
+    first = play(recording(), said).finals[0]
+    place = Place(first.resume_samples, 1)
+    played = play(recording(place=place), said, start_samples=first.resume_samples)
+    assert [final.segment for final in played.finals] == [1, 2]
+    assert played.finals[0].text.startswith("beginb")
