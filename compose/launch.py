@@ -42,11 +42,11 @@ REWRITE_S = 1.0
 OPEN_FILES = 65_536
 OPEN_WARNING = """
 Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
-`voxtral keys new` makes a key; "Keys and limits" in README.md says where it goes.
+`voxtral keys new` makes a key; docs/access.md says where it goes.
 """
 CLEAR_WARNING = """
 Warning: keys travel in clear to {host}, unless a proxy in front of the service ends TLS.
-server.tls_certificate and server.tls_key turn TLS on; see "TLS" in README.md.
+server.tls_certificate and server.tls_key turn TLS on; see docs/access.md.
 """
 PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 """ANSI colours, one program after the other."""

@@ -1,4 +1,4 @@
-"""Prints every figure of the README's table and keeps them as JSON: `make bench`, or `python -m tests.bench live`."""
+"""Prints every figure of docs/benchmarks.md and keeps them as JSON: `make bench`, or `python -m tests.bench live`."""
 
 import argparse
 from collections.abc import Callable

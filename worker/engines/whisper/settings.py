@@ -1,4 +1,4 @@
-"""What can be tuned of the Whisper engine. README.md, "Figures", says on which speech the values were chosen."""
+"""What can be tuned of the Whisper engine. docs/benchmarks.md says on which speech the values were chosen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -22,7 +22,7 @@ OVERDUE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a word is settled. Chosen on recorded speech; README.md, "Figures", says which and what came of it."""
+    """When a word is settled. Chosen on recorded speech; docs/benchmarks.md says which and what came of it."""
 
     lag_s: float = 0.9
     """How far behind the edge of the audio a word must end."""

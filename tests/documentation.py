@@ -1,0 +1,45 @@
+"""The project's documentation as tests read it: pages, links, headings, and the commands in its console blocks."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PROJECT: Final = Path(__file__).parents[1]
+PAGES: Final = tuple(
+    sorted(
+        path for folder in (PROJECT, PROJECT / "docs") for path in folder.glob("*.md") if path.name != "CHANGELOG.md"
+    )
+)
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: str
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(page.name, language, text) for language, text in _BLOCK.findall(page.read_text())]
+
+
+def commands(page: Path) -> list[str]:
+    """What stands after `$ ` in the console blocks of a page, without comments at its end."""
+    lines = [line for block in blocks(page) if block.language == "console" for line in block.text.splitlines()]
+    return [re.sub(r"\s{2,}#.*", "", line[2:]).strip() for line in lines if line.startswith("$ ")]
+
+
+def links(page: Path) -> list[str]:
+    return _LINK.findall(_BLOCK.sub("", page.read_text()))
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which GitHub and other hosts link to the headings of a page."""
+    headings = _HEADING.findall(_BLOCK.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

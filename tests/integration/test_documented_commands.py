@@ -1,0 +1,111 @@
+"""The commands and Python examples of the documentation do what it says, against a running service."""
+
+import ast
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from frontend.client import TranscriptionClient
+from tests.documentation import PAGES, PROJECT, blocks, commands
+from tests.integration.native_clients import tone, wav
+from tests.integration.viewers import Speaker
+from tests.limits import limit_s
+from tests.stack import Stack
+
+NOT_RUN: Final = {
+    "make run": "starts a service; tests/integration/test_launch.py does that",
+    "VOXTRAL_ACCESS__KEYS_FILE=keys.yaml make run": "the same",
+    "VOXTRAL_MODEL__NAME=": "needs a model that is not installed",
+    "export ": "only sets variables",
+    "docker ": "needs Docker",
+    "REDIS_URL=redis://main-host": "needs another machine",
+    ".venv/bin/pip install": "changes the environment that runs the tests",
+    "voxtral listen": "needs a microphone",
+    "voxtral transcribe talk.wav --mode understand": "needs Voxtral 3B",
+    "cat keys.yaml": "shows a file",
+}
+RUN: Final = sorted({command for page in PAGES for command in commands(page) if not command.startswith(tuple(NOT_RUN))})
+EXAMPLES: Final = [
+    (page, block)
+    for page in ("README.md", "docs/apis.md", "docs/python-client.md")
+    for block in blocks(PROJECT / page)
+    if block.language == "python" and ("client.audio.transcriptions" in block.text or "ws://" in block.text)
+]
+
+
+def placed(text: str, stack: Stack) -> str:
+    """The text with the addresses and the model of this service."""
+    addressed = text.replace("http://127.0.0.1:8000", stack.web_url).replace("ws://127.0.0.1:8765", stack.ws_url)
+    return addressed.replace('"whisper-1"', '"auto"')
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("speech.wav", "talk.wav", "talk.mp3"):
+        (tmp_path / name).write_bytes(wav(1))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def session(stack: Stack) -> dict[str, str]:
+    """The variables of a session that has ended."""
+    speaker = Speaker(stack)
+    speaker.say()
+    speaker.stop()
+    return {
+        "SESSION_ID": speaker.session_id,
+        "VIEWER_TOKEN": speaker.token,
+        "RESUME_TOKEN": speaker.ready["resume_token"],
+        "KEY": "none",
+    }
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed (Debian and Ubuntu: apt install curl)")
+@pytest.mark.parametrize("command", RUN)
+def test_commands_succeed(command: str, stack: Stack, folder: Path, session: dict[str, str]) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    words = re.sub(r"^\.venv/bin/", "", placed(command, stack)).replace("curl ", "curl --silent --show-error --fail ")
+    done = subprocess.run(
+        ["bash", "-c", words],
+        cwd=folder,
+        env=stack.env | session | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=limit_s(60),
+        check=False,
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the SDKs' examples close no client
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example[0]}-{example[1].text.splitlines()[-1]}")
+async def test_python_examples_run(
+    example: tuple[str, Any],
+    stack: Stack,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    code = compile(placed(example[1].text, stack), example[0], "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names: dict[str, Any] = {"pcm": tone(1), "TranscriptionClient": TranscriptionClient}
+    await asyncio.to_thread(lambda: asyncio.run(_executed(code, names)))
+    assert "1 seconds" in capsys.readouterr().out
+
+
+async def _executed(code: Any, names: dict[str, Any]) -> None:
+    result = eval(code, names)
+    if asyncio.iscoroutine(result):
+        await result
+
+
+def test_reasons_not_to_run_a_command_are_needed() -> None:
+    shown = [command for page in PAGES for command in commands(page)]
+    assert [start for start in NOT_RUN if not any(command.startswith(start) for command in shown)] == []
