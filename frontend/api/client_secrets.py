@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from frontend.api.authentication import principal_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.upload_form import bounded
-from frontend.protocols.fields import whole_number
+from frontend.protocols.kinds import whole_number
 from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import SessionConfig, begun
 from frontend.sessions.gateway import Gateway

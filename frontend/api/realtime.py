@@ -15,8 +15,8 @@ from frontend.api.errors import ApiDialect, refusal
 from frontend.connections.dialects import serve_dialect
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
-from frontend.protocols.fields import MAX_MODEL_CHARS
 from frontend.protocols.mistral.realtime import MistralRealtime
+from frontend.protocols.options import MAX_MODEL_CHARS
 from frontend.servers.transports import StarletteTransport
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import AUTO

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from frontend.api.errors import ApiDialect
-from frontend.api.upload_form import URLENCODED, Form
+from frontend.api.upload_form import TEMPERATURE, URLENCODED, Form
 from frontend.protocols.openai.rest import Task
 from shared.errors import InvalidFieldError
 from shared.events import Mode, SessionOptions
@@ -71,14 +71,14 @@ def openai_order(form: Form, task: Task) -> Order:
             raise InvalidFieldError(name, given[0], "nothing: no model here tells speakers apart")
     options = SessionOptions(
         mode=MODES[task],
-        language=form.language(),
+        language=form.option("language"),
         languages=form.languages(),
         prompt=form.prompt("keywords"),
         words="word" in granularities or response_format in ("srt", "vtt"),
         partials=False,
         recording=True,
-        model=form.model(),
-        temperature=form.temperature(),
+        model=form.option("model"),
+        temperature=form.option("temperature", TEMPERATURE),
     )
     return Order(
         ApiDialect.OPENAI,
@@ -101,14 +101,14 @@ def mistral_order(form: Form) -> Order:
         raise InvalidFieldError("diarize", "true", "false: no model here tells speakers apart")
     granularities = form.choices("timestamp_granularities", GRANULARITIES)
     options = SessionOptions(
-        language=form.language(),
+        language=form.option("language"),
         languages=form.languages(),
         prompt=form.prompt("context_bias"),
         words="word" in granularities,
         partials=False,
         recording=True,
-        model=form.model(),
-        temperature=form.temperature(),
+        model=form.option("model"),
+        temperature=form.option("temperature", TEMPERATURE),
     )
     return Order(
         ApiDialect.MISTRAL,

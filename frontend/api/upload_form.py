@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import orjson
 import structlog
@@ -18,8 +18,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException
 
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
-from frontend.protocols.fields import MAX_MODEL_CHARS, MAX_PROMPT_CHARS
-from frontend.protocols.spoken_languages import spoken_language, spoken_languages
+from frontend.protocols.kinds import Kind, Number, WrongValueError
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS
 from shared.errors import (
     ContentEncodingError,
     IdleTimeoutError,
@@ -37,6 +37,8 @@ MAX_FIELDS: Final = 256
 MAX_FIELD_BYTES: Final = 64 * 1024
 MAX_FILES: Final = 4
 NO_ROOM_RETRY_S: Final = 30.0
+TEMPERATURE: Final = Number(0, 1)
+"""As OpenAI and Mistral bound it for recordings."""
 _LIST_NAME: Final = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[0-9]{0,6})\])?")
 
 log = structlog.get_logger(__name__)
@@ -97,27 +99,19 @@ class Form:
             raise InvalidFieldError(name, value, "true, false")
         return value in ("true", "1")
 
-    def temperature(self) -> float | None:
-        value = self.text("temperature")
-        if value is None:
-            return None
-        with contextlib.suppress(ValueError):
-            if 0 <= (number := float(value)) <= 1:
-                return number
-        raise InvalidFieldError("temperature", value, "a number from 0 to 1")
-
-    def language(self) -> str | None:
-        return spoken_language(self.text("language"))
+    def option(self, name: str, kind: Kind | None = None) -> Any:
+        """A session's option; `kind` if the API bounds it otherwise."""
+        kind = kind or OPTIONS[name].kind
+        text = self.text(name)
+        try:
+            return None if text is None else kind.from_text(text)
+        except WrongValueError:
+            raise InvalidFieldError(name, text, kind.allowed) from None
 
     def languages(self) -> tuple[str, ...] | None:
         values = self.texts("languages")
-        return spoken_languages(values) if values else None
-
-    def model(self) -> str | None:
-        value = self.text("model")
-        if value is not None and len(value) > MAX_MODEL_CHARS:
-            raise InvalidFieldError("model", value, f"at most {MAX_MODEL_CHARS} characters")
-        return value
+        languages: tuple[str, ...] | None = OPTIONS["languages"].parse(values or None)
+        return languages
 
     def prompt(self, *terms: str) -> str | None:
         """What guides the spelling: the field of that name, and lists of terms to expect."""

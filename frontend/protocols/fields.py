@@ -6,21 +6,15 @@ that is null counts as absent. Fields that nobody asks for are passed over, so t
 
 import binascii
 import re
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from frontend.access.tokens import MAX_KEY_CHARS
+from frontend.protocols.kinds import MAX_INTEGER, whole_number
 from frontend.protocols.long_text import LongText
-from frontend.protocols.spoken_languages import spoken_language, spoken_languages
+from frontend.protocols.options import OPTIONS
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
-from shared.events import DELAYS_MS, CommitDelay, Mode
 
 MAX_ID_CHARS: Final = 128
-MAX_PROMPT_CHARS: Final = 8_000
-MAX_MODEL_CHARS: Final = 128
-MAX_NEW_TOKENS: Final = 4096
-MAX_TEMPERATURE: Final = 2
-MAX_INTEGER: Final = 2**53 - 1
-"""The largest integer that every JSON implementation keeps exactly."""
 
 BASE64: Final = "base64 (A-Z a-z 0-9 + /, padded with =)"
 
@@ -47,66 +41,9 @@ class Fields:
             return value if isinstance(value, str) else whole_number(value)
         raise InvalidFieldError("id", value, f"a string of at most {MAX_ID_CHARS} characters, or an integer")
 
-    def mode(self) -> Mode:
-        value = self._message.get("mode")
-        if value is None:
-            return Mode.TRANSCRIBE
-        try:
-            return Mode(value)
-        except ValueError:
-            raise InvalidFieldError("mode", value, ", ".join(Mode)) from None
-
-    def language(self) -> str | None:
-        return spoken_language(self._message.get("language"))
-
-    def languages(self) -> tuple[str, ...] | None:
-        """Those of which each segment has one."""
-        value = self._message.get("languages")
-        return None if value is None else spoken_languages(value)
-
-    def commit_delay(self) -> CommitDelay | None:
-        value = self._message.get("commit_delay")
-        try:
-            return None if value is None else CommitDelay(value)
-        except ValueError:
-            raise InvalidFieldError("commit_delay", value, ", ".join(CommitDelay)) from None
-
-    def prompt(self) -> str | None:
-        value = self._message.get("prompt")
-        if value is None or (isinstance(value, str) and len(value) <= MAX_PROMPT_CHARS):
-            return value or None
-        raise InvalidFieldError("prompt", value, f"a string of at most {MAX_PROMPT_CHARS} characters")
-
-    def delay_ms(self) -> int | None:
-        value = self._message.get("delay_ms")
-        if value is None or (delay_ms := whole_number(value)) in DELAYS_MS:
-            return None if value is None else delay_ms
-        raise InvalidFieldError("delay_ms", value, "80 to 1200 in steps of 80, or 2400")
-
-    def model(self) -> str | None:
-        """A model's name or `auto`. Which ones run is not known here."""
-        value = self._message.get("model")
-        if value is None or (isinstance(value, str) and 0 < len(value) <= MAX_MODEL_CHARS):
-            return value
-        raise InvalidFieldError("model", value, f"a string of 1 to {MAX_MODEL_CHARS} characters, such as 'auto'")
-
-    def max_new_tokens(self) -> int | None:
-        value = self._message.get("max_new_tokens")
-        if value is None or 1 <= (tokens := whole_number(value) or 0) <= MAX_NEW_TOKENS:
-            return None if value is None else tokens
-        raise InvalidFieldError("max_new_tokens", value, f"an integer from 1 to {MAX_NEW_TOKENS}")
-
-    def temperature(self) -> float | None:
-        value = self._message.get("temperature")
-        if value is None or (_is_number(value) and 0 <= value <= MAX_TEMPERATURE):
-            return value
-        raise InvalidFieldError("temperature", value, f"a number from 0 to {MAX_TEMPERATURE}")
-
-    def top_p(self) -> float | None:
-        value = self._message.get("top_p")
-        if value is None or (_is_number(value) and 0 < value <= 1):
-            return value
-        raise InvalidFieldError("top_p", value, "a number above 0, and 1 at most")
+    def option(self, name: str) -> Any:
+        """A session's option; None where the client leaves it to the server."""
+        return OPTIONS[name].parse(self._message.get(name))
 
     def flag(self, name: str, default: bool) -> bool:
         value = self._message.get(name)
@@ -177,18 +114,6 @@ class Fields:
             kind = shown(self._message.get("type"))
             raise MissingFieldError(f"The field {name} is missing; a message of type {kind} needs it.")
         return value
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    """JSON's true and false are none, though Python counts with them. NaN is one, and within no limits."""
-    return type(value) in (int, float)
-
-
-def whole_number(value: object) -> int | None:
-    """An integer of JSON, which does not tell 16000 from 16000.0; None for all else."""
-    if type(value) is int:
-        return value
-    return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
 def is_request_id(value: object) -> bool:

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
-from frontend.protocols.fields import MAX_MODEL_CHARS, Fields, decode_audio
+from frontend.protocols.fields import Fields, decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.native.messages import decode_message
+from frontend.protocols.options import MAX_MODEL_CHARS
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
@@ -119,7 +120,9 @@ class VllmRealtime:
         if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARS:
             raise VllmRefusedError("invalid_event", f"session.update needs a 'model'; this one has {shown(model)}.")
         fields = Fields(event)
-        self._options = SessionOptions(language=fields.language(), prompt=fields.prompt(), words=False, model=model)
+        self._options = SessionOptions(
+            language=fields.option("language"), prompt=fields.option("prompt"), words=False, model=model
+        )
         return [Check(self._options)]
 
     def _append(self, event: dict[str, Any]) -> list[Action]:

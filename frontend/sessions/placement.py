@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from frontend.protocols.spoken_languages import check_language
+from frontend.protocols.options import check_language
 from frontend.sessions.running_models import RunningModel, running_models
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError

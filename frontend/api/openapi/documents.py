@@ -24,7 +24,8 @@ from frontend.api.openapi.schemas import (
 )
 from frontend.api.responses import WARNING_HEADER
 from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES
-from frontend.protocols.spoken_languages import MAX_LANGUAGES
+from frontend.api.upload_form import TEMPERATURE
+from frontend.protocols.options import OPTIONS
 
 
 def asked_dialect(
@@ -140,25 +141,18 @@ _FILE: Final = {
 _SHARED_FIELDS: Final[Schema] = {
     "file": _FILE,
     "strict": _STRICT,
-    "model": said(TEXT, "A running model, a public name such as `whisper-1`, or `auto` (the default)."),
-    "prompt": said(TEXT, "Names to expect, where the model takes a prompt. Whisper uses its last 223 tokens."),
-    "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+    "model": OPTIONS["model"].schema(),
+    "prompt": OPTIONS["prompt"].schema(),
+    "temperature": TEMPERATURE.schema(),
     "response_format": {"enum": list(FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,
-    "language": said(
-        TEXT, "A code (`en`, `eng`, `en-US`) or an English name (`english`); `auto`, or none, detects it."
-    ),
+    "language": OPTIONS["language"].schema(),
     "stream": FLAG,
     "keywords[]": said(list_of(TEXT), "Added to the prompt."),
-    "languages[]": {
-        **list_of(TEXT),
-        "minItems": 1,
-        "maxItems": MAX_LANGUAGES,
-        "description": "Each segment has one of them. If `language` is given too, it is one of them.",
-    },
+    "languages[]": OPTIONS["languages"].schema(),
     "include[]": said(list_of({"enum": list(INCLUDES)}), "Accepted; no model here tells any."),
     "context_bias": said(list_of(TEXT), "Mistral: added to the prompt."),
     "diarize": {"const": False, "description": "Mistral: sent by its SDK, which tells its requests."},
@@ -237,8 +231,8 @@ _CHAT_REQUEST: Final = object_of(
         "messages": {**list_of(_MESSAGE), "minItems": 1, "description": "One recording, and what is asked about it."},
         "stream": FLAG,
         "stream_options": object_of({"include_usage": FLAG}, "include_usage"),
-        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-        "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "temperature": OPTIONS["temperature"].schema(),
+        "top_p": OPTIONS["top_p"].schema(),
         "max_completion_tokens": {"type": "integer", "minimum": 1},
         "max_tokens": {"type": "integer", "minimum": 1},
         "n": {"const": 1},

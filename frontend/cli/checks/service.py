@@ -50,7 +50,7 @@ def check_keys(settings: Settings) -> Check:
         return warning(
             "Keys",
             f"off, and the service listens on {host}: whoever reaches this machine can use it",
-            '`voxtral keys new` makes a key; docs/access.md says where it goes.',
+            "`voxtral keys new` makes a key; docs/access.md says where it goes.",
         )
     return absent("Keys", f"off; not needed while the service listens on {host} only")
 
@@ -67,7 +67,7 @@ def check_tls(settings: Settings) -> Check:
         return warning(
             "TLS",
             f"off, and keys travel in clear to {settings.server.host}, unless a proxy in front of the service ends TLS",
-            'Set server.tls_certificate and server.tls_key; docs/access.md says more.',
+            "Set server.tls_certificate and server.tls_key; docs/access.md says more.",
         )
     return absent("TLS", "off")
 

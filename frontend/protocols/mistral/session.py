@@ -7,7 +7,8 @@ what is applied.
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from frontend.protocols.fields import MAX_PROMPT_CHARS, Fields, whole_number
+from frontend.protocols.kinds import whole_number
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, SessionOptions
@@ -126,7 +127,7 @@ def _with_delay(session: MistralSession, value: object) -> MistralSession:
 
 def _with_language(session: MistralSession, value: object) -> MistralSession:
     """An empty one is unset, as it is for recordings."""
-    return replace(session, language=Fields({"language": None if value == "" else value}).language())
+    return replace(session, language=OPTIONS["language"].parse(None if value == "" else value))
 
 
 def _with_terms(session: MistralSession, value: object) -> MistralSession:

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
 
-from frontend.protocols.fields import Fields, is_request_id, whole_number
+from frontend.protocols.fields import Fields, is_request_id
+from frontend.protocols.kinds import whole_number
 from frontend.protocols.long_text import LongMessage
+from frontend.protocols.options import CONFIGURE, ONE_SHOT, START, options_of
 from shared.audio.live import CONTAINER
 from shared.audio.pcm import SAMPLE_BYTES, AudioFormat
 from shared.config import AudioSettings
@@ -162,7 +164,7 @@ def request_id_of(message: dict[str, Any] | None) -> str | int | None:
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     request_id = fields.request_id()
     stream = fields.flag("stream", default=False)
-    options = replace(_options(fields), words=False, partials=stream, recording=True)
+    options = replace(_options(fields, ONE_SHOT), words=False, partials=stream, recording=True)
     encoding = fields.text("encoding")
     audio_format = _audio_format(fields, defaults)
     return OneShot(
@@ -178,14 +180,7 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
 
 
 def _start(fields: Fields, defaults: AudioSettings) -> Start:
-    options = replace(
-        _options(fields),
-        delay_ms=fields.delay_ms(),
-        commit_delay=fields.commit_delay(),
-        words=fields.flag("words", default=True),
-        partials=fields.flag("partials", default=True),
-    )
-    return Start(options, _audio_format(fields, defaults), fields.flag("acknowledge", default=False))
+    return Start(_options(fields, START), _audio_format(fields, defaults), fields.flag("acknowledge", default=False))
 
 
 def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
@@ -200,17 +195,8 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
 
 def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     fields.refuse("model", "in start only, where the model of a session is chosen")
-    readers = {
-        "language": fields.language,
-        "languages": fields.languages,
-        "prompt": fields.prompt,
-        "delay_ms": fields.delay_ms,
-        "commit_delay": fields.commit_delay,
-        "max_new_tokens": fields.max_new_tokens,
-        "temperature": fields.temperature,
-        "top_p": fields.top_p,
-    }
-    changes = {name: read() for name, read in readers.items() if fields.given(name)}
+    taken = [option.name for option in options_of(CONFIGURE)]
+    changes = {name: fields.option(name) for name in taken if fields.given(name)}
     audio_readers: dict[str, Callable[[], Any]] = {
         "encoding": lambda: fields.text("encoding") or "pcm_s16le",
         "sample_rate": lambda: fields.integer("sample_rate", defaults.sample_rate),
@@ -218,25 +204,16 @@ def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     }
     audio_changes = {name: read() for name, read in audio_readers.items() if fields.given(name)}
     if not changes and not audio_changes:
-        names = ", ".join((*readers, *audio_readers))
+        names = ", ".join((*taken, *audio_readers))
         raise MissingFieldError(f"configure changes nothing; it takes at least one of {names}.")
     changed_format(None, audio_changes)  # raises for what no format has
     return Configure(changes, fields.number(), audio_changes)
 
 
-def _options(fields: Fields) -> SessionOptions:
-    """The options that live sessions and recordings share."""
-    mode = fields.mode()
-    return SessionOptions(
-        mode=mode,
-        language=fields.language(),
-        languages=fields.languages(),
-        prompt=_prompt(fields, mode),
-        model=fields.model(),
-        max_new_tokens=fields.max_new_tokens(),
-        temperature=fields.temperature(),
-        top_p=fields.top_p(),
-    )
+def _options(fields: Fields, message: str) -> SessionOptions:
+    given = {option.name: fields.option(option.name) for option in options_of(message)}
+    options = SessionOptions(**{name: value for name, value in given.items() if value is not None})
+    return replace(options, prompt=options.prompt or DEFAULT_PROMPTS.get(options.mode))
 
 
 def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat | None:
@@ -260,10 +237,6 @@ def _checked_format(encoding: str, sample_rate: int, channels: int) -> AudioForm
         raise InvalidFieldError("encoding", encoding, ", ".join((*SAMPLE_BYTES, CONTAINER)))
     audio_format = AudioFormat("pcm_s16le" if is_container else encoding, sample_rate, channels)
     return None if is_container else audio_format
-
-
-def _prompt(fields: Fields, mode: Mode) -> str | None:
-    return fields.prompt() or DEFAULT_PROMPTS.get(mode)
 
 
 _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {

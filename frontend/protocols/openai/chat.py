@@ -10,8 +10,10 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.fields import BASE64, MAX_NEW_TOKENS, MAX_PROMPT_CHARS, Fields, decode_base64, whole_number
+from frontend.protocols.fields import BASE64, Fields, decode_base64
+from frontend.protocols.kinds import whole_number
 from frontend.protocols.long_text import LongText
+from frontend.protocols.options import MAX_NEW_TOKENS, MAX_PROMPT_CHARS
 from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
 from shared.events import Mode, SessionOptions, Usage
@@ -53,10 +55,10 @@ def parse_chat(message: dict[str, Any]) -> ChatRequest:
         prompt=prompt or None,
         words=False,
         partials=stream,
-        model=fields.model(),
+        model=fields.option("model"),
         max_new_tokens=_limit(message),
-        temperature=fields.temperature(),
-        top_p=fields.top_p(),
+        temperature=fields.option("temperature"),
+        top_p=fields.option("top_p"),
     )
     return ChatRequest(options, recordings[0], stream, _include_usage(message), fields.flag("strict", False))
 

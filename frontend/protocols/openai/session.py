@@ -8,20 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from frontend.protocols.fields import MAX_PROMPT_CHARS
-from frontend.protocols.languages import is_detected, language_code
 from frontend.protocols.openai.errors import RefusedError, invalid_value
 from frontend.protocols.openai.values import (
-    MAX_NAME_CHARS,
     a_flag,
     a_number,
-    a_text,
     an_integer,
     an_object,
+    an_option,
     one_of,
     texts,
 )
-from frontend.protocols.spoken_languages import LANGUAGE_FORMS, MAX_LANGUAGES
+from frontend.protocols.options import MAX_PROMPT_CHARS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import CommitDelay, SessionOptions
 
@@ -211,18 +208,14 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
         where = f"{path}.{name}"
         if entry is None or entry == "":
             merged[name] = None
-        elif name == "model":
-            merged[name] = a_text(entry, where, MAX_NAME_CHARS)
-        elif name == "language":
-            merged[name] = _language(entry, where)
         elif name == "delay":
             merged[name] = one_of(entry, where, DELAYS_MS)
-        elif name == "prompt":
-            merged[name] = a_text(entry, where)
-        elif name == "languages":
-            merged[name] = _languages(entry, where)
-        else:
+        elif name == "keywords":
             merged[name] = _keywords(entry, where)
+        elif name == "languages":
+            merged[name] = [] if entry == [] else list(an_option(entry, where, name) or ()) or None
+        else:
+            merged[name] = an_option(entry, where, name)
     return merged
 
 
@@ -231,29 +224,6 @@ def _keywords(value: Any, path: str) -> list[str]:
     if sum(map(len, keywords)) > MAX_PROMPT_CHARS:
         raise invalid_value(keywords, path, f"at most {MAX_PROMPT_CHARS} characters together")
     return keywords
-
-
-def _language(value: Any, path: str) -> str | None:
-    """The code of a language; None is to be detected."""
-    text = a_text(value, path)
-    if is_detected(text):
-        return None
-    code = language_code(text)
-    if code is None:
-        raise invalid_value(text, path, f"{LANGUAGE_FORMS}, or 'auto' to detect it")
-    return code
-
-
-def _languages(value: Any, path: str) -> list[str] | None:
-    languages = texts(value, path)
-    if len(languages) > MAX_LANGUAGES:
-        raise invalid_value(languages, path, f"at most {MAX_LANGUAGES} languages")
-    codes = [_language(one, path) for one in languages]
-    if None not in codes:
-        return list(dict.fromkeys(code for code in codes if code is not None))
-    if any(codes):
-        raise invalid_value(languages, path, f"languages, each {LANGUAGE_FORMS}; or 'auto' alone")
-    return None
 
 
 def _turn_detection(before: Json | None, value: Any, path: str) -> Json:

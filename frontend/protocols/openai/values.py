@@ -6,8 +6,9 @@ Every function raises `RefusedError`.
 from collections.abc import Collection
 from typing import Any, Final
 
-from frontend.protocols.fields import MAX_INTEGER, MAX_PROMPT_CHARS, whole_number
+from frontend.protocols.kinds import MAX_INTEGER, Flag, Integer, Kind, Number, Text, WrongTypeError, WrongValueError
 from frontend.protocols.openai.errors import RefusedError, invalid_type, invalid_value
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS
 
 MAX_LIST: Final = 1000
 MAX_NAME_CHARS: Final = 128
@@ -32,12 +33,23 @@ def one_of(value: Any, path: str, allowed: Collection[str]) -> str:
     return value
 
 
+def a_value(value: Any, path: str, kind: Kind) -> Any:
+    try:
+        return kind.parse(value)
+    except WrongTypeError as error:
+        raise invalid_type(value, path, error.allowed) from None
+    except WrongValueError as error:
+        raise invalid_value(value if error.part is None else error.part, path, error.allowed) from None
+
+
+def an_option(value: Any, path: str, name: str) -> Any:
+    """The value of a session's option."""
+    return a_value(value, path, OPTIONS[name].kind)
+
+
 def a_text(value: Any, path: str, max_chars: int = MAX_PROMPT_CHARS) -> str:
-    if not isinstance(value, str):
-        raise invalid_type(value, path, "a string")
-    if len(value) > max_chars:
-        raise invalid_value(value, path, f"at most {max_chars} characters")
-    return value
+    text: str | None = a_value(value, path, Text(max_chars))
+    return text or ""
 
 
 def texts(value: Any, path: str) -> list[str]:
@@ -49,25 +61,15 @@ def texts(value: Any, path: str) -> list[str]:
 
 
 def an_integer(value: Any, path: str, low: int = 0, high: int = MAX_INTEGER) -> int:
-    number = whole_number(value)
-    if number is None:
-        raise invalid_type(value, path, "an integer")
-    if not low <= number <= high:
-        raise invalid_value(value, path, f"{low} to {high}")
-    return number
+    integer: int = a_value(value, path, Integer(low, high))
+    return integer
 
 
 def a_number(value: Any, path: str, low: float, high: float) -> float:
-    """JSON's true and false are none, though Python counts with them."""
-    if type(value) not in (int, float):
-        raise invalid_type(value, path, "a number")
-    if not low <= value <= high:
-        raise invalid_value(value, path, f"{low:g} to {high:g}")
-    number: float = value
+    number: float = a_value(value, path, Number(low, high))
     return number
 
 
 def a_flag(value: Any, path: str) -> bool:
-    if not isinstance(value, bool):
-        raise invalid_type(value, path, "true or false")
-    return value
+    flag: bool = a_value(value, path, Flag())
+    return flag

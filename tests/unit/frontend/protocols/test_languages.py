@@ -9,7 +9,7 @@ from frontend.protocols.languages import NAMES, language_code
 from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.openai.rest import language_name
 from frontend.protocols.openai.session import begun
-from frontend.protocols.spoken_languages import spoken_language, spoken_languages
+from frontend.protocols.options import OPTIONS
 from shared.errors import InvalidFieldError
 
 SAME: dict[str, tuple[str, ...]] = {
@@ -31,30 +31,30 @@ SAME: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize(("code", "given"), [(code, one) for code, given in SAME.items() for one in given])
 def test_every_usual_form_means_the_language(code: str, given: str) -> None:
-    assert spoken_language(given) == code
+    assert OPTIONS["language"].parse(given) == code
 
 
 def test_what_the_service_answers_can_be_sent_back() -> None:
     assert len(NAMES) == 100
     for code in NAMES:
         assert language_code(code) == language_code(language_name(code)) == code
-    assert spoken_language(language_name(None)) is None
+    assert OPTIONS["language"].parse(language_name(None)) is None
 
 
 @pytest.mark.parametrize("given", ["auto", "AUTO", "detect", "und", None])
 def test_language_may_be_left_to_the_model(given: str | None) -> None:
-    assert spoken_language(given) is None
+    assert OPTIONS["language"].parse(given) is None
 
 
 def test_lists_hold_each_language_once() -> None:
-    assert spoken_languages(["en", "English", "de-AT", "ger"]) == ("en", "de")
-    assert spoken_languages(["auto"]) is None
+    assert OPTIONS["languages"].parse(["en", "English", "de-AT", "ger"]) == ("en", "de")
+    assert OPTIONS["languages"].parse(["auto"]) is None
 
 
 @pytest.mark.parametrize("given", ["klingon", "", "e", "en us", "e" * 101, "en-", "12"])
 def test_what_means_no_language_is_told_what_is_allowed(given: str) -> None:
     with pytest.raises(InvalidFieldError, match=r"'en', 'eng' or 'en-US', an English name .* or 'auto'"):
-        spoken_language(given)
+        OPTIONS["language"].parse(given)
 
 
 def test_every_protocol_takes_the_same_forms() -> None:
@@ -62,8 +62,8 @@ def test_every_protocol_takes_the_same_forms() -> None:
     form = Form(FormData([("language", "en-US"), ("languages", "english"), ("languages", "ger")]), "")
     transcription = {"language": "en-US", "languages": ["english", "ger"]}
     openai = begun({"type": "transcription", "audio": {"input": {"transcription": transcription}}}).options(None)
-    assert (fields.language(), fields.languages()) == ("en", ("en", "de"))
-    assert (form.language(), form.languages()) == ("en", ("en", "de"))
+    assert (fields.option("language"), fields.option("languages")) == ("en", ("en", "de"))
+    assert (form.option("language"), form.languages()) == ("en", ("en", "de"))
     assert (openai.language, openai.languages) == ("en", ("en", "de"))
     assert MistralSession("r", "m").updated({"language": "en-US"}).options.language == "en"
     detected = begun({"audio": {"input": {"transcription": {"language": "auto", "languages": ["auto"]}}}}).options(None)

@@ -78,7 +78,7 @@ def test_what_is_not_base64_is_refused_as_that(audio: str) -> None:
 def test_a_long_string_in_another_field_is_shown_cut() -> None:
     decoded = decode_message(read(message(prompt="é" * 200_000)))
     with pytest.raises(InvalidFieldError, match=r"prompt is '\\u00e9.*; allowed: a string of at most 8000") as raised:
-        Fields(decoded).prompt()
+        Fields(decoded).option("prompt")
     assert len(str(raised.value)) < 200
 
 

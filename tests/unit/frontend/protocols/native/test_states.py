@@ -14,15 +14,13 @@ from hypothesis import strategies as st
 
 from frontend.protocols.fields import (
     MAX_ID_CHARS,
-    MAX_MODEL_CHARS,
-    MAX_NEW_TOKENS,
-    MAX_PROMPT_CHARS,
     decode_base64,
 )
 from frontend.protocols.native import messages as commands
 from frontend.protocols.native import states as native
 from frontend.protocols.native.messages import decode_message, parse_command, request_id_of
 from frontend.protocols.native.states import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
+from frontend.protocols.options import MAX_MODEL_CHARS, MAX_NEW_TOKENS, MAX_PROMPT_CHARS
 from shared.audio.pcm import AudioFormat
 from shared.config import AudioSettings
 from shared.errors import (
@@ -264,7 +262,7 @@ def test_choices_of_the_model_reach_to_their_limits(kind: str, field: str, value
         *(("model", value, "1 to 128 characters, such as 'auto'") for value in ("", "x" * 129, 3, True, ["echo"])),
         *(("max_new_tokens", value, "1 to 4096") for value in (0, -1, 4097, 5.5, "5", True, 2**60, [5])),
         *(("temperature", value, "0 to 2") for value in (-0.1, 2.01, -1, 3, "1", True, False, 1e300, {})),
-        *(("top_p", value, "above 0, and 1 at most") for value in (0, 0.0, -0.5, 1.01, 2, "1", True, [])),
+        *(("top_p", value, "above 0, at most 1") for value in (0, 0.0, -0.5, 1.01, 2, "1", True, [])),
     ],
 )
 @pytest.mark.parametrize("kind", ["audio", "start"])

@@ -1,0 +1,28 @@
+"""The options in `asyncapi.yaml`, written from their table: `python -m frontend.api.openapi.asyncapi` after a change.
+
+A test compares them, so the document cannot differ from what the protocols check.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+from frontend.protocols.options import OPTIONS
+
+DOCUMENT: Final = Path(__file__).parents[2] / "static" / "asyncapi.yaml"
+_SECTION: Final = re.compile(r"(?<=^    # BEGIN options).*?(?=^    # END options)", re.MULTILINE | re.DOTALL)
+
+
+def with_options(document: str) -> str:
+    """The document with the options of the table. JSON is YAML, too."""
+    lines = [
+        f"    option_{name}: {json.dumps(option.schema(nullable=True), ensure_ascii=False)}"
+        for name, option in OPTIONS.items()
+    ]
+    head = " (written by: python -m frontend.api.openapi.asyncapi)\n"
+    return _SECTION.sub(lambda _: head + "\n".join(lines) + "\n", document)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(with_options(DOCUMENT.read_text()))

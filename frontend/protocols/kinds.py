@@ -1,0 +1,272 @@
+"""Kinds of values that clients send: how each is checked, what errors say is allowed, and its JSON Schema. Pure.
+
+    Integer(1, 4096).parse(12.0)        # 12
+    Integer(1, 4096).parse("12")        # raises WrongTypeError: an integer
+    Integer(1, 4096).parse(0)           # raises WrongValueError: 1 to 4096
+
+`parse` takes a value of JSON, and `from_text` the text of a form field.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeGuard, TypeVar
+
+from frontend.protocols.languages import is_detected, language_code
+
+Schema = dict[str, Any]
+E = TypeVar("E", bound=StrEnum)
+
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer that every JSON implementation keeps exactly."""
+MAX_LANGUAGES: Final = 20
+MAX_LANGUAGE_CHARS: Final = 100
+LANGUAGE_FORMS: Final = "a code such as 'en', 'eng' or 'en-US', an English name such as 'english'"
+
+
+class WrongValueError(ValueError):
+    """A value outside its bounds. `allowed` says what is inside."""
+
+    def __init__(self, allowed: str, part: object = None) -> None:
+        super().__init__(allowed)
+        self.allowed = allowed
+        self.part = part
+        """The entry of a list that is wrong; None for the whole value."""
+
+
+class WrongTypeError(WrongValueError):
+    """A value of another JSON type."""
+
+
+class Kind(Protocol):
+    @property
+    def allowed(self) -> str:
+        """Type and bounds in one phrase."""
+
+    def parse(self, value: Any) -> Any:
+        """The value as we keep it. Raises WrongTypeError and WrongValueError."""
+
+    def from_text(self, text: str) -> Any:
+        """The same for the text of a form field."""
+
+    def schema(self) -> Schema: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """An empty one counts as absent, unless one character is needed."""
+
+    max_chars: int
+    min_chars: int = 0
+    example: str = ""
+
+    @property
+    def _bounds(self) -> str:
+        return f"{self.min_chars} to {self.max_chars}" if self.min_chars else f"at most {self.max_chars}"
+
+    @property
+    def allowed(self) -> str:
+        return f"a string of {self._bounds} characters" + (f", such as {self.example!r}" if self.example else "")
+
+    def parse(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            raise WrongTypeError("a string")
+        if not self.min_chars <= len(value) <= self.max_chars:
+            raise WrongValueError(f"{self._bounds} characters")
+        return value or None
+
+    def from_text(self, text: str) -> str | None:
+        return self.parse(text)
+
+    def schema(self) -> Schema:
+        return {"type": "string", "maxLength": self.max_chars}
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    low: int = 0
+    high: int = MAX_INTEGER
+
+    @property
+    def allowed(self) -> str:
+        return f"an integer from {self.low} " + ("on" if self.high == MAX_INTEGER else f"to {self.high}")
+
+    def parse(self, value: Any) -> int:
+        number = whole_number(value)
+        if number is None:
+            raise WrongTypeError("an integer")
+        if not self.low <= number <= self.high:
+            raise WrongValueError(f"{self.low} to {self.high}")
+        return number
+
+    def from_text(self, text: str) -> int:
+        try:
+            return self.parse(int(text))
+        except ValueError:
+            raise WrongTypeError(self.allowed) from None
+
+    def schema(self) -> Schema:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """An integer of a list; `words` says which ones."""
+
+    values: tuple[int, ...]
+    words: str
+
+    @property
+    def allowed(self) -> str:
+        return self.words
+
+    def parse(self, value: Any) -> int:
+        number = whole_number(value)
+        if number is None or number not in self.values:
+            raise WrongValueError(self.words)
+        return number
+
+    def from_text(self, text: str) -> int:
+        try:
+            return self.parse(int(text))
+        except ValueError:
+            raise WrongValueError(self.words) from None
+
+    def schema(self) -> Schema:
+        return {"type": "integer", "enum": list(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    low: float
+    high: float
+    excludes_low: bool = False
+
+    @property
+    def _bounds(self) -> str:
+        return f"above {self.low:g}, at most {self.high:g}" if self.excludes_low else f"{self.low:g} to {self.high:g}"
+
+    @property
+    def allowed(self) -> str:
+        return f"a number {'' if self.excludes_low else 'from '}{self._bounds}"
+
+    def parse(self, value: Any) -> float:
+        if not _is_number(value):
+            raise WrongTypeError("a number")
+        if not (self.low < value if self.excludes_low else self.low <= value) or not value <= self.high:
+            raise WrongValueError(self._bounds)
+        return value
+
+    def from_text(self, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise WrongTypeError(self.allowed) from None
+        return self.parse(number)
+
+    def schema(self) -> Schema:
+        return {
+            "type": "number",
+            "exclusiveMinimum" if self.excludes_low else "minimum": self.low,
+            "maximum": self.high,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[E]):
+    of: type[E]
+
+    @property
+    def allowed(self) -> str:
+        return ", ".join(self.of)
+
+    def parse(self, value: Any) -> E:
+        try:
+            return self.of(value)
+        except ValueError:
+            raise WrongValueError(self.allowed) from None
+
+    def from_text(self, text: str) -> E:
+        return self.parse(text)
+
+    def schema(self) -> Schema:
+        return {"type": "string", "enum": [str(value) for value in self.of]}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    allowed: ClassVar[str] = "true, false"
+
+    def parse(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise WrongTypeError("true or false")
+        return value
+
+    def from_text(self, text: str) -> bool:
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise WrongValueError(self.allowed)
+        return text.lower() in ("true", "1")
+
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The code of a language, in any usual form; None is to be detected. Which ones a model knows is not known here."""
+
+    allowed: ClassVar[str] = f"{LANGUAGE_FORMS}, or 'auto' to detect it"
+
+    def parse(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            raise WrongTypeError("a string")
+        if is_detected(value):
+            return None
+        code = language_code(value)
+        if code is None:
+            raise WrongValueError(self.allowed)
+        return code
+
+    def from_text(self, text: str) -> str | None:
+        return self.parse(text)
+
+    def schema(self) -> Schema:
+        return {"type": "string", "maxLength": MAX_LANGUAGE_CHARS}
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """The codes of a list, each once; None for a list of nothing but 'auto'."""
+
+    allowed: ClassVar[str] = f"a list of 1 to {MAX_LANGUAGES} languages, each {LANGUAGE_FORMS}"
+
+    def parse(self, value: Any) -> tuple[str, ...] | None:
+        if not isinstance(value, list):
+            raise WrongTypeError(self.allowed)
+        if not 1 <= len(value) <= MAX_LANGUAGES:
+            raise WrongValueError(self.allowed)
+        if all(isinstance(one, str) and is_detected(one) for one in value):
+            return None
+        codes = [language_code(one) if isinstance(one, str) and not is_detected(one) else None for one in value]
+        for one, code in zip(value, codes, strict=True):
+            if code is None:
+                raise WrongValueError(self.allowed, part=one)
+        return tuple(dict.fromkeys(code for code in codes if code is not None))
+
+    def from_text(self, text: str) -> tuple[str, ...] | None:
+        return self.parse([one.strip() for one in text.split(",")])
+
+    def schema(self) -> Schema:
+        items = {"type": "string", "maxLength": MAX_LANGUAGE_CHARS}
+        return {"type": "array", "minItems": 1, "maxItems": MAX_LANGUAGES, "items": items}
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """JSON's true and false are none, though Python counts with them. NaN is one, and within no bounds."""
+    return type(value) in (int, float)
+
+
+def whole_number(value: object) -> int | None:
+    """An integer of JSON, which does not tell 16000 from 16000.0; None for all else."""
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() else None

@@ -1,0 +1,136 @@
+"""The options of a session: one table of their names, kinds, bounds and descriptions.
+
+Every protocol checks its clients' values with it, and OpenAPI and AsyncAPI describe the fields from it. A new option is
+a line here and a field of `SessionOptions`. Pure.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from frontend.protocols.kinds import (
+    Choice,
+    Flag,
+    Integer,
+    Kind,
+    Language,
+    Languages,
+    Number,
+    Steps,
+    Text,
+    WrongValueError,
+)
+from shared.errors import InvalidFieldError
+from shared.events import DELAYS_MS, CommitDelay, Mode, SessionOptions
+
+MAX_MODEL_CHARS: Final = 128
+MAX_PROMPT_CHARS: Final = 8_000
+MAX_NEW_TOKENS: Final = 4096
+
+ONE_SHOT, START, CONFIGURE = "audio", "start", "configure"
+"""The native messages that take options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    name: str
+    kind: Kind
+    description: str
+    messages: frozenset[str]
+    """The native messages that take it."""
+
+    def parse(self, value: Any, field: str = "") -> Any:
+        """The value of a JSON message; None, which counts as absent, stays None. Raises InvalidFieldError."""
+        try:
+            return None if value is None else self.kind.parse(value)
+        except WrongValueError as error:
+            given = value if error.part is None else error.part
+            raise InvalidFieldError(field or self.name, given, self.kind.allowed) from None
+
+    def schema(self, *, nullable: bool = False) -> dict[str, Any]:
+        """JSON Schema with the description."""
+        schema = self.kind.schema()
+        if nullable:
+            schema["type"] = [schema["type"], "null"]
+            if "enum" in schema:
+                schema["enum"] = [*schema["enum"], None]
+        return {**schema, "description": self.description}
+
+
+_ALL: Final = frozenset({ONE_SHOT, START, CONFIGURE})
+_AT_START: Final = frozenset({ONE_SHOT, START})
+_LIVE: Final = frozenset({START, CONFIGURE})
+_TABLE: Final = (
+    Option(
+        "mode",
+        Choice(Mode),
+        "What the model does: transcribe, understand (answers a prompt about the speech), general (follows the spoken "
+        "instruction) or translate (into English).",
+        _AT_START,
+    ),
+    Option(
+        "model",
+        Text(MAX_MODEL_CHARS, min_chars=1, example="auto"),
+        "A running model, by its name or the part after the last `/`, a public name such as `whisper-1`, or `auto`.",
+        _AT_START,
+    ),
+    Option(
+        "language",
+        Language(),
+        "A code (`en`, `eng`, `en-US`) or an English name (`english`); `auto` detects it. A regional variant means its "
+        "language.",
+        _ALL,
+    ),
+    Option(
+        "languages",
+        Languages(),
+        "Each segment has one of them. If `language` is given too, it must be one of them.",
+        _ALL,
+    ),
+    Option(
+        "prompt",
+        Text(MAX_PROMPT_CHARS),
+        "Names to expect, or the question. Whisper uses its last 223 tokens; a warning names the part without effect.",
+        _ALL,
+    ),
+    Option(
+        "delay_ms",
+        Steps(tuple(sorted(DELAYS_MS)), "80 to 1200 in steps of 80, or 2400"),
+        "How long Voxtral Realtime listens before it writes a word.",
+        _LIVE,
+    ),
+    Option(
+        "commit_delay",
+        Choice(CommitDelay),
+        "How soon words of an open segment are committed, for models that support it.",
+        _LIVE,
+    ),
+    Option("max_new_tokens", Integer(1, MAX_NEW_TOKENS), "Longest answer, in tokens.", _ALL),
+    Option("temperature", Number(0, 2), "0 always takes the most likely token.", _ALL),
+    Option(
+        "top_p",
+        Number(0, 1, excludes_low=True),
+        "Tokens are drawn from the most likely ones that together have this probability.",
+        _ALL,
+    ),
+    Option("words", Flag(), "Whether finals and committed text carry word times.", frozenset({START})),
+    Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
+)
+OPTIONS: Final = {option.name: option for option in _TABLE}
+
+
+def options_of(message: str) -> list[Option]:
+    """The options that a native message takes, in the order of the table."""
+    return [option for option in _TABLE if message in option.messages]
+
+
+def schemas(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """JSON Schema by name."""
+    return {name: OPTIONS[name].schema() for name in names}
+
+
+def check_language(options: SessionOptions) -> None:
+    """Raises InvalidFieldError for a language that is not one of the languages that are given with it."""
+    if options.language is not None and options.languages is not None and options.language not in options.languages:
+        allowed = f"one of languages ({', '.join(options.languages)}), or null to detect which of them"
+        raise InvalidFieldError("language", options.language, allowed)

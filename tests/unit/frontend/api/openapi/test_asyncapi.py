@@ -1,0 +1,38 @@
+"""The documents describe the options that the protocols check."""
+
+import re
+
+import pytest
+import yaml
+
+from frontend.api.openapi.asyncapi import DOCUMENT, with_options
+from frontend.protocols.options import CONFIGURE, ONE_SHOT, OPTIONS, START, options_of
+from shared.events import SessionOptions
+from tests.documentation import PROJECT
+
+
+def test_asyncapi_has_the_options_of_the_table() -> None:
+    document = DOCUMENT.read_text()
+    assert document == with_options(document), "run python -m frontend.api.openapi.asyncapi"
+
+
+@pytest.mark.parametrize("message", [ONE_SHOT, START, CONFIGURE])
+def test_asyncapi_offers_each_message_its_options(message: str) -> None:
+    messages = yaml.safe_load(DOCUMENT.read_text())["components"]["messages"]
+    properties = next(
+        one["payload"]["properties"]
+        for one in messages.values()
+        if one["payload"].get("properties", {}).get("type") == {"const": message}
+    )
+    offered = {name for name, schema in properties.items() if "/option_" in schema.get("$ref", "")}
+    assert offered == {option.name for option in options_of(message)}
+
+
+def test_native_protocol_page_lists_every_option() -> None:
+    page = (PROJECT / "docs/native-protocol.md").read_text()
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert set(OPTIONS) - {"words", "partials"} <= listed
+
+
+def test_every_option_is_a_field_of_a_session() -> None:
+    assert set(OPTIONS) <= set(SessionOptions.__dataclass_fields__)
