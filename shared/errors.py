@@ -4,13 +4,14 @@ An error carries the measured value and the limit as fields; `str()` writes the 
 a `VoxtralError` is our own fault and reaches a client only as `internal_error` with an incident id.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class VoxtralError(Exception):
     """Base of all errors that a client may see."""
 
-    code: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
     closes_connection: ClassVar[bool] = False
     field: str | None = None
     """The client's field that is at fault, where it is one."""
@@ -19,6 +20,24 @@ class VoxtralError(Exception):
         super().__init__(message)
         self.message = message
         self.retry_after_s = retry_after_s
+
+    def to_wire(self) -> dict[str, Any]:
+        """The fields of an event of type `error`."""
+        hint = {} if self.retry_after_s is None else {"retry_after_s": self.retry_after_s}
+        return {"code": self.code, "message": self.message, **hint}
+
+    @staticmethod
+    def from_wire(wire: Mapping[str, Any]) -> "ReportedError":
+        """The error that an event of type `error` reports."""
+        return ReportedError(wire)
+
+
+class ReportedError(VoxtralError):
+    """An error of another process: only its code says what it is."""
+
+    def __init__(self, wire: Mapping[str, Any]) -> None:
+        super().__init__(wire["message"], retry_after_s=wire.get("retry_after_s"))
+        self.code = wire["code"]
 
 
 class InvalidJsonError(VoxtralError):

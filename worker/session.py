@@ -224,8 +224,7 @@ class WorkerSession:
     def fail(self, error: VoxtralError) -> None:
         """End the session with an error, behind the events that wait to be written."""
         if self.ending is None:
-            hint = {} if error.retry_after_s is None else {"retry_after_s": error.retry_after_s}
-            self._emit(EventType.ERROR, extra={"code": error.code, "message": error.message} | hint)
+            self._emit(EventType.ERROR, extra=error.to_wire())
             self._errors.append(error.code)
             self.ending = "failed"
 

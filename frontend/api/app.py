@@ -24,7 +24,7 @@ from frontend.api import captions, chat, client_secrets, middleware, models, rea
 from frontend.api.addresses import PREFIX
 from frontend.api.authentication import Gate
 from frontend.api.errors import refusal
-from frontend.api.middleware import dialect_of
+from frontend.api.middleware import renderer_of
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi.refusals import DocumentedApi
 from frontend.connections.native import serve_connection
@@ -108,7 +108,7 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
 def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
     count_error(error.code)
     if scope["path"].startswith(PREFIX):
-        return refusal(error, dialect_of(scope))
+        return refusal(error, renderer_of(scope))
     return PlainTextResponse(f"{error.message}\n", status_code=403)
 
 

@@ -15,7 +15,7 @@ from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
 from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
-from frontend.api.middleware import dialect_of
+from frontend.api.middleware import renderer_of
 from frontend.sessions.gateway import Gateway
 from shared.errors import VoxtralError
 
@@ -53,7 +53,7 @@ class Gate:
         except VoxtralError as error:
             self._gateway.tally.count_error(error.code)
             await websocket.receive()  # the request to connect, which is answered
-            await websocket.send_denial_response(refusal(error, dialect_of(scope)))
+            await websocket.send_denial_response(refusal(error, renderer_of(scope)))
             return
         scope.setdefault("state", {})["principal"] = principal
 

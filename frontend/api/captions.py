@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
 from frontend.access.guard import STRANGER_MESSAGE_MAX
-from frontend.api.errors import ApiDialect, refusal
+from frontend.api.errors import refusal
 from frontend.api.openapi import refusals
 from frontend.api.openapi.schemas import (
     FLAG,
@@ -27,6 +27,7 @@ from frontend.api.openapi.schemas import (
     list_of,
     object_of,
 )
+from frontend.api.renderers import OPENAI
 from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
@@ -112,7 +113,7 @@ def routes(viewers: Viewers) -> APIRouter:
                 await websocket.accept()
                 await _show(websocket, place, after_seq)
         except VoxtralError as error:
-            await websocket.send_denial_response(refusal(error, ApiDialect.OPENAI))
+            await websocket.send_denial_response(refusal(error, OPENAI))
 
     @router.head("/transcript.{form}", include_in_schema=False, response_class=Response)
     @router.get(

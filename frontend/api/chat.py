@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
 from frontend.api.authentication import principal_of
-from frontend.api.errors import ApiDialect, error_body
-from frontend.api.middleware import dialect_of
+from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.renderers import Renderer
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.upload_form import bounded, media_type_of
 from frontend.protocols.long_text import LongMessage, TextReader
@@ -82,11 +82,11 @@ class Chat:
             raise InvalidJsonError("The body is not UTF-8.") from None
 
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
-        dialect = dialect_of(request.scope)
+        renderer = renderer_of(request.scope)
         warnings: list[AudioWarning] = []
         blocks = self._blocks(asked, warnings)
         every_s = self._settings.server.keepalive_s
-        async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(dialect, error)) as reply:
+        async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(renderer, error)) as reply:
             async with session_for(blocks, asked.options, self._gateway, principal_of(request)) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
@@ -96,10 +96,10 @@ class Chat:
     async def _stream(
         self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
     ) -> None:
-        dialect = dialect_of(request.scope)
+        renderer = renderer_of(request.scope)
         warnings: list[AudioWarning] = []
         blocks = self._blocks(asked, warnings)
-        async with exchange.events(lambda error: frame(self._refusal(dialect, error))) as push:
+        async with exchange.events(lambda error: frame(self._refusal(renderer, error))) as push:
             async with (
                 session_for(blocks, asked.options, self._gateway, principal_of(request)) as session,
                 events_and_progress(session) as events,
@@ -117,10 +117,10 @@ class Chat:
             transcript.warnings += [warning.wire() for warning in warnings]
             await push(chunks.end(transcript.usage, include_usage=asked.include_usage, warned=transcript.warned))
 
-    def _refusal(self, dialect: ApiDialect, error: VoxtralError) -> dict[str, Any]:
+    def _refusal(self, renderer: Renderer, error: VoxtralError) -> dict[str, Any]:
         """What an answer that has begun says of an error."""
         self._gateway.tally.count_error(error.code)
-        return error_body(error, dialect)
+        return renderer.error_body(error)
 
     def _blocks(self, asked: ChatRequest, warnings: list[AudioWarning]) -> AsyncGenerator[bytes, None]:
         longest_s = self._settings.audio.longest_s(asked.options.mode)

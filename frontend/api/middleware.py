@@ -20,7 +20,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.addresses import PREFIX, is_socket, meant_address, methods_at
-from frontend.api.errors import ApiDialect, http_refusal, refusal
+from frontend.api.errors import http_refusal, refusal
+from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, Renderer
 from frontend.connections.closing import let_go
 from shared.errors import InvalidFieldError, VoxtralError
 from shared.incidents import incident
@@ -43,16 +44,16 @@ def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
     app.add_exception_handler(RequestValidationError, _as_field_error)
 
 
-def dialect_of(scope: Scope) -> ApiDialect:
+def renderer_of(scope: Scope) -> Renderer:
     """Who asks: what the address says, what a route has found out, or what the user agent looks like."""
     state = scope.setdefault("state", {})
     named = QueryParams(scope.get("query_string", b"")).get("dialect")
     if named in tuple(ApiDialect):
-        return ApiDialect(named)
+        return RENDERERS[ApiDialect(named)]
     if "dialect" in state:
-        return ApiDialect(state["dialect"])
+        return RENDERERS[ApiDialect(state["dialect"])]
     agent = Headers(scope=scope).get("user-agent", "").lower()
-    return ApiDialect.MISTRAL if "mistral" in agent else ApiDialect.OPENAI
+    return MISTRAL if "mistral" in agent else OPENAI
 
 
 class ApiAnswers:
@@ -79,7 +80,7 @@ class ApiAnswers:
         except Exception as failure:  # noqa: BLE001 -- the last frame: ours are told as incidents, theirs as what they are
             error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
             self._count_error(error.code)
-            answer = refusal(error, dialect_of(scope))
+            answer = refusal(error, renderer_of(scope))
             let_go(failure)  # before the rest of an upload is read: the error would hold what has come of it
             if not exchange.answered:
                 await answer(scope, exchange.receive, exchange.send)
@@ -148,24 +149,24 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     """No such address, or not in this way: the page's files, which stand under every path, say it wrongly."""
     assert isinstance(refused, HTTPException)
     scope, full_path = request.scope, request.scope["path"]
-    dialect, headers, path = dialect_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
+    renderer, headers, path = renderer_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
     is_api, meant = full_path.startswith(PREFIX), None
     if refused.status_code in (404, 405):
         meant = meant_address(scope)
     elif is_api:
-        return http_refusal(refused.status_code, str(refused.detail), dialect, headers)
+        return http_refusal(refused.status_code, str(refused.detail), renderer, headers)
     if refused.status_code == 405 and meant is None and not is_api and not methods_at(scope, full_path):
-        return http_refusal(404, f"There is nothing at {path} that takes {request.method}.", dialect, {})
+        return http_refusal(404, f"There is nothing at {path} that takes {request.method}.", renderer, {})
     if not is_api and meant is None:
         return await http_exception_handler(request, refused)
     if allowed := ", ".join(methods_at(scope, full_path)):
         message = f"{path} does not take {request.method}; allowed: {allowed}."
-        return http_refusal(405, message, dialect, {"allow": allowed})
+        return http_refusal(405, message, renderer, {"allow": allowed})
     if is_socket(scope, full_path):
         message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies pass its Upgrade on."
-        return http_refusal(426, message, dialect, UPGRADE)
+        return http_refusal(426, message, renderer, UPGRADE)
     hint = f" Was {meant} meant?" if meant else ""
-    return http_refusal(404, f"There is nothing at {path}.{hint}", dialect, {})
+    return http_refusal(404, f"There is nothing at {path}.{hint}", renderer, {})
 
 
 async def _as_field_error(request: Request, invalid: Exception) -> Response:
@@ -174,4 +175,4 @@ async def _as_field_error(request: Request, invalid: Exception) -> Response:
     first: dict[str, Any] = next(iter(invalid.errors()))
     allowed = first.get("ctx", {}).get("expected") or first["msg"]
     error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), allowed)
-    return refusal(error, dialect_of(request.scope))
+    return refusal(error, renderer_of(request.scope))

@@ -9,7 +9,7 @@ from starlette.websockets import WebSocket
 
 from frontend.api.addresses import PREFIX, meant_socket
 from frontend.api.errors import http_refusal
-from frontend.api.middleware import MAX_PATH_CHARS, dialect_of
+from frontend.api.middleware import MAX_PATH_CHARS, renderer_of
 
 
 async def refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:
@@ -17,7 +17,7 @@ async def refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:
     path, meant = scope["path"], meant_socket(scope)
     message = f"There is no WebSocket at {path[:MAX_PATH_CHARS]}." + (f" Was {meant} meant?" if meant else "")
     await WebSocket(scope, receive, send).send_denial_response(
-        http_refusal(404, message, dialect_of(scope), {})
+        http_refusal(404, message, renderer_of(scope), {})
         if path.startswith(PREFIX)
         else PlainTextResponse(message, status_code=404)
     )

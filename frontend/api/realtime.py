@@ -11,7 +11,8 @@ from typing import Final
 from fastapi import APIRouter, WebSocket
 
 from frontend.api.authentication import principal_of
-from frontend.api.errors import ApiDialect, refusal
+from frontend.api.errors import refusal
+from frontend.api.renderers import MISTRAL, OPENAI, Renderer
 from frontend.connections.dialects import serve_dialect
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
@@ -39,7 +40,7 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
                 principal_of(websocket).session,
             )
 
-        await serve_websocket(websocket, ApiDialect.OPENAI, dialect, gateway, settings)
+        await serve_websocket(websocket, OPENAI, dialect, gateway, settings)
 
     @router.websocket("/v1/audio/transcriptions/realtime")
     async def mistral(websocket: WebSocket) -> None:
@@ -48,13 +49,13 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
         def dialect() -> MistralRealtime:
             return MistralRealtime(secrets.token_hex(16), model)
 
-        await serve_websocket(websocket, ApiDialect.MISTRAL, dialect, gateway, settings)
+        await serve_websocket(websocket, MISTRAL, dialect, gateway, settings)
 
     return router
 
 
 async def serve_websocket(
-    websocket: WebSocket, answers_in: ApiDialect, make: Callable[[], Dialect], gateway: Gateway, settings: Settings
+    websocket: WebSocket, answers_in: Renderer, make: Callable[[], Dialect], gateway: Gateway, settings: Settings
 ) -> None:
     """Serve one client in the dialect that `make` makes.
 

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.connections.timeouts import SEND_STALL_S
-from frontend.protocols.error_statuses import error_of
 from frontend.servers.asgi import client_left, stream_start
 from frontend.servers.direct_writes import wire_of
 from frontend.sessions.gateway import Gateway
@@ -176,7 +175,7 @@ async def _mixed(session: Session) -> AsyncGenerator[LoggedEvent | bytes, None]:
 
 def _check(event: LoggedEvent) -> None:
     if event.type == EventType.ERROR:
-        raise error_of(event.wire)
+        raise VoxtralError.from_wire(event.wire)
 
 
 async def _next(events: AsyncIterator[LoggedEvent]) -> LoggedEvent:

@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
-from frontend.api.errors import ApiDialect
+from frontend.api.renderers import MISTRAL, OPENAI, Format, Renderer
 from frontend.api.upload_form import TEMPERATURE, URLENCODED, Form
 from frontend.protocols.openai.rest import Task
 from shared.errors import InvalidFieldError
@@ -22,24 +22,17 @@ MODES: Final[dict[Task, Mode]] = {"transcribe": Mode.TRANSCRIBE, "translate": Mo
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    dialect: ApiDialect
-    task: Task
+    renderer: Renderer
+    format: Format
     options: SessionOptions
     audio: BinaryIO
     stream: bool
-    granularities: frozenset[str]
-    response_format: str = "json"
     strict: bool = False
     """Whether a damaged recording is an error."""
 
     @property
     def size_bytes(self) -> int:
         return self.audio.seek(0, io.SEEK_END)
-
-    @property
-    def is_json(self) -> bool:
-        """Whether an answer that is no stream is JSON."""
-        return self.response_format in ("json", "verbose_json")
 
     def with_model(self, model: str) -> "Order":
         return replace(self, options=replace(self.options, model=model))
@@ -80,16 +73,8 @@ def openai_order(form: Form, task: Task) -> Order:
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
     )
-    return Order(
-        ApiDialect.OPENAI,
-        task,
-        options,
-        form.audio(),
-        stream,
-        frozenset(granularities),
-        response_format,
-        form.flag("strict"),
-    )
+    wanted = Format(task, frozenset(granularities), response_format, options.temperature or 0.0)
+    return Order(OPENAI, wanted, options, form.audio(), stream, form.flag("strict"))
 
 
 def mistral_order(form: Form) -> Order:
@@ -110,12 +95,5 @@ def mistral_order(form: Form) -> Order:
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
     )
-    return Order(
-        ApiDialect.MISTRAL,
-        "transcribe",
-        options,
-        form.audio(),
-        form.flag("stream"),
-        frozenset(granularities),
-        strict=form.flag("strict"),
-    )
+    wanted = Format("transcribe", frozenset(granularities))
+    return Order(MISTRAL, wanted, options, form.audio(), form.flag("stream"), form.flag("strict"))

@@ -7,19 +7,17 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import Response
 
 from frontend.access.principal import Principal
 from frontend.api.authentication import principal_of
-from frontend.api.errors import ApiDialect, error_body
-from frontend.api.middleware import dialect_of
+from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.renderers import MISTRAL
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.transcription_request import Order, is_mistral_form, mistral_order, openai_order
 from frontend.api.upload_form import Form, received
-from frontend.protocols.mistral import rest as mistral_rest
-from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.rest import Task
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
@@ -65,22 +63,22 @@ class Transcriber:
 
     async def _order(self, request: Request, form: Form, task: Task) -> Order:
         if is_mistral_form(form):
-            request.state.dialect = ApiDialect.MISTRAL
-        if task == "transcribe" and dialect_of(request.scope) is ApiDialect.MISTRAL:
+            request.state.dialect = MISTRAL.dialect
+        if task == "transcribe" and renderer_of(request.scope) is MISTRAL:
             order = mistral_order(form)
         else:
             order = openai_order(form, task)
         return order.with_model(resolve(order.options.model, await self._gateway.models(), order.options.mode))
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
-        every_s = self._settings.server.keepalive_s if order.is_json else 0
+        every_s = self._settings.server.keepalive_s if order.format.is_json else 0
         warnings: list[AudioWarning] = []
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
             async with session_for(self._blocks(order, warnings), order.options, self._gateway, principal) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
-            await reply.send(warned(_rendered(order, transcript), transcript))
+            await reply.send(warned(order.renderer.transcript(transcript, order.format), transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         warnings: list[AudioWarning] = []
@@ -97,10 +95,11 @@ class Transcriber:
                     text = transcript.take(event.wire)
                     if event.type == EventType.FINAL:
                         spoken = transcript.segments[-1].language if text else None
-                        await push(_added(order, transcript, text, None if spoken == language else spoken))
+                        changed = None if spoken == language else spoken
+                        await push(order.renderer.added(transcript, text, changed, order.format))
                         language = spoken or language
             transcript.warnings += [warning.wire() for warning in warnings]
-            await push(_done(order, transcript))
+            await push(order.renderer.done(transcript, order.format))
 
     def _blocks(self, order: Order, warnings: list[AudioWarning]) -> AsyncGenerator[bytes, None]:
         self._gateway.tally.received_bytes += order.size_bytes
@@ -110,33 +109,8 @@ class Transcriber:
     def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
         """What an answer that has begun says of an error."""
         self._gateway.tally.count_error(error.code)
-        return error_body(error, order.dialect)
+        return order.renderer.error_body(error)
 
     def _refused(self, order: Order, error: VoxtralError) -> bytes:
-        body = self._refusal(order, error)
-        if order.dialect is ApiDialect.MISTRAL:
-            return mistral_rest.event({**body, "type": "error"})
-        return openai_rest.frame(body)
-
-
-def _rendered(order: Order, transcript: Transcript) -> Response:
-    if order.dialect is ApiDialect.MISTRAL:
-        return JSONResponse(mistral_rest.json_body(transcript, order.granularities))
-    if order.response_format == "json":
-        return JSONResponse(openai_rest.json_body(transcript, order.task))
-    if order.response_format == "verbose_json":
-        temperature = order.options.temperature or 0.0
-        return JSONResponse(openai_rest.verbose_body(transcript, order.task, order.granularities, temperature))
-    return PlainTextResponse(openai_rest.plain_body(transcript, order.response_format))
-
-
-def _added(order: Order, transcript: Transcript, text: str, language: str | None) -> bytes:
-    if order.dialect is ApiDialect.MISTRAL:
-        return mistral_rest.added(transcript.segments[-1], text, order.granularities, language)
-    return openai_rest.delta(text) if text else b""
-
-
-def _done(order: Order, transcript: Transcript) -> bytes:
-    if order.dialect is ApiDialect.MISTRAL:
-        return mistral_rest.done(transcript, order.granularities)
-    return openai_rest.done(transcript)
+        self._gateway.tally.count_error(error.code)
+        return order.renderer.error_event(error)

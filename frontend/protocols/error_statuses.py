@@ -1,7 +1,7 @@
 """From our errors to HTTP statuses and to the `type` and `code` of the OpenAI API. Pure."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from shared.errors import (
     AudioTooLongError,
@@ -32,8 +32,8 @@ from shared.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """Where an error stands: its HTTP status, and OpenAI's `type` and `code` for it."""
+class ErrorStatus:
+    """The HTTP status of an error, and OpenAI's `type` and `code` for it."""
 
     status: int
     type: str
@@ -41,45 +41,37 @@ class Rung:
     """None: our own code."""
 
 
-BAD_REQUEST: Final = Rung(400, "invalid_request_error")
-MODEL_NOT_FOUND: Final = Rung(404, "invalid_request_error", "model_not_found")
-LADDER: Final[dict[type[VoxtralError], Rung]] = {
-    InvalidJsonError: BAD_REQUEST,
-    UnknownTypeError: BAD_REQUEST,
-    MissingFieldError: BAD_REQUEST,
-    InvalidFieldError: Rung(400, "invalid_request_error", "invalid_value"),
-    InvalidAudioError: BAD_REQUEST,
-    UnsupportedAudioError: BAD_REQUEST,
-    AudioTooLongError: BAD_REQUEST,
-    ModeUnsupportedError: BAD_REQUEST,
-    FrameInvalidError: BAD_REQUEST,
-    UnauthorizedError: Rung(401, "invalid_request_error", "invalid_api_key"),
-    ForbiddenError: Rung(403, "invalid_request_error"),
-    SessionUnknownError: Rung(404, "invalid_request_error"),
-    SessionExpiredError: Rung(404, "invalid_request_error"),
-    ViewerSlowError: Rung(408, "invalid_request_error"),
-    IdleTimeoutError: Rung(408, "invalid_request_error"),
-    SessionResumedError: Rung(409, "invalid_request_error"),
-    MessageTooLargeError: Rung(413, "invalid_request_error"),
-    MediaTypeError: Rung(415, "invalid_request_error"),
-    ContentEncodingError: Rung(415, "invalid_request_error"),
-    RateLimitedError: Rung(429, "rate_limit_error", "rate_limit_exceeded"),
-    ServerBusyError: Rung(503, "server_error"),
-    ModelUnavailableError: Rung(503, "server_error"),
-    InternalError: Rung(500, "server_error"),
+BAD_REQUEST: Final = ErrorStatus(400, "invalid_request_error")
+MODEL_NOT_FOUND: Final = ErrorStatus(404, "invalid_request_error", "model_not_found")
+STATUSES: Final[dict[str, ErrorStatus]] = {
+    InvalidJsonError.code: BAD_REQUEST,
+    UnknownTypeError.code: BAD_REQUEST,
+    MissingFieldError.code: BAD_REQUEST,
+    InvalidFieldError.code: ErrorStatus(400, "invalid_request_error", "invalid_value"),
+    InvalidAudioError.code: BAD_REQUEST,
+    UnsupportedAudioError.code: BAD_REQUEST,
+    AudioTooLongError.code: BAD_REQUEST,
+    ModeUnsupportedError.code: BAD_REQUEST,
+    FrameInvalidError.code: BAD_REQUEST,
+    UnauthorizedError.code: ErrorStatus(401, "invalid_request_error", "invalid_api_key"),
+    ForbiddenError.code: ErrorStatus(403, "invalid_request_error"),
+    SessionUnknownError.code: ErrorStatus(404, "invalid_request_error"),
+    SessionExpiredError.code: ErrorStatus(404, "invalid_request_error"),
+    ViewerSlowError.code: ErrorStatus(408, "invalid_request_error"),
+    IdleTimeoutError.code: ErrorStatus(408, "invalid_request_error"),
+    SessionResumedError.code: ErrorStatus(409, "invalid_request_error"),
+    MessageTooLargeError.code: ErrorStatus(413, "invalid_request_error"),
+    MediaTypeError.code: ErrorStatus(415, "invalid_request_error"),
+    ContentEncodingError.code: ErrorStatus(415, "invalid_request_error"),
+    RateLimitedError.code: ErrorStatus(429, "rate_limit_error", "rate_limit_exceeded"),
+    ServerBusyError.code: ErrorStatus(503, "server_error"),
+    ModelUnavailableError.code: ErrorStatus(503, "server_error"),
+    InternalError.code: ErrorStatus(500, "server_error"),
 }
-"""By class; an error that is not here stands where its nearest base does."""
+"""By the code of the error."""
 
 
-def rung_of(error: VoxtralError) -> Rung:
+def status_of(error: VoxtralError) -> ErrorStatus:
     if isinstance(error, InvalidFieldError) and error.field == "model":
         return MODEL_NOT_FOUND
-    return next((LADDER[known] for known in type(error).__mro__ if known in LADDER), LADDER[InternalError])
-
-
-def error_of(event: dict[str, Any]) -> VoxtralError:
-    """The error that a session's last event tells of."""
-    kind = next((known for known in LADDER if known.code == event["code"]), VoxtralError)
-    error = kind.__new__(kind)
-    VoxtralError.__init__(error, event["message"], retry_after_s=event.get("retry_after_s"))
-    return error
+    return STATUSES.get(error.code, STATUSES[InternalError.code])

@@ -87,12 +87,5 @@ class StoreWatch:
 
     @staticmethod
     def _give_up(session: Session) -> None:
-        session.fail(
-            {
-                "type": EventType.ERROR,
-                "session_id": session.id,
-                "code": ModelUnavailableError.code,
-                "message": f"The service has not reached its store for {GIVE_UP_AFTER_S:g} s.",
-                "retry_after_s": RETRY_AFTER_S,
-            }
-        )
+        message = f"The service has not reached its store for {GIVE_UP_AFTER_S:g} s."
+        session.fail_with(ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S))

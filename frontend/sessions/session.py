@@ -175,7 +175,7 @@ class Session:
 
     def fail_with(self, error: VoxtralError) -> None:
         """The same, for an error as it is."""
-        self.fail({"type": EventType.ERROR, "session_id": self.id, "code": error.code, "message": error.message})
+        self.fail({"type": EventType.ERROR, "session_id": self.id, **error.to_wire()})
 
     def tell(self, event: dict[str, Any]) -> None:
         """Send the client an event that the log does not hold and that has no `seq`, such as a warning."""

@@ -114,7 +114,7 @@ class Viewer:
 
 def farewell(error: VoxtralError, seq: int | None = None) -> Frame:
     """The last event of a viewer. With a `seq` the session has ended; without one it continues without this viewer."""
-    wire: dict[str, object] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
+    wire: dict[str, object] = {"type": EventType.ERROR, **error.to_wire()}
     if seq is not None:
         wire["seq"] = seq
     return Frame(LoggedEvent(orjson.dumps(wire), wire))

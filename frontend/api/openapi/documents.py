@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
-from frontend.api.errors import ApiDialect
 from frontend.api.openapi.refusals import errors
 from frontend.api.openapi.schemas import (
     FLAG,
@@ -22,6 +21,7 @@ from frontend.api.openapi.schemas import (
     object_of,
     said,
 )
+from frontend.api.renderers import ApiDialect
 from frontend.api.responses import WARNING_HEADER
 from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES
 from frontend.api.upload_form import TEMPERATURE

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
-from frontend.protocols.error_statuses import error_of, rung_of
+from frontend.protocols.error_statuses import status_of
 from frontend.protocols.fields import decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.mistral.session import MistralSession
@@ -109,7 +109,7 @@ class MistralRealtime:
                 self._stage = Stage.OVER
                 actions = [self._done(wire["duration"])]
             case EventType.ERROR:
-                actions = self._fatal(error_of(wire))
+                actions = self._fatal(VoxtralError.from_wire(wire))
         return actions
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
@@ -204,6 +204,6 @@ def _audio(wire: dict[str, Any]) -> bytes:
 
 def _error(error: VoxtralError) -> Send:
     """Codes are whole numbers, as in HTTP; its clients cannot read others."""
-    rung = rung_of(error)
-    code = 400 if rung.code == "model_not_found" else rung.status
+    known = status_of(error)
+    code = 400 if known.code == "model_not_found" else known.status
     return Send({"type": "error", "error": {"message": error.message, "code": code}})

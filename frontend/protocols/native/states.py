@@ -167,8 +167,7 @@ def streamed(event: dict[str, Any], request_id: str | int | None) -> bytes:
 
 def refusal(event: dict[str, Any], request_id: str | int | None) -> bytes:
     """The reply to a one-shot request whose session ended with this error event."""
-    kept: dict[str, Any] = {name: event[name] for name in ("type", "code", "message", "retry_after_s") if name in event}
-    return _encoded(kept, request_id)
+    return error_message(VoxtralError.from_wire(event), request_id=request_id)
 
 
 def pong(request_id: str | int | None) -> bytes:
@@ -192,13 +191,11 @@ def error_message(
     seq: int | None = None,
 ) -> bytes:
     """The message for an error; all errors become JSON here. With a `seq` it ends the session."""
-    wire: dict[str, Any] = {"type": EventType.ERROR, "code": error.code, "message": error.message}
+    wire: dict[str, Any] = {"type": EventType.ERROR, **error.to_wire()}
     if session_id is not None:
         wire["session_id"] = session_id
     if seq is not None:
         wire["seq"] = seq
-    if error.retry_after_s is not None:
-        wire["retry_after_s"] = error.retry_after_s
     return _encoded(wire, request_id)
 
 

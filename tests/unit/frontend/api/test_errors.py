@@ -4,32 +4,41 @@ import json
 
 import pytest
 
-from frontend.api.errors import ApiDialect, refusal
-from frontend.protocols.error_statuses import error_of, rung_of
+from frontend.api.errors import refusal
+from frontend.api.renderers import MISTRAL, OPENAI, Renderer
+from frontend.protocols.error_statuses import STATUSES
 from shared.errors import (
     InvalidFieldError,
     MessageTooLargeError,
     MissingFieldError,
     ModelUnavailableError,
     RateLimitedError,
+    ReportedError,
+    ServerBusyError,
     UnauthorizedError,
     VoxtralError,
 )
 
-OPENAI, MISTRAL = ApiDialect.OPENAI, ApiDialect.MISTRAL
-
-
-OURS = [kind for kind in VoxtralError.__subclasses__() if kind.__module__ == VoxtralError.__module__]
+OURS = [
+    kind
+    for kind in VoxtralError.__subclasses__()
+    if kind.__module__ == VoxtralError.__module__ and kind is not ReportedError
+]
 
 
 @pytest.mark.parametrize("known", OURS)
 def test_every_error_has_a_status(known: type[VoxtralError]) -> None:
-    error = error_of({"code": known.code, "message": "It went wrong."})
-    assert (type(error), error.code, error.message) == (known, known.code, "It went wrong.")
-    assert 400 <= rung_of(error).status < 600
+    assert 400 <= STATUSES[known.code].status < 600
 
 
-@pytest.mark.parametrize("dialect", ApiDialect)
+def test_error_of_another_process_has_its_code_and_status() -> None:
+    told = ServerBusyError("Try again.", retry_after_s=2.0)
+    error = VoxtralError.from_wire({"type": "error", "seq": 3, **told.to_wire()})
+    assert (error.code, error.message, error.retry_after_s) == ("server_busy", "Try again.", 2.0)
+    assert refusal(error, OPENAI).status_code == 503
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, MISTRAL])
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -39,7 +48,7 @@ def test_every_error_has_a_status(known: type[VoxtralError]) -> None:
         (ModelUnavailableError("No worker is running.", retry_after_s=0.2), 503),
     ],
 )
-def test_refusal_has_the_status(error: VoxtralError, status: int, dialect: ApiDialect) -> None:
+def test_refusal_has_the_status(error: VoxtralError, status: int, dialect: Renderer) -> None:
     answer = refusal(error, dialect)
     assert answer.status_code == status
     assert ("retry-after" in answer.headers) == (status in (429, 503))

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Message
 
-from frontend.api.errors import ApiDialect, error_body, refusal
+from frontend.api.errors import refusal
 from frontend.api.padding import PaddedReply
+from frontend.api.renderers import OPENAI
 from frontend.api.responses import Exchange
 from frontend.servers.direct_writes import Wire
 from shared.errors import ModelUnavailableError, VoxtralError
@@ -59,7 +60,7 @@ class Answer:
 
 
 def in_openai(error: VoxtralError) -> dict[str, Any]:
-    return error_body(error, ApiDialect.OPENAI)
+    return OPENAI.error_body(error)
 
 
 async def failing(answer: Answer, every_s: float, failure: Exception) -> None:
@@ -98,7 +99,7 @@ async def test_error_after_white_space_is_the_body() -> None:
     with pytest.raises(ClientDisconnect):
         await failing(answer, SOON_S, BROKEN)
     assert answer.start["status"] == 200
-    assert answer.body.lstrip() == refusal(BROKEN, ApiDialect.OPENAI).body
+    assert answer.body.lstrip() == refusal(BROKEN, OPENAI).body
     assert answer.messages[-1]["more_body"], "no client takes it for a whole answer"
     assert answer.connection.closed.is_set()
 

@@ -1,0 +1,142 @@
+"""The answers of the HTTP APIs in each dialect: one renderer for OpenAI's clients, one for Mistral's.
+
+Routes make results and errors. Only the renderers know whose client gets them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from frontend.protocols.error_statuses import MODEL_NOT_FOUND, status_of
+from frontend.protocols.mistral import rest as mistral
+from frontend.protocols.openai import rest as openai
+from frontend.protocols.openai.rest import Task
+from frontend.transcripts.recording import Transcript
+from shared.errors import MissingFieldError, VoxtralError
+
+Json = dict[str, Any]
+
+INVALID_REQUEST: Final = "invalid_request_error"
+
+
+class ApiDialect(StrEnum):
+    """Whose clients a request comes from."""
+
+    OPENAI = "openai"
+    MISTRAL = "mistral"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """In which form a client wants a transcript."""
+
+    task: Task
+    granularities: frozenset[str]
+    response_format: str = "json"
+    temperature: float = 0.0
+
+    @property
+    def is_json(self) -> bool:
+        """Whether an answer that is no stream is JSON."""
+        return self.response_format in ("json", "verbose_json")
+
+
+class Renderer(Protocol):
+    @property
+    def dialect(self) -> ApiDialect: ...
+
+    def error_status(self, error: VoxtralError) -> int: ...
+
+    def error_body(self, error: VoxtralError) -> Json:
+        """The JSON body, which is also the last event of a stream that has begun."""
+
+    def router_error(self, message: str, code: str | None) -> Json:
+        """The body for an address or a method that does not exist."""
+
+    def error_event(self, error: VoxtralError) -> bytes:
+        """The last server-sent event of a stream that fails."""
+
+    def transcript(self, transcript: Transcript, wanted: Format) -> Response: ...
+
+    def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:
+        """Server-sent events for a new final. `language` is given if it differs from that of the final before."""
+
+    def done(self, transcript: Transcript, wanted: Format) -> bytes: ...
+
+
+class OpenAiRenderer:
+    dialect: Final = ApiDialect.OPENAI
+
+    def error_status(self, error: VoxtralError) -> int:
+        return status_of(error).status
+
+    def error_body(self, error: VoxtralError) -> Json:
+        known = status_of(error)
+        return self._body(error.message, known.type, error.field, known.code or error.code)
+
+    def router_error(self, message: str, code: str | None) -> Json:
+        return self._body(message, INVALID_REQUEST, None, code)
+
+    def error_event(self, error: VoxtralError) -> bytes:
+        return openai.frame(self.error_body(error))
+
+    def transcript(self, transcript: Transcript, wanted: Format) -> Response:
+        if wanted.response_format == "json":
+            return JSONResponse(openai.json_body(transcript, wanted.task))
+        if wanted.response_format == "verbose_json":
+            body = openai.verbose_body(transcript, wanted.task, wanted.granularities, wanted.temperature)
+            return JSONResponse(body)
+        return PlainTextResponse(openai.plain_body(transcript, wanted.response_format))
+
+    def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:  # noqa: ARG002
+        return openai.delta(text) if text else b""
+
+    def done(self, transcript: Transcript, wanted: Format) -> bytes:  # noqa: ARG002
+        return openai.done(transcript)
+
+    @staticmethod
+    def _body(message: str, kind: str, param: str | None, code: str | None) -> Json:
+        return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+class MistralRenderer:
+    dialect: Final = ApiDialect.MISTRAL
+
+    def error_status(self, error: VoxtralError) -> int:
+        if error.code == MissingFieldError.code:
+            return 422
+        return 400 if error.field == "model" else status_of(error).status
+
+    def error_body(self, error: VoxtralError) -> Json:
+        known = status_of(error)
+        kind = "invalid_model" if known is MODEL_NOT_FOUND else known.type
+        body = self._body(error.message, kind, error.field, known.code or error.code)
+        if self.error_status(error) == 422:  # its SDK expects `detail` to be a list
+            body["detail"] = [{"loc": ["body", error.field or ""], "msg": error.message, "type": error.code}]
+        return body
+
+    def router_error(self, message: str, code: str | None) -> Json:
+        return self._body(message, INVALID_REQUEST, None, code)
+
+    def error_event(self, error: VoxtralError) -> bytes:
+        return mistral.event({**self.error_body(error), "type": "error"})
+
+    def transcript(self, transcript: Transcript, wanted: Format) -> Response:
+        return JSONResponse(mistral.json_body(transcript, wanted.granularities))
+
+    def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:
+        return mistral.added(transcript.segments[-1], text, wanted.granularities, language)
+
+    def done(self, transcript: Transcript, wanted: Format) -> bytes:
+        return mistral.done(transcript, wanted.granularities)
+
+    @staticmethod
+    def _body(message: str, kind: str, param: str | None, code: str | None) -> Json:
+        return {"object": "error", "message": message, "type": kind, "param": param, "code": code}
+
+
+OPENAI: Final = OpenAiRenderer()
+MISTRAL: Final = MistralRenderer()
+RENDERERS: Final[dict[ApiDialect, Renderer]] = {ApiDialect.OPENAI: OPENAI, ApiDialect.MISTRAL: MISTRAL}
