@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.audio import AudioEntry, parse_entry
+from shared.bus.messages import ControlWord, WorkerMessage
 from shared.events import SessionOptions
 from worker.engine_thread import Command, Commit, Configure, EngineThread, Feed, Finish
 from worker.session import WorkerSession
@@ -39,12 +40,12 @@ class AudioReader:
         self._control_id = b"0-0"
         self._sessions = sessions
         self._engine = engine
-        self.dismissed: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        """Sessions to be ended: `cancel` (dropped by its client) or `give_way` (another took its slot), and its id."""
+        self.dismissed: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
+        """Sessions to be ended, by id: `CANCEL` (erased) or `GIVE_WAY` (another session has got its slot)."""
 
     async def wake(self, redis: Redis) -> None:
         """End the blocking read so that it starts again with the sessions of now. `redis` is another client."""
-        await redis.xadd(self._control_key, {"wake": 1}, maxlen=_CONTROL_MAX_ENTRIES)
+        await redis.xadd(self._control_key, {WorkerMessage.WAKE: 1}, maxlen=_CONTROL_MAX_ENTRIES)
         await redis.expire(self._control_key, keys.CONTROL_TTL_S)
 
     async def run(self) -> None:
@@ -75,7 +76,7 @@ class AudioReader:
             if name == self._control_key.encode():
                 self._take_control(entries)
                 continue
-            session = self._sessions.get(name[len("voxtral:{") : -len("}:audio")].decode())
+            session = self._sessions.get(keys.session_of(name))
             if session is not None:
                 for entry_id, fields in entries:
                     commands.extend(self._take_entry(session, parse_entry(entry_id, fields), now_s))
@@ -84,9 +85,9 @@ class AudioReader:
     def _take_control(self, entries: list[Any]) -> None:
         for entry_id, fields in entries:
             self._control_id = entry_id
-            for how in (b"cancel", b"give_way"):
-                if how in fields:
-                    self.dismissed.put_nowait((how.decode(), fields[how].decode()))
+            for how in (WorkerMessage.CANCEL, WorkerMessage.GIVE_WAY):
+                if (named := fields.get(how.encode())) is not None:
+                    self.dismissed.put_nowait((how, named.decode()))
 
     @staticmethod
     def _take_entry(session: WorkerSession, entry: AudioEntry, now_s: float) -> list[Command]:
@@ -100,17 +101,17 @@ class AudioReader:
             return [Feed(session.handle, samples.astype(np.float32) / np.float32(32768))]
         session.heard_from_s = now_s
         match entry.control:
-            case "commit":
+            case ControlWord.COMMIT:
                 return [Commit(session.handle)]
-            case "end":
+            case ControlWord.END:
                 session.finishing = True
                 return [Finish(session.handle)]
-            case "configure":
+            case ControlWord.CONFIGURE:
                 return AudioReader._configure(session, entry)
-            case "detach":
+            case ControlWord.DETACH:
                 session.detached_s = now_s
                 session.renew_at_s = now_s
-            case "attach":
+            case ControlWord.ATTACH:
                 session.detached_s = None
                 session.renew_at_s = now_s
         return []

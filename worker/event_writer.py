@@ -5,18 +5,19 @@ end and the release of its slot are one write, so nobody can come between them.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
-from shared.bus.ownership import Call, Ending, Settled, write
+from shared.bus.messages import EventKind
+from shared.bus.ownership import Ending, Settled, write
+from shared.bus.scripts import Call
+from shared.bus.states import SessionState
 from worker.commitment import Commitment
 from worker.session import WorkerSession
 
@@ -30,18 +31,18 @@ class Said:
     """What one write of a session holds: all that there is to say now."""
 
     session: WorkerSession
-    events: list[tuple[str, bytes]]
+    events: list[tuple[EventKind, bytes]]
     settled: Settled | None
     committed: Commitment | None
     """Of the open segment, where Redis does not know it."""
     consumed_samples: int | None
-    ending: str | None
+    ending: SessionState | None
 
     @classmethod
     def of(cls, session: WorkerSession) -> Self:
         consumed = session.absorbed_samples if session.progress_due else None
         events = list(session.outbox)
-        settles = consumed is not None or any(kind == "f" for kind, _ in events)
+        settles = consumed is not None or any(kind is EventKind.FINAL for kind, _ in events)
         settled = session.settled() if settles else None
         committed = session.committed if session.has_news_of_commitment else None
         return cls(session, events, settled, committed, consumed, session.ending)
@@ -51,7 +52,7 @@ class Said:
 
     def call(self, retention_s: float) -> Call:
         """Keys and arguments of the script; repeating it does no harm."""
-        kept_s = keys.CANCELLED_TTL_S if self.ending == "cancelled" else int(retention_s)
+        kept_s = keys.CANCELLED_TTL_S if self.ending is SessionState.CANCELLED else int(retention_s)
         return write(
             self.session.claim.owner,
             self.session.first_unwritten_seq,
@@ -82,13 +83,11 @@ class EventWriter:
 
     def __init__(
         self,
-        redis: Redis,
         scripts: Scripts,
         retention_s: float,
         on_ended: Callable[[WorkerSession], None],
         on_fenced: Callable[[WorkerSession], None],
     ) -> None:
-        self._redis = redis
         self._scripts = scripts
         self._retention_s = retention_s
         self._on_ended = on_ended
@@ -100,9 +99,6 @@ class EventWriter:
         self._marked[session.session_id] = session
         self._work.set()
 
-    async def load_script(self) -> None:
-        await self._redis.script_load(self._scripts.write.script)
-
     async def run(self) -> None:
         """The loop; runs until cancelled. What Redis does not take stays marked."""
         while True:
@@ -111,27 +107,15 @@ class EventWriter:
             batch, self._marked = self._marked, {}
             try:
                 await self._write(list(batch.values()))
-            except NoScriptError:  # Redis has restarted since the script was loaded
-                self._marked = batch | self._marked
-                await self._try_to_load()
             except (RedisError, OSError) as error:
                 log.warning("event_write_delayed", sessions=len(batch), reason=str(error))
                 self._marked = batch | self._marked
                 self._work.set()
                 await asyncio.sleep(RETRY_PAUSE_S)
 
-    async def _try_to_load(self) -> None:
-        with contextlib.suppress(RedisError, OSError):
-            await self.load_script()
-        self._work.set()
-
     async def _write(self, batch: list[WorkerSession]) -> None:
         said = [one for one in map(Said.of, batch) if not one.is_nothing()]
-        pipe = self._redis.pipeline(transaction=False)
-        for one in said:
-            names, arguments = one.call(self._retention_s)
-            pipe.execute_command("EVALSHA", self._scripts.write.sha, len(names), *names, *arguments)
-        replies = await pipe.execute(raise_on_error=False)
+        replies = await self._scripts.write.many([one.call(self._retention_s) for one in said])
         for one, reply in zip(said, replies, strict=True):
             if isinstance(reply, ResponseError):
                 raise reply

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
@@ -36,7 +35,6 @@ class Keeper:
     def __init__(
         self,
         *,
-        redis: Redis,
         scripts: Scripts,
         registry: Registry,
         worker_id: str,
@@ -48,7 +46,6 @@ class Keeper:
         gpu_memory: Callable[[], GpuMemory],
         on_fenced: Callable[[WorkerSession], None],
     ) -> None:
-        self._redis = redis
         self._scripts = scripts
         self._registry = registry
         self._worker_id = worker_id
@@ -96,14 +93,13 @@ class Keeper:
     async def _renew(self, due: list[WorkerSession], now_s: float) -> None:
         if not due:
             return
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.script_load(self._scripts.renew.script)
+        calls = []
         for session in due:
             gone_s = now_s - session.detached_s if session.detached_s is not None and session.is_awaited else None
-            names, arguments = renew(session.claim.owner, gone_s=gone_s)
-            pipe.execute_command("EVALSHA", self._scripts.renew.sha, len(names), *names, *arguments)
-        _, *replies = await pipe.execute()
-        for session, reply in zip(due, replies, strict=True):
+            calls.append(renew(session.claim.owner, gone_s=gone_s))
+        for session, reply in zip(due, await self._scripts.renew.many(calls), strict=True):
+            if isinstance(reply, ResponseError):
+                raise reply
             session.renew_at_s = now_s + keys.RENEW_INTERVAL_S
             if reply == FENCED:
                 self._on_fenced(session)

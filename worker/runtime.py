@@ -17,8 +17,10 @@ from redis.exceptions import RedisError
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import ELSEWHERE, UNREADABLE, Scripts
+from shared.bus.messages import WorkerMessage
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
+from shared.bus.states import SessionState
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
@@ -122,7 +124,6 @@ class WorkerRuntime:
         self._scripts = Scripts(self._redis)
         registry = Registry(self._redis, self._scripts)
         self._writer = EventWriter(
-            self._redis,
             self._scripts,
             retention_s=self._settings.session.retention_s,
             on_ended=self._drop,
@@ -130,7 +131,6 @@ class WorkerRuntime:
         )
         self._reader = AudioReader(blocking, self.id, self._sessions, self._engine)
         self._keeper = Keeper(
-            redis=self._redis,
             scripts=self._scripts,
             registry=registry,
             worker_id=self.id,
@@ -142,7 +142,6 @@ class WorkerRuntime:
             gpu_memory=lambda: self._engine.gpu_memory,
             on_fenced=self._drop,
         )
-        await self._writer.load_script()
         loops = [
             asyncio.create_task(loop, name=name)
             for name, loop in (
@@ -277,8 +276,8 @@ class WorkerRuntime:
             session = self._sessions.get(session_id)
             if session is None:
                 continue
-            if how == "cancel":
-                session.ending = "cancelled"
+            if how is WorkerMessage.CANCEL:
+                session.ending = SessionState.CANCELLED
                 session.outbox.clear()
                 self._writer.mark(session)
             elif session.is_awaited:

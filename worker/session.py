@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import orjson
 
+from shared.bus.messages import EventKind
 from shared.bus.ownership import Owner, Settled
+from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
 from shared.seams import joined
@@ -62,8 +64,8 @@ class WorkerSession:
     segment: int = field(init=False)
     seq: int = field(init=False)
     """Of the last event that was made, written or not."""
-    outbox: list[tuple[str, bytes]] = field(default_factory=list)
-    """Kind (`f` or `e`) and payload of events that Redis has not confirmed yet, oldest first."""
+    outbox: list[tuple[EventKind, bytes]] = field(default_factory=list)
+    """Kind and payload of events that Redis has not confirmed yet, oldest first."""
     heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
     renew_at_s: float = 0.0
@@ -76,8 +78,8 @@ class WorkerSession:
     """Whether another session has taken its slot, while its client was gone: it ends when the engine has said all."""
     offered_at_s: float | None = None
     """Monotonic time when other workers were last asked to take the session over; kept by the drain."""
-    ending: str | None = None
-    """State to be left behind with the last event: `done`, `failed` or `cancelled`."""
+    ending: SessionState | None = None
+    """The state in which the last event leaves the session; None while it goes on."""
     texts: list[str] = field(init=False)
     committed: Commitment = field(init=False)
     """What has been committed of the open segment."""
@@ -216,7 +218,7 @@ class WorkerSession:
             text=joined(self.texts),
             extra={"duration": seconds(self.read_samples)},
         )
-        self.ending = "done"
+        self.ending = SessionState.DONE
 
     def warn(self, code: str, message: str) -> None:
         self._emit(EventType.WARNING, extra={"code": code, "message": message})
@@ -226,7 +228,7 @@ class WorkerSession:
         if self.ending is None:
             self._emit(EventType.ERROR, extra=error.to_wire())
             self._errors.append(error.code)
-            self.ending = "failed"
+            self.ending = SessionState.FAILED
 
     def summary(self) -> dict[str, Any]:
         """What the session's task answers; Flower shows it."""
@@ -285,5 +287,5 @@ class WorkerSession:
     def _emit(self, event_type: EventType, **fields: Any) -> None:
         self.seq += 1
         event = Event(event_type, self.session_id, self.seq, mode=self.options.mode, **fields)
-        kind = "f" if event_type is EventType.FINAL else "e"
+        kind = EventKind.FINAL if event_type is EventType.FINAL else EventKind.OTHER
         self.outbox.append((kind, orjson.dumps(event.to_wire())))

@@ -15,6 +15,8 @@ from frontend.access.session_tokens import matches
 from shared.bus import keys, ownership
 from shared.bus.failures import reaching_store
 from shared.bus.lua.sessions import Scripts
+from shared.bus.messages import WorkerMessage
+from shared.bus.states import SessionState, decoded
 from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, UnauthorizedError
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -38,7 +40,7 @@ class Erasure:
         names, arguments = ownership.erase(session_id, model)
         owner = await self._scripts.erase(keys=names, args=arguments)
         if owner:
-            await self._redis.xadd(keys.control(owner.decode()), {"cancel": session_id})
+            await self._redis.xadd(keys.control(owner.decode()), {WorkerMessage.CANCEL: session_id})
         return owner is not None
 
     async def erase_for(self, presented: str | None, session_id: str) -> None:
@@ -60,7 +62,7 @@ class Erasure:
             raise ForbiddenError("A viewer token reads a session and cannot erase it.")
         if not matches(presented, resume):
             await self._check_owner(presented, key_name if state is not None else None)
-        if state == b"cancelled":
+        if decoded(state) == SessionState.CANCELLED:
             raise SessionExpiredError("The session was cancelled.")
         if options is None:
             raise _unknown()

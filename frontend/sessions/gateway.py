@@ -39,6 +39,7 @@ from shared.bus.event_log import EventSubscriber, Follower
 from shared.bus.failures import reaching_store
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
+from shared.bus.states import SessionState, decoded
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.dispatch import Dispatcher
@@ -247,7 +248,7 @@ class Gateway:
         held = await self._arrivals.hmget(keys.session(session_id), wanted)
         state, digest, encoded, last_seq, number, oldest = cast("list[bytes | None]", held)
         is_known = matches(resume_token, digest)
-        if is_known and state == b"cancelled":
+        if is_known and decoded(state) == SessionState.CANCELLED:
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
         if not is_known or encoded is None:
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")

@@ -14,14 +14,13 @@ from redis.exceptions import RedisError
 
 from frontend.sessions.session import Session
 from shared.bus import keys
+from shared.bus.states import OWNED, SessionState, decoded
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
 QUIET_S: Final = 1.5
 """Sessions that were heard of more recently are not looked up."""
-OWNED: Final = (b"live", b"offered")
-"""States of a session that has an owner, even one that wants to be rid of it."""
 EXPIRED: Final = "The session has expired, as after the machine was suspended or its clock was set; start a new one."
 """Redis drops what has not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
 
@@ -59,14 +58,15 @@ class Watch:
             pipe.execute_command("HMGET", keys.session(session.id), "state", "lease", "consumed", "seq")
         (seconds, microseconds), *found = await pipe.execute()
         now_ms = seconds * 1000 + microseconds // 1000
-        for session, (state, lease, consumed, seq) in zip(quiet, found, strict=True):
+        for session, (held_state, lease, consumed, seq) in zip(quiet, found, strict=True):
+            state = decoded(held_state)
             if consumed is not None:
                 session.progress(int(consumed))
             if seq is not None and int(seq) > session.seq:
                 session.fill()
-            if state == b"waiting" and session.dispatched_at_s is None:
+            if state == SessionState.WAITING and session.dispatched_at_s is None:
                 continue  # it is in the line of those that start
-            if state == b"waiting" or (state in OWNED and int(lease) < now_ms):
+            if state == SessionState.WAITING or (state in OWNED and int(lease) < now_ms):
                 await self._recover(session)
             elif state in OWNED:
                 session.lost_at_s = None

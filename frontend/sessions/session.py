@@ -14,6 +14,7 @@ from frontend.access.meter import Meter
 from frontend.access.session_tokens import viewer_token
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
+from shared.bus.messages import ControlWord
 from shared.celery_config import Queue
 from shared.errors import RateLimitedError, SessionResumedError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, EventType, SessionOptions
@@ -128,17 +129,17 @@ class Session:
         A `number` that has come before, on this connection or an earlier one, is passed over; also below.
         """
         await self._brake()
-        self._track.control("commit", number=number)
+        self._track.control(ControlWord.COMMIT, number=number)
 
     async def configure(self, options: SessionOptions, number: int | None = None) -> None:
         """Use these options from the next segment on."""
         await self._brake()
         self.options = options
-        self._track.control("configure", orjson.dumps(options.to_wire()), number)
+        self._track.control(ControlWord.CONFIGURE, orjson.dumps(options.to_wire()), number)
 
     async def finish(self, number: int | None = None) -> None:
         """No more audio comes; `done` follows when all of it has been answered. Waits for nothing."""
-        self._track.control("end", number=number)
+        self._track.control(ControlWord.END, number=number)
 
     async def cancel(self) -> None:
         """Erase the session at once: its audio and its text are deleted, and its worker stops."""
@@ -163,7 +164,7 @@ class Session:
     def detach(self) -> None:
         """The client is gone. Its session waits a while for it to resume, then ends by itself."""
         if not self.ended:
-            self._track.control("detach")
+            self._track.control(ControlWord.DETACH)
         self._stop()
 
     def fail(self, event: dict[str, Any]) -> None:

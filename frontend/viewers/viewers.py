@@ -19,13 +19,14 @@ from redis.exceptions import RedisError
 from frontend.access.session_tokens import matches
 from frontend.sessions.admission import RETRY_AFTER_S
 from frontend.sessions.erasure import SESSION_ID
-from frontend.sessions.recovery import OWNED
 from frontend.viewers.broadcast import Hub
 from frontend.viewers.viewer import STALL_S, Frame, Viewer
 from shared.bus import keys
 from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
 from shared.bus.failures import reaching_store, store_error
 from shared.bus.finals import read_finals
+from shared.bus.messages import EVENT_FIELD
+from shared.bus.states import ACTIVE, SessionState, decoded
 from shared.config import ViewerSettings
 from shared.errors import (
     ServerBusyError,
@@ -37,8 +38,6 @@ from shared.errors import (
 from shared.tasks import end_all
 
 INTERVAL_S: Final = 1.0
-LIVE: Final = (b"waiting", *OWNED)
-"""States of a session that may still say something."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,18 +51,18 @@ class Standing:
     """How a session stands, as its viewers may know."""
 
     session_id: str
-    state: bytes
+    state: str
     seq: int
     """Number of its last event."""
 
     @property
     def is_live(self) -> bool:
-        return self.state in LIVE
+        return self.state in ACTIVE
 
     @property
     def is_done(self) -> bool:
         """Whether it has ended well."""
-        return self.state == b"done"
+        return self.state == SessionState.DONE
 
 
 class Viewers:
@@ -90,12 +89,13 @@ class Viewers:
             raise _unknown()
         with reaching_store():
             held = await self._redis.hmget(keys.session(session_id), ["viewer", "state", "seq"])
-        stored, state, seq = cast("list[bytes | None]", held)
+        stored, held_state, seq = cast("list[bytes | None]", held)
         if not matches(token, stored):
             raise _unknown()
+        state = decoded(held_state)
         assert state is not None
         assert seq is not None
-        if state == b"cancelled":
+        if state == SessionState.CANCELLED:
             raise _cancelled()
         return Standing(session_id, state, int(seq))
 
@@ -165,12 +165,13 @@ class Viewers:
         pipe = self._redis.pipeline(transaction=False)
         for hub in quiet:
             pipe.execute_command("HMGET", keys.session(hub.session_id), "state", "seq")
-        for hub, (state, seq) in zip(quiet, await pipe.execute(), strict=True):
+        for hub, (held_state, seq) in zip(quiet, await pipe.execute(), strict=True):
+            state = decoded(held_state)
             if seq is not None and int(seq) > hub.seq:
                 hub.fill()
-            elif state == b"cancelled":
+            elif state == SessionState.CANCELLED:
                 hub.end(_cancelled())
-            elif state not in LIVE:
+            elif state not in ACTIVE:
                 hub.end(SessionExpiredError("The session has expired."))
 
 
@@ -239,7 +240,7 @@ class Place:
             await tell(Frame(final))
         newest = await self._redis.xrevrange(keys.events(session_id), count=1)
         for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", newest):
-            await tell(Frame(parsed(fields[b"e"])))
+            await tell(Frame(parsed(fields[EVENT_FIELD.encode()])))
         viewer.over.set()
 
 

@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from shared.bus import keys
 from shared.bus.lua.audio import ATTACH
+from shared.bus.scripts import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ async def attach(redis: Redis, session_id: str) -> Attachment | None:
 
     From then on all writes of older connections are refused. None when there is no such session.
     """
-    names = (keys.session(session_id), keys.audio(session_id), keys.channel(session_id))
-    found = await redis.execute_command("EVAL", ATTACH, 2, *names)  # type: ignore[no-untyped-call]
+    names = (keys.session(session_id), keys.audio(session_id))
+    found = await Script(redis, ATTACH)(keys=names, args=[keys.channel(session_id)])
     if found is None:
         return None
     connection, entry_id, number, consumed = found

@@ -20,7 +20,9 @@ from shared.bus import keys
 from shared.bus.attachment import Attachment
 from shared.bus.connect import connect
 from shared.bus.lua.audio import APPEND
+from shared.bus.messages import ControlWord, EntryField
 from shared.bus.recent import Recent
+from shared.bus.scripts import Call, Script
 from shared.config import Settings
 
 ENTRY_MAX_BYTES: Final = 3200
@@ -34,6 +36,10 @@ ENTRIES_PER_CALL: Final = 500
 """At most 1.6 MB: Redis serves nobody else meanwhile."""
 RETRY_PAUSE_S: Final = 0.25
 _STREAM_MAX_ENTRIES: Final = 20_000
+_AUDIO: Final = EntryField.AUDIO.encode()
+_CONTROL: Final = EntryField.CONTROL.encode()
+_ARGUMENT: Final = EntryField.ARGUMENT.encode()
+_ARRIVED: Final = EntryField.ARRIVED.encode()
 
 log = structlog.get_logger()
 
@@ -47,7 +53,7 @@ class AudioEntry:
     pcm: bytes
     """s16le, 16 kHz, mono; empty in a control entry."""
     control: str | None
-    """`commit`, `end`, `detach`, `attach` or `configure`."""
+    """A `ControlWord`, or one that only a newer frontend knows."""
     argument: bytes
     arrived_ms: float
     """Wall clock of the frontend when the last byte came."""
@@ -56,14 +62,14 @@ class AudioEntry:
 def parse_entry(entry_id: bytes, fields: Any) -> AudioEntry:
     """An entry as XREAD returns it; `fields` is a flat list or a dict by protocol version."""
     found = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
-    control = found.get(b"c")
+    control = found.get(_CONTROL)
     return AudioEntry(
         entry_id=entry_id,
         end_samples=int(entry_id.partition(b"-")[0]),
-        pcm=found.get(b"a", b""),
+        pcm=found.get(_AUDIO, b""),
         control=control.decode() if control is not None else None,
-        argument=found.get(b"v", b""),
-        arrived_ms=float(found.get(b"t", b"0")),
+        argument=found.get(_ARGUMENT, b""),
+        arrived_ms=float(found.get(_ARRIVED, b"0")),
     )
 
 
@@ -125,7 +131,7 @@ class AudioTrack:
         self.end_samples += len(pcm) // 2
         self._writer.wake(self)
 
-    def control(self, word: str, argument: bytes = b"", number: int | None = None) -> None:
+    def control(self, word: ControlWord, argument: bytes = b"", number: int | None = None) -> None:
         """Place a control word behind all audio taken in so far, unless its number was taken in before."""
         if number is not None:
             if number <= self.number:
@@ -133,7 +139,7 @@ class AudioTrack:
             self.number = number
         self.cut()
         self._controls_here += 1
-        fields = ("c", word, "v", argument, "t", f"{time.time() * 1000:.1f}")
+        fields = (_CONTROL, word, _ARGUMENT, argument, _ARRIVED, f"{time.time() * 1000:.1f}")
         self._writer.enqueue(_Entry(self, self.written_samples, self._controls_here, number, fields))
 
     def due(self, now_s: float) -> bool:
@@ -150,7 +156,7 @@ class AudioTrack:
         for start in range(0, len(block), ENTRY_MAX_BYTES):
             piece = block[start : start + ENTRY_MAX_BYTES]
             self.written_samples += len(piece) // 2
-            self._writer.enqueue(_Entry(self, self.written_samples, 0, None, ("a", piece, "t", arrived_ms)))
+            self._writer.enqueue(_Entry(self, self.written_samples, 0, None, (_AUDIO, piece, _ARRIVED, arrived_ms)))
 
 
 class AudioWriter:
@@ -163,6 +169,7 @@ class AudioWriter:
 
     def __init__(self, settings: Settings) -> None:
         self._redis = connect(settings, greet=self._repeat)
+        self._append = Script(self._redis, APPEND)
         self._waiting: dict[AudioTrack, None] = {}
         self._queue: list[_Entry] = []
         self._recent: Recent[_Entry] = Recent()
@@ -230,10 +237,10 @@ class AudioWriter:
     async def _write(self, entries: list[_Entry]) -> None:
         """Write some entries, and again until Redis has taken them."""
         by_track = _by_track(entries)
-        command = _append_command(by_track)
+        names, arguments = _append_call(by_track)
         while True:
             try:
-                refused = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+                refused = await self._append(keys=names, args=arguments)
             except (RedisError, OSError) as error:
                 if self.trouble is None:
                     log.warning("audio_write_delayed", entries=len(entries), reason=str(error))
@@ -258,10 +265,8 @@ class AudioWriter:
         """What a new connection says first. Raises what Redis answers; the connection is then not used."""
         await connection.on_connect()
         entries = self._recent.entries()
-        for start in range(0, len(entries), ENTRIES_PER_CALL):
-            command = _append_command(_by_track(entries[start : start + ENTRIES_PER_CALL]))
-            await connection.send_command(*command, check_health=False)
-            await connection.read_response()
+        pieces = (entries[start : start + ENTRIES_PER_CALL] for start in range(0, len(entries), ENTRIES_PER_CALL))
+        await self._append.on_connection(connection, (_append_call(_by_track(piece)) for piece in pieces))
 
 
 def _by_track(entries: Iterable[_Entry]) -> dict[AudioTrack, list[_Entry]]:
@@ -271,7 +276,7 @@ def _by_track(entries: Iterable[_Entry]) -> dict[AudioTrack, list[_Entry]]:
     return found
 
 
-def _append_command(by_track: dict[AudioTrack, list[_Entry]]) -> list[Any]:
+def _append_call(by_track: dict[AudioTrack, list[_Entry]]) -> Call:
     """The call that writes these entries. It answers with indices of tracks, in the order of the dictionary."""
     names: list[str] = []
     arguments: list[Any] = [_STREAM_MAX_ENTRIES]
@@ -281,4 +286,4 @@ def _append_command(by_track: dict[AudioTrack, list[_Entry]]) -> list[Any]:
         for entry in its_entries:
             number = "" if entry.number is None else entry.number
             arguments += (f"{entry.end_samples}-{entry.control}", number, len(entry.fields), *entry.fields)
-    return ["EVAL", APPEND, len(names), *names, *arguments]
+    return names, arguments

@@ -21,14 +21,17 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.bus import keys
+from shared.bus.messages import ATTACHED, EVENT_FIELD, PROGRESS
 
 QUEUE_MAX: Final = 512
 """Events held for one slow follower; more are read from the log when it gets there."""
 RECONNECT_PAUSE_S: Final = 0.25
 CONFIRMATION_S: Final = 5.0
 """Redis confirms a subscription within this."""
-_IDLE_CHANNEL: Final = b"voxtral:idle"
-"""The first channel of each connection: its confirmation says that all channels are subscribed to."""
+_IDLE_CHANNEL: Final = keys.IDLE_CHANNEL.encode()
+_PROGRESS: Final = PROGRESS.encode()
+_ATTACHED: Final = ATTACHED.encode()
+_EVENT_FIELD: Final = EVENT_FIELD.encode()
 
 log = structlog.get_logger()
 
@@ -76,10 +79,10 @@ class Follower:
     def push(self, payload: bytes) -> None:
         """Called by the subscriber for each message on the session's channel."""
         self.heard_at_s = time.monotonic()
-        if payload.startswith(b'{"type":"progress"'):
+        if payload.startswith(_PROGRESS):
             self.progress(orjson.loads(payload)["consumed"])
             return
-        if payload.startswith(b'{"type":"attached"'):
+        if payload.startswith(_ATTACHED):
             if self.on_attached is not None:
                 self.on_attached(orjson.loads(payload)["connection"])
             return
@@ -142,7 +145,7 @@ class Follower:
     async def _missed(self, before_seq: int | None = None) -> AsyncIterator[LoggedEvent]:
         upto = "+" if before_seq is None else f"({before_seq}-0"
         for _, fields in await self._read_log(f"({self._after_seq}-0", upto):
-            event = parsed(fields[b"e"])
+            event = parsed(fields[_EVENT_FIELD])
             self._after_seq = event.wire["seq"]
             yield event
 

@@ -35,6 +35,17 @@ FRONTENDS = "voxtral:frontends"
 """Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""
 STARTING = "voxtral:starting"
 """The same for workers whose model is not warm yet."""
+IDLE_CHANNEL = "voxtral:idle"
+"""Pub/sub channel on which nothing is published: the first one that each subscription connection subscribes to. The
+confirmation says that Redis has all of the connection's channels."""
+SESSION_FIELDS = frozenset(
+    {
+        *("state", "owner", "fence", "lease", "passed", "created", "protocol", "protocol_oldest"),
+        *("options", "resume", "viewer", "key", "connection", "number"),
+        *("seq", "checkpoint", "segment", "committed", "consumed"),
+    }
+)
+"""The fields of a session's hash: who owns it, what its client may do and has set, and how far it is."""
 
 
 def admitted(model: str) -> str:
@@ -70,6 +81,11 @@ def events(session_id: str) -> str:
 def finals(session_id: str) -> str:
     """List of the final events, in order."""
     return f"voxtral:{{{session_id}}}:finals"
+
+
+def session_of(audio_key: bytes) -> str:
+    """The session that an audio stream belongs to."""
+    return audio_key[audio_key.index(b"{") + 1 : audio_key.rindex(b"}")].decode()
 
 
 def session(session_id: str) -> str:

@@ -5,20 +5,17 @@ Whoever owns a session, or erases it, and whoever tests that only its owner writ
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import orjson
 
 from shared.bus import keys
+from shared.bus.messages import NOTHING_COMMITTED, EventKind
+from shared.bus.scripts import Call
+from shared.bus.states import ENDED, IllegalMoveError, Move, SessionState
 from shared.errors import SessionExpiredError
 from shared.protocol import OWN, Protocol
 
-Call: TypeAlias = tuple[list[str], list[Any]]
-"""Keys and arguments of one script."""
-
-
-NOTHING_COMMITTED: Final = b"-"
-"""Takes away what was committed of a segment: its final has come."""
 _CANCELLED: Final = orjson.dumps({"code": SessionExpiredError.code, "message": "The session was cancelled."})
 
 
@@ -46,12 +43,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What becomes of a session that has ended."""
+    """What becomes of a session that has ended. Raises IllegalMoveError for a state that ends no session."""
 
-    state: str
-    """`done`, `failed` or `cancelled`."""
+    state: SessionState
     retention_s: int
     """How long its events are kept."""
+
+    def __post_init__(self) -> None:
+        if self.state not in ENDED:
+            raise IllegalMoveError(Move.END, f"the target {self.state}", sorted(ENDED))
 
 
 def admit(
@@ -129,14 +129,14 @@ def erase(session_id: str, model: str) -> Call:
 def write(
     owner: Owner,
     first_seq: int,
-    events: Sequence[tuple[str, bytes]] = (),
+    events: Sequence[tuple[EventKind, bytes]] = (),
     *,
     settled: Settled | None = None,
     committed: bytes | None = None,
     consumed_samples: int | None = None,
     ending: Ending | None = None,
 ) -> Call:
-    """`events` are kind (`f` final, `e` any other) and payload; the first one has the number `first_seq`.
+    """`events` are kind and payload; the first one has the number `first_seq`.
 
     The position of the consumed audio is reported together with what has settled. `committed` is the committed text of
     the segment that is open after the events, empty if there is none; None if the events do not change it.
@@ -165,7 +165,7 @@ def write(
             *where,
             "" if consumed_samples is None else consumed_samples,
             *(("", "") if ending is None else (ending.state, ending.retention_s)),
-            "" if committed is None else committed or NOTHING_COMMITTED,
+            "" if committed is None else committed or NOTHING_COMMITTED.encode(),
             *(part for event in events for part in event),
         ],
     )

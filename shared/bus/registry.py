@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import Scripts
+from shared.bus.messages import WorkerMessage
 from shared.protocol import UNNUMBERED, Protocol
 
 
@@ -217,7 +218,7 @@ class Registry:
         """Tell the worker of a session that lost its slot."""
         owner = cast("bytes | None", await self._redis.hget(keys.session(session_id), "owner"))
         if owner:
-            await self._redis.xadd(keys.control(owner.decode()), {"give_way": session_id})
+            await self._redis.xadd(keys.control(owner.decode()), {WorkerMessage.GIVE_WAY: session_id})
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
         members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))

@@ -13,7 +13,9 @@ from shared.bus.audio import AudioWriter, parse_entry
 from shared.bus.connect import connect
 from shared.bus.event_log import QUEUE_MAX, EventSubscriber
 from shared.bus.finals import PAGE_FINALS, read_finals
+from shared.bus.messages import ControlWord
 from shared.bus.ownership import Ending
+from shared.bus.states import SessionState
 from shared.config import Settings
 from tests.integration.owners import admitted, claim, settled, write
 from tests.integration.viewers import subscribers
@@ -74,8 +76,8 @@ async def test_audio_writer_cuts_entries_and_keeps_every_sample_in_order(server:
         track = writer.track("s1")
         for start in range(0, len(audio), 1002):
             track.append(audio[start : start + 1002])
-        track.control("commit")
-        track.control("end")
+        track.control(ControlWord.COMMIT)
+        track.control(ControlWord.END)
         await writer.flushed()
     entries = [parse_entry(entry_id, fields) for entry_id, fields in await redis.xrange(keys.audio("s1"))][1:]
     assert b"".join(entry.pcm for entry in entries) == audio
@@ -87,7 +89,7 @@ async def test_audio_writer_cuts_entries_and_keeps_every_sample_in_order(server:
 async def test_audio_written_after_the_end_does_not_bring_the_stream_back(server: Stack, redis: Redis) -> None:
     await admitted(redis)
     owner = await claim(redis, "w1")
-    await write(redis, owner, 1, ending=Ending("done", 10))
+    await write(redis, owner, 1, ending=Ending(SessionState.DONE, 10))
     async with audio_writer(server) as writer:
         writer.track("s1").append(b"\0\0" * 1600)
         await writer.flushed()

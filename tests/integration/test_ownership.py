@@ -13,6 +13,7 @@ from shared.bus.connect import connect
 from shared.bus.lua.sessions import ELSEWHERE, FENCED, Scripts
 from shared.bus.ownership import Ending, Owner
 from shared.bus.registry import Registry
+from shared.bus.states import SessionState
 from tests.integration.owners import admitted, claim, erase, logged, offer, renew, settled, write
 from tests.stack import Stack
 
@@ -98,7 +99,7 @@ async def test_former_owner_can_write_nothing_once_another_has_claimed(redis: Re
     assert new.fence == old.fence + 1
     assert await write(redis, old, 2, "stale") == FENCED
     assert await write(redis, old, 2, settled=settled(16_000), consumed_samples=16_000) == FENCED
-    assert await write(redis, old, 2, ending=Ending("done", 1)) == FENCED
+    assert await write(redis, old, 2, ending=Ending(SessionState.DONE, 1)) == FENCED
     assert (await renew(redis, old), await offer(redis, old)) == (FENCED, FENCED)
     assert await Registry(redis, Scripts(redis)).admitted("echo") == 1
     assert await write(redis, new, 2, "two") == 1
@@ -154,7 +155,7 @@ async def test_end_that_is_repeated_frees_one_slot(redis: Redis) -> None:
     owner = await claim(redis, "w1")
     assert await redis.zscore(keys.free("echo"), "w1") == 1
     for _ in range(2):
-        await write(redis, owner, 1, ending=Ending("done", 10))
+        await write(redis, owner, 1, ending=Ending(SessionState.DONE, 10))
     assert await redis.zscore(keys.free("echo"), "w1") == 2
     assert await renew(redis, owner) == 0
     assert await Registry(redis, Scripts(redis)).admitted("echo") == 0
@@ -217,7 +218,7 @@ async def test_owner_of_an_erased_session_can_write_nothing(redis: Redis) -> Non
     owner = await claim(redis, "w1")
     await erase(redis)
     assert await write(redis, owner, 1, "late", kind="f") == FENCED
-    assert await write(redis, owner, 1, ending=Ending("done", 100)) == FENCED
+    assert await write(redis, owner, 1, ending=Ending(SessionState.DONE, 100)) == FENCED
     assert (await renew(redis, owner), await offer(redis, owner)) == (FENCED, FENCED)
     assert not await redis.exists(keys.audio("s1"), keys.events("s1"), keys.finals("s1"))
     assert await claim(redis, "w2") is None

@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 
 from shared.bus import keys, ownership
 from shared.bus.lua import sessions as scripts
-from shared.bus.ownership import Call, Owner
+from shared.bus.ownership import Owner
+from shared.bus.scripts import Call
 from shared.events import SessionOptions, seconds
 from tests.integration.workers import redis_alone
 from tests.stack import Stack

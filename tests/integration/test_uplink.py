@@ -11,6 +11,7 @@ from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioEntry, AudioWriter, parse_entry
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
+from shared.bus.messages import ControlWord
 from shared.bus.registry import Registry
 from tests.integration.workers import redis_alone
 from tests.limits import limit_s
@@ -73,7 +74,7 @@ async def test_only_the_newest_connection_may_write(redis: Redis, writer: AudioW
     assert (attachment.connection, attachment.received_samples) == (1, 1600)
     new = writer.track("s1", attachment)
     old.append(TENTH)  # arrives late: the new connection sends the same again
-    old.control("detach")
+    old.control(ControlWord.DETACH)
     new.append(TENTH)
     await writer.flushed()
 
@@ -85,7 +86,7 @@ async def test_only_the_newest_connection_may_write(redis: Redis, writer: AudioW
 async def test_every_attachment_is_noted_where_no_audio_came_between(redis: Redis, writer: AudioWriter) -> None:
     for _ in range(3):
         track = writer.track("s1", await attached(redis))
-        track.control("detach")
+        track.control(ControlWord.DETACH)
         await writer.flushed()
     assert await controls(redis) == ["attach", *["attach", "detach"] * 3]
 
@@ -108,13 +109,13 @@ async def test_numbered_control_message_is_written_once_over_all_connections(red
     track = writer.track("s1")
     track.append(TENTH)
     for number in (1, 2, 2, 1):
-        track.control("commit", number=number)
+        track.control(ControlWord.COMMIT, number=number)
     await writer.flushed()
     attachment = await attached(redis)
     assert attachment.number == 2
     again = writer.track("s1", attachment)
     for number in (1, 2, 3):
-        again.control("commit", number=number)
+        again.control(ControlWord.COMMIT, number=number)
     await writer.flushed()
     assert await controls(redis) == ["attach", "commit", "commit", "attach", "commit"]
     assert (await attached(redis)).number == 3
@@ -161,7 +162,7 @@ async def test_what_a_killed_server_has_forgotten_is_written_again(redis: Redis,
     for _ in range(10):
         track.append(TENTH)
         await writer.flushed()
-    track.control("commit", number=1)
+    track.control(ControlWord.COMMIT, number=1)
     await writer.flushed()
     before = await redis.xrange(keys.audio("s1"))
     # As after a power failure: the last seven entries are not in the file.

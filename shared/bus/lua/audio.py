@@ -4,6 +4,8 @@ A session's `connection` grows with each `resume`, as its `fence` grows with eac
 older connection still writes is refused, so that audio that arrives late is never there twice.
 """
 
+from shared.bus.lua.names import named
+
 # KEYS: session and audio of each track. ARGV: stream length, then of each track: connection, number of entries; of
 # each entry: id, the client's number of it or '', number of fields, fields. → indices of the tracks that are refused
 # because a newer connection has the session. An id that is there already was written before. Out of memory, or with a
@@ -35,10 +37,10 @@ return refused
 # KEYS: session, audio. ARGV: channel. → connection, id of the `attach` entry or '' when the session has ended, the
 # last number of a control message that was written, consumed samples; nil when there is no session.
 # A handful of bytes, and what lets a client go on: memory that is full does not refuse it.
-ATTACH = """#!lua flags=allow-oom
+ATTACH = named("""#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
 local connection = redis.call('HINCRBY', KEYS[1], 'connection', 1)
-redis.call('PUBLISH', ARGV[1], '{"type":"attached","connection":' .. connection .. '}')
+redis.call('PUBLISH', ARGV[1], '$attached_message,"connection":' .. connection .. '}')
 local number = redis.call('HGET', KEYS[1], 'number') or '0'
 local consumed = redis.call('HGET', KEYS[1], 'consumed') or '0'
 if redis.call('EXISTS', KEYS[2]) == 0 then return {connection, '', number, consumed} end
@@ -47,5 +49,5 @@ local info = redis.call('XINFO', 'STREAM', KEYS[2])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then position = string.match(info[i + 1], '^%d+') end
 end
-return {connection, redis.call('XADD', KEYS[2], position .. '-*', 'c', 'attach'), number, consumed}
-"""
+return {connection, redis.call('XADD', KEYS[2], position .. '-*', '$control_field', '$attach'), number, consumed}
+""")

@@ -6,7 +6,8 @@ version.) Time is Redis' own. What nobody uses expires by itself.
 """
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+
+from shared.bus.scripts import Script
 
 WINDOW_MS = 60_000
 """Limits are for a minute."""
@@ -77,7 +78,7 @@ class LimitScripts:
     """The scripts, registered on one client."""
 
     def __init__(self, redis: Redis) -> None:
-        self.take: AsyncScript = redis.register_script(TAKE)
-        self.enter: AsyncScript = redis.register_script(ENTER)
-        self.renew: AsyncScript = redis.register_script(RENEW)
-        self.issue: AsyncScript = redis.register_script(ISSUE)
+        self.take = Script(redis, TAKE)
+        self.enter = Script(redis, ENTER)
+        self.renew = Script(redis, RENEW)
+        self.issue = Script(redis, ISSUE)

@@ -5,7 +5,9 @@ another worker has claimed the session, all writes of the former owner are refus
 """
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+
+from shared.bus.lua.names import named
+from shared.bus.scripts import Script
 
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
 
@@ -25,14 +27,18 @@ UNREADABLE = -2
 # ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms,
 # number and oldest of the protocol.
 # → 0 when no slot is free, 1, or the id of a session that lost its slot to this one: the one whose client has been gone
-# for the longest time, and for `awaited ms` at least.
+# for the longest time, and for `awaited ms` at least. An error when a session has the id already.
 # The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
 # Its lease is, before it has an owner, the time in which it may get its first one: Celery would judge by the clocks of
 # two machines whether a task is too old.
 # The set of the admitted lives as long as the last of its members: nothing is left of a model that is gone.
-ADMIT = (
+ADMIT = named(
     _NOW
     + """
+local there = redis.call('HGET', KEYS[2], 'state')
+if there then
+  return redis.error_reply('ILLEGAL Move admit: a session in ' .. there .. ' came, expected no session.')
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local given = 1
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
@@ -45,11 +51,11 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-redis.call('HSET', KEYS[2], 'state', 'waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
+redis.call('HSET', KEYS[2], 'state', '$waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
   'key', ARGV[8], 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
   'lease', now + tonumber(ARGV[3]), 'created', now,
   'protocol', ARGV[10], 'protocol_oldest', ARGV[11])
-redis.call('XADD', KEYS[3], '0-1', 'c', 'attach')
+redis.call('XADD', KEYS[3], '0-1', '$control_field', '$attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[4], now + ARGV[4] * 1000, ARGV[1])
@@ -62,7 +68,7 @@ return given
 # the session is not to be had
 # The owner writes in its own protocol: from then on who reads the session must know the higher of both.
 # A task is passed on at most once for each worker: counts may be a moment old, and waiting is worse than uneven.
-CLAIM = (
+CLAIM = named(
     _NOW
     + """
 local me, lease, ttl, number, oldest = unpack(ARGV, 1, 5)
@@ -70,39 +76,41 @@ local state, until_ms, passed, its_number, its_oldest = unpack(
   redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed', 'protocol', 'protocol_oldest'))
 if not state then return nil end
 local lapsed = tonumber(until_ms) <= now
-if not (state == 'offered' or state == 'waiting' and not lapsed or state == 'live' and lapsed) then return nil end
+if not $may_claim then return nil end
 number, its_number = tonumber(number), tonumber(its_number or 1)
 oldest, its_oldest = tonumber(oldest), tonumber(its_oldest or 1)
-if number < its_oldest or its_number < oldest then return -2 end
+if number < its_oldest or its_number < oldest then return $unreadable end
 local mine = redis.call('ZSCORE', KEYS[2], me)
 if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
   for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. mine)) do
     if tonumber(redis.call('ZSCORE', KEYS[3], other) or 0) > now then
       redis.call('HINCRBY', KEYS[1], 'passed', 1)
-      return 0
+      return $elsewhere
     end
   end
 end
 if mine then redis.call('ZINCRBY', KEYS[2], -1, me) end
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'live', 'owner', me, 'lease', now + tonumber(lease),
+redis.call('HSET', KEYS[1], 'state', '$live', 'owner', me, 'lease', now + tonumber(lease),
   'protocol', math.max(number, its_number), 'protocol_oldest', math.max(oldest, its_oldest))
 redis.call('HDEL', KEYS[1], 'passed')
 redis.call('EXPIRE', KEYS[1], ttl)
 return redis.call('HGETALL', KEYS[1])
-"""
+""",
+    elsewhere=ELSEWHERE,
+    unreadable=UNREADABLE,
 )
 
 # KEYS: session, audio, events, finals, admitted, awaiting.
 # ARGV: fence, lease ms, ttl s, session id, admitted ms, since how many ms its client is gone ('': it is there).
 # → 1, -1, or 0 when the session has ended
-RENEW = (
+RENEW = named(
     _NOW
     + """
 local fence, lease, ttl, id, admitted, gone = unpack(ARGV, 1, 6)
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
-if held ~= fence then return -1 end
-if state ~= 'live' and state ~= 'offered' then return 0 end
+if held ~= fence then return $fenced end
+if not $may_renew then return 0 end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(lease))
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl) end
 redis.call('ZADD', KEYS[5], now + tonumber(admitted), id)
@@ -114,18 +122,22 @@ else
   redis.call('EXPIRE', KEYS[6], ttl)
 end
 return 1
-"""
+""",
+    fenced=FENCED,
 )
 
 # KEYS: session. ARGV: fence. → 1, -1, or 0 when the session has ended
 # From now on another worker may claim the session although its owner lives and serves it.
-OFFER = """
+OFFER = named(
+    """
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
-if held ~= ARGV[1] then return -1 end
-if state ~= 'live' and state ~= 'offered' then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'offered')
+if held ~= ARGV[1] then return $fenced end
+if not $may_offer then return 0 end
+redis.call('HSET', KEYS[1], 'state', '$offered')
 return 1
-"""
+""",
+    fenced=FENCED,
+)
 
 # Everything that an owner says at one time: events, how far it is, and that the session has ended.
 # KEYS: session, audio, events, finals, admitted, free, unerased, awaiting.
@@ -133,20 +145,20 @@ return 1
 # → events written, or -1
 # Events older than the log, and a checkpoint older than the known one, are those of a repeated write; what is committed
 # then belongs to the last of the events, so it counts with them only.
-WRITE = (
+WRITE = named(
     _NOW
     + """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
 local committed = ARGV[15]
-local held, last, owner, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'owner', 'checkpoint'))
-if held ~= fence then return -1 end
+local held, last, state, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'state', 'checkpoint'))
+if held ~= fence then return $fenced end
 local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
 for i = 16, #ARGV, 2 do
   if seq > last then
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', 'e', ARGV[i + 1])
-    if ARGV[i] == 'f' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', '$event_field', ARGV[i + 1])
+    if ARGV[i] == '$final_kind' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
     redis.call('PUBLISH', channel, ARGV[i + 1])
     last, written = seq, written + 1
   end
@@ -155,7 +167,7 @@ end
 if written > 0 then
   redis.call('HSET', KEYS[1], 'seq', last)
   for i = 3, 4 do if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end end
-  if committed == '-' then
+  if committed == '$nothing_committed' then
     redis.call('HDEL', KEYS[1], 'committed')
   elseif committed ~= '' then
     redis.call('HSET', KEYS[1], 'committed', committed)
@@ -167,10 +179,10 @@ if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
   redis.call('XTRIM', KEYS[2], 'MINID', keep_from .. '-0')
   if consumed ~= '' then
     redis.call('HSET', KEYS[1], 'consumed', consumed)
-    redis.call('PUBLISH', channel, '{"type":"progress","consumed":' .. consumed .. '}')
+    redis.call('PUBLISH', channel, '$progress_message,"consumed":' .. consumed .. '}')
   end
 end
-if ending ~= '' and owner ~= '' then
+if ending ~= '' and $may_end then
   redis.call('HSET', KEYS[1], 'state', ending, 'owner', '', 'lease', 0)
   redis.call('DEL', KEYS[2])
   for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, retention) end
@@ -180,7 +192,8 @@ if ending ~= '' and owner ~= '' then
   if redis.call('ZSCORE', KEYS[6], worker) then redis.call('ZINCRBY', KEYS[6], 1, worker) end
 end
 return written
-"""
+""",
+    fenced=FENCED,
 )
 
 # Deletes what is held of a session, ends it for all who follow it, and frees its slot. While it has an owner, what is
@@ -188,7 +201,7 @@ return written
 # KEYS: session, audio, events, finals, admitted, free, unerased.
 # ARGV: session id, channel, ttl s of what is left, the end of an error event (JSON).
 # → the owner to be told, '' when there is none, or nil when there is no such session
-ERASE = (
+ERASE = named(
     _NOW
     + """
 local id, channel, ttl, told = unpack(ARGV, 1, 4)
@@ -196,15 +209,15 @@ local state, owner, lease, fence, seq, resume, viewer = unpack(
   redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer'))
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 if not state then return nil end
-if state == 'cancelled' then return '' end
+if state == '$cancelled' then return '' end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[5], id)
 redis.call('ZADD', KEYS[7], now, id)
-if state == 'live' or state == 'offered' then
-  redis.call('PUBLISH', channel, '{"type":"error","session_id":"' .. id .. '","seq":' .. seq + 1 .. ',' .. told)
+if $is_owned then
+  redis.call('PUBLISH', channel, '$error_message,"session_id":"' .. id .. '","seq":' .. seq + 1 .. ',' .. told)
 end
 if owner == '' or tonumber(lease) <= now then return '' end
-redis.call('HSET', KEYS[1], 'state', 'cancelled', 'owner', '', 'lease', 0, 'fence', fence + 1, 'seq', seq,
+redis.call('HSET', KEYS[1], 'state', '$cancelled', 'owner', '', 'lease', 0, 'fence', fence + 1, 'seq', seq,
   'resume', resume, 'viewer', viewer)
 redis.call('EXPIRE', KEYS[1], ttl)
 if redis.call('ZSCORE', KEYS[6], owner) then redis.call('ZINCRBY', KEYS[6], 1, owner) end
@@ -226,13 +239,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 
 class Scripts:
-    """All scripts, registered on one client; each is sent by its hash and loaded when Redis does not know it."""
+    """All scripts of sessions and heartbeats, on one client."""
 
     def __init__(self, redis: Redis) -> None:
-        self.admit: AsyncScript = redis.register_script(ADMIT)
-        self.claim: AsyncScript = redis.register_script(_WHEN_FULL + CLAIM)
-        self.renew: AsyncScript = redis.register_script(_WHEN_FULL + RENEW)
-        self.offer: AsyncScript = redis.register_script(_WHEN_FULL + OFFER)
-        self.write: AsyncScript = redis.register_script(_WHEN_FULL + WRITE)
-        self.erase: AsyncScript = redis.register_script(_WHEN_FULL + ERASE)
-        self.beat: AsyncScript = redis.register_script(_WHEN_FULL + BEAT)
+        self.admit = Script(redis, ADMIT)
+        self.claim = Script(redis, _WHEN_FULL + CLAIM)
+        self.renew = Script(redis, _WHEN_FULL + RENEW)
+        self.offer = Script(redis, _WHEN_FULL + OFFER)
+        self.write = Script(redis, _WHEN_FULL + WRITE)
+        self.erase = Script(redis, _WHEN_FULL + ERASE)
+        self.beat = Script(redis, _WHEN_FULL + BEAT)

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.bus.ownership import NOTHING_COMMITTED, Owner
+from shared.bus.messages import NOTHING_COMMITTED
+from shared.bus.ownership import Owner
 from shared.events import SessionOptions, Word
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
@@ -70,7 +71,7 @@ def test_commitment_is_written_when_it_grows_and_cleared_by_the_final() -> None:
     session.take(partial("the quick bro", "the quick", WORDS), 0, 0)
     assert written(session) == b""
     session.take(final("the quick brown"), 0, 0)
-    assert written(session) == NOTHING_COMMITTED
+    assert written(session) == NOTHING_COMMITTED.encode()
     session.take(Partial(4, "fox", 3200, 4800, 5.0), 0, 0)
     assert written(session) == b""
 
@@ -91,7 +92,7 @@ def test_new_owner_keeps_what_the_former_one_has_committed(text: str, told: str)
     assert written(session) == b""
     session.take(final(text), 0, 0)
     assert last_event(session)["text"] == told
-    assert written(session) == NOTHING_COMMITTED
+    assert written(session) == NOTHING_COMMITTED.encode()
 
 
 def test_committed_text_that_no_new_owner_hears_again_has_a_final() -> None:

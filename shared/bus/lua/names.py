@@ -1,0 +1,30 @@
+"""Puts the names that Lua and Python share into the text of a script.
+
+A script writes `$name`. `$may_claim` and the like are conditions that `shared.bus.states` makes from its table.
+"""
+
+from string import Template
+from typing import Final
+
+from shared.bus import messages
+from shared.bus.messages import ControlWord, EntryField, EventKind
+from shared.bus.states import OWNED, Move, SessionState, lua_condition, lua_membership
+
+NAMES: Final[dict[str, str]] = {
+    **{state.value: state.value for state in SessionState},
+    **{f"may_{move.value}": lua_condition(move) for move in (Move.CLAIM, Move.RENEW, Move.OFFER, Move.END)},
+    "is_owned": lua_membership(OWNED),
+    "attach": ControlWord.ATTACH.value,
+    "control_field": EntryField.CONTROL.value,
+    "event_field": messages.EVENT_FIELD,
+    "final_kind": EventKind.FINAL.value,
+    "nothing_committed": messages.NOTHING_COMMITTED,
+    "progress_message": messages.PROGRESS,
+    "attached_message": messages.ATTACHED,
+    "error_message": messages.ERROR,
+}
+
+
+def named(script: str, **more: object) -> str:
+    """The script with its names. Raises KeyError for a name that is not known."""
+    return Template(script).substitute(NAMES, **more)

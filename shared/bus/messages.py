@@ -1,0 +1,63 @@
+"""The words that frontends, workers and the Lua scripts exchange through Redis, besides keys and session states.
+
+Lua gets them from here, too: see `shared.bus.lua.names`.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class ControlWord(StrEnum):
+    """A control entry in a session's audio stream."""
+
+    COMMIT = "commit"
+    """End the open segment here."""
+    END = "end"
+    """No more audio comes."""
+    CONFIGURE = "configure"
+    """Use the options in the entry's argument from here on."""
+    ATTACH = "attach"
+    """A connection has taken the session."""
+    DETACH = "detach"
+    """The client is gone, and may resume the session."""
+
+
+class EntryField(StrEnum):
+    """The fields of an entry in a session's audio stream."""
+
+    AUDIO = "a"
+    """PCM, s16le, 16 kHz, mono."""
+    CONTROL = "c"
+    ARGUMENT = "v"
+    ARRIVED = "t"
+    """Wall clock of the frontend when the last byte came, ms."""
+
+
+class WorkerMessage(StrEnum):
+    """The field of an entry in a worker's control stream. Its value is a session id."""
+
+    WAKE = "wake"
+    """Only ends the blocking read; has no session id."""
+    CANCEL = "cancel"
+    """The session has been erased."""
+    GIVE_WAY = "give_way"
+    """Another session has got the slot of this one."""
+
+
+class EventKind(StrEnum):
+    """How `write` stores an event."""
+
+    FINAL = "f"
+    OTHER = "e"
+
+
+EVENT_FIELD: Final = "e"
+"""The field of an entry in the event log: the event as JSON."""
+NOTHING_COMMITTED: Final = "-"
+"""Removes what was committed of a segment: its final has come."""
+
+PROGRESS: Final = '{"type":"progress"'
+"""How a message about consumed audio begins on a session's channel. It is not logged."""
+ATTACHED: Final = '{"type":"attached"'
+"""The same for a message about a new connection of the session."""
+ERROR: Final = '{"type":"error"'

@@ -1,0 +1,63 @@
+"""How Lua scripts run: by their hash, on a client, many at a time, or on a connection that is just being made.
+
+A script that runs is safe to repeat, as every write of this package. One that Redis does not know, as after a restart,
+is loaded and run again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
+
+Call: TypeAlias = tuple[Sequence[str], Sequence[Any]]
+"""Keys and arguments of one script."""
+
+
+class Script:
+    """One script, registered on one client."""
+
+    def __init__(self, redis: Redis, text: str) -> None:
+        self._redis = redis
+        self._registered: AsyncScript = redis.register_script(text)
+
+    async def __call__(self, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
+        return await self._registered(keys=keys, args=args)
+
+    async def many(self, calls: Sequence[Call]) -> list[Any]:
+        """Run it many times in one round trip. An error of one call stands in the place of its answer.
+
+        redis-py's `script(client=pipeline)` asks Redis before each pipeline whether it knows the script. That is a
+        second round trip: measured with one call 0.20 instead of 0.11 ms of processor time, with eight 0.33 instead of
+        0.19 ms, for every pipeline of events. If the question fails, it does not give its connection back either.
+        """
+        answers = await self._run(calls)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            await self._redis.script_load(self._registered.script)
+            answers = await self._run(calls)
+        return answers
+
+    async def on_connection(self, connection: AbstractConnection, calls: Iterable[Call]) -> None:
+        """Run it on a connection that is just being made, as by the `greet` of `connect.connect`.
+
+        Raises what Redis answers.
+        """
+        is_loaded = False
+        for names, arguments in calls:
+            if not is_loaded:  # the connection may be new because Redis is
+                await connection.send_command("SCRIPT LOAD", self._registered.script, check_health=False)
+                await connection.read_response()
+                is_loaded = True
+            await connection.send_command(*self._command(names, arguments), check_health=False)
+            await connection.read_response()
+
+    async def _run(self, calls: Sequence[Call]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for names, arguments in calls:
+            pipe.execute_command(*self._command(names, arguments))
+        return await pipe.execute(raise_on_error=False)
+
+    def _command(self, names: Sequence[str], arguments: Sequence[Any]) -> tuple[Any, ...]:
+        return "EVALSHA", self._registered.sha, len(names), *names, *arguments
