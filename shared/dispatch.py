@@ -5,8 +5,9 @@ Frontends hand in new sessions and those that have lost their worker; a worker t
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from kombu.exceptions import OperationalError
 
@@ -16,6 +17,10 @@ from shared.events import SessionOptions
 
 REPLY_TIMEOUT_S: Final = 5.0
 """Celery's own client would wait for a Redis that hangs for ever, and every other session behind it."""
+
+
+Dispatch: TypeAlias = Callable[[str, SessionOptions, Queue], Awaitable[None]]
+"""Hands a session to the workers, as `Dispatcher.dispatch` does: session id, options, queue."""
 
 
 class Dispatcher:

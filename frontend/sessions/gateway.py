@@ -25,9 +25,9 @@ from frontend.monitoring.process_report import Tally
 from frontend.sessions.admission import RETRY_AFTER_S, Admission
 from frontend.sessions.disk_rewriting import DiskWatch
 from frontend.sessions.erasure import Erasure
-from frontend.sessions.outage import StoreWatch
+from frontend.sessions.outage import Outage
 from frontend.sessions.placement import Placement
-from frontend.sessions.recovery import Watch
+from frontend.sessions.recovery import Recovery
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
 from frontend.viewers.viewers import Viewers
@@ -80,8 +80,10 @@ class Gateway:
         self._subscriber = EventSubscriber(self._redis)
         self._dispatcher = Dispatcher(settings)
         self._sessions: dict[str, Session] = {}
-        self._watch = Watch(self._redis, self._sessions, self._dispatcher, settings.session.claim_timeout_s)
-        self._store_watch = StoreWatch(self._redis, self._writer, self._sessions)
+        self._recovery = Recovery(
+            self._redis, self._sessions, self._dispatcher.dispatch, settings.session.claim_timeout_s
+        )
+        self._outage = Outage(self._redis, self._writer, self._sessions, self._recovery)
         self._chores = Chores()
         self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_STARTING)
@@ -109,8 +111,8 @@ class Gateway:
             for name, loop in (
                 ("audio-writer", gateway._writer.run()),
                 ("subscriber", gateway._subscriber.run()),
-                ("watch", gateway._watch.run()),
-                ("store-watch", gateway._store_watch.run()),
+                ("recovery", gateway._recovery.run()),
+                ("outage", gateway._outage.run()),
                 ("disk-watch", gateway._disk_watch.run()),
                 ("viewers", gateway.viewers.run()),
                 ("heartbeat", gateway.tally.beat(Registry(gateway._redis, Scripts(gateway._redis)))),
@@ -233,7 +235,7 @@ class Gateway:
         try:
             async with asyncio.timeout(timeout_s), self._starting[session.queue, session.model]:
                 await self._dispatcher.dispatch(session.id, session.options, session.queue)
-                session.note_dispatch()
+                self._recovery.dispatched(session)
                 event = await session.first_event()
         except TimeoutError:
             raise ServerBusyError(

@@ -5,6 +5,7 @@ Audio goes on being taken in up to each session's bound meanwhile, and sessions 
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from frontend.sessions.admission import RETRY_AFTER_S
+from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
 from shared.bus.audio import AudioWriter
 from shared.errors import ModelUnavailableError
@@ -29,11 +31,22 @@ STORE_UNAVAILABLE: Final = "store_unavailable"
 log = structlog.get_logger(__name__)
 
 
-class StoreWatch:
-    def __init__(self, redis: Redis, writer: AudioWriter, sessions: dict[str, Session]) -> None:
+class Outage:
+    """Pings Redis for the sessions of one frontend. Knows since when it is gone, and whose clients were warned."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        writer: AudioWriter,
+        sessions: dict[str, Session],
+        recovery: Recovery,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._redis = redis
         self._writer = writer
         self._sessions = sessions
+        self._recovery = recovery
+        self._clock = clock
         self._since_s: float | None = None
         self._warned: set[Session] = set()
 
@@ -41,11 +54,15 @@ class StoreWatch:
         """The loop; runs until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            trouble = self._writer.trouble or await self._ping()
-            if trouble is None:
-                self._recover()
-            else:
-                self._tell(trouble)
+            await self.check()
+
+    async def check(self) -> None:
+        """One round: ping Redis, and tell the clients of live sessions what has changed."""
+        trouble = self._writer.trouble or await self._ping()
+        if trouble is None:
+            self._recovered()
+        else:
+            self._report(trouble)
 
     async def _ping(self) -> str | None:
         """Why Redis cannot be used; None when it can."""
@@ -56,19 +73,18 @@ class StoreWatch:
             return str(error) or f"no answer within {ANSWER_S:g} s"
         return None
 
-    def _recover(self) -> None:
+    def _recovered(self) -> None:
         if self._since_s is not None:
-            log.info("store_is_back", after_s=round(time.monotonic() - self._since_s, 1))
+            log.info("store_is_back", after_s=round(self._clock() - self._since_s, 1))
         self._since_s = None
         self._warned.clear()
 
-    def _tell(self, trouble: str) -> None:
-        now_s = time.monotonic()
+    def _report(self, trouble: str) -> None:
+        now_s = self._clock()
         if self._since_s is None:
             self._since_s = now_s
             log.warning("store_unavailable", reason=trouble, sessions=len(self._sessions))
-        for session in self._sessions.values():
-            session.lost_at_s = None  # its worker cannot renew its lease, and is not to be held to have died
+        self._recovery.forget_losses()
         lasted_s = now_s - self._since_s
         if lasted_s >= GIVE_UP_AFTER_S:
             for session in list(self._sessions.values()):

@@ -1,4 +1,4 @@
-"""Looks after sessions that have gone quiet: their owner may have died, or a message may have been lost.
+"""Recovers sessions that have gone quiet: their owner may have died, or a message may have been lost.
 
 A session whose lease has lapsed is dispatched again; another worker continues it from its checkpoint. So is a new one
 that no worker claims: a worker may have died, or hung, with its task in hand.
@@ -6,7 +6,9 @@ that no worker claims: a worker may have died, or hung, with its task in hand.
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -15,7 +17,7 @@ from redis.exceptions import RedisError
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.states import OWNED, SessionState, decoded
-from shared.dispatch import Dispatcher
+from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
@@ -26,30 +28,68 @@ EXPIRED: Final = "The session has expired, as after the machine was suspended or
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 
-class Watch:
-    def __init__(self, redis: Redis, sessions: dict[str, Session], dispatcher: Dispatcher, give_up_s: float) -> None:
+
+@dataclass(slots=True)
+class _Loss:
+    """A session that has no owner. Times are of the recovery's clock."""
+
+    since_s: float
+    dispatched_at_s: float
+
+
+class Recovery:
+    """Watches the sessions of one frontend. What it knows of each is its own; a session knows nothing of it."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        sessions: dict[str, Session],
+        dispatch: Dispatch,
+        give_up_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._redis = redis
         self._sessions = sessions
-        self._dispatcher = dispatcher
+        self._dispatch = dispatch
         self._give_up_s = give_up_s
+        self._clock = clock
+        self._started_s: dict[Session, float] = {}
+        """When the first task of a new session was dispatched."""
+        self._losses: dict[Session, _Loss] = {}
 
     async def run(self) -> None:
-        """The loop; runs until cancelled."""
+        """The loop; runs until cancelled. A lost Redis is waited for."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            now_s = time.monotonic()
-            quiet = []
-            for session in self._sessions.values():
-                if now_s - session.heard_at_s > QUIET_S:
-                    quiet.append(session)
-                else:
-                    session.lost_at_s = None
-            if quiet:
-                try:
-                    await self._look_up(quiet)
-                except (RedisError, OSError) as error:
-                    log.warning("watch_delayed", reason=str(error))
+            await self.check()
+
+    def dispatched(self, session: Session) -> None:
+        """The task of a new session has been dispatched: from now on it is recovered, too."""
+        self._started_s[session] = self._clock()
+
+    def forget_losses(self) -> None:
+        """Redis was gone, so no worker could renew a lease: no session counts as lost before it is seen so again."""
+        self._losses.clear()
+
+    async def check(self) -> None:
+        """One round: look up the sessions that are quiet, and recover those that have no owner."""
+        now_s = self._clock()
+        self._losses = self._held(self._losses)
+        self._started_s = self._held(self._started_s)
+        quiet = []
+        for session in self._sessions.values():
+            started_s = self._started_s.get(session)
+            if session.is_quiet(QUIET_S) and (started_s is None or now_s - started_s > QUIET_S):
+                quiet.append(session)
+            else:
+                self._losses.pop(session, None)
+        if quiet:
+            try:
+                await self._look_up(quiet)
+            except (RedisError, OSError) as error:
+                log.warning("watch_delayed", reason=str(error))
 
     async def _look_up(self, quiet: list[Session]) -> None:
         pipe = self._redis.pipeline(transaction=False)
@@ -64,24 +104,29 @@ class Watch:
                 session.progress(int(consumed))
             if seq is not None and int(seq) > session.seq:
                 session.fill()
-            if state == SessionState.WAITING and session.dispatched_at_s is None:
+            if state == SessionState.WAITING and session not in self._started_s:
                 continue  # it is in the line of those that start
             if state == SessionState.WAITING or (state in OWNED and int(lease) < now_ms):
                 await self._recover(session)
             elif state in OWNED:
-                session.lost_at_s = None
+                self._losses.pop(session, None)
             elif state is None:
                 session.fail_with(SessionExpiredError(EXPIRED))
 
     async def _recover(self, session: Session) -> None:
-        now_s = time.monotonic()
-        if session.lost_at_s is None:
-            session.lost_at_s = session.dispatched_at_s = now_s
-        elif now_s - session.lost_at_s > self._give_up_s:
+        now_s = self._clock()
+        loss = self._losses.get(session)
+        if loss is None:
+            loss = self._losses[session] = _Loss(now_s, now_s)
+        elif now_s - loss.since_s > self._give_up_s:
             session.fail_with(ModelUnavailableError(f"No worker took the session over within {self._give_up_s:g} s."))
             return
-        elif session.dispatched_at_s is not None and now_s - session.dispatched_at_s < keys.LEASE_S:
+        elif now_s - loss.dispatched_at_s < keys.LEASE_S:
             return
         log.warning("session_has_no_worker", session_id=session.id)
-        session.dispatched_at_s = now_s
-        await self._dispatcher.dispatch(session.id, session.options, session.queue)
+        loss.dispatched_at_s = now_s
+        await self._dispatch(session.id, session.options, session.queue)
+
+    def _held(self, by_session: dict[Session, T]) -> dict[Session, T]:
+        """Without the sessions that this frontend does not hold any more."""
+        return {one: value for one, value in by_session.items() if self._sessions.get(one.id) is one}

@@ -4,7 +4,6 @@ Knows no protocol. Made by `Gateway.open` and `Gateway.resume` only.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -51,10 +50,6 @@ class Session:
         self.queue = queue
         self.ended = False
         """Set once a `done` or an `error` has been seen."""
-        self.lost_at_s: float | None = None
-        """Since when the session has had no owner; kept by the watch."""
-        self.dispatched_at_s: float | None = None
-        """When the session was last dispatched; None before."""
         self._track = track
         self._track.on_refused = self._lose_to_another
         self._follower = follower
@@ -90,14 +85,9 @@ class Session:
         assert self.options.model is not None
         return self.options.model
 
-    @property
-    def heard_at_s(self) -> float:
-        """When the worker was last heard of (monotonic clock)."""
-        return self._follower.heard_at_s
-
-    def note_dispatch(self) -> None:
-        """A worker has been asked to take the session."""
-        self.dispatched_at_s = self._follower.heard_at_s = time.monotonic()
+    def is_quiet(self, for_s: float) -> bool:
+        """Whether nothing was heard of the worker for so long, or the session waits for what it may have missed."""
+        return self._follower.is_quiet(for_s)
 
     def put_first(self, event: dict[str, Any]) -> None:
         """Place an event before all others."""
@@ -235,7 +225,7 @@ class Session:
             async with asyncio.timeout(BACKLOG_POLL_S):
                 await self._follower.progressed.wait()
         except TimeoutError:
-            self._follower.heard_at_s = 0.0  # the gateway's watch looks up whoever is quiet
+            self._follower.request_lookup()
 
     def _acknowledge(self, stored_samples: int) -> None:
         if stored_samples - self._acknowledged_samples >= ACKNOWLEDGE_SAMPLES:

@@ -55,8 +55,9 @@ class Hub:
         """The session has ended, and has not told so itself."""
         self._publish(farewell(error, self.seq + 1))
 
-    def is_quiet(self, now_s: float) -> bool:
-        return self._follower is not None and now_s - self._follower.heard_at_s > QUIET_S and self._last is None
+    def is_quiet(self) -> bool:
+        """Whether a message may have been lost."""
+        return self._follower is not None and self._last is None and self._follower.is_quiet(QUIET_S)
 
     def check(self, now_s: float) -> None:
         """Drop who does not read, and show the others that their connections stand."""

@@ -128,7 +128,7 @@ class Viewers:
             now_s = time.monotonic()
             for hub in hubs:
                 hub.check(now_s)
-            quiet = [hub for hub in hubs if hub.is_quiet(now_s)]
+            quiet = [hub for hub in hubs if hub.is_quiet()]
             if quiet:
                 try:
                     await self._look_up(quiet)

@@ -51,8 +51,11 @@ class LoggedEvent:
 class Follower:
     """The events of one session from a given `seq` on, for one reader."""
 
-    def __init__(self, redis: Redis, session_id: str, after_seq: int) -> None:
+    def __init__(
+        self, redis: Redis, session_id: str, after_seq: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._redis = redis
+        self._clock = clock
         self.session_id = session_id
         self._queue: deque[bytes] = deque()
         self._arrived = asyncio.Event()
@@ -62,8 +65,9 @@ class Follower:
         self._ending: dict[str, Any] | None = None
         self.subscribed = asyncio.Event()
         """Set when Redis has confirmed that what is published from now on arrives."""
-        self.heard_at_s = time.monotonic()
+        self._heard_at_s = clock()
         """When the last message came."""
+        self._lookup_requested = False
         self.consumed_samples = 0
         """Audio that the worker has been through, as it last said."""
         self.progressed = asyncio.Event()
@@ -76,9 +80,18 @@ class Follower:
         """Number of the last event that was handed out."""
         return self._after_seq
 
+    def is_quiet(self, for_s: float) -> bool:
+        """Whether no message has come for so long, or a look-up was requested and none has come since."""
+        return self._lookup_requested or self._clock() - self._heard_at_s > for_s
+
+    def request_lookup(self) -> None:
+        """A message may have been lost: whoever looks up quiet sessions is to look up this one."""
+        self._lookup_requested = True
+
     def push(self, payload: bytes) -> None:
         """Called by the subscriber for each message on the session's channel."""
-        self.heard_at_s = time.monotonic()
+        self._heard_at_s = self._clock()
+        self._lookup_requested = False
         if payload.startswith(_PROGRESS):
             self.progress(orjson.loads(payload)["consumed"])
             return

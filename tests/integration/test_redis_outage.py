@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
-from frontend.sessions import outage as store_watch
+from frontend.sessions import outage
 from frontend.sessions.gateway import Gateway
 from shared.bus.connect import connect
 from shared.events import SessionOptions
@@ -231,8 +231,8 @@ async def test_start_during_an_outage_is_refused_in_time_and_works_after_it(serv
 async def test_client_is_told_when_the_store_does_not_come_back(
     service: Stack, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_watch, "WARN_AFTER_S", 0.5)
-    monkeypatch.setattr(store_watch, "GIVE_UP_AFTER_S", 2.0)
+    monkeypatch.setattr(outage, "WARN_AFTER_S", 0.5)
+    monkeypatch.setattr(outage, "GIVE_UP_AFTER_S", 2.0)
     async with asyncio.timeout(TIMEOUT_S), Gateway.running(service.settings, "test") as gateway:
         session = await gateway.open(SessionOptions(model="echo", partials=False))
         await redis.config_set("maxmemory", 1)

@@ -1,0 +1,86 @@
+"""A transport for redis-py that a test answers itself: the real client and pipelines, no server and no socket."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from shared.bus.connect import FairPool
+
+Answer = Callable[..., Any | Awaitable[Any]]
+"""Gets the words of one command. Returns Redis' reply or something that can be awaited for it; raises ResponseError as
+Redis does, or any other error as of a connection that is lost."""
+
+
+class MemoryConnection(AbstractConnection):
+    def __init__(self, *, answer: Answer, **options: Any) -> None:
+        super().__init__(retry=Retry(NoBackoff(), 0), **options)
+        self._answer = answer
+        self._replies: deque[Any] = deque()
+
+    async def connect(self) -> None:
+        return
+
+    async def disconnect(self, *_arguments: Any, **_options: Any) -> None:
+        self._replies.clear()
+
+    async def can_read(self) -> bool:
+        return False
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> Any:
+        return list(commands)
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        for words in command:
+            self._take(words)
+
+    async def send_command(self, *words: Any, **_options: Any) -> None:
+        self._take(words)
+
+    async def read_response(self, *_arguments: Any, **_options: Any) -> Any:
+        reply = self._replies.popleft()
+        if isawaitable(reply):
+            reply = await reply
+        if isinstance(reply, ResponseError):
+            raise reply
+        return reply
+
+    def _take(self, words: Iterable[Any]) -> None:
+        told = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+        try:
+            self._replies.append(self._answer(*told))
+        except ResponseError as error:
+            self._replies.append(error)
+
+    def repr_pieces(self) -> list[Any]:
+        return []
+
+    async def _connect(self) -> None:
+        return
+
+    def _host_error(self) -> str:
+        return "memory"
+
+
+def answered(answer: Answer) -> Redis:
+    """A client whose commands this function answers."""
+    return Redis.from_pool(FairPool(connection_class=MemoryConnection, answer=answer))
+
+
+class Clock:
+    """Goes only when it is told to. Seconds."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_s += seconds
