@@ -6,6 +6,7 @@ wakes it at once.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from shared.bus import keys
 from shared.bus.audio import AudioEntry, parse_entry
 from shared.bus.messages import ControlWord, WorkerMessage
 from shared.events import SessionOptions
-from worker.engine_thread import Command, Commit, Configure, EngineThread, Feed, Finish
+from worker.engine_thread import Command, Commit, Configure, Feed, Finish
 from worker.session import WorkerSession
 
 BLOCK_MS: Final = 1000
@@ -34,12 +35,22 @@ log = structlog.get_logger()
 
 
 class AudioReader:
-    def __init__(self, redis: Redis, worker_id: str, sessions: dict[str, WorkerSession], engine: EngineThread) -> None:
+    """Reads for all sessions of one worker. `post` hands commands to its engine."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        worker_id: str,
+        sessions: dict[str, WorkerSession],
+        post: Callable[[list[Command]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._redis = redis
         self._control_key = keys.control(worker_id)
         self._control_id = b"0-0"
         self._sessions = sessions
-        self._engine = engine
+        self._post = post
+        self._clock = clock
         self.dismissed: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
         """Sessions to be ended, by id: `CANCEL` (erased) or `GIVE_WAY` (another session has got its slot)."""
 
@@ -71,7 +82,7 @@ class AudioReader:
 
     def _take(self, streams: list[Any]) -> None:
         commands: list[Command] = []
-        now_s = time.monotonic()
+        now_s = self._clock()
         for name, entries in streams:
             if name == self._control_key.encode():
                 self._take_control(entries)
@@ -80,7 +91,7 @@ class AudioReader:
             if session is not None:
                 for entry_id, fields in entries:
                     commands.extend(self._take_entry(session, parse_entry(entry_id, fields), now_s))
-        self._engine.post(commands)
+        self._post(commands)
 
     def _take_control(self, entries: list[Any]) -> None:
         for entry_id, fields in entries:
@@ -91,7 +102,7 @@ class AudioReader:
 
     @staticmethod
     def _take_entry(session: WorkerSession, entry: AudioEntry, now_s: float) -> list[Command]:
-        session.last_entry_id = entry.entry_id
+        session.read(entry.entry_id)
         if session.gives_way:
             return []  # its client has come back too late
         if entry.control is None:
@@ -99,21 +110,19 @@ class AudioReader:
             samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
             session.arrived(entry.end_samples, entry.arrived_ms, now_s)
             return [Feed(session.handle, samples.astype(np.float32) / np.float32(32768))]
-        session.heard_from_s = now_s
+        session.controlled(now_s)
         match entry.control:
             case ControlWord.COMMIT:
                 return [Commit(session.handle)]
             case ControlWord.END:
-                session.finishing = True
+                session.finish()
                 return [Finish(session.handle)]
             case ControlWord.CONFIGURE:
                 return AudioReader._configure(session, entry)
             case ControlWord.DETACH:
-                session.detached_s = now_s
-                session.renew_at_s = now_s
+                session.detach(now_s)
             case ControlWord.ATTACH:
-                session.detached_s = None
-                session.renew_at_s = now_s
+                session.attach()
         return []
 
     @staticmethod

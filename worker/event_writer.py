@@ -65,14 +65,7 @@ class Said:
 
     def confirm(self) -> None:
         """Redis has it."""
-        session = self.session
-        del session.outbox[: len(self.events)]
-        if self.settled is not None:
-            session.settle(self.settled)
-        if self.committed is not None:
-            session.stored = self.committed
-        if self.consumed_samples is not None:
-            session.told_samples = self.consumed_samples
+        self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples)
 
 
 class EventWriter:

@@ -20,7 +20,6 @@ from shared.bus.lua.sessions import ELSEWHERE, UNREADABLE, Scripts
 from shared.bus.messages import WorkerMessage
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
-from shared.bus.states import SessionState
 from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
@@ -34,7 +33,8 @@ from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
 from worker.engines.base import Engine, HeardAgain, Remembering
 from worker.event_writer import EventWriter
-from worker.leases import Keeper
+from worker.heartbeat import Heartbeat
+from worker.leases import Leases
 from worker.session import Claim, WorkerSession
 from worker.takeover import read_history
 from worker.telemetry import Telemetry
@@ -72,7 +72,7 @@ class WorkerRuntime:
 
     def announce(self) -> None:
         """Tell the frontends of this worker, which takes tasks from now on. Any thread may call it."""
-        self._loop.call_soon_threadsafe(setattr, self._keeper, "announced", True)
+        self._loop.call_soon_threadsafe(self._heartbeat.announce)
 
     def serve(self, session_id: str, options: dict[str, Any]) -> dict[str, Any]:
         """Claim a session and hold it until it ends, or until another worker has it. Blocks; called by a pool thread.
@@ -122,32 +122,36 @@ class WorkerRuntime:
         self._redis = connect(self._settings)
         blocking = connect(self._settings, reply_timeout_s=5 * BLOCK_MS / 1000)
         self._scripts = Scripts(self._redis)
-        registry = Registry(self._redis, self._scripts)
         self._writer = EventWriter(
             self._scripts,
             retention_s=self._settings.session.retention_s,
             on_ended=self._drop,
             on_fenced=self._drop,
         )
-        self._reader = AudioReader(blocking, self.id, self._sessions, self._engine)
-        self._keeper = Keeper(
+        self._reader = AudioReader(blocking, self.id, self._sessions, self._engine.post)
+        leases = Leases(
             scripts=self._scripts,
-            registry=registry,
-            worker_id=self.id,
-            info=self._info,
             limits=self._settings.session,
             sessions=self._sessions,
             telemetry=self._telemetry,
             writer=self._writer,
-            gpu_memory=lambda: self._engine.gpu_memory,
             on_fenced=self._drop,
+        )
+        self._heartbeat = Heartbeat(
+            registry=Registry(self._redis, self._scripts),
+            worker_id=self.id,
+            info=self._info,
+            sessions=self._sessions,
+            telemetry=self._telemetry,
+            gpu_memory=lambda: self._engine.gpu_memory,
         )
         loops = [
             asyncio.create_task(loop, name=name)
             for name, loop in (
                 ("reader", self._reader.run()),
                 ("writer", self._writer.run()),
-                ("keeper", self._keeper.run()),
+                ("leases", leases.run()),
+                ("heartbeat", self._heartbeat.run()),
                 ("dismissals", self._dismiss()),
             )
         ]
@@ -163,10 +167,10 @@ class WorkerRuntime:
         await self._redis.aclose()
 
     async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:
-        if session_id in self._sessions and not self._keeper.draining:
+        if session_id in self._sessions and not self._heartbeat.draining:
             return None  # its lease has lapsed while Redis was gone, and is about to be renewed
         names, arguments = claim(session_id, self._info.model, self.id)
-        found: Any = ELSEWHERE if self._keeper.draining else await self._scripts.claim(keys=names, args=arguments)
+        found: Any = ELSEWHERE if self._heartbeat.draining else await self._scripts.claim(keys=names, args=arguments)
         if found == UNREADABLE:  # its frontend asks again, and another worker may answer
             log.warning("session_of_another_protocol", protocol=OWN.number, session_id=session_id)
             return None
@@ -232,10 +236,7 @@ class WorkerRuntime:
         for handle, standing in report.standings.items():
             session = self._held(handle)
             if session is not None:
-                was_throttled = session.throttled
-                session.absorbed_samples = standing.absorbed_samples
-                session.checkpoint_samples = max(session.checkpoint_samples, standing.checkpoint_samples)
-                released = released or (was_throttled and not session.throttled)
+                released = session.advance(standing.absorbed_samples, standing.checkpoint_samples) or released
                 if session.progress_due:
                     self._writer.mark(session)
         for handle, output in report.outputs:
@@ -277,22 +278,21 @@ class WorkerRuntime:
             if session is None:
                 continue
             if how is WorkerMessage.CANCEL:
-                session.ending = SessionState.CANCELLED
-                session.outbox.clear()
+                session.cancel()
                 self._writer.mark(session)
             elif session.is_awaited:
-                session.gives_way = session.finishing = True
+                session.give_way()
                 self._engine.post([Finish(session.handle)])
 
     async def _shut_down(self) -> None:
         try:
-            await self._keeper.drain()
+            await self._heartbeat.drain()
         except (RedisError, OSError) as error:
             log.warning("draining_not_announced", reason=str(error))
         await Drain(
             sessions=self._sessions,
             scripts=self._scripts,
-            dispatcher=self._dispatcher,
+            dispatch=self._dispatcher.dispatch,
             timeout_s=self._settings.session.drain_timeout_s,
             on_fenced=self._drop,
         ).run(self._hurry)
@@ -300,7 +300,7 @@ class WorkerRuntime:
         await self._end_all()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self._keeper.leave()
+                await self._heartbeat.leave()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("departure_not_noted", reason=str(error))
 

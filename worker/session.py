@@ -46,9 +46,12 @@ class Claim:
     """What was committed of the segment behind the checkpoint; None where nothing was."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class WorkerSession:
-    """State of one claimed session. Belongs to the I/O loop; `finished` alone is for other threads."""
+    """State of one claimed session. Belongs to the I/O loop; `finished` alone is for other threads.
+
+    Only its own methods change it. The loops call them, and keep for themselves what else they know of a session.
+    """
 
     claim: Claim
     now_s: float
@@ -66,18 +69,12 @@ class WorkerSession:
     """Of the last event that was made, written or not."""
     outbox: list[tuple[EventKind, bytes]] = field(default_factory=list)
     """Kind and payload of events that Redis has not confirmed yet, oldest first."""
-    heard_from_s: float = field(init=False)
-    """Monotonic time of the last entry from the client."""
-    renew_at_s: float = 0.0
-    """Monotonic time when the lease is due for renewal; kept by the keeper."""
-    detached_s: float | None = None
-    """Since when the client has been gone."""
     finishing: bool = False
     """Whether the client has said that no more audio comes: the engine ends the session, however long that takes."""
     gives_way: bool = False
     """Whether another session has taken its slot, while its client was gone: it ends when the engine has said all."""
-    offered_at_s: float | None = None
-    """Monotonic time when other workers were last asked to take the session over; kept by the drain."""
+    was_offered: bool = False
+    """Whether other workers were asked to take the session over."""
     ending: SessionState | None = None
     """The state in which the last event leaves the session; None while it goes on."""
     texts: list[str] = field(init=False)
@@ -87,6 +84,10 @@ class WorkerSession:
     """What Redis knows of that."""
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when this worker has nothing more to do with the session: it has ended, or another worker has it."""
+    _heard_from_s: float = field(init=False)
+    """Monotonic time of the last entry from the client."""
+    _detached_s: float | None = None
+    """Since when the client has been gone."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
     _errors: list[str] = field(default_factory=list)
     _configured: deque[tuple[int, bytes]] = field(default_factory=deque)
@@ -100,7 +101,7 @@ class WorkerSession:
         self.checkpoint_samples = claim.checkpoint_samples
         self.segment = claim.segment
         self.seq = claim.seq
-        self.heard_from_s = self.now_s
+        self._heard_from_s = self.now_s
         self.texts = list(claim.texts)
         self.committed = self.stored = claim.committed or Commitment(claim.segment)
         if claim.seq == 0:
@@ -136,17 +137,72 @@ class WorkerSession:
         return self.absorbed_samples - self.checkpoint_samples
 
     @property
+    def is_detached(self) -> bool:
+        """Whether its client is gone."""
+        return self._detached_s is not None
+
+    @property
     def is_awaited(self) -> bool:
-        """Whether its client is gone and could go on with it."""
-        return self.detached_s is not None and not self.finishing and self.ending is None
+        """Whether its client is gone and could resume it."""
+        return self.is_detached and not self.finishing and self.ending is None
+
+    def awaited_for_s(self, now_s: float) -> float | None:
+        """For how long its client has been gone; None if the session waits for no client."""
+        return now_s - self._detached_s if self._detached_s is not None and self.is_awaited else None
 
     def is_idle(self, now_s: float, timeout_s: float) -> bool:
         """Whether nobody has said anything for too long, and the model owes nothing."""
         if self.finishing or self.ending is not None or self.absorbed_samples < self.read_samples:
             return False
-        if self.detached_s is not None and now_s - self.detached_s > min(DETACHED_S, timeout_s):
+        if self._detached_s is not None and now_s - self._detached_s > min(DETACHED_S, timeout_s):
             return True
-        return now_s - self.heard_from_s > timeout_s
+        return now_s - self._heard_from_s > timeout_s
+
+    def excuse(self, now_s: float) -> None:
+        """Nobody could be heard until now: the times of silence and absence begin anew."""
+        self._heard_from_s = now_s
+        if self.is_detached:
+            self._detached_s = now_s
+
+    def attach(self) -> None:
+        """A connection of its client has taken it."""
+        self._detached_s = None
+
+    def detach(self, now_s: float) -> None:
+        """Its client is gone, and may resume it."""
+        self._detached_s = now_s
+
+    def controlled(self, now_s: float) -> None:
+        """Its client, or the frontend of it, has sent something besides audio."""
+        self._heard_from_s = now_s
+
+    def read(self, entry_id: bytes) -> None:
+        """Its audio stream has been read up to this entry."""
+        self.last_entry_id = entry_id
+
+    def finish(self) -> None:
+        """No more audio comes."""
+        self.finishing = True
+
+    def give_way(self) -> None:
+        """Another session has got its slot while its client was gone: what comes from now on is not heard."""
+        self.gives_way = self.finishing = True
+
+    def cancel(self) -> None:
+        """It has been erased: nothing more is said."""
+        self.ending = SessionState.CANCELLED
+        self.outbox.clear()
+
+    def offered(self) -> None:
+        """Other workers have been asked to take it over."""
+        self.was_offered = True
+
+    def advance(self, absorbed_samples: int, checkpoint_samples: int) -> bool:
+        """Note how far the engine is. Returns whether it takes audio again, after it had enough."""
+        was_throttled = self.throttled
+        self.absorbed_samples = absorbed_samples
+        self.checkpoint_samples = max(self.checkpoint_samples, checkpoint_samples)
+        return was_throttled and not self.throttled
 
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
         """The client has set options behind this much audio."""
@@ -165,6 +221,18 @@ class WorkerSession:
         """Whether Redis does not know what has been committed of the open segment, or that its final has come."""
         return self.committed is not self.stored and bool(self.committed.text or self.stored.text)
 
+    def written(
+        self, events: int, settled: Settled | None, committed: Commitment | None, consumed_samples: int | None
+    ) -> None:
+        """Redis has so many of the oldest events, and the rest unless it is None."""
+        del self.outbox[:events]
+        if settled is not None:
+            self.settle(settled)
+        if committed is not None:
+            self.stored = committed
+        if consumed_samples is not None:
+            self.told_samples = consumed_samples
+
     def settle(self, settled: Settled) -> None:
         """Redis knows it. Options that were set at the checkpoint itself may have come since then, so they stay."""
         while self._configured and self._configured[0][0] < settled.checkpoint_samples:
@@ -173,7 +241,7 @@ class WorkerSession:
     def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
         """Note audio up to a position, and when it reached the frontend (wall clock, ms)."""
         self.read_samples = end_samples
-        self.heard_from_s = now_s
+        self._heard_from_s = now_s
         self._arrivals.append((end_samples, arrived_ms))
 
     def waiting_since_ms(self) -> float | None:
@@ -233,7 +301,7 @@ class WorkerSession:
     def summary(self) -> dict[str, Any]:
         """What the session's task answers; Flower shows it."""
         return {
-            "outcome": self.ending or ("taken over" if self.offered_at_s is None else "handed over"),
+            "outcome": self.ending or ("handed over" if self.was_offered else "taken over"),
             "audio_s": seconds(self.read_samples),
             "segments": self.segment,
             "events": self.seq,

@@ -72,7 +72,7 @@ class Worker:
         if self.session.read_samples >= ENTRIES * ENTRY_SAMPLES or self.session.ending:
             return False
         self.session.arrived(self.session.read_samples + ENTRY_SAMPLES, 0.0, 0.0)
-        self.session.absorbed_samples = self.session.read_samples
+        self.session.advance(self.session.read_samples, 0)
         self._take_options()
         return True
 
@@ -106,7 +106,8 @@ class Worker:
         """Nothing was said since the last final."""
         if self.session.committed.text:
             return
-        self.segment_start_samples = self.session.checkpoint_samples = self.session.read_samples
+        self.segment_start_samples = self.session.read_samples
+        self.session.advance(self.session.read_samples, self.session.read_samples)
 
     def finish(self) -> None:
         self.final()

@@ -64,7 +64,7 @@ def test_seq_counts_without_gaps_and_outbox_knows_its_first() -> None:
     session.take(Partial(0, "hello", 100, 1600, 5.0), 0, 0)
     session.take(SpeechStopped(1600), 0, 0)
     assert [event["seq"] for event in events(session)] == [1, 2, 3, 4]
-    del session.outbox[:2]
+    session.written(2, None, None, None)
     assert session.first_unwritten_seq == 3
 
 
@@ -112,23 +112,25 @@ def test_engine_backlog_throttles_reading(partials: bool) -> None:
     session = claimed(options=SessionOptions(partials=partials))
     session.arrived(10 * SAMPLE_RATE_HZ, 0, 0)
     assert session.throttled
-    session.absorbed_samples = SAMPLE_RATE_HZ
+    assert session.advance(SAMPLE_RATE_HZ, 0), "it may be read again"
     assert not session.throttled
+    assert not session.advance(2 * SAMPLE_RATE_HZ, 0)
 
 
 def test_recordings_are_read_further_ahead() -> None:
     session = claimed(options=SessionOptions(recording=True, partials=False))
     session.arrived(60 * SAMPLE_RATE_HZ, 0, 0)
     assert session.throttled
-    session.absorbed_samples = SAMPLE_RATE_HZ
+    assert session.advance(SAMPLE_RATE_HZ, 0), "it may be read again"
     assert not session.throttled
+    assert not session.advance(2 * SAMPLE_RATE_HZ, 0)
 
 
 def test_progress_is_due_every_five_seconds_of_audio() -> None:
     session = claimed()
-    session.absorbed_samples = 5 * SAMPLE_RATE_HZ - 1
+    session.advance(5 * SAMPLE_RATE_HZ - 1, 0)
     assert not session.progress_due
-    session.absorbed_samples += 1
+    session.advance(5 * SAMPLE_RATE_HZ, 0)
     assert session.progress_due
 
 
@@ -137,36 +139,44 @@ def test_lag_is_the_arrival_of_the_oldest_audio_not_absorbed() -> None:
     assert session.waiting_since_ms() is None
     session.arrived(1600, 1000.0, 0)
     session.arrived(3200, 1100.0, 0)
-    session.absorbed_samples = session.checkpoint_samples = 1600
+    session.advance(1600, 1600)
     assert session.waiting_since_ms() == 1100.0
 
 
 @pytest.mark.parametrize(
-    ("change", "after_s", "idle"),
+    ("happens", "after_s", "idle"),
     [
-        ({}, 60.0, False),
-        ({}, 60.1, True),
-        ({"detached_s": 5.0}, 35.0, False),
-        ({"detached_s": 5.0}, 35.1, True),
-        ({"absorbed_samples": 1599}, 1000.0, False),
-        ({"finishing": True}, 1000.0, False),
-        ({"finishing": True, "detached_s": 5.0}, 1000.0, False),
-        ({"ending": "done"}, 1000.0, False),
+        ([], 60.0, False),
+        ([], 60.1, True),
+        ([("detach", 5.0)], 35.0, False),
+        ([("detach", 5.0)], 35.1, True),
+        ([("detach", 5.0), ("attach",)], 35.1, False),
+        ([("detach", 5.0), ("excuse", 10.0)], 40.0, False),
+        ([("detach", 5.0), ("excuse", 10.0)], 40.1, True),
+        ([("excuse", 10.0)], 70.0, False),
+        ([("controlled", 10.0)], 70.0, False),
+        ([("controlled", 10.0)], 70.1, True),
+        ([("arrived", 3200, 0.0, 0.0)], 1000.0, False),
+        ([("finish",)], 1000.0, False),
+        ([("finish",), ("detach", 5.0)], 1000.0, False),
+        ([("take", Finished(), 0, 0)], 1000.0, False),
     ],
-    ids=lambda value: str(value) if isinstance(value, dict) else None,
+    ids=str,
 )
-def test_session_is_idle_when_nobody_has_anything_to_say(change: dict[str, Any], after_s: float, idle: bool) -> None:
+def test_session_is_idle_when_nobody_has_anything_to_say(
+    happens: list[tuple[Any, ...]], after_s: float, idle: bool
+) -> None:
     session = claimed()
     session.arrived(1600, arrived_ms=0.0, now_s=0.0)
-    session.absorbed_samples = 1600
-    for name, value in change.items():
-        setattr(session, name, value)
+    session.advance(1600, 0)
+    for name, *arguments in happens:
+        getattr(session, name)(*arguments)
     assert session.is_idle(after_s, timeout_s=60.0) is idle
 
 
 def test_session_without_its_client_is_kept_no_longer_than_a_silent_one() -> None:
     session = claimed()
-    session.detached_s = 0.0
+    session.detach(0.0)
     assert not session.is_idle(4.0, timeout_s=4.0)
     assert session.is_idle(4.1, timeout_s=4.0)
 
@@ -203,7 +213,7 @@ def test_options_settle_when_the_checkpoint_passes_them() -> None:
     assert settled == Settled(1600, 1, b"second")
     session.configure(SessionOptions(language="it"), b"fourth", 3200)
     session.settle(settled)
-    session.checkpoint_samples = 16_000
+    session.advance(0, 16_000)
     assert session.settled() == Settled(16_000, 1, b"fourth")
 
 
@@ -213,7 +223,7 @@ def test_options_that_come_while_the_checkpoint_is_written_are_not_lost() -> Non
     settled = session.settled()
     session.configure(SessionOptions(language="fr"), b"late", 1600)
     session.settle(settled)
-    session.checkpoint_samples = 3200
+    session.advance(0, 3200)
     assert session.settled() == Settled(3200, 1, b"late")
     session.settle(session.settled())
     assert session.settled() == Settled(3200, 1, None)
@@ -227,5 +237,5 @@ def test_handle_tells_two_claims_of_one_session_apart() -> None:
 def test_outcome_says_whether_a_session_was_given_or_taken() -> None:
     session = claimed()
     assert session.summary()["outcome"] == "taken over"
-    session.offered_at_s = 1.0
+    session.offered()
     assert session.summary()["outcome"] == "handed over"

@@ -1,0 +1,113 @@
+"""Reports this worker to the frontends, once a second: what it runs, how busy it is, how far behind."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared.bus import keys
+from shared.bus.registry import Registry, WorkerReport
+from shared.process import rss_bytes
+from shared.protocol import OWN
+from shared.version import VERSION
+from worker.engines.base import EngineInfo
+from worker.gpu_memory import GpuMemory
+from worker.session import WorkerSession
+from worker.telemetry import Telemetry
+
+log = structlog.get_logger()
+
+
+class Heartbeat:
+    """Silent until `announce`, and again after `leave`."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        worker_id: str,
+        info: EngineInfo,
+        sessions: dict[str, WorkerSession],
+        telemetry: Telemetry,
+        gpu_memory: Callable[[], GpuMemory],
+    ) -> None:
+        self._registry = registry
+        self._worker_id = worker_id
+        self._info = info
+        self._sessions = sessions
+        self._telemetry = telemetry
+        self._gpu_memory = gpu_memory
+        self._started_at = time.time()
+        self._announced = asyncio.Event()
+        self.draining = False
+        """Whether the worker takes no more sessions."""
+
+    async def run(self) -> None:
+        """The loop; runs until cancelled. A lost Redis is waited for."""
+        while True:
+            await self._announced.wait()
+            try:
+                await self._registry.beat(self.report())
+            except (RedisError, OSError) as error:
+                log.warning("heartbeat_delayed", reason=str(error))
+            await asyncio.sleep(keys.HEARTBEAT_INTERVAL_S)
+
+    def announce(self) -> None:
+        """The worker takes tasks from now on: report it at once."""
+        self._announced.set()
+
+    async def drain(self) -> None:
+        """Take no session from now on, and report that at once. Raises what Redis does."""
+        self.draining = True
+        await self._registry.beat(self.report())
+
+    async def leave(self) -> None:
+        """Report that the worker is gone. Raises what Redis does."""
+        self._announced.clear()
+        await self._registry.leave(self.report())
+
+    def report(self) -> WorkerReport:
+        """What the worker reports now; figures are of the time since the last report."""
+        real_time_factor, batch_size = self._telemetry.take_interval()
+        gpu_memory = self._gpu_memory()
+        return WorkerReport(
+            id=self._worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=VERSION,
+            started_at=self._started_at,
+            engine=self._info.engine,
+            model=self._info.model,
+            device=self._info.device,
+            compute_type=self._info.compute_type,
+            modes=[mode.value for mode in self._info.modes],
+            languages=list(self._info.languages),
+            slots=self._info.slots,
+            sessions=len(self._sessions),
+            draining=self.draining,
+            lag_ms=lag_ms(self._sessions.values(), time.time() * 1000),
+            real_time_factor=real_time_factor,
+            batch_size=batch_size,
+            step=self._telemetry.step(),
+            latency=self._telemetry.latency(),
+            rss_bytes=rss_bytes(),
+            model_reason=self._info.reason,
+            passes=self._info.passes,
+            gpu_memory_used_bytes=gpu_memory.used_bytes,
+            gpu_memory_total_bytes=gpu_memory.total_bytes,
+            sessions_total=self._telemetry.sessions_total,
+            heard_again_total=self._telemetry.heard_again_total,
+            audio_s_total=round(self._telemetry.audio_s_total, 1),
+            errors=dict(self._telemetry.errors),
+            protocol=OWN,
+        )
+
+
+def lag_ms(sessions: Iterable[WorkerSession], now_ms: float) -> float:
+    """How long the audio that waits longest for the model has waited; 0 if none waits. `now_ms` is wall clock."""
+    waiting = [since for session in sessions if (since := session.waiting_since_ms()) is not None]
+    return round(max(0.0, now_ms - min(waiting)), 1) if waiting else 0.0
