@@ -70,7 +70,7 @@ class MemoryConnection(AbstractConnection):
 
 def answered(answer: Answer) -> Redis:
     """A client whose commands this function answers."""
-    return Redis.from_pool(FairPool(connection_class=MemoryConnection, answer=answer))
+    return Redis.from_pool(FairPool(connection_class=MemoryConnection, answer=answer, protocol=2))
 
 
 class Clock:

@@ -1,0 +1,51 @@
+"""Sessions as a worker holds them."""
+
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from shared.bus import keys
+from shared.bus.ownership import Owner
+from shared.events import SessionOptions
+from worker.session import Claim, WorkerSession
+
+
+def claimed(session_id: str = "s1", now_s: float = 1000.0, **options: Any) -> WorkerSession:
+    """A new session, that has `ready` to say."""
+    owner = Owner(session_id, "echo", "w1", fence=1)
+    return WorkerSession(Claim(owner, SessionOptions(model="echo", **options), 0, 0, 0, ()), now_s)
+
+
+class ScriptCalls:
+    """Answers the calls of one script, and keeps them."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, list[str]]] = []
+        """Session id and arguments of each call that was answered."""
+        self.replies: dict[str, Any] = {}
+        """By session id; an exception is raised. Without one a call is answered with 1."""
+        self.is_loaded = True
+        self.fault: Exception | None = None
+        """Raised by each command."""
+
+    def __call__(self, command: str, *words: str) -> Any:
+        if self.fault is not None:
+            raise self.fault
+        if command == "SCRIPT LOAD":
+            self.is_loaded = True
+            return b"sha"
+        assert command == "EVALSHA"
+        if not self.is_loaded:
+            raise NoScriptError("No matching script")
+        count = int(words[1])
+        session_id = keys.session_of(words[2].encode())
+        reply = self.replies.get(session_id, 1)
+        if isinstance(reply, Exception):
+            raise reply
+        self.calls.append((session_id, list(words[2 + count :])))
+        return reply
+
+    @property
+    def sessions(self) -> list[str]:
+        """Whose calls were answered."""
+        return [session_id for session_id, _ in self.calls]

@@ -1,0 +1,141 @@
+"""When a worker's events are written, and what becomes of them when Redis fails, restarts or has another owner."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from shared.bus.lua.sessions import FENCED, Scripts
+from shared.errors import IdleTimeoutError
+from tests.unit.redis_in_memory import answered
+from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
+from worker import event_writer
+from worker.engines.base import SpeechStarted
+from worker.event_writer import EventWriter
+from worker.session import WorkerSession
+
+FIRST_SEQ = 6
+"""Place of the number of the first event among the arguments of `write`; events begin at `EVENTS`."""
+EVENTS = 15
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.redis = ScriptCalls()
+        self.ended: list[str] = []
+        self.fenced: list[str] = []
+        self.left = asyncio.Event()
+        """Set when a session has ended or belongs to another owner."""
+        self.writer = EventWriter(
+            Scripts(answered(self.redis)), retention_s=1.0, on_ended=self._on_ended, on_fenced=self._on_fenced
+        )
+
+    def say(self, session: WorkerSession) -> None:
+        session.take(SpeechStarted(0), 0, 0)
+        self.writer.mark(session)
+
+    def end(self, session: WorkerSession) -> None:
+        session.fail(IdleTimeoutError(1))
+        self.writer.mark(session)
+
+    async def until_left(self, session_id: str = "s1") -> None:
+        async with asyncio.timeout(10):
+            while session_id not in self.ended + self.fenced:
+                self.left.clear()
+                await self.left.wait()
+
+    def written(self, session_id: str) -> list[tuple[int, int]]:
+        """Number of the first event, and how many, of each write of a session."""
+        return [
+            (int(arguments[FIRST_SEQ]), len(arguments[EVENTS:]) // 2)
+            for named, arguments in self.redis.calls
+            if named == session_id
+        ]
+
+    def _on_ended(self, session: WorkerSession) -> None:
+        self.ended.append(session.session_id)
+        self.left.set()
+
+    def _on_fenced(self, session: WorkerSession) -> None:
+        self.fenced.append(session.session_id)
+        self.left.set()
+
+
+@pytest.fixture
+async def worker(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
+    monkeypatch.setattr(event_writer, "RETRY_PAUSE_S", 0.0)
+    worker = Worker()
+    loop = asyncio.create_task(worker.writer.run())
+    yield worker
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_all_that_a_session_has_to_say_is_one_write(worker: Worker) -> None:
+    session = claimed()
+    worker.say(session)
+    worker.end(session)
+    await worker.until_left()
+    assert worker.written("s1") == [(1, 3)]
+    assert (worker.ended, session.outbox) == (["s1"], [])
+
+
+async def test_sessions_are_written_together(worker: Worker) -> None:
+    for session_id in ("s1", "s2"):
+        worker.end(claimed(session_id))
+    await worker.until_left("s2")
+    assert worker.ended == ["s1", "s2"]
+
+
+async def test_session_with_nothing_to_say_is_not_written(worker: Worker) -> None:
+    quiet, other = claimed("quiet"), claimed("other")
+    quiet.outbox.clear()
+    worker.writer.mark(quiet)
+    worker.end(other)
+    await worker.until_left("other")
+    assert worker.redis.sessions == ["other"]
+
+
+async def test_events_are_written_again_with_the_same_numbers_until_redis_is_back(worker: Worker) -> None:
+    session = claimed()
+    worker.redis.fault = RedisConnectionError("gone")
+    worker.say(session)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(session.outbox) == 2, "what Redis has not confirmed is kept"
+    worker.redis.fault = None
+    worker.end(session)
+    await worker.until_left()
+    assert worker.written("s1") == [(1, 3)]
+
+
+async def test_redis_that_has_restarted_gets_the_script_again(worker: Worker) -> None:
+    worker.redis.is_loaded = False
+    worker.end(claimed())
+    await worker.until_left()
+    assert worker.written("s1") == [(1, 2)]
+
+
+async def test_session_of_another_owner_is_dropped(worker: Worker) -> None:
+    worker.redis.replies["s1"] = FENCED
+    session = claimed()
+    worker.say(session)
+    await worker.until_left()
+    assert (worker.fenced, worker.ended) == (["s1"], [])
+    assert len(session.outbox) == 2
+
+
+async def test_refused_write_is_repeated_and_holds_up_no_other(worker: Worker) -> None:
+    first, second = claimed("s1"), claimed("s2")
+    worker.redis.replies["s2"] = ResponseError("OOM command not allowed")
+    worker.end(first)
+    worker.say(second)
+    await worker.until_left()
+    assert (worker.ended[0], len(second.outbox)) == ("s1", 2)
+    del worker.redis.replies["s2"]
+    worker.end(second)
+    await worker.until_left("s2")
+    assert worker.ended[-1] == "s2"
+    assert (worker.written("s2"), first.outbox, second.outbox) == ([(1, 3)], [], [])
