@@ -110,7 +110,7 @@ class AudioReader:
             samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
             session.arrived(entry.end_samples, entry.arrived_ms, now_s)
             return [Feed(session.handle, samples.astype(np.float32) / np.float32(32768))]
-        session.controlled(now_s)
+        session.heard(now_s)
         match entry.control:
             case ControlWord.COMMIT:
                 return [Commit(session.handle)]

@@ -172,8 +172,8 @@ class WorkerSession:
         """Its client is gone, and may resume it."""
         self._detached_s = now_s
 
-    def controlled(self, now_s: float) -> None:
-        """Its client, or the frontend of it, has sent something besides audio."""
+    def heard(self, now_s: float) -> None:
+        """Something besides audio has come from its client or frontend."""
         self._heard_from_s = now_s
 
     def read(self, entry_id: bytes) -> None:
@@ -300,8 +300,9 @@ class WorkerSession:
 
     def summary(self) -> dict[str, Any]:
         """What the session's task answers; Flower shows it."""
+        outcome = "handed over" if self.was_offered else "taken over"
         return {
-            "outcome": self.ending or ("handed over" if self.was_offered else "taken over"),
+            "outcome": outcome if self.ending is None else self.ending.value,
             "audio_s": seconds(self.read_samples),
             "segments": self.segment,
             "events": self.seq,

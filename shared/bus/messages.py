@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     OTHER = "e"
 
 
+REPORT_FIELD: Final = "report"
+"""The field of a heartbeat's hash: a report as JSON."""
 EVENT_FIELD: Final = "e"
 """The field of an entry in the event log: the event as JSON."""
 NOTHING_COMMITTED: Final = "-"

@@ -12,7 +12,7 @@ import orjson
 from shared.bus import keys
 from shared.bus.messages import NOTHING_COMMITTED, EventKind
 from shared.bus.scripts import Call
-from shared.bus.states import ENDED, IllegalMoveError, Move, SessionState
+from shared.bus.states import Move, SessionState, check
 from shared.errors import SessionExpiredError
 from shared.protocol import OWN, Protocol
 
@@ -50,8 +50,7 @@ class Ending:
     """How long its events are kept."""
 
     def __post_init__(self) -> None:
-        if self.state not in ENDED:
-            raise IllegalMoveError(Move.END, f"the target {self.state}", sorted(ENDED))
+        check(Move.END, SessionState.LIVE, self.state)
 
 
 def admit(

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import Scripts
-from shared.bus.messages import WorkerMessage
+from shared.bus.messages import REPORT_FIELD, WorkerMessage
 from shared.protocol import UNNUMBERED, Protocol
 
 
@@ -225,7 +225,7 @@ class Registry:
         ids = [member.decode() for member in members]
         pipe = self._redis.pipeline(transaction=False)
         for process_id in ids:
-            pipe.hget(keys.heartbeat(index, process_id), "report")
+            pipe.hget(keys.heartbeat(index, process_id), REPORT_FIELD)
         return [orjson.loads(report) for report in await pipe.execute() if report is not None]
 
 

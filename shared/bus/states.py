@@ -1,20 +1,21 @@
 """The life of a session: its states, and the moves that the scripts in `shared.bus.lua` make between them.
 
-    (no session) --admit--> waiting --claim--> live <--claim, after the lease has lapsed-- live
-                                                |
-                                     offer      v      claim by another worker
-                             live ----------> offered ------------------------> live
+                    admit            claim            offer
+    (no session) ----------> waiting -------> live ----------> offered
+                                              ^  ^                |
+                     claim (lease has lapsed) |  |      claim     |
+                                       live --+  +----------------+
 
-    live, offered --end--> done, failed, cancelled        the owner writes the last event
-    live, offered --erase--> cancelled                    while the owner's lease is in force
-    live, offered --erase--> (no session)                 after the lease has lapsed
-    waiting, done, failed --erase--> (no session)
+    live, offered          --end-->    done, failed or cancelled   with the owner's last event
+    live, offered          --erase-->  cancelled                   while the owner's lease is in force
+    live, offered          --erase-->  (no session)                after the lease has lapsed
+    waiting, done, failed  --erase-->  (no session)
 
 A session in `waiting`, `live` or `offered` has a lease. In `waiting` it is the time within which a worker must claim
 the session; in the other two states it belongs to the owner. A session that has ended expires with its keys.
 
-The table is the only place that says which move is allowed from which state. The scripts check a condition that is
-made from it; Python checks it with `check`.
+The table says which move is allowed from which state. The scripts check conditions that are made from it
+(`lua_condition`), Python checks it with `check`, and a test drives every script through every state.
 """
 
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ class Move(StrEnum):
     ERASE = "erase"
 
 
-Place: TypeAlias = SessionState | None
+StateOrNone: TypeAlias = SessionState | None
 """A state, or None when Redis holds no such session."""
 
 OWNED: Final = frozenset({SessionState.LIVE, SessionState.OFFERED})
@@ -65,15 +66,15 @@ class Rule:
     """One allowed move. The script, or the argument of `end`, chooses among `targets`."""
 
     move: Move
-    source: Place
-    targets: frozenset[Place]
+    source: StateOrNone
+    targets: frozenset[StateOrNone]
     lease_in_force: bool | None = None
     """The lease that the move needs: in force (True), lapsed (False), or any (None)."""
 
 
 def _rules() -> Iterable[Rule]:
-    gone: frozenset[Place] = frozenset({None})
-    live: frozenset[Place] = frozenset({SessionState.LIVE})
+    gone: frozenset[StateOrNone] = frozenset({None})
+    live: frozenset[StateOrNone] = frozenset({SessionState.LIVE})
     yield Rule(Move.ADMIT, None, frozenset({SessionState.WAITING}))
     yield Rule(Move.CLAIM, SessionState.WAITING, live, lease_in_force=True)
     yield Rule(Move.CLAIM, SessionState.LIVE, live, lease_in_force=False)
@@ -105,16 +106,16 @@ class IllegalMoveError(Exception):
         return f"Move {self.move!s}: {self.came} came, expected {' or '.join(self.expected)}."
 
 
-def targets(move: Move, source: Place, *, lease_in_force: bool = True) -> frozenset[Place]:
+def targets(move: Move, source: StateOrNone, *, lease_in_force: bool = True) -> frozenset[StateOrNone]:
     """Where the move may lead from a state; empty when it is not allowed."""
-    found: set[Place] = set()
+    found: set[StateOrNone] = set()
     for rule in RULES:
         if rule.move is move and rule.source == source and rule.lease_in_force in (None, lease_in_force):
             found |= rule.targets
     return frozenset(found)
 
 
-def check(move: Move, source: Place, target: Place, *, lease_in_force: bool = True) -> None:
+def check(move: Move, source: StateOrNone, target: StateOrNone, *, lease_in_force: bool = True) -> None:
     """Raises IllegalMoveError, with what was expected and what came, unless the table allows the move."""
     allowed = targets(move, source, lease_in_force=lease_in_force)
     if not allowed:
@@ -144,5 +145,5 @@ def lua_membership(states: Iterable[SessionState]) -> str:
     return "(" + " or ".join(f"state == '{state!s}'" for state in sorted(states)) + ")"
 
 
-def _name(place: Place) -> str:
-    return "no session" if place is None else str(place)
+def _name(state: StateOrNone) -> str:
+    return "no session" if state is None else str(state)

@@ -9,14 +9,14 @@ from redis.exceptions import ResponseError
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED
 from shared.bus.ownership import Ending, Owner
-from shared.bus.states import ENDED, OWNED, Move, Place, SessionState, decoded, targets
+from shared.bus.states import ENDED, OWNED, Move, SessionState, StateOrNone, decoded, targets
 from tests.integration import owners
 
 OWNER = Owner("s1", "echo", "w1", fence=1)
 """Of a session that has an owner, or had one until it ended."""
 
 
-async def in_state(redis: Redis, state: Place) -> Owner:
+async def in_state(redis: Redis, state: StateOrNone) -> Owner:
     """Bring the session into a state by the scripts themselves. Returns its last owner."""
     await redis.flushall()
     if state is None:

@@ -16,6 +16,7 @@ NAMES: Final[dict[str, str]] = {
     "is_owned": lua_membership(OWNED),
     "attach": ControlWord.ATTACH.value,
     "control_field": EntryField.CONTROL.value,
+    "report_field": messages.REPORT_FIELD,
     "event_field": messages.EVENT_FIELD,
     "final_kind": EventKind.FINAL.value,
     "nothing_committed": messages.NOTHING_COMMITTED,

@@ -216,7 +216,7 @@ redis.call('ZADD', KEYS[7], now, id)
 if $is_owned then
   redis.call('PUBLISH', channel, '$error_message,"session_id":"' .. id .. '","seq":' .. seq + 1 .. ',' .. told)
 end
-if owner == '' or tonumber(lease) <= now then return '' end
+if not $is_owned or tonumber(lease) <= now then return '' end
 redis.call('HSET', KEYS[1], 'state', '$cancelled', 'owner', '', 'lease', 0, 'fence', fence + 1, 'seq', seq,
   'resume', resume, 'viewer', viewer)
 redis.call('EXPIRE', KEYS[1], ttl)
@@ -226,12 +226,12 @@ return owner
 )
 
 # KEYS: index, heartbeat. ARGV: process id, ttl ms, report
-BEAT = (
+BEAT = named(
     _NOW
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
-redis.call('HSET', KEYS[2], 'report', ARGV[3])
+redis.call('HSET', KEYS[2], '$report_field', ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """

@@ -16,9 +16,9 @@ PROJECT = Path(__file__).parents[4]
 REDIS_WORDS = {
     *("NOMKSTREAM", "MAXLEN", "MINID", "~", "NX", "PX", "STREAM", "WITHSCORES", "-inf", "+inf", "(", "-*", "-0"),
     *("0-1", "0", "1", "", "}", ",", '","seq":', ',"connection":', ',"consumed":', ',"session_id":"'),
-    *("last-generated-id", "^%d+", "equal or smaller", "table", "%.3f", "report"),
+    *("last-generated-id", "^%d+", "equal or smaller", "table", "%.3f"),
 }
-"""Redis' own options, pieces of JSON, and the one field of a heartbeat."""
+"""Redis' own options, and pieces of JSON, ids and Lua."""
 SCRIPTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
     for module in (sessions, audio, limits)
@@ -79,6 +79,23 @@ def test_no_module_but_keys_builds_a_key() -> None:
                 if isinstance(text, str) and re.match(r"voxtral:\S+$", text):
                     found.append(f"{path.relative_to(PROJECT)}:{node.lineno} {text}")
     assert not found
+
+
+def test_modules_read_only_fields_that_a_session_has() -> None:
+    read: set[str] = set()
+    for folder in ("frontend", "worker", "shared"):
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            source = path.read_text()
+            if "keys.session(" not in source:
+                continue
+            for call in ast.walk(ast.parse(source)):
+                if isinstance(call, ast.Call) and any("keys.session(" in ast.unparse(one) for one in call.args[:2]):
+                    constants = [one for argument in call.args[1:] for one in ast.walk(argument)]
+                    read |= {
+                        one.value for one in constants if isinstance(one, ast.Constant) and str(one.value).islower()
+                    }
+    assert {"state", "lease", "viewer", "options"} <= read
+    assert read <= keys.SESSION_FIELDS
 
 
 def test_session_of_an_audio_stream() -> None:
