@@ -89,7 +89,7 @@ class Recovery:
             try:
                 await self._look_up(quiet)
             except (RedisError, OSError) as error:
-                log.warning("watch_delayed", reason=str(error))
+                log.warning("recovery_delayed", reason=str(error))
 
     async def _look_up(self, quiet: list[Session]) -> None:
         pipe = self._redis.pipeline(transaction=False)

@@ -7,8 +7,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from shared.bus import keys
+from shared.bus.attachment import attach
+from shared.bus.lua.audio import APPEND
 from shared.bus.lua.sessions import FENCED
+from shared.bus.messages import EntryField
 from shared.bus.ownership import Ending, Owner
+from shared.bus.scripts import Script
 from shared.bus.states import ENDED, OWNED, Move, SessionState, StateOrNone, decoded, targets
 from tests.integration import owners
 
@@ -96,6 +100,27 @@ async def test_script_makes_exactly_the_moves_of_the_table(
             else:
                 assert after == target, case
                 assert after in allowed, case
+
+
+async def attach_client(redis: Redis, _owner: Owner) -> None:
+    await attach(redis, "s1")
+
+
+async def append(redis: Redis, _owner: Owner) -> None:
+    names = [keys.session("s1"), keys.audio("s1")]
+    await Script(redis, APPEND)(keys=names, args=[100, 0, 1, "1600-0", "", 2, EntryField.AUDIO, b"\0\0" * 1600])
+
+
+async def write(redis: Redis, owner: Owner) -> None:
+    await owners.write(redis, owner, 1, "one", settled=owners.settled(1600), consumed_samples=1600)
+
+
+@pytest.mark.parametrize("run", [attach_client, append, write])
+async def test_other_scripts_move_no_session(redis: Redis, run: Callable[[Redis, Owner], Awaitable[None]]) -> None:
+    for state in (None, *SessionState):
+        owner = await in_state(redis, state)
+        await run(redis, owner)
+        assert await state_of(redis) == state
 
 
 async def test_admission_of_a_session_that_exists_names_what_came(redis: Redis) -> None:
