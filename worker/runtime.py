@@ -57,6 +57,32 @@ class WorkerRuntime:
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
+        self._redis = connect(settings)
+        self._blocking = connect(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
+        self._scripts = Scripts(self._redis)
+        self._writer = EventWriter(
+            self._scripts,
+            retention_s=settings.session.retention_s,
+            on_ended=self._drop,
+            on_fenced=self._drop,
+        )
+        self._reader = AudioReader(self._blocking, self.id, self._sessions, self._engine.post)
+        self._leases = Leases(
+            scripts=self._scripts,
+            limits=settings.session,
+            sessions=self._sessions,
+            telemetry=self._telemetry,
+            writer=self._writer,
+            on_fenced=self._drop,
+        )
+        self._heartbeat = Heartbeat(
+            registry=Registry(self._redis, self._scripts),
+            worker_id=self.id,
+            info=self._info,
+            sessions=self._sessions,
+            telemetry=self._telemetry,
+            gpu_memory=lambda: self._engine.gpu_memory,
+        )
         self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
@@ -119,38 +145,12 @@ class WorkerRuntime:
             self._on_failure(error)
 
     async def _run(self) -> None:
-        self._redis = connect(self._settings)
-        blocking = connect(self._settings, reply_timeout_s=5 * BLOCK_MS / 1000)
-        self._scripts = Scripts(self._redis)
-        self._writer = EventWriter(
-            self._scripts,
-            retention_s=self._settings.session.retention_s,
-            on_ended=self._drop,
-            on_fenced=self._drop,
-        )
-        self._reader = AudioReader(blocking, self.id, self._sessions, self._engine.post)
-        leases = Leases(
-            scripts=self._scripts,
-            limits=self._settings.session,
-            sessions=self._sessions,
-            telemetry=self._telemetry,
-            writer=self._writer,
-            on_fenced=self._drop,
-        )
-        self._heartbeat = Heartbeat(
-            registry=Registry(self._redis, self._scripts),
-            worker_id=self.id,
-            info=self._info,
-            sessions=self._sessions,
-            telemetry=self._telemetry,
-            gpu_memory=lambda: self._engine.gpu_memory,
-        )
         loops = [
             asyncio.create_task(loop, name=name)
             for name, loop in (
                 ("reader", self._reader.run()),
                 ("writer", self._writer.run()),
-                ("leases", leases.run()),
+                ("leases", self._leases.run()),
                 ("heartbeat", self._heartbeat.run()),
                 ("dismissals", self._dismiss()),
             )
@@ -163,7 +163,7 @@ class WorkerRuntime:
         await self._shut_down()
         await end_all(loops)
         await self._tasks_ended.wait()
-        await blocking.aclose()
+        await self._blocking.aclose()
         await self._redis.aclose()
 
     async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:

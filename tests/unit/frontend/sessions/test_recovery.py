@@ -192,6 +192,18 @@ async def test_lost_redis_is_waited_for(frontend: Frontend) -> None:
     assert frontend.dispatched == ["s1"]
 
 
+async def test_nothing_is_kept_of_a_session_that_has_left(frontend: Frontend) -> None:
+    held = frontend.hold("s1", state="live")
+    frontend.lapse("s1")
+    await frontend.pass_s(QUIET_S + 0.1)
+    del frontend.sessions["s1"]
+    await frontend.pass_s(0.5)
+    frontend.sessions["s1"] = held.session
+    await frontend.pass_s(GIVE_UP_S)
+    assert frontend.dispatched == ["s1", "s1"]
+    assert not held.session.ended
+
+
 async def test_session_of_another_connection_begins_with_a_clean_record(frontend: Frontend) -> None:
     frontend.hold("s1", state="live")
     frontend.lapse("s1")
