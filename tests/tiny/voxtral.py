@@ -23,8 +23,11 @@ SPREADS = {
 """Multiples of transformers' own spread of initial weights, by name. At 1 a text is the same token over and over."""
 
 
-def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 4096) -> Path:
-    """Write everything that `worker.engines.loading.checkpoints` wants of a model; returns the directory."""
+def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 4096, deaf: bool = False) -> Path:
+    """Write everything that `worker.engines.loading.checkpoints` wants of a model; returns the directory.
+
+    `deaf`: it says the same about any audio, so that the text of a growing segment only grows.
+    """
     from transformers import VoxtralConfig, VoxtralForConditionalGeneration
 
     config = VoxtralConfig(
@@ -58,6 +61,8 @@ def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 40
             if weight.dim() > 1:
                 weight.mul_(next((spread for pattern, spread in SPREADS.items() if re.search(pattern, name)), 1.0))
         model.lm_head.weight[EOS] *= END_BIAS
+        if deaf:
+            model.model.multi_modal_projector.linear_2.weight.zero_()
     model.save_pretrained(directory)
     write_processor(directory, streaming=False)
     return directory

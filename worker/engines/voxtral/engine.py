@@ -98,7 +98,7 @@ class VoxtralEngine:
         self.spectrogram = front_end.shape
         """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
         self._generator = Generator(
-            Passes(model, vocabulary.audio),
+            Passes(model),
             front_end,
             KvMemory(kv_shape, placement.device, plan.blocks),
             Schedule(plan, slots),

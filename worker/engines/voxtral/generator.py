@@ -2,7 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import torch
 
@@ -12,6 +13,9 @@ from worker.engines.voxtral.passes import Passes, PromptPart, RunningRow
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.sampling import Dice, next_tokens
 from worker.engines.voxtral.schedule import Piece, Schedule
+
+SCORED_AT_ONCE: Final = 256
+"""Tokens whose scores are in memory together: 67 MB in bfloat16."""
 
 
 class Generator:
@@ -54,16 +58,23 @@ class Generator:
         pass_ms = (time.perf_counter() - started_s) * 1000
         for request in taking_part:
             request.model_ms += pass_ms
-        for request, token in answered:
-            self._take_token(request, token)
+        for request, tokens in answered:
+            self._take_tokens(request, tokens)
 
-    def _prefill(self, pieces: Iterable[Piece]) -> list[tuple[Request, int]]:
-        answered: list[tuple[Request, int]] = []
+    def _prefill(self, pieces: Iterable[Piece]) -> list[tuple[Request, list[int]]]:
+        answered: list[tuple[Request, list[int]]] = []
         for block, members in self._encoded(pieces).items():
-            scores = self._passes.prefill(self._memory.block(block), [part for _, part in members])
-            complete = [index for index, (piece, _) in enumerate(members) if piece.is_last]
-            requests = [members[index][0].request for index in complete]
-            answered += self._chosen(requests, scores[complete])
+            hidden = self._passes.prefill(self._memory.block(block), [part for _, part in members])
+            complete = [piece.request for piece, _ in members if piece.is_last]
+            dice = [self._die(request) for request in complete for _ in range(1 + len(request.draft))]
+            following: list[int] = []
+            for first in range(0, len(dice), SCORED_AT_ONCE):
+                part = slice(first, first + SCORED_AT_ONCE)
+                following += next_tokens(self._passes.scores(hidden[part]), dice[part])
+            for request in complete:
+                count = 1 + len(request.draft)
+                answered.append((request, confirmed(request.draft, following[:count])))
+                following = following[count:]
         return answered
 
     def _encoded(self, pieces: Iterable[Piece]) -> dict[int, list[tuple[Piece, PromptPart]]]:
@@ -87,35 +98,35 @@ class Generator:
             assert row, "a request goes through the model in its row"
             count = piece.windows * prompt.tokens_per_window
             audio, embeddings = embeddings[:count], embeddings[count:]
-            tokens = prompt.piece(piece.first_window, piece.windows)
-            part = PromptPart(row.index, prompt.position_of(piece.first_window), tokens, audio)
+            first = piece.first_window
+            tokens, scored = prompt.piece(first, piece.windows), 0
+            if piece.is_last:
+                tokens, scored = [*tokens, *piece.request.draft], 1 + len(piece.request.draft)
+            part = PromptPart(row.index, prompt.position_of(first), tokens, audio, prompt.audio_in_piece(first), scored)
             parts[row.block].append((piece, part))
         return parts
 
-    def _decode(self, requests: Iterable[Request]) -> list[tuple[Request, int]]:
+    def _decode(self, requests: Iterable[Request]) -> list[tuple[Request, list[int]]]:
         blocks: dict[int, list[Request]] = defaultdict(list)
         for request in requests:
             assert request.row, "a request goes through the model in its row"
             blocks[request.row.block].append(request)
-        answered: list[tuple[Request, int]] = []
+        answered: list[tuple[Request, list[int]]] = []
         for block, members in blocks.items():
             running = [
                 RunningRow(request.row.index, request.tokens[-1], request.next_position)
                 for request in members
                 if request.row
             ]
-            answered += self._chosen(members, self._passes.decode(self._memory.block(block), running))
+            scores = self._passes.decode(self._memory.block(block), running)
+            chosen = next_tokens(scores, [self._die(request) for request in members])
+            answered += [(request, [token]) for request, token in zip(members, chosen, strict=True)]
         return answered
 
-    def _chosen(self, requests: list[Request], scores: torch.Tensor) -> list[tuple[Request, int]]:
-        if not requests:
-            return []
-        return list(zip(requests, next_tokens(scores, [self._die(request) for request in requests]), strict=True))
-
-    def _take_token(self, request: Request, token: int) -> None:
-        if token != self._end_token:
-            request.tokens.append(token)
-        if token == self._end_token or len(request.tokens) == request.max_new_tokens:
+    def _take_tokens(self, request: Request, tokens: list[int]) -> None:
+        ended = self._end_token in tokens
+        request.tokens += tokens[: tokens.index(self._end_token)] if ended else tokens
+        if ended or len(request.tokens) == request.max_new_tokens:
             request.done = True
             self.cancel(request)
         request.on_progress(request)
@@ -129,3 +140,13 @@ class Generator:
         if request.sampling is not None and request not in self._dice:
             self._dice[request] = Dice(request.sampling)
         return self._dice.get(request)
+
+
+def confirmed(draft: Sequence[int], following: Sequence[int]) -> list[int]:
+    """The beginning of an answer, as if each token had been asked for alone.
+
+    `following`: what the model says after the prompt and each beginning of the draft, so it is one token longer. It is
+    good as far as the draft agrees with it, and for one token more.
+    """
+    agreed = next((index for index, token in enumerate(draft) if token != following[index]), len(draft))
+    return list(following[: agreed + 1])

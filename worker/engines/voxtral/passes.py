@@ -26,6 +26,10 @@ class PromptPart:
     tokens: list[int]
     audio: torch.Tensor
     """`[audio tokens, width]`: what stands in their place."""
+    audio_start: int
+    """Index of the first of them in `tokens`; the others follow it."""
+    scored: int
+    """Behind how many of the last tokens the next one is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,10 @@ class RunningRow:
 class Passes:
     """The loaded model on its device."""
 
-    def __init__(self, model: VoxtralForConditionalGeneration, audio_token: int) -> None:
+    def __init__(self, model: VoxtralForConditionalGeneration) -> None:
         self._model = model.model
         self._words = model.get_input_embeddings()
         self._scores = model.lm_head
-        self._audio_token = audio_token
         self._device = model.device
 
     @torch.inference_mode()
@@ -53,24 +56,37 @@ class Passes:
 
     @torch.inference_mode()
     def prefill(self, block: torch.Tensor, parts: Sequence[PromptPart]) -> torch.Tensor:
-        """Store parts of prompts in rows of one block; the scores behind the last token of each, `[n, vocabulary]`."""
+        """Store parts of prompts in rows of one block.
+
+        Returns what the model makes of the `scored` last tokens of each part, `[all of them, width]`, for `scores`.
+        """
         device, row_tokens = self._device, block.shape[4]
         longest = max(len(part.tokens) for part in parts)
         tokens = torch.zeros(len(parts), longest, dtype=torch.long)
+        # A token of an answer may have the number of the audio token and is a word all the same.
+        is_audio, is_scored = torch.zeros(2, len(parts), longest, dtype=torch.bool)
         for index, part in enumerate(parts):
-            tokens[index, : len(part.tokens)] = torch.tensor(part.tokens)
-        tokens = tokens.to(device)
-        embeddings = self._words(tokens)
+            length = len(part.tokens)
+            tokens[index, :length] = torch.tensor(part.tokens)
+            is_audio[index, part.audio_start : part.audio_start + len(part.audio)] = True
+            is_scored[index, length - part.scored : length] = True
+        embeddings = self._words(tokens.to(device))
         audio = torch.cat([part.audio for part in parts]).to(embeddings.dtype)
-        embeddings = embeddings.masked_scatter((tokens == self._audio_token)[:, :, None], audio)
+        embeddings = embeddings.masked_scatter(is_audio.to(device)[:, :, None], audio)
         starts = torch.tensor([part.start for part in parts], device=device)
         # What fills up a shorter part lands behind it, where its own tokens will be written over it.
         positions = (starts[:, None] + torch.arange(longest, device=device)).clamp(max=row_tokens - 1)
         rows = torch.tensor([part.row for part in parts], device=device)
         end = max(part.start for part in parts) + longest
         hidden = self._through(block, rows, embeddings, positions, limits=positions, end=end)
-        last = torch.tensor([len(part.tokens) - 1 for part in parts], device=device)
-        return self._scores(hidden[torch.arange(len(parts), device=device), last])
+        row, token = is_scored.nonzero(as_tuple=True)
+        return hidden[row.to(device), token.to(device)]
+
+    @torch.inference_mode()
+    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
+        """`[n, width]` → the scores of the token that comes next, `[n, vocabulary]`."""
+        scores: torch.Tensor = self._scores(hidden)
+        return scores
 
     @torch.inference_mode()
     def decode(self, block: torch.Tensor, running: Sequence[RunningRow]) -> torch.Tensor:

@@ -28,6 +28,10 @@ class Prompt:
         """Where the piece that begins with this window begins: `head` belongs to the first."""
         return len(self.head) + first_window * self.tokens_per_window if first_window else 0
 
+    def audio_in_piece(self, first_window: int) -> int:
+        """How many tokens of the piece that begins with this window come before its audio."""
+        return 0 if first_window else len(self.head)
+
     def piece(self, first_window: int, windows: int) -> list[int]:
         """The part that holds these windows. The pieces of successive windows make the whole prompt."""
         tokens = [self.audio] * (windows * self.tokens_per_window)

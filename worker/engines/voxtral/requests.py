@@ -30,6 +30,8 @@ class Request:
     """None takes the likeliest token, always."""
     on_progress: "Callable[[Request], None]"
     """Called after every pass that brought a token."""
+    draft: tuple[int, ...] = ()
+    """What the answer may begin with. It is checked in the pass over the prompt, and changes no token of the answer."""
     row: Row | None = None
     measured_windows: int = 0
     """Of the audio: the loudest point has been looked for in so many."""
@@ -40,6 +42,11 @@ class Request:
     done: bool = False
     model_ms: float = 0.0
     """Time of the passes that it had a part in."""
+
+    def __post_init__(self) -> None:
+        assert not (self.draft and self.sampling), "a draft is checked against the likeliest tokens"
+        # After the draft comes at least one token that the model chooses.
+        self.draft = self.draft[: self.max_new_tokens - 1]
 
     @property
     def longest_tokens(self) -> int:

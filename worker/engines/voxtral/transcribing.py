@@ -82,6 +82,8 @@ class TranscribingSession:
         self._agreed = AgreedText()
         self._partial_text = ""
         self._partial_tokens = 0
+        self._draft_start_samples, self._draft = start_samples, list[int]()
+        """The tokens of the last pass, and where its segment starts: the next one is likely to say them too."""
         self._heard_samples = self._absorbed_samples = start_samples
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
@@ -185,7 +187,13 @@ class TranscribingSession:
     def _withdraw_open(self) -> None:
         """What is being decoded of the open segment is of no use any more."""
         for one in [one for one in self._asked if one.kind is not Kind.FINAL]:
-            self._model.answering.cancel(self._asked.pop(one))
+            request = self._asked.pop(one)
+            self._model.answering.cancel(request)
+            if len(request.tokens) > len(self._draft_of(one)):
+                self._draft_start_samples, self._draft = one.start_samples, request.tokens
+
+    def _draft_of(self, one: Pass) -> list[int]:
+        return self._draft if one.start_samples == self._draft_start_samples else []
 
     # Decoding
 
@@ -223,7 +231,7 @@ class TranscribingSession:
         if one.kind is Kind.PARTIAL:
             new_samples = one.end_samples - max(self._heard_samples, one.start_samples)
             cap = min(cap, self._partial_tokens + SPARE_PARTIAL_TOKENS + _tokens_in(new_samples))
-        return Request(pcm, prompt, cap, None, partial(self._take_progress, one))
+        return Request(pcm, prompt, cap, None, partial(self._take_progress, one), tuple(self._draft_of(one)))
 
     def _take_progress(self, one: Pass, request: Request) -> None:
         if not request.done:
@@ -243,6 +251,7 @@ class TranscribingSession:
         new_audio_s = (done.end_samples - self._heard_samples) / SAMPLE_RATE_HZ
         self._heard_samples = done.end_samples
         self._partial_tokens = len(request.tokens)
+        self._draft_start_samples, self._draft = done.start_samples, request.tokens
         words = re.findall(r"\s*\S+", self._model.text(request.tokens))
         text = "".join(self._stable.hear(words, new_audio_s=new_audio_s, speech_ended=closing)).strip()
         if text and text != self._partial_text:
