@@ -94,7 +94,7 @@ class ModelSettings(Section):
     delay_ms: int | None = Field(None, description="80 to 1200 in steps of 80, 2400, or null")
     """Look-ahead of Voxtral Realtime for clients that do not choose one. Unset: the checkpoint's, 480."""
     cuda_graphs: bool = True
-    """Whether Voxtral Realtime's passes on CUDA are recorded once and replayed."""
+    """Whether passes of Voxtral Realtime, and decode steps of Voxtral 3B and 24B, are recorded on CUDA and replayed."""
 
     @field_validator("device")
     @classmethod

@@ -9,24 +9,28 @@ import torch
 
 import worker
 from shared.config import Settings
-from shared.events import SessionOptions
+from shared.events import Mode, SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.late_device import make_late
 from tests.tiny.checkpoint import DIRECTORY
 from tests.tiny.scenes import scene
-from worker.engines.registry import REALTIME, load_engine
+from tests.tiny.voxtral import write_checkpoint
+from worker.engines.registry import REALTIME, VOXTRAL, load_engine
 
 SPOKEN = [scene(seed, 3) for seed in (3, 4)]
-STAGING_ENGINES = {"voxtral_realtime": (REALTIME, DIRECTORY)}
+STAGING_ENGINES = {
+    "voxtral_realtime": (REALTIME, SessionOptions()),
+    "voxtral": (VOXTRAL[0], SessionOptions(mode=Mode.UNDERSTAND, prompt="Why?", max_new_tokens=20)),
+}
 """Every engine whose package imports `Staged`."""
 
 
-def said(engine: Any) -> list[str]:
+def said(engine: Any, options: SessionOptions) -> list[str]:
     """What two sessions are told; the second joins later and stays longer."""
     engine.warm_up()
     outputs: dict[str, list[Any]] = {"0": [], "1": []}
     for number, spoken in enumerate(SPOKEN):
-        engine.open(str(number), SessionOptions())
+        engine.open(str(number), options)
         engine.feed(str(number), spoken.audio)
         for _ in range(9):
             for session_id, output in engine.step():
@@ -39,14 +43,15 @@ def said(engine: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", STAGING_ENGINES)
-def test_late_copies_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model_name, path = STAGING_ENGINES[name]
+def test_late_copies_change_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_name, options = STAGING_ENGINES[name]
+    path = DIRECTORY if model_name == REALTIME else write_checkpoint(tmp_path)
     model = {"name": model_name, "path": path, "device": "cpu", "threads": 1}
     threads = torch.get_num_threads()
     engine = load_engine(Settings(model=model))  # type: ignore[arg-type]
-    in_time = said(engine)
+    in_time = said(engine, options)
     make_late(monkeypatch)
-    late = said(engine)
+    late = said(engine, options)
     torch.set_num_threads(threads)
     assert all(in_time)
     assert late == in_time

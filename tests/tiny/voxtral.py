@@ -5,10 +5,14 @@ The encoder keeps its 30 s windows. Weights are drawn wide enough that greedy te
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from tests.tiny.vocabulary import AUDIO, BOS, EOS, VOCABULARY_SIZE, write_processor
+
+if TYPE_CHECKING:
+    from transformers import VoxtralConfig
 
 WIDTH = 64
 END_BIAS = 2.0
@@ -28,9 +32,26 @@ def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 40
 
     `deaf`: it says the same about any audio, so that the text of a growing segment only grows.
     """
-    from transformers import VoxtralConfig, VoxtralForConditionalGeneration
+    from transformers import VoxtralForConditionalGeneration
 
-    config = VoxtralConfig(
+    torch.manual_seed(seed)
+    model = VoxtralForConditionalGeneration(tiny_config(context_tokens))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1:
+                weight.mul_(next((spread for pattern, spread in SPREADS.items() if re.search(pattern, name)), 1.0))
+        model.lm_head.weight[EOS] *= END_BIAS
+        if deaf:
+            model.model.multi_modal_projector.linear_2.weight.zero_()
+    model.save_pretrained(directory)
+    write_processor(directory, streaming=False)
+    return directory
+
+
+def tiny_config(context_tokens: int) -> "VoxtralConfig":
+    from transformers import VoxtralConfig
+
+    return VoxtralConfig(
         audio_config={
             "hidden_size": WIDTH,
             "intermediate_size": 4 * WIDTH,  # the projector takes four positions of the encoder at once
@@ -54,15 +75,3 @@ def write_checkpoint(directory: Path, *, seed: int = 0, context_tokens: int = 40
         },
         audio_token_id=AUDIO,
     )
-    torch.manual_seed(seed)
-    model = VoxtralForConditionalGeneration(config)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.dim() > 1:
-                weight.mul_(next((spread for pattern, spread in SPREADS.items() if re.search(pattern, name)), 1.0))
-        model.lm_head.weight[EOS] *= END_BIAS
-        if deaf:
-            model.model.multi_modal_projector.linear_2.weight.zero_()
-    model.save_pretrained(directory)
-    write_processor(directory, streaming=False)
-    return directory

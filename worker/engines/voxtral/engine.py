@@ -4,7 +4,7 @@ Each step finds segments in new audio, submits what is due, and makes one pass o
 sessions. What is asked is the sessions' affair, which requests share a pass the schedule's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
 from worker.engines.loading import checkpoints
 from worker.engines.loading.checkpoints import BYTES_PER_GB, VOCABULARY_NAME, Placement
+from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES as VAD_WINDOW_SAMPLES
 from worker.engines.speech.vad import SileroVad, VadState
 from worker.engines.voxtral.answering import MAX_NEW_TOKENS, AnsweringSession
@@ -31,8 +32,12 @@ from worker.engines.voxtral.requests import Request, Sampling
 from worker.engines.voxtral.rows import SHORT_ROW_TOKENS, RowPlan
 from worker.engines.voxtral.schedule import Schedule
 from worker.engines.voxtral.session import Model, Session
+from worker.engines.voxtral.steps import recorded_steps
 from worker.engines.voxtral.transcribing import TranscribingSession
 from worker.engines.voxtral.vocabulary import WINDOW_S, Vocabulary
+from worker.engines.voxtral_realtime.passes import CudaRecorder
+from worker.engines.voxtral_realtime.sizes import GRAPH_BYTES, STREAMS, WORKSPACE_BYTES
+from worker.progress import STARTING
 
 LIMIT_S: Final = 40 * 60
 """The model understands audio of this length (its model card)."""
@@ -62,7 +67,8 @@ def load(settings: ModelSettings, *, name: str, slots: int, threads: int) -> "Vo
     if placement.device == "cpu":
         torch.set_num_threads(threads)
     model = checkpoints.load(VoxtralForConditionalGeneration, directory, placement)
-    return VoxtralEngine(model, vocabulary, placement, name=name, slots=slots)
+    with memory_needed(device=placement.device, slots=slots):
+        return VoxtralEngine(model, vocabulary, placement, name=name, slots=slots, cuda_graphs=settings.cuda_graphs)
 
 
 class VoxtralEngine:
@@ -76,6 +82,7 @@ class VoxtralEngine:
         *,
         name: str,
         slots: int,
+        cuda_graphs: bool,
     ) -> None:
         """Raises `StartupError` when the memory beside the weights does not do for the slots."""
         self.info = EngineInfo(
@@ -90,7 +97,10 @@ class VoxtralEngine:
         prompts = Prompts(vocabulary)
         config = model.model.language_model.config
         kv_shape = KvShape.of(config, placement.dtype)
+        recorder = CudaRecorder(model.device) if cuda_graphs and model.device.type == "cuda" else None
         free_bytes = checkpoints.free_memory_bytes(placement.device)
+        if recorder is not None:
+            free_bytes -= recorded_steps(slots, SHORT_ROW_TOKENS) * GRAPH_BYTES + STREAMS * WORKSPACE_BYTES
         context_tokens = config.max_position_embeddings
         limits = limits_of(free_bytes, kv_shape.token_bytes, slots, context_tokens, prompts.tokens_per_window)
         plan = RowPlan(slots, limits.budget_tokens)
@@ -98,7 +108,7 @@ class VoxtralEngine:
         self.spectrogram = front_end.shape
         """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
         self._generator = Generator(
-            Passes(model),
+            Passes(model, slots, recorder),
             front_end,
             KvMemory(kv_shape, placement.device, plan.blocks),
             Schedule(plan, slots),
@@ -109,7 +119,17 @@ class VoxtralEngine:
         self._sessions: dict[str, Session] = {}
 
     def warm_up(self) -> None:
-        """Transcribe a little noise and answer once about more than one window of it."""
+        """Record decode steps, transcribe a little noise, and answer once about more than one window of it.
+
+        Raises `StartupError` when memory does not suffice for the slots.
+        """
+        with memory_needed(device=self.info.device, slots=self.info.slots):
+            self._generator.record(STARTING.recorded)
+            self._hear_noise()
+        how = "replayed as CUDA graphs" if self._generator.recorded else "run from Python"
+        self.info = replace(self.info, passes=f"decode steps {how}")
+
+    def _hear_noise(self) -> None:
         noise = np.random.default_rng(0).integers(-3000, 3000, WINDOW_SAMPLES + SAMPLE_RATE_HZ, np.int16)
         self._vad.probabilities(VadState(), np.zeros(VAD_WINDOW_SAMPLES, np.float32))
         spoken = noise[:SAMPLE_RATE_HZ]

@@ -2,17 +2,19 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import torch
 
 from worker.engines.voxtral.features import Recording, Spectrograms
 from worker.engines.voxtral.kv import KvMemory
-from worker.engines.voxtral.passes import Passes, PromptPart, RunningRow
+from worker.engines.voxtral.passes import Passes, PromptPart
 from worker.engines.voxtral.requests import Request
+from worker.engines.voxtral.rows import FIRST_BLOCK
 from worker.engines.voxtral.sampling import Dice, next_tokens
 from worker.engines.voxtral.schedule import Piece, Schedule
+from worker.engines.voxtral.steps import RunningRow
 
 SCORED_AT_ONCE: Final = 256
 """Tokens whose scores are in memory together: 67 MB in bfloat16."""
@@ -31,6 +33,15 @@ class Generator:
         self._end_token = end_token
         self._recordings: dict[Request, Recording] = {}
         self._dice: dict[Request, Dice] = {}
+
+    @property
+    def recorded(self) -> bool:
+        """Whether decode steps over short rows are replayed as CUDA graphs."""
+        return self._passes.recorded
+
+    def record(self, progress: Callable[[int, int], None]) -> None:
+        """Record those steps; `progress` is told how many of how many. Too little memory is raised."""
+        self._passes.warm_up(self._memory.block(FIRST_BLOCK), progress)
 
     def submit(self, request: Request) -> None:
         self._schedule.submit(request)
@@ -107,20 +118,19 @@ class Generator:
         return parts
 
     def _decode(self, requests: Iterable[Request]) -> list[tuple[Request, list[int]]]:
-        blocks: dict[int, list[Request]] = defaultdict(list)
+        blocks: dict[int, list[tuple[int, Request]]] = defaultdict(list)
         for request in requests:
             assert request.row, "a request goes through the model in its row"
-            blocks[request.row.block].append(request)
+            blocks[request.row.block].append((request.row.index, request))
         answered: list[tuple[Request, list[int]]] = []
         for block, members in blocks.items():
-            running = [
-                RunningRow(request.row.index, request.tokens[-1], request.next_position)
-                for request in members
-                if request.row
-            ]
+            running = [RunningRow(row, request.tokens[-1], request.next_position) for row, request in members]
             scores = self._passes.decode(self._memory.block(block), running)
-            chosen = next_tokens(scores, [self._die(request) for request in members])
-            answered += [(request, [token]) for request, token in zip(members, chosen, strict=True)]
+            dice: list[Dice | None] = [None] * len(scores)
+            for row, request in members:
+                dice[row] = self._die(request)
+            tokens = next_tokens(scores, dice)
+            answered += [(request, [tokens[row]]) for row, request in members]
         return answered
 
     def _take_tokens(self, request: Request, tokens: list[int]) -> None:

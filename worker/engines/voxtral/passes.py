@@ -4,16 +4,16 @@ Knows tensors, no requests. Each pass goes over rows of one block, with a mask t
 to its own position; so rows of different lengths share a pass, and each gets what it would get alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers import VoxtralForConditionalGeneration
 
 from worker.engines.voxtral.kv import KvView
-
-LENGTH_STEP = 64
-"""Rows are read up to a multiple of this; kernels want aligned masks."""
+from worker.engines.voxtral.steps import RunningRow, Steps, read_length
+from worker.engines.voxtral_realtime.attention import pinned_kernels
+from worker.engines.voxtral_realtime.passes import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,25 @@ class PromptPart:
     """Behind how many of the last tokens the next one is wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunningRow:
-    row: int
-    token: int
-    position: int
-
-
 class Passes:
     """The loaded model on its device."""
 
-    def __init__(self, model: VoxtralForConditionalGeneration) -> None:
+    def __init__(self, model: VoxtralForConditionalGeneration, slots: int, recorder: Recorder | None) -> None:
+        """`slots`: rows of a block at most. With a `recorder`, decode steps are recorded by `warm_up` and replayed."""
         self._model = model.model
         self._words = model.get_input_embeddings()
         self._scores = model.lm_head
         self._device = model.device
+        self._steps = Steps(self._step, slots, model.device, recorder)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether decode steps over short rows are replayed."""
+        return self._steps.recorded
+
+    def warm_up(self, block: torch.Tensor, progress: Callable[[int, int], None]) -> None:
+        """Record the decode steps of a block that stays. See `Steps.warm_up`."""
+        self._steps.warm_up(block, progress)
 
     @torch.inference_mode()
     def encode(self, features: torch.Tensor) -> torch.Tensor:
@@ -78,7 +82,8 @@ class Passes:
         positions = (starts[:, None] + torch.arange(longest, device=device)).clamp(max=row_tokens - 1)
         rows = torch.tensor([part.row for part in parts], device=device)
         end = max(part.start for part in parts) + longest
-        hidden = self._through(block, rows, embeddings, positions, limits=positions, end=end)
+        length = read_length(end, row_tokens)
+        hidden = self._through(block, rows, embeddings, positions, limits=positions, length=length)
         row, token = is_scored.nonzero(as_tuple=True)
         return hidden[row.to(device), token.to(device)]
 
@@ -88,19 +93,19 @@ class Passes:
         scores: torch.Tensor = self._scores(hidden)
         return scores
 
-    @torch.inference_mode()
     def decode(self, block: torch.Tensor, running: Sequence[RunningRow]) -> torch.Tensor:
-        """Take the last token of each running row; the scores of the next, `[n, vocabulary]`, in the same order."""
-        device, row_tokens = self._device, block.shape[4]
-        rows = max(one.row for one in running) + 1
-        tokens, positions, limits = [0] * rows, [row_tokens - 1] * rows, [0] * rows
-        for one in running:
-            tokens[one.row], positions[one.row], limits[one.row] = one.token, one.position, one.position
-        places = torch.tensor([tokens, positions, limits], device=device)[:, :, None]  # [3, rows, 1]
-        end = max(one.position for one in running) + 1
-        hidden = self._through(block, rows, self._words(places[0]), places[1], limits=places[2], end=end)
-        order = torch.tensor([one.row for one in running], device=device)
-        return self._scores(hidden[order, 0])
+        """Take the last token of each running row; the scores of the next, `[rows, vocabulary]`, by row.
+
+        See `Steps.run`.
+        """
+        return self._steps.run(block, running)
+
+    @torch.inference_mode()
+    def _step(self, block: torch.Tensor, places: torch.Tensor, length: int) -> torch.Tensor:
+        """See `steps.Step`. Reads nothing that the host holds."""
+        tokens, positions, limits = places.split(1, dim=1)
+        hidden = self._through(block, len(places), self._words(tokens), positions, limits=limits, length=length)
+        return self.scores(hidden[:, 0])
 
     def _through(
         self,
@@ -110,21 +115,21 @@ class Passes:
         positions: torch.Tensor,
         *,
         limits: torch.Tensor,
-        end: int,
+        length: int,
     ) -> torch.Tensor:
         """The language model over `[n, queries, width]`; each query sees its row up to its limit, `[n, queries]`.
 
-        `end` is behind the highest limit; it is known here already, and asking the device for it would wait for it.
+        All limits are before `length`.
         """
-        length = min(-(-end // LENGTH_STEP) * LENGTH_STEP, block.shape[4])
         hidden = torch.arange(length, device=self._device) > limits[:, None, :, None]  # [n, 1, queries, length]
         mask = torch.zeros(hidden.shape, dtype=embeddings.dtype, device=self._device)
         mask.masked_fill_(hidden, torch.finfo(embeddings.dtype).min)
-        answer: torch.Tensor = self._model.language_model(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=KvView(block, rows, positions, length),
-            use_cache=True,
-        ).last_hidden_state
+        with pinned_kernels(self._device):
+            answer: torch.Tensor = self._model.language_model(
+                inputs_embeds=embeddings,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=KvView(block, rows, positions, length),
+                use_cache=True,
+            ).last_hidden_state
         return answer

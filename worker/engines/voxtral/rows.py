@@ -10,6 +10,7 @@ from typing import Final
 
 SHORT_ROW_TOKENS: Final = 1024
 """A window of audio, its prompt, and as many words as can be said in it."""
+FIRST_BLOCK: Final = 0
 SPARE_TOKENS: Final = 1
 """The last position of a row takes what is written for a row that sits out a pass."""
 
@@ -48,8 +49,8 @@ class RowPlan:
         assert self.longest_tokens > SHORT_ROW_TOKENS, "the first block leaves nothing for longer requests"
         self._budget_tokens = budget_tokens
         self._block_tokens = first.tokens
-        self._next = 1
-        self.blocks: dict[int, Block] = {0: first}
+        self._next = FIRST_BLOCK + 1
+        self.blocks: dict[int, Block] = {FIRST_BLOCK: first}
 
     @staticmethod
     def longest_beside(slots: int, budget_tokens: int) -> int:
@@ -99,7 +100,7 @@ class RowPlan:
             return None
         rows = self._fitting_rows(row_tokens)
         if rows == 0:
-            for number in [number for number, block in self.blocks.items() if number and block.is_empty]:
+            for number in [number for number, block in self.blocks.items() if number != FIRST_BLOCK and block.is_empty]:
                 del self.blocks[number]
             rows = self._fitting_rows(row_tokens)
         if rows == 0:

@@ -1,0 +1,151 @@
+"""Decode steps that are recorded, and what happens when they cannot be."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from structlog.testing import capture_logs
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from transformers import VoxtralForConditionalGeneration
+
+from shared.errors import StartupError
+from tests.engine_sessions import drained, finals
+from tests.replaying import ReplayRecorder
+from tests.tiny.vocabulary import VOCABULARY_SIZE
+from tests.tiny.voxtral import tiny_config, write_checkpoint
+from tests.voxtral.driving import SLOTS, answer_text, asked, loaded, samples
+from tests.voxtral.reference import Reference, murmur
+from worker.engines.voxtral.engine import VoxtralEngine
+from worker.engines.voxtral.kv import KvMemory, KvShape
+from worker.engines.voxtral.passes import Passes
+from worker.engines.voxtral.rows import FIRST_BLOCK, SHORT_ROW_TOKENS, RowPlan
+from worker.engines.voxtral.steps import Steps, recorded_batches, recorded_lengths, recorded_steps
+from worker.engines.voxtral_realtime.passes import CudaRecorder
+
+Recorder = ReplayRecorder | CudaRecorder | None
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def cold(directory: Path) -> VoxtralEngine:
+    return loaded(directory)
+
+
+@pytest.fixture
+def warmed(cold: VoxtralEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorder], Passes]:
+    def warm(recorder: Recorder) -> Passes:
+        passes = cold._generator._passes
+        monkeypatch.setattr(passes, "_steps", Steps(passes._step, SLOTS, torch.device("cpu"), recorder))
+        cold.warm_up()
+        return passes
+
+    return warm
+
+
+def answers(engine: VoxtralEngine, *seconds: float) -> list[str]:
+    """What several sessions are told that start together and end one after another."""
+    for number, length_s in enumerate(seconds):
+        engine.open("abcdefgh"[number], asked("Why?", limit=25 + 5 * number))
+        engine.feed("abcdefgh"[number], samples(murmur(80 + number, length_s)))
+        engine.finish("abcdefgh"[number])
+    outputs = drained(engine)
+    for session_id in outputs:
+        engine.close(session_id)
+    return [finals(outputs[session_id])[0].text for session_id in sorted(outputs)]
+
+
+def test_replayed_steps_say_what_generate_does(
+    cold: VoxtralEngine, warmed: Callable[[Recorder], Passes], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = warmed(recorder := ReplayRecorder())
+    assert recorder.recorded == recorded_steps(SLOTS, SHORT_ROW_TOKENS) == 6 * 3
+    assert cold.info.passes == "decode steps replayed as CUDA graphs"
+    plain, eager = passes._steps._step, list[int]()
+
+    def step(block: Tensor, places: Tensor, length: int) -> Tensor:
+        eager.append(len(places))
+        return plain(block, places, length)
+
+    monkeypatch.setattr(passes._steps, "_step", step)
+    recorder.replayed = 0
+    reference = Reference(directory)
+    lengths_s = (2, 3, 4, 29, 1)
+    expected = [
+        answer_text(reference, murmur(80 + number, length_s), "Why?", limit=25 + 5 * number)
+        for number, length_s in enumerate(lengths_s)
+    ]
+    assert answers(cold, *lengths_s) == expected
+    assert recorder.replayed > 10
+    assert eager == []
+    assert answers(cold, 65) == [answer_text(reference, murmur(80, 65), "Why?", limit=25)]
+    assert set(eager) == {1}, "rows that come and go with their memory are not recorded"
+
+
+@pytest.mark.parametrize("recorder", [ReplayRecorder(4, RuntimeError("capture\nfailed")), "cuda"])
+def test_steps_that_cannot_be_recorded_run_from_python(
+    cold: VoxtralEngine, warmed: Callable[[Recorder], Passes], recorder: ReplayRecorder | str
+) -> None:
+    """A machine that tests has no CUDA, which fails as well."""
+    if recorder == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine records passes")
+    warmed(None)
+    plain = answers(cold, 2, 3)
+    with capture_logs() as logs:
+        warmed(recorder if isinstance(recorder, ReplayRecorder) else CudaRecorder(torch.device("cuda:0")))
+    assert [(log["event"], log["log_level"]) for log in logs] == [("steps_not_recorded", "error")]
+    assert "model.cuda_graphs" in logs[0]["message"]
+    assert cold.info.passes == "decode steps run from Python"
+    assert answers(cold, 2, 3) == plain
+
+
+def test_too_little_memory_for_recording_names_the_slots(warmed: Callable[[Recorder], Passes]) -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory.")
+    with pytest.raises(StartupError, match="does not suffice for 8 slots"):
+        warmed(ReplayRecorder(3, error))
+
+
+def test_recorded_shapes_cover_every_step() -> None:
+    assert recorded_batches(5) == [1, 2, 3, 4, 5]
+    assert recorded_batches(1) == [1]
+    assert recorded_lengths(SHORT_ROW_TOKENS) == [512, 640, 1024]
+
+
+class _Devices(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.seen |= {one.device.type for one in tree_leaves((args, kwargs, result)) if isinstance(one, Tensor)}
+        return result
+
+
+def test_step_needs_nothing_of_the_host() -> None:
+    """On a fake device whose tensors have no values: what waits for one, or has a shape that depends on one, fails."""
+    _setup_privateuseone_for_python_backend("fakegpu")
+    with torch.device("meta"):
+        model = VoxtralForConditionalGeneration(tiny_config(4096)).eval().bfloat16()
+    plan = RowPlan(SLOTS, 64 * SHORT_ROW_TOKENS)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="fakegpu"))
+        shape = KvShape.of(model.config.text_config, torch.bfloat16)
+        block = KvMemory(shape, "fakegpu", plan.blocks).block(FIRST_BLOCK)
+        passes = Passes(model, SLOTS, None)
+        places = torch.zeros(3, 3, dtype=torch.long, device="fakegpu")
+        with _Devices() as devices:
+            scores = passes._step(block, places, 512)
+    assert scores.shape == (3, VOCABULARY_SIZE)
+    assert devices.seen == {"fakegpu"}
