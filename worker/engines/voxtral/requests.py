@@ -32,6 +32,8 @@ class Request:
     """Called after every pass that brought a token."""
     draft: tuple[int, ...] = ()
     """What the answer may begin with. It is checked in the pass over the prompt, and changes no token of the answer."""
+    patient: bool = False
+    """Nobody reads along, as with a file: it gives way to the others."""
     row: Row | None = None
     measured_windows: int = 0
     """Of the audio: the loudest point has been looked for in so many."""
@@ -47,6 +49,11 @@ class Request:
         assert not (self.draft and self.sampling), "a draft is checked against the likeliest tokens"
         # After the draft comes at least one token that the model chooses.
         self.draft = self.draft[: self.max_new_tokens - 1]
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether others may be served first. A long prompt takes long anyhow."""
+        return self.patient or self.prompt.windows > 1
 
     @property
     def longest_tokens(self) -> int:

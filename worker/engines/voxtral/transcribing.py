@@ -231,7 +231,8 @@ class TranscribingSession:
         if one.kind is Kind.PARTIAL:
             new_samples = one.end_samples - max(self._heard_samples, one.start_samples)
             cap = min(cap, self._partial_tokens + SPARE_PARTIAL_TOKENS + _tokens_in(new_samples))
-        return Request(pcm, prompt, cap, None, partial(self._take_progress, one), tuple(self._draft_of(one)))
+        on_progress, draft = partial(self._take_progress, one), tuple(self._draft_of(one))
+        return Request(pcm, prompt, cap, None, on_progress, draft, patient=not options.partials)
 
     def _take_progress(self, one: Pass, request: Request) -> None:
         if not request.done:
