@@ -5,9 +5,7 @@ none.
 """
 
 import re
-from collections import deque
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from typing import Final
 
@@ -16,10 +14,10 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines import base
-from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Output, Partial
 from worker.engines.speech.agreed_text import AgreedText
 from worker.engines.speech.agreement import StableText
-from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral.options import usable
@@ -31,8 +29,6 @@ SEGMENTS: Final = SegmenterSettings(late_after_s=20.0, max_segment_s=28.0)
 """A pass costs the encoder a window of 30 s whatever the segment's length, so segments may be nearly as long."""
 PARTIAL_INTERVAL_MS: Final = 480
 """New audio that an open segment needs before it is decoded again; one decode at a time."""
-MIN_PASS_MS: Final = 500
-"""A shorter segment says nothing reliable."""
 MIN_VOICED_WINDOWS: Final = 4
 """A segment with less than 128 ms of voice is a cough; the model would make up words for it."""
 HELD_BACK_WORDS: Final = 1
@@ -42,13 +38,6 @@ TOKENS_PER_S: Final = 15
 SPARE_TOKENS: Final = 32
 """No language is spoken faster in Tekken's tokens; a text that is longer has lost its way."""
 SPARE_PARTIAL_TOKENS: Final = 8
-
-
-class Kind(Enum):
-    PARTIAL = auto()
-    CLOSING = auto()
-    """The speaker may have ended: the text of exactly the audio that would become final."""
-    FINAL = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +54,12 @@ class Pass:
 
 
 class TranscribingSession:
-    """See `worker.engines.voxtral.session.Session`. Outputs wait behind a closed segment that has no text yet."""
+    """See `worker.engines.voxtral.session.Session`."""
 
     def __init__(self, options: SessionOptions, model: Model, *, start_samples: int, segment: int) -> None:
         self._model = model
-        self._endpointing = Endpointing(SEGMENTS, start_samples)
-        self._outbox: deque[Output | Closed] = deque()
+        self._queue = SegmentQueue(SEGMENTS, start_samples)
+        self._endpointing = self._queue.endpointing
         self._options = self._segment_options = self._taken(options)
         self._closed_options: dict[tuple[int, int], SessionOptions] = {}
         """Of closed segments without a text, by start and end."""
@@ -84,7 +73,7 @@ class TranscribingSession:
         self._partial_tokens = 0
         self._draft_start_samples, self._draft = start_samples, list[int]()
         """The tokens of the last pass, and where its segment starts: the next one is likely to say them too."""
-        self._heard_samples = self._absorbed_samples = start_samples
+        self._heard_samples = start_samples
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
         self._endpointing.audio.append(pcm)
@@ -107,10 +96,8 @@ class TranscribingSession:
         if not self._endpointing.has_unheard():
             return
         pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
-        for boundary in self._endpointing.hear(vad.probabilities(self._endpointing.vad_state, pcm)):
+        for boundary in self._queue.hear(vad.probabilities(self._endpointing.vad_state, pcm)):
             self._take_boundary(boundary)
-        if self._endpointing.finished:
-            self._outbox.append(Finished())
 
     def ask(self) -> None:
         for one in self._due_passes():
@@ -120,19 +107,14 @@ class TranscribingSession:
             self._model.answering.submit(request)
 
     def is_due(self) -> bool:
-        has_outputs = bool(self._outbox) and not isinstance(self._outbox[0], Closed)
-        return has_outputs or self._has_work()
+        return self._queue.has_outputs or self._has_work()
 
     def _has_work(self) -> bool:
         """Whether there is something to hear, or to decode, now."""
         return self._endpointing.has_unheard() or bool(self._due_passes())
 
     def take_outputs(self) -> list[Output]:
-        outputs: list[Output] = []
-        while self._outbox and not isinstance(self._outbox[0], Closed):
-            output = self._outbox.popleft()
-            assert not isinstance(output, Closed)
-            outputs.append(output)
+        outputs = self._queue.take()
         self._endpointing.forget_before(self.checkpoint_samples)
         return outputs
 
@@ -140,43 +122,29 @@ class TranscribingSession:
 
     @property
     def checkpoint_samples(self) -> int:
-        closed = self._unanswered()
-        unanswered = closed.start_samples if closed else self._endpointing.audio.end_samples
-        return min(unanswered, self._endpointing.segmenter.needed_from_samples)
+        return self._queue.checkpoint_samples
 
     @property
     def absorbed_samples(self) -> int:
         """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
-        is_behind = self._has_work() or self._asked or self._unanswered()
-        reached = self._answered_samples() if is_behind else self._endpointing.audio.end_samples
-        self._absorbed_samples = max(self._absorbed_samples, reached)
-        return self._absorbed_samples
-
-    def _answered_samples(self) -> int:
-        """Audio before this position has been decoded, or found to be silence."""
-        closed, segmenter = self._unanswered(), self._endpointing.segmenter
-        if closed:
-            return min(closed.end_samples, max(self._heard_samples, closed.start_samples))
         # Without partials an open segment is not decoded: its audio waits for nothing but more of it.
-        waits_for_more = segmenter.quiet_end_samples is not None or not self._segment_options.partials
-        return segmenter.position_samples if segmenter.start_samples is None or waits_for_more else self._heard_samples
+        in_pause = self._endpointing.segmenter.quiet_end_samples is not None
+        waits_for_more = in_pause or not self._segment_options.partials
+        answered = self._queue.answered_samples(self._heard_samples, waits_for_more=waits_for_more)
+        is_behind = self._has_work() or bool(self._asked or self._queue.unanswered)
+        return self._queue.absorbed_samples(answered, is_behind=is_behind)
 
     # Boundaries
 
     def _take_boundary(self, boundary: Boundary | Committed) -> None:
-        if isinstance(boundary, Committed):
-            self._outbox.append(boundary)
-            return
         if isinstance(boundary, Opened):
             self._segment_options = self._options
             self._heard_samples = boundary.start_samples
-            if not boundary.after_cut:
-                self._outbox.append(SpeechStarted(boundary.speech_samples))
-            return
-        if not boundary.speech_goes_on:
-            self._outbox.append(SpeechStopped(boundary.speech_end_samples))
-        self._outbox.append(boundary)
-        stretch = boundary.start_samples, boundary.end_samples
+        elif isinstance(boundary, Closed):
+            self._close_segment(boundary)
+
+    def _close_segment(self, closed: Closed) -> None:
+        stretch = closed.start_samples, closed.end_samples
         self._closed_options[stretch] = self._segment_options
         closing = self._asked.pop(Pass(Kind.CLOSING, *stretch), None)
         self._withdraw_open()
@@ -199,8 +167,7 @@ class TranscribingSession:
 
     def _due_passes(self) -> list[Pass]:
         """What may be decoded now: the finals that are missing, or else the open segment."""
-        missing = [item for item in self._outbox if isinstance(item, Closed)]
-        if missing:
+        if missing := self._queue.all_unanswered:
             spoken = (closed for closed in missing if closed.voiced_windows >= MIN_VOICED_WINDOWS)
             wanted = [Pass(Kind.FINAL, closed.start_samples, closed.end_samples) for closed in spoken]
             return [one for one in wanted if one not in self._asked and one.stretch not in self._heard]
@@ -210,18 +177,15 @@ class TranscribingSession:
         return [found]
 
     def _open_pass(self) -> Pass | None:
-        segmenter = self._endpointing.segmenter
-        start = segmenter.start_samples
+        start = self._endpointing.segmenter.start_samples
         if start is None or not self._segment_options.partials:
             return None
-        quiet_end = segmenter.quiet_end_samples
-        if quiet_end is not None:
-            return None if (start, quiet_end) in self._heard else Pass(Kind.CLOSING, start, quiet_end)
-        end = segmenter.position_samples
-        long_enough = end - start >= MIN_PASS_MS * SAMPLES_PER_MS
-        still_spoken = segmenter.speech_end_samples > self._heard_samples
-        due = end - self._heard_samples >= PARTIAL_INTERVAL_MS * SAMPLES_PER_MS
-        return Pass(Kind.PARTIAL, start, end) if long_enough and still_spoken and due else None
+        interval = PARTIAL_INTERVAL_MS * SAMPLES_PER_MS
+        found = self._queue.open_pass(from_samples=start, heard_samples=self._heard_samples, new_samples=interval)
+        if found is None:
+            return None
+        kind, end = found
+        return None if kind is Kind.CLOSING and (start, end) in self._heard else Pass(kind, start, end)
 
     def _request(self, one: Pass) -> Request:
         pcm = pcm16(self._endpointing.audio.between(*one.stretch))
@@ -258,21 +222,21 @@ class TranscribingSession:
         if text and text != self._partial_text:
             self._partial_text = text
             shown, committed = self._agreed.hear(text), self._agreed.committed
-            self._outbox.append(Partial(self._segment, shown, *done.stretch, request.model_ms, committed))
+            self._queue.put(Partial(self._segment, shown, *done.stretch, request.model_ms, committed))
 
     def _answer(self) -> None:
         """Give the oldest closed segments their finals, as far as their texts are there."""
-        while closed := self._unanswered():
+        while closed := self._queue.unanswered:
             request = self._heard.get((closed.start_samples, closed.end_samples))
             is_speech = closed.voiced_windows >= MIN_VOICED_WINDOWS
             if request is None and is_speech:
                 return
-            place = self._outbox.index(closed)
-            del self._outbox[place]
             text = self._model.text(request.tokens) if request and is_speech else ""
             if text or self._partial_text or self._options.turns:
-                self._outbox.insert(place, self._final(closed, text, request.model_ms if request else 0.0))
+                self._queue.answer(closed, self._final(closed, text, request.model_ms if request else 0.0))
                 self._segment += 1
+            else:
+                self._queue.answer(closed)
             self._begin_next(closed)
 
     def _final(self, closed: Closed, text: str, model_ms: float) -> base.Final:
@@ -297,12 +261,9 @@ class TranscribingSession:
         del self._closed_options[closed.start_samples, closed.end_samples]
         self._heard_samples = max(self._heard_samples, closed.end_samples)
 
-    def _unanswered(self) -> Closed | None:
-        return next((item for item in self._outbox if isinstance(item, Closed)), None)
-
     def _taken(self, options: SessionOptions) -> SessionOptions:
         taken, notices = usable(options)
-        self._outbox.extend(notices)
+        self._queue.put(*notices)
         return taken
 
 

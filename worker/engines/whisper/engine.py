@@ -16,13 +16,14 @@ from shared.errors import ServerBusyError
 from shared.events import SessionOptions
 from worker.engines.base import EngineInfo, History, Output
 from worker.engines.options import cut_prompt
+from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.vad import SileroVad
 from worker.engines.whisper.decoder import MAX_PROMPT_TOKENS, Heard, WhisperDecoder
 from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.pace import warm_up
 from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.recording import Recording
-from worker.engines.whisper.session import Kind, Pass, Place, Session
+from worker.engines.whisper.session import Pass, Place, Session
 from worker.engines.whisper.settings import WhisperSettings
 from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.weights import model_directory

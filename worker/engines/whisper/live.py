@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
 from worker.engines.base import Final, History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
+from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.whisper.beliefs import without_echo
 from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
 from worker.engines.whisper.languages import MIN_SPEECH_S, Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
-from worker.engines.whisper.session import SAMPLES_PER_MS, Kind, Pass, Place, Session, wire_words
+from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words
 from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Transcript, joined
@@ -29,8 +30,6 @@ from worker.engines.whisper.words import HeardWord
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
 """After how much speech of a segment its language is detected, until it is settled."""
-MIN_PASS_MS = 500
-"""A shorter window says nothing reliable."""
 SPARE_PARTIAL_TOKENS = 6
 """A pass may find words that the one before it missed at its edge."""
 VAD_STEP_WINDOWS = 8
@@ -73,7 +72,7 @@ class LiveSession(Session):
 
     def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
         """No more than the window can take: a burst of audio is decoded piece by piece, as if it had come in time."""
-        if self._unanswered() or not self.endpointing.has_unheard():
+        if self._queue.unanswered or not self.endpointing.has_unheard():
             return None
         if self._window.is_open and self._is_full():
             return None
@@ -120,7 +119,7 @@ class LiveSession(Session):
         """The open segment, again and again until its language is settled; a short one when it ends."""
         if self._segment_options.language:
             return []
-        closed = self._unanswered()
+        closed = self._queue.unanswered
         if closed is None and not self._window.is_open:
             return []
         start = self._closed_segment_samples if closed else self._segment_samples
@@ -146,23 +145,26 @@ class LiveSession(Session):
         return [found] if found else []
 
     def _due(self, interval_ms: float) -> Pass | None:
-        if closed := self._unanswered():
+        if closed := self._queue.unanswered:
             return self._pass(Kind.FINAL, closed.end_samples)
         if not self._window.is_open:
             return None
-        quiet_end = self.endpointing.segmenter.quiet_end_samples
-        if quiet_end is not None:
-            heard_all = self._closing is not None and self._closing[0] == quiet_end
-            return None if heard_all else self._pass(Kind.CLOSING, quiet_end)
-        end = self.endpointing.segmenter.position_samples
-        long_enough = end - max(self._segment_samples, self._since_samples()) >= MIN_PASS_MS * SAMPLES_PER_MS
-        still_spoken = self.endpointing.segmenter.speech_end_samples > self._heard_samples
-        due = (
-            self._alone
-            or self._is_full()
-            or (self.is_live and end - self._heard_samples >= interval_ms * SAMPLES_PER_MS)
+        found = self._queue.open_pass(
+            from_samples=max(self._segment_samples, self._since_samples()),
+            heard_samples=self._heard_samples,
+            new_samples=self._wanted_samples(interval_ms),
         )
-        return self._pass(Kind.PARTIAL, end) if long_enough and still_spoken and due else None
+        if found is None:
+            return None
+        kind, end = found
+        heard_all = kind is Kind.CLOSING and self._closing is not None and self._closing[0] == end
+        return None if heard_all else self._pass(kind, end)
+
+    def _wanted_samples(self, interval_ms: float) -> float:
+        """New audio that the next partial pass needs."""
+        if self._alone or self._is_full():
+            return 0
+        return interval_ms * SAMPLES_PER_MS if self.is_live else inf
 
     def _pass(self, kind: Kind, end_samples: int) -> Pass | None:
         spans = self._window.until(end_samples, self._since_samples() if self._alone else 0)
@@ -187,7 +189,7 @@ class LiveSession(Session):
         """Where speech begins in a window; a window with context begins with speech that has been heard before."""
         if self._transcript.context:
             return wanted.end_samples
-        closed = self._unanswered()
+        closed = self._queue.unanswered
         return closed.speech_start_samples if closed else self._spoken_samples
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
@@ -203,7 +205,7 @@ class LiveSession(Session):
         self._heard_samples = max(self._heard_samples, done.end_samples)
         self._partial_tokens = heard.token_count
         if done.kind is Kind.FINAL:
-            closed = self._unanswered()
+            closed = self._queue.unanswered
             assert closed, "a final was decoded for a segment that is not closed"
             self._finish(closed, heard, model_ms)
             return
@@ -247,7 +249,7 @@ class LiveSession(Session):
         span = Span(self._closed_segment_samples, closed.end_samples)
         spoken = Span(max(span.start_samples, closed.speech_start_samples), closed.speech_end_samples)
         wanted = bool(words) or said_before or self._options.turns
-        self._answer(closed, *([self._final(words, span, spoken, heard.language, model_ms)] if wanted else []))
+        self._queue.answer(closed, *([self._final(words, span, spoken, heard.language, model_ms)] if wanted else []))
         if wanted:
             self._segment += 1
         if self._is_translated():
@@ -282,7 +284,7 @@ class LiveSession(Session):
             self._shown = shown
             settled = self._transcript.settled_words
             self._shown_settled = len(settled)
-            self._outbox.append(
+            self._queue.put(
                 Partial(
                     self._segment,
                     text,
@@ -305,7 +307,7 @@ class LiveSession(Session):
                 words = self._transcript.cut(count)
                 span = Span(self._segment_samples, last.end_samples)
                 spoken = Span(self._spoken_samples, last.end_samples)
-                self._outbox.append(self._final(words, span, spoken, language, model_ms))
+                self._queue.put(self._final(words, span, spoken, language, model_ms))
                 self._segment += 1
                 self._segment_samples = self._spoken_samples = last.end_samples
                 self._shown, self._shown_settled = ("", ""), 0
@@ -322,7 +324,7 @@ class LiveSession(Session):
         if self._window.until(end).length_samples <= self._settings.longest_window_s * SAMPLE_RATE_HZ:
             return
         if self._is_translated():
-            for boundary in self.endpointing.segmenter.cut():
+            for boundary in self._queue.cut():
                 self._take_boundary(boundary)
         else:  # the decoder finds no words in all of this
             self._transcript.context.clear()
@@ -343,7 +345,7 @@ class LiveSession(Session):
 
     def _unsaid_samples(self) -> int:
         """Where the first segment starts that has no final yet, or could start."""
-        if self._unanswered():
+        if self._queue.unanswered:
             return self._closed_segment_samples
         return self._segment_samples if self._window.is_open else self.endpointing.segmenter.needed_from_samples
 
@@ -369,7 +371,7 @@ class LiveSession(Session):
     @property
     def checkpoint_samples(self) -> int:
         needed = self.endpointing.segmenter.needed_from_samples
-        if self._unanswered():
+        if self._queue.unanswered:
             return min(needed, self._closed_segment_samples)
         return min(self._segment_samples, self.endpointing.audio.end_samples) if self._window.is_open else needed
 
@@ -380,11 +382,7 @@ class LiveSession(Session):
 
     @property
     def answered_samples(self) -> int:
-        segmenter = self.endpointing.segmenter
-        closed = self._unanswered()
-        if closed is None and segmenter.start_samples is None:
-            return segmenter.position_samples
-        return self._heard_samples
+        return self._queue.answered_samples(self._heard_samples, waits_for_more=False)
 
     def _forget_language(self) -> None:
         self._language = SpokenLanguage(self._options.languages or ())

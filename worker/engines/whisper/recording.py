@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Final, Output, Partial
 from worker.engines.speech.levels import AHEAD_WINDOWS
+from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.decoder import Heard, Job
 from worker.engines.whisper.guards import outruns_voice
 from worker.engines.whisper.languages import Probabilities, likeliest, surely_spoken
-from worker.engines.whisper.session import Kind, Pass, Place, Session, wire_words
+from worker.engines.whisper.session import Pass, Place, Session, wire_words
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.transcript import joined
 from worker.engines.whisper.words import HeardWord
@@ -216,7 +217,7 @@ class Recording(Session):
             own: list[HeardWord] = []
             while words and (after is None or self._is_before(words[0], after.span.start_samples)):
                 own.append(words.popleft())
-            self._answer(one.closed, *self._outputs(one, tuple(own), window.model_ms))
+            self._queue.answer(one.closed, *self._outputs(one, tuple(own), window.model_ms))
         self._voice.forget_before(window.segments[-1].span.end_samples)
 
     def _is_before(self, word: HeardWord, position_samples: int) -> bool:
@@ -253,8 +254,7 @@ class Recording(Session):
 
     @property
     def checkpoint_samples(self) -> int:
-        closed = self._unanswered()
-        return closed.start_samples if closed else self.endpointing.segmenter.needed_from_samples
+        return self._queue.checkpoint_samples
 
     @property
     def _needed_from_samples(self) -> int:
@@ -262,8 +262,7 @@ class Recording(Session):
 
     @property
     def answered_samples(self) -> int:
-        closed = self._unanswered()
-        return closed.start_samples if closed else self.endpointing.segmenter.position_samples
+        return self._queue.answered_samples(0, waits_for_more=True)
 
     def _forget_language(self) -> None:
         self._language = None

@@ -1,20 +1,18 @@
-"""What live sessions and recordings have in common: their audio, their endpointing, and their outputs in order.
+"""What live sessions and recordings have in common: their audio, their endpointing, and their language.
 
 Knows no model: probabilities and decoded windows are handed in.
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word
-from worker.engines.base import Committed, Finished, Notice, Output, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Notice, Output
 from worker.engines.options import DELAY, SAMPLING, spoken_language, without_effect
-from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
 from worker.engines.whisper.beliefs import voiced_part
@@ -27,13 +25,6 @@ from worker.engines.whisper.words import HeardWord
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages in which each character is a word here, since they write no spaces."""
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
-
-
-class Kind(Enum):
-    PARTIAL = auto()
-    CLOSING = auto()
-    """The speaker may have ended: the text of exactly the audio that would become final."""
-    FINAL = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +54,18 @@ class Place:
 
 
 class Session(ABC):
-    """State between two steps. Outputs wait in order after a closed segment that has no text yet."""
+    """State between two steps."""
 
     def __init__(
         self, options: SessionOptions, languages: tuple[str, ...], place: Place, segmenter: SegmenterSettings
     ) -> None:
         """`languages`: those of the model."""
-        self.endpointing = Endpointing(segmenter, place.start_samples)
+        self._queue = SegmentQueue(segmenter, place.start_samples)
+        self.endpointing = self._queue.endpointing
         self._voice = Voice()
         self._languages = languages
-        self._outbox: deque[Output | Closed] = deque()
         self._options = self._segment_options = self._taken(options)
         self._segment = place.segment
-        self._absorbed_samples = place.start_samples
 
     @property
     def is_live(self) -> bool:
@@ -92,12 +82,12 @@ class Session(ABC):
         if (options.language, options.languages) != (self._options.language, self._options.languages):
             self._forget_language()
         self._options = options
-        if self.endpointing.segmenter.start_samples is None and not self._unanswered():
+        if self.endpointing.segmenter.start_samples is None and not self._queue.unanswered:
             self._segment_options = options
 
     def notify(self, notice: Notice) -> None:
         """Send the client a notice."""
-        self._outbox.append(notice)
+        self._queue.put(notice)
 
     # Endpointing
 
@@ -113,24 +103,15 @@ class Session(ABC):
         """Speech probabilities of what `unheard` gave."""
         segmenter = self.endpointing.segmenter
         self._voice.hear(segmenter.position_samples, probabilities, segmenter.settings.offset_probability)
-        for boundary in self.endpointing.hear(probabilities):
-            if isinstance(boundary, Committed):
-                self._commit()
-                self._outbox.append(boundary)
-            else:
-                self._take_boundary(boundary)
-        if self.endpointing.finished:
-            self._outbox.append(Finished())
+        for boundary in self._queue.hear(probabilities):
+            self._take_boundary(boundary)
 
-    def _take_boundary(self, boundary: Boundary) -> None:
-        if isinstance(boundary, Opened):
+    def _take_boundary(self, boundary: Boundary | Committed) -> None:
+        if isinstance(boundary, Committed):
+            self._commit()
+        elif isinstance(boundary, Opened):
             self._open(boundary)
-            if not boundary.after_cut:
-                self._outbox.append(SpeechStarted(boundary.speech_samples))
         else:
-            if not boundary.speech_goes_on:
-                self._outbox.append(SpeechStopped(boundary.speech_end_samples))
-            self._outbox.append(boundary)
             self._close(boundary)
 
     @abstractmethod
@@ -191,22 +172,10 @@ class Session(ABC):
     # Outputs
 
     def take_outputs(self) -> list[Output]:
-        outputs: list[Output] = []
-        while self._outbox and not isinstance(self._outbox[0], Closed):
-            output = self._outbox.popleft()
-            assert not isinstance(output, Closed)
-            outputs.append(output)
-        return outputs
+        return self._queue.take()
 
     def has_outputs(self) -> bool:
-        return bool(self._outbox) and not isinstance(self._outbox[0], Closed)
-
-    def _answer(self, closed: Closed, *outputs: Output) -> None:
-        """Put what becomes of a closed segment in its place."""
-        place = self._outbox.index(closed)
-        del self._outbox[place]
-        for output in reversed(outputs):
-            self._outbox.insert(place, output)
+        return self._queue.has_outputs
 
     def _lead_samples(self, start_samples: int, speech_samples: int) -> int:
         """Silence to put before a window, if less audio than usual is before its speech."""
@@ -235,21 +204,15 @@ class Session(ABC):
 
     def absorbed_samples(self, interval_ms: float) -> int:
         """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
-        reached = self.answered_samples if self.is_behind(interval_ms) else self.endpointing.audio.end_samples
-        self._absorbed_samples = max(self._absorbed_samples, reached)
-        return self._absorbed_samples
+        return self._queue.absorbed_samples(self.answered_samples, is_behind=self.is_behind(interval_ms))
 
     def forget(self) -> None:
         """Drop audio that no pass needs."""
         self.endpointing.forget_before(self._needed_from_samples)
 
-    def _unanswered(self) -> Closed | None:
-        return next((item for item in self._outbox if isinstance(item, Closed)), None)
-
     def _taken(self, options: SessionOptions) -> SessionOptions:
-        self._outbox.extend(without_effect(options, DELAY, SAMPLING))
         taken, unknown = spoken_language(options, self._languages)
-        self._outbox.extend(unknown)
+        self._queue.put(*without_effect(options, DELAY, SAMPLING), *unknown)
         return taken
 
     def _is_translated(self) -> bool:

@@ -1,0 +1,154 @@
+"""The segments of one session and its outputs in order, for engines that decode whole segments.
+
+A closed segment waits here until it is answered, and every output that comes after it waits with it. Knows no model:
+speech probabilities and answers are handed in. What is decoded, and with which options, is the session's affair.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from enum import Enum, auto
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import SAMPLE_RATE_HZ
+from worker.engines.base import Committed, Finished, Output, SpeechStarted, SpeechStopped
+from worker.engines.speech.endpointing import Endpointing
+from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
+
+MIN_PASS_MS: Final = 500
+"""A shorter stretch of an open segment says nothing reliable."""
+MIN_PASS_SAMPLES: Final = MIN_PASS_MS * SAMPLE_RATE_HZ // 1000
+
+
+class Kind(Enum):
+    """What a stretch of audio is decoded for."""
+
+    PARTIAL = auto()
+    CLOSING = auto()
+    """The speaker may have ended: the text of exactly the audio that would become final."""
+    FINAL = auto()
+
+
+class SegmentQueue:
+    """Positions are samples of the session."""
+
+    def __init__(self, settings: SegmenterSettings, start_samples: int) -> None:
+        self.endpointing = Endpointing(settings, start_samples)
+        self._items: deque[Output | Closed] = deque()
+        self._absorbed_samples = start_samples
+
+    # Outputs
+
+    def put(self, *outputs: Output) -> None:
+        """Send these after all that is here, and after the answers of the segments that are closed."""
+        self._items.extend(outputs)
+
+    def take(self) -> list[Output]:
+        """What may be sent now."""
+        outputs: list[Output] = []
+        while self._items and not isinstance(self._items[0], Closed):
+            output = self._items.popleft()
+            assert not isinstance(output, Closed)
+            outputs.append(output)
+        return outputs
+
+    @property
+    def has_outputs(self) -> bool:
+        return bool(self._items) and not isinstance(self._items[0], Closed)
+
+    # Segments
+
+    def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary | Committed]:
+        """The boundaries and commits that speech probabilities bring, each when what clients are sent of it is here.
+
+        The probabilities are those of what `endpointing.unheard` gave. `Finished` comes after the last one.
+        """
+        for found in self.endpointing.hear(probabilities):
+            if isinstance(found, Committed):
+                self.put(found)
+                yield found
+            else:
+                yield from self._taken([found])
+        if self.endpointing.finished:
+            self.put(Finished())
+
+    def cut(self) -> Iterator[Boundary]:
+        """End the open segment at its best pause, and begin the next one there."""
+        yield from self._taken(self.endpointing.segmenter.cut())
+
+    def _taken(self, boundaries: Iterable[Boundary]) -> Iterator[Boundary]:
+        for boundary in boundaries:
+            if isinstance(boundary, Opened):
+                if not boundary.after_cut:
+                    self.put(SpeechStarted(boundary.speech_samples))
+            else:
+                if not boundary.speech_goes_on:
+                    self.put(SpeechStopped(boundary.speech_end_samples))
+                self._items.append(boundary)
+            yield boundary
+
+    @property
+    def unanswered(self) -> Closed | None:
+        """The oldest closed segment that waits for its answer."""
+        return next(self._closed(), None)
+
+    @property
+    def all_unanswered(self) -> list[Closed]:
+        return list(self._closed())
+
+    def _closed(self) -> Iterator[Closed]:
+        return (item for item in self._items if isinstance(item, Closed))
+
+    def answer(self, closed: Closed, *outputs: Output) -> None:
+        """Put what becomes of a closed segment in its place; nothing, if it was no speech."""
+        place = self._items.index(closed)
+        del self._items[place]
+        for output in reversed(outputs):
+            self._items.insert(place, output)
+
+    def open_pass(self, *, from_samples: int, heard_samples: int, new_samples: float) -> tuple[Kind, int] | None:
+        """For what the open segment may be decoded now, and up to where; None if it should not be.
+
+        While it is spoken, for a partial: at least `MIN_PASS_MS` after `from_samples`, with `new_samples` and some
+        speech after `heard_samples`, up to where it has been decoded. In a pause, as if it ended there.
+        """
+        segmenter = self.endpointing.segmenter
+        if segmenter.start_samples is None:
+            return None
+        if segmenter.quiet_end_samples is not None:
+            return Kind.CLOSING, segmenter.quiet_end_samples
+        end = segmenter.position_samples
+        long_enough = end - from_samples >= MIN_PASS_SAMPLES
+        still_spoken = segmenter.speech_end_samples > heard_samples
+        return (Kind.PARTIAL, end) if long_enough and still_spoken and end - heard_samples >= new_samples else None
+
+    # Positions
+
+    @property
+    def checkpoint_samples(self) -> int:
+        """Audio before this position is in no segment that is open or waits for its answer."""
+        closed = self.unanswered
+        start = closed.start_samples if closed else self.endpointing.audio.end_samples
+        return min(start, self.endpointing.segmenter.needed_from_samples)
+
+    def answered_samples(self, heard_samples: int, *, waits_for_more: bool) -> int:
+        """Audio before this position has been decoded, or found to be silence.
+
+        `heard_samples`: where the decoded part of the first segment without an answer ends. `waits_for_more`: an open
+        segment is decoded only when more audio has come, so that none of it is behind.
+        """
+        closed, segmenter = self.unanswered, self.endpointing.segmenter
+        if closed:
+            return min(closed.end_samples, max(heard_samples, closed.start_samples))
+        return segmenter.position_samples if segmenter.start_samples is None or waits_for_more else heard_samples
+
+    def absorbed_samples(self, answered_samples: int, *, is_behind: bool) -> int:
+        """See `worker.engines.base.Engine`.
+
+        Unless the session `is_behind` with hearing or decoding, audio waits for nothing but more of it.
+        """
+        reached = answered_samples if is_behind else self.endpointing.audio.end_samples
+        self._absorbed_samples = max(self._absorbed_samples, reached)
+        return self._absorbed_samples
