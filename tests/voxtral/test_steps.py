@@ -52,10 +52,18 @@ def warmed(cold: VoxtralEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[[Re
     return warm
 
 
-def answers(engine: VoxtralEngine, *seconds: float) -> list[str]:
+class StepCounter:
+    """Keeps nothing of what it records, as a CUDA graph keeps no tensor."""
+
+    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        run()
+        return lambda: torch.empty(0)
+
+
+def answers(engine: VoxtralEngine, *seconds: float, limit: int = 25) -> list[str]:
     """What several sessions are told that start together and end one after another."""
     for number, length_s in enumerate(seconds):
-        engine.open("abcdefgh"[number], asked("Why?", limit=25 + 5 * number))
+        engine.open("abcdefgh"[number], asked("Why?", limit=limit + 5 * number))
         engine.feed("abcdefgh"[number], samples(murmur(80 + number, length_s)))
         engine.finish("abcdefgh"[number])
     outputs = drained(engine)
@@ -68,7 +76,7 @@ def test_replayed_steps_say_what_generate_does(
     cold: VoxtralEngine, warmed: Callable[[Recorder], Passes], directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = warmed(recorder := ReplayRecorder())
-    assert recorder.recorded == recorded_steps(SLOTS, SHORT_ROW_TOKENS) == 6 * 3
+    assert recorder.recorded == 6 * 3 + 4 * 4
     assert cold.info.passes == "decode steps replayed as CUDA graphs"
     plain, eager = passes._steps._step, list[int]()
 
@@ -87,8 +95,25 @@ def test_replayed_steps_say_what_generate_does(
     assert answers(cold, *lengths_s) == expected
     assert recorder.replayed > 10
     assert eager == []
-    assert answers(cold, 65) == [answer_text(reference, murmur(80, 65), "Why?", limit=25)]
+    assert answers(cold, 3, limit=1024) == [answer_text(reference, murmur(80, 3), "Why?", limit=1024)]
+    assert eager == [], "a question that sets no limit has longer rows"
+    assert answers(cold, 155) == [answer_text(reference, murmur(80, 155), "Why?", limit=25)]
     assert set(eager) == {1}, "rows that come and go with their memory are not recorded"
+
+
+def test_recorded_steps_go_with_the_memory_of_their_rows() -> None:
+    steps = Steps(lambda block, _places, _length: block[0, 0, :, 0, 0], SLOTS, torch.device("cpu"), StepCounter())
+    stays, goes = (torch.zeros(2, 1, rows, 1, 1024, 1) for rows in (SLOTS, 3))
+    steps.warm_up([stays, goes], lambda _done, _count: None)
+    assert [len(replays) for replays in steps._replays.values()] == [6 * 3, 3 * 3]
+    del goes
+    assert [len(replays) for replays in steps._replays.values()] == [6 * 3]
+
+
+def test_step_that_reads_on_the_host_is_not_recorded() -> None:
+    read = torch.inference_mode()(lambda: torch.ones(2) * float(torch.ones(2).max()))
+    with pytest.raises(RuntimeError, match="aten::item"):
+        ReplayRecorder().record(read)
 
 
 @pytest.mark.parametrize("recorder", [ReplayRecorder(4, RuntimeError("capture\nfailed")), "cuda"])
@@ -118,6 +143,8 @@ def test_recorded_shapes_cover_every_step() -> None:
     assert recorded_batches(5) == [1, 2, 3, 4, 5]
     assert recorded_batches(1) == [1]
     assert recorded_lengths(SHORT_ROW_TOKENS) == [512, 640, 1024]
+    assert recorded_lengths(2 * SHORT_ROW_TOKENS) == [512, 640, 1024, 2048]
+    assert recorded_steps(3, SHORT_ROW_TOKENS) == 3 * 3
 
 
 class _Devices(TorchDispatchMode):

@@ -29,7 +29,7 @@ from worker.engines.voxtral.options import LANGUAGES
 from worker.engines.voxtral.passes import Passes
 from worker.engines.voxtral.prompts import WINDOW_SAMPLES, Prompts
 from worker.engines.voxtral.requests import Request, Sampling
-from worker.engines.voxtral.rows import SHORT_ROW_TOKENS, RowPlan
+from worker.engines.voxtral.rows import FIRST_BLOCK, SHORT_ROW_TOKENS, RowPlan
 from worker.engines.voxtral.schedule import Schedule
 from worker.engines.voxtral.session import Model, Session
 from worker.engines.voxtral.steps import recorded_steps
@@ -100,10 +100,11 @@ class VoxtralEngine:
         recorder = CudaRecorder(model.device) if cuda_graphs and model.device.type == "cuda" else None
         free_bytes = checkpoints.free_memory_bytes(placement.device)
         if recorder is not None:
-            free_bytes -= recorded_steps(slots, SHORT_ROW_TOKENS) * GRAPH_BYTES + STREAMS * WORKSPACE_BYTES
+            steps = recorded_steps(slots, SHORT_ROW_TOKENS) + recorded_steps(-(-slots // 2), 2 * SHORT_ROW_TOKENS)
+            free_bytes -= steps * GRAPH_BYTES + STREAMS * WORKSPACE_BYTES
         context_tokens = config.max_position_embeddings
         limits = limits_of(free_bytes, kv_shape.token_bytes, slots, context_tokens, prompts.tokens_per_window)
-        plan = RowPlan(slots, limits.budget_tokens)
+        self._plan = plan = RowPlan(slots, limits.budget_tokens)
         front_end = Spectrograms(vocabulary.audio_config, placement.device)
         self.spectrogram = front_end.shape
         """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
@@ -124,10 +125,21 @@ class VoxtralEngine:
         Raises `StartupError` when memory does not suffice for the slots.
         """
         with memory_needed(device=self.info.device, slots=self.info.slots):
-            self._generator.record(STARTING.recorded)
+            if self._generator.recorded:
+                self._generator.record(self._usual_blocks(), STARTING.recorded)
             self._hear_noise()
         how = "replayed as CUDA graphs" if self._generator.recorded else "run from Python"
         self.info = replace(self.info, passes=f"decode steps {how}")
+
+    def _usual_blocks(self) -> list[int]:
+        """The rows of live speech, and those of a question about up to 30 s of audio, if there is memory for them."""
+        tokens = len(self._model.prompts.message(WINDOW_SAMPLES, None)) + QUESTION_TOKENS + MAX_NEW_TOKENS
+        if self._plan.is_short(tokens) or tokens > self._plan.longest_tokens:
+            return [FIRST_BLOCK]
+        row = self._plan.take(tokens)
+        assert row, "no request has a row yet"
+        self._plan.release(row)
+        return [FIRST_BLOCK, row.block]
 
     def _hear_noise(self) -> None:
         noise = np.random.default_rng(0).integers(-3000, 3000, WINDOW_SAMPLES + SAMPLE_RATE_HZ, np.int16)

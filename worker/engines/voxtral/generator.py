@@ -11,7 +11,6 @@ from worker.engines.voxtral.features import Recording, Spectrograms
 from worker.engines.voxtral.kv import KvMemory
 from worker.engines.voxtral.passes import Passes, PromptPart
 from worker.engines.voxtral.requests import Request
-from worker.engines.voxtral.rows import FIRST_BLOCK
 from worker.engines.voxtral.sampling import Dice, next_tokens
 from worker.engines.voxtral.schedule import Piece, Schedule
 from worker.engines.voxtral.steps import RunningRow
@@ -36,12 +35,12 @@ class Generator:
 
     @property
     def recorded(self) -> bool:
-        """Whether decode steps over short rows are replayed as CUDA graphs."""
+        """Whether decode steps are replayed as CUDA graphs."""
         return self._passes.recorded
 
-    def record(self, progress: Callable[[int, int], None]) -> None:
-        """Record those steps; `progress` is told how many of how many. Too little memory is raised."""
-        self._passes.warm_up(self._memory.block(FIRST_BLOCK), progress)
+    def record(self, blocks: Iterable[int], progress: Callable[[int, int], None]) -> None:
+        """Record those over some blocks; `progress` is told how many of how many. Too little memory is raised."""
+        self._passes.warm_up([self._memory.block(block) for block in blocks], progress)
 
     def submit(self, request: Request) -> None:
         self._schedule.submit(request)

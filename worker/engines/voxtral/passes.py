@@ -45,12 +45,12 @@ class Passes:
 
     @property
     def recorded(self) -> bool:
-        """Whether decode steps over short rows are replayed."""
+        """Whether decode steps are replayed."""
         return self._steps.recorded
 
-    def warm_up(self, block: torch.Tensor, progress: Callable[[int, int], None]) -> None:
-        """Record the decode steps of a block that stays. See `Steps.warm_up`."""
-        self._steps.warm_up(block, progress)
+    def warm_up(self, blocks: Sequence[torch.Tensor], progress: Callable[[int, int], None]) -> None:
+        """Record the decode steps of some blocks. See `Steps.warm_up`."""
+        self._steps.warm_up(blocks, progress)
 
     @torch.inference_mode()
     def encode(self, features: torch.Tensor) -> torch.Tensor:

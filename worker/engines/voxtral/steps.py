@@ -1,17 +1,18 @@
 """Decode steps: one more token for every running row of a block, in one of a few fixed shapes.
 
-On CUDA the steps over short rows, which live speech has, are recorded once as graphs and then replayed: launched one by
-one from Python, their kernels would take longer than they run. Longer rows come and go with their memory, so steps over
-them run from Python. If a step cannot be recorded, all do: slower, with the same tokens.
+On CUDA the steps over the rows of live speech and of usual questions are recorded once as graphs and then replayed:
+launched one by one from Python, their kernels would take longer than they run. Longer rows come and go with their
+memory, so steps over them run from Python. If a step cannot be recorded, all do: slower, with the same tokens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from worker.engines.loading.out_of_memory import is_out_of_memory
 from worker.engines.staging import Staged
@@ -19,7 +20,7 @@ from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, co
 
 LENGTH_STEP: Final = 64
 """Rows are read up to a multiple of this; kernels want aligned masks."""
-RECORDED_LENGTHS: Final = (512, 640)
+RECORDED_LENGTHS: Final = (512, 640, 1024)
 """Recorded steps read rows up to one of these or up to their end. A prompt of one window has 380 tokens."""
 EAGER_MS: Final = (10, 20)
 """Calculated for the 3B model: its 1,500 kernels, launched one by one from Python."""
@@ -44,32 +45,32 @@ class Steps:
     def __init__(self, step: Step, slots: int, device: torch.device, recorder: Recorder | None) -> None:
         self._step = step
         self._recorder = recorder
-        self._batches = recorded_batches(slots)
         self._places = Staged(torch.zeros(slots, 3, dtype=torch.long), device)
-        self._block: Tensor | None = None
-        """The one whose steps are recorded."""
-        self._replays: dict[tuple[int, int], Replay] = {}
+        self._replays: MutableMapping[Tensor, dict[tuple[int, int], Replay]] = WeakTensorKeyDictionary()
+        """By block, batch and length. They go with the memory of their block."""
 
     @property
     def recorded(self) -> bool:
         return self._recorder is not None
 
-    def warm_up(self, block: Tensor, progress: Callable[[int, int], None]) -> None:
-        """Record a step of each shape over a block that stays; `progress` is told how many of how many.
+    def warm_up(self, blocks: Sequence[Tensor], progress: Callable[[int, int], None]) -> None:
+        """Record a step of each shape over some blocks; `progress` is told how many of how many.
 
         Too little memory is raised.
         """
-        self._block = block
-        lengths = recorded_lengths(block.shape[4])
-        count = len(self._batches) * len(lengths)
         # The largest first: the smaller ones then find room in the memory that it has taken.
-        for batch in reversed(self._batches):
-            for length in reversed(lengths):
-                if self._recorder is None:  # set to None by a step that could not be recorded
-                    return
-                if self._record(self._recorder, block, batch, length):
-                    progress(len(self._replays), count)
-        log.info("steps_recorded", count=len(self._replays))
+        wanted = [
+            (block, batch, length)
+            for block in blocks
+            for batch in reversed(recorded_batches(block.shape[2]))
+            for length in reversed(recorded_lengths(block.shape[4]))
+        ]
+        for done, (block, batch, length) in enumerate(wanted, start=1):
+            if self._recorder is None:  # set to None by a step that could not be recorded
+                return
+            if self._record(self._recorder, block, batch, length):
+                progress(done, len(wanted))
+        log.info("steps_recorded", count=len(wanted))
 
     def run(self, block: Tensor, running: Sequence[RunningRow]) -> Tensor:
         """The scores of the next token of each row, `[at least the highest row + 1, vocabulary]`.
@@ -78,12 +79,13 @@ class Steps:
         """
         batch = max(one.row for one in running) + 1
         end = max(one.position for one in running) + 1
-        if not (self.recorded and block is self._block):
-            self._send(running, batch, block.shape[4])
-            return self._step(block, self._places.device[:batch], read_length(end, block.shape[4]))
-        batch = covering(self._batches, batch)
-        self._send(running, batch, block.shape[4])
-        return self._replays[batch, covering(recorded_lengths(block.shape[4]), end)]()
+        row_tokens, replays = block.shape[4], self._replays.get(block)
+        if replays is None:
+            self._send(running, batch, row_tokens)
+            return self._step(block, self._places.device[:batch], read_length(end, row_tokens))
+        batch = covering(recorded_batches(block.shape[2]), batch)
+        self._send(running, batch, row_tokens)
+        return replays[batch, covering(recorded_lengths(row_tokens), end)]()
 
     def _send(self, running: Sequence[RunningRow], batch: int, row_tokens: int) -> None:
         """A row that sits out writes to its last position, which is spare, and sees its first."""
@@ -96,7 +98,7 @@ class Steps:
     def _record(self, recorder: Recorder, block: Tensor, batch: int, length: int) -> bool:
         places = self._places.device[:batch]
         try:
-            self._replays[batch, length] = recorder.record(lambda: self._step(block, places, length))
+            replay = recorder.record(lambda: self._step(block, places, length))
         except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
             if is_out_of_memory(error):
                 raise
@@ -110,6 +112,7 @@ class Steps:
                 "if you want this.",
             )
             return False
+        self._replays.setdefault(block, {})[batch, length] = replay
         return True
 
 
@@ -118,14 +121,14 @@ def read_length(end: int, row_tokens: int) -> int:
     return min(-(-end // LENGTH_STEP) * LENGTH_STEP, row_tokens)
 
 
-def recorded_batches(slots: int) -> list[int]:
-    return [*(batch for batch in BATCHES if batch < slots), slots]
+def recorded_batches(rows: int) -> list[int]:
+    return [*(batch for batch in BATCHES if batch < rows), rows]
 
 
 def recorded_lengths(row_tokens: int) -> list[int]:
     return [*(length for length in RECORDED_LENGTHS if length < row_tokens), row_tokens]
 
 
-def recorded_steps(slots: int, row_tokens: int) -> int:
-    """How many are recorded."""
-    return len(recorded_batches(slots)) * len(recorded_lengths(row_tokens))
+def recorded_steps(rows: int, row_tokens: int) -> int:
+    """How many are recorded of a block."""
+    return len(recorded_batches(rows)) * len(recorded_lengths(row_tokens))
