@@ -12,7 +12,7 @@ from tests.voxtral.driving import asked, samples, speech
 from tests.voxtral.reference import murmur
 from worker.engines.voxtral.engine import VoxtralEngine
 from worker.engines.voxtral.requests import Request
-from worker.engines.voxtral.schedule import PASSES_PER_CHUNK, Piece
+from worker.engines.voxtral.schedule import PASSES_BETWEEN_CHUNKS, Piece
 
 WINDOWS = 5
 
@@ -56,7 +56,7 @@ def test_long_question_delays_no_live_text(engine: VoxtralEngine, monkeypatch: p
     live = [one for one in requests if not one.gives_way]
     assert len(live) > 2
     assert sum(chunks_in.values()) >= 3, "the question went on meanwhile"
-    assert all(chunks_in[one] <= 1 + passes_in[one] // PASSES_PER_CHUNK for one in live)
+    assert all(chunks_in[one] <= 1 + passes_in[one] // PASSES_BETWEEN_CHUNKS for one in live)
     again = [Request(one.pcm, one.prompt, one.max_new_tokens, None, lambda _: None) for one in requests]
     for one in again:
         submit(one)

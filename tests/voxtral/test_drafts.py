@@ -60,11 +60,10 @@ def spoiled(tokens: list[int], at: int, by: int) -> list[int]:
     return [*tokens[:at], by, *tokens[at + 1 :]]
 
 
-@pytest.mark.parametrize("seed", [71, 72])
-def test_answer_is_that_of_generate_whatever_the_draft(engine: VoxtralEngine, reference: Reference, seed: int) -> None:
-    pcm = murmur(seed, 4)
+def test_answer_is_that_of_generate_whatever_the_draft(engine: VoxtralEngine, reference: Reference) -> None:
+    pcm = murmur(71, 4)
     right = reference.tokens(pcm, reference.transcription_prompt(pcm, "en"), LIMIT)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(71)
     drafts = [
         right,
         right[: len(right) // 2],
@@ -145,7 +144,7 @@ def test_live_segment_is_decoded_once_and_not_again(deaf: VoxtralEngine, monkeyp
         patched.setattr(deaf._generator, "submit", noted)
         steps = counted_steps(deaf, patched)
         deaf.open("a", SessionOptions())
-        fed(deaf, "a", np.concatenate([speech(0), silence(1), speech(1), silence(1)]), 4800)
+        fed(deaf, "a", np.concatenate([speech(0), silence(1), speech(1)[:32_000], silence(1)]), 4800)
         deaf.finish("a")
         drained(deaf)
         deaf.close("a")

@@ -10,7 +10,7 @@ from worker.engines.voxtral.rows import SHORT_ROW_TOKENS, RowPlan
 from worker.engines.voxtral.schedule import (
     CHUNK_MEASURED,
     CHUNK_WINDOWS,
-    PASSES_PER_CHUNK,
+    PASSES_BETWEEN_CHUNKS,
     PROMPTS_PER_PASS,
     Piece,
     Schedule,
@@ -82,8 +82,8 @@ def test_live_answer_waits_for_one_chunk_at_most(wanted: list[int], seed: int) -
         chunks += any(piece.request.gives_way for piece in pieces)
         passes_since_token = passes_since_token + 1 if pieces else 0
         assert passes_since_token <= 1
-        assert chunks <= 1 + waiting_passes // PASSES_PER_CHUNK
-        assert queue._passes_since_chunk <= PASSES_PER_CHUNK + 1, "a long prompt goes on"
+        assert chunks <= 1 + waiting_passes // PASSES_BETWEEN_CHUNKS
+        assert queue._passes_since_chunk <= PASSES_BETWEEN_CHUNKS + 1, "a long prompt goes on"
         for one in [one for one in queue.decoding if answers.random() < 0.1]:
             queue.remove(one)
 

@@ -19,7 +19,7 @@ CHUNK_WINDOWS: Final = 1
 """Calculated for the 3B model: 5 TFLOP, 11 ms on an H100 and 110 ms on an A4500. More at once would not be quicker."""
 CHUNK_MEASURED: Final = 8
 """Windows that are measured in place of that: about 10 ms each on a CPU."""
-PASSES_PER_CHUNK: Final = 8
+PASSES_BETWEEN_CHUNKS: Final = 8
 """While somebody waits. With a checked draft, the text of a live pass takes about as many steps."""
 
 
@@ -83,7 +83,7 @@ class Schedule:
         short = [request for request in self._prefilling if not request.gives_way]
         due = short[:PROMPTS_PER_PASS]
         somebody_waits = bool(short) or any(not request.gives_way for request in self.decoding)
-        if not somebody_waits or self._passes_since_chunk >= PASSES_PER_CHUNK:
+        if not somebody_waits or self._passes_since_chunk >= PASSES_BETWEEN_CHUNKS:
             due += [request for request in self._prefilling if request.gives_way][:1]
         return [self._piece(request) for request in due]
 
