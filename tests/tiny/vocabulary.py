@@ -20,7 +20,7 @@ LEFT_PAD_TOKENS = 32
 DELAY_MS = 480
 
 _SOURCE = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
-_SPECIAL_NAMES = {
+SPECIAL_NAMES = {
     0: "<unk>",
     BOS: "<s>",
     EOS: "</s>",
@@ -87,7 +87,7 @@ def write_tokenizer(
             **mode,
         },
         "special_tokens": [
-            {"rank": rank, "token_str": _SPECIAL_NAMES.get(rank, f"<SPECIAL_{rank}>"), "is_control": True}
+            {"rank": rank, "token_str": SPECIAL_NAMES.get(rank, f"<SPECIAL_{rank}>"), "is_control": True}
             for rank in range(SPECIAL_TOKENS)
         ],
         "vocab": entries,
