@@ -51,9 +51,9 @@ CPU_SHAPE: Final = {
 """About a hundredth of the published model's weights."""
 
 
-def build(device: torch.device) -> VoxtralRealtimeForConditionalGeneration:
-    """The model with random weights: the published shape on CUDA, `CPU_SHAPE` on a CPU."""
-    config = VoxtralRealtimeConfig(**({} if device.type == "cuda" else CPU_SHAPE))
+def build(device: torch.device, config: VoxtralRealtimeConfig | None = None) -> VoxtralRealtimeForConditionalGeneration:
+    """The model with random weights. Without a `config`: the published shape on CUDA, `CPU_SHAPE` on a CPU."""
+    config = config or VoxtralRealtimeConfig(**({} if device.type == "cuda" else CPU_SHAPE))
     previous = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16 if device.type == "cuda" else torch.float32)
     try:
@@ -158,7 +158,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     figures = [Figure("transformers' generate, one session, per position", alone_ms, "ms")]
     print(f"{'sessions':>8} {'p50 ms':>8} {'p99 ms':>8} {'floor ms':>9} {'ratio':>6} {'memory GB':>10}")
     fitting = 0
-    for sessions in _counts(rows):
+    for sessions in counts(rows):
         times_ms = passes_ms(batched, sessions, arguments.text_window, arguments.passes)
         p50, p99 = percentile(times_ms, 0.5), percentile(times_ms, 0.99)
         floor_ms = 1000 * (weights_bytes + sessions * per_row) / bytes_per_s
@@ -178,7 +178,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     ]
 
 
-def _counts(rows: int) -> list[int]:
+def counts(rows: int) -> list[int]:
     """1, 2, 4, … and 100, and all."""
     powers = [2**exponent for exponent in range(rows.bit_length()) if 2**exponent < rows]
     return sorted({*powers, *([100] if rows > 100 else []), rows})

@@ -1,0 +1,140 @@
+"""The check of a GPU runs without one, and a fault that it looks for is found and named."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.gpu.__main__ import main
+from tests.gpu.memory import Reading, check_memory
+from tests.gpu.pass_checks import check_passes
+from tests.gpu.report import Report, Status, table
+from tests.gpu.sessions import Speaker, load_tiny, play, scenes, token_errors
+from tests.gpu.speech_checks import CPU_LOAD, Speech, alone, check_speech, speakers_of
+from worker.engines.voxtral_realtime.passes import Passes, Replay
+from worker.engines.voxtral_realtime.ring import Ring
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    return Report(tmp_path / "found.json", {})
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    engine = load_tiny("cpu", "float32")
+    engine.warm_up()
+    return engine
+
+
+class AsTheyAre:
+    """Stands for the recorder of a GPU: what it replays is the pass itself, or one that goes wrong."""
+
+    def __init__(self, error: int) -> None:
+        self._error = error
+
+    def record(self, run: Replay) -> Replay:
+        return lambda: run() + self._error
+
+
+def test_command_runs_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "found" / "check.json"
+    short = ["--windows", "64", "--passes", "1", "--dtypes", "bfloat16"]
+    assert main(["--device", "cpu", *short, "--result", str(path)]) == 0
+    written = json.loads(path.read_text())
+    assert written["passed"] is True
+    assert {"device", "driver", "torch", "commit", "version"} <= set(written["about"])
+    assert [row["sessions"] for row in written["passes"]] == [1, 2]
+    by_status = {status: [one for one in written["checks"] if one["status"] == status] for status in Status}
+    assert not by_status[Status.FAILED]
+    names = [one["name"] for one in by_status[Status.PASSED]]
+    assert any(name.startswith("tiny checkpoint, bfloat16: sessions that join and leave") for name in names)
+    assert all(len(one["found"].split()) > 4 for one in by_status[Status.SKIPPED]), "each says why in a sentence"
+    assert "written to" in capsys.readouterr().out
+
+
+def test_command_without_the_device_that_was_asked_for_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    assert main(["--device", "cuda"]) == 2
+    assert "sees no CUDA device" in capsys.readouterr().err
+
+
+def test_fault_is_a_failed_check(tiny: Any, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that moves leaves its keys and values behind."""
+    speakers = speakers_of(CPU_LOAD)
+    speech = Speech(speakers, CPU_LOAD.together, alone(tiny, speakers))
+    monkeypatch.setattr(Ring, "copy_row", lambda *_: None)
+    check_speech(report, "tiny", tiny, speech)
+    failed = [one for one in report.checks if one.status is Status.FAILED]
+    assert "tiny: sessions that join and leave while others speak say what each says alone" in [
+        one.name for one in failed
+    ]
+    assert failed[0].expected == "at most 1% of the tokens differ"
+    assert "tokens differ" in failed[0].found
+    assert report.conclude() == 1
+
+
+def test_part_that_raises_is_a_failed_check_and_the_next_part_runs(report: Report) -> None:
+    with report.part("first"):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
+    with report.part("second"):
+        report.expect("something", True, expected="yes", found="yes")
+    assert [one.status for one in report.checks] == [Status.FAILED, Status.PASSED]
+    assert "illegal memory access" in report.checks[0].found
+    assert json.loads(report.path.read_text())["passed"] is False
+    assert report.conclude() == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(0, Status.PASSED), (1, Status.FAILED)])
+def test_replayed_pass_is_compared_with_one_from_python(tiny: Any, report: Report, error: int, status: Status) -> None:
+    model = tiny._model
+    plain = model._passes
+    model._passes = Passes(model._pass, model._rows, model._text_ring.length, AsTheyAre(error))
+    try:
+        with torch.inference_mode():
+            model._passes.warm_up(lambda _done, _count: None)
+        check_passes(report, "tiny", model, few=True)
+    finally:
+        model._passes = plain
+    [replayed] = [one for one in report.checks if "replayed graph" in one.name]
+    assert replayed.status is status
+    if error:
+        assert "1 rows × 128 positions: tokens (1 of 1 differ, by up to 1)" in replayed.found
+
+
+def test_passes_leave_the_engine_as_it_was(tiny: Any, report: Report) -> None:
+    speaker = Speaker(scenes(1, 2)[0], 480)
+    before = play(tiny, [speaker])
+    check_passes(report, "tiny", tiny._model, few=True)
+    after = play(tiny, [speaker])
+    assert before[0].tokens
+    assert token_errors(before, after) == 0
+
+
+def test_memory_that_grows_is_noticed(report: Report) -> None:
+    gb = 10**9
+    readings = [Reading("after the warm-up", gb, gb, 9 * gb), Reading("after all sessions", gb + 2**21, gb, 9 * gb)]
+    check_memory(report, "model", [None, *readings])
+    grown, free = report.checks
+    assert (grown.status, free.status) == (Status.FAILED, Status.PASSED)
+    assert grown.found.startswith("2.1 MB more of tensors")
+
+
+def test_table_has_a_line_for_each_row() -> None:
+    assert table([{"sessions": 1, "ms": 2.3456}, {"sessions": 16, "ms": None}]).splitlines() == [
+        "sessions    ms",
+        "       1  2.35",
+        "      16  None",
+    ]
