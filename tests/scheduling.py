@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER: Final = {
     "tests/integration/test_recovery_commits.py": "tests/integration/test_realtime_service.py",
     "tests/integration/test_chaos.py": "tests/voxtral/test_service.py",
+    "tests/gpu/test_serve.py": "tests/integration/test_realtime_service.py",
     "tests/integration/test_access_dialects.py": "tests/integration/test_access.py",
     "tests/integration/test_access_limits.py": "tests/integration/test_access.py",
     "tests/browser/test_speaking.py": "tests/browser/test_resuming.py",

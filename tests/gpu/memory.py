@@ -30,9 +30,9 @@ class Reading:
 
 def read(device: torch.device, moment: str) -> Reading | None:
     """None on a CPU."""
-    gc.collect()
     if device.type != "cuda":
         return None
+    gc.collect()
     torch.cuda.synchronize(device)
     allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     return Reading(moment, allocated, reserved, torch.cuda.mem_get_info(device)[0])

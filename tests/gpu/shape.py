@@ -144,6 +144,6 @@ def _show_goals(report: Report, summary: dict[str, Any], over_floor: float) -> N
 
 def _release(device: torch.device) -> None:
     """Give back what PyTorch keeps for later, so that what is free is free."""
-    gc.collect()
     if device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
