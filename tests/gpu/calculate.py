@@ -88,6 +88,7 @@ def within(card: Card, text_window: int, most: int) -> int:
     return sessions
 
 
+@cache
 def rows() -> list[dict[str, Any]]:
     """For each card and window: sessions, passes, and how long after its end a word is shown."""
     found = []

@@ -5,6 +5,7 @@ those of matrix products in bfloat16 are for dense matrices. What a card reaches
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from shared.events import DELAYS_MS
@@ -50,6 +51,7 @@ CARDS: Final = (
 )
 
 
+@cache
 def published_config() -> object:
     """As transformers has it from the published `config.json`."""
     from transformers import VoxtralRealtimeConfig

@@ -81,6 +81,16 @@ def test_realtime_checkpoint_serves_sessions(realtime_4b: Path) -> None:
     assert isinstance(served(REALTIME, realtime_4b)[-1], Finished)
 
 
+def test_checkpoint_without_room_on_the_disk_is_all_zero(realtime_4b: Path, tmp_path: Path) -> None:
+    sparse = realtime.write_checkpoint(tmp_path, realtime.small_config(), sparse=True) / "model.safetensors"
+    dense = realtime_4b / "model.safetensors"
+    assert sparse.stat().st_size == dense.stat().st_size
+    assert sparse.stat().st_blocks * 512 < dense.stat().st_size / 4
+    zeros, values = load_file(sparse), load_file(dense)
+    assert {name: tensor.shape for name, tensor in zeros.items()} == {name: one.shape for name, one in values.items()}
+    assert not any(tensor.any() for tensor in zeros.values())
+
+
 def test_3b_checkpoint_is_loaded_with_every_tensor(voxtral_3b: Path) -> None:
     assert missing_files(voxtral_3b) == []
     model = load(VoxtralForConditionalGeneration, voxtral_3b, CPU)
