@@ -91,6 +91,7 @@ async def speak(
                 await _listen(socket, seen, began_s, talking)
             finally:
                 talking.cancel()
+                await asyncio.gather(talking, return_exceptions=True)  # a lost connection is noticed by who listens
     except (OSError, WebSocketException, TimeoutError) as error:
         seen.outcome, seen.reason = Outcome.FAILED, f"{type(error).__name__}: {error}"
     return seen

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from tests.gpu.__main__ import main
+from tests.gpu.calculate import markdown
 from tests.gpu.memory import Reading, check_memory
 from tests.gpu.pass_checks import check_passes
 from tests.gpu.report import Report, Status, table
 from tests.gpu.sessions import Speaker, load_tiny, play, scenes, token_errors
+from tests.gpu.shape import documented
 from tests.gpu.speech_checks import CPU_LOAD, Speech, alone, check_speech, speakers_of
 from worker.engines.voxtral_realtime.passes import Passes, Replay
 from worker.engines.voxtral_realtime.ring import Ring
@@ -138,3 +140,16 @@ def test_table_has_a_line_for_each_row() -> None:
         "       1  2.35",
         "      16  None",
     ]
+
+
+def test_measured_line_fits_the_table_of_the_documentation() -> None:
+    about = {"device": "NVIDIA L40S", "driver": "580.1", "torch": "2.13.0+cu130", "commit": "0123456789abcdef"}
+    found = [
+        {"sessions": 1, "p50 ms": 15.04, "p99 ms": 16.0, "floor ms": 10.7},
+        {"sessions": 64, "p50 ms": 55.4, "p99 ms": 59.9, "floor ms": 40.0},
+        {"sessions": 83, "p50 ms": 70.0, "p99 ms": 75.0, "floor ms": 50.0},
+    ]
+    line = documented(about, {"window": 2048, "slots": 83, "sessions in 60 ms": 64}, found)
+    measured_on = "measured on NVIDIA L40S, driver 580.1, torch 2.13.0+cu130, 0123456789ab"
+    assert line == f"| NVIDIA L40S | 2048 | 83 | 64 | 15.0 ms (10.7) | 55 ms | 655 ms | {measured_on} |"
+    assert line.count("|") == markdown()[0].count("|")
