@@ -100,9 +100,8 @@ class Report:
         self.write()
         failed = [check for check in self.checks if check.status is Status.FAILED]
         skipped = sum(check.status is Status.SKIPPED for check in self.checks)
-        print(
-            f"\n{len(self.checks)} checks: {len(failed)} failed, {skipped} skipped; {time.perf_counter() - self._started_s:.0f} s"
-        )
+        took_s = time.perf_counter() - self._started_s
+        print(f"\n{len(self.checks)} checks: {len(failed)} failed, {skipped} skipped; {took_s:.0f} s")
         for check in failed:
             print(check.line())
         print(f"written to {self.path}")
