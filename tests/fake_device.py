@@ -7,7 +7,6 @@ it would fail while a pass is recorded as a CUDA graph. Branches that ask for CU
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -138,7 +137,7 @@ def _on_meta(config: VoxtralRealtimeConfig) -> VoxtralRealtimeForConditionalGene
         torch.set_default_dtype(previous)
 
 
-@cache
 def _register() -> None:
-    """Once in a process."""
-    _setup_privateuseone_for_python_backend(DEVICE)
+    """Once in a process, whoever does it."""
+    if not hasattr(torch, DEVICE):
+        _setup_privateuseone_for_python_backend(DEVICE)

@@ -48,7 +48,8 @@ class _Counting(TorchDispatchMode):
 @pytest.fixture(scope="module")
 def counted() -> _Counting:
     """One pass of three sessions in bfloat16."""
-    _setup_privateuseone_for_python_backend("fakegpu")
+    if not hasattr(torch, "fakegpu"):  # once in a process
+        _setup_privateuseone_for_python_backend("fakegpu")
     previous = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("meta"):
