@@ -29,6 +29,7 @@ NOT_RUN: Final = {
     ".venv/bin/pip install": "changes the environment that runs the tests",
     "voxtral listen": "needs a microphone",
     "voxtral transcribe talk.wav --mode understand": "needs Voxtral 3B",
+    ".venv/bin/python -m tests.gpu": "needs a GPU",
     "cat keys.yaml": "shows a file",
 }
 RUN: Final = sorted({command for page in PAGES for command in commands(page) if not command.startswith(tuple(NOT_RUN))})
