@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import structlog
@@ -68,8 +68,7 @@ class Close:
 Command = Open | Recall | Feed | Configure | Commit | Finish | Close
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How far the engine is with one session."""
 
     absorbed_samples: int
@@ -138,17 +137,22 @@ class EngineThread:
                     self._wake.wait(_IDLE_WAIT_S)
                 self._wake.clear()
                 self._gpu_memory.sample()
-                touched = self._obey()
-                self._step(touched)
+                self._turn()
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must hear of it
             self._on_failure(error)
+
+    def _turn(self) -> None:
+        self._step(self._obey())
 
     def _obey(self) -> set[str]:
         touched = set()
         while self._inbox:
             command = self._inbox.popleft()
             touched.add(command.session_id)
-            if isinstance(command, Open):
+            if isinstance(command, Feed):  # nearly all are
+                if command.session_id in self._absorbed:
+                    self._engine.feed(command.session_id, command.pcm)
+            elif isinstance(command, Open):
                 self._engine.open(
                     command.session_id,
                     self._completed(command.options),
@@ -168,8 +172,6 @@ class EngineThread:
             case Recall():
                 assert isinstance(self._engine, Remembering), "only an engine that remembers is given a past"
                 self._engine.recall(command.session_id, command.history)
-            case Feed():
-                self._engine.feed(command.session_id, command.pcm)
             case Configure():
                 self._engine.configure(command.session_id, self._completed(command.options))
             case Commit():

@@ -9,7 +9,10 @@ from shared.events import SAMPLE_RATE_HZ
 class AudioBuffer:
     """Grows by doubling, forgets at the front."""
 
-    def __init__(self, start_samples: int) -> None:
+    def __init__(self, start_samples: int, *, reuses_memory: bool = False) -> None:
+        """`reuses_memory`: forgetting moves what stays within the same memory, since new memory costs more than the
+        copy where a few seconds are kept of many sessions. Views are then overwritten, and not only left behind."""
+        self._reuses_memory = reuses_memory
         self._kept = np.empty(SAMPLE_RATE_HZ, np.float32)
         self.start_samples = start_samples
         self.end_samples = start_samples
@@ -33,7 +36,9 @@ class AudioBuffer:
         drop = position_samples - self.start_samples
         if drop < max(SAMPLE_RATE_HZ, len(self._kept) // 4):
             return
-        self._kept = np.concatenate(
-            [self.between(position_samples, self.end_samples), np.empty(SAMPLE_RATE_HZ, np.float32)]
-        )
+        stays = self.between(position_samples, self.end_samples)
+        if self._reuses_memory and 4 * (len(stays) + SAMPLE_RATE_HZ) >= len(self._kept):
+            self._kept[: len(stays)] = stays
+        else:
+            self._kept = np.concatenate([stays, np.empty(SAMPLE_RATE_HZ, np.float32)])
         self.start_samples = position_samples

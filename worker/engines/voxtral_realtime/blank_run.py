@@ -40,7 +40,7 @@ class BlankRun:
         """A new run, behind a word or at the start of a stretch. What was heard twice does not count again."""
         self._start_samples = self.until_samples = self._judged_samples = max(start_samples, self._heard_twice_samples)
         self._speech: deque[int] = deque()  # where windows with speech begin
-        self._state = VadState()
+        self._state: VadState | None = None  # few runs are ever judged
 
     def pad(self, until_samples: int, audio: AudioBuffer, loudness: Loudness) -> None:
         """One more pad: nothing was said about the audio until this position."""
@@ -86,6 +86,8 @@ class BlankRun:
         self._judged_samples = last
         if loudness.loud_hops(first, last) < MIN_LOUD_HOPS:
             return
+        if self._state is None:
+            self._state = VadState()
         probabilities = vad.probabilities(self._state, audio.between(first, last))
         self._speech += [
             first + index * WINDOW_SAMPLES

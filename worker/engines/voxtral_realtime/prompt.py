@@ -11,6 +11,7 @@ sound ends in frame g is announced there by the word marker, and its text follow
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 FRESH: Final = -1
@@ -20,7 +21,7 @@ LONGEST_WORD_TOKENS: Final = 10
 `OFFLINE_STREAMING_BUFFER_TOKENS`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prompt:
     bos_token: int
     pad_token: int
@@ -32,22 +33,22 @@ class Prompt:
     mel_frames: int
     """Mel frames of one position."""
 
-    @property
+    @cached_property
     def frame_samples(self) -> int:
         """Audio of one position."""
         return self.mel_frames * self.hop_samples
 
-    @property
+    @cached_property
     def lead_samples(self) -> int:
         """Audio that a position hears from before its frame: half a window of the spectrogram."""
         return self.n_fft // 2
 
-    @property
+    @cached_property
     def window_samples(self) -> int:
         """Audio that a position's mel frames are made of."""
         return (self.mel_frames - 1) * self.hop_samples + self.n_fft
 
-    @property
+    @cached_property
     def first_position(self) -> int:
         """The first position that hears any of the audio: its window reaches into frame 0."""
         return self.left_pad_tokens - 1

@@ -5,7 +5,7 @@ appended, so all of a partial's text is committed; its last word may still grow.
 """
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,9 @@ class Transcript:
         self.language = language
         self._segment = segment
         self._words: list[_SpokenWord] = []
+        self._told: list[Word] = []
+        """Those of all words but the last, which may still grow."""
+        self._told_text = ""
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         self._quiet_frames = 0
         self._shown = ""
@@ -67,6 +70,9 @@ class Transcript:
         self._quiet_frames = 0
         if self._words and not self._words[-1].text:
             self._words.pop()
+        elif self._words:
+            self._told += _singles(self._words[-1])
+            self._told_text += self._words[-1].text
         self._words.append(_SpokenWord(start_samples, end_samples))
 
     def append(self, piece: bytes, heard_samples: int, model_ms: float) -> list[Output]:
@@ -85,7 +91,7 @@ class Transcript:
             heard_samples=heard_samples,
             model_ms=model_ms,
             committed_text=text,
-            committed_words=_told(self._words[:-1]),
+            committed_words=tuple(self._told),
         )
         return [*started, partial]
 
@@ -93,10 +99,12 @@ class Transcript:
         """End the open segment, if there is one."""
         if self._words:
             self._words[-1].text += self._characters.decode(b"", final=True)
-        words = _told(self._words)
+            self._told += _singles(self._words[-1])
+        words = tuple(self._told)
         text = self._text()
         segment, started = self._segment, bool(self._shown)
         self._words, self._shown, self._quiet_frames = [], "", 0
+        self._told, self._told_text = [], ""
         self._characters.reset()
         if not words:
             return []
@@ -117,12 +125,8 @@ class Transcript:
         return [*opening, SpeechStopped(end_samples), final]
 
     def _text(self) -> str:
-        return "".join(word.text for word in self._words).strip()
-
-
-def _told(words: Iterable[_SpokenWord]) -> tuple[Word, ...]:
-    """Those that have text."""
-    return tuple(single for word in words for single in _singles(word))
+        last = self._words[-1].text if self._words else ""
+        return (self._told_text + last).strip()
 
 
 def _singles(word: _SpokenWord) -> Iterator[Word]:

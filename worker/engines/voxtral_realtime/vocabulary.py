@@ -19,6 +19,9 @@ class Vocabulary:
 
     def __init__(self, tekkenizer: Any) -> None:
         self._tekkenizer = tekkenizer
+        self._special_tokens: int = tekkenizer.num_special_tokens
+        self._pieces: dict[int, bytes] = {}
+        """Those that have been said before."""
         self.pad_token: int = tekkenizer.get_special_token(PAD)
         self.word_token: int = tekkenizer.get_special_token(WORD)
 
@@ -31,9 +34,11 @@ class Vocabulary:
 
     def text_bytes(self, token: int) -> bytes:
         """The token's part of the text in UTF-8, perhaps not whole characters; empty for special tokens."""
-        if token < self._tekkenizer.num_special_tokens:
+        if token < self._special_tokens:
             return b""
-        piece: bytes = self._tekkenizer.id_to_byte_piece(token)
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._tekkenizer.id_to_byte_piece(token)
         return piece
 
     def tokens(self, text: str) -> list[int]:
