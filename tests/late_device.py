@@ -1,6 +1,7 @@
-"""A device that is late: it copies what was sent, and runs the pass, when the host asks for the result and no sooner.
+"""A device that is late: it copies what was sent, and runs what was launched, when the host asks for a result.
 
-A GPU may do so. On a CPU copies are finished at once, so that an error in their order shows only here.
+A GPU may do so. On a CPU everything is finished at once, so that an error in the order of copies, passes and the
+changes of rows between them shows only here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,10 @@ from torch import Tensor
 
 from worker.engines.staging import Staged
 from worker.engines.voxtral.steps import RunningRow, Steps
+from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.passes import Passes
+
+ROW_CHANGES = ("_restore_row", "_copy_row", "_free_row")
 
 
 class _LateTokens:
@@ -47,22 +51,24 @@ class _LateScores:
 
 
 def make_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every staged copy and every pass wait until their result is read."""
+    """Let every staged copy, pass, and change of a row wait, in their order, until the result of a pass is read."""
     waiting: list[Callable[[], None]] = []
-    plain_send, plain_run, plain_step = Staged.send, Passes.run, Steps.run
+    plain_run, plain_step = Passes.run, Steps.run
 
-    def send(self: Staged, rows: int) -> None:
-        waiting.append(lambda: plain_send(self, rows))
+    def postponed(plain: Callable[..., None]) -> Callable[..., None]:
+        return lambda *arguments: waiting.append(lambda: plain(*arguments))
 
     def copy_all() -> None:
-        for copy in waiting:
-            copy()
-        waiting.clear()
+        while waiting:
+            waiting.pop(0)()
 
     def run(self: Passes, batch: int, positions: int) -> _LateTokens:
+        tokens: list[Any] = []
+        waiting.append(lambda: tokens.append(plain_run(self, batch, positions)))
+
         def finish() -> Any:
             copy_all()
-            return plain_run(self, batch, positions)
+            return tokens[0]
 
         return _LateTokens(finish)
 
@@ -81,6 +87,8 @@ def make_late(monkeypatch: pytest.MonkeyPatch) -> None:
         self._step = run_step
         return scores  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(Staged, "send", send)
+    monkeypatch.setattr(Staged, "send", postponed(Staged.send))
     monkeypatch.setattr(Passes, "run", run)
     monkeypatch.setattr(Steps, "run", step)
+    for name in ROW_CHANGES:
+        monkeypatch.setattr(BatchedModel, name, postponed(getattr(BatchedModel, name)))

@@ -25,14 +25,24 @@ STAGING_ENGINES = {
 """Every engine whose package imports `Staged`."""
 
 
-def said(engine: Any, options: SessionOptions) -> list[str]:
-    """What two sessions are told; the second joins later and stays longer."""
+def said(engine: Any, options: SessionOptions, passers_by: bool) -> list[str]:
+    """What two sessions are told; the second joins later and stays longer.
+
+    With `passers_by` others come and go between their passes, and one of them begins anew.
+    """
     engine.warm_up()
     outputs: dict[str, list[Any]] = {"0": [], "1": []}
     for number, spoken in enumerate(SPOKEN):
+        if passers_by:
+            engine.open(f"before {number}", SessionOptions(delay_ms=240))
+            engine.feed(f"before {number}", SPOKEN[1].audio)
         engine.open(str(number), options)
         engine.feed(str(number), spoken.audio)
-        for _ in range(9):
+        for passes in range(9):
+            if passers_by and passes == 4:
+                engine.configure(f"before {number}", SessionOptions(delay_ms=480))
+            if passers_by and passes == 7:
+                engine.close(f"before {number}")
             for session_id, output in engine.step():
                 outputs[session_id].append(output)
         engine.finish(str(number))
@@ -42,16 +52,22 @@ def said(engine: Any, options: SessionOptions) -> list[str]:
     return [text_of(one) for one in outputs.values()]
 
 
-@pytest.mark.parametrize("name", STAGING_ENGINES)
-def test_late_copies_change_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "overlaps"), [("voxtral_realtime", False), ("voxtral_realtime", True), ("voxtral", False)]
+)
+def test_late_copies_change_nothing(
+    name: str, overlaps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model_name, options = STAGING_ENGINES[name]
-    path = DIRECTORY if model_name == REALTIME else write_checkpoint(tmp_path)
+    is_realtime = model_name == REALTIME
+    path = DIRECTORY if is_realtime else write_checkpoint(tmp_path)
     model = {"name": model_name, "path": path, "device": "cpu", "threads": 1}
     threads = torch.get_num_threads()
-    engine = load_engine(Settings(model=model))  # type: ignore[arg-type]
-    in_time = said(engine, options)
+    engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
+    in_time = said(engine, options, is_realtime)
+    engine._overlaps = overlaps
     make_late(monkeypatch)
-    late = said(engine, options)
+    late = said(engine, options, is_realtime)
     torch.set_num_threads(threads)
     assert all(in_time)
     assert late == in_time

@@ -199,6 +199,7 @@ def test_streaming_mel_equals_the_extractor_for_any_chunks(
 ) -> None:
     from transformers import VoxtralRealtimeFeatureExtractor
 
+    from worker.engines.voxtral_realtime.loudness import levels_of
     from worker.engines.voxtral_realtime.mel import LogMel
     from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
 
@@ -215,7 +216,7 @@ def test_streaming_mel_equals_the_extractor_for_any_chunks(
         while session.is_ready:
             window = session.window().copy()
             frames.append(log_mel(torch.from_numpy(window)[None])[0])
-            session.take(window, vocabulary.pad_token, 0.0)
+            session.take(levels_of(window[: prompt.frame_samples]), vocabulary.pad_token, 0.0)
 
     for chunk in np.split(pcm, np.cumsum(chunks)[:-1]):
         session.feed(chunk)

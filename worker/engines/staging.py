@@ -5,7 +5,11 @@ host has waited for a result of the pass, the device may still read `host`, so n
 copy nothing to a device asynchronously but through this class.
 """
 
+from functools import cached_property
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -15,6 +19,12 @@ class Staged:
     def __init__(self, host: Tensor, device: torch.device) -> None:
         self.host = host.pin_memory() if device.type == "cuda" else host
         self.device = host.to(device, copy=True)
+
+    @cached_property
+    def rows(self) -> NDArray[Any]:
+        """The memory of `host` for NumPy, which writes a row in a tenth of the time that torch takes."""
+        rows: NDArray[Any] = self.host.numpy()
+        return rows
 
     def send(self, rows: int) -> None:
         """Copy the first rows. Write to `host` again only when the host has read what the pass has made of them."""

@@ -5,7 +5,8 @@ steps; see `rows` for where they sit, `model` for the pass, and `session` for wh
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from worker.engines.base import EngineInfo, History, Output
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
+from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, levels_of
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
@@ -31,19 +33,55 @@ SPARE_BYTES: Final = 256 * 1024**2
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A pass that has been launched."""
+
+    on_board: list[tuple[str, int, Session, int]]
+    """Id, row, session, and the stretch that the session was in at the launch."""
+    levels: NDArray[np.float32]
+    """By row, `[batch, hops]`."""
+    started_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """A pass whose tokens are here."""
+
+    flight: _Flight
+    tokens: list[int]
+    """By row."""
+    model_ms: float
+
+
 class VoxtralRealtimeEngine:
     """See `worker.engines.base.Engine`."""
 
     def __init__(
-        self, model: BatchedModel, vocabulary: Vocabulary, prompt: Prompt, info: EngineInfo, *, default_delay_ms: int
+        self,
+        model: BatchedModel,
+        vocabulary: Vocabulary,
+        prompt: Prompt,
+        info: EngineInfo,
+        *,
+        default_delay_ms: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.info = info
+        self._overlaps = info.device != "cpu"
+        """A CPU has run a pass when it has been launched: what the pass before has said would only come later."""
         self._model = model
         self._vocabulary = vocabulary
         self._prompt = prompt
         self._default_delay_ms = default_delay_ms
         self._rows = Rows(info.slots)
         self._sessions: dict[str, Session] = {}
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        """Since when sessions wait for a pass."""
+        self._speaking: dict[str, Session] = {}
+        """Those that have outputs."""
+        self._flight: _Flight | None = None
         self._vad = SileroVad()
 
     def warm_up(self) -> None:
@@ -68,7 +106,7 @@ class VoxtralRealtimeEngine:
         if len(self._rows) >= self.info.slots:
             raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
         self._rows.take(session_id)
-        self._sessions[session_id] = Session(
+        self._sessions[session_id] = session = Session(
             options,
             self._prompt,
             self._vocabulary,
@@ -77,39 +115,57 @@ class VoxtralRealtimeEngine:
             default_delay_ms=self._default_delay_ms,
             vad=self._vad,
         )
+        self._note(session_id, session)
 
     def recall(self, session_id: str, history: History) -> None:
         """See `worker.engines.base.Remembering`."""
         self._sessions[session_id].recall(history)
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
-        self._sessions[session_id].feed(pcm)
+        session = self._sessions[session_id]
+        session.feed(pcm)
+        if session_id not in self._due and session.is_ready:
+            self._due[session_id] = self._clock()
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
-        self._sessions[session_id].configure(options)
+        session = self._sessions[session_id]
+        session.configure(options)
+        self._note(session_id, session)
 
     def commit(self, session_id: str) -> None:
-        self._sessions[session_id].commit()
+        session = self._sessions[session_id]
+        session.commit()
+        self._note(session_id, session)
 
     def finish(self, session_id: str) -> None:
-        self._sessions[session_id].finish()
+        session = self._sessions[session_id]
+        session.finish()
+        self._note(session_id, session)
 
     def close(self, session_id: str) -> None:
         if self._sessions.pop(session_id, None) is None:
             return
+        self._due.pop(session_id, None)
+        self._speaking.pop(session_id, None)
         move = self._rows.release(session_id)
         if move is not None:
             self._model.move(move.source, move.target)
         self._model.rest(len(self._rows))
 
     def step(self) -> list[tuple[str, Output]]:
-        due = [session_id for session_id in self._rows if self._sessions[session_id].is_ready]
-        if due:
-            self._pass(due)
-        return [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
+        """The next pass is launched before the sessions are told what the one before has said."""
+        landed = self._land() if self._flight is not None else None
+        if self._due:
+            self._flight = self._launch()
+        if landed is not None:
+            self._tell(landed)
+        if not self._overlaps and self._flight is not None:
+            self._tell(self._land())
+        speaking, self._speaking = self._speaking, {}
+        return [(key, output) for key, session in speaking.items() for output in session.take_outputs()]
 
     def ready(self) -> bool:
-        return any(session.is_ready or session.has_outputs for session in self._sessions.values())
+        return bool(self._due or self._speaking) or self._flight is not None
 
     def absorbed_samples(self, session_id: str) -> int:
         return self._sessions[session_id].absorbed_samples
@@ -117,17 +173,56 @@ class VoxtralRealtimeEngine:
     def checkpoint_samples(self, session_id: str) -> int:
         return self._sessions[session_id].checkpoint_samples
 
-    def _pass(self, due: list[str]) -> None:
-        started_s = time.perf_counter()
-        windows = [self._stage(self._rows[session_id], self._sessions[session_id]) for session_id in due]
-        tokens = self._model.run(len(self._rows))
-        model_ms = (time.perf_counter() - started_s) * 1000
-        for session_id, window in zip(due, windows, strict=True):
-            self._sessions[session_id].take(window, tokens[self._rows[session_id]], model_ms)
+    def _note(self, session_id: str, session: Session) -> None:
+        """Whether the session waits for a pass, or for its outputs to be taken."""
+        if not session.is_ready:
+            self._due.pop(session_id, None)
+        elif session_id not in self._due:
+            self._due[session_id] = self._clock()
+        if session.has_outputs:
+            self._speaking[session_id] = session
 
-    def _stage(self, row: int, session: Session) -> NDArray[np.float32]:
-        if session.is_at_start:
-            self._model.start(row, session.delay_tokens)
-        window = session.window()
-        self._model.stage(row, window, session.forced_token)
-        return window
+    def _launch(self) -> _Flight:
+        """A pass over all sessions that are due."""
+        started_s, now_s = time.perf_counter(), self._clock()
+        due, self._due = self._due, {}
+        on_board = []
+        for session_id in due:
+            session, row = self._sessions[session_id], self._rows[session_id]
+            if session.is_at_start:
+                self._model.start(row, session.delay_tokens)
+            forced_token = session.forced_token
+            self._model.stage(row, session.window(), forced_token)
+            on_board.append((session_id, row, session, session.stretch))
+            if session.is_ready:
+                self._due[session_id] = now_s
+        batch = len(self._rows)
+        self._model.launch(batch)
+        return _Flight(on_board, self._frame_levels([row for _, row, *_ in on_board], batch), started_s)
+
+    def _frame_levels(self, rows: list[int], batch: int) -> NDArray[np.float32]:
+        """How loud the frames are that these rows hear, `[batch, hops]`. Computed while the device runs the pass."""
+        lead, frame = self._prompt.lead_samples, self._prompt.frame_samples
+        frames = self._model.staged_pcm(batch)[:, lead : lead + frame]
+        if len(rows) == batch:
+            return levels_of(frames)
+        levels = np.zeros((batch, frame // HOP_SAMPLES), np.float32)
+        levels[rows] = levels_of(frames[rows])
+        return levels
+
+    def _land(self) -> _Landed:
+        """Wait for the pass that has been launched."""
+        flight, self._flight = self._flight, None
+        assert flight is not None, "no pass has been launched"
+        return _Landed(flight, self._model.read(), (time.perf_counter() - flight.started_s) * 1000)
+
+    def _tell(self, landed: _Landed) -> None:
+        """Tell sessions what the pass has said; but not those that have been closed or begun anew since its launch."""
+        flight, tokens, model_ms = landed.flight, landed.tokens, landed.model_ms
+        for session_id, row, session, stretch in flight.on_board:
+            if session.stretch == stretch and self._sessions.get(session_id) is session:
+                session.take(flight.levels[row], tokens[row], model_ms)
+                if session.stretch != stretch:
+                    self._note(session_id, session)
+                elif session.has_outputs:
+                    self._speaking[session_id] = session

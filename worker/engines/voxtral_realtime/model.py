@@ -69,6 +69,8 @@ class BatchedModel:
         self._delays = DelayConditions(model, rows)
         self._dtype = dtype
         fuse_projections(model)
+        self._said: Tensor | None = None
+        """What the pass says that has been launched; the device may still run it."""
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self._positions = torch.zeros(rows, dtype=torch.long, device=device)
         self._pcm = Staged(torch.zeros(rows, prompt.window_samples), device)
@@ -97,46 +99,75 @@ class BatchedModel:
         for first in range(0, len(wanted), self._rows):
             self._hear_silence(wanted[first : first + self._rows])
 
-    @torch.inference_mode()
     def start(self, row: int, delay_tokens: int) -> None:
         """Let a row begin anew, with its first audio still to come."""
+        self._reached[row] = self._prompt.first_position
+        self._restore_row(row, delay_tokens)
+
+    def move(self, source: int, target: int) -> None:
+        """Copy a row's state to another row."""
+        self._reached[target] = self._reached[source]
+        self._copy_row(source, target)
+
+    def rest(self, row: int) -> None:
+        """Lay a free row where it sees something: one that sees nothing turns to NaN, and its ring with it."""
+        self._reached[row] = 0
+        self._free_row(row)
+
+    def stage(self, row: int, pcm: NDArray[np.float32], forced_token: int = FRESH) -> None:
+        """What a row hears in the next pass, `[window_samples]`, and what it reads. Rows not staged do not advance."""
+        assert self._said is None, "until its tokens are read, a pass may still read what was staged for it"
+        self._pcm.rows[row] = pcm
+        self._forced.rows[row] = forced_token
+        self._advances.rows[row] = True
+
+    def staged_pcm(self, batch: int) -> NDArray[np.float32]:
+        """What the first rows heard last, `[batch, window_samples]`; good until the next `stage`."""
+        pcm: NDArray[np.float32] = self._pcm.rows[:batch]
+        return pcm
+
+    @torch.inference_mode()
+    def launch(self, batch: int) -> None:
+        """Start a pass over the first `batch` rows. Rows may be started, moved and freed before it is read."""
+        assert self._said is None, "the pass before has not been read"
+        for staged in (self._pcm, self._forced, self._advances):
+            staged.send(self._passes.shape(batch))
+        self._reached[:batch] += self._advances.rows[:batch]
+        tokens = self._passes.run(batch, positions=int(self._reached[:batch].max()))
+        self._said = tokens[:batch]
+
+    def read(self) -> list[int]:
+        """Wait for the pass: the token that each row said; those of rows not staged mean nothing."""
+        assert self._said is not None, "no pass has been launched"
+        said: list[int] = self._said.tolist()  # waits for the device: from here on it has read what was staged
+        self._said = None
+        self._advances.rows[:] = False
+        return said
+
+    def run(self, batch: int) -> list[int]:
+        """A pass from its launch to its tokens."""
+        self.launch(batch)
+        return self.read()
+
+    @torch.inference_mode()
+    def _restore_row(self, row: int, delay_tokens: int) -> None:
         silence = self._silence[delay_tokens]
         self._pads.restore(row, self._silent_pads)
         self._encoder_ring.restore(row, self._silent_encoder)
         self._text_ring.restore(row, silence.text)
         self._delays.write(row, silence.delay)
-        self._positions[row] = self._reached[row] = self._prompt.first_position
+        self._positions[row] = self._prompt.first_position
 
     @torch.inference_mode()
-    def move(self, source: int, target: int) -> None:
-        """Copy a row's state to another row."""
+    def _copy_row(self, source: int, target: int) -> None:
         for part in (self._pads, self._encoder_ring, self._text_ring, self._delays):
             part.copy_row(source, target)
         for tensor in (self._tokens, self._positions):
             tensor[target] = tensor[source]
-        self._reached[target] = self._reached[source]
 
     @torch.inference_mode()
-    def rest(self, row: int) -> None:
-        """Lay a free row where it sees something: one that sees nothing turns to NaN, and its ring with it."""
-        self._positions[row] = self._reached[row] = 0
-
-    def stage(self, row: int, pcm: NDArray[np.float32], forced_token: int = FRESH) -> None:
-        """What a row hears in the next pass, `[window_samples]`, and what it reads. Rows not staged do not advance."""
-        self._pcm.host[row] = torch.from_numpy(pcm)
-        self._forced.host[row] = forced_token
-        self._advances.host[row] = True
-
-    @torch.inference_mode()
-    def run(self, batch: int) -> list[int]:
-        """A pass over the first `batch` rows: the token that each said; those of rows not staged mean nothing."""
-        for staged in (self._pcm, self._forced, self._advances):
-            staged.send(self._passes.shape(batch))
-        self._reached[:batch] += self._advances.host[:batch].numpy()
-        tokens = self._passes.run(batch, positions=int(self._reached[:batch].max()))
-        said: list[int] = tokens[:batch].tolist()  # waits for the device: from here on it has read what was staged
-        self._advances.host.zero_()
-        return said
+    def _free_row(self, row: int) -> None:
+        self._positions[row] = 0
 
     def _hear_silence(self, delays_tokens: Sequence[int]) -> None:
         batch = len(delays_tokens)

@@ -1,8 +1,9 @@
 """One session of the engine: its audio, its position in the model, and what it still has to say.
 
-Knows no model: it hands out the audio of the next position and is told what the model said there. Audio between two
-commits is a stretch: each begins with the silence that the model expects and ends by draining its delay, so that a
-commit is answered by all that was spoken before it. Positions in audio are samples of the session.
+Knows no model: it hands out the audio of the next position and is told what the model said there, perhaps when it has
+handed out the one after. Audio between two commits is a stretch: each begins with the silence that the model expects
+and ends by draining its delay, so that a commit is answered by all that was spoken before it. Positions in audio are
+samples of the session.
 """
 
 from collections import deque
@@ -11,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
 from worker.engines.options import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
 from worker.engines.speech.audio_buffer import AudioBuffer
@@ -50,10 +51,10 @@ class Session:
         self._prompt = prompt
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
-        self._audio = AudioBuffer(start_samples)
+        self._audio = AudioBuffer(start_samples, reuses_memory=True)
         self._outbox: list[Output] = [*without_effect(options, *UNUSED)]
         self._transcript = Transcript(segment, options.language)
-        self._options = options
+        self._want(options)
         self._ends_samples: deque[int] = deque()
         self._commits_samples: deque[int] = deque()
         """Where the client has committed, without an answer so far."""
@@ -64,13 +65,15 @@ class Session:
         self._last_word_end_samples = start_samples
         self._loudness = Loudness(start_samples)
         self._blank = BlankRun(vad, start_samples)
+        self.stretch = 0
+        """How many stretches there were before. What the model said in a former one means nothing in this."""
         self._known_tokens: list[int] = []
         """What was said about the first frames of the stretch, where a former owner has said it."""
         self._begin_stretch(start_samples)
 
     def recall(self, history: History) -> None:
         """Hear again what a former owner heard, and read again what it wrote instead of writing."""
-        self._audio = AudioBuffer(history.start_samples)
+        self._audio = AudioBuffer(history.start_samples, reuses_memory=True)
         self._begin_stretch(history.start_samples)
         self._known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
         if history.words:
@@ -84,7 +87,7 @@ class Session:
     def configure(self, options: SessionOptions) -> None:
         """Language at once; a changed delay as soon as no segment is open."""
         self._outbox += without_effect(options, *UNUSED)
-        self._options = options
+        self._want(options)
         self._transcript.language = options.language
         self._change_delay()
 
@@ -92,6 +95,10 @@ class Session:
         self._commits_samples.append(self._audio.end_samples)
         self._end_here()
         self._answer_commits()
+
+    def _want(self, options: SessionOptions) -> None:
+        self._options = options
+        self._wanted_delay_tokens = self._prompt.delay_tokens(options.delay_ms or self._default_delay_ms)
 
     def _end_here(self) -> None:
         last = self._ends_samples[-1] if self._ends_samples else self._origin_samples
@@ -110,27 +117,37 @@ class Session:
     def is_ready(self) -> bool:
         """Whether the audio of the next position is there."""
         if self._ends_samples:
+            return self._next_position < self._last_position
+        return self._audio.end_samples >= self._next_end_samples
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is audio for more than the next position."""
+        if self._ends_samples:
             return True
-        start = self._origin_samples + self._prompt.window_start_samples(self._position)
-        return self._audio.end_samples >= start + self._prompt.window_samples
+        return self._audio.end_samples >= self._next_end_samples + self._prompt.frame_samples
 
     @property
     def is_at_start(self) -> bool:
         """Whether the next position is the first of a stretch, for which the row must begin anew."""
-        return self._position == self._prompt.first_position
+        return self._next_position == self._prompt.first_position
 
     @property
     def forced_token(self) -> int:
-        before = self._prompt.frame_said_at(self._position - 1, self.delay_tokens)
-        if before is not None and before < len(self._known_tokens):
-            return self._known_tokens[before]
-        return self._prompt.token_at(self._position, self.delay_tokens)
+        if self._known_tokens:
+            before = self._prompt.frame_said_at(self._next_position - 1, self.delay_tokens)
+            if before is not None and before < len(self._known_tokens):
+                return self._known_tokens[before]
+        return self._prompt.token_at(self._next_position, self.delay_tokens)
 
     def window(self) -> NDArray[np.float32]:
-        """The audio of the next position, `[window_samples]`, with silence for what lies outside of the stretch."""
-        start = self._origin_samples + self._prompt.window_start_samples(self._position)
-        end = start + self._prompt.window_samples
-        limit = self._limit_samples
+        """The audio of the next position, `[window_samples]`, with silence for what lies outside of the stretch.
+
+        Good until the next `feed` or `take`. Once handed out, the position after it is the next.
+        """
+        end, limit = self._next_end_samples, self._limit_samples
+        start = end - self._prompt.window_samples
+        self._go_to(self._next_position + 1)
         if self._origin_samples <= start and end <= limit:
             return self._audio.between(start, end)
         window = np.zeros(self._prompt.window_samples, np.float32)
@@ -139,26 +156,26 @@ class Session:
             window[first - start : last - start] = self._audio.between(first, last)
         return window
 
-    def take(self, window: NDArray[np.float32], token: int, model_ms: float) -> None:
-        """What the model said at the next position, after it heard `window`."""
-        lead = self._prompt.lead_samples
+    def take(self, levels: NDArray[np.float32], token: int, model_ms: float) -> None:
+        """What the model said at the position that was handed out first, and how loud the hops of its frame were."""
         if self._position >= self._prompt.left_pad_tokens:
-            self._loudness.hear(window[lead : lead + self._prompt.frame_samples])
+            self._loudness.hear(levels)
         frame = self._prompt.frame_said_at(self._position, self.delay_tokens)
         self._position += 1
         if frame is not None and frame >= len(self._known_tokens):
             self._say(token, self._origin_samples + frame * self._prompt.frame_samples, model_ms)
-        if self._blank.is_stuck:
-            self._hear_again()
-        elif self._ends_samples:
-            length_samples = self._ends_samples[0] - self._origin_samples
-            if self._position >= self._prompt.positions(length_samples, self.delay_tokens):
+        if self._ends_samples:
+            if self._blank.is_stuck:
+                self._hear_again()
+            elif self._position >= self._last_position:
                 self._end_stretch(model_ms)
-        else:
+        elif self._blank.length_samples >= LONG_PAUSE_SAMPLES:
             self._renew_in_pause()
-        self._change_delay()
-        next_samples = self._origin_samples + self._prompt.window_start_samples(self._position)
-        self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
+        if self._wanted_delay_tokens != self.delay_tokens:
+            self._change_delay()
+        if self._settled_samples - self._audio.start_samples >= SAMPLE_RATE_HZ:
+            next_samples = self._next_end_samples - self._prompt.window_samples
+            self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
 
     # What the engine asks
 
@@ -175,7 +192,8 @@ class Session:
     @property
     def absorbed_samples(self) -> int:
         """A part of a frame is not waiting for the model but for the rest of it, so it counts as absorbed."""
-        reached = self._heard_samples if self.is_ready else self._audio.end_samples
+        waits = self._next_position > self._position or self.is_ready
+        reached = self._heard_samples if waits else self._audio.end_samples
         self._absorbed_samples = max(self._absorbed_samples, reached)
         return self._absorbed_samples
 
@@ -186,13 +204,14 @@ class Session:
 
     def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
         """`frame_samples`: where the frame begins that the token is about."""
-        piece = self._vocabulary.text_bytes(token)
-        unmarked = not self._transcript.is_open or frame_samples - self._last_word_end_samples > MAX_UNMARKED_SAMPLES
-        if token == self._vocabulary.word_token or (piece and unmarked):
+        if token == self._vocabulary.word_token:
             self._begin_word(frame_samples, model_ms)
-        if piece:
+        elif piece := self._vocabulary.text_bytes(token):
+            unmarked_samples = frame_samples - self._last_word_end_samples
+            if unmarked_samples > MAX_UNMARKED_SAMPLES or not self._transcript.is_open:
+                self._begin_word(frame_samples, model_ms)
             self._outbox += self._transcript.append(piece, self._heard_samples, model_ms)
-        elif token != self._vocabulary.word_token:
+        else:
             self._transcript.pause()
             until_samples = min(frame_samples + self._prompt.frame_samples, self._limit_samples)
             self._blank.pad(until_samples, self._audio, self._loudness)
@@ -215,10 +234,11 @@ class Session:
         self._blank.begin(self._settled_samples)
 
     def _begin_stretch(self, origin_samples: int) -> None:
-        delay_ms = self._options.delay_ms or self._default_delay_ms
-        self.delay_tokens = self._prompt.delay_tokens(delay_ms)
+        self.delay_tokens = self._wanted_delay_tokens
         self._origin_samples = self._last_word_end_samples = origin_samples
         self._position = self._prompt.first_position
+        self._go_to(self._position)
+        self.stretch += 1
         self._loudness = Loudness(origin_samples)
         self._blank.begin(max(origin_samples, self._settled_samples))
         self._known_tokens = []
@@ -239,8 +259,9 @@ class Session:
 
     def _renew_in_pause(self) -> None:
         age_samples = self._heard_samples - self._origin_samples
-        in_pause = self._blank.length_samples >= LONG_PAUSE_SAMPLES and not self._blank.has_speech
-        if in_pause and age_samples >= RENEWED_AFTER_SAMPLES and not self._transcript.is_open:
+        if self._blank.is_stuck:
+            self._hear_again()
+        elif age_samples >= RENEWED_AFTER_SAMPLES and not self._blank.has_speech and not self._transcript.is_open:
             self._begin_stretch(self._settled_samples)
 
     def _answer_commits(self) -> None:
@@ -253,9 +274,18 @@ class Session:
 
     def _change_delay(self) -> None:
         """The row must begin anew for another delay; what it has heard and not answered is heard again."""
-        delay_ms = self._options.delay_ms or self._default_delay_ms
-        if self._prompt.delay_tokens(delay_ms) != self.delay_tokens and not self._transcript.is_open:
+        if self._wanted_delay_tokens != self.delay_tokens and not self._transcript.is_open:
             self._begin_stretch(self._settled_samples)
+
+    def _go_to(self, position: int) -> None:
+        self._next_position = position
+        start_samples = self._origin_samples + self._prompt.window_start_samples(position)
+        self._next_end_samples = start_samples + self._prompt.window_samples
+
+    @property
+    def _last_position(self) -> int:
+        """Behind the last position of a stretch whose end is known."""
+        return self._prompt.positions(self._ends_samples[0] - self._origin_samples, self.delay_tokens)
 
     @property
     def _heard_samples(self) -> int:

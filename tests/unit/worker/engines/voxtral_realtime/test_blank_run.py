@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from tests.tiny.scenes import background, scene
+<<<<<<< HEAD:tests/unit/worker/engines/voxtral_realtime/test_blank_run.py
 from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals
+=======
+from tests.unit.test_realtime_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals, heard
+>>>>>>> 7f81bb4 (Launch the next pass of Voxtral Realtime before telling what the last one said):tests/unit/test_realtime_blank_run.py
 from worker.engines.base import Final, Finished, HeardAgain, Output
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import KEPT_SAMPLES, MARGIN_SAMPLES
@@ -46,7 +50,7 @@ class StuckModel:
             frame = PROMPT.frame_said_at(self.session._position, self.session.delay_tokens)
             token = PAD if frame is None else self._token(self.session._origin_samples // FRAME + frame)
             self.last = token
-            self.session.take(self.session.window(), token, 1.0)
+            self.session.take(heard(self.session), token, 1.0)
         return self.session.take_outputs()
 
     def _token(self, frame: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from worker.engines.base import (
@@ -17,6 +18,7 @@ from worker.engines.base import (
     SpeechStarted,
     SpeechStopped,
 )
+from worker.engines.voxtral_realtime.loudness import levels_of
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.session import MAX_WORD_SAMPLES, Session
@@ -41,6 +43,11 @@ class _Alphabet:
 
     def id_to_byte_piece(self, token: int) -> bytes:
         return b" " + bytes([ord("a") + token - 100])
+
+
+def heard(session: Session) -> NDArray[np.float32]:
+    """How loud the next frame is, once the session has handed its audio out."""
+    return levels_of(session.window()[PROMPT.lead_samples : PROMPT.lead_samples + FRAME])
 
 
 class Script:
@@ -71,7 +78,7 @@ class Script:
             if (token == WORD and not heard_whole) or (token not in (PAD, WORD) and self._last != WORD):
                 token = PAD  # the word is not in this stretch
             self._last = token
-            self.session.take(self.session.window(), token, 1.0)
+            self.session.take(heard(self.session), token, 1.0)
         return self.session.take_outputs()
 
     def feed(self, frames: float) -> list[Output]:
@@ -211,7 +218,7 @@ def test_continued_session_counts_from_its_checkpoint() -> None:
     session.finish()
     while session.is_ready:
         frame = PROMPT.frame_said_at(session._position, session.delay_tokens)
-        session.take(session.window(), said.get(-1 if frame is None else frame, PAD), 1.0)
+        session.take(heard(session), said.get(-1 if frame is None else frame, PAD), 1.0)
     [final] = finals(session.take_outputs())
     assert (final.segment, final.words[0].end_samples) == (4, 8000 + 2 * FRAME + 640)
 

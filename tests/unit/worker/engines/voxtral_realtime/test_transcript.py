@@ -1,10 +1,13 @@
 """Segments, words and partials from what each position says."""
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.events import Word
 from worker.engines.base import Final, Output, Partial, SpeechStarted, SpeechStopped
-from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, PLAIN_WORD_SAMPLES, Loudness
+from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, PLAIN_WORD_SAMPLES, Loudness, _background, levels_of
 from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES, MAX_SEGMENT_SAMPLES, Transcript
 
 
@@ -96,7 +99,7 @@ def test_words_behind_one_marker_share_its_time() -> None:
 def test_onset_is_where_the_last_sound_began() -> None:
     loudness = Loudness(16_000)
     levels = [0.001] * 30 + [0.2] * 20 + [0.001] * 15 + [0.1] * 12 + [0.001] * 5 + [0.15] * 10 + [0.001] * 12
-    loudness.hear(np.repeat(np.array(levels, np.float32), HOP_SAMPLES))
+    loudness.hear(np.array(levels, np.float32))
 
     def hop(index: int) -> int:
         return 16_000 + index * HOP_SAMPLES
@@ -110,7 +113,7 @@ def test_onset_is_where_the_last_sound_began() -> None:
 def test_onset_in_sound_that_nothing_stands_out_of_is_a_plain_word_before_the_end() -> None:
     loudness = Loudness(0)
     generator = np.random.default_rng(0)
-    loudness.hear(generator.uniform(-0.2, 0.2, 100 * HOP_SAMPLES).astype(np.float32))
+    loudness.hear(levels_of(generator.uniform(-0.2, 0.2, 100 * HOP_SAMPLES).astype(np.float32)))
     assert loudness.onset_samples(0, 80 * HOP_SAMPLES) == 80 * HOP_SAMPLES - PLAIN_WORD_SAMPLES
     assert loudness.onset_samples(60 * HOP_SAMPLES, 80 * HOP_SAMPLES) == 60 * HOP_SAMPLES
 
@@ -118,6 +121,18 @@ def test_onset_in_sound_that_nothing_stands_out_of_is_a_plain_word_before_the_en
 def test_onset_remembers_five_seconds() -> None:
     loudness = Loudness(0)
     for _ in range(20):
-        loudness.hear(np.zeros(100 * HOP_SAMPLES, np.float32))
-    loudness.hear(np.full(8 * HOP_SAMPLES, 0.1, np.float32))
+        loudness.hear(np.zeros(100, np.float32))
+    loudness.hear(np.full(8, 0.1, np.float32))
     assert loudness.onset_samples(0, 2008 * HOP_SAMPLES) == 2000 * HOP_SAMPLES
+
+
+def test_levels_are_the_root_mean_squares_of_hops() -> None:
+    pcm = np.random.default_rng(0).uniform(-1, 1, (3, 1480)).astype(np.float32)
+    levels = levels_of(pcm[:, 200:1480])
+    assert levels.shape == (3, 8)
+    assert levels == pytest.approx(np.sqrt(np.mean(np.square(pcm[:, 200:].reshape(3, 8, 160)), axis=2)), rel=1e-5)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=600))
+def test_background_is_the_percentile_of_numpy(levels: list[float]) -> None:
+    assert _background(np.array(levels, np.float32)) == pytest.approx(np.percentile(levels, 20), abs=1e-6)
