@@ -42,6 +42,7 @@ def main(settings: Settings) -> int:
         device=info.device,
         compute_type=info.compute_type,
         slots=info.slots,
+        slots_reason=info.slots_reason,
         took_s=round(time.monotonic() - started_s, 1),
     )
     dispatcher = Dispatcher(settings)

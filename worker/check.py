@@ -35,8 +35,9 @@ def main() -> int:
         _report(ok=False, detail=str(error), advice="Change the setting that is named, then try again.")
         return 1
     info = engine.info
+    fit = f" ({info.slots_reason})" if info.slots_reason else ""
     detail = (
-        f"{info.model} on {info.device} ({info.compute_type}), {info.slots} slots, loaded in "
+        f"{info.model} on {info.device} ({info.compute_type}), {info.slots} slots{fit}, loaded in "
         f"{loaded_s - started_s:.1f} s, warm in {time.monotonic() - loaded_s:.1f} s"
     )
     if info.passes:

@@ -96,6 +96,7 @@ class Heartbeat:
             latency=self._telemetry.latency(),
             rss_bytes=rss_bytes(),
             model_reason=self._info.reason,
+            slots_reason=self._info.slots_reason,
             passes=self._info.passes,
             gpu_memory_used_bytes=gpu_memory.used_bytes,
             gpu_memory_total_bytes=gpu_memory.total_bytes,

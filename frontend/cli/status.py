@@ -61,6 +61,8 @@ def _summary(answer: dict[str, Any]) -> Group:
     for reason in sorted({worker.get("model_reason", "") for worker in answer["workers"]} - {""}):
         table.add_row("", reason)
     table.add_row("Sessions", f"{answer['sessions']} ({answer['slots_free']} of {answer['slots']} slots free)")
+    for reason in sorted({worker.get("slots_reason", "") for worker in answer["workers"]} - {""}):
+        table.add_row("", f"Slots of a worker: {reason}.")
     table.add_row("Connections", str(answer["connections"]))
     table.add_row("Redis", f"{redis['address']} ({'no answer' if redis_ms is None else f'{redis_ms:g} ms'})")
     for stage, percentiles in answer["latency_ms"].items():

@@ -57,6 +57,8 @@ class WorkerReport:
     rss_bytes: int
     model_reason: str = ""
     """Why `model.name: auto` stands for this model there; empty for a model that was named."""
+    slots_reason: str = ""
+    """How many slots fit into its memory and into time; empty where nothing is measured."""
     passes: str = ""
     """How its engine runs passes and computes attention; empty where there is one way."""
     gpu_memory_used_bytes: int | None = None

@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from shared.config import Settings
-from shared.errors import StartupError
-from shared.events import DELAYS_MS, Mode
+from shared.errors import ServerBusyError, StartupError
+from shared.events import DELAYS_MS, Mode, SessionOptions
 from tests.forking import captured
 from tests.stack import PROJECT
 from tests.tiny import realtime
 from tests.tiny.vocabulary import write_tokenizer
 from worker.engines.registry import REALTIME, load_engine
+from worker.engines.voxtral_realtime.model import BatchedModel
+from worker.engines.voxtral_realtime.passes import Passes
 from worker.engines.voxtral_realtime.ring import Ring
 
 
@@ -98,9 +101,53 @@ def test_engine_says_how_it_runs(checkpoint: Path) -> None:
     assert engine.info.passes == ""
     engine.warm_up()
     assert engine.info.passes == "run from Python; attention: sdpa"
+    assert (engine.info.slots, engine.info.slots_reason) == (16, "16 fit into memory and time")
     silences = {id(part.text) for part in engine._model._silence.values()}
     assert len(silences) == len(DELAYS_MS)
     assert engine._model._silent_encoder.shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
+
+
+def test_slots_are_those_that_are_served_in_time(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passes that take 8 ms for each session: seven fit into 60 ms with the host's work."""
+    monkeypatch.setattr(BatchedModel, "full_passes_ms", lambda _, batch, *__: [8.0 * batch, 99.0])
+    engine = loaded(checkpoint)
+    engine.warm_up()
+    assert (engine.info.slots, engine.info.slots_reason) == (7, "16 fit into memory, 7 into time")
+    assert engine._model._passes._batches[-1] == 7
+    for number in range(7):
+        engine.open(str(number), SessionOptions())
+    with pytest.raises(ServerBusyError, match="All 7 slots"):
+        engine.open("one too many", SessionOptions())
+
+
+def test_slots_that_are_set_are_kept_with_a_warning(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BatchedModel, "full_passes_ms", lambda _, batch, *__: [8.0 * batch, 99.0])
+    engine = loaded(checkpoint, slots=12)
+    with capture_logs() as logs:
+        engine.warm_up()
+    assert (engine.info.slots, engine.info.slots_reason) == (12, "12 set in model.slots, 7 fit into time")
+    [warning] = [log for log in logs if log["log_level"] == "warning"]
+    assert warning["event"] == "slots_too_many"
+    assert warning["message"].endswith("lower model.slots to 7.")
+    silent = loaded(checkpoint, slots=3)
+    silent.warm_up()
+    assert (silent.info.slots, silent.info.slots_reason) == (3, "")
+
+
+def test_passes_are_timed_with_full_windows(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a device that takes far too long is not timed for long."""
+    engine = loaded(checkpoint, slots=4)
+    passes: list[tuple[int, int]] = []
+    run = Passes.run
+    monkeypatch.setattr(
+        Passes, "run", lambda self, *shape, **at: (passes.append((*shape, *at.values())), run(self, *shape, **at))[1]
+    )
+    assert len(engine._model.full_passes_ms(3, 5, 10_000.0)) == 5
+    assert len(passes) == 7
+    assert {batch for batch, _ in passes} == {3}
+    assert min(positions for _, positions in passes) > engine._model._text_ring.length
+    assert len(engine._model.full_passes_ms(2, 5, 0.0)) == 1
+    assert len(passes) == 9
 
 
 def test_doctor_says_in_one_sentence_what_is_wrong(checkpoint: Path, tmp_path: Path) -> None:

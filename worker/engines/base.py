@@ -29,6 +29,8 @@ class EngineInfo:
     """Sessions that may be open at once."""
     reason: str = ""
     """Why `model.name: auto` stands for this model here, in one sentence; empty for a model that was named."""
+    slots_reason: str = ""
+    """How many slots fit into memory and into time, where `warm_up` measures it; for people."""
     passes: str = ""
     """How the engine runs its passes, for people; set by `warm_up` where there are several ways."""
     has_commit_delay: bool = False

@@ -109,9 +109,10 @@ def _running(settings: Settings) -> Check | None:
     for worker in status.get("workers") or ():
         if name in ("auto", worker["model"]):
             passes = f"; passes {worker['passes']}" if worker.get("passes") else ""
+            fit = f" ({worker['slots_reason']})" if worker.get("slots_reason") else ""
             where = f"{worker['model']} on {worker['device']} ({worker['compute_type']})"
             reason = f"; {worker['model_reason'].rstrip('.')}" if worker.get("model_reason") else ""
-            return ok("Model", f"{where}, {worker['slots']} slots, runs on {worker['host']}{passes}{reason}")
+            return ok("Model", f"{where}, {worker['slots']} slots{fit}, runs on {worker['host']}{passes}{reason}")
     for start in status.get("starting") or ():
         if name in ("auto", start["model"]):
             return absent("Model", f"a worker {start['doing']}", "Wait until it is warm, then check again.")

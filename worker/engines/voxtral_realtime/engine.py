@@ -19,6 +19,7 @@ from worker.engines.base import EngineInfo, History, Output
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
+from worker.engines.voxtral_realtime.calibration import LIMIT_MS, fitted, typical_ms
 from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, levels_of
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
@@ -29,6 +30,10 @@ from worker.progress import STARTING
 
 SPARE_BYTES: Final = 256 * 1024**2
 """To be free after the warm-up: libraries may still make plans and buffers."""
+GPU_PASSES: Final = 20
+CPU_PASSES: Final = 5
+"""That a tick is timed with, when slots are calibrated."""
+HOST_TICKS: Final = 200
 
 log = structlog.get_logger()
 
@@ -65,6 +70,7 @@ class VoxtralRealtimeEngine:
         info: EngineInfo,
         *,
         default_delay_ms: int,
+        slots_are_set: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.info = info
@@ -74,6 +80,7 @@ class VoxtralRealtimeEngine:
         self._vocabulary = vocabulary
         self._prompt = prompt
         self._default_delay_ms = default_delay_ms
+        self._slots_are_set = slots_are_set
         self._rows = Rows(info.slots)
         self._sessions: dict[str, Session] = {}
         self._clock = clock
@@ -92,6 +99,7 @@ class VoxtralRealtimeEngine:
         self._vad.probabilities(VadState(), np.ones(WINDOW_SAMPLES, np.float32))
         device = self.info.device
         with memory_needed(device=device, slots=self.info.slots):
+            self._calibrate()
             self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS}, STARTING.recorded)
         how = "replayed as CUDA graphs" if self._model.recorded else "run from Python"
         self.info = replace(self.info, passes=f"{how}; attention: {self._model.attention}")
@@ -101,20 +109,50 @@ class VoxtralRealtimeEngine:
         if free_bytes < SPARE_BYTES:
             log.warning("memory_short", message="Sessions may run out of memory; lower model.slots.", **free)
 
+    def _calibrate(self) -> None:
+        """Lower the slots to those that are served in time, unless they are set."""
+        host_ms = self._host_ms()
+        on_gpu = self.info.device != "cpu"
+
+        def tick_ms(sessions: int) -> float:
+            passes_ms = self._model.full_passes_ms(sessions, GPU_PASSES if on_gpu else CPU_PASSES, 4 * LIMIT_MS)
+            return typical_ms(passes_ms, on_gpu=on_gpu) + sessions * host_ms
+
+        fit = fitted(self.info.slots, tick_ms, is_set=self._slots_are_set)
+        self._model.limit(fit.slots)
+        self._rows = Rows(fit.slots)
+        self.info = replace(self.info, slots=fit.slots, slots_reason=fit.reason)
+        measured = {"slots": fit.slots, "tick_ms": round(fit.tick_ms, 1), "host_us": round(1000 * host_ms, 1)}
+        log.info("slots_calibrated", reason=fit.reason, limit_ms=LIMIT_MS, **measured)
+        if fit.tick_ms > LIMIT_MS:
+            message = f"A pass over {fit.slots} sessions and its host work take {fit.tick_ms:.0f} ms"
+            if fit.in_time < fit.slots:
+                log.warning("slots_too_many", message=f"{message}; lower model.slots to {fit.in_time}.", **measured)
+            else:
+                log.warning("device_too_slow", message=f"{message}: text may come late even for one.", **measured)
+
+    def _host_ms(self) -> float:
+        """What a session costs the host in a tick beside its staging, which passes are timed with: the median."""
+        session = self._new_session(SessionOptions(), 0, 0)
+        frame = np.random.default_rng(0).standard_normal(self._prompt.frame_samples).astype(np.float32) * 0.1
+        tokens = [self._vocabulary.word_token, *self._vocabulary.tokens(" a")[:1], *[self._vocabulary.pad_token] * 3]
+        times_ms = []
+        for tick in range(HOST_TICKS):
+            started_s = time.perf_counter()
+            session.feed(frame)
+            if session.is_ready:
+                heard = session.window()[self._prompt.lead_samples :][: self._prompt.frame_samples]
+                session.take(levels_of(heard), tokens[tick % len(tokens)], 0.0)
+                session.take_outputs()
+            times_ms.append((time.perf_counter() - started_s) * 1000)
+        return sorted(times_ms)[HOST_TICKS // 2]
+
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Raises `ServerBusyError` when all slots are taken."""
         if len(self._rows) >= self.info.slots:
             raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
         self._rows.take(session_id)
-        self._sessions[session_id] = session = Session(
-            options,
-            self._prompt,
-            self._vocabulary,
-            start_samples=start_samples,
-            segment=segment,
-            default_delay_ms=self._default_delay_ms,
-            vad=self._vad,
-        )
+        self._sessions[session_id] = session = self._new_session(options, start_samples, segment)
         self._note(session_id, session)
 
     def recall(self, session_id: str, history: History) -> None:
@@ -172,6 +210,17 @@ class VoxtralRealtimeEngine:
 
     def checkpoint_samples(self, session_id: str) -> int:
         return self._sessions[session_id].checkpoint_samples
+
+    def _new_session(self, options: SessionOptions, start_samples: int, segment: int) -> Session:
+        return Session(
+            options,
+            self._prompt,
+            self._vocabulary,
+            start_samples=start_samples,
+            segment=segment,
+            default_delay_ms=self._default_delay_ms,
+            vad=self._vad,
+        )
 
     def _note(self, session_id: str, session: Session) -> None:
         """Whether the session waits for a pass, or for its outputs to be taken."""

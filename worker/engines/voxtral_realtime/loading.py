@@ -67,7 +67,14 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
         slots=rows,
     )
     delay_ms = settings.model.delay_ms or prompt.default_delay_ms
-    return VoxtralRealtimeEngine(batched, vocabulary, prompt, info, default_delay_ms=delay_ms)
+    return VoxtralRealtimeEngine(
+        batched,
+        vocabulary,
+        prompt,
+        info,
+        default_delay_ms=delay_ms,
+        slots_are_set=settings.model.slots is not None,
+    )
 
 
 def _feature_extractor(directory: Path) -> VoxtralRealtimeFeatureExtractor:

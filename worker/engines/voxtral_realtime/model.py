@@ -5,9 +5,10 @@ A pass runs audio → mel → encoder → language model → token for the first
 reading the tokens is its only synchronisation with the host.
 """
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
 from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
+
+COLD_PASSES: Final = 2
+"""In the first passes libraries make plans and buffers."""
 
 
 def _unheard(_done: int, _count: int) -> None:
@@ -90,6 +94,33 @@ class BatchedModel:
     def recorded(self) -> bool:
         """Whether passes are replayed as CUDA graphs."""
         return self._passes.recorded
+
+    @torch.inference_mode()
+    def full_passes_ms(self, batch: int, count: int, longest_ms: float) -> list[float]:
+        """Milliseconds of passes over so many rows with full windows, with their staging. Call it before `warm_up`.
+
+        `count` of them after two that do not count; fewer if one takes longer than `longest_ms`.
+        """
+        self.limit(batch)
+        self._passes.record_largest()
+        window = np.random.default_rng(0).standard_normal(self._prompt.window_samples).astype(np.float32) * 0.1
+        self._positions[:batch] = self._text_ring.length
+        self._reached[:batch] = self._text_ring.length
+        passes_ms: list[float] = []
+        for _ in range(COLD_PASSES + count):
+            started_s = time.perf_counter()
+            for row in range(batch):
+                self.stage(row, window)
+            self.run(batch)
+            passes_ms.append((time.perf_counter() - started_s) * 1000)
+            if len(passes_ms) > 1 and passes_ms[-1] > longest_ms:
+                return passes_ms[-1:]
+        return passes_ms[COLD_PASSES:]
+
+    def limit(self, rows: int) -> None:
+        """Use so many rows at most. Call it before `warm_up`."""
+        self._rows = rows
+        self._passes.limit(rows)
 
     @torch.inference_mode()
     def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:

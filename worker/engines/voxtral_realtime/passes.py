@@ -67,6 +67,17 @@ class Passes:
         self._batches, self._positions = shapes(rows, positions)
         self._replays: dict[tuple[int, int], Replay] = {}
 
+    def limit(self, rows: int) -> None:
+        """From now on passes are over so many rows at most. Call it before the warm-up."""
+        self._batches, self._positions = shapes(rows, self._positions[-1])
+        self._replays = {shape: replay for shape, replay in self._replays.items() if shape[0] in self._batches}
+
+    def record_largest(self) -> None:
+        """Record the pass over all rows and full rings, if it is not recorded, so that it can be timed."""
+        largest = self._batches[-1], self._positions[-1]
+        if self._recorder is not None and largest not in self._replays:
+            self._record(self._recorder, *largest)
+
     @property
     def recorded(self) -> bool:
         return self._recorder is not None
@@ -83,7 +94,7 @@ class Passes:
             for positions in reversed(self._positions):
                 if self._recorder is None:  # set to None by a pass that could not be recorded
                     return
-                if self._record(self._recorder, batch, positions):
+                if (batch, positions) in self._replays or self._record(self._recorder, batch, positions):
                     progress(len(self._replays), count)
         log.info("passes_recorded", count=len(self._replays))
 

@@ -9,11 +9,7 @@ from numpy.typing import NDArray
 
 from shared.events import SessionOptions
 from tests.tiny.scenes import background, scene
-<<<<<<< HEAD:tests/unit/worker/engines/voxtral_realtime/test_blank_run.py
-from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals
-=======
-from tests.unit.test_realtime_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals, heard
->>>>>>> 7f81bb4 (Launch the next pass of Voxtral Realtime before telling what the last one said):tests/unit/test_realtime_blank_run.py
+from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals, heard
 from worker.engines.base import Final, Finished, HeardAgain, Output
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import KEPT_SAMPLES, MARGIN_SAMPLES

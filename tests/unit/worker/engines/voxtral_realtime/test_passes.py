@@ -79,3 +79,16 @@ def test_other_errors_stay_what_they_are() -> None:
     sentence = "this machine does not suffice for the default number of slots"
     with pytest.raises(StartupError, match=sentence), memory_needed(device="cpu", slots=None):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes")
+
+
+def test_passes_of_fewer_rows_are_recorded_once_more_and_those_of_more_are_dropped() -> None:
+    passes = Passes(ran, 9, 600, recorder := Recorder())
+    passes.record_largest()
+    passes.limit(7)
+    passes.record_largest()
+    passes.record_largest()
+    assert recorder.recorded == 2
+    assert passes.run(7, 600).tolist() == [7, 600]
+    passes.warm_up(lambda *_: None)
+    assert recorder.recorded == 1 + 3 * 6, "six batches with three lengths, one of them recorded before"
+    assert (passes.shape(9), passes.shape(5)) == (7, 6)
