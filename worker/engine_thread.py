@@ -7,7 +7,7 @@ worse than none, and sessions move to another worker.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
-from worker.engines.base import Engine, History, Output, Remembering
+from worker.engines.base import Engine, History, Output, Paced, Remembering
 from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 
 _IDLE_WAIT_S: Final = 1.0
@@ -87,6 +87,8 @@ class StepReport:
     batch_size: int
     audio_s: float
     """Audio that this step absorbed, over all sessions."""
+    passes_ms: Sequence[float] = ()
+    """Of an engine that is `Paced`: the passes that have ended."""
 
 
 class EngineThread:
@@ -103,6 +105,7 @@ class EngineThread:
         commit_delay: CommitDelay,
     ) -> None:
         self._engine = engine
+        self._paced = engine if isinstance(engine, Paced) else None
         self._commit_delay = commit_delay
         self._on_step = on_step
         self._on_failure = on_failure
@@ -195,7 +198,8 @@ class EngineThread:
                 audio_samples += absorbed - self._absorbed[session_id]
                 self._absorbed[session_id] = absorbed
                 standings[session_id] = Standing(absorbed, self._engine.checkpoint_samples(session_id))
-        if outputs or standings:
+        passes_ms = self._paced.take_passes_ms() if self._paced is not None else ()
+        if outputs or standings or passes_ms:
             batch_size = len({session_id for session_id, _ in outputs})
             audio_s = audio_samples / SAMPLE_RATE_HZ
-            self._on_step(StepReport(outputs, standings, started_s, step_ms, batch_size, audio_s))
+            self._on_step(StepReport(outputs, standings, started_s, step_ms, batch_size, audio_s, passes_ms))

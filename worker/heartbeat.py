@@ -74,6 +74,7 @@ class Heartbeat:
         """What the worker reports now; figures are of the time since the last report."""
         real_time_factor, batch_size = self._telemetry.take_interval()
         gpu_memory = self._gpu_memory()
+        load, overloaded = self._telemetry.load.measure(time.monotonic())
         return WorkerReport(
             id=self._worker_id,
             host=socket.gethostname(),
@@ -89,6 +90,8 @@ class Heartbeat:
             slots=self._info.slots,
             sessions=len(self._sessions),
             draining=self.draining,
+            load=load,
+            overloaded=overloaded,
             lag_ms=lag_ms(self._sessions.values(), time.time() * 1000),
             real_time_factor=real_time_factor,
             batch_size=batch_size,

@@ -53,7 +53,7 @@ class WorkerRuntime:
         self._dispatcher = dispatcher
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
-        self._telemetry = Telemetry()
+        self._telemetry = Telemetry(engine.info.frame_ms)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
@@ -230,7 +230,7 @@ class WorkerRuntime:
         self._loop.call_soon_threadsafe(self._take_step, report)
 
     def _take_step(self, report: StepReport) -> None:
-        self._telemetry.observe_step(report)
+        self._telemetry.observe_step(report, time.monotonic())
         now_ms = time.time() * 1000
         released = False
         for handle, standing in report.standings.items():

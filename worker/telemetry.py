@@ -6,13 +6,15 @@ from typing import Final
 from shared.bus.registry import Percentiles
 from shared.events import Latency
 from worker.engine_thread import StepReport
+from worker.load import Load
 
 WINDOW: Final = 512
 """Observations that percentiles are taken over."""
 
 
 class Telemetry:
-    def __init__(self) -> None:
+    def __init__(self, frame_ms: float = 0.0) -> None:
+        self.load = Load(frame_ms)
         self.errors: Counter[str] = Counter()
         self.sessions_total = 0
         self.audio_s_total = 0.0
@@ -21,7 +23,9 @@ class Telemetry:
         self._step_ms: deque[float] = deque(maxlen=WINDOW)
         self._reset_interval()
 
-    def observe_step(self, report: StepReport) -> None:
+    def observe_step(self, report: StepReport, now_s: float) -> None:
+        """`now_s`: of the monotonic clock."""
+        self.load.observe(report.passes_ms, now_s)
         self.audio_s_total += report.audio_s
         self._audio_s += report.audio_s
         self._busy_s += report.step_ms / 1000

@@ -78,8 +78,11 @@ def _processes(answer: dict[str, Any]) -> Table:
         "Process", "Version", "Sessions", "Memory", "Load", box=None, header_style="bold", padding=(0, 2, 0, 0)
     )
     for worker in answer["workers"]:
-        slots = f"{worker['sessions']} of {worker['slots']}" + (" (draining)" if worker["draining"] else "")
-        load = f"real-time factor {worker['real_time_factor']:.2f}, lag {worker['lag_ms']:.0f} ms"
+        slots = f"{worker['sessions']} of {worker['slots']}" + (
+            " (draining)" if worker["draining"] else " (overloaded)" if worker.get("overloaded") else ""
+        )
+        load = f"load {worker['load']:.0%}, " if worker.get("load") else ""
+        load += f"real-time factor {worker['real_time_factor']:.2f}, lag {worker['lag_ms']:.0f} ms"
         table.add_row(f"worker {worker['id']}", worker["version"], slots, _memory(worker), load)
     for frontend in answer["frontends"]:
         load = f"{frontend['connections']} connections"

@@ -14,6 +14,8 @@ WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
     "slots": ("Sessions that it serves at once.", lambda worker: worker.slots),
     "sessions": ("Sessions that it serves now.", lambda worker: worker.sessions),
     "draining": ("Whether it is about to stop.", lambda worker: worker.draining),
+    "load": ("Time of its longest passes (p99) over the audio that each hears.", lambda worker: worker.load),
+    "overloaded": ("Whether it takes no new session for its load.", lambda worker: worker.overloaded),
     "lag_seconds": ("Age of the audio that has waited longest for the model.", lambda worker: worker.lag_ms / 1e3),
     "real_time_factor": ("Seconds in the model per second of audio.", lambda worker: worker.real_time_factor),
     "batch_size": ("Mean sessions in one step.", lambda worker: worker.batch_size),

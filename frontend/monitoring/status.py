@@ -42,7 +42,7 @@ class Snapshot:
 
     @property
     def slots_free(self) -> int:
-        return sum(max(0, worker.slots - worker.sessions) for worker in self._serving)
+        return sum(worker.slots_free for worker in self._serving)
 
     @property
     def _serving(self) -> list[WorkerReport]:
@@ -60,9 +60,12 @@ class Snapshot:
         if not self.slots:
             unfit = [worker for worker in self.workers if not OWN.fits(worker.protocol)]
             return misfit(unfit) if unfit else "Every worker is about to stop and takes no new sessions."
-        if not self.slots_free:
-            return f"All {self.slots} slots are taken."
-        return None
+        return None if self.slots_free else self._full()
+
+    def _full(self) -> str:
+        if any(worker.overloaded for worker in self._serving):
+            return "Every worker has all its slots taken, or takes no new session for its load."
+        return f"All {self.slots} slots are taken."
 
 
 async def take_snapshot(redis: Redis) -> Snapshot:

@@ -61,9 +61,9 @@ class Admission:
         """Reserve a slot of the best model that has one; the options with that model in them.
 
         The model stays in the stored options, so that whoever takes the session over runs the same one. Raises
-        ServerBusyError when every slot is taken: after the claim timeout (`waits`), as soon as it is clear that no
-        session gives way, or at once. Raises what `Placement.candidates` and Redis raise. Cancelling it gives the place
-        in the line up. `key_name` is that of the client's API key.
+        ServerBusyError when every slot is taken, or of a worker that is overloaded: after the claim timeout (`waits`),
+        as soon as it is clear that no session gives way, or at once. Raises what `Placement.candidates` and Redis
+        raise. Cancelling it gives the place in the line up. `key_name` is that of the client's API key.
         """
         deadline_s = time.monotonic() + (self._claim_timeout_s if waits else GIVING_WAY_S)
         try:
@@ -86,11 +86,13 @@ class Admission:
         self, session_id: str, resume_token: str, options: SessionOptions, models: list[RunningModel], key_name: str
     ) -> SessionOptions | None:
         for model in models:
+            if not model.capacity:
+                continue
             chosen = replace(options, model=model.name)
             if await self._registry.admit(
                 session_id,
                 model.name,
-                capacity=model.slots,
+                capacity=model.capacity,
                 claim_timeout_s=self._claim_timeout_s,
                 options=orjson.dumps(chosen.to_wire()),
                 resume_digest=digest(resume_token),

@@ -21,6 +21,9 @@ class RunningModel:
     slots: int
     slots_free: int
     """By the last heartbeats."""
+    capacity: int = 0
+    """Sessions that may be admitted: all slots, but of a worker that is overloaded only those that it serves. None if
+    no worker takes new sessions: those that end must not be replaced before its load has fallen."""
 
     def answers_to(self, name: str) -> bool:
         """Whether a client may mean this model: the part after the last `/` is enough, and case does not count."""
@@ -63,5 +66,12 @@ def _joined(workers: list[WorkerReport]) -> RunningModel:
         languages=tuple(first.languages),
         workers=len(workers),
         slots=sum(worker.slots for worker in workers),
-        slots_free=sum(max(0, worker.slots - worker.sessions) for worker in workers),
+        slots_free=sum(worker.slots_free for worker in workers),
+        capacity=_capacity(workers),
     )
+
+
+def _capacity(workers: list[WorkerReport]) -> int:
+    if all(worker.overloaded for worker in workers):
+        return 0
+    return sum(worker.sessions if worker.overloaded else worker.slots for worker in workers)

@@ -57,6 +57,10 @@ class WorkerReport:
     rss_bytes: int
     model_reason: str = ""
     """Why `model.name: auto` stands for this model there; empty for a model that was named."""
+    load: float = 0.0
+    """Time of its longest passes (p99) over the audio that each hears; 0 where passes have no fixed length of audio."""
+    overloaded: bool = False
+    """Whether it takes no new session for its load; see `worker.load`."""
     slots_reason: str = ""
     """How many slots fit into its memory and into time; empty where nothing is measured."""
     passes: str = ""
@@ -70,6 +74,11 @@ class WorkerReport:
     errors: dict[str, int] = field(default_factory=dict)
     protocol: Protocol = UNNUMBERED
     """What it reads and writes; processes from before there were numbers do not say."""
+
+    @property
+    def slots_free(self) -> int:
+        """Slots that it offers to new sessions."""
+        return 0 if self.overloaded else max(0, self.slots - self.sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +169,7 @@ class Registry:
         if report.draining:
             pipe.zrem(free, report.id)
         else:
-            pipe.zadd(free, {report.id: max(0, report.slots - report.sessions)})
+            pipe.zadd(free, {report.id: report.slots_free})
         pipe.zinterstore(free, {free: 1, keys.WORKERS: 0})  # without those that are gone
         pipe.pexpire(free, int(keys.HEARTBEAT_TTL_S * 1000))
         pipe.expire(keys.control(report.id), keys.CONTROL_TTL_S)

@@ -76,6 +76,18 @@ def test_next_pass_is_launched_before_the_sessions_are_told(engine: Any, monkeyp
     assert order == ["launch", *["launch", "told"] * 3, "told"]
 
 
+def test_passes_are_timed_for_the_load_of_the_worker(engine: Any) -> None:
+    assert engine.info.frame_ms == 80
+    engine.open("a", SessionOptions())
+    engine.take_passes_ms()
+    engine.feed("a", np.zeros(4 * FRAME_SAMPLES, np.float32))
+    drained(engine)
+    passes_ms = engine.take_passes_ms()
+    assert len(passes_ms) == 4
+    assert min(passes_ms) > 0
+    assert engine.take_passes_ms() == []
+
+
 def test_overlapping_passes_say_the_same(engine: Any) -> None:
     commit_at_samples = SPOKEN.words[1].end_samples + 3000
     overlapping = told(said(engine, SPOKEN.audio, commit_at_samples))

@@ -31,6 +31,8 @@ class EngineInfo:
     """Why `model.name: auto` stands for this model here, in one sentence; empty for a model that was named."""
     slots_reason: str = ""
     """How many slots fit into memory and into time, where `warm_up` measures it; for people."""
+    frame_ms: float = 0.0
+    """Audio by which each pass takes its sessions on, for a `Paced` engine."""
     passes: str = ""
     """How the engine runs its passes, for people; set by `warm_up` where there are several ways."""
     has_commit_delay: bool = False
@@ -197,3 +199,11 @@ class Remembering(Protocol):
 
     def recall(self, session_id: str, history: History) -> None:
         """Called after `open` and before the first `feed` of a session that is continued."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An engine whose passes take every session on by one frame: a pass that takes longer falls behind the speakers."""
+
+    def take_passes_ms(self) -> list[float]:
+        """How long each pass took since the last call, with the host's work for it."""

@@ -47,6 +47,8 @@ class _Flight:
     levels: NDArray[np.float32]
     """By row, `[batch, hops]`."""
     started_s: float
+    timed_from_s: float
+    """By the clock of the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class VoxtralRealtimeEngine:
         self.info = info
         self._overlaps = info.device != "cpu"
         """A CPU has run a pass when it has been launched: what the pass before has said would only come later."""
+        self._pass_clock = time.perf_counter if info.device != "cpu" else time.thread_time
+        """What passes are timed with for the load. On a CPU the time that other programs take does not count."""
         self._model = model
         self._vocabulary = vocabulary
         self._prompt = prompt
@@ -89,6 +93,8 @@ class VoxtralRealtimeEngine:
         self._speaking: dict[str, Session] = {}
         """Those that have outputs."""
         self._flight: _Flight | None = None
+        self._passes_ms: list[float] = []
+        self._told_s = 0.0
         self._vad = SileroVad()
 
     def warm_up(self) -> None:
@@ -205,6 +211,11 @@ class VoxtralRealtimeEngine:
     def ready(self) -> bool:
         return bool(self._due or self._speaking) or self._flight is not None
 
+    def take_passes_ms(self) -> list[float]:
+        """See `worker.engines.base.Paced`."""
+        passes_ms, self._passes_ms = self._passes_ms, []
+        return passes_ms
+
     def absorbed_samples(self, session_id: str) -> int:
         return self._sessions[session_id].absorbed_samples
 
@@ -233,7 +244,7 @@ class VoxtralRealtimeEngine:
 
     def _launch(self) -> _Flight:
         """A pass over all sessions that are due."""
-        started_s, now_s = time.perf_counter(), self._clock()
+        started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
         due, self._due = self._due, {}
         on_board = []
         for session_id in due:
@@ -247,7 +258,8 @@ class VoxtralRealtimeEngine:
                 self._due[session_id] = now_s
         batch = len(self._rows)
         self._model.launch(batch)
-        return _Flight(on_board, self._frame_levels([row for _, row, *_ in on_board], batch), started_s)
+        levels = self._frame_levels([row for _, row, *_ in on_board], batch)
+        return _Flight(on_board, levels, started_s, timed_from_s)
 
     def _frame_levels(self, rows: list[int], batch: int) -> NDArray[np.float32]:
         """How loud the frames are that these rows hear, `[batch, hops]`. Computed while the device runs the pass."""
@@ -275,3 +287,6 @@ class VoxtralRealtimeEngine:
                     self._note(session_id, session)
                 elif session.has_outputs:
                     self._speaking[session_id] = session
+        told_s = self._pass_clock()
+        self._passes_ms.append((told_s - max(flight.timed_from_s, self._told_s)) * 1000)  # overlapping ones share none
+        self._told_s = told_s

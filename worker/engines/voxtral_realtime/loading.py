@@ -14,6 +14,7 @@ from worker.engines.base import EngineInfo
 from worker.engines.loading.checkpoints import Placement, free_memory_bytes, load, locate, placement
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.loading.spectrogram import check_spectrogram
+from worker.engines.voxtral_realtime.calibration import FRAME_MS
 from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
@@ -65,6 +66,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
         modes=(Mode.TRANSCRIBE,),
         languages=LANGUAGES,
         slots=rows,
+        frame_ms=FRAME_MS,
     )
     delay_ms = settings.model.delay_ms or prompt.default_delay_ms
     return VoxtralRealtimeEngine(
