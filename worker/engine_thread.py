@@ -136,13 +136,19 @@ class EngineThread:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                if not self._engine.ready():
-                    self._wake.wait(_IDLE_WAIT_S)
+                if pause_s := self._pause_s():
+                    self._wake.wait(pause_s)
                 self._wake.clear()
                 self._gpu_memory.sample()
                 self._turn()
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must hear of it
             self._on_failure(error)
+
+    def _pause_s(self) -> float:
+        """How long to wait for the next command."""
+        if not self._engine.ready():
+            return _IDLE_WAIT_S
+        return self._paced.pause_s() if self._paced is not None else 0.0
 
     def _turn(self) -> None:
         self._step(self._obey())

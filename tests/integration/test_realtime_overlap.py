@@ -1,5 +1,9 @@
-"""Passes of Voxtral Realtime that overlap: the next one runs while sessions are told what the one before has said."""
+"""Passes of Voxtral Realtime that overlap: the next one runs while sessions are told what the one before has said.
 
+And passes that sessions share whose audio does not come at the same moment.
+"""
+
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +19,7 @@ from tests.tiny.checkpoint import DIRECTORY
 from tests.tiny.scenes import scene
 from worker.engines.base import Committed, Output
 from worker.engines.registry import REALTIME, load_engine
+from worker.engines.voxtral_realtime.gathering import GATHER_S
 from worker.engines.voxtral_realtime.session import Session
 
 SPOKEN = scene(3, 4)
@@ -24,7 +29,7 @@ FRAME_SAMPLES = 1280
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
     threads = torch.get_num_threads()
-    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 3}
+    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 8}
     engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
     engine.warm_up()
     yield engine
@@ -35,6 +40,8 @@ def engine() -> Iterator[Any]:
 def overlapping(engine: Any) -> Iterator[None]:
     engine._overlaps = True
     yield
+    engine._gathering.longest_s = 0.0
+    engine._clock = time.monotonic
     for session_id in list(engine._sessions):
         engine.close(session_id)
     drained(engine)
@@ -137,3 +144,83 @@ def test_nothing_is_staged_while_a_pass_may_still_read_it(engine: Any) -> None:
     engine.step()
     with pytest.raises(AssertionError, match="staged"):
         engine._model.stage(0, np.zeros(1480, np.float32))
+
+
+class Simulated:
+    """Sessions that each get a frame every 80 ms, on a clock that stands still during a pass."""
+
+    def __init__(self, engine: Any, phases_s: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._engine = engine
+        self._phases_s = phases_s
+        self.now_s = 1000.0
+        self.launches = 0
+        self.waited_s: list[float] = []
+        engine._clock = lambda: self.now_s
+        launch = engine._launch
+        monkeypatch.setattr(engine, "_launch", lambda: self._launched(launch))
+        for name in phases_s:
+            engine.open(name, SessionOptions())
+            engine.feed(name, np.zeros(20, np.float32))  # a window of a position ends 20 samples behind its frame
+        drained(engine)
+
+    def _launched(self, launch: Any) -> Any:
+        self.launches += 1
+        self.waited_s += [self.now_s - due_s for due_s in self._engine._due.values()]
+        return launch()
+
+    def run(self, frames: int) -> None:
+        begin_s = self.now_s
+        self.launches, self.waited_s = 0, []
+        coming = sorted(
+            (phase_s + 0.08 * frame, name) for frame in range(frames) for name, phase_s in self._phases_s.items()
+        )
+        for at_s, name in coming:
+            self._advance(begin_s + at_s)
+            self._engine.feed(name, np.zeros(FRAME_SAMPLES, np.float32))
+        self._advance(begin_s + 0.08 * frames + 1)
+
+    def _advance(self, until_s: float) -> None:
+        while self._engine.ready():
+            pause_s = self._engine.pause_s()
+            if self.now_s + pause_s > until_s:
+                break
+            self.now_s += pause_s
+            self._engine.step()
+        self.now_s = until_s
+
+
+def test_sessions_share_passes_and_none_waits_longer_than_20_ms(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    phases_s = {str(number): 0.009 * number for number in range(8)}
+    simulated = Simulated(engine, phases_s, monkeypatch)
+    simulated.run(10)
+    assert simulated.launches == 80, "without gathering, each has a pass of its own"
+    assert max(simulated.waited_s) == 0
+    engine._gathering.longest_s = GATHER_S
+    simulated.run(10)
+    assert simulated.launches == 8 + 9 * 3, "no frame is expected in the beginning; then three passes serve all eight"
+    assert len(simulated.waited_s) == 80
+    assert max(simulated.waited_s) <= GATHER_S + 1e-6
+
+
+def test_session_waits_for_nobody_who_is_not_expected(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other's frames come long after, or no more."""
+    engine._gathering.longest_s = GATHER_S
+    simulated = Simulated(engine, {"a": 0.0, "b": 0.04}, monkeypatch)
+    simulated.run(5)
+    assert simulated.launches == 10
+    assert max(simulated.waited_s) == 0
+    simulated._phases_s = {"a": 0.0}
+    simulated.run(5)
+    assert (simulated.launches, max(simulated.waited_s)) == (5, 0)
+
+
+def test_end_of_a_session_waits_for_nobody(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine._gathering.longest_s = GATHER_S
+    simulated = Simulated(engine, {"a": 0.0, "b": 0.01}, monkeypatch)
+    simulated.run(3)
+    simulated.now_s += 0.08 - simulated.now_s % 0.08
+    engine.feed("a", np.zeros(FRAME_SAMPLES, np.float32))
+    simulated.now_s += 0.07
+    engine.feed("b", np.zeros(FRAME_SAMPLES, np.float32))
+    engine.finish("a")
+    assert engine.pause_s() == 0

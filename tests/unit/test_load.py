@@ -57,6 +57,9 @@ def test_few_passes_and_engines_without_frames_have_no_load() -> None:
 
 
 class PacedEcho(EchoEngine):
+    def pause_s(self) -> float:
+        return 0.0
+
     def take_passes_ms(self) -> list[float]:
         return [70.0] * MIN_PASSES
 

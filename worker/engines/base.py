@@ -205,5 +205,8 @@ class Remembering(Protocol):
 class Paced(Protocol):
     """An engine whose passes take every session on by one frame: a pass that takes longer falls behind the speakers."""
 
+    def pause_s(self) -> float:
+        """How long `step` would wait, though the engine is `ready`, for other sessions to share the next pass."""
+
     def take_passes_ms(self) -> list[float]:
         """How long each pass took since the last call, with the host's work for it."""

@@ -9,7 +9,7 @@ import pytest
 
 from shared.events import CommitDelay, SessionOptions
 from tests.limits import limit_s
-from worker.engine_thread import Configure, EngineThread, Feed, Open, StepReport
+from worker.engine_thread import _IDLE_WAIT_S, Configure, EngineThread, Feed, Open, StepReport
 from worker.engines.echo import EchoEngine
 
 
@@ -49,3 +49,23 @@ def test_setting_counts_for_sessions_that_choose_no_commit_delay(has_commit_dela
     thread.stop(10)
     unset = CommitDelay.ACCURATE if has_commit_delay else None
     assert engine.given == [unset, CommitDelay.FAST, unset]
+
+
+class GatheringEngine(EchoEngine):
+    """Would like to wait for others."""
+
+    def pause_s(self) -> float:
+        return 0.015
+
+    def take_passes_ms(self) -> list[float]:
+        return []
+
+
+@pytest.mark.parametrize(("engine", "pause_s"), [(GatheringEngine(1), 0.015), (EchoEngine(1), 0.0)])
+def test_thread_waits_as_long_as_the_engine_would(engine: EchoEngine, pause_s: float) -> None:
+    thread = EngineThread(engine, print, print, CommitDelay.ACCURATE)
+    assert thread._pause_s() == _IDLE_WAIT_S, "nothing is to be done"
+    thread.post([Open("a", SessionOptions(), 0, 0), Feed("a", np.zeros(1600, np.float32))])
+    thread._obey()
+    assert engine.ready()
+    assert thread._pause_s() == pause_s

@@ -19,7 +19,8 @@ from worker.engines.base import EngineInfo, History, Output
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
-from worker.engines.voxtral_realtime.calibration import LIMIT_MS, fitted, typical_ms
+from worker.engines.voxtral_realtime.calibration import FRAME_MS, LIMIT_MS, fitted, typical_ms
+from worker.engines.voxtral_realtime.gathering import GATHER_S, Gathering
 from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, levels_of
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
@@ -92,6 +93,8 @@ class VoxtralRealtimeEngine:
         """Since when sessions wait for a pass."""
         self._speaking: dict[str, Session] = {}
         """Those that have outputs."""
+        self._gathering = Gathering(FRAME_MS / 1000, GATHER_S if info.device != "cpu" else 0.0)
+        """A CPU computes a pass over two sessions in the time of two passes."""
         self._flight: _Flight | None = None
         self._passes_ms: list[float] = []
         self._told_s = 0.0
@@ -169,7 +172,8 @@ class VoxtralRealtimeEngine:
         session = self._sessions[session_id]
         session.feed(pcm)
         if session_id not in self._due and session.is_ready:
-            self._due[session_id] = self._clock()
+            self._due[session_id] = now_s = self._clock()
+            self._gathering.came(session_id, now_s)
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
         session = self._sessions[session_id]
@@ -191,6 +195,7 @@ class VoxtralRealtimeEngine:
             return
         self._due.pop(session_id, None)
         self._speaking.pop(session_id, None)
+        self._gathering.forget(session_id)
         move = self._rows.release(session_id)
         if move is not None:
             self._model.move(move.source, move.target)
@@ -199,7 +204,7 @@ class VoxtralRealtimeEngine:
     def step(self) -> list[tuple[str, Output]]:
         """The next pass is launched before the sessions are told what the one before has said."""
         landed = self._land() if self._flight is not None else None
-        if self._due:
+        if self._due and not self._gathering_s():
             self._flight = self._launch()
         if landed is not None:
             self._tell(landed)
@@ -207,6 +212,10 @@ class VoxtralRealtimeEngine:
             self._tell(self._land())
         speaking, self._speaking = self._speaking, {}
         return [(key, output) for key, session in speaking.items() for output in session.take_outputs()]
+
+    def pause_s(self) -> float:
+        """See `worker.engines.base.Paced`."""
+        return 0.0 if self._flight is not None or self._speaking else self._gathering_s()
 
     def ready(self) -> bool:
         return bool(self._due or self._speaking) or self._flight is not None
@@ -241,6 +250,13 @@ class VoxtralRealtimeEngine:
             self._due[session_id] = self._clock()
         if session.has_outputs:
             self._speaking[session_id] = session
+
+    def _gathering_s(self) -> float:
+        """How long the next pass waits for more sessions; not at all if one is behind, or is about to end."""
+        if not self._gathering.longest_s or not self._due:
+            return 0.0
+        pause_s = self._gathering.pause_s(self._due, self._clock())
+        return 0.0 if pause_s and any(self._sessions[one].is_behind for one in self._due) else pause_s
 
     def _launch(self) -> _Flight:
         """A pass over all sessions that are due."""
