@@ -147,7 +147,8 @@ class Session:
         """
         end, limit = self._next_end_samples, self._limit_samples
         start = end - self._prompt.window_samples
-        self._go_to(self._next_position + 1)
+        self._next_position += 1
+        self._next_end_samples = end + self._prompt.frame_samples
         if self._origin_samples <= start and end <= limit:
             return self._audio.between(start, end)
         window = np.zeros(self._prompt.window_samples, np.float32)
@@ -212,11 +213,12 @@ class Session:
                 self._begin_word(frame_samples, model_ms)
             self._outbox += self._transcript.append(piece, self._heard_samples, model_ms)
         else:
-            self._transcript.pause()
             until_samples = min(frame_samples + self._prompt.frame_samples, self._limit_samples)
             self._blank.pad(until_samples, self._audio, self._loudness)
-            settled_samples = min(frame_samples - MAX_WORD_SAMPLES, self._blank.needed_samples)
-            self._settled_samples = max(self._settled_samples, settled_samples)
+            settled_samples = frame_samples - MAX_WORD_SAMPLES
+            if settled_samples > self._settled_samples:
+                self._settled_samples = max(self._settled_samples, min(settled_samples, self._blank.needed_samples))
+            self._transcript.pause()
             if self._transcript.is_over:
                 self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
 
@@ -236,8 +238,9 @@ class Session:
     def _begin_stretch(self, origin_samples: int) -> None:
         self.delay_tokens = self._wanted_delay_tokens
         self._origin_samples = self._last_word_end_samples = origin_samples
-        self._position = self._prompt.first_position
-        self._go_to(self._position)
+        self._position = self._next_position = self._prompt.first_position
+        start_samples = origin_samples + self._prompt.window_start_samples(self._position)
+        self._next_end_samples = start_samples + self._prompt.window_samples
         self.stretch += 1
         self._loudness = Loudness(origin_samples)
         self._blank.begin(max(origin_samples, self._settled_samples))
@@ -276,11 +279,6 @@ class Session:
         """The row must begin anew for another delay; what it has heard and not answered is heard again."""
         if self._wanted_delay_tokens != self.delay_tokens and not self._transcript.is_open:
             self._begin_stretch(self._settled_samples)
-
-    def _go_to(self, position: int) -> None:
-        self._next_position = position
-        start_samples = self._origin_samples + self._prompt.window_start_samples(position)
-        self._next_end_samples = start_samples + self._prompt.window_samples
 
     @property
     def _last_position(self) -> int:

@@ -50,7 +50,7 @@ class Transcript:
     @property
     def is_over(self) -> bool:
         """Whether the open segment is followed by silence."""
-        return self.is_open and self._quiet_frames >= ENDPOINT_FRAMES
+        return self._quiet_frames >= ENDPOINT_FRAMES and self.is_open
 
     @property
     def last_end_samples(self) -> int | None:
