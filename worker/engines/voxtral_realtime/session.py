@@ -65,6 +65,8 @@ class Session:
         self._last_word_end_samples = start_samples
         self._loudness = Loudness(start_samples)
         self._blank = BlankRun(vad, start_samples)
+        self._next_end_samples = start_samples
+        """Where the window of the next position ends."""
         self.stretch = 0
         """How many stretches there were before. What the model said in a former one means nothing in this."""
         self._known_tokens: list[int] = []
