@@ -55,9 +55,7 @@ def said(engine: Any, options: SessionOptions, passers_by: bool) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "overlaps"), [("voxtral_realtime", False), ("voxtral_realtime", True), ("voxtral", False)]
 )
-def test_late_copies_change_nothing(
-    name: str, overlaps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_late_copies_change_nothing(name: str, overlaps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model_name, options = STAGING_ENGINES[name]
     is_realtime = model_name == REALTIME
     path = DIRECTORY if is_realtime else write_checkpoint(tmp_path)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontend.health import Snapshot
-from frontend.health_metrics import prometheus_text
-from frontend.models import running_models
+from frontend.monitoring.prometheus import prometheus_text
+from frontend.monitoring.status import Snapshot
+from frontend.sessions.running_models import running_models
 from shared.config import Settings
 from shared.events import CommitDelay, SessionOptions
-from tests.unit.test_placement import report
+from tests.unit.frontend.sessions.test_placement import report
 from worker.engine_thread import EngineThread, Feed, Open, StepReport
 from worker.engines.echo import EchoEngine
 from worker.load import MIN_PASSES, WINDOW_S, Load
