@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from frontend.admission import Admission
-from frontend.placement import CACHE_S, Placement
 from redis.asyncio import Redis
 
+from frontend.sessions.admission import Admission
+from frontend.sessions.placement import CACHE_S, Placement
 from shared.bus.registry import Registry
 from shared.bus.scripts import Scripts
 from shared.config import SessionSettings
