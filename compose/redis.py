@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import structlog
 
-from compose.append_only_file import REMEDY, damage, lock, locked
+from shared.bus.append_only_file import REMEDY, damage, lock, locked
 from shared.bus.server_binary import server_binary
 from shared.config import RedisSettings, Settings
 from shared.entry import run_process

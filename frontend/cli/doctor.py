@@ -8,7 +8,6 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from compose.append_only_file import damage, locked, move_aside
 from frontend.cli.checks.check import Check, State, absent, broken, ok
 from frontend.cli.checks.machine import check_disk, check_gpu, check_log, check_model, check_python
 from frontend.cli.checks.service import (
@@ -20,6 +19,7 @@ from frontend.cli.checks.service import (
     check_store,
     check_tls,
 )
+from shared.bus.append_only_file import damage, locked, move_aside
 from shared.bus.server_binary import server_binary
 from shared.config import load_settings
 from shared.errors import StartupError

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from compose.append_only_file import APPEND_ONLY, locked
 from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_store
 from frontend.cli.doctor import repair_store
+from shared.bus.append_only_file import APPEND_ONLY, locked
 from shared.config import Settings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError

@@ -13,13 +13,13 @@ from typing import Any
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from compose.append_only_file import APPEND_ONLY, REMEDY, damage, locked
 from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.checks.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.client import ClientError, TranscriptionClient
 from frontend.servers.tls import probe_context, server_context
+from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
 from shared.bus.connect import connect
 from shared.bus.credentials import CREDENTIALS_ADVICE, refusal
 from shared.bus.server_binary import server_binary
