@@ -6,9 +6,9 @@ import sys
 import uvloop
 
 from frontend.api.app import create_app
+from frontend.process import FrontendProcess
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
-from frontend.sessions.gateway import Gateway
 from shared.config import Settings
 from shared.entry import run_process
 from shared.process import return_large_blocks
@@ -21,9 +21,19 @@ def main(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with Gateway.running(settings, "web") as gateway:
+    async with FrontendProcess.running(settings, "web") as process:
+        app = create_app(
+            settings,
+            process.gateway,
+            access=process.access,
+            connections=process.connections,
+            recordings=process.recordings,
+            viewers=process.viewers,
+            erasure=process.erasure,
+            tally=process.tally,
+        )
         await serve_http(
-            create_app(settings, gateway),
+            app,
             host=settings.server.host,
             port=settings.server.http_port,
             port_setting="server.http_port",

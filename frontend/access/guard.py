@@ -1,16 +1,17 @@
 """Whose a connection is, for as long as it lasts.
 
-In the native protocol a key may come with the handshake or as a message; other dialects are let in by `api.gate`.
+In the native protocol a key may come with the handshake or as a message. Clients of other dialects are let in by their
+handshake (`Access.admit_websocket`), which counts as a request.
 """
 
 import asyncio
 import time
+from collections.abc import Sized
 from typing import Final, NoReturn, Protocol
 
 from frontend.access.access import Access
 from frontend.access.principal import Principal
-from frontend.access.strangers import Stranger
-from frontend.protocols.long_text import Message
+from frontend.access.strangers import KEY_FIRST, Stranger
 from shared.errors import MessageTooLargeError, UnauthorizedError, VoxtralError
 
 WATCH_INTERVAL_S: Final = 2.0
@@ -18,15 +19,6 @@ PATIENCE_S: Final = 10.0
 """Who needs a key and shows none for so long has to go."""
 STRANGER_MESSAGE_MAX: Final = 4096
 """Of a client whose key is not known yet, the server holds no longer message."""
-ALLOWED_TO_STRANGERS: Final = ("auth", "ping")
-KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
-
-
-async def watch_key(access: Access, principal: Principal) -> NoReturn:
-    """Runs until the key of a connection that was let in has been revoked or has expired: UnauthorizedError."""
-    while True:
-        await asyncio.sleep(WATCH_INTERVAL_S)
-        access.check(principal)
 
 
 class Restricted(Protocol):
@@ -44,13 +36,25 @@ def restrict_stranger(access: Access, client: Restricted) -> None:
 
 
 class Guard:
-    def __init__(self, access: Access, client: Restricted, address: str | None, presented_key: str | None) -> None:
-        """`presented_key` is what came with the handshake. `close` belongs to the end of the connection."""
+    def __init__(
+        self,
+        access: Access,
+        client: Restricted,
+        address: str | None,
+        *,
+        presented_key: str | None = None,
+        admitted: Principal | None = None,
+    ) -> None:
+        """`presented_key` is what came with the handshake, `admitted` whom the handshake has let in.
+
+        `close` belongs to the end of the connection.
+        """
         self._access = access
         self._client = client
         self._address = address
         self._presented_key = presented_key
-        self._principal: Principal | None = None
+        self._principal = admitted
+        self._counts_requests = admitted is None
         self._stranger: Stranger | None = None
         self._came_at_s = time.monotonic()
 
@@ -59,6 +63,8 @@ class Guard:
 
         Raises what `Access.identify` does, and ServerBusyError where too many clients have shown no key.
         """
+        if self._principal is not None:
+            return
         if self._presented_key is not None or not self._access.enabled:
             await self.identify(self._presented_key)
         else:
@@ -78,16 +84,11 @@ class Guard:
         """The error for a message that is too large. Without a key, it says that a key is needed first."""
         return UnauthorizedError(KEY_FIRST) if self._principal is None else error
 
-    def check(self, message: Message) -> None:
+    def check(self, message: Sized) -> None:
         """Raises UnauthorizedError unless the key is still good, or this message is short enough to bring one."""
         if self._principal is not None:
             self._access.check(self._principal)
         elif isinstance(message, bytes) or len(message) > STRANGER_MESSAGE_MAX:
-            raise UnauthorizedError(KEY_FIRST)
-
-    def check_kind(self, kind: object) -> None:
-        """Raises UnauthorizedError where a key should come and something else does."""
-        if self._principal is None and kind not in ALLOWED_TO_STRANGERS:
             raise UnauthorizedError(KEY_FIRST)
 
     async def watch(self) -> NoReturn:
@@ -106,5 +107,6 @@ class Guard:
         """
         assert self._principal is not None
         self._access.check_upload(self._principal, upload_bytes)
-        await self._access.take_request(self._principal)
+        if self._counts_requests:
+            await self._access.take_request(self._principal)
         return self._principal

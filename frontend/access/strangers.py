@@ -12,6 +12,7 @@ SHARE_OF_AN_ADDRESS: Final = 0.25
 IPV6_NETWORK_BITS: Final = 64
 """One customer has as many addresses as this leaves."""
 RETRY_AFTER_S: Final = 1.0
+KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
 
 
 class Strangers:

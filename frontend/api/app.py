@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.access.access import Access
 from frontend.access.cors import allow_pages
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
@@ -27,10 +28,14 @@ from frontend.api.errors import refusal
 from frontend.api.middleware import renderer_of
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi.refusals import DocumentedApi
-from frontend.connections.native import serve_connection
+from frontend.connections.connections import Connections
+from frontend.monitoring.process_report import Tally
 from frontend.servers.transports import StarletteTransport
+from frontend.sessions.erasure import Erasure
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import MODELS_BY_MODE
+from frontend.sessions.recordings import Recordings
+from frontend.viewers.viewers import Viewers
 from shared.config import Settings
 from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
@@ -53,15 +58,26 @@ HEADERS = {
 }
 
 
-def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
+def create_app(
+    settings: Settings,
+    gateway: Gateway,
+    *,
+    access: Access,
+    connections: Connections,
+    recordings: Recordings,
+    viewers: Viewers,
+    erasure: Erasure,
+    tally: Tally,
+) -> FastAPI:
+    """The application. Each route is given those parts of the process that it needs."""
     page_token = secrets.token_urlsafe(16)
     app = DocumentedApi(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
-    app.add_middleware(Gate, gateway=gateway)
-    app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, gateway.tally.count_error))
-    middleware.install(app, gateway.tally.count_error)
-    app.include_router(transcriptions.router(settings, gateway))
+    app.add_middleware(Gate, access=access, count_error=tally.count_error)
+    app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, tally.count_error))
+    middleware.install(app, tally.count_error)
+    app.include_router(transcriptions.router(settings, gateway, recordings, access, tally))
     app.include_router(models.router(gateway))
-    app.include_router(chat.router(settings, gateway))
+    app.include_router(chat.router(settings, gateway, recordings, access, tally))
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
 
@@ -72,31 +88,31 @@ def create_app(settings: Settings, gateway: Gateway) -> FastAPI:
     @app.api_route("/config.json", methods=READING, include_in_schema=False)
     async def page_config(response: Response) -> dict[str, Any]:
         response.headers["cache-control"] = "no-store"
-        return {"page_token": page_token, "key_needed": gateway.access.enabled, **await _page_config(settings, gateway)}
+        return {"page_token": page_token, "key_needed": access.enabled, **await _page_config(settings, gateway)}
 
     @app.websocket("/ws")
     async def native(websocket: WebSocket) -> None:
         try:
             if not _holds(websocket, page_token):
-                gateway.access.check_origin(websocket)
+                access.check_origin(websocket)
         except ForbiddenError as error:
             await websocket.send_denial_response(PlainTextResponse(error.message, status_code=403))
             return
         headers = websocket.headers.items()
         transport = StarletteTransport(websocket)
-        restrict_stranger(gateway.access, transport)
+        restrict_stranger(access, transport)
         await websocket.accept(subprotocol=chosen_subprotocol(headers))
-        await serve_connection(transport, gateway, settings, presented_key(headers))
+        await connections.serve_native(transport, presented_key(headers))
 
-    app.include_router(client_secrets.routes(settings, gateway))
+    app.include_router(client_secrets.routes(settings, gateway, access))
 
     @app.api_route("/captions", methods=READING, include_in_schema=False)
     async def captions_page() -> FileResponse:
         return FileResponse(STATIC_DIR / "captions.html")
 
-    app.include_router(realtime.routes(settings, gateway))
-    app.include_router(captions.routes(gateway.viewers))
-    app.include_router(sessions.routes(gateway.erasure))
+    app.include_router(realtime.routes(connections))
+    app.include_router(captions.routes(viewers))
+    app.include_router(sessions.routes(erasure))
 
     # Some systems map .js to a type that browsers refuse for modules.
     mimetypes.add_type("text/javascript", ".js")

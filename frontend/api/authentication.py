@@ -4,6 +4,7 @@ A route finds the principal with `principal_of`; it cannot forget to ask. Those 
 token of that session instead of a key.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -11,12 +12,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from frontend.access.access import Access
 from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
 from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
 from frontend.api.middleware import renderer_of
-from frontend.sessions.gateway import Gateway
 from shared.errors import VoxtralError
 
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
@@ -31,16 +32,17 @@ def principal_of(connection: HTTPConnection) -> Principal:
 class Gate:
     """ASGI middleware. Of a request it raises what `Access.admit_http` does; a WebSocket it denies by itself."""
 
-    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+    def __init__(self, app: ASGIApp, access: Access, count_error: Callable[[str], None]) -> None:
         self._app = app
-        self._gateway = gateway
+        self._access = access
+        self._count_error = count_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if not path.startswith(PREFIX) or path.startswith(WITH_TOKENS_OF_THEIR_OWN):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            principal = await self._gateway.access.admit_http(Request(scope))
+            principal = await self._access.admit_http(Request(scope))
             scope.setdefault("state", {})["principal"] = principal
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -49,9 +51,9 @@ class Gate:
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
         try:
-            principal = await self._gateway.access.admit_websocket(websocket)
+            principal = await self._access.admit_websocket(websocket)
         except VoxtralError as error:
-            self._gateway.tally.count_error(error.code)
+            self._count_error(error.code)
             await websocket.receive()  # the request to connect, which is answered
             await websocket.send_denial_response(refusal(error, renderer_of(scope)))
             return

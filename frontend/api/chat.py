@@ -2,13 +2,15 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from frontend.access.access import Access
 from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
@@ -16,6 +18,7 @@ from frontend.api.padding import PaddedReply
 from frontend.api.renderers import Renderer
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.upload_form import bounded, media_type_of
+from frontend.monitoring.process_report import Tally
 from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat
@@ -23,8 +26,9 @@ from frontend.protocols.openai.rest import frame
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
 from frontend.sessions.placement import PREFERRED_ENGINES
-from frontend.sessions.recordings import session_for
+from frontend.sessions.recordings import Recordings
 from frontend.sessions.running_models import RunningModel
+from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
@@ -33,9 +37,9 @@ from shared.events import EventType, Mode
 from shared.seams import is_decided, seam
 
 
-def router(settings: Settings, gateway: Gateway) -> APIRouter:
+def router(settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally) -> APIRouter:
     routes = APIRouter(tags=["Chat"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
-    chat = Chat(settings, gateway)
+    chat = Chat(settings, gateway, recordings, access, tally)
 
     @routes.post("/v1/chat/completions", **documents.CHAT)
     async def completions() -> Response:
@@ -46,21 +50,26 @@ def router(settings: Settings, gateway: Gateway) -> APIRouter:
 
 
 class Chat:
-    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+    def __init__(
+        self, settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally
+    ) -> None:
         self._settings = settings
         self._gateway = gateway
+        self._recordings = recordings
+        self._access = access
+        self._tally = tally
 
     async def serve(self, request: Request, exchange: Exchange) -> None:
-        with counted(self._gateway, self._settings):
+        with counted(self._tally, self._settings):
             await self._answer(request, exchange)
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
         asked = parse_chat(decode_message(await self._body(request)))
-        self._gateway.access.check_upload(principal_of(request), len(asked.audio))
+        self._access.check_upload(principal_of(request), len(asked.audio))
         running = await self._gateway.models()
         model = resolve(asked.options.model, running, asked.options.mode)
         asked = replace(asked, options=replace(asked.options, model=model))
-        self._gateway.tally.received_bytes += len(asked.audio)
+        self._tally.received_bytes += len(asked.audio)
         await exchange.while_connected(
             self._stream(asked, request, exchange, running) if asked.stream else self._reply(asked, request, exchange)
         )
@@ -71,9 +80,7 @@ class Chat:
             raise MediaTypeError(media_type, "application/json")
         body = TextReader()
         patience_s = self._settings.session.idle_timeout_s
-        limit_bytes = self._gateway.access.largest_body_bytes(
-            principal_of(request), self._settings.server.max_message_bytes
-        )
+        limit_bytes = self._access.largest_body_bytes(principal_of(request), self._settings.server.max_message_bytes)
         async for chunk in bounded(request, limit_bytes, patience_s):
             body.feed(chunk)
         try:
@@ -84,10 +91,9 @@ class Chat:
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         renderer = renderer_of(request.scope)
         warnings: list[AudioWarning] = []
-        blocks = self._blocks(asked, warnings)
         every_s = self._settings.server.keepalive_s
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(renderer, error)) as reply:
-            async with session_for(blocks, asked.options, self._gateway, principal_of(request)) as session:
+            async with self._session(asked, request, warnings) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
@@ -98,10 +104,9 @@ class Chat:
     ) -> None:
         renderer = renderer_of(request.scope)
         warnings: list[AudioWarning] = []
-        blocks = self._blocks(asked, warnings)
         async with exchange.events(lambda error: frame(self._refusal(renderer, error))) as push:
             async with (
-                session_for(blocks, asked.options, self._gateway, principal_of(request)) as session,
+                self._session(asked, request, warnings) as session,
                 events_and_progress(session) as events,
             ):
                 chunks = Chunks(*_identity(), session.model)
@@ -119,12 +124,15 @@ class Chat:
 
     def _refusal(self, renderer: Renderer, error: VoxtralError) -> dict[str, Any]:
         """What an answer that has begun says of an error."""
-        self._gateway.tally.count_error(error.code)
+        self._tally.count_error(error.code)
         return renderer.error_body(error)
 
-    def _blocks(self, asked: ChatRequest, warnings: list[AudioWarning]) -> AsyncGenerator[bytes, None]:
-        longest_s = self._settings.audio.longest_s(asked.options.mode)
-        return self._gateway.decoders.pcm(asked.audio, max_duration_s=longest_s, strict=asked.strict, warnings=warnings)
+    def _session(
+        self, asked: ChatRequest, request: Request, warnings: list[AudioWarning]
+    ) -> AbstractAsyncContextManager[Session]:
+        return self._recordings.file(
+            asked.audio, asked.options, principal_of(request), strict=asked.strict, warnings=warnings
+        )
 
 
 class _Growing:

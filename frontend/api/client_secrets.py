@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Request
 
+from frontend.access.access import Access
 from frontend.api.authentication import principal_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.upload_form import bounded
@@ -28,7 +29,7 @@ LONGEST_LIFE_S: Final = 7200
 DEFAULT_LIFE_S: Final = 600
 
 
-def routes(settings: Settings, gateway: Gateway) -> APIRouter:
+def routes(settings: Settings, gateway: Gateway, access: Access) -> APIRouter:
     router = APIRouter(tags=["Realtime"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
     patience_s = settings.session.idle_timeout_s
 
@@ -39,7 +40,7 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
         session = wanted.get("session")
         config = begun(session)
         await _check_model(config, gateway)
-        token, expires_at = await gateway.access.new_client_token(principal_of(request), session, _life_s(wanted))
+        token, expires_at = await access.new_client_token(principal_of(request), session, _life_s(wanted))
         return {"value": token, "expires_at": expires_at, "session": _described(config)}
 
     return router

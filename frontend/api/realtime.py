@@ -13,21 +13,19 @@ from fastapi import APIRouter, WebSocket
 from frontend.api.authentication import principal_of
 from frontend.api.errors import refusal
 from frontend.api.renderers import MISTRAL, OPENAI, Renderer
-from frontend.connections.dialects import serve_dialect
+from frontend.connections.connections import Connections
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.options import MAX_MODEL_CHARS
 from frontend.servers.transports import StarletteTransport
-from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import AUTO
-from shared.config import Settings
 from shared.errors import InvalidFieldError, VoxtralError
 
 VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter
 
 
-def routes(settings: Settings, gateway: Gateway) -> APIRouter:
+def routes(connections: Connections) -> APIRouter:
     router = APIRouter()
 
     @router.websocket("/v1/realtime")
@@ -40,7 +38,7 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
                 principal_of(websocket).session,
             )
 
-        await serve_websocket(websocket, OPENAI, dialect, gateway, settings)
+        await serve_websocket(websocket, OPENAI, dialect, connections)
 
     @router.websocket("/v1/audio/transcriptions/realtime")
     async def mistral(websocket: WebSocket) -> None:
@@ -49,13 +47,13 @@ def routes(settings: Settings, gateway: Gateway) -> APIRouter:
         def dialect() -> MistralRealtime:
             return MistralRealtime(secrets.token_hex(16), model)
 
-        await serve_websocket(websocket, MISTRAL, dialect, gateway, settings)
+        await serve_websocket(websocket, MISTRAL, dialect, connections)
 
     return router
 
 
 async def serve_websocket(
-    websocket: WebSocket, answers_in: Renderer, make: Callable[[], Dialect], gateway: Gateway, settings: Settings
+    websocket: WebSocket, answers_in: Renderer, make: Callable[[], Dialect], connections: Connections
 ) -> None:
     """Serve one client in the dialect that `make` makes.
 
@@ -69,13 +67,8 @@ async def serve_websocket(
         await websocket.send_denial_response(refusal(error, answers_in))
         return
     await websocket.accept()
-    await serve_dialect(
-        StarletteTransport(websocket),
-        dialect,
-        gateway,
-        settings,
-        principal_of(websocket),
-        tells_viewer_token=tells_viewer_token,
+    await connections.serve(
+        StarletteTransport(websocket), dialect, principal_of(websocket), tells_viewer_token=tells_viewer_token
     )
 
 

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from frontend.connections.timeouts import SEND_STALL_S
+from frontend.monitoring.process_report import Tally
 from frontend.servers.asgi import client_left, stream_start
 from frontend.servers.direct_writes import wire_of
-from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
 from shared.bus.event_log import LoggedEvent
@@ -39,10 +39,10 @@ Work = Callable[[Request, "Exchange"], Awaitable[None]]
 
 
 @contextlib.contextmanager
-def counted(gateway: Gateway, settings: Settings) -> Iterator[None]:
+def counted(tally: Tally, settings: Settings) -> Iterator[None]:
     """Counts a client while it is served. Raises ServerBusyError where there are too many of them."""
-    with gateway.tally.connection():
-        gateway.tally.check_room(settings.server.max_connections)
+    with tally.connection():
+        tally.check_room(settings.server.max_connections)
         yield
 
 

@@ -3,12 +3,13 @@
 OpenAI's clients and Mistral's share the first address; `orders` reads what each asks for.
 """
 
-from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from frontend.access.access import Access
 from frontend.access.principal import Principal
 from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
@@ -18,10 +19,12 @@ from frontend.api.renderers import MISTRAL
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.transcription_request import Order, is_mistral_form, mistral_order, openai_order
 from frontend.api.upload_form import Form, received
+from frontend.monitoring.process_report import Tally
 from frontend.protocols.openai.rest import Task
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
-from frontend.sessions.recordings import session_for
+from frontend.sessions.recordings import Recordings
+from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
@@ -29,9 +32,9 @@ from shared.errors import VoxtralError
 from shared.events import EventType
 
 
-def router(settings: Settings, gateway: Gateway) -> APIRouter:
+def router(settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally) -> APIRouter:
     routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
-    audio = Transcriber(settings, gateway)
+    audio = Transcriber(settings, gateway, recordings, access, tally)
 
     @routes.post("/v1/audio/transcriptions", **documents.TRANSCRIPTIONS)
     async def transcriptions() -> Response:
@@ -47,17 +50,22 @@ def router(settings: Settings, gateway: Gateway) -> APIRouter:
 
 
 class Transcriber:
-    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+    def __init__(
+        self, settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally
+    ) -> None:
         self._settings = settings
         self._gateway = gateway
+        self._recordings = recordings
+        self._access = access
+        self._tally = tally
 
     async def serve(self, request: Request, exchange: Exchange, task: Task) -> None:
         principal, patience_s = principal_of(request), self._settings.session.idle_timeout_s
-        limit_bytes = self._gateway.access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
-        with counted(self._gateway, self._settings):
+        limit_bytes = self._access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
+        with counted(self._tally, self._settings):
             async with received(request, limit_bytes, patience_s) as form:
                 order = await self._order(request, form, task)
-                self._gateway.access.check_upload(principal, order.size_bytes)
+                self._access.check_upload(principal, order.size_bytes)
                 work = self._stream if order.stream else self._reply
                 await exchange.while_connected(work(order, principal, exchange))
 
@@ -74,7 +82,7 @@ class Transcriber:
         every_s = self._settings.server.keepalive_s if order.format.is_json else 0
         warnings: list[AudioWarning] = []
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
-            async with session_for(self._blocks(order, warnings), order.options, self._gateway, principal) as session:
+            async with self._session(order, principal, warnings) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
@@ -84,7 +92,7 @@ class Transcriber:
         warnings: list[AudioWarning] = []
         async with exchange.events(lambda error: self._refused(order, error)) as push:
             async with (
-                session_for(self._blocks(order, warnings), order.options, self._gateway, principal) as session,
+                self._session(order, principal, warnings) as session,
                 events_and_progress(session) as events,
             ):
                 transcript, language = Transcript(session.model), None
@@ -101,16 +109,17 @@ class Transcriber:
             transcript.warnings += [warning.wire() for warning in warnings]
             await push(order.renderer.done(transcript, order.format))
 
-    def _blocks(self, order: Order, warnings: list[AudioWarning]) -> AsyncGenerator[bytes, None]:
-        self._gateway.tally.received_bytes += order.size_bytes
-        longest_s = self._settings.audio.longest_s(order.options.mode)
-        return self._gateway.decoders.pcm(order.audio, max_duration_s=longest_s, strict=order.strict, warnings=warnings)
+    def _session(
+        self, order: Order, principal: Principal, warnings: list[AudioWarning]
+    ) -> AbstractAsyncContextManager[Session]:
+        self._tally.received_bytes += order.size_bytes
+        return self._recordings.file(order.audio, order.options, principal, strict=order.strict, warnings=warnings)
 
     def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
         """What an answer that has begun says of an error."""
-        self._gateway.tally.count_error(error.code)
+        self._tally.count_error(error.code)
         return order.renderer.error_body(error)
 
     def _refused(self, order: Order, error: VoxtralError) -> bytes:
-        self._gateway.tally.count_error(error.code)
+        self._tally.count_error(error.code)
         return order.renderer.error_event(error)

@@ -6,8 +6,6 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from frontend.protocols.close_codes import CLOSE_CODES
-from frontend.protocols.native import states as native
 from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import VoxtralError
 from shared.incidents import incident
@@ -43,13 +41,6 @@ def let_go(failure: BaseException) -> None:
         waiting += [error.__cause__, error.__context__]
         if isinstance(error, BaseExceptionGroup):
             waiting += error.exceptions
-
-
-async def say_goodbye(transport: Transport, error: VoxtralError | None) -> None:
-    """Tell a client of the native protocol its last error, and close."""
-    last_words = [] if error is None else [native.error_message(error)]
-    reason = "" if error is None else error.code
-    await part(transport, last_words, CLOSE_CODES.get(reason, 1000), reason)
 
 
 async def part(

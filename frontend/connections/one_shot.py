@@ -1,25 +1,26 @@
 """One recording in, one reply out: a session that nobody sees."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from frontend.access.principal import Principal
+from frontend.monitoring.process_report import Tally
 from frontend.protocols.native import states as native
 from frontend.protocols.native.messages import OneShot
-from frontend.sessions.gateway import Gateway
-from frontend.sessions.recordings import in_threads, session_for
+from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import Session
 from shared.audio.damage import AudioWarning
 from shared.audio.live import CONTAINER
-from shared.audio.payload import decode_raw, is_file
+from shared.audio.payload import is_file
 from shared.events import SAMPLE_RATE_HZ, EventType
 
 
 async def answer(
     request: OneShot,
-    gateway: Gateway,
-    max_duration_s: float,
+    recordings: Recordings,
+    tally: Tally,
     send: Callable[[bytes], Awaitable[None]],
     principal: Principal,
 ) -> bytes:
@@ -29,11 +30,10 @@ async def answer(
     """
     started_s = time.perf_counter()
     warnings: list[AudioWarning] = []
-    blocks = _blocks(request, gateway, max_duration_s, warnings)
-    async with session_for(blocks, request.options, gateway, principal) as session:
+    async with _session(request, recordings, principal, warnings) as session:
         ending, notices = await _follow(request, session, send)
     if ending["type"] == EventType.ERROR:
-        gateway.tally.count_error(ending["code"])
+        tally.count_error(ending["code"])
         return native.refusal(ending, request.request_id)
     if request.stream:
         for warning in warnings:
@@ -47,23 +47,20 @@ async def answer(
     )
 
 
-def _blocks(
-    request: OneShot, gateway: Gateway, max_duration_s: float, warnings: list[AudioWarning]
-) -> AsyncGenerator[bytes, None]:
+def _session(
+    request: OneShot, recordings: Recordings, principal: Principal, warnings: list[AudioWarning]
+) -> AbstractAsyncContextManager[Session]:
     if request.encoding == CONTAINER or is_file(request.audio):
-        return gateway.decoders.pcm(
-            request.audio, max_duration_s=max_duration_s, strict=request.strict, warnings=warnings
-        )
-    return in_threads(
-        decode_raw(
-            request.audio,
-            request.encoding,
-            request.sample_rate,
-            request.channels,
-            max_duration_s=max_duration_s,
-            strict=request.strict,
-            warn=warnings.append,
-        )
+        return recordings.file(request.audio, request.options, principal, strict=request.strict, warnings=warnings)
+    return recordings.samples(
+        request.audio,
+        request.options,
+        principal,
+        encoding=request.encoding,
+        sample_rate=request.sample_rate,
+        channels=request.channels,
+        strict=request.strict,
+        warnings=warnings,
     )
 
 

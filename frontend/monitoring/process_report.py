@@ -11,6 +11,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.bus.registry import FrontendReport, Registry, process_id
 from shared.errors import ServerBusyError
@@ -22,17 +23,16 @@ BUSY_RETRY_S: Final = 5.0
 
 
 class Tally:
-    """`sessions` and `viewers` are whatever holds those of the process."""
+    """`viewers` is whatever holds those of the process."""
 
-    def __init__(self, kind: str, sessions: Sized, viewers: Sized) -> None:
+    def __init__(self, kind: str, gateway: Gateway, viewers: Sized) -> None:
         self._kind = kind
-        self._sessions = sessions
+        self._gateway = gateway
         self._viewers = viewers
         self._id = process_id()
         self._started_at = time.time()
         self._errors: Counter[str] = Counter()
         self.connected_clients = 0
-        self.sessions_total = 0
         self.received_bytes = 0
         """Audio as clients sent it."""
 
@@ -70,9 +70,9 @@ class Tally:
             version=VERSION,
             started_at=self._started_at,
             connections=self.connected_clients,
-            sessions=len(self._sessions),
+            sessions=len(self._gateway.sessions),
             received_bytes_total=self.received_bytes,
-            sessions_total=self.sessions_total,
+            sessions_total=self._gateway.opened_total,
             rss_bytes=rss_bytes(),
             viewers=len(self._viewers),
             errors=dict(self._errors),

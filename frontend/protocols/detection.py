@@ -53,6 +53,8 @@ class UndecidedRealtime:
     """A `dialect.Dialect` that becomes one of the two with the first message."""
 
     quiet_s = OpenAIRealtime.quiet_s
+    linger_s = OpenAIRealtime.linger_s
+    resumes = False
 
     def __init__(self) -> None:
         self._openai = OpenAIRealtime()
@@ -60,7 +62,10 @@ class UndecidedRealtime:
 
     def greet(self) -> Iterable[Action]:
         for action in self._openai.greet():
-            yield Send(identity() | action.message) if isinstance(action, Send) else action
+            if isinstance(action, Send) and isinstance(action.message, dict):
+                yield Send(identity() | action.message)
+            else:
+                yield action
 
     def receive(self, message: Message) -> Iterable[Action]:
         if self._chosen is None:

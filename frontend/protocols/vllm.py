@@ -58,6 +58,8 @@ class VllmRealtime:
     """A `dialect.Dialect`."""
 
     quiet_s = 0.0
+    linger_s = 1.0
+    resumes = False
 
     def __init__(self) -> None:
         self._options: SessionOptions | None = None

@@ -1,15 +1,14 @@
-"""Where every protocol meets the bus: sessions are opened, resumed, watched and released here.
+"""Opens and resumes sessions, says what could serve one, and keeps those that this process has.
 
-One per frontend process. Owns the process's Redis connections, its one audio writer, its one subscription and its
-decoders.
+Every protocol meets the bus here. What the gateway works with is made, started and stopped by `frontend.process`.
 """
 
 import asyncio
 import contextlib
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final, Self, cast
+from collections.abc import Coroutine
+from typing import Any, Final, cast
 
 import orjson
 import structlog
@@ -20,28 +19,20 @@ from frontend.access.access import Access
 from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import matches, new_resume_token
-from frontend.decoding.decoders import Decoders
-from frontend.monitoring.process_report import Tally
 from frontend.sessions.admission import RETRY_AFTER_S, Admission
-from frontend.sessions.disk_rewriting import DiskWatch
 from frontend.sessions.erasure import Erasure
-from frontend.sessions.outage import Outage
 from frontend.sessions.placement import Placement
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
-from frontend.viewers.viewers import Viewers
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter
-from shared.bus.connect import connect
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.bus.failures import reaching_store
-from shared.bus.lua.sessions import Scripts
-from shared.bus.registry import Registry
 from shared.bus.states import SessionState, decoded
 from shared.celery_config import Queue
-from shared.config import Settings
+from shared.config import SessionSettings
 from shared.dispatch import Dispatcher
 from shared.errors import (
     ModelUnavailableError,
@@ -52,7 +43,7 @@ from shared.errors import (
 )
 from shared.events import EventType, SessionOptions
 from shared.protocol import OWN, Protocol
-from shared.tasks import Chores, end_all
+from shared.tasks import Chores
 from shared.version import VERSION
 
 MAX_STARTING: Final = 16
@@ -65,65 +56,43 @@ log = structlog.get_logger()
 
 
 class Gateway:
-    """Opens sessions and keeps what they share. Make it with `Gateway.running`."""
+    """One per frontend process."""
 
-    def __init__(self, settings: Settings, kind: str) -> None:
+    def __init__(
+        self,
+        settings: SessionSettings,
+        redis: Redis,
+        sessions: dict[str, Session],
+        *,
+        access: Access,
+        placement: Placement,
+        admission: Admission,
+        writer: AudioWriter,
+        subscriber: EventSubscriber,
+        dispatcher: Dispatcher,
+        recovery: Recovery,
+        erasure: Erasure,
+    ) -> None:
+        """`redis` is for requests of clients that come; a crowd of them may make it slow. `sessions` is filled here."""
         self._settings = settings
-        self._redis: Redis = connect(settings)
-        """For live sessions, the watches and heartbeats. A crowd of new clients does not delay it."""
-        self._arrivals: Redis = connect(settings)
-        self._scripts = Scripts(self._arrivals)
-        self.registry = Registry(self._arrivals, self._scripts)
-        self._placement = Placement(self.registry)
-        self._admission = Admission(self.registry, self._placement, settings.session.claim_timeout_s)
-        self._writer = AudioWriter(settings)
-        self._subscriber = EventSubscriber(self._redis)
-        self._dispatcher = Dispatcher(settings)
-        self._sessions: dict[str, Session] = {}
-        self._recovery = Recovery(
-            self._redis, self._sessions, self._dispatcher.dispatch, settings.session.claim_timeout_s
-        )
-        self._outage = Outage(self._redis, self._writer, self._sessions, self._recovery)
+        self._redis = redis
+        self.sessions = sessions
+        """Those that a client has over this process, by id."""
+        self._access = access
+        self._placement = placement
+        self._admission = admission
+        self._writer = writer
+        self._subscriber = subscriber
+        self._dispatcher = dispatcher
+        self._recovery = recovery
+        self._erasure = erasure
         self._chores = Chores()
         self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_STARTING)
         )
         """By queue and model: workers that hang hold up nobody who waits for others."""
-        self.decoders = Decoders(
-            settings.audio.decoders, settings.session.claim_timeout_s, most_live=settings.audio.live_decoders
-        )
-        self.viewers = Viewers(self._arrivals, self._subscriber, settings.viewers)
-        self.access = Access(settings, self._arrivals)
-        self.erasure = Erasure(self._arrivals, self._scripts, self.access)
-        self._disk_watch = DiskWatch(self._redis, settings.session.retention_s)
-        self.tally = Tally(kind, self._sessions, self.viewers)
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def running(cls, settings: Settings, kind: str) -> AsyncIterator[Self]:
-        """A gateway with its loops; on leaving, its sessions are detached and Redis is left.
-
-        `kind` names the frontend (`websocket`, `tcp`, `web`) in reports.
-        """
-        gateway = cls(settings, kind)
-        loops = [
-            asyncio.create_task(loop, name=name)
-            for name, loop in (
-                ("audio-writer", gateway._writer.run()),
-                ("subscriber", gateway._subscriber.run()),
-                ("recovery", gateway._recovery.run()),
-                ("outage", gateway._outage.run()),
-                ("disk-watch", gateway._disk_watch.run()),
-                ("viewers", gateway.viewers.run()),
-                ("heartbeat", gateway.tally.beat(Registry(gateway._redis, Scripts(gateway._redis)))),
-                ("access", gateway.access.run()),
-                ("decoders", gateway.decoders.run()),
-            )
-        ]
-        try:
-            yield gateway
-        finally:
-            await gateway._shut_down(loops)
+        self.opened_total = 0
+        """Sessions that were opened here since the process began."""
 
     async def open(
         self, options: SessionOptions, *, queue: Queue = "stream", principal: Principal = ANONYMOUS
@@ -137,7 +106,7 @@ class Gateway:
         key UnauthorizedError and RateLimitedError.
         """
         session_id = secrets.token_hex(8)
-        meter = await self.access.enter(principal, session_id)
+        meter = await self._access.enter(principal, session_id)
         with closed_on_failure(meter):
             return await self._open(session_id, options, queue, meter)
 
@@ -162,23 +131,47 @@ class Gateway:
 
         Raises SessionUnknownError (also for a wrong token), SessionExpiredError, and what `open` does for the key.
         """
-        meter = await self.access.enter(principal, session_id)
+        meter = await self._access.enter(principal, session_id)
         with closed_on_failure(meter):
             return await self._resume(session_id, resume_token, seq, meter)
 
     async def status(self) -> dict[str, Any]:
-        """What `{"type": "status"}` answers."""
+        """What a client may know of this process and of the workers."""
         with reaching_store():
             workers = await self._placement.workers()
         models = running_models(workers)
         return {
             "model_info": self._placement.model_info(workers),
-            "connected_clients": self.tally.connected_clients,
-            "sessions": len(self._sessions),
+            "sessions": len(self.sessions),
             "slots": sum(model.slots for model in models),
             "slots_free": sum(model.slots_free for model in models),
             "version": VERSION,
         }
+
+    async def on_cancelled(self, session: Session) -> None:
+        """Delete what Redis holds of a session and stop its worker. Part of `SessionListener`, as are the next two."""
+        with contextlib.suppress(RedisError, OSError):  # without Redis the keys expire
+            await self._erasure.erase(session.id, session.model)
+
+    def on_revoked(self, session: Session, error: VoxtralError) -> None:
+        """The client may no longer use the service: end its session here and at its worker."""
+        session.fail_with(error)
+        self._chores.start(self.on_cancelled(session), "cancel")
+
+    def on_ended(self, session: Session, follower: Follower) -> None:
+        """The session has ended on this connection: forget it, and stop following it."""
+        if self.sessions.get(session.id) is session:  # else another connection has it now
+            del self.sessions[session.id]
+        self._chores.start(self._quietly(self._subscriber.unfollow(follower)), "unfollow")
+
+    def detach_all(self) -> None:
+        """The process stops: clients may resume their sessions at another one."""
+        for session in list(self.sessions.values()):
+            session.detach()
+
+    async def close(self) -> None:
+        """Wait until what ended sessions have left to do is done."""
+        await self._chores.end()
 
     async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         resume_token = new_resume_token()
@@ -193,9 +186,9 @@ class Gateway:
             await self._start(session)
         except BaseException:
             session.detach()
-            await self._cancel(session)
+            await self.on_cancelled(session)
             raise
-        self.tally.sessions_total += 1
+        self.opened_total += 1
         log.info(
             "session_opened", session_id=session_id, name=meter.principal.key_name, queue=queue, model=session.model
         )
@@ -212,7 +205,7 @@ class Gateway:
         attachment: Attachment,
         meter: Meter,
     ) -> Session:
-        max_backlog_s = self._settings.session.max_backlog_s
+        max_backlog_s = self._settings.max_backlog_s
         session = Session(
             session_id=session_id,
             resume_token=resume_token,
@@ -221,17 +214,15 @@ class Gateway:
             track=self._writer.track(session_id, attachment),
             follower=follower,
             max_backlog_s=max_backlog_s if not options.recording else max(max_backlog_s, FILE_BACKLOG_S),
-            release=lambda session: self._release(session, self._subscriber.unfollow(follower)),
-            cancel=self._cancel,
             meter=meter,
+            listener=self,
         )
-        meter.on_revoked = lambda error: self._revoke(session, error)
-        self._sessions[session_id] = session
+        self.sessions[session_id] = session
         return session
 
     async def _start(self, session: Session) -> None:
         """Have a worker claim a session, after those that came before it."""
-        timeout_s = self._settings.session.claim_timeout_s
+        timeout_s = self._settings.claim_timeout_s
         try:
             async with asyncio.timeout(timeout_s), self._starting[session.queue, session.model]:
                 await self._dispatcher.dispatch(session.id, session.options, session.queue)
@@ -247,7 +238,7 @@ class Gateway:
 
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
         wanted = ["state", "resume", "options", "seq", "protocol", "protocol_oldest"]
-        held = await self._arrivals.hmget(keys.session(session_id), wanted)
+        held = await self._redis.hmget(keys.session(session_id), wanted)
         state, digest, encoded, last_seq, number, oldest = cast("list[bytes | None]", held)
         is_known = matches(resume_token, digest)
         if is_known and decoded(state) == SessionState.CANCELLED:
@@ -260,7 +251,7 @@ class Gateway:
         seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that the log does not hold
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
-            attachment = await attach(self._arrivals, session_id)
+            attachment = await attach(self._redis, session_id)
             if attachment is None:
                 raise SessionUnknownError(f"Session {session_id} has just ended.")
         except BaseException:
@@ -285,37 +276,6 @@ class Gateway:
         log.info("session_resumed", session_id=session_id, name=meter.principal.key_name, after_seq=seq)
         return session
 
-    async def _cancel(self, session: Session) -> None:
-        with contextlib.suppress(RedisError, OSError):  # without Redis the keys expire
-            await self.erasure.erase(session.id, session.model)
-
-    def _revoke(self, session: Session, error: VoxtralError) -> None:
-        """Its client may no longer use the service: end the session here and at its worker."""
-        session.fail_with(error)
-        self._chores.start(self._cancel(session), "cancel")
-
-    def _release(self, session: Session, unfollow: Coroutine[Any, Any, None]) -> None:
-        if self._sessions.get(session.id) is session:  # else another connection has it now
-            del self._sessions[session.id]
-        self._chores.start(self._quietly(unfollow), "unfollow")
-
     async def _quietly(self, chore: Coroutine[Any, Any, None]) -> None:
         with contextlib.suppress(RedisError, OSError):  # a lost connection has forgotten the channel anyway
             await chore
-
-    async def _shut_down(self, loops: list[asyncio.Task[None]]) -> None:
-        for session in list(self._sessions.values()):
-            session.detach()
-        await self.viewers.close()
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(1.0):
-                await self._writer.flushed()
-                await self.registry.leave(self.tally.report())
-        await end_all(loops)
-        await self._chores.end()
-        await self.access.close()
-        self._dispatcher.close()
-        await self._subscriber.close()
-        await self._writer.close()
-        await self._redis.aclose()
-        await self._arrivals.aclose()

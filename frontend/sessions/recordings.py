@@ -1,6 +1,6 @@
 """A recording's way through a session: decoded in blocks, written as fast as it is taken.
 
-Uploads and one-shot requests share it. Memory does not grow with the recording; who reads the events decides the rest.
+Uploads and one-shot requests share it. Memory does not grow with the recording; the caller reads the events.
 """
 
 import asyncio
@@ -8,11 +8,58 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from frontend.access.principal import ANONYMOUS, Principal
+from frontend.decoding.decoders import Decoders
+from frontend.decoding.recording_file import Source
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
+from shared.audio.damage import AudioWarning
+from shared.audio.payload import decode_raw
+from shared.config import AudioSettings
 from shared.errors import InvalidAudioError
-from shared.events import SessionOptions
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from shared.tasks import in_thread
+
+
+class Recordings:
+    """Opens sessions for recordings. `warnings` gets what is wrong with one, up to its end; see `session_for`."""
+
+    def __init__(self, gateway: Gateway, decoders: Decoders, settings: AudioSettings) -> None:
+        self._gateway = gateway
+        self._decoders = decoders
+        self._settings = settings
+
+    def file(
+        self,
+        audio: Source,
+        options: SessionOptions,
+        principal: Principal,
+        *,
+        strict: bool,
+        warnings: list[AudioWarning],
+    ) -> contextlib.AbstractAsyncContextManager[Session]:
+        """A session that is being fed an audio file."""
+        longest_s = self._settings.longest_s(options.mode)
+        blocks = self._decoders.pcm(audio, max_duration_s=longest_s, strict=strict, warnings=warnings)
+        return session_for(blocks, options, self._gateway, principal)
+
+    def samples(
+        self,
+        audio: bytes,
+        options: SessionOptions,
+        principal: Principal,
+        *,
+        encoding: str | None = None,
+        sample_rate: int = SAMPLE_RATE_HZ,
+        channels: int = 1,
+        strict: bool,
+        warnings: list[AudioWarning],
+    ) -> contextlib.AbstractAsyncContextManager[Session]:
+        """A session that is being fed raw samples; `decode_raw` guesses an `encoding` of None."""
+        longest_s = self._settings.longest_s(options.mode)
+        blocks = decode_raw(
+            audio, encoding, sample_rate, channels, max_duration_s=longest_s, strict=strict, warn=warnings.append
+        )
+        return session_for(_in_threads(blocks), options, self._gateway, principal)
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +101,7 @@ async def _pump(session: Session, block: bytes, blocks: AsyncGenerator[bytes, No
     await session.finish()
 
 
-async def in_threads(blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _in_threads(blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Blocks that take the CPU for a while: each is made in a thread."""
     while block := await in_thread(next, blocks, b""):
         yield block

@@ -4,8 +4,8 @@ Knows no protocol. Made by `Gateway.open` and `Gateway.resume` only.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -27,6 +27,19 @@ ACKNOWLEDGE_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 TERMINAL: Final = (EventType.DONE, EventType.ERROR)
 
 
+class SessionListener(Protocol):
+    """Whoever keeps sessions, and learns from each of them what becomes of it."""
+
+    async def on_cancelled(self, session: "Session") -> None:
+        """Its client wants it erased. The session has ended here."""
+
+    def on_revoked(self, session: "Session", error: VoxtralError) -> None:
+        """The key of its client is no longer good."""
+
+    def on_ended(self, session: "Session", follower: Follower) -> None:
+        """It has ended on this connection, which is told once; `follower` is not read any more."""
+
+
 class Session:
     """A client's hold on a session. One task writes; another may follow `events`."""
 
@@ -40,9 +53,8 @@ class Session:
         track: AudioTrack,
         follower: Follower,
         max_backlog_s: float,
-        release: Callable[["Session"], None],
-        cancel: Callable[["Session"], Any],
         meter: Meter,
+        listener: SessionListener,
     ) -> None:
         self.id = session_id
         self.resume_token = resume_token
@@ -55,9 +67,9 @@ class Session:
         self._follower = follower
         self._follower.on_attached = self._note_connection
         self._max_backlog_samples = int(max_backlog_s * SAMPLE_RATE_HZ)
-        self._release = release
-        self._cancel = cancel
         self._meter = meter
+        self._meter.on_revoked = self._revoke
+        self._listener = listener
         self._is_slowed = False
         self._first: list[LoggedEvent] = []
         self._source = aiter(follower)
@@ -134,7 +146,7 @@ class Session:
     async def cancel(self) -> None:
         """Erase the session at once: its audio and its text are deleted, and its worker stops."""
         self._stop()
-        await self._cancel(self)
+        await self._listener.on_cancelled(self)
 
     async def conclude(self) -> None:
         """The client has gone and will not come back: what it said is still answered, for those who read along."""
@@ -239,9 +251,12 @@ class Session:
     def _lose_to_another(self) -> None:
         self.fail_with(SessionResumedError("The session goes on over another connection."))
 
+    def _revoke(self, error: VoxtralError) -> None:
+        self._listener.on_revoked(self, error)
+
     def _stop(self) -> None:
         if not self.ended:
             self.ended = True
             self._follower.progressed.set()
             self._meter.close()
-            self._release(self)
+            self._listener.on_ended(self, self._follower)

@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
 from shared.errors import VoxtralError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
@@ -44,10 +45,10 @@ class Resumption:
     async def run(self, sessions: int, at_once: int = AT_ONCE) -> None:
         """So many sessions; `complaints` has a line for each that missed an event or was kept waiting."""
         numbers = iter(range(sessions))
-        async with Gateway.running(self._service.settings, "soak") as gateway, asyncio.TaskGroup() as group:
-            await until(lambda: workers_are(gateway, 1), START_TIMEOUT_S)
+        async with FrontendProcess.running(self._service.settings, "soak") as frontend, asyncio.TaskGroup() as group:
+            await until(lambda: workers_are(frontend.registry, 1), START_TIMEOUT_S)
             for _ in range(at_once):
-                group.create_task(self._repeat(gateway, numbers))
+                group.create_task(self._repeat(frontend.gateway, numbers))
 
     async def _repeat(self, gateway: Gateway, numbers: Iterator[int]) -> None:
         for number in numbers:
@@ -70,8 +71,8 @@ class Resumption:
         seen = [(await anext(source)).wire for _ in range(2)]
         session.detach()
         steps.at = "resume"
-        async with Gateway.running(self._service.settings, "other") as other:
-            resumed = await other.resume(session.id, session.resume_token, seen[-1]["seq"])
+        async with FrontendProcess.running(self._service.settings, "other") as other:
+            resumed = await other.gateway.resume(session.id, session.resume_token, seen[-1]["seq"])
             assert resumed.audio_received_samples == SPOKEN_S * SAMPLE_RATE_HZ
             steps.at = "its end"
             await resumed.write(SECOND)

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client import ServerError, TranscriptionClient
+from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.events import SessionOptions
@@ -44,9 +45,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-async def gateway(service: Stack) -> AsyncIterator[Gateway]:
-    async with Gateway.running(service.settings, "test") as running:
+async def frontend(service: Stack) -> AsyncIterator[FrontendProcess]:
+    async with FrontendProcess.running(service.settings, "test") as running:
         yield running
+
+
+@pytest.fixture
+def gateway(frontend: FrontendProcess) -> Gateway:
+    return frontend.gateway
 
 
 async def test_live_session_is_refused_before_it_sends_audio(service: Stack) -> None:

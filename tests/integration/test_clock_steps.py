@@ -1,6 +1,6 @@
 """What becomes of live sessions when the wall clock of Redis is set forward, as after a machine was suspended."""
 
-from frontend.sessions.gateway import Gateway
+from frontend.process import FrontendProcess
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.events import SessionOptions
@@ -10,7 +10,8 @@ from tests.stack import Stack
 
 async def test_client_of_an_expired_session_is_told_to_start_anew(stack: Stack) -> None:
     redis = connect(stack.settings)
-    async with Gateway.running(stack.settings, "test") as gateway:
+    async with FrontendProcess.running(stack.settings, "test") as frontend:
+        gateway = frontend.gateway
         session = await gateway.open(SessionOptions())
         await session.write(SECOND)
         for key in keys.of_session(session.id):

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from frontend.connections.native import serve_connection
-from frontend.sessions.gateway import Gateway
+from frontend.process import FrontendProcess
 from tests.integration.native_clients import base64_of, tone
 from tests.limits import limit_s
 from tests.stack import Stack
@@ -67,22 +66,22 @@ class BrokenTransport:
 
 
 @pytest.fixture
-async def gateway(stack: Stack) -> AsyncIterator[Gateway]:
-    async with Gateway.running(stack.settings, "test") as running:
+async def frontend(stack: Stack) -> AsyncIterator[FrontendProcess]:
+    async with FrontendProcess.running(stack.settings, "test") as running:
         yield running
 
 
-async def serve(transport: BrokenTransport, gateway: Gateway, stack: Stack) -> list[str]:
+async def serve(transport: BrokenTransport, frontend: FrontendProcess) -> list[str]:
     """Serve until the connection ends; returns the incidents that were logged."""
     with capture_logs() as lines:
         async with asyncio.timeout(TIMEOUT_S):
-            await serve_connection(transport, gateway, stack.settings)
+            await frontend.connections.serve_native(transport)
     return [line["incident"] for line in lines if line["event"] == "internal_error" and line["exc_info"]]
 
 
-async def test_a_failure_of_ours_is_told_by_its_incident_alone(stack: Stack, gateway: Gateway) -> None:
+async def test_a_failure_of_ours_is_told_by_its_incident_alone(frontend: FrontendProcess) -> None:
     transport = BrokenTransport('{"type": "ping"}', RuntimeError("the inside of the server"))
-    (incident,) = await serve(transport, gateway, stack)
+    (incident,) = await serve(transport, frontend)
     assert [message["type"] for message in transport.sent] == ["pong", "error"]
     assert transport.sent[1]["code"] == "internal_error"
     assert incident in transport.sent[1]["message"]
@@ -90,20 +89,20 @@ async def test_a_failure_of_ours_is_told_by_its_incident_alone(stack: Stack, gat
     assert transport.closed_with == (1011, "internal_error")
 
 
-async def test_a_failure_in_a_one_shot_leaves_the_connection_open(stack: Stack, gateway: Gateway) -> None:
+async def test_a_failure_in_a_one_shot_leaves_the_connection_open(frontend: FrontendProcess) -> None:
     request = json.dumps({"type": "audio", "audio_data": base64_of(tone(0.5)), "id": 3})
     transport = BrokenTransport(request, '{"type": "ping"}', None, breaks_on="response")
-    (incident,) = await serve(transport, gateway, stack)
+    (incident,) = await serve(transport, frontend)
     assert [message["type"] for message in transport.sent] == ["error", "pong"]
     assert transport.sent[0]["id"] == 3
     assert incident in transport.sent[0]["message"]
     assert transport.closed_with == (1000, "")
 
 
-async def test_a_failure_in_a_live_session_gives_only_the_session_up(stack: Stack, gateway: Gateway) -> None:
+async def test_a_failure_in_a_live_session_gives_only_the_session_up(frontend: FrontendProcess) -> None:
     transport = BrokenTransport('{"type": "start"}', tone(0.1), '{"type": "stop"}', breaks_on="final")
     with capture_logs():
-        serving = asyncio.create_task(serve_connection(transport, gateway, stack.settings))
+        serving = asyncio.create_task(frontend.connections.serve_native(transport))
         await transport.has_sent("error")
     assert transport.sent[-1]["code"] == "internal_error"
     assert transport.sent[-1]["session_id"] == transport.sent[0]["session_id"]
@@ -111,16 +110,16 @@ async def test_a_failure_in_a_live_session_gives_only_the_session_up(stack: Stac
     assert not serving.done()
     serving.cancel()
     await serving
-    assert transport.closed_with == (1000, "")
-    assert (await gateway.status())["connected_clients"] == 0
+    assert transport.closed_with == (1012, "server stops")
+    assert frontend.tally.connected_clients == 0
 
 
-async def test_a_cancelled_connection_says_goodbye(stack: Stack, gateway: Gateway) -> None:
+async def test_a_cancelled_connection_says_goodbye(frontend: FrontendProcess) -> None:
     transport = BrokenTransport('{"type": "start"}')
-    serving = asyncio.create_task(serve_connection(transport, gateway, stack.settings))
+    serving = asyncio.create_task(frontend.connections.serve_native(transport))
     await transport.has_sent("ready")
-    assert (await gateway.status())["sessions"] == 1
+    assert len(frontend.gateway.sessions) == 1
     serving.cancel()
     await serving
-    assert transport.closed_with == (1000, "")
-    assert (await gateway.status())["sessions"] == 0
+    assert transport.closed_with == (1012, "server stops")
+    assert len(frontend.gateway.sessions) == 0

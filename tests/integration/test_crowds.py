@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
-from frontend.sessions.gateway import Gateway
+from frontend.process import FrontendProcess
 from frontend.sessions.session import Session
 from shared.bus import connect as connecting
 from shared.bus import keys
@@ -80,7 +80,8 @@ async def test_starts_and_returns_of_a_crowd_are_served_or_told_that_the_server_
     patience = fleet.service.settings.session.model_copy(update={"claim_timeout_s": 60.0})
     settings = fleet.service.settings.model_copy(update={"session": patience})
 
-    async with Gateway.running(settings, "crowded") as gateway:
+    async with FrontendProcess.running(settings, "crowded") as frontend:
+        gateway = frontend.gateway
 
         async def start() -> Session | None:
             try:
@@ -93,8 +94,8 @@ async def test_starts_and_returns_of_a_crowd_are_served_or_told_that_the_server_
         assert (len(sessions), told) == (SLOTS, {"server_busy": MANY - SLOTS})
         for session in sessions:
             await session.write(SECOND)
-    async with Gateway.running(fleet.service.settings, "restarted") as restarted:
-        back = await asyncio.gather(*(restarted.resume(one.id, one.resume_token, seq=1) for one in sessions))
+    async with FrontendProcess.running(fleet.service.settings, "restarted") as restarted:
+        back = await asyncio.gather(*(restarted.gateway.resume(one.id, one.resume_token, seq=1) for one in sessions))
         assert {session.audio_received_samples for session in back} == {16_000}
         await asyncio.gather(*(session.cancel() for session in back))
 
@@ -103,7 +104,7 @@ async def test_viewers_of_a_crowd_all_get_a_place(redis: Redis, fleet: Fleet) ->
     token = viewer_token("resume token")
     stored = {"state": "live", "seq": 0, "viewer": digest(token), "lease": 0}
     await redis.hset(keys.session("crowded"), mapping=stored)
-    viewers = fleet.gateway.viewers
+    viewers = fleet.frontend.viewers
     entered = asyncio.Event()
 
     async def view() -> None:

@@ -89,7 +89,7 @@ async def test_sessions_go_on_at_another_worker_without_a_gap(fleet: Fleet) -> N
         after_s = longest_gap_s([at_s for at_s in partials_s if at_s >= told_s])
         print(f"longest gap between partials: {before_s:.2f} s before the hand-over, {after_s:.2f} s in it and after")
         assert after_s < before_s + limit_s(MAX_GAP_S)
-    assert await admitted_are(fleet.gateway, 0)
+    assert await admitted_are(fleet.registry, 0)
 
 
 async def has_finals(fleet: Fleet, sessions: list[Session]) -> bool:
@@ -109,7 +109,7 @@ async def test_without_another_worker_a_session_is_finished(fleet: Fleet) -> Non
     await session.finish()
     assert_whole(await events_of(session), 2.0)
     assert await fleet.ends("worker") == 0
-    assert await workers_are(fleet.gateway, 0)
+    assert await workers_are(fleet.registry, 0)
 
 
 async def is_draining(fleet: Fleet) -> bool:
@@ -162,7 +162,7 @@ async def test_worker_that_flower_shuts_down_drains(fleet: Fleet) -> None:
     session = await fleet.gateway.open(SessionOptions())
     await session.write(SECOND)
     await until(lambda: fleet.is_owned_by(session, "old"))
-    [worker] = await fleet.gateway.registry.workers()
+    [worker] = await fleet.registry.workers()
     app = celery_app(fleet.service.settings)
     await asyncio.to_thread(app.control.shutdown, destination=[f"celery@{worker.id}"])
     app.close()
@@ -249,9 +249,9 @@ async def test_task_that_comes_after_the_last_session_is_passed_on_too(fleet: Fl
     runtime.start()
     try:
         runtime.announce()
-        await until(lambda: workers_are(fleet.gateway, 1))
+        await until(lambda: workers_are(fleet.registry, 1))
         runtime.stop()
-        await until(lambda: workers_are(fleet.gateway, 0))
+        await until(lambda: workers_are(fleet.registry, 0))
         async with asyncio.timeout(limit_s(5)):
             outcome = await asyncio.to_thread(runtime.serve, "late", {"model": "echo"})
         assert outcome == {"outcome": "not claimed"}

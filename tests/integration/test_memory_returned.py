@@ -21,8 +21,8 @@ REQUEST_BYTES = 4_000_000
 KEPT_BYTES = REQUEST_BYTES // 2
 """Less than the audio of one request, and more than what caches and logs may take."""
 SERVERS: dict[str, Callable[[Settings], Awaitable[None]]] = {
-    "tcp": tcp.serve_tcp,
-    "websocket": websocket.serve_websocket,
+    "tcp": tcp._serve,
+    "websocket": websocket._serve,
     "web": web._serve,
 }
 DOORS = {"tcp": ("tcp",), "websocket": ("websocket",), "web": ("web", "upload", "chat")}

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 from redis.asyncio import Redis
 
+from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
+from shared.bus.registry import Registry
 from shared.celery_config import queue_name
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
@@ -33,20 +35,30 @@ async def redis(service: Stack) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def gateway(service: Stack, redis: Redis) -> AsyncIterator[Gateway]:
-    async with Gateway.running(service.settings, "test") as running:
+async def frontend(service: Stack, redis: Redis) -> AsyncIterator[FrontendProcess]:
+    async with FrontendProcess.running(service.settings, "test") as running:
         yield running
 
 
 @pytest.fixture
-async def start_worker(service: Stack, gateway: Gateway) -> AsyncIterator[StartWorker]:
+def gateway(frontend: FrontendProcess) -> Gateway:
+    return frontend.gateway
+
+
+@pytest.fixture
+def registry(frontend: FrontendProcess) -> Registry:
+    return frontend.registry
+
+
+@pytest.fixture
+async def start_worker(service: Stack, registry: Registry) -> AsyncIterator[StartWorker]:
     """Starts a worker of a model (its label, unless another is given) and waits until it is announced."""
     started: list[str] = []
 
     async def start(model: str, label: str | None = None) -> None:
         service.spawn("worker", label or model, VOXTRAL_MODEL__NAME=model)
         started.append(label or model)
-        await until(lambda: workers_are(gateway, len(started)))
+        await until(lambda: workers_are(registry, len(started)))
 
     yield start
     for label in started:
@@ -62,8 +74,8 @@ async def model_of(session: Session) -> str:
     return str(ready.wire["model"])
 
 
-async def sessions_begun_are(gateway: Gateway, by_model: dict[str, int]) -> bool:
-    return {worker.model: worker.sessions_total for worker in await gateway.registry.workers()} == by_model
+async def sessions_begun_are(registry: Registry, by_model: dict[str, int]) -> bool:
+    return {worker.model: worker.sessions_total for worker in await registry.workers()} == by_model
 
 
 async def test_each_session_is_served_by_a_worker_of_its_model(gateway: Gateway, start_worker: StartWorker) -> None:
@@ -94,7 +106,7 @@ async def test_auto_picks_by_the_mode(gateway: Gateway, start_worker: StartWorke
         await gateway.open(SessionOptions(language="tlh", model="whisper-base"))
 
 
-async def test_a_full_model_blocks_no_other(gateway: Gateway, start_worker: StartWorker) -> None:
+async def test_a_full_model_blocks_no_other(gateway: Gateway, registry: Registry, start_worker: StartWorker) -> None:
     await start_worker("echo")
     await start_worker("echo:b")
     held = [await gateway.open(SessionOptions(model="echo")) for _ in range(2)]
@@ -107,11 +119,11 @@ async def test_a_full_model_blocks_no_other(gateway: Gateway, start_worker: Star
     for session in held:
         await session.cancel()
     for model in ("echo", "echo:b"):
-        await until(lambda model=model: admitted_are(gateway, 0, model))
+        await until(lambda model=model: admitted_are(registry, 0, model))
 
 
 async def test_a_session_is_taken_over_by_its_own_model_only(
-    service: Stack, gateway: Gateway, start_worker: StartWorker
+    service: Stack, gateway: Gateway, registry: Registry, start_worker: StartWorker
 ) -> None:
     await start_worker("echo:b", "first")
     session = await gateway.open(SessionOptions(model="echo:b"))
@@ -122,18 +134,18 @@ async def test_a_session_is_taken_over_by_its_own_model_only(
     await session.finish()
     events = await events_of(session)
     assert (events[-1]["type"], events[-1]["duration"]) == ("done", 1.0)
-    await until(lambda: workers_are(gateway, 2))
-    await until(lambda: sessions_begun_are(gateway, {"echo": 0, "echo:b": 1}))
+    await until(lambda: workers_are(registry, 2))
+    await until(lambda: sessions_begun_are(registry, {"echo": 0, "echo:b": 1}))
 
 
 async def test_a_session_whose_model_is_gone_ends_with_an_error(
-    service: Stack, gateway: Gateway, start_worker: StartWorker
+    service: Stack, gateway: Gateway, registry: Registry, start_worker: StartWorker
 ) -> None:
     await start_worker("echo")
     await start_worker("echo:b")
     session = await gateway.open(SessionOptions(model="echo:b"))
     service.stop("echo:b", signal.SIGKILL)
-    await until(lambda: workers_are(gateway, 1))
+    await until(lambda: workers_are(registry, 1))
     events = await events_of(session)
     assert (events[-1]["code"], events[-1]["message"]) == (
         "model_unavailable",
@@ -151,8 +163,8 @@ async def test_a_resumed_session_stays_with_its_model(
     session = await gateway.open(SessionOptions(model="echo:b"))
     await session.write(SECOND)
     session.detach()
-    async with Gateway.running(service.settings, "other") as other:
-        resumed = await other.resume(session.id, session.resume_token, 1)
+    async with FrontendProcess.running(service.settings, "other") as other:
+        resumed = await other.gateway.resume(session.id, session.resume_token, 1)
         assert resumed.model == "echo:b"
         await start_worker("echo:b", "second")
         service.stop("first", signal.SIGKILL)

@@ -78,7 +78,7 @@ async def test_sessions_of_a_lost_worker_go_on_within_seconds(fleet: Fleet, fail
         for events, before in zip(await asyncio.gather(*hearing), sent, strict=True):
             assert_whole(events, 24.0)
             assert events[1 : len(before)] == before[1:], "what was sent stays"
-        await until(lambda: admitted_are(fleet.gateway, 0))
+        await until(lambda: admitted_are(fleet.registry, 0))
         if fails is not dies:
             await serves_again(fleet, "first")
 
@@ -122,7 +122,7 @@ async def test_woken_owner_ends_no_session_of_the_new_one(fleet: Fleet) -> None:
     fleet.signal("first", signal.SIGCONT)
     await until(lambda: is_idle(fleet, "first"))
     assert await fleet.redis.hget(keys.session(session.id), "state") == b"live"
-    assert await admitted_are(fleet.gateway, 1)
+    assert await admitted_are(fleet.registry, 1)
     assert "done" not in {event["type"] for event in await fleet.log(session)}
     fleet.signal("second", signal.SIGCONT)
     assert_whole(await events_of(session), 1.0)
@@ -216,7 +216,7 @@ async def test_session_that_nobody_needs_ends_after_a_takeover_too(fleet: Fleet)
     ]
     assert (events[-1]["type"], events[-1]["code"]) == ("error", "idle_timeout")
     await until(lambda: is_gone(fleet, session))
-    assert await admitted_are(fleet.gateway, 0)
+    assert await admitted_are(fleet.registry, 0)
 
 
 async def is_gone(fleet: Fleet, session: Session) -> bool:
@@ -233,7 +233,7 @@ async def test_session_whose_client_left_ends_at_its_new_owner(fleet: Fleet) -> 
     await fleet.start("second")
     session.detach()
     await until(lambda: has_lapsed(fleet, session))
-    await fleet.gateway._dispatcher.dispatch(session.id, session.options, "stream")
+    await fleet.frontend.dispatcher.dispatch(session.id, session.options, "stream")
     await until(lambda: fleet.is_owned_by(session, "second"))
     await until(lambda: is_gone(fleet, session))
     fleet.signal("first", signal.SIGCONT)

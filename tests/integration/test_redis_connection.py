@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from frontend.sessions.gateway import Gateway
+from frontend.process import FrontendProcess
 from shared.bus.connect import PackedTcpConnection, connect
 from shared.config import RedisSettings, Settings
 from shared.dispatch import Dispatcher
@@ -74,7 +74,8 @@ async def test_server_that_takes_nothing_is_given_up() -> None:
 async def test_session_over_tls(fleet: Fleet, tls_url: str, certificate: Certificate) -> None:
     url = f"{tls_url}?ssl_ca_certs={certificate.path}"
     await fleet.start("worker", REDIS_URL=url)
-    async with Gateway.running(at(fleet.service.settings, url), "tls") as gateway:
+    async with FrontendProcess.running(at(fleet.service.settings, url), "tls") as frontend:
+        gateway = frontend.gateway
         session = await gateway.open(SessionOptions())
         await session.write(SECOND)
         await session.finish()

@@ -14,8 +14,8 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.client import Done, Final, ServerError, TranscriptionClient, Warned
+from frontend.process import FrontendProcess
 from frontend.sessions import outage
-from frontend.sessions.gateway import Gateway
 from shared.bus.connect import connect
 from shared.events import SessionOptions
 from shared.wire_events import Ready
@@ -233,7 +233,8 @@ async def test_client_is_told_when_the_store_does_not_come_back(
 ) -> None:
     monkeypatch.setattr(outage, "WARN_AFTER_S", 0.5)
     monkeypatch.setattr(outage, "GIVE_UP_AFTER_S", 2.0)
-    async with asyncio.timeout(TIMEOUT_S), Gateway.running(service.settings, "test") as gateway:
+    async with asyncio.timeout(TIMEOUT_S), FrontendProcess.running(service.settings, "test") as frontend:
+        gateway = frontend.gateway
         session = await gateway.open(SessionOptions(model="echo", partials=False))
         await redis.config_set("maxmemory", 1)
         await session.write(CHUNK)

@@ -139,7 +139,7 @@ async def test_no_session_is_placed_on_a_worker_whose_protocol_does_not_fit(flee
     unfit = replace(report, version="9.9", protocol=NEWER)
     obstacle = Snapshot(1.0, None, [unfit], []).obstacle(fleet.service.settings)
     assert "version 9.9, which does not work with version" in (obstacle or "")
-    await fleet.gateway.registry.beat(unfit)
+    await fleet.registry.beat(unfit)
     with pytest.raises(ModelUnavailableError, match=r"version 9\.9, which does not work with version") as refused:
         await fleet.gateway.open(SessionOptions())
     assert cast("float", refused.value.retry_after_s) > 0

@@ -78,7 +78,7 @@ async def test_nothing_stays_in_redis(fleet: Fleet) -> None:
     await ended.finish()
     await events_of(ended)
     await cancelled.cancel()
-    await until(lambda: admitted_are(fleet.gateway, 1))
+    await until(lambda: admitted_are(fleet.registry, 1))
     await lost.write(SECOND)
     fleet.signal("a", signal.SIGKILL)
     await fleet.ends("a")

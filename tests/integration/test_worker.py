@@ -10,8 +10,10 @@ import pytest
 from celery import Celery
 from redis.asyncio import Redis
 
+from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
 from shared.bus import keys
+from shared.bus.registry import Registry
 from shared.celery_config import SESSION_TASK, celery_app
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
 from shared.events import Mode, SessionOptions
@@ -35,20 +37,30 @@ async def redis(service: Stack) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def gateway(service: Stack, redis: Redis) -> AsyncIterator[Gateway]:
-    async with Gateway.running(service.settings, "test") as running:
+async def frontend(service: Stack, redis: Redis) -> AsyncIterator[FrontendProcess]:
+    async with FrontendProcess.running(service.settings, "test") as running:
         yield running
 
 
 @pytest.fixture
-async def start_worker(service: Stack, gateway: Gateway) -> AsyncIterator[Callable[[str], Any]]:
+def gateway(frontend: FrontendProcess) -> Gateway:
+    return frontend.gateway
+
+
+@pytest.fixture
+def registry(frontend: FrontendProcess) -> Registry:
+    return frontend.registry
+
+
+@pytest.fixture
+async def start_worker(service: Stack, registry: Registry) -> AsyncIterator[Callable[[str], Any]]:
     """Starts a worker under a label and waits until it is announced."""
     started: list[str] = []
 
     async def start(label: str) -> None:
         service.spawn("worker", label)
         started.append(label)
-        await until(lambda: workers_are(gateway, len(started)))
+        await until(lambda: workers_are(registry, len(started)))
 
     yield start
     for label in started:
@@ -108,7 +120,7 @@ class TaskEvents:
 
 
 async def test_every_slot_taken_is_refused_and_a_freed_one_is_used_at_once(
-    gateway: Gateway, start_worker: Callable[[str], Any]
+    gateway: Gateway, registry: Registry, start_worker: Callable[[str], Any]
 ) -> None:
     await start_worker("worker")
     first, second = [await gateway.open(SessionOptions()) for _ in range(2)]
@@ -117,7 +129,7 @@ async def test_every_slot_taken_is_refused_and_a_freed_one_is_used_at_once(
     assert refused.value.retry_after_s
     await first.finish()
     assert (await events_of(first))[-1]["type"] == "done"
-    await until(lambda: admitted_are(gateway, 1))
+    await until(lambda: admitted_are(registry, 1))
     third = await gateway.open(SessionOptions())
     for session in (second, third):
         await session.cancel()
@@ -159,8 +171,8 @@ async def test_detached_session_can_be_resumed_and_misses_nothing(
     source = session.events()
     seen = [(await anext(source)).wire for _ in range(2)]
     session.detach()
-    async with Gateway.running(service.settings, "other") as other:
-        resumed = await other.resume(session.id, session.resume_token, seen[-1]["seq"])
+    async with FrontendProcess.running(service.settings, "other") as other:
+        resumed = await other.gateway.resume(session.id, session.resume_token, seen[-1]["seq"])
         assert resumed.audio_received_samples == 12 * 16_000
         await resumed.write(SECOND)
         await resumed.finish()
@@ -171,14 +183,14 @@ async def test_detached_session_can_be_resumed_and_misses_nothing(
 
 
 async def test_nothing_is_left_of_a_session_after_its_retention(
-    gateway: Gateway, start_worker: Callable[[str], Any], redis: Redis
+    gateway: Gateway, registry: Registry, start_worker: Callable[[str], Any], redis: Redis
 ) -> None:
     await start_worker("worker")
     session = await gateway.open(SessionOptions())
     await session.write(SECOND)
     await session.finish()
     await events_of(session)
-    await until(lambda: admitted_are(gateway, 0))
+    await until(lambda: admitted_are(registry, 0))
     left = [key async for key in redis.scan_iter(f"voxtral:{{{session.id}}}*")]
     assert keys.audio(session.id).encode() not in left
     assert left
@@ -196,6 +208,6 @@ async def test_nothing_is_left_of_a_session_after_its_retention(
 async def test_what_the_model_cannot_do_is_refused_before_any_audio(
     whisper_stack: Stack, options: SessionOptions, error: type[Exception], named: str
 ) -> None:
-    async with Gateway.running(whisper_stack.settings, "test") as gateway:
+    async with FrontendProcess.running(whisper_stack.settings, "test") as frontend:
         with pytest.raises(error, match=named):
-            await gateway.open(options)
+            await frontend.gateway.open(options)

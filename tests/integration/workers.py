@@ -15,10 +15,11 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from websockets.sync.client import ClientConnection
 
-from frontend.sessions.gateway import Gateway
+from frontend.process import FrontendProcess
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
+from shared.bus.registry import Registry
 from shared.events import SAMPLE_RATE_HZ
 from tests.limits import limit_s
 from tests.stack import START_TIMEOUT_S, Stack, listens, wait_until
@@ -26,12 +27,12 @@ from tests.stack import START_TIMEOUT_S, Stack, listens, wait_until
 SECOND = b"\1\0" * 16_000
 
 
-async def workers_are(gateway: Gateway, count: int) -> bool:
-    return len(await gateway.registry.workers()) == count
+async def workers_are(registry: Registry, count: int) -> bool:
+    return len(await registry.workers()) == count
 
 
-async def admitted_are(gateway: Gateway, count: int, model: str = "echo") -> bool:
-    return await gateway.registry.admitted(model) == count
+async def admitted_are(registry: Registry, count: int, model: str = "echo") -> bool:
+    return await registry.admitted(model) == count
 
 
 async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
@@ -82,11 +83,13 @@ async def emptied(service: Stack) -> AsyncIterator[Redis]:
 
 
 class Fleet:
-    """Workers by label, the gateway that uses them, and a look at what they leave in Redis."""
+    """Workers by label, the frontend that uses them, and a look at what they leave in Redis."""
 
-    def __init__(self, service: Stack, gateway: Gateway, redis: Redis) -> None:
+    def __init__(self, service: Stack, frontend: FrontendProcess, redis: Redis) -> None:
         self.service = service
-        self.gateway = gateway
+        self.frontend = frontend
+        self.gateway = frontend.gateway
+        self.registry = frontend.registry
         self.redis = redis
         self._labels: set[str] = set()
         self._ids: dict[str, str] = {}
@@ -95,8 +98,8 @@ class Fleet:
     @asynccontextmanager
     async def of(cls, service: Stack) -> AsyncIterator["Fleet"]:
         """A fleet without workers, on an empty Redis. Workers that are left at the end are killed."""
-        async with emptied(service) as redis, Gateway.running(service.settings, "test") as gateway:
-            fleet = cls(service, gateway, redis)
+        async with emptied(service) as redis, FrontendProcess.running(service.settings, "test") as frontend:
+            fleet = cls(service, frontend, redis)
             try:
                 yield fleet
             finally:
@@ -112,7 +115,7 @@ class Fleet:
     async def _has_found(self, label: str) -> bool:
         # Only this one: another may rightly end as soon as its sessions can go on here.
         self.service.check_alive(label)
-        for worker in await self.gateway.registry.workers():
+        for worker in await self.registry.workers():
             if worker.pid == self.service.processes[label].pid:
                 self._ids[label] = worker.id
         return label in self._ids
@@ -136,7 +139,7 @@ class Fleet:
     async def loads(self) -> Counter[str]:
         """How many sessions each worker has claimed since it began, in its own words."""
         labels = {worker_id: label for label, worker_id in self._ids.items()}
-        workers = await self.gateway.registry.workers()
+        workers = await self.registry.workers()
         return Counter({labels[worker.id]: worker.sessions for worker in workers})
 
     async def log(self, session: Session) -> list[dict[str, Any]]:

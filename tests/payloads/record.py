@@ -47,7 +47,7 @@ async def record(fleet: Fleet) -> dict[str, Any]:
     fleet.signal("worker", signal.SIGKILL)
     await fleet.ends("worker")
     resumed.detach()
-    await fleet.gateway._dispatcher.dispatch(session.id, session.options, "stream")
+    await fleet.frontend.dispatcher.dispatch(session.id, session.options, "stream")
     found = {
         "session_id": session.id,
         "resume_token": session.resume_token,

@@ -50,6 +50,8 @@ class MistralRealtime:
     """Implements `dialect.Dialect`. `request_id` is what the session is called, `model` what the client asked for."""
 
     quiet_s = 0.0
+    linger_s = 1.0
+    resumes = False
 
     def __init__(self, request_id: str, model: str) -> None:
         self._stage = Stage.SETUP

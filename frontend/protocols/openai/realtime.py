@@ -45,6 +45,8 @@ class OpenAIRealtime:
     """
 
     quiet_s = float(SESSION_S)
+    linger_s = 1.0
+    resumes = False
 
     def __init__(
         self,

@@ -11,9 +11,20 @@ from frontend.sessions.session import Session
 from shared.bus.attachment import Attachment
 from shared.bus.audio import AudioWriter
 from shared.bus.event_log import Follower
+from shared.errors import VoxtralError
 from shared.events import SessionOptions
 from shared.tasks import Chores
 from tests.unit.redis_in_memory import Clock
+
+
+class Indifferent:
+    """A `SessionListener` that does nothing."""
+
+    async def on_cancelled(self, session: Session) -> None: ...
+
+    def on_revoked(self, session: Session, error: VoxtralError) -> None: ...
+
+    def on_ended(self, session: Session, follower: Follower) -> None: ...
 
 
 class Held:
@@ -29,9 +40,8 @@ class Held:
             track=writer.track(session_id, Attachment()),
             follower=self.follower,
             max_backlog_s=1.0,
-            release=lambda _: None,
-            cancel=lambda _: None,
             meter=Meter(session_id, ANONYMOUS, None, Limiter(redis), start=Chores().start, forget=lambda _: None),
+            listener=Indifferent(),
         )
 
     def hear(self) -> None:

@@ -31,7 +31,7 @@ def judge(message: dict[str, Any]) -> dict[str, Any]:
 
 
 class Wire:
-    """Drives a dialect as `frontend.connections.dialects` does, with a session of which the test says what it says."""
+    """Drives a dialect as `connections.connection` does, with a session of which the test says what it says."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect

@@ -1,0 +1,384 @@
+"""One client, from its first message to its last, in any dialect and over any transport.
+
+The uplink handles one message at a time, so that replies come in order and backpressure reaches the client. A downlink
+for each session sends its events. Watches end connections that went silent, do not read, or have lost their key.
+Whichever of them ends first ends the others.
+
+Nothing here knows what messages mean: the dialect turns them into actions, which are obeyed here.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
+
+from frontend.access.guard import Guard
+from frontend.connections import one_shot
+from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
+from frontend.connections.closing import cause_of, let_go, part
+from frontend.connections.timeouts import Patience
+from frontend.decoding.decoders import Decoders
+from frontend.monitoring.process_report import Tally
+from frontend.protocols import dialect as actions
+from frontend.protocols.close_codes import CLOSE_CODES
+from frontend.protocols.dialect import EARLIER_AUDIO, Action, Dialect, Hangup, Send
+from frontend.protocols.long_text import Message
+from frontend.protocols.native import states as native
+from frontend.servers.transports import DisconnectedError, Transport
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.model_names import resolve
+from frontend.sessions.placement import candidates
+from frontend.sessions.recordings import Recordings
+from frontend.sessions.session import TERMINAL, Session
+from shared.audio.pcm import AudioFormat
+from shared.bus.event_log import LoggedEvent
+from shared.config import Settings
+from shared.errors import MessageTooLargeError, VoxtralError
+from shared.events import EventType, SessionOptions
+from shared.incidents import incident
+from shared.tasks import end_all
+
+VIEWERS_MAY_COME: Final = "voxtral.session"
+SERVICE_RESTART: Final = Hangup(1012, "server stops")
+
+
+class HangupError(Exception):
+    """The dialect wants the connection closed."""
+
+    def __init__(self, hangup: Hangup) -> None:
+        super().__init__(hangup.reason)
+        self.hangup = hangup
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What connections work with: the same for all of a process."""
+
+    settings: Settings
+    gateway: Gateway
+    decoders: Decoders
+    recordings: Recordings
+    tally: Tally
+
+
+@dataclass(slots=True, eq=False)
+class LiveSession:
+    session: Session
+    intake: Intake
+    acknowledges: bool
+    """Whether its client keeps its audio, and may resume over another connection."""
+    downlink: asyncio.Task[None] | None = None
+    is_finishing: bool = False
+
+
+class Connection:
+    def __init__(
+        self, transport: Transport, dialect: Dialect, guard: Guard, parts: Parts, *, tells_viewer_token: bool = False
+    ) -> None:
+        self._transport = transport
+        self._dialect = dialect
+        self._guard = guard
+        self._gateway = parts.gateway
+        self._decoders = parts.decoders
+        self._recordings = parts.recordings
+        self._tally = parts.tally
+        self._max_connections = parts.settings.server.max_connections
+        self._tells_viewer_token = tells_viewer_token
+        self._patience = Patience(transport, max(parts.settings.session.idle_timeout_s, dialect.quiet_s))
+        self._tasks = asyncio.TaskGroup()
+        self._live: LiveSession | None = None
+        self._ahead: asyncio.Task[Message | None] | None = None
+        """The next message, while the current one is being answered."""
+
+    async def run(self) -> None:
+        """Serve the client until it leaves or has to."""
+        last_words: list[Action] = []
+        hangup = SERVICE_RESTART
+        try:
+            async with self._tasks:
+                self._tasks.create_task(self._patience.watch(self._is_finishing), name="watch")
+                self._tasks.create_task(self._guard.watch(), name="guard")
+                self._tally.check_room(self._max_connections)
+                await self._guard.greet()
+                await self._obey(self._dialect.greet())
+                await self._uplink()
+        except ExceptionGroup as failures:
+            last_words, hangup = self._farewell(failures)
+            let_go(failures)
+        finally:
+            self._guard.close()
+            live = self._release()
+            if live is not None:
+                await self._leave(live.session)
+            if self._ahead is not None:
+                ahead, self._ahead = self._ahead, None
+                await end_all((ahead,))
+            texts = [_text(word) for word in last_words if isinstance(word, Send)]
+            linger_s = 0.0 if hangup is SERVICE_RESTART else self._dialect.linger_s
+            await part(self._transport, texts, hangup.code, hangup.reason, linger_s=linger_s)
+
+    def _is_finishing(self) -> bool:
+        return self._live is not None and self._live.is_finishing
+
+    @property
+    def _session_id(self) -> str | None:
+        return None if self._live is None else self._live.session.id
+
+    async def _uplink(self) -> None:
+        """Never returns: raises DisconnectedError when the client has no more to say and needs no more answers."""
+        while (message := await self._next_message()) is not None:
+            await self._handle(message)
+        if self._live is not None and self._has_left(self._live):
+            await self._steer(actions.Finish())
+        if self._live is not None and self._live.is_finishing and not self._transport.gone:
+            await self._await_end()
+        raise DisconnectedError
+
+    def _has_left(self, live: LiveSession) -> bool:
+        """Whether a client that could resume is gone for good, though it has not said that its audio has ended.
+
+        A relay that dies ends its TCP connections like a client that leaves.
+        """
+        may_return = live.acknowledges and not self._transport.gone
+        return self._dialect.resumes and self._transport.left and not live.is_finishing and not may_return
+
+    async def _next_message(self) -> Message | None:
+        ahead, self._ahead = self._ahead, None
+        try:
+            return await self._patience.hear(self._transport.receive() if ahead is None else ahead)
+        except MessageTooLargeError as error:
+            raise self._guard.about(error) from None
+        finally:
+            del ahead  # of a failed one the traceback would hold it, and it the traceback
+
+    async def _handle(self, message: Message) -> None:
+        """Act on one message. Raises only what ends the connection."""
+        try:
+            self._guard.check(message)
+            await self._obey(self._dialect.receive(message))
+        except (DisconnectedError, HangupError):
+            raise
+        except VoxtralError as error:
+            await self._refuse(error, message)
+        except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
+            await self._give_up(incident(error, self._session_id), message)
+
+    async def _downlink(self, events: AsyncIterator[LoggedEvent]) -> None:
+        """Tell the client of its session's events until it ends."""
+        try:
+            async for event in events:
+                if event.type in TERMINAL:
+                    self._release()  # before it is sent: a client that has read it may start the next session at once
+                if event.type == EventType.ERROR:
+                    self._tally.count_error(event.wire["code"])
+                try:
+                    await self._obey(self._dialect.render(event))
+                except VoxtralError as error:
+                    await self._refuse(error, None)
+        except (DisconnectedError, HangupError, VoxtralError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- as in _handle
+            await self._give_up(incident(error, self._session_id), None)
+
+    async def _refuse(self, error: VoxtralError, message: Message | None) -> None:
+        """Tell the client of an error, unless it closes the connection: that is told at its end."""
+        if error.closes_connection:
+            raise error
+        told = tuple(self._dialect.refuse(error, message))
+        if told:
+            self._tally.count_error(error.code)
+        await self._obey(told)
+
+    async def _give_up(self, error: VoxtralError, message: Message | None) -> None:
+        """Leave the session, if there is one: this connection can no longer serve it."""
+        live = self._release()
+        if live is None:
+            await self._refuse(error, message)
+            return
+        self._tally.count_error(error.code)
+        told = tuple(self._dialect.render(_last_event(error, live.session)))
+        if live.downlink is not None and live.downlink is not asyncio.current_task():
+            live.downlink.cancel()
+            await asyncio.wait((live.downlink,))  # the error comes after the last event
+        await self._leave(live.session)
+        await self._obey(told)
+
+    async def _leave(self, session: Session) -> None:
+        """Keep the session for its client to resume, if it can. Else finish it for its viewers, or free its slot."""
+        if self._dialect.resumes:
+            await session.leave()
+        elif not session.ended:
+            await (session.conclude() if self._tells_viewer_token else session.cancel())
+
+    async def _obey(self, wanted: Iterable[Action]) -> None:
+        """Act in order; the first error keeps the rest from being done."""
+        for action in tuple(wanted):
+            match action:
+                case Send():
+                    await self._patience.send(_text(action))
+                case actions.Append():
+                    await self._append(action.audio)
+                case actions.Check():
+                    await self._resolved(action.options)
+                case actions.Open() | actions.Resume():
+                    await self._open(action)
+                case actions.AwaitEnd():
+                    await self._await_end()
+                case actions.Identify():
+                    await self._guard.identify(action.key)
+                case actions.Answer():
+                    await self._answer(action)
+                case actions.Status():
+                    await self._tell_status(action)
+                case Hangup():
+                    raise HangupError(action)
+                case _:
+                    await self._steer(action)
+
+    async def _append(self, audio: bytes) -> None:
+        self._tally.received_bytes += len(audio)
+        live = self._live
+        if live is not None and not live.session.ended:
+            await live.intake.take(audio)
+
+    async def _resolved(self, options: SessionOptions) -> SessionOptions:
+        """The options with the name of a model that runs. Raises what an opening with them would, but for slots."""
+        models = await self._gateway.models()
+        options = replace(options, model=resolve(options.model, models, options.mode, is_live=True))
+        candidates(models, options)
+        return options
+
+    async def _open(self, wanted: actions.Open | actions.Resume) -> None:
+        assert self._live is None
+        principal = await self._guard.admit()
+        if isinstance(wanted, actions.Resume):
+            session = await self._gateway.resume(
+                wanted.session_id, wanted.resume_token, wanted.seq, principal=principal
+            )
+        else:
+            options = wanted.options if wanted.is_native else await self._resolved(wanted.options)
+            session = await self._gateway.open(options, principal=principal)
+        if wanted.acknowledge:
+            session.acknowledge()
+        takes_container = isinstance(wanted, actions.Resume) or wanted.is_native
+        intake = self._new_intake(session, wanted.audio_format, takes_container=takes_container)
+        live = self._live = LiveSession(session, intake, wanted.acknowledge)
+        events = session.events()
+        await self._obey(self._dialect.render(await anext(events)))
+        if self._tells_viewer_token:
+            told = {"type": VIEWERS_MAY_COME, "session_id": session.id, "viewer_token": session.viewer_token}
+            await self._obey((Send(told),))
+        live.downlink = self._tasks.create_task(self._downlink(events), name=f"downlink {session.id}")
+
+    def _new_intake(self, session: Session, audio_format: AudioFormat | None, *, takes_container: bool) -> Intake:
+        if audio_format is not None:
+            return RawIntake(session, audio_format, takes_container=takes_container)
+        return ContainerIntake(session, self._decoders, self._tell_undecoded)
+
+    async def _tell_undecoded(self, error: Exception) -> None:
+        """A stream in a container cannot be decoded any further."""
+        with contextlib.suppress(DisconnectedError):
+            told = error if isinstance(error, VoxtralError) else incident(error, self._session_id)
+            await self._refuse(told, EARLIER_AUDIO)
+
+    async def _steer(self, action: Action) -> None:
+        live = self._live
+        if live is None or live.session.ended:
+            return  # by itself, after the client had said this
+        match action:
+            case actions.Commit():
+                await live.intake.flush()
+                await live.session.commit(action.number)
+            case actions.Configure():
+                options = replace(action.options, model=live.session.model)
+                await self._gateway.check(options)
+                await live.session.configure(options)
+            case actions.Change():
+                await self._change(live, action)
+            case actions.Finish():
+                live.is_finishing = True
+                try:
+                    await live.intake.finish()
+                finally:
+                    if not live.session.ended:
+                        await live.session.finish(action.number)
+            case actions.Cancel():
+                self._release()
+                if live.downlink is not None:
+                    live.downlink.cancel()
+                await live.session.cancel()
+
+    async def _change(self, live: LiveSession, change: actions.Change) -> None:
+        options = replace(live.session.options, **change.changes)
+        await self._gateway.check(options)
+        if change.changes_audio:
+            await live.intake.finish()
+            live.intake.close()
+            if self._live is live:
+                live.intake = self._new_intake(live.session, change.audio_format, takes_container=True)
+        await live.session.configure(options, change.number)
+
+    async def _await_end(self) -> None:
+        """Wait until the session has ended and its client knows it."""
+        if self._live is not None and self._live.downlink is not None:
+            await asyncio.wait((self._live.downlink,))
+
+    async def _answer(self, action: actions.Answer) -> None:
+        """Answer a one-shot request, unless its client leaves meanwhile."""
+        request = action.request
+        self._tally.received_bytes += len(request.audio)
+        principal = await self._guard.admit(len(request.audio))
+        answering = asyncio.create_task(
+            one_shot.answer(request, self._recordings, self._tally, self._patience.send, principal), name="one-shot"
+        )
+        self._ahead = asyncio.create_task(self._transport.receive(), name="read ahead")
+        try:
+            await asyncio.wait((answering, self._ahead), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done() and self._transport.gone:
+                raise DisconnectedError
+            await self._patience.send(await answering)
+        finally:
+            await end_all((answering,))
+            del answering  # it may have failed: its error would hold this frame, and this frame the error
+
+    async def _tell_status(self, action: actions.Status) -> None:
+        facts = await self._gateway.status() | {"connected_clients": self._tally.connected_clients}
+        await self._patience.send(native.status(facts, action.request_id))
+
+    def _release(self) -> LiveSession | None:
+        """This connection has no session any more."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.intake.close()
+        return live
+
+    def _farewell(self, failures: ExceptionGroup[Exception]) -> tuple[list[Action], Hangup]:
+        """What the client is told at the end of its connection, and how that ends."""
+        wanted = next((cause.hangup for cause in failures.exceptions if isinstance(cause, HangupError)), None)
+        causes = [cause for cause in failures.exceptions if not isinstance(cause, HangupError)]
+        error = cause_of(causes, self._session_id)
+        if error is None:
+            return [], wanted or Hangup(1000, "")
+        self._tally.count_error(error.code)
+        words = list(self._dialect.refuse(error, None))
+        wanted = next((action for action in words if isinstance(action, Hangup)), wanted)
+        return words, wanted or Hangup(CLOSE_CODES.get(error.code, 1000), error.code)
+
+
+def _text(action: Send) -> bytes:
+    return action.message if isinstance(action.message, bytes) else orjson.dumps(action.message)
+
+
+def _last_event(error: VoxtralError, session: Session) -> LoggedEvent:
+    """The end of a session on this connection, which the log does not hold."""
+    wire = {
+        "type": EventType.ERROR,
+        "code": error.code,
+        "message": error.message,
+        "session_id": session.id,
+        "seq": session.seq + 1,
+    }
+    return LoggedEvent(orjson.dumps(wire), wire)

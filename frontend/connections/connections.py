@@ -1,0 +1,67 @@
+"""The connections of one process: each client is counted, and served in its dialect until it leaves."""
+
+import asyncio
+import contextlib
+
+from frontend.access.access import Access
+from frontend.access.guard import Guard
+from frontend.access.principal import ANONYMOUS, Principal
+from frontend.connections.connection import Connection, Parts
+from frontend.decoding.decoders import Decoders
+from frontend.monitoring.process_report import Tally
+from frontend.protocols.dialect import Dialect
+from frontend.protocols.native.realtime import NativeRealtime
+from frontend.servers.transports import Transport
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.recordings import Recordings
+from shared.config import Settings
+
+
+class Connections:
+    """Serves clients with what they share. Cancelling closes the connection and returns.
+
+    For the servers that run it this is an orderly end, and some would log a cancelled handler as a failure.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        gateway: Gateway,
+        access: Access,
+        *,
+        decoders: Decoders,
+        recordings: Recordings,
+        tally: Tally,
+    ) -> None:
+        self._audio = settings.audio
+        self._access = access
+        self._tally = tally
+        self._parts = Parts(settings, gateway, decoders, recordings, tally)
+
+    async def serve_native(self, transport: Transport, presented_key: str | None = None) -> None:
+        """Serve a client of the native protocol. `presented_key` is what it showed before its first message."""
+        dialect = NativeRealtime(
+            self._audio,
+            guesses_text=transport.guesses_text,
+            needs_key=self._access.enabled and presented_key is None,
+        )
+        guard = Guard(self._access, transport, transport.address, presented_key=presented_key)
+        with contextlib.suppress(asyncio.CancelledError), self._tally.connection():
+            await Connection(transport, dialect, guard, self._parts).run()
+
+    async def serve(
+        self,
+        transport: Transport,
+        dialect: Dialect,
+        principal: Principal = ANONYMOUS,
+        *,
+        tells_viewer_token: bool = False,
+    ) -> None:
+        """Serve a client of another dialect, which `Access.admit_websocket` has let in as `principal`.
+
+        With `tells_viewer_token` it gets a message of ours, in no dialect, whenever a session of its begins: with that
+        token others can view the session.
+        """
+        guard = Guard(self._access, transport, transport.address, admitted=principal)
+        with contextlib.suppress(asyncio.CancelledError), self._tally.connection():
+            await Connection(transport, dialect, guard, self._parts, tells_viewer_token=tells_viewer_token).run()

@@ -1,0 +1,123 @@
+"""What one frontend process is made of: here its parts are made, started and stopped, in order.
+
+Nothing else makes them. Each part is given what it works with, and knows of no other.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.access.access import Access
+from frontend.connections.connections import Connections
+from frontend.decoding.decoders import Decoders
+from frontend.monitoring.process_report import Tally
+from frontend.sessions.admission import Admission
+from frontend.sessions.disk_rewriting import DiskWatch
+from frontend.sessions.erasure import Erasure
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.outage import Outage
+from frontend.sessions.placement import Placement
+from frontend.sessions.recordings import Recordings
+from frontend.sessions.recovery import Recovery
+from frontend.sessions.session import Session
+from frontend.viewers.viewers import Viewers
+from shared.bus.audio import AudioWriter
+from shared.bus.connect import connect
+from shared.bus.event_log import EventSubscriber
+from shared.bus.lua.sessions import Scripts
+from shared.bus.registry import Registry
+from shared.config import Settings
+from shared.dispatch import Dispatcher
+from shared.tasks import end_all
+
+LAST_WRITES_S: Final = 1.0
+"""For the audio that waits to be written, and for the news that this process is gone, when it stops."""
+
+
+class FrontendProcess:
+    """The parts of one process. Make it with `FrontendProcess.running`."""
+
+    def __init__(self, settings: Settings, kind: str) -> None:
+        self._redis: Redis = connect(settings)
+        """For live sessions, the watches and heartbeats. A crowd of new clients does not delay it."""
+        self._arrivals: Redis = connect(settings)
+        scripts = Scripts(self._arrivals)
+        self.registry = Registry(self._arrivals, scripts)
+        placement = Placement(self.registry)
+        self._writer = AudioWriter(settings)
+        self.subscriber = EventSubscriber(self._redis)
+        self.dispatcher = Dispatcher(settings)
+        self.access = Access(settings, self._arrivals)
+        self.erasure = Erasure(self._arrivals, scripts, self.access)
+        sessions: dict[str, Session] = {}
+        claim_timeout_s = settings.session.claim_timeout_s
+        self._recovery = Recovery(self._redis, sessions, self.dispatcher.dispatch, claim_timeout_s)
+        self._outage = Outage(self._redis, self._writer, sessions, self._recovery)
+        self.gateway = Gateway(
+            settings.session,
+            self._arrivals,
+            sessions,
+            access=self.access,
+            placement=placement,
+            admission=Admission(self.registry, placement, claim_timeout_s),
+            writer=self._writer,
+            subscriber=self.subscriber,
+            dispatcher=self.dispatcher,
+            recovery=self._recovery,
+            erasure=self.erasure,
+        )
+        self.viewers = Viewers(self._arrivals, self.subscriber, settings.viewers)
+        self.tally = Tally(kind, self.gateway, self.viewers)
+        self._decoders = Decoders(settings.audio.decoders, claim_timeout_s, most_live=settings.audio.live_decoders)
+        self.recordings = Recordings(self.gateway, self._decoders, settings.audio)
+        self.connections = Connections(
+            settings, self.gateway, self.access, decoders=self._decoders, recordings=self.recordings, tally=self.tally
+        )
+        self._disk_watch = DiskWatch(self._redis, settings.session.retention_s)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, settings: Settings, kind: str) -> AsyncIterator[Self]:
+        """A process with its loops; on leaving, its sessions are detached and Redis is left.
+
+        `kind` names the frontend (`websocket`, `tcp`, `web`) in reports.
+        """
+        process = cls(settings, kind)
+        loops = [asyncio.create_task(loop, name=name) for name, loop in process._loops().items()]
+        try:
+            yield process
+        finally:
+            await process._shut_down(loops)
+
+    def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "audio-writer": self._writer.run(),
+            "subscriber": self.subscriber.run(),
+            "recovery": self._recovery.run(),
+            "outage": self._outage.run(),
+            "disk-watch": self._disk_watch.run(),
+            "viewers": self.viewers.run(),
+            "heartbeat": self.tally.beat(Registry(self._redis, Scripts(self._redis))),
+            "access": self.access.run(),
+            "decoders": self._decoders.run(),
+        }
+
+    async def _shut_down(self, loops: list[asyncio.Task[None]]) -> None:
+        self.gateway.detach_all()
+        await self.viewers.close()
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WRITES_S):
+                await self._writer.flushed()
+                await self.registry.leave(self.tally.report())
+        await end_all(loops)
+        await self.gateway.close()
+        await self.access.close()
+        self.dispatcher.close()
+        await self.subscriber.close()
+        await self._writer.close()
+        await self._redis.aclose()
+        await self._arrivals.aclose()

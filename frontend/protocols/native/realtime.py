@@ -1,0 +1,191 @@
+"""The native protocol as a dialect: what each of its messages asks for, and what its client is told.
+
+`messages` knows the fields, `states` which message is allowed when. Does no I/O.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from frontend.access.strangers import KEY_FIRST
+from frontend.protocols.dialect import (
+    Action,
+    Answer,
+    Append,
+    AwaitEnd,
+    Cancel,
+    Change,
+    Commit,
+    Finish,
+    Identify,
+    Open,
+    Resume,
+    Send,
+    Status,
+)
+from frontend.protocols.long_text import LongMessage, Message
+from frontend.protocols.native import messages as commands
+from frontend.protocols.native import states as native
+from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
+from shared.audio.live import UnsupportedStreamError
+from shared.audio.pcm import AudioFormat
+from shared.bus.event_log import LoggedEvent
+from shared.config import AudioSettings
+from shared.errors import InvalidJsonError, UnauthorizedError, VoxtralError
+from shared.events import EventType
+
+ALLOWED_WITHOUT_KEY: Final = (commands.Auth.kind, commands.Ping.kind)
+
+
+class NativeRealtime:
+    """A `dialect.Dialect`. `defaults` says what raw audio is if its sender does not say it."""
+
+    quiet_s = 0.0
+    linger_s = 0.0
+    """The transports of its own ports read on by themselves while they close."""
+    resumes = True
+
+    def __init__(self, defaults: AudioSettings, *, guesses_text: bool = False, needs_key: bool = False) -> None:
+        """`guesses_text`: whether `str` may be audio (see `framing`). `needs_key`: whether `auth` has to come first."""
+        self._defaults = defaults
+        self._guesses_text = guesses_text
+        self._needs_key = needs_key
+        self._states = NativeProtocol()
+        self._session_id: str | None = None
+        """Of the session that this connection has."""
+        self._audio_format: AudioFormat | None = None
+        self._is_stream_rejected = False
+        """Whether the client knows that its audio cannot be decoded. It is sent that error once."""
+        self._request_id: str | int | None = None
+        """Of the message that is being obeyed."""
+        self._is_audio = False
+        """Whether that message is audio."""
+        self._undo: Callable[[], None] = _nothing
+
+    def greet(self) -> Iterable[Action]:
+        return ()
+
+    def receive(self, message: Message) -> Iterable[Action]:
+        self._request_id, self._is_audio, self._undo = None, False, _nothing
+        if isinstance(message, bytes):
+            return self._audio(BINARY, message)
+        wire = self._decoded(message)
+        if wire is None:
+            assert isinstance(message, str)
+            return self._audio(BINARY, message.encode())
+        self._request_id = commands.request_id_of(wire)
+        if self._needs_key and wire.get("type") not in ALLOWED_WITHOUT_KEY:
+            raise UnauthorizedError(KEY_FIRST)
+        command = commands.parse_command(wire, self._defaults)
+        if isinstance(command, commands.Chunk):
+            return self._audio(command.kind, command.audio)
+        if self._states.must_wait(command.kind):
+            return (AwaitEnd(), *self._actions(command))
+        return self._actions(command) if self._states.admit(command.kind) else ()
+
+    def render(self, event: LoggedEvent) -> Iterable[Action]:
+        match event.type:
+            case EventType.READY if "resume_token" in event.wire:  # the log has a `ready` without it
+                self._states.move(Move.OPENED)
+                self._session_id, self._is_stream_rejected = event.wire["session_id"], False
+                self._undo = _nothing
+            case EventType.DONE:
+                self._end_session(Move.DONE)
+            case EventType.ERROR:
+                self._end_session(Move.FAILED)
+        return (Send(event.raw),)
+
+    def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
+        if message is None:
+            return (Send(native.error_message(error)),)
+        if isinstance(message, bytes):
+            request_id = None
+        else:
+            request_id = self._request_id
+            self._undo()
+        if isinstance(error, UnsupportedStreamError) and self._is_audio:
+            if self._is_stream_rejected:
+                return ()
+            self._is_stream_rejected = True
+        return (Send(native.error_message(error, request_id=request_id, session_id=self._session_id)),)
+
+    def _decoded(self, message: str | LongMessage) -> dict[str, Any] | None:
+        """The JSON object of a text message; None if it is audio that passed for text."""
+        try:
+            return commands.decode_message(message)
+        except InvalidJsonError:
+            may_be_audio = self._guesses_text and self._states.state is State.LIVE
+            if may_be_audio and isinstance(message, str) and not native.looks_like_json(message):
+                return None
+            raise
+
+    def _audio(self, kind: str, audio: bytes) -> Iterable[Action]:
+        self._is_audio = True
+        return (Append(audio),) if self._states.admit(kind) and audio else ()
+
+    def _actions(self, command: commands.Command) -> Iterable[Action]:
+        match command:
+            case commands.Auth():
+                return self._identify(command)
+            case commands.OneShot():
+                return (Answer(command),)
+            case commands.Ping():
+                return (Send(native.pong(command.request_id)),)
+            case commands.Status():
+                return (Status(command.request_id),)
+            case commands.Start() | commands.Resume():
+                return self._begin(command)
+            case _:
+                return self._steer(command)
+
+    def _steer(self, command: commands.Command) -> Iterable[Action]:
+        match command:
+            case commands.Commit():
+                return (Commit(command.number),)
+            case commands.Configure():
+                return self._configure(command)
+            case commands.Stop():
+                self._states.move(Move.STOPPED)
+                return (Finish(command.number),)
+            case commands.Cancel():
+                self._end_session(Move.CANCELLED)
+                return (Cancel(),)
+        raise AssertionError(command)
+
+    def _identify(self, command: commands.Auth) -> Iterable[Action]:
+        before = self._needs_key
+        self._needs_key = False
+
+        def undo() -> None:
+            self._needs_key = before
+
+        self._undo = undo
+        return Identify(command.key), Send(native.authorized(command.request_id))
+
+    def _begin(self, command: commands.Start | commands.Resume) -> Iterable[Action]:
+        """Audio that follows is ignored if no session begins."""
+        audio_format, acknowledge = command.audio_format, command.acknowledge
+        self._audio_format = audio_format
+        self._undo = lambda: self._states.move(Move.REFUSED)
+        if isinstance(command, commands.Start):
+            return (Open(command.options, audio_format, acknowledge, is_native=True),)
+        return (Resume(command.session_id, command.resume_token, command.seq, audio_format, acknowledge),)
+
+    def _configure(self, command: commands.Configure) -> Iterable[Action]:
+        before, was_rejected = self._audio_format, self._is_stream_rejected
+        audio_format = commands.changed_format(before, command.audio_changes)
+        if command.audio_changes:
+            self._audio_format, self._is_stream_rejected = audio_format, False
+
+            def undo() -> None:
+                self._audio_format, self._is_stream_rejected = before, was_rejected
+
+            self._undo = undo
+        return (Change(command.changes, command.number, bool(command.audio_changes), audio_format),)
+
+    def _end_session(self, move: Move) -> None:
+        self._states.move(move)
+        self._session_id = None
+
+
+def _nothing() -> None:
+    """What a message takes back that has changed nothing."""

@@ -1,0 +1,183 @@
+"""Stands for Redis and one worker, in memory: a gateway works on it without a process or a socket."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from frontend.access.access import Access
+from frontend.sessions.admission import Admission
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.placement import Placement
+from frontend.sessions.recovery import Recovery
+from frontend.sessions.session import Session
+from shared.bus import keys
+from shared.bus.attachment import Attachment
+from shared.bus.audio import AudioTrack
+from shared.bus.event_log import Follower
+from shared.bus.messages import EVENT_FIELD, EntryField
+from shared.bus.registry import Percentiles, WorkerReport
+from shared.celery_config import Queue
+from shared.config import Settings
+from shared.events import SessionOptions
+from shared.protocol import OWN
+from shared.version import VERSION
+from tests.unit.redis_in_memory import answered
+
+MODEL = "echo"
+
+
+@dataclass
+class Held:
+    """What the bus holds of one session."""
+
+    options: bytes = b""
+    resume_digest: str = ""
+    state: bytes = b"waiting"
+    connection: int = 0
+    samples: int = 0
+    controls: list[str] = field(default_factory=list)
+    log: list[bytes] = field(default_factory=list)
+    followers: list[Follower] = field(default_factory=list)
+
+
+class MemoryBus:
+    """Every part that a gateway asks for, but for those that need no Redis: these are the real ones."""
+
+    def __init__(self, *, slots: int = 4) -> None:
+        self.redis = answered(self._answer)
+        self.slots = slots
+        self.claims = True
+        """Whether a worker takes the sessions that are dispatched."""
+        self.held: defaultdict[str, Held] = defaultdict(Held)
+        self.erased: list[str] = []
+
+    def gateway(self, settings: Settings) -> Gateway:
+        placement = Placement(self)
+        sessions: dict[str, Session] = {}
+        return Gateway(
+            settings.session,
+            self.redis,
+            sessions,
+            access=Access(settings, self.redis),
+            placement=placement,
+            admission=Admission(self, placement, settings.session.claim_timeout_s),
+            writer=self,
+            subscriber=self,
+            dispatcher=self,
+            recovery=Recovery(self.redis, sessions, self.dispatch, settings.session.claim_timeout_s),
+            erasure=self,
+        )
+
+    def say(self, session_id: str, kind: str, **fields: Any) -> None:
+        """The worker says something: it is logged, and all who follow the session hear it."""
+        held = self.held[session_id]
+        wire = {"type": kind, "session_id": session_id, "seq": len(held.log) + 1, **fields}
+        held.log.append(orjson.dumps(wire))
+        for follower in held.followers:
+            follower.push(held.log[-1])
+
+    def hear(self, session_id: str, samples: int) -> None:
+        """The worker has been through so much audio."""
+        for follower in self.held[session_id].followers:
+            follower.push(orjson.dumps({"type": "progress", "consumed": samples}))
+
+    async def workers(self) -> list[WorkerReport]:
+        report = WorkerReport(
+            id="worker",
+            host="here",
+            pid=1,
+            version=VERSION,
+            started_at=0.0,
+            engine=MODEL,
+            model=MODEL,
+            device="cpu",
+            compute_type="",
+            modes=["transcribe"],
+            languages=[],
+            slots=self.slots,
+            sessions=0,
+            draining=False,
+            lag_ms=0.0,
+            real_time_factor=0.0,
+            batch_size=0.0,
+            step=Percentiles(),
+            latency={},
+            rss_bytes=0,
+            protocol=OWN,
+        )
+        return [report] if self.slots else []
+
+    async def admit(self, session_id: str, _model: str, *, capacity: int, **named: Any) -> bool:
+        if sum(held.state in (b"waiting", b"live") for held in self.held.values()) >= capacity:
+            return False
+        self.held[session_id] = Held(options=named["options"], resume_digest=named["resume_digest"])
+        return True
+
+    async def awaits_clients(self, _models: Any) -> bool:
+        return False
+
+    async def dispatch(self, session_id: str, options: SessionOptions, _queue: Queue) -> None:
+        if self.claims:
+            self.held[session_id].state = b"live"
+            self.say(session_id, "ready", model=options.model)
+
+    async def erase(self, session_id: str, _model: str) -> bool:
+        self.erased.append(session_id)
+        self.held[session_id].state = b"cancelled"
+        return True
+
+    async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
+        follower = Follower(self.redis, session_id, after_seq)
+        self.held[session_id].followers.append(follower)
+        return follower
+
+    async def unfollow(self, follower: Follower) -> None:
+        self.held[follower.session_id].followers.remove(follower)
+
+    def track(self, session_id: str, attachment: Attachment) -> AudioTrack:
+        return AudioTrack(self, session_id, attachment)
+
+    def wake(self, track: AudioTrack) -> None:
+        track.cut()
+
+    def enqueue(self, entry: Any) -> None:
+        held = self.held[entry.track.session_id]
+        held.samples = entry.end_samples
+        field, value, *_ = entry.fields
+        if field == EntryField.CONTROL.encode():
+            held.controls.append(str(value))
+        if entry.track.on_stored is not None:
+            entry.track.on_stored(entry.end_samples)
+
+    def _answer(self, command: str, *words: str) -> Any:
+        """What Redis replies to a command."""
+        match command:
+            case "HMGET":
+                return self._facts(words[0])
+            case "EVALSHA":
+                return self._attach(words[2])
+            case "XRANGE":
+                return self._logged(*words)
+        raise AssertionError(command)
+
+    def _facts(self, key: str) -> list[bytes | None]:
+        held = next((held for session_id, held in self.held.items() if keys.session(session_id) == key), None)
+        if held is None:
+            return [None] * 6
+        own = str(OWN.number).encode(), str(OWN.oldest).encode()
+        return [held.state, held.resume_digest.encode(), held.options, b"%d" % len(held.log), *own]
+
+    def _attach(self, key: str) -> list[Any]:
+        held = next(held for session_id, held in self.held.items() if keys.session(session_id) == key)
+        held.connection += 1
+        for follower in held.followers:
+            follower.push(orjson.dumps({"type": "attached", "connection": held.connection}))
+        return [held.connection, b"%d-1" % held.samples, b"0", b"0"]
+
+    def _logged(self, key: str, first: str, last: str) -> list[list[Any]]:
+        held = next(held for session_id, held in self.held.items() if keys.events(session_id) == key)
+        after = int(first.strip("(").partition("-")[0])
+        before = len(held.log) + 1 if last == "+" else int(last.strip("(").partition("-")[0])
+        return [[b"1-0", [EVENT_FIELD.encode(), raw]] for raw in held.log[after : before - 1]]

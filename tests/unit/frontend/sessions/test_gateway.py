@@ -1,0 +1,126 @@
+"""The gateway over a bus in memory: what opens and resumes a session, and what becomes of one that does not begin."""
+
+import asyncio
+
+import pytest
+
+from shared.config import Settings
+from shared.errors import (
+    InvalidFieldError,
+    ModelUnavailableError,
+    ServerBusyError,
+    SessionExpiredError,
+    SessionUnknownError,
+)
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.unit.clock import clocked
+from tests.unit.frontend.memory_bus import MODEL, MemoryBus
+
+SETTINGS = Settings(session={"claim_timeout_s": 10})
+SECOND = b"\1\0" * SAMPLE_RATE_HZ
+
+
+@clocked
+async def test_an_opened_session_begins_with_ready_and_its_tokens() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    session = await gateway.open(SessionOptions())
+    ready = (await anext(session.events())).wire
+    assert (ready["type"], ready["model"], ready["seq"]) == ("ready", MODEL, 1)
+    assert (ready["resume_token"], ready["viewer_token"]) == (session.resume_token, session.viewer_token)
+    assert (gateway.sessions, gateway.opened_total) == ({session.id: session}, 1)
+
+
+@clocked
+async def test_a_session_that_no_worker_claims_is_erased_after_the_claim_timeout() -> None:
+    bus = MemoryBus()
+    bus.claims = False
+    gateway = bus.gateway(SETTINGS)
+    began_s = asyncio.get_running_loop().time()
+    with pytest.raises(ServerBusyError, match="within 10 s"):
+        await gateway.open(SessionOptions())
+    assert asyncio.get_running_loop().time() - began_s == 10
+    await gateway.close()
+    assert (gateway.sessions, gateway.opened_total, len(bus.erased)) == ({}, 0, 1)
+    assert [held.followers for held in bus.held.values()] == [[]]
+
+
+@clocked
+async def test_a_live_session_is_refused_at_once_when_every_slot_is_taken() -> None:
+    gateway = MemoryBus(slots=1).gateway(SETTINGS)
+    await gateway.open(SessionOptions())
+    began_s = asyncio.get_running_loop().time()
+    with pytest.raises(ServerBusyError):
+        await gateway.open(SessionOptions())
+    assert asyncio.get_running_loop().time() == began_s
+
+
+@clocked
+async def test_a_recording_waits_for_a_slot() -> None:
+    bus = MemoryBus(slots=1)
+    gateway = bus.gateway(SETTINGS)
+    held = await gateway.open(SessionOptions())
+    waiting = asyncio.create_task(gateway.open(SessionOptions(), queue="batch"))
+    await asyncio.sleep(5)
+    assert not waiting.done()
+    await held.cancel()
+    assert (await waiting).model == MODEL
+
+
+@clocked
+async def test_a_resumed_session_continues_where_the_client_was_and_the_old_connection_is_told() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    old = await gateway.open(SessionOptions(language="en"))
+    await old.write(SECOND)
+    bus.say(old.id, "final", text="one", segment=0)
+    bus.say(old.id, "final", text="two", segment=1)
+    resumed = await gateway.resume(old.id, old.resume_token, 2)
+    events = resumed.events()
+    ready, missed = (await anext(events)).wire, (await anext(events)).wire
+    assert (ready["type"], ready["seq"], ready["audio_received_samples"]) == ("ready", 2, SAMPLE_RATE_HZ)
+    assert (missed["text"], missed["seq"], resumed.options.language) == ("two", 3, "en")
+    assert [event.wire for event in [event async for event in old.events()]][-1]["code"] == "session_resumed"
+    await gateway.close()
+    assert gateway.sessions == {old.id: resumed}
+
+
+@clocked
+async def test_only_a_session_of_this_token_that_was_not_cancelled_is_resumed() -> None:
+    gateway = MemoryBus().gateway(SETTINGS)
+    session = await gateway.open(SessionOptions())
+    for session_id, token in ((session.id, "wrong"), ("other", session.resume_token)):
+        with pytest.raises(SessionUnknownError):
+            await gateway.resume(session_id, token, 0)
+    await session.cancel()
+    with pytest.raises(SessionExpiredError, match="cancelled"):
+        await gateway.resume(session.id, session.resume_token, 0)
+
+
+@clocked
+async def test_options_are_checked_by_the_models_that_run() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    await gateway.check(SessionOptions(model=MODEL))
+    with pytest.raises(InvalidFieldError, match="other"):
+        await gateway.open(SessionOptions(model="other"))
+    with pytest.raises(ModelUnavailableError, match="No worker of other"):
+        await gateway.check(SessionOptions(model="other"))
+
+
+@clocked
+async def test_a_process_that_stops_detaches_its_sessions() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    session = await gateway.open(SessionOptions())
+    gateway.detach_all()
+    await gateway.close()
+    assert (bus.held[session.id].controls, gateway.sessions, bus.erased) == (["detach"], {}, [])
+
+
+@clocked
+async def test_status_counts_sessions_and_slots() -> None:
+    gateway = MemoryBus(slots=3).gateway(SETTINGS)
+    await gateway.open(SessionOptions())
+    status = await gateway.status()
+    assert (status["sessions"], status["slots"], status["model_info"]["model"]) == (1, 3, MODEL)
