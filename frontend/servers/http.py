@@ -44,7 +44,7 @@ async def serve_http(
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws_max_size=max_message_bytes,
             h11_max_incomplete_event_size=MAX_HANDSHAKE_BYTES,
-            ws_ping_timeout=None,  # pongs queue behind audio that the brake holds back; TCP notices dead peers
+            ws_ping_timeout=None,  # pongs queue behind audio that backpressure holds back; TCP notices dead peers
             ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory
             lifespan="off",
             log_config=None,

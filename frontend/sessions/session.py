@@ -11,6 +11,7 @@ import orjson
 
 from frontend.access.meter import Meter
 from frontend.access.session_tokens import viewer_token
+from frontend.sessions.backpressure import Backpressure
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower, LoggedEvent
 from shared.bus.messages import ControlWord
@@ -22,6 +23,9 @@ BACKLOG_POLL_S: Final = 1.0
 """Progress is told by pub/sub; while a writer waits for it, it also looks for itself this often."""
 MAX_UNWRITTEN_ENTRIES: Final = 2000
 """Of one session: more control messages and pieces of audio are not taken in while Redis takes none."""
+RESUME_ENTRIES: Final = MAX_UNWRITTEN_ENTRIES - 100
+ROOM_SAMPLES: Final = SAMPLE_RATE_HZ // 10
+"""Of the backlog: the longest entry of the audio stream. A writer that waits goes on when one fits."""
 ACKNOWLEDGE_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 """How often a client that wants to know is told how much of its audio is safe."""
 TERMINAL: Final = (EventType.DONE, EventType.ERROR)
@@ -66,7 +70,9 @@ class Session:
         self._track.on_refused = self._lose_to_another
         self._follower = follower
         self._follower.on_attached = self._note_connection
-        self._max_backlog_samples = int(max_backlog_s * SAMPLE_RATE_HZ)
+        most_samples = int(max_backlog_s * SAMPLE_RATE_HZ)
+        self._backlog = Backpressure(high=most_samples, low=most_samples - ROOM_SAMPLES)
+        self._unwritten = Backpressure(high=MAX_UNWRITTEN_ENTRIES, low=RESUME_ENTRIES)
         self._meter = meter
         self._meter.on_revoked = self._revoke
         self._listener = listener
@@ -115,12 +121,11 @@ class Session:
         self._track.on_stored = self._acknowledge
 
     async def write(self, pcm: bytes) -> None:
-        """Append s16le mono 16 kHz audio. Waits while the backlog, or the audio that the client's key allows, is at its
-        bound: that is the brake.
+        """Append s16le mono 16 kHz audio. Waits while there is backpressure (see `frontend.sessions.backpressure`).
 
         Cancelling it while it waits leaves the audio unwritten; returns at once when the session has ended.
         """
-        await self._brake()
+        await self._room()
         if not self.ended:
             self._track.append(pcm)
             self._meter.add(len(pcm) // 2)
@@ -130,12 +135,12 @@ class Session:
 
         A `number` that has come before, on this connection or an earlier one, is passed over; also below.
         """
-        await self._brake()
+        await self._room()
         self._track.control(ControlWord.COMMIT, number=number)
 
     async def configure(self, options: SessionOptions, number: int | None = None) -> None:
         """Use these options from the next segment on."""
-        await self._brake()
+        await self._room()
         self.options = options
         self._track.control(ControlWord.CONFIGURE, orjson.dumps(options.to_wire()), number)
 
@@ -211,26 +216,26 @@ class Session:
             pass  # not the worker's
         return event
 
-    async def _brake(self) -> None:
-        while not self.ended and self._full:
+    async def _room(self) -> None:
+        """Wait until there is room for more, and the client's key allows it."""
+        while self._is_full():
             self._follower.progressed.clear()
-            if self._full:
+            if self._is_full():
                 await self._progress_or_poll()
         while not self.ended and (wait_s := self._meter.wait_s):
             self._tell_slowed()
             await asyncio.sleep(min(wait_s, BACKLOG_POLL_S))
 
+    def _is_full(self) -> bool:
+        if self.ended:
+            return False
+        is_behind = self._backlog.update(self._track.end_samples - self._follower.consumed_samples)
+        return self._unwritten.update(self._track.unwritten_entries) or is_behind
+
     def _tell_slowed(self) -> None:
         if not self._is_slowed:
             self._is_slowed = True
             self.warn(RateLimitedError.code, self._meter.limit_text)
-
-    @property
-    def _full(self) -> bool:
-        return (
-            self._track.end_samples - self._follower.consumed_samples >= self._max_backlog_samples
-            or self._track.unwritten_entries >= MAX_UNWRITTEN_ENTRIES
-        )
 
     async def _progress_or_poll(self) -> None:
         try:

@@ -1,0 +1,108 @@
+"""A session over a bus in memory: backpressure, its end, and what its listener learns."""
+
+import asyncio
+
+from frontend.sessions.session import Session
+from shared.config import Settings
+from shared.errors import UnauthorizedError
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from tests.unit.clock import clocked
+from tests.unit.frontend.memory_bus import MemoryBus
+
+SECOND = b"\1\0" * SAMPLE_RATE_HZ
+SETTINGS = Settings(session={"max_backlog_s": 2})
+
+
+async def opened(bus: MemoryBus) -> Session:
+    session = await bus.gateway(SETTINGS).open(SessionOptions())
+    assert (await anext(session.events())).type == "ready"
+    return session
+
+
+async def turns(count: int = 5) -> None:
+    """Let other tasks do what they can."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@clocked
+async def test_a_writer_that_is_too_far_ahead_waits_until_the_worker_has_heard() -> None:
+    bus = MemoryBus()
+    session = await opened(bus)
+    await session.write(SECOND)
+    await session.write(SECOND)
+    writing = asyncio.create_task(session.write(SECOND))
+    await turns()
+    assert (writing.done(), session.audio_received_samples) == (False, 2 * SAMPLE_RATE_HZ)
+    bus.hear(session.id, 1)
+    await turns()
+    assert not writing.done(), "a single sample is no room"
+    bus.hear(session.id, SAMPLE_RATE_HZ)
+    await writing
+    assert session.audio_received_samples == 3 * SAMPLE_RATE_HZ
+
+
+@clocked
+async def test_a_writer_that_waits_looks_for_itself_if_nothing_is_heard() -> None:
+    bus = MemoryBus()
+    session = await opened(bus)
+    await session.write(2 * SECOND)
+    writing = asyncio.create_task(session.write(SECOND))
+    await asyncio.sleep(1.5)
+    session.progress(SAMPLE_RATE_HZ)  # what the recovery has read in Redis
+    await writing
+
+
+@clocked
+async def test_a_writer_is_let_go_when_the_session_ends() -> None:
+    bus = MemoryBus()
+    session = await opened(bus)
+    await session.write(2 * SECOND)
+    writing = asyncio.create_task(session.commit())
+    await turns()
+    await session.cancel()
+    await writing
+    assert (session.ended, bus.erased) == (True, [session.id])
+
+
+@clocked
+async def test_its_last_event_ends_it_once_and_it_is_followed_no_more() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    session = await gateway.open(SessionOptions())
+    bus.say(session.id, "done", text="", duration=0.0)
+    assert [event.type async for event in session.events()] == ["ready", "done"]
+    session.detach()
+    await gateway.close()
+    assert (gateway.sessions, bus.held[session.id].followers) == ({}, [])
+    assert bus.held[session.id].controls == [], "a session that has ended has no client to lose"
+
+
+@clocked
+async def test_a_revoked_key_ends_the_session_here_and_at_its_worker() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    session = await gateway.open(SessionOptions())
+    session._meter.on_revoked(UnauthorizedError("The key a has been revoked."))
+    last = [event.wire async for event in session.events()][-1]
+    assert (last["code"], last["seq"]) == ("unauthorized", 2)
+    await gateway.close()
+    assert bus.erased == [session.id]
+
+
+@clocked
+async def test_audio_is_acknowledged_twice_a_second_if_the_client_asks() -> None:
+    bus = MemoryBus()
+    session = await opened(bus)
+    session.acknowledge()
+    events = session.events()
+    told = []
+    for _ in range(10):
+        await session.write(SECOND[: len(SECOND) // 10])
+        if session.audio_received_samples % (SAMPLE_RATE_HZ // 2) == 0:
+            told.append((await anext(events)).wire)
+    assert [(one["type"], one["audio_received_samples"]) for one in told] == [
+        ("received", SAMPLE_RATE_HZ // 2),
+        ("received", SAMPLE_RATE_HZ),
+    ]
+    assert told[0]["session_id"] == session.id
