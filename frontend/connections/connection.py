@@ -17,14 +17,14 @@ import orjson
 
 from frontend.access.guard import Guard
 from frontend.connections import one_shot
-from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
 from frontend.connections.closing import cause_of, let_go, part
+from frontend.connections.live_session import LiveSession, Steering
 from frontend.connections.timeouts import Patience
 from frontend.decoding.decoders import Decoders
 from frontend.monitoring.process_report import Tally
 from frontend.protocols import dialect as actions
 from frontend.protocols.close_codes import CLOSE_CODES
-from frontend.protocols.dialect import EARLIER_AUDIO, Action, Dialect, Hangup, Send
+from frontend.protocols.dialect import EARLIER_AUDIO, Action, Append, Dialect, Hangup, Send
 from frontend.protocols.long_text import Message
 from frontend.protocols.native import states as native
 from frontend.servers.transports import DisconnectedError, Transport
@@ -33,7 +33,6 @@ from frontend.sessions.model_names import resolve
 from frontend.sessions.placement import candidates
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import TERMINAL, Session
-from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.errors import MessageTooLargeError, VoxtralError
@@ -62,16 +61,6 @@ class Parts:
     decoders: Decoders
     recordings: Recordings
     tally: Tally
-
-
-@dataclass(slots=True, eq=False)
-class LiveSession:
-    session: Session
-    intake: Intake
-    acknowledges: bool
-    """Whether its client keeps its audio, and may resume over another connection."""
-    downlink: asyncio.Task[None] | None = None
-    is_finishing: bool = False
 
 
 class Connection:
@@ -132,9 +121,9 @@ class Connection:
         while (message := await self._next_message()) is not None:
             await self._handle(message)
         if self._live is not None and self._has_left(self._live):
-            await self._steer(actions.Finish())
+            await self._live.obey(actions.Finish())
         if self._live is not None and self._live.is_finishing and not self._transport.gone:
-            await self._await_end()
+            await self._live.ended()
         raise DisconnectedError
 
     def _has_left(self, live: LiveSession) -> bool:
@@ -172,8 +161,8 @@ class Connection:
             async for event in events:
                 if event.type in TERMINAL:
                     self._release()  # before it is sent: a client that has read it may start the next session at once
-                if event.type == EventType.ERROR:
-                    self._tally.count_error(event.wire["code"])
+                    if event.type == EventType.ERROR:
+                        self._tally.count_error(event.wire["code"])
                 try:
                     await self._obey(self._dialect.render(event))
                 except VoxtralError as error:
@@ -199,10 +188,8 @@ class Connection:
             await self._refuse(error, message)
             return
         self._tally.count_error(error.code)
-        told = tuple(self._dialect.render(_last_event(error, live.session)))
-        if live.downlink is not None and live.downlink is not asyncio.current_task():
-            live.downlink.cancel()
-            await asyncio.wait((live.downlink,))  # the error comes after the last event
+        told = tuple(self._dialect.render(live.last_event(error)))
+        await live.stop_events()  # the error comes after the last of them
         await self._leave(live.session)
         await self._obey(told)
 
@@ -219,18 +206,12 @@ class Connection:
             match action:
                 case Send():
                     await self._patience.send(_text(action))
-                case actions.Append():
-                    await self._append(action.audio)
-                case actions.Check():
-                    await self._resolved(action.options)
-                case actions.Open() | actions.Resume():
-                    await self._open(action)
-                case actions.AwaitEnd():
-                    await self._await_end()
-                case actions.Identify():
-                    await self._guard.identify(action.key)
-                case actions.Answer():
-                    await self._answer(action)
+                case Append():
+                    self._tally.received_bytes += len(action.audio)
+                    if self._live is not None:
+                        await self._live.take(action.audio)
+                case actions.Check() | actions.Identify() | actions.Open() | actions.Resume() | actions.Answer():
+                    await self._admit(action)
                 case actions.Status():
                     await self._tell_status(action)
                 case Hangup():
@@ -238,11 +219,26 @@ class Connection:
                 case _:
                     await self._steer(action)
 
-    async def _append(self, audio: bytes) -> None:
-        self._tally.received_bytes += len(audio)
+    async def _admit(
+        self, action: actions.Check | actions.Identify | actions.Open | actions.Resume | actions.Answer
+    ) -> None:
+        """What depends on who the client is, and on what runs."""
+        match action:
+            case actions.Check():
+                await self._resolved(action.options)
+            case actions.Identify():
+                await self._guard.identify(action.key)
+            case actions.Answer():
+                await self._answer(action)
+            case _:
+                await self._open(action)
+
+    async def _steer(self, action: Steering) -> None:
         live = self._live
-        if live is not None and not live.session.ended:
-            await live.intake.take(audio)
+        if live is not None:
+            if isinstance(action, actions.Cancel):
+                self._release()
+            await live.obey(action)
 
     async def _resolved(self, options: SessionOptions) -> SessionOptions:
         """The options with the name of a model that runs. Raises what an opening with them would, but for slots."""
@@ -263,9 +259,9 @@ class Connection:
             session = await self._gateway.open(options, principal=principal)
         if wanted.acknowledge:
             session.acknowledge()
-        takes_container = isinstance(wanted, actions.Resume) or wanted.is_native
-        intake = self._new_intake(session, wanted.audio_format, takes_container=takes_container)
-        live = self._live = LiveSession(session, intake, wanted.acknowledge)
+        live = self._live = LiveSession(
+            session, wanted, gateway=self._gateway, decoders=self._decoders, report=self._tell_undecoded
+        )
         events = session.events()
         await self._obey(self._dialect.render(await anext(events)))
         if self._tells_viewer_token:
@@ -273,58 +269,11 @@ class Connection:
             await self._obey((Send(told),))
         live.downlink = self._tasks.create_task(self._downlink(events), name=f"downlink {session.id}")
 
-    def _new_intake(self, session: Session, audio_format: AudioFormat | None, *, takes_container: bool) -> Intake:
-        if audio_format is not None:
-            return RawIntake(session, audio_format, takes_container=takes_container)
-        return ContainerIntake(session, self._decoders, self._tell_undecoded)
-
     async def _tell_undecoded(self, error: Exception) -> None:
         """A stream in a container cannot be decoded any further."""
         with contextlib.suppress(DisconnectedError):
             told = error if isinstance(error, VoxtralError) else incident(error, self._session_id)
             await self._refuse(told, EARLIER_AUDIO)
-
-    async def _steer(self, action: Action) -> None:
-        live = self._live
-        if live is None or live.session.ended:
-            return  # by itself, after the client had said this
-        match action:
-            case actions.Commit():
-                await live.intake.flush()
-                await live.session.commit(action.number)
-            case actions.Configure():
-                options = replace(action.options, model=live.session.model)
-                await self._gateway.check(options)
-                await live.session.configure(options)
-            case actions.Change():
-                await self._change(live, action)
-            case actions.Finish():
-                live.is_finishing = True
-                try:
-                    await live.intake.finish()
-                finally:
-                    if not live.session.ended:
-                        await live.session.finish(action.number)
-            case actions.Cancel():
-                self._release()
-                if live.downlink is not None:
-                    live.downlink.cancel()
-                await live.session.cancel()
-
-    async def _change(self, live: LiveSession, change: actions.Change) -> None:
-        options = replace(live.session.options, **change.changes)
-        await self._gateway.check(options)
-        if change.changes_audio:
-            await live.intake.finish()
-            live.intake.close()
-            if self._live is live:
-                live.intake = self._new_intake(live.session, change.audio_format, takes_container=True)
-        await live.session.configure(options, change.number)
-
-    async def _await_end(self) -> None:
-        """Wait until the session has ended and its client knows it."""
-        if self._live is not None and self._live.downlink is not None:
-            await asyncio.wait((self._live.downlink,))
 
     async def _answer(self, action: actions.Answer) -> None:
         """Answer a one-shot request, unless its client leaves meanwhile."""
@@ -352,7 +301,7 @@ class Connection:
         """This connection has no session any more."""
         live, self._live = self._live, None
         if live is not None:
-            live.intake.close()
+            live.close()
         return live
 
     def _farewell(self, failures: ExceptionGroup[Exception]) -> tuple[list[Action], Hangup]:
@@ -370,15 +319,3 @@ class Connection:
 
 def _text(action: Send) -> bytes:
     return action.message if isinstance(action.message, bytes) else orjson.dumps(action.message)
-
-
-def _last_event(error: VoxtralError, session: Session) -> LoggedEvent:
-    """The end of a session on this connection, which the log does not hold."""
-    wire = {
-        "type": EventType.ERROR,
-        "code": error.code,
-        "message": error.message,
-        "session_id": session.id,
-        "seq": session.seq + 1,
-    }
-    return LoggedEvent(orjson.dumps(wire), wire)

@@ -33,6 +33,7 @@ from shared.config import AudioSettings
 from shared.errors import InvalidJsonError, UnauthorizedError, VoxtralError
 from shared.events import EventType
 
+_OF_STATES: Final = frozenset({EventType.READY, EventType.DONE, EventType.ERROR})
 ALLOWED_WITHOUT_KEY: Final = (commands.Auth.kind, commands.Ping.kind)
 
 
@@ -83,15 +84,8 @@ class NativeRealtime:
         return self._actions(command) if self._states.admit(command.kind) else ()
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
-        match event.type:
-            case EventType.READY if "resume_token" in event.wire:  # the log has a `ready` without it
-                self._states.move(Move.OPENED)
-                self._session_id, self._is_stream_rejected = event.wire["session_id"], False
-                self._undo = _nothing
-            case EventType.DONE:
-                self._end_session(Move.DONE)
-            case EventType.ERROR:
-                self._end_session(Move.FAILED)
+        if event.type in _OF_STATES:
+            self._note(event)
         return (Send(event.raw),)
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
@@ -107,6 +101,17 @@ class NativeRealtime:
                 return ()
             self._is_stream_rejected = True
         return (Send(native.error_message(error, request_id=request_id, session_id=self._session_id)),)
+
+    def _note(self, event: LoggedEvent) -> None:
+        match event.type:
+            case EventType.READY if "resume_token" in event.wire:  # the log has a `ready` without it
+                self._states.move(Move.OPENED)
+                self._session_id, self._is_stream_rejected = event.wire["session_id"], False
+                self._undo = _nothing
+            case EventType.DONE:
+                self._end_session(Move.DONE)
+            case EventType.ERROR:
+                self._end_session(Move.FAILED)
 
     def _decoded(self, message: str | LongMessage) -> dict[str, Any] | None:
         """The JSON object of a text message; None if it is audio that passed for text."""

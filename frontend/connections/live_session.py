@@ -1,0 +1,122 @@
+"""A session on the connection that has it: its audio on the way in, and what its client asks of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import orjson
+
+from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
+from frontend.decoding.decoders import Decoders
+from frontend.protocols.dialect import AwaitEnd, Cancel, Change, Commit, Configure, Finish, Open, Resume
+from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import Session
+from shared.audio.pcm import AudioFormat
+from shared.bus.event_log import LoggedEvent
+from shared.errors import VoxtralError
+from shared.events import EventType
+
+Steering = Commit | Configure | Change | Finish | AwaitEnd | Cancel
+
+
+class LiveSession:
+    """Made when a session has been opened or resumed; `close` it when the connection does not have it any more."""
+
+    def __init__(
+        self,
+        session: Session,
+        wanted: Open | Resume,
+        *,
+        gateway: Gateway,
+        decoders: Decoders,
+        report: Callable[[Exception], Awaitable[None]],
+    ) -> None:
+        """`report` is called when audio that was taken before cannot be decoded."""
+        self.session = session
+        self.acknowledges = wanted.acknowledge
+        """Whether its client keeps its audio, and may resume over another connection."""
+        self.is_finishing = False
+        """Whether no more audio comes."""
+        self.downlink: asyncio.Task[None] | None = None
+        """Sends its events. None until its first one has been sent."""
+        self._gateway = gateway
+        self._decoders = decoders
+        self._report = report
+        self._takes_container = isinstance(wanted, Resume) or wanted.is_native
+        self._is_closed = False
+        self._intake = self._new_intake(wanted.audio_format)
+
+    async def take(self, audio: bytes) -> None:
+        """Take audio in, unless the session has ended. Waiting is backpressure."""
+        if not self.session.ended:
+            await self._intake.take(audio)
+
+    async def obey(self, action: Steering) -> None:
+        """Do what the client asks for; ignored if the session has ended. `close` it before a `Cancel`."""
+        if isinstance(action, AwaitEnd):
+            await self.ended()
+        elif not self.session.ended:
+            await self._steer(action)
+
+    async def _steer(self, action: Commit | Configure | Change | Finish | Cancel) -> None:
+        match action:
+            case Commit():
+                await self._intake.flush()
+                await self.session.commit(action.number)
+            case Configure():
+                options = replace(action.options, model=self.session.model)
+                await self._gateway.check(options)
+                await self.session.configure(options)
+            case Change():
+                await self._change(action)
+            case Finish():
+                await self._finish(action)
+            case Cancel():
+                if self.downlink is not None:
+                    self.downlink.cancel()
+                await self.session.cancel()
+
+    async def ended(self) -> None:
+        """Wait until the session has ended and its client knows it."""
+        if self.downlink is not None:
+            await asyncio.wait((self.downlink,))
+
+    async def stop_events(self) -> None:
+        """Send no more of its events, unless it is its downlink that calls."""
+        if self.downlink is not None and self.downlink is not asyncio.current_task():
+            self.downlink.cancel()
+            await asyncio.wait((self.downlink,))
+
+    def close(self) -> None:
+        """Take no more audio."""
+        self._is_closed = True
+        self._intake.close()
+
+    def last_event(self, error: VoxtralError) -> LoggedEvent:
+        """The end of the session on this connection, which the log does not hold."""
+        seq = self.session.seq + 1
+        wire = {"type": EventType.ERROR, **error.to_wire(), "session_id": self.session.id, "seq": seq}
+        return LoggedEvent(orjson.dumps(wire), wire)
+
+    async def _change(self, change: Change) -> None:
+        options = replace(self.session.options, **change.changes)
+        await self._gateway.check(options)
+        if change.changes_audio:
+            await self._intake.finish()
+            self._intake.close()
+            if not self._is_closed:
+                self._intake = self._new_intake(change.audio_format)
+        await self.session.configure(options, change.number)
+
+    async def _finish(self, action: Finish) -> None:
+        self.is_finishing = True
+        try:
+            await self._intake.finish()
+        finally:
+            if not self.session.ended:
+                await self.session.finish(action.number)
+
+    def _new_intake(self, audio_format: AudioFormat | None) -> Intake:
+        if audio_format is not None:
+            return RawIntake(self.session, audio_format, takes_container=self._takes_container)
+        return ContainerIntake(self.session, self._decoders, self._report)
