@@ -8,17 +8,15 @@ from redis.asyncio import Redis
 
 from frontend.sessions.admission import Admission
 from frontend.sessions.placement import CACHE_S, Placement
+from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.bus.scripts import Scripts
-from shared.config import SessionSettings
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
 from tests.integration.owners import claim
 from tests.limits import limit_s
 from worker.engines.echo import EchoEngine
-from worker.event_writer import EventWriter
 from worker.gpu_memory import GpuMemory
-from worker.leases import Keeper
+from worker.heartbeat import Heartbeat
 from worker.load import MIN_PASSES
 from worker.telemetry import Telemetry
 
@@ -30,34 +28,27 @@ class Workers:
     """Two workers, reduced to their heartbeats, and a frontend."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
         self._registry = Registry(redis, Scripts(redis))
-        self._keepers = {name: self._keeper(name) for name in ("a", "b")}
+        self._heartbeats = {name: self._heartbeat(name) for name in ("a", "b")}
         self._placement = Placement(self._registry)
         self.admission = Admission(self._registry, self._placement, claim_timeout_s=limit_s(5))
 
-    def _keeper(self, name: str) -> Keeper:
-        scripts = Scripts(self._redis)
-        return Keeper(
-            redis=self._redis,
-            scripts=scripts,
+    def _heartbeat(self, name: str) -> Heartbeat:
+        return Heartbeat(
             registry=self._registry,
             worker_id=name,
             info=EchoEngine(SLOTS).info,
-            limits=SessionSettings(),
             sessions={},
             telemetry=Telemetry(FRAME_MS),
-            writer=EventWriter(self._redis, scripts, retention_s=60, on_ended=print, on_fenced=print),
             gpu_memory=lambda: GpuMemory(None, None),
-            on_fenced=print,
         )
 
     async def beat(self, *names: str, **passes_ms: Sequence[float]) -> None:
         """Heartbeats of these workers, after passes that took so long; returns once the frontend has read them."""
         for name in names:
-            keeper = self._keepers[name]
-            keeper._telemetry.load.observe(passes_ms.get(name, ()), asyncio.get_running_loop().time())
-            await self._registry.beat(keeper.report())
+            heartbeat = self._heartbeats[name]
+            heartbeat._telemetry.load.observe(passes_ms.get(name, ()), asyncio.get_running_loop().time())
+            await self._registry.beat(heartbeat.report())
         self._placement._read_at_s -= CACHE_S
         await self._placement.workers()
 
