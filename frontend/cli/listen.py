@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from frontend.cli.choices import Choices
 from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Block
 from frontend.cli.screen import screen_for
@@ -31,10 +32,7 @@ async def listen(
     *,
     key: str | None,
     tls: ssl.SSLContext | None,
-    mode: str,
-    language: str | None,
-    prompt: str | None,
-    model: str | None,
+    choices: Choices,
     captions: str | None,
     device: str | None,
     chunk_samples: int,
@@ -48,12 +46,12 @@ async def listen(
     with _microphone(sounddevice, device, chunk_samples) as chunks:
         async with (
             TranscriptionClient(url, key=key, tls=tls, on_reconnect=say_reconnecting) as client,
-            client.live(mode=mode, language=language, prompt=prompt, model=model) as session,
+            client.live(**choices.spoken, commit_delay=choices.commit_delay) as session,
         ):
             click.echo("Listening. Ctrl-C ends it.", err=True)
             say_captions(captions, session)
             with screen_for("microphone", live=True, text=True) as screen, _interrupt_sets(stop):
-                hearing = Hearing(session, screen, Transcript("microphone", mode))
+                hearing = Hearing(session, screen, Transcript("microphone", choices.mode))
                 await hearing.run(_until(stop, chunks))
     for warning in hearing.warnings:
         click.echo(warning, err=True)

@@ -18,6 +18,7 @@ import structlog
 
 from frontend.cli.address import health_url, page_url, websocket_url
 from frontend.cli.certificates import trusted
+from frontend.cli.choices import Choices, choice_options
 from frontend.cli.doctor import repair_store, run_doctor
 from frontend.cli.keys import new_key
 from frontend.cli.listen import MicrophoneError, listen
@@ -93,18 +94,12 @@ _CA_FILE = click.option(
     metavar="FILE",
     help="Authorities that the service's certificate may be from, in PEM format.  [default: the system's]",
 )
-_MODE = click.option(
-    "--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.TRANSCRIBE.value, show_default=True
-)
-_LANGUAGE = click.option("--language", metavar="CODE", help="en, en-US, english, ….  [default: detected]")
-_PROMPT = click.option("--prompt", help="Words to expect, or the question of the other modes.")
 _CAPTIONS = click.option(
     "--captions",
     metavar="URL",
     callback=lambda _context, _option, url: None if url is None else page_url(url),
     help="Address of the web page, such as http://host:8000: print the link of the live captions there.",
 )
-_MODEL = click.option("--model", metavar="NAME", help="One of the running models.  [default: the best for the mode]")
 
 
 @cli.command()
@@ -117,10 +112,7 @@ _MODEL = click.option("--model", metavar="NAME", help="One of the running models
 @_URL
 @_KEY
 @_CA_FILE
-@_LANGUAGE
-@_MODE
-@_PROMPT
-@_MODEL
+@choice_options
 def transcribe(
     files: tuple[str, ...],
     *,
@@ -131,24 +123,24 @@ def transcribe(
     url: str | None,
     key: str | None,
     ca_file: str | None,
-    language: str | None,
-    mode: str,
-    prompt: str | None,
-    model: str | None,
     strict: bool,
+    **choices: Any,
 ) -> None:
     """Turn recordings into text (`-` is standard input).
 
     Understands WAV, FLAC, MP3, M4A, Ogg, WebM and all else that ffmpeg decodes, videos too. Of a damaged recording,
     what is there is transcribed, with a warning. With --format json each file is one line, with the times of words.
     """
-    if text_format in {"srt", "vtt"} and mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
+    chosen = Choices(**choices)
+    if text_format in {"srt", "vtt"} and chosen.mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
     if captions is not None and not live:
         raise click.UsageError("Others can read along with --live only: --captions needs it.")
+    if chosen.commit_delay is not None and not live:
+        raise click.UsageError("Words are committed before they are final with --live only: --commit-delay needs it.")
     address, chunk_samples = websocket_url(url), _chunk_samples(url)
     tls = trusted(url, ca_file)
-    job = Job(address, key, tls, mode, language, prompt, model, text_format, live, captions, chunk_samples, strict)
+    job = Job(address, key, tls, chosen, text_format, live, captions, chunk_samples, strict)
     try:
         with _asking_for_key(key):
             failures = transcribe_all(job, files, output)
@@ -163,10 +155,7 @@ def transcribe(
 @_URL
 @_KEY
 @_CA_FILE
-@_LANGUAGE
-@_MODE
-@_PROMPT
-@_MODEL
+@choice_options
 def listen_command(
     *,
     captions: str | None,
@@ -174,10 +163,7 @@ def listen_command(
     url: str | None,
     key: str | None,
     ca_file: str | None,
-    language: str | None,
-    mode: str,
-    prompt: str | None,
-    model: str | None,
+    **choices: Any,
 ) -> None:
     """Turn what the microphone hears into text."""
     with _asking_for_key(key):
@@ -186,10 +172,7 @@ def listen_command(
                 websocket_url(url),
                 key=key,
                 tls=trusted(url, ca_file),
-                mode=mode,
-                language=language,
-                prompt=prompt,
-                model=model,
+                choices=Choices(**choices),
                 captions=captions,
                 device=device,
                 chunk_samples=_chunk_samples(url),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from frontend.cli.choices import Choices
 from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Recording, opened, paced
 from frontend.cli.screen import screen_for
@@ -23,10 +24,7 @@ class Job:
     key: str | None
     tls: ssl.SSLContext | None
     """Whose certificates are accepted; None: those of the system's authorities."""
-    mode: str
-    language: str | None
-    prompt: str | None
-    model: str | None
+    choices: Choices
     text_format: str
     live: bool
     captions: str | None
@@ -67,10 +65,10 @@ def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> in
 
 def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
     """Raises what goes wrong with this recording. Nothing is written to `path` then."""
-    transcript = Transcript(recording.name, job.mode)
+    transcript = Transcript(recording.name, job.choices.mode)
     wants_text = job.text_format == "text" if path is None else job.live
     # Answers about a recording as a whole need it as a whole; live, each segment is answered as it comes.
-    if job.live or job.mode in ("transcribe", "translate"):
+    if job.live or job.choices.mode in ("transcribe", "translate"):
         asyncio.run(_hear(job, recording, transcript, text=wants_text))
     else:
         asyncio.run(_ask(job, recording, transcript))
@@ -85,9 +83,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
     async with (
         recording.decoded(strict=job.strict) as blocks,
         TranscriptionClient(job.url, key=job.key, tls=job.tls, on_reconnect=say_reconnecting) as client,
-        client.live(
-            mode=job.mode, language=job.language, prompt=job.prompt, model=job.model, partials=job.live
-        ) as session,
+        client.live(**job.choices.spoken, commit_delay=job.choices.commit_delay, partials=job.live) as session,
     ):
         say_captions(job.captions, session)
         with screen_for(Path(recording.name).name, live=job.live, text=text) as screen:
@@ -104,10 +100,7 @@ async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
         async with TranscriptionClient(job.url, key=job.key, tls=job.tls) as client:
             reply = await client.transcribe(
                 recording.content(),
-                mode=job.mode,
-                language=job.language,
-                prompt=job.prompt,
-                model=job.model,
+                **job.choices.spoken,
                 encoding="container",
                 strict=job.strict,
             )

@@ -166,6 +166,17 @@ def test_transcribe_live_prints_the_link_of_its_captions(stack: Stack, tmp_path:
         assert counted_s(response.read().decode()) == pytest.approx(1)
 
 
+def test_transcribe_hands_languages_and_the_commit_delay_to_the_session(whisper_stack: Stack, speech: Path) -> None:
+    chosen = ["--languages", "de,en", "--format", "json"]
+    done = run(whisper_stack, "transcribe", "--live", *chosen, "--commit-delay", "fast", speech)
+    outside = run(whisper_stack, "transcribe", *chosen, "--language", "fr", speech)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["language"] == "en"
+    assert outside.returncode == 1
+    assert "one of languages (de, en)" in outside.stderr
+
+
 def test_transcribe_says_what_the_server_refuses(stack: Stack, quiet: Path) -> None:
     done = run(stack, "transcribe", "--language", "klingon", quiet)
 

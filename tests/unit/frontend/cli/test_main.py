@@ -1,12 +1,15 @@
 """Usage of the command line: what is refused before anything is done, and help."""
 
 import re
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from frontend.access.key_list import parse_keys
 from frontend.access.tokens import digest
+from frontend.cli.choices import Choices, choice_options
 from frontend.cli.main import cli
 
 
@@ -22,6 +25,10 @@ from frontend.cli.main import cli
         ["transcribe", "--captions", "http://host:8000", "a.wav"],
         ["transcribe", "--live", "--captions", "a.wav", "b.wav"],
         ["listen", "--captions", "ws://host:8000"],
+        ["transcribe", "--languages", "en,", "a.wav"],
+        ["transcribe", "--languages", "en,klingon", "a.wav"],
+        ["transcribe", "--commit-delay", "fast", "a.wav"],
+        ["listen", "--commit-delay", "soon"],
         ["keys", "new", "--name", "an na"],
         ["keys", "new", "--name", "a b{"],
         ["keys", "new", "--name", ""],
@@ -65,3 +72,21 @@ def test_help_describes_every_option(command: str) -> None:
 
 def test_version_is_shown() -> None:
     assert CliRunner().invoke(cli, ["--version"]).stdout.startswith("voxtral, version ")
+
+
+def test_what_is_chosen_reaches_the_session_and_the_request() -> None:
+    seen: list[Choices] = []
+
+    @click.command()
+    @choice_options
+    def command(**choices: Any) -> None:
+        seen.append(Choices(**choices))
+
+    CliRunner().invoke(command, ["--languages", "en, German,en", "--commit-delay", "accurate"])
+    CliRunner().invoke(command, ["--languages", "auto"])
+
+    assert (seen[0].languages, seen[0].commit_delay) == (("en", "de"), "accurate")
+    assert seen[0].spoken == {
+        "mode": "transcribe", "language": None, "languages": ("en", "de"), "prompt": None, "model": None
+    }  # fmt: skip
+    assert seen[1] == Choices("transcribe")
