@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay
-from worker.engines.speech.agreement import common_prefix
+from worker.engines.speech.agreement import common_prefix, normalised
 from worker.engines.whisper.words import HeardWord
 
 ALONE_LAG_S = 2.5
 """A word this far behind the edge is settled by one hypothesis: audio came faster than it was decoded."""
 OVERDUE_S = 5.0
 """A word this far behind the edge is settled although hypotheses differ; waiting longer does not help."""
+
+REPEATED_WORDS = 3
+"""How often a word said so many times in a row is said is known when its segment ends: decoders lose count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class Transcript:
         """How many words of the last hypothesis are to be settled."""
         last = self._hypotheses[-1]
         agreed = min((common_words(one.words, last.words) for one in self._hypotheses), default=0)
+        agreed = min(agreed, _repetition_start(last.words))
         count = 0
         for word in last.words:
             behind_s = (last.edge_samples - word.end_samples) / SAMPLE_RATE_HZ
@@ -172,6 +176,15 @@ class Transcript:
             free = agreed
         kept = min(confirmed, max(len(self._shown) - 1, 0))
         self._shown = [*self._shown[:kept], *last.words[kept : max(free, confirmed)]]
+
+
+def _repetition_start(words: Sequence[HeardWord]) -> int:
+    """The index of the first word that is said `REPEATED_WORDS` times in a row; the number of words if none is."""
+    spelled = [normalised(word.text) for word in words]
+    for index in range(len(spelled) - REPEATED_WORDS + 1):
+        if len(set(spelled[index : index + REPEATED_WORDS])) == 1:
+            return index
+    return len(spelled)
 
 
 def _is_free(word: HeardWord, edge_samples: int, rule: Rule) -> bool:

@@ -124,6 +124,14 @@ def test_marks_of_the_context_are_forced_once_their_segment_has_ended() -> None:
     assert played.transcript.settled_text == ""
 
 
+def test_word_said_many_times_in_a_row_waits_for_the_end_of_its_segment() -> None:
+    played = Played()
+    played.hear("well no no no", 3.0)
+    assert played.hear("well no no no", 3.4) == ("well", "well no no no")
+    assert played.hear("no no no", 4.4, start_s=0.5) == ("well", "well no no no")
+    assert joined(played.transcript.close(words("no no no no", 0.5), "", ())) == "well no no no no"
+
+
 def test_close_takes_all_words_and_begins_the_next_segment() -> None:
     played = Played()
     for edge_s in (2.0, 2.4):
