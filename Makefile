@@ -10,7 +10,7 @@ MUTANTS ?= 2000
 COMPILE = uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK = echo "setuptools>=77" | $(COMPILE) pyproject.toml -
-WITHOUT_TORCH = awk '/^[a-z]/ { kept = /^nvidia-ml-py==/ || !/^((cuda|nvidia)-|(torch|triton)==)/ } /^\#/ || kept'
+WITHOUT_TORCH = awk '/^[a-z]/ { kept = /^nvidia-ml-py==/ || !/^((cuda|nvidia)-|torch==)/ } /^\#/ || kept'
 PYTORCH_CPU = https://download.pytorch.org/whl/cpu
 PYTORCH_CU126 = https://download.pytorch.org/whl/cu126
 export PYTHON TORCH

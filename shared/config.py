@@ -84,7 +84,13 @@ class ModelSettings(Section):
     compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = "auto"
     """Of Whisper: `auto` takes int8 on a CPU, and on CUDA float16, or int8_float16 where memory is short."""
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
-    """How Voxtral computes attention; `auto` takes sdpa."""
+    """How PyTorch computes attention for Voxtral; `auto` takes sdpa."""
+    attention: Literal["auto", "torch", "triton"] = "auto"
+    """What computes attention for Voxtral Realtime: PyTorch, as `attn_implementation` says, or kernels for Triton.
+    `auto` takes the kernels on a GPU where they give the same and are faster, unless `attn_implementation` is set."""
+    kv_dtype: Literal["auto", "bf16", "fp8"] = "auto"
+    """Precision of the keys and values that Voxtral Realtime keeps for each session. `auto` takes the model's own, or
+    fp8 on a GPU whose memory holds fewer than `slots` sessions, or 4 if unset, otherwise."""
     slots: int | None = Field(None, ge=1, le=4096)
     """Sessions that one worker serves at once. Unset: 16, or for Voxtral Realtime as many as fit into free memory."""
     threads: int = Field(0, ge=0, le=256)

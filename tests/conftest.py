@@ -1,5 +1,6 @@
 """Services that tests share. Starting one takes seconds, so each lives as long as the test run."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from tests.certificates import Certificate
 from tests.keys import KeyList
 from tests.limits import limit_s
 from tests.stack import Stack
+
+# Read when Triton is imported: its kernels then run on a CPU.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -102,9 +102,9 @@ def test_engine_says_how_it_runs(checkpoint: Path) -> None:
     engine.warm_up()
     assert engine.info.passes == "run from Python; attention: sdpa"
     assert (engine.info.slots, engine.info.slots_reason) == (16, "16 fit into memory and time")
-    silences = {id(part.text) for part in engine._model._silence.values()}
+    silences = {id(part.text[0]) for part in engine._model._silence.values()}
     assert len(silences) == len(DELAYS_MS)
-    assert engine._model._silent_encoder.shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
+    assert engine._model._silent_encoder[0].shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
 
 
 def test_slots_are_those_that_are_served_in_time(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,20 +7,23 @@ import structlog
 import torch
 from transformers import VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
 
-from shared.config import Settings
+from shared.config import ModelSettings, Settings
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, Mode
+from worker.engines.auto import MIN_REALTIME_SLOTS
 from worker.engines.base import EngineInfo
 from worker.engines.loading.checkpoints import Placement, free_memory_bytes, load, locate, placement
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.loading.spectrogram import check_spectrogram
+from worker.engines.voxtral_realtime.attention_choice import Wanted
 from worker.engines.voxtral_realtime.calibration import FRAME_MS
 from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
+from worker.engines.voxtral_realtime.fp8 import FP8
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.passes import shapes
 from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, rows_that_fit, text_ring
+from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
 from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
 
 LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
@@ -46,7 +49,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
     if placed.device == "cpu":
         torch.set_num_threads(threads)
     model = load(VoxtralRealtimeForConditionalGeneration, directory, placed)
-    rows = _rows(settings, model.config, placed, default_slots, prompt)
+    rows, kv_dtype = _rows(settings, model.config, placed, default_slots, prompt)
     with memory_needed(device=placed.device, slots=rows):
         batched = BatchedModel(
             model,
@@ -57,6 +60,8 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
             text_window=settings.model.text_window,
             attn_implementation=placed.attn_implementation,
             cuda_graphs=settings.model.cuda_graphs,
+            attention=_attention(settings.model),
+            kv_dtype=kv_dtype,
         )
     info = EngineInfo(
         engine="voxtral_realtime",
@@ -96,10 +101,19 @@ def _check_agreement(directory: Path, prompt: Prompt, extractor: VoxtralRealtime
         )
 
 
-def _rows(settings: Settings, config: Any, placed: Placement, default_slots: int, prompt: Prompt) -> int:
-    size = row_bytes(config, settings.model.text_window, placed.dtype.itemsize)
+def _attention(model: ModelSettings) -> Wanted:
+    """Who names PyTorch's attention wants it."""
+    named = model.attn_implementation != "auto" and model.attention == "auto"
+    return "torch" if named else model.attention
+
+
+def _rows(
+    settings: Settings, config: Any, placed: Placement, default_slots: int, prompt: Prompt
+) -> tuple[int, torch.dtype]:
+    """How many sessions fit, and in what their keys and values are kept."""
+    window, wanted = settings.model.text_window, settings.model.slots
     free = free_memory_bytes(placed.device)
-    positions = text_ring(config, settings.model.text_window).length
+    positions = text_ring(config, window).length
 
     def beside(rows: int) -> int:
         batches, lengths = shapes(rows, positions)
@@ -111,6 +125,19 @@ def _rows(settings: Settings, config: Any, placed: Placement, default_slots: int
             recorded_passes=len(batches) * len(lengths) if settings.model.cuda_graphs else 0,
         )
 
-    rows = rows_that_fit(settings.model.slots, size, free, device=placed.device, default=default_slots, beside=beside)
-    log.info("slots_sized", slots=rows, slot_mb=round(size / 1e6, 1), free_mb=round(free / 1e6), device=placed.device)
-    return rows
+    def fitting(rows: int | None, size: int) -> int:
+        return rows_that_fit(rows, size, free, device=placed.device, default=default_slots, beside=beside)
+
+    sizes = {
+        dtype: row_bytes(config, window, dtype.itemsize) for dtype in dict.fromkeys((placed.dtype, torch.bfloat16))
+    } | {FP8: row_bytes_fp8(config, window, placed.dtype.itemsize)}
+    kept_as = {"auto": placed.dtype, "bf16": torch.bfloat16, "fp8": FP8}[settings.model.kv_dtype]
+    if settings.model.kv_dtype == "auto" and placed.device.startswith("cuda"):
+        try:
+            fitting(wanted or MIN_REALTIME_SLOTS, sizes[kept_as])
+        except StartupError:
+            kept_as = FP8
+    rows, size = fitting(wanted, sizes[kept_as]), sizes[kept_as]
+    fields = {"slots": rows, "slot_mb": round(size / 1e6, 1), "free_mb": round(free / 1e6), "device": placed.device}
+    log.info("slots_sized", kv_dtype=str(kept_as).removeprefix("torch."), **fields)
+    return rows, kept_as

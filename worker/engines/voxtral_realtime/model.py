@@ -18,11 +18,12 @@ from transformers import VoxtralRealtimeForConditionalGeneration
 
 from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
+from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention
 from worker.engines.voxtral_realtime.fusing import DelayConditions, fuse_projections
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
-from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
+from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring, Snapshot
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
 from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
 
@@ -38,7 +39,7 @@ def _unheard(_done: int, _count: int) -> None:
 class _Silence:
     """What a row holds after the silence that every session begins with, and that depends on the delay."""
 
-    text: Tensor
+    text: Snapshot
     delay: Tensor
 
 
@@ -56,7 +57,10 @@ class BatchedModel:
         text_window: int,
         attn_implementation: str,
         cuda_graphs: bool,
+        attention: Wanted = "auto",
+        kv_dtype: torch.dtype | None = None,
     ) -> None:
+        """`kv_dtype`: what the rings keep, the model's own type if unset."""
         config: Any = model.config
         device, dtype = model.device, model.dtype
         self._model = model
@@ -67,8 +71,8 @@ class BatchedModel:
         text = config.text_config
         self._text_group: int = text.num_attention_heads // text.num_key_value_heads
         self._rows = rows
-        self._encoder_ring = Ring(encoder_ring(config), rows, dtype, device)
-        self._text_ring = Ring(text_ring(config, text_window), rows, dtype, device)
+        self._encoder_ring = Ring(encoder_ring(config), rows, dtype, device, stored_as=kv_dtype)
+        self._text_ring = Ring(text_ring(config, text_window), rows, dtype, device, stored_as=kv_dtype)
         self._pads = ConvolutionPads(pad_shapes(model), rows, dtype, device)
         self._delays = DelayConditions(model, rows)
         self._dtype = dtype
@@ -83,10 +87,12 @@ class BatchedModel:
         self._reached = np.zeros(rows, np.int64)  # the host's copy of the positions
         self._silence: dict[int, _Silence] = {}
         self._silent_pads: dict[str, Tensor] = {}
-        self._silent_encoder = torch.empty(0)
+        self._silent_encoder: Snapshot = ()
         """The same after silence at every delay."""
         use_rings(model, attn_implementation)
+        self._wanted_attention = attention
         self.attention = kernel_name(attn_implementation, model)
+        """What computes attention, for people. `warm_up` may find something better."""
         recorder = CudaRecorder(device) if cuda_graphs and device.type == "cuda" else None
         self._passes = Passes(self._pass, rows, self._text_ring.length, recorder)
 
@@ -94,6 +100,12 @@ class BatchedModel:
     def recorded(self) -> bool:
         """Whether passes are replayed as CUDA graphs."""
         return self._passes.recorded
+
+    @property
+    def attention_text(self) -> str:
+        """How attention is computed and what it keeps, for people."""
+        kept = str(self._text_ring.stored_as).removeprefix("torch.")
+        return f"attention: {self.attention}" + (f"; keys and values: {kept}" if self._text_ring.is_converted else "")
 
     @torch.inference_mode()
     def full_passes_ms(self, batch: int, count: int, longest_ms: float) -> list[float]:
@@ -125,6 +137,7 @@ class BatchedModel:
     @torch.inference_mode()
     def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:
         """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
+        self._choose_attention()
         self._passes.warm_up(progress)
         wanted = sorted(delays_tokens)
         for first in range(0, len(wanted), self._rows):
@@ -199,6 +212,13 @@ class BatchedModel:
     @torch.inference_mode()
     def _free_row(self, row: int) -> None:
         self._positions[row] = 0
+
+    def _choose_attention(self) -> None:
+        parts = [
+            AttentionPart("encoder", self._model.model.audio_tower, self._encoder_ring, 1),
+            AttentionPart("language model", self._model.model.language_model, self._text_ring, self._text_group),
+        ]
+        self.attention = choose_attention(self._wanted_attention, parts, self._rows, self.attention)
 
     def _hear_silence(self, delays_tokens: Sequence[int]) -> None:
         batch = len(delays_tokens)

@@ -5,34 +5,83 @@ never has to be touched again. A row that is started anew needs no clearing: wha
 that the new session has not reached, and those are never visible.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from worker.engines.voxtral_realtime.fp8 import FP8, quantised, restored
 from worker.engines.voxtral_realtime.sizes import RingShape
+
+Snapshot = tuple[Tensor, ...]
+"""What a ring holds of some entries: numbers, and the scales of 8-bit numbers."""
+
+
+class LayerEntries(NamedTuple):
+    """One layer of a ring, for a kernel: `[rows, heads, length, head_dim]`; scales of 8-bit numbers lack the last."""
+
+    keys: Tensor
+    values: Tensor
+    key_scales: Tensor | None
+    value_scales: Tensor | None
 
 
 class Ring:
     """Keys and values of all layers and rows, `[layers, 2, rows, heads, length, head_dim]`.
 
     Stands in for transformers' `Cache`: the stock attention layers call `update`. A pass is announced by `prepare`.
+    Entries are kept as `stored_as` says, the type of what comes if unset: `FP8` halves them, with a scale for each
+    entry's head.
     """
 
-    def __init__(self, shape: RingShape, rows: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        shape: RingShape,
+        rows: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        stored_as: torch.dtype | None = None,
+    ) -> None:
+        self.shape = shape
         self.length = shape.length
         self._window = shape.window
-        self._store = torch.zeros(
-            shape.layers, 2, rows, shape.heads, self.length, shape.head_dim, dtype=dtype, device=device
-        )
+        self.dtype = dtype
+        self.device = device
+        self.stored_as = stored_as or dtype
+        numbers = (shape.layers, 2, rows, shape.heads, self.length, shape.head_dim)
+        self._store = torch.zeros(numbers, dtype=self.stored_as, device=device)
+        self._scales: Tensor | None = None
+        if self.is_fp8:
+            self._scales = torch.zeros(numbers[:-1], dtype=torch.bfloat16, device=device)
+        self.by_kernel = False
+        """Whether a kernel attends to the ring. It needs no mask, so `prepare` makes none."""
+        self.positions = torch.empty(0)
+        """Of the announced pass, `[batch, queries]`."""
+        self.filled = self.length
+        """Entries that the announced pass has to read at most."""
         self._where = torch.empty(0)
-        self._filled = self.length
+
+    @property
+    def is_fp8(self) -> bool:
+        return self.stored_as == FP8
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether entries are kept in another type than what comes."""
+        return self.stored_as != self.dtype
 
     def prepare(self, positions: Tensor, filled: int) -> Tensor:
         """Announce a pass over `positions`, `[batch, queries]`; no row has come further than `filled`.
 
-        Returns the mask, `[batch, 1, queries, filled]`, true where a query sees an entry.
+        Returns the mask, `[batch, 1, queries, filled]`, true where a query sees an entry, or one of a single entry if
+        a kernel attends.
         """
+        self.positions = positions
+        self.filled = filled = min(filled, self.length)
+        if self.takes_kernel(positions.shape[1]):
+            return torch.ones(positions.shape[0], 1, positions.shape[1], 1, dtype=torch.bool, device=positions.device)
         self._where = positions % self.length
-        self._filled = filled = min(filled, self.length)
         index = torch.arange(filled, device=positions.device)
         last = positions[:, -1:]
         held = (last - (last - index) % self.length)[:, None, :]  # [batch, 1, filled]: the position in each entry
@@ -46,21 +95,66 @@ class Ring:
         until then.
         """
         batch = keys.shape[0]
-        where = self._where[:, None, :, None].expand(keys.shape)
-        stored = self._store[layer_idx, :, :batch]
-        stored[0].scatter_(2, where, keys)
-        stored[1].scatter_(2, where, values)
-        return stored[0, :, :, : self._filled], stored[1, :, :, : self._filled]
+        written = []
+        for part, new in enumerate((keys, values)):
+            self._write(layer_idx, part, new)
+            numbers = self._store[layer_idx, part, :batch, :, : self.filled]
+            if self._scales is None:
+                written.append(numbers.to(self.dtype))
+            else:
+                written.append(restored(numbers, self._scales[layer_idx, part, :batch, :, : self.filled], self.dtype))
+        return written[0], written[1]
+
+    def takes_kernel(self, queries: int) -> bool:
+        """Whether a pass over so many positions of each row is a kernel's; kernels are made for one number of them."""
+        return self.by_kernel and queries == self.shape.queries
+
+    def layer(self, index: int) -> LayerEntries:
+        """The entries of a layer, to be read and written."""
+        keys, values = self._store[index]
+        scales = (None, None) if self._scales is None else self._scales[index].unbind()
+        return LayerEntries(keys, values, *scales)
 
     def copy_row(self, source: int, target: int) -> None:
-        self._store[:, :, target].copy_(self._store[:, :, source])
+        for stored in self._tensors():
+            stored[:, :, target].copy_(stored[:, :, source])
 
-    def snapshot(self, row: int, count: int) -> Tensor:
-        """A copy of a row's entries for the positions before `count`, `[layers, 2, heads, entries, head_dim]`."""
-        return self._store[:, :, row, :, : min(count, self.length)].clone()
+    def snapshot(self, row: int, count: int) -> Snapshot:
+        """A copy of a row's entries for the positions before `count`, each `[layers, 2, heads, entries, …]`."""
+        return tuple(stored[:, :, row, :, : min(count, self.length)].clone() for stored in self._tensors())
 
-    def restore(self, row: int, snapshot: Tensor) -> None:
-        self._store[:, :, row, :, : snapshot.shape[3]].copy_(snapshot)
+    def restore(self, row: int, snapshot: Snapshot) -> None:
+        for stored, kept in zip(self._tensors(), snapshot, strict=True):
+            stored[:, :, row, :, : kept.shape[3]].copy_(kept)
+
+    def fill_layer(self, index: int, keys: Tensor, values: Tensor) -> None:
+        """The same entries for all rows of a layer, `[heads, length, head_dim]`: for trials."""
+        for part, entries in enumerate((keys, values)):
+            if self._scales is None:
+                self._store[index, part] = entries
+            else:
+                codes, scales = quantised(entries)
+                self._store[index, part].copy_(codes.expand_as(self._store[index, part]))
+                self._scales[index, part] = scales
+
+    def clear(self) -> None:
+        for stored in self._tensors():
+            stored.zero_()
+
+    def _tensors(self) -> list[Tensor]:
+        return [self._store] if self._scales is None else [self._store, self._scales]
+
+    def _write(self, layer_idx: int, part: int, new: Tensor) -> None:
+        """`part` 0: keys, 1: values, `[batch, heads, queries, head_dim]`."""
+        where = self._where[:, None, :].expand(new.shape[:-1])
+        stored = self._store[layer_idx, part, : new.shape[0]]
+        if self._scales is None:
+            stored.scatter_(2, where[..., None].expand(new.shape), new.to(stored.dtype))
+            return
+        codes, scales = quantised(new)
+        bits = torch.uint8  # not every operation knows the type itself
+        stored.view(bits).scatter_(2, where[..., None].expand(new.shape), codes.view(bits))
+        self._scales[layer_idx, part, : new.shape[0]].scatter_(2, where, scales)
 
 
 class ConvolutionPads:

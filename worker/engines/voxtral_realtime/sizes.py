@@ -19,6 +19,8 @@ WORKSPACE_BYTES: Final = 32 * 1024**2
 """Of cuBLAS on Hopper, for each stream; passes are recorded on one stream and run on another."""
 STREAMS: Final = 2
 MAX_AUTO_ROWS: Final = 512
+FP8_SCALE_BYTES: Final = 2
+"""For each 8-bit key and value of a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,16 @@ def row_bytes(config: Any, text_window: int, value_bytes: int) -> int:
     return (encoder_ring(config).values + text_ring(config, text_window).values) * value_bytes
 
 
+def row_bytes_fp8(config: Any, text_window: int, value_bytes: int) -> int:
+    """The same with rings of 8-bit numbers.
+
+    PyTorch's attention converts one layer at a time into numbers of `value_bytes`.
+    """
+    rings = (encoder_ring(config), text_ring(config, text_window))
+    stored = sum(ring.values + ring.values // ring.head_dim * FP8_SCALE_BYTES for ring in rings)
+    return stored + max(ring.values // ring.layers for ring in rings) * value_bytes
+
+
 def beside_bytes(config: Any, value_bytes: int, *, silent_positions: int, delays: int, recorded_passes: int) -> int:
     """Memory beside the rows: the snapshots of the silence that sessions begin with, recorded passes, workspaces."""
     encoder = encoder_ring(config).entry_values * silent_positions * config.downsample_factor
@@ -115,7 +127,7 @@ def rows_that_fit(
     raise StartupError(
         f"Setting model.slots is {wanted or 'unset'}, but {fitting} slots of {_gb(bytes_per_row)} fit into the "
         f"{_gb(free_bytes)} that are free on {device} beside the model ({_gb(int(reserved))} stay in reserve); "
-        "lower model.slots or model.text_window."
+        "lower model.slots or model.text_window, or set model.kv_dtype to fp8."
     )
 
 

@@ -1,0 +1,127 @@
+"""Triton's kernels are taken where they run and give the same, and the whole model then says the same."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from structlog.testing import capture_logs
+
+from shared.config import Settings
+from shared.errors import StartupError
+from tests.tiny import realtime
+from tests.tiny.vocabulary import STREAMING_PAD
+from worker.engines.registry import REALTIME, load_engine
+from worker.engines.voxtral_realtime import attention_choice
+
+pytest.importorskip("triton", reason="Triton is not installed, so that its kernels cannot be run.")
+
+from worker.engines.voxtral_realtime import ring_attention
+
+DELAY_TOKENS = 1
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return realtime.write_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+def loaded(path: Path, **model: Any) -> Any:
+    values = {"name": REALTIME, "path": path, "device": "cpu", "threads": 1, "slots": 2} | model
+    return load_engine(Settings(model=values))  # type: ignore[arg-type]
+
+
+def tokens(model: Any, passes: int) -> list[list[int]]:
+    """Of two rows; the second joins later and does not advance in every pass."""
+    window = (
+        np.random.default_rng(0).standard_normal((passes, 2, model._prompt.window_samples)).astype(np.float32) * 0.1
+    )
+    said: list[list[int]] = [[], []]
+    for number in range(passes):
+        due = [0] if number < 14 or number % 4 == 0 else [0, 1]
+        for row in due:
+            if not said[row]:
+                model.start(row, DELAY_TOKENS)
+            model.stage(row, window[number, row])
+        got = model.run(1 if number < 14 else 2)
+        for row in due:
+            said[row].append(got[row])
+    return said
+
+
+def test_model_says_the_same_by_kernels(checkpoint: Path) -> None:
+    """Past both windows, of 20 frames and 24 positions."""
+    said = {}
+    for attention in ("torch", "triton"):
+        model = loaded(checkpoint, attention=attention)._model
+        model.warm_up({DELAY_TOKENS})
+        assert model.attention == ("sdpa" if attention == "torch" else "triton")
+        said[attention] = tokens(model, 22)
+    assert said["triton"] == said["torch"]
+    assert len(set(said["torch"][0])) >= 8, "a test of one token over and over proves nothing"
+    assert {*said["torch"][0]} != {STREAMING_PAD}
+
+
+def test_kernels_need_a_gpu_or_are_told_off(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded(checkpoint)._model
+    model.warm_up({DELAY_TOKENS})
+    assert model.attention == "sdpa", "auto takes no kernels on a CPU"
+    monkeypatch.setattr(ring_attention, "INTERPRETED", False)
+    with pytest.raises(StartupError, match=r"model\.attention is 'triton', but its kernels run on NVIDIA GPUs .* cpu;"):
+        loaded(checkpoint, attention="triton")._model.warm_up({DELAY_TOKENS})
+    monkeypatch.setitem(sys.modules, "worker.engines.voxtral_realtime.ring_attention", None)
+    with pytest.raises(StartupError, match=r"Triton is not installed; allowed here: auto, torch\."):
+        loaded(checkpoint, attention="triton")._model.warm_up({DELAY_TOKENS})
+
+
+def broken(*_: Any, **__: Any) -> torch.Tensor:
+    raise RuntimeError("Failed to find C compiler.\nPlease specify one.")
+
+
+def wrong(_ring: Any, _layer: int, query: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return torch.full_like(query, float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("replacement", "reason"),
+    [(broken, "cannot run (Failed to find C compiler. Please specify one)"), (wrong, "its result differs by nan")],
+)
+@pytest.mark.parametrize("wanted", ["auto", "triton"])
+def test_kernels_that_fail_or_are_wrong_are_not_used(
+    checkpoint: Path, replacement: Any, reason: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence says why; `auto` goes on with PyTorch's attention."""
+    monkeypatch.setattr(ring_attention, "ring_attention", replacement)
+    monkeypatch.setattr(attention_choice, "_obstacle", lambda *_: None)
+    model = loaded(checkpoint, attention=wanted)._model
+    if wanted == "triton":
+        with pytest.raises(StartupError) as caught:
+            model.warm_up({DELAY_TOKENS})
+        assert reason in str(caught.value)
+        return
+    with capture_logs() as logs:
+        model.warm_up({DELAY_TOKENS})
+    assert model.attention == "sdpa"
+    assert [reason in log["reason"] for log in logs if log["event"] == "attention_chosen"] == [True, True]
+
+
+@pytest.mark.parametrize(("torch_ms", "triton_ms", "chosen"), [(2.0, 1.0, "triton"), (1.0, 1.5, "sdpa")])
+def test_faster_attention_is_used(
+    checkpoint: Path, torch_ms: float, triton_ms: float, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU has no CUDA events to measure with, so the times are given."""
+    times_ms = iter([torch_ms, triton_ms] * 2)
+    monkeypatch.setattr(attention_choice, "_obstacle", lambda *_: None)
+    monkeypatch.setattr(attention_choice, "_timed_ms", lambda run: next(times_ms))
+    model = loaded(checkpoint)._model
+    model._choose_attention()
+    assert model.attention == chosen
+
+
+def test_named_attention_of_pytorch_is_kept(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_choice, "_obstacle", lambda *_: None)
+    model = loaded(checkpoint, attn_implementation="eager")._model
+    model._choose_attention()
+    assert model.attention == "eager"

@@ -1,0 +1,176 @@
+"""Which code computes attention: Triton's kernels or PyTorch's. Chosen when a model warms up, by a trial on its device.
+
+Triton's are taken if they compile, hear what PyTorch's hear and are faster. The trial runs the first attention layer
+of the encoder and of the language model over all rows, with full rings, and each is chosen for itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import structlog
+import torch
+from torch import Tensor, nn
+
+from shared.errors import StartupError
+from worker.engines.loading.out_of_memory import is_out_of_memory
+from worker.engines.voxtral_realtime.attention import additive, pinned_kernels
+from worker.engines.voxtral_realtime.ring import Ring
+
+Wanted = Literal["auto", "torch", "triton"]
+TRITON: Final = "triton"
+MAX_DIFFERENCE: Final = {torch.float32: 1e-3, torch.bfloat16: 0.04, torch.float16: 0.01}
+"""Of the two results, over the length of PyTorch's. Both round between operations; eight bits more than that differ by
+a step of the format where one rounds up and the other down."""
+MAX_FP8_DIFFERENCE: Final = 0.08
+TIMED_RUNS: Final = 5
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionPart:
+    """The encoder or the language model."""
+
+    name: str
+    module: Any
+    ring: Ring
+    group: int
+    """Queries that share a head of keys."""
+
+
+def choose_attention(wanted: Wanted, parts: list[AttentionPart], rows: int, torch_name: str) -> str:
+    """Put Triton's kernels into the parts that they are for, and return the name of what computes attention.
+
+    Raises `StartupError` if they are `wanted` by name and cannot run here.
+    """
+    if wanted == "torch":
+        return torch_name
+    if (obstacle := _obstacle(wanted, parts[0].ring.device)) is not None:
+        if wanted == TRITON:
+            raise StartupError(f"Setting model.attention is 'triton', but {obstacle}; allowed here: auto, torch.")
+        log.info("attention_chosen", kernel=torch_name, reason=obstacle)
+        return torch_name
+    chosen = {part.name: _chosen(wanted, part, rows, torch_name) for part in parts}
+    if len(set(chosen.values())) == 1:
+        return chosen[parts[0].name]
+    return "; ".join(f"{name}: {kernel}" for name, kernel in chosen.items())
+
+
+def _obstacle(wanted: Wanted, device: torch.device) -> str | None:
+    """What keeps Triton from running at all, as the end of a sentence. Its interpreter is used only if asked for."""
+    try:
+        from worker.engines.voxtral_realtime.ring_attention import INTERPRETED  # noqa: PLC0415 -- not with every torch
+    except ImportError:
+        return "Triton is not installed"
+    if device.type != "cuda" and not (INTERPRETED and wanted == TRITON):
+        return f"its kernels run on NVIDIA GPUs and the model is on {device}"
+    return None
+
+
+def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> str:
+    """`triton`, put in place, or the name of PyTorch's attention."""
+    from worker.engines.voxtral_realtime.ring_attention import RingAttention, use_kernels  # noqa: PLC0415
+
+    processors = _processors(part.ring.device)
+    trial = _Trial(part, rows)
+    fields: dict[str, object] = {"part": part.name}
+    try:
+        kernels = RingAttention(part.module.layers[0].self_attn, processors)
+        difference = trial.difference(kernels)
+        fields |= {"difference": round(difference, 5)}
+        allowed = MAX_FP8_DIFFERENCE if part.ring.is_fp8 else MAX_DIFFERENCE[trial.dtype]
+        reason = f"its result differs by {difference:.2g}, more than {allowed}" if not difference <= allowed else None
+        if reason is None and wanted == "auto":
+            torch_ms, triton_ms = trial.torch_ms(), trial.kernel_ms(kernels)
+            fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
+            reason = "it is slower" if triton_ms >= torch_ms else None
+    except Exception as error:  # whatever Triton raises where it cannot compile or run, PyTorch's attention does
+        if is_out_of_memory(error):
+            raise
+        reason = f"it cannot run ({' '.join(str(error).split())[:200].rstrip('.') or type(error).__name__})"
+    finally:
+        part.ring.by_kernel = False
+        part.ring.clear()
+    if reason is None:
+        use_kernels(part.module, part.ring, processors)
+        log.info("attention_chosen", kernel=TRITON, **fields)
+        return TRITON
+    if wanted == TRITON:
+        raise StartupError(
+            f"Setting model.attention is 'triton', but for the {part.name} {reason}; allowed here: auto, torch."
+        )
+    log.warning("attention_chosen", kernel=torch_name, reason=f"Triton's attention is not used: {reason}.", **fields)
+    return torch_name
+
+
+class _Trial:
+    """One attention layer over all rows, with rings that are full or nearly so."""
+
+    def __init__(self, part: AttentionPart, rows: int) -> None:
+        self._part, self._ring = part, part.ring
+        shape, device = part.ring.shape, part.ring.device
+        self._stock = part.module.layers[0].self_attn
+        self.dtype = part.ring.dtype
+        generator = torch.Generator(device=device).manual_seed(0)
+
+        def random(*size: int) -> Tensor:
+            return torch.randn(size, generator=generator, device=device, dtype=torch.float32).to(self.dtype)
+
+        self._entries = random(2, shape.heads, shape.length, shape.head_dim)
+        self._hidden = random(rows, shape.queries, part.module.config.hidden_size)
+        passes = torch.arange(rows, device=device) * 3 + shape.length // shape.queries
+        if rows > 2:  # beside full rings, one that has just begun and one half full
+            passes[0], passes[1] = 0, shape.length // shape.queries // 2
+        self._positions = passes[:, None] * shape.queries + torch.arange(shape.queries, device=device)
+        self._angles = part.module.rotary_emb(self._hidden, self._positions)
+
+    def difference(self, kernels: nn.Module) -> float:
+        """Of the two results: the worst vector, over the length of PyTorch's. NaN if one has any."""
+        by_torch = self._ready(by_kernel=False)()
+        by_kernel = self._ready(by_kernel=True, layer=kernels)()
+        apart = (by_kernel.float() - by_torch.float()).norm(dim=-1)
+        return float((apart / by_torch.float().norm(dim=-1).clamp(min=1e-6)).max())
+
+    def torch_ms(self) -> float:
+        return _timed_ms(self._ready(by_kernel=False))
+
+    def kernel_ms(self, kernels: nn.Module) -> float:
+        return _timed_ms(self._ready(by_kernel=True, layer=kernels))
+
+    def _ready(self, *, by_kernel: bool, layer: nn.Module | None = None) -> Callable[[], Tensor]:
+        """A run of the layer over rings that hold the same each time."""
+        self._ring.by_kernel = by_kernel
+        self._ring.fill_layer(0, *self._entries)
+        visible = self._ring.prepare(self._positions, self._ring.length)
+        mask = additive(visible, self.dtype, 1 if by_kernel else self._part.group)
+        layer = layer or self._stock
+
+        def run() -> Tensor:
+            with pinned_kernels(self._hidden.device):
+                heard: Tensor = layer(
+                    hidden_states=self._hidden,
+                    position_embeddings=self._angles,
+                    attention_mask=mask,
+                    past_key_values=self._ring,
+                )[0]
+            return heard
+
+        return run
+
+
+def _timed_ms(run: Callable[[], Tensor]) -> float:
+    """Milliseconds of a run on the GPU: the median of several."""
+    times_ms = []
+    for _ in range(TIMED_RUNS + 1):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        run()
+        end.record()
+        end.synchronize()
+        times_ms.append(begin.elapsed_time(end))
+    return sorted(times_ms[1:])[TIMED_RUNS // 2]
+
+
+def _processors(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

@@ -1,0 +1,160 @@
+"""Attention over rings by the Triton kernels, in place of transformers' stock attention layers.
+
+The kernels read only what each row has filled, need no mask, and rotate and write in the same launch. Launches have
+fixed shapes and wait for nothing, so CUDA graphs record them.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+import torch
+import triton
+from torch import Tensor, nn
+
+from worker.engines.voxtral_realtime.fp8 import FP8
+from worker.engines.voxtral_realtime.ring import Ring
+from worker.engines.voxtral_realtime.ring_kernels import attend, combine
+
+BLOCK: Final = 64
+"""Entries that a program reads at a time."""
+MIN_PART: Final = 128
+"""Entries of a part, at least, where the ring is cut into parts."""
+MAX_PARTS: Final = 32
+PROGRAMS_PER_PROCESSOR: Final = 4
+"""Wanted, so that a GPU's processors have enough loads under way."""
+MIN_TILE: Final = 16
+"""Of a matrix product on tensor cores."""
+WARPS: Final = 4
+INTERPRETED: Final[bool] = triton.knobs.runtime.interpret
+"""Triton's interpreter runs kernels on a CPU, for tests. It cannot multiply bfloat16."""
+
+
+class RingAttention(nn.Module):
+    """In place of a stock attention layer, whose projections it uses. Passes of other shapes run through the stock."""
+
+    def __init__(self, stock: Any, processors: int) -> None:
+        """`processors` of the GPU to spread over."""
+        super().__init__()
+        self.stock = stock
+        self._processors = processors
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor],
+        attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        **options: Any,
+    ) -> tuple[Tensor, None]:
+        stock, ring = self.stock, past_key_values
+        if not ring.takes_kernel(hidden_states.shape[1]):
+            heard: tuple[Tensor, None] = stock(
+                hidden_states=hidden_states,
+                position_embeddings=position_embeddings,
+                attention_mask=attention_mask,
+                past_key_values=ring,
+                **options,
+            )
+            return heard
+        query = stock.q_proj(hidden_states)  # the first of them computes all three, where they are fused
+        key, value = stock.k_proj(hidden_states), stock.v_proj(hidden_states)
+        attended = ring_attention(
+            ring,
+            stock.layer_idx,
+            query,
+            key,
+            value,
+            angles=position_embeddings,
+            scaling=stock.scaling,
+            processors=self._processors,
+        )
+        return stock.o_proj(attended), None
+
+
+def ring_attention(
+    ring: Ring,
+    layer: int,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    angles: tuple[Tensor, Tensor],
+    scaling: float,
+    processors: int,
+) -> Tensor:
+    """Write new keys and values at the announced positions, and attend to all that each query sees.
+
+    `query`, `key` and `value`: `[batch, queries, heads × dim]` as the projections give them. `angles`: cosines
+    and sines, `[batch, queries, dim]`. Returns `[batch, queries, heads × dim]`.
+    """
+    shape, entries = ring.shape, ring.layer(layer)
+    batch, queries, width = query.shape
+    group = width // (shape.heads * shape.head_dim)
+    parts = parts_for(batch * shape.heads, ring.filled, processors)
+    heard = torch.empty(batch, queries, width, dtype=query.dtype, device=query.device)
+    lanes = group * queries
+    partial = weight = heard
+    if parts > 1:
+        split = (batch, shape.heads, parts, lanes)
+        partial = torch.empty(*split, shape.head_dim, dtype=torch.float32, device=query.device)
+        weight = torch.empty(split, dtype=torch.float32, device=query.device)
+    is_fp8 = entries.keys.dtype == FP8
+    keys, values = entries.keys, entries.values
+    if is_fp8:  # the kernel converts by itself
+        keys, values = keys.view(torch.uint8), values.view(torch.uint8)
+    sizes = {"group": group, "queries": queries, "dim": shape.head_dim}
+    sizes |= {"dim_tile": max(MIN_TILE, triton.next_power_of_2(shape.head_dim))}
+    sizes |= {"tile": max(MIN_TILE, triton.next_power_of_2(lanes))}
+    with _on(query.device):
+        attend[(batch, shape.heads, parts)](
+            query,
+            key,
+            value,
+            *angles,
+            ring.positions,
+            keys,
+            values,
+            entries.key_scales if is_fp8 else heard,
+            entries.value_scales if is_fp8 else heard,
+            heard,
+            partial,
+            weight,
+            *query.stride()[:2],
+            *key.stride()[:2],
+            *value.stride()[:2],
+            ring.positions.stride(0),
+            scaling,
+            window=shape.window,
+            length=ring.length,
+            block=BLOCK,
+            is_fp8=is_fp8,
+            wide=INTERPRETED,
+            alone=parts == 1,
+            num_warps=WARPS,
+            **sizes,
+        )
+        if parts > 1:
+            combine[(batch, shape.heads)](partial, weight, heard, parts, **sizes)
+    return heard
+
+
+def parts_for(programs: int, filled: int, processors: int) -> int:
+    """Into how many parts to cut rings of so many entries, so that a GPU has enough programs: a power of two."""
+    parts = 1
+    while (
+        parts < MAX_PARTS and programs * parts < processors * PROGRAMS_PER_PROCESSOR and filled >= 2 * parts * MIN_PART
+    ):
+        parts *= 2
+    return parts
+
+
+def use_kernels(part: nn.Module, ring: Ring, processors: int) -> None:
+    """Let all layers of the encoder or the language model attend by the kernels."""
+    for layer in part.layers:  # type: ignore[union-attr]
+        layer.self_attn = RingAttention(layer.self_attn, processors)
+    ring.by_kernel = True
+
+
+def _on(device: torch.device) -> AbstractContextManager[object]:
+    """Triton launches on the current GPU, whichever its tensors are on."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -1,0 +1,252 @@
+"""Attention of one pass over rings, as Triton kernels. Needs triton; see `ring_attention` for the launch.
+
+`attend` has a program for each row, head of keys and part of the ring. It rotates the new queries and keys, writes the
+new keys and values into the ring, and reads the entries of its part that the row has filled. The new entries are taken
+from the input and never read from the ring, so programs do not wait for each other. `combine` merges the parts.
+
+8-bit entries are e4m3 (see `fp8`) and are converted with integer operations: GPUs before Ada have no instruction for
+them.
+"""
+
+import triton
+import triton.language as tl
+
+NONE = tl.constexpr(-1.0e30)
+"""The score of an entry that is not seen, and of a part without entries."""
+LOG2_E = tl.constexpr(1.4426950408889634)
+FRESH = tl.constexpr(16)
+"""New positions of a pass, rounded up to what a product of tiles takes."""
+
+
+@triton.jit
+def fp8_codes(values):
+    """Codes of float32 values, `uint8`, rounded to the nearest and ties to even, as PyTorch does."""
+    size = tl.minimum(tl.abs(values), 448.0)
+    bits = size.to(tl.int32, bitcast=True)
+    normal = ((bits + 0x7FFFF + ((bits >> 20) & 1)) >> 20) - 960  # 960: the exponents' biases, (127 - 7) << 3
+    small = (size + 16384.0).to(tl.int32, bitcast=True) - 0x46800000  # 2¹⁴ moves multiples of 2⁻⁹ to the last bits
+    code = tl.where(size < 0.015625, small, normal)
+    return tl.where(values < 0, code + 128, code).to(tl.uint8)
+
+
+@triton.jit
+def fp8_values(codes, dtype: tl.constexpr):
+    """The values of codes. The bits of e4m3 within those of float16 give 2⁻⁸ of the value."""
+    wide = codes.to(tl.uint16)
+    bits = ((wide & 0x80) << 8) | ((wide & 0x7F) << 7)
+    return (bits.to(tl.float16, bitcast=True).to(tl.float32) * 256.0).to(dtype)
+
+
+@triton.jit
+def _rotated(source, at, cosines, sines, angle, mask, dim: tl.constexpr, dim_tile: tl.constexpr):
+    """Vectors `[n, dim_tile]` that begin at `source + at`, turned by the angles that begin at `angle`, in float32."""
+    axis = tl.arange(0, dim_tile)[None, :]
+    sign = tl.where(axis < dim // 2, -1.0, 1.0)
+    partner = tl.where(axis < dim // 2, axis + dim // 2, axis - dim // 2)
+    value = tl.load(source + at[:, None] + axis, mask=mask, other=0.0).to(tl.float32)
+    other = tl.load(source + at[:, None] + partner, mask=mask, other=0.0).to(tl.float32)
+    cosine = tl.load(cosines + angle[:, None] * dim + axis, mask=mask, other=0.0).to(tl.float32)
+    sine = tl.load(sines + angle[:, None] * dim + axis, mask=mask, other=0.0).to(tl.float32)
+    return (value * cosine + sign * other * sine).to(source.dtype.element_ty)
+
+
+@triton.jit
+def _stored(values, codes_at, scales_at, mask, live, is_fp8: tl.constexpr):
+    """Write vectors, `[FRESH, dim]`, and return what the ring holds of them, with their scales."""
+    if is_fp8:
+        values = values.to(tl.float32)
+        scale = (tl.max(tl.abs(values), axis=1) / 448.0).to(tl.bfloat16).to(tl.float32)
+        scale = tl.maximum(scale, 7.888609052210118e-31)  # 2⁻¹⁰⁰
+        codes = fp8_codes(values / scale[:, None])
+        tl.store(codes_at, codes, mask=mask)
+        tl.store(scales_at, scale.to(tl.bfloat16), mask=live)
+        return codes, scale
+    else:  # noqa: RET505 -- both branches are one function to Triton
+        held = values.to(codes_at.dtype.element_ty)
+        tl.store(codes_at, held, mask=mask)
+        return held, tl.full([FRESH], 1.0, tl.float32)
+
+
+@triton.jit
+def _product(left, right, wide: tl.constexpr):
+    """A matrix product, summed in float32. `wide`: also multiplied in it, of the same numbers."""
+    if wide:
+        left = left.to(tl.float32)
+        right = right.to(tl.float32)
+    return tl.dot(left, right, input_precision="ieee")
+
+
+@triton.jit
+def _absorb(
+    total,
+    peak,
+    heard,
+    query,
+    keys,
+    values,
+    key_scale,
+    value_scale,
+    seen,
+    scaling,
+    is_fp8: tl.constexpr,
+    wide: tl.constexpr,
+):
+    """One step of the online softmax: `[tile]`, `[tile]` and `[tile, dim]` after some more entries."""
+    if is_fp8:
+        keys = fp8_values(keys, query.dtype)
+        values = fp8_values(values, query.dtype)
+    else:
+        keys = keys.to(query.dtype)
+        values = values.to(query.dtype)
+    scores = _product(query, tl.trans(keys), wide) * (scaling * LOG2_E)
+    if is_fp8:
+        scores = scores * key_scale[None, :]
+    scores = tl.where(seen, scores, NONE)
+    next_peak = tl.maximum(peak, tl.max(scores, axis=1))
+    weights = tl.where(seen, tl.exp2(scores - next_peak[:, None]), 0.0)
+    kept = tl.exp2(peak - next_peak)
+    total = total * kept + tl.sum(weights, axis=1)
+    if is_fp8:
+        weights = weights * value_scale[None, :]
+    heard = heard * kept[:, None] + _product(weights.to(query.dtype), values, wide)
+    return total, next_peak, heard
+
+
+@triton.jit
+def attend(
+    query_in,  # [batch, queries, heads × group × dim], rows of the last axis contiguous, likewise key_in and value_in
+    key_in,
+    value_in,
+    cosines,  # [batch, queries, dim]
+    sines,
+    positions,  # [batch, queries]
+    keys,  # one layer of the ring, [rows, heads, length, dim]
+    values,
+    key_scales,  # [rows, heads, length]; read with is_fp8 only
+    value_scales,
+    heard_out,  # [batch, queries, heads × group × dim]
+    partial,  # [batch, heads, parts, group × queries, dim], float32; not used with one part
+    weight,  # [batch, heads, parts, group × queries], base 2 logarithms
+    query_row,
+    query_step,
+    key_row,
+    key_step,
+    value_row,
+    value_step,
+    position_row,
+    scaling,
+    group: tl.constexpr,
+    queries: tl.constexpr,
+    window: tl.constexpr,
+    length: tl.constexpr,
+    dim: tl.constexpr,
+    dim_tile: tl.constexpr,
+    tile: tl.constexpr,
+    block: tl.constexpr,
+    is_fp8: tl.constexpr,
+    wide: tl.constexpr,
+    alone: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1)
+    part = tl.program_id(2)
+    heads = tl.num_programs(1)
+    parts = tl.num_programs(2)
+    first = tl.load(positions + row * position_row).to(tl.int64)
+    last = first + queries - 1
+
+    axis = tl.arange(0, dim_tile)
+    lane = tl.arange(0, tile)  # lane = query of the group × queries + position
+    step = lane % queries
+    lanes = (lane < group * queries)[:, None] & (axis < dim)[None, :]
+    at = row * query_row + step * query_step + (head * group + lane // queries) * dim
+    query = _rotated(query_in, at, cosines, sines, row * queries + step, lanes, dim, dim_tile)
+
+    ring = (row * heads + head) * length
+    newest = (last % length).to(tl.int32)
+    filled = tl.minimum(last + 1, length).to(tl.int32)
+    span = tl.cdiv(tl.cdiv(filled, parts), block) * block
+    peak = tl.full([tile], NONE, tl.float32)
+    total = tl.zeros([tile], tl.float32)
+    heard = tl.zeros([tile, dim_tile], tl.float32)
+    for start in range(part * span, tl.minimum((part + 1) * span, filled), block):
+        index = start + tl.arange(0, block)
+        age = tl.where(index <= newest, newest - index, newest - index + length)  # positions before the last
+        known = (index < filled) & (age >= queries) & (age < window + queries - 1)
+        entries = known[:, None] & (axis < dim)[None, :]
+        entry_at = (ring + index)[:, None] * dim + axis[None, :]
+        old_keys = tl.load(keys + entry_at, mask=entries, other=0)
+        old_values = tl.load(values + entry_at, mask=entries, other=0)
+        key_scale = tl.full([block], 1.0, tl.float32)
+        value_scale = key_scale
+        if is_fp8:
+            key_scale = tl.load(key_scales + ring + index, mask=known, other=0.0).to(tl.float32)
+            value_scale = tl.load(value_scales + ring + index, mask=known, other=0.0).to(tl.float32)
+        seen = known[None, :] & (age[None, :] < (window + queries - 1 - step)[:, None])
+        total, peak, heard = _absorb(
+            total, peak, heard, query, old_keys, old_values, key_scale, value_scale, seen, scaling, is_fp8, wide
+        )
+
+    if part == 0:
+        fresh = tl.arange(0, FRESH)
+        live = fresh < queries
+        mask = live[:, None] & (axis < dim)[None, :]
+        at = row * key_row + fresh * key_step + head * dim
+        new_keys = _rotated(key_in, at, cosines, sines, row * queries + fresh, mask, dim, dim_tile)
+        at = row * value_row + fresh * value_step + head * dim
+        new_values = tl.load(value_in + at[:, None] + axis[None, :], mask=mask, other=0.0)
+        entry = ring + (first + fresh) % length
+        entry_at = entry[:, None] * dim + axis[None, :]
+        kept_keys, key_scale = _stored(new_keys, keys + entry_at, key_scales + entry, mask, live, is_fp8)
+        kept_values, value_scale = _stored(new_values, values + entry_at, value_scales + entry, mask, live, is_fp8)
+        seen = live[None, :] & (fresh[None, :] <= step[:, None]) & (fresh[None, :] > step[:, None] - window)
+        total, peak, heard = _absorb(
+            total, peak, heard, query, kept_keys, kept_values, key_scale, value_scale, seen, scaling, is_fp8, wide
+        )
+
+    heard = heard / tl.maximum(total, 1.0e-30)[:, None]
+    if alone:
+        at = ((row * queries + step) * heads * group + head * group + lane // queries)[:, None] * dim + axis[None, :]
+        tl.store(heard_out + at, heard.to(heard_out.dtype.element_ty), mask=lanes)
+    else:
+        lane_out = ((row * heads + head) * parts + part) * (group * queries) + lane
+        tl.store(partial + lane_out[:, None] * dim + axis[None, :], heard, mask=lanes)
+        logarithm = tl.where(total > 0, peak + tl.log2(tl.maximum(total, 1.0e-30)), NONE)
+        tl.store(weight + lane_out, logarithm, mask=lane < group * queries)
+
+
+@triton.jit
+def combine(
+    partial,
+    weight,
+    heard_out,
+    parts,
+    group: tl.constexpr,
+    queries: tl.constexpr,
+    dim: tl.constexpr,
+    dim_tile: tl.constexpr,
+    tile: tl.constexpr,
+):
+    """Merge the parts of `attend`: a program for each row and head of keys."""
+    row = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1)
+    heads = tl.num_programs(1)
+    axis = tl.arange(0, dim_tile)
+    lane = tl.arange(0, tile)
+    in_group = lane < group * queries
+    lanes = in_group[:, None] & (axis < dim)[None, :]
+    peak = tl.full([tile], NONE, tl.float32)
+    total = tl.zeros([tile], tl.float32)
+    heard = tl.zeros([tile, dim_tile], tl.float32)
+    for part in range(parts):
+        at = ((row * heads + head) * parts + part) * (group * queries) + lane
+        logarithm = tl.load(weight + at, mask=in_group, other=NONE)
+        some = tl.load(partial + at[:, None] * dim + axis[None, :], mask=lanes, other=0.0)
+        next_peak = tl.maximum(peak, logarithm)
+        kept, added = tl.exp2(peak - next_peak), tl.exp2(logarithm - next_peak)
+        total = total * kept + added
+        heard = heard * kept[:, None] + some * added[:, None]
+        peak = next_peak
+    out = ((row * queries + lane % queries) * heads * group + head * group + lane // queries)[:, None] * dim
+    heard = heard / total[:, None]
+    tl.store(heard_out + out + axis[None, :], heard.to(heard_out.dtype.element_ty), mask=lanes)
