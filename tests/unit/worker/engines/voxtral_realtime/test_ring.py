@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engines.voxtral_realtime.attention import ExactRotary, additive, ring_eager, ring_sdpa
+from worker.engines.voxtral_realtime.fp8 import FP8, quantised, restored
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 from worker.engines.voxtral_realtime.sizes import RingShape
 
@@ -94,3 +95,41 @@ def test_both_attentions_equal_plain_attention_with_repeated_keys(heads: int, qu
     for attend in (ring_sdpa, ring_eager):
         heard, _ = attend(torch.nn.Identity(), query, key, value, added, scaling=scaling)
         assert torch.allclose(heard, expected, atol=1e-6)
+
+
+@given(st.integers(0, 99), st.floats(1e-6, 1e6))
+def test_8_bits_are_off_by_a_sixteenth_at_most(seed: int, size: float) -> None:
+    """Or by 2⁻¹⁸ of the vector's largest value."""
+    values = torch.randn(4, 32, generator=torch.Generator().manual_seed(seed)) ** 3 * size
+    values[0] = 0
+    codes, scales = quantised(values)
+    assert (codes.element_size(), scales.shape) == (1, (4,))
+    apart = (restored(codes, scales, torch.float32) - values).abs()
+    peaks = values.abs().amax(dim=-1, keepdim=True)
+    assert bool((apart <= torch.maximum(values.abs() / 16, peaks * 2.0**-18)).all())
+
+
+def test_ring_of_8_bits_keeps_rows_through_copy_and_snapshot() -> None:
+    shape = RingShape(layers=2, heads=2, head_dim=8, window=12, queries=1)
+    plain, small = (Ring(shape, 3, torch.float32, CPU, stored_as=kept) for kept in (None, FP8))
+    entries = torch.randn(2, 20, 3, 2, 1, 8, generator=torch.Generator().manual_seed(0)) * 100
+    seen = []
+    for ring in (plain, small):
+        for position in range(20):  # past the ring's 16 entries
+            ring.prepare(torch.full((3, 1), position), position + 1)
+            ring.update(*entries[:, position], 1)
+        kept = ring.snapshot(0, 20)
+        ring.copy_row(2, 1)
+        ring.restore(2, kept)
+        ring.prepare(torch.full((3, 1), 20), 21)
+        seen.append(torch.stack(ring.update(*torch.zeros(2, 3, 2, 1, 8), 1)))
+    assert torch.allclose(seen[0], seen[1], rtol=1 / 16, atol=1e-3)
+    assert torch.equal(seen[1][:, 0], seen[1][:, 2])
+    assert sum(stored.nbytes for stored in small._tensors()) < 0.32 * plain._store.nbytes
+
+
+def test_ring_may_keep_another_precision_than_the_model_computes_in() -> None:
+    ring = Ring(RingShape(1, 1, 8, 12, 1), 1, torch.float32, CPU, stored_as=torch.bfloat16)
+    ring.prepare(torch.zeros(1, 1, dtype=torch.long), 1)
+    keys, _ = ring.update(torch.full((1, 1, 1, 8), 1.001), torch.zeros(1, 1, 1, 8), 0)
+    assert (keys.dtype, keys.unique().tolist()) == (torch.float32, [1.0])

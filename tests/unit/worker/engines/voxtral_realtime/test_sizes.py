@@ -4,9 +4,15 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from shared.config import Settings
 from shared.errors import StartupError
+from worker.engines.loading.checkpoints import Placement
+from worker.engines.voxtral_realtime import loading
+from worker.engines.voxtral_realtime.fp8 import FP8
 from worker.engines.voxtral_realtime.passes import covering
+from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import (
     ACTIVATIONS_BYTES,
     GRAPH_BYTES,
@@ -14,6 +20,7 @@ from worker.engines.voxtral_realtime.sizes import (
     RingShape,
     beside_bytes,
     row_bytes,
+    row_bytes_fp8,
     rows_that_fit,
 )
 
@@ -30,6 +37,36 @@ def test_row_of_the_published_model_takes_what_its_rings_take() -> None:
     encoder, text = 2 * 32 * 32 * 64 * 768 * 2, 2 * 26 * 8 * 128 * 2048 * 2
     assert row_bytes(CONFIG, 2048, 2) == encoder + text == 419_430_400
     assert row_bytes(CONFIG, 100_000, 2) == row_bytes(CONFIG, 8192, 2)
+
+
+def test_row_of_8_bits_takes_half_and_what_reading_it_needs() -> None:
+    """Scales of two bytes for each vector, and one layer of the language model in bfloat16."""
+    values, vectors = 419_430_400 // 2, 2 * 32 * 32 * 768 + 2 * 26 * 8 * 2048
+    assert row_bytes_fp8(CONFIG, 2048, 2) == values + 2 * vectors + 2 * 8 * 128 * 2048 * 2
+    assert row_bytes_fp8(CONFIG, 2048, 2) < 0.54 * row_bytes(CONFIG, 2048, 2)
+
+
+@pytest.mark.parametrize(
+    ("kv_dtype", "slots", "free_gb", "kept_as"),
+    [
+        ("auto", None, 11, torch.bfloat16),
+        ("auto", None, 3.5, FP8),  # holds three rows of 0.42 GB beside the reserve of 2.1 GB, and six of 0.22 GB
+        ("auto", 6, 4, FP8),
+        ("auto", 1, 3.5, torch.bfloat16),
+        ("bf16", None, 3.5, torch.bfloat16),
+        ("fp8", None, 11, FP8),
+    ],
+)
+def test_keys_and_values_take_8_bits_where_memory_is_short(
+    kv_dtype: str, slots: int | None, free_gb: float, kept_as: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "free_memory_bytes", lambda device: int(free_gb * GB))
+    settings = Settings(model={"kv_dtype": kv_dtype, "slots": slots})  # type: ignore[arg-type]
+    placed = Placement("cuda:0", torch.bfloat16, "sdpa")
+    prompt = Prompt(1, 32, left_pad_tokens=32, default_delay_ms=480, hop_samples=160, n_fft=400, mel_frames=8)
+    rows, chosen = loading._rows(settings, CONFIG, placed, 16, prompt)
+    assert chosen == kept_as
+    assert rows == slots if slots else rows >= 1
 
 
 @pytest.mark.parametrize(("wanted", "size"), [(1, 1), (2, 4), (4, 4), (5, 9), (9, 9), (70, 9)])
