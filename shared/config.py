@@ -91,6 +91,9 @@ class ModelSettings(Section):
     kv_dtype: Literal["auto", "bf16", "fp8"] = "auto"
     """Precision of the keys and values that Voxtral Realtime keeps for each session. `auto` takes the model's own, or
     fp8 on a GPU whose memory holds fewer than `slots` sessions, or 4 if unset, otherwise."""
+    weight_dtype: Literal["auto", "bf16", "fp8", "int8"] = "auto"
+    """Precision of the weights of Voxtral Realtime's layers. `auto` takes `torch_dtype`; fp8 and int8 take half the
+    memory of bf16, for GPUs of 8 to 16 GB."""
     slots: int | None = Field(None, ge=1, le=4096)
     """Sessions that one worker serves at once. Unset: 16, or for Voxtral Realtime as many as fit into free memory."""
     threads: int = Field(0, ge=0, le=256)

@@ -88,7 +88,7 @@ def test_slots_that_do_not_fit_into_memory_are_refused(checkpoint: Path) -> None
 def test_memory_that_runs_out_is_one_sentence(checkpoint: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program takes the memory that was free when slots were counted."""
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr(Ring, "__init__" if part == "rings" else "snapshot", full)

@@ -21,6 +21,8 @@ ECHO: Final = "echo"
 SHERPA: Final = "sherpa"
 VOXTRAL: Final = ("mistralai/Voxtral-Mini-3B-2507", "mistralai/Voxtral-Small-24B-2507")
 WHISPER_WEIGHTS: Final = "model.bin"
+REALTIME_SETTINGS: Final = ("attention", "kv_dtype", "weight_dtype")
+"""Of `model`; they say how Voxtral Realtime runs, and nothing about other models."""
 MAX_AUTO_THREADS: Final = 4
 DEFAULT_SLOTS: Final = 16
 
@@ -60,6 +62,8 @@ def _choose(settings: Settings) -> tuple[Choice, Settings]:
 def _load(settings: Settings) -> Engine:
     name = settings.model.name
     STARTING.begin(Phase.LOAD, name)
+    if name != REALTIME:
+        _check_realtime_settings(settings, name)
     if name == ECHO or name.startswith(f"{ECHO}:"):  # a model of any name, to see several side by side
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS, name)
     if is_whisper(name):
@@ -71,6 +75,15 @@ def _load(settings: Settings) -> Engine:
         return _load_sherpa(settings, name)
     served = ", ".join(("auto", *WHISPER_MODELS, ANY_WHISPER, REALTIME, *VOXTRAL, SHERPA, ECHO))
     raise StartupError(f"Setting model.name is {name!r}; allowed: {served}.")
+
+
+def _check_realtime_settings(settings: Settings, name: str) -> None:
+    for key in REALTIME_SETTINGS:
+        if (value := getattr(settings.model, key)) != "auto":
+            raise StartupError(
+                f"Setting model.{key} is {value!r}, which is of {REALTIME} and not of {name}; set it to auto, or "
+                "model.name to that model."
+            )
 
 
 def _check_precision(settings: Settings, name: str) -> None:

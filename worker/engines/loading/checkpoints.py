@@ -7,6 +7,7 @@ transformers, so only engines that have them import it.
 import json
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -54,8 +55,19 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrinking:
+    """How a model is made smaller before it goes to its device."""
+
+    applies: Callable[[str], bool]
+    """To which of a checkpoint's tensors, by name. Each of their numbers takes one byte afterwards."""
+    run: Callable[[Any, torch.device], None]
+
+
+@dataclass(frozen=True, slots=True)
 class _Weights:
     parameters: int
+    shrunk: int
+    """Of the parameters."""
     stored_as: set[str]
 
 
@@ -125,13 +137,13 @@ def free_memory_bytes(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # no Linux: all that is built in
 
 
-def load(model_class: type[Model], directory: Path, placement: Placement) -> Model:
+def load(model_class: type[Model], directory: Path, placement: Placement, shrinking: Shrinking | None = None) -> Model:
     """The model with its weights on its device, in evaluation mode and without gradients.
 
     Raises `StartupError`: the checkpoint is of another architecture, is damaged, or does not fit into memory.
     """
     _check_architecture(model_class, directory)
-    _check_memory(directory, placement)
+    _check_memory(directory, placement, shrinking)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
@@ -146,6 +158,8 @@ def load(model_class: type[Model], directory: Path, placement: Placement) -> Mod
                 output_loading_info=True,
             )
             model, report = loaded
+            if shrinking is not None:
+                shrinking.run(model, torch.device(placement.device))
             model.to(placement.device)
     except torch.OutOfMemoryError as error:
         raise StartupError(f"The model in {directory} does not fit into the memory of {placement.device}.") from error
@@ -199,9 +213,11 @@ def _check_architecture(model_class: type[PreTrainedModel], directory: Path) -> 
         )
 
 
-def _check_memory(directory: Path, placement: Placement) -> None:
-    weights = _measured(directory)
-    needed_bytes = round(weights.parameters * placement.dtype.itemsize * WORKING_SHARE)
+def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | None) -> None:
+    weights = _measured(directory, shrinking)
+    needed_bytes = round(
+        ((weights.parameters - weights.shrunk) * placement.dtype.itemsize + weights.shrunk) * WORKING_SHARE
+    )
     devices = [placement.device]
     if weights.stored_as != {STORED_AS[placement.compute_type]}:
         devices.append("cpu")  # what is not converted stays mapped and takes no memory beside the GPU's
@@ -209,26 +225,29 @@ def _check_memory(directory: Path, placement: Placement) -> None:
         free_bytes = free_memory_bytes(device)
         if needed_bytes > free_bytes:
             place = "this machine" if device == "cpu" else device
+            precision = f"{placement.compute_type} and 8 bits" if shrinking else placement.compute_type
             raise StartupError(
                 f"The model in {directory} needs {needed_bytes / BYTES_PER_GB:.1f} GB of memory in "
-                f"{placement.compute_type}, but {place} has {free_bytes / BYTES_PER_GB:.1f} GB free; free some, or "
-                "change model.name, model.device or model.torch_dtype."
+                f"{precision}, but {place} has {free_bytes / BYTES_PER_GB:.1f} GB free; free some, or "
+                "change model.name, model.device or model.torch_dtype, or, of Voxtral Realtime, model.weight_dtype."
             )
 
 
-def _measured(directory: Path) -> _Weights:
+def _measured(directory: Path, shrinking: Shrinking | None) -> _Weights:
     """What the headers of the files say. A file that ends early is found here."""
-    parameters, stored_as = 0, set()
+    parameters, shrunk, stored_as = 0, 0, set()
     for path in weight_files(directory):
         try:
             with safe_open(path, framework="pt") as weights:
                 for name in weights.keys():  # noqa: SIM118 -- no dict
                     tensor = weights.get_slice(name)
-                    parameters += prod(tensor.get_shape())
+                    count = prod(tensor.get_shape())
+                    parameters += count
+                    shrunk += count if shrinking is not None and shrinking.applies(name) else 0
                     stored_as.add(str(tensor.get_dtype()))
         except (SafetensorError, OSError) as error:
             raise StartupError(f"The file {path} is damaged ({str(error).rstrip('.')}); copy it again.") from error
-    return _Weights(parameters, stored_as)
+    return _Weights(parameters, shrunk, stored_as)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

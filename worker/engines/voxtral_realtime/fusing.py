@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import VoxtralRealtimeForConditionalGeneration
 
+from worker.engines.voxtral_realtime.weights import EightBitLinear, Product, product
+
 
 def fuse_projections(model: VoxtralRealtimeForConditionalGeneration) -> None:
     """Queries, keys and values of each layer at once, and gate and up of each feed-forward part."""
@@ -64,19 +66,28 @@ class _Known(nn.Module):
 class _Fused(nn.Module):
     """In place of the first of several projections: computes all and keeps the others until they are asked for."""
 
-    def __init__(self, projections: Sequence[nn.Linear]) -> None:
+    def __init__(self, projections: Sequence[nn.Linear | EightBitLinear]) -> None:
         super().__init__()
         self._sizes = [projection.out_features for projection in projections]
-        self.weight = nn.Parameter(torch.cat([one.weight.detach() for one in projections]), requires_grad=False)
+        self.weight = nn.Parameter(_joined([one.weight.detach() for one in projections]), requires_grad=False)
+        scales = [one.scales.detach() for one in projections if isinstance(one, EightBitLinear)]
+        self.scales = nn.Parameter(torch.cat(scales), requires_grad=False) if scales else None
+        self.product: Product = product
         self.bias = None
         if any(one.bias is not None for one in projections):
-            zeros = (self.weight.new_zeros(size) for size in self._sizes)
+            kind = next(one.bias for one in projections if one.bias is not None)
+            zeros = (kind.new_zeros(size) for size in self._sizes)
             biases = [one.bias if one.bias is not None else zero for one, zero in zip(projections, zeros, strict=True)]
             self.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases]), requires_grad=False)
         self._kept: list[Tensor | None] = []
 
     def forward(self, hidden: Tensor) -> Tensor:
-        first, *self._kept = nn.functional.linear(hidden, self.weight, self.bias).split(self._sizes, dim=-1)
+        if self.scales is None:
+            result = nn.functional.linear(hidden, self.weight, self.bias)
+        else:
+            result = self.product(hidden, self.weight, self.scales)
+            result = result if self.bias is None else result + self.bias
+        first, *self._kept = result.split(self._sizes, dim=-1)
         return first
 
     def take(self, index: int) -> Tensor:
@@ -96,6 +107,16 @@ class _Part(nn.Module):
 
     def forward(self, _hidden: Tensor) -> Tensor:
         return self._take(self._index)
+
+
+def _joined(weights: Sequence[Tensor]) -> Tensor:
+    """One after the other. Not every operation knows the types of 8 bits."""
+    kind = weights[0].dtype
+    return (
+        torch.cat([one.view(torch.uint8) for one in weights]).view(kind)
+        if kind.itemsize == 1
+        else torch.cat(list(weights))
+    )
 
 
 def _fuse(owner: nn.Module, names: Sequence[str]) -> None:

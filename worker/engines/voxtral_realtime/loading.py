@@ -12,7 +12,7 @@ from shared.errors import StartupError
 from shared.events import DELAYS_MS, Mode
 from worker.engines.auto import MIN_REALTIME_SLOTS
 from worker.engines.base import EngineInfo
-from worker.engines.loading.checkpoints import Placement, free_memory_bytes, load, locate, placement
+from worker.engines.loading.checkpoints import Placement, Shrinking, free_memory_bytes, load, locate, placement
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.voxtral_realtime.attention_choice import Wanted
@@ -25,6 +25,7 @@ from worker.engines.voxtral_realtime.passes import shapes
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
 from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
+from worker.engines.voxtral_realtime.weights import convert, is_converted
 
 LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
 """Of the published checkpoint (its model card). The model hears which one it is."""
@@ -48,7 +49,12 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
     _check_agreement(directory, prompt, extractor)
     if placed.device == "cpu":
         torch.set_num_threads(threads)
-    model = load(VoxtralRealtimeForConditionalGeneration, directory, placed)
+    weight_dtype = settings.model.weight_dtype
+    _check_weight_dtype(weight_dtype, placed)
+    shrinking = None
+    if weight_dtype in ("int8", "fp8"):
+        shrinking = Shrinking(is_converted, lambda model, device: convert(model, weight_dtype, device))
+    model = load(VoxtralRealtimeForConditionalGeneration, directory, placed, shrinking)
     rows, kv_dtype = _rows(settings, model.config, placed, default_slots, prompt)
     with memory_needed(device=placed.device, slots=rows):
         batched = BatchedModel(
@@ -67,7 +73,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
         engine="voxtral_realtime",
         model=name,
         device=placed.device,
-        compute_type=placed.compute_type,
+        compute_type=f"{weight_dtype}_{placed.compute_type}" if shrinking else placed.compute_type,
         modes=(Mode.TRANSCRIBE,),
         languages=LANGUAGES,
         slots=rows,
@@ -98,6 +104,14 @@ def _check_agreement(directory: Path, prompt: Prompt, extractor: VoxtralRealtime
         raise StartupError(
             f"The files in {directory} disagree: tekken.json says hop_length {prompt.hop_samples} and window_size "
             f"{prompt.n_fft}, the feature extractor {extractor.hop_length} and {extractor.n_fft}; copy the model again."
+        )
+
+
+def _check_weight_dtype(weight_dtype: str, placed: Placement) -> None:
+    if weight_dtype == "bf16" and placed.dtype != torch.bfloat16:
+        raise StartupError(
+            f"Setting model.weight_dtype is 'bf16', but the model computes in {placed.compute_type}; set "
+            "model.torch_dtype to bfloat16, or model.weight_dtype to one of auto, fp8, int8."
         )
 
 
