@@ -1,7 +1,8 @@
 """Which code computes attention: Triton's kernels or PyTorch's. Chosen when a model warms up, by a trial on its device.
 
 Triton's are taken if they compile, hear what PyTorch's hear and are faster. The trial runs the first attention layer
-of the encoder and of the language model over all rows, with full rings, and each is chosen for itself.
+of the encoder and of the language model over all rows, with full rings, and each is chosen for itself. So are products
+with weights of 8 bits.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from shared.errors import StartupError
 from worker.engines.loading.out_of_memory import is_out_of_memory
 from worker.engines.voxtral_realtime.attention import additive, pinned_kernels
 from worker.engines.voxtral_realtime.ring import Ring
+from worker.engines.voxtral_realtime.weights import Product, product
 
 Wanted = Literal["auto", "torch", "triton"]
 TRITON: Final = "triton"
@@ -57,6 +59,49 @@ def choose_attention(wanted: Wanted, parts: list[AttentionPart], rows: int, torc
     return "; ".join(f"{name}: {kernel}" for name, kernel in chosen.items())
 
 
+def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> str:
+    """Let products with weights of 8 bits be computed by Triton where that is right and faster. Says by what they are.
+
+    `torch` keeps Triton out; otherwise PyTorch's stay where Triton's cannot run.
+    """
+    modules: list[Any] = [one for one in model.modules() if getattr(one, "scales", None) is not None]
+    if not modules or wanted == "torch" or _obstacle(wanted, device) is not None:
+        return "torch"
+    largest = max(modules, key=lambda one: one.weight.numel())
+    hidden = torch.randn(1, 1, largest.weight.shape[1], device=device).to(largest.scales.dtype)
+    fields: dict[str, object] = {"part": "products"}
+    try:
+        from worker.engines.voxtral_realtime.weight_product import kernel_product  # noqa: PLC0415 -- needs Triton
+
+        def by(function: Product) -> Tensor:
+            return function(hidden, largest.weight, largest.scales)
+
+        expected, got = by(product).float(), by(kernel_product).float()
+        difference = float((got - expected).norm() / expected.norm())
+        fields |= {"difference": round(difference, 5)}
+        allowed = MAX_DIFFERENCE[hidden.dtype]
+        reason = f"its result differs by {difference:.2g}, more than {allowed}" if not difference <= allowed else None
+        if reason is None and device.type == "cuda":
+            torch_ms, triton_ms = _timed_ms(lambda: by(product)), _timed_ms(lambda: by(kernel_product))
+            fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
+            reason = "it is slower" if triton_ms >= torch_ms else None
+    except Exception as error:  # whatever Triton raises, PyTorch's products work
+        if is_out_of_memory(error):
+            raise
+        reason = f"it cannot run ({_one_line(error)})"
+    if reason is not None:
+        log.warning("products_chosen", kernel="torch", reason=f"Triton's product is not used: {reason}.", **fields)
+        return "torch"
+    for one in modules:
+        one.product = kernel_product
+    log.info("products_chosen", kernel=TRITON, **fields)
+    return TRITON
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+
+
 def _obstacle(wanted: Wanted, device: torch.device) -> str | None:
     """What keeps Triton from running at all, as the end of a sentence. Its interpreter is used only if asked for."""
     try:
@@ -88,7 +133,7 @@ def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> 
     except Exception as error:  # whatever Triton raises where it cannot compile or run, PyTorch's attention does
         if is_out_of_memory(error):
             raise
-        reason = f"it cannot run ({' '.join(str(error).split())[:200].rstrip('.') or type(error).__name__})"
+        reason = f"it cannot run ({_one_line(error)})"
     finally:
         part.ring.by_kernel = False
         part.ring.clear()

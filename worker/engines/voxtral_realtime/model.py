@@ -18,7 +18,7 @@ from transformers import VoxtralRealtimeForConditionalGeneration
 
 from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
-from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention
+from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
 from worker.engines.voxtral_realtime.fusing import DelayConditions, fuse_projections
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
@@ -93,6 +93,8 @@ class BatchedModel:
         self._wanted_attention = attention
         self.attention = kernel_name(attn_implementation, model)
         """What computes attention, for people. `warm_up` may find something better."""
+        self.products = "torch"
+        """What computes products with weights of 8 bits, if there are any; likewise."""
         recorder = CudaRecorder(device) if cuda_graphs and device.type == "cuda" else None
         self._passes = Passes(self._pass, rows, self._text_ring.length, recorder)
 
@@ -137,7 +139,7 @@ class BatchedModel:
     @torch.inference_mode()
     def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:
         """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
-        self._choose_attention()
+        self._choose_kernels()
         self._passes.warm_up(progress)
         wanted = sorted(delays_tokens)
         for first in range(0, len(wanted), self._rows):
@@ -213,11 +215,12 @@ class BatchedModel:
     def _free_row(self, row: int) -> None:
         self._positions[row] = 0
 
-    def _choose_attention(self) -> None:
+    def _choose_kernels(self) -> None:
         parts = [
             AttentionPart("encoder", self._model.model.audio_tower, self._encoder_ring, 1),
             AttentionPart("language model", self._model.model.language_model, self._text_ring, self._text_group),
         ]
+        self.products = choose_products(self._wanted_attention, self._model, self._positions.device)
         self.attention = choose_attention(self._wanted_attention, parts, self._rows, self.attention)
 
     def _hear_silence(self, delays_tokens: Sequence[int]) -> None:

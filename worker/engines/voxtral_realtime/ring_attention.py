@@ -105,7 +105,7 @@ def ring_attention(
     sizes = {"group": group, "queries": queries, "dim": shape.head_dim}
     sizes |= {"dim_tile": max(MIN_TILE, triton.next_power_of_2(shape.head_dim))}
     sizes |= {"tile": max(MIN_TILE, triton.next_power_of_2(lanes))}
-    with _on(query.device):
+    with on_device(query.device):
         attend[(batch, shape.heads, parts)](
             query,
             key,
@@ -155,6 +155,6 @@ def use_kernels(part: nn.Module, ring: Ring, processors: int) -> None:
     ring.by_kernel = True
 
 
-def _on(device: torch.device) -> AbstractContextManager[object]:
+def on_device(device: torch.device) -> AbstractContextManager[object]:
     """Triton launches on the current GPU, whichever its tensors are on."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

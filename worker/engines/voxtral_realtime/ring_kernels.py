@@ -68,7 +68,7 @@ def _stored(values, codes_at, scales_at, mask, live, is_fp8: tl.constexpr):
 
 
 @triton.jit
-def _product(left, right, wide: tl.constexpr):
+def matrix_product(left, right, wide: tl.constexpr):
     """A matrix product, summed in float32. `wide`: also multiplied in it, of the same numbers."""
     if wide:
         left = left.to(tl.float32)
@@ -98,7 +98,7 @@ def _absorb(
     else:
         keys = keys.to(query.dtype)
         values = values.to(query.dtype)
-    scores = _product(query, tl.trans(keys), wide) * (scaling * LOG2_E)
+    scores = matrix_product(query, tl.trans(keys), wide) * (scaling * LOG2_E)
     if is_fp8:
         scores = scores * key_scale[None, :]
     scores = tl.where(seen, scores, NONE)
@@ -108,7 +108,7 @@ def _absorb(
     total = total * kept + tl.sum(weights, axis=1)
     if is_fp8:
         weights = weights * value_scale[None, :]
-    heard = heard * kept[:, None] + _product(weights.to(query.dtype), values, wide)
+    heard = heard * kept[:, None] + matrix_product(weights.to(query.dtype), values, wide)
     return total, next_peak, heard
 
 
