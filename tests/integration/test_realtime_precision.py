@@ -15,6 +15,7 @@ from shared.events import SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.tiny import realtime, scenes
 from tests.tiny.checkpoint import DIRECTORY
+from worker.engines.loading import checkpoints
 from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime.weights import EightBitLinear, is_converted
 
@@ -35,6 +36,7 @@ def heard(**model: Any) -> tuple[list[str], list[int]]:
     threads = torch.get_num_threads()
     engine = loaded(**model)
     engine._model.warm_up({6})
+    assert engine._model.kernels_text.endswith("keys and values: fp8") == ("kv_dtype" in model)
     run, tokens = engine._model.run, [[] for _ in SPOKEN]
 
     def overheard(batch: int) -> list[int]:
@@ -87,11 +89,18 @@ def test_weights_of_8_bits_are_within_a_step(kind: Any, step: float, dtype: torc
     assert torch.allclose(small(hidden).float(), expected, atol=1e-5 if dtype == torch.float32 else 0.02)
 
 
-def test_weights_of_all_layers_take_one_byte(tmp_path: Path) -> None:
+def test_weights_of_all_layers_take_one_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is counted before they are loaded is what is converted."""
     realtime.write_checkpoint(tmp_path)
+    stored_bytes = (tmp_path / "model.safetensors").stat().st_size
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "free_memory_bytes", lambda device: stored_bytes)  # not 1.05 times as much
+        with pytest.raises(StartupError, match=r"GB free; .*model\.weight_dtype\."):
+            loaded(tmp_path)
+        loaded(tmp_path, weight_dtype="int8")
     engine = loaded(tmp_path, weight_dtype="int8")
     assert engine.info.compute_type == "int8_float32"
+    assert engine._model.kernels_text == "attention: sdpa; products with weights of 8 bits: torch"
     model = engine._model._model
     small = sum(weight.numel() for weight in model.parameters() if weight.dtype == torch.int8)
     with safe_open(tmp_path / "model.safetensors", framework="pt") as stored:

@@ -215,14 +215,12 @@ def _check_architecture(model_class: type[PreTrainedModel], directory: Path) -> 
 
 def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | None) -> None:
     weights = _measured(directory, shrinking)
-    needed_bytes = round(
-        ((weights.parameters - weights.shrunk) * placement.dtype.itemsize + weights.shrunk) * WORKING_SHARE
-    )
-    devices = [placement.device]
+    whole_bytes = weights.parameters * placement.dtype.itemsize
+    needs_bytes = {placement.device: whole_bytes - weights.shrunk * (placement.dtype.itemsize - 1)}
     if weights.stored_as != {STORED_AS[placement.compute_type]}:
-        devices.append("cpu")  # what is not converted stays mapped and takes no memory beside the GPU's
-    for device in devices:
-        free_bytes = free_memory_bytes(device)
+        needs_bytes["cpu"] = whole_bytes  # what is not converted stays mapped and takes no memory beside the GPU's
+    for device, model_bytes in needs_bytes.items():
+        needed_bytes, free_bytes = round(model_bytes * WORKING_SHARE), free_memory_bytes(device)
         if needed_bytes > free_bytes:
             place = "this machine" if device == "cpu" else device
             precision = f"{placement.compute_type} and 8 bits" if shrinking else placement.compute_type

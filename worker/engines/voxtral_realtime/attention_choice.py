@@ -17,7 +17,7 @@ from shared.errors import StartupError
 from worker.engines.loading.out_of_memory import is_out_of_memory
 from worker.engines.voxtral_realtime.attention import additive, pinned_kernels
 from worker.engines.voxtral_realtime.ring import Ring
-from worker.engines.voxtral_realtime.weights import Product, product
+from worker.engines.voxtral_realtime.weights import Product, product, small_weights
 
 Wanted = Literal["auto", "torch", "triton"]
 TRITON: Final = "triton"
@@ -64,7 +64,7 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
 
     `torch` keeps Triton out; otherwise PyTorch's stay where Triton's cannot run.
     """
-    modules: list[Any] = [one for one in model.modules() if getattr(one, "scales", None) is not None]
+    modules = small_weights(model)
     if not modules or wanted == "torch" or _obstacle(wanted, device) is not None:
         return "torch"
     largest = max(modules, key=lambda one: one.weight.numel())

@@ -26,6 +26,7 @@ from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring, Snapshot
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
 from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
+from worker.engines.voxtral_realtime.weights import small_weights
 
 COLD_PASSES: Final = 2
 """In the first passes libraries make plans and buffers."""
@@ -104,10 +105,12 @@ class BatchedModel:
         return self._passes.recorded
 
     @property
-    def attention_text(self) -> str:
-        """How attention is computed and what it keeps, for people."""
-        kept = str(self._text_ring.stored_as).removeprefix("torch.")
-        return f"attention: {self.attention}" + (f"; keys and values: {kept}" if self._text_ring.is_converted else "")
+    def kernels_text(self) -> str:
+        """What computes attention, and what is kept in other precisions than the model's, for people."""
+        text = f"attention: {self.attention}"
+        if self._text_ring.is_converted:
+            text += f"; keys and values: {'fp8' if self._text_ring.is_fp8 else 'bf16'}"
+        return text + (f"; products with weights of 8 bits: {self.products}" if small_weights(self._model) else "")
 
     @torch.inference_mode()
     def full_passes_ms(self, batch: int, count: int, longest_ms: float) -> list[float]:

@@ -37,6 +37,11 @@ def convert(model: Any, kind: WeightDtype, device: torch.device) -> None:
                         setattr(owner, name, EightBitLinear.of(linear, kind, device))
 
 
+def small_weights(model: nn.Module) -> list[Any]:
+    """The modules with weights of 8 bits: `EightBitLinear`, or those that have joined several."""
+    return [one for one in model.modules() if getattr(one, "scales", None) is not None]
+
+
 def product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
     """By PyTorch: the weights of the layer are restored for the product. Codes are exact in every type."""
     return nn.functional.linear(hidden, codes.to(hidden.dtype)) * scales
