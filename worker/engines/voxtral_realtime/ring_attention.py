@@ -5,6 +5,7 @@ fixed shapes and wait for nothing, so CUDA graphs record them.
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -128,6 +129,7 @@ def ring_attention(
             length=ring.length,
             block=BLOCK,
             is_fp8=is_fp8,
+            native=has_fp8(query.device),
             wide=INTERPRETED,
             alone=parts == 1,
             num_warps=WARPS,
@@ -153,6 +155,12 @@ def use_kernels(part: nn.Module, ring: Ring, processors: int) -> None:
     for layer in part.layers:  # type: ignore[union-attr]
         layer.self_attn = RingAttention(layer.self_attn, processors)
     ring.by_kernel = True
+
+
+@cache
+def has_fp8(device: torch.device) -> bool:
+    """Whether the GPU has instructions for e4m3: Ada, Hopper and later."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:

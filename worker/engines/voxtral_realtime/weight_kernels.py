@@ -22,6 +22,7 @@ def multiply(
     tile_outputs: tl.constexpr,
     block: tl.constexpr,
     is_fp8: tl.constexpr,
+    native: tl.constexpr,
     wide: tl.constexpr,
 ):
     """A program for each tile of outputs; it takes all rows."""
@@ -34,7 +35,7 @@ def multiply(
         live = (column < inputs)[None, :]
         some = tl.load(hidden + row[:, None] * inputs + column[None, :], mask=(row < rows)[:, None] & live, other=0.0)
         code = tl.load(codes + output_at + column[None, :], mask=(output < outputs)[:, None] & live, other=0)
-        values = fp8_values(code, tl.float32) if is_fp8 else code.to(tl.float32)
+        values = fp8_values(code, tl.float32, native) if is_fp8 else code.to(tl.float32)
         weights = values.to(hidden.dtype.element_ty)
         total += matrix_product(some, tl.trans(weights), wide)
     scale = tl.load(scales + output, mask=output < outputs, other=0.0).to(tl.float32)

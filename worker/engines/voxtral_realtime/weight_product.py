@@ -11,7 +11,7 @@ import triton
 from torch import Tensor
 
 from worker.engines.voxtral_realtime.fp8 import FP8
-from worker.engines.voxtral_realtime.ring_attention import INTERPRETED, on_device
+from worker.engines.voxtral_realtime.ring_attention import INTERPRETED, has_fp8, on_device
 from worker.engines.voxtral_realtime.weight_kernels import multiply
 from worker.engines.voxtral_realtime.weights import product
 
@@ -45,6 +45,7 @@ def kernel_product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
             tile_outputs=TILE_OUTPUTS,
             block=BLOCK,
             is_fp8=is_fp8,
+            native=has_fp8(hidden.device),
             wide=INTERPRETED,
             num_warps=WARPS,
         )
