@@ -86,8 +86,9 @@ class ModelSettings(Section):
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
     """How PyTorch computes attention for Voxtral; `auto` takes sdpa."""
     attention: Literal["auto", "torch", "triton"] = "auto"
-    """What computes attention for Voxtral Realtime: PyTorch, as `attn_implementation` says, or kernels for Triton.
-    `auto` takes the kernels on a GPU where they give the same and are faster, unless `attn_implementation` is set."""
+    """What computes attention for Voxtral Realtime, and products with weights of 8 bits: PyTorch, attention as
+    `attn_implementation` says, or kernels for Triton. `auto` takes the kernels on a GPU where they give the same and
+    are faster, unless `attn_implementation` is set."""
     kv_dtype: Literal["auto", "bf16", "fp8"] = "auto"
     """Precision of the keys and values that Voxtral Realtime keeps for each session. `auto` takes the model's own, or
     fp8 on a GPU whose memory holds fewer than `slots` sessions, or 4 if unset, otherwise."""

@@ -150,10 +150,12 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         Sayable(PROMPT.pad_token, 2, np.ones(model.config.text_config.vocab_size, np.bool_)),
         rows=rows,
         text_window=arguments.text_window,
-        attn_implementation=arguments.attention,
+        attn_implementation=arguments.attention if arguments.attention == "eager" else "sdpa",
         cuda_graphs=not arguments.no_graphs,
+        attention=arguments.attention if arguments.attention in ("auto", "triton") else "torch",
     )
     warm_s = timed(device, lambda: batched.warm_up([DELAY_TOKENS]))
+    print(f"attention: {batched.attention}")
     print(f"{rows} slots of {per_row / 1e6:.0f} MB; warm after {warm_s:.1f} s")
     figures = [Figure("transformers' generate, one session, per position", alone_ms, "ms")]
     print(f"{'sessions':>8} {'p50 ms':>8} {'p99 ms':>8} {'floor ms':>9} {'ratio':>6} {'memory GB':>10}")
@@ -186,7 +188,7 @@ def counts(rows: int) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
+    parser.add_argument("--attention", choices=["auto", "triton", "sdpa", "eager"], default="auto")
     parser.add_argument("--text-window", type=int, default=2048)
     parser.add_argument("--passes", type=int, default=50)
     parser.add_argument("--cpu-rows", type=int, default=16)
