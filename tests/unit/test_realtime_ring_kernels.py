@@ -94,8 +94,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring_attention_module, "MIN_PART", 16)
 
 
-@pytest.mark.parametrize("processors", [1, 64], ids=["whole", "parts"])
-@pytest.mark.parametrize(("kind", "group", "dtype"), KINDS)
+@pytest.mark.parametrize(
+    ("kind", "group", "dtype", "processors"), [(*KINDS[0], 64), (*KINDS[1], 1), (*KINDS[2], 64), (*KINDS[3], 1)]
+)
 def test_kernels_hear_what_the_reference_hears(
     kind: dict[str, int], group: int, dtype: torch.dtype, processors: int
 ) -> None:
@@ -106,7 +107,7 @@ def test_kernels_hear_what_the_reference_hears(
     positions = first[:, None] + torch.arange(shape.queries)
     pair = Pair(shape, len(filled) + 1, dtype)
     untouched = pair.rings[1]._store[:, :, -1].clone()
-    for number in range(1 + (processors == 1)):  # the second pass reads what the first has written
+    for number in range(2):  # the second pass reads what the first has written
         expected, got = pair.heard(positions + number * shape.queries, group, processors, seed=number)
         assert distance(expected, got) < BOUNDS[dtype]
     assert torch.allclose(pair.rings[0]._store.float(), pair.rings[1]._store.float(), rtol=0.01, atol=0.02)
