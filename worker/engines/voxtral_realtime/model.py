@@ -19,7 +19,7 @@ from transformers import VoxtralRealtimeForConditionalGeneration
 from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
 from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
-from worker.engines.voxtral_realtime.fusing import DelayConditions, fuse_projections
+from worker.engines.voxtral_realtime.layers import DelayConditions, replace_layers
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
@@ -77,7 +77,6 @@ class BatchedModel:
         self._pads = ConvolutionPads(pad_shapes(model), rows, dtype, device)
         self._delays = DelayConditions(model, rows)
         self._dtype = dtype
-        fuse_projections(model)
         self._said: Tensor | None = None
         """What the pass says that has been launched; the device may still run it."""
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
@@ -91,6 +90,7 @@ class BatchedModel:
         self._silent_encoder: Snapshot = ()
         """The same after silence at every delay."""
         use_rings(model, attn_implementation)
+        replace_layers(model)
         self._wanted_attention = attention
         self.attention = kernel_name(attn_implementation, model)
         """What computes attention, for people. `warm_up` may find something better."""
@@ -263,7 +263,7 @@ class BatchedModel:
             position_ids=at,
             attention_mask=additive(self._text_ring.prepare(at, positions), self._dtype, self._text_group),
             past_key_values=self._text_ring,
-            t_cond=self._delays.rows(batch),
+            t_cond=self._delays.rows(0, batch),
             use_cache=True,
         ).last_hidden_state
         tokens: Tensor = self._speaking(said[:, 0])

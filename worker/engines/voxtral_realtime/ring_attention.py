@@ -1,4 +1,4 @@
-"""Attention over rings by the Triton kernels, in place of transformers' stock attention layers.
+"""Attention over rings by the Triton kernels, in place of `layers.Attention`.
 
 The kernels read only what each row has filled, need no mask, and rotate and write in the same launch. Launches have
 fixed shapes and wait for nothing, so CUDA graphs record them.
@@ -13,6 +13,7 @@ import triton
 from torch import Tensor, nn
 
 from worker.engines.voxtral_realtime.fp8 import FP8
+from worker.engines.voxtral_realtime.layers import Attention
 from worker.engines.voxtral_realtime.ring import Ring
 from worker.engines.voxtral_realtime.ring_kernels import attend, combine
 
@@ -31,9 +32,9 @@ INTERPRETED: Final[bool] = triton.knobs.runtime.interpret
 
 
 class RingAttention(nn.Module):
-    """In place of a stock attention layer, whose projections it uses. Passes of other shapes run through the stock."""
+    """In place of a layer's attention, whose projections it uses. Passes of other shapes run through that attention."""
 
-    def __init__(self, stock: Any, processors: int) -> None:
+    def __init__(self, stock: Attention, processors: int) -> None:
         """`processors` of the GPU to spread over."""
         super().__init__()
         self.stock = stock
@@ -43,9 +44,8 @@ class RingAttention(nn.Module):
         self,
         hidden_states: Tensor,
         position_embeddings: tuple[Tensor, Tensor],
-        attention_mask: Tensor | None = None,
-        past_key_values: Any = None,
-        **options: Any,
+        attention_mask: Tensor,
+        past_key_values: Any,
     ) -> tuple[Tensor, None]:
         stock, ring = self.stock, past_key_values
         if not ring.takes_kernel(hidden_states.shape[1]):
@@ -54,11 +54,9 @@ class RingAttention(nn.Module):
                 position_embeddings=position_embeddings,
                 attention_mask=attention_mask,
                 past_key_values=ring,
-                **options,
             )
             return heard
-        query = stock.q_proj(hidden_states)  # the first of them computes all three, where they are fused
-        key, value = stock.k_proj(hidden_states), stock.v_proj(hidden_states)
+        query, key, value = stock.projected(hidden_states)
         attended = ring_attention(
             ring,
             stock.layer_idx,
