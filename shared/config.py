@@ -105,6 +105,14 @@ class ModelSettings(Section):
     """Look-ahead of Voxtral Realtime for clients that do not choose one. Unset: the checkpoint's, 480."""
     cuda_graphs: bool = True
     """Whether passes of Voxtral Realtime, and decode steps of Voxtral 3B and 24B, are recorded on CUDA and replayed."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether Voxtral's layers are compiled with `torch.compile` when a worker starts, which needs a C compiler. `auto`
+    compiles them on CUDA, if passes become shorter."""
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _yaml_reads_on_as_true(cls, value: object) -> object:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
     @field_validator("device")
     @classmethod

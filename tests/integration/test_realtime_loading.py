@@ -100,7 +100,7 @@ def test_engine_says_how_it_runs(checkpoint: Path) -> None:
     engine = loaded(checkpoint)
     assert engine.info.passes == ""
     engine.warm_up()
-    assert engine.info.passes == "run from Python; attention: sdpa"
+    assert engine.info.passes == "run from Python; attention: sdpa; layers not compiled"
     assert (engine.info.slots, engine.info.slots_reason) == (16, "16 fit into memory and time")
     silences = {id(part.text[0]) for part in engine._model._silence.values()}
     assert len(silences) == len(DELAYS_MS)

@@ -189,3 +189,14 @@ def test_secrets_are_masked_wherever_settings_are_printed(load: Load) -> None:
     printed = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()} {settings.public()}"
     assert "sesame" not in printed
     assert settings.public()["redis"]["url"] == "redis://host:1/0"
+
+
+@pytest.mark.parametrize(("written", "setting"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])
+def test_compile_may_be_written_as_yaml_reads_it(load: Load, written: str, setting: str) -> None:
+    """YAML reads on and off as true and false."""
+    assert load(f"model:\n  compile: {written}\n").model.compile == setting
+
+
+def test_bad_compile_names_what_is_allowed(load: Load) -> None:
+    with pytest.raises(StartupError, match=r"'always'.*allowed: .*auto, on, off"):
+        load(VOXTRAL_MODEL__COMPILE="always")

@@ -111,7 +111,8 @@ class VoxtralRealtimeEngine:
             self._calibrate()
             self._model.warm_up({self._prompt.delay_tokens(delay_ms) for delay_ms in DELAYS_MS}, STARTING.recorded)
         how = "replayed as CUDA graphs" if self._model.recorded else "run from Python"
-        self.info = replace(self.info, passes=f"{how}; {self._model.kernels_text}")
+        passes = f"{how}; {self._model.kernels_text}; {self._model.compilation}"
+        self.info = replace(self.info, passes=passes)
         free_bytes = free_memory_bytes(device)
         free = {"device": device, "slots": self.info.slots, "free_mb": round(free_bytes / 1e6)}
         log.info("memory_after_warm_up", passes=self.info.passes, **free)

@@ -12,6 +12,7 @@ from shared.errors import StartupError
 from shared.events import DELAYS_MS, Mode
 from worker.engines.auto import MIN_REALTIME_SLOTS
 from worker.engines.base import EngineInfo
+from worker.engines.compiling import Compiler
 from worker.engines.loading.checkpoints import Placement, Shrinking, free_memory_bytes, load, locate, placement
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.loading.spectrogram import check_spectrogram
@@ -68,6 +69,7 @@ def load_realtime(settings: Settings, name: str, *, default_slots: int, threads:
             cuda_graphs=settings.model.cuda_graphs,
             attention=_attention(settings.model),
             kv_dtype=kv_dtype,
+            compiler=Compiler(settings.model.compile, model.device),
         )
     info = EngineInfo(
         engine="voxtral_realtime",

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
+from worker.engines.compiling import Compiler
 from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
 from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
-from worker.engines.voxtral_realtime.layers import DelayConditions, replace_layers
+from worker.engines.voxtral_realtime.layers import DelayConditions, compilable, replace_layers
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
@@ -60,8 +61,9 @@ class BatchedModel:
         cuda_graphs: bool,
         attention: Wanted = "auto",
         kv_dtype: torch.dtype | None = None,
+        compiler: Compiler | None = None,
     ) -> None:
-        """`kv_dtype`: what the rings keep, the model's own type if unset."""
+        """`kv_dtype`: what the rings keep, the model's own type if unset. `compiler`: of layers; none are if unset."""
         config: Any = model.config
         device, dtype = model.device, model.dtype
         self._model = model
@@ -92,10 +94,12 @@ class BatchedModel:
         use_rings(model, attn_implementation)
         replace_layers(model)
         self._wanted_attention = attention
+        self._has_chosen = False
         self.attention = kernel_name(attn_implementation, model)
         """What computes attention, for people. `warm_up` may find something better."""
         self.products = "torch"
         """What computes products with weights of 8 bits, if there are any; likewise."""
+        self._compiler = compiler or Compiler("off", device)
         recorder = CudaRecorder(device) if cuda_graphs and device.type == "cuda" else None
         self._passes = Passes(self._pass, rows, self._text_ring.length, recorder)
 
@@ -103,6 +107,11 @@ class BatchedModel:
     def recorded(self) -> bool:
         """Whether passes are replayed as CUDA graphs."""
         return self._passes.recorded
+
+    @property
+    def compilation(self) -> str:
+        """Whether layers are compiled, for people."""
+        return self._compiler.description
 
     @property
     def kernels_text(self) -> str:
@@ -118,6 +127,7 @@ class BatchedModel:
 
         `count` of them after two that do not count; fewer if one takes longer than `longest_ms`.
         """
+        self._choose()
         self.limit(batch)
         self._passes.record_largest()
         window = np.random.default_rng(0).standard_normal(self._prompt.window_samples).astype(np.float32) * 0.1
@@ -142,7 +152,7 @@ class BatchedModel:
     @torch.inference_mode()
     def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:
         """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
-        self._choose_kernels()
+        self._choose()
         self._passes.warm_up(progress)
         wanted = sorted(delays_tokens)
         for first in range(0, len(wanted), self._rows):
@@ -218,6 +228,13 @@ class BatchedModel:
     def _free_row(self, row: int) -> None:
         self._positions[row] = 0
 
+    def _choose(self) -> None:
+        """What computes attention and products, and then whether layers are compiled; once, before passes are timed."""
+        if not self._has_chosen:
+            self._has_chosen = True
+            self._choose_kernels()
+            self._choose_compilation()
+
     def _choose_kernels(self) -> None:
         parts = [
             AttentionPart("encoder", self._model.model.audio_tower, self._encoder_ring, 1),
@@ -225,6 +242,18 @@ class BatchedModel:
         ]
         self.products = choose_products(self._wanted_attention, self._model, self._positions.device)
         self.attention = choose_attention(self._wanted_attention, parts, self._rows, self.attention)
+
+    def _choose_compilation(self) -> None:
+        batches, shortest = sorted({1, min(2, self._rows)}), 1
+
+        def run() -> None:
+            for batch in batches:
+                self._pass(batch, shortest)
+
+        def time_s() -> float:
+            return sum(self._passes.time_s(batch, shortest) for batch in sorted({1, self._rows}))
+
+        self._compiler.choose(compilable(self._model), run, time_s)
 
     def _hear_silence(self, delays_tokens: Sequence[int]) -> None:
         batch = len(delays_tokens)
@@ -250,7 +279,7 @@ class BatchedModel:
 
     def _pass(self, batch: int, positions: int) -> Tensor:
         """`positions`: no row of the batch is beyond so many, or else the rings are full. Tokens, `[batch]`."""
-        with pinned_kernels(self._positions.device):
+        with pinned_kernels(self._positions.device), self._compiler.settled():
             return self._tokens_of(batch, positions)
 
     def _tokens_of(self, batch: int, positions: int) -> Tensor:

@@ -4,6 +4,7 @@ A graph launches its thousand kernels at once: launched one by one from Python t
 If a pass cannot be recorded, all are run from Python: slower, with the same tokens.
 """
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -19,6 +20,7 @@ POSITIONS: Final = (192, 512, 1024, 2048, 4096, 8192)
 """Attention reads this much of each ring: enough for the longest session of the batch."""
 EAGER_MS: Final = (10, 16)
 """Calculated for the published model: its 1,100 kernels, launched one by one from Python."""
+TIMED_PASSES: Final = 8
 
 log = structlog.get_logger()
 
@@ -97,6 +99,20 @@ class Passes:
                 if (batch, positions) in self._replays or self._record(self._recorder, batch, positions):
                     progress(len(self._replays), count)
         log.info("passes_recorded", count=len(self._replays))
+
+    def time_s(self, batch: int, positions: int) -> float:
+        """How long a pass of this shape takes now, the fastest of several; recorded, if passes are recorded."""
+
+        def run() -> Tensor:
+            return self._run(batch, covering(self._positions, positions))
+
+        replay = run if self._recorder is None else self._recorder.record(run)
+        times_s = []
+        for _ in range(TIMED_PASSES):
+            started_s = time.perf_counter()
+            replay().tolist()  # waits for the device
+            times_s.append(time.perf_counter() - started_s)
+        return min(times_s)
 
     def run(self, batch: int, positions: int) -> Tensor:
         """Tokens, `[at least batch]`, good until the next pass."""

@@ -1,0 +1,123 @@
+"""Compiled layers of Voxtral Realtime say the same tokens, in few versions that are made before passes are recorded."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import VoxtralRealtimeFeatureExtractor
+
+from tests.tiny import realtime
+from tests.tiny.vocabulary import BOS, EOS, STREAMING_PAD, VOCABULARY_SIZE
+from worker.engines.compiling import Compiler, missing_for
+from worker.engines.voxtral_realtime.layers import Layer
+from worker.engines.voxtral_realtime.mel import LogMel
+from worker.engines.voxtral_realtime.model import BatchedModel
+from worker.engines.voxtral_realtime.passes import Passes
+from worker.engines.voxtral_realtime.prompt import Prompt
+from worker.engines.voxtral_realtime.speaking import Sayable
+
+PROMPT = Prompt(BOS, STREAMING_PAD, realtime.LEFT_PAD_TOKENS, 480, hop_samples=160, n_fft=400, mel_frames=8)
+CPU = torch.device("cpu")
+ROWS = 5
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+    torch.set_num_threads(threads)
+
+
+def batched(compiler: Compiler | None = None) -> BatchedModel:
+    return BatchedModel(
+        realtime.random_model(0),
+        LogMel(VoxtralRealtimeFeatureExtractor()),
+        PROMPT,
+        Sayable(STREAMING_PAD, EOS, np.ones(VOCABULARY_SIZE, np.bool_)),
+        rows=ROWS,
+        text_window=64,
+        attn_implementation="sdpa",
+        cuda_graphs=False,
+        compiler=compiler,
+    )
+
+
+def tokens_of(model: BatchedModel, batches: tuple[int, ...] = (5, 1, 3)) -> list[list[int]]:
+    """What batches of sessions say, each begun anew."""
+    generator = np.random.default_rng(3)
+    said = []
+    for batch in batches:
+        for row in range(batch):
+            model.start(row, 2)
+        for position in range(PROMPT.first_position, PROMPT.first_position + 14):
+            for row in range(batch):
+                pcm = generator.standard_normal(PROMPT.window_samples).astype(np.float32) * 0.1
+                model.stage(row, pcm, PROMPT.token_at(position, 2))
+            said.append(model.run(batch))
+    return said
+
+
+class Graphs:
+    """A backend of `torch.compile` that runs every graph as it is, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, graph: Any, _inputs: Any) -> Any:
+        self.count += 1
+        return graph
+
+
+class Recorder:
+    """Stands for a GPU that records passes, and notes how many graphs there were."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        self._graphs = graphs
+        self.graphs: set[int] = set()
+
+    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        self.graphs.add(self._graphs.count)
+        run()
+        self.graphs.add(self._graphs.count)
+        return run
+
+
+def test_compiled_layers_say_the_same_in_whole_graphs() -> None:
+    """Two methods of two kinds of layers, each for one row and for any other number."""
+    graphs = Graphs()
+    compiled, plain = batched(Compiler("on", CPU, graphs)), batched()
+    recorder = Recorder(graphs)
+    compiled._passes = Passes(compiled._pass, ROWS, compiled._text_ring.length, recorder)
+    for model in (compiled, plain):
+        model.warm_up([2])
+    assert compiled.compilation == "layers compiled"
+    expected = tokens_of(plain)
+    assert tokens_of(compiled) == expected
+    assert len({token for row in expected for token in row}) > 20, "a test of few tokens proves nothing"
+    assert graphs.count == 2 * 2 * 2
+    assert recorder.graphs == {graphs.count}, "all is compiled before the first pass is recorded"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch itself uses
+def test_inductor_says_the_same() -> None:
+    """Of what is compiled, the language model's part after attention, and one version: each takes seconds."""
+    if missing := missing_for(CPU):
+        pytest.skip(f"inductor cannot compile here: {missing}")
+
+    compiled, compiler = batched(), Compiler("on", CPU)
+    compiled.warm_up([2])
+    expected = tokens_of(compiled, (3, 2))
+    layers = [*compiled._model.model.language_model.layers]
+    with (
+        torch.inference_mode(),
+        torch._inductor.config.patch({"cpp_cache_precompile_headers": False, "cpp.vec_isa_ok": False}),
+    ):
+        compiler.choose([(layers, Layer.transform.__name__)], lambda: compiled._pass(2, 1), lambda: 1.0)
+    assert compiler.description == "layers compiled"
+    assert tokens_of(compiled, (3, 2)) == expected

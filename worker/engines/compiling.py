@@ -1,0 +1,154 @@
+"""`torch.compile` for parts of a model's layers, if the machine can and if it pays.
+
+Compiles a method once for all layers of a kind, never whole passes: those have dozens of shapes, and each would be
+compiled for every layer. The first dimension of each tensor (rows, or tokens) is dynamic, so that there are two
+versions of a method: one for a single row, as compilers treat size 1 on its own, and one for any other number.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+import structlog
+import torch
+from torch import Tensor, nn
+
+from worker.engines.loading.out_of_memory import is_out_of_memory
+
+Setting = Literal["auto", "on", "off"]
+"""`model.compile`: `auto` compiles on CUDA, and keeps the result if passes become shorter."""
+
+Parts = Sequence[tuple[Sequence[nn.Module], str]]
+"""Modules, and the name of their method that is compiled."""
+
+MIN_GAIN: Final = 0.02
+"""Of the time of a pass. What gains less stays as it is."""
+NOT_COMPILED: Final = "layers not compiled"
+
+log = structlog.get_logger()
+
+
+def missing_for(device: torch.device) -> str | None:
+    """What this machine lacks to compile for a device, or None."""
+    if device.type == "cuda":
+        compilers = [os.environ["CC"]] if "CC" in os.environ else ["cc", "gcc", "clang"]
+        if find_spec("triton") is None:
+            return "Triton is not installed"
+    else:
+        compilers = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    if not any(shutil.which(name) for name in compilers):
+        return f"no C compiler is installed ({', '.join(compilers)})"
+    return None
+
+
+class Compiler:
+    """Binds compiled methods to modules, or lets them be. See `choose`."""
+
+    def __init__(self, setting: Setting, device: torch.device, backend: str | Callable[..., Any] = "inductor") -> None:
+        self.setting = setting
+        self._device = device
+        self._backend = backend
+        self._compiled: dict[Any, Any] = {}
+        self._bound: list[tuple[nn.Module, str]] = []
+        self._is_preparing = False
+        self.description = NOT_COMPILED
+        """For people."""
+
+    def choose(self, parts: Parts, run: Callable[[], object], time_s: Callable[[], float]) -> None:
+        """Compile `parts`, methods by name of modules, and keep that if it is right to.
+
+        `run` calls each method with one row and with several: its versions are compiled then, and none later. `time_s`
+        measures a pass; it is called under `auto` with and without compiled methods. A failure is logged and leaves the
+        modules as they were; too little memory is raised.
+        """
+        if self.setting == "off" or (self.setting == "auto" and self._device.type != "cuda"):
+            return
+        reason = missing_for(self._device) if self._backend == "inductor" else None
+        if reason is not None:
+            self._report(reason, is_failure=self.setting == "on")
+            return
+        try:
+            self._bind(parts)
+            with self._preparing():
+                run()
+            figures = self._kept_if_faster(parts, time_s) if self.setting == "auto" else ""
+        except Exception as error:  # compilers fail in many ways, and passes run without them
+            self._unbind()
+            if is_out_of_memory(error):
+                raise
+            self._report(_reason(error), is_failure=True)
+            return
+        if self._bound:
+            self.description = f"layers compiled{figures}"
+            log.info("layers_compiled", figures=figures)
+        else:
+            self._report(f"no gain{figures}", is_failure=False)
+
+    def settled(self) -> AbstractContextManager[None]:
+        """Within it nothing is compiled: what no version fits runs as it is."""
+        if not self._bound or self._is_preparing:
+            return nullcontext()
+        stance: AbstractContextManager[None] = torch.compiler.set_stance("eager_on_recompile")
+        return stance
+
+    def _kept_if_faster(self, parts: Parts, time_s: Callable[[], float]) -> str:
+        compiled_s = time_s()
+        self._unbind()
+        plain_s = time_s()
+        if compiled_s < plain_s * (1 - MIN_GAIN):
+            self._bind(parts)
+        return f" ({compiled_s * 1000:.2f} ms, {plain_s * 1000:.2f} ms without)"
+
+    def _report(self, reason: str, *, is_failure: bool) -> None:
+        self.description = f"{NOT_COMPILED} ({reason})"
+        if is_failure:
+            log.error(
+                "layers_not_compiled",
+                reason=reason,
+                message="The layers could not be compiled, so they run as they are, and each pass takes longer; set "
+                "model.compile to off if you want this.",
+            )
+        else:
+            log.info("layers_not_compiled", reason=reason)
+
+    @contextmanager
+    def _preparing(self) -> Iterator[None]:
+        """One thread compiles: processes that compile would stay for ever."""
+        self._is_preparing = True
+        try:
+            with torch._inductor.config.patch(compile_threads=1):
+                yield
+        finally:
+            self._is_preparing = False
+
+    def _bind(self, parts: Parts) -> None:
+        for modules, name in parts:
+            for module in modules:
+                setattr(module, name, self._call(module, getattr(type(module), name)))
+                self._bound.append((module, name))
+
+    def _unbind(self) -> None:
+        for module, name in self._bound:
+            delattr(module, name)
+        self._bound.clear()
+
+    def _call(self, module: nn.Module, method: Any) -> Callable[..., Any]:
+        if method not in self._compiled:
+            self._compiled[method] = torch.compile(method, fullgraph=True, backend=self._backend)
+        compiled = self._compiled[method]
+
+        def call(*tensors: Tensor) -> Any:
+            if self._is_preparing:
+                for tensor in tensors:
+                    if tensor.shape[0] > 1:
+                        torch._dynamo.mark_dynamic(tensor, 0)
+            return compiled(module, *tensors)
+
+        return call
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:160].rstrip(".: ")
