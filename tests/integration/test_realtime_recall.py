@@ -14,6 +14,7 @@ from tests.tiny import scenes
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.base import Final, Finished, History, Output, SettledWord
 from worker.engines.registry import REALTIME, load_engine
+from worker.engines.voxtral_realtime.prefill import CHUNK, MIN_CHUNK
 
 SPOKEN = scenes.scene(21, 12, gap_s=(0.1, 1.2))
 ALL = 10**9
@@ -100,3 +101,34 @@ def test_word_that_the_former_owner_misread_is_not_heard_again(engine: Any, undi
     misread = replace(first, words=tuple(replace(word, text="zero") for word in first.words))
     heard = finished(engine, {"heir": inherited(engine, "heir", [misread], ALL)})["heir"]
     assert len(heard) == len(undisturbed) - 1
+
+
+def test_past_is_recalled_in_chunks_beside_the_passes_of_others(engine: Any, undisturbed: list[Final]) -> None:
+    """Where each position took a pass before, and no other session waits for more than a chunk."""
+    engine.open("other", SessionOptions())
+    engine.feed("other", SPOKEN.audio)
+    engine.feed("heir", inherited(engine, "heir", undisturbed[:-1], ALL))
+    heir, other = engine._sessions["heir"], engine._sessions["other"]
+    positions = heir.known_positions
+    assert positions > 3 * CHUNK
+    steps = 0
+    while heir.known_positions >= MIN_CHUNK:
+        reached = other._position
+        engine.step()
+        steps += 1
+        assert reached < other._position <= reached + CHUNK + 1
+    assert steps <= positions // CHUNK + 2
+    for session_id in ("heir", "other"):
+        engine.close(session_id)
+
+
+def test_only_audio_that_has_come_is_recalled(engine: Any) -> None:
+    engine.open("heir", SessionOptions(), start_samples=3 * 16_000)
+    engine.recall("heir", History(0, ()))
+    heir = engine._sessions["heir"]
+    assert heir.known_positions == 0
+    engine.feed("heir", SPOKEN.audio[:16_000])
+    assert heir.known_positions == 13, "12.5 frames, and the first position hears little of frame 0"
+    engine.finish("heir")
+    assert heir.known_positions > 13, "after the end there is silence"
+    engine.close("heir")

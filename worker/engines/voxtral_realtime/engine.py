@@ -23,6 +23,7 @@ from worker.engines.voxtral_realtime.calibration import FRAME_MS, LIMIT_MS, fitt
 from worker.engines.voxtral_realtime.gathering import GATHER_S, Gathering
 from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, levels_of
 from worker.engines.voxtral_realtime.model import BatchedModel
+from worker.engines.voxtral_realtime.prefill import CHUNK, MIN_CHUNK
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
@@ -96,6 +97,8 @@ class VoxtralRealtimeEngine:
         self._gathering = Gathering(FRAME_MS / 1000, GATHER_S if info.device != "cpu" else 0.0)
         """A CPU computes a pass over two sessions in the time of two passes."""
         self._flight: _Flight | None = None
+        self._recalling: str | None = None
+        """The session that hears its past in chunks, and takes part in no pass until that is done."""
         self._passes_ms: list[float] = []
         self._told_s = 0.0
         self._vad = SileroVad()
@@ -205,7 +208,9 @@ class VoxtralRealtimeEngine:
     def step(self) -> list[tuple[str, Output]]:
         """The next pass is launched before the sessions are told what the one before has said."""
         landed = self._land() if self._flight is not None else None
-        if self._due and not self._gathering_s():
+        if self._due:
+            self._prefill(landed)
+        if self._due.keys() - {self._recalling} and not self._gathering_s():
             self._flight = self._launch()
         if landed is not None:
             self._tell(landed)
@@ -252,6 +257,43 @@ class VoxtralRealtimeEngine:
         if session.has_outputs:
             self._speaking[session_id] = session
 
+    def _prefill(self, landed: _Landed | None) -> None:
+        """A chunk of known positions of one session; the others wait for no more than one.
+
+        Positions are taken in their order: not before the session knows what the pass that has landed said.
+        """
+        self._recalling = self._next_recalling()
+        if self._recalling is None:
+            return
+        if landed is not None and any(self._recalling == one for one, *_ in landed.flight.on_board):
+            return
+        self._hear_known(self._recalling)
+        if self._sessions[self._recalling].known_positions < MIN_CHUNK:
+            self._recalling = None
+
+    def _next_recalling(self) -> str | None:
+        """One session after the other, each until only few of its positions are left."""
+        if self._recalling in self._due and self._sessions[self._recalling].known_positions >= MIN_CHUNK:
+            return self._recalling
+        return next((one for one in self._due if self._sessions[one].known_positions >= MIN_CHUNK), None)
+
+    def _hear_known(self, session_id: str) -> None:
+        session, row, lead = self._sessions[session_id], self._rows[session_id], self._prompt.lead_samples
+        if session.is_at_start:
+            self._model.start(row, session.delay_tokens)
+        tokens: list[int] = []
+        windows: list[NDArray[np.float32]] = []
+        stretch = session.stretch
+        for _ in range(min(session.known_positions, CHUNK)):
+            tokens.append(session.forced_token)
+            windows.append(session.window().copy())
+            levels = levels_of(windows[-1][lead : lead + self._prompt.frame_samples])
+            session.take(levels, self._prompt.pad_token, 0.0)  # what is said there is known or not used
+            if session.stretch != stretch:
+                break
+        self._model.prefill(row, np.stack(windows), tokens)
+        self._note(session_id, session)
+
     def _gathering_s(self) -> float:
         """How long the next pass waits for more sessions; not at all if one is behind, or is about to end."""
         if not self._gathering.longest_s or not self._due:
@@ -260,11 +302,14 @@ class VoxtralRealtimeEngine:
         return 0.0 if pause_s and any(self._sessions[one].is_behind for one in self._due) else pause_s
 
     def _launch(self) -> _Flight:
-        """A pass over all sessions that are due."""
+        """A pass over all sessions that are due, but for the one that hears its past."""
         started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
         due, self._due = self._due, {}
         on_board = []
-        for session_id in due:
+        for session_id, since_s in due.items():
+            if session_id == self._recalling:
+                self._due[session_id] = since_s
+                continue
             session, row = self._sessions[session_id], self._rows[session_id]
             if session.is_at_start:
                 self._model.start(row, session.delay_tokens)

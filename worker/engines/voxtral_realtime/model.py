@@ -23,6 +23,7 @@ from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Want
 from worker.engines.voxtral_realtime.layers import DelayConditions, compilable, replace_layers
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
+from worker.engines.voxtral_realtime.prefill import CHUNK, Prefill
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring, Snapshot
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
@@ -99,6 +100,14 @@ class BatchedModel:
         """What computes attention, for people. `warm_up` may find something better."""
         self.products = "torch"
         """What computes products with weights of 8 bits, if there are any; likewise."""
+        self._prefill = Prefill(
+            model,
+            self._log_mel,
+            pads=self._pads,
+            encoder_ring=self._encoder_ring,
+            text_ring=self._text_ring,
+            delays=self._delays,
+        )
         self._compiler = compiler or Compiler("off", device)
         recorder = CudaRecorder(device) if cuda_graphs and device.type == "cuda" else None
         self._passes = Passes(self._pass, rows, self._text_ring.length, recorder)
@@ -154,6 +163,7 @@ class BatchedModel:
         """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
         self._choose()
         self._passes.warm_up(progress)
+        self.prefill(0, np.zeros((CHUNK, self._prompt.window_samples), np.float32), [self._prompt.pad_token] * CHUNK)
         wanted = sorted(delays_tokens)
         for first in range(0, len(wanted), self._rows):
             self._hear_silence(wanted[first : first + self._rows])
@@ -172,6 +182,15 @@ class BatchedModel:
         """Lay a free row where it sees something: one that sees nothing turns to NaN, and its ring with it."""
         self._reached[row] = 0
         self._free_row(row)
+
+    def prefill(self, row: int, pcm: NDArray[np.float32], tokens: Sequence[int]) -> None:
+        """Take a row on by several positions at once, at most `CHUNK`. A pass in flight must not advance the row.
+
+        `pcm` is what it hears, `[positions, window_samples]`, and `tokens` what it reads. What it says is not known.
+        """
+        first = int(self._reached[row])
+        self._reached[row] = first + len(tokens)
+        self._prefill_row(row, first, pcm, tokens)
 
     def stage(self, row: int, pcm: NDArray[np.float32], forced_token: int = FRESH) -> None:
         """What a row hears in the next pass, `[window_samples]`, and what it reads. Rows not staged do not advance."""
@@ -227,6 +246,12 @@ class BatchedModel:
     @torch.inference_mode()
     def _free_row(self, row: int) -> None:
         self._positions[row] = 0
+
+    @torch.inference_mode()
+    def _prefill_row(self, row: int, first: int, pcm: NDArray[np.float32], tokens: Sequence[int]) -> None:
+        with pinned_kernels(self._positions.device), self._compiler.settled():
+            self._prefill(row, first, torch.from_numpy(pcm), tokens)
+        self._positions[row] = first + len(tokens)
 
     def _choose(self) -> None:
         """What computes attention and products, and then whether layers are compiled; once, before passes are timed."""

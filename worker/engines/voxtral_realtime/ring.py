@@ -45,7 +45,7 @@ class Ring:
     ) -> None:
         self.shape = shape
         self.length = shape.length
-        self._window = shape.window
+        self.window = shape.window
         self.dtype = dtype
         self.device = device
         self.stored_as = stored_as or dtype
@@ -86,7 +86,7 @@ class Ring:
         last = positions[:, -1:]
         held = (last - (last - index) % self.length)[:, None, :]  # [batch, 1, filled]: the position in each entry
         asked = positions[:, :, None]
-        return ((held >= 0) & (held <= asked) & (held > asked - self._window))[:, None]
+        return ((held >= 0) & (held <= asked) & (held > asked - self.window))[:, None]
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Write `[batch, heads, queries, head_dim]` and return the rings' first entries, `[batch, heads, filled, …]`.
@@ -94,16 +94,10 @@ class Ring:
         What a row writes that does not advance lies where its next position will be written, and is not visible
         until then.
         """
-        batch = keys.shape[0]
-        written = []
+        rows = slice(keys.shape[0])
         for part, new in enumerate((keys, values)):
-            self._write(layer_idx, part, new)
-            numbers = self._store[layer_idx, part, :batch, :, : self.filled]
-            if self._scales is None:
-                written.append(numbers.to(self.dtype))
-            else:
-                written.append(restored(numbers, self._scales[layer_idx, part, :batch, :, : self.filled], self.dtype))
-        return written[0], written[1]
+            self._write(layer_idx, part, rows, self._where, new)
+        return self._read(layer_idx, 0, rows, self.filled), self._read(layer_idx, 1, rows, self.filled)
 
     def takes_kernel(self, queries: int) -> bool:
         """Whether a pass over so many positions of each row is a kernel's; kernels are made for one number of them."""
@@ -114,6 +108,21 @@ class Ring:
         keys, values = self._store[index]
         scales = (None, None) if self._scales is None else self._scales[index].unbind()
         return LayerEntries(keys, values, *scales)
+
+    def read_row(self, row: int, layer_idx: int, count: int) -> tuple[Tensor, Tensor]:
+        """The first `count` keys and values of a row, each `[1, heads, count, head_dim]`; good until the next write."""
+        rows = slice(row, row + 1)
+        return self._read(layer_idx, 0, rows, count), self._read(layer_idx, 1, rows, count)
+
+    def write_row(self, row: int, layer_idx: int, positions: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Write a row's keys and values of different entries, `[1, heads, positions, head_dim]`."""
+        rows, where = slice(row, row + 1), positions[None] % self.length
+        for part, new in enumerate((keys, values)):
+            self._write(layer_idx, part, rows, where, new)
+
+    def as_kept(self, new: Tensor) -> Tensor:
+        """What is read again of keys or values that are written."""
+        return restored(*quantised(new), self.dtype) if self.is_fp8 else new.to(self.stored_as).to(self.dtype)
 
     def copy_row(self, source: int, target: int) -> None:
         for stored in self._tensors():
@@ -144,17 +153,24 @@ class Ring:
     def _tensors(self) -> list[Tensor]:
         return [self._store] if self._scales is None else [self._store, self._scales]
 
-    def _write(self, layer_idx: int, part: int, new: Tensor) -> None:
-        """`part` 0: keys, 1: values, `[batch, heads, queries, head_dim]`."""
-        where = self._where[:, None, :].expand(new.shape[:-1])
-        stored = self._store[layer_idx, part, : new.shape[0]]
+    def _read(self, layer_idx: int, part: int, rows: slice, count: int) -> Tensor:
+        """The first `count` keys (`part` 0) or values (1) of some rows, `[rows, heads, count, head_dim]`."""
+        numbers = self._store[layer_idx, part, rows, :, :count]
+        if self._scales is None:
+            return numbers.to(self.dtype)
+        return restored(numbers, self._scales[layer_idx, part, rows, :, :count], self.dtype)
+
+    def _write(self, layer_idx: int, part: int, rows: slice, at: Tensor, new: Tensor) -> None:
+        """`new` `[rows, heads, queries, head_dim]` to the entries `at`, `[rows, queries]`."""
+        where = at[:, None, :].expand(new.shape[:-1])
+        stored = self._store[layer_idx, part, rows]
         if self._scales is None:
             stored.scatter_(2, where[..., None].expand(new.shape), new.to(stored.dtype))
             return
         codes, scales = quantised(new)
         bits = torch.uint8  # not every operation knows the type itself
         stored.view(bits).scatter_(2, where[..., None].expand(new.shape), codes.view(bits))
-        self._scales[layer_idx, part, : new.shape[0]].scatter_(2, where, scales)
+        self._scales[layer_idx, part, rows].scatter_(2, where, scales)
 
 
 class ConvolutionPads:
@@ -181,6 +197,13 @@ class ConvolutionPads:
         batch, width = hidden.shape[0], stored.shape[2]
         padded = torch.cat([stored[:batch], hidden], dim=-1)
         stored[:batch].copy_(torch.where(self._advances[:, None, None], padded[..., -width:], stored[:batch]))
+        return padded
+
+    def update_row(self, row: int, hidden: Tensor, cache_key: str) -> Tensor:
+        """The same for one row that advances; `hidden`, `[1, channels, frames]`."""
+        stored = self._stored[cache_key][row : row + 1]
+        padded = torch.cat([stored, hidden], dim=-1)
+        stored.copy_(padded[..., padded.shape[-1] - stored.shape[-1] :])
         return padded
 
     def copy_row(self, source: int, target: int) -> None:

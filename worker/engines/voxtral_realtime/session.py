@@ -135,6 +135,17 @@ class Session:
         return self._next_position == self._prompt.first_position
 
     @property
+    def known_positions(self) -> int:
+        """How many of the next positions have their audio and say nothing that is not known already."""
+        until = self._prompt.left_pad_tokens + self.delay_tokens + len(self._known_tokens)
+        if self._next_position >= until:
+            return 0
+        if self._ends_samples:
+            return min(until, self._last_position) - self._next_position
+        beyond_first = self._audio.end_samples - self._next_end_samples
+        return min(until - self._next_position, beyond_first // self._prompt.frame_samples + 1)
+
+    @property
     def forced_token(self) -> int:
         if self._known_tokens:
             before = self._prompt.frame_said_at(self._next_position - 1, self.delay_tokens)
