@@ -8,7 +8,7 @@ versions of a method: one for a single row, as compilers treat size 1 on its own
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
@@ -52,6 +52,8 @@ class Compiler:
         self._device = device
         self._backend = backend
         self._compiled: dict[Any, Any] = {}
+        self._versions: set[Any] = set()
+        """What methods have been compiled for. Anything else runs as it is, so that nothing is compiled later."""
         self._bound: list[tuple[nn.Module, str]] = []
         self._is_preparing = False
         self.description = NOT_COMPILED
@@ -86,13 +88,6 @@ class Compiler:
             log.info("layers_compiled", figures=figures)
         else:
             self._report(f"no gain{figures}", is_failure=False)
-
-    def settled(self) -> AbstractContextManager[None]:
-        """Within it nothing is compiled: what no version fits runs as it is."""
-        if not self._bound or self._is_preparing:
-            return nullcontext()
-        stance: AbstractContextManager[None] = torch.compiler.set_stance("eager_on_recompile")
-        return stance
 
     def _kept_if_faster(self, parts: Parts, time_s: Callable[[], float]) -> str:
         compiled_s = time_s()
@@ -138,14 +133,16 @@ class Compiler:
     def _call(self, module: nn.Module, method: Any) -> Callable[..., Any]:
         if method not in self._compiled:
             self._compiled[method] = torch.compile(method, fullgraph=True, backend=self._backend)
-        compiled = self._compiled[method]
+        compiled, versions = self._compiled[method], self._versions
 
         def call(*tensors: Tensor) -> Any:
+            version = (method, *((one.shape[0] > 1, one.shape[1:], one.dtype, one.is_contiguous()) for one in tensors))
             if self._is_preparing:
-                for tensor in tensors:
-                    if tensor.shape[0] > 1:
-                        torch._dynamo.mark_dynamic(tensor, 0)
-            return compiled(module, *tensors)
+                versions.add(version)
+                for one in tensors:
+                    if one.shape[0] > 1:
+                        torch._dynamo.mark_dynamic(one, 0)
+            return compiled(module, *tensors) if version in versions else method(module, *tensors)
 
         return call
 

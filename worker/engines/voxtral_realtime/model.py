@@ -249,7 +249,7 @@ class BatchedModel:
 
     @torch.inference_mode()
     def _prefill_row(self, row: int, first: int, pcm: NDArray[np.float32], tokens: Sequence[int]) -> None:
-        with pinned_kernels(self._positions.device), self._compiler.settled():
+        with pinned_kernels(self._positions.device):
             self._prefill(row, first, torch.from_numpy(pcm), tokens)
         self._positions[row] = first + len(tokens)
 
@@ -304,7 +304,7 @@ class BatchedModel:
 
     def _pass(self, batch: int, positions: int) -> Tensor:
         """`positions`: no row of the batch is beyond so many, or else the rings are full. Tokens, `[batch]`."""
-        with pinned_kernels(self._positions.device), self._compiler.settled():
+        with pinned_kernels(self._positions.device):
             return self._tokens_of(batch, positions)
 
     def _tokens_of(self, batch: int, positions: int) -> Tensor:
