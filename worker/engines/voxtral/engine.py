@@ -16,12 +16,14 @@ from shared.config import ModelSettings
 from shared.errors import ServerBusyError, StartupError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
+from worker.engines.compiling import Compiler
 from worker.engines.loading import checkpoints
 from worker.engines.loading.checkpoints import BYTES_PER_GB, VOCABULARY_NAME, Placement
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES as VAD_WINDOW_SAMPLES
 from worker.engines.speech.vad import SileroVad, VadState
 from worker.engines.voxtral.answering import MAX_NEW_TOKENS, AnsweringSession
+from worker.engines.voxtral.compiled import compile_layers
 from worker.engines.voxtral.features import Spectrograms
 from worker.engines.voxtral.generator import Generator
 from worker.engines.voxtral.kv import KvMemory, KvShape
@@ -67,8 +69,13 @@ def load(settings: ModelSettings, *, name: str, slots: int, threads: int) -> "Vo
     if placement.device == "cpu":
         torch.set_num_threads(threads)
     model = checkpoints.load(VoxtralForConditionalGeneration, directory, placement)
+    records = settings.cuda_graphs and model.device.type == "cuda"
+    record = CudaRecorder(model.device).record if records else None
     with memory_needed(device=placement.device, slots=slots):
-        return VoxtralEngine(model, vocabulary, placement, name=name, slots=slots, cuda_graphs=settings.cuda_graphs)
+        compilation = compile_layers(model, Compiler(settings.compile, model.device), slots, record)
+        return VoxtralEngine(
+            model, vocabulary, placement, name=name, slots=slots, cuda_graphs=records, compilation=compilation
+        )
 
 
 class VoxtralEngine:
@@ -83,8 +90,9 @@ class VoxtralEngine:
         name: str,
         slots: int,
         cuda_graphs: bool,
+        compilation: str,
     ) -> None:
-        """Raises `StartupError` when the memory beside the weights does not do for the slots."""
+        """`compilation` says whether layers are compiled. Raises `StartupError` when the memory beside the weights does not do for the slots."""
         self.info = EngineInfo(
             engine="voxtral",
             model=name,
@@ -97,7 +105,7 @@ class VoxtralEngine:
         prompts = Prompts(vocabulary)
         config = model.model.language_model.config
         kv_shape = KvShape.of(config, placement.dtype)
-        recorder = CudaRecorder(model.device) if cuda_graphs and model.device.type == "cuda" else None
+        recorder = CudaRecorder(model.device) if cuda_graphs else None
         free_bytes = checkpoints.free_memory_bytes(placement.device)
         if recorder is not None:
             steps = recorded_steps(slots, SHORT_ROW_TOKENS) + recorded_steps(-(-slots // 2), 2 * SHORT_ROW_TOKENS)
@@ -108,6 +116,7 @@ class VoxtralEngine:
         front_end = Spectrograms(vocabulary.audio_config, placement.device)
         self.spectrogram = front_end.shape
         """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
+        self._compilation = compilation
         self._generator = Generator(
             Passes(model, slots, recorder),
             front_end,
@@ -129,7 +138,7 @@ class VoxtralEngine:
                 self._generator.record(self._usual_blocks(), STARTING.recorded)
             self._hear_noise()
         how = "replayed as CUDA graphs" if self._generator.recorded else "run from Python"
-        self.info = replace(self.info, passes=f"decode steps {how}")
+        self.info = replace(self.info, passes=f"decode steps {how}; {self._compilation}")
 
     def _usual_blocks(self) -> list[int]:
         """The rows of live speech, and those of a question about up to 30 s of audio, if there is memory for them."""

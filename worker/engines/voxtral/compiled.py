@@ -1,0 +1,63 @@
+"""Compiled parts of the language model's layers, for decode steps: norms and feed-forward.
+
+Attention stays as it is, since it reads memory whose length changes. So do prompts: a compiled part is for one token of
+each row, and a prompt's many tokens keep a GPU busy anyway.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import VoxtralForConditionalGeneration
+
+from worker.engines.compiling import Compiler
+
+TIMED_STEPS: Final = 8
+
+Step = Callable[[], Tensor]
+
+
+@torch.inference_mode()
+def compile_layers(
+    model: VoxtralForConditionalGeneration, compiler: Compiler, rows: int, record: Callable[[Step], Step] | None = None
+) -> str:
+    """Compile what pays, and return what was done, for people. Before any step is recorded.
+
+    `record` makes a recorded step, if decode steps are recorded; they are timed as they will run.
+    """
+    decoder: Any = model.model.language_model
+    layers, width = decoder.layers, decoder.config.hidden_size
+    norms = [norm for layer in layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)]
+    feed_forwards = [layer.mlp for layer in layers]
+
+    def hidden(count: int) -> Tensor:
+        return torch.zeros(count, 1, width, dtype=model.dtype, device=model.device)
+
+    def run() -> None:
+        for count in sorted({1, min(2, rows)}):
+            feed_forwards[0](norms[0](hidden(count)))
+
+    def step(given: Tensor) -> Tensor:
+        for layer in layers:
+            given = layer.mlp(layer.post_attention_layernorm(layer.input_layernorm(given)))
+        return given
+
+    def time_s() -> float:
+        return sum(_time_s(partial(step, hidden(count)), record) for count in sorted({1, rows}))
+
+    compiler.choose([([*norms, decoder.norm], "forward"), (feed_forwards, "forward")], run, time_s)
+    return compiler.description
+
+
+def _time_s(step: Step, record: Callable[[Step], Step] | None) -> float:
+    """The fastest of several."""
+    replay = step if record is None else record(step)
+    times_s = []
+    for _ in range(TIMED_STEPS):
+        started_s = time.perf_counter()
+        replay()[0, 0, 0].item()  # waits for the device
+        times_s.append(time.perf_counter() - started_s)
+    return min(times_s)
