@@ -43,6 +43,7 @@ LONGEST_FIRST: Final = (
     "tests/integration/test_compose.py",
     "tests/integration/test_damaged_recordings.py",
     "tests/integration/test_realtime_recall.py",
+    "tests/integration/test_realtime_compiled.py",
     "tests/integration/test_api_documents.py",
     "tests/integration/test_health.py",
     "tests/voxtral/test_engine.py",

@@ -19,6 +19,7 @@ import torch
 from transformers import VoxtralRealtimeConfig, VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
 
 from tests.bench.figures import Figure, keep, machine, percentile, show
+from worker.engines.compiling import Compiler
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
@@ -153,9 +154,10 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         attn_implementation=arguments.attention if arguments.attention == "eager" else "sdpa",
         cuda_graphs=not arguments.no_graphs,
         attention=arguments.attention if arguments.attention in ("auto", "triton") else "torch",
+        compiler=Compiler(arguments.compile, device),
     )
     warm_s = timed(device, lambda: batched.warm_up([DELAY_TOKENS]))
-    print(f"attention: {batched.attention}")
+    print(f"{batched.kernels_text}; {batched.compilation}")
     print(f"{rows} slots of {per_row / 1e6:.0f} MB; warm after {warm_s:.1f} s")
     figures = [Figure("transformers' generate, one session, per position", alone_ms, "ms")]
     print(f"{'sessions':>8} {'p50 ms':>8} {'p99 ms':>8} {'floor ms':>9} {'ratio':>6} {'memory GB':>10}")
@@ -192,6 +194,7 @@ def main() -> None:
     parser.add_argument("--text-window", type=int, default=2048)
     parser.add_argument("--passes", type=int, default=50)
     parser.add_argument("--cpu-rows", type=int, default=16)
+    parser.add_argument("--compile", choices=["auto", "on", "off"], default="auto")
     parser.add_argument("--no-graphs", action="store_true", help="run passes on CUDA from Python")
     print(machine())
     with torch.inference_mode():

@@ -72,6 +72,7 @@ class Compiler:
         if reason is not None:
             self._report(reason, is_failure=self.setting == "on")
             return
+        log.info("layers_compiling", message="This takes about a minute, and less once its results are on the disk.")
         try:
             self._bind(parts)
             with self._preparing():
