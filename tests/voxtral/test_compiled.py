@@ -8,10 +8,12 @@ import pytest
 import torch
 from transformers import VoxtralForConditionalGeneration
 
+from shared.config import ModelSettings
 from tests.tiny.voxtral import write_checkpoint
-from tests.voxtral.driving import loaded
+from tests.voxtral.driving import NAME
 from worker.engines.compiling import Compiler
 from worker.engines.voxtral.compiled import compile_layers
+from worker.engines.voxtral.engine import load
 
 CPU = torch.device("cpu")
 
@@ -62,4 +64,5 @@ def test_steps_are_timed_as_they_will_run(checkpoint: Path) -> None:
 
 
 def test_engine_says_whether_layers_are_compiled(checkpoint: Path) -> None:
-    assert loaded(checkpoint).info.passes == "layers not compiled"
+    settings = ModelSettings(path=checkpoint, device="cpu")
+    assert load(settings, name=NAME, slots=2, threads=1).info.passes == "layers not compiled"
