@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
-from worker.engines.base import Engine, History, Output, Paced, Remembering
+from worker.engines.base import Engine, History, Output, Paced, PassTime, Remembering
 from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 
 _IDLE_WAIT_S: Final = 1.0
@@ -85,9 +85,10 @@ class StepReport:
     """Wall clock, so that it compares with the arrival times in the audio entries."""
     step_ms: float
     batch_size: int
+    """Sessions that have outputs."""
     audio_s: float
     """Audio that this step absorbed, over all sessions."""
-    passes_ms: Sequence[float] = ()
+    passes: Sequence[PassTime] | None = None
     """Of an engine that is `Paced`: the passes that have ended."""
 
 
@@ -204,8 +205,8 @@ class EngineThread:
                 audio_samples += absorbed - self._absorbed[session_id]
                 self._absorbed[session_id] = absorbed
                 standings[session_id] = Standing(absorbed, self._engine.checkpoint_samples(session_id))
-        passes_ms = self._paced.take_passes_ms() if self._paced is not None else ()
-        if outputs or standings or passes_ms:
+        passes = self._paced.take_passes() if self._paced is not None else None
+        if outputs or standings or passes:
             batch_size = len({session_id for session_id, _ in outputs})
             audio_s = audio_samples / SAMPLE_RATE_HZ
-            self._on_step(StepReport(outputs, standings, started_s, step_ms, batch_size, audio_s, passes_ms))
+            self._on_step(StepReport(outputs, standings, started_s, step_ms, batch_size, audio_s, passes))

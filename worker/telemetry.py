@@ -24,12 +24,15 @@ class Telemetry:
         self._reset_interval()
 
     def observe_step(self, report: StepReport, now_s: float) -> None:
-        """`now_s`: of the monotonic clock."""
-        self.load.observe(report.passes_ms, now_s)
+        """`now_s`: of the monotonic clock. A step counts if a session was served: of a paced engine, each pass does."""
         self.audio_s_total += report.audio_s
         self._audio_s += report.audio_s
         self._busy_s += report.step_ms / 1000
-        if report.batch_size:
+        if report.passes is not None:
+            self.load.observe([one.pass_ms for one in report.passes], now_s)
+            self._step_ms.extend(one.pass_ms for one in report.passes)
+            self._batches.extend(one.sessions for one in report.passes)
+        elif report.batch_size:
             self._step_ms.append(report.step_ms)
             self._batches.append(report.batch_size)
 

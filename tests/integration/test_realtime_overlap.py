@@ -17,7 +17,7 @@ from shared.events import SessionOptions
 from tests.engine_sessions import drained, fed, finals, text_of
 from tests.tiny.checkpoint import DIRECTORY
 from tests.tiny.scenes import scene
-from worker.engines.base import Committed, Output
+from worker.engines.base import Committed, History, Output, SettledWord
 from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime.gathering import GATHER_S
 from worker.engines.voxtral_realtime.session import Session
@@ -86,13 +86,13 @@ def test_next_pass_is_launched_before_the_sessions_are_told(engine: Any, monkeyp
 def test_passes_are_timed_for_the_load_of_the_worker(engine: Any) -> None:
     assert engine.info.frame_ms == 80
     engine.open("a", SessionOptions())
-    engine.take_passes_ms()
+    engine.take_passes()
     engine.feed("a", np.zeros(4 * FRAME_SAMPLES, np.float32))
     drained(engine)
-    passes_ms = engine.take_passes_ms()
-    assert len(passes_ms) == 4
-    assert min(passes_ms) > 0
-    assert engine.take_passes_ms() == []
+    passes = engine.take_passes()
+    assert [one.sessions for one in passes] == [1] * 4
+    assert min(one.pass_ms for one in passes) > 0
+    assert engine.take_passes() == []
 
 
 def test_overlapping_passes_say_the_same(engine: Any) -> None:
@@ -102,6 +102,35 @@ def test_overlapping_passes_say_the_same(engine: Any) -> None:
     assert told(said(engine, SPOKEN.audio, commit_at_samples)) == overlapping
     assert text_of(overlapping)
     assert Committed(commit_at_samples) in overlapping
+
+
+def test_past_is_recalled_between_overlapping_passes(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass over its first positions is under way when enough of its audio comes for a chunk."""
+    chunks: list[int] = []
+    prefill = engine._model.prefill
+    monkeypatch.setattr(engine._model, "prefill", lambda *all: (chunks.append(len(all[2])), prefill(*all)))
+    words = tuple(SettledWord(f" {word.text}", word.end_samples) for word in SPOKEN.words[:2])
+    heard = []
+    for overlaps in (True, False):
+        engine._overlaps = overlaps
+        engine.open("other", SessionOptions())
+        engine.open("heir", SessionOptions(), start_samples=words[-1].end_samples)
+        engine.recall("heir", History(0, words))
+        engine.feed("other", SPOKEN.audio)
+        engine.feed("heir", SPOKEN.audio[: 4 * FRAME_SAMPLES])
+        outputs: dict[str, list[Output]] = {"other": [], "heir": []}
+        for key, output in engine.step():
+            outputs[key].append(output)
+        engine.feed("heir", SPOKEN.audio[4 * FRAME_SAMPLES :])
+        for key in outputs:
+            engine.finish(key)
+        for key, rest in drained(engine).items():
+            outputs[key] += rest
+            engine.close(key)
+        heard.append([[final.words for final in finals(one)] for one in outputs.values()])
+    assert heard[0] == heard[1]
+    assert all(heard[0])
+    assert len(chunks) >= 2, "at least one in each run"
 
 
 def test_session_that_takes_a_row_during_a_pass_is_told_nothing_of_it(engine: Any) -> None:

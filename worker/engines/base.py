@@ -201,6 +201,16 @@ class Remembering(Protocol):
         """Called after `open` and before the first `feed` of a session that is continued."""
 
 
+@dataclass(frozen=True, slots=True)
+class PassTime:
+    """A pass that has ended."""
+
+    pass_ms: float
+    """With the host's work for it."""
+    sessions: int
+    """That it took on by a frame."""
+
+
 @runtime_checkable
 class Paced(Protocol):
     """An engine whose passes take every session on by one frame: a pass that takes longer falls behind the speakers."""
@@ -208,5 +218,5 @@ class Paced(Protocol):
     def pause_s(self) -> float:
         """How long `step` would wait, though the engine is `ready`, for other sessions to share the next pass."""
 
-    def take_passes_ms(self) -> list[float]:
-        """How long each pass took since the last call, with the host's work for it."""
+    def take_passes(self) -> list[PassTime]:
+        """The passes that have ended since the last call, whether or not they said anything."""

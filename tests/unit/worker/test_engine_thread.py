@@ -10,6 +10,7 @@ import pytest
 from shared.events import CommitDelay, SessionOptions
 from tests.limits import limit_s
 from worker.engine_thread import _IDLE_WAIT_S, Configure, EngineThread, Feed, Open, StepReport
+from worker.engines.base import PassTime
 from worker.engines.echo import EchoEngine
 
 
@@ -57,7 +58,7 @@ class GatheringEngine(EchoEngine):
     def pause_s(self) -> float:
         return 0.015
 
-    def take_passes_ms(self) -> list[float]:
+    def take_passes(self) -> list[PassTime]:
         return []
 
 

@@ -14,6 +14,7 @@ from shared.config import Settings
 from shared.events import CommitDelay, SessionOptions
 from tests.unit.frontend.sessions.test_placement import report
 from worker.engine_thread import EngineThread, Feed, Open, StepReport
+from worker.engines.base import PassTime
 from worker.engines.echo import EchoEngine
 from worker.load import MIN_PASSES, WINDOW_S, Load
 from worker.telemetry import Telemetry
@@ -60,8 +61,8 @@ class PacedEcho(EchoEngine):
     def pause_s(self) -> float:
         return 0.0
 
-    def take_passes_ms(self) -> list[float]:
-        return [70.0] * MIN_PASSES
+    def take_passes(self) -> list[PassTime]:
+        return [PassTime(70.0, 3)] * MIN_PASSES
 
 
 @pytest.mark.parametrize(("engine", "expected"), [(PacedEcho(1), (0.875, True)), (EchoEngine(1), (0.0, False))])

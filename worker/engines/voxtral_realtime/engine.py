@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
 from shared.events import DELAYS_MS, SessionOptions
-from worker.engines.base import EngineInfo, History, Output
+from worker.engines.base import EngineInfo, History, Output, PassTime
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
@@ -99,7 +99,7 @@ class VoxtralRealtimeEngine:
         self._flight: _Flight | None = None
         self._recalling: str | None = None
         """The session that hears its past in chunks, and takes part in no pass until that is done."""
-        self._passes_ms: list[float] = []
+        self._passes: list[PassTime] = []
         self._told_s = 0.0
         self._vad = SileroVad()
 
@@ -226,10 +226,10 @@ class VoxtralRealtimeEngine:
     def ready(self) -> bool:
         return bool(self._due or self._speaking) or self._flight is not None
 
-    def take_passes_ms(self) -> list[float]:
+    def take_passes(self) -> list[PassTime]:
         """See `worker.engines.base.Paced`."""
-        passes_ms, self._passes_ms = self._passes_ms, []
-        return passes_ms
+        passes, self._passes = self._passes, []
+        return passes
 
     def absorbed_samples(self, session_id: str) -> int:
         return self._sessions[session_id].absorbed_samples
@@ -350,5 +350,6 @@ class VoxtralRealtimeEngine:
                 elif session.has_outputs:
                     self._speaking[session_id] = session
         told_s = self._pass_clock()
-        self._passes_ms.append((told_s - max(flight.timed_from_s, self._told_s)) * 1000)  # overlapping ones share none
+        pass_ms = (told_s - max(flight.timed_from_s, self._told_s)) * 1000  # passes that overlap share no time
+        self._passes.append(PassTime(pass_ms, len(flight.on_board)))
         self._told_s = told_s
