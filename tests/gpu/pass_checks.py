@@ -135,16 +135,18 @@ def _ran(model: BatchedModel, batch: int, positions: int, run: Run) -> State:
     at = model._positions[:batch].clone()
     said = run(batch, positions)[:batch].clone()
     frames = [at * model._frames + frame for frame in range(model._frames)]
-    heard = [_entries(model._encoder_ring, batch, frame) for frame in frames]
-    state = {"tokens": said, "encoder": torch.stack(heard), "text": _entries(model._text_ring, batch, at)}
-    return state | _kept(model, batch)
+    heard = _entries("encoder", model._encoder_ring, batch, frames)
+    return {"tokens": said} | heard | _entries("text", model._text_ring, batch, [at]) | _kept(model, batch)
 
 
-def _entries(ring: Any, batch: int, at: Tensor) -> Tensor:
-    """Keys and values of one position of each row, `[rows, layers, 2, heads, dim]`."""
-    rows = torch.arange(batch, device=at.device)
-    entries: Tensor = ring._store[:, :, rows, :, at % ring.length].clone()
-    return entries
+def _entries(name: str, ring: Any, batch: int, positions: list[Tensor]) -> State:
+    """Keys and values of positions of each row, `[positions, rows, layers, 2, heads, dim]`, and scales if there are."""
+    rows = torch.arange(batch, device=positions[0].device)
+    state = {}
+    for part, stored in zip((name, f"scales of {name}"), ring._tensors(), strict=False):
+        numbers = stored.view(torch.uint8) if stored.dtype.itemsize == 1 else stored
+        state[part] = torch.stack([numbers[:, :, rows, :, at % ring.length] for at in positions])
+    return state
 
 
 def _kept(model: BatchedModel, batch: int) -> State:

@@ -19,6 +19,7 @@ from tests.gpu.memory import check_memory, read
 from tests.gpu.pass_checks import check_passes, expect_recorded
 from tests.gpu.report import Report, table
 from tests.tiny.checkpoint import tiny_config
+from worker.engines.compiling import Compiler
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
@@ -67,7 +68,8 @@ def check_shape(report: Report, measuring: Measuring) -> None:
     warm_s = timed(device, lambda: batched.warm_up([DELAY_TOKENS]))
     readings.append(read(device, "after the warm-up"))
     per_row = row_bytes(model.config, measuring.text_window, model.dtype.itemsize)
-    print(f"{rows} slots of {per_row / 1e6:.0f} MB; warm after {warm_s:.1f} s; attention: {batched.attention}")
+    print(f"{rows} slots of {per_row / 1e6:.0f} MB; warm after {warm_s:.1f} s")
+    print(f"{batched.kernels_text}; {batched.compilation}")
     expect_recorded(report, name, batched)
     found = []
     for sessions in counts(rows):
@@ -105,6 +107,7 @@ def _batched(model: Any, measuring: Measuring, rows: int) -> BatchedModel:
         text_window=measuring.text_window,
         attn_implementation=measuring.attention,
         cuda_graphs=True,
+        compiler=Compiler("auto", measuring.device),
     )
 
 
