@@ -24,8 +24,9 @@ BLOCK: Final = 128
 WARPS: Final = 4
 
 
+@torch.library.custom_op("voxtral::product_of_8_bits", mutates_args=())
 def kernel_product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
-    """See `weights.Product`."""
+    """See `weights.Product`. `torch.compile` does not look into it: the shape of its tiles depends on the batch."""
     outputs, inputs = codes.shape
     rows = hidden.numel() // inputs
     if rows > MAX_ROWS:
@@ -50,3 +51,8 @@ def kernel_product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
             num_warps=WARPS,
         )
     return result
+
+
+@kernel_product.register_fake
+def _shape_of_product(hidden: Tensor, codes: Tensor, _scales: Tensor) -> Tensor:
+    return hidden.new_empty(*hidden.shape[:-1], codes.shape[0])

@@ -66,3 +66,23 @@ def test_product_is_taken_where_it_runs_and_is_right(
     assert chosen == ("torch" if replacement else "triton")
     assert model[0].product is (product if replacement else kernel_product)
     assert reason in logs[-1].get("reason", "")
+
+
+def test_compiled_layers_call_the_kernel_as_one_operation() -> None:
+    """The number of rows is dynamic, and the shape of the kernel's tiles depends on it."""
+    layer = small(64, 32, "int8", torch.float32)
+    layer.product = kernel_product
+    graphs = []
+
+    def backend(graph: Any, _inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(layer.forward, fullgraph=True, backend=backend)
+    with torch.inference_mode():
+        for rows in (2, 5):
+            hidden = torch.randn(rows, 1, 64)
+            torch._dynamo.mark_dynamic(hidden, 0)
+            torch.testing.assert_close(compiled(hidden), layer(hidden))
+    assert len(graphs) == 1
+    torch._dynamo.reset()
