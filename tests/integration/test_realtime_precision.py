@@ -37,15 +37,15 @@ def heard(**model: Any) -> tuple[list[str], list[int]]:
     engine = loaded(**model)
     engine._model.warm_up({6})
     assert ("keys and values: fp8" in engine._model.kernels_text) == ("kv_dtype" in model)
-    run, tokens = engine._model.run, [[] for _ in SPOKEN]
+    read, tokens = engine._model.read, [[] for _ in SPOKEN]
 
-    def overheard(batch: int) -> list[int]:
-        said: list[int] = run(batch)
+    def overheard() -> list[int]:
+        said: list[int] = read()
         for row, token in zip(tokens, said, strict=False):
             row.append(token)
         return said
 
-    engine._model.run = overheard
+    engine._model.read = overheard
     for number, spoken in enumerate(SPOKEN):
         engine.open(str(number), SessionOptions(delay_ms=480))
         engine.feed(str(number), spoken.audio)

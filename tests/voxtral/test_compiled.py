@@ -8,12 +8,9 @@ import pytest
 import torch
 from transformers import VoxtralForConditionalGeneration
 
-from shared.config import ModelSettings
 from tests.tiny.voxtral import write_checkpoint
-from tests.voxtral.driving import NAME
 from worker.engines.compiling import Compiler
 from worker.engines.voxtral.compiled import compile_layers
-from worker.engines.voxtral.engine import load
 
 CPU = torch.device("cpu")
 
@@ -61,8 +58,3 @@ def test_steps_are_timed_as_they_will_run(checkpoint: Path) -> None:
     compiler = Compiler("auto", torch.device("cuda"), lambda graph, _inputs: graph)
     assert "ms without" in compile_layers(model, compiler, rows=8, record=record)
     assert shapes == [1, 8, 1, 8]
-
-
-def test_engine_says_whether_layers_are_compiled(checkpoint: Path) -> None:
-    settings = ModelSettings(path=checkpoint, device="cpu")
-    assert load(settings, name=NAME, slots=2, threads=1).info.passes == "layers not compiled"

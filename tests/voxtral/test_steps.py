@@ -77,7 +77,7 @@ def test_replayed_steps_say_what_generate_does(
 ) -> None:
     passes = warmed(recorder := ReplayRecorder())
     assert recorder.recorded == 6 * 3 + 4 * 4
-    assert cold.info.passes == "decode steps replayed as CUDA graphs"
+    assert cold.info.passes == "decode steps replayed as CUDA graphs; layers not compiled"
     plain, eager = passes._steps._step, list[int]()
 
     def step(block: Tensor, places: Tensor, length: int) -> Tensor:
@@ -129,7 +129,7 @@ def test_steps_that_cannot_be_recorded_run_from_python(
         warmed(recorder if isinstance(recorder, ReplayRecorder) else CudaRecorder(torch.device("cuda:0")))
     assert [(log["event"], log["log_level"]) for log in logs] == [("steps_not_recorded", "error")]
     assert "model.cuda_graphs" in logs[0]["message"]
-    assert cold.info.passes == "decode steps run from Python"
+    assert cold.info.passes == "decode steps run from Python; layers not compiled"
     assert answers(cold, 2, 3) == plain
 
 

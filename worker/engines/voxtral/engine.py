@@ -92,7 +92,10 @@ class VoxtralEngine:
         cuda_graphs: bool,
         compilation: str,
     ) -> None:
-        """`compilation` says whether layers are compiled. Raises `StartupError` when the memory beside the weights does not do for the slots."""
+        """`compilation` says whether layers are compiled, for people.
+
+        Raises `StartupError` when the memory beside the weights does not do for the slots.
+        """
         self.info = EngineInfo(
             engine="voxtral",
             model=name,

@@ -133,3 +133,20 @@ def test_ring_may_keep_another_precision_than_the_model_computes_in() -> None:
     ring.prepare(torch.zeros(1, 1, dtype=torch.long), 1)
     keys, _ = ring.update(torch.full((1, 1, 1, 8), 1.001), torch.zeros(1, 1, 1, 8), 0)
     assert (keys.dtype, keys.unique().tolist()) == (torch.float32, [1.0])
+
+
+@pytest.mark.parametrize("stored_as", [None, torch.bfloat16, FP8])
+def test_chunk_of_one_row_is_kept_as_passes_keep_it(stored_as: torch.dtype | None) -> None:
+    shape = RingShape(layers=2, heads=2, head_dim=8, window=12, queries=1)
+    by_passes, at_once = (Ring(shape, 3, torch.float32, CPU, stored_as=stored_as) for _ in range(2))
+    new = torch.randn(2, 1, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    for position in range(5):
+        by_passes.prepare(torch.full((3, 1), 14 + position), 20)
+        by_passes.update(*new[..., position : position + 1, :].expand(2, 3, 2, 1, 8), 1)
+    at_once.write_row(1, 1, torch.arange(14, 19), *new)
+    for expected, got in zip(by_passes.snapshot(1, 20), at_once.snapshot(1, 20), strict=True):
+        assert torch.equal(expected, got)
+    where = torch.arange(14, 19) % at_once.length
+    for expected, got in zip(new, at_once.read_row(1, 1, at_once.length), strict=True):
+        assert torch.equal(at_once.as_kept(expected), got[:, :, where])
+    assert not at_once._store[:, :, [0, 2]].float().any()
