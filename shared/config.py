@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from shared.config_renames import RenamedSource
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, CommitDelay, Mode
@@ -186,10 +187,9 @@ class SessionSettings(Section):
     """Audio accepted ahead of the worker; beyond it the client's socket is not read."""
     retention_s: float = Field(300, gt=0)
     """How long the events and the text of an ended session are kept."""
-    resume_window_s: float = Field(5, ge=0, le=60)
-    """Audio kept behind what has been settled: a new owner of a session regains its context from it, where its model
-    has one (Voxtral Realtime, Whisper).
-    Each second takes 32 KB of Redis' memory for each session."""
+    rehear_s: float = Field(5, ge=0, le=60)
+    """Audio before the checkpoint that is kept: a new worker of a session hears it again to regain its context, if its
+    model has one (Voxtral Realtime, Whisper). Each second takes 32 KB of Redis' memory for each session."""
     drain_timeout_s: float = Field(30, ge=0)
     """How long a worker that is told to stop serves the sessions that no other worker takes over."""
     commit_delay: CommitDelay = Field(CommitDelay.BALANCED, description=", ".join(CommitDelay))
@@ -315,8 +315,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file_settings = YamlConfigSettingsSource(settings_cls, yaml_file=_config_path())
-        return init_settings, env_settings, file_settings
+        path = _config_path()
+        file_settings = YamlConfigSettingsSource(settings_cls, yaml_file=path)
+        return (
+            init_settings,
+            RenamedSource(settings_cls, env_settings, "the environment"),
+            RenamedSource(settings_cls, file_settings, str(path)),
+        )
 
 
 def is_loopback(host: str) -> bool:

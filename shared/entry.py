@@ -8,12 +8,14 @@ import gc
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 
 import structlog
 
 from shared.bus.credentials import check_credentials
 from shared.config import Settings, load_settings
+from shared.config_renames import RenamedSettingWarning
 from shared.errors import StartupError
 from shared.logs import configure_logging
 
@@ -28,8 +30,12 @@ def run_process(main: Callable[[Settings], int | None], process: str) -> int:
     `StartupError` (also from inside a task group) where it cannot start.
     """
     try:
-        settings = load_settings()
+        with warnings.catch_warnings(record=True) as renamed:
+            warnings.simplefilter("always", RenamedSettingWarning)
+            settings = load_settings()
         configure_logging(settings, process)
+        for warning in renamed:
+            structlog.get_logger(__name__).warning("setting_renamed", reason=str(warning.message))
         threading.excepthook = _log_thread_failure
         _calm_collector()
         if not settings.redis_is_embedded:

@@ -55,7 +55,7 @@ class WorkerRuntime:
         self._sessions: dict[str, WorkerSession] = {}
         self._telemetry = Telemetry(engine.info.frame_ms)
         self._remembers = isinstance(engine, Remembering)
-        self._kept_samples = round(settings.session.resume_window_s * SAMPLE_RATE_HZ) if self._remembers else 0
+        self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
         self._redis = connect(settings)
         self._blocking = connect(settings, reply_timeout_s=5 * BLOCK_MS / 1000)

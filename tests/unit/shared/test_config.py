@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.config import Settings, load_settings
+from shared.config_renames import RenamedSettingWarning
 from shared.errors import StartupError
 from shared.events import Mode
 
@@ -200,3 +201,27 @@ def test_compile_may_be_written_as_yaml_reads_it(load: Load, written: str, setti
 def test_bad_compile_names_what_is_allowed(load: Load) -> None:
     with pytest.raises(StartupError, match=r"'always'.*allowed: .*auto, on, off"):
         load(VOXTRAL_MODEL__COMPILE="always")
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "rehear_s", "origin"),
+    [
+        ("session: {resume_window_s: 7}", {}, 7, "config.yaml"),
+        ("session: {rehear_s: 3}", {"VOXTRAL_SESSION__RESUME_WINDOW_S": "8"}, 8, "the environment"),
+        ("session: {resume_window_s: 7}", {"VOXTRAL_SESSION__REHEAR_S": "9"}, 9, "config.yaml"),
+        ("session: {resume_window_s: 7, rehear_s: 3}", {}, 3, "config.yaml"),
+    ],
+)
+def test_old_name_of_a_setting_works_and_warns(
+    load: Load, text: str, variables: dict[str, str], rehear_s: float, origin: str
+) -> None:
+    with pytest.warns(RenamedSettingWarning) as warned:
+        settings = load(text, **variables)
+    assert settings.session.rehear_s == rehear_s
+    message = f"Setting session.resume_window_s (in {origin}) is now called session.rehear_s; rename it."
+    assert [str(warning.message) for warning in warned] == [message]
+
+
+def test_bad_value_of_an_old_name_is_told_by_the_new_one(load: Load) -> None:
+    with pytest.warns(RenamedSettingWarning), pytest.raises(StartupError, match=r"session\.rehear_s is 61; allowed"):
+        load("session: {resume_window_s: 61}")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from shared.config import Settings
+from shared.config import Settings, load_settings
 from shared.entry import CANNOT_START, run_process
 from shared.errors import StartupError
 from shared.log_lines import LINES_PER_WINDOW, RateLimiter
@@ -217,3 +217,19 @@ def test_run_process_logs_a_thread_that_dies(lines: Lines) -> None:
 
     assert run_process(start_failing_thread, "tester") == 0
     assert (lines()[-1]["event"], lines()[-1]["thread"]) == ("thread_failed", "engine")
+
+
+def test_run_process_logs_the_old_name_of_a_setting_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    config = tmp_path / "old.yaml"
+    config.write_text(f"session: {{resume_window_s: 7}}\nlogs: {{dir: {tmp_path}}}")
+    monkeypatch.setenv("VOXTRAL_CONFIG", str(config))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    load_settings.cache_clear()
+    try:
+        assert run_process(lambda settings: round(settings.session.rehear_s), "tester") == 7
+    finally:
+        load_settings.cache_clear()
+    reasons = [line["reason"] for line in lines() if line["event"] == "setting_renamed"]
+    assert reasons == [f"Setting session.resume_window_s (in {config}) is now called session.rehear_s; rename it."]
