@@ -181,6 +181,8 @@ class RedisSettings(Section):
 class SessionSettings(Section):
     idle_timeout_s: float = Field(60, gt=0)
     """A session (or a connection without one) to which nothing comes for this long is ended."""
+    resume_timeout_s: float = Field(30, gt=0, le=300)
+    """How long a session whose client has lost its connection waits for the client to resume it."""
     claim_timeout_s: float = Field(10, gt=0)
     """How long a new session waits for a worker before its client is told `server_busy`."""
     max_backlog_s: float = Field(30, gt=1)

@@ -9,6 +9,9 @@ from typing import Any, Self
 
 from shared.events import Usage
 
+RESUME_TIMEOUT_S = 30.0
+"""Of a server whose `ready` does not tell it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -50,6 +53,8 @@ class Ready:
     """Whether the session takes no more audio: it has ended, and only its events follow."""
     viewer_token: str | None = None
     """With it others may read along, at `/v1/sessions/{session_id}/events`."""
+    resume_timeout_s: float = RESUME_TIMEOUT_S
+    """How long the server keeps the session for its client after a lost connection."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -62,6 +67,7 @@ class Ready:
             wire.get("number", 0),
             wire.get("ended", False),
             wire.get("viewer_token"),
+            wire.get("resume_timeout_s", RESUME_TIMEOUT_S),
         )
 
 

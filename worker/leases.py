@@ -104,7 +104,12 @@ class Leases:
 
     def _end_idle(self, now_s: float) -> None:
         for session in list(self._sessions.values()):
-            if session.is_idle(now_s, self._limits.idle_timeout_s):
-                session.fail(IdleTimeoutError(self._limits.idle_timeout_s))
+            exceeded_s = session.exceeded_s(
+                now_s,
+                idle_timeout_s=self._limits.idle_timeout_s,
+                resume_timeout_s=self._limits.resume_timeout_s,
+            )
+            if exceeded_s is not None:
+                session.fail(IdleTimeoutError(exceeded_s))
                 self._telemetry.errors[IdleTimeoutError.code] += 1
                 self._writer.mark(session)

@@ -26,8 +26,6 @@ FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 long."""
 PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
 """How often a frontend is told how far its audio has been heard; well below any backlog bound."""
-DETACHED_S: Final = 30.0
-"""A session whose client is gone is kept this long for it to come back, or `idle_timeout_s` if that is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +148,16 @@ class WorkerSession:
         """For how long its client has been gone; None if the session waits for no client."""
         return now_s - self._detached_s if self._detached_s is not None and self.is_awaited else None
 
-    def is_idle(self, now_s: float, timeout_s: float) -> bool:
-        """Whether nobody has said anything for too long, and the model owes nothing."""
+    def exceeded_s(self, now_s: float, *, idle_timeout_s: float, resume_timeout_s: float) -> float | None:
+        """The limit that ends it, if one does: that of silence, or that of absence while its client is gone.
+
+        None while the model still owes something.
+        """
         if self.finishing or self.ending is not None or self.absorbed_samples < self.read_samples:
-            return False
-        if self._detached_s is not None and now_s - self._detached_s > min(DETACHED_S, timeout_s):
-            return True
-        return now_s - self._heard_from_s > timeout_s
+            return None
+        if self._detached_s is not None:
+            return resume_timeout_s if now_s - self._detached_s > resume_timeout_s else None
+        return idle_timeout_s if now_s - self._heard_from_s > idle_timeout_s else None
 
     def excuse(self, now_s: float) -> None:
         """Nobody could be heard until now: the times of silence and absence begin anew."""

@@ -234,7 +234,15 @@ class Gateway:
             ) from None
         if event.wire["type"] != EventType.READY:
             raise ModelUnavailableError(event.wire.get("message", "The worker refused the session."))
-        session.put_first(event.wire | {"resume_token": session.resume_token, "viewer_token": session.viewer_token})
+        session.put_first(event.wire | self._how_to_resume(session))
+
+    def _how_to_resume(self, session: Session) -> dict[str, Any]:
+        """What `ready` tells its client besides the session's events."""
+        return {
+            "resume_token": session.resume_token,
+            "resume_timeout_s": self._settings.session.resume_timeout_s,
+            "viewer_token": session.viewer_token,
+        }
 
     async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
         wanted = ["state", "resume", "options", "seq", "protocol", "protocol_oldest"]
@@ -265,12 +273,11 @@ class Gateway:
                 "session_id": session_id,
                 "seq": seq,
                 "model": session.model,
-                "resume_token": resume_token,
-                "viewer_token": session.viewer_token,
                 "audio_received_samples": attachment.received_samples,
                 "number": attachment.number,
                 "ended": attachment.ended,
             }
+            | self._how_to_resume(session)
         )
         session.fill()
         log.info("session_resumed", session_id=session_id, name=meter.principal.key_name, after_seq=seq)

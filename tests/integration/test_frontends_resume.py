@@ -71,7 +71,9 @@ def test_events_of_a_session_that_has_ended_can_still_be_read(stack: Stack, clie
     first.send_audio(tone(1))
     tell(first, type="stop")
     seen = until(first, "done")
-    assert ask(second, type="resume", seq=1, **token_of(ready))["ended"]
+    again = ask(second, type="resume", seq=1, **token_of(ready))
+    assert again["ended"]
+    assert ready["resume_timeout_s"] == again["resume_timeout_s"] == stack.settings.session.resume_timeout_s
     assert until(second, "done") == seen
 
 

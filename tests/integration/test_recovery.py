@@ -34,7 +34,8 @@ IDLE_S = 4.0
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    limits = {"claim_timeout_s": limit_s(4), "retention_s": 2, "drain_timeout_s": 1, "idle_timeout_s": IDLE_S}
+    limits = {"claim_timeout_s": limit_s(4), "retention_s": 2, "drain_timeout_s": 1}
+    limits |= {"idle_timeout_s": IDLE_S, "resume_timeout_s": IDLE_S}
     with redis_alone(tmp_path_factory.mktemp("recovery"), model={"slots": 2}, session=limits) as stack:
         yield stack
 

@@ -12,9 +12,10 @@ from tests.unit.redis_in_memory import Clock, answered
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker.event_writer import EventWriter
 from worker.leases import Leases
-from worker.session import DETACHED_S, WorkerSession
+from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 
+DETACHED_S = 30.0
 GONE = 5
 """Place of the argument of `renew` that says for how long the client has been gone, ms."""
 
@@ -29,7 +30,7 @@ class Worker:
         scripts = Scripts(answered(self.redis))
         self.leases = Leases(
             scripts=scripts,
-            limits=SessionSettings(idle_timeout_s=60.0),
+            limits=SessionSettings(idle_timeout_s=60.0, resume_timeout_s=DETACHED_S),
             sessions=self.sessions,
             telemetry=self.telemetry,
             writer=EventWriter(scripts, 1.0, lambda _: None, lambda _: None),

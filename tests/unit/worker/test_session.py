@@ -11,6 +11,8 @@ from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
 from worker.engines.base import Committed, Final, Finished, Partial, SpeechStarted, SpeechStopped
 from worker.session import Claim, WorkerSession
 
+LIMITS = {"idle_timeout_s": 60.0, "resume_timeout_s": 30.0}
+
 
 def claimed(**changes: object) -> WorkerSession:
     fields = {
@@ -171,14 +173,19 @@ def test_session_is_idle_when_nobody_has_anything_to_say(
     session.advance(1600, 0)
     for name, *arguments in happens:
         getattr(session, name)(*arguments)
-    assert session.is_idle(after_s, timeout_s=60.0) is idle
+    assert (session.exceeded_s(after_s, **LIMITS) is not None) is idle
 
 
-def test_session_without_its_client_is_kept_no_longer_than_a_silent_one() -> None:
+def test_session_without_its_client_is_kept_for_the_time_that_the_client_was_told() -> None:
     session = claimed()
     session.detach(0.0)
-    assert not session.is_idle(4.0, timeout_s=4.0)
-    assert session.is_idle(4.1, timeout_s=4.0)
+    limits = {"idle_timeout_s": 4.0, "resume_timeout_s": 100.0}
+    assert session.exceeded_s(100.0, **limits) is None
+    assert session.exceeded_s(100.1, **limits) == 100.0
+    session.attach()
+    session.heard(101.0)
+    assert session.exceeded_s(105.0, **limits) is None
+    assert session.exceeded_s(105.1, **limits) == 4.0
 
 
 @pytest.mark.parametrize("ending", ["done", "failed"])

@@ -68,7 +68,11 @@ def test_partial_tells_what_is_committed(text: str, words: tuple[events.Word, ..
     [
         (
             {"type": "ready", "session_id": "s", "seq": 1, "model": "m", "resume_token": "t"},
-            Ready("s", 1, "m", "t"),
+            Ready("s", 1, "m", "t", resume_timeout_s=30.0),  # an older server does not tell it
+        ),
+        (
+            {"type": "ready", "session_id": "s", "seq": 1, "model": "m", "resume_token": "t", "resume_timeout_s": 45},
+            Ready("s", 1, "m", "t", resume_timeout_s=45),
         ),
         (
             {"type": "partial", "seq": 2, "segment": 0, "text": "a", "start": 0.5, "end": 1.0},
