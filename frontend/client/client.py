@@ -31,9 +31,6 @@ from frontend.client.servers import Servers, closing_error
 from frontend.client.session import LiveSession
 from shared.wire_events import Reply
 
-RESUME_TIMEOUT_S = 30.0
-"""The server keeps a session without a client about as long."""
-
 
 class TranscriptionClient:
     """A transcription server at `url` (`ws://` or `wss://`). Connects when it is first used.
@@ -41,8 +38,9 @@ class TranscriptionClient:
     `key` is an API key or a client token, where the service needs one. `tls` says whose certificates are accepted at
     `wss://`: `ssl.create_default_context(cafile="ca.pem")`, for example; without it, those of the system's authorities.
     `more_urls` are other frontends of the same service: where one does not answer, the next is asked. A live session
-    that loses its connection is resumed by itself; `on_reconnect` is called each time, before the first attempt, and
-    `resume_timeout_s` later the session ends with `ConnectionLostError`.
+    that loses its connection is resumed by itself; `on_reconnect` is called each time, before the first attempt. If no
+    attempt succeeds the session ends with `ConnectionLostError`, as soon as the server no longer keeps it, or after
+    `resume_timeout_s` if that is less.
 
     Every method raises `UnreachableError` when nothing answers, `ServerError` for the server's own errors, and
     `ConnectionLostError` when the connection ends too early.
@@ -54,7 +52,7 @@ class TranscriptionClient:
         *more_urls: str,
         key: str | None = None,
         tls: ssl.SSLContext | None = None,
-        resume_timeout_s: float = RESUME_TIMEOUT_S,
+        resume_timeout_s: float | None = None,
         on_reconnect: Callable[[ConnectionLostError], None] | None = None,
     ) -> None:
         self._key = key

@@ -18,7 +18,9 @@ from shared.audio.pcm import SAMPLE_BYTES
 from shared.events import SAMPLE_RATE_HZ
 
 KEEP_S = 30.0
-"""Audio kept; `put` waits while there is more that the server does not have."""
+"""Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer.
+
+With as much the outbox is full, until half of it is confirmed."""
 CONTAINER_BYTES = 32 << 20
 """The same of a container, whose bytes may be any number of seconds."""
 PIECE_BYTES = 32 * 1024
@@ -54,7 +56,10 @@ class Outbox:
         self._frame_bytes = SAMPLE_BYTES.get(encoding, 1)
         self._sample_rate = sample_rate
         self._is_container = encoding == CONTAINER
-        self._limit_bytes = CONTAINER_BYTES if self._is_container else int(KEEP_S * sample_rate) * self._frame_bytes
+        self._limit_bytes = 0
+        self.keep_for(KEEP_S)
+        self.is_full = False
+        """Whether it takes no audio."""
         self._sent: deque[_Item] = deque()
         self._unsent: deque[_Item] = deque()
         self._end_bytes = 0
@@ -74,15 +79,29 @@ class Outbox:
         """Whether all that was ever taken in is still here."""
         return self.kept_bytes == self._end_bytes
 
+    def keep_for(self, resume_timeout_s: float) -> None:
+        """A session can be resumed for so long: the audio of that time finds room."""
+        keep_s = max(KEEP_S, resume_timeout_s)
+        self._limit_bytes = (
+            CONTAINER_BYTES if self._is_container else int(keep_s * self._sample_rate) * self._frame_bytes
+        )
+
     async def put(self, audio: bytes) -> None:
         """Take audio in, cut anywhere. Waits for room; cancelled, what it had no room for is not taken in."""
         for start in range(0, len(audio), PIECE_BYTES):
-            while self.kept_bytes >= self._limit_bytes and not self._closed:
+            piece = bytes(audio[start : start + PIECE_BYTES])
+            while not self.take_in(piece):
                 self._room.clear()
                 await self._room.wait()
-            piece = bytes(audio[start : start + PIECE_BYTES])
-            self._add(piece)
-            self._end_bytes += len(piece)
+
+    def take_in(self, piece: bytes) -> bool:
+        """Take a piece of audio in, unless the outbox is full. Returns whether it was taken in."""
+        self._measure()
+        if self.is_full:
+            return False
+        self._add(piece)
+        self._end_bytes += len(piece)
+        return True
 
     def put_control(self, message: dict[str, Any]) -> None:
         """Take a control message in, behind all audio so far."""
@@ -94,7 +113,7 @@ class Outbox:
         self._closed = True
         self._sent.clear()
         self._unsent.clear()
-        self._room.set()
+        self._measure()
 
     async def next(self) -> bytes | Control:
         """What is to be sent next; waits for it. It is kept until it is confirmed."""
@@ -112,12 +131,12 @@ class Outbox:
         """
         if self._is_container:
             self._sent.clear()
-            self._room.set()
+            self._measure()
             return
         safe_bytes = self._position_bytes(received_samples)
         while self._sent and (self._sent[0].end_bytes < safe_bytes or self._is_audio_until(self._sent[0], safe_bytes)):
             self._sent.popleft()
-        self._room.set()
+        self._measure()
 
     def rewind(self, received_samples: int, number: int) -> None:
         """Send everything again that the server does not have.
@@ -137,8 +156,13 @@ class Outbox:
                 again.append(_Item(item.start_bytes + cut_bytes, item.content[cut_bytes:]))
         self._sent.clear()
         self._unsent = again
-        self._room.set()
+        self._measure()
         self._work.set()
+
+    def _measure(self) -> None:
+        self.is_full = self.kept_bytes >= (self._limit_bytes / 2 if self.is_full else self._limit_bytes)
+        if not self.is_full:
+            self._room.set()
 
     def _add(self, content: bytes | Control) -> None:
         if not self._closed:

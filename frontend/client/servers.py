@@ -1,10 +1,8 @@
 """How the Python client reaches a service: at one address or the next, and again after a loss."""
 
 import asyncio
-import random
 import socket
 import ssl
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -31,8 +29,6 @@ DEAD_PEER_S = 10
 """A server that does not acknowledge what was sent to it for this long is gone."""
 GIVEN_UP = 4000
 """Close code of a connection whose session will be resumed. With 1000 or 1001 the server would end the session."""
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 3.0
 
 
 class Servers:
@@ -104,14 +100,6 @@ async def greet(connection: ClientConnection, url: str, message: dict[str, Any],
     if not isinstance(ready, Ready):
         raise UnexpectedMessageError(str(ready))
     return ready
-
-
-def pauses_s() -> Iterator[float]:
-    """Pauses before the attempts to reconnect, without end. Random, so that many clients do not come at once."""
-    longest_s = FIRST_PAUSE_S
-    while True:
-        yield random.uniform(0, longest_s)
-        longest_s = min(2 * longest_s, LONGEST_PAUSE_S)
 
 
 def closing_error(url: str, closed: ConnectionClosed) -> ClientError:

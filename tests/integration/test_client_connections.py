@@ -62,7 +62,7 @@ async def has_heard(listener: Listener) -> bool:
 
 
 async def is_connected(wire: Wire, session: LiveSession, connections: int) -> bool:
-    return wire.connections >= connections and session._connection is not None
+    return wire.connections >= connections and session.is_connected
 
 
 async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
@@ -74,7 +74,7 @@ async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
         thief.live() as other,
     ):
         await session.send(CHUNK)
-        other.ready = session.ready
+        other._memory.ready = session.ready
         other._connection.transport.abort()
         with pytest.raises(ServerError) as raised:
             await events_of(session)

@@ -1,0 +1,78 @@
+"""What a live session of the Python client is resumed with: its tokens, its last event, and what the server lacks.
+
+Does no I/O.
+"""
+
+from typing import Any
+
+from frontend.client.outbox import AudioForgottenError, Outbox
+from frontend.client.resume import Event
+from shared.wire_events import RESUME_TIMEOUT_S, Ready
+
+
+class Resumption:
+    """`options` are the fields of the `start` message."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self.outbox = Outbox(options["encoding"], options["sample_rate"])
+        self.ready: Ready | None = None
+        """The answer to `start`."""
+        self.seq = 0
+        """Of the last event that came."""
+        self.is_stopped = False
+        """Whether the user has said that no more audio comes."""
+        self.resume_timeout_s = RESUME_TIMEOUT_S
+        """How long the server keeps the session."""
+
+    @property
+    def greeting(self) -> dict[str, Any]:
+        """The first message of a connection."""
+        if self.ready is None:
+            return {"type": "start", "acknowledge": True, **self._options}
+        return {
+            "type": "resume",
+            "session_id": self.ready.session_id,
+            "resume_token": self.ready.resume_token,
+            "seq": self.seq,
+            "encoding": self._options["encoding"],
+            "sample_rate": self._options["sample_rate"],
+            "acknowledge": True,
+        }
+
+    def answered(self, ready: Ready) -> Event:
+        """The server has answered the greeting: what it lacks is sent again."""
+        if self.ready is None:
+            self.ready = ready
+            self.seq = ready.seq
+        self.resume_timeout_s = ready.resume_timeout_s
+        self.outbox.keep_for(ready.resume_timeout_s)
+        if ready.ended:
+            self.outbox.close()
+            return Event.READY_ENDED if self.is_stopped else Event.READY_CUT
+        try:
+            self.outbox.rewind(ready.audio_received_samples, ready.number)
+        except AudioForgottenError:
+            return Event.READY_FORGOTTEN
+        return Event.READY
+
+    def is_news(self, seq: int | None) -> bool:
+        """Whether an event with this number has not come before."""
+        if seq is None:
+            return True
+        if seq <= self.seq:
+            return False
+        self.seq = seq
+        return True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing has come of the session and all of its audio is still here.
+
+        The server does not keep a session that was lost before any audio came, and nothing is lost with it.
+        """
+        return self.ready is not None and self.seq <= self.ready.seq and self.outbox.is_whole
+
+    def start_over(self) -> None:
+        """The session is gone: the next greeting starts another."""
+        self.ready = None
