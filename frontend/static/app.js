@@ -130,7 +130,7 @@ function observer() {
     onProgress: (fraction) => (progress.value = fraction),
     onEvent: (event) => {
       if (event.type === "partial") transcript.showPartial(event);
-      if (event.type === "warning") notice.show(event.message);
+      if (event.type === "warning" || event.type === "error") notice.show(event.message);
       if (event.type === "ready") offerCaptions(event);
       if (event.type === "response" && !answered) {
         transcript.showFinal({ segment: 0, text: event.text, end: event.audio_duration_ms / 1000 });

@@ -5,7 +5,10 @@
  * there. The server counts samples at 16 kHz, whatever is sent. Sends nothing itself.
  */
 
-/** Audio kept that the server has not confirmed; more is not taken in before half of it is. */
+/**
+ * Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer. With as
+ * much the outbox is full, until half of it is confirmed.
+ */
 export const KEEP_S = 30;
 const SERVER_RATE_HZ = 16000;
 const SAMPLE_BYTES = 2;
@@ -28,6 +31,8 @@ export class Outbox {
   /** All audio so far. */
   endBytes = 0;
   numbers = 0;
+  keepS = KEEP_S;
+  isClosed = false;
 
   get keptBytes() {
     const first = this.sent[0] ?? this.unsent[0];
@@ -39,6 +44,11 @@ export class Outbox {
     return this.keptBytes === this.endBytes;
   }
 
+  /** @param {number} resumeTimeoutS a session can be resumed for so long: the audio of that time finds room */
+  keepFor(resumeTimeoutS) {
+    this.keepS = Math.max(KEEP_S, resumeTimeoutS);
+  }
+
   /**
    * @param {ArrayBuffer} pcm
    * @returns {boolean} whether it was taken in
@@ -46,6 +56,7 @@ export class Outbox {
   put(pcm) {
     this.measure();
     if (this.isFull) return false;
+    if (this.isClosed) return true;
     this.unsent.push({ startBytes: this.endBytes, content: pcm });
     this.endBytes += pcm.byteLength;
     return true;
@@ -53,6 +64,7 @@ export class Outbox {
 
   /** @param {Record<string, unknown>} message takes its place behind all audio so far */
   putControl(message) {
+    if (this.isClosed) return;
     this.unsent.push({ startBytes: this.endBytes, content: { ...message, number: ++this.numbers } });
   }
 
@@ -99,16 +111,17 @@ export class Outbox {
     return true;
   }
 
-  /** Nothing in it is of use any more. */
-  clear() {
+  /** Nothing in it is of use any more, and what is put is dropped. */
+  close() {
+    this.isClosed = true;
     this.sent = [];
     this.unsent = [];
     this.measure();
   }
 
   measure() {
-    const keptS = this.keptBytes / SAMPLE_BYTES / this.sampleRate;
-    this.isFull = keptS >= (this.isFull ? KEEP_S / 2 : KEEP_S);
+    const limitBytes = Math.floor(this.keepS * this.sampleRate) * SAMPLE_BYTES;
+    this.isFull = this.keptBytes >= (this.isFull ? limitBytes / 2 : limitBytes);
   }
 
   /**

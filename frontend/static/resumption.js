@@ -1,12 +1,12 @@
 /**
- * What it takes to go on with a live session over another connection: who it is, which event came last, and what the
- * server does not have yet. Knows no connection, no clock and no page.
+ * What a live session is resumed with: its tokens, its last event, and what the server lacks. Knows no connection, no
+ * clock and no page.
  */
 
 import { Outbox } from "./outbox.js";
 
-const FIRST_PAUSE_MS = 200;
-const LONGEST_PAUSE_MS = 2000;
+/** Of a server whose `ready` does not tell it. */
+const RESUME_TIMEOUT_S = 30;
 
 export class Resumption {
   outbox = new Outbox();
@@ -16,8 +16,10 @@ export class Resumption {
   ready = null;
   /** Of the last event that came. */
   seq = 0;
-  /** Whether the server has the end of the audio, or has put one to it. */
-  ended = false;
+  /** Whether the user has said that no more audio comes. */
+  isStopped = false;
+  /** How long the server keeps the session. */
+  resumeTimeoutS = RESUME_TIMEOUT_S;
 
   /** @param {Record<string, any>} options fields of the `start` message */
   begin(options) {
@@ -25,7 +27,7 @@ export class Resumption {
     this.outbox.sampleRate = this.start.sample_rate;
   }
 
-  /** What a connection is to be told first, for the session to be on it. */
+  /** The first message of a connection. */
   get greeting() {
     const start = /** @type {Record<string, any>} */ (this.start);
     if (!this.ready) return start;
@@ -41,18 +43,23 @@ export class Resumption {
   }
 
   /**
-   * @param {Record<string, any>} ready the answer to the greeting
-   * @returns {boolean} whether the session can go on: false where the server lacks audio that is kept no more
+   * The server has answered the greeting: what it lacks is sent again.
+   *
+   * @param {Record<string, any>} ready
+   * @returns {import("./resume.js").SessionEvent}
    */
-  greeted(ready) {
+  answered(ready) {
     if (!this.ready) {
       this.ready = ready;
       this.seq = ready.seq;
     }
-    this.ended = ready.ended ?? false;
-    if (!this.ended) return this.outbox.rewind(ready.audio_received_samples ?? 0, ready.number ?? 0);
-    this.outbox.clear();
-    return true;
+    this.resumeTimeoutS = ready.resume_timeout_s ?? RESUME_TIMEOUT_S;
+    this.outbox.keepFor(this.resumeTimeoutS);
+    if (ready.ended) {
+      this.outbox.close();
+      return this.isStopped ? "ready_ended" : "ready_cut";
+    }
+    return this.outbox.rewind(ready.audio_received_samples ?? 0, ready.number ?? 0) ? "ready" : "ready_forgotten";
   }
 
   /**
@@ -67,20 +74,15 @@ export class Resumption {
   }
 
   /**
-   * A session that was lost before any audio came is not kept by the server, and nothing is lost with it.
-   *
-   * @returns {boolean} whether that is so, and the next greeting begins it anew
+   * Whether nothing has come of the session and all of its audio is still here. The server does not keep a session that
+   * was lost before any audio came, and nothing is lost with it.
    */
-  startOver() {
-    if (!this.ready || this.seq > this.ready.seq || !this.outbox.isWhole) return false;
-    this.ready = null;
-    return true;
+  get isWhole() {
+    return this.ready !== null && this.seq <= this.ready.seq && this.outbox.isWhole;
   }
-}
 
-/** Before the attempts to reconnect, without end. Somewhat random, so that many pages do not come at once. */
-export function* pausesMs() {
-  for (let longest = FIRST_PAUSE_MS; ; longest = Math.min(2 * longest, LONGEST_PAUSE_MS)) {
-    yield longest * (0.75 + Math.random() / 4);
+  /** The session is gone: the next greeting starts another. */
+  startOver() {
+    this.ready = null;
   }
 }

@@ -1,33 +1,28 @@
 /** One piece of work: a live session, over one connection or several, or a whole file asked about at once. */
 
-import { pausesMs, Resumption } from "./resumption.js";
+import { errorEvent, GREETING, Machine, OVER, pauseS, SERVING } from "./resume.js";
+import { Resumption } from "./resumption.js";
 import { CONNECTION_LOST } from "./wording.js";
 
-/** The most that is handed to the network ahead of it, in bytes. */
-const BUFFER_LIMIT_BYTES = 256 * 1024;
-const BUFFER_POLL_MS = 20;
-/** How long a server keeps a session without its client. */
-const RESUME_LIMIT_MS = 30000;
 /** For the answer to a `resume`. */
 const ATTEMPT_LIMIT_MS = 5000;
 /** While audio comes the server confirms it twice a second; after so long without a word it is asked. */
 const PROBE_AFTER_MS = 3000;
 /** A server that says nothing for so long is gone. */
 const DEAD_SERVER_MS = 10000;
-const GONE = new Set(["session_unknown", "session_expired"]);
 
 /** @typedef {import("./connection.js").Connection} Connection */
 
 /**
  * @typedef {object} WorkHandlers
- * @property {(event: Record<string, any>) => void} onEvent any event of the work but its end
+ * @property {(event: Record<string, any>) => void} onEvent any event of the work but its end, and errors that do not end it
  * @property {() => void} onDone everything has come
  * @property {(message: string, retryAfter?: number) => void} onError the work is over, and why; trying again may help
  *   after so many seconds
  * @property {(isLost: boolean) => void} onReconnecting the connection was lost, and another one is looked for; or no more
  */
 
-/** Goes on over another connection when its own is lost, for as long as the server keeps it. */
+/** Continues over another connection when its own is lost: `resume.js` says what follows what, this carries it out. */
 export class LiveSession {
   /**
    * @param {Connection} connection an open one
@@ -37,24 +32,22 @@ export class LiveSession {
     this.connection = connection;
     this.handlers = handlers;
     this.memory = new Resumption();
-    this.over = false;
-    this.stopAsked = false;
-    /** Whether the server takes audio over the present connection. */
-    this.isLive = false;
-    /** Whether the connection was lost, and the session is not on another one yet. */
-    this.isLost = false;
-    /** Whether the next connection is still to be had. */
-    this.isConnecting = false;
-    this.isProbed = false;
-    /** A `resume` went out over a connection that broke: the server may obey it yet, behind the next one. */
-    this.hasLateResume = false;
-    this.pauses = pausesMs();
+    this.machine = new Machine();
+    /** Of the attempts to reconnect since the connection was lost. */
+    this.attempts = 0;
+    this.probedAtMs = -Infinity;
     this.deadlineTimer = 0;
     this.attemptTimer = 0;
+    /** @type {(() => void)[]} */
+    this.waitingForRoom = [];
   }
 
-  get started() {
-    return this.memory.start !== null;
+  get isOver() {
+    return OVER.has(this.machine.state);
+  }
+
+  get isServed() {
+    return SERVING.has(this.machine.state);
   }
 
   /** @returns {string | null} given with `ready` */
@@ -65,7 +58,7 @@ export class LiveSession {
   /** @param {Record<string, unknown>} options fields of the `start` message */
   start(options) {
     this.memory.begin(options);
-    this.connection.send(this.memory.greeting);
+    this.happens("start");
   }
 
   /**
@@ -73,29 +66,28 @@ export class LiveSession {
    * @returns {boolean} whether it was taken: not while too much is here that the server does not have
    */
   write(pcm) {
-    if (this.over) return true;
+    if (this.isOver) return true;
     const taken = this.memory.outbox.put(pcm);
     this.flush();
-    if (this.isLive) this.probe();
+    if (this.isServed) this.probe();
     return taken;
   }
 
   /** Finds out whether the connection is dead and does not say so, as when a network has gone. */
   probe() {
-    const { silentMs } = this.connection;
-    if (silentMs < PROBE_AFTER_MS) {
-      this.isProbed = false;
-    } else if (!this.isProbed) {
-      this.isProbed = true;
+    const { silentMs, heardAtMs } = this.connection;
+    if (silentMs < PROBE_AFTER_MS) return;
+    if (this.probedAtMs < heardAtMs) {
+      this.probedAtMs = performance.now();
       this.connection.send({ type: "ping" });
     } else if (silentMs > DEAD_SERVER_MS && !this.memory.outbox.isFull) {
-      // With a full outbox the server may be holding the brake, and answers nothing.
-      this.connection.giveUp();
+      // With a full outbox the server may have stopped reading, and answers nothing.
+      this.happens("silent");
     }
   }
 
   flush() {
-    if (!this.isLive || this.memory.ended) return;
+    if (!this.isServed) return;
     for (const content of this.memory.outbox.takeUnsent()) {
       if (content instanceof ArrayBuffer) this.connection.sendAudio(content);
       else this.connection.send(content);
@@ -103,132 +95,139 @@ export class LiveSession {
   }
 
   get hasRoom() {
-    return this.isLive && !this.memory.outbox.isFull && this.connection.bufferedBytes <= BUFFER_LIMIT_BYTES;
+    return this.isServed && !this.memory.outbox.isFull;
   }
 
-  /** Resolves when there is room for more audio; at once after the end. */
-  async room() {
-    while (!this.over && !this.hasRoom) await sleep(BUFFER_POLL_MS);
+  /**
+   * Resolves when there is room for more audio; at once after the end.
+   *
+   * @returns {Promise<void>}
+   */
+  room() {
+    return new Promise((resolve) => {
+      this.waitingForRoom.push(resolve);
+      this.offerRoom();
+    });
+  }
+
+  offerRoom() {
+    if (!this.isOver && !this.hasRoom) return;
+    for (const resolve of this.waitingForRoom.splice(0)) resolve();
   }
 
   /** No more audio; the remaining text still comes. */
   stop() {
-    if (this.over) return;
-    this.stopAsked = true;
+    if (this.isOver) return;
     this.memory.outbox.putControl({ type: "stop" });
+    this.memory.isStopped = true;
     this.flush();
   }
 
   /** Drops everything at once. */
   cancel() {
-    if (this.started && !this.over && this.connection.isOpen) {
-      if (this.id) this.connection.send({ type: "cancel" });
-      else this.connection.reopen();
-    }
-    this.close();
-  }
-
-  close() {
-    this.over = true;
-    this.found();
+    this.happens("left");
   }
 
   /** @param {Record<string, any>} message */
   receive(message) {
-    const foreign = this.id && message.session_id && message.session_id !== this.id;
-    if (this.over || foreign) return;
+    const isForeign = this.id && message.session_id && message.session_id !== this.id;
+    if (this.isOver || isForeign) return;
     if (message.type === "error") return this.refused(message);
-    if (message.type === "ready") return this.begin(message);
-    if (!this.isLive || !this.memory.isNews(message)) return;
+    if (message.type === "ready") return this.answered(message);
+    if (!this.isServed || !this.memory.isNews(message)) return;
     if (message.type === "received") {
       this.memory.outbox.confirm(message.audio_received_samples);
-    } else if (message.type !== "done") {
-      this.handlers.onEvent(message);
-    } else if (this.memory.ended && !this.stopAsked) {
-      this.fail(CONNECTION_LOST); // the server has not waited for the rest
+      this.offerRoom();
+    } else if (message.type === "done") {
+      this.happens("done");
     } else {
-      this.close();
-      this.handlers.onDone();
+      this.handlers.onEvent(message);
     }
   }
 
   /** @param {Record<string, any>} ready */
-  begin(ready) {
-    if (!this.memory.greeted(ready)) return this.fail(CONNECTION_LOST);
-    this.isLive = true;
-    this.found();
-    this.handlers.onEvent(ready);
-    this.flush();
+  answered(ready) {
+    if (!GREETING.has(this.machine.state)) return;
+    this.happens(this.memory.answered(ready));
+    if (this.isServed) this.handlers.onEvent(ready);
   }
 
   /** @param {Record<string, any>} error */
   refused(error) {
-    if (error.code === "session_resumed" && this.hasLateResume) {
-      this.hasLateResume = false;
-      this.connection.giveUp();
-    } else if (!this.isLost || error.code === "unauthorized") {
-      this.fail(error.message, error.retry_after_s);
-    } else if (!GONE.has(error.code)) {
-      this.connection.giveUp();
-    } else if (this.memory.startOver()) {
-      this.connection.send(this.memory.greeting);
-    } else {
-      this.fail(CONNECTION_LOST);
-    }
+    const endsSession = error.seq !== undefined || error.code === "internal_error";
+    const event = errorEvent(error.code, { endsSession, isWhole: this.memory.isWhole });
+    // What the server says of a `resume` means to people that the connection was lost.
+    const isOfResume = GREETING.has(this.machine.state) && this.machine.state !== "starting";
+    this.happens(event, isOfResume && event !== "final" ? undefined : error);
   }
 
   /** The connection has ended. */
   lost() {
-    if (this.over) return;
-    if (!this.started) return this.fail(CONNECTION_LOST);
-    this.isLive = false;
-    clearTimeout(this.attemptTimer);
-    if (this.isConnecting) return;
-    if (this.isLost) this.hasLateResume = true;
-    else this.search();
-    void this.reconnect();
+    this.happens("lost");
   }
 
-  search() {
-    this.isLost = true;
-    this.pauses = pausesMs();
-    this.deadlineTimer = setTimeout(() => this.giveUp(), RESUME_LIMIT_MS);
+  /**
+   * @param {import("./resume.js").SessionEvent} event
+   * @param {Record<string, any>} [error] that it is about
+   */
+  happens(event, error = { message: CONNECTION_LOST }) {
+    const wasServed = this.isServed;
+    for (const action of this.machine.move(event)) this.carryOut(action, error, wasServed);
+    this.offerRoom();
+  }
+
+  /**
+   * @param {import("./resume.js").Action} action
+   * @param {Record<string, any>} error
+   * @param {boolean} wasServed whether the server had answered
+   */
+  carryOut(action, error, wasServed) {
+    if (action === "greet") this.greet();
+    else if (action === "serve") this.flush();
+    else if (action === "begin_search") this.beginSearch();
+    else if (action === "reconnect") void this.reconnect();
+    else if (action === "end_search") this.endSearch();
+    else if (action === "start_over") this.memory.startOver();
+    else if (action === "give_up") this.connection.giveUp();
+    else if (action === "leave") this.leave(wasServed);
+    else if (action === "report") this.handlers.onEvent(error);
+    else if (action === "finish") this.handlers.onDone();
+    else if (action === "fail") this.handlers.onError(error.message, error.retry_after_s);
+  }
+
+  greet() {
+    this.connection.send(this.memory.greeting);
+    clearTimeout(this.attemptTimer);
+    if (this.machine.state === "starting") return;
+    this.attemptTimer = setTimeout(() => this.happens("silent"), ATTEMPT_LIMIT_MS);
+  }
+
+  beginSearch() {
+    this.attempts = 0;
+    this.deadlineTimer = setTimeout(() => this.happens("given_up"), this.memory.resumeTimeoutS * 1000);
     this.handlers.onReconnecting(true);
   }
 
   async reconnect() {
-    this.isConnecting = true;
+    clearTimeout(this.attemptTimer);
     do {
-      await sleep(/** @type {number} */ (this.pauses.next().value));
-      if (this.over) return;
+      await sleep(pauseS(this.attempts++, Math.random()) * 1000);
+      if (this.isOver) return;
     } while (!(await this.connection.whenOpen()));
-    this.isConnecting = false;
-    if (this.over) return;
-    this.connection.send(this.memory.greeting);
-    this.attemptTimer = setTimeout(() => this.connection.giveUp(), ATTEMPT_LIMIT_MS);
+    this.happens("opened");
   }
 
-  found() {
+  endSearch() {
     clearTimeout(this.deadlineTimer);
     clearTimeout(this.attemptTimer);
-    if (!this.isLost) return;
-    this.isLost = false;
     this.handlers.onReconnecting(false);
   }
 
-  giveUp() {
-    // Nothing may come of a `resume` that is still under way.
-    if (!this.isConnecting) this.connection.reopen();
-    this.fail(CONNECTION_LOST);
-  }
-
-  /**
-   * @param {string} message
-   * @param {number} [retryAfter] seconds
-   */
-  fail(message, retryAfter) {
-    this.close();
-    this.handlers.onError(message, retryAfter);
+  /** @param {boolean} wasServed whether the server had answered: if not, closing the connection ends what it may do yet */
+  leave(wasServed) {
+    if (!this.connection.isOpen) return;
+    if (this.id) this.connection.send({ type: "cancel" });
+    if (!wasServed) this.connection.reopen();
   }
 }
 

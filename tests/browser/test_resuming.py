@@ -65,29 +65,6 @@ SPEAK = """
         return heard;
     }
 """
-OUTBOX = """
-    async () => {
-        const { Outbox } = await import("./outbox.js");
-        const sizes = (outbox) => outbox.takeUnsent().map((content) => content.byteLength ?? content.number);
-        const outbox = new Outbox();
-        outbox.sampleRate = 44100;
-        const second = () => outbox.put(new ArrayBuffer(88200));
-        second();
-        outbox.putControl({ type: "commit" });
-        second();
-        outbox.putControl({ type: "stop" });
-        const told = [sizes(outbox), outbox.rewind(24000, 1), sizes(outbox)];
-        outbox.confirm(16000);
-        told.push(outbox.isWhole, outbox.keptBytes, outbox.rewind(15999, 1), outbox.rewind(16001, 0), sizes(outbox));
-        let taken = 0;
-        while (second()) taken++;
-        sizes(outbox);
-        outbox.confirm(16 * 16000);
-        told.push(taken, outbox.isFull);
-        outbox.confirm(18 * 16000);
-        return [...told, outbox.isFull, second()];
-    }
-"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -240,21 +217,3 @@ async def test_resume_that_is_obeyed_late_takes_the_recording_from_nobody(wire: 
     assert heard["trouble"] is None
     assert heard["losses"] == 2
     assert heard["finals"][-1][1] == 10.0
-
-
-async def test_outbox_keeps_what_the_server_lacks(stack: Stack, open_page: OpenPage) -> None:
-    page = await open_page(stack.web_url)
-    assert await page.evaluate(OUTBOX) == [
-        [88200, 1, 88200, 2],
-        True,  # rewound to the middle of the second second, and the commit is known
-        [44100, 2],
-        False,
-        44100,
-        False,  # that was confirmed and is gone
-        False,
-        [],
-        30,
-        True,
-        False,
-        True,
-    ]
