@@ -7,32 +7,14 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
 from celery import Celery
-from celery.app.amqp import AMQP
-from kombu.connection import Connection
 
+from shared.celery_internals import QuickAmqp
 from shared.config import Settings
 
 SESSION_TASK: Final = "voxtral.session"
 Queue: TypeAlias = Literal["stream", "batch"]
 """What a session is queued as: `stream` for live ones, `batch` for recordings."""
 QUEUES: Final[tuple[Queue, ...]] = ("stream", "batch")
-
-
-RETRY_FIRST_S: Final = 0.5
-RETRY_STEP_S: Final = 0.5
-RETRY_LONGEST_S: Final = 2.0
-
-
-class _QuickConnection(Connection):
-    """Asks again soon whether Redis is back. Kombu's own pauses grow to 30 s: so long would a worker take no task."""
-
-    def ensure_connection(self, *arguments: Any, **options: Any) -> Any:
-        pauses = {"interval_start": RETRY_FIRST_S, "interval_step": RETRY_STEP_S, "interval_max": RETRY_LONGEST_S}
-        return super().ensure_connection(*arguments, **(pauses | options))  # type: ignore[no-untyped-call]
-
-
-class _Amqp(AMQP):  # type: ignore[misc]
-    Connection = _QuickConnection
 
 
 def queue_name(queue: Queue, model: str) -> str:
@@ -53,7 +35,7 @@ def broker_url(settings: Settings) -> str:
 
 def celery_app(settings: Settings) -> Celery:
     """A Celery application. Tasks travel as JSON only; no results are kept: the event log is the result."""
-    app = Celery("voxtral", broker=broker_url(settings), amqp=_Amqp)
+    app = Celery("voxtral", broker=broker_url(settings), amqp=QuickAmqp)
     options: dict[str, Any] = {
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -4,7 +4,6 @@ Frontends hand in new sessions and those that have lost their worker; a worker t
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeAlias
@@ -12,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from kombu.exceptions import OperationalError
 
 from shared.celery_config import SESSION_TASK, Queue, celery_app, queue_name
+from shared.celery_internals import expire_queue
 from shared.config import Settings
 from shared.events import SessionOptions
 
@@ -59,7 +59,7 @@ class Dispatcher:
             )
             # There may never be a worker again: the queue, a Redis list, goes with its youngest task. A worker that
             # takes an old one finds that its session is not to be had any more.
-            producer.channel.client.expire(queue, math.ceil(self._expires_s))
+            expire_queue(producer, queue, self._expires_s)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

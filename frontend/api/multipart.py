@@ -2,6 +2,10 @@
 
 A part is a file if it has a file name (`filename` or `filename*`) or is called `file`. What stands before the first
 boundary is ignored. Raises `DamagedFormError` for what is not whole.
+
+This is the one module that uses the insides of starlette's parser. By itself the parser tells a file from a text by
+`filename` alone, and takes a form that was cut for a whole one; a parser of our own would repeat all the rest of it.
+`tests/unit/frontend/api/test_starlette_internals.py` fails when starlette changes what this relies on.
 """
 
 import re

@@ -4,13 +4,19 @@ ASGI takes one message of one connection at a time, through every layer of the a
 50 µs and more, each time. Who has framed the bytes once writes them here for 2 µs. `serve_http` puts a `Wire` into the
 scope of every request; the response is begun and ended over ASGI as always, and only what comes between may be written
 directly, in the framing that the response has.
+
+This is the one module that uses uvicorn's insides: its protocol classes, and how its server takes signals.
+`tests/unit/frontend/servers/test_uvicorn_internals.py` fails when uvicorn changes what this relies on.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 import h11
+import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -190,6 +196,17 @@ class WiredWebSocket(WebSocketsSansIOProtocol):
 
     async def receive(self) -> Any:
         return await self.inbox.get()
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn's server, which ends without raising the signal that stopped it once more."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 def _as_event(item: Message | VoxtralError) -> dict[str, Any]:

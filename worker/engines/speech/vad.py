@@ -7,13 +7,12 @@ costs 0.3 % of a core, and 0.02 % in digital silence, which never reaches the ne
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import faster_whisper
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from worker.engines.loading.faster_whisper_internals import SILERO_VAD
 from worker.engines.speech.levels import Levels
 
 WINDOW_SAMPLES = 512
@@ -53,8 +52,7 @@ class SileroVad:
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
-        path = Path(faster_whisper.__file__).parent / "assets" / "silero_vad_v6.onnx"
-        self._network = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._network = onnxruntime.InferenceSession(str(SILERO_VAD), options, providers=["CPUExecutionProvider"])
 
     def probabilities(
         self, state: VadState, pcm: NDArray[np.float32], ahead: NDArray[np.float32] | None = None

@@ -18,12 +18,11 @@ from typing import Any
 import ctranslate2
 import numpy as np
 import tokenizers
-from faster_whisper.feature_extractor import FeatureExtractor
-from faster_whisper.tokenizer import _LANGUAGE_CODES, Tokenizer
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
 from shared.events import Mode
+from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.languages import Probabilities
@@ -156,7 +155,7 @@ class WhisperDecoder:
         """ISO 639-1 codes that the vocabulary has a token for."""
         if self._english:
             return (ENGLISH,)
-        return tuple(code for code in _LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
+        return tuple(code for code in LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
 
     @property
     def modes(self) -> tuple[Mode, ...]:

@@ -95,9 +95,9 @@ def hub_directory(name: str, *, named: str) -> Path:
 
 def repository_of(name: str) -> str:
     """The Hub repository that a name of faster-whisper's, such as `small.en`, stands for; others are one themselves."""
-    from faster_whisper.utils import _MODELS  # noqa: PLC0415 -- likewise
+    from worker.engines.loading.faster_whisper_internals import REPOSITORIES  # noqa: PLC0415 -- likewise
 
-    return _MODELS.get(name, name)
+    return REPOSITORIES.get(name, name)
 
 
 def cache_directory() -> Path:
