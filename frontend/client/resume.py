@@ -10,8 +10,8 @@ Every state but the first and the last ones can end in FAILED, and in LEFT when 
 a `resume` that was sent over a broken connection may still reach the server, which then takes the session from the
 connection that has it: such a `session_resumed` is answered with another `resume`.
 
-Does no I/O and knows no clock: `LiveSession` reports events and carries out the actions. `frontend/static/resume.js`
-has the same table; the vectors in `tests/vectors` drive both.
+Does no I/O and knows no clock: `ResumingConnection` reports events and carries out the actions.
+`frontend/static/resume.js` has the same table; the vectors in `tests/vectors` drive both.
 """
 
 from enum import StrEnum

@@ -26,6 +26,11 @@ class Resumption:
         """How long the server keeps the session."""
 
     @property
+    def session_id(self) -> str:
+        """Empty while there is no session."""
+        return self.ready.session_id if self.ready else ""
+
+    @property
     def greeting(self) -> dict[str, Any]:
         """The first message of a connection."""
         if self.ready is None:

@@ -28,7 +28,7 @@ async def test_session_is_taken_from_a_connection_that_is_dead(stack: Stack, wir
                 wire.freeze()
                 wire.refuses = True
                 # As if the client's system had noticed; the server's has not.
-                session._connection.transport.abort()
+                session._connection._websocket.transport.abort()
         await session.stop()
         await listener.task
     assert listener.events[-1].duration_s == 8.0
@@ -62,7 +62,7 @@ async def has_heard(listener: Listener) -> bool:
 
 
 async def is_connected(wire: Wire, session: LiveSession, connections: int) -> bool:
-    return wire.connections >= connections and session.is_connected
+    return wire.connections >= connections and session._connection.is_serving
 
 
 async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
@@ -75,7 +75,7 @@ async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
     ):
         await session.send(CHUNK)
         other._memory.ready = session.ready
-        other._connection.transport.abort()
+        other._connection._websocket.transport.abort()
         with pytest.raises(ServerError) as raised:
             await events_of(session)
         assert raised.value.code == "session_resumed"
