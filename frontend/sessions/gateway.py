@@ -240,7 +240,7 @@ class Gateway:
         """What `ready` tells its client besides the session's events."""
         return {
             "resume_token": session.resume_token,
-            "resume_timeout_s": self._settings.session.resume_timeout_s,
+            "resume_timeout_s": self._settings.resume_timeout_s,
             "viewer_token": session.viewer_token,
         }
 
