@@ -125,6 +125,8 @@ class Word:
     text: str
     start_samples: int
     end_samples: int
+    confidence: float | None = None
+    """The probability that the model gives the word, from 0 to 1; None if it reports none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,27 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model reports about the decoding of one final. Fields are None if it does not report them."""
+
+    confidence: float | None = None
+    """Mean of the words' confidence, from 0 to 1."""
+    avg_logprob: float | None = None
+    """Mean log-probability of the decoded tokens."""
+    no_speech_prob: float | None = None
+    """Probability that the decoded audio holds no speech, from 0 to 1."""
+
+    def to_wire(self) -> dict[str, float]:
+        """The known ones, rounded."""
+        return {name: round(value, 4) for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        """What `to_wire` has added to an event."""
+        return cls(**{field.name: wire.get(field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of a session's log. `seq` counts 1, 2, 3, … without gaps."""
 
@@ -178,6 +201,8 @@ class Event:
     mode: Mode | None = None
     latency: Latency | None = None
     usage: Usage | None = None
+    scores: Scores | None = None
+    """Of a final."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Fields of one event type only: `model`, `resume_token`, `code`, `message`, `duration`, …"""
 
@@ -208,12 +233,16 @@ class Event:
             }
         if self.usage is not None:
             wire["usage"] = asdict(self.usage)
+        if self.scores is not None:
+            wire |= self.scores.to_wire()
         return wire | self.extra
 
 
 def _wire_words(words: Iterable[Word]) -> list[dict[str, Any]]:
     return [
-        {"text": word.text, "start": seconds(word.start_samples), "end": seconds(word.end_samples)} for word in words
+        {"text": word.text, "start": seconds(word.start_samples), "end": seconds(word.end_samples)}
+        | ({} if word.confidence is None else {"confidence": round(word.confidence, 4)})
+        for word in words
     ]
 
 

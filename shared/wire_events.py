@@ -7,7 +7,9 @@ that a newer server can add some. `shared.events` writes them.
 from dataclasses import dataclass
 from typing import Any, Self
 
-from shared.events import Usage
+from shared.events import Scores, Usage
+
+NO_SCORES = Scores()
 
 RESUME_TIMEOUT_S = 30.0
 """Of a server whose `ready` does not tell it."""
@@ -18,10 +20,17 @@ class Word:
     text: str
     start_s: float
     end_s: float
+    confidence: float | None = None
+    """The probability that the model gives the word, from 0 to 1; None if it reports none."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["text"], wire["start"], wire["end"])
+        return cls(wire["text"], wire["start"], wire["end"], wire.get("confidence"))
+
+    def to_wire(self) -> dict[str, Any]:
+        """The word as events and documents have it."""
+        wire = {"text": self.text, "start": self.start_s, "end": self.end_s}
+        return wire if self.confidence is None else wire | {"confidence": self.confidence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,8 @@ class Final:
     latency: Latency | None
     usage: Usage | None = None
     """Where a language model has answered."""
+    scores: Scores = NO_SCORES
+    """What the model reports about its text, such as `scores.confidence`."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -138,6 +149,7 @@ class Final:
             language=wire.get("language"),
             latency=_latency(wire),
             usage=_usage(wire["usage"]) if "usage" in wire else None,
+            scores=Scores.from_wire(wire),
         )
 
 

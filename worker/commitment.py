@@ -28,7 +28,7 @@ class Commitment:
         """As Redis keeps it for a new owner; empty where nothing is committed."""
         if not self.text:
             return b""
-        words = [(word.text, word.start_samples, word.end_samples) for word in self.words]
+        words = [(word.text, word.start_samples, word.end_samples, word.confidence) for word in self.words]
         return orjson.dumps([self.segment, self.text, words, self.start_samples, self.end_samples])
 
     @classmethod
@@ -37,7 +37,7 @@ class Commitment:
         if encoded:
             known, text, words, start_samples, end_samples, *_ = orjson.loads(encoded)  # a newer worker may add to it
             if known == segment:
-                return cls(segment, text, tuple(Word(*word[:3]) for word in words), start_samples, end_samples)
+                return cls(segment, text, tuple(Word(*word[:4]) for word in words), start_samples, end_samples)
         return cls(segment)
 
 

@@ -342,6 +342,7 @@ class WorkerSession:
             language=output.language,
             latency=latency,
             usage=output.usage,
+            scores=output.scores,
         )
         return latency
 

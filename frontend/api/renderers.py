@@ -36,11 +36,25 @@ class Format:
     granularities: frozenset[str]
     response_format: str = "json"
     temperature: float = 0.0
+    logprobs: bool = False
+    """Whether the client wants the log probability of each word."""
 
     @property
     def is_json(self) -> bool:
         """Whether an answer that is no stream is JSON."""
         return self.response_format in ("json", "verbose_json")
+
+
+NO_LOGPROBS: Final = {
+    "code": "logprobs_unavailable",
+    "message": "include: logprobs has no effect: this model reports no probabilities.",
+}
+
+
+def note_missing(transcript: Transcript, wanted: Format) -> None:
+    """Add a warning if the client wants something that the model has not reported."""
+    if wanted.logprobs and transcript.text and not transcript.has_confidence:
+        transcript.warnings.append(NO_LOGPROBS)
 
 
 class Renderer(Protocol):
@@ -84,17 +98,18 @@ class OpenAiRenderer:
 
     def transcript(self, transcript: Transcript, wanted: Format) -> Response:
         if wanted.response_format == "json":
-            return JSONResponse(openai.json_body(transcript, wanted.task))
+            body = openai.json_body(transcript, wanted.task, with_logprobs=wanted.logprobs)
+            return JSONResponse(body)
         if wanted.response_format == "verbose_json":
             body = openai.verbose_body(transcript, wanted.task, wanted.granularities, wanted.temperature)
             return JSONResponse(body)
         return PlainTextResponse(openai.plain_body(transcript, wanted.response_format))
 
     def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:  # noqa: ARG002
-        return openai.delta(text) if text else b""
+        return openai.delta(transcript, text, with_logprobs=wanted.logprobs) if text else b""
 
-    def done(self, transcript: Transcript, wanted: Format) -> bytes:  # noqa: ARG002
-        return openai.done(transcript)
+    def done(self, transcript: Transcript, wanted: Format) -> bytes:
+        return openai.done(transcript, with_logprobs=wanted.logprobs)
 
     @staticmethod
     def _body(message: str, kind: str, param: str | None, code: str | None) -> Json:

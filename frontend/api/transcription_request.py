@@ -15,7 +15,6 @@ STREAMED_FORMATS: Final = ("json", "text")
 GRANULARITIES: Final = ("segment", "word")
 MISTRAL_FIELDS: Final = ("diarize", "context_bias", "file_url", "file_id", "speaker_references")
 INCLUDES: Final = ("logprobs",)
-"""Accepted, since SDKs offer it; no model here tells any, so replies have none."""
 SPEAKER_FIELDS: Final = ("known_speaker_names", "known_speaker_references")
 MODES: Final[dict[Task, Mode]] = {"transcribe": Mode.TRANSCRIBE, "translate": Mode.TRANSLATE}
 
@@ -58,7 +57,7 @@ def openai_order(form: Form, task: Task) -> Order:
         raise InvalidFieldError(
             "response_format", response_format, "verbose_json where timestamp_granularities is given"
         )
-    form.choices("include", INCLUDES)
+    logprobs = bool(form.choices("include", INCLUDES)) and response_format == "json" and task == "transcribe"
     for name in SPEAKER_FIELDS:
         if given := form.texts(name):
             raise InvalidFieldError(name, given[0], "nothing: no model here tells speakers apart")
@@ -67,13 +66,13 @@ def openai_order(form: Form, task: Task) -> Order:
         language=form.option("language"),
         languages=form.languages(),
         prompt=form.prompt("keywords"),
-        words="word" in granularities or response_format in ("srt", "vtt"),
+        words="word" in granularities or response_format in ("srt", "vtt") or logprobs,
         partials=False,
         recording=True,
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
     )
-    wanted = Format(task, frozenset(granularities), response_format, options.temperature or 0.0)
+    wanted = Format(task, frozenset(granularities), response_format, options.temperature or 0.0, logprobs)
     return Order(OPENAI, wanted, options, form.audio(), stream, form.flag("strict"))
 
 

@@ -15,7 +15,7 @@ from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
-from frontend.api.renderers import MISTRAL
+from frontend.api.renderers import MISTRAL, note_missing
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.transcription_request import Order, is_mistral_form, mistral_order, openai_order
 from frontend.api.upload_form import Form, received
@@ -86,6 +86,7 @@ class Transcriber:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
+            note_missing(transcript, order.format)
             await reply.send(warned(order.renderer.transcript(transcript, order.format), transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
@@ -107,6 +108,7 @@ class Transcriber:
                         await push(order.renderer.added(transcript, text, changed, order.format))
                         language = spoken or language
             transcript.warnings += [warning.wire() for warning in warnings]
+            note_missing(transcript, order.format)
             await push(order.renderer.done(transcript, order.format))
 
     def _session(

@@ -102,5 +102,5 @@ def _segment(final: Final) -> dict[str, Any]:
         "text": final.text,
         "start": final.start_s,
         "end": final.end_s,
-        "words": [{"text": word.text, "start": word.start_s, "end": word.end_s} for word in final.words],
+        "words": [word.to_wire() for word in final.words],
     }

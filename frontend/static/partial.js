@@ -1,4 +1,7 @@
-/** How the text of an event is drawn: what is committed as settled text, and what may still change lightly. */
+/** How the text of an event is drawn: what is committed as settled text, what may still change lightly, and unsure words. */
+
+/** Words with a lower confidence are marked. */
+const SURE = 0.5;
 
 /**
  * @param {HTMLElement} element
@@ -13,7 +16,33 @@ export function drawText(element, event) {
     settled.textContent = committed;
     element.replaceChildren(settled, text.slice(committed.length));
   } else {
-    element.textContent = text;
+    element.replaceChildren(...marked(text, event.words ?? []));
   }
   if (event.language) element.lang = event.language;
+}
+
+/**
+ * The text with its unsure words marked.
+ *
+ * @param {string} text
+ * @param {{text: string, confidence?: number}[]} words
+ */
+function marked(text, words) {
+  /** @type {(string | HTMLElement)[]} */
+  const parts = [];
+  let drawn = 0;
+  let at = 0;
+  for (const { text: word, confidence = 1 } of words) {
+    const found = text.indexOf(word, at);
+    if (found < 0) continue;
+    at = found + word.length;
+    if (confidence >= SURE) continue;
+    const unsure = document.createElement("span");
+    unsure.className = "unsure";
+    unsure.title = `Unsure: ${Math.round(confidence * 100)} %`;
+    unsure.textContent = word;
+    parts.push(text.slice(drawn, found), unsure);
+    drawn = at;
+  }
+  return [...parts, text.slice(drawn)].filter((part) => part !== "");
 }

@@ -59,7 +59,8 @@ class SessionTranscript:
                     "end": final.end_s,
                     "text": final.text,
                     "language": final.language,
-                    "words": [{"text": word.text, "start": word.start_s, "end": word.end_s} for word in final.words],
+                    "words": [word.to_wire() for word in final.words],
+                    **final.scores.to_wire(),
                 }
                 for final in self.finals
             ],

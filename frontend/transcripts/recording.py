@@ -27,6 +27,11 @@ class Transcript:
         return list(dict.fromkeys(segment.language for segment in self.segments if segment.text and segment.language))
 
     @property
+    def has_confidence(self) -> bool:
+        """Whether the model has reported the probability of a word."""
+        return any(word.confidence is not None for segment in self.segments for word in segment.words)
+
+    @property
     def usage(self) -> Usage:
         """What all answers took together; zeros where no language model has answered."""
         known = [segment.usage for segment in self.segments if segment.usage is not None]

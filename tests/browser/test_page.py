@@ -257,3 +257,15 @@ async def test_snippet_for_existing_browser_clients_works(stack: Stack, open_pag
             [snippet, len(audio)],
         )
     assert (await logged.value).text == "2 seconds"
+
+
+async def test_unsure_words_are_marked(stack: Stack, open_page: OpenPage) -> None:
+    page = await connected(await open_page(stack.web_url))
+    drawn = await page.evaluate("""async () => {
+        const { drawText } = await import(new URL("partial.js", document.baseURI));
+        const element = document.createElement("p");
+        const words = [{ text: "my", confidence: 0.9 }, { text: "my", confidence: 0.2 }, { text: "cat." }];
+        drawText(element, { text: "my my cat.", words });
+        return element.innerHTML;
+    }""")
+    assert drawn == 'my <span class="unsure" title="Unsure: 20 %">my</span> cat.'

@@ -33,6 +33,8 @@ def test_openai_json_is_what_was_said(whisper_openai: OpenAI, speech: bytes) -> 
     assert word_error_rate(SPOKEN, reply.text) <= MAX_WER
     assert reply.usage.type == "duration"
     assert reply.usage.seconds == pytest.approx(len(speech) / 32_000, abs=0.01)
+    assert "".join(token.token for token in reply.logprobs) == reply.text
+    assert all(-10 < token.logprob <= 0 for token in reply.logprobs)
 
 
 def test_openai_verbose_json_has_segments_and_words(whisper_openai: OpenAI, speech: bytes) -> None:
@@ -53,6 +55,9 @@ def test_openai_verbose_json_has_segments_and_words(whisper_openai: OpenAI, spee
         assert 0 <= segment.start < segment.end <= reply.duration
         assert (segment.seek, segment.tokens, segment.temperature) == (round(segment.start * 100), [], 0)
         assert 0 < segment.compression_ratio < 2.4
+        assert -1 < segment.avg_logprob < 0
+        assert 0 < segment.no_speech_prob < 0.6
+        assert 0.5 < segment.confidence <= 1
 
 
 def test_openai_captions_and_text_are_bare(whisper_openai: OpenAI, speech: bytes) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import VoxtralError
-from shared.events import Mode, SessionOptions, Usage, Word
+from shared.events import Mode, Scores, SessionOptions, Usage, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class Final:
     model_ms: float
     usage: Usage | None = None
     """Where a language model has answered."""
+    scores: Scores | None = None
+    """For engines that know probabilities."""
 
 
 @dataclass(frozen=True, slots=True)

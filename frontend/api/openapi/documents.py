@@ -49,26 +49,32 @@ _WARNED: Final[Schema] = {
 _STRICT: Final = said(FLAG, "Whether a damaged recording is an error; else it is transcribed as far as it goes.")
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
 _LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "Those that were heard, in the order of their segments.")
+_CONFIDENCE: Final = said(NUMBER, "0 to 1: the probability that the model gives the words. Absent if unknown.")
+_WORD: Final = object_of(
+    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": _CONFIDENCE}, *("word", "start", "end")
+)
+_LOGPROBS: Final = said(
+    list_of(object_of({"token": TEXT, "logprob": NUMBER, "bytes": list_of(INTEGER)})),
+    "With `include[]=logprobs`: one token for each word. Absent if the model reports no probabilities.",
+)
 _TIMED_TEXT: Final = object_of(
-    {"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE, "warnings": _WARNINGS},
+    {"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE, "logprobs": _LOGPROBS, "warnings": _WARNINGS},
     *("text", "languages", "usage"),
 )
-_WORD: Final = object_of({"word": TEXT, "start": NUMBER, "end": NUMBER})
-_SEGMENT: Final = object_of(
-    {
-        "id": INTEGER,
-        "seek": said(INTEGER, "`start` in steps of 10 ms."),
-        "start": NUMBER,
-        "end": NUMBER,
-        "text": TEXT,
-        "language": said(TEXT, "Its English name: each segment has its own."),
-        "tokens": said(list_of(INTEGER), "Always empty."),
-        "temperature": said(NUMBER, "As asked for, or 0."),
-        "avg_logprob": said(NUMBER, "Always 0: what the model did not believe it has dropped."),
-        "compression_ratio": said(NUMBER, "Bytes of the text over its bytes when compressed."),
-        "no_speech_prob": said(NUMBER, "Always 0: silence makes no segment."),
-    }
-)
+_SEGMENT_FIELDS: Final[Schema] = {
+    "id": INTEGER,
+    "seek": said(INTEGER, "`start` in steps of 10 ms."),
+    "start": NUMBER,
+    "end": NUMBER,
+    "text": TEXT,
+    "language": said(TEXT, "Its English name: each segment has its own."),
+    "tokens": said(list_of(INTEGER), "Always empty."),
+    "temperature": said(NUMBER, "As asked for, or 0."),
+    "avg_logprob": said(NUMBER, "Mean log-probability of the tokens; 0 if the model does not report it."),
+    "compression_ratio": said(NUMBER, "Bytes of the text over its bytes when compressed."),
+    "no_speech_prob": said(NUMBER, "Probability that there is no speech; 0 if the model does not report it."),
+}
+_SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": _CONFIDENCE}, *_SEGMENT_FIELDS)
 _VERBOSE: Final = object_of(
     {
         "task": {"enum": ["transcribe", "translate"]},
@@ -98,6 +104,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                     "start": NUMBER,
                     "end": NUMBER,
                     "language": said(TEXT, "Of a segment, where it is known."),
+                    "confidence": _CONFIDENCE,
                 },
                 *("type", "text", "start", "end"),
             )
@@ -153,7 +160,7 @@ _TRANSCRIPTION_FIELDS: Final[Schema] = {
     "stream": FLAG,
     "keywords[]": said(list_of(TEXT), "Added to the prompt."),
     "languages[]": OPTIONS["languages"].schema(),
-    "include[]": said(list_of({"enum": list(INCLUDES)}), "Accepted; no model here tells any."),
+    "include[]": said(list_of({"enum": list(INCLUDES)}), "OpenAI, with `json`: `logprobs`, one for each word."),
     "context_bias": said(list_of(TEXT), "Mistral: added to the prompt."),
     "diarize": {"const": False, "description": "Mistral: sent by its SDK, which tells its requests."},
 }

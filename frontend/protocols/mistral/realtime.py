@@ -159,7 +159,8 @@ class MistralRealtime:
     def _closed_segment(self, wire: dict[str, Any]) -> list[Action]:
         if not wire["text"]:
             return []
-        segment: dict[str, Any] = {name: wire[name] for name in ("text", "start", "end", "language") if name in wire}
+        names = ("text", "start", "end", "language", "confidence")
+        segment: dict[str, Any] = {name: wire[name] for name in names if name in wire}
         if len(self._segments) <= MAX_SEGMENTS:
             self._segments.append({"type": "transcription_segment", **segment})
         return [Send({"type": "transcription.segment", **segment})]

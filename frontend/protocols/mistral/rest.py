@@ -1,7 +1,7 @@
 """Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
 
 Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
-as its SDK demands, rounded up). A segment's `language` and `warnings` are additions of ours.
+as its SDK demands, rounded up). `language` and `confidence` of a segment and `warnings` are additions of ours.
 """
 
 import math
@@ -33,10 +33,10 @@ def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[st
 
 def chunks(segment: Segment, granularities: Collection[str]) -> list[dict[str, Any]]:
     if "word" in granularities:
-        return [_chunk(word.text, word.start_s, word.end_s) for word in segment.words]
+        return [_chunk(word.text, word.start_s, word.end_s, word.confidence) for word in segment.words]
     if "segment" in granularities and segment.text:
         language = {} if segment.language is None else {"language": segment.language}
-        return [_chunk(segment.text, segment.start_s, segment.end_s) | language]
+        return [_chunk(segment.text, segment.start_s, segment.end_s, segment.scores.confidence) | language]
     return []
 
 
@@ -61,5 +61,6 @@ def event(message: dict[str, Any]) -> bytes:
     return f"event: {message['type']}\ndata: ".encode() + orjson.dumps(message) + b"\n\n"
 
 
-def _chunk(text: str, start_s: float, end_s: float) -> dict[str, Any]:
-    return {"type": "transcription_segment", "text": text, "start": start_s, "end": end_s}
+def _chunk(text: str, start_s: float, end_s: float, confidence: float | None) -> dict[str, Any]:
+    chunk = {"type": "transcription_segment", "text": text, "start": start_s, "end": end_s}
+    return chunk if confidence is None else chunk | {"confidence": confidence}

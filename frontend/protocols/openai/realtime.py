@@ -2,8 +2,9 @@
 
 Not served: conversations, so `response.*` and items of the client's are errors, and one connection transcribes with one
 model and in one format, both fixed by its first audio. Our engines find the ends of turns in their own way: the
-numbers of `turn_detection` are taken and shown, and change nothing; neither does `noise_reduction`. Logprobs may be
-asked for, and never come. Warnings of a session are not passed on: clients take any `error` for the end.
+numbers of `turn_detection` are taken and shown, and change nothing; neither does `noise_reduction`. Logprobs
+come with `completed`, one for each word, if the model reports probabilities. Warnings of a session are not passed on:
+clients take any `error` for the end.
 """
 
 import secrets

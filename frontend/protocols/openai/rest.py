@@ -1,9 +1,9 @@
 """OpenAI's HTTP bodies for transcripts and translations. Pure: no I/O, no form.
 
 What their shape demands and no model here tells is derived, and said so: `seek` from the segment's start, and
-`compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0, and `tokens` is empty: the engine has
-already dropped what it did not believe, and its tokens are its own. Tokens are never counted for `usage`. A segment's
-`language` and `warnings` are additions of ours.
+`compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0 if the engine does not report them, and
+`tokens` is empty: the engine's tokens are its own. Tokens are never counted for `usage`. `language` and `confidence` of
+segments, `confidence` of words and `warnings` are additions of ours.
 """
 
 import zlib
@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from frontend.protocols.languages import NAMES
+from frontend.protocols.openai.logprobs import logprobs
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt
 from shared.wire_events import Final as Segment
@@ -24,11 +25,12 @@ DONE: Final = b"data: [DONE]\n\n"
 Task = Literal["transcribe", "translate"]
 
 
-def json_body(transcript: Transcript, task: Task) -> dict[str, Any]:
+def json_body(transcript: Transcript, task: Task, *, with_logprobs: bool = False) -> dict[str, Any]:
     if task == "translate":
         return {"text": transcript.text, **transcript.warned}
     heard = languages(transcript.languages)
-    return {"text": transcript.text, "languages": heard, "usage": _usage(transcript), **transcript.warned}
+    body = {"text": transcript.text, "languages": heard, "usage": _usage(transcript), **transcript.warned}
+    return body | (_logprobs(transcript) if with_logprobs else {})
 
 
 def verbose_body(
@@ -45,7 +47,7 @@ def verbose_body(
         body["segments"] = [_segment(number, segment, task, temperature) for number, segment in enumerate(spoken)]
     if "word" in granularities:
         body["words"] = [
-            {"word": word.text, "start": word.start_s, "end": word.end_s}
+            {"word": word.text, "start": word.start_s, "end": word.end_s} | _confidence(word.confidence)
             for segment in transcript.segments
             for word in segment.words
         ]
@@ -60,13 +62,21 @@ def plain_body(transcript: Transcript, text_format: str) -> str:
     return (srt if text_format == "srt" else vtt)(transcript.segments)
 
 
-def delta(text: str) -> bytes:
-    return frame({"type": "transcript.text.delta", "delta": text})
+def delta(transcript: Transcript, text: str, *, with_logprobs: bool = False) -> bytes:
+    """The text that the last segment has added."""
+    message: dict[str, Any] = {"type": "transcript.text.delta", "delta": text}
+    if with_logprobs:
+        segment = transcript.segments[-1]
+        before = transcript.text[: -len(segment.text)].rstrip()
+        message |= _given(logprobs(segment.text, segment.words, before))
+    return frame(message)
 
 
-def done(transcript: Transcript) -> bytes:
+def done(transcript: Transcript, *, with_logprobs: bool = False) -> bytes:
     """The last event and the end of the stream. Its `usage` could only be tokens, so there is none."""
     told = {"text": transcript.text, "languages": languages(transcript.languages), **transcript.warned}
+    if with_logprobs:
+        told |= _logprobs(transcript)
     return frame({"type": "transcript.text.done", **told}) + DONE
 
 
@@ -95,10 +105,30 @@ def _segment(number: int, segment: Segment, task: Task, temperature: float) -> d
         "language": _spoken(segment.language, task),
         "tokens": [],
         "temperature": temperature,
-        "avg_logprob": 0.0,
+        "avg_logprob": segment.scores.avg_logprob or 0.0,
         "compression_ratio": round(len(encoded) / len(zlib.compress(encoded)), 3),
-        "no_speech_prob": 0.0,
+        "no_speech_prob": segment.scores.no_speech_prob or 0.0,
+        **_confidence(segment.scores.confidence),
     }
+
+
+def _logprobs(transcript: Transcript) -> dict[str, Any]:
+    found: list[dict[str, Any]] = []
+    before = ""
+    for segment in transcript.segments:
+        if segment.text:
+            found += logprobs(segment.text, segment.words, before)
+            before = segment.text
+    return _given(found)
+
+
+def _given(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The field, which is absent if the engine reports no probabilities."""
+    return {"logprobs": found} if found else {}
+
+
+def _confidence(value: float | None) -> dict[str, float]:
+    return {} if value is None else {"confidence": value}
 
 
 def _spoken(code: str | None, task: Task) -> str:

@@ -93,7 +93,7 @@ class SessionConfig:
             prompt=" ".join(hint for hint in hints if hint) or None,
             delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
             commit_delay=COMMIT_DELAYS.get(wanted.get("delay") or ""),
-            words=False,
+            words=LOGPROBS in (self.include or ()),
             turns=True,
             model=wanted.get("model") or model,
         )

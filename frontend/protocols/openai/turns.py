@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from frontend.protocols.deltas import TranscriptDeltas
+from frontend.protocols.openai.logprobs import logprobs
 from shared.events import EventType
+from shared.wire_events import Word
 
 Json = dict[str, Any]
 
@@ -30,6 +32,8 @@ class Item:
     """Length of what the client committed; None where the server found the turn."""
     spoken_s: float = 0.0
     """Length of its segments."""
+    logprobs: list[Json] = field(default_factory=list)
+    """Of the words of its segments, if the client wants them and the model reports them."""
     languages: list[str] = field(default_factory=list)
     """Those of its segments that have text, in the order in which they came."""
 
@@ -124,6 +128,8 @@ class Turns:
         language = event.get("language")
         if event["text"] and language is not None and language not in item.languages:
             item.languages.append(language)
+        if event.get("words"):
+            item.logprobs += logprobs(event["text"], [*map(Word.from_wire, event["words"])], item.deltas.text)
         yield from self._delta(item, item.deltas.hear(event))
         if item.is_committed and item.audio_s is None:
             yield from self._complete(item)
@@ -173,7 +179,7 @@ class Turns:
             "transcript": item.deltas.text,
             "languages": [{"code": code} for code in item.languages],
             "usage": {"type": "duration", "seconds": round(seconds, 3)},
-        }
+        } | ({"logprobs": item.logprobs} if item.logprobs else {})
 
     def _current(self) -> Item:
         """The item that our session speaks of now."""

@@ -99,3 +99,8 @@ def test_whatever_engines_say_nothing_is_taken_back(said: list[tuple[str, int, i
         committed.append(kept.text)
     committed.append(with_final(kept, final(text)).text)
     assert all(later.startswith(earlier) for earlier, later in pairwise(committed))
+
+
+def test_confidence_survives_a_takeover() -> None:
+    kept = Commitment(2, "the quick", (Word("the", 0, 900, 0.9), Word("quick", 1000, 1900)), 0, 16_000)
+    assert Commitment.decoded(kept.encoded(), 2) == kept

@@ -1,5 +1,6 @@
 """The worker's bookkeeping of one session: outputs become events, positions become checkpoints."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -7,7 +8,7 @@ import pytest
 
 from shared.bus.ownership import Owner, Settled
 from shared.errors import IdleTimeoutError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions, Word
 from worker.engines.base import Committed, Final, Finished, Partial, SpeechStarted, SpeechStopped
 from worker.session import Claim, WorkerSession
 
@@ -246,3 +247,15 @@ def test_outcome_says_whether_a_session_was_given_or_taken() -> None:
     assert session.summary()["outcome"] == "taken over"
     session.offered()
     assert session.summary()["outcome"] == "handed over"
+
+
+def test_confidence_of_words_and_finals_is_on_the_wire_if_it_is_known() -> None:
+    session = claimed()
+    session.take(replace(final(0, "Hello.", 0, 1600), words=(Word("Hello.", 0, 1600, 0.98765),)), 0, 0)
+    session.take(replace(final(1, "Bye.", 1600, 3200), scores=Scores(0.9, no_speech_prob=0.01)), 0, 0)
+    first, second = events(session)[-2:]
+    assert first["words"] == [{"text": "Hello.", "start": 0.0, "end": 0.1, "confidence": 0.9877}]
+    assert "confidence" not in first
+    assert "confidence" not in second["words"][0]
+    assert (second["confidence"], second["no_speech_prob"]) == (0.9, 0.01)
+    assert "avg_logprob" not in second

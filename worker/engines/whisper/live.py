@@ -11,7 +11,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, CommitDelay, Scores, SessionOptions
 from worker.engines.base import Final, History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
@@ -26,7 +26,7 @@ from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Transcript, joined
 from worker.engines.whisper.window import RollingWindow
-from worker.engines.whisper.words import HeardWord
+from worker.engines.whisper.words import HeardWord, mean_confidence
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
 """After how much speech of a segment its language is detected, until it is settled."""
@@ -273,6 +273,7 @@ class LiveSession(Session):
             words=wire_words(words, spoken) if self._segment_options.words else (),
             language=language if words else None,
             model_ms=model_ms,
+            scores=Scores(confidence=mean_confidence(words)),
         )
 
     def _show(self, done: Pass, model_ms: float) -> None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions
 from worker.engines.base import Final, Output, Partial
 from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind
@@ -23,7 +23,7 @@ from worker.engines.whisper.languages import Probabilities, likeliest, surely_sp
 from worker.engines.whisper.session import Pass, Place, Session, wire_words
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.transcript import joined
-from worker.engines.whisper.words import HeardWord
+from worker.engines.whisper.words import HeardWord, mean_confidence
 
 WINDOW_S = 28.0
 """The model hears 30 s; 2 s of padding end its text."""
@@ -66,7 +66,8 @@ class _Window:
     segments: list[_Segment]
     rest: Spans | None
     """What is still to be decoded."""
-    words: list[HeardWord] = field(default_factory=list)
+    words: list[tuple[HeardWord, Heard]] = field(default_factory=list)
+    """Each with the pass that found it."""
     model_ms: float = 0.0
 
 
@@ -186,7 +187,7 @@ class Recording(Session):
         voiced = sum(one.closed.voiced_windows for one in window.segments)
         if self._is_noise(heard, voiced) or outruns_voice(len(heard.words), len(words), heard.word_probability, voiced):
             words = []
-        window.words += words
+        window.words += [(word, heard) for word in words]
         window.model_ms += model_ms
         window.rest = None
         if words:
@@ -214,10 +215,12 @@ class Recording(Session):
         """The finals of a window's segments."""
         words = deque(window.words)
         for one, after in zip(window.segments, [*window.segments[1:], None], strict=True):
-            own: list[HeardWord] = []
-            while words and (after is None or self._is_before(words[0], after.span.start_samples)):
+            own: list[tuple[HeardWord, Heard]] = []
+            while words and (after is None or self._is_before(words[0][0], after.span.start_samples)):
                 own.append(words.popleft())
-            self._queue.answer(one.closed, *self._outputs(one, tuple(own), window.model_ms))
+            scores = _scores(own)
+            outputs = self._outputs(one, tuple(word for word, _ in own), scores, window.model_ms)
+            self._queue.answer(one.closed, *outputs)
         self._voice.forget_before(window.segments[-1].span.end_samples)
 
     def _is_before(self, word: HeardWord, position_samples: int) -> bool:
@@ -225,7 +228,9 @@ class Recording(Session):
         before = self._voice.seconds(word.start_samples, position_samples)
         return before >= self._voice.seconds(position_samples, word.end_samples)
 
-    def _outputs(self, segment: _Segment, words: tuple[HeardWord, ...], model_ms: float) -> list[Output]:
+    def _outputs(
+        self, segment: _Segment, words: tuple[HeardWord, ...], scores: Scores, model_ms: float
+    ) -> list[Output]:
         """The final of a segment, after a partial if its client reads those."""
         if not words and not self._options.turns:
             return []
@@ -242,6 +247,7 @@ class Recording(Session):
             words=wire_words(words, spoken) if self._segment_options.words else (),
             language=segment.language if words else None,
             model_ms=model_ms,
+            scores=scores,
         )
         if not (words and self._options.partials):
             return [final]
@@ -266,3 +272,12 @@ class Recording(Session):
 
     def _forget_language(self) -> None:
         self._language = None
+
+
+def _scores(words: list[tuple[HeardWord, Heard]]) -> Scores:
+    """Of a segment's words; the window's pass that found the first of them reports for all."""
+    if not words:
+        return Scores()
+    heard = words[0][1]
+    confidence = mean_confidence([word for word, _ in words])
+    return Scores(confidence, heard.log_probability, heard.no_speech_probability)

@@ -230,5 +230,5 @@ def wire_words(words: tuple[HeardWord, ...], spoken: Span) -> tuple[Word, ...]:
     for word in words:
         start = min(max(word.start_samples, end), spoken.end_samples)
         end = min(max(word.end_samples, start), spoken.end_samples)
-        found.append(Word((word.text + word.mark).strip(), start, end))
+        found.append(Word((word.text + word.mark).strip(), start, end, word.confidence))
     return tuple(found)

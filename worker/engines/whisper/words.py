@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import prod
 
 SAMPLES_PER_POSITION = 320
 """One encoder position, the unit of word times."""
@@ -30,6 +31,8 @@ class HeardWord:
     end_samples: int
     probability: float
     """Of its least likely token, punctuation aside."""
+    confidence: float | None = None
+    """The product of its tokens' probabilities, punctuation aside; None if the model was not asked."""
 
     def earlier(self, samples: int) -> "HeardWord":
         """The word that much earlier, though not before the window."""
@@ -105,7 +108,8 @@ def timed_words(
         earliest = min(max(reached.get(bounds[index + 1], length_samples), start), length_samples)
         first = bounds[index]
         last = first + sum(len(piece.tokens) for piece in _letters(word))
-        words.append(_heard_word(word, start, earliest, min(probabilities[first:last], default=0.0)))
+        own = probabilities[first:last]
+        words.append(_heard_word(word, start, earliest, min(own, default=0.0), prod(own) if own else None))
     return tuple(words)
 
 
@@ -120,7 +124,9 @@ def spread_words(spelled: Spelling, length_samples: int) -> tuple[HeardWord, ...
     )
 
 
-def _heard_word(word: Sequence[Piece], start_samples: int, end_samples: int, probability: float) -> HeardWord:
+def _heard_word(
+    word: Sequence[Piece], start_samples: int, end_samples: int, probability: float, confidence: float | None = None
+) -> HeardWord:
     letters = _letters(word)
     marks = word[len(letters) :]
     return HeardWord(
@@ -131,6 +137,7 @@ def _heard_word(word: Sequence[Piece], start_samples: int, end_samples: int, pro
         start_samples,
         end_samples,
         probability,
+        confidence,
     )
 
 
@@ -140,6 +147,12 @@ def _letters(word: Sequence[Piece]) -> Sequence[Piece]:
     while count > 1 and not _has_letters(word[count - 1]):
         count -= 1
     return word[:count]
+
+
+def mean_confidence(words: Sequence[HeardWord]) -> float | None:
+    """Of the words that have one; None if none has."""
+    known = [word.confidence for word in words if word.confidence is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _has_letters(piece: Piece) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions
 from tests.unit.worker.engines.whisper.heard_words import word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, Speech, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, SpeechStarted, SpeechStopped
@@ -240,3 +240,12 @@ def test_new_owner_goes_on_from_the_checkpoint() -> None:
     played = play(recording(place=place), said, start_samples=first.resume_samples)
     assert [final.segment for final in played.finals] == [1, 2]
     assert played.finals[0].text.startswith("beginb")
+
+
+def test_segments_have_the_scores_of_their_window() -> None:
+    said = sentences(2)
+    scored = Speech(tuple(replace(one, confidence=0.8) for one in said.words), said.length_samples)
+    played = play(recording(), scored)
+    assert segments_of(played) == [2]
+    assert [one.scores for one in played.finals] == [Scores(pytest.approx(0.8), -0.2, 0.01)] * 2
+    assert {word.confidence for one in played.finals for word in one.words} == {0.8}

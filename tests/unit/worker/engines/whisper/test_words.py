@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engines.whisper.transcript import joined
-from worker.engines.whisper.words import HeardWord, Piece, spelling, spread_words, timed_words, word_groups
+from worker.engines.whisper.words import (
+    HeardWord,
+    Piece,
+    mean_confidence,
+    spelling,
+    spread_words,
+    timed_words,
+    word_groups,
+)
 
 
 def pieces(*texts: str) -> list[Piece]:
@@ -60,8 +68,8 @@ def test_end_of_a_word_is_glued_to_the_forced_one() -> None:
 def test_timed_words_end_where_the_next_begins() -> None:
     words = timed([" old", " house", "."], [(0, 5), (0, 6), (1, 10), (2, 15), (3, 20)])
     assert words == (
-        HeardWord(" old", "", (0,), (), 1600, 3200, 1.0),
-        HeardWord(" house", ".", (1,), (2,), 3200, 6400, 1.0),
+        HeardWord(" old", "", (0,), (), 1600, 3200, 1.0, 1.0),
+        HeardWord(" house", ".", (1,), (2,), 3200, 6400, 1.0, 1.0),
     )
 
 
@@ -82,6 +90,20 @@ def test_probability_is_that_of_the_least_likely_letters() -> None:
     probabilities = [0.01, 0.02, 0.8, 0.6, 0.03, 0.7]
     words = timed_words(spelled, alignments, probabilities, first_token=1, length_samples=9000)
     assert [word.probability for word in words] == [0.6, 0.7]
+
+
+def test_confidence_is_the_product_over_the_letters() -> None:
+    spelled = spelling([Piece(" gold", (1, 2)), Piece("!", (3,)), Piece(" ring", (4,))])
+    alignments = [(index, index) for index in range(5)]
+    words = timed_words(spelled, alignments, [0.8, 0.5, 0.03, 0.7], first_token=0, length_samples=9000)
+    assert [word.confidence for word in words] == [0.4, 0.7]
+    assert mean_confidence(words) == pytest.approx(0.55)
+
+
+def test_words_without_alignment_have_no_confidence() -> None:
+    words = spread_words(spelling(pieces(" one", " two")), 1500)
+    assert [word.confidence for word in words] == [None, None]
+    assert mean_confidence(words) is None
 
 
 def test_spread_words_fills_the_audio_in_proportion_to_the_letters() -> None:
