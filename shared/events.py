@@ -35,6 +35,30 @@ class CommitDelay(StrEnum):
     ACCURATE = "accurate"
 
 
+class Profanity(StrEnum):
+    """What becomes of profane words."""
+
+    KEEP = "keep"
+    MASK = "mask"
+
+
+class FillerWords(StrEnum):
+    """What becomes of "uh" and its like."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class Redaction(StrEnum):
+    """What can be redacted by its form."""
+
+    NUMBERS = "numbers"
+    EMAILS = "emails"
+    PHONES = "phones"
+    CARDS = "cards"
+    IBANS = "ibans"
+
+
 class EventType(StrEnum):
     READY = "ready"
     PARTIAL = "partial"
@@ -80,6 +104,16 @@ class SessionOptions:
     """ISO 639-1 codes of which each segment has one, where `language` is None; None allows all of the model's."""
     commit_delay: CommitDelay | None = None
     """None takes the worker's setting."""
+    numerals: bool | None = None
+    """Whether spoken numbers become digits. None is False."""
+    profanity: str | None = None
+    """A `Profanity`; None keeps."""
+    filler_words: str | None = None
+    """A `FillerWords`; None keeps."""
+    redact: tuple[str, ...] | None = None
+    """Each a `Redaction`. Partials are withheld if there are any, or any `redact_terms`."""
+    redact_terms: tuple[str, ...] | None = None
+    """Words and names that are redacted, whatever their case."""
 
     def to_wire(self) -> dict[str, Any]:
         """What Redis holds of them, for JSON.
@@ -104,8 +138,9 @@ class SessionOptions:
         known = {field.name for field in fields(cls)}
         given = {name: value for name, value in wire.items() if name in known and value is not None}
         given["mode"] = Mode(given.get("mode", Mode.TRANSCRIBE))
-        if "languages" in given:
-            given["languages"] = tuple(given["languages"])
+        for name in ("languages", "redact", "redact_terms"):
+            if name in given:
+                given[name] = tuple(given[name])
         if given.get("commit_delay") in list(CommitDelay):
             given["commit_delay"] = CommitDelay(given["commit_delay"])
         else:
@@ -115,7 +150,7 @@ class SessionOptions:
 
 _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
-    | {"words", "partials", "recording", "turns"}
+    | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
 )
 """Fields of `SessionOptions` that hold nothing that a client has written freely."""
 

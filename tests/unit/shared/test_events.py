@@ -44,7 +44,18 @@ def test_options_that_use_no_newer_field_are_those_of_an_older_version() -> None
 
 def test_task_shows_every_option_that_is_no_text_and_no_other() -> None:
     given = {"prompt": "Ada", "language": "en", "languages": ("en",), "model": "echo", "delay_ms": 80, "top_p": 0.5}
-    options = SessionOptions(**given, recording=True, max_new_tokens=5, temperature=0.0, commit_delay=CommitDelay.FAST)
-    assert {field.name for field in fields(SessionOptions)} - options.without_text().keys() == {"prompt"}
+    given |= {"numerals": True, "profanity": "mask", "filler_words": "drop", "redact": ("cards",)}
+    options = SessionOptions(
+        **given,
+        recording=True,
+        max_new_tokens=5,
+        temperature=0.0,
+        commit_delay=CommitDelay.FAST,
+        redact_terms=("Ada",),
+    )
+    assert {field.name for field in fields(SessionOptions)} - options.without_text().keys() == {
+        "prompt",
+        "redact_terms",
+    }
     assert "Ada" not in str(options.without_text())
-    assert SessionOptions.from_wire(options.without_text()) == replace(options, prompt=None)
+    assert SessionOptions.from_wire(options.without_text()) == replace(options, prompt=None, redact_terms=None)

@@ -1,0 +1,24 @@
+"""Profane words keep their first letter."""
+
+import pytest
+
+from worker.wording import profanity
+from worker.wording.edits import applied
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "written"),
+    [
+        ("en", "Oh SHIT, this fucking shiitake.", "Oh S***, this f****** shiitake."),
+        ("en", "A Scunthorpe cocktail in Dickens' class.", "A Scunthorpe cocktail in Dickens' class."),
+        ("de", "So eine Scheiße, du Arschloch!", "So eine S******, du A********!"),
+        ("es", "¡Qué mierda!", "¡Qué m*****!"),
+        ("fr", "Putain, quel con.", "P*****, quel con."),
+        ("it", "Che cazzo fai?", "Che c**** fai?"),
+        ("ja", "fuck", "fuck"),
+        (None, "Scheiße, shit, merde", "S******, s***, m****"),
+        (None, "Bite the apple, con calma.", "Bite the apple, con calma."),
+    ],
+)
+def test_profane_words_are_masked(language: str | None, said: str, written: str) -> None:
+    assert applied(said, (), profanity.edits(said, language))[0] == written

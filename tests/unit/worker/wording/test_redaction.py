@@ -1,0 +1,81 @@
+"""What is redacted is replaced by its kind, in digits or spoken."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.events import Redaction
+from worker.wording import redaction
+from worker.wording.edits import applied
+
+EVERYTHING = tuple(Redaction)
+
+
+def redacted(text: str, *kinds: str, language: str | None = "en", terms: tuple[str, ...] = ()) -> str:
+    return applied(text, (), redaction.edits(text, language, kinds, terms))[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "written"),
+    [
+        ("phones", "Call +49 171 234 5678 or 0171/2345678, please.", "Call [PHONE] or [PHONE], please."),
+        ("phones", "It is oh one seven one, two three four five six.", "It is [PHONE]."),
+        ("phones", "It is 07700 double nine 1234.", "It is [PHONE]."),
+        ("phones", "In 2019, 2020: 1,000,000 or 1.234.567.", "In 2019, 2020: 1,000,000 or 1.234.567."),
+        ("phones", "Call 112 in room 42.", "Call 112 in room 42."),
+        ("cards", "Card 4111 1111 1111 1111 until 2030.", "Card [CARD] until 2030."),
+        ("cards", "It is " + "four one one one " * 4 + "I think", "It is [CARD] I think"),
+        ("cards", "Call +49 171 234 5678 901.", "Call +49 171 234 5678 901."),
+        ("ibans", "To DE89 3704 0044 0532 0130 00.", "To [IBAN]."),
+        ("ibans", "To DE 89, 3704, 0044, 0532, 0130, 00 now", "To [IBAN] now"),
+        ("ibans", "To D E eight nine " + "three seven zero " * 6 + "now", "To [IBAN] now"),
+        ("emails", "Write to john.smith@mail.example.com.", "Write to [EMAIL]."),
+        ("emails", "It is jane dot doe at example dot com. I am at home.", "It is [EMAIL]. I am at home."),
+        ("emails", "He is at the point. Stop", "He is at the point. Stop"),
+        ("numbers", "I have twenty-five dogs, 3.5 cats, one A4.", "I have [NUMBER] dogs, [NUMBER] cats, one A4."),
+    ],
+)  # fmt: skip
+def test_each_kind_is_found(kind: str, said: str, written: str) -> None:
+    assert redacted(said, kind) == written
+
+
+def test_spoken_addresses_are_found_in_other_languages() -> None:
+    assert redacted("Es ist max ät example punkt de.", "emails", language="de") == "Es ist [EMAIL]."
+    assert redacted("Meine Nummer: null eins sieben eins zwei drei vier.", "phones", language="de") == (
+        "Meine Nummer: [PHONE]."
+    )
+
+
+def test_the_first_kind_that_fits_names_it() -> None:
+    said = "DE89 3704 0044 0532 0130 00, 4111 1111 1111 1111, 555 123 4567 and 12"
+    assert redacted(said, *EVERYTHING) == "[IBAN], [CARD], [PHONE] and [NUMBER]"
+
+
+def test_a_longer_run_of_digits_is_redacted_since_it_may_hold_a_number() -> None:
+    assert redacted("It is 4111 1111 1111 1111 555 123 4567.", "cards", "phones") == "It is [CARD]."
+    assert redacted("It is 4111, 1111, 1111, 1111, 555, 123, 4567.", "cards") == "It is [CARD]."
+
+
+def test_terms_are_whole_words_in_any_case() -> None:
+    terms = ("Maria Lopez", "Smith")
+    assert redacted("maria  LOPEZ, Smith's, Smithson", terms=terms) == "[REDACTED], [REDACTED]'s, Smithson"
+    assert redacted("電話は山田さん", language="ja", terms=("山田",)) == "電話は[REDACTED]さん"
+    assert redacted("see c++ (x)", terms=("c++", "(x)")) == "see [REDACTED] [REDACTED]"
+
+
+def test_digits_are_found_in_every_language() -> None:
+    assert redacted("電話は0312345678です", "phones", language="ja") == "電話は[PHONE]です"
+    assert redacted("call five five five 1234567", "phones", language=None) == "call five five five [PHONE]"
+
+
+@given(st.text("0123456789 +-.,()AZaz@", max_size=60), st.sampled_from([(), ("a",), ("0", "Z a")]))
+def test_edits_are_in_order_and_do_not_overlap(text: str, terms: tuple[str, ...]) -> None:
+    ends = [0]
+    for edit in redaction.edits(text, "en", EVERYTHING, terms):
+        assert ends[-1] <= edit.start < edit.end <= len(text)
+        ends.append(edit.end)
+
+
+@given(st.integers(0, 999_999_999))
+def test_no_digit_of_a_number_is_left(number: int) -> None:
+    assert not any(character.isdigit() for character in redacted(f"It is {number}, or {number:,}.", "numbers"))

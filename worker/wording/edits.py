@@ -1,0 +1,86 @@
+"""Replacements in a text, and what they make of its timed words. Pure.
+
+    applied("I have twenty five dogs", words, [Edit(7, 18, "25")])
+
+gives "I have 25 dogs". Its third word is "25", from the start of "twenty" to the end of "five".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from shared.events import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The characters from `start` to `end` become `replacement`. Edits of one text do not overlap and are in order."""
+
+    start: int
+    end: int
+    replacement: str
+
+
+def applied(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[str, tuple[Word, ...]]:
+    """The text and its words after the edits.
+
+    Words that one replacement covers become one word, which lasts from the first to the last of them. A word of which
+    nothing is left is dropped, and one of which a mark is left gives it to the word before. All words are dropped if
+    they are not those of the text.
+    """
+    if not edits:
+        return text, tuple(words)
+    spans = _spans(text, words) or []
+    edited: list[Word] = []
+    for group in _groups(spans, edits):
+        start, end = spans[group.start][0], spans[group.stop - 1][1]
+        before, after = text[start:end], _replaced(text, edits, start, end).strip()
+        if _has_letters(after) or after == before:
+            edited.append(_merged(words[group.start : group.stop], after))
+        elif edited:
+            edited[-1] = replace(edited[-1], text=edited[-1].text + after)
+    return _replaced(text, edits, 0, len(text)).strip(), tuple(edited)
+
+
+def _spans(text: str, words: Sequence[Word]) -> list[tuple[int, int]] | None:
+    """Where each word is in the text; None if one is not there."""
+    spans: list[tuple[int, int]] = []
+    end = 0
+    for word in words:
+        start = text.find(word.text, end)
+        if start < 0:
+            return None
+        end = start + len(word.text)
+        spans.append((start, end))
+    return spans
+
+
+def _groups(spans: Sequence[tuple[int, int]], edits: Sequence[Edit]) -> list[range]:
+    """Which successive words become one."""
+    groups: list[range] = []
+    for index, (start, _) in enumerate(spans):
+        before_end = spans[index - 1][1] if index else 0
+        if index and any(edit.replacement and edit.start < before_end and edit.end > start for edit in edits):
+            groups[-1] = range(groups[-1].start, index + 1)
+        else:
+            groups.append(range(index, index + 1))
+    return groups
+
+
+def _merged(words: Sequence[Word], text: str) -> Word:
+    known = [word.confidence for word in words if word.confidence is not None]
+    return Word(text, words[0].start_samples, words[-1].end_samples, min(known, default=None))
+
+
+def _has_letters(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _replaced(text: str, edits: Sequence[Edit], start: int, end: int) -> str:
+    """A part of the text after the edits that touch it."""
+    parts: list[str] = []
+    at = start
+    for edit in edits:
+        if edit.end > start and edit.start < end:
+            parts += (text[at : max(at, edit.start)], edit.replacement)
+            at = min(edit.end, end)
+    return "".join((*parts, text[at:end]))

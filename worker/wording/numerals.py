@@ -1,0 +1,71 @@
+"""Spoken numbers as digits: "twenty-five" becomes "25". Pure; the numbers are found by text2num."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from text_to_num import find_numbers
+
+from worker.wording.edits import Edit
+
+LANGUAGES: Final = frozenset({"en", "fr", "es", "pt", "de", "it", "nl"})
+"""Those of text2num."""
+ALONE_ABOVE: Final = 3.0
+"""Up to this, a number that stands alone stays a word: "one of them" is no quantity."""
+_TOKEN: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|[^\w\s]")
+_CENTURIES: Final = range(11, 21)
+"""English years are spoken in two halves, of which this is the first: "nineteen ninety-nine"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """Implements `text_to_num.Token`."""
+
+    said: str
+    start: int
+    end: int
+
+    def text(self) -> str:
+        return self.said
+
+    def nt_separated(self, previous: Any) -> bool:  # noqa: ARG002 -- the protocol of text2num
+        return False
+
+    def not_a_number_part(self) -> bool:
+        return False
+
+
+def edits(text: str, language: str | None) -> list[Edit]:
+    """Replaces the spoken numbers; none in languages that are not in `LANGUAGES`."""
+    if language not in LANGUAGES:
+        return []
+    tokens = [_Token(found.group(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+    found = [
+        Edit(tokens[number.start].start, tokens[number.end - 1].end, number.text)
+        for number in find_numbers(tokens, language, ALONE_ABOVE)
+    ]
+    return [_ended_once(text, edit) for edit in (_years(text, found) if language == "en" else found)]
+
+
+def _years(text: str, found: Sequence[Edit]) -> list[Edit]:
+    """Two successive halves of a year as one number."""
+    joined: list[Edit] = []
+    for edit in found:
+        last = joined[-1] if joined else None
+        if last is not None and _is_year(last.replacement, edit.replacement) and text[last.end : edit.start] == " ":
+            joined[-1] = Edit(last.start, edit.end, last.replacement + edit.replacement)
+        else:
+            joined.append(edit)
+    return joined
+
+
+def _is_year(first: str, second: str) -> bool:
+    halves = first.isdecimal() and second.isdecimal() and len(first) == len(second) == 2
+    return halves and int(first) in _CENTURIES
+
+
+def _ended_once(text: str, edit: Edit) -> Edit:
+    """German ordinals end with a full stop, which may also end the sentence."""
+    doubled = edit.replacement.endswith(".") and text[edit.end : edit.end + 1] == "."
+    return Edit(edit.start, edit.end, edit.replacement[:-1]) if doubled else edit

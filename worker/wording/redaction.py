@@ -1,0 +1,198 @@
+"""What a client wants nobody to read, replaced by its kind: "[PHONE]". Pure.
+
+Numbers are found whether they are written in digits or spoken as words. Recognised speech is never exact, so no check
+digits are checked: a card number with one wrong digit is redacted, too.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache, lru_cache
+from typing import Final
+
+from shared.events import Redaction
+from shared.seams import UNSPACED
+from worker.wording import numerals
+from worker.wording.edits import Edit
+
+LABELS: Final = {
+    Redaction.EMAILS: "[EMAIL]",
+    Redaction.IBANS: "[IBAN]",
+    Redaction.CARDS: "[CARD]",
+    Redaction.PHONES: "[PHONE]",
+    Redaction.NUMBERS: "[NUMBER]",
+}
+"""In the order in which they are looked for: what one kind has taken is nothing of a later kind."""
+TAKEN: Final = "\0"
+"""What later kinds see instead of a character that is taken."""
+TERM_LABEL: Final = "[REDACTED]"
+CARD_DIGITS: Final = range(13, 20)
+PHONE_DIGITS: Final = range(7, 16)
+IBAN_CHARS: Final = {
+    **{"AT": 20, "BE": 16, "BG": 22, "CH": 21, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "EE": 20, "ES": 24, "FI": 18},
+    **{"FR": 27, "GB": 22, "GR": 27, "HR": 21, "HU": 28, "IE": 22, "IS": 26, "IT": 27, "LI": 21, "LT": 20, "LU": 20},
+    **{"LV": 21, "MC": 27, "MT": 31, "NL": 18, "NO": 15, "PL": 28, "PT": 25, "RO": 24, "SE": 24, "SI": 19, "SK": 24},
+}
+"""Lengths by country (ISO 13616). Of other countries, all that could belong to the number is redacted."""
+YEARS: Final = range(1900, 2100)
+
+_SPOKEN_MARKS: Final = {
+    "en": ("at", "dot"),
+    "de": ("at|ät|ett", "punkt|dot"),
+    "es": ("arroba", "punto"),
+    "fr": ("arobase|at", "point"),
+    "it": ("chiocciola|at", "punto"),
+    "nl": ("at|apenstaartje", "punt"),
+    "pt": ("arroba", "ponto"),
+}
+"""How "@" and "." of an address are spoken, by language."""
+_IBAN: Final = re.compile(r"(?<!\w)[A-Z][ .-]{0,2}[A-Z](?:[ .,-]{0,2}(?:\d|[A-Z](?!\w{2}))){13,32}(?!\w)")
+_DIGITS: Final = re.compile(
+    r"[+(]{0,2}(?:(?<!\w)(?:[Oo]h?|double|triple)[ ,.-]{1,2})?\d"
+    r"(?:[ .,;()/–-]{0,3}(?:\d|(?:oh?|double|triple)(?=[ .,;-]{1,2}\d)))*"
+)
+_UNWRITTEN: Final = re.compile(r"oh?\b|double", re.IGNORECASE)
+"""Spoken digits that are no numbers: each counts as one."""
+_BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")
+_NUMBER: Final = re.compile(r"(?<![^\W\d_])\d+(?:[ .,:/–-]?\d+)*")
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*(?:[.,]\d{1,2})?")
+
+
+class _Spelled:
+    """A text with its spoken numbers in digits."""
+
+    def __init__(self, text: str, numbers: Sequence[Edit]) -> None:
+        self._starts: list[int] = []
+        """Where each stretch starts in `text`: spoken numbers, and what is between them."""
+        self._spans: list[tuple[int, int]] = []
+        """The same stretches in the text itself."""
+        self._spoken: set[int] = set()
+        """Which of them are spoken numbers."""
+        parts: list[str] = []
+        at = length = 0
+        for edit in (*numbers, Edit(len(text), len(text), "")):
+            for start, end, part in ((at, edit.start, text[at : edit.start]), (edit.start, edit.end, edit.replacement)):
+                if part:
+                    if start == edit.start:
+                        self._spoken.add(len(self._starts))
+                    self._starts.append(length)
+                    self._spans.append((start, end))
+                    parts.append(part)
+                    length += len(part)
+            at = edit.end
+        self.text = "".join(parts)
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of `text` is in the text itself; spoken numbers are whole."""
+        first, last = (bisect_right(self._starts, position) - 1 for position in (start, end - 1))
+        (begin, _), (stop_from, stop) = self._spans[first], self._spans[last]
+        if first not in self._spoken:
+            begin += start - self._starts[first]
+        if last not in self._spoken:
+            stop = stop_from + end - self._starts[last]
+        return begin, stop
+
+
+def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[str, ...] = ()) -> list[Edit]:
+    """Replaces what is of these kinds, and these terms, by its label.
+
+    Numbers that are spoken as words are found in the languages of `numerals`, those in digits in all.
+    """
+    spelled = _Spelled(text, numerals.edits(text, language) if set(kinds) - {Redaction.EMAILS} else [])
+    found: list[Edit] = []
+    taken = bytearray(len(text))
+    if terms:
+        found += _taken((one.span() for one in _terms(terms).finditer(text)), TERM_LABEL, taken)
+    shown = spelled.text
+    for kind, label in LABELS.items():
+        if kind in kinds:
+            spans = list(_found(shown, kind, language))
+            found += _taken((spelled.original(*span) for span in spans), label, taken)
+            for start, end in spans:
+                shown = shown[:start] + TAKEN * (end - start) + shown[end:]
+    return sorted(found, key=lambda edit: edit.start)
+
+
+def _taken(spans: Iterable[tuple[int, int]], label: str, taken: bytearray) -> Iterator[Edit]:
+    """The label for what of each span is free, which it takes then. `taken`: a byte for each character of the text."""
+    for start, end in spans:
+        at = start
+        while (free := taken.find(0, at, end)) >= 0:
+            at = taken.find(1, free, end)
+            at = end if at < 0 else at
+            taken[free:at] = bytes([1]) * (at - free)
+            yield Edit(free, at, label)
+
+
+def _found(text: str, kind: Redaction, language: str | None) -> Iterator[tuple[int, int]]:
+    match kind:
+        case Redaction.EMAILS:
+            yield from (found.span() for found in _email(language).finditer(text))
+        case Redaction.IBANS:
+            yield from (_iban(found) for found in _IBAN.finditer(text))
+        case Redaction.NUMBERS:
+            yield from (found.span() for found in _NUMBER.finditer(text))
+        case _:
+            yield from _digit_runs(text, kind)
+
+
+@cache
+def _email(language: str | None) -> re.Pattern[str]:
+    """Written or spoken: "jane.doe@example.com", "jane dot doe at example dot com"."""
+    at, dot = _SPOKEN_MARKS.get(language or "", ("at|arroba|arobase", "dot|punkt|punto"))
+    name, at, dot = r"[\w+-]{1,64}", rf"(?: ?@ ?| (?:{at}) )", rf"(?:\.| (?:{dot}) )"
+    return re.compile(rf"(?<![\w+-]){name}(?:{dot}{name}){{0,5}}{at}{name}(?:{dot}{name}){{1,5}}", re.IGNORECASE)
+
+
+def _iban(found: re.Match[str]) -> tuple[int, int]:
+    """Up to the length that the country's have: other digits may follow."""
+    places = [found.start() + at for at, character in enumerate(found.group()) if character.isalnum()]
+    length = IBAN_CHARS.get("".join(found.string[place] for place in places[:2]), len(places))
+    return found.start(), places[: max(length, 1)][-1] + 1
+
+
+def _digit_runs(text: str, kind: Redaction) -> Iterator[tuple[int, int]]:
+    """Runs of as many digits as the kind has.
+
+    A longer run may hold one: it is split at its commas, and redacted as a whole if no part fits.
+    """
+    allowed = CARD_DIGITS if kind is Redaction.CARDS else PHONE_DIGITS
+    for found in _DIGITS.finditer(text):
+        is_long = _digits(found.group()) > allowed[-1]
+        parts = [found.span()]
+        if is_long:
+            pieces = _BETWEEN_COMMAS.finditer(found.group())
+            parts = [(found.start() + piece.start(), found.start() + piece.end()) for piece in pieces]
+        fitting = [part for part in parts if _fits(text[slice(*part)], kind, allowed)]
+        is_whole = is_long and not fitting and not _is_quantity(found.group())
+        yield from [found.span()] if is_whole else fitting
+
+
+def _fits(run: str, kind: Redaction, allowed: range) -> bool:
+    if kind is Redaction.CARDS and run.startswith(("+", "(+", "00")):
+        return False
+    return _digits(run) in allowed and not _is_quantity(run)
+
+
+def _digits(run: str) -> int:
+    return sum(character.isdigit() for character in run) + len(_UNWRITTEN.findall(run))
+
+
+def _is_quantity(run: str) -> bool:
+    """Whether digits are one large number, or a list of years."""
+    years = re.findall(r"\d+", run)
+    return bool(_THOUSANDS.fullmatch(run)) or all(len(year) == 4 and int(year) in YEARS for year in years)
+
+
+@lru_cache(maxsize=64)
+def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
+    """Whole words, whatever their case and the spaces between them."""
+    ordered = sorted(terms, key=len, reverse=True)
+    return re.compile("|".join(_term(term) for term in ordered), re.IGNORECASE)
+
+
+def _term(term: str) -> str:
+    words = [re.escape(word) for word in term.split()]
+    starts = "" if re.match(rf"[{UNSPACED}]|\W", term) else r"(?<!\w)"
+    ends = "" if re.match(rf"[{UNSPACED}]|\W", term[-1]) else r"(?!\w)"
+    return starts + r"[\s-]+".join(words) + ends

@@ -1,0 +1,58 @@
+"""Which wording each segment of a session has: the last one that was set before its first output. Pure."""
+
+from collections import deque
+
+from shared.events import Mode, SessionOptions
+from worker.engines.base import Final, Notice, Partial
+from worker.wording.wording import Wording
+
+
+class SessionWording:
+    """Rewrites a session's outputs, in their order."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._wording = Wording.of(options)
+        self._coming: deque[tuple[int, SessionOptions]] = deque()
+        """Options that the client has set, and from where in the audio they hold."""
+        self._segment: int | None = None
+        self._language: str | None = None
+        """Of the last final whose language is known; None for translations, whose text is in another."""
+        self._mode = options.mode
+        self._reported: set[str] = set()
+        """Codes of the notices so far."""
+
+    def configure(self, options: SessionOptions, at_samples: int) -> None:
+        self._coming.append((at_samples, options))
+
+    def partial(self, partial: Partial, *, is_committed: bool) -> Partial | None:
+        """The partial as clients get it; None if they get none. `is_committed`: text of the segment was committed."""
+        wording = self._in_force(partial.segment, partial.heard_samples, is_committed)
+        if wording is None:
+            return partial
+        if wording.withholds_partials:
+            return None
+        written = wording.partial(partial, self._language)
+        return written if written.text else None
+
+    def final(self, final: Final, *, is_committed: bool) -> tuple[Final, list[Notice]]:
+        """The final as clients get it, and what they must know about it."""
+        wording = self._in_force(final.segment, final.heard_samples, is_committed)
+        if final.language is not None and self._mode is not Mode.TRANSLATE:
+            self._language = final.language
+        if wording is None or not final.text:
+            return final, []
+        language = self._language
+        notices = [notice for notice in wording.notices(language) if notice.code not in self._reported]
+        self._reported.update(notice.code for notice in notices)
+        return wording.final(final, language), notices
+
+    def _in_force(self, segment: int, heard_samples: int, is_committed: bool) -> Wording | None:
+        """A segment keeps its wording to its end, and committed text is never written in another way."""
+        if segment != self._segment:
+            self._segment = segment
+            while self._coming and self._coming[0][0] <= heard_samples:
+                _, options = self._coming.popleft()
+                if options.language is not None or options.languages is not None:
+                    self._language = None
+                self._wording = Wording.of(options)
+        return None if is_committed else self._wording

@@ -1,0 +1,84 @@
+"""How a session's text is written: filler words, numerals, profanity and redaction, one after the other. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from shared.events import FillerWords, Mode, Profanity, Redaction, SessionOptions, Word
+from worker.engines.base import Final as FinalText
+from worker.engines.base import Notice, Partial
+from worker.wording import fillers, numerals, profanity, redaction
+from worker.wording.edits import applied
+
+_WRITTEN: Final = frozenset({Redaction.EMAILS})
+"""What is redacted alike in every language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What is on. `language` is the client's; it is used if the model reports none."""
+
+    language: str | None = None
+    drops_fillers: bool = False
+    writes_numerals: bool = False
+    masks_profanity: bool = False
+    redact: tuple[str, ...] = ()
+    redact_terms: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: SessionOptions) -> Self | None:
+        """None if nothing is on."""
+        wanted = cls(
+            language="en" if options.mode is Mode.TRANSLATE else options.language,
+            drops_fillers=options.filler_words == FillerWords.DROP,
+            writes_numerals=bool(options.numerals),
+            masks_profanity=options.profanity == Profanity.MASK,
+            redact=options.redact or (),
+            redact_terms=options.redact_terms or (),
+        )
+        return None if wanted == cls(wanted.language) else wanted
+
+    @property
+    def withholds_partials(self) -> bool:
+        """An open segment could show the beginning of what is redacted when it is whole."""
+        return bool(self.redact or self.redact_terms)
+
+    def partial(self, partial: Partial, language: str | None) -> Partial:
+        """The partial as it is written. Nothing of it is committed: the next words can change how these are written."""
+        text, _ = self._written(partial.text, (), language or self.language)
+        return replace(partial, text=text, committed_text="", committed_words=())
+
+    def final(self, final: FinalText, language: str | None) -> FinalText:
+        """The final as it is written; its words keep the times of those that they replace."""
+        text, words = self._written(final.text, final.words, language or self.language)
+        return replace(final, text=text, words=words)
+
+    def notices(self, language: str | None) -> list[Notice]:
+        """What has no effect, or less, on speech of this language."""
+        language = language or self.language
+        known = f"in {language}" if language else "while the language of the speech is not known; set language"
+        wanted = {
+            "numerals": (self.writes_numerals, numerals.LANGUAGES),
+            "profanity": (self.masks_profanity and language is not None, profanity.PROFANE),
+            "filler_words": (self.drops_fillers and language is not None, fillers.FILLERS),
+        }
+        found = [
+            Notice(f"{name}_ignored", f"{name} has no effect {known}.")
+            for name, (is_on, languages) in wanted.items()
+            if is_on and language not in languages
+        ]
+        if set(self.redact) - _WRITTEN and language not in numerals.LANGUAGES:
+            found.append(Notice("redact_limited", f"redact does not find numbers that are spoken as words {known}."))
+        return found
+
+    def _written(self, text: str, words: Sequence[Word], language: str | None) -> tuple[str, tuple[Word, ...]]:
+        """Each step reads what the one before has written."""
+        if self.drops_fillers:
+            text, words = applied(text, words, fillers.edits(text, language))
+        if self.writes_numerals:
+            text, words = applied(text, words, numerals.edits(text, language))
+        if self.masks_profanity:
+            text, words = applied(text, words, profanity.edits(text, language))
+        if self.withholds_partials:
+            text, words = applied(text, words, redaction.edits(text, language, self.redact, self.redact_terms))
+        return text, tuple(words)
