@@ -38,6 +38,7 @@ from worker.leases import Leases
 from worker.session import Claim, WorkerSession
 from worker.takeover import read_history
 from worker.telemetry import Telemetry
+from worker.wording.wording import Wording
 
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""
@@ -207,7 +208,7 @@ class WorkerRuntime:
             settled.owner.session_id,
             checkpoint_samples=settled.checkpoint_samples,
             window_samples=self._kept_samples,
-            finals=finals,
+            finals=finals if Wording.of(settled.options) is None else (),  # else they are not as the model wrote them
             committed=settled.committed or Commitment(settled.segment),
         )
         if len(pcm):

@@ -18,6 +18,7 @@ from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Laten
 from shared.seams import joined
 from worker.commitment import Commitment, unfinished, with_final, with_partial
 from worker.engines import base
+from worker.wording.session_wording import SessionWording
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 """A session with this much audio waiting in the engine is not read further."""
@@ -82,6 +83,7 @@ class WorkerSession:
     """What Redis knows of that."""
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when this worker has nothing more to do with the session: it has ended, or another worker has it."""
+    _wording: SessionWording = field(init=False)
     _heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
     _detached_s: float | None = None
@@ -94,6 +96,7 @@ class WorkerSession:
     def __post_init__(self) -> None:
         claim = self.claim
         self.options = claim.options
+        self._wording = SessionWording(claim.options)
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
         self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
         self.checkpoint_samples = claim.checkpoint_samples
@@ -208,6 +211,7 @@ class WorkerSession:
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
         """The client has set options behind this much audio."""
         self.options = options
+        self._wording.configure(options, at_samples)
         if self._configured and self._configured[-1][0] == at_samples:
             self._configured.pop()
         self._configured.append((at_samples, encoded))
@@ -310,8 +314,12 @@ class WorkerSession:
             "errors": self._errors,
         }
 
-    def _take_partial(self, output: base.Partial, step_started_ms: float, now_ms: float) -> Latency:
-        output, self.committed = with_partial(self._kept(output.segment), output)
+    def _take_partial(self, output: base.Partial, step_started_ms: float, now_ms: float) -> Latency | None:
+        kept = self._kept(output.segment)
+        written = self._wording.partial(output, is_committed=bool(kept.text))
+        if written is None:
+            return None
+        output, self.committed = with_partial(kept, written)
         words = output.committed_words if self.options.words else None
         latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
         self._emit(
@@ -326,7 +334,9 @@ class WorkerSession:
         return latency
 
     def _take_final(self, output: base.Final, step_started_ms: float, now_ms: float) -> Latency:
-        output = with_final(self._kept(output.segment), output)
+        kept = self._kept(output.segment)
+        output, notices = self._wording.final(output, is_committed=bool(kept.text))
+        output = with_final(kept, output)
         latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
         self.segment = output.segment + 1
         self.committed = Commitment(self.segment)
@@ -344,6 +354,8 @@ class WorkerSession:
             usage=output.usage,
             scores=output.scores,
         )
+        for notice in notices:
+            self.warn(notice.code, notice.message)
         return latency
 
     def _kept(self, segment: int) -> Commitment:

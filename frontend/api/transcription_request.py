@@ -71,6 +71,7 @@ def openai_order(form: Form, task: Task) -> Order:
         recording=True,
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
+        **form.wording(),
     )
     wanted = Format(task, frozenset(granularities), response_format, options.temperature or 0.0, logprobs)
     return Order(OPENAI, wanted, options, form.audio(), stream, form.flag("strict"))
@@ -93,6 +94,7 @@ def mistral_order(form: Form) -> Order:
         recording=True,
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
+        **form.wording(),
     )
     wanted = Format("transcribe", frozenset(granularities))
     return Order(MISTRAL, wanted, options, form.audio(), form.flag("stream"), form.flag("strict"))

@@ -19,7 +19,7 @@ from starlette.formparsers import FormParser, MultiPartException
 
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
 from frontend.protocols.kinds import Kind, Number, WrongValueError
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING
 from shared.errors import (
     ContentEncodingError,
     IdleTimeoutError,
@@ -112,6 +112,11 @@ class Form:
         values = self.texts("languages")
         languages: tuple[str, ...] | None = OPTIONS["languages"].parse(values or None)
         return languages
+
+    def wording(self) -> dict[str, Any]:
+        """The options that say how text is written."""
+        lists = {name: OPTIONS[name].parse(self.texts(name) or None) for name in ("redact", "redact_terms")}
+        return {name: lists[name] if name in lists else self.option(name) for name in WORDING}
 
     def prompt(self, *terms: str) -> str | None:
         """What guides the spelling: the field of that name, and lists of terms to expect."""

@@ -92,6 +92,11 @@ class TranscriptionClient:
         sample_rate: int = 16_000,
         delay_ms: int | None = None,
         commit_delay: str | None = None,
+        numerals: bool | None = None,
+        profanity: str | None = None,
+        filler_words: str | None = None,
+        redact: Sequence[str] | None = None,
+        redact_terms: Sequence[str] | None = None,
         words: bool = True,
         partials: bool = True,
     ) -> AsyncIterator[LiveSession]:
@@ -101,7 +106,8 @@ class TranscriptionClient:
         with its connection, since nobody knows from which byte on it could continue.
 
         `model` names one of those that run; without it the server takes the best for the mode. `languages` are those of
-        which each segment has one; `commit_delay` is `fast`, `balanced` or `accurate`.
+        which each segment has one; `commit_delay` is `fast`, `balanced` or `accurate`. `numerals`, `profanity`,
+        `filler_words`, `redact` and `redact_terms` say how text is written (docs/features.md).
         Leaving the block before `done` drops the session on the server, too.
         """
         options = {
@@ -117,6 +123,11 @@ class TranscriptionClient:
             "sample_rate": sample_rate,
             "delay_ms": delay_ms,
             "commit_delay": commit_delay,
+            "numerals": numerals,
+            "profanity": profanity,
+            "filler_words": filler_words,
+            "redact": redact if redact is None else list(redact),
+            "redact_terms": redact_terms if redact_terms is None else list(redact_terms),
             "words": words,
             "partials": partials,
         }
@@ -146,6 +157,11 @@ class TranscriptionClient:
         top_p: float | None = None,
         encoding: str | None = None,
         sample_rate: int | None = None,
+        numerals: bool | None = None,
+        profanity: str | None = None,
+        filler_words: str | None = None,
+        redact: Sequence[str] | None = None,
+        redact_terms: Sequence[str] | None = None,
         strict: bool | None = None,
     ) -> Reply:
         """The answer for a whole recording: a file's bytes, or raw samples where `encoding` says so.
@@ -167,6 +183,11 @@ class TranscriptionClient:
             "top_p": top_p,
             "encoding": encoding,
             "sample_rate": sample_rate,
+            "numerals": numerals,
+            "profanity": profanity,
+            "filler_words": filler_words,
+            "redact": redact if redact is None else list(redact),
+            "redact_terms": redact_terms if redact_terms is None else list(redact_terms),
             "strict": strict,
         }
         answer = await self._ask(_given(request))

@@ -70,8 +70,8 @@ class LiveSession:
     async def configure(self, **options: str | float | list[str] | None) -> None:
         """Changes options from the next segment on.
 
-        They are `language`, `languages`, `prompt`, `delay_ms`, `commit_delay`, `max_new_tokens`, `temperature` and
-        `top_p`.
+        They are `language`, `languages`, `prompt`, `delay_ms`, `commit_delay`, `max_new_tokens`, `temperature`,
+        `top_p`, `numerals`, `profanity`, `filler_words`, `redact` and `redact_terms`.
         """
         self._tell("configure", **options)
 

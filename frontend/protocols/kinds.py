@@ -260,6 +260,64 @@ class Languages:
         return {"type": "array", "minItems": 1, "maxItems": MAX_LANGUAGES, "items": items}
 
 
+@dataclass(frozen=True, slots=True)
+class Choices(Generic[E]):
+    """Some of a few words, each once; None for an empty list."""
+
+    of: type[E]
+
+    @property
+    def allowed(self) -> str:
+        return f"a list of any of {', '.join(self.of)}"
+
+    def parse(self, value: Any) -> tuple[E, ...] | None:
+        if not isinstance(value, list):
+            raise WrongTypeError(self.allowed)
+        for one in value:
+            if not isinstance(one, str) or one not in list(self.of):
+                raise WrongValueError(self.allowed, part=one)
+        return tuple(dict.fromkeys(self.of(one) for one in value)) or None
+
+    def from_text(self, text: str) -> tuple[E, ...] | None:
+        return self.parse(_listed(text))
+
+    def schema(self) -> Schema:
+        return {"type": "array", "items": {"type": "string", "enum": [str(value) for value in self.of]}}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Words and names, each once; None for an empty list. An error repeats none of them."""
+
+    max_terms: int
+    max_chars: int
+
+    @property
+    def allowed(self) -> str:
+        return f"a list of at most {self.max_terms} strings, each of 1 to {self.max_chars} characters"
+
+    def parse(self, value: Any) -> tuple[str, ...] | None:
+        if not isinstance(value, list):
+            raise WrongTypeError(self.allowed)
+        if len(value) > self.max_terms:
+            raise WrongValueError(self.allowed, part=f"a list of {len(value)}")
+        terms = [one.strip() if isinstance(one, str) else "" for one in value]
+        if not all(0 < len(term) <= self.max_chars for term in terms):
+            raise WrongValueError(self.allowed, part="…")
+        return tuple(dict.fromkeys(terms)) or None
+
+    def from_text(self, text: str) -> tuple[str, ...] | None:
+        return self.parse(_listed(text))
+
+    def schema(self) -> Schema:
+        items = {"type": "string", "minLength": 1, "maxLength": self.max_chars}
+        return {"type": "array", "maxItems": self.max_terms, "items": items}
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
 def _is_number(value: object) -> TypeGuard[float]:
     """JSON's true and false are none, though Python counts with them. NaN is one, and within no bounds."""
     return type(value) in (int, float)

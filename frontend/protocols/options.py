@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from frontend.protocols.kinds import (
     Choice,
+    Choices,
     Flag,
     Integer,
     Kind,
@@ -17,15 +18,18 @@ from frontend.protocols.kinds import (
     Languages,
     Number,
     Steps,
+    Terms,
     Text,
     WrongValueError,
 )
 from shared.errors import InvalidFieldError
-from shared.events import DELAYS_MS, CommitDelay, Mode, SessionOptions
+from shared.events import DELAYS_MS, CommitDelay, FillerWords, Mode, Profanity, Redaction, SessionOptions
 
 MAX_MODEL_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
 MAX_NEW_TOKENS: Final = 4096
+MAX_REDACT_TERMS: Final = 200
+MAX_REDACT_TERM_CHARS: Final = 100
 
 ONE_SHOT, START, CONFIGURE = "audio", "start", "configure"
 """The native messages that take options."""
@@ -113,9 +117,26 @@ _TABLE: Final = (
         "Tokens are drawn from the most likely ones that together have this probability.",
         _ALL,
     ),
+    Option("numerals", Flag(), "Whether spoken numbers are written in digits.", _ALL),
+    Option("profanity", Choice(Profanity), "`mask` keeps only the first letter of profane words.", _ALL),
+    Option("filler_words", Choice(FillerWords), "`drop` leaves out words such as uh and um.", _ALL),
+    Option(
+        "redact",
+        Choices(Redaction),
+        "What finals contain only as its kind, such as `[PHONE]`. Nothing is sent of a segment before its final.",
+        _ALL,
+    ),
+    Option(
+        "redact_terms",
+        Terms(MAX_REDACT_TERMS, MAX_REDACT_TERM_CHARS),
+        "Words and names that finals contain only as `[REDACTED]`, whatever their case.",
+        _ALL,
+    ),
     Option("words", Flag(), "Whether finals and committed text carry word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
+WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms")
+"""The options that say how text is written; every API takes them under these names."""
 OPTIONS: Final = {option.name: option for option in _TABLE}
 
 

@@ -25,7 +25,7 @@ from frontend.api.renderers import ApiDialect
 from frontend.api.responses import WARNING_HEADER
 from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES
 from frontend.api.upload_form import TEMPERATURE
-from frontend.protocols.options import OPTIONS
+from frontend.protocols.options import OPTIONS, WORDING, schemas
 
 
 def asked_dialect(
@@ -153,6 +153,7 @@ _SHARED_FIELDS: Final[Schema] = {
     "temperature": TEMPERATURE.schema(),
     "response_format": {"enum": list(FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),
+    **schemas(WORDING),
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,

@@ -4,11 +4,12 @@ Everything is as strict as it is honest: what cannot be done here is refused wit
 what is applied.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from frontend.protocols.kinds import whole_number
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, SessionOptions
@@ -50,6 +51,8 @@ class MistralSession:
     """Words to expect."""
     turns: bool = False
     """Whether the client wants to hear of the beginning and end of speech."""
+    wording: Mapping[str, Any] = field(default_factory=dict)
+    """Options that say how text is written, an addition of ours: those that are set."""
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -64,6 +67,7 @@ class MistralSession:
             words=False,
             turns=True,
             model=self.model,
+            **self.wording,
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -79,7 +83,7 @@ class MistralSession:
             "speaker_references": None,
             # The service's own rules end a turn; that none of the client's is in force is told by null.
             "turn_detection": dict.fromkeys(_TURN_DETECTION_FIELDS) if self.turns else None,
-        }
+        } | {name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()}
 
     def updated(self, changes: object) -> "MistralSession":
         """With a client's changes; null sets a field back. Raises InvalidFieldError and MissingFieldError."""
@@ -149,6 +153,15 @@ def _with_turn_detection(session: MistralSession, value: object) -> MistralSessi
     return replace(session, turns=value is not None)
 
 
+def _with_wording(name: str) -> Any:
+    def apply(session: MistralSession, value: object) -> MistralSession:
+        option = OPTIONS[name].parse(value)
+        kept = {other: set_value for other, set_value in session.wording.items() if other != name}
+        return replace(session, wording=kept if option is None else kept | {name: option})
+
+    return apply
+
+
 def _without_speakers(name: str) -> Any:
     def apply(session: MistralSession, value: object) -> MistralSession:
         if value:
@@ -166,4 +179,5 @@ _APPLY: Final[dict[str, Any]] = {
     "turn_detection": _with_turn_detection,
     "diarize": _without_speakers("diarize"),
     "speaker_references": _without_speakers("speaker_references"),
+    **{name: _with_wording(name) for name in WORDING},
 }

@@ -18,7 +18,7 @@ from frontend.protocols.openai.values import (
     one_of,
     texts,
 )
-from frontend.protocols.options import MAX_PROMPT_CHARS
+from frontend.protocols.options import MAX_PROMPT_CHARS, WORDING
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import CommitDelay, SessionOptions
 
@@ -57,7 +57,7 @@ TURN_KEYS: Final = {
     "server_vad": (*SERVER_VAD, "idle_timeout_ms", *TURN_SWITCHES),
     "semantic_vad": (*SEMANTIC_VAD, *TURN_SWITCHES),
 }
-TRANSCRIPTION_KEYS: Final = ("model", "language", "prompt", "delay", "keywords", "languages")
+TRANSCRIPTION_KEYS: Final = ("model", "language", "prompt", "delay", "keywords", "languages", *WORDING)
 FLAT_KEYS: Final = {
     "input_audio_format": "format",
     "input_audio_transcription": "transcription",
@@ -96,6 +96,7 @@ class SessionConfig:
             words=LOGPROBS in (self.include or ()),
             turns=True,
             model=wanted.get("model") or model,
+            **{name: _kept(wanted.get(name)) for name in WORDING},
         )
 
     def to_wire(self) -> Json:
@@ -214,9 +215,21 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
             merged[name] = _keywords(entry, where)
         elif name == "languages":
             merged[name] = [] if entry == [] else list(an_option(entry, where, name) or ()) or None
+        elif name in WORDING:
+            merged[name] = _listed(an_option(entry, where, name))
         else:
             merged[name] = an_option(entry, where, name)
     return merged
+
+
+def _kept(value: Any) -> Any:
+    """A value of the session object as an option."""
+    return tuple(value) or None if isinstance(value, list) else value
+
+
+def _listed(value: Any) -> Any:
+    """An option as a value of the session object."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _keywords(value: Any, path: str) -> list[str]:

@@ -6,17 +6,19 @@ import pytest
 
 from frontend.protocols.kinds import (
     Choice,
+    Choices,
     Flag,
     Integer,
     Kind,
     Languages,
     Number,
     Steps,
+    Terms,
     Text,
     WrongTypeError,
     WrongValueError,
 )
-from shared.events import Mode
+from shared.events import Mode, Redaction
 
 SHORT = Text(5, min_chars=1)
 STEPS = Steps((80, 160), "80 or 160")
@@ -33,6 +35,17 @@ STEPS = Steps((80, 160), "80 or 160")
         (Choice(Mode), "general", Mode.GENERAL),
         (Flag(), False, False),
         (Languages(), ["en", "English"], ("en",)),
+        (Choices(Redaction), ["cards", "emails", "cards"], (Redaction.CARDS, Redaction.EMAILS)),
+        (Choices(Redaction), [], None),
+        (
+            Terms(2, 9),
+            [
+                " Ann Lee",
+                "Bob",
+            ],
+            ("Ann Lee", "Bob"),
+        ),
+        (Terms(2, 9), [], None),
     ],
 )
 def test_values_of_json_are_taken(kind: Kind, value: Any, parsed: Any) -> None:
@@ -48,6 +61,8 @@ def test_values_of_json_are_taken(kind: Kind, value: Any, parsed: Any) -> None:
         (Flag(), "1", True),
         (Flag(), "FALSE", False),
         (Languages(), "en, German", ("en", "de")),
+        (Choices(Redaction), "cards, ibans", (Redaction.CARDS, Redaction.IBANS)),
+        (Terms(2, 9), "Ann Lee,Bob", ("Ann Lee", "Bob")),
     ],
 )
 def test_texts_of_forms_are_taken(kind: Kind, text: str, parsed: Any) -> None:
@@ -58,6 +73,14 @@ def test_texts_of_forms_are_taken(kind: Kind, text: str, parsed: Any) -> None:
     ("kind", "value", "error", "allowed"),
     [
         (SHORT, 3, WrongTypeError, "a string"),
+        (Choices(Redaction), "cards", WrongTypeError, Choices(Redaction).allowed),
+        (Choices(Redaction), ["names"], WrongValueError, Choices(Redaction).allowed),
+        (Choices(Redaction), [["cards"]], WrongValueError, Choices(Redaction).allowed),
+        (Terms(2, 9), "Ann", WrongTypeError, Terms(2, 9).allowed),
+        (Terms(2, 9), ["a", "b", "c"], WrongValueError, Terms(2, 9).allowed),
+        (Terms(2, 9), [" "], WrongValueError, Terms(2, 9).allowed),
+        (Terms(2, 9), ["Bartholomew"], WrongValueError, Terms(2, 9).allowed),
+        (Terms(2, 9), [3], WrongValueError, Terms(2, 9).allowed),
         (SHORT, "", WrongValueError, "1 to 5 characters"),
         (SHORT, "x" * 6, WrongValueError, "1 to 5 characters"),
         (Integer(1, 9), True, WrongTypeError, "an integer"),
@@ -77,6 +100,17 @@ def test_errors_say_what_is_allowed(kind: Kind, value: Any, error: type[WrongVal
     with pytest.raises(error) as raised:
         kind.parse(value)
     assert raised.value.allowed == allowed
+
+
+def test_kinds_name_what_is_allowed() -> None:
+    assert Choices(Redaction).allowed == "a list of any of numbers, emails, phones, cards, ibans"
+    assert Terms(2, 9).allowed == "a list of at most 2 strings, each of 1 to 9 characters"
+
+
+def test_errors_repeat_no_term() -> None:
+    with pytest.raises(WrongValueError) as raised:
+        Terms(2, 9).parse(["Ann", "Bartholomew"])
+    assert raised.value.part == "…"
 
 
 @pytest.mark.parametrize(("kind", "text"), [(Integer(1, 9), "x"), (STEPS, "x"), (Number(0, 1), "x"), (Flag(), "yes")])
