@@ -49,8 +49,9 @@ _SPOKEN_MARKS: Final = {
 _IBAN: Final = re.compile(r"(?<!\w)[A-Z][ .-]{0,2}[A-Z](?:[ .,-]{0,2}(?:\d|[A-Z](?!\w{2}))){13,32}(?!\w)")
 _DIGITS: Final = re.compile(
     r"[+(]{0,2}(?:(?<!\w)(?:[Oo]h?|double|triple)[ ,.-]{1,2})?\d"
-    r"(?:[ .,;()/–-]{0,3}(?:\d|(?:oh?|double|triple)(?=[ .,;-]{1,2}\d)))*"
+    r"(?:[ .,;()/–-]{0,3}(?:\d|(?:oh?|double|triple|u+h*m*|ä+h+m*|e+u?h+m*)(?=[ .,;-]{1,2}\d)))*"
 )
+"""Digits, and what people say between them."""
 _UNWRITTEN: Final = re.compile(r"oh?\b|double", re.IGNORECASE)
 """Spoken digits that are no numbers: each counts as one."""
 _BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")

@@ -21,6 +21,7 @@ def redacted(text: str, *kinds: str, language: str | None = "en", terms: tuple[s
         ("phones", "Call +49 171 234 5678 or 0171/2345678, please.", "Call [PHONE] or [PHONE], please."),
         ("phones", "It is oh one seven one, two three four five six.", "It is [PHONE]."),
         ("phones", "It is 07700 double nine 1234.", "It is [PHONE]."),
+        ("phones", "It is 555, um, 123 uh 4567.", "It is [PHONE]."),
         ("phones", "In 2019, 2020: 1,000,000 or 1.234.567.", "In 2019, 2020: 1,000,000 or 1.234.567."),
         ("phones", "Call 112 in room 42.", "Call 112 in room 42."),
         ("cards", "Card 4111 1111 1111 1111 until 2030.", "Card [CARD] until 2030."),
