@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from text_to_num import find_numbers
@@ -11,9 +11,10 @@ from worker.wording.edits import Edit
 
 LANGUAGES: Final = frozenset({"en", "fr", "es", "pt", "de", "it", "nl"})
 """Those of text2num."""
-ALONE_ABOVE: Final = 3.0
+ALONE_ABOVE: Final = 3.5
 """Up to this, a number that stands alone stays a word: "one of them" is no quantity."""
 _TOKEN: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|[^\w\s]")
+_DIGITS: Final = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _CENTURIES: Final = range(11, 21)
 """English years are spoken in two halves, of which this is the first: "nineteen ninety-nine"."""
 
@@ -41,11 +42,24 @@ def edits(text: str, language: str | None) -> list[Edit]:
     if language not in LANGUAGES:
         return []
     tokens = [_Token(found.group(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+    if language == "en":
+        tokens = _with_zeros(tokens)
     found = [
         Edit(tokens[number.start].start, tokens[number.end - 1].end, number.text)
         for number in find_numbers(tokens, language, ALONE_ABOVE)
     ]
     return [_ended_once(text, edit) for edit in (_years(text, found) if language == "en" else found)]
+
+
+def _with_zeros(tokens: Sequence[_Token]) -> list[_Token]:
+    """English speakers say "oh" for the digit zero: after a digit, or before two."""
+    heard: list[_Token] = []
+    for at, token in enumerate(tokens):
+        follows = bool(heard) and heard[-1].said.lower() in _DIGITS
+        leads = [after.said.lower() in _DIGITS for after in tokens[at + 1 : at + 3]] == [True, True]
+        is_zero = token.said.lower() in ("oh", "o") and (follows or leads)
+        heard.append(replace(token, said="zero") if is_zero else token)
+    return heard
 
 
 def _years(text: str, found: Sequence[Edit]) -> list[Edit]:

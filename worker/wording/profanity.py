@@ -11,8 +11,8 @@ from worker.wording.edits import Edit
 
 PROFANE: Final = {
     "en": "arsehole* asshole* bastard* bitch* bollocks bullshit* cocksuck* cunt* dickhead* faggot* fuck* goddamn* "
-    "horseshit motherfuck* nigga* nigger* piss pissed prick pricks pussy shit shits shitty shitting slut* twat* "
-    "wanker* whore*",
+    "horseshit motherfuck* nigga niggas nigger niggers piss pissed prick pricks pussy shit shits shitty shitting slut* "
+    "twat* wanker* whore*",
     "de": "arsch arsches arschloch* arschlöcher* beschissen* bitch* fick fickt ficken* gefickt* fotze* hure huren "
     "hurensohn* hurensöhne* kacke miststück* nutte* scheiss* scheiß* schlampe* verfickt* verpiss* wichser*",
     "es": "cabron* cabrón* cojones coño* follar* gilipollas hijoputa* joder* jodid* maricon* maricón* mierda* "

@@ -10,7 +10,7 @@ from worker.wording.edits import applied
     ("language", "said", "written"),
     [
         ("en", "Oh SHIT, this fucking shiitake.", "Oh S***, this f****** shiitake."),
-        ("en", "A Scunthorpe cocktail in Dickens' class.", "A Scunthorpe cocktail in Dickens' class."),
+        ("en", "A niggardly Scunthorpe cocktail.", "A niggardly Scunthorpe cocktail."),
         ("de", "So eine Scheiße, du Arschloch!", "So eine S******, du A********!"),
         ("es", "¡Qué mierda!", "¡Qué m*****!"),
         ("fr", "Putain, quel con.", "P*****, quel con."),
