@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, CommitDelay, Mode, Scores, SessionOptions
 from tests.unit.worker.engines.whisper.heard_words import word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
@@ -314,3 +314,14 @@ def test_settled_text_is_never_taken_back(seed: int, chunk_samples: int, partial
     said = replace(speech(*STORY[:2], monologue(50), STORY[2], pause_s=0.8), is_strict=False)
     played = play(session(replace(ENGLISH, partials=partials)), said, decoder=errs, chunk_samples=chunk_samples)
     check_contract(played)
+
+
+def test_words_and_finals_have_the_confidence_of_the_decoder() -> None:
+    said = speech(STORY[0])
+    confidences = [0.5 + index / 20 for index in range(len(said.words))]
+    scored = [replace(one, confidence=value) for one, value in zip(said.words, confidences, strict=True)]
+    played = play(session(), replace(said, words=tuple(scored)))
+    [final] = played.finals
+    assert [one.confidence for one in final.words] == confidences
+    assert final.scores == Scores(confidence=pytest.approx(sum(confidences) / len(confidences)))
+    assert played.partials[-1].committed_words[0].confidence == confidences[0]
