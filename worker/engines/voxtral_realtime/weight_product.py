@@ -24,7 +24,7 @@ BLOCK: Final = 128
 WARPS: Final = 4
 
 
-@torch.library.custom_op("voxtral::product_of_8_bits", mutates_args=())
+@torch.library.custom_op("eight_bits::product", mutates_args=())
 def kernel_product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
     """See `weights.Product`. `torch.compile` does not look into it: the shape of its tiles depends on the batch."""
     outputs, inputs = codes.shape
