@@ -1,9 +1,9 @@
-"""Who may use the service, and how much of it: the one check of every door. One per frontend process.
+"""Access control: authenticates every client and enforces the limits of its key. One per frontend process.
 
     principal = await access.admit_http(request)          # or admit_websocket; api.gate does it under /v1
     session = await gateway.open(options, principal=principal)
 
-Keys are off until one is configured: everybody is `ANONYMOUS` then, and only pages of foreign origins are kept out.
+Keys are off until one is configured. Every client is `ANONYMOUS` then, and only pages of foreign origins are rejected.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ WATCH_INTERVAL_S: Final = 1.0
 CLIENT_TOKEN_PREFIX: Final = "ek_"  # noqa: S105 -- how the tokens of OpenAI's API begin
 MAX_TOKEN_CHARS: Final = 100
 ENVELOPE_BYTES: Final = 64 * 1024
-"""What an HTTP body may hold beside a recording."""
+"""The room for everything in an HTTP body apart from the recording."""
 _HOW: Final = "Authorization: Bearer, X-API-Key, or an auth message"
 
 log = structlog.get_logger(__name__)
@@ -62,11 +62,11 @@ class Access:
 
     @property
     def enabled(self) -> bool:
-        """Whether a key is needed."""
+        """Whether clients need a key."""
         return self._source.enabled
 
     async def run(self) -> None:
-        """Reads changed keys, ends the sessions of those that are gone, and keeps the others counted."""
+        """Reload changed keys, end the sessions of revoked ones, and renew the leases of the others."""
         renewed_at_s = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
@@ -77,11 +77,11 @@ class Access:
                 await self._renew()
 
     async def close(self) -> None:
-        """Wait for what ended sessions still have to pay."""
+        """Wait until the audio of ended sessions has been charged."""
         await self._chores.end()
 
     async def admit_http(self, request: Request) -> Principal:
-        """Who sends this request, which counts as one; also a FastAPI dependency.
+        """The principal that sends this request, which is counted; also a FastAPI dependency.
 
         Reads only the headers: call it before the body is read. Raises ForbiddenError, UnauthorizedError,
         RateLimitedError, MessageTooLargeError, StoreUnreachableError.
@@ -95,28 +95,31 @@ class Access:
         return principal
 
     async def admit_websocket(self, websocket: WebSocket) -> Principal:
-        """Who opens this WebSocket, which counts as a request. Accepts nothing; raises what `admit_http` does.
+        """The principal that opens this WebSocket, which is counted as a request. Does not accept it; raises what
+        `admit_http` raises.
 
         Accept with `subprotocol=chosen_subprotocol(websocket.headers.items())` afterwards.
         """
         return await self._admit(websocket)
 
     def check_origin(self, connection: HTTPConnection) -> None:
-        """Raises ForbiddenError for a page that is neither ours nor allowed.
+        """Raise ForbiddenError for a page that is neither ours nor allowed.
 
-        Without this any page could send recordings to a service on its visitor's machine; it could only not read the
-        answer.
+        Without this check any page could send recordings to a service on its visitor's machine, although it could not
+        read
+        the answers.
         """
         if not is_allowed_origin(connection.headers, self._origins):
             raise _foreign(connection.headers["origin"])
 
     def check_origin_beside(self, headers: Mapping[str, str]) -> None:
-        """The same for a port that has no page of ours. `headers` are those of a handshake, with lower-case names."""
+        """The same for a port without a page of ours. `headers` are those of a handshake, with lower-case names."""
         if not is_allowed_origin(headers, self._origins, self._page_port):
             raise _foreign(headers["origin"])
 
     async def identify(self, presented: str | None) -> Principal:
-        """Who has this key or client token. Counts nothing. Raises UnauthorizedError, StoreUnreachableError."""
+        """The principal of this key or client token. Counts no request. Raises UnauthorizedError,
+        StoreUnreachableError."""
         if presented is not None and presented.startswith(CLIENT_TOKEN_PREFIX):
             principal = await self._bearer_of(presented)
             if principal is not None:
@@ -124,17 +127,17 @@ class Access:
         if not self.enabled:
             return ANONYMOUS
         if presented is None:
-            raise UnauthorizedError(f"A key is needed; it goes into {_HOW}.")
+            raise UnauthorizedError(f"A key is required; send it as {_HOW}.")
         key = self._source.ring.find(presented)
         if key is None or is_expired(key):
-            log.warning("access_refused", reason="unknown" if key is None else "expired", name=key and key.name)
+            log.warning("access_rejected", reason="unknown" if key is None else "expired", name=key and key.name)
             raise UnauthorizedError("The key is wrong or has expired.")
         return Principal(key.name, key)
 
     def check(self, principal: Principal) -> Key | None:
-        """The key of a principal with its limits of now; None where keys are off.
+        """The key of a principal with its current limits; None if keys are off.
 
-        Raises UnauthorizedError where it has been revoked or has expired.
+        Raises UnauthorizedError if it has been revoked or has expired.
         """
         if principal.key is None:
             return None
@@ -144,7 +147,7 @@ class Access:
         return key
 
     async def take_request(self, principal: Principal) -> None:
-        """Count one request of a client of the native protocol; the other doors do it where they admit.
+        """Count one request of a client of the native protocol; other clients are counted when they are admitted.
 
         Raises UnauthorizedError, RateLimitedError, StoreUnreachableError.
         """
@@ -153,15 +156,15 @@ class Access:
             await self._limiter.take_request(key)
 
     def check_upload(self, principal: Principal, size_bytes: int) -> None:
-        """Raises MessageTooLargeError for a recording that is larger than the key allows."""
+        """Raise MessageTooLargeError for a recording that is larger than the key allows."""
         limit = self._upload_limit_bytes(principal)
         if limit is not None and size_bytes > limit:
             raise MessageTooLargeError(size_bytes, limit)
 
     def largest_body_bytes(self, principal: Principal, limit_bytes: int) -> int:
-        """The most that an HTTP body of this principal may hold, where the service itself takes `limit_bytes`.
+        """The largest HTTP body of this principal, if the service itself accepts `limit_bytes`.
 
-        The recording in it has to pass `check_upload` beside.
+        The recording in it must pass `check_upload` too.
         """
         allowed = self._upload_limit_bytes(principal)
         return limit_bytes if allowed is None else min(limit_bytes, _largest_body_bytes(allowed))
@@ -178,13 +181,14 @@ class Access:
     async def new_client_token(
         self, principal: Principal, session: Mapping[str, Any] | None, life_s: int
     ) -> tuple[str, int]:
-        """A token that stands for the principal's key for `life_s`, and the Unix time when it lapses.
+        """A token that is valid for the principal's key for `life_s`, and the Unix time when it expires.
 
-        `session` comes back in `Principal.session`. Raises ForbiddenError for who has only such a token itself, and
-        RateLimitedError for who has very many already.
+        `session` is returned as `Principal.session`. Raises ForbiddenError if the principal itself has only such a
+        token,
+        and RateLimitedError if it has too many valid tokens.
         """
         if principal.is_client_token:
-            raise ForbiddenError("A client token makes no others; use the key.")
+            raise ForbiddenError("A client token cannot create other tokens; use the key.")
         self.check(principal)
         token = new_token(CLIENT_TOKEN_PREFIX)
         held = {
@@ -196,7 +200,7 @@ class Access:
         return token, int(time.time()) + life_s
 
     def _upload_limit_bytes(self, principal: Principal) -> int | None:
-        """Of one recording; None where there is no limit. Raises what `check` does."""
+        """The limit for one recording; None if there is no limit. Raises what `check` raises."""
         key = self.check(principal)
         return None if key is None else key.limits.upload_bytes
 
@@ -228,7 +232,7 @@ class Access:
             try:
                 meter.key = self.check(meter.principal)
             except UnauthorizedError as error:
-                log.info("session_of_lost_access_ended", session_id=meter.session_id, name=meter.principal.name)
+                log.info("session_revoked", session_id=meter.session_id, name=meter.principal.name)
                 self._meters.discard(meter)
                 if meter.on_revoked is not None:
                     meter.on_revoked(error)
@@ -246,16 +250,16 @@ class Access:
 
 
 def _foreign(origin: str) -> ForbiddenError:
-    log.warning("foreign_origin_refused", origin=origin[:200])
+    log.warning("origin_rejected", origin=origin[:200])
     message = (
-        f"Pages of the origin {shown(origin)} may not use the service; allowed: its own page, clients that are no "
-        "browsers, and the origins in the setting access.origins: VOXTRAL_ACCESS__ORIGINS='[\"https://voice.example\"]'."
+        f"Pages of the origin {shown(origin)} may not use the service; allowed: its own page, clients that are not "
+        "browsers, and origins of the setting access.origins: VOXTRAL_ACCESS__ORIGINS='[\"https://voice.example\"]'."
     )
     if origin == "null":
-        message += " A page from a file has the origin null, as any site can: only '[\"*\"]' lets it in."
+        message += " A page opened from a file has the origin null, as any site can: only '[\"*\"]' allows it."
     return ForbiddenError(message)
 
 
 def _largest_body_bytes(upload_bytes: int) -> int:
-    """Of an HTTP body with a recording of this size, which may be in base64: that makes four bytes of three."""
+    """The largest HTTP body with a recording of this size. Base64 makes four bytes of three."""
     return upload_bytes * 4 // 3 + ENVELOPE_BYTES

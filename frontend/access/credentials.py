@@ -1,6 +1,6 @@
-"""Where a client puts its key in an HTTP request or a WebSocket handshake. No I/O, and no opinion of the key.
+"""Where a client puts its key in an HTTP request or a WebSocket handshake. Does no I/O and does not check the key.
 
-Browsers cannot set headers on a WebSocket; they offer the key as a subprotocol, beside the one that is answered.
+Browsers cannot set headers on a WebSocket; they offer the key as a subprotocol, next to the one that is selected.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ def presented_key(headers: Headers) -> str | None:
 
 
 def chosen_subprotocol(headers: Headers) -> str | None:
-    """What to answer to the offered subprotocols: `realtime` where it is among them, and never the one with the key."""
+    """The answer to the offered subprotocols: `realtime` if it is among them, and never the one that holds the key."""
     offers = (offer for name, value in headers if name.lower() == "sec-websocket-protocol" for offer in _offers(value))
     return SUBPROTOCOL if SUBPROTOCOL in offers else None
 

@@ -1,7 +1,7 @@
-"""Whose a connection is, for as long as it lasts.
+"""The principal of a connection, for the life of the connection.
 
-In the native protocol a key may come with the handshake or as a message. Clients of other dialects are let in by their
-handshake (`Access.admit_websocket`), which counts as a request.
+In the native protocol a key may come with the handshake or as a message. Clients of other dialects are admitted by
+their handshake (`Access.admit_websocket`), which counts as a request.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from shared.errors import MessageTooLargeError, UnauthorizedError, VoxtralError
 
 WATCH_INTERVAL_S: Final = 2.0
 PATIENCE_S: Final = 10.0
-"""Who needs a key and shows none for so long has to go."""
+"""Connections that present no key for so long are closed, if a key is required."""
 STRANGER_MESSAGE_MAX: Final = 4096
-"""Of a client whose key is not known yet, the server holds no longer message."""
+"""The longest message of a client that has not presented a key yet."""
 
 
 class Restricted(Protocol):
@@ -30,7 +30,7 @@ class Restricted(Protocol):
 
 
 def restrict_stranger(access: Access, client: Restricted) -> None:
-    """Have a client that has just come hold no more than a key needs, where a key is needed. `Guard` ends that."""
+    """Limit the messages of a new client to the size of a key, if keys are on. `Guard` lifts the limit."""
     if access.enabled:
         client.restrict(STRANGER_MESSAGE_MAX)
 
@@ -45,9 +45,9 @@ class Guard:
         presented_key: str | None = None,
         admitted: Principal | None = None,
     ) -> None:
-        """`presented_key` is what came with the handshake, `admitted` whom the handshake has let in.
+        """`presented_key` is the key of the handshake, `admitted` the principal that the handshake has admitted.
 
-        `close` belongs to the end of the connection.
+        Call `close` at the end of the connection.
         """
         self._access = access
         self._client = client
@@ -59,9 +59,9 @@ class Guard:
         self._came_at_s = time.monotonic()
 
     async def greet(self) -> None:
-        """Look at what came with the handshake. No key is no error yet.
+        """Check the key of the handshake. A missing key is not an error yet.
 
-        Raises what `Access.identify` does, and ServerBusyError where too many clients have shown no key.
+        Raises what `Access.identify` raises, and ServerBusyError if too many clients have presented no key.
         """
         if self._principal is not None:
             return
@@ -71,7 +71,7 @@ class Guard:
             self._stranger = self._access.strangers.enter(self._address)
 
     async def identify(self, key: str | None) -> None:
-        """From now on the client is whose key this is. Raises what `Access.identify` does."""
+        """Authenticate the connection with this key. Raises what `Access.identify` raises."""
         self._principal = await self._access.identify(key)
         self._client.trust()
         self.close()
@@ -81,27 +81,28 @@ class Guard:
             self._stranger.leave()
 
     def about(self, error: MessageTooLargeError) -> VoxtralError:
-        """The error for a message that is too large. Without a key, it says that a key is needed first."""
+        """The error for a message that is too large. Without a key, it says that a key is required first."""
         return UnauthorizedError(KEY_FIRST) if self._principal is None else error
 
     def check(self, message: Sized) -> None:
-        """Raises UnauthorizedError unless the key is still good, or this message is short enough to bring one."""
+        """Raise UnauthorizedError unless the key is still valid, or this message is short enough to present one."""
         if self._principal is not None:
             self._access.check(self._principal)
         elif isinstance(message, bytes) or len(message) > STRANGER_MESSAGE_MAX:
             raise UnauthorizedError(KEY_FIRST)
 
     async def watch(self) -> NoReturn:
-        """Runs until the key has been revoked or has expired, or none has come for too long: UnauthorizedError."""
+        """Run until the key is revoked or expires, or until none has been presented for too long: UnauthorizedError."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             if self._principal is not None:
                 self._access.check(self._principal)
             elif time.monotonic() - self._came_at_s > PATIENCE_S:
-                raise UnauthorizedError(f"{KEY_FIRST} None came within {PATIENCE_S:g} s.")
+                raise UnauthorizedError(f"{KEY_FIRST} None was sent within {PATIENCE_S:g} s.")
 
     async def admit(self, upload_bytes: int = 0) -> Principal:
-        """Who asks for a session, which counts as a request, perhaps for a recording of so many bytes.
+        """The principal that asks for a session, which counts as a request; `upload_bytes` is the size of its
+        recording.
 
         Raises UnauthorizedError, MessageTooLargeError, RateLimitedError, StoreUnreachableError.
         """

@@ -1,7 +1,7 @@
-"""Which names of this machine a frontend answers to: the guard against DNS rebinding.
+"""The host names that a frontend answers to: the protection against DNS rebinding.
 
-The owner of a web page may point the page's host name at this machine. Browsers then take the service for a part of
-that page, so that no check of origins helps. The browser still sends the page's name as `Host`, which no script can
+The owner of a web page may point the page's host name at this machine. Browsers then treat the service as part of that
+page, so a check of origins does not help. But the browser still sends the page's name as `Host`, which no script can
 change.
 """
 
@@ -29,9 +29,9 @@ class Hosts:
     """The host names that a frontend answers to, with any port."""
 
     def __init__(self, settings: Settings, address: str | None = None) -> None:
-        """`address` is what the frontend listens on, where that is not `server.host`.
+        """`address` is the address that the frontend listens on, if that is not `server.host`.
 
-        Any host is answered where other machines reach that address and `server.hosts` lists nothing.
+        Every host is allowed if other machines can reach that address and `server.hosts` is empty.
         """
         configured, own = settings.server.hosts, settings.server.host if address is None else address
         self._names: tuple[str, ...] | None = None
@@ -40,20 +40,20 @@ class Hosts:
             self._names = tuple(dict.fromkeys((*LOOPBACK_NAMES, *named)))
 
     def check(self, hosts: Iterable[str]) -> None:
-        """Raises ForbiddenError unless all of the `Host` headers of a request are names that this frontend answers to.
+        """Raise ForbiddenError unless every `Host` header of a request is a name that this frontend answers to.
 
-        A request without one is not from a browser: those always send it.
+        A request without one does not come from a browser: browsers always send it.
         """
         if self._names is None:
             return
         for host in hosts:
             found = host_of(f"//{host.strip()}")
             if found is None or not any(_matches(found[0].rstrip("."), name) for name in self._names):
-                log.warning("foreign_host_refused", host=host[:200])
+                log.warning("host_rejected", host=host[:200])
                 allowed = ", ".join(f"[{name}]" if ":" in name else name for name in self._names)
                 raise ForbiddenError(
                     f"The service does not answer to the host {shown(host)}; allowed: {allowed}. "
-                    "The setting server.hosts adds others, such as the name that a proxy passes on: "
+                    "The setting server.hosts adds others, such as the name that a proxy forwards: "
                     "VOXTRAL_SERVER__HOSTS='[\"voice.example\"]'."
                 )
 
@@ -83,7 +83,7 @@ class HostGuard:
 
 
 def _bare(name: str) -> str:
-    """As `host_of` has it: in lower case, an IPv6 address without brackets."""
+    """The same form as `host_of` returns: lower case, an IPv6 address without brackets."""
     return re.sub(r"^\[(.*)\]$", r"\1", name.lower())
 
 

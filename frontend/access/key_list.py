@@ -1,10 +1,10 @@
-"""The list of keys as people write it, and the ring that is made of it. No I/O.
+"""The list of keys as people write it, and the key ring that is built from it. No I/O.
 
 A list in YAML, one key a line, as `voxtral keys new` prints them:
 
     - {name: anna, sha256: 9f86…, expires: 2027-01-31, sessions: 4, audio_s_per_minute: 240}
 
-Every complaint names the line and the field.
+Every error names the line and the field.
 """
 
 import hmac
@@ -33,7 +33,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class KeyRing:
-    """The keys of one reading of the lists. Never changes."""
+    """The keys that one reading of the lists gave. Immutable."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = {key.name: key for key in keys}
@@ -45,10 +45,10 @@ class KeyRing:
         return len(self._keys)
 
     def find(self, presented: str) -> Key | None:
-        """The key that this is, expired or not.
+        """The key that was presented, expired or not.
 
-        The few digests that begin alike are compared in constant time. That a beginning is known tells nothing: whoever
-        could aim at a digest would need to find SHA-256 of a random key.
+        The few digests with the same first characters are compared in constant time. The time of the lookup by those
+        characters reveals nothing useful: to aim at a digest, an attacker would need to invert SHA-256 of a random key.
         """
         if len(presented) > MAX_KEY_CHARS:
             return None
@@ -61,7 +61,7 @@ class KeyRing:
         return matching[0] if matching else None
 
     def current(self, key: Key) -> Key | None:
-        """The same key as it is in this ring, perhaps with other limits; None when it is not or has expired."""
+        """The same key as it is in this ring, perhaps with other limits; None if it is missing or has expired."""
         held = self._keys.get(key.name)
         if held is None or not hmac.compare_digest(held.digest, key.digest):
             return None
@@ -77,7 +77,7 @@ def is_expired(key: Key) -> bool:
 
 
 def parse_keys(text: str, source: str) -> list[Key]:
-    """The keys of a list; `source` is what people call it. Raises StartupError that names line and field."""
+    """The keys of a list; `source` is its name in errors. Raises StartupError that names line and field."""
     if len(text) > MAX_LIST_BYTES:
         raise StartupError(f"{source} is longer than {MAX_LIST_BYTES} characters.")
     try:
@@ -86,26 +86,26 @@ def parse_keys(text: str, source: str) -> list[Key]:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise StartupError(f"{source}{line} is not YAML: {error.problem}.") from None
     except yaml.YAMLError:
-        raise StartupError(f"{source} is not YAML: it holds characters that are not allowed there.") from None
+        raise StartupError(f"{source} is not YAML: it contains characters that YAML does not allow.") from None
     if root is None:
-        raise StartupError(f"{source} is empty; write [] for a list without keys, which lets nobody in.")
+        raise StartupError(f"{source} is empty; write [] for a list without keys, which admits no client.")
     if not isinstance(root, yaml.SequenceNode):
-        raise StartupError(f"{source} is no list; allowed: lines such as `- {{name: anna, sha256: …}}`.")
+        raise StartupError(f"{source} is not a list; allowed: lines such as `- {{name: anna, sha256: …}}`.")
     if len(root.value) > MAX_KEYS:
-        raise StartupError(f"{source} holds {len(root.value)} keys; at most {MAX_KEYS} are allowed.")
+        raise StartupError(f"{source} contains {len(root.value)} keys; at most {MAX_KEYS} are allowed.")
     return [_Entry(node, source).key() for node in root.value]
 
 
 def joined(keys: Iterable[Key]) -> KeyRing:
-    """A ring of all keys. Raises StartupError for two of one name or one digest."""
+    """A ring of all keys. Raises StartupError if two have the same name or the same digest."""
     kept: list[Key] = []
     names: set[str] = set()
     digests: set[str] = set()
     for key in keys:
         if key.name in names:
-            raise StartupError(f"Two keys have the name {shown(key.name)}; every name may be used once.")
+            raise StartupError(f"Two keys have the name {shown(key.name)}; use each name only once.")
         if key.digest in digests:
-            raise StartupError(f"The key {shown(key.name)} has the sha256 of another; every key may be listed once.")
+            raise StartupError(f"The key {shown(key.name)} has the sha256 of another key; list each key only once.")
         names.add(key.name)
         digests.add(key.digest)
         kept.append(key)
@@ -113,14 +113,14 @@ def joined(keys: Iterable[Key]) -> KeyRing:
 
 
 class _Entry:
-    """One item of the list. Values are read as they are written: YAML's own ideas of numbers and dates do not count."""
+    """One item of the list. Values are read as they are written; YAML's own types (numbers, dates) are ignored."""
 
     def __init__(self, node: yaml.Node, source: str) -> None:
         self._source = source
         self._line = node.start_mark.line + 1
         self._texts: dict[str, str] = {}
         if not isinstance(node, yaml.MappingNode):
-            raise StartupError(f"{source}, line {self._line} is no key; allowed: {{name: anna, sha256: …}}.")
+            raise StartupError(f"{source}, line {self._line} is not a key; allowed: {{name: anna, sha256: …}}.")
         for name, value in self._scalars(node):
             if name in self._texts:
                 raise self._complaint(name, "given twice", "once")
@@ -141,7 +141,7 @@ class _Entry:
     def _scalars(self, node: yaml.MappingNode) -> Iterator[tuple[str, str]]:
         for name, value in node.value:
             if not isinstance(name, yaml.ScalarNode):
-                raise self._complaint("?", "no name", f"the fields {', '.join(FIELDS)}")
+                raise self._complaint("?", "not a name", f"the fields {', '.join(FIELDS)}")
             self._line = name.start_mark.line + 1
             if not isinstance(value, yaml.ScalarNode):
                 raise self._complaint(name.value, "a list or a mapping", "one value")
@@ -152,8 +152,8 @@ class _Entry:
         if text is None:
             raise self._complaint(field, "missing", allowed)
         if not pattern.fullmatch(text):
-            # A key that somebody pasted in place of its hash must not get into a log.
-            raise self._complaint(field, "not what it should be" if field == "sha256" else shown(text), allowed)
+            # A key that somebody pasted instead of its hash must not get into a log.
+            raise self._complaint(field, "not a SHA-256" if field == "sha256" else shown(text), allowed)
         return text
 
     def _optional(self, field: str, convert: Callable[[str], Any], allowed: str) -> Any:
@@ -171,7 +171,7 @@ class _Entry:
 
 def _limit(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,13}", text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise ValueError("no limit")
+        raise ValueError("not a limit")
     return int(text)
 
 

@@ -1,4 +1,5 @@
-"""Where the keys come from: a file that may change while the service runs, and the environment, which does not."""
+"""Where the keys come from: a file that may change while the service runs, and the environment, which does not
+change."""
 
 import asyncio
 from pathlib import Path
@@ -16,11 +17,12 @@ ENVIRONMENT: Final = "The setting access.keys"
 log = structlog.get_logger(__name__)
 
 Signature = tuple[int, int, int] | None
-"""Of a file: its inode, size and time of change; None where there is none."""
+"""Of a file: its inode, size and time of change; None if there is no file."""
 
 
 class KeySource:
-    """The ring of now. Reading it the first time raises StartupError; later a bad file leaves the former keys."""
+    """The current ring. The first reading raises StartupError for a bad file; later a bad file leaves the former
+    keys."""
 
     def __init__(self, settings: AccessSettings) -> None:
         self._file = settings.keys_file
@@ -31,9 +33,9 @@ class KeySource:
         self.ring = joined([*self._fixed, *self._from_file()])
 
     async def refresh(self) -> bool:
-        """Read the file again if it has changed, and has not changed since the last look; whether the ring is new.
+        """Read the file if it has changed and then stayed the same since the last look; returns whether it was read.
 
-        Somebody may be in the middle of writing it: half a file may be a good list, of the wrong keys.
+        Another program may still be writing it, and half a file may be a valid list of the wrong keys.
         """
         seen, self._seen = self._seen, self._signature()
         if self._seen != seen or self._seen == self._read:
@@ -42,7 +44,7 @@ class KeySource:
         try:
             self.ring = await asyncio.to_thread(lambda: joined([*self._fixed, *self._from_file()]))
         except StartupError as error:
-            log.error("access_list_refused", reason=str(error), consequence="the former keys stay")
+            log.error("access_list_rejected", reason=str(error), consequence="the former keys stay valid")
             return False
         log.info("access_list_read", count=len(self.ring))
         return True
@@ -58,7 +60,7 @@ class KeySource:
         except OSError as error:
             raise StartupError(f"{source} (access.keys_file) cannot be read: {error.strerror}.") from None
         except UnicodeDecodeError:
-            raise StartupError(f"{source} is not text in UTF-8.") from None
+            raise StartupError(f"{source} is not UTF-8 text.") from None
 
     def _signature(self) -> Signature:
         try:

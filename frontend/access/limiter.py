@@ -1,7 +1,7 @@
-"""The limits of keys, as Redis holds them for all frontends together.
+"""The limits of keys, kept in Redis for all frontends together.
 
-Each question is one round trip, and is asked only where the key has such a limit. Every method raises
-StoreUnreachableError where Redis does not answer.
+Each method makes one round trip, and only if the key has such a limit. Every method raises StoreUnreachableError if
+Redis does not answer.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -17,12 +17,12 @@ from shared.errors import RateLimitedError
 from shared.events import SAMPLE_RATE_HZ
 
 LEASE_S: Final = 15.0
-"""The sessions of a frontend that has died count for so long."""
+"""The sessions of a frontend that has died are counted for so long."""
 RENEW_INTERVAL_S: Final = 4.0
 MAX_CLIENT_TOKENS: Final = 1000
-"""Valid at the same time, for each key: what they stand for is kept in Redis."""
+"""Valid at the same time, for each key; their content is kept in Redis."""
 SESSIONS_RETRY_S: Final = 2.0
-"""The hint where all sessions of a key are taken: nobody knows when one ends."""
+"""The retry hint if a key has no free session: when one ends is not known."""
 
 
 class Limiter:
@@ -31,7 +31,7 @@ class Limiter:
         self._scripts = LimitScripts(redis)
 
     async def take_request(self, key: Key) -> None:
-        """Count one request. Raises RateLimitedError where there are too many."""
+        """Count one request. Raises RateLimitedError if there are too many."""
         limit = key.limits.requests_per_minute
         if limit is None:
             return
@@ -45,7 +45,7 @@ class Limiter:
             )
 
     async def enter(self, key: Key, session_id: str) -> None:
-        """Count a session from now on. Raises RateLimitedError where there are too many, or too much audio came."""
+        """Count a session from now on. Raises RateLimitedError if there are too many, or if the audio is used up."""
         limits = key.limits
         if limits.sessions is None and limits.audio_s_per_minute is None:
             return
@@ -68,7 +68,8 @@ class Limiter:
             )
 
     async def charge(self, key: Key, samples: int) -> float:
-        """Take audio from the key's minute, even where it is not there; the seconds until it would have been."""
+        """Take audio from the key's minute, even if none is left; returns the seconds until it would have been
+        available."""
         limit = key.limits.audio_s_per_minute
         if limit is None:
             return 0.0
@@ -77,7 +78,7 @@ class Limiter:
         return wait_ms / 1000
 
     async def renew(self, name: str, session_ids: Iterable[str]) -> None:
-        """These sessions are still there."""
+        """Renew the leases of these sessions."""
         await _asked(self._scripts.renew(keys=[keys.sessions_of(name)], args=[int(LEASE_S * 1000), *session_ids]))
 
     async def leave(self, name: str, session_id: str) -> None:
@@ -85,9 +86,9 @@ class Limiter:
         await _asked(self._redis.zrem(keys.sessions_of(name), session_id))
 
     async def remember(self, name: str, digest: str, content: bytes, life_s: int) -> None:
-        """Keep what a client token of the key of this name stands for.
+        """Store the content of a client token of the key of this name.
 
-        Raises RateLimitedError where the key has as many as it may have at the same time.
+        Raises RateLimitedError if the key has the maximum of valid tokens.
         """
         wait_ms = await _asked(
             self._scripts.issue(
@@ -96,14 +97,13 @@ class Limiter:
         )
         if wait_ms:
             raise RateLimitedError(
-                f"{MAX_CLIENT_TOKENS} client tokens of {name} are valid, the most that there may be; give them a "
-                "shorter life.",
+                f"{name} has {MAX_CLIENT_TOKENS} valid client tokens, the maximum; give them a shorter life.",
                 retry_after_s=wait_ms / 1000,
             )
         await _asked(self._redis.set(keys.client_secret(digest), content, ex=life_s))
 
     async def recall(self, digest: str) -> bytes | None:
-        """What the client token of this digest stands for; None when it has lapsed or never was."""
+        """The content of the client token with this digest; None if it has expired or never existed."""
         found: bytes | None = await _asked(self._redis.get(keys.client_secret(digest)))
         return found
 

@@ -1,7 +1,7 @@
-"""What one session owes: its audio, counted here and charged second by second, and its place among the key's sessions.
+"""The metering of one session: counts its audio and charges it every second; holds its place among the key's sessions.
 
-Audio never waits for Redis: what has come is charged behind its back, and only an answer that too much has come slows
-the session down, as a worker does that cannot keep up.
+Audio never waits for Redis: it is charged after it has been accepted. If Redis answers that the key's limit is reached,
+the session is slowed down, as it is by a worker that cannot keep up.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from shared.events import SAMPLE_RATE_HZ
 log = structlog.get_logger(__name__)
 
 CHARGE_SAMPLES: Final = SAMPLE_RATE_HZ
-"""Audio is charged when so much of it has come."""
+"""Audio is charged in portions of this size."""
 
 
 class Meter:
-    """Made by `Access.enter`. Everything but `add` is for the access and for `Gateway`."""
+    """Created by `Access.enter`. Everything but `add` is for `Access` and `Gateway`."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Meter:
         start: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         forget: Callable[["Meter"], None],
     ) -> None:
-        """`start` runs a chore of this process, and `forget` is called once at the end."""
+        """`start` runs a background task of this process, and `forget` is called once at the end."""
         self.session_id = session_id
         self.principal = principal
         self.key = key
-        """With the limits of now; None where keys are off."""
+        """With its current limits; None if keys are off."""
         self.on_revoked: Callable[[VoxtralError], None] | None = None
-        """Called when the key is no longer good."""
+        """Called when the key is no longer valid."""
         self._limiter = limiter
         self._start = start
         self._forget = forget
@@ -55,22 +55,22 @@ class Meter:
 
     @property
     def wait_s(self) -> float:
-        """How long nothing more is to be taken in, because the key allows less audio a minute."""
+        """How long to accept no more audio, because the key limits audio per minute."""
         return max(0.0, self._paid_at_s - time.monotonic())
 
     @property
     def limit_text(self) -> str:
-        """Why the session is slowed down, in words."""
+        """The message that says why the session is slowed down."""
         assert self.key is not None
         limit = self.key.limits.audio_s_per_minute
-        return f"The key {self.key.name} allows {limit} s of audio a minute; more is taken in more slowly."
+        return f"The key {self.key.name} allows {limit} s of audio a minute; further audio is accepted more slowly."
 
     @property
     def is_leased(self) -> bool:
         return self.key is not None and self.key.limits.sessions is not None
 
     def add(self, samples: int) -> None:
-        """Count audio that was taken in."""
+        """Count accepted audio."""
         if self.key is None or self.key.limits.audio_s_per_minute is None:
             return
         self._uncharged_samples += samples
@@ -78,7 +78,7 @@ class Meter:
             self._charging = self._start(self._charge(self.key), "charge audio")
 
     def close(self) -> None:
-        """The session has ended: charge what is left, and give its place to another."""
+        """The session has ended: charge the rest, and free its place."""
         if self._closed:
             return
         self._closed = True
@@ -93,7 +93,7 @@ class Meter:
             self._uncharged_samples -= samples
             self._paid_at_s = time.monotonic() + wait_s
         except (StoreUnreachableError, ServerBusyError):
-            pass  # it is charged with the next second; without Redis the session itself is soon held up
+            pass  # it is charged with the next second; without Redis the session itself soon stops
         finally:
             self._charging = None
 
@@ -106,12 +106,12 @@ class Meter:
             if self.is_leased:
                 await self._limiter.leave(key.name, self.session_id)
         except (StoreUnreachableError, ServerBusyError):
-            pass  # the lease lapses
+            pass  # the lease expires
 
 
 @contextlib.contextmanager
 def closed_on_failure(meter: Meter) -> Iterator[None]:
-    """Closes the meter if its session does not begin. Redis' failures become those of `reaching_store`."""
+    """Closes the meter if its session does not start. Redis failures become those of `reaching_store`."""
     try:
         yield
     except BaseException as error:

@@ -1,8 +1,8 @@
-"""Whether a request comes from our own page: the guard against cross-site WebSocket hijacking.
+"""Whether a request comes from our own page: the protection against cross-site WebSocket hijacking.
 
-A browser opens a WebSocket for any page to any host, and sends along what the user's network position is worth. It
-also says which page asked (`Origin`), and no script can forge that or the other headers that are read here. Names that
-their owner points at this machine (DNS rebinding) are kept out by `hosts`.
+A browser opens a WebSocket to any host for any page, with the access that the user's network position gives. It also
+sends the origin of that page (`Origin`), and no script can forge that header or the others that are read here. Host
+names that their owner points at this machine (DNS rebinding) are rejected by `hosts`.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,11 +13,11 @@ DEFAULT_PORTS: Final = {80, 443}
 LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "::1")
 
 Host = tuple[str, int | None]
-"""Name and port; no port where it is a default one."""
+"""Name and port; no port if it is a default one."""
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
-    """True for the page that this server delivered, and for clients that are no browsers (they send no `Origin`).
+    """True for the page that this server delivered, and for clients that are not browsers (they send no `Origin`).
 
     The origin's host is compared with `Host`, and with `X-Forwarded-Host` for proxies that rewrite `Host`. Scheme and
     default ports are left out: a proxy that ends TLS changes both. `headers` has lower-case names.
@@ -27,7 +27,7 @@ def is_same_origin(headers: Mapping[str, str]) -> bool:
 
 
 def is_own_page(headers: Mapping[str, str], page_port: int) -> bool:
-    """The same for a port that has no page: ours is on `page_port` of the same machine, or behind the same proxy."""
+    """The same for a port without a page: ours is on `page_port` of the same machine, or behind the same proxy."""
     origin = headers.get("origin")
     if origin is None:
         return True
@@ -41,16 +41,16 @@ def is_own_page(headers: Mapping[str, str], page_port: int) -> bool:
 
 
 def is_allowed_origin(headers: Mapping[str, str], allowed: Collection[str], page_port: int | None = None) -> bool:
-    """True for our own page, for clients that are no browsers, and for the origins that an operator allows.
+    """True for our own page, for clients that are not browsers, and for the origins that `access.origins` allows.
 
-    `*` among `allowed` stands for every page. `page_port` is where our page is, if it is not where the request came to.
+    `*` in `allowed` allows every page. `page_port` is the port of our page, if the request came to another one.
     """
     own = is_same_origin(headers) if page_port is None else is_own_page(headers, page_port)
     return "*" in allowed or own or headers["origin"] in allowed
 
 
 def host_of(url: str) -> Host | None:
-    """The host of a URL; None for what names no host (`Origin: null`)."""
+    """The host of a URL; None for a value that names no host (`Origin: null`)."""
     try:
         parts = urlsplit(url)
         name, port = parts.hostname, parts.port

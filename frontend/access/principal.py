@@ -1,4 +1,4 @@
-"""Who asks: an API key with its limits, a client token that stems from one, or anybody where keys are off."""
+"""The principal of a request: an API key with its limits, a client token made with one, or anybody if keys are off."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one key may use, over all frontends. None is without limit."""
+    """What one key may use, over all frontends. None means no limit."""
 
     sessions: int | None = None
     """At the same time, live ones and recordings together."""
@@ -19,7 +19,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as it is kept: without the key itself."""
+    """An API key as the service keeps it: without the key itself."""
 
     name: str
     digest: str = field(repr=False)
@@ -31,21 +31,21 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, as far as the service is concerned. Made by `Access` only."""
+    """The identity of a client. Created only by `Access`."""
 
     name: str
     key: Key | None = None
-    """None where keys are off."""
+    """None if keys are off."""
     is_client_token: bool = False
-    """Whether it came with a short-lived token, which may do less than the key it stems from."""
+    """Whether a short-lived token was presented, which may do less than the key it was made with."""
     session: Mapping[str, Any] | None = None
-    """The session that a client token was made for, in the words of whoever asked for the token."""
+    """The session that a client token was made for, as the request for the token described it."""
 
     @property
     def key_name(self) -> str | None:
-        """For logs; None where keys are off."""
+        """For logs; None if keys are off."""
         return None if self.key is None else self.name
 
 
 ANONYMOUS: Final = Principal("anonymous")
-"""Anybody, where keys are off."""
+"""Every client, if keys are off."""

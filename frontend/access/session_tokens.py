@@ -1,7 +1,7 @@
-"""The two secrets of a session, and what the store knows of them.
+"""The two secrets of a session, and the digests that the store keeps of them.
 
-The resume token is the speaker's; the viewer token may be handed on. It is derived from the other, one way, so that
-whoever resumes can be told it again, and it opens nothing but the text.
+The resume token is for the speaker; the viewer token may be shared. It is derived one way from the resume token, so
+a client that resumes can receive it again. It gives access only to the text.
 """
 
 import base64
@@ -16,12 +16,12 @@ def new_resume_token() -> str:
 
 
 def viewer_token(resume_token: str) -> str:
-    """The token with which others may read along."""
+    """The token with which others may view the session."""
     tag = hmac.digest(resume_token.encode(), b"voxtral viewer", "sha256")
     return base64.urlsafe_b64encode(tag[:24]).decode()
 
 
 def matches(token: str, stored: bytes | None) -> bool:
-    """Whether this is the token that the digest was made of; takes the same time where there is none."""
+    """Whether this is the token of the digest; takes the same time if there is none."""
     expected = bytes(64) if stored is None else stored
     return is_token_of(token, expected.decode()) and stored is not None

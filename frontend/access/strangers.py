@@ -1,4 +1,4 @@
-"""How many connections may be open at one process without a key: few of all, and fewer of one address."""
+"""The limits on connections without a key at one process: a share for all clients, and a smaller one per address."""
 
 import ipaddress
 from collections import Counter
@@ -8,11 +8,11 @@ from shared.errors import ServerBusyError
 
 SHARE: Final = 0.5
 SHARE_OF_AN_ADDRESS: Final = 0.25
-"""Of all connections that a server takes. A reverse proxy is one address, and passes many clients on."""
+"""Shares of all connections that a server accepts. A reverse proxy is one address, and forwards many clients."""
 IPV6_NETWORK_BITS: Final = 64
-"""One customer has as many addresses as this leaves."""
+"""One customer has as many addresses as this prefix leaves."""
 RETRY_AFTER_S: Final = 1.0
-KEY_FIRST: Final = 'A key is needed first: as a header, or as {"type": "auth", "key": "…"}.'
+KEY_FIRST: Final = 'A key is required first: as a header, or as {"type": "auth", "key": "…"}.'
 
 
 class Strangers:
@@ -25,7 +25,7 @@ class Strangers:
         return self._by_address.total()
 
     def enter(self, address: str | None) -> "Stranger":
-        """Count a connection until it leaves. Raises ServerBusyError if there are as many as may be."""
+        """Count a connection until it leaves. Raises ServerBusyError if the limit is reached."""
         network = _network(address)
         for taken, most, whose in (
             (self._by_address[network], self._most_of_an_address, "your address"),
@@ -33,7 +33,7 @@ class Strangers:
         ):
             if taken >= most:
                 raise ServerBusyError(
-                    f"{most} connections of {whose} have shown no key yet, the most that there may be.",
+                    f"{most} connections of {whose} have presented no key yet, which is the limit.",
                     retry_after_s=RETRY_AFTER_S,
                 )
         self._by_address[network] += 1
@@ -41,7 +41,7 @@ class Strangers:
 
 
 class Stranger:
-    """One connection without a key. Made by `Strangers.enter`."""
+    """One connection without a key. Created by `Strangers.enter`."""
 
     def __init__(self, by_address: Counter[str], network: str) -> None:
         self._by_address = by_address
@@ -49,7 +49,7 @@ class Stranger:
         self._is_counted = True
 
     def leave(self) -> None:
-        """It has shown a key, or is gone."""
+        """It has presented a key, or has disconnected."""
         if self._is_counted:
             self._is_counted = False
             self._by_address[self._network] -= 1
@@ -58,7 +58,7 @@ class Stranger:
 
 
 def _network(address: str | None) -> str:
-    """What counts as one address."""
+    """The group of addresses that counts as one."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:

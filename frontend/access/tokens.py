@@ -1,7 +1,6 @@
-"""Secrets that the service hands out, and how it knows them again without keeping them.
+"""Secrets that the service issues, and how it recognises them without storing them.
 
-A token is random and long, so that its plain SHA-256 cannot be turned back; slow hashes are for passwords, which people
-choose.
+A token is random and long, so its plain SHA-256 cannot be reversed; slow hashes are for passwords, which people choose.
 """
 
 import hashlib
@@ -10,11 +9,11 @@ import secrets
 from typing import Final
 
 TOKEN_BYTES = 32
-"""Of randomness in each token: 43 characters of base64."""
+"""Randomness in each token: 43 characters of base64."""
 
 
 def new_token(prefix: str = "") -> str:
-    """A token that nobody can guess, of letters, digits, `-` and `_`. `prefix` says what it is for."""
+    """A token that cannot be guessed, of letters, digits, `-` and `_`. `prefix` marks its purpose."""
     return prefix + secrets.token_urlsafe(TOKEN_BYTES)
 
 
@@ -24,7 +23,7 @@ def digest(token: str) -> str:
 
 
 def matches(token: str, expected_digest: str) -> bool:
-    """Whether this is the token of the digest, in a time that tells nothing of either."""
+    """Whether this is the token of the digest, in a time that reveals nothing about either."""
     return hmac.compare_digest(digest(token), expected_digest)
 
 

@@ -152,7 +152,7 @@ def test_bad_list_keeps_the_former_keys_and_is_logged(
     last_line = len(key_list.path.read_text().splitlines())
     client = enter("websocket", key_list.keys["anna"])
     log = keyed_stack.folder / "logs" / "voxtral_streaming.log"
-    while "access_list_refused" not in log.read_text():
+    while "access_list_rejected" not in log.read_text():
         assert ask(client, type="ping")["type"] == "pong"
     assert f"line {last_line}: 'sha256' is missing" in log.read_text()
     assert ask(enter("tcp", key_list.keys["anna"]), type="status")["type"] == "status"

@@ -52,7 +52,7 @@ def test_a_stranger_is_refused_by_the_header_of_a_long_message(small: Stack) -> 
             while received := bare.recv(4096):
                 told += received
             assert b'"code":"unauthorized"' in told
-            assert b"A key is needed first" in told
+            assert b"A key is required first" in told
 
 
 def test_fragments_of_a_stranger_count_together(small: Stack) -> None:
@@ -108,7 +108,7 @@ def test_strangers_of_one_address_are_few_and_leave_room_for_those_with_a_key(
         error = knock().receive()
         assert error is not None
         assert (error["code"], error["retry_after_s"]) == ("server_busy", 1)
-        assert "3 connections of your address have shown no key" in error["message"]
+        assert "3 connections of your address have presented no key" in error["message"]
         assert ask(strangers[0], type="auth", key=key_list.keys["anna"])["type"] == "authorized"
         assert ask(knock(), type="ping")["type"] == "pong"
         if frontend != "tcp":

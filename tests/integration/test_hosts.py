@@ -62,7 +62,7 @@ def test_port_without_a_page_lets_the_page_in_and_no_other(stack: Stack) -> None
     for origin, reason in (
         ("https://evil.example", "Pages of the origin 'https://evil.example' may not use the service"),
         ("http://localhost:3000", "access.origins"),
-        ("null", "A page from a file has the origin null, as any site can"),
+        ("null", "A page opened from a file has the origin null, as any site can"),
     ):
         with pytest.raises(InvalidStatus) as refused:
             open_client(stack, "websocket", origin=origin)

@@ -33,14 +33,14 @@ def test_hash_of_digits_is_no_number() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "keys.yaml is empty; write [] for a list without keys, which lets nobody in."),
-        ("anna: 1", "keys.yaml is no list; allowed: lines such as `- {name: anna, sha256: …}`."),
+        ("", "keys.yaml is empty; write [] for a list without keys, which admits no client."),
+        ("anna: 1", "keys.yaml is not a list; allowed: lines such as `- {name: anna, sha256: …}`."),
         ("- [", "keys.yaml, line 1 is not YAML: "),
-        ("- {name: a\x00}", "keys.yaml is not YAML: it holds characters that are not allowed there."),
-        ("# keys\n- anna", "keys.yaml, line 2 is no key; "),
+        ("- {name: a\x00}", "keys.yaml is not YAML: it contains characters that YAML does not allow."),
+        ("# keys\n- anna", "keys.yaml, line 2 is not a key; "),
         (f"\n- {{name: an na, sha256: {HASH}}}", "keys.yaml, line 2: 'name' is 'an na'; allowed: 1 to 64 letters"),
         (f"- {{sha256: {HASH}}}", "keys.yaml, line 1: 'name' is missing; "),
-        ("- {name: anna, sha256: vox_secret}", "keys.yaml, line 1: 'sha256' is not what it should be; "),
+        ("- {name: anna, sha256: vox_secret}", "keys.yaml, line 1: 'sha256' is not a SHA-256; "),
         (
             f"- {{name: a, sha256: {HASH}, session: 1}}",
             "'session' is unknown; allowed: the fields name, sha256, expires",

@@ -51,7 +51,7 @@ def test_check_keys_counts_them(tmp_path: Path) -> None:
         assert (check_keys(settings).state, check_keys(settings).detail) == (State.OK, detail)
     keys.write("- anna")
     assert check_keys(settings).state is State.BROKEN
-    assert "line 3 is no key" in check_keys(settings).detail
+    assert "line 3 is not a key" in check_keys(settings).detail
 
 
 def test_check_keys_warns_where_the_service_is_open_without_any() -> None:

@@ -196,7 +196,7 @@ def test_a_key_comes_first_if_one_is_needed() -> None:
     client = Client(needs_key=True)
     assert kinds(client.say({"type": "ping"})) == [Send]
     for message in ({"type": "start"}, {"type": "nonsense"}, {}):
-        with pytest.raises(UnauthorizedError, match="key is needed first"):
+        with pytest.raises(UnauthorizedError, match="key is required first"):
             client.say(message)
     identify, authorized = client.say({"type": "auth", "key": "k", "id": 5})
     assert identify == Identify("k")
