@@ -1,4 +1,4 @@
-"""Which address a client meant that asks for one that there is not. Knows no route: the application does."""
+"""Suggests the address that a client meant when it asks for an unknown one. Knows no routes: the application does."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from starlette.types import Scope
 PREFIX: Final = "/v1/"
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _NOT_COUNTED: Final = frozenset({"", "v1", "api", "openai"})
-"""Parts of a path that base URLs have too often, or not at all."""
+"""Parts of a path that base URLs often repeat or leave out."""
 _TRANSCRIPTIONS: Final = "audio/transcriptions"
 _TRANSLATIONS: Final = "audio/translations"
 _CHAT: Final = "chat/completions"
@@ -33,26 +33,27 @@ _OTHERWISE: Final = {
     "completions": _CHAT,
     "model": "models",
 }
-"""What other servers for speech call an address, and what it is called here."""
+"""The names that other speech servers use for an address, and its name here."""
 
 
 def methods_at(scope: Scope, path: str) -> list[str]:
-    """The methods that a path of the application takes; empty for a path that is none."""
+    """The methods that a path of the application supports; empty for an unknown path."""
     return [method for method in METHODS if _has_route(scope, type="http", path=path, method=method)]
 
 
 def is_socket(scope: Scope, path: str) -> bool:
-    """Whether a WebSocket may be opened at this path of the application that has the scope."""
+    """Whether the application with this scope has a WebSocket at this path."""
     return _has_route(scope, type="websocket", path=path)
 
 
 def meant_socket(scope: Scope) -> str | None:
-    """The address of a WebSocket that differs from the one asked for in slashes, letter case or `v1` only."""
+    """The address of a WebSocket that differs from the requested one only in slashes, letter case or `v1`."""
     return next((path for path in _candidates(scope["path"]) if is_socket(scope, path)), None)
 
 
 def meant_address(scope: Scope) -> str | None:
-    """The address that a request most likely meant, after its method: one that it takes, if it takes the client's."""
+    """The address that a request most likely meant, after its method; the client's method if the address supports
+    it."""
     for path in _candidates(scope["path"]):
         if path != scope["path"] and (methods := methods_at(scope, path)):
             return f"{scope['method'] if scope['method'] in methods else methods[0]} {path}"
@@ -64,7 +65,7 @@ def meant_address(scope: Scope) -> str | None:
 def _candidates(path: str) -> list[str]:
     parts = [part for part in path.split("/") if part.lower() not in _NOT_COUNTED]
     rest = "/".join(parts)
-    # Proxies, and Azure's `/openai/deployments/NAME/…`, put more before an address.
+    # Proxies, and Azure's `/openai/deployments/NAME/…`, put a prefix before an address.
     ends = ("/".join(parts[-2:]).lower(),) if len(parts) > 2 else ()
     return [
         candidate
@@ -75,6 +76,6 @@ def _candidates(path: str) -> list[str]:
 
 
 def _has_route(scope: Scope, **changes: str) -> bool:
-    """Whether a route serves the scope with these changes. The page's files, under every path, do not count."""
+    """Whether a route serves the scope with these changes. The page's files match every path and do not count."""
     routes = [route for route in scope["app"].router.routes if not isinstance(route, Mount)]
     return any(route.matches({**scope, **changes})[0] is Match.FULL for route in routes)

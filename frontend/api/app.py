@@ -1,6 +1,6 @@
 """The web application: the page and its settings, the native protocol at `/ws`, and the HTTP APIs under `/v1`.
 
-The page asks for everything by relative address, so that it works under any path that a proxy puts before it.
+The page uses relative addresses only, so it works under any path prefix that a proxy adds.
 """
 
 import mimetypes
@@ -43,9 +43,9 @@ from shared.version import VERSION
 
 STATIC_DIR = Path(__file__).parent.parent / "static"
 READING = ["GET", "HEAD"]
-"""HEAD is to be had wherever GET is (RFC 9110, 9.3.2); FastAPI adds it to no route."""
+"""HEAD must be supported wherever GET is (RFC 9110, 9.3.2); FastAPI does not add it to routes."""
 BASE64_SHARE = 0.74
-"""Of a message's bytes, what a file in base64 may take: 3 of 4, less the other fields."""
+"""The share of a message's bytes that a file in base64 may have: 3 of 4, minus the other fields."""
 HEADERS = {
     "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
@@ -53,7 +53,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    # File names do not change with their content; the ETag makes asking again cheap.
+    # File names do not change with their content; the ETag makes revalidation cheap.
     "cache-control": "no-cache",
 }
 
@@ -69,7 +69,7 @@ def create_app(
     erasure: Erasure,
     tally: Tally,
 ) -> FastAPI:
-    """The application. Each route is given those parts of the process that it needs."""
+    """The application. Each route receives the parts of the process that it needs."""
     page_token = secrets.token_urlsafe(16)
     app = DocumentedApi(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, access=access, count_error=tally.count_error)
@@ -114,7 +114,7 @@ def create_app(
     app.include_router(captions.routes(viewers))
     app.include_router(sessions.routes(erasure))
 
-    # Some systems map .js to a type that browsers refuse for modules.
+    # Some systems map .js to a type that browsers reject for modules.
     mimetypes.add_type("text/javascript", ".js")
     mimetypes.add_type("application/yaml", ".yaml")
     app.mount("/", _PageFiles(directory=STATIC_DIR, html=True))
@@ -129,7 +129,8 @@ def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, 
 
 
 def _holds(websocket: WebSocket, page_token: str) -> bool:
-    """Behind a proxy that rewrites `Host` and does not say so, this tells our page: no other may read the token."""
+    """Recognises our page behind a proxy that rewrites `Host` without a header that says so: only our page can read the
+    token."""
     return secrets.compare_digest(websocket.query_params.get("page", "").encode(), page_token.encode())
 
 
@@ -149,13 +150,13 @@ async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
         "modes": [
             {"name": mode, "available": not model["modes"] or mode in model["modes"], "needs": MODELS_BY_MODE[mode]}
             for mode in Mode
-            if mode is not Mode.TRANSLATE  # the page has no choice for it
+            if mode is not Mode.TRANSLATE  # the page does not offer it
         ],
     }
 
 
 class _PageFiles(StaticFiles):
-    """The page's files. They stand under every path that is no route's, and so are asked for WebSockets too."""
+    """The page's files. They match every path without a route, so WebSocket handshakes reach them too."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = refuse_stray if scope["type"] == "websocket" else super().__call__
@@ -163,7 +164,7 @@ class _PageFiles(StaticFiles):
 
 
 class _FixedHeaders:
-    """Adds the headers that every answer has, unless the answer has its own."""
+    """Adds the fixed headers to every response, unless the response has its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
-"""The one door to everything under `/v1`: who asks is found out before a route, or a body, is looked at.
+"""Authentication of everything under `/v1`: the client is identified before a route or a body is looked at.
 
-A route finds the principal with `principal_of`; it cannot forget to ask. Those who read along with a session show a
-token of that session instead of a key.
+A route gets the principal from `principal_of`, so it cannot skip the check. Viewers of a session present a token of
+that session instead of a key.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
-    """Who sends this request, or opens this WebSocket, under `/v1`."""
+    """The principal that sends this request, or opens this WebSocket, under `/v1`."""
     principal: Principal = connection.state.principal
     return principal
 
 
 class Gate:
-    """ASGI middleware. Of a request it raises what `Access.admit_http` does; a WebSocket it denies by itself."""
+    """ASGI middleware. For a request it raises what `Access.admit_http` raises; a WebSocket it denies itself."""
 
     def __init__(self, app: ASGIApp, access: Access, count_error: Callable[[str], None]) -> None:
         self._app = app
@@ -54,13 +54,13 @@ class Gate:
             principal = await self._access.admit_websocket(websocket)
         except VoxtralError as error:
             self._count_error(error.code)
-            await websocket.receive()  # the request to connect, which is answered
+            await websocket.receive()  # the request to connect, which the denial answers
             await websocket.send_denial_response(refusal(error, renderer_of(scope)))
             return
         scope.setdefault("state", {})["principal"] = principal
 
         async def send_with_subprotocol(message: Message) -> None:
-            """Whatever route accepts: browsers may offer their key, which must never be the one that is answered."""
+            """For every route: browsers may offer their key as a subprotocol, and the key must never be selected."""
             if message["type"] == "websocket.accept":
                 message = {**message, "subprotocol": chosen_subprotocol(Headers(scope=scope).items())}
             await send(message)

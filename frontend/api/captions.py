@@ -1,7 +1,7 @@
-"""Live captions over HTTP: the events of a session and its transcript, for whoever has its viewer token.
+"""Live captions over HTTP: the events of a session and its transcript, for clients with its viewer token.
 
-A viewer token is given with every request, by no cookie: so no page of another site can make use of a browser that
-has one, and origins need not be looked at.
+A viewer token is part of every request and never a cookie. So a page of another site cannot use the token of a browser
+that has one, and origins need no check.
 """
 
 import asyncio
@@ -39,22 +39,22 @@ from shared.wire_events import Final as FinalEvent
 
 MAX_SEQ: Final = 2**53 - 1
 PING: Final = b"\x89\x00"
-"""Browsers answer it by themselves."""
+"""Browsers answer it automatically."""
 FAREWELL_S: Final = 5.0
 VIEWERS_ONLY_LISTEN: Final = 1008
 _SEQ: Final = re.compile(r"[0-9]{1,16}")
 _REFUSALS: Final = refusals.refusals(
     {
-        400: "The id of the last event is no number, or the form is none of these.",
-        401: "No viewer token came.",
-        404: "No session has this id and viewer token, or it was cancelled, or ended long ago.",
-        503: "All viewers' places are taken, or Redis is gone for the moment.",
+        400: "The id of the last event is not a number, or the format is unknown.",
+        401: "The request has no viewer token.",
+        404: "No session has this id and viewer token, or it was cancelled, or it ended too long ago.",
+        503: "The limit of viewers is reached, or Redis is not available.",
     },
     {400, 401, 404, 503},
 )
 _EVENTS_DOC: Final[dict[int | str, Schema]] = {
-    200: {"description": "The events, to the session's end.", "content": {MEDIA_TYPE: events_of("One of a session.")}},
-    204: {"description": "The session has ended, and nothing comes after that event: do not ask again."},
+    200: {"description": "Events until the session ends.", "content": {MEDIA_TYPE: events_of("A session's event.")}},
+    204: {"description": "The session has ended and has no later event: do not reconnect."},
     **_REFUSALS,
 }
 
@@ -79,13 +79,13 @@ _TRANSCRIPT: Final = object_of(
     }
 )
 
-Resumed = Annotated[str | None, Query(description="As `Last-Event-ID`, for clients that cannot set headers.")]
+Resumed = Annotated[str | None, Query(description="Like `Last-Event-ID`, for clients that cannot set headers.")]
 
 log = structlog.get_logger(__name__)
 
 
 def routes(viewers: Viewers) -> APIRouter:
-    """The routes of those who read along."""
+    """The routes for viewers of a session."""
     router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["live captions"])
 
     @router.get("/events", response_class=Response, responses=_EVENTS_DOC, dependencies=refusals.FOR_VIEWERS)
@@ -95,13 +95,15 @@ def routes(viewers: Viewers) -> APIRouter:
         last_event_id: Resumed = None,
         resumed_after: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
     ) -> Response:
-        """Follow a session: first the finals so far, or those after `Last-Event-ID`, then all that is said.
+        """Follow a session: first the finals so far, or the events after `Last-Event-ID`, then all new events.
 
-        The `id` of an event is its `seq`, its data the JSON of the native protocol. A viewer that does not keep up
-        misses partials, which replace each other, but no final; one that hardly reads at all is told `viewer_slow`
-        and has to come again.
+        The `id` of an event is its `seq`, and its data is the JSON of the native protocol. A viewer that does not keep
+        up
+        misses partials, which replace each other, but no finals. A viewer that hardly reads gets the error
+        `viewer_slow`
+        and must reconnect.
         """
-        del last_event_id, resumed_after  # taken where those of a WebSocket are
+        del last_event_id, resumed_after  # `_after_seq` reads them, as it does for a WebSocket
         return EventStream(viewers, session_id, _token(request), _after_seq(request))
 
     @router.websocket("/events")
@@ -120,7 +122,7 @@ def routes(viewers: Viewers) -> APIRouter:
         "/transcript.{form}", response_class=Response, responses=_transcript_doc(), dependencies=refusals.FOR_VIEWERS
     )
     async def transcript(request: Request, session_id: str, form: Form) -> Response:
-        """What was said, so far or, when `Transcript-Complete` is `true`, in all."""
+        """The transcript so far. It is complete if the header `Transcript-Complete` is `true`."""
         standing = await viewers.standing(session_id, _token(request))
         finals = [FinalEvent.from_wire(event.wire) for event in await viewers.finals(session_id)]
         document = SessionTranscript(session_id, finals, standing.is_done)
@@ -140,24 +142,24 @@ def _transcript_doc() -> dict[int | str, Schema]:
     content = {media_type.partition(";")[0]: {"schema": TEXT} for media_type in MEDIA_TYPES.values()}
     content["application/json"] = {"schema": _TRANSCRIPT}
     header = {"schema": {"type": "string", "enum": ["true", "false"]}}
-    said = {"description": "The document.", "content": content, "headers": {"Transcript-Complete": header}}
+    said = {"description": "The transcript.", "content": content, "headers": {"Transcript-Complete": header}}
     return {200: said, **_REFUSALS}
 
 
 def _token(connection: HTTPConnection) -> str:
-    """The viewer token: `?token=` before the header, which may hold a key that has nothing to do with it."""
+    """The viewer token: `?token=` takes precedence over the header, which may hold an unrelated key."""
     token = connection.query_params.get("token")
     if token is None:
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = ""
     if not token.strip():
-        raise UnauthorizedError("A viewer token is needed: Authorization: Bearer …, or ?token=….")
+        raise UnauthorizedError("A viewer token is required: Authorization: Bearer …, or ?token=….")
     return token.strip()
 
 
 def _after_seq(connection: HTTPConnection) -> int:
-    """The last event that the viewer has; 0 where it has none. What a browser adds itself is the newer."""
+    """The last event that the viewer has; 0 if none. The header, which browsers add themselves, is the newer value."""
     for name, given in (
         ("Last-Event-ID", connection.headers.get("last-event-id")),
         ("last_event_id", connection.query_params.get("last_event_id")),
@@ -184,17 +186,17 @@ async def _show(websocket: WebSocket, place: Place, after_seq: int) -> None:
 async def _close(websocket: WebSocket, wire: Wire, viewer: Viewer, *, has_spoken: bool) -> None:
     code, reason = 1000, ""
     if has_spoken:
-        code, reason = VIEWERS_ONLY_LISTEN, "Viewers only listen."
+        code, reason = VIEWERS_ONLY_LISTEN, "Viewers cannot send messages."
     elif viewer.error is not None:
         code, reason = CLOSE_CODES.get(viewer.error.code, 1000), viewer.error.code
         log.info("viewer_dropped", code=reason, reason=viewer.error.message)
-    # What a viewer that does not read was sent stays in the way of its end, so that has a limit.
+    # Data that a viewer does not read delays the end of its connection, so the delay has a limit.
     cut = asyncio.get_running_loop().call_later(FAREWELL_S, wire.abort)
     try:
         if viewer.error is not None:
             await websocket.send_text(farewell(viewer.error).raw.decode())
         await websocket.close(code, reason)
     except (WebSocketDisconnect, RuntimeError, OSError):
-        pass  # it has gone
+        pass  # it has disconnected
     finally:
         cut.cancel()

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions` about a recording: modes `understand` (with a text) and `general` (without)."""
+"""`POST /v1/chat/completions` about a recording: modes `understand` (with a text) and `general` (without a text)."""
 
 import secrets
 import time
@@ -43,7 +43,7 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
 
     @routes.post("/v1/chat/completions", **documents.CHAT)
     async def completions() -> Response:
-        """Answer a question about a recording, or do what is said in it."""
+        """Answer a question about a recording, or follow the instructions spoken in it."""
         return Answering(chat.serve)
 
     return routes
@@ -123,7 +123,7 @@ class Chat:
             await push(chunks.end(transcript.usage, include_usage=asked.include_usage, warned=transcript.warned))
 
     def _refusal(self, renderer: Renderer, error: VoxtralError) -> dict[str, Any]:
-        """What an answer that has begun says of an error."""
+        """The body for an error after the answer has begun."""
         self._tally.count_error(error.code)
         return renderer.error_body(error)
 
@@ -136,16 +136,16 @@ class Chat:
 
 
 class _Growing:
-    """An answer as it grows. Partials of other engines take words back, so only finals count there."""
+    """An answer as it grows. Partials of other engines retract words, so only their finals count."""
 
     def __init__(self, transcript: Transcript, *, grows: bool) -> None:
         self._transcript = transcript
         self._grows = grows
         self._shown = ""
-        """Of the open segment, with the space before it."""
+        """Text sent for the open segment, with the space before it."""
 
     def take(self, event: dict[str, Any]) -> str:
-        """What an event adds."""
+        """The text that an event adds."""
         if event["type"] == EventType.PARTIAL and self._grows:
             before, partial = self._transcript.text, str(event["text"])
             if not is_decided(before, partial):

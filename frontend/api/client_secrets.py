@@ -1,8 +1,8 @@
 """`POST /v1/realtime/client_secrets`: a short-lived token for a web page, so that the key stays on its server.
 
-In the shape of OpenAI's API. The session is kept as it came, for whoever connects with the token. One that no
-connection could begin with is refused here, where somebody reads it: a browser hides why a WebSocket was refused. A
-model that does not run now may do so by then, so that is left to the connection.
+Follows OpenAI's API. The session is stored as it was sent, for the client that connects with the token. A session that
+no connection could use is rejected here, where the caller sees the error: a browser hides why a WebSocket was rejected.
+A model that does not run now may run by the time of the connection, so the connection checks that.
 """
 
 import secrets
@@ -35,7 +35,8 @@ def routes(settings: Settings, gateway: Gateway, access: Access) -> APIRouter:
 
     @router.post("/v1/realtime/client_secrets", **_DOCUMENT)
     async def create_client_secret(request: Request) -> dict[str, Any]:
-        """A token that may open sessions for `expires_after.seconds`, with the limits of the key that asks."""
+        """Create a token that can open sessions for `expires_after.seconds`, with the limits of the key that is
+        used."""
         wanted = _object(b"".join([piece async for piece in bounded(request, MAX_BODY_BYTES, patience_s)]))
         session = wanted.get("session")
         config = begun(session)
@@ -73,7 +74,7 @@ def _life_s(wanted: dict[str, Any]) -> int:
 
 
 async def _check_model(config: SessionConfig, gateway: Gateway) -> None:
-    """Raises RefusedError for a model that is none of ours."""
+    """Raises RefusedError for an unknown model."""
     name = config.options(None).model
     if name is None:
         return
@@ -84,7 +85,8 @@ async def _check_model(config: SessionConfig, gateway: Gateway) -> None:
 
 
 def _described(config: SessionConfig) -> dict[str, Any]:
-    """As the `session.created` of a connection will, but for the end: that is told when one begins."""
+    """The session as `session.created` will report it, without its end, which is known only when a connection
+    begins."""
     return {"id": f"sess_{secrets.token_hex(12)}"} | config.to_wire()
 
 
@@ -105,8 +107,8 @@ _ASKED: Final[dict[str, Any]] = {
         },
         "session": {
             "type": "object",
-            "description": "Of OpenAI's Realtime API, of the type `transcription`; a connection begins with it. "
-            "Its model need not run yet.",
+            "description": "A session of OpenAI's Realtime API, of the type `transcription`, with which a connection "
+            "starts. Its model need not be running yet.",
         },
     },
 }
@@ -115,7 +117,7 @@ _TOLD: Final[dict[str, Any]] = {
     "properties": {
         "value": {"type": "string"},
         "expires_at": {"type": "integer"},
-        "session": {"type": "object", "description": "The whole session, as `session.created` will tell it."},
+        "session": {"type": "object", "description": "The whole session, as `session.created` will report it."},
     },
     "required": ["value", "expires_at", "session"],
 }

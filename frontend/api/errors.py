@@ -1,4 +1,4 @@
-"""Errors as HTTP answers. `middleware.ApiAnswers` calls `refusal` for whatever a route of `/v1` raises."""
+"""Errors as HTTP responses. `middleware.ApiAnswers` calls `refusal` for every exception of a route of `/v1`."""
 
 import math
 from typing import Final
@@ -10,11 +10,11 @@ from shared.errors import ContentEncodingError, VoxtralError
 
 DEFAULT_RETRY_AFTER_S: Final = 2.0
 HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 426: "upgrade_required"}
-"""Codes of answers without an error of ours."""
+"""Codes of responses that are not caused by an error class of ours."""
 
 
 def refusal(error: VoxtralError, renderer: Renderer) -> JSONResponse:
-    """The whole answer, with `Retry-After` if trying again may help."""
+    """The complete response, with `Retry-After` if a retry may succeed."""
     status = renderer.error_status(error)
     headers = {}
     if status in (429, 503):
@@ -28,5 +28,5 @@ def refusal(error: VoxtralError, renderer: Renderer) -> JSONResponse:
 
 
 def http_refusal(status: int, message: str, renderer: Renderer, headers: dict[str, str]) -> JSONResponse:
-    """The router's answer: no such address, or another method."""
+    """The response for an unknown address or an unsupported method."""
     return JSONResponse(renderer.router_error(message, HTTP_CODES.get(status)), status, headers)

@@ -1,7 +1,7 @@
-"""What all answers of the HTTP APIs have in common: errors in the dialect of who asks, a request id, and an ear for
-a client that still talks while it is being refused.
+"""What all responses of the HTTP APIs have in common: errors in the client's dialect, a request id, and reading the
+rest of a rejected upload.
 
-Knows no route. Outside `/v1` only requests to addresses that there are not are answered here.
+Knows no routes. Outside `/v1` it answers only requests to unknown addresses.
 """
 
 import asyncio
@@ -27,25 +27,26 @@ from shared.errors import InvalidFieldError, VoxtralError
 from shared.incidents import incident
 
 MAX_PATH_CHARS: Final = 200
-"""Of an address that is none, what is said back."""
+"""The longest part of an unknown path that errors repeat."""
 READING: Final = ("GET", "HEAD")
 UPGRADE: Final = {"upgrade": "websocket", "connection": "upgrade"}
-"""What an answer with 426 has to say (RFC 9110, 15.5.22 and 7.8)."""
+"""The headers of a response with 426 (RFC 9110, 15.5.22 and 7.8)."""
 LINGER_S: Final = 20.0
-"""How long a refused client's upload is still read. Closing at once would reset its connection, answer and all."""
+"""How long the upload of a rejected client is still read. Closing at once would reset its connection, which would lose
+the response."""
 
 log = structlog.get_logger(__name__)
 
 
 def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
-    """Answer errors under `/v1` in the APIs' own shapes. `count_error` is told the code of each."""
+    """Answer errors under `/v1` in the shapes of the APIs. `count_error` receives the code of each."""
     app.add_middleware(ApiAnswers, count_error=count_error)
     app.add_exception_handler(HTTPException, _router_refusal)
     app.add_exception_handler(RequestValidationError, _as_field_error)
 
 
 def renderer_of(scope: Scope) -> Renderer:
-    """Who asks: what the address says, what a route has found out, or what the user agent looks like."""
+    """The client's dialect: from the address, else what a route has found out, else from the user agent."""
     state = scope.setdefault("state", {})
     named = QueryParams(scope.get("query_string", b"")).get("dialect")
     if named in tuple(ApiDialect):
@@ -57,7 +58,7 @@ def renderer_of(scope: Scope) -> Renderer:
 
 
 class ApiAnswers:
-    """Turns what a route raises into an answer, numbers answers, and hears refused uploads out."""
+    """Turns exceptions of routes into responses, adds request ids, and reads rejected uploads to their end."""
 
     def __init__(self, app: ASGIApp, count_error: Callable[[str], None]) -> None:
         self._app = app
@@ -75,13 +76,13 @@ class ApiAnswers:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect as left:
-            log.debug("api_client_left", request_id=exchange.request_id)
+            log.debug("api_client_disconnected", request_id=exchange.request_id)
             let_go(left)
-        except Exception as failure:  # noqa: BLE001 -- the last frame: ours are told as incidents, theirs as what they are
+        except Exception as failure:  # noqa: BLE001 -- the last frame: unexpected errors become incidents
             error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
             self._count_error(error.code)
             answer = refusal(error, renderer_of(scope))
-            let_go(failure)  # before the rest of an upload is read: the error would hold what has come of it
+            let_go(failure)  # before the rest of an upload is read: the error would hold its received part
             if not exchange.answered:
                 await answer(scope, exchange.receive, exchange.send)
 
@@ -97,7 +98,7 @@ class _Exchange:
         self._send = send
         self._is_refusal = False
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-        # Who waits for a "100 Continue" that never comes sends no body.
+        # A client that waits for a "100 Continue" that is never sent sends no body.
         self._body_comes = has_body and "expect" not in headers
 
     async def receive(self) -> Message:
@@ -126,7 +127,7 @@ class _Exchange:
 
 
 def _is_for_the_page(scope: Scope) -> bool:
-    """Whether a request is none of the API, not even by a wrong address: those send bodies."""
+    """Whether a request is not for the API, not even with a wrong address: requests for the API send bodies."""
     return not scope["path"].startswith(PREFIX) and scope.get("method", "GET") in READING
 
 
@@ -135,7 +136,7 @@ def _new_request_id() -> str:
 
 
 def _numbering_refusals(send: Send) -> Send:
-    """Of a WebSocket: a handshake that is refused has an HTTP answer, which gets a request id as any other does."""
+    """For a WebSocket: a rejected handshake has an HTTP response, which gets a request id like any other."""
 
     async def send_numbered(message: Message) -> None:
         if message["type"] == "websocket.http.response.start":
@@ -146,7 +147,7 @@ def _numbering_refusals(send: Send) -> Send:
 
 
 async def _router_refusal(request: Request, refused: Exception) -> Response:
-    """No such address, or not in this way: the page's files, which stand under every path, say it wrongly."""
+    """Unknown address or unsupported method. The page's files match every path, so their own answer would mislead."""
     assert isinstance(refused, HTTPException)
     scope, full_path = request.scope, request.scope["path"]
     renderer, headers, path = renderer_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
@@ -156,21 +157,21 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     elif is_api:
         return http_refusal(refused.status_code, str(refused.detail), renderer, headers)
     if refused.status_code == 405 and meant is None and not is_api and not methods_at(scope, full_path):
-        return http_refusal(404, f"There is nothing at {path} that takes {request.method}.", renderer, {})
+        return http_refusal(404, f"There is nothing at {path} that supports {request.method}.", renderer, {})
     if not is_api and meant is None:
         return await http_exception_handler(request, refused)
     if allowed := ", ".join(methods_at(scope, full_path)):
-        message = f"{path} does not take {request.method}; allowed: {allowed}."
+        message = f"{path} does not support {request.method}; allowed: {allowed}."
         return http_refusal(405, message, renderer, {"allow": allowed})
     if is_socket(scope, full_path):
-        message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies pass its Upgrade on."
+        message = f"{path} is the address of a WebSocket: use ws:// or wss://, and let proxies forward Upgrade."
         return http_refusal(426, message, renderer, UPGRADE)
-    hint = f" Was {meant} meant?" if meant else ""
+    hint = f" Did you mean {meant}?" if meant else ""
     return http_refusal(404, f"There is nothing at {path}.{hint}", renderer, {})
 
 
 async def _as_field_error(request: Request, invalid: Exception) -> Response:
-    """FastAPI's own checks, of path and query parameters."""
+    """FastAPI's own checks of path and query parameters."""
     assert isinstance(invalid, RequestValidationError)
     first: dict[str, Any] = next(iter(invalid.errors()))
     allowed = first.get("ctx", {}).get("expected") or first["msg"]

@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `/v1/models/{model}`: the models that run now. One answer serves both dialects."""
+"""`GET /v1/models` and `/v1/models/{model}`: the running models. One response serves both dialects."""
 
 import time
 from typing import Any, Final
@@ -23,15 +23,16 @@ def router(gateway: Gateway) -> APIRouter:
     @routes.head("/v1/models", include_in_schema=False, response_model=None)
     @routes.get("/v1/models", **documents.MODELS)
     async def models() -> dict[str, Any]:
-        """The running models. `created` is when this server began, for models do not tell."""
+        """List the running models. `created` is the start time of this server, because models do not report theirs."""
         return {"object": "list", "data": [_card(model, began_at) for model in await gateway.models()]}
 
     @routes.head("/v1/models/{model:path}", include_in_schema=False, response_model=None)
     @routes.get("/v1/models/{model:path}", **documents.MODEL)
     async def model(model: str) -> dict[str, Any]:
-        """The running model that a name means; names of OpenAI's and Mistral's services work too. `auto`: the best."""
+        """Show the running model with this name. Names of OpenAI's and Mistral's models work too; `auto` is the best
+        one."""
         running = await gateway.models()
-        if not model:  # requests may leave the name empty; here it is the address of nothing
+        if not model:  # requests may leave the name empty; in this address it is an error
             raise InvalidFieldError("model", model, ", ".join([AUTO, *(one.name for one in running)]))
         meant = SessionOptions(model=resolve(model, running, Mode.TRANSCRIBE))
         return _card(candidates(running, meant)[0], began_at)

@@ -1,10 +1,10 @@
-"""The body of a multipart/form-data request, as clients really send it: RFC 2046, 7578 and what is usual beside them.
+"""The body of a multipart/form-data request as clients send it: RFC 2046, 7578 and common deviations from them.
 
-A part is a file if it has a file name (`filename` or `filename*`) or is called `file`. What stands before the first
-boundary is ignored. Raises `DamagedFormError` for what is not whole.
+A part is a file if it has a file name (`filename` or `filename*`) or is called `file`. Data before the first boundary
+is ignored. Raises `DamagedFormError` for an incomplete or malformed body.
 
-This is the one module that uses the insides of starlette's parser. By itself the parser tells a file from a text by
-`filename` alone, and takes a form that was cut for a whole one; a parser of our own would repeat all the rest of it.
+This is the one module that uses the internals of starlette's parser. On its own the parser tells a file from a text by
+`filename` alone, and accepts a form that was cut short; a parser of our own would repeat all the rest of it.
 `tests/unit/frontend/api/test_starlette_internals.py` fails when starlette changes what this relies on.
 """
 
@@ -24,7 +24,7 @@ _FILENAME: Final = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
 class DamagedFormError(InvalidFieldError):
-    """The body of a request is no whole form."""
+    """The body of a request is not a complete form."""
 
     def __init__(self, media_type: str, reason: str) -> None:
         VoxtralError.__init__(self, f"The {media_type} body is damaged: {reason.rstrip('.')}.")
@@ -32,7 +32,7 @@ class DamagedFormError(InvalidFieldError):
 
 
 class FilesParser(MultiPartParser):
-    """Knows every file that it has opened; a form that breaks off has no field for its last one."""
+    """Keeps every file that it has opened: an incomplete form has no field for its last file."""
 
     def __init__(self, headers: Headers, stream: AsyncGenerator[bytes, None], **limits: Any) -> None:
         self._boundary = _boundary_of(headers)
@@ -65,7 +65,7 @@ class FilesParser(MultiPartParser):
             file.close()
 
     def _is_file(self) -> bool:
-        """Whether the part that begins is a file that has no plain file name."""
+        """Whether the current part is a file without a plain file name."""
         part = self._current_part
         _, options = parse_options_header(part.content_disposition)
         if b"filename" in options:
@@ -80,13 +80,13 @@ def _boundary_of(headers: Headers) -> str:
     if not boundary:
         raise DamagedFormError(
             MULTIPART,
-            "its Content-Type names no boundary; leave this header to the library that makes the form",
+            "its Content-Type names no boundary; let the library that creates the form set this header",
         )
     return boundary
 
 
 async def _from_first_boundary(body: AsyncGenerator[bytes, None], boundary: str) -> AsyncGenerator[bytes, None]:
-    """The body without what stands before its first boundary, which begins a line."""
+    """The body without the data before its first boundary, which is at the start of a line."""
     mark = f"\n--{boundary}".encode("latin-1")
     kept = b"\n"
     async for chunk in body:

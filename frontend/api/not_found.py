@@ -1,6 +1,6 @@
-"""What a WebSocket is told that comes to an address where there is none.
+"""The response to a WebSocket handshake at an unknown address.
 
-Servers deny it with 403 and no word, which reads like a refused key. Knows no address: the routes do.
+Servers deny it with 403 and an empty body, which looks like a rejected key. Knows no addresses: the routes do.
 """
 
 from starlette.responses import PlainTextResponse
@@ -15,7 +15,7 @@ from frontend.api.middleware import MAX_PATH_CHARS, renderer_of
 async def refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI application. Answers the handshake with 404: under `/v1` in the client's dialect, elsewhere as text."""
     path, meant = scope["path"], meant_socket(scope)
-    message = f"There is no WebSocket at {path[:MAX_PATH_CHARS]}." + (f" Was {meant} meant?" if meant else "")
+    message = f"There is no WebSocket at {path[:MAX_PATH_CHARS]}." + (f" Did you mean {meant}?" if meant else "")
     await WebSocket(scope, receive, send).send_denial_response(
         http_refusal(404, message, renderer_of(scope), {})
         if path.startswith(PREFIX)

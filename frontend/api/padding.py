@@ -1,9 +1,9 @@
-"""JSON answers that take long: they begin with white space, so that proxies with limits of silence do not cut them.
+"""JSON responses that take long: they begin with white space, so that proxies with idle timeouts do not cut them.
 
-JSON allows white space before a value. The status, 200, goes out with the first of it: after a later error the body is
-the error's object, and the connection ends without the end of the answer. So whole answers with 200 are results: SDKs,
-which would answer with an object without text, raise a connection error. Nothing is padded before a session is open, so
-most errors keep their status. Knows no dialect.
+JSON allows white space before a value. The status, 200, is sent with the first of it. After a later error the body is
+the error's object, and the connection is closed without the end of the response. So every complete response with 200 is
+a result. For an incomplete one SDKs raise a connection error instead of returning an object without text. Nothing is
+padded before a session is open, so most errors keep their status. Knows no dialect.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ _START: Final[Message] = {
     "headers": [
         (b"content-type", JSON.encode()),
         (b"cache-control", b"no-store"),
-        (b"x-accel-buffering", b"no"),  # nginx would keep the white space back
+        (b"x-accel-buffering", b"no"),  # nginx would buffer the white space
     ],
 }
 
 
 class PaddedReply:
-    """One answer. Other answers than JSON are never padded: white space would be part of them."""
+    """One response. Only JSON is padded: in other formats white space would be part of the content."""
 
     def __init__(self, exchange: Exchange, every_s: float) -> None:
         self._exchange = exchange
@@ -48,8 +48,8 @@ class PaddedReply:
     async def of(
         cls, exchange: Exchange, every_s: float, body_of: Callable[[VoxtralError], dict[str, Any]]
     ) -> AsyncIterator["PaddedReply"]:
-        """If the answer has begun, what is raised inside becomes the body that `body_of` makes of it, and the
-        connection is broken off with ClientDisconnect; else it is raised again."""
+        """If the response has begun, an exception inside becomes the body that `body_of` returns, and the connection is
+        closed with ClientDisconnect; otherwise the exception is raised again."""
         reply = cls(exchange, every_s)
         try:
             yield reply
@@ -64,12 +64,12 @@ class PaddedReply:
             await reply._end_padding()
 
     def begin_padding(self) -> None:
-        """From now on white space is sent every so many seconds; never where these are 0."""
+        """From now on white space is sent at this interval; never if it is 0."""
         if self._every_s:
             self._padding = asyncio.create_task(self._pad(), name="pad an answer")
 
     async def send(self, response: Response) -> None:
-        """Send the answer. If padding has begun, its status and headers are those of the padding."""
+        """Send the response. If padding has begun, its status and headers are those of the padding."""
         await self._end_padding()
         if self._has_begun:
             await self._send_body(bytes(response.body))

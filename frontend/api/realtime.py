@@ -1,4 +1,4 @@
-"""The WebSockets of other services' dialects.
+"""The WebSockets in the dialects of other services.
 
 `WS /v1/realtime` is OpenAI's Realtime transcription and vLLM's dialect of it; `WS /v1/audio/transcriptions/realtime` is
 Mistral's realtime transcription.
@@ -57,8 +57,8 @@ async def serve_websocket(
 ) -> None:
     """Serve one client in the dialect that `make` makes.
 
-    What `make` raises refuses it before the connection is accepted, with an HTTP answer in the shape of `answers_in`;
-    clients' libraries show that.
+    If `make` raises, the connection is rejected before it is accepted, with an HTTP response in the shape of
+    `answers_in`; client libraries show that response.
     """
     try:
         tells_viewer_token = _wants_viewer_token(websocket)
@@ -73,7 +73,7 @@ async def serve_websocket(
 
 
 def _wants_viewer_token(websocket: WebSocket) -> bool:
-    """Whether a client asks to be told how others read along: `?viewer_token=true`. Raises InvalidFieldError."""
+    """Whether a client asks for the viewer token of its session: `?viewer_token=true`. Raises InvalidFieldError."""
     given = websocket.query_params.get(VIEWER_TOKEN, "false")
     if given not in ("true", "false"):
         raise InvalidFieldError(VIEWER_TOKEN, given, "true, false")

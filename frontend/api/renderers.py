@@ -1,6 +1,6 @@
-"""The answers of the HTTP APIs in each dialect: one renderer for OpenAI's clients, one for Mistral's.
+"""The responses of the HTTP APIs in each dialect: one renderer for OpenAI's clients, one for Mistral's.
 
-Routes make results and errors. Only the renderers know whose client gets them.
+Routes produce results and errors. Only the renderers know the dialect of the client.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ INVALID_REQUEST: Final = "invalid_request_error"
 
 
 class ApiDialect(StrEnum):
-    """Whose clients a request comes from."""
+    """The API whose client sent a request."""
 
     OPENAI = "openai"
     MISTRAL = "mistral"
@@ -30,7 +30,7 @@ class ApiDialect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """In which form a client wants a transcript."""
+    """The format in which a client wants a transcript."""
 
     task: Task
     granularities: frozenset[str]
@@ -41,7 +41,7 @@ class Format:
 
     @property
     def is_json(self) -> bool:
-        """Whether an answer that is no stream is JSON."""
+        """Whether a response that is not streamed is JSON."""
         return self.response_format in ("json", "verbose_json")
 
 
@@ -75,7 +75,7 @@ class Renderer(Protocol):
     def transcript(self, transcript: Transcript, wanted: Format) -> Response: ...
 
     def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:
-        """Server-sent events for a new final. `language` is given if it differs from that of the final before."""
+        """Server-sent events for a new final. `language` is given if it differs from that of the previous final."""
 
     def done(self, transcript: Transcript, wanted: Format) -> bytes: ...
 

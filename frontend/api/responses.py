@@ -1,6 +1,6 @@
-"""Answers that are worked out while their client waits, plainly or as server-sent events.
+"""Responses that are computed while their client waits, whole or as server-sent events.
 
-A client that leaves ends the work at once. Knows no dialect.
+If the client disconnects, the work ends at once. Knows no dialect.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from shared.incidents import incident
 from shared.tasks import end_all
 
 PROGRESS_S: Final = 2.0
-"""How often a stream says how far it is. Proxies close what says nothing for a minute or so."""
+"""How often a stream reports its progress. Proxies close connections that are silent for about a minute."""
 
 WARNING_HEADER: Final = "x-voxtral-warning"
 MAX_HEADER_CHARS: Final = 2000
@@ -40,14 +40,14 @@ Work = Callable[[Request, "Exchange"], Awaitable[None]]
 
 @contextlib.contextmanager
 def counted(tally: Tally, settings: Settings) -> Iterator[None]:
-    """Counts a client while it is served. Raises ServerBusyError where there are too many of them."""
+    """Counts a client while it is served. Raises ServerBusyError if there are too many clients."""
     with tally.connection():
         tally.check_room(settings.server.max_connections)
         yield
 
 
 class Answering(Response):
-    """A response that `work` sends itself. What it raises before it has begun becomes the answer."""
+    """A response that `work` sends itself. An exception of `work` before that becomes the response."""
 
     def __init__(self, work: Work) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Answering(Response):
 
 
 class Exchange:
-    """The answering half of one request, once its body has been read."""
+    """The response half of one request, after its body has been read."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -66,7 +66,7 @@ class Exchange:
         self._send = send
 
     async def while_connected(self, work: Coroutine[Any, Any, None]) -> None:
-        """Does the work; raises starlette's ClientDisconnect, and cancels it, when the client leaves."""
+        """Does the work. If the client disconnects, cancels the work and raises starlette's ClientDisconnect."""
         working = asyncio.create_task(work, name="answer")
         leaving = asyncio.create_task(client_left(self._receive), name="client leaves")
         try:
@@ -78,7 +78,8 @@ class Exchange:
             await end_all((working, leaving))
 
     async def break_off(self) -> NoReturn:
-        """End the connection behind what was sent, without the end of the answer. Raises ClientDisconnect."""
+        """Close the connection after the data that was sent, without the end of the response. Raises
+        ClientDisconnect."""
         wire = wire_of(self._scope)
         wire.close()
         try:
@@ -93,7 +94,8 @@ class Exchange:
 
     @contextlib.asynccontextmanager
     async def events(self, refused: Callable[[VoxtralError], bytes]) -> AsyncIterator[Push]:
-        """What sends server-sent events. A failure behind the first of them is told by the frames of `refused`."""
+        """Yields a function that sends server-sent events. A failure after the first event is sent as frames of
+        `refused`."""
         begun = False
 
         async def push(frames: bytes) -> None:
@@ -113,7 +115,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer. Raises starlette's ClientDisconnect if the client does not read."""
+        """Send a part of the response. Raises starlette's ClientDisconnect if the client does not read."""
         try:
             async with asyncio.timeout(SEND_STALL_S):
                 await self._send(message)
@@ -122,7 +124,7 @@ class Exchange:
 
 
 def warned(response: Response, transcript: Transcript) -> Response:
-    """The response, with a header for warnings: not every format has a field for them."""
+    """The response, with a header for warnings: some formats have no field for them."""
     if transcript.warnings:
         told = " | ".join(warning["message"] for warning in transcript.warnings)
         response.headers[WARNING_HEADER] = told.encode("ascii", "replace").decode()[:MAX_HEADER_CHARS]
@@ -130,7 +132,7 @@ def warned(response: Response, transcript: Transcript) -> Response:
 
 
 async def transcript_of(session: Session) -> Transcript:
-    """What becomes of a recording, when it is whole. Raises the error that its session ends with."""
+    """The transcript of a recording, when it is complete. Raises the error with which its session ends."""
     transcript = Transcript(session.model)
     async for event in session.events():
         _check(event)
@@ -140,10 +142,10 @@ async def transcript_of(session: Session) -> Transcript:
 
 @contextlib.asynccontextmanager
 async def events_and_progress(session: Session) -> AsyncIterator[AsyncIterator[LoggedEvent | bytes]]:
-    """A session's events, and comments for its client in between: how much audio has been taken in, and heard.
+    """A session's events, mixed with comments for its client: how much audio has been received, and how much processed.
 
     Reading them raises the error that the session ends with.
-    Event readers pass comments over, so any SDK does; a client that wants to show progress reads them.
+    Event readers ignore comments, as every SDK does; a client that wants to show progress reads them.
     """
     async with contextlib.aclosing(_mixed(session)) as mixed:
         yield mixed

@@ -1,4 +1,4 @@
-"""What an upload's form asks for, in OpenAI's words and in Mistral's."""
+"""Parses the form of an upload, with OpenAI's field names and with Mistral's."""
 
 import io
 from dataclasses import dataclass, replace
@@ -38,29 +38,27 @@ class Order:
 
 
 def is_mistral_form(form: Form) -> bool:
-    """Whether only a client of Mistral's API sends such a form. Where nothing tells, it is one of OpenAI's."""
+    """Whether only a client of Mistral's API sends such a form. If the form is ambiguous, it is one of OpenAI's."""
     if form.media_type == URLENCODED or any(map(form.given_list, MISTRAL_FIELDS)):
         return True
-    # In OpenAI's API the name has brackets, and needs a format that Mistral's does not have.
+    # In OpenAI's API the name has brackets, and needs a format that Mistral's API does not have.
     return form.given("timestamp_granularities") and not form.given("response_format")
 
 
 def openai_order(form: Form, task: Task) -> Order:
-    """Raises what `Form` raises, and InvalidFieldError for fields that do not go together."""
+    """Raises what `Form` raises, and InvalidFieldError for fields that cannot be combined."""
     response_format = form.choice("response_format", FORMATS, "json")
     stream = task == "transcribe" and form.flag("stream")
     if stream and response_format not in STREAMED_FORMATS:
-        allowed = f"{', '.join(STREAMED_FORMATS)} where stream is true"
+        allowed = f"{', '.join(STREAMED_FORMATS)} if stream is true"
         raise InvalidFieldError("response_format", response_format, allowed)
     granularities = form.choices("timestamp_granularities", GRANULARITIES) or {"segment"}
     if form.texts("timestamp_granularities") and response_format != "verbose_json":
-        raise InvalidFieldError(
-            "response_format", response_format, "verbose_json where timestamp_granularities is given"
-        )
+        raise InvalidFieldError("response_format", response_format, "verbose_json if timestamp_granularities is given")
     logprobs = bool(form.choices("include", INCLUDES)) and response_format == "json" and task == "transcribe"
     for name in SPEAKER_FIELDS:
         if given := form.texts(name):
-            raise InvalidFieldError(name, given[0], "nothing: no model here tells speakers apart")
+            raise InvalidFieldError(name, given[0], "nothing: speaker diarization is not supported")
     options = SessionOptions(
         mode=MODES[task],
         language=form.option("language"),
@@ -78,12 +76,12 @@ def openai_order(form: Form, task: Task) -> Order:
 
 
 def mistral_order(form: Form) -> Order:
-    """Raises what `Form` raises, and InvalidFieldError for what is not served here."""
+    """Raises what `Form` raises, and InvalidFieldError for unsupported fields."""
     for name in ("file_url", "file_id"):
         if form.text(name):
             raise InvalidFieldError(name, form.text(name), "nothing: send the recording itself as file")
     if form.flag("diarize"):
-        raise InvalidFieldError("diarize", "true", "false: no model here tells speakers apart")
+        raise InvalidFieldError("diarize", "true", "false: speaker diarization is not supported")
     granularities = form.choices("timestamp_granularities", GRANULARITIES)
     options = SessionOptions(
         language=form.option("language"),

@@ -1,6 +1,6 @@
-"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`: a file comes in, its transcript goes out.
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`: returns the transcript of an uploaded file.
 
-OpenAI's clients and Mistral's share the first address; `orders` reads what each asks for.
+OpenAI's clients and Mistral's share the first address; `transcription_request` parses what each asks for.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -38,7 +38,7 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
 
     @routes.post("/v1/audio/transcriptions", **documents.TRANSCRIPTIONS)
     async def transcriptions() -> Response:
-        """Transcribe a recording. `dialect` says whose API is meant where it cannot be seen from the request."""
+        """Transcribe a recording. `dialect` selects the API if the request alone does not identify it."""
         return Answering(lambda request, exchange: audio.serve(request, exchange, "transcribe"))
 
     @routes.post("/v1/audio/translations", **documents.TRANSLATIONS)
@@ -118,7 +118,7 @@ class Transcriber:
         return self._recordings.file(order.audio, order.options, principal, strict=order.strict, warnings=warnings)
 
     def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
-        """What an answer that has begun says of an error."""
+        """The body for an error after the response has begun."""
         self._tally.count_error(error.code)
         return order.renderer.error_body(error)
 

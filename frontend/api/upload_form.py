@@ -1,7 +1,8 @@
-"""The form of an upload: read with bounds, its file kept on disk, its fields checked as they are taken.
+"""The form of an upload: its size is limited, its file is stored on disk, and its fields are checked when they are
+read.
 
-A field that is empty counts as absent, as SDKs send some so; one that nobody asks for is ignored. A list comes as
-fields named `x`, `x[]` or `x[0]`, each of which holds a value, several with commas between, or a JSON array.
+An empty field counts as absent, because SDKs send empty fields; an unknown field is ignored. A list is sent as fields
+named `x`, `x[]` or `x[0]`, each of which holds one value, several values separated by commas, or a JSON array.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ MAX_FIELD_BYTES: Final = 64 * 1024
 MAX_FILES: Final = 4
 NO_ROOM_RETRY_S: Final = 30.0
 TEMPERATURE: Final = Number(0, 1)
-"""As OpenAI and Mistral bound it for recordings."""
+"""The range that OpenAI and Mistral allow for recordings."""
 _LIST_NAME: Final = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[0-9]{0,6})\])?")
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ class Form:
         return name in self._fields
 
     def given_list(self, name: str) -> bool:
-        """Whether a list has come, in any form."""
+        """Whether the form has this list, in any notation."""
         return bool(self._list_names(name))
 
     def text(self, name: str) -> str | None:
@@ -65,7 +66,7 @@ class Form:
         return value or None
 
     def texts(self, name: str) -> list[str]:
-        """The values of a list, in the order in which they came."""
+        """The values of a list, in the order in which they were sent."""
         values: list[str] = []
         for given in self._list_names(name):
             for value in self._fields.getlist(given):
@@ -75,7 +76,7 @@ class Form:
         return values
 
     def _list_names(self, name: str) -> list[str]:
-        """The fields that hold a list; those with numbers in the order of these."""
+        """The fields that hold a list; numbered fields in the order of their numbers."""
         found = [(match, given) for given in self._fields if (match := _LIST_NAME.fullmatch(given))]
         numbered = [(int(match["index"] or 0), given) for match, given in found if match["name"] == name]
         return [given for _, given in sorted(numbered, key=lambda one: one[0])]
@@ -100,7 +101,7 @@ class Form:
         return value in ("true", "1")
 
     def option(self, name: str, kind: Kind | None = None) -> Any:
-        """A session's option; `kind` if the API bounds it otherwise."""
+        """A session option; `kind` if the API has another range for it."""
         kind = kind or OPTIONS[name].kind
         text = self.text(name)
         try:
@@ -119,7 +120,7 @@ class Form:
         return {name: lists[name] if name in lists else self.option(name) for name in WORDING}
 
     def prompt(self, *terms: str) -> str | None:
-        """What guides the spelling: the field of that name, and lists of terms to expect."""
+        """The text that guides the spelling: the field of that name, and lists of expected terms."""
         listed = [term for name in terms for term in self.texts(name)]
         prompt = " ".join(part for part in (self.text("prompt"), ", ".join(listed)) if part)
         if len(prompt) > MAX_PROMPT_CHARS:
@@ -128,7 +129,7 @@ class Form:
         return prompt or None
 
     def audio(self) -> BinaryIO:
-        """The uploaded file, which lives as long as the form."""
+        """The uploaded file, which is deleted together with the form."""
         value = self._fields.get(FILE_FIELD)
         if value is None:
             elsewhere = [name for name, given in self._fields.items() if isinstance(given, UploadFile)]
@@ -151,21 +152,21 @@ def _listed(name: str, value: str) -> list[str]:
     if not isinstance(values, list):
         return [one.strip() for one in value.split(",") if one.strip()]
     if not all(isinstance(one, str) for one in values):
-        raise InvalidFieldError(name, value, 'a list: repeated fields, values with commas between, or ["a", "b"]')
+        raise InvalidFieldError(name, value, 'a list: repeated fields, values separated by commas, or ["a", "b"]')
     return [one for one in values if one]
 
 
 def media_type_of(request: Request) -> str:
-    """What a request says that its body is, without parameters; empty where it does not say."""
+    """The media type of a request's body, without parameters; empty if the request does not name one."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @contextlib.asynccontextmanager
 async def received(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncIterator[Form]:
-    """The form of a request; its files are gone afterwards.
+    """The form of a request; its files are deleted afterwards.
 
-    Raises MediaTypeError, MessageTooLargeError, InvalidFieldError for a damaged body, IdleTimeoutError where the rest
-    does not come, ServerBusyError where the disk is full, and starlette's ClientDisconnect.
+    Raises MediaTypeError, MessageTooLargeError, InvalidFieldError for a damaged body, IdleTimeoutError if the rest does
+    not arrive, ServerBusyError if the disk is full, and starlette's ClientDisconnect.
     """
     media_type = media_type_of(request)
     if media_type not in (MULTIPART, URLENCODED):
@@ -194,11 +195,11 @@ async def _parsed(parser: FormParser | FilesParser, media_type: str) -> FormData
         raise DamagedFormError(media_type, error.message) from None
     except OSError as error:
         log.error("upload_not_stored", reason=str(error))
-        raise ServerBusyError("There is no room to store the upload now.", retry_after_s=NO_ROOM_RETRY_S) from error
+        raise ServerBusyError("There is no disk space for the upload now.", retry_after_s=NO_ROOM_RETRY_S) from error
 
 
 async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:
-    """A request's body as it comes.
+    """A request's body, chunk by chunk.
 
     Raises MessageTooLargeError, before it is read if its size is announced; ContentEncodingError.
     """

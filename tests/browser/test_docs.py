@@ -13,7 +13,7 @@ async def test_docs_show_every_address_and_field_behind_a_proxy(stack: Stack, op
         page = await open_page(f"{address}docs")
         await expect(page.get_by_role("heading", name="post /v1/audio/transcriptions")).to_be_visible()
         await expect(page.get_by_text("timestamp_granularities[]").first).to_be_visible()
-        await expect(page.get_by_role("definition").filter(has_text="What was sent is wrong").first).to_be_visible()
+        await expect(page.get_by_role("definition").filter(has_text="The request is invalid").first).to_be_visible()
         for shown in ("X-API-Key: …", "?token=…"):
             await expect(page.get_by_text(shown).first).to_be_visible()
         await expect(page.locator("main")).not_to_contain_text("`")

@@ -71,7 +71,7 @@ async def test_session_of_a_token_may_name_a_model_that_is_still_to_come(
     ("model", "said"),
     [
         ("gpt-realtime", "is 'gpt-realtime'; allowed: auto, echo, mistralai/Voxtral-Mini-3B-2507, "),
-        ("gpt-4o-transcribe-diarize", "; no model here tells speakers apart."),
+        ("gpt-4o-transcribe-diarize", "; speaker diarization is not supported."),
     ],
 )
 def test_session_of_a_token_names_a_model_that_could_serve_it(

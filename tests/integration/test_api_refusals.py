@@ -28,9 +28,9 @@ MISTRAL = {"user-agent": "speakeasy-sdk/python 3.7.0 mistralai"}
     [
         ({"model": "whisper-9"}, 404, "model", "allowed: auto, echo"),
         ({"response_format": "diarized_json"}, 400, "response_format", "json, text, srt, vtt, verbose_json"),
-        ({"known_speaker_names[]": "Ann"}, 400, "known_speaker_names", "no model here tells speakers apart"),
-        ({"response_format": "srt", "stream": "true"}, 400, "response_format", "json, text where stream is true"),
-        ({"timestamp_granularities[]": "word"}, 400, "response_format", "verbose_json where"),
+        ({"known_speaker_names[]": "Ann"}, 400, "known_speaker_names", "speaker diarization is not supported"),
+        ({"response_format": "srt", "stream": "true"}, 400, "response_format", "json, text if stream is true"),
+        ({"timestamp_granularities[]": "word"}, 400, "response_format", "verbose_json if"),
         (
             {"timestamp_granularities[]": "line", "response_format": "verbose_json"},
             400,
@@ -134,14 +134,14 @@ def test_wrong_address_is_told_in_either_dialect(stack: Stack, method: str, path
 )
 def test_upload_to_a_nearly_right_address_is_told_the_right_one(stack: Stack, path: str, meant: str) -> None:
     status, body = post_form(stack, path, silent_wav(20))
-    message = f"There is nothing at {path}. Was POST {meant} meant?"
+    message = f"There is nothing at {path}. Did you mean POST {meant}?"
     fault = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
     assert (status, body) == (404, {"error": fault})
 
 
 def test_sdk_with_a_wrong_base_address_is_told_the_right_one(stack: Stack) -> None:
     client = openai.OpenAI(base_url=f"{stack.web_url}/", api_key="none", max_retries=0)
-    with client, pytest.raises(openai.NotFoundError, match=f"Was POST {TRANSCRIPTIONS} meant"):
+    with client, pytest.raises(openai.NotFoundError, match=f"Did you mean POST {TRANSCRIPTIONS}"):
         client.audio.transcriptions.create(model="whisper-1", file=("x.wav", WAV))
 
 
@@ -170,7 +170,7 @@ def test_mistral_sdk_raises_its_own_errors(mistral_client: Mistral) -> None:
     with pytest.raises(SDKError) as unknown:
         audio.complete(model="voxtral-mini-latest", file=file)
     assert (unknown.value.status_code, json.loads(unknown.value.body)["type"]) == (400, "invalid_model")
-    with pytest.raises(SDKError, match="tells speakers apart"):
+    with pytest.raises(SDKError, match="speaker diarization is not supported"):
         audio.complete(model="echo", file=file, diarize=True)
     with pytest.raises(SDKError, match="send the recording itself as file"):
         audio.complete(model="echo", file_url="http://127.0.0.1/x.wav")

@@ -44,7 +44,7 @@ def refused(stack: Stack, path: str) -> Response:
     ],
 )
 def test_stray_under_v1_is_told_in_either_dialect(stack: Stack, path: str, meant: str | None) -> None:
-    message = f"There is no WebSocket at {path}." + (f" Was {meant} meant?" if meant else "")
+    message = f"There is no WebSocket at {path}." + (f" Did you mean {meant}?" if meant else "")
     fault = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
     for query, body in (("", {"error": fault}), ("?dialect=mistral", {"object": "error"} | fault)):
         response = refused(stack, path + query)
@@ -71,7 +71,7 @@ def test_stray_elsewhere_is_told_in_text(stack: Stack, path: str, meant: str | N
     response = refused(stack, path)
     assert (response.status_code, response.headers["content-type"]) == (404, "text/plain; charset=utf-8")
     at = path.partition("?")[0][:200]
-    assert response.body.decode() == f"There is no WebSocket at {at}." + (f" Was {meant} meant?" if meant else "")
+    assert response.body.decode() == f"There is no WebSocket at {at}." + (f" Did you mean {meant}?" if meant else "")
 
 
 def test_openai_sdk_without_v1_in_its_address_is_told(stack: Stack) -> None:
@@ -79,7 +79,7 @@ def test_openai_sdk_without_v1_in_its_address_is_told(stack: Stack) -> None:
     with pytest.raises(InvalidStatus) as refusal, client.realtime.connect(extra_query={"intent": "transcription"}):
         pass
     assert refusal.value.response.status_code == 404
-    assert refusal.value.response.body == b"There is no WebSocket at /realtime. Was /v1/realtime meant?"
+    assert refusal.value.response.body == b"There is no WebSocket at /realtime. Did you mean /v1/realtime?"
 
 
 async def test_mistral_sdk_with_v1_in_its_address_is_told(stack: Stack) -> None:
@@ -90,7 +90,7 @@ async def test_mistral_sdk_with_v1_in_its_address_is_told(stack: Stack) -> None:
     assert isinstance(refusal, InvalidStatus)
     assert refusal.response.status_code == 404
     body = json.loads(refusal.response.body)
-    assert (body["object"], body["message"].partition(". ")[2]) == ("error", f"Was {MISTRAL} meant?")
+    assert (body["object"], body["message"].partition(". ")[2]) == ("error", f"Did you mean {MISTRAL}?")
 
 
 @pytest.mark.parametrize("path", [OPENAI, MISTRAL, f"{OPENAI}?intent=transcription"])

@@ -41,7 +41,7 @@ def test_a_viewer_token_only_reads(stack: Stack, speaker: Speaker) -> None:
         viewer.send('{"type": "cancel"}')
         with pytest.raises(ConnectionClosed) as closed:
             viewer.recv(timeout=limit_s(5))
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "Viewers only listen.")
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "Viewers cannot send messages.")
     assert speaker.say()["segment"] == 0
     again = WebSocketClient(stack.ws_url)
     resumed = ask(

@@ -1,4 +1,5 @@
-"""The options in `asyncapi.yaml`, written from their table: `python -m frontend.api.openapi.asyncapi` after a change.
+"""The options in `asyncapi.yaml`, generated from their table: run `python -m frontend.api.openapi.asyncapi` after a
+change.
 
 A test compares them, so the document cannot differ from what the protocols check.
 """
@@ -15,7 +16,7 @@ _SECTION: Final = re.compile(r"(?<=^    # BEGIN options).*?(?=^    # END options
 
 
 def with_options(document: str) -> str:
-    """The document with the options of the table. JSON is YAML, too."""
+    """The document with the options of the table. JSON is also YAML."""
     lines = [
         f"    option_{name}: {json.dumps(option.schema(nullable=True), ensure_ascii=False)}"
         for name, option in OPTIONS.items()

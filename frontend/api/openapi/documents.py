@@ -1,6 +1,6 @@
-"""What the OpenAPI document says of bodies and answers that routes read and write by themselves.
+"""The OpenAPI documentation of bodies and responses that routes read and write themselves.
 
-Each constant is the keyword arguments of one route. Routes check what they are sent; nothing here does.
+Each constant is the keyword arguments of one route. The routes check requests; nothing here does.
 """
 
 from typing import Annotated, Final
@@ -29,26 +29,26 @@ from frontend.protocols.options import OPTIONS, WORDING, schemas
 
 
 def asked_dialect(
-    dialect: Annotated[ApiDialect | None, Query(description="Whose API is meant; else it is guessed.")] = None,
+    dialect: Annotated[ApiDialect | None, Query(description="The API that the client uses; else detected.")] = None,
 ) -> None:
-    """A dependency of every route, so that an unknown dialect is refused and documented."""
+    """A dependency of every route, so that an unknown dialect is rejected and documented."""
 
 
 _UPLOAD_ERRORS: Final = errors(400, 404, 408, 413, 415, 422)
 
 _WARNINGS: Final = said(
     list_of(object_of({"code": TEXT, "message": TEXT, "start": NUMBER}, "code", "message")),
-    "What is wrong with the recording, and where (`start`, in seconds), and what of the request has no effect. Left "
-    "out where nothing is.",
+    "What is wrong with the recording, and where (`start`, in seconds), and which fields of the request have no "
+    "effect. Left out if there is no warning.",
 )
 _WARNED: Final[Schema] = {
     "headers": {
         WARNING_HEADER: {"description": "The messages of all warnings, in ASCII.", "schema": TEXT, "required": False}
     }
 }
-_STRICT: Final = said(FLAG, "Whether a damaged recording is an error; else it is transcribed as far as it goes.")
+_STRICT: Final = said(FLAG, "Whether a damaged recording is an error; by default its undamaged part is transcribed.")
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
-_LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "Those that were heard, in the order of their segments.")
+_LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "The detected languages, in the order of the segments.")
 _CONFIDENCE: Final = said(NUMBER, "0 to 1: the probability that the model gives the words. Absent if unknown.")
 _WORD: Final = object_of(
     {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": _CONFIDENCE}, *("word", "start", "end")
@@ -67,11 +67,11 @@ _SEGMENT_FIELDS: Final[Schema] = {
     "start": NUMBER,
     "end": NUMBER,
     "text": TEXT,
-    "language": said(TEXT, "Its English name: each segment has its own."),
+    "language": said(TEXT, "Its English name; each segment has its own language."),
     "tokens": said(list_of(INTEGER), "Always empty."),
-    "temperature": said(NUMBER, "As asked for, or 0."),
+    "temperature": said(NUMBER, "The requested value, or 0."),
     "avg_logprob": said(NUMBER, "Mean log-probability of the tokens; 0 if the model does not report it."),
-    "compression_ratio": said(NUMBER, "Bytes of the text over its bytes when compressed."),
+    "compression_ratio": said(NUMBER, "Size of the text in bytes divided by its compressed size."),
     "no_speech_prob": said(NUMBER, "Probability that there is no speech; 0 if the model does not report it."),
 }
 _SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": _CONFIDENCE}, *_SEGMENT_FIELDS)
@@ -89,7 +89,7 @@ _VERBOSE: Final = object_of(
     *("task", "language", "duration", "text"),
 )
 _TOKEN_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
-_TOKEN_USAGE: Final = object_of({name: said(INTEGER, "0 where no Voxtral has answered.") for name in _TOKEN_COUNTS})
+_TOKEN_USAGE: Final = object_of({name: said(INTEGER, "0 unless a Voxtral model answered.") for name in _TOKEN_COUNTS})
 _UNCOUNTED: Final = {name: said(INTEGER, "0: tokens of transcripts are not counted.") for name in _TOKEN_COUNTS}
 _MISTRAL_TRANSCRIPT: Final = object_of(
     {
@@ -103,7 +103,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                     "text": TEXT,
                     "start": NUMBER,
                     "end": NUMBER,
-                    "language": said(TEXT, "Of a segment, where it is known."),
+                    "language": said(TEXT, "The language of the segment, if known."),
                     "confidence": _CONFIDENCE,
                 },
                 *("type", "text", "start", "end"),
@@ -117,22 +117,22 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
 
 
 _PADDED: Final = (
-    "JSON that takes longer than `server.keepalive_s` (15 s) from the start of decoding on begins with white space, so "
-    "that proxies do not cut it. After a later error the status is 200 and the body is the error's object, as with "
-    "other statuses, but the connection ends without the end of the answer: a whole answer is a result. Text, SRT and "
-    "WebVTT are not padded: behind a proxy with such a limit, ask for JSON or a stream if a recording is long."
+    "JSON that takes longer than `server.keepalive_s` (15 s) from the start of decoding begins with white space, so "
+    "that proxies do not cut it. After a later error the status is 200 and the body is the error object, as with other "
+    "statuses, but the connection is closed without the end of the response: a complete response is a result. Text, "
+    "SRT and WebVTT are not padded: behind a proxy with an idle timeout, use JSON or a stream for long recordings."
 )
 _TRANSCRIPT_EVENTS: Final = events_of(
     "With `stream`. OpenAI: `transcript.text.delta`, `transcript.text.done`, then `[DONE]`. Mistral: "
     "`transcription.language`, `transcription.text.delta`, `transcription.segment`, `transcription.done`. "
-    "Comments `: progress {received_s, heard_s}` come in between."
+    "Comments `: progress {received_s, heard_s}` are sent in between."
 )
 
 
 def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str, Schema]:
     content: Schema = {
         "application/json": {"schema": {"anyOf": json_schemas}},
-        "text/plain": {"schema": said(TEXT, "With `response_format` text, srt or vtt.")},
+        "text/plain": {"schema": said(TEXT, "If `response_format` is text, srt or vtt.")},
     }
     if streams:
         content["text/event-stream"] = _TRANSCRIPT_EVENTS
@@ -142,8 +142,8 @@ def _transcript(json_schemas: list[Schema], *, streams: bool) -> dict[int | str,
 _FILE: Final = {
     "type": "string",
     "format": "binary",
-    "description": "WAV, FLAC, MP3, M4A, Ogg, WebM, or all else that ffmpeg decodes, videos too; told by its content. "
-    "The part needs no file name.",
+    "description": "WAV, FLAC, MP3, M4A, Ogg, WebM, or any other format that ffmpeg decodes, including videos; "
+    "detected from the content. The part needs no file name.",
 }
 _SHARED_FIELDS: Final[Schema] = {
     "file": _FILE,
@@ -163,12 +163,12 @@ _TRANSCRIPTION_FIELDS: Final[Schema] = {
     "languages[]": OPTIONS["languages"].schema(),
     "include[]": said(list_of({"enum": list(INCLUDES)}), "OpenAI, with `json`: `logprobs`, one for each word."),
     "context_bias": said(list_of(TEXT), "Mistral: added to the prompt."),
-    "diarize": {"const": False, "description": "Mistral: sent by its SDK, which tells its requests."},
+    "diarize": {"const": False, "description": "Mistral: sent by its SDK; identifies its requests."},
 }
 
 
 _LISTS: Final = (
-    "A list `x[]` may also be called `x` or `x[0]`, and each field may hold several values with commas between, or a "
+    "A list `x[]` may also be called `x` or `x[0]`, and each field may hold several values separated by commas, or a "
     "JSON array."
 )
 
@@ -197,7 +197,7 @@ _MODEL: Final = object_of(
     {
         "id": TEXT,
         "object": {"const": "model"},
-        "created": said(INTEGER, "Unix time at which this server began."),
+        "created": said(INTEGER, "Unix time at which this server started."),
         "owned_by": TEXT,
         "type": {"const": "base"},
         "capabilities": {"type": "object", "additionalProperties": FLAG},
@@ -225,7 +225,7 @@ _AUDIO_PART: Final = object_of(
     }
 )
 _URL_PART: Final = object_of(
-    {"type": {"const": "audio_url"}, "audio_url": object_of({"url": said(TEXT, "A data URL; nothing is fetched.")})}
+    {"type": {"const": "audio_url"}, "audio_url": object_of({"url": said(TEXT, "A data URL; others are not fetched.")})}
 )
 _MESSAGE: Final = object_of(
     {
@@ -235,8 +235,8 @@ _MESSAGE: Final = object_of(
 )
 _CHAT_REQUEST: Final = object_of(
     {
-        "model": said(TEXT, "As in `file` uploads; it must be one that understands."),
-        "messages": {**list_of(_MESSAGE), "minItems": 1, "description": "One recording, and what is asked about it."},
+        "model": said(TEXT, "As in `file` uploads; it must support the mode `understand`."),
+        "messages": {**list_of(_MESSAGE), "minItems": 1, "description": "One recording, and the question about it."},
         "stream": FLAG,
         "stream_options": object_of({"include_usage": FLAG}, "include_usage"),
         "temperature": OPTIONS["temperature"].schema(),

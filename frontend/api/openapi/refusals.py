@@ -1,6 +1,6 @@
-"""What the OpenAPI document says of every address: how a key is shown, and what is answered in place of a route.
+"""What the OpenAPI document says about every address: how to present a key, and the responses of the gate.
 
-Nothing here checks or refuses anything; `gate`, `middleware` and `errors` do.
+Nothing here checks or rejects anything; `authentication`, `middleware` and `errors` do.
 """
 
 from collections.abc import Mapping
@@ -25,40 +25,40 @@ _MISTRAL_ERROR: Final = object_of(
     },
     *("object", "message", "type", "param", "code"),
 )
-_RETRY_AFTER: Final = {"Retry-After": {"schema": INTEGER, "description": "Seconds after which to try again."}}
+_RETRY_AFTER: Final = {"Retry-After": {"schema": INTEGER, "description": "Seconds to wait before a retry."}}
 
 EVERYWHERE: Final = (401, 403, 413, 429, 503)
-"""What the gate of `/v1` may answer in place of any route."""
+"""Statuses with which the gate of `/v1` may answer instead of any route."""
 _MEANINGS: Final = {
-    400: "What was sent is wrong; the message says what, and what is allowed.",
-    401: "A key is needed, and none came, or one that is wrong or has expired.",
-    403: "The page, or the client token, that asks may not; or the service does not answer to the `Host`.",
-    404: "No running model answers to this name.",
-    408: "The rest of the body did not come.",
-    413: "The body is over the limit.",
-    415: "The body is of another media type, or compressed.",
+    400: "The request is invalid; the message says what is wrong and what is allowed.",
+    401: "A key is required, and it is missing, wrong or expired.",
+    403: "This origin or client token is not allowed to make this request, or the `Host` is not allowed.",
+    404: "No running model has this name.",
+    408: "The rest of the body did not arrive in time.",
+    413: "The body is larger than the limit.",
+    415: "The body has an unsupported media type, or is compressed.",
     422: "A field is missing (Mistral's dialect).",
     429: "The key's limit is reached.",
-    503: "No model, or no free slot, for now.",
+    503: "No model or no free slot is available now.",
 }
 
 _KEY: Final = (
     HTTPBearer(
         scheme_name="Bearer",
-        description="A key, or a client token. Needed where keys are configured; without them nobody is asked.",
+        description="A key or a client token. Required if keys are configured.",
         auto_error=False,
     ),
     APIKeyHeader(name="X-API-Key", scheme_name="X-API-Key", description="A key, as with `Bearer`.", auto_error=False),
 )
 _RESUME_TOKEN: Final = HTTPBearer(
     scheme_name="Resume token",
-    description="The `resume_token` of the session's `ready`, where keys are configured or not.",
+    description="The `resume_token` of the session's `ready`; works with and without keys.",
     auto_error=False,
 )
 _VIEWER_TOKEN: Final = (
     HTTPBearer(
         scheme_name="Viewer token",
-        description="The `viewer_token` of the session's `ready`. No key is asked for.",
+        description="The `viewer_token` of the session's `ready`. No key is required.",
         auto_error=False,
     ),
     APIKeyQuery(
@@ -69,15 +69,15 @@ _VIEWER_TOKEN: Final = (
     ),
 )
 KEYED: Final = [Security(scheme) for scheme in _KEY]
-"""Dependencies of the routes behind the gate, which alone looks at the key."""
+"""Dependencies of the routes behind the gate, which is the only part that checks the key."""
 FOR_OWNERS: Final = [*KEYED, Security(_RESUME_TOKEN)]
-"""Dependencies of the routes of those who have opened a session."""
+"""Dependencies of the routes for the owner of a session."""
 FOR_VIEWERS: Final = [Security(scheme) for scheme in _VIEWER_TOKEN]
-"""Dependencies of the routes of those who read along."""
+"""Dependencies of the routes for viewers of a session."""
 
 
 class DocumentedApi(FastAPI):
-    """Whose document lacks FastAPI's own 422: what its checks refuse is answered with 400."""
+    """Its document lacks FastAPI's own 422: failed checks of FastAPI are answered with 400."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
@@ -91,12 +91,12 @@ class DocumentedApi(FastAPI):
 
 
 def errors(*statuses: int) -> dict[int | str, Schema]:
-    """What a route answers with these statuses, and what the gate does."""
+    """The responses of a route with these statuses, and those of the gate."""
     return refusals(_MEANINGS, {*statuses, *EVERYWHERE})
 
 
 def refusals(meanings: Mapping[int, str], statuses: set[int]) -> dict[int | str, Schema]:
-    """Answers with these statuses, for a route with meanings of its own."""
+    """The responses with these statuses, for a route with its own meanings."""
     answers: dict[int | str, Schema] = {
         status: json_of(meanings[status], {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR]}) for status in sorted(statuses)
     }

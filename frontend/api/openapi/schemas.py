@@ -1,4 +1,4 @@
-"""The pieces of JSON Schema of which the OpenAPI document is made."""
+"""Building blocks of JSON Schema for the OpenAPI document."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ NULLABLE_TEXT: Final[Schema] = {"type": ["string", "null"]}
 
 
 def object_of(properties: Schema, *required: str, **more: Any) -> Schema:
-    """All properties are required where none is named."""
+    """All properties are required unless some are named."""
     return {"type": "object", "properties": properties, "required": list(required or properties), **more}
 
 
@@ -21,16 +21,16 @@ def list_of(items: Schema) -> Schema:
 
 
 def said(schema: Schema, description: str) -> Schema:
-    """The schema with words."""
+    """The schema with a description."""
     return {**schema, "description": description}
 
 
 def json_of(description: str, schema: Schema) -> Schema:
-    """An answer of JSON."""
+    """A JSON response."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def events_of(description: str) -> Schema:
-    """An answer of server-sent events; the schema is of each."""
+    """A response of server-sent events; the schema describes each event."""
     event = object_of({"id": TEXT, "event": TEXT, "data": TEXT}, "data", description=description)
     return {"schema": event}

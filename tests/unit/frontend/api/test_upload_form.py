@@ -85,7 +85,7 @@ async def test_lists_come_in_every_usual_form(body: str) -> None:
 async def test_list_that_is_none_is_refused() -> None:
     for value in ("[1]", "[{}]", '["a", null]'):
         async with received(request_of([f"keywords={quote(value)}".encode()], FORM), 1000, 5) as form:
-            with pytest.raises(InvalidFieldError, match="repeated fields, values with commas between, or"):
+            with pytest.raises(InvalidFieldError, match="repeated fields, values separated by commas, or"):
                 form.prompt("keywords")
 
 
