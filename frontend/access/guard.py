@@ -15,7 +15,7 @@ from frontend.access.strangers import KEY_FIRST, Stranger
 from shared.errors import MessageTooLargeError, UnauthorizedError, VoxtralError
 
 WATCH_INTERVAL_S: Final = 2.0
-PATIENCE_S: Final = 10.0
+KEY_TIMEOUT_S: Final = 10.0
 """Connections that present no key for so long are closed, if a key is required."""
 STRANGER_MESSAGE_MAX: Final = 4096
 """The longest message of a client that has not presented a key yet."""
@@ -97,8 +97,8 @@ class Guard:
             await asyncio.sleep(WATCH_INTERVAL_S)
             if self._principal is not None:
                 self._access.check(self._principal)
-            elif time.monotonic() - self._came_at_s > PATIENCE_S:
-                raise UnauthorizedError(f"{KEY_FIRST} None was sent within {PATIENCE_S:g} s.")
+            elif time.monotonic() - self._came_at_s > KEY_TIMEOUT_S:
+                raise UnauthorizedError(f"{KEY_FIRST} None was sent within {KEY_TIMEOUT_S:g} s.")
 
     async def admit(self, upload_bytes: int = 0) -> Principal:
         """The principal that asks for a session, which counts as a request; `upload_bytes` is the size of its

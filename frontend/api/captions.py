@@ -32,7 +32,7 @@ from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.servers.direct_writes import Wire, inbox_of, wire_of
 from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
 from frontend.viewers.sse import MEDIA_TYPE, EventStream
-from frontend.viewers.viewer import Frame, Viewer, farewell
+from frontend.viewers.viewer import Frame, Viewer, error_frame
 from frontend.viewers.viewers import Place, Viewers
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
 from shared.wire_events import Final as FinalEvent
@@ -40,7 +40,7 @@ from shared.wire_events import Final as FinalEvent
 MAX_SEQ: Final = 2**53 - 1
 PING: Final = b"\x89\x00"
 """Browsers answer it automatically."""
-FAREWELL_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 VIEWERS_ONLY_LISTEN: Final = 1008
 _SEQ: Final = re.compile(r"[0-9]{1,16}")
 _REFUSALS: Final = refusals.refusals(
@@ -191,10 +191,10 @@ async def _close(websocket: WebSocket, wire: Wire, viewer: Viewer, *, has_spoken
         code, reason = CLOSE_CODES.get(viewer.error.code, 1000), viewer.error.code
         log.info("viewer_dropped", code=reason, reason=viewer.error.message)
     # Data that a viewer does not read delays the end of its connection, so the delay has a limit.
-    cut = asyncio.get_running_loop().call_later(FAREWELL_S, wire.abort)
+    cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, wire.abort)
     try:
         if viewer.error is not None:
-            await websocket.send_text(farewell(viewer.error).raw.decode())
+            await websocket.send_text(error_frame(viewer.error).raw.decode())
         await websocket.close(code, reason)
     except (WebSocketDisconnect, RuntimeError, OSError):
         pass  # it has disconnected

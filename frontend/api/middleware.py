@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from frontend.api.addresses import PREFIX, is_socket, meant_address, methods_at
 from frontend.api.errors import http_refusal, refusal
 from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, Renderer
-from frontend.connections.closing import let_go
+from frontend.connections.closing import drop_frames
 from shared.errors import InvalidFieldError, VoxtralError
 from shared.incidents import incident
 
@@ -77,12 +77,12 @@ class ApiAnswers:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect as left:
             log.debug("api_client_disconnected", request_id=exchange.request_id)
-            let_go(left)
+            drop_frames(left)
         except Exception as failure:  # noqa: BLE001 -- the last frame: unexpected errors become incidents
             error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
             self._count_error(error.code)
             answer = refusal(error, renderer_of(scope))
-            let_go(failure)  # before the rest of an upload is read: the error would hold its received part
+            drop_frames(failure)  # before the rest of an upload is read: the error would hold its received part
             if not exchange.answered:
                 await answer(scope, exchange.receive, exchange.send)
 
@@ -113,11 +113,11 @@ class _Exchange:
             MutableHeaders(scope=message).setdefault("x-request-id", self.request_id)
         elif self._is_refusal and self._body_comes and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
-            await self._hear_out()
+            await self._discard_body()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
-    async def _hear_out(self) -> None:
+    async def _discard_body(self) -> None:
         try:
             async with asyncio.timeout(LINGER_S):
                 while self._body_comes:

@@ -1,7 +1,8 @@
-"""A live client's audio on its way into a session: decoded to s16le mono 16 kHz, as it arrives.
+"""The input path of a live client's audio into a session: decodes it to s16le mono 16 kHz as it arrives.
 
-Waiting is backpressure: nothing more is to be read while `take` waits. What is decoded goes to Redis as raw samples, so
-no worker knows in what form it came.
+Waiting is backpressure: the caller reads nothing more while `take` waits. Decoded audio goes to Redis as raw samples,
+so
+workers need not know in which format it was sent.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ from shared.audio.pcm import AudioFormat
 from shared.errors import VoxtralError
 
 SLICE_BYTES: Final = 64 * 1024
-"""Decoded at a time: about a millisecond of work, after which others get their turn."""
+"""Decoded at a time: about a millisecond of work, after which other tasks run."""
 
 
 class Intake(Protocol):
-    """Takes one session's audio in. `close` it whatever happens."""
+    """Accepts one session's audio. Always `close` it."""
 
     async def take(self, audio: bytes) -> None:
         """Write a message of any size."""
 
     async def flush(self) -> None:
-        """Write all that has been taken, as far as it can be heard by itself."""
+        """Write all accepted audio that can be decoded on its own."""
 
     async def finish(self) -> None:
-        """No more audio comes: write what was held back."""
+        """No more audio follows: write what was held back."""
 
     def close(self) -> None: ...
 
@@ -42,7 +43,8 @@ class RawIntake:
         self._audio = LiveAudio(audio_format, takes_container=takes_container)
 
     async def take(self, audio: bytes) -> None:
-        """Raises InvalidAudioError, after which the audio is taken afresh, and UnsupportedStreamError, each time."""
+        """Raises InvalidAudioError, after which decoding starts afresh, and UnsupportedStreamError for every
+        message."""
         for start in range(0, len(audio), SLICE_BYTES):
             await self._write(self._audio.feed(audio[start : start + SLICE_BYTES], begins_message=start == 0))
             if len(audio) > SLICE_BYTES:
@@ -55,7 +57,7 @@ class RawIntake:
         await self._write(self._audio.finish())
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Nothing to close."""
 
     async def _write(self, pcm: bytes) -> None:
         for code, message in self._audio.take_warnings():
@@ -65,10 +67,11 @@ class RawIntake:
 
 
 class ContainerIntake:
-    """A stream in a container, decoded by a process of its own, which is started with the first bytes."""
+    """A stream in a container, decoded by its own process, which is started with the first bytes."""
 
     def __init__(self, session: Session, decoders: Decoders, report: Callable[[Exception], Awaitable[None]]) -> None:
-        """`report` is called once, when the stream cannot be decoded any further. The rest of it is dropped."""
+        """`report` is called once, when the stream cannot be decoded any further. The rest of the stream is
+        discarded."""
         self._session = session
         self._decoders = decoders
         self._report = report
@@ -76,7 +79,7 @@ class ContainerIntake:
         self._pump: asyncio.Task[None] | None = None
 
     async def take(self, audio: bytes) -> None:
-        """Raises ServerBusyError where there is no decoder for the stream."""
+        """Raises ServerBusyError if no decoder is free for the stream."""
         if not audio:
             return
         if self._decoding is None:

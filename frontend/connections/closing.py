@@ -1,4 +1,4 @@
-"""How a connection ends: what its client is told of it, then the close that belongs to it."""
+"""How a connection ends: the last messages to its client, then the close."""
 
 import asyncio
 import contextlib
@@ -10,24 +10,24 @@ from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import VoxtralError
 from shared.incidents import incident
 
-FAREWELL_S: Final = 2.0
-"""For the last error and the closing handshake together."""
+CLOSE_TIMEOUT_S: Final = 2.0
+"""Limit for the last error and the closing handshake together."""
 
 
 def cause_of(causes: Sequence[Exception], session_id: str | None) -> VoxtralError | None:
-    """What the client is told of the end of its connection; None where it has left by itself."""
+    """The error that ends the connection, as the client receives it; None if the client disconnected by itself."""
     unexpected = next((cause for cause in causes if not isinstance(cause, VoxtralError | DisconnectedError)), None)
     if unexpected is not None:
         return incident(unexpected, session_id)
     return next((cause for cause in causes if isinstance(cause, VoxtralError)), None)
 
 
-def let_go(failure: BaseException) -> None:
-    """Have the errors that ended a connection, and have been dealt with, hold nothing more of it.
+def drop_frames(failure: BaseException) -> None:
+    """Free everything that the errors of an ended connection hold, after they have been handled.
 
-    The traceback of an error holds the local variables of all functions that it has passed, a message of its client
-    among them, and these functions mostly hold the error: only the garbage collector would free that, seconds or
-    minutes later.
+    The traceback of an error holds the local variables of all functions that it has passed, including a message of the
+    client, and these functions mostly hold the error. Without this, only the garbage collector would free them, seconds
+    or minutes later.
     """
     known: set[int] = set()
     waiting: list[BaseException | None] = [failure]
@@ -43,15 +43,15 @@ def let_go(failure: BaseException) -> None:
             waiting += error.exceptions
 
 
-async def part(
+async def close_transport(
     transport: Transport, last_words: Iterable[bytes], code: int, reason: str, *, linger_s: float = 0.0
 ) -> None:
-    """Say the last messages and close in order, within `FAREWELL_S`.
+    """Send the last messages and close, within `CLOSE_TIMEOUT_S`.
 
-    What the client still sends is read and dropped for `linger_s` before the close.
+    Data that the client still sends is read and discarded for `linger_s` before the close.
     """
     try:
-        async with asyncio.timeout(FAREWELL_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             with contextlib.suppress(DisconnectedError):
                 for text in last_words:
                     await transport.send(text)

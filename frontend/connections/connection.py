@@ -1,10 +1,10 @@
 """One client, from its first message to its last, in any dialect and over any transport.
 
-The uplink handles one message at a time, so that replies come in order and backpressure reaches the client. A downlink
-for each session sends its events. Watches end connections that went silent, do not read, or have lost their key.
-Whichever of them ends first ends the others.
+The uplink handles one message at a time, so that replies are in order and backpressure reaches the client. A downlink
+for each session sends its events. Watch tasks end connections that are silent, do not read, or have lost their key.
+The first of these tasks to end also ends the others.
 
-Nothing here knows what messages mean: the dialect turns them into actions, which are obeyed here.
+Nothing here knows what messages mean: the dialect turns them into actions, which are executed here.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import orjson
 
 from frontend.access.guard import Guard
 from frontend.connections import one_shot
-from frontend.connections.closing import cause_of, let_go, part
+from frontend.connections.closing import cause_of, close_transport, drop_frames
 from frontend.connections.live_session import LiveSession, Steering
 from frontend.connections.timeouts import Patience
 from frontend.decoding.decoders import Decoders
@@ -45,7 +45,7 @@ SERVICE_RESTART: Final = Hangup(1012, "server stops")
 
 
 class HangupError(Exception):
-    """The dialect wants the connection closed."""
+    """The dialect requests that the connection be closed."""
 
     def __init__(self, hangup: Hangup) -> None:
         super().__init__(hangup.reason)
@@ -54,7 +54,7 @@ class HangupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What connections work with: the same for all of a process."""
+    """What all connections of a process share."""
 
     settings: Settings
     gateway: Gateway
@@ -83,7 +83,7 @@ class Connection:
         """The next message, while the current one is being answered."""
 
     async def run(self) -> None:
-        """Serve the client until it leaves or has to."""
+        """Serve the client until it disconnects or the connection must be closed."""
         last_words: list[Action] = []
         hangup = SERVICE_RESTART
         try:
@@ -95,8 +95,8 @@ class Connection:
                 await self._obey(self._dialect.greet())
                 await self._uplink()
         except ExceptionGroup as failures:
-            last_words, hangup = self._farewell(failures)
-            let_go(failures)
+            last_words, hangup = self._last_words(failures)
+            drop_frames(failures)
         finally:
             self._guard.close()
             live = self._release()
@@ -107,7 +107,7 @@ class Connection:
                 await end_all((ahead,))
             texts = [_text(word) for word in last_words if isinstance(word, Send)]
             linger_s = 0.0 if hangup is SERVICE_RESTART else self._dialect.linger_s
-            await part(self._transport, texts, hangup.code, hangup.reason, linger_s=linger_s)
+            await close_transport(self._transport, texts, hangup.code, hangup.reason, linger_s=linger_s)
 
     def _is_finishing(self) -> bool:
         return self._live is not None and self._live.is_finishing
@@ -117,7 +117,7 @@ class Connection:
         return None if self._live is None else self._live.session.id
 
     async def _uplink(self) -> None:
-        """Never returns: raises DisconnectedError when the client has no more to say and needs no more answers."""
+        """Never returns: raises DisconnectedError when the client sends nothing more and needs no more answers."""
         while (message := await self._next_message()) is not None:
             await self._handle(message)
         if self._live is not None and self._has_left(self._live):
@@ -127,9 +127,9 @@ class Connection:
         raise DisconnectedError
 
     def _has_left(self, live: LiveSession) -> bool:
-        """Whether a client that could resume is gone for good, though it has not said that its audio has ended.
+        """Whether a client that could resume has disconnected for good, without having ended its audio.
 
-        A relay that dies ends its TCP connections like a client that leaves.
+        A relay that fails ends its TCP connections in the same way as a client that disconnects.
         """
         may_return = live.acknowledges and not self._transport.gone
         return self._dialect.resumes and self._transport.left and not live.is_finishing and not may_return
@@ -141,10 +141,10 @@ class Connection:
         except MessageTooLargeError as error:
             raise self._guard.about(error) from None
         finally:
-            del ahead  # of a failed one the traceback would hold it, and it the traceback
+            del ahead  # if it failed, its traceback would hold it, and it would hold the traceback
 
     async def _handle(self, message: Message) -> None:
-        """Act on one message. Raises only what ends the connection."""
+        """Execute one message. Raises only errors that end the connection."""
         try:
             self._guard.check(message)
             await self._obey(self._dialect.receive(message))
@@ -152,11 +152,11 @@ class Connection:
             raise
         except VoxtralError as error:
             await self._refuse(error, message)
-        except Exception as error:  # noqa: BLE001 -- ours; the client is told so, and nothing of the inside
+        except Exception as error:  # noqa: BLE001 -- our bug; the client learns that, and no internals
             await self._give_up(incident(error, self._session_id), message)
 
     async def _downlink(self, events: AsyncIterator[LoggedEvent]) -> None:
-        """Tell the client of its session's events until it ends."""
+        """Send the events of a session to its client until the session ends."""
         try:
             async for event in events:
                 if event.type in TERMINAL:
@@ -173,7 +173,7 @@ class Connection:
             await self._give_up(incident(error, self._session_id), None)
 
     async def _refuse(self, error: VoxtralError, message: Message | None) -> None:
-        """Tell the client of an error, unless it closes the connection: that is told at its end."""
+        """Send an error to the client, unless it closes the connection: then it is sent at the end."""
         if error.closes_connection:
             raise error
         told = tuple(self._dialect.refuse(error, message))
@@ -189,19 +189,19 @@ class Connection:
             return
         self._tally.count_error(error.code)
         told = tuple(self._dialect.render(live.last_event(error)))
-        await live.stop_events()  # the error comes after the last of them
+        await live.stop_events()  # the error follows the last of them
         await self._leave(live.session)
         await self._obey(told)
 
     async def _leave(self, session: Session) -> None:
-        """Keep the session for its client to resume, if it can. Else finish it for its viewers, or free its slot."""
+        """Keep the session if its client can resume it. Otherwise finish it for its viewers, or free its slot."""
         if self._dialect.resumes:
             await session.leave()
         elif not session.ended:
             await (session.conclude() if self._tells_viewer_token else session.cancel())
 
     async def _obey(self, wanted: Iterable[Action]) -> None:
-        """Act in order; the first error keeps the rest from being done."""
+        """Execute actions in order; the first error skips the rest."""
         for action in tuple(wanted):
             match action:
                 case Send():
@@ -213,7 +213,7 @@ class Connection:
                 case actions.Check() | actions.Identify() | actions.Open() | actions.Resume() | actions.Answer():
                     await self._admit(action)
                 case actions.Status():
-                    await self._tell_status(action)
+                    await self._send_status(action)
                 case Hangup():
                     raise HangupError(action)
                 case _:
@@ -222,7 +222,7 @@ class Connection:
     async def _admit(
         self, action: actions.Check | actions.Identify | actions.Open | actions.Resume | actions.Answer
     ) -> None:
-        """What depends on who the client is, and on what runs."""
+        """Execute an action that depends on the principal of the client and on the running models."""
         match action:
             case actions.Check():
                 await self._resolved(action.options)
@@ -241,7 +241,7 @@ class Connection:
             await live.obey(action)
 
     async def _resolved(self, options: SessionOptions) -> SessionOptions:
-        """The options with the name of a model that runs. Raises what an opening with them would, but for slots."""
+        """The options with the name of a running model. Raises what opening would raise, except for a lack of slots."""
         models = await self._gateway.models()
         options = replace(options, model=resolve(options.model, models, options.mode, is_live=True))
         candidates(models, options)
@@ -260,7 +260,7 @@ class Connection:
         if wanted.acknowledge:
             session.acknowledge()
         live = self._live = LiveSession(
-            session, wanted, gateway=self._gateway, decoders=self._decoders, report=self._tell_undecoded
+            session, wanted, gateway=self._gateway, decoders=self._decoders, report=self._report_undecodable
         )
         events = session.events()
         await self._obey(self._dialect.render(await anext(events)))
@@ -269,14 +269,14 @@ class Connection:
             await self._obey((Send(told),))
         live.downlink = self._tasks.create_task(self._downlink(events), name=f"downlink {session.id}")
 
-    async def _tell_undecoded(self, error: Exception) -> None:
+    async def _report_undecodable(self, error: Exception) -> None:
         """A stream in a container cannot be decoded any further."""
         with contextlib.suppress(DisconnectedError):
             told = error if isinstance(error, VoxtralError) else incident(error, self._session_id)
             await self._refuse(told, EARLIER_AUDIO)
 
     async def _answer(self, action: actions.Answer) -> None:
-        """Answer a one-shot request, unless its client leaves meanwhile."""
+        """Answer a one-shot request, unless its client disconnects meanwhile."""
         request = action.request
         self._tally.received_bytes += len(request.audio)
         principal = await self._guard.admit(len(request.audio))
@@ -293,19 +293,19 @@ class Connection:
             await end_all((answering,))
             del answering  # it may have failed: its error would hold this frame, and this frame the error
 
-    async def _tell_status(self, action: actions.Status) -> None:
+    async def _send_status(self, action: actions.Status) -> None:
         facts = await self._gateway.status() | {"connected_clients": self._tally.connected_clients}
         await self._patience.send(native.status(facts, action.request_id))
 
     def _release(self) -> LiveSession | None:
-        """This connection has no session any more."""
+        """Detach the session from this connection."""
         live, self._live = self._live, None
         if live is not None:
             live.close()
         return live
 
-    def _farewell(self, failures: ExceptionGroup[Exception]) -> tuple[list[Action], Hangup]:
-        """What the client is told at the end of its connection, and how that ends."""
+    def _last_words(self, failures: ExceptionGroup[Exception]) -> tuple[list[Action], Hangup]:
+        """The last messages of a connection, and its close."""
         wanted = next((cause.hangup for cause in failures.exceptions if isinstance(cause, HangupError)), None)
         causes = [cause for cause in failures.exceptions if not isinstance(cause, HangupError)]
         error = cause_of(causes, self._session_id)

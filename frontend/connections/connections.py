@@ -1,4 +1,4 @@
-"""The connections of one process: each client is counted, and served in its dialect until it leaves."""
+"""The connections of one process: each client is counted and served in its dialect until it disconnects."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ from shared.config import Settings
 
 
 class Connections:
-    """Serves clients with what they share. Cancelling closes the connection and returns.
+    """Serves clients with the parts that they share. Cancelling closes the connection and returns.
 
-    For the servers that run it this is an orderly end, and some would log a cancelled handler as a failure.
+    For the servers that run it this is a normal end; some would log a cancelled handler as a failure.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Connections:
         self._parts = Parts(settings, gateway, decoders, recordings, tally)
 
     async def serve_native(self, transport: Transport, presented_key: str | None = None) -> None:
-        """Serve a client of the native protocol. `presented_key` is what it showed before its first message."""
+        """Serve a client of the native protocol. `presented_key` is the key that it sent before its first message."""
         dialect = NativeRealtime(
             self._audio,
             guesses_text=transport.guesses_text,
@@ -57,10 +57,11 @@ class Connections:
         *,
         tells_viewer_token: bool = False,
     ) -> None:
-        """Serve a client of another dialect, which `Access.admit_websocket` has let in as `principal`.
+        """Serve a client of another dialect, which `Access.admit_websocket` has admitted as `principal`.
 
-        With `tells_viewer_token` it gets a message of ours, in no dialect, whenever a session of its begins: with that
-        token others can view the session.
+        With `tells_viewer_token` the client receives one of our own messages, which is in no dialect, whenever it opens
+        a
+        session: with that token others can view the session.
         """
         guard = Guard(self._access, transport, transport.address, admitted=principal)
         with contextlib.suppress(asyncio.CancelledError), self._tally.connection():

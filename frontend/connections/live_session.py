@@ -1,4 +1,4 @@
-"""A session on the connection that has it: its audio on the way in, and what its client asks of it."""
+"""A session on its current connection: its audio input, and the actions that its client requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Steering = Commit | Configure | Change | Finish | AwaitEnd | Cancel
 
 
 class LiveSession:
-    """Made when a session has been opened or resumed; `close` it when the connection does not have it any more."""
+    """Created when a session has been opened or resumed; `close` it when the connection no longer has it."""
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class LiveSession:
         decoders: Decoders,
         report: Callable[[Exception], Awaitable[None]],
     ) -> None:
-        """`report` is called when audio that was taken before cannot be decoded."""
+        """`report` is called if previously accepted audio cannot be decoded."""
         self.session = session
         self.acknowledges = wanted.acknowledge
         """Whether its client keeps its audio, and may resume over another connection."""
         self.is_finishing = False
-        """Whether no more audio comes."""
+        """Whether no more audio follows."""
         self.downlink: asyncio.Task[None] | None = None
         """Sends its events. None until its first one has been sent."""
         self._gateway = gateway
@@ -47,12 +47,12 @@ class LiveSession:
         self._intake = self._new_intake(wanted.audio_format)
 
     async def take(self, audio: bytes) -> None:
-        """Take audio in, unless the session has ended. Waiting is backpressure."""
+        """Accept audio, unless the session has ended. Waiting is backpressure."""
         if not self.session.ended:
             await self._intake.take(audio)
 
     async def obey(self, action: Steering) -> None:
-        """Do what the client asks for; ignored if the session has ended. `close` it before a `Cancel`."""
+        """Execute a client's action; ignored if the session has ended. `close` it before a `Cancel`."""
         if isinstance(action, AwaitEnd):
             await self.ended()
         elif not self.session.ended:
@@ -77,23 +77,23 @@ class LiveSession:
                 await self.session.cancel()
 
     async def ended(self) -> None:
-        """Wait until the session has ended and its client knows it."""
+        """Wait until the session has ended and its client has been told so."""
         if self.downlink is not None:
             await asyncio.wait((self.downlink,))
 
     async def stop_events(self) -> None:
-        """Send no more of its events, unless it is its downlink that calls."""
+        """Send no more events of the session. May also be called by its downlink."""
         if self.downlink is not None and self.downlink is not asyncio.current_task():
             self.downlink.cancel()
             await asyncio.wait((self.downlink,))
 
     def close(self) -> None:
-        """Take no more audio."""
+        """Accept no more audio."""
         self._is_closed = True
         self._intake.close()
 
     def last_event(self, error: VoxtralError) -> LoggedEvent:
-        """The end of the session on this connection, which the log does not hold."""
+        """The end of the session on this connection, which is not in the log."""
         seq = self.session.seq + 1
         wire = {"type": EventType.ERROR, **error.to_wire(), "session_id": self.session.id, "seq": seq}
         return LoggedEvent(orjson.dumps(wire), wire)

@@ -1,4 +1,4 @@
-"""One recording in, one reply out: a session that nobody sees."""
+"""One recording in, one reply out: a session that the client does not see."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -24,9 +24,9 @@ async def answer(
     send: Callable[[bytes], Awaitable[None]],
     principal: Principal,
 ) -> bytes:
-    """The reply, after the partials if they are wanted (through `send`).
+    """The reply, after the partials if they were requested (through `send`).
 
-    Raises what `session_for` and `send` raise; whatever happens, cancellation included, no session is left behind.
+    Raises what `session_for` and `send` raise. In every case, cancellation included, no session is left over.
     """
     started_s = time.perf_counter()
     warnings: list[AudioWarning] = []
@@ -67,7 +67,7 @@ def _session(
 async def _follow(
     request: OneShot, session: Session, send: Callable[[bytes], Awaitable[None]]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The session's last event, and its warnings: what of the request has no effect."""
+    """The session's last event, and its warnings, which say which fields of the request have no effect."""
     ending: dict[str, Any] = {}
     notices = []
     async for event in session.events():

@@ -1,4 +1,4 @@
-"""How long one client is waited for: one that says nothing, and one that does not read."""
+"""Timeouts of one client: for silence, and for a client that does not read."""
 
 import asyncio
 import time
@@ -10,12 +10,12 @@ from frontend.servers.transports import DisconnectedError, Transport
 from shared.errors import IdleTimeoutError
 
 SEND_STALL_S: Final = 10.0
-"""A client whose buffers stay full for this long does not read, and is dropped."""
+"""A client whose buffers stay full for this long does not read and is disconnected."""
 INTERVAL_S: Final = 2.0
 
 
 class Patience:
-    """Notes since when a connection waits for its client. Everything that is sent to the client goes through it."""
+    """Records since when a connection waits for its client. Everything that is sent to the client passes through it."""
 
     def __init__(self, transport: Transport, idle_timeout_s: float) -> None:
         self._transport = transport
@@ -24,7 +24,7 @@ class Patience:
         self._sending_since_s: float | None = None
 
     async def hear(self, coming: Awaitable[Message | None]) -> Message | None:
-        """Wait for what the client says next. The time that its last message takes us is not held against it."""
+        """Wait for the client's next message. The time for handling its last message does not count as silence."""
         self._listening_since_s = time.monotonic()
         try:
             return await coming
@@ -41,9 +41,9 @@ class Patience:
             self._sending_since_s = None
 
     async def watch(self, excused: Callable[[], bool]) -> NoReturn:
-        """Runs until the client has been waited for too long; it need say nothing while it is `excused`.
+        """Run until the client has been waited for too long; it may be silent while it is `excused`.
 
-        Raises IdleTimeoutError, or DisconnectedError where it does not read.
+        Raises IdleTimeoutError, or DisconnectedError if the client does not read.
         """
         excused_at_s = time.monotonic()
         while True:

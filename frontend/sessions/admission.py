@@ -1,4 +1,4 @@
-"""Who gets a slot: live sessions at once or not at all, recordings in the order in which they came."""
+"""Admission to slots: live sessions at once or not at all, recordings in order of arrival."""
 
 import asyncio
 import time
@@ -19,35 +19,35 @@ from shared.events import SessionOptions
 
 ADMIT_RETRY_S: Final = 0.1
 GIVING_WAY_S: Final = keys.AWAITED_S + 0.5
-"""A live session waits this long for the slot of one whose client is gone."""
+"""How long a live session waits for the slot of a session whose client has disconnected."""
 RETRY_AFTER_S: Final = 2.0
-"""The hint that a refused client gets: sessions end, and workers start, in seconds."""
+"""The retry hint of a rejected client: sessions end, and workers start, within seconds."""
 
 
 class WaitingLine:
-    """Who waits for a slot of which models. Nobody overtakes; who waits for other models is not held up."""
+    """The sessions that wait for a slot of one of their models. FIFO per model: other models do not delay them."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, frozenset[str]] = {}
-        """By who waits, the first to come first."""
+        """Wanted models by session id, in arrival order."""
 
-    def want(self, who: str, models: Iterable[str]) -> set[str]:
-        """Take a place, or keep the one taken before; the models that nobody before it waits for."""
+    def want(self, session_id: str, models: Iterable[str]) -> set[str]:
+        """Join the queue, or keep the place in it; returns the models for which no earlier session waits."""
         wanted = frozenset(models)
-        self._wanted[who] = wanted
+        self._wanted[session_id] = wanted
         free = set(wanted)
         for other, others in self._wanted.items():
-            if other == who or not free:
+            if other == session_id or not free:
                 break
             free -= others
         return free
 
-    def leave(self, who: str) -> None:
-        self._wanted.pop(who, None)
+    def leave(self, session_id: str) -> None:
+        self._wanted.pop(session_id, None)
 
 
 class Admission:
-    """Reserves slots. One per frontend process: the line is of those who wait here."""
+    """Reserves slots. One per frontend process: the queue holds the sessions of this process."""
 
     def __init__(self, registry: Registry, placement: Placement, claim_timeout_s: float) -> None:
         self._registry = registry
@@ -58,12 +58,12 @@ class Admission:
     async def admit(
         self, session_id: str, resume_token: str, options: SessionOptions, *, waits: bool, key_name: str = ""
     ) -> SessionOptions:
-        """Reserve a slot of the best model that has one; the options with that model in them.
+        """Reserve a slot of the best model that has a free one; returns the options with that model.
 
-        The model stays in the stored options, so that whoever takes the session over runs the same one. Raises
-        ServerBusyError when every slot is taken, or of a worker that is overloaded: after the claim timeout (`waits`),
-        as soon as it is clear that no session gives way, or at once. Raises what `Placement.candidates` and Redis
-        raise. Cancelling it gives the place in the line up. `key_name` is that of the client's API key.
+        The model stays in the stored options, so a worker that takes the session over runs the same model. Raises
+        ServerBusyError if every slot is taken or its worker is overloaded: after the claim timeout (`waits`), otherwise
+        at once, or as soon as it is clear that no session frees its slot. Raises what `Placement.candidates` and Redis
+        raise. Cancelling it leaves the queue. `key_name` is the name of the client's API key.
         """
         deadline_s = time.monotonic() + (self._claim_timeout_s if waits else GIVING_WAY_S)
         try:

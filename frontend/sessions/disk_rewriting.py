@@ -1,7 +1,7 @@
-"""Has Redis' append-only file rewritten when sessions are to leave the disk.
+"""Has Redis' append-only file rewritten when the data of ended sessions must leave the disk.
 
-One frontend of the service does it at a time. It is bounded: a rewriting begins at most once a minute, never while
-another runs, takes at most a twentieth of the time, and only where most of the file is dead or little of it is live.
+One frontend of the service does it at a time. Its cost is bounded: a rewrite starts at most once a minute, never while
+another one runs, takes at most a twentieth of the time, and only if most of the file is dead or little of it is live.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from shared.bus.registry import process_id
 LONGEST_ROUND_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 60.0
 COST: Final = 20
-"""The pause after a rewriting is so many times as long as that took, at least."""
+"""The pause after a rewrite is at least so many times as long as the rewrite."""
 MARGIN_MS: Final = 1000
-"""Keys go within this after their time."""
+"""Expired keys are deleted within this time."""
 MISSED_ROUNDS: Final = 3
-"""After so many, another frontend watches."""
+"""After so many missed rounds, another frontend takes the watch over."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,14 +45,14 @@ class DiskWatch:
         self._round_s = min(LONGEST_ROUND_S, max(0.2, retention_s / 60))
         self._pause_s = min(LONGEST_PAUSE_S, retention_s / 5)
         self._is_first = True
-        """Whether this process has not looked at the file yet: an older version may have left much in it."""
+        """Whether this process has not checked the file yet: an older version may have left much in it."""
         self._is_forbidden = False
         self._rewriting: Due | None = None
         self._next_s = 0.0
-        """Monotonic time before which no rewriting begins."""
+        """Monotonic time before which no rewrite starts."""
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. A lost Redis is waited for."""
+        """The loop; runs until cancelled. Waits while Redis is not available."""
         while True:
             try:
                 if await self._is_mine():
@@ -62,7 +62,7 @@ class DiskWatch:
             await asyncio.sleep(self._round_s)
 
     async def _is_mine(self) -> bool:
-        """Whether this process watches, now and for the next rounds."""
+        """Whether this process has the watch, now and for the next rounds."""
         lease_ms = int(self._round_s * MISSED_ROUNDS * 1000)
         if await self._redis.set(keys.DISK_WATCH, self._id, nx=True, px=lease_ms):
             return True
@@ -82,14 +82,14 @@ class DiskWatch:
                 await settle(self._redis, await find_due(self._redis, upto_ms), self._again_after_ms)
                 self._is_first = False
             elif not file.is_busy:
-                await self._go_on(file, upto_ms, is_due=is_due)
+                await self._advance(file, upto_ms, is_due=is_due)
         except RewriteForbiddenError as error:
             self._is_forbidden = True
-            consequence = "what ended sessions have said stays on Redis' disk until it rewrites its file by itself"
+            consequence = "texts of ended sessions stay on Redis' disk until Redis rewrites its file by itself"
             log.warning("rewriting_forbidden", reason=str(error), consequence=consequence)
 
-    async def _go_on(self, file: AppendOnlyFile, upto_ms: int, *, is_due: bool) -> None:
-        """What is next while no rewriting runs: note the end of the last one, or begin one."""
+    async def _advance(self, file: AppendOnlyFile, upto_ms: int, *, is_due: bool) -> None:
+        """The next step while no rewrite runs: record the end of the last one, or start one."""
         if self._rewriting is not None:
             await self._conclude(file, self._rewriting)
         elif time.monotonic() >= self._next_s:
@@ -102,6 +102,6 @@ class DiskWatch:
         self._rewriting = None
         self._next_s = time.monotonic() + max(self._pause_s, COST * file.took_s)
         if file.failed:
-            log.warning("rewriting_failed", remedy="Redis' own log says why; it is tried again")
+            log.warning("rewriting_failed", remedy="see the log of Redis for the reason; the service retries")
         else:
             await settle(self._redis, due, self._again_after_ms)

@@ -1,6 +1,6 @@
-"""Deletes a session's audio, events and text at once, if the request may do so, and stops its worker and viewers.
+"""Deletes a session's audio, events and text at once, if the request is authorised, and stops its worker and viewers.
 
-What the append-only file still holds goes when it is rewritten; see `disk_watch`.
+The rest in the append-only file is deleted when the file is rewritten; see `disk_rewriting`.
 """
 
 import re
@@ -33,9 +33,9 @@ class Erasure:
         self._access = access
 
     async def erase(self, session_id: str, model: str) -> bool:
-        """Delete all that Redis holds of a session, and stop its worker. False when there is no such session.
+        """Delete everything that Redis holds of a session, and stop its worker. False if there is no such session.
 
-        All who follow it get `session_expired` as its last event. Raises what Redis does.
+        Clients and viewers that follow it get `session_expired` as its last event. Raises Redis errors.
         """
         names, arguments = ownership.erase(session_id, model)
         owner = await self._scripts.erase(keys=names, args=arguments)
@@ -44,22 +44,22 @@ class Erasure:
         return owner is not None
 
     async def erase_for(self, presented: str | None, session_id: str) -> None:
-        """The same, if the request shows the session's resume token or the API key that opened it.
+        """The same, if the request presents the session's resume token or the API key that opened it.
 
         Raises SessionUnknownError, SessionExpiredError (it was cancelled a moment ago), UnauthorizedError,
         ForbiddenError, RateLimitedError, StoreUnreachableError.
         """
         if presented is None:
             raise UnauthorizedError(
-                "The key that opened the session, or its resume_token, is needed: Authorization: Bearer …."
+                "The key that opened the session, or its resume_token, is required: Authorization: Bearer …."
             )
         if not SESSION_ID.fullmatch(session_id):
-            session_id = "-"  # none has this id: it is answered like any other that is not known
+            session_id = "-"  # no session has this id: the request is answered like one with an unknown id
         with reaching_store():
             held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "viewer", "key", "options"])
         state, resume, viewer, key_name, options = cast("list[bytes | None]", held)
         if matches(presented, viewer):
-            raise ForbiddenError("A viewer token reads a session and cannot erase it.")
+            raise ForbiddenError("A viewer token can view a session but not erase it.")
         if not matches(presented, resume):
             await self._check_owner(presented, key_name if state is not None else None)
         if decoded(state) == SessionState.CANCELLED:
@@ -73,18 +73,18 @@ class Erasure:
         log.info("session_erased", session_id=session_id)
 
     async def _check_owner(self, presented: str, opened_by: bytes | None) -> None:
-        """`opened_by` is the name of the key that opened the session; None where there is no such session."""
+        """`opened_by` is the name of the key that opened the session; None if there is no such session."""
         if not self._access.enabled:
             raise _unknown()
         principal = await self._access.identify(presented)
         await self._access.take_request(principal)
         if principal.is_client_token:
-            raise ForbiddenError("A client token erases no session; use the key, or the session's resume_token.")
+            raise ForbiddenError("A client token cannot erase sessions; use the key, or the session's resume_token.")
         if opened_by is None:
             raise _unknown()
         if opened_by.decode() != principal.name:
-            raise ForbiddenError("Another key has opened this session; use that key, or the session's resume_token.")
+            raise ForbiddenError("Another key opened this session; use that key, or the session's resume_token.")
 
 
 def _unknown() -> SessionUnknownError:
-    return SessionUnknownError("No session has this id, or it ended long ago.")
+    return SessionUnknownError("No session has this id, or it ended too long ago.")

@@ -1,6 +1,6 @@
-"""Opens and resumes sessions, says what could serve one, and keeps those that this process has.
+"""Opens and resumes sessions, lists what could serve them, and holds the sessions of this process.
 
-Every protocol meets the bus here. What the gateway works with is made, started and stopped by `frontend.process`.
+Every protocol meets the bus here. `frontend.process` creates, starts and stops the parts that the gateway uses.
 """
 
 import asyncio
@@ -47,10 +47,10 @@ from shared.tasks import Chores
 from shared.version import VERSION
 
 MAX_STARTING: Final = 16
-"""Sessions of one queue that wait for a worker to claim them. Of a larger crowd the rest waits in order before it is
-dispatched: a long queue of tasks would look as if a worker had died with them."""
+"""Sessions of one queue that wait for a worker to claim them. The others wait in order before they are dispatched: with
+a long queue of tasks it would look as if their worker had died."""
 FILE_BACKLOG_S: Final = 75.0
-"""Audio of a recording that is taken ahead, at least: somewhat more than what a worker reads ahead."""
+"""The minimum of a recording's audio that is accepted ahead: somewhat more than what a worker reads ahead."""
 
 log = structlog.get_logger()
 
@@ -73,11 +73,11 @@ class Gateway:
         recovery: Recovery,
         erasure: Erasure,
     ) -> None:
-        """`redis` is for requests of clients that come; a crowd of them may make it slow. `sessions` is filled here."""
+        """`redis` is for requests of new clients, which may slow it down. `sessions` is filled here."""
         self._settings = settings
         self._redis = redis
         self.sessions = sessions
-        """Those that a client has over this process, by id."""
+        """The sessions of clients of this process, by id."""
         self._access = access
         self._placement = placement
         self._admission = admission
@@ -90,16 +90,16 @@ class Gateway:
         self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_STARTING)
         )
-        """By queue and model: workers that hang hold up nobody who waits for others."""
+        """By queue and model: workers that hang delay only sessions of their model."""
         self.opened_total = 0
-        """Sessions that were opened here since the process began."""
+        """Sessions opened by this process since it started."""
 
     async def open(
         self, options: SessionOptions, *, queue: Queue = "stream", principal: Principal = ANONYMOUS
     ) -> Session:
-        """Start a session for whoever asks and wait until a worker has taken it; `ready` is its first event.
+        """Start a session and wait until a worker has claimed it; `ready` is its first event.
 
-        A live session is refused at once when every slot is taken. A one-shot (`queue="batch"`) waits for a
+        A live session is rejected at once if every slot is taken. A one-shot (`queue="batch"`) waits for a
         slot up to `session.claim_timeout_s`.
 
         Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, and for the principal's
@@ -111,12 +111,12 @@ class Gateway:
             return await self._open(session_id, options, queue, meter)
 
     async def models(self) -> list[RunningModel]:
-        """The models that run now, as their last heartbeats told."""
+        """The running models, as of their last heartbeats."""
         with reaching_store():
             return await self._placement.models()
 
     async def check(self, options: SessionOptions) -> None:
-        """Raises what `open` would raise for new options of a session, whose model is fixed. Takes no slot."""
+        """Raises what `open` would raise for new options of a session, whose model is fixed. Uses no slot."""
         if all(model.name != options.model for model in await self.models()):
             raise ModelUnavailableError(f"No worker of {options.model} is running now.", retry_after_s=RETRY_AFTER_S)
         with reaching_store():
@@ -125,18 +125,18 @@ class Gateway:
     async def resume(
         self, session_id: str, resume_token: str, seq: int, *, principal: Principal = ANONYMOUS
     ) -> Session:
-        """Continue a session on this connection: events after `seq` come again.
+        """Continue a session on this connection: events after `seq` are sent again.
 
-        A connection that still has it, here or at another frontend, loses it and is told so.
+        A connection that still has it, here or at another frontend, loses it and gets an error.
 
-        Raises SessionUnknownError (also for a wrong token), SessionExpiredError, and what `open` does for the key.
+        Raises SessionUnknownError (also for a wrong token), SessionExpiredError, and what `open` raises for the key.
         """
         meter = await self._access.enter(principal, session_id)
         with closed_on_failure(meter):
             return await self._resume(session_id, resume_token, seq, meter)
 
     async def status(self) -> dict[str, Any]:
-        """What a client may know of this process and of the workers."""
+        """What a client may know about this process and the workers."""
         with reaching_store():
             workers = await self._placement.workers()
         models = running_models(workers)
@@ -149,7 +149,7 @@ class Gateway:
         }
 
     async def on_cancelled(self, session: Session) -> None:
-        """Delete what Redis holds of a session and stop its worker. Part of `SessionListener`, as are the next two."""
+        """Delete what Redis holds of a session and stop its worker. Part of `SessionListener`, like the next two."""
         with contextlib.suppress(RedisError, OSError):  # without Redis the keys expire
             await self._erasure.erase(session.id, session.model)
 
@@ -159,18 +159,18 @@ class Gateway:
         self._chores.start(self.on_cancelled(session), "cancel")
 
     def on_ended(self, session: Session, follower: Follower) -> None:
-        """The session has ended on this connection: forget it, and stop following it."""
-        if self.sessions.get(session.id) is session:  # else another connection has it now
+        """The session has ended on this connection: remove it, and stop following its events."""
+        if self.sessions.get(session.id) is session:  # otherwise another connection has it now
             del self.sessions[session.id]
         self._chores.start(self._quietly(self._subscriber.unfollow(follower)), "unfollow")
 
     def detach_all(self) -> None:
-        """The process stops: clients may resume their sessions at another one."""
+        """The process stops: clients may resume their sessions at another process."""
         for session in list(self.sessions.values()):
             session.detach()
 
     async def close(self) -> None:
-        """Wait until what ended sessions have left to do is done."""
+        """Wait for the remaining work of ended sessions."""
         await self._chores.end()
 
     async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
@@ -221,7 +221,7 @@ class Gateway:
         return session
 
     async def _start(self, session: Session) -> None:
-        """Have a worker claim a session, after those that came before it."""
+        """Have a worker claim a session, after the sessions that came before it."""
         timeout_s = self._settings.claim_timeout_s
         try:
             async with asyncio.timeout(timeout_s), self._starting[session.queue, session.model]:
@@ -230,14 +230,14 @@ class Gateway:
                 event = await session.first_event()
         except TimeoutError:
             raise ServerBusyError(
-                f"No worker took the session within {timeout_s:g} s.", retry_after_s=RETRY_AFTER_S
+                f"No worker claimed the session within {timeout_s:g} s.", retry_after_s=RETRY_AFTER_S
             ) from None
         if event.wire["type"] != EventType.READY:
-            raise ModelUnavailableError(event.wire.get("message", "The worker refused the session."))
+            raise ModelUnavailableError(event.wire.get("message", "The worker rejected the session."))
         session.put_first(event.wire | self._how_to_resume(session))
 
     def _how_to_resume(self, session: Session) -> dict[str, Any]:
-        """What `ready` tells its client besides the session's events."""
+        """The fields that `ready` adds for its client."""
         return {
             "resume_token": session.resume_token,
             "resume_timeout_s": self._settings.resume_timeout_s,
@@ -252,11 +252,11 @@ class Gateway:
         if is_known and decoded(state) == SessionState.CANCELLED:
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
         if not is_known or encoded is None:
-            raise SessionUnknownError("No session has this session_id and resume_token, or it ended long ago.")
+            raise SessionUnknownError("No session has this session_id and resume_token, or it ended too long ago.")
         if not OWN.fits(Protocol(int(number or 1), int(oldest or 1))):
-            message = f"Session {session_id} is served by a version that does not work with version {VERSION} here."
+            message = f"Session {session_id} is served by a version that is incompatible with version {VERSION} here."
             raise ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S)
-        seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that the log does not hold
+        seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that is not in the log
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
             attachment = await attach(self._redis, session_id)
@@ -284,5 +284,5 @@ class Gateway:
         return session
 
     async def _quietly(self, chore: Coroutine[Any, Any, None]) -> None:
-        with contextlib.suppress(RedisError, OSError):  # a lost connection has forgotten the channel anyway
+        with contextlib.suppress(RedisError, OSError):  # a lost connection has lost its subscriptions anyway
             await chore

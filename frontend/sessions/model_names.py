@@ -1,7 +1,7 @@
-"""The names by which clients of other services ask for a model, and the running model that each of them means.
+"""Public model names of other services, and the running model that each of them selects.
 
-Their code keeps the name that it has; only what runs here can answer. A name that nothing here answers to is an
-error, so that nobody takes one model's answer for another's.
+Client code keeps the name that it uses; only models that run here can answer. A name without a matching model is an
+error, so that no client mistakes one model's answer for another's.
 """
 
 from collections.abc import Sequence
@@ -33,31 +33,31 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "voxtral-small-2507": (OFFLINE,),
     "whisper-1": (WHISPER, *PREFERRED_ENGINES[Mode.TRANSCRIBE]),
 }
-"""By public name, the engines that answer to it, the best first. Mistral's names stand for models that can run here."""
+"""By public name, the engines that can serve it, the best first. Mistral's names match models that can run here."""
 OPENAI_PREFIX: Final = "gpt-"
 OPENAI_WORDS: Final = {"transcribe": Mode.TRANSCRIBE, "whisper": Mode.TRANSCRIBE, "audio": Mode.UNDERSTAND}
-"""OpenAI's other names stand for its service, whose place this one takes: code that was written for it keeps whichever
-it has. A word between hyphens tells what a model is for: `gpt-4o-mini-transcribe-2025-12-15`, `gpt-audio-mini`."""
+"""OpenAI's other names mean its service, which this service replaces: client code keeps whichever name it has. A word
+between hyphens gives the purpose of a model: `gpt-4o-mini-transcribe-2025-12-15`, `gpt-audio-mini`."""
 SPEAKERS: Final = "diarize"
-"""In a transcription name of OpenAI's: a model that tells who speaks."""
+"""In a transcription name of OpenAI: a model with speaker diarization."""
 PUBLISHED: Final = {
     "mistralai/Voxtral-Mini-3B-2507": OFFLINE,
     "mistralai/Voxtral-Mini-4B-Realtime-2602": REALTIME,
     "mistralai/Voxtral-Small-24B-2507": OFFLINE,
     **dict.fromkeys(WHISPER_MODELS, WHISPER),
 }
-"""The engine of each model that a worker can run, and would have to for a public name."""
+"""The engine of each model that a worker can run, and that a public name may require."""
 
 
 def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is_live: bool = False) -> str:
-    """The name of the running model that a client means; `auto` where it leaves the choice to us.
+    """The name of the running model that a client means; `auto` if it leaves the choice to the service.
 
-    Of several that a name may mean, one that serves `mode` comes first. OpenAI's name for a model that tells speakers
-    apart means one that transcribes, for whoever wants plain text: speakers are asked for by the format. Where a
-    client `is_live`, no format is chosen and the name alone asks for them, which is refused.
+    If several models match, one that serves `mode` comes first. OpenAI's name for a model with speaker diarization
+    selects one that transcribes, for clients that want plain text: diarization is requested by the format. If a client
+    `is_live`, it chooses no format and the name alone requests diarization, which is rejected.
 
-    Raises InvalidFieldError that names what runs and, for a public name, what would have to; ModelUnavailableError
-    when nothing runs.
+    Raises InvalidFieldError that names the running models and, for a public name, the model that it needs;
+    ModelUnavailableError if no model runs.
     """
     if not name or name.casefold() == AUTO:
         return AUTO
@@ -74,7 +74,7 @@ def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is
 
 
 def check_live(name: str | None, running: Sequence[RunningModel]) -> None:
-    """Raises InvalidFieldError for a name that no live session could have, whichever models come and go meanwhile."""
+    """Raises InvalidFieldError for a name that no live session could use, whichever models start or stop meanwhile."""
     names = {model.name for model in running}
     others = [
         RunningModel(name, engine, (Mode.TRANSCRIBE,), (), workers=0, slots=0, slots_free=0)
@@ -85,21 +85,21 @@ def check_live(name: str | None, running: Sequence[RunningModel]) -> None:
 
 
 def _own(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
-    """The models that have this name themselves."""
+    """The models with exactly this name."""
     return [model for model in running if model.name == name] or [model for model in running if model.answers_to(name)]
 
 
 def _reason(name: str, *, is_live: bool) -> str:
-    """Why nothing that runs answers to a public name, as the end of a sentence; nothing for any other name."""
+    """Why no running model matches a public name, as the end of a sentence; empty for any other name."""
     if is_live and _tells_speakers(name):
-        return "; no model here tells speakers apart"
+        return "; speaker diarization is not supported"
     able = [model for model, engine in PUBLISHED.items() if _stands_for(model, engine, name)]
-    able = [model for model in able if model not in WHISPER_MODELS or model == EMBEDDED_WHISPER]  # one stands for all
+    able = [model for model in able if model not in WHISPER_MODELS or model == EMBEDDED_WHISPER]  # one represents all
     return f"; this name needs {' or '.join(able)}" if able else ""
 
 
 def _stands_for(model: str, engine: str, name: str) -> bool:
-    """Whether a public name may mean a model. Mini and Small are served by one engine; only names tell them apart."""
+    """Whether a public name may mean a model. One engine serves Mini and Small; only their names distinguish them."""
     if engine not in _engines(name):
         return False
     alias = name.casefold()
@@ -107,7 +107,7 @@ def _stands_for(model: str, engine: str, name: str) -> bool:
 
 
 def _engines(name: str) -> tuple[str, ...]:
-    """Those that answer to a public name, the best first; none for any other name."""
+    """The engines that can serve a public name, the best first; none for any other name."""
     alias = name.casefold()
     if alias in ALIASES:
         return ALIASES[alias]

@@ -1,6 +1,6 @@
-"""Notices that Redis is gone, or takes nothing, and tells the clients of live sessions: first a warning, then the end.
+"""Detects that Redis is unreachable, or rejects writes, and informs clients of live sessions: a warning, then an error.
 
-Audio goes on being taken in up to each session's bound meanwhile, and sessions go on when Redis is back.
+Meanwhile audio is still accepted up to each session's limit, and sessions continue when Redis is available again.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from shared.events import EventType
 
 INTERVAL_S: Final = 0.5
 ANSWER_S: Final = 1.0
-"""Redis answers a ping within this, or counts as gone."""
+"""Redis must answer a ping within this time, or it counts as unavailable."""
 WARN_AFTER_S: Final = 3.0
 GIVE_UP_AFTER_S: Final = 75.0
-"""A minute's restart is survived, with some room. The keys of a live session last longer (`keys.SESSION_TTL_S`)."""
+"""A restart of a minute is survived, with some margin. Keys of a live session last longer (`keys.SESSION_TTL_S`)."""
 STORE_UNAVAILABLE: Final = "store_unavailable"
 """Code of the warning."""
 
@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 
 
 class Outage:
-    """Pings Redis for the sessions of one frontend. Knows since when it is gone, and whose clients were warned."""
+    """Pings Redis for the sessions of one frontend. Records since when it is unavailable, and which clients were
+    warned."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Outage:
             await self.check()
 
     async def check(self) -> None:
-        """One round: ping Redis, and tell the clients of live sessions what has changed."""
+        """One round: ping Redis, and inform the clients of live sessions of a change."""
         trouble = self._writer.trouble or await self._ping()
         if trouble is None:
             self._recovered()
@@ -65,7 +66,7 @@ class Outage:
             self._report(trouble)
 
     async def _ping(self) -> str | None:
-        """Why Redis cannot be used; None when it can."""
+        """Why Redis cannot be used; None if it can."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._redis.ping()
@@ -75,7 +76,7 @@ class Outage:
 
     def _recovered(self) -> None:
         if self._since_s is not None:
-            log.info("store_is_back", after_s=round(self._clock() - self._since_s, 1))
+            log.info("redis_recovered", after_s=round(self._clock() - self._since_s, 1))
         self._since_s = None
         self._warned.clear()
 
@@ -96,7 +97,7 @@ class Outage:
     def _warn(self, session: Session) -> None:
         if session not in self._warned:
             self._warned.add(session)
-            message = "The service cannot reach its store now; audio is kept, and answered when it is back."
+            message = "The service cannot reach its store now; audio is kept, and transcribed when the store recovers."
             session.tell(
                 {"type": EventType.WARNING, "session_id": session.id, "code": STORE_UNAVAILABLE, "message": message}
             )

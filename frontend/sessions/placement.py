@@ -1,4 +1,4 @@
-"""Which models could serve a request, and what to tell a client when none can."""
+"""The models that can serve a request, and the error for a client if none can."""
 
 import asyncio
 import time
@@ -16,9 +16,9 @@ from shared.whisper_models import accuracy_rank
 
 CACHE_S: Final = 0.5
 UPGRADE_RETRY_S: Final = 10.0
-"""The hint for clients while a service is upgraded: workers load their models."""
+"""The retry hint for clients while a service is upgraded: workers load their models."""
 AUTO: Final = "auto"
-"""The name with which a client leaves the choice to us; so does a client that names none."""
+"""The name with which a client leaves the choice to the service, as a request without a name does."""
 MODELS_BY_MODE: Final = {
     Mode.TRANSCRIBE: "every model",
     Mode.UNDERSTAND: "mistralai/Voxtral-Mini-3B-2507 or mistralai/Voxtral-Small-24B-2507",
@@ -31,7 +31,7 @@ PREFERRED_ENGINES: Final = {
     Mode.GENERAL: ("voxtral",),
     Mode.TRANSLATE: ("voxtral", "whisper"),
 }
-"""The best first; all others come after these."""
+"""The best first; engines that are not listed follow."""
 
 
 class Placement:
@@ -41,7 +41,7 @@ class Placement:
         self._registry = registry
         self._workers: list[WorkerReport] = []
         self._unfit: list[WorkerReport] = []
-        """Those whose protocol this frontend does not speak."""
+        """Workers with a protocol that this frontend does not support."""
         self._read_at_s = -CACHE_S
         self._reading = asyncio.Lock()
 
@@ -59,19 +59,19 @@ class Placement:
         return self._workers
 
     async def models(self) -> list[RunningModel]:
-        """Raises ModelUnavailableError where all workers that run are of another protocol."""
+        """Raises ModelUnavailableError if all running workers use another protocol."""
         models = running_models(await self.workers())
         if not models and self._unfit:
             raise ModelUnavailableError(misfit(self._unfit), retry_after_s=UPGRADE_RETRY_S)
         return models
 
     async def candidates(self, options: SessionOptions) -> list[RunningModel]:
-        """The running models that can serve these options, as `candidates` below says."""
+        """The running models that can serve these options; see `candidates` below."""
         return candidates(await self.models(), options)
 
     @staticmethod
     def model_info(workers: list[WorkerReport]) -> dict[str, Any]:
-        """The running models, merged and one by one: what a client may ask for."""
+        """The running models, merged and one by one, as clients may request them."""
         return {
             "model": ", ".join(sorted({worker.model for worker in workers})) or None,
             "engine": ", ".join(sorted({worker.engine for worker in workers})) or None,
@@ -106,9 +106,9 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
 
 
 def misfit(workers: Iterable[WorkerReport]) -> str:
-    """Why none of these workers is used here, in one sentence."""
+    """Why none of these workers can be used here, in one sentence."""
     versions = ", ".join(sorted({worker.version for worker in workers}))
-    return f"The running workers are of version {versions}, which does not work with version {VERSION} of this process."
+    return f"The running workers have version {versions}, which is incompatible with version {VERSION} of this process."
 
 
 def none_runs() -> ModelUnavailableError:
@@ -116,7 +116,7 @@ def none_runs() -> ModelUnavailableError:
 
 
 def _named(models: list[RunningModel], name: str | None) -> list[RunningModel]:
-    """The models that a client means. Raises InvalidFieldError when it means none."""
+    """The models that a client means. Raises InvalidFieldError if there are none."""
     if name is None or name.casefold() == AUTO:
         return models
     exact = [model for model in models if model.name == name]
@@ -130,15 +130,15 @@ def _mode_unsupported(models: list[RunningModel], named: list[RunningModel], mod
     able = [model for model in models if mode in model.modes]
     if able:
         return ModeUnsupportedError(
-            f"mode '{mode}' is not served by {_names(named)}; of the running models, {_names(able)} can serve it."
+            f"mode '{mode}' is not supported by {_names(named)}; of the running models, {_names(able)} can serve it."
         )
     return ModeUnsupportedError(
-        f"mode '{mode}' is not served by the running model ({_names(models)}); it needs {MODELS_BY_MODE[mode]}."
+        f"mode '{mode}' is not supported by the running model ({_names(models)}); it needs {MODELS_BY_MODE[mode]}."
     )
 
 
 def _rank(model: RunningModel, options: SessionOptions) -> tuple[int, bool, int]:
-    """Smallest first: the engine, then a model that need not be told the language, then the more accurate Whisper."""
+    """Smallest first: the engine, then models that detect the language, then the more accurate Whisper."""
     engines = PREFERRED_ENGINES[options.mode]
     engine = engines.index(model.engine) if model.engine in engines else len(engines)
     guesses = options.language is None and len(model.languages) == 1

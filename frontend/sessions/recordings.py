@@ -1,6 +1,6 @@
-"""A recording's way through a session: decoded in blocks, written as fast as it is taken.
+"""The path of a recording through a session: decoded in blocks, written as fast as the session accepts it.
 
-Uploads and one-shot requests share it. Memory does not grow with the recording; the caller reads the events.
+Uploads and one-shot requests share it. Memory use does not grow with the recording; the caller reads the events.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from shared.tasks import in_thread
 
 
 class Recordings:
-    """Opens sessions for recordings. `warnings` gets what is wrong with one, up to its end; see `session_for`."""
+    """Opens sessions for recordings. `warnings` collects the faults of a recording, up to its end; see
+    `session_for`."""
 
     def __init__(self, gateway: Gateway, decoders: Decoders, settings: AudioSettings) -> None:
         self._gateway = gateway
@@ -37,7 +38,7 @@ class Recordings:
         strict: bool,
         warnings: list[AudioWarning],
     ) -> contextlib.AbstractAsyncContextManager[Session]:
-        """A session that is being fed an audio file."""
+        """A session that is fed an audio file."""
         longest_s = self._settings.longest_s(options.mode)
         blocks = self._decoders.pcm(audio, max_duration_s=longest_s, strict=strict, warnings=warnings)
         return session_for(blocks, options, self._gateway, principal)
@@ -54,7 +55,7 @@ class Recordings:
         strict: bool,
         warnings: list[AudioWarning],
     ) -> contextlib.AbstractAsyncContextManager[Session]:
-        """A session that is being fed raw samples; `decode_raw` guesses an `encoding` of None."""
+        """A session that is fed raw samples; if `encoding` is None, `decode_raw` guesses it."""
         longest_s = self._settings.longest_s(options.mode)
         blocks = decode_raw(
             audio, encoding, sample_rate, channels, max_duration_s=longest_s, strict=strict, warn=warnings.append
@@ -66,15 +67,16 @@ class Recordings:
 async def session_for(
     blocks: AsyncGenerator[bytes, None], options: SessionOptions, gateway: Gateway, principal: Principal = ANONYMOUS
 ) -> AsyncIterator[Session]:
-    """A session that is being fed the blocks (s16le mono 16 kHz) while the `async with` follows its events.
+    """A session that is fed the blocks (s16le mono 16 kHz) while the `async with` follows its events.
 
-    The audio is looked at before a slot is asked for. Raises what the audio, the gateway and the body raise; whatever
-    happens, cancellation included, no session, no text and no decoder is left behind.
+    The audio is checked before a slot is reserved. Raises what the audio, the gateway and the body raise. In every
+    case,
+    cancellation included, no session, no text and no decoder is left over.
     """
     async with contextlib.aclosing(blocks):
         first = await anext(blocks, b"")
         if not first:
-            raise InvalidAudioError("The audio holds no samples.")
+            raise InvalidAudioError("The audio contains no samples.")
         async with _fed(blocks, first, await gateway.open(options, queue="batch", principal=principal)) as session:
             yield session
 
@@ -90,8 +92,8 @@ async def _fed(blocks: AsyncGenerator[bytes, None], first: bytes, session: Sessi
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     finally:
-        pump = None  # it may have failed: its error would hold this frame, and this frame the error
-        await session.cancel()  # nobody else knows of it: what was said is not kept
+        pump = None  # if it failed, its error would hold this frame, and this frame would hold the error
+        await session.cancel()  # no other client knows it: its text is not kept
 
 
 async def _pump(session: Session, block: bytes, blocks: AsyncGenerator[bytes, None]) -> None:
@@ -102,6 +104,6 @@ async def _pump(session: Session, block: bytes, blocks: AsyncGenerator[bytes, No
 
 
 async def _in_threads(blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Blocks that take the CPU for a while: each is made in a thread."""
+    """Blocks that need much CPU time: each is made in a thread."""
     while block := await in_thread(next, blocks, b""):
         yield block

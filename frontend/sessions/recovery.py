@@ -1,7 +1,7 @@
 """Recovers sessions that have gone quiet: their owner may have died, or a message may have been lost.
 
-A session whose lease has lapsed is dispatched again; another worker continues it from its checkpoint. So is a new one
-that no worker claims: a worker may have died, or hung, with its task in hand.
+A session whose lease has expired is dispatched again; another worker continues it from its checkpoint. The same is done
+with a new session that no worker claims: a worker may have died, or may hang, with its task.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
 QUIET_S: Final = 1.5
-"""Sessions that were heard of more recently are not looked up."""
+"""Sessions with more recent activity are not looked up."""
 EXPIRED: Final = "The session has expired, as after the machine was suspended or its clock was set; start a new one."
-"""Redis drops what has not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
+"""Redis deletes keys that have not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
 
 log = structlog.get_logger()
 
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Loss:
-    """A session that has no owner. Times are of the recovery's clock."""
+    """A session without an owner. Times are of the recovery's clock."""
 
     since_s: float
     dispatched_at_s: float
 
 
 class Recovery:
-    """Watches the sessions of one frontend. What it knows of each is its own; a session knows nothing of it."""
+    """Watches the sessions of one frontend. Keeps its own records; sessions know nothing of it."""
 
     def __init__(
         self,
@@ -60,17 +60,18 @@ class Recovery:
         self._losses: dict[Session, _Loss] = {}
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. A lost Redis is waited for."""
+        """The loop; runs until cancelled. Waits while Redis is not available."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             await self.check()
 
     def dispatched(self, session: Session) -> None:
-        """The task of a new session has been dispatched: from now on it is recovered, too."""
+        """The task of a new session has been dispatched: from now on the session is recovered too."""
         self._started_s[session] = self._clock()
 
     def forget_losses(self) -> None:
-        """Redis was gone, so no worker could renew a lease: no session counts as lost before it is seen so again."""
+        """Redis was unavailable, so no worker could renew a lease: a session counts as lost only if it is seen so
+        again."""
         self._losses.clear()
 
     async def check(self) -> None:
@@ -105,7 +106,7 @@ class Recovery:
             if seq is not None and int(seq) > session.seq:
                 session.fill()
             if state == SessionState.WAITING and session not in self._started_s:
-                continue  # it is in the line of those that start
+                continue  # it is still in the queue of starting sessions
             if state == SessionState.WAITING or (state in OWNED and int(lease) < now_ms):
                 await self._recover(session)
             elif state in OWNED:
@@ -123,10 +124,10 @@ class Recovery:
             return
         elif now_s - loss.dispatched_at_s < keys.LEASE_S:
             return
-        log.warning("session_has_no_worker", session_id=session.id)
+        log.warning("session_orphaned", session_id=session.id)
         loss.dispatched_at_s = now_s
         await self._dispatch(session.id, session.options, session.queue)
 
     def _held(self, by_session: dict[Session, T]) -> dict[Session, T]:
-        """Without the sessions that this frontend does not hold any more."""
+        """Without the sessions that this frontend no longer holds."""
         return {one: value for one, value in by_session.items() if self._sessions.get(one.id) is one}

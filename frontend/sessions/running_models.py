@@ -1,4 +1,4 @@
-"""The models that run now: workers' heartbeats, taken together by what they serve."""
+"""The running models: workers' heartbeats, grouped by model."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -10,23 +10,24 @@ from shared.whisper_models import whisper_model
 
 @dataclass(frozen=True, slots=True)
 class RunningModel:
-    """One model and the workers that serve it, which are alike in all but their load."""
+    """One model and the workers that serve it, which differ only in their load."""
 
     name: str
     engine: str
     modes: tuple[str, ...]
     languages: tuple[str, ...]
-    """ISO 639-1 codes; empty when the model ignores language."""
+    """ISO 639-1 codes; empty if the model ignores language."""
     workers: int
     slots: int
     slots_free: int
-    """By the last heartbeats."""
+    """As of the last heartbeats."""
     capacity: int = 0
-    """Sessions that may be admitted: all slots, but of a worker that is overloaded only those that it serves. None if
-    no worker takes new sessions: those that end must not be replaced before its load has fallen."""
+    """Sessions that may be admitted: all slots; of an overloaded worker only the slots in use. 0 if no worker accepts
+    new
+    sessions: sessions that end must not be replaced before the load has fallen."""
 
     def answers_to(self, name: str) -> bool:
-        """Whether a client may mean this model: the part after the last `/` is enough, and case does not count."""
+        """Whether a client may mean this model: the part after the last `/` is enough, and case is ignored."""
         own = self.name.casefold()
         return not {own, own.rstrip("/").rpartition("/")[2]}.isdisjoint({name.casefold(), whisper_model(name)})
 
@@ -37,7 +38,7 @@ class RunningModel:
         return languages is None or any(map(self.speaks, languages))
 
     def to_wire(self) -> dict[str, Any]:
-        """What clients and operators are told of it. Its `model` is what a client may ask for."""
+        """The description for clients and operators. Its `model` is the name that a client may request."""
         return {
             "model": self.name,
             "engine": self.engine,
@@ -49,7 +50,7 @@ class RunningModel:
 
 
 def running_models(workers: Iterable[WorkerReport]) -> list[RunningModel]:
-    """The models by name. A worker that is about to stop does not count."""
+    """The models by name. Draining workers are ignored."""
     by_model: dict[str, list[WorkerReport]] = {}
     for worker in workers:
         if not worker.draining:

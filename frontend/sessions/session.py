@@ -1,6 +1,6 @@
 """One live session as a frontend sees it: audio goes in, events come out.
 
-Knows no protocol. Made by `Gateway.open` and `Gateway.resume` only.
+Knows no protocol. Created only by `Gateway.open` and `Gateway.resume`.
 """
 
 import asyncio
@@ -20,28 +20,28 @@ from shared.errors import RateLimitedError, SessionResumedError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, EventType, SessionOptions
 
 BACKLOG_POLL_S: Final = 1.0
-"""Progress is told by pub/sub; while a writer waits for it, it also looks for itself this often."""
+"""Progress is reported by pub/sub; a writer that waits for it also polls it this often."""
 MAX_UNWRITTEN_ENTRIES: Final = 2000
-"""Of one session: more control messages and pieces of audio are not taken in while Redis takes none."""
+"""Limit for one session: above it no control messages or audio are accepted while Redis confirms none."""
 RESUME_ENTRIES: Final = MAX_UNWRITTEN_ENTRIES - 100
 ROOM_SAMPLES: Final = SAMPLE_RATE_HZ // 10
-"""Of the backlog: the longest entry of the audio stream. A writer that waits goes on when one fits."""
+"""The longest entry of the audio stream. A writer resumes when the backlog has room for one."""
 ACKNOWLEDGE_SAMPLES: Final = SAMPLE_RATE_HZ // 2
-"""How often a client that wants to know is told how much of its audio is safe."""
+"""How often a client that requested it is informed how much of its audio is stored."""
 TERMINAL: Final = (EventType.DONE, EventType.ERROR)
 
 
 class SessionListener(Protocol):
-    """Whoever keeps sessions, and learns from each of them what becomes of it."""
+    """The holder of sessions, which each session informs of its end."""
 
     async def on_cancelled(self, session: "Session") -> None:
-        """Its client wants it erased. The session has ended here."""
+        """Its client requests that it be erased. The session has ended here."""
 
     def on_revoked(self, session: "Session", error: VoxtralError) -> None:
-        """The key of its client is no longer good."""
+        """The key of its client is no longer valid."""
 
     def on_ended(self, session: "Session", follower: Follower) -> None:
-        """It has ended on this connection, which is told once; `follower` is not read any more."""
+        """It has ended on this connection, which is reported once; `follower` is no longer read."""
 
 
 class Session:
@@ -65,9 +65,9 @@ class Session:
         self.options = options
         self.queue = queue
         self.ended = False
-        """Set once a `done` or an `error` has been seen."""
+        """Set when a `done` or an `error` has been read."""
         self._track = track
-        self._track.on_refused = self._lose_to_another
+        self._track.on_refused = self._taken_over
         self._follower = follower
         self._follower.on_attached = self._note_connection
         most_samples = int(max_backlog_s * SAMPLE_RATE_HZ)
@@ -84,27 +84,28 @@ class Session:
 
     @property
     def viewer_token(self) -> str:
-        """With it, and without any key, others may read along."""
+        """The token with which others can view the session, without any key."""
         return viewer_token(self.resume_token)
 
     @property
     def audio_received_samples(self) -> int:
-        """Audio taken in since the session began, over all connections."""
+        """Audio accepted since the session began, over all connections."""
         return self._track.end_samples
 
     @property
     def heard_samples(self) -> int:
-        """Audio that the worker has been through, as it last said."""
+        """Audio that the worker has processed, as it last reported."""
         return self._follower.consumed_samples
 
     @property
     def model(self) -> str:
-        """Whose workers serve the session, now and after a takeover. `Gateway.open` has put it into the options."""
+        """The model whose workers serve the session, also after a takeover. `Gateway.open` puts it into the options."""
         assert self.options.model is not None
         return self.options.model
 
     def is_quiet(self, for_s: float) -> bool:
-        """Whether nothing was heard of the worker for so long, or the session waits for what it may have missed."""
+        """Whether the worker has sent nothing for so long, or the session waits for an event that it may have
+        missed."""
         return self._follower.is_quiet(for_s)
 
     def put_first(self, event: dict[str, Any]) -> None:
@@ -113,17 +114,17 @@ class Session:
 
     @property
     def seq(self) -> int:
-        """Number of the last event that was taken from the log."""
+        """Number of the last event read from the log."""
         return self._follower.seq
 
     def acknowledge(self) -> None:
-        """From now on tell the client, between its events, how much of its audio is in Redis."""
+        """From now on inform the client, between its events, how much of its audio is in Redis."""
         self._track.on_stored = self._acknowledge
 
     async def write(self, pcm: bytes) -> None:
         """Append s16le mono 16 kHz audio. Waits while there is backpressure (see `frontend.sessions.backpressure`).
 
-        Cancelling it while it waits leaves the audio unwritten; returns at once when the session has ended.
+        Cancelling it while it waits leaves the audio unwritten; returns at once if the session has ended.
         """
         await self._room()
         if not self.ended:
@@ -133,7 +134,7 @@ class Session:
     async def commit(self, number: int | None = None) -> None:
         """End the open segment at the audio written so far. Waits like `write`; so does `configure`.
 
-        A `number` that has come before, on this connection or an earlier one, is passed over; also below.
+        A duplicate `number`, on this connection or an earlier one, is ignored; also in `configure` and `finish`.
         """
         await self._room()
         self._track.control(ControlWord.COMMIT, number=number)
@@ -145,7 +146,7 @@ class Session:
         self._track.control(ControlWord.CONFIGURE, orjson.dumps(options.to_wire()), number)
 
     async def finish(self, number: int | None = None) -> None:
-        """No more audio comes; `done` follows when all of it has been answered. Waits for nothing."""
+        """No more audio follows; `done` is sent when all of it has been transcribed. Does not wait."""
         self._track.control(ControlWord.END, number=number)
 
     async def cancel(self) -> None:
@@ -154,7 +155,7 @@ class Session:
         await self._listener.on_cancelled(self)
 
     async def conclude(self) -> None:
-        """The client has gone and will not come back: what it said is still answered, for those who read along."""
+        """The client has disconnected and cannot resume: transcribe the rest of its audio for viewers."""
         if self.audio_received_samples:
             await self.finish()
             self._stop()
@@ -162,35 +163,35 @@ class Session:
             await self.cancel()
 
     async def leave(self) -> None:
-        """The client has gone: keep the session for it to resume, where there is something to resume."""
+        """The client has disconnected: keep the session so that it can be resumed, if it has any audio."""
         if self.audio_received_samples:
             self.detach()
         else:
             await self.cancel()
 
     def detach(self) -> None:
-        """The client is gone. Its session waits a while for it to resume, then ends by itself."""
+        """The client has disconnected. Its session waits a while for it to resume, then ends by itself."""
         if not self.ended:
             self._track.control(ControlWord.DETACH)
         self._stop()
 
     def fail(self, event: dict[str, Any]) -> None:
-        """End the session from this side, with an error that the log does not hold.
+        """End the session from this side, with an error that is not in the log.
 
-        It has the `seq` after that of the last event. A client knows by it that the session is over on this connection.
+        Its `seq` follows that of the last event. It tells a client that the session is over on this connection.
         """
         self._follower.end_with(event)
 
     def fail_with(self, error: VoxtralError) -> None:
-        """The same, for an error as it is."""
+        """The same, for an error object."""
         self.fail({"type": EventType.ERROR, "session_id": self.id, **error.to_wire()})
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Send the client an event that the log does not hold and that has no `seq`, such as a warning."""
+        """Send the client an event that is not in the log and has no `seq`, such as a warning."""
         self._follower.tell(event["type"], LoggedEvent(orjson.dumps(event), event))
 
     def warn(self, code: str, message: str) -> None:
-        """Send the client a warning that the log does not hold. One of another code does not replace it."""
+        """Send the client a warning that is not in the log. A warning with another code does not replace it."""
         event = {"type": EventType.WARNING, "session_id": self.id, "code": code, "message": message}
         self._follower.tell(f"{EventType.WARNING} {code}", LoggedEvent(orjson.dumps(event), event))
 
@@ -211,9 +212,9 @@ class Session:
             yield event
 
     async def first_event(self) -> LoggedEvent:
-        """What the worker says when it has taken the session; `events` will not repeat it."""
+        """The worker's first event after it has claimed the session; `events` does not repeat it."""
         while "seq" not in (event := await anext(self._source)).wire:
-            pass  # not the worker's
+            pass  # not from the worker
         return event
 
     async def _room(self) -> None:
@@ -251,10 +252,10 @@ class Session:
 
     def _note_connection(self, connection: int) -> None:
         if connection > self._track.attachment.connection:
-            self._lose_to_another()
+            self._taken_over()
 
-    def _lose_to_another(self) -> None:
-        self.fail_with(SessionResumedError("The session goes on over another connection."))
+    def _taken_over(self) -> None:
+        self.fail_with(SessionResumedError("The session was resumed over another connection."))
 
     def _revoke(self, error: VoxtralError) -> None:
         self._listener.on_revoked(self, error)

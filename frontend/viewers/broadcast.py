@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from frontend.sessions.recovery import QUIET_S
-from frontend.viewers.viewer import Frame, Viewer, farewell
+from frontend.viewers.viewer import Frame, Viewer, error_frame
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.errors import VoxtralError
 from shared.events import EventType
@@ -53,7 +53,7 @@ class Hub:
 
     def end(self, error: VoxtralError) -> None:
         """The session has ended, and has not told so itself."""
-        self._publish(farewell(error, self.seq + 1))
+        self._publish(error_frame(error, self.seq + 1))
 
     def is_quiet(self) -> bool:
         """Whether a message may have been lost."""
@@ -79,7 +79,7 @@ class Hub:
             async for event in follower:
                 self._publish(Frame(event))
         except Exception as error:  # noqa: BLE001 -- ours; viewers are told so, and nothing of the inside
-            self._publish(farewell(incident(error, self.session_id)))
+            self._publish(error_frame(incident(error, self.session_id)))
         finally:
             await self._subscriber.unfollow(follower)
 

@@ -9,14 +9,14 @@ from starlette.types import Receive, Scope, Send
 
 from frontend.servers.asgi import client_left, stream_start
 from frontend.servers.direct_writes import wire_of
-from frontend.viewers.viewer import Frame, Viewer, chunk, farewell
+from frontend.viewers.viewer import Frame, Viewer, chunk, error_frame
 from frontend.viewers.viewers import Place, Viewers
 
 MEDIA_TYPE: Final = "text/event-stream"
 RETRY_MS: Final = 2000
 """How long a browser waits before it connects again."""
 HEARTBEAT: Final = b":\n\n"
-FAREWELL_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 """How long the end of the stream may take: whoever does not read it then is cut off."""
 
 log = structlog.get_logger(__name__)
@@ -59,9 +59,9 @@ class EventStream(Response):
         if viewer.error is not None:
             log.info("viewer_dropped", session_id=self._session_id, code=viewer.error.code, reason=viewer.error.message)
         # What a viewer that does not read was sent stays in the way of its end, so that has a limit.
-        cut = asyncio.get_running_loop().call_later(FAREWELL_S, wire.abort)
+        cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, wire.abort)
         try:
-            await _send(send, b"" if viewer.error is None else farewell(viewer.error).sse, more_body=False)
+            await _send(send, b"" if viewer.error is None else error_frame(viewer.error).sse, more_body=False)
         finally:
             cut.cancel()
 

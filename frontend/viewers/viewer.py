@@ -112,7 +112,7 @@ class Viewer:
             self.over.set()
 
 
-def farewell(error: VoxtralError, seq: int | None = None) -> Frame:
+def error_frame(error: VoxtralError, seq: int | None = None) -> Frame:
     """The last event of a viewer. With a `seq` the session has ended; without one it continues without this viewer."""
     wire: dict[str, object] = {"type": EventType.ERROR, **error.to_wire()}
     if seq is not None:

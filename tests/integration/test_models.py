@@ -100,7 +100,7 @@ async def test_auto_picks_by_the_mode(gateway: Gateway, start_worker: StartWorke
     await start_worker("whisper-base")
     for mode, served in ((Mode.TRANSCRIBE, "whisper-base"), (Mode.UNDERSTAND, "echo"), (Mode.GENERAL, "echo")):
         assert await model_of(await gateway.open(SessionOptions(mode=mode))) == served
-    with pytest.raises(ModeUnsupportedError, match=r"not served by whisper-base; of .* models, echo can"):
+    with pytest.raises(ModeUnsupportedError, match=r"not supported by whisper-base; of .* models, echo can"):
         await gateway.open(SessionOptions(mode=Mode.UNDERSTAND, model="whisper-base"))
     with pytest.raises(InvalidFieldError, match=r"^language is 'tlh'; allowed: .*en"):
         await gateway.open(SessionOptions(language="tlh", model="whisper-base"))

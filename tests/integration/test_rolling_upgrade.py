@@ -138,9 +138,9 @@ async def report(fleet: Fleet, recorded: Recorded) -> WorkerReport:
 async def test_no_session_is_placed_on_a_worker_whose_protocol_does_not_fit(fleet: Fleet, report: WorkerReport) -> None:
     unfit = replace(report, version="9.9", protocol=NEWER)
     obstacle = Snapshot(1.0, None, [unfit], []).obstacle(fleet.service.settings)
-    assert "version 9.9, which does not work with version" in (obstacle or "")
+    assert "version 9.9, which is incompatible with version" in (obstacle or "")
     await fleet.registry.beat(unfit)
-    with pytest.raises(ModelUnavailableError, match=r"version 9\.9, which does not work with version") as refused:
+    with pytest.raises(ModelUnavailableError, match=r"version 9\.9, which is incompatible with version") as refused:
         await fleet.gateway.open(SessionOptions())
     assert cast("float", refused.value.retry_after_s) > 0
     with pytest.raises(ModelUnavailableError, match=r"9\.9"):
@@ -173,7 +173,7 @@ async def test_session_of_a_protocol_that_does_not_fit_is_not_resumed(fleet: Fle
     await restore(fleet.redis, recorded)
     sid = recorded["session_id"]
     await fleet.redis.hset(keys.session(sid), mapping={"protocol": NEWER.number, "protocol_oldest": NEWER.oldest})
-    with pytest.raises(ModelUnavailableError, match="does not work with version"):
+    with pytest.raises(ModelUnavailableError, match="is incompatible with version"):
         await fleet.gateway.resume(sid, recorded["resume_token"], 0)
 
 

@@ -156,7 +156,7 @@ async def test_hung_worker_that_claims_nothing_is_reported_in_time(
 ) -> None:
     await start_worker("worker")
     service.processes["worker"].send_signal(signal.SIGSTOP)
-    with pytest.raises(ServerBusyError, match="No worker took"):
+    with pytest.raises(ServerBusyError, match="No worker claimed"):
         await gateway.open(SessionOptions())
     assert not [key async for key in redis.scan_iter("voxtral:{*")]
 

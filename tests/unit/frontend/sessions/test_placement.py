@@ -107,7 +107,7 @@ def test_a_mode_that_the_named_model_does_not_serve_names_the_running_ones_that_
     with pytest.raises(ModeUnsupportedError) as caught:
         names(EVERYTHING, mode=Mode.GENERAL, model="whisper-base")
     assert caught.value.message == (
-        f"mode 'general' is not served by whisper-base; of the running models, echo, {MINI} can serve it."
+        f"mode 'general' is not supported by whisper-base; of the running models, echo, {MINI} can serve it."
     )
 
 
