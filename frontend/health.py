@@ -1,8 +1,8 @@
-"""What an operator asks, over HTTP: `python -m frontend.health`.
+"""Health endpoints for operators: `python -m frontend.health`.
 
-`/health` this process is alive. `/ready` a session would be served now: 200, or 503 with the reason. `/status`
-everything, as JSON. `/metrics` the same for Prometheus. All is read from the heartbeats in Redis, never from a worker
-itself, and is answered within a second even where Redis hangs.
+`/health`: this process is alive. `/ready`: whether a session would be accepted now: 200, or 503 with the reason.
+`/status`: the full state, as JSON. `/metrics`: the same for Prometheus. Everything is read from the heartbeats in
+Redis, never from a worker itself, and is answered within a second even if Redis hangs.
 """
 
 import asyncio

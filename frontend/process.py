@@ -1,6 +1,6 @@
-"""What one frontend process is made of: here its parts are made, started and stopped, in order.
+"""One frontend process: creates, starts and stops its parts, in order.
 
-Nothing else makes them. Each part is given what it works with, and knows of no other.
+Nothing else creates them. Each part receives what it needs, and knows of no other.
 """
 
 import asyncio
@@ -35,15 +35,15 @@ from shared.dispatch import Dispatcher
 from shared.tasks import end_all
 
 LAST_WRITES_S: Final = 1.0
-"""For the audio that waits to be written, and for the news that this process is gone, when it stops."""
+"""Time limit at shutdown for writing the remaining audio and for announcing that this process leaves."""
 
 
 class FrontendProcess:
-    """The parts of one process. Make it with `FrontendProcess.running`."""
+    """The parts of one process. Create it with `FrontendProcess.running`."""
 
     def __init__(self, settings: Settings, kind: str) -> None:
         self._redis: Redis = connect(settings)
-        """For live sessions, the watches and heartbeats. A crowd of new clients does not delay it."""
+        """For live sessions, the watches and heartbeats. New clients do not delay it."""
         self._arrivals: Redis = connect(settings)
         scripts = Scripts(self._arrivals)
         self.registry = Registry(self._arrivals, scripts)
@@ -82,9 +82,9 @@ class FrontendProcess:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, settings: Settings, kind: str) -> AsyncIterator[Self]:
-        """A process with its loops; on leaving, its sessions are detached and Redis is left.
+        """A process with its background tasks; at the end, its sessions are detached and Redis is closed.
 
-        `kind` names the frontend (`websocket`, `tcp`, `web`) in reports.
+        `kind` is the name of the frontend (`websocket`, `tcp`, `web`) in reports.
         """
         process = cls(settings, kind)
         loops = [asyncio.create_task(loop, name=name) for name, loop in process._loops().items()]

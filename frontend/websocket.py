@@ -1,4 +1,4 @@
-"""The native protocol on a WebSocket port of its own: `python -m frontend.websocket`."""
+"""The native protocol on its own WebSocket port: `python -m frontend.websocket`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Where the service is: what `--url` and `--captions` name, or what the settings say."""
+"""The addresses of the service: from `--url` and `--captions`, or from the settings."""
 
 from urllib.parse import urlsplit
 
@@ -7,7 +7,7 @@ import click
 from shared.config import Settings, load_settings
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
-"""Addresses that listen everywhere, and where to reach such a server from its own machine."""
+"""Wildcard addresses, and the address at which the same machine reaches such a server."""
 
 
 def websocket_url(url: str | None) -> str:
@@ -16,12 +16,12 @@ def websocket_url(url: str | None) -> str:
 
 
 def health_url(url: str | None) -> str:
-    """The address of the health service, without a slash at its end."""
+    """The address of the health service, without a trailing slash."""
     return own_health_url(load_settings()) if url is None else _checked(url, ("http", "https")).rstrip("/")
 
 
 def page_url(url: str) -> str:
-    """The address of the web page, as those reach it who read along, without a slash at its end."""
+    """The public base URL of the web page, without a trailing slash."""
     return _checked(url, ("http", "https"), "--captions").rstrip("/")
 
 
@@ -38,7 +38,7 @@ def _s(settings: Settings) -> str:
 
 
 def authority(host: str, port: int) -> str:
-    """`host:port` to connect to, for what listens on this host."""
+    """`host:port` to connect to, for a server that listens on this host."""
     host = WILDCARDS.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -47,5 +47,5 @@ def _checked(url: str, schemes: tuple[str, str], option: str = "--url") -> str:
     parts = urlsplit(url)
     if parts.scheme not in schemes or not parts.netloc:
         allowed = f"{schemes[0]}://host:port or {schemes[1]}://host"
-        raise click.BadParameter(f"{url!r} is no address of this service; write {allowed}.", param_hint=option)
+        raise click.BadParameter(f"{url!r} is not an address of this service; write {allowed}.", param_hint=option)
     return url

@@ -1,4 +1,4 @@
-"""Whose certificates a command accepts."""
+"""The certificates that a command accepts."""
 
 import ssl
 
@@ -9,9 +9,9 @@ from shared.config import load_settings
 
 
 def trusted(url: str | None, ca_file: str | None) -> ssl.SSLContext | None:
-    """For a service at `url`, or for the one that the settings describe: that one is known by its own certificate.
+    """For a service at `url`, or for the one that the settings describe, which is identified by its own certificate.
 
-    None is the usual: the authorities of the system. Raises `click.BadParameter` for a file without certificates.
+    None means the certificate authorities of the system. Raises `click.BadParameter` for a file without certificates.
     """
     if url is None:
         return own_context(load_settings())
@@ -20,5 +20,5 @@ def trusted(url: str | None, ca_file: str | None) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (ssl.SSLError, OSError, ValueError) as error:
-        reason = "it holds no certificate in PEM format" if isinstance(error, ssl.SSLError) else str(error)
+        reason = "it contains no certificate in PEM format" if isinstance(error, ssl.SSLError) else str(error)
         raise click.BadParameter(f"{ca_file} cannot be used: {reason}.", param_hint="--ca-file") from None

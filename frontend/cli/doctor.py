@@ -1,4 +1,4 @@
-"""`voxtral doctor`: looks at everything the service needs, and says what to do about what is wrong."""
+"""`voxtral doctor`: checks everything that the service needs, and says how to fix what is wrong."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ NAME_COLUMNS = 17
 
 
 def run_doctor(*, as_json: bool) -> bool:
-    """Prints each check as soon as it is done; False when something is broken."""
+    """Print each check as soon as it is done; False if something is broken."""
     console = Console(highlight=False, soft_wrap=True)
     found: set[State] = set()
     for check in all_checks():
@@ -49,13 +49,13 @@ def run_doctor(*, as_json: bool) -> bool:
 
 
 def repair_store() -> str:
-    """Moves a damaged append-only file of the embedded server aside, and says what was done.
+    """Move a damaged append-only file of the embedded server aside, and say what was done.
 
-    Raises StartupError where there is nothing to do here, or while a server uses the file.
+    Raises StartupError if there is nothing to repair here, or while a server uses the file.
     """
     settings = load_settings()
     if not settings.redis_is_embedded:
-        raise StartupError("REDIS_URL names a server elsewhere: repair its files there.")
+        raise StartupError("REDIS_URL names an external server: repair its files there.")
     data_dir = settings.redis.data_dir
     with locked(data_dir):
         if damage(settings.redis, server_binary(settings.redis)) is None:
@@ -63,12 +63,12 @@ def repair_store() -> str:
         aside = move_aside(data_dir)
     return (
         f"Moved the damaged append-only file to {aside}; `make run` starts with a new one. "
-        "It holds audio and text of clients: delete it when you do not need it."
+        "It contains audio and text of clients: delete it when you no longer need it."
     )
 
 
 def all_checks() -> Iterator[Check]:
-    """From the ground up: what fails early explains what fails later."""
+    """All checks in order of dependency: an early failure explains later ones."""
     yield check_python()
     try:
         settings = load_settings()
@@ -93,7 +93,7 @@ def all_checks() -> Iterator[Check]:
 def _sum(found: set[State]) -> str:
     if State.BROKEN in found:
         return "Something is broken; see ✗ above."
-    return "Everything that is needed is there" + ("; but see ! above." if State.WARNING in found else ".")
+    return "All requirements are met" + ("; see the warnings (!) above." if State.WARNING in found else ".")
 
 
 def _line(check: Check) -> Text:

@@ -1,4 +1,4 @@
-"""One HTTP GET of a small JSON answer, for commands that look at the service."""
+"""One HTTP GET of a small JSON response, for commands that query the service."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ LIMIT_BYTES = 4 * 1024 * 1024
 
 
 class HttpError(Exception):
-    """The address does not answer, or not as this service does. `refused` where nobody listens there."""
+    """The address does not answer, or not as this service does. `refused` if no program listens there."""
 
     def __init__(self, message: str, *, refused: bool = False) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class HttpError(Exception):
 
 
 def connection_to(url: str, tls: ssl.SSLContext | None, timeout_s: float) -> http.client.HTTPConnection:
-    """Not open yet. `tls` says whose certificates are accepted; None: those of the system's authorities."""
+    """Not open yet. `tls` sets the accepted certificates; None: those of the system's authorities."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         return http.client.HTTPSConnection(parts.netloc, timeout=timeout_s, context=tls)

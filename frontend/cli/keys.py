@@ -1,6 +1,6 @@
-"""`voxtral keys new`: makes an API key. Writes no file: its user puts the line into the list of keys.
+"""`voxtral keys new`: creates an API key. Writes no file: the user puts the line into the list of keys.
 
-The key itself is shown once and kept nowhere.
+The key itself is shown once and not stored.
 """
 
 import re
@@ -19,9 +19,9 @@ _DAYS: Final = re.compile(r"([0-9]{1,5})d")
 
 
 def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tuple[str, str]:
-    """A new key, and the line for the list of keys. `expires` is a time as the list takes it, or days such as `90d`.
+    """A new key, and the line for the list of keys. `expires` is a time as in the list, or days such as `90d`.
 
-    Raises click.BadParameter with what the list would say of the line, and for a key that has expired already.
+    Raises click.BadParameter with the error that the list would raise, and for a key that has already expired.
     """
     if not is_key_name(name):
         raise click.BadParameter(f"'name' is {shown(name)}; allowed: {NAME_ALLOWED}.")
@@ -34,9 +34,9 @@ def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tu
     try:
         (made,) = parse_keys(line, "The key")
     except StartupError as error:
-        raise click.BadParameter(str(error).partition(": ")[2]) from None  # a line number says nothing here
+        raise click.BadParameter(str(error).partition(": ")[2]) from None  # the line number is meaningless here
     if is_expired(made):
-        raise click.BadParameter(f"It has expired already: 'expires' is {shown(expires)}.")
+        raise click.BadParameter(f"The key has already expired: 'expires' is {shown(expires)}.")
     return key, line
 
 

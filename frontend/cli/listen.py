@@ -1,4 +1,4 @@
-"""`voxtral listen`: the microphone to text, until Ctrl-C ends the speech (and a second one everything)."""
+"""`voxtral listen`: transcribes the microphone until Ctrl-C ends the speech (a second Ctrl-C ends everything)."""
 
 import asyncio
 import importlib
@@ -20,11 +20,11 @@ from frontend.client import TranscriptionClient
 from shared.events import SAMPLE_RATE_HZ
 
 WAITING_BLOCKS = 500
-"""Microphone blocks kept while the server takes none; older ones go then."""
+"""Microphone blocks kept while the server accepts none; then the oldest are dropped."""
 
 
 class MicrophoneError(Exception):
-    """There is no microphone to listen to. One sentence that says what to do."""
+    """There is no microphone. The message is one sentence that says what to do."""
 
 
 async def listen(
@@ -37,7 +37,7 @@ async def listen(
     device: str | None,
     chunk_samples: int,
 ) -> None:
-    """Transcribes what the microphone hears. `captions` is the address of the page on which others read along.
+    """Transcribe the microphone. `captions` is the address of the page on which others can view the session.
 
     Raises `MicrophoneError` and `ClientError`.
     """
@@ -48,7 +48,7 @@ async def listen(
             TranscriptionClient(url, key=key, tls=tls, on_reconnect=say_reconnecting) as client,
             client.live(**choices.spoken, commit_delay=choices.commit_delay) as session,
         ):
-            click.echo("Listening. Ctrl-C ends it.", err=True)
+            click.echo("Listening. Press Ctrl-C to stop.", err=True)
             say_captions(captions, session)
             with screen_for("microphone", live=True, text=True) as screen, _interrupt_sets(stop):
                 hearing = Hearing(session, screen, Transcript("microphone", choices.mode))
@@ -73,7 +73,7 @@ def _sounddevice() -> ModuleType:
 
 @contextmanager
 def _microphone(sounddevice: ModuleType, device: str | None, chunk_samples: int) -> Iterator[asyncio.Queue[bytes]]:
-    """What the microphone hears, as s16le mono 16 kHz."""
+    """The microphone's audio, as s16le mono 16 kHz."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue(WAITING_BLOCKS)
 
@@ -101,7 +101,7 @@ def _microphone(sounddevice: ModuleType, device: str | None, chunk_samples: int)
 
 
 async def _until(stop: asyncio.Event, chunks: asyncio.Queue[bytes]) -> AsyncIterator[Block]:
-    """The chunks as they come, until `stop` is set."""
+    """The chunks as they arrive, until `stop` is set."""
     stopped = asyncio.create_task(stop.wait(), name="wait for Ctrl-C")
     try:
         while not stop.is_set():
@@ -117,7 +117,7 @@ async def _until(stop: asyncio.Event, chunks: asyncio.Queue[bytes]) -> AsyncIter
 
 @contextmanager
 def _interrupt_sets(stop: asyncio.Event) -> Iterator[None]:
-    """The first Ctrl-C sets `stop`; from then on it means what it usually does."""
+    """The first Ctrl-C sets `stop`; the next one has its usual effect."""
     loop = asyncio.get_running_loop()
     usual = signal.getsignal(signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""Carries a recording or a microphone through a live session: audio up, text down, until the session is done."""
+"""Sends a recording or a microphone through a live session and receives its text, until the session is done."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from shared.events import SAMPLE_RATE_HZ
 
 
 class Hearing:
-    """One session's way from audio to transcript. `transcript` holds what has come, also after an error."""
+    """One session, from audio to transcript. `transcript` holds what has been received, also after an error."""
 
     def __init__(self, session: LiveSession, screen: Screen, transcript: Transcript) -> None:
         self._session = session
@@ -21,11 +21,11 @@ class Hearing:
         self._transcript = transcript
         self._sent_s = 0.0
         self._total_s = 0.0
-        """How long the recording probably is; exact once it has been sent."""
+        """The estimated length of the recording; exact after it has been sent."""
         self.warnings: list[str] = []
 
     async def run(self, blocks: AsyncIterator[Block]) -> None:
-        """Sends all blocks, and returns when the session is done. Raises the first error of either direction."""
+        """Send all blocks, and return when the session is done. Raises the first error of either direction."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._send(blocks), name="send audio")
@@ -58,12 +58,12 @@ class Hearing:
 
 
 def say_captions(page: str | None, session: LiveSession) -> None:
-    """On stderr, where the address of the page is known: the link with which others may read along."""
+    """Print the link with which others can view the session, to stderr, if the address of the page is known."""
     if page is not None:
         link = f"{page}/captions?session={session.session_id}#token={session.ready.viewer_token}"
         click.echo(f"Captions: {link}", err=True)
 
 
 def say_reconnecting(lost: ConnectionLostError) -> None:
-    """On stderr: the user may wonder why nothing comes."""
+    """Print a notice to stderr that explains the pause."""
     click.echo(f"{lost} Reconnecting.", err=True)

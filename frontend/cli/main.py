@@ -1,7 +1,7 @@
-"""The command line `voxtral`: its commands and options, and what becomes of errors.
+"""The command line `voxtral`: its commands and options, and the handling of errors.
 
-Users see one sentence and an exit status: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. Tracebacks are
-for `voxtral --debug`.
+Users see one sentence and an exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. `voxtral --debug` shows
+tracebacks.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ from shared.errors import StartupError, UnauthorizedError
 from shared.events import Mode
 from shared.version import VERSION
 
-START_HINT = "Start one with `make run`, or name another with --url."
-KEY_NEEDED = f"The service asks for a key: set {KEY_VARIABLE}, or give one with --key."
+START_HINT = "Start one with `make run`, or give its address with --url."
+KEY_NEEDED = f"The service requires a key: set {KEY_VARIABLE}, or use --key."
 WS_PATH = "/ws"
 INTERRUPTED = 130
 READER_GONE = 141
-"""As of a process that SIGPIPE ended."""
+"""The exit status of a process that SIGPIPE ended."""
 
 
 class _Voxtral(click.Group):
-    """Turns what a command raises into one sentence and an exit status."""
+    """Turns exceptions of a command into one sentence and an exit status."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -50,7 +50,7 @@ class _Voxtral(click.Group):
         except KeyboardInterrupt:
             context.exit(INTERRUPTED)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails, too
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise the flush at exit fails too
             context.exit(READER_GONE)
         except Exception as error:
             if context.obj:
@@ -63,22 +63,22 @@ def _sentence(error: Exception) -> str:
         return f"{error} {_hint(error)}"
     if isinstance(error, (ClientError, StartupError, MicrophoneError, ServiceError)):
         return str(error)
-    return f"voxtral failed: {type(error).__name__}: {error} (`voxtral --debug …` shows where)."
+    return f"voxtral failed: {type(error).__name__}: {error} (`voxtral --debug …` shows the traceback)."
 
 
 def _hint(error: UnreachableError) -> str:
     parts = urlsplit(error.url)
     if error.http_status is None or parts.path == WS_PATH:
         return START_HINT
-    return f"The web page's port has it at {WS_PATH}: --url {parts.scheme}://{parts.netloc}{WS_PATH}"
+    return f"The port of the web page serves the protocol at {WS_PATH}: --url {parts.scheme}://{parts.netloc}{WS_PATH}"
 
 
 @click.group(cls=_Voxtral, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="voxtral")
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:
-    """Live speech to text, and answers about it."""
+    """Transcribe speech, live or recorded, and answer questions about it."""
     context.obj = debug
 
 
@@ -86,19 +86,19 @@ _URL = click.option("--url", help="Address of the service, such as ws://host:876
 _KEY = click.option(
     "--key",
     envvar=KEY_VARIABLE,
-    help=f"API key, where one is needed; better as {KEY_VARIABLE}: others see options.",
+    help=f"API key, if one is required; safer as {KEY_VARIABLE}, because other users can see options.",
 )
 _CA_FILE = click.option(
     "--ca-file",
     envvar=CA_VARIABLE,
     metavar="FILE",
-    help="Authorities that the service's certificate may be from, in PEM format.  [default: the system's]",
+    help="Certificate authorities to trust for the service, in PEM format.  [default: the system's]",
 )
 _CAPTIONS = click.option(
     "--captions",
     metavar="URL",
     callback=lambda _context, _option, url: None if url is None else page_url(url),
-    help="Address of the web page, such as http://host:8000: print the link of the live captions there.",
+    help="Address of the web page, such as http://host:8000: print the link to the live captions.",
 )
 
 
@@ -106,9 +106,9 @@ _CAPTIONS = click.option(
 @click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True), metavar="FILE...")
 @click.option("--live", is_flag=True, help="Send in real time, and show words before they are final.")
 @_CAPTIONS
-@click.option("--strict", is_flag=True, help="Reject damaged recordings instead of transcribing what is there.")
+@click.option("--strict", is_flag=True, help="Reject damaged recordings instead of transcribing their intact part.")
 @click.option("--format", "text_format", type=click.Choice(list(SUFFIXES)), default="text", show_default=True)
-@click.option("-o", "--output", type=click.Path(), help="File, or folder/, to write to.  [default: standard output]")
+@click.option("-o", "--output", type=click.Path(), help="Output file, or folder/.  [default: standard output]")
 @_URL
 @_KEY
 @_CA_FILE
@@ -126,18 +126,18 @@ def transcribe(
     strict: bool,
     **choices: Any,
 ) -> None:
-    """Turn recordings into text (`-` is standard input).
+    """Transcribe recordings (`-` is standard input).
 
-    Understands WAV, FLAC, MP3, M4A, Ogg, WebM and all else that ffmpeg decodes, videos too. Of a damaged recording,
-    what is there is transcribed, with a warning. With --format json each file is one line, with the times of words.
+    Reads WAV, FLAC, MP3, M4A, Ogg, WebM and all other formats that ffmpeg decodes, including videos. The intact part of
+    a damaged recording is transcribed, with a warning. With --format json each file is one line, with word times.
     """
     chosen = Choices(**choices)
     if text_format in {"srt", "vtt"} and chosen.mode in (Mode.UNDERSTAND, Mode.GENERAL) and not live:
         raise click.UsageError(f"An answer about a whole recording has no times: --format {text_format} needs --live.")
     if captions is not None and not live:
-        raise click.UsageError("Others can read along with --live only: --captions needs it.")
+        raise click.UsageError("Only live sessions have captions: --captions needs --live.")
     if chosen.commit_delay is not None and not live:
-        raise click.UsageError("Words are committed before they are final with --live only: --commit-delay needs it.")
+        raise click.UsageError("Only live sessions commit words before they are final: --commit-delay needs --live.")
     address, chunk_samples = websocket_url(url), _chunk_samples(url)
     tls = trusted(url, ca_file)
     job = Job(address, key, tls, chosen, text_format, live, captions, chunk_samples, strict)
@@ -165,7 +165,7 @@ def listen_command(
     ca_file: str | None,
     **choices: Any,
 ) -> None:
-    """Turn what the microphone hears into text."""
+    """Transcribe the microphone."""
     with _asking_for_key(key):
         asyncio.run(
             listen(
@@ -183,9 +183,9 @@ def listen_command(
 @cli.command()
 @click.option("--url", help="Address of the health service, such as http://host:8005.  [default: from the settings]")
 @_CA_FILE
-@click.option("--json", "as_json", is_flag=True, help="Print what the service says as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def status(*, url: str | None, ca_file: str | None, as_json: bool) -> None:
-    """Show how the service is. The exit status is 1 when it would not serve a session now."""
+    """Show the status of the service. The exit status is 1 if it would not accept a session now."""
     sys.exit(0 if show_status(health_url(url), as_json=as_json, tls=trusted(url, ca_file)) else 1)
 
 
@@ -193,7 +193,7 @@ def status(*, url: str | None, ca_file: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per check.")
 @click.option("--repair-store", "repairs", is_flag=True, help="Move a damaged append-only file of the server aside.")
 def doctor(*, as_json: bool, repairs: bool) -> None:
-    """Check what the service needs, and say what to do."""
+    """Check what the service needs, and say how to fix problems."""
     if repairs:
         click.echo(repair_store())
         return
@@ -202,30 +202,30 @@ def doctor(*, as_json: bool, repairs: bool) -> None:
 
 @cli.group()
 def keys() -> None:
-    """Make keys for a service of your own."""
+    """Create keys for your own service."""
 
 
 @keys.command()
-@click.option("--name", required=True, help="Whose key it is: letters, digits, dots, dashes and underscores.")
+@click.option("--name", required=True, help="Name of the key: letters, digits, dots, dashes and underscores.")
 @click.option("--expires", metavar="WHEN", help="Days such as 90d, or a time such as 2027-01-31.  [default: never]")
-@click.option("--sessions", type=click.IntRange(min=1), help="Sessions at the same time.")
-@click.option("--audio-s-per-minute", type=click.IntRange(min=1), help="Seconds of audio a minute.")
-@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Requests a minute.")
-@click.option("--upload-bytes", type=click.IntRange(min=1), help="Size of one recording.")
+@click.option("--sessions", type=click.IntRange(min=1), help="Limit of concurrent sessions.")
+@click.option("--audio-s-per-minute", type=click.IntRange(min=1), help="Limit of audio per minute, in seconds.")
+@click.option("--requests-per-minute", type=click.IntRange(min=1), help="Limit of requests per minute.")
+@click.option("--upload-bytes", type=click.IntRange(min=1), help="Limit of the size of a recording.")
 def new(*, name: str, expires: str | None, **limits: int | None) -> None:
-    """Print a new key, and its line for the file access.keys_file. Nothing is kept of the key itself.
+    """Print a new key, and its line for the file access.keys_file. The key itself is not stored.
 
-    The line alone goes to standard output: `voxtral keys new --name anna >> keys.yaml`.
+    Only the line goes to standard output: `voxtral keys new --name anna >> keys.yaml`.
     """
     key, line = new_key(name, expires, limits)
-    click.echo(f"Key, shown only now: {key}", err=True)
+    click.echo(f"Key (shown only once): {key}", err=True)
     click.echo("Line for the list of keys (standard output):", err=True)
     click.echo(line)
 
 
 @contextmanager
 def _asking_for_key(key: str | None) -> Iterator[None]:
-    """Who gave no key is told how a command takes one, not how a protocol does."""
+    """Replaces the error for a missing key: it says how a command takes a key, not how the protocol does."""
     try:
         yield
     except ServerError as error:
@@ -235,12 +235,12 @@ def _asking_for_key(key: str | None) -> Iterator[None]:
 
 
 def _chunk_samples(url: str | None) -> int:
-    """A service elsewhere says nothing about the settings here: they need not even be valid."""
+    """The settings here say nothing about a service elsewhere, and need not be valid."""
     return (load_settings().audio if url is None else AudioSettings()).chunk_size
 
 
 def main() -> None:
     """The entry point of `voxtral`."""
-    # Commands say themselves what is wrong; log lines are for services.
+    # Commands report errors themselves; log lines are for services.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     cli(prog_name="voxtral")

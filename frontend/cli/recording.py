@@ -1,6 +1,6 @@
-"""The audio that a command reads: a file or standard input, decoded on this machine, block by block.
+"""The audio input of a command: a file or standard input, decoded on this machine, block by block.
 
-Memory does not grow with the length. Knows no server.
+Memory use does not grow with the length. Knows no server.
 """
 
 import asyncio
@@ -35,10 +35,11 @@ class Recording:
 
     @contextlib.asynccontextmanager
     async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[Block]]:
-        """The audio, decoded in a process of its own, which ends with the `async with`.
+        """The audio, decoded in its own process, which ends with the `async with`.
 
-        What is wrong with it is in `warnings` when it has been read. Reading it raises `VoxtralError` for what holds no
-        audio, and with `strict` for what is damaged.
+        `warnings` lists the faults of the recording when it has been read. Reading raises `VoxtralError` if it contains
+        no
+        audio, and with `strict` if it is damaged.
         """
         self.warnings.clear()
         async with (
@@ -48,14 +49,14 @@ class Recording:
             yield blocks
 
     def content(self) -> bytes:
-        """The file as it is."""
+        """The file, unchanged."""
         self._file.seek(0)
         return self._file.read()
 
 
 @contextlib.contextmanager
 def opened(source: str) -> Iterator[Recording]:
-    """The recording at a path, or standard input for `-`. Decoders seek, so a pipe is kept in a temporary file."""
+    """The recording at a path, or standard input for `-`. Decoders seek, so a pipe is copied to a temporary file."""
     if source == STDIN:
         with _seekable(sys.stdin.buffer) as file:
             yield Recording("standard input", file)
@@ -66,7 +67,7 @@ def opened(source: str) -> Iterator[Recording]:
 
 @contextlib.contextmanager
 def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
-    """The file itself, or all of what a pipe says."""
+    """The file itself, or a copy of all data of a pipe."""
     if file is not sys.stdin.buffer and file.seekable():
         yield file
         return
@@ -76,7 +77,7 @@ def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 async def paced(blocks: AsyncIterator[Block], chunk_samples: int) -> AsyncIterator[Block]:
-    """The same audio in chunks of `chunk_samples`, each given out when it would have been spoken in full."""
+    """The same audio in chunks of `chunk_samples`, each at the time at which its speech would have ended."""
     chunk_bytes = chunk_samples * SAMPLE_BYTES
     clock = asyncio.get_running_loop().time
     begun_at_s = clock()

@@ -1,7 +1,7 @@
-"""How a command shows its work: finished text on stdout, and on a terminal what is still going on.
+"""The output of a command: finished text on stdout, and on a terminal also progress.
 
-On a terminal the unfinished line is grey where it may still change and turns into finished text; without one only
-finished text is written, one line each, so that pipes get nothing else. Knows no server and no file.
+On a terminal the unfinished line is grey as long as it may change, and becomes finished text. Without a terminal only
+finished text is written, one line each, so that pipes receive nothing else. Knows no server and no file.
 """
 
 import sys
@@ -23,14 +23,14 @@ class Screen(Protocol):
         """The unfinished text so far, and the beginning of it that will not change."""
 
     def final(self, text: str) -> None:
-        """Finished text; nothing of the unfinished one remains."""
+        """Finished text, which replaces the unfinished text."""
 
     def progress(self, heard_s: float, total_s: float) -> None:
-        """How much of a recording has been heard, of how much there probably is."""
+        """How much of a recording has been processed, and its estimated length."""
 
 
 class PlainScreen:
-    """Finished text on stdout (where it is wanted), and nothing else."""
+    """Finished text on stdout (if `text`), and nothing else."""
 
     def __init__(self, *, text: bool) -> None:
         self._text = text
@@ -52,7 +52,7 @@ class PlainScreen:
 
 
 class ProgressScreen(PlainScreen):
-    """A progress bar on stderr. Where stdout is the same terminal, text scrolls by above the bar."""
+    """A progress bar on stderr. If stdout is the same terminal, text scrolls above the bar."""
 
     def __init__(self, name: str, *, text: bool) -> None:
         super().__init__(text=text)
@@ -90,7 +90,7 @@ class ProgressScreen(PlainScreen):
 
 
 class LiveScreen(PlainScreen):
-    """A terminal on which words appear in grey and settle."""
+    """A terminal on which words appear in grey and become final."""
 
     def __init__(self) -> None:
         super().__init__(text=True)
@@ -115,7 +115,7 @@ class LiveScreen(PlainScreen):
 
 
 def screen_for(name: str, *, live: bool, text: bool) -> Screen:
-    """What suits the terminal, or the lack of one. `text` says whether text belongs on stdout."""
+    """The screen for this terminal, or for none. `text` says whether text is written to stdout."""
     if live and text and sys.stdout.isatty():
         return LiveScreen()
     if not live and sys.stderr.isatty():
@@ -124,7 +124,7 @@ def screen_for(name: str, *, live: bool, text: bool) -> Screen:
 
 
 def clock(time_s: float) -> str:
-    """A time as people write it: 1:05, 1:02:03."""
+    """A time in the usual form: 1:05, 1:02:03."""
     minutes, seconds = divmod(int(time_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

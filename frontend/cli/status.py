@@ -1,4 +1,4 @@
-"""`voxtral status`: what the health service says, for people."""
+"""`voxtral status`: the report of the health service in readable form."""
 
 import json
 import ssl
@@ -15,22 +15,22 @@ from frontend.cli.http_get import HttpError, get_json
 
 MIB = 1024**2
 PIPE_COLUMNS = 200
-"""Lines are not broken where nobody reads them on a screen."""
+"""Width without a terminal, where lines should not be wrapped."""
 
 
 class ServiceError(Exception):
-    """There is no status to show. One sentence."""
+    """There is no status to show. The message is one sentence."""
 
 
 def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -> bool:
-    """Prints the status; False when the service would not serve a session now.
+    """Print the status; False if the service would not accept a session now.
 
-    Raises `ServiceError` where there is no service to ask.
+    Raises `ServiceError` if no service answers.
     """
     try:
         code, answer = get_json(f"{url}/status", tls)
     except HttpError as error:
-        hint = " Start the service with `make run`, or name another with --url." if error.refused else ""
+        hint = " Start the service with `make run`, or give its address with --url." if error.refused else ""
         raise ServiceError(f"{error}{hint}") from None
     if code == 403 and "detail" in answer:
         raise ServiceError(f"{url}/status answers with status 403: {answer['detail']}")
@@ -45,7 +45,7 @@ def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -
 
 
 def _summary(answer: dict[str, Any]) -> Group:
-    """Two columns: what is asked first, first."""
+    """Two columns, the most important rows first."""
     ready = answer["status"] == "ready"
     redis = answer["redis"]
     redis_ms = redis["answer_ms"]
@@ -54,7 +54,7 @@ def _summary(answer: dict[str, Any]) -> Group:
     table.add_row("Version", answer["version"])
     models = answer["models"]
     table.add_row("Model", f"{_joined([model['model'] for model in models])} on {_joined(answer['devices'])}")
-    if len(models) > 1:  # else the line below says it
+    if len(models) > 1:  # otherwise the rows below say it
         for model in models:
             free = f"{model['slots_free']} of {model['slots']} slots free"
             table.add_row("", f"{model['model']}: {', '.join(model['modes'])} ({free})")

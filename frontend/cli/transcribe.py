@@ -1,4 +1,4 @@
-"""`voxtral transcribe`: recordings to text, one after another, whatever happens to one of them."""
+"""`voxtral transcribe`: transcribes recordings one after another; an error of one does not stop the others."""
 
 import asyncio
 import ssl
@@ -18,28 +18,28 @@ from shared.errors import UnauthorizedError, VoxtralError
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to do with every recording."""
+    """How to transcribe every recording."""
 
     url: str
     key: str | None
     tls: ssl.SSLContext | None
-    """Whose certificates are accepted; None: those of the system's authorities."""
+    """The accepted certificates; None: those of the system's authorities."""
     choices: Choices
     text_format: str
     live: bool
     captions: str | None
-    """Address of the page on which others read along."""
+    """Address of the page on which others can view the session."""
     chunk_samples: int
-    """How much audio is sent at a time in real time."""
+    """Samples sent at a time in real time."""
     strict: bool = False
     """Whether a damaged recording is an error."""
 
 
 def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> int:
-    """Transcribes each source; returns how many failed, after saying which and why.
+    """Transcribe each source; returns how many failed, after printing which and why.
 
-    Raises `OutputError` before anything is sent, and `ClientError` where the server is not there or does not take the
-    key: that would be so for every other recording, too.
+    Raises `OutputError` before anything is sent, and `ClientError` if the server is unreachable or rejects the key,
+    because every other recording would fail too.
     """
     failures = 0
     paths = output_paths(sources, output, job.text_format)
@@ -55,7 +55,7 @@ def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> in
             failures += 1
             click.echo(f"{source}: {error}", err=True)
         except BrokenPipeError:
-            raise  # nobody reads stdout any more
+            raise  # the reader of stdout has gone
         except OSError as error:
             failures += 1
             elsewhere = f" ({error.filename})" if error.filename not in {None, source} else ""
@@ -64,10 +64,10 @@ def transcribe_all(job: Job, sources: tuple[str, ...], output: str | None) -> in
 
 
 def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
-    """Raises what goes wrong with this recording. Nothing is written to `path` then."""
+    """Raises the error of this recording. In that case nothing is written to `path`."""
     transcript = Transcript(recording.name, job.choices.mode)
     wants_text = job.text_format == "text" if path is None else job.live
-    # Answers about a recording as a whole need it as a whole; live, each segment is answered as it comes.
+    # An answer about a whole recording needs the whole file; live, each segment is answered separately.
     if job.live or job.choices.mode in ("transcribe", "translate"):
         asyncio.run(_hear(job, recording, transcript, text=wants_text))
     else:
@@ -79,7 +79,7 @@ def _transcribe(job: Job, recording: Recording, path: Path | None) -> None:
 
 
 async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text: bool) -> None:
-    """Sends the audio through a live session, in real time or as fast as it is taken."""
+    """Send the audio through a live session, in real time or as fast as the server accepts it."""
     async with (
         recording.decoded(strict=job.strict) as blocks,
         TranscriptionClient(job.url, key=job.key, tls=job.tls, on_reconnect=say_reconnecting) as client,
@@ -95,7 +95,7 @@ async def _hear(job: Job, recording: Recording, transcript: Transcript, *, text:
 
 
 async def _ask(job: Job, recording: Recording, transcript: Transcript) -> None:
-    """Sends the file itself as one request, and takes the one answer."""
+    """Send the file itself as one request, and receive one answer."""
     with screen_for(Path(recording.name).name, live=False, text=False):
         async with TranscriptionClient(job.url, key=job.key, tls=job.tls) as client:
             reply = await client.transcribe(

@@ -1,4 +1,4 @@
-"""What a command has heard, and how it is written: text, JSON, SRT or WebVTT, to which file."""
+"""The transcript that a command has received, and its output as text, JSON, SRT or WebVTT, to a file or stdout."""
 
 import json
 from collections import Counter
@@ -16,21 +16,21 @@ SUFFIXES = {"text": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt"}
 
 
 class OutputError(Exception):
-    """The inputs and the output that were asked for do not go together. One sentence."""
+    """The requested inputs and output cannot be combined. The message is one sentence."""
 
 
 @dataclass(slots=True)
 class Transcript:
-    """The answer for one recording, as far as it has come."""
+    """The answer for one recording, as far as it has been received."""
 
     name: str
     mode: str = "transcribe"
     finals: list[Final] = field(default_factory=list)
     answer: str = ""
-    """Text that belongs to the whole recording and no part of it."""
+    """Text about the whole recording rather than one segment."""
     duration_s: float = 0.0
     warnings: list[dict[str, Any]] = field(default_factory=list)
-    """What is wrong with the recording: `code`, `message` and, of a place, `start` in seconds."""
+    """What is wrong with the recording: `code`, `message` and, for a position, `start` in seconds."""
 
     def written(self, text_format: str) -> str:
         """The whole document in one of `SUFFIXES`, ending with a line break."""
@@ -61,19 +61,19 @@ class Transcript:
 
 
 def output_paths(sources: Sequence[str], output: str | None, text_format: str) -> list[Path | None]:
-    """Where the document of each source goes; None is standard output.
+    """The output path of each source; None is standard output.
 
-    `output` is a folder if it is one, ends with `/`, or is to hold several documents; such a folder need not exist yet.
+    `output` is a folder if it exists as one, ends with `/`, or receives several documents; it need not exist yet.
     Raises `OutputError`.
     """
     if output is None:
         if len(sources) > 1 and text_format in {"srt", "vtt"}:
-            raise OutputError(f"Several files as {text_format} do not fit into one: name a folder with --output.")
+            raise OutputError(f"Several files as {text_format} cannot be joined into one: give a folder with --output.")
         return [None] * len(sources)
     folder = Path(output)
     if len(sources) == 1 and not folder.is_dir() and not output.endswith("/"):
         if not folder.parent.is_dir():
-            raise OutputError(f"The folder {folder.parent} of --output {output} is missing; make it first.")
+            raise OutputError(f"The folder {folder.parent} of --output {output} does not exist; create it first.")
         return [folder]
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--output {output} is a file, and {len(sources)} documents need a folder.")
@@ -90,7 +90,7 @@ def output_paths(sources: Sequence[str], output: str | None, text_format: str) -
 
 
 def write_whole(path: Path, document: str) -> None:
-    """Writes the document so that the file is never seen half written. Makes the folder."""
+    """Write the document so that the file never exists half written. Creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_text(document, encoding="utf-8")

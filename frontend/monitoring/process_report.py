@@ -1,4 +1,4 @@
-"""What one frontend process counts, and tells once a second."""
+"""Counters of one frontend process, reported once a second."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ BUSY_RETRY_S: Final = 5.0
 
 
 class Tally:
-    """`viewers` is whatever holds those of the process."""
+    """`viewers` is the collection of the viewers of the process."""
 
     def __init__(self, kind: str, gateway: Gateway, viewers: Sized) -> None:
         self._kind = kind
@@ -34,7 +34,7 @@ class Tally:
         self._errors: Counter[str] = Counter()
         self.connected_clients = 0
         self.received_bytes = 0
-        """Audio as clients sent it."""
+        """Audio in the encoding that clients sent."""
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[None]:
@@ -46,18 +46,18 @@ class Tally:
             self.connected_clients -= 1
 
     def check_room(self, max_connections: int) -> None:
-        """Raises ServerBusyError where more clients are connected than there may be."""
+        """Raises ServerBusyError if more clients are connected than the limit allows."""
         if self.connected_clients > max_connections:
-            raise ServerBusyError(f"All {max_connections} connections are taken.", retry_after_s=BUSY_RETRY_S)
+            raise ServerBusyError(f"All {max_connections} connections are in use.", retry_after_s=BUSY_RETRY_S)
 
     def count_error(self, code: str) -> None:
-        """Count an error that a client was sent."""
+        """Count an error that was sent to a client."""
         self._errors[code] += 1
 
     async def beat(self, registry: Registry) -> None:
         """The heartbeat's loop; runs until cancelled."""
         while True:
-            with contextlib.suppress(RedisError, OSError):  # the next beat comes in a second
+            with contextlib.suppress(RedisError, OSError):  # the next heartbeat follows in a second
                 await registry.beat(self.report())
             await asyncio.sleep(keys.HEARTBEAT_INTERVAL_S)
 

@@ -1,4 +1,4 @@
-"""Heartbeats as Prometheus metrics. Times are seconds and sizes bytes, as Prometheus wants them."""
+"""Heartbeats as Prometheus metrics. Times are in seconds and sizes in bytes, as is usual for Prometheus."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,17 +11,17 @@ from shared.version import VERSION
 
 QUANTILES = {"0.5": "p50", "0.95": "p95", "0.99": "p99"}
 WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
-    "slots": ("Sessions that it serves at once.", lambda worker: worker.slots),
-    "sessions": ("Sessions that it serves now.", lambda worker: worker.sessions),
-    "draining": ("Whether it is about to stop.", lambda worker: worker.draining),
-    "load": ("Time of its longest passes (p99) over the audio that each hears.", lambda worker: worker.load),
-    "overloaded": ("Whether it takes no new session for its load.", lambda worker: worker.overloaded),
-    "lag_seconds": ("Age of the audio that has waited longest for the model.", lambda worker: worker.lag_ms / 1e3),
-    "real_time_factor": ("Seconds in the model per second of audio.", lambda worker: worker.real_time_factor),
-    "batch_size": ("Mean sessions in one step.", lambda worker: worker.batch_size),
-    "resident_memory_bytes": ("Memory of the process.", lambda worker: worker.rss_bytes),
-    "gpu_memory_used_bytes": ("Memory in use on its GPU.", lambda worker: worker.gpu_memory_used_bytes),
-    "gpu_memory_total_bytes": ("Memory of its GPU.", lambda worker: worker.gpu_memory_total_bytes),
+    "slots": ("Sessions that the worker can serve at once.", lambda worker: worker.slots),
+    "sessions": ("Sessions that the worker serves now.", lambda worker: worker.sessions),
+    "draining": ("Whether the worker is draining.", lambda worker: worker.draining),
+    "load": ("Time of the longest passes (p99) divided by the audio time of each pass.", lambda worker: worker.load),
+    "overloaded": ("Whether the worker rejects new sessions because of its load.", lambda worker: worker.overloaded),
+    "lag_seconds": ("Age of the oldest audio that waits for the model.", lambda worker: worker.lag_ms / 1e3),
+    "real_time_factor": ("Processing seconds per second of audio.", lambda worker: worker.real_time_factor),
+    "batch_size": ("Mean number of sessions in a step.", lambda worker: worker.batch_size),
+    "resident_memory_bytes": ("Resident memory of the process.", lambda worker: worker.rss_bytes),
+    "gpu_memory_used_bytes": ("Memory in use on the worker's GPU.", lambda worker: worker.gpu_memory_used_bytes),
+    "gpu_memory_total_bytes": ("Total memory of the worker's GPU.", lambda worker: worker.gpu_memory_total_bytes),
 }
 
 
@@ -47,8 +47,8 @@ class _Heartbeats:
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("voxtral_redis_up", "Whether Redis answers.", float(self._redis_up))
-        yield GaugeMetricFamily("voxtral_ready", "Whether a new session would be served.", float(self._ready))
-        info = GaugeMetricFamily("voxtral_build_info", "The version that runs here.", labels=["version"])
+        yield GaugeMetricFamily("voxtral_ready", "Whether a new session would be accepted.", float(self._ready))
+        info = GaugeMetricFamily("voxtral_build_info", "Version of the health process.", labels=["version"])
         info.add_metric([VERSION], 1)
         yield info
         yield from _of_workers(self._workers)
@@ -58,7 +58,7 @@ class _Heartbeats:
 def _of_workers(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
     info = GaugeMetricFamily(
         "voxtral_worker_info",
-        "What a worker runs.",
+        "Engine, model and device of a worker.",
         labels=["worker", "host", "engine", "model", "device", "compute_type", "version"],
     )
     for worker in workers:
@@ -72,10 +72,10 @@ def _of_workers(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
                 gauge.add_metric([worker.id], float(number))
         yield gauge
     yield from _of_worker_times(workers)
-    sessions = CounterMetricFamily("voxtral_worker_sessions_begun", "Sessions that it has begun.", labels=["worker"])
-    audio = CounterMetricFamily("voxtral_worker_audio_seconds", "Audio that it has heard.", labels=["worker"])
+    sessions = CounterMetricFamily("voxtral_worker_sessions_begun", "Sessions started.", labels=["worker"])
+    audio = CounterMetricFamily("voxtral_worker_audio_seconds", "Audio processed.", labels=["worker"])
     again = CounterMetricFamily(
-        "voxtral_worker_heard_again", "Speech that its model said nothing about and heard again.", labels=["worker"]
+        "voxtral_worker_heard_again", "Speech without any text that was processed again.", labels=["worker"]
     )
     for worker in workers:
         sessions.add_metric([worker.id], worker.sessions_total)
@@ -88,7 +88,7 @@ def _of_worker_times(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
     step = GaugeMetricFamily("voxtral_worker_step_seconds", "Time of one batched step.", labels=["worker", "quantile"])
     latency = GaugeMetricFamily(
         "voxtral_latency_seconds",
-        "From the arrival of the last audio that a text rests on to the text, by stage.",
+        "From the arrival of the last audio of a text to the text, by stage.",
         labels=["worker", "stage", "quantile"],
     )
     for worker in workers:
@@ -101,11 +101,11 @@ def _of_worker_times(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
 def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
     labels = ["frontend", "kind"]
     connections = GaugeMetricFamily("voxtral_frontend_connections", "Open client connections.", labels=labels)
-    open_sessions = GaugeMetricFamily("voxtral_frontend_sessions", "Sessions that it holds now.", labels=labels)
-    viewers = GaugeMetricFamily("voxtral_frontend_viewers", "Who read along with sessions now.", labels=labels)
-    memory = GaugeMetricFamily("voxtral_frontend_resident_memory_bytes", "Memory of the process.", labels=labels)
-    sessions = CounterMetricFamily("voxtral_frontend_sessions_opened", "Sessions that it has opened.", labels=labels)
-    received = CounterMetricFamily("voxtral_frontend_received_bytes", "Audio received, as sent.", labels=labels)
+    open_sessions = GaugeMetricFamily("voxtral_frontend_sessions", "Open sessions.", labels=labels)
+    viewers = GaugeMetricFamily("voxtral_frontend_viewers", "Connected caption viewers.", labels=labels)
+    memory = GaugeMetricFamily("voxtral_frontend_resident_memory_bytes", "Resident memory.", labels=labels)
+    sessions = CounterMetricFamily("voxtral_frontend_sessions_opened", "Sessions opened.", labels=labels)
+    received = CounterMetricFamily("voxtral_frontend_received_bytes", "Audio received, as encoded.", labels=labels)
     for frontend in frontends:
         who = [frontend.id, frontend.kind]
         connections.add_metric(who, frontend.connections)

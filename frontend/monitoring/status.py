@@ -1,4 +1,4 @@
-"""The state of the service at one moment, from the heartbeats in Redis: what `/ready` and `/status` answer."""
+"""The state of the service at one moment, from the heartbeats in Redis: the content of `/ready` and `/status`."""
 
 import asyncio
 import time
@@ -25,12 +25,12 @@ PROBE_LIFE_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the heartbeats said at one moment."""
+    """The heartbeats at one moment."""
 
     redis_ms: float | None
-    """How long Redis took to answer; None when it did not."""
+    """How long Redis took to answer; None if it did not answer."""
     refusal: str | None
-    """Why Redis takes no writes: its memory or its disk is full. None when it does."""
+    """Why Redis rejects writes: its memory or its disk is full. None if it accepts them."""
     workers: list[WorkerReport]
     frontends: list[FrontendReport]
     starting: list[StartReport] = field(default_factory=list)
@@ -49,23 +49,23 @@ class Snapshot:
         return [worker for worker in self.workers if not worker.draining and OWN.fits(worker.protocol)]
 
     def obstacle(self, settings: Settings) -> str | None:
-        """Why a session would not be served now, in one sentence; None when it would."""
+        """Why a session would not be accepted now, in one sentence; None if it would be."""
         if self.redis_ms is None:
             return f"Redis at {settings.redis_address} does not answer within {REDIS_DEADLINE_S:g} s."
         if self.refusal is not None:
-            return f"Redis at {settings.redis_address} takes no writes: {self.refusal.rstrip('.')}."
+            return f"Redis at {settings.redis_address} rejects writes: {self.refusal.rstrip('.')}."
         if not self.workers:
             starts = "".join(f" One {start.doing}." for start in self.starting)
             return f"No worker is running with a warm model.{starts}"
         if not self.slots:
             unfit = [worker for worker in self.workers if not OWN.fits(worker.protocol)]
-            return misfit(unfit) if unfit else "Every worker is about to stop and takes no new sessions."
+            return misfit(unfit) if unfit else "Every worker is draining and accepts no new sessions."
         return None if self.slots_free else self._full()
 
     def _full(self) -> str:
         if any(worker.overloaded for worker in self._serving):
-            return "Every worker has all its slots taken, or takes no new session for its load."
-        return f"All {self.slots} slots are taken."
+            return "Every worker has all its slots in use, or rejects new sessions because of its load."
+        return f"All {self.slots} slots are in use."
 
 
 async def take_snapshot(redis: Redis) -> Snapshot:
@@ -90,7 +90,7 @@ async def _refusal(redis: Redis) -> str | None:
 
 
 def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
-    """The answer of `/status`. Latencies of several workers are joined by the worst of each percentile."""
+    """The response of `/status`. For several workers, each percentile of latency is the worst of them."""
     workers, frontends = snapshot.workers, snapshot.frontends
     obstacle = snapshot.obstacle(settings)
     return {
@@ -130,7 +130,7 @@ def _worst(parts: Iterable[Percentiles]) -> Percentiles:
 
 
 def _errors(reports: list[WorkerReport] | list[FrontendReport]) -> dict[str, Any]:
-    """Errors by code since each process began, and how many there were for each session."""
+    """Errors by code since each process started, and their number per session."""
     by_code: Counter[str] = Counter()
     for report in reports:
         by_code.update(report.errors)

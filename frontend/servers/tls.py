@@ -145,7 +145,7 @@ def _complaint(error: ssl.SSLError, certificate: Path, key: Path) -> str:
 
 
 def _no_certificate(certificate: Path) -> str:
-    return f"The file {certificate} (server.tls_certificate) holds no certificate in PEM format."
+    return f"The file {certificate} (server.tls_certificate) contains no certificate in PEM format."
 
 
 def _read(file: Path, setting: str) -> str:

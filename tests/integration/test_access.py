@@ -278,7 +278,7 @@ def test_command_line_shows_its_key(keyed_stack: Stack, key_list: KeyList, tmp_p
     assert (refused.returncode, "The key is wrong or has expired." in refused.stderr) == (1, True), refused.stderr
     asked = run(keyed_stack, "transcribe", tmp_path / "a.wav", tmp_path / "a.wav")
     assert (asked.returncode, asked.stdout) == (1, f"==> {tmp_path / 'a.wav'} <==\n"), asked
-    assert asked.stderr == "Error: The service asks for a key: set VOXTRAL_KEY, or give one with --key.\n"
+    assert asked.stderr == "Error: The service requires a key: set VOXTRAL_KEY, or use --key.\n"
 
 
 def test_no_key_gets_into_a_log(keyed_stack: Stack, key_list: KeyList) -> None:

@@ -51,7 +51,7 @@ def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path
     variables = with_sounddevice(tmp_path, MICROPHONE, stack)
     with running(stack, "listen", "--model", "echo", "--captions", stack.web_url, **variables) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == b"Listening. Ctrl-C ends it.\n"
+        assert process.stderr.readline() == b"Listening. Press Ctrl-C to stop.\n"
         assert process.stderr.readline().startswith(f"Captions: {stack.web_url}/captions?session=".encode())
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_doctor_warns_of_an_open_service_without_keys(stack: Stack) -> None:
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "! Keys" in done.stdout
-    assert done.stdout.endswith("Everything that is needed is there; but see ! above.\n")
+    assert done.stdout.endswith("All requirements are met; see the warnings (!) above.\n")
 
 
 def test_doctor_prints_json(stack: Stack) -> None:

@@ -137,7 +137,7 @@ def test_ready_says_that_all_slots_are_taken(bare_stack: Stack) -> None:
         client.send('{"type": "start"}')
         assert json.loads(client.recv(timeout=limit_s(10)))["type"] == "ready"
         wait_until(lambda: not bare_stack.is_ready(), "it is not ready")
-        assert _refusal(bare_stack) == "All 1 slots are taken."
+        assert _refusal(bare_stack) == "All 1 slots are in use."
         client.send('{"type": "cancel"}')
         wait_until(bare_stack.is_ready, "it is ready again")
 

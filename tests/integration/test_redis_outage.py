@@ -163,7 +163,7 @@ async def test_full_memory_is_felt_and_gone_when_there_is_room_again(service: St
         await redis.config_set("maxmemory", 1)
         await asyncio.sleep(1)
         status, reason = await asyncio.to_thread(ready, service)
-        assert (status, "takes no writes" in reason) == (503, True)
+        assert (status, "rejects writes" in reason) == (503, True)
         async with TranscriptionClient(service.ws_url) as client:
             with pytest.raises(ServerError) as raised:
                 async with client.live(model="echo"):
@@ -185,7 +185,7 @@ async def test_a_redis_that_takes_no_writes_at_all_is_waited_for(service: Stack,
         await redis.config_set("min-replicas-to-write", 1)
         await asyncio.sleep(5)
         status, reason = await asyncio.to_thread(ready, service)
-        assert (status, "takes no writes" in reason) == (503, True)
+        assert (status, "rejects writes" in reason) == (503, True)
         await redis.config_set("min-replicas-to-write", 0)
     check_whole(echo.result(), 8.0)
 

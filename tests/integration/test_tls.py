@@ -149,7 +149,7 @@ def test_commands_accept_certificates_of_a_file(tls_stack: Stack, certificate: C
     assert show_status(health_url, as_json=True, tls=certificate.trust)
     with pytest.raises(ServiceError, match="is not accepted: self-signed certificate"):
         show_status(health_url, as_json=True)
-    with pytest.raises(click.BadParameter, match=r"a\.wav cannot be used: it holds no certificate in PEM format"):
+    with pytest.raises(click.BadParameter, match=r"a\.wav cannot be used: it contains no certificate in PEM format"):
         trusted(url, str(tmp_path / "a.wav"))
 
 

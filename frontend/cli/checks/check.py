@@ -1,4 +1,4 @@
-"""What `voxtral doctor` finds out: one line each, with what to do about it."""
+"""The results of `voxtral doctor`: one line each, with advice."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,10 +7,10 @@ from enum import StrEnum
 class State(StrEnum):
     OK = "ok"
     WARNING = "warning"
-    """It works, and somebody may be sorry for it."""
+    """Works, but is risky."""
     BROKEN = "broken"
     ABSENT = "absent"
-    """Not there, and not needed as things are."""
+    """Not present, and not needed with these settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Check:
     state: State
     detail: str
     advice: str = ""
-    """What to do; empty where nothing is to be done."""
+    """What to do; empty if nothing is to be done."""
 
 
 def ok(name: str, detail: str) -> Check:

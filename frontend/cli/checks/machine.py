@@ -1,4 +1,4 @@
-"""Checks of the machine: Python, GPU, disk, log folder, and the model, which a process of its own loads."""
+"""Checks of the machine: Python, GPU, disk, log folder, and the model, which a separate process loads."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def check_gpu(settings: Settings) -> Check:
 
 
 def check_disk(settings: Settings) -> Check:
-    """Room where the service writes: the embedded server's file and the log."""
+    """Free space for the files of the service: the embedded server's file and the log."""
     places = [_existing(Path.cwd())]
     if settings.redis_is_embedded:
         places.append(_existing(settings.redis.data_dir))
@@ -75,9 +75,9 @@ def check_log(settings: Settings) -> Check:
 
 
 def check_model(settings: Settings) -> Iterator[Check]:
-    """What runs already, or else what a worker would say: `python -m worker.check` prints one JSON object a line.
+    """The running model, or else the report of a worker: `python -m worker.check` prints one JSON object a line.
 
-    A model that runs is not loaded a second time: there may be no memory for it.
+    A running model is not loaded a second time: there may be no memory for it.
     """
     running = _running(settings)
     if running is not None:
@@ -100,7 +100,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
 
 
 def _running(settings: Settings) -> Check | None:
-    """The worker that serves the configured model, or is about to, by the service's own status."""
+    """The worker that serves the configured model, or is starting to, from the status of the service."""
     try:
         _, status = get_json(f"{own_health_url(settings)}/status")
     except HttpError:
@@ -120,7 +120,8 @@ def _running(settings: Settings) -> Check | None:
 
 
 def _worker_check(line: str) -> Check | None:
-    """One line of the worker's report. `ok` is null for what is not needed; other lines are a library's chatter."""
+    """One line of the worker's report. `ok` is null for parts that are not needed; other lines are output of
+    libraries."""
     try:
         report = json.loads(line)
         state = {True: State.OK, False: State.BROKEN, None: State.ABSENT}[report["ok"]]
@@ -130,6 +131,6 @@ def _worker_check(line: str) -> Check | None:
 
 
 def _existing(path: Path) -> Path:
-    """The path, or what there is of it."""
+    """The path, or its nearest existing parent."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())

@@ -35,7 +35,7 @@ PAGE_LIMIT_BYTES = 64 * 1024
 
 
 def check_keys(settings: Settings) -> Check:
-    """Whether keys are on. Who opens the service without them is warned, as `make run` does."""
+    """Whether keys are on. An exposed service without keys is a warning, as in `make run`."""
     host = settings.server.host
     try:
         source = KeySource(settings.access)
@@ -44,19 +44,21 @@ def check_keys(settings: Settings) -> Check:
     if source.enabled:
         count = len(source.ring)
         if count == 0:
-            return warning("Keys", "on, and the list is empty: nobody is let in", "`voxtral keys new` makes a key.")
+            return warning(
+                "Keys", "on, but the list is empty: no client is admitted", "Create one: `voxtral keys new`."
+            )
         return ok("Keys", f"on: {count} {'key' if count == 1 else 'keys'}")
     if settings.is_exposed:
         return warning(
             "Keys",
-            f"off, and the service listens on {host}: whoever reaches this machine can use it",
-            "`voxtral keys new` makes a key; docs/access.md says where it goes.",
+            f"off, and the service listens on {host}: anyone who can reach this machine can use it",
+            "`voxtral keys new` creates a key; docs/access.md says where to put it.",
         )
     return absent("Keys", f"off; not needed while the service listens on {host} only")
 
 
 def check_tls(settings: Settings) -> Check:
-    """Whether the ports speak TLS, and whether keys travel without."""
+    """Whether the ports use TLS, and whether keys are sent unencrypted."""
     try:
         tls = server_context(settings)
     except StartupError as error:
@@ -66,14 +68,14 @@ def check_tls(settings: Settings) -> Check:
     if settings.sends_keys_in_clear:
         return warning(
             "TLS",
-            f"off, and keys travel in clear to {settings.server.host}, unless a proxy in front of the service ends TLS",
-            "Set server.tls_certificate and server.tls_key; docs/access.md says more.",
+            f"off, and keys are sent unencrypted to {settings.server.host} unless a proxy in front of it ends TLS",
+            "Set server.tls_certificate and server.tls_key; see docs/access.md.",
         )
     return absent("TLS", "off")
 
 
 def check_ports(settings: Settings) -> Iterator[Check]:
-    """Every port of the service is free, or it is the service that answers there. Redis has a check of its own."""
+    """Every port of the service is free, or this service answers there. Redis has its own check."""
     tls = probe_context(settings)
     tls_of_flower = tls if settings.flower.basic_auth else None
     probes: dict[str, Callable[[Listener], bool]] = {
@@ -89,9 +91,9 @@ def check_ports(settings: Settings) -> Iterator[Check]:
 
 
 def check_redis(settings: Settings) -> Check:
-    """Redis answers and is new enough. An embedded one that is not started is no fault."""
+    """Redis answers and is new enough. An embedded server that is not running is not a fault."""
     address = settings.redis_address
-    advice = "See that it runs and that REDIS_URL is right."
+    advice = "Check that it runs and that REDIS_URL is correct."
     try:
         info = asyncio.run(_server_info(settings))
     except AuthenticationError as error:
@@ -112,7 +114,7 @@ def check_redis(settings: Settings) -> Check:
 
 
 async def _server_info(settings: Settings) -> dict[str, Any]:
-    """Asked over a connection like those of the service, which may be refused where others are not."""
+    """Queried over a connection like those of the service, which may be rejected where others are not."""
     redis = connect(settings, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
     try:
         return await redis.info("server")
@@ -121,27 +123,27 @@ async def _server_info(settings: Settings) -> dict[str, Any]:
 
 
 def check_embedded_server(settings: Settings) -> Check:
-    """The binary that `make run` starts where no `REDIS_URL` is given."""
+    """The binary that `make run` starts if `REDIS_URL` is not set."""
     if not settings.redis_is_embedded:
-        return absent("Embedded server", "not needed: REDIS_URL names another")
+        return absent("Embedded server", "not needed: REDIS_URL names an external server")
     try:
         return ok("Embedded server", str(server_binary(settings.redis)))
     except StartupError as error:
-        return broken("Embedded server", str(error), "Install redis-server, or set REDIS_URL to a server elsewhere.")
+        return broken("Embedded server", str(error), "Install redis-server, or set REDIS_URL to an external server.")
 
 
 def check_store(settings: Settings) -> Check:
     """Whether the embedded server can load its append-only file."""
     data_dir = settings.redis.data_dir
     if not settings.redis_is_embedded:
-        return absent("Store", "not needed: REDIS_URL names another server")
+        return absent("Store", "not needed: REDIS_URL names an external server")
     if not (data_dir / APPEND_ONLY).exists():
-        return absent("Store", f"nothing is in {data_dir} yet")
+        return absent("Store", f"{data_dir} is still empty")
     try:
         binary = server_binary(settings.redis)
         with locked(data_dir):
             fault = damage(settings.redis, binary)
-    except StartupError as error:  # in use, or without a binary, which has a check of its own
+    except StartupError as error:  # in use, or without a binary, which has its own check
         return absent("Store", str(error).rstrip("."))
     return ok("Store", f"{data_dir} can be loaded") if fault is None else broken("Store", fault.rstrip("."), REMEDY)
 
@@ -157,7 +159,7 @@ def check_readiness(settings: Settings) -> Check:
     if status == http.client.OK:
         return ok("Service", f"ready at {url}")
     reason = str(answer.get("reason") or answer.get("detail") or f"status {status}")
-    return broken("Service", f"not ready: {reason}", "Wait until the model is warm; the log says what hinders it.")
+    return broken("Service", f"not ready: {reason}", "Wait until the model is warm; the log shows what prevents it.")
 
 
 def _check_port(listener: Listener, answers: Callable[[Listener], bool]) -> Check:
@@ -206,7 +208,7 @@ def _tcp_answers(listener: Listener, tls: ssl.SSLContext | None) -> bool:
 
 
 def _http_mentions(listener: Listener, tls: ssl.SSLContext | None, path: str, word: str) -> bool:
-    """Whether an HTTP server answers whose head or body holds the word."""
+    """Whether an HTTP server answers with the word in its headers or body."""
     scheme = "http" if tls is None else "https"
     connection = connection_to(f"{scheme}://{authority(listener.host, listener.port)}", tls, PROBE_TIMEOUT_S)
     try:

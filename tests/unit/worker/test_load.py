@@ -84,7 +84,7 @@ def test_overloaded_worker_offers_no_slot_and_is_said_to() -> None:
     assert 'voxtral_worker_load{worker="echo-1"} 0.9' in text
     assert 'voxtral_worker_overloaded{worker="echo-1"} 1.0' in text
     obstacle = Snapshot(1.0, None, [busy], []).obstacle(Settings())
-    assert obstacle == "Every worker has all its slots taken, or takes no new session for its load."
+    assert obstacle == "Every worker has all its slots in use, or rejects new sessions because of its load."
     assert Snapshot(1.0, None, [busy, report("echo", 0)], []).obstacle(Settings()) is None
 
 

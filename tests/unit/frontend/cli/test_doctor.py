@@ -44,7 +44,7 @@ def test_check_keys_counts_them(tmp_path: Path) -> None:
     keys = KeyList(tmp_path / "keys.yaml")
     settings = Settings(server={"host": "0.0.0.0"}, access={"keys_file": keys.path})
     keys.write("[]")
-    assert (check_keys(settings).state, "nobody is let in" in check_keys(settings).detail) == (State.WARNING, True)
+    assert (check_keys(settings).state, "no client is admitted" in check_keys(settings).detail) == (State.WARNING, True)
     for name, detail in (("anna", "on: 1 key"), ("bert", "on: 2 keys")):
         keys.add(name)
         keys.write()
