@@ -1,4 +1,4 @@
-/** The page: joins the connection, the work in hand and what is shown. */
+/** The page: connects the connection, the current work and the display. */
 
 import { Connection, webSocketUrl } from "./connection.js";
 import { saveText } from "./files.js";
@@ -23,9 +23,9 @@ const RECORD_LABELS = {
 const LINK_TEXTS = {
   connecting: "Connecting…",
   open: "Connected",
-  waiting: "Not connected, trying again…",
+  waiting: "Not connected, retrying…",
   asleep: "Idle, connects when needed",
-  locked: "A key is needed",
+  locked: "A key is required",
   resuming: "Reconnecting…",
 };
 
@@ -60,7 +60,7 @@ let recordingSince = 0;
 let modelReady = false;
 /** @type {import("./connection.js").LinkState} */
 let linkState = "connecting";
-/** Whether the work in hand has lost its connection, and is not on another one yet. */
+/** Whether the current work has lost its connection and has no new one yet. */
 let reconnecting = false;
 
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
@@ -78,7 +78,7 @@ function showLink(state) {
   linkState = state;
   const link = element("link-state");
   const shown = reconnecting && state !== "locked" ? "resuming" : state;
-  // Said once, not at every attempt.
+  // Set once, not at every attempt.
   const text = shown === "connecting" && connection.failures > 0 ? LINK_TEXTS.waiting : LINK_TEXTS[shown];
   if (link.textContent !== text) link.textContent = text;
   link.dataset.state = shown;
@@ -89,7 +89,7 @@ function showLink(state) {
 }
 
 /**
- * Asks what the server can do and shows it.
+ * Requests what the server can do and shows it.
  *
  * @returns {Promise<import("./options.js").ServerConfig>}
  */
@@ -104,7 +104,7 @@ async function loadConfig() {
   return config;
 }
 
-/** Asks again while the server has no model. */
+/** Polls while the server has no model. */
 function awaitModel() {
   if (modelReady || !connection.isOpen) return;
   setTimeout(() => loadConfig().catch(() => null).finally(awaitModel), MODEL_POLL_MS);
@@ -151,7 +151,7 @@ function observer() {
 }
 
 /**
- * A link with which others can read along; what is behind `#` is told to no server.
+ * Shows a link with which others can view the session. The part after `#` is not sent to any server.
  *
  * @param {Record<string, any>} ready
  */
@@ -226,7 +226,7 @@ function showLatency(ms) {
 }
 
 /**
- * Speech peaks mostly lie between -50 and 0 dB; shown from 0 to 1.
+ * Peaks of speech mostly lie between -50 and 0 dB; shown from 0 to 1.
  *
  * @param {number} peak
  */

@@ -1,16 +1,16 @@
-/** Live captions of one session: `captions?session=…#token=…`. The token behind `#` stays in the browser. */
+/** Live captions of one session: `captions?session=…#token=…`. The token after `#` stays in the browser. */
 
 import { follow } from "./event-stream.js";
 import { drawText } from "./partial.js";
 
-/** More lines than a screen holds; older ones are in the transcript. */
+/** More lines than a screen shows; the transcript has the older ones. */
 const KEPT_LINES = 200;
-/** Who is as near to the newest line as this follows it. Less than a line is high. */
+/** The view follows the newest line if it is this near to it. Less than the height of a line. */
 const NEAR_PX = 24;
 const STATES = {
   connecting: "Connecting…",
   live: "Live",
-  waiting: "Not connected, trying again…",
+  waiting: "Not connected, retrying…",
   ended: "The session has ended",
 };
 
@@ -22,7 +22,7 @@ const partials = element("partials");
 const live = element("live");
 
 let following = true;
-/** Where the view stood, and how large it was, when it was last looked at. */
+/** The position and size of the view when it was last checked. */
 let seen = { top: 0, width: 0, height: 0, text: 1 };
 
 /** @type {Map<number, HTMLElement>} the line of each segment that is still open */
@@ -79,14 +79,14 @@ function look() {
   seen = { top, width, height, text };
 }
 
-/** Text has come, or the window has another size: neither is the reader's doing. The width sets the size of letters. */
+/** Text was added or the window was resized: neither is scrolling by the reader. The width sets the font size. */
 function settle() {
   if (following) scroller.scrollTop = scroller.scrollHeight;
   else if (scroller.clientWidth !== seen.width) scroller.scrollTop = (seen.top / seen.text) * scroller.scrollHeight;
   look();
 }
 
-/** Who scrolls back to read is left there, until they return. What a resize moves is no scrolling: `settle` comes next. */
+/** A reader who scrolls back stays there until they return. A resize is not scrolling: `settle` is called next. */
 function scrolled() {
   if (scroller.clientWidth !== seen.width || scroller.clientHeight !== seen.height) return;
   const behind = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
@@ -111,13 +111,13 @@ function showState(state, text) {
   if (shown.textContent !== text) shown.textContent = text;
 }
 
-/** A projector should not go dark while somebody speaks. */
+/** Keeps the screen of a projector on during a session. */
 async function stayAwake() {
   if (document.hidden) return;
   try {
     await navigator.wakeLock?.request("screen");
   } catch {
-    // The system decides.
+    // The system does not allow it.
   }
 }
 
@@ -142,5 +142,5 @@ if (session && token) {
   void stayAwake();
 } else {
   document.body.classList.add("unlinked");
-  showState("refused", "This link is not whole: it must be captions?session=…#token=….");
+  showState("refused", "This link is incomplete; it must be captions?session=…#token=….");
 }

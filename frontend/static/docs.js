@@ -1,7 +1,7 @@
-/** Shows openapi.json: what each address takes, and what it answers. Builds nodes only, so nothing in it can be markup. */
+/** Shows openapi.json: the parameters and responses of each endpoint. Builds nodes only, so no text can be markup. */
 
 /**
- * @typedef {object} Schema what is used here of a JSON schema
+ * @typedef {object} Schema the used part of a JSON schema
  * @property {string | string[]} [type]
  * @property {string} [format]
  * @property {string} [description]
@@ -30,7 +30,7 @@ function node(tag, ...children) {
   return made;
 }
 
-/** @param {string} text @returns {Node[]} a description, in which `this` is code */
+/** @param {string} text @returns {Node[]} a description, in which text in backticks is code */
 function prose(text) {
   return text.split("`").map((part, at) => (at % 2 ? node("code", part) : document.createTextNode(part)));
 }
@@ -47,7 +47,7 @@ function muted(text) {
   return made;
 }
 
-/** @param {string} path @returns {(Node | string)[]} with a place for a line to break behind each slash */
+/** @param {string} path @returns {(Node | string)[]} with an optional line break before each slash */
 function breakable(path) {
   return path.split(/(?<=.)(?=\/)/).flatMap((part) => [node("wbr"), part]);
 }
@@ -69,8 +69,8 @@ function kind(given) {
 
 /**
  * @param {Schema} given
- * @param {boolean} marksRequired what a client sends says which fields must be there; in answers most are
- * @returns {Node[]} the fields of an object, or of each object that it may be
+ * @param {boolean} marksRequired for requests; in responses most fields are required
+ * @returns {Node[]} the fields of an object, or of each alternative
  */
 function fields(given, marksRequired) {
   const schema = followed(given);
@@ -107,7 +107,7 @@ function listed(parameters) {
   return node("ul", ...items);
 }
 
-/** @param {Record<string, unknown>[]} security @returns {Node[]} the ways to show a key or a token, any of which will do */
+/** @param {Record<string, unknown>[]} security @returns {Node[]} the alternative ways to send a key or a token */
 function credentials(security) {
   return security.flatMap(Object.keys).map((name) => {
     const { type, in: place, name: field, description = "" } = schemes[name];

@@ -1,4 +1,4 @@
-/** A session's events over server-sent events, read with `fetch`: so the token travels in a header and in no address. */
+/** A session's events over server-sent events, read with `fetch`, so that the token is in a header and in no URL. */
 
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 15000;
@@ -7,12 +7,12 @@ const LAST_RETRY_MS = 15000;
  * @typedef {object} StreamHandlers
  * @property {(event: Record<string, any>) => void} onEvent
  * @property {(state: "connecting" | "live" | "waiting") => void} onState
- * @property {() => void} onEnd the session has ended, and all of it was shown
- * @property {(message: string) => void} onRefused for good
+ * @property {() => void} onEnd the session has ended, and all of it was received
+ * @property {(message: string) => void} onRefused rejected permanently
  */
 
 /**
- * Follows a session to its end, over as many connections as that takes.
+ * Follows a session to its end, reconnecting as often as needed.
  *
  * @param {string} url
  * @param {string} token
@@ -42,7 +42,7 @@ export async function follow(url, token, handlers) {
         return handlers.onRefused((await response.json()).error.message);
       }
     } catch {
-      // The network: tried again below.
+      // A network error: retried below.
     }
     handlers.onState("waiting");
     const ceiling = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++);
@@ -51,7 +51,7 @@ export async function follow(url, token, handlers) {
 }
 
 /**
- * The messages of an event stream. Comments and fields that are not used here are passed over.
+ * The messages of an event stream. Comments and unused fields are ignored.
  *
  * @param {ReadableStream<Uint8Array>} body
  * @returns {AsyncGenerator<{id: string, data: string}>}

@@ -1,10 +1,10 @@
 /** A chosen file as samples, or as base64 for the server to decode. */
 
-/** Above this many compressed bytes, decoding in the browser could take more memory than a phone has. */
+/** Above this many compressed bytes, decoding in the browser could use more memory than a phone has. */
 const DECODE_LIMIT_BYTES = 100e6;
 
 /**
- * The file as mono s16le, decoded and resampled by the browser; null when it cannot.
+ * The file as mono s16le, decoded and resampled by the browser; null if it cannot decode the file.
  *
  * @param {File} file
  * @param {number} sampleRate Hz

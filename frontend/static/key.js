@@ -1,9 +1,9 @@
-/** The key that some services ask for: asked of the user, kept while the tab lives. */
+/** The API key, if the service requires one: entered by the user and kept until the tab is closed. */
 
 const STORED_AS = "voxtral-key";
 
 export class KeyForm {
-  /** Whether the server asks for a key; it is shown to no other. */
+  /** Whether the server requires a key; otherwise it is not sent. */
   isNeeded = false;
 
   /**
@@ -21,7 +21,7 @@ export class KeyForm {
     });
   }
 
-  /** What is shown to the server: empty where none is known, null where none is wanted. */
+  /** The key to send: empty if none is known, null if none is required. */
   get key() {
     return this.isNeeded ? (sessionStorage.getItem(STORED_AS) ?? "") : null;
   }
@@ -30,7 +30,7 @@ export class KeyForm {
     return !this.form.hidden;
   }
 
-  /** @param {boolean} wanted whether the server has refused the key, or has seen none */
+  /** @param {boolean} wanted whether the server has rejected the key, or has received none */
   show(wanted) {
     if (this.form.hidden && !wanted) return;
     this.form.hidden = !wanted;

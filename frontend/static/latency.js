@@ -1,4 +1,4 @@
-/** The last latencies, for their median. */
+/** The latest latencies, and their median. */
 
 const KEPT = 500;
 

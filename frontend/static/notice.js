@@ -1,9 +1,9 @@
-/** The line that says what went wrong, and offers to try again. */
+/** The line that shows an error and offers a retry. */
 
 export class Notice {
   /**
    * @param {HTMLElement} root with a `[role=alert]`, a `#retry` and a `#dismiss`
-   * @param {HTMLElement} next gets the focus when it was on a button that goes
+   * @param {HTMLElement} next gets the focus if it was on a button that disappears
    * @param {() => void} onRetry
    */
   constructor(root, next, onRetry) {
@@ -18,7 +18,7 @@ export class Notice {
 
   /**
    * @param {string} message
-   * @param {number} [retryAfter] seconds after which trying again may help
+   * @param {number} [retryAfter] seconds after which a retry may succeed
    */
   show(message, retryAfter) {
     this.root.hidden = false;
@@ -33,7 +33,7 @@ export class Notice {
     this.text.textContent = "";
   }
 
-  /** @param {number} seconds that the server asks to wait; nobody is kept from trying sooner */
+  /** @param {number} seconds that the server asks to wait; the user may retry sooner */
   countDown(seconds) {
     clearTimeout(this.timer);
     this.retry.textContent = seconds > 0 ? `Try again in ${seconds} s` : "Try again";

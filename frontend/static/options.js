@@ -1,7 +1,7 @@
-/** The form: what the server can do, and what the user chose. */
+/** The form: what the server supports, and what the user chose. */
 
 /**
- * @typedef {object} ServerConfig what `config.json` says
+ * @typedef {object} ServerConfig the content of `config.json`
  * @property {number} sample_rate
  * @property {number} chunk_size
  * @property {number} max_file_bytes
@@ -16,7 +16,7 @@
 const PROMPT_HINTS = {
   transcribe: "Names and terms to expect",
   understand: "Describe what you hear in this audio.",
-  general: "Instructions besides the spoken ones",
+  general: "Instructions in addition to the spoken ones",
 };
 
 export class OptionsForm {

@@ -1,4 +1,4 @@
-/** How the text of an event is drawn: what is committed as settled text, what may still change lightly, and unsure words. */
+/** Draws the text of an event: committed text like final text, text that may still change lighter, and unsure words marked. */
 
 /** Words with a lower confidence are marked. */
 const SURE = 0.5;

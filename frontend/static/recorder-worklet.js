@@ -1,6 +1,6 @@
 /**
- * Runs on the audio thread: gathers the microphone's samples and posts them as s16le chunks with their peak.
- * On the message "stop" it posts what is left, then `{ended: true}`, and is done.
+ * Runs on the audio thread: collects the microphone's samples and posts them as s16le chunks with their peak.
+ * On the message "stop" it posts the remaining samples, then `{ended: true}`, and ends.
  */
 class ChunkProcessor extends AudioWorkletProcessor {
   /** @param {{processorOptions: {chunkSamples: number}}} options */

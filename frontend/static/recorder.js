@@ -1,10 +1,10 @@
-/** The microphone as s16le chunks. Knows nothing of servers or of the page. */
+/** Records the microphone as s16le chunks. Knows nothing of servers or of the page. */
 
 const CONSTRAINTS = {
   audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true },
 };
 
-/** Highest rate that the server takes, in Hz. */
+/** The highest rate that the server accepts, in Hz. */
 const MAX_RATE_HZ = 48000;
 
 /**
@@ -18,7 +18,7 @@ export class Recorder {
   /**
    * Asks for the microphone and starts recording.
    *
-   * @param {{sampleRate: number, chunkSize: number}} format the wished rate in Hz, and samples of a chunk at that rate
+   * @param {{sampleRate: number, chunkSize: number}} format requested rate in Hz, and samples per chunk at that rate
    * @param {RecorderHandlers} handlers
    * @returns {Promise<Recorder>} rejects with the DOMException of `getUserMedia`
    */
@@ -66,7 +66,7 @@ export class Recorder {
     stream.getAudioTracks()[0].addEventListener("ended", handlers.onLost);
   }
 
-  /** Hands over the samples that are left, then frees the microphone. */
+  /** Delivers the remaining samples, then frees the microphone. */
   async stop() {
     if (this.context.state === "running") {
       this.node.port.postMessage("stop");
@@ -78,7 +78,7 @@ export class Recorder {
 }
 
 /**
- * A context at the wished rate, which spares the network, or at the device's own where the browser cannot resample a
+ * A context at the requested rate, which saves bandwidth, or at the device's own rate if the browser cannot resample a
  * microphone (Firefox).
  *
  * @param {MediaStream} stream

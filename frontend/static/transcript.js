@@ -1,4 +1,4 @@
-/** The transcript on the page: settled segments, those that may still change, and both as files. */
+/** The transcript on the page: final segments, segments that may still change, and both as files. */
 
 import { drawText } from "./partial.js";
 
@@ -21,7 +21,7 @@ export class Transcript {
     this.settled = [];
     /** @type {Map<number, HTMLElement>} the shown partial of each open segment */
     this.open = new Map();
-    /** Where the present recording begins, in seconds: each one goes on where the last ended. */
+    /** Where the current recording begins, in seconds: each one continues where the previous one ended. */
     this.offset = 0;
   }
 
@@ -46,7 +46,7 @@ export class Transcript {
     this.fill(row, event);
   }
 
-  /** @param {Record<string, any>} event a `final`; one without text only takes its partial away */
+  /** @param {Record<string, any>} event a `final`; one without text only removes its partial */
   showFinal(event) {
     this.open.get(event.segment)?.remove();
     this.open.delete(event.segment);
@@ -62,7 +62,7 @@ export class Transcript {
     this.changed();
   }
 
-  /** Takes away what never was settled. */
+  /** Removes text that did not become final. */
   dropPartials() {
     this.open.clear();
     this.elements.partials.replaceChildren();
@@ -95,7 +95,7 @@ export class Transcript {
     this.scrollToEnd();
   }
 
-  /** Follows the words, unless the reader has scrolled back. */
+  /** Scrolls to the newest text, unless the reader has scrolled back. */
   scrollToEnd() {
     this.changed();
     const { scroller } = this.elements;

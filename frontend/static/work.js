@@ -1,18 +1,18 @@
-/** What the page does with speech: records it, or sends a file. Each is one `Work` that begins, tells and ends. */
+/** The work of the page: records speech, or sends a file. Each is one `Work` that starts, reports events and ends. */
 
 import { decodeFile, toBase64 } from "./files.js";
 import { Recorder } from "./recorder.js";
 import { FileRequest, LiveSession } from "./session.js";
 import * as wording from "./wording.js";
 
-/** How long nothing may come after the last audio before the work is given up. */
+/** How long the server may be silent after the last audio before the work is given up. */
 const SILENCE_LIMIT_MS = 30000;
 /** Half a second: a file need not be sent in the small pieces of a live recording. */
 const FILE_PIECES_PER_SECOND = 2;
 
 /**
  * @typedef {"starting" | "recording" | "finishing" | "file"} Phase
- * @typedef {{message: string, retryAfter?: number}} Trouble `retryAfter` in seconds: trying again may help then
+ * @typedef {{message: string, retryAfter?: number}} Trouble `retryAfter` in seconds: a retry may succeed then
  * @typedef {{sampleRate: number, chunkSize: number, maxFileBytes: number}} AudioLimits
  * @typedef {{mode: string, language: string | null, prompt: string | null}} Options
  *
@@ -20,8 +20,8 @@ const FILE_PIECES_PER_SECOND = 2;
  * @property {(phase: Phase) => void} onPhase
  * @property {(event: Record<string, any>) => void} onEvent
  * @property {(trouble?: Trouble) => void} onEnd called once
- * @property {(isLost: boolean) => void} onReconnecting whether the connection was lost, and another one is looked for
- * @property {(isPaused: boolean) => void} onPaused whether a recording is held up, since the server takes no more
+ * @property {(isLost: boolean) => void} onReconnecting whether the connection was lost and is being replaced
+ * @property {(isPaused: boolean) => void} onPaused whether a recording is paused, because the server accepts no more
  * @property {(peak: number) => void} onLevel of a recording
  * @property {(fraction: number) => void} onProgress of a file
  */
@@ -67,7 +67,7 @@ class Work {
     this.observer.onEvent(event);
   }
 
-  /** From now on the server owes an answer. */
+  /** From now on an answer of the server is expected. */
   expectAnswer() {
     clearTimeout(this.silenceTimer);
     this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
@@ -78,14 +78,14 @@ class Work {
     this.session.lost();
   }
 
-  /** @param {boolean} isLost whether the session has no connection, and looks for one */
+  /** @param {boolean} isLost whether the session has no connection and waits for a new one */
   reconnecting(isLost) {
     if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
     else if (this.silenceTimer) this.expectAnswer();
     this.observer.onReconnecting(isLost);
   }
 
-  /** @param {Trouble} [trouble] why it ends, unless all is well */
+  /** @param {Trouble} [trouble] why it ends, if it failed */
   end(trouble) {
     if (this.over) return;
     this.over = true;
@@ -95,7 +95,7 @@ class Work {
     this.observer.onEnd(trouble);
   }
 
-  /** Frees what the kind of work holds. */
+  /** Frees the resources of this kind of work. */
   release() {}
 }
 
@@ -131,7 +131,7 @@ export class Recording extends Work {
     this.observer.onPaused(isPaused);
   }
 
-  /** No more audio; what has been said is still answered. */
+  /** No more audio follows; the audio so far is still transcribed. */
   async stop() {
     this.observer.onPhase("finishing");
     await this.release();
@@ -152,16 +152,16 @@ export class Recording extends Work {
 }
 
 export class FileWork extends Work {
-  /** @type {FileRequest | null} instead of the session, for a file that is sent whole */
+  /** @type {FileRequest | null} used instead of the session for a file that is sent whole */
   request = null;
-  /** Of the audio, in seconds; 0 until it is known. */
+  /** Length of the audio in seconds; 0 until it is known. */
   duration = 0;
 
   /** @param {File} file */
   async start(file) {
     this.observer.onPhase("file");
     if (!(await this.connection.whenOpen())) return this.end({ message: wording.NOT_CONNECTED, retryAfter: 0 });
-    // Questions are about a whole recording; words may come as it is read.
+    // Questions are about a whole recording; a transcription can start while the file is sent.
     const pcm = this.options.mode === "transcribe" ? await decodeFile(file, this.limits.sampleRate) : null;
     if (this.over) return;
     if (pcm) await this.sendSamples(pcm);
@@ -187,7 +187,7 @@ export class FileWork extends Work {
   async sendWhole(file) {
     if (file.size > this.limits.maxFileBytes) {
       const limit = wording.megabytes(this.limits.maxFileBytes);
-      return this.end({ message: `The file has ${wording.megabytes(file.size)}; the server takes ${limit} at most.` });
+      return this.end({ message: `The file has ${wording.megabytes(file.size)}; the limit is ${limit}.` });
     }
     try {
       const base64 = await toBase64(file);

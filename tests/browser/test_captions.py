@@ -122,14 +122,14 @@ async def test_captions_say_what_is_wrong_with_their_link(stack: Stack, open_pag
     page = await open_page(address(stack, "0123456789abcdef", "wrong"))
     await expect(page.get_by_role("status")).to_contain_text("No session has this id and viewer token")
     page = await open_page(f"{stack.web_url}/captions?session=x")
-    await expect(page.get_by_role("status")).to_contain_text("This link is not whole")
+    await expect(page.get_by_role("status")).to_contain_text("This link is incomplete")
 
 
 async def test_captions_without_a_link_say_in_the_middle_where_one_comes_from(
     stack: Stack, open_page: OpenPage
 ) -> None:
     page = await open_page(f"{stack.web_url}/captions", viewport=PROJECTOR)
-    origin = page.get_by_text("Who records has such a link")
+    origin = page.get_by_text("Whoever is recording can copy this link")
     await expect(origin).to_be_visible()
     box = await origin.bounding_box()
     assert box is not None

@@ -18,7 +18,7 @@ async def test_docs_show_every_address_and_field_behind_a_proxy(stack: Stack, op
             await expect(page.get_by_text(shown).first).to_be_visible()
         await expect(page.locator("main")).not_to_contain_text("`")
         await expect(page.locator("#example")).to_contain_text(f"curl {address}v1/audio/transcriptions")
-        contents = page.get_by_role("navigation", name="Addresses").get_by_role("link")
+        contents = page.get_by_role("navigation", name="Endpoints").get_by_role("link")
         assert await contents.count() == await page.get_by_role("heading", level=2).count()
         await contents.last.click()
         await expect(page.get_by_role("heading", level=2).last).to_be_in_viewport()

@@ -13,14 +13,14 @@ async def test_page_asks_for_the_key_and_keeps_it_while_the_tab_lives(
     keyed_stack: Stack, key_list: KeyList, open_page: OpenPage
 ) -> None:
     page = await open_page(keyed_stack.web_url)
-    link, field = page.locator("#link-state"), page.get_by_label("Key of this service")
-    await expect(link).to_have_text("A key is needed")
+    link, field = page.locator("#link-state"), page.get_by_label("API key")
+    await expect(link).to_have_text("A key is required")
     await expect(field).to_be_focused()
     await field.fill("wrong")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_have_text("The key is wrong or has expired.")
     await field.fill(key_list.keys["anna"])
-    await page.get_by_role("button", name="Use it").click()
+    await page.get_by_role("button", name="Use key").click()
     await expect(link).to_have_text("Connected")
     await expect(field).to_be_hidden()
     await expect(page.get_by_role("alert")).to_be_hidden()

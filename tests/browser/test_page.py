@@ -48,7 +48,7 @@ async def test_recording_shows_partials_then_finals_and_latency(stack: Stack, op
 async def test_only_settled_text_is_announced(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
     settled, unsettled = page.get_by_role("log"), page.get_by_role("list", name="Text that may still change")
-    await expect(settled).to_have_attribute("aria-label", "Settled text")
+    await expect(settled).to_have_attribute("aria-label", "Final text")
     assert (
         await unsettled.evaluate("list => list.closest('[aria-live], [role=log], [role=status], [role=alert]')") is None
     )
@@ -181,7 +181,7 @@ async def test_busy_server_is_explained_and_tried_again(stack: Stack, open_page:
 async def test_lost_server_is_told_and_found_again(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
     await asyncio.to_thread(stack.stop, "web")
-    await expect(page.get_by_role("status")).to_have_text("Not connected, trying again…")
+    await expect(page.get_by_role("status")).to_have_text("Not connected, retrying…")
     await expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
     stack.spawn("web")

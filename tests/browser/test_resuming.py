@@ -124,7 +124,7 @@ async def test_recording_goes_on_at_a_service_that_asks_for_a_key(
     keyed_stack: Stack, key_list: KeyList, open_page: OpenPage
 ) -> None:
     page = await open_page(keyed_stack.web_url)
-    await page.get_by_label("Key of this service").fill(key_list.keys["anna"])
+    await page.get_by_label("API key").fill(key_list.keys["anna"])
     await page.keyboard.press("Enter")
     await recording(page)
     async with web_killed(keyed_stack):
@@ -132,7 +132,7 @@ async def test_recording_goes_on_at_a_service_that_asks_for_a_key(
     await reconnected(page)
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_role("log")).to_contain_text("seconds")
-    assert await page.get_by_label("Key of this service").is_hidden()
+    assert await page.get_by_label("API key").is_hidden()
 
 
 async def test_recording_that_the_service_has_given_up_ends_with_what_was_settled(
