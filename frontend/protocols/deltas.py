@@ -1,8 +1,9 @@
-"""Text that is only ever appended, as other services' clients want it: the growth of a session's committed text.
+"""Append-only text for clients of other services: the growth of a session's committed text.
 
-What a `partial` has committed is never taken back, so it is passed on as it grows; the `final` brings the rest. Deltas
-joined are the finals joined, but where a worker of another version has taken a segment over and says something else:
-then the rest is fitted to what was passed on, and the finals are the truth.
+The committed text of a `partial` never changes, so it is sent as it grows; the `final` sends the rest. The joined
+deltas
+equal the joined finals, with one exception: if a worker of another version takes a segment over and its text differs,
+the rest is fitted to the text already sent, and only the finals are exact.
 """
 
 from typing import Any
@@ -13,24 +14,24 @@ from shared.seams import NEAR_CHARS, is_decided, joined, seam
 
 
 class TranscriptDeltas:
-    """All segments, joined as `seams` does. `text` is that of the finals so far."""
+    """All segments, joined like `seams` does. `text` is the text of the finals so far."""
 
     def __init__(self) -> None:
         self._finals: list[str] = []
         self._segment: int | None = None
         self._passed = ""
-        """What has been passed on of the segment."""
+        """The text of the segment that has been sent."""
         self._before = ""
-        """The end of what has been passed on before the segment."""
+        """The end of the text that was sent before the segment."""
         self._between = ""
-        """The seam that was passed on between the two."""
+        """The seam that was sent between the two."""
 
     @property
     def text(self) -> str:
         return joined(self._finals)
 
     def hear(self, event: dict[str, Any]) -> str:
-        """The delta that a `partial` or a `final` brings; empty for any other event."""
+        """The delta of a `partial` or a `final`; empty for any other event."""
         match event["type"]:
             case EventType.PARTIAL:
                 return self._pass_on_committed(event)
@@ -41,7 +42,7 @@ class TranscriptDeltas:
         return ""
 
     def _pass_on_committed(self, event: dict[str, Any]) -> str:
-        """A worker that has taken the segment over with other text may commit less than was passed on."""
+        """A worker that has taken the segment over with other text may commit less than has been sent."""
         passed = self._passed if event["segment"] == self._segment else ""
         text: str = event["committed"]["text"] if "committed" in event else ""
         if not passed and not is_decided(self._passed_before(event["segment"]), text):

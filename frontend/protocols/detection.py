@@ -1,7 +1,7 @@
-"""Two dialects on one address: OpenAI's, and the one that vLLM made from it.
+"""Two dialects at one address: OpenAI's, and the one that vLLM derived from it.
 
-The connection's address, headers or subprotocols may tell; else the client's first message does. Until then the
-greeting suits both.
+The connection's address, headers or subprotocols may identify the dialect; otherwise the client's first message does.
+Until then the greeting suits both.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +29,9 @@ def realtime_dialect(
     subprotocols: Sequence[str],
     session: Mapping[str, Any] | None = None,
 ) -> Dialect:
-    """The dialect of a connection. `session` is what its client token was made for, in OpenAI's words.
+    """The dialect of a connection. `session` is the session that its client token was made for, in OpenAI's format.
 
-    Raises InvalidFieldError for a `dialect` in the query that is none, and RefusedError for a session that is none.
+    Raises InvalidFieldError for an unknown `dialect` in the query, and RefusedError for an invalid session.
     """
     named = query.get("dialect")
     model = query.get("model") or None
@@ -80,7 +80,7 @@ class UndecidedRealtime:
 
     @property
     def _decided(self) -> Dialect:
-        """Before the first message only the connection itself can be refused."""
+        """Before the first message only the connection itself can be rejected."""
         return self._openai if self._chosen is None else self._chosen
 
 

@@ -1,11 +1,11 @@
-"""What a dialect is: the wire messages of one protocol, translated to what a session does and back. No I/O.
+"""The interface of a dialect: translates the wire messages of one protocol to session actions and back. No I/O.
 
-One object serves one connection. `frontend.connections.connection` owns the session and obeys the actions in order; a
-dialect never sees it. So a new protocol is one file, and is tested by feeding it messages and events.
+One object serves one connection. `frontend.connections.connection` owns the session and executes the actions in order;
+a dialect never sees it. So a new protocol is one file, and is tested by feeding it messages and events.
 
-A dialect is asked one thing at a time, and what it answers is taken whole before the first action is obeyed. If an
-action fails, those after it are dropped and `refuse` is called at once, before the next message: a dialect that has
-changed its state for the failed message can take that back there. Actions for a session that has ended are ignored.
+A dialect is called for one message or event at a time, and all its actions are collected before the first one is
+executed. If an action fails, the following ones are dropped and `refuse` is called at once, before the next message: a
+dialect that has changed its state for the failed message can undo that there. Actions for an ended session are ignored.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from shared.errors import VoxtralError
 from shared.events import SessionOptions
 
 EARLIER_AUDIO: Final = b""
-"""Stands for the message in `Dialect.refuse` if audio that was accepted before cannot be decoded."""
+"""Replaces the message in `Dialect.refuse` if audio that was accepted before cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +33,28 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Raise what `Open` with these options would, except for want of a slot, and change nothing."""
+    """Raise what `Open` with these options would raise, except for a lack of slots, and change nothing."""
 
     options: SessionOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Start a session, before anything that needs one. A dialect asks for it once until the session has ended.
+    """Start a session, before any action that needs one. A dialect requests it once until the session has ended.
 
-    `options.model` is a name as the client gave it (`frontend.sessions.model_names`), here and in `Check`; a session
-    keeps its model, whatever `Configure` says. `render` is called with `ready` before the next action is obeyed, and
-    not at all if the opening failed.
+    `options.model` is the name that the client sent (`frontend.sessions.model_names`), here and in `Check`; a session
+    keeps its model, whatever `Configure` says. `render` is called with `ready` before the next action is executed, and
+    not at all if the session was not opened.
     """
 
     options: SessionOptions
     audio_format: AudioFormat | None
     """None: audio in a container."""
     acknowledge: bool = False
-    """Whether the client is told how much of its audio is safe."""
+    """Whether the client is informed how much of its audio is stored."""
     is_native: bool = False
-    """Of the native protocol: `options.model` is not looked for among the names of other services, and a message that
-    rejects the audio may advise to send it in a container."""
+    """For the native protocol: `options.model` is not looked up among the names of other services, and a message that
+    rejects the audio may suggest sending it in a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ class Commit:
     """End the segment now."""
 
     number: int | None = None
-    """A repeated number is ignored; also below."""
+    """A repeated number is ignored; the same applies below."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """New options from the next segment on, in place of all others but the model."""
+    """New options from the next segment on, which replace all options but the model."""
 
     options: SessionOptions
 
@@ -105,7 +105,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """No more audio comes; what is left of the transcript does."""
+    """No more audio follows; the rest of the transcript does."""
 
     number: int | None = None
 
@@ -117,7 +117,7 @@ class AwaitEnd:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Erase the session. Nothing more is rendered of it."""
+    """Erase the session. None of its later events is rendered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """Close the connection, behind what was sent before. A session that has not ended ends with it."""
+    """Close the connection after all earlier messages. A session that has not ended ends with it."""
 
     code: int
     reason: str
@@ -170,27 +170,30 @@ Action: TypeAlias = (
 
 class Dialect(Protocol):
     quiet_s: float
-    """How long a client may say nothing before its connection is closed; the service's own idle timeout counts if that
-    is longer. A session that nobody speaks to ends by itself."""
+    """How long a client may be silent before its connection is closed; the service's own idle timeout applies if it is
+    longer. A session without audio ends by itself."""
     linger_s: float
-    """Before the server closes a connection, what the client still sends is read and dropped for this long: some
-    clients' sending fails when the connection closes at once, and they never get to see why."""
+    """Before the server closes a connection, it reads and discards data of the client for this long: some clients fail
+    to
+    send if the connection closes at once, and then never see the reason."""
     resumes: bool
     """Whether a client can resume its session over another connection. If not, a session ends with its connection."""
 
     def greet(self) -> Iterable[Action]:
-        """What is done as soon as the connection is open."""
+        """The actions when the connection is open."""
 
     def receive(self, message: Message) -> Iterable[Action]:
-        """What a client's message asks for. Raises VoxtralError; the message has then changed nothing."""
+        """The actions for a client's message. Raises VoxtralError; the message has then changed nothing."""
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         """The messages that report an event of the session to the client. `ready` has `model`."""
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
-        """What the client is told of an error: of its message, of `EARLIER_AUDIO`, or (None) of the connection.
+        """The actions that report an error: about a message, about `EARLIER_AUDIO`, or (None) about the connection.
 
-        With None, for an error that closes the connection, only what is sent, and how it hangs up, counts. Without a
-        `Hangup` the connection is then closed with the code of `frontend.protocols.close_codes`. A fault of ours in a
-        session ends that session: `render` gets its last event.
+        With None, for an error that closes the connection, only `Send` and `Hangup` are executed. Without a `Hangup`
+        the
+        connection is then closed with the code of `frontend.protocols.close_codes`. An internal error in a session ends
+        that
+        session: `render` gets its last event.
         """

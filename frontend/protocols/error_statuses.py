@@ -1,4 +1,4 @@
-"""From our errors to HTTP statuses and to the `type` and `code` of the OpenAI API. Pure."""
+"""Maps our errors to HTTP statuses and to the `type` and `code` of the OpenAI API. Pure."""
 
 from dataclasses import dataclass
 from typing import Final

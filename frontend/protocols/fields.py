@@ -1,7 +1,7 @@
-"""The fields of one JSON message, each checked as it is taken.
+"""The fields of one JSON message, each checked when it is read.
 
 Every method raises `MissingFieldError` or `InvalidFieldError` that names the field and says what is allowed. A field
-that is null counts as absent. Fields that nobody asks for are passed over, so that newer clients can send some.
+that is null counts as absent. Unknown fields are ignored, so that newer clients can send some.
 """
 
 import binascii
@@ -27,11 +27,11 @@ class Fields:
         self._message = message
 
     def given(self, name: str) -> bool:
-        """Whether the client sent the field at all; null counts here."""
+        """Whether the client sent the field at all, even as null."""
         return name in self._message
 
     def refuse(self, name: str, allowed: str) -> None:
-        """Raises InvalidFieldError where the client sent a field that has no place in this message."""
+        """Raises InvalidFieldError if the client sent a field that is not allowed in this message."""
         if self.given(name):
             raise InvalidFieldError(name, self._message[name], allowed)
 
@@ -42,7 +42,7 @@ class Fields:
         raise InvalidFieldError("id", value, f"a string of at most {MAX_ID_CHARS} characters, or an integer")
 
     def option(self, name: str) -> Any:
-        """A session's option; None where the client leaves it to the server."""
+        """A session option; None if the client leaves it to the server."""
         return OPTIONS[name].parse(self._message.get(name))
 
     def flag(self, name: str, default: bool) -> bool:
@@ -63,33 +63,33 @@ class Fields:
         raise InvalidFieldError(name, value, "an integer")
 
     def number(self) -> int | None:
-        """How a client counts its control messages; None where it does not."""
+        """The number of a control message; None if the client does not number them."""
         value = self._message.get("number")
         if value is None or 1 <= (number := whole_number(value) or 0) <= MAX_INTEGER:
             return None if value is None else number
-        raise InvalidFieldError("number", value, "an integer from 1 on")
+        raise InvalidFieldError("number", value, "an integer of at least 1")
 
     def sequence_number(self, name: str) -> int:
         value = self._required(name)
         number = whole_number(value)
         if number is not None and 0 <= number <= MAX_INTEGER:
             return number
-        raise InvalidFieldError(name, value, "an integer from 0 on")
+        raise InvalidFieldError(name, value, "an integer of at least 0")
 
     def session_id(self) -> str:
         value = self._required("session_id")
         if isinstance(value, str) and _SESSION_ID.fullmatch(value):
             return value
-        raise InvalidFieldError("session_id", value, "the session_id that ready told")
+        raise InvalidFieldError("session_id", value, "the session_id of ready")
 
     def token(self, name: str) -> str:
         value = self._required(name)
         if isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARS:
             return value
-        raise InvalidFieldError(name, "…", f"the {name} that ready told")
+        raise InvalidFieldError(name, "…", f"the {name} of ready")
 
     def key(self) -> str:
-        """An API key or a client token. No error repeats it."""
+        """An API key or a client token. Errors do not repeat it."""
         value = self._required("key")
         if isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARS:
             return value
@@ -102,7 +102,7 @@ class Fields:
         raise InvalidFieldError(name, value, "a string")
 
     def audio(self) -> bytes:
-        """The bytes of `audio_data`. Raises InvalidAudioError when they are not base64."""
+        """The bytes of `audio_data`. Raises InvalidAudioError if it is not base64."""
         value = self._required("audio_data")
         if not isinstance(value, str | LongText):
             raise InvalidFieldError("audio_data", value, "a string of base64")
@@ -112,7 +112,7 @@ class Fields:
         value = self._message.get(name)
         if value is None:
             kind = shown(self._message.get("type"))
-            raise MissingFieldError(f"The field {name} is missing; a message of type {kind} needs it.")
+            raise MissingFieldError(f"The field {name} is missing; a message of type {kind} requires it.")
         return value
 
 
@@ -123,9 +123,9 @@ def is_request_id(value: object) -> bool:
 
 
 def decode_audio(text: str | LongText, name: str) -> bytes:
-    """The audio of a message: base64, or a `data:` URL of it, as browsers make them (RFC 2397).
+    """The audio of a message: base64, or a `data:` URL with base64, as browsers make them (RFC 2397).
 
-    The media type is ignored; the bytes themselves show what they are. Raises InvalidAudioError, which names `name`.
+    The media type is ignored; the format is detected from the bytes. Raises InvalidAudioError, which names `name`.
     """
     if isinstance(text, LongText):
         return _decoded_audio(text, name)
@@ -140,7 +140,8 @@ def _decoded_audio(text: LongText, name: str) -> bytes:
 
 
 def decode_base64(text: str, name: str) -> bytes:
-    """Standard base64; line breaks are allowed, as tools put them in. Raises InvalidAudioError that tells of `name`."""
+    """Standard base64; line breaks are allowed, because tools insert them. Raises InvalidAudioError, which names
+    `name`."""
     if "\n" in text or "\r" in text:
         text = text.replace("\r", "").replace("\n", "")
     try:

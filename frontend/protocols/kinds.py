@@ -1,10 +1,10 @@
-"""Kinds of values that clients send: how each is checked, what errors say is allowed, and its JSON Schema. Pure.
+"""Kinds of values that clients send: how each is checked, what errors list as allowed, and its JSON Schema. Pure.
 
     Integer(1, 4096).parse(12.0)        # 12
     Integer(1, 4096).parse("12")        # raises WrongTypeError: an integer
     Integer(1, 4096).parse(0)           # raises WrongValueError: 1 to 4096
 
-`parse` takes a value of JSON, and `from_text` the text of a form field.
+`parse` takes a JSON value, and `from_text` the text of a form field.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ Schema = dict[str, Any]
 E = TypeVar("E", bound=StrEnum)
 
 MAX_INTEGER: Final = 2**53 - 1
-"""The largest integer that every JSON implementation keeps exactly."""
+"""The largest integer that every JSON implementation represents exactly."""
 MAX_LANGUAGES: Final = 20
 MAX_LANGUAGE_CHARS: Final = 100
 LANGUAGE_FORMS: Final = "a code such as 'en', 'eng' or 'en-US', an English name such as 'english'"
 
 
 class WrongValueError(ValueError):
-    """A value outside its bounds. `allowed` says what is inside."""
+    """A value outside its bounds. `allowed` describes them."""
 
     def __init__(self, allowed: str, part: object = None) -> None:
         super().__init__(allowed)
         self.allowed = allowed
         self.part = part
-        """The entry of a list that is wrong; None for the whole value."""
+        """The invalid entry of a list; None for the whole value."""
 
 
 class WrongTypeError(WrongValueError):
@@ -43,7 +43,7 @@ class Kind(Protocol):
         """Type and bounds in one phrase."""
 
     def parse(self, value: Any) -> Any:
-        """The value as we keep it. Raises WrongTypeError and WrongValueError."""
+        """The value in our representation. Raises WrongTypeError and WrongValueError."""
 
     def from_text(self, text: str) -> Any:
         """The same for the text of a form field."""
@@ -53,7 +53,7 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An empty one counts as absent, unless one character is needed."""
+    """A string. An empty one counts as absent, unless `min_chars` is set."""
 
     max_chars: int
     min_chars: int = 0
@@ -110,7 +110,7 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """An integer of a list; `words` says which ones."""
+    """An integer from a list; `words` describes the list."""
 
     values: tuple[int, ...]
     words: str
@@ -212,7 +212,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The code of a language, in any usual form; None is to be detected. Which ones a model knows is not known here."""
+    """The code of a language, in any usual form; None to detect it. Does not check which languages a model supports."""
 
     allowed: ClassVar[str] = f"{LANGUAGE_FORMS}, or 'auto' to detect it"
 
@@ -235,7 +235,7 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Languages:
-    """The codes of a list, each once; None for a list of nothing but 'auto'."""
+    """The codes of a list, each once; None for a list that contains only 'auto'."""
 
     allowed: ClassVar[str] = f"a list of 1 to {MAX_LANGUAGES} languages, each {LANGUAGE_FORMS}"
 
@@ -319,12 +319,12 @@ def _listed(text: str) -> list[str]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """JSON's true and false are none, though Python counts with them. NaN is one, and within no bounds."""
+    """True and false are not numbers in JSON, although they are in Python. NaN is one, but within no bounds."""
     return type(value) in (int, float)
 
 
 def whole_number(value: object) -> int | None:
-    """An integer of JSON, which does not tell 16000 from 16000.0; None for all else."""
+    """An integer of JSON, which does not distinguish 16000 from 16000.0; None for all other values."""
     if type(value) is int:
         return value
     return int(value) if isinstance(value, float) and value.is_integer() else None

@@ -1,7 +1,8 @@
-"""The languages that models here know: ISO 639 codes, English names, and every usual way to write one. Pure.
+"""The languages that models here support: ISO 639 codes, English names, and every usual spelling. Pure.
 
-A language is meant by its code of two or three letters (`de`, `deu`, `ger`), a tag with a region or a script (`de-AT`,
-`zh_Hans`), or its English name. Codes are those of Whisper's tokenizer, and names are spelled as in OpenAI's API.
+A language may be given as a code of two or three letters (`de`, `deu`, `ger`), a tag with a region or a script
+(`de-AT`,
+`zh_Hans`), or an English name. Codes are those of Whisper's tokenizer, and names are spelled as in OpenAI's API.
 """
 
 import re
@@ -26,16 +27,17 @@ _TABLE: Final = (
     "uk:ukr:ukrainian ur:urd:urdu uz:uzb,uzn:uzbek vi:vie:vietnamese yi:yid,ydd,ji:yiddish yo:yor:yoruba "
     "yue::cantonese zh:zho,chi,cmn:chinese"
 )
-"""For each language its code, the other codes that mean it, and its name."""
+"""For each language its code, its other codes, and its name."""
 _OTHER_NAMES: Final = (
     "bokmål:no bokmal:no burmese:my castilian:es farsi:fa filipino:tl flemish:nl haitian:ht letzeburgesch:lb "
     "mandarin:zh moldavian:ro moldovan:ro norwegian_bokmål:no norwegian_bokmal:no norwegian_nynorsk:nn panjabi:pa "
     "pushto:ps sinhalese:si valencian:ca"
 )
 _DETECTED: Final = frozenset({"auto", "detect", "und", "unknown"})
-"""What leaves the language to the model; `unknown` is what `verbose_json` says of audio without speech."""
+"""Values that leave the language to the model; `verbose_json` uses `unknown` for audio without speech."""
 _TAG: Final = re.compile(r"([a-z]{2,3})(?:[-_]([a-z]{3}))?(?:[-_][a-z0-9]{1,8})*(?:[.@][a-z0-9@.-]+)?")
-"""A BCP 47 tag, or the name of a POSIX locale: a language, perhaps one that it includes, and what is ignored."""
+"""A BCP 47 tag, or the name of a POSIX locale: a language, an optional extended language, and parts that are
+ignored."""
 _IN_BRACKETS: Final = re.compile(r"\s*\(.*\)\s*\Z")
 MAX_CHARS: Final = 100
 
@@ -47,14 +49,14 @@ _CODES: Final = {
 
 
 def is_detected(text: str) -> bool:
-    """Whether a value says that the language is to be detected."""
+    """Whether a value means that the language is to be detected."""
     return text.strip().casefold() in _DETECTED
 
 
 def language_code(text: str) -> str | None:
-    """The code of the language that a text means; None where it means none.
+    """The code of the language that a text means; None if it means none.
 
-    A code of the right form that is not in the table is itself: a model may know it, which is not known here.
+    A well-formed code that is not in the table is returned unchanged: a model may support it.
     """
     if len(text) > MAX_CHARS:
         return None

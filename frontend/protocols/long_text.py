@@ -1,7 +1,7 @@
-"""Long JSON messages, read as they arrive: base64 is decoded at once, and never held as text.
+"""Long JSON messages, read as they arrive: base64 is decoded at once, and never stored as text.
 
-A recording is one long string in a small JSON document. `TextReader` keeps the document and decodes each long string on
-the way, so that a message takes as much memory as its audio. What is neither is dropped as it comes. Does no I/O.
+A recording is one long string in a small JSON document. `TextReader` keeps the document and decodes each long string
+while it arrives, so a message needs only the memory of its audio. All other data is dropped at once. Does no I/O.
 """
 
 import binascii
@@ -14,29 +14,29 @@ from typing import Any, Final, TypeAlias
 from shared.errors import InvalidJsonError
 
 SHORT_MESSAGE_BYTES: Final = 64 * 1024
-"""Messages up to this size stay as they are."""
+"""Messages up to this size are kept unchanged."""
 LONG_STRING_BYTES: Final = 128 * 1024
-"""Longer strings of a long message are taken for base64. No other string that a client may send is as long."""
+"""Longer strings of a long message are treated as base64. No other string that a client may send is as long."""
 MAX_DOCUMENT_BYTES: Final = 512 * 1024
-"""What a long message may hold beside its long strings."""
+"""The limit of a long message without its long strings."""
 DATA_URL: Final = b"data:"
 MAX_URL_HEAD_BYTES: Final = 1024
 MAX_DEPTH: Final = 16
-"""No message that a client may send is nested as deeply."""
+"""More than the nesting of any message that a client may send."""
 SHOWN_CHARS: Final = 40
 _MARK: Final = secrets.token_hex(16)
-"""Stands in the document for a long string. No client can know it."""
+"""Replaces a long string in the document. Clients cannot guess it."""
 
 
 class LongText:
-    """A long string of a message. Its text is gone; `audio` holds what it was base64 of."""
+    """A long string of a message. Its text is not kept; `audio` is its decoded base64."""
 
     def __init__(self, head: str, size_bytes: int, audio: bytes | None, url_head: str) -> None:
         self.size_bytes = size_bytes
         self.audio = audio
         """None if the string is not base64."""
         self.url_head = url_head
-        """Of a data URL what comes before its base64, without the comma; else empty."""
+        """The part of a data URL before its base64, without the comma; otherwise empty."""
         self._head = head
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class LongText:
 
 
 class LongMessage:
-    """A long text message. Raises InvalidJsonError when it is parsed, if it is no JSON or holds too much else."""
+    """A long text message. Parsing raises InvalidJsonError if it is not JSON or too long apart from its strings."""
 
     def __init__(self, document: bytes | None, strings: list[LongText], size_bytes: int) -> None:
         """`document` is None if it was too large."""
@@ -58,7 +58,7 @@ class LongMessage:
     def document(self) -> str:
         """The JSON text, with a mark for each long string."""
         if self._document is None:
-            raise InvalidJsonError(f"The message holds more than {MAX_DOCUMENT_BYTES} bytes beside its audio.")
+            raise InvalidJsonError(f"The message contains more than {MAX_DOCUMENT_BYTES} bytes besides its audio.")
         try:
             return self._document.decode()
         except UnicodeDecodeError:
@@ -77,21 +77,21 @@ class LongMessage:
 
 
 Message: TypeAlias = str | bytes | LongMessage
-"""A message of any protocol: text, text that was too long to be kept, or binary."""
+"""A message of any protocol: text, text that was too long to keep, or binary."""
 
 
 class TextReader:
-    """Takes one text message in pieces. `finish` gives the message."""
+    """Reads one text message in pieces. `finish` returns the message."""
 
     def __init__(self) -> None:
         self.size_bytes = 0
         self._start: bytearray | None = bytearray()
-        """The whole message while it is short."""
+        """The whole message as long as it is short."""
         self._scanner = _Scanner()
 
     @property
     def head(self) -> bytes:
-        """The message so far, while it is short."""
+        """The message so far, as long as it is short."""
         return bytes(self._start or b"")
 
     @property
@@ -125,7 +125,7 @@ class _Scanner:
         self._is_escaped = False
         """Whether the last byte was a backslash inside a string."""
         self._string = bytearray()
-        """The open string, as it is written, while it is short."""
+        """The open string, as it is written, as long as it is short."""
         self._long: _LongString | None = None
 
     def feed(self, piece: bytes) -> None:
@@ -135,7 +135,7 @@ class _Scanner:
 
     def finish(self) -> tuple[bytes | None, list[LongText]]:
         if self._is_inside:
-            self._close_string(b"")  # without its closing quote: no JSON
+            self._close_string(b"")  # without its closing quote: not JSON
         return None if self._document is None else bytes(self._document), self._strings
 
     def _take_document(self, piece: bytes, at: int) -> int:
@@ -223,7 +223,7 @@ class _LongString:
         return LongText(self._head, size_bytes, audio, self._url_head.decode(errors="replace"))
 
     def _unescaped(self, written: bytes) -> bytes:
-        """A slash and line breaks are all that base64 needs to escape; any other escape stays, and is no base64."""
+        """Only a slash and line breaks need escapes in base64; any other escape stays, and is not base64."""
         if self._is_escaped:
             written = b"\\" + written
         self._is_escaped = written.endswith(b"\\") and not written.endswith(b"\\\\")
@@ -233,14 +233,14 @@ class _LongString:
 
 
 class Base64Reader:
-    """Standard base64 in pieces; line breaks are allowed, as tools put them in. Its methods raise ValueError."""
+    """Standard base64 in pieces; line breaks are allowed, because tools insert them. Its methods raise ValueError."""
 
     def __init__(self) -> None:
         self._decoded = io.BytesIO()
         self._rest = b""
         """The beginning of a group of four."""
         self._is_over = False
-        """Whether the padding has come."""
+        """Whether the padding has been read."""
 
     def feed(self, text: bytes) -> None:
         if b"\n" in text or b"\r" in text:
@@ -249,21 +249,21 @@ class Base64Reader:
         if not text:
             return
         if self._is_over:
-            raise ValueError("something follows the padding")
+            raise ValueError("data follows the padding")
         whole = len(text) // 4 * 4
         self._rest = text[whole:]
         self._decoded.write(binascii.a2b_base64(text[:whole], strict_mode=True))
         self._is_over = text[:whole].endswith(b"=")
 
     def finish(self) -> bytes:
-        """All that was decoded, without a copy."""
+        """All decoded bytes, without a copy."""
         if self._rest:
             raise ValueError("not a whole number of groups")
         return self._decoded.getvalue()
 
 
 def is_utf8_start(content: bytes) -> bool:
-    """Whether this can be the beginning of a text in UTF-8, even if its last character is cut."""
+    """Whether this can be the beginning of UTF-8 text, even if its last character is incomplete."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(content)
     except UnicodeDecodeError:

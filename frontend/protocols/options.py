@@ -1,7 +1,7 @@
 """The options of a session: one table of their names, kinds, bounds and descriptions.
 
-Every protocol checks its clients' values with it, and OpenAPI and AsyncAPI describe the fields from it. A new option is
-a line here and a field of `SessionOptions`. Pure.
+Every protocol checks its clients' values with it, and OpenAPI and AsyncAPI describe the fields with it. A new option
+is a line here and a field of `SessionOptions`. Pure.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ MAX_REDACT_TERMS: Final = 200
 MAX_REDACT_TERM_CHARS: Final = 100
 
 ONE_SHOT, START, CONFIGURE = "audio", "start", "configure"
-"""The native messages that take options."""
+"""The native messages that accept options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Option:
     kind: Kind
     description: str
     messages: frozenset[str]
-    """The native messages that take it."""
+    """The native messages that accept it."""
 
     def parse(self, value: Any, field: str = "") -> Any:
-        """The value of a JSON message; None, which counts as absent, stays None. Raises InvalidFieldError."""
+        """The value of a JSON message; None counts as absent and stays None. Raises InvalidFieldError."""
         try:
             return None if value is None else self.kind.parse(value)
         except WrongValueError as error:
@@ -81,8 +81,8 @@ _TABLE: Final = (
     Option(
         "language",
         Language(),
-        "A code (`en`, `eng`, `en-US`) or an English name (`english`); `auto` detects it. A regional variant means its "
-        "language.",
+        "A code (`en`, `eng`, `en-US`) or an English name (`english`); `auto` detects it. A regional variant selects "
+        "its language.",
         _ALL,
     ),
     Option(
@@ -110,11 +110,11 @@ _TABLE: Final = (
         _LIVE,
     ),
     Option("max_new_tokens", Integer(1, MAX_NEW_TOKENS), "Longest answer, in tokens.", _ALL),
-    Option("temperature", Number(0, 2), "0 always takes the most likely token.", _ALL),
+    Option("temperature", Number(0, 2), "0 always selects the most likely token.", _ALL),
     Option(
         "top_p",
         Number(0, 1, excludes_low=True),
-        "Tokens are drawn from the most likely ones that together have this probability.",
+        "Tokens are sampled from the most likely ones with this total probability.",
         _ALL,
     ),
     Option("numerals", Flag(), "Whether spoken numbers are written in digits.", _ALL),
@@ -132,7 +132,7 @@ _TABLE: Final = (
         "Words and names that finals contain only as `[REDACTED]`, whatever their case.",
         _ALL,
     ),
-    Option("words", Flag(), "Whether finals and committed text carry word times.", frozenset({START})),
+    Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
 WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms")
@@ -141,7 +141,7 @@ OPTIONS: Final = {option.name: option for option in _TABLE}
 
 
 def options_of(message: str) -> list[Option]:
-    """The options that a native message takes, in the order of the table."""
+    """The options that a native message accepts, in the order of the table."""
     return [option for option in _TABLE if message in option.messages]
 
 
@@ -151,7 +151,7 @@ def schemas(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def check_language(options: SessionOptions) -> None:
-    """Raises InvalidFieldError for a language that is not one of the languages that are given with it."""
+    """Raises InvalidFieldError for a language that is not in the list of languages given with it."""
     if options.language is not None and options.languages is not None and options.language not in options.languages:
         allowed = f"one of languages ({', '.join(options.languages)}), or null to detect which of them"
         raise InvalidFieldError("language", options.language, allowed)

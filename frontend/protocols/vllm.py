@@ -1,7 +1,7 @@
-"""vLLM's realtime dialect: one recording after another over one connection, each between two commits.
+"""vLLM's realtime dialect: consecutive recordings over one connection, each between two commits.
 
-The first commit starts, one with `final` ends it. Audio is 16-bit PCM at 16 kHz. A client that never says `final` gets
-deltas for as long as it sends. Errors are strings, and the connection outlives them.
+The first commit starts a recording, one with `final` ends it. Audio is 16-bit PCM at 16 kHz. A client that never sends
+`final` gets deltas as long as it sends audio. Errors are strings, and do not end the connection.
 """
 
 import math
@@ -32,7 +32,7 @@ from shared.events import EventType, SessionOptions
 
 FORMAT: Final = AudioFormat("pcm_s16le", 16_000, 1)
 TOKEN_S: Final = 0.08
-"""Audio that Voxtral hears as one token."""
+"""Audio that is one token for Voxtral."""
 CLIENT_EVENTS: Final = ("session.update", "input_audio_buffer.append", "input_audio_buffer.commit")
 CODES: Final[dict[type[VoxtralError], str]] = {
     InvalidJsonError: "invalid_json",
@@ -41,11 +41,11 @@ CODES: Final[dict[type[VoxtralError], str]] = {
     InvalidFieldError: "invalid_event",
 }
 TRY_AGAIN: Final = (ServerBusyError, ModelUnavailableError)
-"""After these the connection is closed with 1013."""
+"""After these errors the connection is closed with 1013."""
 
 
 class VllmRefusedError(VoxtralError):
-    """An event that comes at the wrong time, or lacks something."""
+    """An event at the wrong time, or with a missing part."""
 
     code = "invalid_field"
 
@@ -63,7 +63,7 @@ class VllmRealtime:
 
     def __init__(self) -> None:
         self._options: SessionOptions | None = None
-        """Set by the first `session.update` that was accepted."""
+        """Set by the first accepted `session.update`."""
         self._before: SessionOptions | None = None
         self._is_open = False
         self._is_finishing = False
@@ -120,7 +120,7 @@ class VllmRealtime:
     def _update(self, event: dict[str, Any]) -> list[Action]:
         model = event.get("model")
         if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARS:
-            raise VllmRefusedError("invalid_event", f"session.update needs a 'model'; this one has {shown(model)}.")
+            raise VllmRefusedError("invalid_event", f"session.update requires a 'model'; this one has {shown(model)}.")
         fields = Fields(event)
         self._options = SessionOptions(
             language=fields.option("language"), prompt=fields.option("prompt"), words=False, model=model
@@ -133,7 +133,7 @@ class VllmRealtime:
             raise InvalidAudioError(f"audio is {shown(audio)}; it must be a string of base64.")
         content = decode_audio(audio, "audio")
         if not content:
-            raise InvalidAudioError("audio is empty; it must hold 16-bit samples.")
+            raise InvalidAudioError("audio is empty; it must contain 16-bit samples.")
         opening = self._opening()
         self._received_bytes += len(content)
         return [*opening, Append(content)]
@@ -147,25 +147,25 @@ class VllmRealtime:
         return [Finish()]
 
     def _opening(self) -> list[Action]:
-        """What gives the audio that comes a session. Raises VllmRefusedError."""
+        """The actions that open a session for the audio that follows. Raises VllmRefusedError."""
         if self._options is None:
-            raise VllmRefusedError("model_not_validated", "Name a model with session.update first.")
+            raise VllmRefusedError("model_not_validated", "Send session.update with a model first.")
         if self._is_open and self._is_finishing:
-            raise VllmRefusedError("invalid_event", "The recording before is still being finished; wait for its done.")
+            raise VllmRefusedError("invalid_event", "The previous recording is not finished yet; wait for its done.")
         if self._is_open:
             return []
         self._received_bytes = 0
         return [Open(self._options, FORMAT)]
 
     def _usage(self) -> dict[str, int]:
-        """Counted as Voxtral would: one token for 80 ms of audio, and about one for each word."""
+        """Counted as Voxtral would: one token per 80 ms of audio, and about one per word."""
         heard = math.ceil(FORMAT.duration_s(self._received_bytes) / TOKEN_S)
         said = len(self._deltas.text.split())
         return {"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said}
 
 
 def identity() -> dict[str, Any]:
-    """What `session.created` tells beside its type."""
+    """The fields of `session.created` besides its type."""
     return {"id": f"sess-{secrets.token_hex(12)}", "created": int(time.time())}
 
 

@@ -112,7 +112,7 @@ def test_audio_before_start(client: Client) -> None:
     client.send_audio(SECOND)
     error = client.receive() or {}
     assert error["code"] == "unknown_type"
-    assert "binary audio came while no session is live; expected now: " in error["message"]
+    assert "binary audio was sent while no session is live; expected now: " in error["message"]
 
 
 def test_missing_and_invalid_fields(client: Client) -> None:

@@ -1,7 +1,7 @@
 """Mistral's realtime transcription API: its messages, and when each of them is allowed. No I/O.
 
-Its clients set up the session before they speak, speak, may `flush` to have all answered so far, and `end`. One
-connection is one session. A client waits for `transcription.done` and for nothing else, so each session has one.
+Its clients configure the session before any audio, send audio, may `flush` to have all audio so far transcribed, and
+`end`. One connection is one session. A client waits only for `transcription.done`, so each session has one.
 """
 
 import math
@@ -29,17 +29,17 @@ from shared.errors import (
 from shared.events import EventType
 
 MAX_APPEND_BYTES: Final = 262_144
-"""Of audio in one message."""
+"""Audio in one message."""
 MAX_SEGMENTS: Final = 2000
-"""A `done` tells of so many; clients refuse messages over 1 MiB. Of a longer session it tells the text alone."""
+"""A `done` lists at most so many; clients reject messages over 1 MiB. For a longer session it has only the text."""
 CLIENT_TYPES: Final = ("session.update", "input_audio.append", "input_audio.flush", "input_audio.end")
 
 
 class Stage(Enum):
     SETUP = auto()
-    """No audio has come."""
+    """No audio has been received."""
     OPENING = auto()
-    """The first has, and with it the wish for a session."""
+    """The first audio has been received, which requests a session."""
     LIVE = auto()
     ENDING = auto()
     """The client has ended its audio; `done` has not been sent."""
@@ -47,7 +47,8 @@ class Stage(Enum):
 
 
 class MistralRealtime:
-    """Implements `dialect.Dialect`. `request_id` is what the session is called, `model` what the client asked for."""
+    """Implements `dialect.Dialect`. `request_id` is the id of the session, `model` the one that the client
+    requested."""
 
     quiet_s = 0.0
     linger_s = 1.0
@@ -56,12 +57,12 @@ class MistralRealtime:
     def __init__(self, request_id: str, model: str) -> None:
         self._stage = Stage.SETUP
         self._session = self._before = MistralSession(request_id, model)
-        """As it is, and as it was before the last message: a refused one changes nothing."""
+        """The current one, and the one before the last message: a rejected message changes nothing."""
         self._model = model
         """In a live session, the name of the model that serves it."""
         self._deltas = TranscriptDeltas()
         self._done_text = ""
-        """Of the last `done`."""
+        """The text of the last `done`."""
         self._language: str | None = None
         self._segments: list[dict[str, Any]] = []
 
@@ -79,7 +80,7 @@ class MistralRealtime:
         if kind not in CLIENT_TYPES:
             raise UnknownTypeError(f"type is {shown(kind)}; allowed: {', '.join(CLIENT_TYPES)}.")
         if self._stage in (Stage.ENDING, Stage.OVER):
-            raise UnknownTypeError(f"{kind} came after the audio has ended; nothing more is expected.")
+            raise UnknownTypeError(f"{kind} was sent after the end of the audio; no more messages are expected.")
         match kind:
             case "session.update":
                 return self._update(wire)
@@ -173,7 +174,7 @@ class MistralRealtime:
             "model": self._model,
             "text": self._done_text,
             "language": self._language,
-            # Its clients take whole numbers only. Tokens are not counted here.
+            # Its clients accept only whole numbers. Tokens are not counted here.
             "usage": {
                 "prompt_tokens": 0,
                 "completion_tokens": 0,
@@ -186,7 +187,7 @@ class MistralRealtime:
         return Send(message)
 
     def _fatal(self, error: VoxtralError) -> list[Action]:
-        """Its clients take any close code but 1000 and 1001 for one more failure, behind the one that they are told."""
+        """Its clients treat any close code but 1000 and 1001 as one more failure, after the error that they receive."""
         if self._stage is Stage.OVER:
             return [Hangup(1000, "")]
         self._stage = Stage.OVER
@@ -196,17 +197,17 @@ class MistralRealtime:
 def _audio(wire: dict[str, Any]) -> bytes:
     encoded = wire.get("audio")
     if encoded is None:
-        raise MissingFieldError("The field audio is missing; input_audio.append needs it.")
+        raise MissingFieldError("The field audio is missing; input_audio.append requires it.")
     if not isinstance(encoded, str | LongText):
         raise InvalidFieldError("audio", encoded, "a string of base64")
     audio = decode_audio(encoded, "audio")
     if len(audio) > MAX_APPEND_BYTES:
-        raise InvalidAudioError(f"audio holds {len(audio)} bytes; at most {MAX_APPEND_BYTES} are allowed in a message.")
+        raise InvalidAudioError(f"audio has {len(audio)} bytes; at most {MAX_APPEND_BYTES} are allowed in a message.")
     return audio
 
 
 def _error(error: VoxtralError) -> Send:
-    """Codes are whole numbers, as in HTTP; its clients cannot read others."""
+    """Codes are whole numbers, as in HTTP; its clients cannot parse others."""
     known = status_of(error)
     code = 400 if known.code == "model_not_found" else known.status
     return Send({"type": "error", "error": {"message": error.message, "code": code}})

@@ -1,7 +1,7 @@
 """Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
 
 Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
-as its SDK demands, rounded up). `language` and `confidence` of a segment and `warnings` are additions of ours.
+as its SDK requires, rounded up). `language` and `confidence` of a segment and `warnings` are our additions.
 """
 
 import math
@@ -15,7 +15,7 @@ from shared.wire_events import Final as Segment
 
 
 def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[str, Any]:
-    """`segments` are words where words are asked for, and empty where nothing is."""
+    """`segments` contains words if words are requested, and is empty if no granularity is."""
     return {
         "model": transcript.model,
         "text": transcript.text,
@@ -41,7 +41,7 @@ def chunks(segment: Segment, granularities: Collection[str]) -> list[dict[str, A
 
 
 def added(segment: Segment, text: str, granularities: Collection[str], language: str | None) -> bytes:
-    """What a stream says of a new segment. `language` is given when it is another one than before."""
+    """The events of a stream for a new segment. `language` is given if it differs from the previous one."""
     frames = []
     if language is not None:
         frames.append(event({"type": "transcription.language", "audio_language": language}))
@@ -57,7 +57,7 @@ def done(transcript: Transcript, granularities: Collection[str]) -> bytes:
 
 
 def event(message: dict[str, Any]) -> bytes:
-    """Its SDK wants the type twice."""
+    """Its SDK needs the type twice."""
     return f"event: {message['type']}\ndata: ".encode() + orjson.dumps(message) + b"\n\n"
 
 

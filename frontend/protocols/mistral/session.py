@@ -1,7 +1,7 @@
-"""What a client of Mistral's realtime API may set before it speaks, how that is checked, and how it is told back.
+"""The options that a client of Mistral's realtime API may set before its audio: how they are checked and returned.
 
-Everything is as strict as it is honest: what cannot be done here is refused with what can, and what is told back is
-what is applied.
+Checks are strict: unsupported values are rejected with the supported ones, and the returned session is the one that is
+applied.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _TURN_DETECTION_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MistralSession:
-    """What is in force. None stands for the service's own choice."""
+    """The current options. None means the service's own choice."""
 
     request_id: str
     model: str
@@ -50,9 +50,9 @@ class MistralSession:
     terms: tuple[str, ...] = ()
     """Words to expect."""
     turns: bool = False
-    """Whether the client wants to hear of the beginning and end of speech."""
+    """Whether the client wants events for the beginning and the end of speech."""
     wording: Mapping[str, Any] = field(default_factory=dict)
-    """Options that say how text is written, an addition of ours: those that are set."""
+    """Options that say how text is written: our addition. Only those that are set."""
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -71,7 +71,7 @@ class MistralSession:
         )
 
     def to_wire(self) -> dict[str, Any]:
-        """As `session.created` and `session.updated` tell it."""
+        """The session as in `session.created` and `session.updated`."""
         return {
             "request_id": self.request_id,
             "model": self.model,
@@ -81,17 +81,17 @@ class MistralSession:
             "context_bias": list(self.terms) or None,
             "diarize": False,
             "speaker_references": None,
-            # The service's own rules end a turn; that none of the client's is in force is told by null.
+            # The service's own rules end a turn; null says that none of the client's is applied.
             "turn_detection": dict.fromkeys(_TURN_DETECTION_FIELDS) if self.turns else None,
         } | {name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()}
 
     def updated(self, changes: object) -> "MistralSession":
-        """With a client's changes; null sets a field back. Raises InvalidFieldError and MissingFieldError."""
+        """The session with a client's changes; null resets a field. Raises InvalidFieldError and MissingFieldError."""
         if not isinstance(changes, dict):
             raise InvalidFieldError("session", changes, f"an object with any of {', '.join(_APPLY)}")
         if not changes:
             raise MissingFieldError(
-                f"session names nothing to set (clients leave out an audio_format that they do not know); it takes any "
+                f"session contains no field (clients leave out an audio_format that they do not know); it accepts any "
                 f"of {', '.join(_APPLY)}; audio_format.encoding is one of {', '.join(ENCODINGS)}."
             )
         session = self
@@ -119,7 +119,7 @@ def _with_audio_format(session: MistralSession, value: object) -> MistralSession
 
 
 def _with_delay(session: MistralSession, value: object) -> MistralSession:
-    """The nearest delay that the models know, at or above the one asked for."""
+    """The nearest delay that models support, at or above the requested one."""
     if value is None:
         return replace(session, delay_ms=None)
     wanted_ms = whole_number(value)
@@ -130,7 +130,7 @@ def _with_delay(session: MistralSession, value: object) -> MistralSession:
 
 
 def _with_language(session: MistralSession, value: object) -> MistralSession:
-    """An empty one is unset, as it is for recordings."""
+    """An empty string means unset, as it does for recordings."""
     return replace(session, language=OPTIONS["language"].parse(None if value == "" else value))
 
 
@@ -165,7 +165,7 @@ def _with_wording(name: str) -> Any:
 def _without_speakers(name: str) -> Any:
     def apply(session: MistralSession, value: object) -> MistralSession:
         if value:
-            raise InvalidFieldError(name, value, "null or false; no model here tells speakers apart")
+            raise InvalidFieldError(name, value, "null or false; speaker diarization is not supported")
         return session
 
     return apply

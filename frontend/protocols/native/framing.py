@@ -1,6 +1,6 @@
 """Frames of the native protocol on TCP: a 4-byte big-endian length, and that many bytes.
 
-Does no I/O: bytes in, messages out. Knows nothing of their meaning.
+Does no I/O: bytes in, messages out. Does not interpret messages.
 """
 
 import io
@@ -13,30 +13,31 @@ from shared.errors import FrameInvalidError, MessageTooLargeError
 
 HEADER: Final = struct.Struct("!I")
 _CONTROL_BYTE: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-"""What JSON text never holds, and what nearly every stretch of audio does."""
+"""Bytes that JSON text never contains, and that nearly all audio does."""
 _JSON_START: Final = re.compile(rb'\{[ \t\r\n]*["}]')
 
 
 class FrameReader:
-    """Cuts a byte stream into messages, however the bytes come. Text of an incomplete frame is read on the way."""
+    """Splits a byte stream into messages, in whatever pieces it arrives. Text of an incomplete frame is read at
+    once."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        """May be changed at any time. It counts for frames whose message has not been asked for."""
+        """May be changed at any time. Applies to frames whose message has not been requested yet."""
         self._pending = bytearray()
         self._content: _Content | None = None
-        """Of the frame that has begun."""
+        """The content of the current frame."""
         self._left_bytes = 0
 
     def feed(self, received: bytes) -> None:
-        """Take in bytes; `next_message` looks at them."""
+        """Add bytes; `next_message` parses them."""
         self._pending += received
 
     def next_message(self) -> Message | None:
-        """The oldest message that is complete, or None when more bytes are needed.
+        """The oldest complete message, or None if more bytes are needed.
 
         Raises FrameInvalidError for a length of 0, and MessageTooLargeError as soon as a header announces more than
-        the limit. The stream has lost its framing then.
+        the limit. Then the framing of the stream is lost.
         """
         if self._content is None:
             if len(self._pending) < HEADER.size:
@@ -56,7 +57,7 @@ class FrameReader:
         return content.finish()
 
     def clear(self) -> None:
-        """Drop what is held. Nothing more is to be fed."""
+        """Drop all data. `feed` must not be called again."""
         self._pending.clear()
         self._content = None
 
@@ -67,26 +68,26 @@ class FrameReader:
 
     def _check(self, length_bytes: int) -> None:
         if length_bytes == 0:
-            raise FrameInvalidError("A frame of length 0 came; a frame holds at least 1 byte.")
+            raise FrameInvalidError("A frame has the length 0; a frame must contain at least 1 byte.")
         if length_bytes > self.limit_bytes:
             raise MessageTooLargeError(length_bytes, self.limit_bytes)
 
 
 def frame(message: bytes) -> bytes:
-    """A message with its header before it."""
+    """A message with its header."""
     return HEADER.pack(len(message)) + message
 
 
 class _Content:
-    """The content of one frame: text where it begins with `{` and can be text at all, else binary.
+    """The content of one frame: text if it begins with `{` and can be text, otherwise binary.
 
-    One in 256 pieces of audio begins with the byte of `{`, too. They are told apart by what follows: audio is not
-    UTF-8 without control characters, unless it is very short (see `native.looks_like_json` for that).
+    One in 256 pieces of audio begins with the byte of `{` too. The bytes after it decide: audio is not
+    UTF-8 without control characters, unless it is very short (see `states.looks_like_json` for that).
     """
 
     def __init__(self) -> None:
         self._start = bytearray()
-        """The whole content while it is short."""
+        """The whole content as long as it is short."""
         self._text: TextReader | None = None
         self._binary: io.BytesIO | None = None
 

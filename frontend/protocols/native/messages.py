@@ -1,6 +1,6 @@
-"""What clients of the native protocol can ask for, and how their JSON becomes it.
+"""The commands of the native protocol, and how JSON messages are parsed into them.
 
-Knows the fields of every message and nothing of when a message is allowed; see `native` for that.
+Knows the fields of every message, but not when a message is allowed; see `states` for that.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 
 MAX_VALUES: Final = 16_384
-"""Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, holds
-none of these; a list of millions of values would take many times its size in memory."""
+"""Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, contains
+none of these; a list of millions of values would need many times its size in memory."""
 
 DEFAULT_PROMPTS: Final = {Mode.UNDERSTAND: "Describe what you hear in this audio."}
 
@@ -43,11 +43,11 @@ class OneShot:
     audio: bytes
     """A file, or raw samples."""
     encoding: str | None
-    """Of raw samples; None is to be guessed. `CONTAINER` is a file for certain."""
+    """Of raw samples; None to guess it. `CONTAINER` is always a file."""
     sample_rate: int
     channels: int
     stream: bool
-    """Whether partials are wanted before the reply."""
+    """Whether partials are sent before the reply."""
     strict: bool = False
     """Whether a damaged recording is an error."""
 
@@ -71,7 +71,7 @@ class Start:
     audio_format: AudioFormat | None
     """None: audio in a container."""
     acknowledge: bool = False
-    """Whether the client wants to be told how much of its audio is safe."""
+    """Whether the client wants to be informed how much of its audio is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,17 @@ class Chunk:
 class Commit:
     kind: ClassVar[str] = "commit"
     number: int | None = None
-    """A client that counts these messages may send one again: it is obeyed once."""
+    """A client that numbers these messages may repeat one: it is executed once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
     kind: ClassVar[str] = "configure"
     changes: Mapping[str, Any]
-    """Fields of `SessionOptions` that are to change, and only those."""
+    """Only the fields of `SessionOptions` to change."""
     number: int | None = None
     audio_changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `AudioFormat` that are to change for the audio that follows."""
+    """Fields of `AudioFormat` to change for the audio that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def decode_message(message: str | LongMessage) -> dict[str, Any]:
     """A text message as a JSON object, in which strings may be `LongText`. Raises InvalidJsonError."""
     text = message if isinstance(message, str) else message.document()
     if sum(map(text.count, ",[{")) > MAX_VALUES:
-        raise InvalidJsonError(f"The message holds more than {MAX_VALUES} values; a message is one flat object.")
+        raise InvalidJsonError(f"The message contains more than {MAX_VALUES} values; a message is one flat object.")
     try:
         decoded = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -139,9 +139,9 @@ def decode_message(message: str | LongMessage) -> dict[str, Any]:
 
 
 def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:
-    """The command that a message stands for.
+    """The command of a message.
 
-    `defaults` says what raw audio is whose sender does not say it. Raises MissingFieldError, UnknownTypeError,
+    `defaults` gives the format of raw audio if the client does not. Raises MissingFieldError, UnknownTypeError,
     InvalidFieldError, InvalidAudioError.
     """
     kind = message.get("type")
@@ -154,7 +154,7 @@ def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:
 
 
 def request_id_of(message: dict[str, Any] | None) -> str | int | None:
-    """The id that a reply to this message carries; None where it has none, or none that is allowed."""
+    """The id for the reply to this message; None if it has none, or an invalid one."""
     value = None if message is None else message.get("id")
     if not is_request_id(value):
         return None
@@ -194,7 +194,7 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
 
 
 def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
-    fields.refuse("model", "in start only, where the model of a session is chosen")
+    fields.refuse("model", "in start only, which selects the model of a session")
     taken = [option.name for option in options_of(CONFIGURE)]
     changes = {name: fields.option(name) for name in taken if fields.given(name)}
     audio_readers: dict[str, Callable[[], Any]] = {
@@ -205,8 +205,8 @@ def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     audio_changes = {name: read() for name, read in audio_readers.items() if fields.given(name)}
     if not changes and not audio_changes:
         names = ", ".join((*taken, *audio_readers))
-        raise MissingFieldError(f"configure changes nothing; it takes at least one of {names}.")
-    changed_format(None, audio_changes)  # raises for what no format has
+        raise MissingFieldError(f"configure changes nothing; it requires at least one of {names}.")
+    changed_format(None, audio_changes)  # raises for values that no format has
     return Configure(changes, fields.number(), audio_changes)
 
 
@@ -217,7 +217,7 @@ def _options(fields: Fields, message: str) -> SessionOptions:
 
 
 def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat | None:
-    """None for audio in a container, which says itself what it is."""
+    """None for audio in a container, which describes its own format."""
     sample_rate = fields.integer("sample_rate", defaults.sample_rate)
     channels = fields.integer("channels", defaults.channels)
     encoding = fields.text("encoding")
@@ -225,7 +225,7 @@ def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat | None
 
 
 def changed_format(before: AudioFormat | None, changes: Mapping[str, Any]) -> AudioFormat | None:
-    """The format of the audio behind a `configure`. Raises InvalidFieldError."""
+    """The format of the audio after a `configure`. Raises InvalidFieldError."""
     fields = {} if before is None else {name: getattr(before, name) for name in ("encoding", "sample_rate", "channels")}
     whole = {"encoding": CONTAINER if before is None else "pcm_s16le", "sample_rate": 16_000, "channels": 1} | fields
     return _checked_format(**{**whole, **changes})

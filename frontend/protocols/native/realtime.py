@@ -1,6 +1,6 @@
-"""The native protocol as a dialect: what each of its messages asks for, and what its client is told.
+"""The native protocol as a dialect: the actions of each message, and the replies to its client.
 
-`messages` knows the fields, `states` which message is allowed when. Does no I/O.
+`messages` knows the fields, `states` when each message is allowed. Does no I/O.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,26 +38,26 @@ ALLOWED_WITHOUT_KEY: Final = (commands.Auth.kind, commands.Ping.kind)
 
 
 class NativeRealtime:
-    """A `dialect.Dialect`. `defaults` says what raw audio is if its sender does not say it."""
+    """A `dialect.Dialect`. `defaults` gives the format of raw audio if the client does not."""
 
     quiet_s = 0.0
     linger_s = 0.0
-    """The transports of its own ports read on by themselves while they close."""
+    """The transports of its own ports read the rest by themselves while they close."""
     resumes = True
 
     def __init__(self, defaults: AudioSettings, *, guesses_text: bool = False, needs_key: bool = False) -> None:
-        """`guesses_text`: whether `str` may be audio (see `framing`). `needs_key`: whether `auth` has to come first."""
+        """`guesses_text`: whether `str` may be audio (see `framing`). `needs_key`: whether `auth` must come first."""
         self._defaults = defaults
         self._guesses_text = guesses_text
         self._needs_key = needs_key
         self._states = NativeProtocol()
         self._session_id: str | None = None
-        """Of the session that this connection has."""
+        """The session of this connection."""
         self._audio_format: AudioFormat | None = None
         self._is_stream_rejected = False
-        """Whether the client knows that its audio cannot be decoded. It is sent that error once."""
+        """Whether the client knows that its audio cannot be decoded. The error is sent once."""
         self._request_id: str | int | None = None
-        """Of the message that is being obeyed."""
+        """The id of the message that is being executed."""
         self._is_audio = False
         """Whether that message is audio."""
         self._undo: Callable[[], None] = _nothing
@@ -114,7 +114,7 @@ class NativeRealtime:
                 self._end_session(Move.FAILED)
 
     def _decoded(self, message: str | LongMessage) -> dict[str, Any] | None:
-        """The JSON object of a text message; None if it is audio that passed for text."""
+        """The JSON object of a text message; None if it is audio that looked like text."""
         try:
             return commands.decode_message(message)
         except InvalidJsonError:
@@ -167,7 +167,7 @@ class NativeRealtime:
         return Identify(command.key), Send(native.authorized(command.request_id))
 
     def _begin(self, command: commands.Start | commands.Resume) -> Iterable[Action]:
-        """Audio that follows is ignored if no session begins."""
+        """Audio that follows is ignored if no session is opened."""
         audio_format, acknowledge = command.audio_format, command.acknowledge
         self._audio_format = audio_format
         self._undo = lambda: self._states.move(Move.REFUSED)
@@ -193,4 +193,4 @@ class NativeRealtime:
 
 
 def _nothing() -> None:
-    """What a message takes back that has changed nothing."""
+    """The undo of a message that has changed nothing."""

@@ -1,6 +1,6 @@
-"""The native protocol on one connection: which message is allowed when, and what the server answers.
+"""The native protocol on one connection: which message is allowed when, and the replies of the server.
 
-Does no I/O and holds no session. Messages come as `str` (JSON) or `bytes` (audio); answers are JSON bytes.
+Does no I/O and holds no session. Messages are `str` (JSON) or `bytes` (audio); replies are JSON bytes.
 """
 
 import re
@@ -16,23 +16,24 @@ from shared.errors import UnknownTypeError, VoxtralError
 from shared.events import EventType
 
 BINARY: Final = "binary audio"
-"""The kind of a message that is raw audio and has no type of its own."""
+"""The kind of a message that is raw audio and has no type."""
 
 
 class State(Enum):
-    """How far the connection's live session has come."""
+    """The state of the connection's live session."""
 
     IDLE = auto()
-    """There is none."""
+    """There is no session."""
     LIVE = auto()
     FINISHING = auto()
-    """`stop` has come, `done` has not been sent."""
+    """`stop` was received, `done` has not been sent."""
     OVER = auto()
-    """It was refused or broke off. What its client sent before it knew is passed over in silence."""
+    """The session was rejected or has failed. Messages that its client sent before it knew are ignored without an
+    error."""
 
 
 class Move(Enum):
-    """What happens to a session."""
+    """A change of the state of a session."""
 
     OPENED = auto()
     REFUSED = auto()
@@ -45,7 +46,7 @@ class Move(Enum):
 class Verdict(Enum):
     ACCEPT = auto()
     WAIT = auto()
-    """It is acted on when the session has finished."""
+    """It is executed when the session has finished."""
     IGNORE = auto()
     REFUSE = auto()
 
@@ -62,7 +63,7 @@ ACCEPTED: Final[Mapping[State, frozenset[str]]] = {
     State.OVER: _REQUESTS,
 }
 WAITING: Final = frozenset({"audio", "start", "resume"})
-"""While a session finishes, these wait for its end, and what follows them waits too."""
+"""While a session finishes, these wait for its end, and later messages wait too."""
 IGNORED: Final[Mapping[State, frozenset[str]]] = {
     State.IDLE: frozenset({"cancel"}),  # it crossed with `done`
     State.LIVE: frozenset(),
@@ -98,13 +99,13 @@ class NativeProtocol:
         self._has_refused_audio = False
 
     def must_wait(self, kind: str) -> bool:
-        """Whether a message of this kind is for after the session that finishes now."""
+        """Whether a message of this kind must wait until the finishing session has ended."""
         return verdict_on(self.state, kind) is Verdict.WAIT
 
     def admit(self, kind: str) -> bool:
-        """Whether a message of this kind (`BINARY`, or its type) is to be acted on; False passes it over.
+        """Whether to execute a message of this kind (`BINARY`, or its type); False ignores it.
 
-        Raises UnknownTypeError that says what is expected now; for audio only once, since much of it may follow.
+        Raises UnknownTypeError that names the expected messages; for audio only once, because much of it may follow.
         """
         verdict = verdict_on(self.state, kind)
         if verdict is Verdict.REFUSE:
@@ -112,11 +113,11 @@ class NativeProtocol:
                 return False
             self._has_refused_audio = kind in _AUDIO
             expected = ", ".join(name for name in (BINARY, *KINDS) if name in ACCEPTED[self.state])
-            raise UnknownTypeError(f"{kind} came while {_SITUATION[self.state]}; expected now: {expected}.")
+            raise UnknownTypeError(f"{kind} was sent while {_SITUATION[self.state]}; expected now: {expected}.")
         return verdict is Verdict.ACCEPT
 
     def move(self, move: Move) -> None:
-        """Note what happened to the session."""
+        """Record a change of the session."""
         assert (self.state, move) in MOVES, f"{move} in {self.state}"
         self.state = MOVES[self.state, move]
         self._has_refused_audio = False
@@ -136,7 +137,7 @@ _JSON_OBJECT_START: Final = re.compile(r'\{[ \t\r\n]*["}]')
 def looks_like_json(text: str) -> bool:
     """Whether this can be the beginning of a JSON object.
 
-    On TCP, a short piece of audio may pass for text (`framing`). While audio is expected, text that fails here is
+    On TCP, a short piece of audio may look like text (`framing`). While audio is expected, text that fails here is
     audio; otherwise it is a client's mistake.
     """
     return _JSON_OBJECT_START.match(text) is not None
@@ -145,7 +146,7 @@ def looks_like_json(text: str) -> bool:
 def response(
     request: OneShot, *, text: str, processing_ms: float, audio_ms: float, warnings: Sequence[dict[str, Any]] = ()
 ) -> bytes:
-    """The reply to a one-shot request. `warnings` say what is wrong with its recording, and what has no effect."""
+    """The reply to a one-shot request. `warnings` report faults of the recording, and options without effect."""
     return _encoded(
         {
             "type": "response",
@@ -161,7 +162,7 @@ def response(
 
 
 def streamed(event: dict[str, Any], request_id: str | int | None) -> bytes:
-    """A partial, or a warning, that comes before the reply to a one-shot request."""
+    """A partial, or a warning, that is sent before the reply to a one-shot request."""
     return _encoded(event, request_id)
 
 
@@ -175,7 +176,7 @@ def pong(request_id: str | int | None) -> bytes:
 
 
 def authorized(request_id: str | int | None) -> bytes:
-    """The reply to a key that is good."""
+    """The reply to a valid key."""
     return _encoded({"type": "authorized"}, request_id)
 
 

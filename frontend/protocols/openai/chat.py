@@ -1,7 +1,7 @@
-"""Chat completions about a recording: what a request asks, and what is answered. Pure.
+"""Chat completions about a recording: requests and responses. Pure.
 
-One recording and what is asked about it, as OpenAI's, Mistral's and vLLM's clients write it. A conversation cannot be
-gone on with: an answer of an earlier turn in `messages` is refused.
+One recording and the question about it, in the format of OpenAI's, Mistral's and vLLM's clients. Multi-turn
+conversations are not supported: a request with an earlier answer in `messages` is rejected.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def parse_chat(message: dict[str, Any]) -> ChatRequest:
     texts, recordings = _contents(message)
     if not recordings:
         raise MissingFieldError(
-            "messages holds no audio; a content part of type input_audio or audio_url is needed.", field="messages"
+            "messages contains no audio; it needs a content part of type input_audio or audio_url.", field="messages"
         )
     if len(recordings) > 1:
         raise InvalidFieldError("messages", f"{len(recordings)} recordings", "one recording")
@@ -94,7 +94,7 @@ class Chunks:
         return self._chunk({"content": added}, None)
 
     def end(self, usage: Usage, *, include_usage: bool, warned: Mapping[str, Any] | None = None) -> bytes:
-        """The last chunks; the field of `warned` is in the one with the `finish_reason`."""
+        """The last chunks; the field of `warned` is in the chunk with the `finish_reason`."""
         told = self._frame({"choices": [], "usage": _usage(usage)}) if include_usage else b""
         return self._chunk({}, _finish_reason(usage), **(warned or {})) + told + b"data: [DONE]\n\n"
 
@@ -111,7 +111,7 @@ def _finish_reason(usage: Usage) -> str:
 
 
 def _usage(usage: Usage) -> dict[str, int]:
-    """The counts are of Voxtral's tokens: 375 for each window of 30 s that the audio begins, and those of the texts."""
+    """Counts of Voxtral's tokens: 375 for each window of 30 s that the audio begins, and those of the texts."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -131,7 +131,8 @@ def _contents(message: dict[str, Any]) -> tuple[list[str], list[bytes]]:
     for one in messages:
         if not isinstance(one, dict) or one.get("role") not in _ASKING:
             role = one.get("role") if isinstance(one, dict) else one
-            raise InvalidFieldError("messages.role", role, f"{', '.join(_ASKING)}: an answer cannot be gone on with")
+            allowed = f"{', '.join(_ASKING)}: multi-turn conversations are not supported"
+            raise InvalidFieldError("messages.role", role, allowed)
         content = one.get("content")
         for part in content if isinstance(content, list) else [{"type": "text", "text": content}]:
             _take_part(part, texts, recordings)
@@ -139,7 +140,7 @@ def _contents(message: dict[str, Any]) -> tuple[list[str], list[bytes]]:
 
 
 def _take_part(part: object, texts: list[str], recordings: list[bytes]) -> None:
-    if isinstance(part, dict) and part.get("type") == "UNKNOWN":  # Mistral's SDK wraps what it does not know
+    if isinstance(part, dict) and part.get("type") == "UNKNOWN":  # Mistral's SDK wraps types that it does not know
         part = part.get("raw")
     match part:
         case {"type": "text", "text": str(text)}:
@@ -160,7 +161,7 @@ def _take_part(part: object, texts: list[str], recordings: list[bytes]) -> None:
 
 
 def _recording(source: str | LongText, *, is_url: bool = False) -> bytes:
-    """Base64 or a data URL. Nothing is fetched: a server that does reaches what its clients should not."""
+    """Base64 or a data URL. Other URLs are not fetched: clients could use the server to reach internal hosts."""
     if isinstance(source, LongText):
         if source.url_head:
             _check_head(source.url_head)
@@ -183,18 +184,18 @@ def _check_head(head: str) -> None:
 
 
 def _no_data_url(source: str | LongText) -> InvalidFieldError:
-    return InvalidFieldError("url", source, "a data: URL with base64; no other address is fetched")
+    return InvalidFieldError("url", source, "a data: URL with base64; other URLs are not fetched")
 
 
 def _limit(message: dict[str, Any]) -> int | None:
-    """A longest answer beyond ours is no mistake: no answer is longer."""
+    """A limit above ours is not an error: no answer is longer."""
     for name in ("max_completion_tokens", "max_tokens"):
         value = message.get(name)
         if value is None:
             continue
         limit = whole_number(value)
         if limit is None or limit < 1:
-            raise InvalidFieldError(name, value, "an integer from 1 on")
+            raise InvalidFieldError(name, value, "an integer of at least 1")
         return min(limit, MAX_NEW_TOKENS)
     return None
 

@@ -1,4 +1,4 @@
-"""What clients of OpenAI's Realtime API are told of errors: its codes, and the parameter at fault by its whole path."""
+"""Errors for clients of OpenAI's Realtime API: its codes, and the full path of the invalid parameter."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +22,7 @@ SERVER: Final = "server_error"
 
 
 class RefusedError(InvalidFieldError):
-    """A client's event that asks for something impossible, in OpenAI's words. `field` is a whole path."""
+    """A client's event that requests something impossible, in OpenAI's format. `field` is a full path."""
 
     def __init__(self, wire_code: str, message: str, param: str | None = None) -> None:
         VoxtralError.__init__(self, message)
@@ -44,7 +44,7 @@ def missing(path: str) -> RefusedError:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """OpenAI's `type` and `code` for one of our errors, and how its connection is closed where it must be."""
+    """OpenAI's `type` and `code` for one of our errors, and the close code if it closes the connection."""
 
     type: str
     code: str
@@ -62,7 +62,7 @@ WORDING: Final[dict[type[VoxtralError], Wording]] = {
     ModelUnavailableError: Wording(SERVER, "model_unavailable", 1013),
     InternalError: Wording(SERVER, "internal_error"),
 }
-"""Clients come back by themselves after 1001 and 1013, and after nothing else that is here."""
+"""Clients reconnect by themselves after 1001 and 1013, and after no other code here."""
 
 
 def wording_of(error: VoxtralError) -> Wording:
@@ -74,6 +74,6 @@ def wording_of(error: VoxtralError) -> Wording:
 
 
 def details(error: VoxtralError, param: str | None) -> dict[str, Any]:
-    """The object that tells of an error, as `error` events and failed transcriptions hold it."""
+    """The object that describes an error in `error` events and failed transcriptions."""
     wording = wording_of(error)
     return {"type": wording.type, "code": wording.code, "message": error.message, "param": param}

@@ -1,10 +1,10 @@
-"""OpenAI's Realtime API for transcription: its events, those of its beta, and what they ask of a session of ours.
+"""OpenAI's Realtime API for transcription: its events, those of its beta, and the session actions for them.
 
-Not served: conversations, so `response.*` and items of the client's are errors, and one connection transcribes with one
-model and in one format, both fixed by its first audio. Our engines find the ends of turns in their own way: the
-numbers of `turn_detection` are taken and shown, and change nothing; neither does `noise_reduction`. Logprobs
-come with `completed`, one for each word, if the model reports probabilities. Warnings of a session are not passed on:
-clients take any `error` for the end.
+Not supported: conversations, so `response.*` and items from clients are errors; a connection transcribes with one model
+and in one format, both fixed by its first audio. Our engines detect the ends of turns in their own way: the numbers of
+`turn_detection` are accepted and returned, but have no effect; neither has `noise_reduction`. Logprobs come with
+`completed`, one for each word, if the model reports probabilities. Warnings of a session are not sent: clients treat
+any `error` as the end.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, 
 from shared.events import EventType
 
 SESSION_S: Final = 3600
-"""The longest that a connection lasts, as it is at OpenAI."""
+"""The longest duration of a connection, as with OpenAI."""
 MAX_AUDIO_CHARS: Final = 20 * 1024 * 1024
 """Of one append: 15 MiB of audio."""
 MIN_COMMIT_MS: Final = 100
@@ -42,7 +42,7 @@ CLIENT_EVENTS: Final = (
 class OpenAIRealtime:
     """A `dialect.Dialect`. `model` is the one in the connection's address, for sessions that name none.
 
-    `session` is what the session begins with, as an update has it. Raises RefusedError for a bad one.
+    `session` is the initial session, in the format of an update. Raises RefusedError if it is invalid.
     """
 
     quiet_s = float(SESSION_S)
@@ -67,13 +67,13 @@ class OpenAIRealtime:
         self._turns.is_beta = is_beta
         self._is_open = False
         self._received_s = 0.0
-        """Audio of all the connection."""
+        """Audio of the whole connection."""
         self._buffer_start_s = 0.0
-        """Where the audio begins that neither a commit nor a `clear` has taken."""
+        """Where the audio begins that is neither committed nor cleared."""
         self._opening_at_s = 0.0
         """Where our session begins in the audio of the connection."""
         self._event_id: str | None = None
-        """The client's, of the event that is being obeyed."""
+        """The client's id of the event that is being executed."""
         self._undo: Callable[[], None] = _nothing
 
     def greet(self) -> Iterable[Action]:
@@ -101,7 +101,7 @@ class OpenAIRealtime:
         kind = event["type"]
         raise RefusedError(
             "invalid_value",
-            f"Invalid value for 'type': {shown(kind)}. Transcription sessions take: {', '.join(CLIENT_EVENTS)}.",
+            f"Invalid value for 'type': {shown(kind)}. Transcription sessions accept: {', '.join(CLIENT_EVENTS)}.",
             "type",
         )
 
@@ -126,7 +126,7 @@ class OpenAIRealtime:
 
     @property
     def _detects(self) -> bool:
-        """Whether the server finds the turns, and not only the client's commits make them."""
+        """Whether the server detects the turns, or only the client's commits end them."""
         return self._config.turn_detection is not None
 
     def _update(self, event: dict[str, Any], is_beta_event: bool) -> list[Action]:
@@ -156,7 +156,7 @@ class OpenAIRealtime:
         return [*actions, self._session_event("updated")]
 
     def _check_fixed(self, before: SessionConfig, after: SessionConfig) -> None:
-        """Raises RefusedError where the update changes what the audio so far has fixed."""
+        """Raises RefusedError if the update changes a value that the audio so far has fixed."""
         if not self._is_open:
             return
         if after.audio_format != before.audio_format:
@@ -200,15 +200,15 @@ class OpenAIRealtime:
         if held_s * 1000 < MIN_COMMIT_MS:
             raise RefusedError(
                 "input_audio_buffer_commit_empty",
-                f"The input audio buffer holds {held_s * 1000:.0f} ms of audio; a commit needs {MIN_COMMIT_MS} ms.",
+                f"The input audio buffer has {held_s * 1000:.0f} ms of audio; a commit needs {MIN_COMMIT_MS} ms.",
             )
         self._buffer_start_s = self._received_s
         return [*map(self._said, self._turns.commit(held_s)), Commit()]
 
     def _clear(self) -> list[Action]:
-        """Audio cannot be unheard: the engine ends its segment here, and what it still says of it is not passed on.
+        """Audio cannot be retracted: the engine ends its segment here, and later text of that segment is not sent.
 
-        Too little of it for a commit goes with the audio that follows: it holds no word.
+        Audio that is too short for a commit is joined to the audio that follows: it contains no word.
         """
         actions: list[Action] = []
         if self._is_open and self._held_s * 1000 >= MIN_COMMIT_MS:
@@ -223,7 +223,7 @@ class OpenAIRealtime:
         return self._received_s - max(self._buffer_start_s, self._turns.detected_s)
 
     def _lose_session(self, wire: dict[str, Any]) -> list[Action]:
-        """Our session has ended early; the next audio opens another. One that only nobody spoke to is not missed."""
+        """Our session has ended early; the next audio opens another one. An idle timeout is not reported."""
         self._is_open = False
         self._buffer_start_s = self._received_s
         told = {"type": "server_error", "code": wire["code"], "message": wire["message"], "param": None}
@@ -247,11 +247,11 @@ class OpenAIRealtime:
         return Send({"event_id": f"event_{secrets.token_hex(10)}"} | event)
 
     def _param(self, name: str | None) -> str | None:
-        """The whole path of an option of ours that is at fault."""
+        """The full path of an invalid option."""
         if name not in ("model", "language", "languages", "prompt"):
             return name
         if name == "model" and not (self._config.transcription or {}).get("model"):
-            return "model"  # the address's
+            return "model"  # the one in the address
         return f"{self._path('transcription')}.{name}"
 
     def _path(self, name: str) -> str:
@@ -270,4 +270,4 @@ def _fixed(what: str) -> str:
 
 
 def _nothing() -> None:
-    """What a message takes back that has changed nothing."""
+    """The undo of a message that has changed nothing."""

@@ -1,9 +1,9 @@
 """OpenAI's HTTP bodies for transcripts and translations. Pure: no I/O, no form.
 
-What their shape demands and no model here tells is derived, and said so: `seek` from the segment's start, and
+Fields that their format requires and no model here reports are derived: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0 if the engine does not report them, and
-`tokens` is empty: the engine's tokens are its own. Tokens are never counted for `usage`. `language` and `confidence` of
-segments, `confidence` of words and `warnings` are additions of ours.
+`tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` and `confidence` of
+segments, `confidence` of words and `warnings` are our additions.
 """
 
 import zlib
@@ -73,7 +73,7 @@ def delta(transcript: Transcript, text: str, *, with_logprobs: bool = False) -> 
 
 
 def done(transcript: Transcript, *, with_logprobs: bool = False) -> bytes:
-    """The last event and the end of the stream. Its `usage` could only be tokens, so there is none."""
+    """The last event and the end of the stream. Its `usage` would need token counts, so there is none."""
     told = {"text": transcript.text, "languages": languages(transcript.languages), **transcript.warned}
     if with_logprobs:
         told |= _logprobs(transcript)
@@ -85,12 +85,12 @@ def frame(message: dict[str, Any]) -> bytes:
 
 
 def languages(codes: Iterable[str]) -> list[dict[str, str]]:
-    """The languages that were heard."""
+    """The detected languages."""
     return [{"code": code} for code in codes]
 
 
 def language_name(code: str | None) -> str:
-    """`english` for `en`; a code without a known name is its own, and what was never detected is `unknown`."""
+    """`english` for `en`; a code without a known name is returned unchanged, and `unknown` if none was detected."""
     return "unknown" if code is None else NAMES.get(code, code)
 
 

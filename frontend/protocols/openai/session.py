@@ -1,7 +1,7 @@
-"""The session object of OpenAI's Realtime transcription: its defaults, updates, echo, and what it means to us.
+"""The session object of OpenAI's Realtime transcription: its defaults, updates and echo, and our options for it.
 
-A client's update is merged into the session of before: absent keys stay, null clears, and what a client may leave out
-is filled in. The beta's flat object is the same session in other words.
+A client's update is merged into the current session: absent keys stay, null clears, and optional fields get their
+defaults. The flat object of the beta is the same session in another format.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ Json = dict[str, Any]
 
 PCM: Final = "audio/pcm"
 PCM_RATE_HZ: Final = 24_000
-"""OpenAI's only rate for PCM; others are an extension."""
+"""OpenAI's only rate for PCM; other rates are an extension."""
 G711: Final = {"audio/pcmu": "pcmu", "audio/pcma": "pcma"}
 G711_RATE_HZ: Final = 8_000
 FLAT_FORMATS: Final = {"pcm16": PCM, "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 DELAYS_MS: Final = {"minimal": 160, "low": 240, "medium": 480, "high": 960, "xhigh": 2400}
-"""OpenAI names no times for its five delays: these are ours."""
+"""OpenAI does not specify times for its five delays: these are our values."""
 COMMIT_DELAYS: Final = {
     "minimal": CommitDelay.FAST,
     "low": CommitDelay.FAST,
@@ -39,7 +39,7 @@ COMMIT_DELAYS: Final = {
     "high": CommitDelay.ACCURATE,
     "xhigh": CommitDelay.ACCURATE,
 }
-"""The same for models that have no fixed look-ahead."""
+"""The same for models without a fixed look-ahead."""
 LOGPROBS: Final = "item.input_audio_transcription.logprobs"
 EAGERNESS: Final = ("auto", "low", "medium", "high")
 NOISE_REDUCTIONS: Final = ("far_field", "near_field")
@@ -52,7 +52,7 @@ SERVER_VAD: Final[Json] = {
 SEMANTIC_VAD: Final[Json] = {"type": "semantic_vad", "eagerness": "auto"}
 TURN_DETECTIONS: Final = {"server_vad": SERVER_VAD, "semantic_vad": SEMANTIC_VAD}
 TURN_SWITCHES: Final = ("create_response", "interrupt_response")
-"""Of conversations: taken, and of no meaning here."""
+"""For conversations: accepted, but without effect here."""
 TURN_KEYS: Final = {
     "server_vad": (*SERVER_VAD, "idle_timeout_ms", *TURN_SWITCHES),
     "semantic_vad": (*SEMANTIC_VAD, *TURN_SWITCHES),
@@ -70,7 +70,7 @@ MAX_VAD_MS: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class SessionConfig:
-    """A session as its client has configured it. Objects are whole: defaults are in them."""
+    """A session as its client has configured it. Objects are complete, including defaults."""
 
     format: Json
     transcription: Json | None = None
@@ -84,7 +84,7 @@ class SessionConfig:
         return AudioFormat("pcm_s16le", self.format["rate"]) if kind == PCM else AudioFormat(G711[kind], G711_RATE_HZ)
 
     def options(self, model: str | None) -> SessionOptions:
-        """What our session is to do; `model` serves where the transcription names none."""
+        """The options of our session; `model` is used if the transcription names none."""
         wanted = self.transcription or {}
         hints = [wanted.get("prompt"), ", ".join(wanted.get("keywords") or [])]
         return SessionOptions(
@@ -100,7 +100,7 @@ class SessionConfig:
         )
 
     def to_wire(self) -> Json:
-        """As `session.created` and `session.updated` show it, but for the id and the end."""
+        """The session as in `session.created` and `session.updated`, without its id and its end."""
         names = ("format", "transcription", "noise_reduction", "turn_detection")
         return {
             "type": "transcription",
@@ -110,7 +110,7 @@ class SessionConfig:
         }
 
     def to_flat_wire(self) -> Json:
-        """As the beta showed it."""
+        """The session in the format of the beta."""
         flat = {meant: name for name, meant in FLAT_FORMATS.items()}
         return {
             "object": "realtime.transcription_session",
@@ -123,21 +123,22 @@ class SessionConfig:
 
 
 DEFAULT: Final = SessionConfig(format={"type": PCM, "rate": PCM_RATE_HZ}, turn_detection=SERVER_VAD)
-"""Of a new connection. Clients that never mention turn detection rely on the server's."""
+"""For a new connection. Clients that never send turn detection rely on the server's default."""
 
 
 def begun(session: Any) -> SessionConfig:
-    """What a connection begins with whose client token was made for `session`; None for any. Raises RefusedError."""
+    """The initial session of a connection whose client token was made for `session`; None for any. Raises
+    RefusedError."""
     return DEFAULT if session is None else updated(DEFAULT, session)
 
 
 def updated(config: SessionConfig, session: Any) -> SessionConfig:
     """The session after an update's `session`. Raises RefusedError."""
     path = "session"
-    if isinstance(session, dict) and session.get("type") not in (None, "transcription"):  # whatever else is in it
+    if isinstance(session, dict) and session.get("type") not in (None, "transcription"):  # whatever else it contains
         raise RefusedError(
             "invalid_parameter",
-            "Only sessions of the type 'transcription' are served; a session's type cannot be changed.",
+            "Only sessions of the type 'transcription' are supported; the type of a session cannot be changed.",
             "session.type",
         )
     update = an_object(session, path, ("type", "include", "audio"))
@@ -157,7 +158,7 @@ def flatly_updated(config: SessionConfig, session: Any) -> SessionConfig:
     flat_format = inputs.get("format")
     if flat_format is not None:
         inputs["format"] = {"type": FLAT_FORMATS[one_of(flat_format, f"{path}.input_audio_format", FLAT_FORMATS)]}
-    transcription = inputs.get("transcription")  # where LiveKit's plug-in puts the noise reduction
+    transcription = inputs.get("transcription")  # in which LiveKit's plug-in sends the noise reduction
     if isinstance(transcription, dict) and "noise_reduction_type" in transcription:
         inputs["transcription"] = transcription = dict(transcription)
         inputs.setdefault("noise_reduction", {"type": transcription.pop("noise_reduction_type")})

@@ -1,8 +1,8 @@
-"""The items of an OpenAI transcription session: which text belongs to which, and what its client is told when.
+"""The items of an OpenAI transcription session: which text belongs to which item, and the events for its client.
 
-An item is one turn. A client's commit makes one of all segments before it that are in no item yet. Where the server
-finds the turns, each of our other segments is one. Our session answers commits in order with `committed`; until that
-comes, what it says belongs to the audio before the commit.
+An item is one turn. A client's commit makes an item of all earlier segments that are in no item yet. If the server
+detects the turns, each of our other segments is an item. Our session answers commits in order with `committed`; until
+then, its text belongs to the audio before the commit.
 """
 
 import secrets
@@ -26,31 +26,31 @@ class Item:
     deltas: TranscriptDeltas = field(default_factory=TranscriptDeltas)
     id: str = field(default_factory=lambda: f"item_{secrets.token_hex(10)}")
     is_announced: bool = False
-    """Its client has been told that it began."""
+    """Whether its beginning has been reported to the client."""
     is_committed: bool = False
     audio_s: float | None = None
-    """Length of what the client committed; None where the server found the turn."""
+    """Length of the audio that the client committed; None if the server detected the turn."""
     spoken_s: float = 0.0
     """Length of its segments."""
     logprobs: list[Json] = field(default_factory=list)
     """Of the words of its segments, if the client wants them and the model reports them."""
     languages: list[str] = field(default_factory=list)
-    """Those of its segments that have text, in the order in which they came."""
+    """The languages of its segments with text, in order."""
 
 
 class Turns:
-    """Everything is answered by the server events that it causes, without their ids."""
+    """Every method returns the server events that it causes, without their ids."""
 
     def __init__(self) -> None:
         self.is_beta = False
         self.start_s = 0.0
         """Where our session began in the audio of the connection."""
         self.detected_s = 0.0
-        """Up to where the server has committed the audio of the connection."""
+        """The position up to which the server has committed the audio of the connection."""
         self._items: deque[Item] = deque()
-        """Those that are not complete. What our session says belongs to the first; only the last may be open."""
+        """Incomplete items. The text of our session belongs to the first; only the last may be open."""
         self._fences: deque[Item | None] = deque()
-        """For each commit that our session has not answered, its item; None discards what is said until then."""
+        """For each commit that our session has not answered, its item; None discards the text until then."""
         self._answered_s = -1.0
         self._last_committed_id: str | None = None
 
@@ -62,14 +62,14 @@ class Turns:
         yield from self._commit(item)
 
     def clear(self) -> None:
-        """The client takes its buffer back: what was said of it stays said, nothing more is, and it becomes no item."""
+        """The client clears its buffer: text already sent stays, no more of it is sent, and it becomes no item."""
         item = self._open_item()
         if item is not None:
             self._items.remove(item)
         self._fences.append(None)
 
     def take(self, event: Json, *, detects: bool) -> Iterator[Json]:
-        """What our session says; `detects` tells whether the server finds the turns."""
+        """Handle an event of our session; `detects` says whether the server detects the turns."""
         match event["type"]:
             case EventType.COMMITTED:
                 yield from self._take_committed(event["end"])
@@ -86,11 +86,11 @@ class Turns:
 
     @property
     def _discards(self) -> bool:
-        """Whether what our session says now was cleared. What was committed before is not."""
+        """Whether the current text of our session was cleared. Text that was committed before is not."""
         return bool(self._fences) and self._fences[0] is None and not (self._items and self._items[0].is_committed)
 
     def fail(self, error: Json) -> Iterator[Json]:
-        """Our session has ended early. Committed items fail; the open one never becomes one."""
+        """Our session has ended early. Committed items fail; the open one never becomes an item."""
         failed = [item for item in self._items if item.is_committed]
         self.reset()
         for item in failed:
@@ -103,7 +103,8 @@ class Turns:
         self._answered_s = -1.0
 
     def _take_committed(self, end_s: float) -> Iterator[Json]:
-        """A worker that takes over answers the commit at its beginning again; a client's commits lie apart."""
+        """A worker that takes over repeats the answer to the commit at its start; commits of clients are further
+        apart."""
         if end_s <= self._answered_s or not self._fences:
             return
         self._answered_s = end_s
@@ -182,7 +183,7 @@ class Turns:
         } | ({"logprobs": item.logprobs} if item.logprobs else {})
 
     def _current(self) -> Item:
-        """The item that our session speaks of now."""
+        """The item to which the text of our session belongs now."""
         return self._items[0] if self._items else self._begin()
 
     def _open_item(self) -> Item | None:

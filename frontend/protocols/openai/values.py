@@ -1,4 +1,4 @@
-"""The values of a client's JSON object, each checked as it is taken, with its whole path for the error.
+"""The values of a client's JSON object, each checked when it is read, with its full path for errors.
 
 Every function raises `RefusedError`.
 """
@@ -15,7 +15,7 @@ MAX_NAME_CHARS: Final = 128
 
 
 def an_object(value: Any, path: str, known: Collection[str]) -> dict[str, Any]:
-    """An object that has no keys but the `known` ones."""
+    """An object that has only `known` keys."""
     if not isinstance(value, dict):
         raise invalid_type(value, path, "an object")
     for name in value:
@@ -43,7 +43,7 @@ def a_value(value: Any, path: str, kind: Kind) -> Any:
 
 
 def an_option(value: Any, path: str, name: str) -> Any:
-    """The value of a session's option."""
+    """The value of a session option."""
     return a_value(value, path, OPTIONS[name].kind)
 
 

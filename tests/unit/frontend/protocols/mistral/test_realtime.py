@@ -178,7 +178,7 @@ def test_an_end_without_audio_is_answered_without_a_session() -> None:
     assert list(dialect.receive(FLUSH)) == []
     [done] = sent(dialect.receive(END))
     assert (done["type"], done["text"], done["language"]) == ("transcription.done", "", None)
-    with pytest.raises(VoxtralError, match="after the audio has ended"):
+    with pytest.raises(VoxtralError, match="after the end of the audio"):
         list(dialect.receive(AUDIO))
 
 

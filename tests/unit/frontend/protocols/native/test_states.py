@@ -190,7 +190,7 @@ def test_configure_changes_only_what_is_given() -> None:
 
 @pytest.mark.parametrize("value", ["echo", "auto", None, 5])
 def test_configure_cannot_change_the_model(value: Any) -> None:
-    with pytest.raises(InvalidFieldError, match=r"^model is .*; allowed: in start only, where .* is chosen"):
+    with pytest.raises(InvalidFieldError, match=r"^model is .*; allowed: in start only, which selects the model"):
         parse(type="configure", model=value, prompt="x")
 
 
@@ -449,7 +449,7 @@ def test_every_kind_has_one_verdict_in_every_state(state: State) -> None:
             case Verdict.IGNORE:
                 assert not protocol.admit(kind)
             case Verdict.REFUSE:
-                with pytest.raises(UnknownTypeError, match=f"^{kind} came while .*; expected now: ") as caught:
+                with pytest.raises(UnknownTypeError, match=f"^{kind} was sent while .*; expected now: ") as caught:
                     protocol.admit(kind)
                 assert all(name in caught.value.message for name in ACCEPTED[state])
         assert protocol.state is state
