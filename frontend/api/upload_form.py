@@ -195,7 +195,7 @@ async def _parsed(parser: FormParser | FilesParser, media_type: str) -> FormData
         raise DamagedFormError(media_type, error.message) from None
     except OSError as error:
         log.error("upload_not_stored", reason=str(error))
-        raise ServerBusyError("There is no disk space for the upload now.", retry_after_s=NO_ROOM_RETRY_S) from error
+        raise ServerBusyError("There is no disk space for the upload.", retry_after_s=NO_ROOM_RETRY_S) from error
 
 
 async def bounded(request: Request, limit_bytes: int, idle_timeout_s: float) -> AsyncGenerator[bytes, None]:

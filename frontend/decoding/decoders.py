@@ -1,7 +1,7 @@
-"""Recordings decoded by processes of their own: one for each recording, as many at a time as there may be.
+"""Decodes recordings in separate processes: one for each recording, up to a limit of concurrent ones.
 
-A recording that crashes its decoder, or takes too much memory or time, is an error of its own client and of nobody
-else. Leaving a recording half way ends its decoder. Knows no audio format; `shared.decoder` has those.
+A recording that crashes its decoder, or needs too much memory or time, is an error only for its own client. Abandoning
+a recording ends its decoder. Knows no audio format; `shared.decoder` does.
 """
 
 import asyncio
@@ -32,20 +32,21 @@ MAX_WAITING: Final = 100
 RETRY_AFTER_S: Final = 2.0
 BASE_CPU_S: Final = 60
 CPU_SHARE: Final = 0.05
-"""Processor time for a recording: this share of its longest duration, and the base. AAC in stereo takes 0.6 %."""
+"""Processor time for a recording: this share of its longest duration, plus the base. Stereo AAC needs 0.6 %."""
 ENDING_S: Final = 5.0
 
 log = structlog.get_logger(__name__)
 
 
 class Decoders:
-    """Made once per process. `run` keeps the server of the decoders alive."""
+    """Created once per process. `run` keeps the decoder server alive."""
 
     def __init__(self, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S) -> None:
-        """`most` decode at the same time; others wait in order, `patience_s` at most.
+        """`most` decode at the same time; others wait in order, for at most `patience_s`.
 
-        `most_live` live streams are decoded beside them. A decoder that gives nothing for `stall_s`, while it is waited
-        for, is killed.
+        `most_live` live streams are decoded in addition. A decoder that returns nothing for `stall_s`, while its output
+        is
+        awaited, is killed.
         """
         self._most = most
         self._patience_s = patience_s
@@ -53,7 +54,7 @@ class Decoders:
         self._places = asyncio.Semaphore(most)
         self._most_live = most_live
         self.live_streams = 0
-        """That are being decoded now."""
+        """Live streams that are being decoded now."""
         self._waiting = 0
         self._numbers = 0
         self._link: DecoderLink | None = None
@@ -62,14 +63,14 @@ class Decoders:
         self.idle_bytes = 0
         """Memory of the idle server."""
         self.peak_bytes = 0
-        """The most that any decoder took, with what it shares with the server."""
+        """The highest memory use of any decoder, including memory shared with the server."""
 
     @classmethod
     @contextlib.asynccontextmanager
     async def running(
         cls, most: int, patience_s: float, *, most_live: int = 0, stall_s: float = STALL_S
     ) -> AsyncIterator[Self]:
-        """As long as the `async with` lasts."""
+        """Running decoders, for the duration of the `async with`."""
         decoders = cls(most, patience_s, most_live=most_live, stall_s=stall_s)
         server = asyncio.create_task(decoders.run(), name="decoders")
         try:
@@ -82,7 +83,7 @@ class Decoders:
         return None if self._link is None else self._link.pid
 
     async def run(self) -> None:
-        """Starts the server, again whenever it ends; runs until cancelled."""
+        """Start the server, and again whenever it ends; runs until cancelled."""
         failures = 0
         while True:
             started_s = time.monotonic()
@@ -96,7 +97,7 @@ class Decoders:
             await asyncio.sleep(delay_s)
 
     async def _serve(self) -> str:
-        """One server, from its start to its end. Returns how it ended."""
+        """Run one server, from its start to its end. Returns how it ended."""
         link = DecoderLink()
         try:
             if (ready := await link.ready) is not None:
@@ -120,9 +121,9 @@ class Decoders:
     ) -> AsyncGenerator[bytes, None]:
         """A recording as s16le mono 16 kHz, in blocks of a second (the last is shorter).
 
-        What is wrong with it is put into `warnings` as it is found, up to the last block; with `strict`, damage is an
-        error. Raises InvalidAudioError, UnsupportedAudioError and AudioTooLongError for the recording (see
-        `shared.audio.files.decode_file`), and ServerBusyError where too many are being decoded, or there is no room.
+        Faults of the recording are added to `warnings` when they are found, up to the last block; with `strict`, damage
+        is an error. Raises InvalidAudioError, UnsupportedAudioError and AudioTooLongError for the recording (see
+        `shared.audio.files.decode_file`), and ServerBusyError if too many are being decoded, or the disk is full.
         """
         found = self.blocks(source, max_duration_s=max_duration_s, strict=strict, warnings=warnings)
         async with contextlib.aclosing(found) as blocks:
@@ -137,7 +138,7 @@ class Decoders:
         strict: bool = False,
         warnings: list[AudioWarning] | None = None,
     ) -> AsyncGenerator[DecodedBlock, None]:
-        """The same, with how far the file has been read."""
+        """The same, with the fraction of the file that has been read."""
         link, number, ending, reading = await self._start(source, max_duration_s, strict=strict)
         if warnings is not None:
             reading.warnings = warnings
@@ -150,16 +151,16 @@ class Decoders:
         except TimeoutError:
             log.warning("decoder_stalled", after_s=self._stall_s)
             raise InvalidAudioError(
-                f"The file cannot be decoded: nothing came of it for {self._stall_s:g} s."
+                f"The file cannot be decoded: the decoder returned nothing for {self._stall_s:g} s."
             ) from None
         finally:
             reading.close()
             link.kill(number)
 
     async def live(self) -> LiveDecoding:
-        """A decoder for a live stream. Raises ServerBusyError; its `audio` raises what `pcm` does."""
+        """A decoder for a live stream. Raises ServerBusyError; its `audio` raises what `pcm` raises."""
         if self.live_streams >= self._most_live:
-            taken = f"All {self._most_live} decoders of live streams are taken"
+            taken = f"All {self._most_live} decoders of live streams are in use"
             raise ServerBusyError(f"{taken}; send raw samples, or try again shortly.", retry_after_s=RETRY_AFTER_S)
         self.live_streams += 1
         decoding: LiveDecoding | None = None
@@ -184,7 +185,7 @@ class Decoders:
                     descriptor = await file.open(source)
                 except OSError as error:
                     log.error("recording_not_stored", reason=str(error))
-                    raise ServerBusyError("There is no room for the recording now.", retry_after_s=30.0) from error
+                    raise ServerBusyError("There is no disk space for the recording.", retry_after_s=30.0) from error
                 link = await self._running_link()
                 reading = await Reading.of(pipe, file.size_bytes, max_duration_s)
                 self._numbers += 1
@@ -218,7 +219,7 @@ class Decoders:
         return self._link
 
     def _busy(self) -> ServerBusyError:
-        return ServerBusyError(f"All {self._most} decoders are taken; try again shortly.", retry_after_s=RETRY_AFTER_S)
+        return ServerBusyError(f"All {self._most} decoders are in use; try again shortly.", retry_after_s=RETRY_AFTER_S)
 
     def _note(self, ready: Ready) -> None:
         self.idle_bytes = ready.rss_bytes
@@ -233,20 +234,20 @@ class Decoders:
             self.peak_bytes = max(self.peak_bytes, end.peak_bytes)
 
     def _note_ending(self, ending: "asyncio.Future[Ending | None]") -> None:
-        """A place is free when its process is gone, not when its client is."""
+        """A place is free when its process has ended, not when its client has disconnected."""
         self._places.release()
         if not ending.cancelled() and (end := ending.result()) is not None:
             self.peak_bytes = max(self.peak_bytes, end.peak_bytes)
 
 
 async def _failure(ending: "asyncio.Future[Ending | None]", cause: Exception) -> VoxtralError:
-    """The error for a client whose decoder ended without a message, or sent one that is not valid."""
+    """The error for a client whose decoder ended without a message, or sent an invalid one."""
     done, _ = await asyncio.wait((ending,), timeout=ENDING_S)
     end = ending.result() if done else None
     if end is None:
         return ServerBusyError("Decoding was interrupted; send the recording again.", retry_after_s=RETRY_AFTER_S)
     if end.exit_code == -signal.SIGXCPU:
-        return InvalidAudioError("The file cannot be decoded: it takes too much processor time.")
+        return InvalidAudioError("The file cannot be decoded: it needs too much processor time.")
     reason = str(cause) if isinstance(cause, WireError) else None
     log.warning("decoder_failed", how=_how(end.exit_code), peak_bytes=end.peak_bytes, reason=reason)
     return InvalidAudioError("The file cannot be decoded: the decoder failed on it.")

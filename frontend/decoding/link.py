@@ -1,4 +1,4 @@
-"""One decoder server: its process, the socket that carries its commands, and how its decoders end."""
+"""One decoder server: its process, the socket for its commands, and how its decoders end."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 _KEPT_VARIABLES: Final = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONWARNINGS")
-"""What Python may need to start. All else stays here: decoders are given no key and no password."""
+"""Variables that Python may need to start. No others are passed on: decoders receive no key and no password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Ending:
     """How a decoder ended."""
 
     exit_code: int
-    """0, or as of subprocess: negative for a signal."""
+    """0, or as in subprocess: negative for a signal."""
     peak_bytes: int
-    """The most memory that it had in use, that of the idle server included."""
+    """Its highest memory use, including that of the idle server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class DecoderLink:
 
     def __init__(self) -> None:
         self.ready: asyncio.Future[Ready | None] = asyncio.get_running_loop().create_future()
-        """None where the process ends before it has started."""
+        """None if the process ends before it has started."""
         self.ended = asyncio.Event()
-        """Set when the process is gone. All its decoders are then, too."""
+        """Set when the process has ended. Then all its decoders have ended too."""
         self._endings: dict[int, asyncio.Future[Ending | None]] = {}
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -68,13 +68,13 @@ class DecoderLink:
 
     @property
     def exit_code(self) -> int | None:
-        """Of the server itself, after `close`."""
+        """The exit code of the server itself, after `close`."""
         return self._process.poll()
 
     def start(self, order: Order, file: int, pipe: int) -> "asyncio.Future[Ending | None]":
-        """Have a recording decoded; both descriptors may be closed afterwards.
+        """Start decoding a recording; both descriptors may be closed afterwards.
 
-        The result is how its decoder ended, None where the server itself was lost.
+        The result is how its decoder ended, None if the server itself was lost.
         """
         ending: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
         self._endings[order.number] = ending
@@ -95,7 +95,7 @@ class DecoderLink:
     def _tell(self, message: bytes, *descriptors: int) -> bool:
         try:
             socket.send_fds(self._control, [message], descriptors)
-        except OSError:  # it is gone, or so far behind that it is as good as gone
+        except OSError:  # it has ended, or its socket is so full that it is of no use
             return False
         return True
 
@@ -122,7 +122,7 @@ class DecoderLink:
             ending.set_result(Ending(message["exit_code"], message["peak_bytes"]))
 
     def _lose(self) -> None:
-        """The server is of no more use."""
+        """The server can no longer be used."""
         if self.ended.is_set():
             return
         asyncio.get_running_loop().remove_reader(self._control.fileno())
@@ -138,5 +138,5 @@ class DecoderLink:
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    # One thread: a fork has only the one that forks, and every decoder has a processor's time at most.
+    # One thread: a fork has only the thread that forks, and every decoder uses at most one processor.
     return kept | {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}

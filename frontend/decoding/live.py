@@ -1,6 +1,6 @@
-"""A live stream in a container, decoded by a process of its own while it comes.
+"""A live stream in a container, decoded by its own process while it arrives.
 
-Bytes go in, s16le mono 16 kHz comes out. While nobody takes the audio, no more bytes are taken in.
+Bytes go in, s16le mono 16 kHz comes out. While the audio is not read, no more bytes are accepted.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from shared.decoder.wire import Kind, Order, WireError, error_from, message, war
 from shared.errors import InvalidAudioError, VoxtralError
 
 LIVE_CPU_S: Final = 3600
-"""Processor time of one stream. Opus and AAC take less than 1 % of its length: this is for four days."""
+"""Processor time of one stream. Opus and AAC need less than 1 % of its length, so this lasts four days."""
 
 Failed = Callable[["asyncio.Future[Ending | None]", Exception], Awaitable[VoxtralError]]
 
 
 class LiveDecoding:
-    """One decoder. `close` it whatever happens."""
+    """One decoder. Always `close` it."""
 
     def __init__(
         self,
@@ -43,15 +43,15 @@ class LiveDecoding:
         self._failed = failed
         self._written_bytes = self._decoded_bytes = 0
         self._news = asyncio.Event()
-        """Set when more has been decoded, or nothing more will be."""
+        """Set when more has been decoded, or when nothing more will be."""
         self._can_write = asyncio.Event()
-        """Set when the decoder may take more, or is not written to any more."""
+        """Set when the decoder may accept more, or when its input has been closed."""
         self._is_over = False
         self._warnings: list[AudioWarning] = []
 
     @classmethod
     async def start(cls, link: DecoderLink, number: int, stall_s: float, failed: Failed) -> "LiveDecoding":
-        """`failed` names the error of a decoder that ends without a word."""
+        """`failed` returns the error for a decoder that ends without a message."""
         readable, writable = os.pipe()
         try:
             with new_pipe() as pipe:
@@ -70,7 +70,7 @@ class LiveDecoding:
         return self._ending
 
     async def write(self, content: bytes) -> None:
-        """Hand over a piece. Waits while the decoder does not take it; returns at once when there is none any more."""
+        """Write a piece. Waits while the decoder does not accept it; returns at once if the decoder has ended."""
         self._written_bytes += len(content)
         view = memoryview(message(content))
         while view and self._descriptor is not None and not self._is_over:
@@ -82,18 +82,18 @@ class LiveDecoding:
                 return
 
     def take_warnings(self) -> list[AudioWarning]:
-        """What the client is to be told, once."""
+        """The new warnings for the client."""
         warnings, self._warnings = self._warnings, []
         return warnings
 
     async def drained(self) -> None:
-        """Wait until the audio of all bytes so far has come out, or nothing more comes."""
+        """Wait until the audio of all bytes so far has been decoded, or decoding has ended."""
         while self._decoded_bytes < self._written_bytes and not self._is_over:
             self._news.clear()
             await self._news.wait()
 
     def end(self) -> None:
-        """No more bytes come."""
+        """No more bytes follow."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             # Before it is closed: a loop that still watches it never wakes its writer, and uvloop aborts the process.
@@ -102,7 +102,7 @@ class LiveDecoding:
             self._can_write.set()
 
     async def audio(self) -> AsyncIterator[bytes]:
-        """What comes out, until the stream ends.
+        """The decoded audio, until the stream ends.
 
         Raises InvalidAudioError, UnsupportedAudioError and ServerBusyError.
         """
@@ -147,7 +147,7 @@ class LiveDecoding:
             except TimeoutError:
                 if before_bytes < self._written_bytes:
                     raise InvalidAudioError(
-                        f"The stream cannot be decoded: nothing came of it for {self._stall_s:g} s."
+                        f"The stream cannot be decoded: the decoder returned nothing for {self._stall_s:g} s."
                     ) from None
 
     async def _writable(self, descriptor: int) -> None:
@@ -156,5 +156,5 @@ class LiveDecoding:
         try:
             await self._can_write.wait()
         finally:
-            if self._descriptor is not None:  # its number may belong to another file by now
+            if self._descriptor is not None:  # its number may already belong to another file
                 asyncio.get_running_loop().remove_writer(descriptor)

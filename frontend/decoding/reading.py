@@ -1,4 +1,4 @@
-"""What comes out of one decoder: the frames of its pipe. Nothing that they say is believed unchecked."""
+"""The output of one decoder: the frames of its pipe. All of it is checked before use."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ from shared.errors import AudioTooLongError
 from shared.events import SAMPLE_RATE_HZ
 
 SLACK_S: Final = 1.0
-"""Of audio over the limit, before it is certain that a decoder does not count by itself."""
+"""Tolerance above the audio limit: beyond it, the decoder evidently does not enforce the limit itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class DecodedBlock:
     pcm: bytes
     """s16le mono at 16 kHz, one second or less."""
     fraction_read: float
-    """How much of the file lies before the end of this block, 0 to 1; a little ahead of what is decoded."""
+    """How much of the file precedes the end of this block, 0 to 1; slightly ahead of what is decoded."""
 
 
 class Reading:
-    """Reads one pipe; while nobody asks for blocks, its decoder waits."""
+    """Reads one pipe; while no block is requested, its decoder waits."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class Reading:
         self._size_bytes = max(1, size_bytes)
         self._max_duration_s = max_duration_s
         self.warnings: list[AudioWarning] = []
-        """What is wrong with the recording, as far as it has been read."""
+        """Faults of the recording, as far as it has been read."""
         self._left_bytes = math.inf if max_duration_s is None else 2 * SAMPLE_RATE_HZ * (max_duration_s + SLACK_S)
 
     @classmethod
     async def of(cls, pipe: "Pipe", size_bytes: int, max_duration_s: float | None) -> Self:
-        """Takes the readable end. `size_bytes` is the file's."""
+        """Takes the readable end. `size_bytes` is the size of the file."""
         reader = asyncio.StreamReader(limit=BLOCK_BYTES)
         file = os.fdopen(pipe.take_readable(), "rb", buffering=0)
         try:
@@ -64,8 +64,8 @@ class Reading:
     async def next(self, stall_s: float) -> DecodedBlock | None:
         """The next block, None after the last.
 
-        Raises the error that the decoder tells, WireError, IncompleteReadError where it ends without a word, and
-        TimeoutError where it takes longer than `stall_s`.
+        Raises the error that the decoder sends, WireError, IncompleteReadError if it ends without a message, and
+        TimeoutError if it takes longer than `stall_s`.
         """
         while True:
             kind, content, position_bytes = await self.next_frame(stall_s)
@@ -91,8 +91,9 @@ class Reading:
                 raise WireError("a recording that waits")
 
     async def next_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
-        """The next frame as it is: its content, and how much has been read. Where none has begun to come within
-        `stall_s`, raises TimeoutError, and it may be waited for again."""
+        """The next raw frame: its kind, its content, and how much has been read. If none has begun within `stall_s`,
+        raises
+        TimeoutError, and may be called again."""
         async with asyncio.timeout(stall_s):
             raw = await self._reader.readexactly(HEAD.size)
         kind, size_bytes, position_bytes = head_of(raw)
@@ -109,7 +110,7 @@ class Pipe:
         self._readable, self.writable = os.pipe()
 
     def take_readable(self) -> int:
-        """Whoever takes it closes it."""
+        """The caller must close it."""
         readable, self._readable = self._readable, None
         assert readable is not None
         return readable
@@ -122,7 +123,7 @@ class Pipe:
 
 @contextmanager
 def new_pipe() -> Iterator[Pipe]:
-    """Closes on leaving what has not been taken."""
+    """Closes the ends that have not been taken."""
     pipe = Pipe()
     try:
         yield pipe

@@ -1,4 +1,4 @@
-"""A recording as a descriptor that a decoder may read, and nothing but read."""
+"""A recording as a descriptor that a decoder can only read."""
 
 import fcntl
 import io
@@ -13,19 +13,19 @@ Source: TypeAlias = bytes | BinaryIO
 IN_MEMORY_BYTES: Final = 1 << 20
 """Smaller files are copied: an upload of this size has no file yet."""
 INLINE_BYTES: Final = 256 * 1024
-"""Copied in less than a thread takes to start."""
+"""Copying so much takes less time than starting a thread."""
 _SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class RecordingFile:
-    """Holds one descriptor; `close` it whatever happens."""
+    """Holds one descriptor; always `close` it."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
         self.size_bytes = 0
 
     async def open(self, source: Source) -> int:
-        """The descriptor. Raises OSError, also where there is no room for an upload."""
+        """The descriptor. Raises OSError, also if there is no space for an upload."""
         if isinstance(source, bytes) and len(source) <= INLINE_BYTES:
             self._open(source)
         else:
@@ -49,7 +49,7 @@ class RecordingFile:
             self._descriptor = _in_memory(source.read())
         else:
             source.flush()
-            # Opened once more: its own position, and no right to write.
+            # Opened again: with its own position, and without write access.
             self._descriptor = os.open(f"/proc/self/fd/{source.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
 
 

@@ -1,11 +1,11 @@
-"""A handler's direct way to its connection, for what many connections get byte for byte alike.
+"""Direct writes to a connection, for bytes that many connections receive alike.
 
-ASGI takes one message of one connection at a time, through every layer of the application and the server's framing:
-50 µs and more, each time. Who has framed the bytes once writes them here for 2 µs. `serve_http` puts a `Wire` into the
-scope of every request; the response is begun and ended over ASGI as always, and only what comes between may be written
-directly, in the framing that the response has.
+ASGI handles one message of one connection at a time, through every layer of the application and the server's framing:
+50 µs and more, each time. Bytes that have been framed once are written here in 2 µs. `serve_http` puts a `Wire` into
+the scope of every request. The response is started and ended over ASGI as usual, and only the bytes in between may be
+written directly, in the framing of the response.
 
-This is the one module that uses uvicorn's insides: its protocol classes, and how its server takes signals.
+This is the one module that uses uvicorn's internals: its protocol classes, and how its server handles signals.
 `tests/unit/frontend/servers/test_uvicorn_internals.py` fails when uvicorn changes what this relies on.
 """
 
@@ -28,12 +28,12 @@ from frontend.servers.listening import SilentConnections
 from shared.errors import VoxtralError
 
 FIRST_REQUEST_S: Final = 10.0
-"""A connection whose first request has not come by then is closed."""
+"""A connection without a complete first request after this time is closed."""
 FIRST_PROBE_S: Final = 0.05
 LONGEST_PROBE_S: Final = 5.0
-"""How long to wait until a client that writes no more is tried again. The pauses double."""
+"""How often a client that has shut down its writing side is probed. The pauses double up to the longest."""
 TLS_GOODBYE_S: Final = 1.0
-"""How long a server that stops waits for an idle client to confirm the end of TLS. Many clients never do."""
+"""How long a stopping server waits for an idle client to confirm the end of TLS. Many clients never do."""
 _WIRE: Final = "voxtral.wire"
 _INBOX: Final = "voxtral.inbox"
 
@@ -44,28 +44,28 @@ class Wire:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self.on_shutdown: Callable[[], None] | None = None
-        """Called when the server stops. A response that goes on then is cut off a moment later."""
+        """Called when the server stops. A response that continues is cut off a moment later."""
 
     @property
     def waiting_bytes(self) -> int:
-        """What has been written and the kernel has not taken yet."""
+        """Bytes written that the kernel has not accepted yet."""
         return self._transport.get_write_buffer_size()
 
     def write(self, framed: bytes) -> None:
-        """Send these bytes, never waiting. On a connection that has ended they are dropped."""
+        """Send these bytes without waiting. On a closed connection they are dropped."""
         if not self._transport.is_closing():
             self._transport.write(framed)
 
     def set_option(self, level: int, option: int, value: int) -> None:
-        """An option of the socket."""
+        """Set an option of the socket."""
         self._transport.get_extra_info("socket").setsockopt(level, option, value)
 
     def close(self) -> None:
-        """End the connection behind what waits, whatever of a response is missing."""
+        """Close the connection after the queued data, even if the response is incomplete."""
         self._transport.close()
 
     def abort(self) -> None:
-        """End the connection at once; what waits is lost."""
+        """Close the connection at once; queued data is lost."""
         self._transport.abort()
 
     def shut_down(self) -> None:
@@ -78,15 +78,15 @@ def wire_of(scope: Scope) -> Wire:
 
 
 def inbox_of(scope: Scope) -> Inbox:
-    """Of a WebSocket."""
+    """The inbox of a WebSocket."""
     return cast("Inbox", scope["extensions"][_INBOX])
 
 
 class WiredHttp(H11Protocol):
-    """uvicorn's HTTP/1.1, with a wire in the scope, and with bounds for connections that ask for nothing."""
+    """uvicorn's HTTP/1.1, with a wire in the scope, and with limits for silent connections."""
 
     max_connections = 1000
-    """Of all kinds at one server; when more come, the oldest that waits for no answer is closed."""
+    """Limit of all connections at one server; above it, the oldest one that waits for no response is closed."""
     silent = SilentConnections()
 
     _is_half_closed = False
@@ -112,9 +112,9 @@ class WiredHttp(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client writes no more: either it has left, or it has only shut down its writing side.
+        """The client writes no more: it has either disconnected, or only shut down its writing side.
 
-        TCP does not tell which until something is written: a client that has left resets the connection then.
+        TCP reveals which only when something is written: a client that has disconnected then resets the connection.
         """
         if not self._may_be_probed():
             return False
@@ -128,7 +128,7 @@ class WiredHttp(H11Protocol):
             self.silent.add(self.transport)  # until its next request
         if self._is_half_closed and self.cycle.response_complete:
             self.transport.close()
-        elif self._is_half_closed:  # the next of several requests that had come
+        elif self._is_half_closed:  # the next of several pipelined requests
             self._probe()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -139,12 +139,13 @@ class WiredHttp(H11Protocol):
         super().connection_lost(exc)
 
     def _may_be_probed(self) -> bool:
-        """Whether a whole request waits for its answer, from a client that knows interim answers. HTTP/1.0 does not."""
+        """Whether a complete request waits for its response, from a client that supports interim responses
+        (HTTP/1.1)."""
         waits = self.conn.their_state is h11.DONE and self.conn.our_state is h11.SEND_RESPONSE
         return waits and self.conn.their_http_version == b"1.1"
 
     def _probe(self, again_s: float = FIRST_PROBE_S) -> None:
-        """Write an interim answer, which clients skip (RFC 9110, 15.2), until the answer begins or writing fails."""
+        """Write interim responses, which clients skip (RFC 9110, 15.2), until the response begins or writing fails."""
         if self.transport.is_closing() or not self._may_be_probed():
             return
         proceed = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
@@ -158,14 +159,14 @@ class WiredHttp(H11Protocol):
             self.loop.call_later(TLS_GOODBYE_S, self.transport.abort)
 
     def _give_up(self) -> None:
-        if self.cycle is None:  # its first request has not come
+        if self.cycle is None:  # its first request has not arrived
             self.transport.abort()
 
 
 class WiredWebSocket(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, with a wire in the scope, whose messages are read by an `Inbox`.
 
-    A long text comes to the application as `LongMessage`, and a broken framing as an `error`.
+    The application receives a long text as `LongMessage`, and invalid framing as an `error`.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

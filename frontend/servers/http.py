@@ -1,6 +1,6 @@
-"""How an ASGI application is served here: one uvicorn in one process, stopped by a signal within seconds.
+"""Serves an ASGI application: one uvicorn in one process, stopped by a signal within seconds.
 
-Knows nothing of what the application does.
+Knows nothing of the application.
 """
 
 import logging
@@ -16,7 +16,7 @@ from frontend.servers.transports import MAX_HANDSHAKE_BYTES
 GRACE_S = 2
 """How long open requests and connections may take to end after a signal."""
 FAULTS_OF_CLIENTS = ("Invalid UTF-8", "ASGI callable returned without completing handshake")
-"""Text that is not UTF-8, and a client that leaves while its WebSocket is being opened."""
+"""Text that is not UTF-8, and a client that disconnects during the handshake of its WebSocket."""
 
 
 async def serve_http(
@@ -29,7 +29,7 @@ async def serve_http(
     max_message_bytes: int = 65536,
     max_connections: int = WiredHttp.max_connections,
 ) -> None:
-    """Serves until SIGINT or SIGTERM. Raises `StartupError` that names the setting when the port cannot be had."""
+    """Serve until SIGINT or SIGTERM. Raises `StartupError` that names the setting if the port cannot be bound."""
     logging.getLogger("uvicorn.error").addFilter(_is_ours)
     WiredHttp.max_connections = max_connections
     with listen(host, port, port_setting) as listener:
@@ -40,8 +40,8 @@ async def serve_http(
             ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ws_max_size=max_message_bytes,
             h11_max_incomplete_event_size=MAX_HANDSHAKE_BYTES,
-            ws_ping_timeout=None,  # pongs queue behind audio that backpressure holds back; TCP notices dead peers
-            ws_per_message_deflate=False,  # audio does not shrink, and each compressor holds memory
+            ws_ping_timeout=None,  # pongs wait behind audio under backpressure; TCP detects dead peers
+            ws_per_message_deflate=False,  # audio does not compress, and each compressor needs memory
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -52,5 +52,5 @@ async def serve_http(
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """uvicorn logs errors for what any client may do as often as it likes."""
+    """Drops uvicorn's errors for what any client can cause as often as it likes."""
     return not record.getMessage().startswith(FAULTS_OF_CLIENTS)

@@ -1,6 +1,6 @@
-"""What a WebSocket client has sent and nobody has taken: bounded, and looked at no sooner than it has to be.
+"""The received messages of a WebSocket client that have not been read yet: bounded, and parsed as late as possible.
 
-Used by both servers of WebSockets. The libraries keep the handshake, control frames and the close.
+Used by both WebSocket servers. The libraries handle the handshake, control frames and the close.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ MAX_WAITING_BYTES: Final = 64 * 1024
 CONTROL_FRAME_MAX_BYTES: Final = 131
 """A control frame of a client: 2 bytes of header, 4 of mask, 125 of payload (RFC 6455, section 5.5)."""
 MAX_UNREAD_BYTES: Final = 1 << 20
-"""A client that sends pings and does not read the answers is dropped when so much waits for it."""
+"""A client that sends pings and does not read the answers is disconnected when so much is queued for it."""
 
 
 class Inbox:
-    """The messages of one connection. `queue` gets them, and whatever the connection itself puts there."""
+    """The messages of one connection. They are put into `queue`, as is whatever the connection itself puts there."""
 
     def __init__(
         self,
@@ -32,9 +32,10 @@ class Inbox:
         on_control: Callable[[bytes], None],
         wrapped: Callable[[Message | VoxtralError], Any],
     ) -> None:
-        """`on_control` takes a control frame as it came; `wrapped` makes of a message, or an error, what is queued."""
+        """`on_control` gets each raw control frame; `wrapped` converts a message, or an error, to an item of the
+        queue."""
         self.heard_at_s = 0.0
-        """When something of a message came (monotonic clock); a pong is no sign of life of the client's program."""
+        """When a part of a message arrived (monotonic clock); a pong is no sign of life of the client's program."""
         self._limit_bytes = limit_bytes
         self._reader = WebSocketReader(limit_bytes)
         self._queue = queue
@@ -49,7 +50,7 @@ class Inbox:
         self._is_paused = False
 
     def restrict(self, limit_bytes: int) -> None:
-        """Until `trust`, take messages of this size at most, and each only when it is asked for."""
+        """Until `trust`, accept messages up to this size, and each only when it is requested."""
         self._is_restricted = True
         self._reader.limit_bytes = limit_bytes
 
@@ -58,7 +59,7 @@ class Inbox:
         self._reader.limit_bytes = self._limit_bytes
 
     def take(self, received: bytes) -> None:
-        """Bytes have come."""
+        """Bytes have arrived."""
         if len(received) > CONTROL_FRAME_MAX_BYTES:
             self.heard_at_s = time.monotonic()
         if self._is_broken:
@@ -69,7 +70,7 @@ class Inbox:
             self._transport.abort()
 
     async def get(self) -> Any:
-        """The next of the queue. Cancelling it loses nothing."""
+        """The next item of the queue. Cancelling it loses nothing."""
         self._is_wanted = True
         try:
             self._read()
@@ -78,17 +79,17 @@ class Inbox:
             self._is_wanted = False
 
     def drop(self) -> None:
-        """The connection is being closed: messages do not count any more, the client's answer to the close does."""
+        """The connection is being closed: ignore messages, but handle the client's answer to the close."""
         self._drops = True
         self._reader.drop_messages()
         self._read()
 
     def end(self, error: VoxtralError | None) -> None:
-        """Nothing more comes, for a reason or (None) because the connection has ended."""
+        """No more items follow, because of an error or (None) because the connection has ended."""
         self._queue.put_nowait(None if error is None else self._wrapped(error))
 
     def clear(self) -> None:
-        """Drop what has come of messages that will never be whole."""
+        """Drop the received parts of incomplete messages."""
         self._is_broken = True
         self._reader.clear()
 
@@ -121,7 +122,7 @@ class Inbox:
         return waiting < MAX_WAITING and self._queued_bytes < MAX_WAITING_BYTES
 
     def _pace(self) -> None:
-        """Read the socket only where there is room."""
+        """Read the socket only if there is room."""
         paused = not self._has_room() and not self._is_broken
         if paused == self._is_paused or self._transport.is_closing():
             return

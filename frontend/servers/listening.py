@@ -10,15 +10,15 @@ from shared.sockets import notice_dead_peer
 
 BACKLOG: Final = 1024
 DEAD_PEER_S: Final = 30
-"""A peer that does not acknowledge what was sent to it, or a keep-alive probe, for this long is gone."""
+"""A peer that does not acknowledge data or a keep-alive probe for this long counts as dead."""
 SEND_BUFFER_BYTES: Final = 128 * 1024
-"""Events are small: a bound well below the kernel's own keeps a client that does not read cheap."""
+"""Events are small: a limit well below the kernel's own saves memory for clients that do not read."""
 
 
 def listen(host: str, port: int, port_setting: str) -> socket.socket:
     """A listening socket; connections inherit its options.
 
-    Raises `StartupError` that names the port and the setting when it cannot be had.
+    Raises `StartupError` that names the port and the setting if it cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -42,7 +42,8 @@ def stop_signal() -> asyncio.Event:
 
 
 class SilentConnections:
-    """Those that ask for nothing: yet, or between two requests. Anybody can open many, so they make room for others."""
+    """Connections without a request: before the first, or between two. They are cheap to open, so they give way to
+    others."""
 
     def __init__(self) -> None:
         self._by_age: dict[asyncio.WriteTransport, None] = {}
@@ -51,11 +52,11 @@ class SilentConnections:
         self._by_age[connection] = None
 
     def discard(self, connection: asyncio.WriteTransport) -> None:
-        """It asks for something, or has ended."""
+        """It has a request, or has ended."""
         self._by_age.pop(connection, None)
 
     def end_oldest(self) -> None:
-        """Abort the one that has been silent for longest. There must be one: the one that has just come is."""
+        """Abort the one that has been silent for longest. There is at least one: the newest connection."""
         oldest = next(iter(self._by_age))
         self.discard(oldest)
         oldest.abort()

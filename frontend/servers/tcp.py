@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 async def serve_tcp(listener: socket.socket, settings: Settings, access: Access, handle: Handle) -> None:
-    """Serves until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM."""
     stopped = stop_signal()
     clients: dict[asyncio.Task[None], TcpTransport] = {}
 
@@ -44,7 +44,7 @@ async def serve_tcp(listener: socket.socket, settings: Settings, access: Access,
 
 
 async def _shut_down(server: asyncio.Server, clients: dict[asyncio.Task[None], TcpTransport]) -> None:
-    """Stop accepting, say goodbye, wait to a deadline, break off. Live sessions can be resumed elsewhere."""
+    """Stop accepting, close connections, wait to a deadline, then abort. Live sessions can be resumed elsewhere."""
     server.close()
     leaving = list(clients)
     for task in leaving:

@@ -1,9 +1,9 @@
-"""TLS of the frontends: one certificate for all of them, read again when its files change.
+"""TLS of the frontends: one certificate for all of them, reloaded when its files change.
 
-    tls = server_context(settings)     # None where TLS is off
+        tls = server_context(settings)     # None if TLS is off
     loop.create_server(…, ssl=tls)
 
-Knows no protocol. The other half are the contexts with which programs of this machine reach such a server.
+Knows no protocol. Also has the contexts with which programs of this machine connect to such a server.
 """
 
 import ssl
@@ -17,9 +17,9 @@ from shared.config import Settings
 from shared.errors import StartupError
 
 LOOK_INTERVAL_S: Final = 1.0
-"""The files are looked at when a client connects, and not more often than this."""
+"""The files are checked when a client connects, but not more often than this."""
 HANDSHAKE_S: Final = 10.0
-"""How long a client's handshake may take."""
+"""The timeout of a client's handshake."""
 _PEM_END: Final = "-----END CERTIFICATE-----"
 
 log = structlog.get_logger(__name__)
@@ -29,9 +29,9 @@ Signature = tuple[tuple[int, int, int], ...]
 
 
 def server_context(settings: Settings) -> ssl.SSLContext | None:
-    """What servers of the service listen with; None where neither file is configured.
+    """The context of the service's servers; None if neither file is configured.
 
-    Raises `StartupError` for a pair of files that is not one.
+    Raises `StartupError` if the files are not a pair.
     """
     certificate, key = settings.server.tls_certificate, settings.server.tls_key
     if certificate is None and key is None:
@@ -43,13 +43,13 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:
-    """The same as keyword arguments of `loop.create_server`, and of what passes them on."""
+    """The same as keyword arguments of `loop.create_server`, and of functions that pass them on to it."""
     context = server_context(settings)
     return {} if context is None else {"ssl": context, "ssl_handshake_timeout": HANDSHAKE_S}
 
 
 def probe_context(settings: Settings) -> ssl.SSLContext | None:
-    """For programs that see whether a server of this machine answers, and send it nothing secret."""
+    """For programs that check whether a server of this machine answers, and send it nothing secret."""
     if settings.server.tls_certificate is None:
         return None
     context = ssl.create_default_context()
@@ -59,9 +59,9 @@ def probe_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 def own_context(settings: Settings) -> ssl.SSLContext | None:
-    """For clients of a service that has these settings and runs on this machine, whatever name its certificate is for.
+    """For clients of a service with these settings on this machine, whatever name its certificate is for.
 
-    They accept that one certificate. Raises `StartupError` where it cannot be read.
+    They accept only that certificate. Raises `StartupError` if it cannot be read.
     """
     certificate = settings.server.tls_certificate
     if certificate is None:
@@ -78,7 +78,7 @@ def own_context(settings: Settings) -> ssl.SSLContext | None:
 
 
 class _Pair:
-    """A certificate and its key. Each handshake takes the newest pair that could be read."""
+    """A certificate and its key. Each handshake uses the newest pair that could be read."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = certificate, key
@@ -88,7 +88,7 @@ class _Pair:
         self.context.sni_callback = self._choose
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
-        """Called by each handshake; clients that name no server are no exception."""
+        """Called by each handshake, also for clients that name no server."""
         now_s = time.monotonic()
         if now_s - self._looked_at_s >= LOOK_INTERVAL_S:
             self._looked_at_s = now_s
@@ -103,7 +103,7 @@ class _Pair:
         try:
             self._newest = _loaded(*self._files)
         except StartupError as error:
-            log.warning("tls_certificate_refused", reason=str(error), consequence="the former one stays")
+            log.warning("tls_certificate_rejected", reason=str(error), consequence="the former certificate stays")
         else:
             log.info("tls_certificate_read", file=str(self._files[0]))
 
@@ -116,7 +116,7 @@ class _Pair:
 
 
 def _loaded(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Raises `StartupError` that says which file is at fault."""
+    """Raises `StartupError` that names the faulty file."""
     _read(certificate, "server.tls_certificate")
     _read(key, "server.tls_key")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -124,7 +124,7 @@ def _loaded(certificate: Path, key: Path) -> ssl.SSLContext:
         context.load_cert_chain(certificate, key, password=_refuse_password)
     except _EncryptedError:
         raise StartupError(
-            f"The key in {key} (server.tls_key) is encrypted; allowed: one without a password."
+            f"The key in {key} (server.tls_key) is encrypted; allowed: a key without a password."
         ) from None
     except ssl.SSLError as error:
         raise StartupError(_complaint(error, certificate, key)) from None
@@ -135,13 +135,13 @@ def _complaint(error: ssl.SSLError, certificate: Path, key: Path) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return (
             f"The key in {key} (server.tls_key) does not belong to the certificate in {certificate} "
-            "(server.tls_certificate); allowed: the one that it was issued for."
+            "(server.tls_certificate); allowed: the key that it was issued for."
         )
     try:
         ssl.create_default_context(cafile=str(certificate))
     except (ssl.SSLError, ValueError):
         return _no_certificate(certificate)
-    return f"The file {key} (server.tls_key) holds no private key in PEM format."
+    return f"The file {key} (server.tls_key) contains no private key in PEM format."
 
 
 def _no_certificate(certificate: Path) -> str:
@@ -160,5 +160,5 @@ class _EncryptedError(Exception):
 
 
 def _refuse_password() -> NoReturn:
-    """OpenSSL would ask on the terminal."""
+    """Prevents OpenSSL from asking on the terminal."""
     raise _EncryptedError

@@ -1,4 +1,4 @@
-"""The three ways in which messages of the native protocol travel, behind one small interface.
+"""The three transports of the native protocol, behind one small interface.
 
 Nothing here knows what a message means.
 """
@@ -22,18 +22,18 @@ from shared.errors import FrameInvalidError, VoxtralError
 
 READ_BYTES: Final = 64 * 1024
 LINGER_S: Final = 1.0
-"""After an error that closes a TCP connection, what the client still sends is read and dropped for this long: closing
-at once would reset the connection, and the client would never see the error."""
+"""After an error that closes a TCP connection, data of the client is read and discarded for this long: closing at once
+would reset the connection, and the client would never see the error."""
 ORDERLY: Final = frozenset({CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD})
-"""With these, clients leave for good: 1000 and no code at all by `close()`, 1001 when a page is left."""
+"""With these codes, clients disconnect for good: 1000 and no code by `close()`, 1001 when a page is left."""
 MAX_HANDSHAKE_BYTES: Final = 32 * 1024
-"""Of an HTTP request, or the handshake of a WebSocket: its request line and headers."""
+"""The limit of the request line and headers of an HTTP request or a WebSocket handshake."""
 MAX_REASON_CHARS: Final = 40
-"""A close frame holds 123 bytes of UTF-8 at most."""
+"""A close frame has at most 123 bytes of UTF-8."""
 
 
 class DisconnectedError(Exception):
-    """The client can no longer be told anything."""
+    """Nothing more can be sent to the client."""
 
 
 class Transport(Protocol):
@@ -46,26 +46,26 @@ class Transport(Protocol):
 
     @property
     def heard_at_s(self) -> float:
-        """Monotonic time when something of a message came, complete or not."""
+        """Monotonic time when a part of a message arrived, complete or not."""
 
     @property
     def gone(self) -> bool:
-        """Whether nothing can be sent any more. A TCP client may stop sending and still listen."""
+        """Whether nothing more can be sent. A TCP client may stop sending and still receive."""
 
     @property
     def left(self) -> bool:
-        """Whether the client itself has ended its side in good order, behind a whole message."""
+        """Whether the client itself has closed its side cleanly, after a complete message."""
 
     def restrict(self, limit_bytes: int) -> None:
-        """Until `trust`, take messages of this size at most, and hold no more than one. To be called first of all."""
+        """Until `trust`, accept messages up to this size, and hold at most one. Must be called first."""
 
     def trust(self) -> None:
-        """The client may send what clients may send. Counts for the next message that `receive` waits for."""
+        """Lift the limit of `restrict`. Applies to the next message that `receive` waits for."""
 
     async def receive(self) -> Message | None:
-        """The next message; None when no more come.
+        """The next message; None if no more follow.
 
-        Raises FrameInvalidError and MessageTooLargeError, after which only `close` is of use. Cancelling it loses
+        Raises FrameInvalidError and MessageTooLargeError, after which only `close` may be called. Cancelling it loses
         nothing.
         """
 
@@ -73,7 +73,7 @@ class Transport(Protocol):
         """Send a text message in UTF-8; waits while the client's buffers are full. Raises DisconnectedError."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye and end the connection. What was sent before still arrives."""
+        """Close the connection. Data that was sent before still arrives."""
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -83,7 +83,7 @@ class FramedConnection(ServerConnection):
     """A connection of the `websockets` library whose messages are read by an `Inbox`."""
 
     limit_bytes: int
-    """Of a message. Set by whoever serves."""
+    """The limit of a message. Set by the server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -109,14 +109,14 @@ class FramedConnection(ServerConnection):
 
     @property
     def is_left_in_order(self) -> bool:
-        """Whether the client has closed first, and with a code that says that it leaves for good."""
+        """Whether the client has closed first, with a code that means that it disconnects for good."""
         closed = self.protocol.close_rcvd
         return closed is not None and bool(self.protocol.close_rcvd_then_sent) and closed.code in ORDERLY
 
     def _take_control(self, frame: bytes) -> None:
         super().data_received(frame)
         if self.protocol.parser_exc is not None:
-            self.inbox.end(FrameInvalidError(f"The WebSocket framing is broken: {self.protocol.parser_exc}."))
+            self.inbox.end(FrameInvalidError(f"The WebSocket framing is invalid: {self.protocol.parser_exc}."))
         elif self.protocol.state is not State.OPEN:
             self.inbox.end(None)
 
@@ -183,7 +183,8 @@ class TcpTransport:
         self.heard_at_s = 0.0
         self.left = False
         self._is_ended_here = False
-        """Whether this side has ended the connection. `gone` does not tell: TLS is over when the other side ends it."""
+        """Whether this side has ended the connection. `gone` is not enough: TLS also ends when the other side ends
+        it."""
 
     @property
     def address(self) -> str | None:
@@ -230,21 +231,21 @@ class TcpTransport:
                 await self._writer.drain()
                 if self._writer.can_write_eof():
                     self._writer.write_eof()
-                    await self._hear_out()
+                    await self._discard_input()
                 else:
                     await self._close_tls(is_failure=bool(reason))
         self.abort()
 
     async def _close_tls(self, *, is_failure: bool) -> None:
-        """TLS ends both directions at once; what a client still sends after a failure is read before that."""
+        """TLS ends both directions at once; after a failure, data that the client still sends is read first."""
         if is_failure:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S / 2):
-                    await self._hear_out()
+                    await self._discard_input()
         self._writer.close()
         await self._writer.wait_closed()
 
-    async def _hear_out(self) -> None:
+    async def _discard_input(self) -> None:
         while await self._reader.read(READ_BYTES):
             pass
 
@@ -281,7 +282,7 @@ class StarletteTransport:
     async def receive(self) -> Message | None:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
-            # uvicorn says 1005 also where the connection is lost, but gives a reason only with a close frame.
+            # uvicorn reports 1005 also for a lost connection, but gives a reason only with a close frame.
             self.left = not self.gone and "reason" in message and message["code"] in ORDERLY
             self.gone = True
             return None
@@ -304,7 +305,7 @@ class StarletteTransport:
                 await self._websocket.close(code, reason[:MAX_REASON_CHARS])
 
     def abort(self) -> None:
-        """ASGI knows no such thing; leaving the handler ends the connection."""
+        """ASGI has no abort; leaving the handler ends the connection."""
         self.gone = True
 
 

@@ -25,12 +25,12 @@ from shared.config import Settings
 from shared.errors import ForbiddenError
 
 PING_INTERVAL_S: Final = 20.0
-"""Keeps proxies from closing quiet connections. A missing pong means nothing here: it may be stuck behind audio that
-backpressure holds back. That a peer is dead is noticed by TCP (`sockets.DEAD_PEER_S`) and by the idle timeout."""
+"""Keeps proxies from closing quiet connections. A missing pong is ignored: it may wait behind audio under backpressure.
+Dead peers are detected by TCP (`sockets.DEAD_PEER_S`) and by the idle timeout."""
 CLOSE_TIMEOUT_S: Final = 1.0
 SHUTDOWN_S: Final = 1.5
 HANDSHAKES_SHARE: Final = 2
-"""Connections that have not shown what they want, and those that are closing, are as many as the others at most."""
+"""Connections before their handshake, and closing ones, may be as many as the others."""
 SERVICE_RESTART: Final = CloseCode.SERVICE_RESTART
 
 Handle = Callable[[Transport, str | None], Awaitable[None]]
@@ -39,14 +39,14 @@ log = structlog.get_logger(__name__)
 
 
 async def serve_websocket(listener: socket.socket, settings: Settings, access: Access, handle: Handle) -> None:
-    """Serves until SIGINT or SIGTERM. `handle` gets each connection, and the key that came with its handshake."""
+    """Serve until SIGINT or SIGTERM. `handle` gets each connection, and the key of its handshake."""
     stopped = stop_signal()
     connections: set[ServerConnection] = set()
     silent = SilentConnections()
     hosts = Hosts(settings)
 
     class Connection(FramedConnection):
-        """Known from its first byte to its last; the library forgets those that are closing."""
+        """Tracked from its first byte to its last; the library does not track closing connections."""
 
         limit_bytes = settings.server.max_message_bytes
 
@@ -75,14 +75,14 @@ async def serve_websocket(listener: socket.socket, settings: Settings, access: A
         except ForbiddenError as error:
             return connection.respond(HTTPStatus.FORBIDDEN, f"{error.message}\n")
         assert isinstance(connection, FramedConnection)
-        restrict_stranger(access, connection.inbox)  # before its first message can come
+        restrict_stranger(access, connection.inbox)  # before its first message can arrive
         return None
 
     server = await serve(
         serve_one,
         sock=listener,
         **tls_options(settings),
-        compression=None,  # audio does not shrink, and deflating holds small messages back
+        compression=None,  # audio does not compress, and deflating delays small messages
         create_connection=Connection,
         process_request=refuse_foreign,
         select_subprotocol=_chosen,
@@ -97,7 +97,7 @@ async def serve_websocket(listener: socket.socket, settings: Settings, access: A
 
 
 def _joined(headers: Headers) -> dict[str, str]:
-    """With lower-case names; a header that comes twice is one with a comma, as RFC 9110 has it."""
+    """With lower-case names; a repeated header becomes one with a comma, as in RFC 9110."""
     return {name.lower(): ", ".join(headers.get_all(name)) for name in headers}
 
 
@@ -108,7 +108,7 @@ def _chosen(connection: ServerConnection, _offered: Sequence[Subprotocol]) -> Su
 
 
 async def _shut_down(server: Server, connections: set[ServerConnection]) -> None:
-    """Stop accepting, say goodbye, wait to a deadline, break off. Live sessions can be resumed elsewhere."""
+    """Stop accepting, close connections, wait to a deadline, then abort. Live sessions can be resumed elsewhere."""
     server.close(code=SERVICE_RESTART, reason="server stops")
     try:
         async with asyncio.timeout(SHUTDOWN_S):
@@ -120,7 +120,7 @@ async def _shut_down(server: Server, connections: set[ServerConnection]) -> None
 
 
 def _quiet_logger() -> logging.Logger:
-    """The library reports every failed handshake with a traceback; whoever scans the port would fill the log."""
+    """The library logs every failed handshake with a traceback; port scans would fill the log."""
     logger = logging.getLogger("websockets.server")
     logger.setLevel(logging.CRITICAL)
     return logger

@@ -1,7 +1,7 @@
 """Data frames of a WebSocket client (RFC 6455), read as they arrive. Control frames are left to a library.
 
-The libraries hold a message three times before they hand it out: as received, unmasked, and decoded. Here each piece
-is unmasked and read on the way. Does no I/O: bytes in, messages and control frames out.
+The libraries hold a message three times before they return it: as received, unmasked, and decoded. Here each piece
+is unmasked and decoded as it arrives. Does no I/O: bytes in, messages and control frames out.
 """
 
 import io
@@ -26,7 +26,7 @@ MASK_BYTES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class ControlFrame:
-    """As it came."""
+    """The raw frame."""
 
     raw: bytes
 
@@ -34,7 +34,7 @@ class ControlFrame:
 @dataclass(frozen=True, slots=True)
 class _Header:
     size_bytes: int
-    """Of the header itself, with the mask."""
+    """Size of the header itself, with the mask."""
     opcode: int
     is_final: bool
     content_bytes: int
@@ -42,18 +42,18 @@ class _Header:
 
 
 class WebSocketReader:
-    """The frames of one connection. Nothing more is to be fed after an error: the framing is lost."""
+    """The frames of one connection. `feed` must not be called after an error: the framing is lost."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        """Of a message. May be changed at any time, and counts for frames that have not been asked for."""
+        """Limit of a message. May be changed at any time, and applies to frames that have not been requested."""
         self._pending = bytearray()
         self._header: _Header | None = None
-        """Of the data frame that has begun."""
+        """The header of the current data frame."""
         self._read_bytes = 0
-        """Of its content."""
+        """Bytes read of its content."""
         self._message: TextReader | io.BytesIO | None = None
-        """The message that has begun."""
+        """The current message."""
         self._message_bytes = 0
         self._drops = False
 
@@ -61,18 +61,18 @@ class WebSocketReader:
         self._pending += received
 
     def drop_messages(self) -> None:
-        """From now on messages are read over; control frames still come."""
+        """From now on skip messages; control frames are still returned."""
         self._drops = True
         if self._message is not None:
             self._message = io.BytesIO()
 
     def clear(self) -> None:
-        """Drop what is held. Nothing more is to be fed."""
+        """Drop all data. `feed` must not be called again."""
         self._pending.clear()
         self._header = self._message = None
 
     def next(self) -> Message | ControlFrame | None:
-        """The next message or control frame, None when more bytes are needed.
+        """The next message or control frame, None if more bytes are needed.
 
         Raises FrameInvalidError, and MessageTooLargeError as soon as a header announces more than the limit.
         """
@@ -91,7 +91,7 @@ class WebSocketReader:
                 return message
 
     def _next_header(self) -> _Header | None:
-        """It stays in the buffer. Raises FrameInvalidError."""
+        """The next header, which stays in the buffer. Raises FrameInvalidError."""
         pending = self._pending
         if len(pending) < 2:
             return None
@@ -135,7 +135,7 @@ class WebSocketReader:
             self._message = TextReader() if header.opcode == Opcode.TEXT and not self._drops else io.BytesIO()
 
     def _take_content(self) -> bool:
-        """Read what has come of the frame; whether that is all of it."""
+        """Read the received part of the frame; returns whether that is all of it."""
         header, message = self._header, self._message
         assert header is not None
         assert message is not None
@@ -170,4 +170,4 @@ class WebSocketReader:
 
 
 def _broken(why: str) -> FrameInvalidError:
-    return FrameInvalidError(f"The WebSocket framing is broken: {why}.")
+    return FrameInvalidError(f"The WebSocket framing is invalid: {why}.")

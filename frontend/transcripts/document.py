@@ -1,4 +1,4 @@
-"""What a session has said so far, or said, as a document: JSON, text, SRT or WebVTT."""
+"""The transcript of a live or ended session as a document: JSON, text, SRT or WebVTT."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from shared.wire_events import Final
 
 
 class Form(StrEnum):
-    """The forms, named as the suffixes of their files."""
+    """The formats, named like the suffixes of their files."""
 
     JSON = "json"
     TXT = "txt"
@@ -33,10 +33,10 @@ class SessionTranscript:
     session_id: str
     finals: list[Final]
     is_complete: bool
-    """Whether the session has ended well, and nothing more comes."""
+    """Whether the session has ended without an error, so that no more text follows."""
 
     def written(self, form: Form) -> bytes:
-        """The document. Takes milliseconds for each minute of a long session."""
+        """The document. Needs milliseconds for each minute of a long session."""
         match form:
             case Form.JSON:
                 return orjson.dumps(self._document())

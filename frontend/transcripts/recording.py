@@ -1,4 +1,4 @@
-"""What a session has made of a recording, gathered from its events. Knows no dialect and does no I/O."""
+"""The transcript of a recording, collected from the events of its session. Knows no dialect and does no I/O."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,20 +10,20 @@ from shared.wire_events import Final
 
 @dataclass(slots=True)
 class Transcript:
-    """Grows with `take`; whole once the session's `done` has been taken. Its text is what `take` has said, joined."""
+    """Grows with `take`; complete after the session's `done`. Its text is the joined results of `take`."""
 
     model: str
     segments: list[Final] = field(default_factory=list)
     text: str = ""
     duration_s: float = 0.0
     language: str | None = None
-    """Of the first segment whose language is known."""
+    """The language of the first segment whose language is known."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
-    """What its sender should know: `code`, `message` and, of a place in the audio, `start` in seconds."""
+    """Warnings for the client: `code`, `message` and, for a position in the audio, `start` in seconds."""
 
     @property
     def languages(self) -> list[str]:
-        """Those of its segments that have text, in the order in which they came."""
+        """The languages of its segments with text, in order."""
         return list(dict.fromkeys(segment.language for segment in self.segments if segment.text and segment.language))
 
     @property
@@ -33,7 +33,7 @@ class Transcript:
 
     @property
     def usage(self) -> Usage:
-        """What all answers took together; zeros where no language model has answered."""
+        """The sum over all answers; zeros if no language model has answered."""
         known = [segment.usage for segment in self.segments if segment.usage is not None]
         return Usage(
             prompt_tokens=sum(usage.prompt_tokens for usage in known),
@@ -43,11 +43,11 @@ class Transcript:
 
     @property
     def warned(self) -> dict[str, Any]:
-        """The field of an answer that holds the warnings; none where there are none."""
+        """The field of a response for the warnings; no field if there are none."""
         return {"warnings": self.warnings} if self.warnings else {}
 
     def take(self, event: dict[str, Any]) -> str:
-        """The text that an event adds for good, with the space before it if there is one; empty where it adds none."""
+        """The final text that an event adds, with the space before it if there is one; empty if it adds none."""
         if event["type"] == EventType.DONE:
             self.duration_s = event["duration"]
         if event["type"] == EventType.WARNING:

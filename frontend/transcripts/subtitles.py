@@ -1,6 +1,6 @@
-"""Timed words as captions: cues of at most two lines, as SRT or WebVTT.
+"""Converts timed words to subtitles: cues of at most two lines, as SRT or WebVTT.
 
-Knows no wire format: whatever has `text`, `start_s`, `end_s` and `words` can be captioned. Does not judge the text;
+Knows no wire format: the input is anything with `text`, `start_s`, `end_s` and `words`. Does not change the text;
 it only decides where cues and lines break.
 """
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 LINE_COLUMNS = 42
-"""Width of a line. A wide character (Chinese, Japanese, Korean) fills two columns."""
+"""Width of a line. A wide character (Chinese, Japanese, Korean) counts as two columns."""
 MAX_LINES = 2
 MAX_CUE_MS = 7_000
 MIN_CUE_MS = 1_000
-"""A shorter cue stays on the screen this long when the next one leaves room."""
+"""A shorter cue is displayed this long if the next one leaves room."""
 PAUSE_MS = 1_000
 """Silence between two words that always ends a cue."""
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
@@ -30,7 +30,7 @@ class TimedWord(Protocol):
 
 
 class TimedText(Protocol):
-    """One finished segment. Without words, its time is shared out over its text."""
+    """One finished segment. Without words, its time is distributed over its text."""
 
     @property
     def text(self) -> str: ...
@@ -51,7 +51,7 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """The smallest thing that a line holds. `glued` follows the token before it without a space."""
+    """The smallest unit of a line. `glued` follows the previous token without a space."""
 
     text: str
     start_ms: int
@@ -60,7 +60,7 @@ class _Token:
 
 
 def cues(segments: Iterable[TimedText]) -> list[Cue]:
-    """Cues in order of time, none overlapping another, holding every character but the spaces."""
+    """Cues in order of time, without overlaps, that contain every character but the spaces."""
     groups = [group for segment in segments for group in _groups(_tokens(segment))]
     made: list[Cue] = []
     shown_until_ms = 0
@@ -92,7 +92,7 @@ def vtt(segments: Iterable[TimedText]) -> str:
 
 
 def _tokens(segment: TimedText) -> list[_Token]:
-    """The words of a segment with the spaces that its text has between them."""
+    """The words of a segment with the spaces between them in its text."""
     if not segment.words:
         return _spread(segment)
     tokens: list[_Token] = []
@@ -110,7 +110,7 @@ def _tokens(segment: TimedText) -> list[_Token]:
 
 
 def _spread(segment: TimedText) -> list[_Token]:
-    """The text's words, each with its share of the segment's time by its length."""
+    """The text's words, each with a share of the segment's time in proportion to its length."""
     start_ms, end_ms = _ms(segment.start_s), _ms(segment.end_s)
     parts = segment.text.split()
     total = sum(map(len, parts))
@@ -125,7 +125,7 @@ def _spread(segment: TimedText) -> list[_Token]:
 
 
 def _pieces(text: str, start_ms: int, end_ms: int, *, glued: bool) -> Iterator[_Token]:
-    """The word itself, or, where it is wider than a line, parts that fit."""
+    """The word itself, or, if it is wider than a line, parts that fit."""
     piece = ""
     for character in text:
         if _columns(piece + character) > LINE_COLUMNS:
@@ -137,7 +137,7 @@ def _pieces(text: str, start_ms: int, end_ms: int, *, glued: bool) -> Iterator[_
 
 
 def _groups(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
-    """The tokens of one segment, cut into what one cue holds."""
+    """The tokens of one segment, split into the groups of each cue."""
     group: list[_Token] = []
     for token in tokens:
         if group and _must_break(group, token):
@@ -157,7 +157,7 @@ def _must_break(group: list[_Token], token: _Token) -> bool:
 
 
 def _lines(group: list[_Token]) -> tuple[str, ...]:
-    """One line where it fits, else two of about the same width."""
+    """One line if it fits, otherwise two of about the same width."""
     if _columns(_joined(group)) <= LINE_COLUMNS:
         return (_joined(group),)
     pairs = ((_joined(group[:cut]), _joined(group[cut:])) for cut in range(1, len(group)))
@@ -166,7 +166,7 @@ def _lines(group: list[_Token]) -> tuple[str, ...]:
 
 
 def _filled(group: list[_Token]) -> list[str]:
-    """The tokens on as few lines as they need."""
+    """The tokens on as few lines as possible."""
     lines: list[str] = []
     for token in group:
         joint = "" if token.glued else " "
@@ -196,7 +196,7 @@ def _clock(time_ms: int, point: str) -> str:
 
 
 def _body(cue: Cue) -> str:
-    # The arrow belongs to the timing line: readers take a line of text that holds it for one.
+    # The arrow belongs to the timing line: parsers would take a text line with an arrow for a timing line.
     return "\n".join(cue.lines).replace("-->", "→")
 
 

@@ -12,22 +12,22 @@ from shared.events import EventType
 from shared.incidents import incident
 
 HEARTBEAT_S: Final = 15.0
-"""Proxies end connections on which nothing comes for a minute."""
+"""Proxies close connections that are silent for about a minute."""
 MAX_OPEN_SEGMENTS: Final = 8
-"""Whose last partials are kept for who comes now."""
+"""The number of open segments whose last partials are kept for new viewers."""
 
 
 class Hub:
-    """Made with the first viewer; `task` ends with the last."""
+    """Created with the first viewer; `task` ends with the last."""
 
     def __init__(self, subscriber: EventSubscriber, session_id: str, seq: int) -> None:
         self.session_id = session_id
         self.seq = seq
-        """Number of the last event that the viewers were shown."""
+        """Number of the last event that was sent to the viewers."""
         self.viewers: set[Viewer] = set()
         self._subscriber = subscriber
         self._partials: dict[int | None, Frame] = {}
-        """The last one of each open segment."""
+        """The last partial of each open segment."""
         self._last: Frame | None = None
         self._follower: Follower | None = None
         self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -35,11 +35,11 @@ class Hub:
         self.task = asyncio.create_task(self._run(), name=f"hub {session_id}")
 
     async def joined(self) -> None:
-        """Wait until nothing that is said from now on can be missed. Raises what Redis does."""
+        """Wait until no later event can be missed. Raises Redis errors."""
         await asyncio.shield(self._joined)
 
     def add(self, viewer: Viewer) -> None:
-        """Let a viewer in that has been shown the finals up to `seq`."""
+        """Add a viewer that has received the finals up to `seq`."""
         if self._last is not None:
             viewer.show(self._last)
             return
@@ -52,7 +52,7 @@ class Hub:
             self._follower.fill()
 
     def end(self, error: VoxtralError) -> None:
-        """The session has ended, and has not told so itself."""
+        """The session has ended without an event that says so."""
         self._publish(error_frame(error, self.seq + 1))
 
     def is_quiet(self) -> bool:
@@ -60,7 +60,7 @@ class Hub:
         return self._follower is not None and self._last is None and self._follower.is_quiet(QUIET_S)
 
     def check(self, now_s: float) -> None:
-        """Drop who does not read, and show the others that their connections stand."""
+        """Drop viewers that do not read, and send the others a heartbeat."""
         for viewer in list(self.viewers):
             viewer.check()
         if now_s - self._spoke_at_s > HEARTBEAT_S:
@@ -78,7 +78,7 @@ class Hub:
         try:
             async for event in follower:
                 self._publish(Frame(event))
-        except Exception as error:  # noqa: BLE001 -- ours; viewers are told so, and nothing of the inside
+        except Exception as error:  # noqa: BLE001 -- our bug; viewers learn that, and no internals
             self._publish(error_frame(incident(error, self.session_id)))
         finally:
             await self._subscriber.unfollow(follower)

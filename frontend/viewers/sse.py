@@ -14,10 +14,10 @@ from frontend.viewers.viewers import Place, Viewers
 
 MEDIA_TYPE: Final = "text/event-stream"
 RETRY_MS: Final = 2000
-"""How long a browser waits before it connects again."""
+"""How long a browser waits before it reconnects."""
 HEARTBEAT: Final = b":\n\n"
 CLOSE_TIMEOUT_S: Final = 5.0
-"""How long the end of the stream may take: whoever does not read it then is cut off."""
+"""How long the end of the stream may take: then a viewer that does not read it is disconnected."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._viewers.place(self._session_id, self._token) as place:
             if place.has_all(self._after_seq):
-                # A browser connects again whenever a stream ends; this status alone tells it to stop.
+                # A browser reconnects whenever a stream ends; only this status makes it stop.
                 await Response(status_code=204)(scope, receive, send)
                 return
             await send(stream_start())
@@ -46,7 +46,8 @@ class EventStream(Response):
 
     async def _show(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
         wire = wire_of(scope)
-        # Chunks belong to HTTP/1.1; to an older client, such as nginx as a proxy, the end of the connection is the end.
+        # Chunks exist only in HTTP/1.1; for an older client, such as nginx as a proxy, the end of the connection is the
+        # end.
         if scope["http_version"] == "1.1":
             viewer = Viewer(wire, lambda frame: frame.sse_chunk, chunk(HEARTBEAT))
         else:
@@ -58,7 +59,7 @@ class EventStream(Response):
         await place.follow(viewer, self._after_seq, tell, client_left(receive))
         if viewer.error is not None:
             log.info("viewer_dropped", session_id=self._session_id, code=viewer.error.code, reason=viewer.error.message)
-        # What a viewer that does not read was sent stays in the way of its end, so that has a limit.
+        # Data that a viewer does not read delays the end of its stream, so the delay has a limit.
         cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, wire.abort)
         try:
             await _send(send, b"" if viewer.error is None else error_frame(viewer.error).sse, more_body=False)

@@ -1,7 +1,7 @@
-"""One who reads along with a session: events go straight to the connection, and never wait for it.
+"""One viewer of a session: events are written directly to the connection, without waiting for it.
 
-The connection's own buffer is the queue. While more than a little waits in it, partials are left out, since the next
-one replaces them; finals are not, and when they no longer fit, or nothing is read for too long, the viewer is dropped.
+The connection's own buffer is the queue. While more than a little is queued, partials are skipped, because the next
+one replaces them; finals are not. If they no longer fit, or nothing is read for too long, the viewer is dropped.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from shared.errors import ViewerSlowError, VoxtralError
 from shared.events import EventType
 
 ROOM_FOR_PARTIALS_BYTES: Final = 4096
-"""While more than this waits, a viewer is behind."""
+"""While more than this is queued, partials are skipped."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 STALL_S: Final = 20.0
-"""Less than after which the kernel gives a connection up that takes nothing (`sockets.DEAD_PEER_S`): the reason may
-still be read."""
+"""Less than the time after which the kernel closes a connection that does not read (`sockets.DEAD_PEER_S`), so the
+viewer may still read the reason."""
 KERNEL_BUFFER_BYTES: Final = 32 * 1024
-"""Of each viewer: there are many, and what the kernel holds for one that does not read cannot be taken back."""
+"""For each viewer: there are many, and data in the kernel's buffer cannot be withdrawn from one that does not read."""
 
 
 class Frame:
@@ -42,7 +42,8 @@ class Frame:
 
     @cached_property
     def sse(self) -> bytes:
-        """As server-sent event. Without a name: all arrive at a browser's `onmessage`, and `error` stays its own."""
+        """The server-sent event. It has no name: all reach a browser's `onmessage`, and `error` stays the browser's
+        own."""
         number = b"" if self.seq is None else b"id: %d\n" % self.seq
         return b"%bdata: %b\n\n" % (number, self.raw)
 
@@ -53,7 +54,7 @@ class Frame:
 
     @cached_property
     def message(self) -> bytes:
-        """As a WebSocket text message of a server."""
+        """The event as a WebSocket text message of a server."""
         return _text_frame(self.raw)
 
 
@@ -61,7 +62,7 @@ Encode = Callable[[Frame], bytes]
 
 
 class Viewer:
-    """Made for one connection, and at an end with it."""
+    """Created for one connection, and ends with it."""
 
     def __init__(self, wire: Wire, encode: Encode, heartbeat: bytes) -> None:
         wire.set_option(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
@@ -70,13 +71,13 @@ class Viewer:
         self._heartbeat = heartbeat
         self._behind_since_s: float | None = None
         self.over = asyncio.Event()
-        """Set when nothing more is to be shown."""
+        """Set when no more events are to be sent."""
         self.error: VoxtralError | None = None
         """Why it ended before its session did."""
         wire.on_shutdown = self.over.set
 
     def show(self, frame: Frame) -> None:
-        """Send an event, or leave it out where it is a partial and others wait."""
+        """Send an event, or skip it if it is a partial and others are queued."""
         if self.over.is_set():
             return
         waiting_bytes = self._wire.waiting_bytes
@@ -84,29 +85,29 @@ class Viewer:
             return
         framed = self._encode(frame)
         if waiting_bytes and waiting_bytes + len(framed) > MAX_WAITING_BYTES:
-            self.drop(ViewerSlowError(f"More than {MAX_WAITING_BYTES} bytes waited to be read."))
+            self.drop(ViewerSlowError(f"The viewer left more than {MAX_WAITING_BYTES} bytes unread."))
             return
         self._wire.write(framed)
         if frame.is_last:
             self.over.set()
 
     def beat(self) -> None:
-        """Show that the connection stands, to whatever is between it and the viewer."""
+        """Send a heartbeat, which keeps proxies from closing the connection."""
         if not self.over.is_set() and self._wire.waiting_bytes == 0:
             self._wire.write(self._heartbeat)
 
     def check(self) -> None:
-        """Drop who takes nothing. To be called now and then."""
+        """Drop the viewer if it does not read. To be called regularly."""
         now_s = time.monotonic()
         if self._wire.waiting_bytes == 0:
             self._behind_since_s = None
         elif self._behind_since_s is None:
             self._behind_since_s = now_s
         elif now_s - self._behind_since_s > STALL_S:
-            self.drop(ViewerSlowError(f"Events have waited for {STALL_S:g} s to be read."))
+            self.drop(ViewerSlowError(f"The viewer has not read any events for {STALL_S:g} s."))
 
     def drop(self, error: VoxtralError) -> None:
-        """End it early, for a reason."""
+        """End the viewer early, with a reason."""
         if not self.over.is_set():
             self.error = error
             self.over.set()

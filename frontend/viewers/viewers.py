@@ -1,7 +1,7 @@
-"""Live captions: any number of viewers read along with a session, with its viewer token.
+"""Live captions: any number of viewers can view a session with its viewer token.
 
-All viewers of one session at one process share a `Hub`: one follower, one encoding of each event. It comes with the
-first of them and goes with the last. Who comes late, or comes again, first gets the finals that it lacks.
+All viewers of one session at one process share a `Hub`: one follower, one encoding of each event. It exists from the
+first viewer to the last. A viewer that connects late, or again, first receives the finals that it lacks.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ Tell = Callable[[Frame], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a session stands, as its viewers may know."""
+    """The state of a session, as far as its viewers may know it."""
 
     session_id: str
     state: str
@@ -61,12 +61,12 @@ class Standing:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended well."""
+        """Whether it has ended without an error."""
         return self.state == SessionState.DONE
 
 
 class Viewers:
-    """The viewers of one process. Run its loop beside them."""
+    """The viewers of one process. Its loop `run` must run as well."""
 
     def __init__(self, redis: Redis, subscriber: EventSubscriber, settings: ViewerSettings) -> None:
         self._redis = redis
@@ -74,15 +74,15 @@ class Viewers:
         self._settings = settings
         self._hubs: dict[str, Hub] = {}
         self._taken: Counter[str] = Counter()
-        """Places taken, by session."""
+        """Number of viewers, by session."""
 
     def __len__(self) -> int:
         return self._taken.total()
 
     async def standing(self, session_id: str, token: str) -> Standing:
-        """How the session stands, for who has its viewer token.
+        """The state of the session, for a viewer with its token.
 
-        Raises SessionUnknownError for a wrong token just as for no session, SessionExpiredError for one that was
+        Raises SessionUnknownError for a wrong token and for no session alike, SessionExpiredError for one that was
         cancelled, and StoreUnreachableError.
         """
         if not SESSION_ID.fullmatch(session_id):
@@ -100,13 +100,13 @@ class Viewers:
         return Standing(session_id, state, int(seq))
 
     async def finals(self, session_id: str) -> list[LoggedEvent]:
-        """All that is settled of a session. Raises StoreUnreachableError."""
+        """All finals of a session. Raises StoreUnreachableError."""
         with reaching_store():
             return [final async for final in read_finals(self._redis, session_id)]
 
     @contextlib.asynccontextmanager
     async def place(self, session_id: str, token: str) -> AsyncIterator["Place"]:
-        """A viewer's place at a session. Raises what `standing` raises, and ServerBusyError when all are taken."""
+        """A viewer's place at a session. Raises what `standing` raises, and ServerBusyError if the limit is reached."""
         standing = await self.standing(session_id, token)
         self._check_room(session_id)
         self._taken[session_id] += 1
@@ -140,7 +140,7 @@ class Viewers:
         await end_all([hub.task for hub in hubs])
 
     async def _hub(self, standing: Standing) -> Hub:
-        """The session's hub; all that come at once wait for the same one."""
+        """The session's hub; concurrent callers wait for the same one."""
         hub = self._hubs.get(standing.session_id)
         if hub is None:
             hub = self._hubs[standing.session_id] = Hub(self._subscriber, standing.session_id, standing.seq)
@@ -155,13 +155,15 @@ class Viewers:
     def _check_room(self, session_id: str) -> None:
         for taken, limit, whose in (
             (len(self), self._settings.max_per_process, "this server"),
-            (self._taken[session_id], self._settings.max_per_session, "this session here"),
+            (self._taken[session_id], self._settings.max_per_session, "this session"),
         ):
             if taken >= limit:
-                raise ServerBusyError(f"All {limit} viewers' places of {whose} are taken.", retry_after_s=RETRY_AFTER_S)
+                raise ServerBusyError(
+                    f"The limit of {limit} viewers of {whose} is reached.", retry_after_s=RETRY_AFTER_S
+                )
 
     async def _look_up(self, quiet: list[Hub]) -> None:
-        """A message may have been lost; and a session that is cancelled, or forgotten, says nothing more."""
+        """A message may have been lost; and a session that was cancelled or has expired sends no event."""
         pipe = self._redis.pipeline(transaction=False)
         for hub in quiet:
             pipe.execute_command("HMGET", keys.session(hub.session_id), "state", "seq")
@@ -176,7 +178,7 @@ class Viewers:
 
 
 class Place:
-    """Where one viewer stands: at a hub, or before a session that has ended."""
+    """The place of one viewer: at a hub, or at a session that has ended."""
 
     def __init__(self, redis: Redis, standing: Standing, hub: Hub | None) -> None:
         self._redis = redis
@@ -184,13 +186,13 @@ class Place:
         self._hub = hub
 
     def has_all(self, after_seq: int) -> bool:
-        """Whether nothing will ever come after this event."""
+        """Whether no event will ever follow this one."""
         return self._hub is None and after_seq >= self._standing.seq
 
     async def follow(self, viewer: Viewer, after_seq: int, tell: Tell, left: Coroutine[Any, Any, T]) -> T | None:
-        """Show the viewer the finals after `after_seq`, then what is said, until that ends or `left` returns.
+        """Send the viewer the finals after `after_seq`, then new events, until they end or `left` returns.
 
-        What `left` has returned; None when there is nothing more to show.
+        Returns the result of `left`; None if there is nothing more to send.
         """
         following = asyncio.create_task(self._follow(viewer, after_seq, tell), name="viewer")
         leaving = asyncio.create_task(left, name="viewer leaves")
@@ -216,7 +218,7 @@ class Place:
                 else:
                     await self._catch_up(self._hub, viewer, after_seq, tell_patiently)
         except TimeoutError:
-            viewer.drop(ViewerSlowError(f"Events have waited for {STALL_S:g} s to be read."))
+            viewer.drop(ViewerSlowError(f"The viewer has not read any events for {STALL_S:g} s."))
         except (RedisError, OSError) as error:
             viewer.drop(store_error(error))
         try:
@@ -245,7 +247,7 @@ class Place:
 
 
 def _unknown() -> VoxtralError:
-    return SessionUnknownError("No session has this id and viewer token, or it ended long ago.")
+    return SessionUnknownError("No session has this id and viewer token, or it ended too long ago.")
 
 
 def _cancelled() -> VoxtralError:

@@ -40,7 +40,7 @@ async def test_decoder_that_hangs_is_killed() -> None:
     async with Decoders.running(1, patience_s=10, stall_s=0.3) as decoders, begun(decoders, long_wav()) as hanging:
         (pid,) = decoders_of(decoders)
         os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(InvalidAudioError, match=r"nothing came of it for 0\.3 s"):
+        with pytest.raises(InvalidAudioError, match=r"the decoder returned nothing for 0\.3 s"):
             await rest_of(hanging)
         await eventually(lambda: is_gone(pid))
         assert await decoded(decoders, made("flac"))
@@ -111,7 +111,7 @@ async def test_recordings_wait_in_order_and_not_for_ever() -> None:
 
 async def test_recordings_are_refused_when_too_many_wait_or_for_too_long() -> None:
     async with Decoders.running(1, patience_s=0.2) as decoders, begun(decoders, long_wav()):
-        with pytest.raises(ServerBusyError, match="All 1 decoders are taken") as caught:
+        with pytest.raises(ServerBusyError, match="All 1 decoders are in use") as caught:
             await decoded(decoders, made("wav"))
         assert caught.value.retry_after_s == 2.0
     async with Decoders.running(1, patience_s=30) as decoders, begun(decoders, long_wav()):

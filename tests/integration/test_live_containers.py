@@ -202,7 +202,7 @@ async def test_streams_have_decoders_of_their_own_and_no_more_than_may_be(decode
         await spoken(first, webm(TONE)[:40])
         async with listening(decoders):
             await eventually(lambda: len(decoders_of(decoders)) == 2)
-            with pytest.raises(ServerBusyError, match="All 2 decoders of live streams are taken"):
+            with pytest.raises(ServerBusyError, match="All 2 decoders of live streams are in use"):
                 await decoders.live()
     await eventually(lambda: not decoders_of(decoders) and not decoders.live_streams)
 

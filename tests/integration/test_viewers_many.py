@@ -87,7 +87,7 @@ def test_slow_viewer_is_dropped_with_a_reason_and_nobody_waits_for_it(
         assert next_finals(quick, 50) == said[-50:]
     taken = slow.rest()
     assert taken[-1]["code"] == "viewer_slow"
-    assert "bytes waited to be read" in taken[-1]["message"]
+    assert "bytes unread" in taken[-1]["message"]
     heard = final_segments(taken)
     assert heard == list(range(len(heard)))
     again = watch(speaker, slow.last_event_id)
@@ -106,10 +106,10 @@ def test_places_are_bounded_and_a_stop_lets_viewers_go(
     left, kept = watch(speaker, url=small_web), watch(speaker, url=small_web)
     refused = watch(speaker, url=small_web)
     assert (refused.status, refused.response.headers["retry-after"]) == (503, "2")
-    assert refused.error()["message"] == "All 2 viewers' places of this session here are taken."
+    assert refused.error()["message"] == "The limit of 2 viewers of this session is reached."
     with speaking(stack) as other, speaking(stack) as third:
         watch(other, url=small_web)
-        assert watch(third, url=small_web).error()["message"] == "All 3 viewers' places of this server are taken."
+        assert watch(third, url=small_web).error()["message"] == "The limit of 3 viewers of this server is reached."
         left.close()
         wait_until(lambda: watch(third, url=small_web).status == 200, "a place is free")
     final = speaker.say()

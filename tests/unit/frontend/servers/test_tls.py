@@ -64,8 +64,8 @@ def test_unfitting_pairs_stop_the_start_by_the_name_of_the_setting(certificate: 
     text = str(tmp_path / "text.pem")
     for changed, sentence in (
         ({"tls_key": str(stranger.key_path)}, "does not belong to the certificate"),
-        ({"tls_key": str(encrypted)}, "(server.tls_key) is encrypted; allowed: one without a password."),
-        ({"tls_key": text}, "(server.tls_key) holds no private key in PEM format."),
+        ({"tls_key": str(encrypted)}, "(server.tls_key) is encrypted; allowed: a key without a password."),
+        ({"tls_key": text}, "(server.tls_key) contains no private key in PEM format."),
         ({"tls_certificate": text}, "(server.tls_certificate) contains no certificate in PEM format."),
         ({"tls_key": "/none.pem"}, "The file /none.pem (server.tls_key) cannot be read: No such file or directory."),
         ({"tls_certificate": "/none.pem"}, "/none.pem (server.tls_certificate) cannot be read: No such file"),

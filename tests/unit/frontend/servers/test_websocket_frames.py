@@ -84,7 +84,7 @@ def test_sizes_of_all_headers() -> None:
     ],
 )
 def test_broken_framing_is_told(stream: bytes, why: str) -> None:
-    with pytest.raises(FrameInvalidError, match=f"The WebSocket framing is broken: {why}"):
+    with pytest.raises(FrameInvalidError, match=f"The WebSocket framing is invalid: {why}"):
         read(stream)
 
 
