@@ -13,6 +13,7 @@ LOCK = echo "setuptools>=77" | $(COMPILE) pyproject.toml -
 WITHOUT_TORCH = awk '/^[a-z]/ { kept = /^nvidia-ml-py==/ || !/^((cuda|nvidia)-|torch==)/ } /^\#/ || kept'
 PYTORCH_CPU = https://download.pytorch.org/whl/cpu
 PYTORCH_CU126 = https://download.pytorch.org/whl/cu126
+PROSE = frontend worker shared compose docs README.md CONTRIBUTING.md SECURITY.md config.yaml
 export PYTHON TORCH
 
 .DEFAULT_GOAL := help
@@ -28,9 +29,10 @@ install: .venv/installed-dev ## Install what running and testing need
 
 check: style types imports test ## Everything that must pass before a commit
 
-style: .venv/installed-dev ## Lint, and check the format
+style: .venv/installed-dev ## Lint, check the format, and reject phrases that are not plain English
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@.ci/phrases $(PROSE)
 
 types: .venv/installed-dev ## Check the types
 	@$(BIN)/mypy
