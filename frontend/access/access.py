@@ -106,8 +106,7 @@ class Access:
         """Raise ForbiddenError for a page that is neither ours nor allowed.
 
         Without this check any page could send recordings to a service on its visitor's machine, although it could not
-        read
-        the answers.
+        read the answers.
         """
         if not is_allowed_origin(connection.headers, self._origins):
             raise _foreign(connection.headers["origin"])
@@ -184,8 +183,7 @@ class Access:
         """A token that is valid for the principal's key for `life_s`, and the Unix time when it expires.
 
         `session` is returned as `Principal.session`. Raises ForbiddenError if the principal itself has only such a
-        token,
-        and RateLimitedError if it has too many valid tokens.
+        token, and RateLimitedError if it has too many valid tokens.
         """
         if principal.is_client_token:
             raise ForbiddenError("A client token cannot create other tokens; use the key.")

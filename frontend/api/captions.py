@@ -98,10 +98,8 @@ def routes(viewers: Viewers) -> APIRouter:
         """Follow a session: first the finals so far, or the events after `Last-Event-ID`, then all new events.
 
         The `id` of an event is its `seq`, and its data is the JSON of the native protocol. A viewer that does not keep
-        up
-        misses partials, which replace each other, but no finals. A viewer that hardly reads gets the error
-        `viewer_slow`
-        and must reconnect.
+        up misses partials, which replace each other, but no finals. A viewer that hardly reads gets the error
+        `viewer_slow` and must reconnect.
         """
         del last_event_id, resumed_after  # `_after_seq` reads them, as it does for a WebSocket
         return EventStream(viewers, session_id, _token(request), _after_seq(request))

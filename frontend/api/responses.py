@@ -144,8 +144,8 @@ async def transcript_of(session: Session) -> Transcript:
 async def events_and_progress(session: Session) -> AsyncIterator[AsyncIterator[LoggedEvent | bytes]]:
     """A session's events, mixed with comments for its client: how much audio has been received, and how much processed.
 
-    Reading them raises the error that the session ends with.
-    Event readers ignore comments, as every SDK does; a client that wants to show progress reads them.
+    Reading them raises the error that the session ends with. Event readers ignore comments, as every SDK does; a client
+    that wants to show progress reads them.
     """
     async with contextlib.aclosing(_mixed(session)) as mixed:
         yield mixed

@@ -38,8 +38,7 @@ class Recording:
         """The audio, decoded in its own process, which ends with the `async with`.
 
         `warnings` lists the faults of the recording when it has been read. Reading raises `VoxtralError` if it contains
-        no
-        audio, and with `strict` if it is damaged.
+        no audio, and with `strict` if it is damaged.
         """
         self.warnings.clear()
         async with (

@@ -1,8 +1,7 @@
 """The input path of a live client's audio into a session: decodes it to s16le mono 16 kHz as it arrives.
 
 Waiting is backpressure: the caller reads nothing more while `take` waits. Decoded audio goes to Redis as raw samples,
-so
-workers need not know in which format it was sent.
+so workers need not know in which format it was sent.
 """
 
 import asyncio

@@ -60,8 +60,7 @@ class Connections:
         """Serve a client of another dialect, which `Access.admit_websocket` has admitted as `principal`.
 
         With `tells_viewer_token` the client receives one of our own messages, which is in no dialect, whenever it opens
-        a
-        session: with that token others can view the session.
+        a session: with that token others can view the session.
         """
         guard = Guard(self._access, transport, transport.address, admitted=principal)
         with contextlib.suppress(asyncio.CancelledError), self._tally.connection():

@@ -45,8 +45,7 @@ class Decoders:
         """`most` decode at the same time; others wait in order, for at most `patience_s`.
 
         `most_live` live streams are decoded in addition. A decoder that returns nothing for `stall_s`, while its output
-        is
-        awaited, is killed.
+        is awaited, is killed.
         """
         self._most = most
         self._patience_s = patience_s

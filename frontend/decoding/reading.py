@@ -92,8 +92,7 @@ class Reading:
 
     async def next_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
         """The next raw frame: its kind, its content, and how much has been read. If none has begun within `stall_s`,
-        raises
-        TimeoutError, and may be called again."""
+        raises TimeoutError, and may be called again."""
         async with asyncio.timeout(stall_s):
             raw = await self._reader.readexactly(HEAD.size)
         kind, size_bytes, position_bytes = head_of(raw)

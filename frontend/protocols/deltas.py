@@ -1,9 +1,8 @@
 """Append-only text for clients of other services: the growth of a session's committed text.
 
 The committed text of a `partial` never changes, so it is sent as it grows; the `final` sends the rest. The joined
-deltas
-equal the joined finals, with one exception: if a worker of another version takes a segment over and its text differs,
-the rest is fitted to the text already sent, and only the finals are exact.
+deltas equal the joined finals, with one exception: if a worker of another version takes a segment over and its text
+differs, the rest is fitted to the text already sent, and only the finals are exact.
 """
 
 from typing import Any

@@ -174,8 +174,7 @@ class Dialect(Protocol):
     longer. A session without audio ends by itself."""
     linger_s: float
     """Before the server closes a connection, it reads and discards data of the client for this long: some clients fail
-    to
-    send if the connection closes at once, and then never see the reason."""
+    to send if the connection closes at once, and then never see the reason."""
     resumes: bool
     """Whether a client can resume its session over another connection. If not, a session ends with its connection."""
 
@@ -192,8 +191,6 @@ class Dialect(Protocol):
         """The actions that report an error: about a message, about `EARLIER_AUDIO`, or (None) about the connection.
 
         With None, for an error that closes the connection, only `Send` and `Hangup` are executed. Without a `Hangup`
-        the
-        connection is then closed with the code of `frontend.protocols.close_codes`. An internal error in a session ends
-        that
-        session: `render` gets its last event.
+        the connection is then closed with the code of `frontend.protocols.close_codes`. An internal error in a session
+        ends that session: `render` gets its last event.
         """

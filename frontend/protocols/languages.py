@@ -1,8 +1,8 @@
 """The languages that models here support: ISO 639 codes, English names, and every usual spelling. Pure.
 
 A language may be given as a code of two or three letters (`de`, `deu`, `ger`), a tag with a region or a script
-(`de-AT`,
-`zh_Hans`), or an English name. Codes are those of Whisper's tokenizer, and names are spelled as in OpenAI's API.
+(`de-AT`, `zh_Hans`), or an English name. Codes are those of Whisper's tokenizer, and names are spelled as in OpenAI's
+API.
 """
 
 import re

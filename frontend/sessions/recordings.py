@@ -70,8 +70,7 @@ async def session_for(
     """A session that is fed the blocks (s16le mono 16 kHz) while the `async with` follows its events.
 
     The audio is checked before a slot is reserved. Raises what the audio, the gateway and the body raise. In every
-    case,
-    cancellation included, no session, no text and no decoder is left over.
+    case, cancellation included, no session, no text and no decoder is left over.
     """
     async with contextlib.aclosing(blocks):
         first = await anext(blocks, b"")

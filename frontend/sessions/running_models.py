@@ -23,8 +23,7 @@ class RunningModel:
     """As of the last heartbeats."""
     capacity: int = 0
     """Sessions that may be admitted: all slots; of an overloaded worker only the slots in use. 0 if no worker accepts
-    new
-    sessions: sessions that end must not be replaced before the load has fallen."""
+    new sessions: sessions that end must not be replaced before the load has fallen."""
 
     def answers_to(self, name: str) -> bool:
         """Whether a client may mean this model: the part after the last `/` is enough, and case is ignored."""
