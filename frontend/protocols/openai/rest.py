@@ -2,8 +2,8 @@
 
 Fields that their format requires and no model here reports are derived: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0 if the engine does not report them, and
-`tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` and `confidence` of
-segments, `confidence` of words and `warnings` are our additions.
+`tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` and `confidence`
+of segments, `confidence` of words and `warnings` are our additions.
 """
 
 import zlib
