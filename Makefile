@@ -25,7 +25,7 @@ help: ## List the targets
 run: .venv/installed-base ## Start the service and print its URLs; WORKERS=2 starts two workers
 	@exec $(BIN)/python -m compose.launch --workers $(WORKERS) --parent $$PPID
 
-install: .venv/installed-dev ## Install what running and testing need
+install: .venv/installed-dev ## Install the dependencies for running and testing
 
 check: style types imports test ## Everything that must pass before a commit
 
@@ -37,19 +37,19 @@ style: .venv/installed-dev ## Lint, check the format, and reject phrases that ar
 types: .venv/installed-dev ## Check the types
 	@$(BIN)/mypy
 
-imports: .venv/installed-dev ## Check who may import whom
+imports: .venv/installed-dev ## Check the import rules
 	@$(BIN)/lint-imports
 
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --durations=10
 
-bench: .venv/installed-dev ## Measure, and print the figures; SPEECH=folder adds recorded speech, OFFSETS="0 80"
+bench: .venv/installed-dev ## Run the benchmarks; SPEECH=folder adds recorded speech, OFFSETS="0 80"
 	@$(BIN)/python -m tests.bench
 
-bench-voxtral: .venv/installed-dev ## Measure Voxtral Realtime at its full shape on this machine's GPU
+bench-voxtral: .venv/installed-dev ## Measure Voxtral Realtime at full size on this machine's GPU
 	@$(BIN)/python -m tests.bench.voxtral
 
-chaos: .venv/installed-dev ## Break a running service in every way; ROUNDS=20 SEED=7
+chaos: .venv/installed-dev ## Kill, hang and disconnect processes of a running service; ROUNDS=20 SEED=7
 	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) --seed $(SEED)
 
 soak: .venv/installed-dev ## Mixed clients at the slot limit, then resumed sessions; MINUTES=60 SESSIONS=2000
@@ -59,7 +59,7 @@ soak: .venv/installed-dev ## Mixed clients at the slot limit, then resumed sessi
 fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
 	@$(BIN)/python -m tests.fuzz --seed $(SEED) --mutants $(MUTANTS)
 
-plugins: .venv/installed-dev .venv-plugins/installed ## Speak through the plug-ins of LiveKit Agents and of Pipecat
+plugins: .venv/installed-dev .venv-plugins/installed ## Transcribe phrases through the plug-ins of LiveKit Agents and Pipecat
 	@$(BIN)/python -m tests.plugins
 
 lock: ## Resolve the dependencies again (needs uv)

@@ -1,4 +1,4 @@
-"""What must hold before anything is started. Each failure is one sentence that says what to change."""
+"""Checks that run before anything is started. Each failure is one sentence that says what to change."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ from shared.errors import StartupError
 from shared.ports import Listener
 
 FREE_DISK_BYTES = 1_000_000_000
-"""The joined model, the append-only file and the logs fit into this."""
+"""Enough for the joined model, the append-only file and the logs."""
 
 
 def check_ports(wanted: list[Listener]) -> None:
-    """Raises `StartupError` for the first port that is asked for twice or cannot be opened."""
+    """Raises `StartupError` for the first port that is configured twice or cannot be opened."""
     seen: dict[int, Listener] = {}
     for listener in wanted:
         other = seen.setdefault(listener.port, listener)
@@ -24,7 +24,7 @@ def check_ports(wanted: list[Listener]) -> None:
 
 
 def check_disk(directory: Path, needed_bytes: int = FREE_DISK_BYTES) -> None:
-    """Raises `StartupError` where the disk of this directory (or of its nearest parent that exists) is nearly full."""
+    """Raises `StartupError` if the disk of this directory (or of its nearest existing parent) is nearly full."""
     directory = directory.absolute()
     while not directory.exists():
         directory = directory.parent
@@ -49,8 +49,8 @@ def _sentence(listener: Listener, error: OSError) -> str:
     variable = f"VOXTRAL_{listener.setting.replace('.', '__').upper()}"
     port = f"Port {listener.port} for {listener.what}"
     if error.errno == errno.EADDRINUSE:
-        return f"{port} is in use; stop what uses it, or change {listener.setting} ({variable})."
+        return f"{port} is in use; stop the program that uses it, or change {listener.setting} ({variable})."
     if error.errno == errno.EACCES:
-        return f"{port} may not be opened by this user; change {listener.setting} ({variable})."
+        return f"{port} cannot be opened by this user; change {listener.setting} ({variable})."
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
     return f"The address {listener.host} port {listener.port} for {listener.what} cannot be opened: {reason}."

@@ -1,8 +1,8 @@
-"""Celery's dashboard: `python -m compose.flower` is Flower, with two doors closed that it leaves open.
+"""Celery's dashboard: `python -m compose.flower` runs Flower with stricter access rules than its own.
 
-Without `flower.basic_auth` it is open to this machine only, and answers to the names of this machine only. With it
-`/metrics` needs the password, as the rest does; `/healthcheck`, which says no more than OK, does not. Secrets (broker
-URL, password) never stand on a command line, which every user of the machine may read.
+Without `flower.basic_auth` it listens on loopback, and answers only to the host names of this machine. With it,
+`/metrics` requires the password like every other page, except `/healthcheck`, which only answers OK. Secrets (broker
+URL, password) are never on a command line, which every user of the machine can read.
 """
 
 import os
@@ -18,7 +18,7 @@ from shared.entry import run_process
 from shared.errors import ForbiddenError
 
 TASKS_KEPT = 2000
-"""Flower keeps tasks in memory; its own default is 100 000."""
+"""Flower keeps tasks in memory; its default is 100 000."""
 LOOPBACK = "127.0.0.1"
 
 
@@ -30,7 +30,7 @@ def main(settings: Settings) -> None:
     warnings.simplefilter("ignore")
     from celery.__main__ import main as run_celery  # noqa: PLC0415
 
-    _close_doors(settings)
+    _restrict_handlers(settings)
     sys.argv = ["celery", "flower", *_options(settings)]
     run_celery()
 
@@ -49,8 +49,8 @@ def _options(settings: Settings) -> list[str]:
     ]
 
 
-def _close_doors(settings: Settings) -> None:
-    """Change Flower's handlers before its application is made of them."""
+def _restrict_handlers(settings: Settings) -> None:
+    """Change Flower's handlers before they become its application."""
     from flower.urls import settings as options  # noqa: PLC0415
     from flower.views import BaseHandler  # noqa: PLC0415
     from flower.views.monitor import Metrics  # noqa: PLC0415

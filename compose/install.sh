@@ -1,6 +1,6 @@
 #!/bin/sh
 # Creates .venv and installs the locked dependencies and the project into it: compose/install.sh base|dev
-# "base" is what runs the service, "dev" adds what tests it. With an NVIDIA GPU both also get the "voxtral" set,
+# "base" runs the service, "dev" adds the tests' dependencies. With an NVIDIA GPU both also get the "voxtral" set,
 # with a build of torch that fits the driver.
 # pip installs only files whose hashes are in the locks. TORCH names another build of torch (a requirement or a wheel),
 # whose hash is not checked.
@@ -11,12 +11,12 @@ fail() {
     exit 1
 }
 
-# Whether this Python is one for which the dependencies are locked.
+# Whether the dependencies are locked for this version of Python.
 fits() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 }
 
-# The first of the candidates that fits.
+# The first candidate that fits.
 find_python() {
     for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
         if fits "$candidate"; then
@@ -31,24 +31,25 @@ has_gpu() {
     [ -e /dev/nvidia0 ] || nvidia-smi --list-gpus >/dev/null 2>&1
 }
 
-# What a command prints matters only when it fails; its output is kept in memory, since the disk may be what is full.
+# Shows a command's output only if the command fails. The output is kept in memory, since the disk may be full.
 quietly() {
     if ! output=$("$@" 2>&1); then
         printf '%s\n' "$output" >&2
         case $output in
-        *"THESE PACKAGES DO NOT MATCH THE HASHES"*) fail "An index serves another file than the locked one (above); \"Dependencies\" in CONTRIBUTING.md says what to do." ;;
+        *"THESE PACKAGES DO NOT MATCH THE HASHES"*) fail "An index serves a file that differs from the locked one (above); see \"Dependencies\" in CONTRIBUTING.md." ;;
         *"No space left on device"*) fail "The disk is full: free some space (about $needed_mb MB in $PWD) and try again." ;;
         *) fail "The dependencies could not be installed; the lines above say why." ;;
         esac
     fi
 }
 
-# The driver's main version; nothing where the driver does not say it.
+# The driver's major version; empty if it is not known.
 driver() {
     nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n '1s/^\([0-9][0-9]*\)\..*/\1/p'
 }
 
-# CUDA's version for torch: 13 is PyPI's build. Minor versions are compatible, so 12.6 runs on every driver for 12.
+# The CUDA version of the torch to install: PyPI's build is for 13. Minor versions are compatible, so 12.6 runs on
+# every driver for 12.
 cuda_for() {
     if [ "${1:-580}" -ge 580 ]; then
         echo 13
@@ -67,7 +68,7 @@ duration="about a minute"
 if has_gpu; then
     cuda=$(cuda_for "$(driver)")
     needed_mb=12000
-    duration="some minutes, for 3 GB or more of CUDA and torch"
+    duration="several minutes, for 3 GB or more of CUDA and torch"
 fi
 
 if ! fits .venv/bin/python || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
@@ -92,7 +93,7 @@ printf 'Installing the locked dependencies (%s%s) into .venv; the first time tak
 pip=".venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet --only-binary :all:"
 locked="$pip --require-hashes"
 
-# Without a GPU, torch's CPU build where an index has it. PyPI's build for the same version brings CUDA.
+# Without a GPU, torch's CPU build if an index has it. PyPI's build of the same version brings CUDA.
 install_torch_for_cpu() {
     if ! output=$($locked --no-deps --requirement requirements/torch-cpu.txt 2>&1); then
         case $output in

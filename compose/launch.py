@@ -1,7 +1,7 @@
-"""`make run`: checks the machine, runs every program of the Procfile and says where the service is once it is ready.
+"""`make run`: checks the machine, runs every program of the Procfile and prints the URLs when the service is ready.
 
-The model is warm when `/ready` of the health process says so. Ctrl-C, SIGTERM and a closed terminal stop everything
-within 5 s, and so does the end of the `make` that has started it, however that ends.
+The model is warm when `/ready` of the health process answers 200. Ctrl-C, SIGTERM and a closed terminal stop everything
+within 5 s, and so does any end of the `make` that started it.
 """
 
 import argparse
@@ -41,23 +41,23 @@ REMINDER_S = 10.0
 REWRITE_S = 1.0
 OPEN_FILES = 65_536
 OPEN_WARNING = """
-Warning: the service listens on {host} and asks for no key: whoever reaches this machine can use it.
-`voxtral keys new` makes a key; docs/access.md says where it goes.
+Warning: the service listens on {host} and requires no key: everyone who can reach this machine can use it.
+`voxtral keys new` makes a key; docs/access.md describes how to configure it.
 """
 CLEAR_WARNING = """
-Warning: keys travel in clear to {host}, unless a proxy in front of the service ends TLS.
-server.tls_certificate and server.tls_key turn TLS on; see docs/access.md.
+Warning: keys are sent unencrypted to {host}, unless a proxy in front of the service terminates TLS.
+server.tls_certificate and server.tls_key enable TLS; see docs/access.md.
 """
 PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
-"""ANSI colours, one program after the other."""
+"""ANSI colours, for the programs in turn."""
 
 
 def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -> int:
     programs = scaled(read_procfile(procfile), "worker", workers, _gpus_of_workers(settings, workers))
     if not settings.redis_is_embedded:
         programs = [program for program in programs if program.name != "redis"]
-    KeySource(settings.access)  # a bad list of keys is said once, and not by each process
-    server_context(settings)  # and so is a bad certificate
+    KeySource(settings.access)  # report a bad list of keys once, instead of in each process
+    server_context(settings)  # and a bad certificate
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))
     _allow_open_files()
@@ -65,7 +65,7 @@ def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -
 
 
 def _gpus_of_workers(settings: Settings, workers: int) -> list[dict[str, str]]:
-    """Variables that spread several workers over the GPUs that there are; none where a setting chooses the device."""
+    """Variables that spread several workers over the GPUs; none if a setting chooses the device."""
     if workers == 1 or settings.model.device not in ("auto", "cuda"):
         return []
     gpus = visible_gpus()
@@ -73,7 +73,7 @@ def _gpus_of_workers(settings: Settings, workers: int) -> list[dict[str, str]]:
 
 
 async def _serve(settings: Settings, programs: list[Program], parent: int | None) -> int:
-    show = _shower([program.name for program in programs])
+    show = _line_printer([program.name for program in programs])
     supervisor = Supervisor(
         programs,
         _environment(),
@@ -84,7 +84,7 @@ async def _serve(settings: Settings, programs: list[Program], parent: int | None
     )
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to survive it
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if parent is not None:
         end_with(parent, signal.SIGTERM, stop.set)
@@ -95,7 +95,7 @@ async def _serve(settings: Settings, programs: list[Program], parent: int | None
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()
-        _say("Stopping.")
+        _print("Stopping.")
     finally:
         await supervisor.stop()
         for future in waited:
@@ -107,7 +107,7 @@ async def _serve(settings: Settings, programs: list[Program], parent: int | None
 async def _announce(settings: Settings, supervisor: Supervisor) -> None:
     """Waits for a warm model and open ports, then prints the URLs."""
     started_s = time.monotonic()
-    _say(f"Starting Voxtral {VERSION}. The URLs follow when the model is warm; Ctrl-C stops everything.")
+    _print(f"Starting Voxtral {VERSION}. The URLs appear when the model is warm; Ctrl-C stops everything.")
     host = _reachable(settings.server.host)
     ports = (settings.server.http_port, *settings.server.tcp_ports)
     tls = probe_context(settings)
@@ -118,14 +118,14 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
             break
         if time.monotonic() > reminder_s:
             reminder_s += REMINDER_S
-            _say(f"Still starting: {_reason(answer) or 'the health process does not answer yet'}")
+            _print(f"Still starting: {_reason(answer) or 'the health process does not answer yet'}")
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
-    _say(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{_warning(settings)}")
+    _print(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{_warning(settings)}")
 
 
 def _reason(answer: str) -> str:
-    """Of a 503 of `/ready`; any other answer is shown as it is."""
+    """The reason in a 503 of `/ready`; any other answer unchanged."""
     try:
         return str(json.loads(answer)["reason"])
     except (ValueError, KeyError, TypeError):
@@ -133,7 +133,7 @@ def _reason(answer: str) -> str:
 
 
 async def _erase_from_disk(settings: Settings) -> None:
-    """Has the embedded server's file rewritten without what is gone from memory. The next start does what fails now."""
+    """Have the embedded server's file rewritten without deleted keys. If this fails, the next start does it."""
     redis = connect(settings, retries=0)
     try:
         async with asyncio.timeout(REWRITE_S):
@@ -167,7 +167,7 @@ def _urls(settings: Settings, host: str) -> str:
 
 
 async def _get(host: str, port: int, path: str, tls: ssl.SSLContext | None) -> tuple[int, str]:
-    """Status and body of a GET; status 0 when nothing answers."""
+    """Status and body of a GET; status 0 if nothing answers."""
     try:
         async with asyncio.timeout(POLL_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls)
@@ -198,7 +198,7 @@ def _reachable(host: str) -> str:
 
 
 def _allow_open_files() -> None:
-    """For this process and, inherited, the programs: the usual soft limit of 1024 is below `server.max_connections`."""
+    """Raise the soft limit, which the programs inherit: the usual 1024 is less than `server.max_connections` needs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -206,25 +206,25 @@ def _allow_open_files() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The programs' `python` is this one, they do not hold lines back, and they colour them if we do."""
+    """The programs run with this `python`, write unbuffered lines, and colour them if this process does."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     colour = {"FORCE_COLOR": "1"} if _has_colours() else {}
     return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"} | colour
 
 
-def _shower(names: list[str]) -> Callable[[str, str], None]:
+def _line_printer(names: list[str]) -> Callable[[str, str], None]:
     width = max(map(len, names), default=0)
     colours = {name: PREFIX_COLOURS[index % len(PREFIX_COLOURS)] for index, name in enumerate(names)}
 
     def show(name: str, line: str) -> None:
         prefix = f"{name:<{width}} |"
-        _say(f"\x1b[{colours[name]}m{prefix}\x1b[0m {line}" if _has_colours() else f"{prefix} {line}", sys.stderr)
+        _print(f"\x1b[{colours[name]}m{prefix}\x1b[0m {line}" if _has_colours() else f"{prefix} {line}", sys.stderr)
 
     return show
 
 
-def _say(text: str, stream: TextIO | None = None) -> None:
-    """A terminal that has gone away stops nothing by itself; its SIGHUP does."""
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """A write to a closed terminal is ignored: the terminal's SIGHUP stops the service."""
     with suppress(OSError):
         print(text, file=stream, flush=True)
 
@@ -234,10 +234,10 @@ def _has_colours() -> bool:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m compose.launch", description="Runs the whole service.")
+    parser = argparse.ArgumentParser(prog="python -m compose.launch", description="Run the whole service.")
     parser.add_argument("--workers", type=int, default=1, choices=range(1, 65), metavar="1..64")
     parser.add_argument("--procfile", type=Path, default=Path("Procfile"))
-    parser.add_argument("--parent", type=int, metavar="PID", help="stop when this process, its parent, has ended")
+    parser.add_argument("--parent", type=int, metavar="PID", help="stop when this process, the parent, ends")
     arguments = parser.parse_args()
     started = partial(main, procfile=arguments.procfile, workers=arguments.workers, parent=arguments.parent)
     sys.exit(run_process(started, "launcher"))

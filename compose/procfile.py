@@ -1,4 +1,4 @@
-"""The Procfile: one process a line, `name: command`. The same file that honcho, foreman and RunPod read."""
+"""The Procfile: one process per line, `name: command`. honcho, foreman and RunPod read the same file."""
 
 import re
 import shlex
@@ -16,11 +16,11 @@ class Program:
     name: str
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
-    """Variables of its own."""
+    """Additional environment variables."""
 
 
 def read_procfile(path: Path) -> list[Program]:
-    """The programs in the order of the file. Raises `StartupError` that names the line which is none."""
+    """The programs in the order of the file. Raises a `StartupError` that names an invalid line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -39,7 +39,7 @@ def read_procfile(path: Path) -> list[Program]:
 def scaled(
     programs: list[Program], name: str, copies: int, environments: Sequence[Mapping[str, str]] = ()
 ) -> list[Program]:
-    """The programs with `copies` of the named one: `worker.1`, `worker.2`, … where there are several.
+    """The programs with `copies` of the named one: `worker.1`, `worker.2`, … if there are several.
 
     The copies take `environments` in turn.
     """

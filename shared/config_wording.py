@@ -1,6 +1,6 @@
-"""How a bad setting is told to people: the key, the value and what is allowed, in one sentence.
+"""The error for a bad setting: the key, the value and what is allowed, in one sentence.
 
-Reads pydantic's field definitions (a field's `description` is what it allows, in words); knows no particular
+Reads pydantic's field definitions (a field's `description` says what it allows); knows no particular
 setting. Values of secrets are never shown.
 """
 
@@ -19,7 +19,7 @@ Fields = dict[str, FieldInfo]
 
 
 def sentence(error: ValidationError, fields: Fields) -> str:
-    """The first complaint. `fields` are those of the settings' top level."""
+    """The sentence for the first fault. `fields` are those of the settings' top level."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
     known, rest = _resolve(location, fields)
@@ -34,14 +34,15 @@ def sentence(error: ValidationError, fields: Fields) -> str:
 
 
 def check_variables(prefix: str, fields: Fields, also: frozenset[str]) -> None:
-    """Raises `StartupError` for a variable that sets nothing, or that should hold JSON and does not."""
+    """Raises `StartupError` for a variable that has no effect, or that must hold JSON and does not."""
     for name, value in os.environ.items():
         if not name.startswith(prefix) or name in also:
             continue
         location = name.removeprefix(prefix).lower().split("__")
         if location[0] not in fields:
             allowed = ", ".join(fields)
-            raise StartupError(f"The variable {name} sets nothing: {location[0]!r} is no section; allowed: {allowed}.")
+            reason = f"{location[0]!r} is not a section"
+            raise StartupError(f"The variable {name} has no effect: {reason}; allowed: {allowed}.")
         known, _ = _resolve(location, fields)
         if len(known) == len(location) and (len(known) == 1 or _holds_many(known[-1])):
             _check_json(name, value, known[-1])
@@ -61,7 +62,7 @@ def _check_json(name: str, value: str, field: FieldInfo) -> None:
 
 
 def _resolve(location: list[str], fields: Fields) -> tuple[list[FieldInfo], list[str]]:
-    """The fields along the path, and the part of the path that names none (a list's index, an unknown key)."""
+    """The fields along the path, and the rest of the path that names no field (a list's index, an unknown key)."""
     known: list[FieldInfo] = []
     for depth, part in enumerate(location):
         if part not in fields:

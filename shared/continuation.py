@@ -1,8 +1,7 @@
-"""How text that was passed on for good is continued so that it comes nearest to another text. Pure.
+"""Continues text that was already sent, so that the whole is as close as possible to another text. Pure.
 
-Text that was passed on cannot be taken back. Where the other text begins with it, the rest is appended as it is. Where
-it does not, the rest is fitted word by word, so that the whole differs from the other text in no more words than it
-must.
+Text that was sent cannot be retracted. If the other text begins with it, the rest is appended unchanged. If not, the
+rest is aligned word by word, so that the whole differs from the other text in as few words as possible.
 """
 
 import re
@@ -13,25 +12,25 @@ from typing import Final
 from shared.seams import UNSPACED
 
 MAX_FITTED_WORDS: Final = 200
-"""Of each side. Speech does not reach it in one segment; beyond it, words are counted and not compared."""
+"""Words of each side. Speech does not reach this in one segment; beyond it, words are counted and not compared."""
 
 _WORD: Final = re.compile(f"[{UNSPACED}]|[^\\s{UNSPACED}]+")
-"""A character of a script without spaces between words stands for a word."""
+"""A character of a script without spaces between words counts as a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextWord:
     start: int
     end: int
-    """Of its text."""
+    """Where its text ends."""
     key: str
-    """What it is compared by: its letters and digits without case, or the word itself where it has none."""
+    """What is compared: its letters and digits without case, or the word itself if it has none."""
 
 
 def continuation(said: str, text: str) -> str:
-    """What to append to `said` so that it comes nearest to `text`; `said` + it is `text` where that is possible.
+    """What to append to `said` so that it is closest to `text`; `said` plus it equals `text` if that is possible.
 
-    Without the space before it, it is the end of `text`.
+    Without its leading space, it is the end of `text`.
     """
     if text.startswith(said):
         return text[len(said) :]
@@ -39,7 +38,7 @@ def continuation(said: str, text: str) -> str:
     reached = _reached(said_words, words)
     if said_words and reached:
         last, shown = text[words[reached - 1].start :], said[said_words[-1].start :]
-        if last.casefold().startswith(shown.casefold()):  # more of the last word, or the full stop behind it
+        if last.casefold().startswith(shown.casefold()):  # more of the last word, or the full stop after it
             return last[len(shown) :]
     if reached == len(words):
         return ""
@@ -53,7 +52,7 @@ def words_of(text: str) -> list[TextWord]:
 
 
 def common_words(left: Sequence[TextWord], right: Sequence[TextWord]) -> int:
-    """How many leading words are the same but for case and punctuation."""
+    """How many leading words are equal apart from case and punctuation."""
     count = 0
     for one, other in zip(left, right, strict=False):
         if one.key != other.key:
@@ -63,9 +62,9 @@ def common_words(left: Sequence[TextWord], right: Sequence[TextWord]) -> int:
 
 
 def _reached(said: Sequence[TextWord], words: Sequence[TextWord]) -> int:
-    """How many of the words `said` stands for: the beginning of `words` that is the fewest edits away from it.
+    """How many of the words `said` covers: the beginning of `words` that is the fewest edits away from it.
 
-    Where several are equally near, the longest: what is left out was nearly said, what is said twice is worse.
+    If several are equally close, the longest one: a repeated word is worse than a missing one.
     """
     same = common_words(said, words)
     said, words = said[same:], words[same:]

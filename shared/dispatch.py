@@ -1,6 +1,6 @@
-"""Hands a session to the workers: one Celery task, sent by name.
+"""Dispatches a session to the workers: one Celery task, sent by name.
 
-Frontends hand in new sessions and those that have lost their worker; a worker those that it wants to be rid of.
+Frontends dispatch new sessions and those that have lost their worker; a draining worker dispatches its sessions.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from shared.config import Settings
 from shared.events import SessionOptions
 
 REPLY_TIMEOUT_S: Final = 5.0
-"""Celery's own client would wait for a Redis that hangs for ever, and every other session behind it."""
+"""Without it, Celery's client would wait for ever for a Redis that hangs, and every other session with it."""
 
 
 Dispatch: TypeAlias = Callable[[str, SessionOptions, Queue], Awaitable[None]]
-"""Hands a session to the workers, as `Dispatcher.dispatch` does: session id, options, queue."""
+"""Dispatches a session, as `Dispatcher.dispatch` does: session id, options, queue."""
 
 
 class Dispatcher:
-    """Celery's client blocks (3 to 4 ms a task), so it has a thread of its own."""
+    """Celery's client blocks (3 to 4 ms a task), so it runs in its own thread."""
 
     def __init__(self, settings: Settings) -> None:
         self.app = celery_app(settings)
@@ -33,17 +33,18 @@ class Dispatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
     async def dispatch(self, session_id: str, options: SessionOptions, queue: Queue) -> None:
-        """Queue the session's task for the workers of its options' model. It is forgotten when none takes it in time.
+        """Queue the session's task for the workers of its options' model. The task expires if no worker takes it in
+        time.
 
-        The task's id is the session's, and its arguments are what Flower shows: no text of a client's is among them.
-        Workers read the options in Redis. Raises ConnectionError where Redis is gone, and RedisError where it refuses
-        the task.
+        The task's id is the session's. Flower shows its arguments, so they contain no text of a client.
+        Workers read the options from Redis. Raises ConnectionError if Redis is unavailable, and RedisError if it
+        rejects the task.
         """
         assert options.model is not None
         name, shown = queue_name(queue, options.model), options.without_text()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._send, session_id, shown, name)
-        except OperationalError as error:  # Celery's name for a lost connection
+        except OperationalError as error:  # Celery's error for a lost connection
             raise ConnectionError(str(error)) from error
 
     def _send(self, session_id: str, options: dict[str, Any], queue: str) -> None:
@@ -57,8 +58,8 @@ class Dispatcher:
                 ignore_result=True,
                 producer=producer,
             )
-            # There may never be a worker again: the queue, a Redis list, goes with its youngest task. A worker that
-            # takes an old one finds that its session is not to be had any more.
+            # There may never be another worker, so the queue, a Redis list, expires with its newest task. A worker
+            # that takes an old task finds that its session can no longer be claimed.
             expire_queue(producer, queue, self._expires_s)
 
     def close(self) -> None:

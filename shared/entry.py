@@ -1,7 +1,7 @@
-"""How a process of this service begins and ends: settings, logging, one function, an exit status.
+"""The entry point of each process: settings, logging, one function, an exit status.
 
-A setting or a machine that does not allow a start is one sentence on stderr and status 78, so that whoever
-started the process knows that trying again is pointless. Everything else that escapes is our bug: status 1.
+If a setting or the machine does not allow a start, the process prints one sentence to stderr and exits with status 78,
+which tells the supervisor that a retry is pointless. Every other uncaught exception is our bug: status 1.
 """
 
 import gc
@@ -20,14 +20,14 @@ from shared.errors import StartupError
 from shared.logs import configure_logging
 
 CANNOT_START = os.EX_CONFIG
-"""Exit status of a process that was refused a start (78, as in sysexits.h)."""
+"""Exit status of a process that cannot start (EX_CONFIG in sysexits.h)."""
 
 
 def run_process(main: Callable[[Settings], int | None], process: str) -> int:
-    """Runs `main` and returns the exit status: `sys.exit(run_process(main, "websocket"))`.
+    """Run `main` and return the exit status: `sys.exit(run_process(main, "websocket"))`.
 
     `process` is the name in every log line. `main` returns None or 0 after a clean stop, and raises
-    `StartupError` (also from inside a task group) where it cannot start.
+    `StartupError` (also from inside a task group) if it cannot start.
     """
     try:
         with warnings.catch_warnings(record=True) as renamed:
@@ -37,14 +37,14 @@ def run_process(main: Callable[[Settings], int | None], process: str) -> int:
         for warning in renamed:
             structlog.get_logger(__name__).warning("setting_renamed", reason=str(warning.message))
         threading.excepthook = _log_thread_failure
-        _calm_collector()
+        _freeze_modules()
         if not settings.redis_is_embedded:
             check_credentials(settings)
         return main(settings) or 0
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 -- the last frame: refusals become a sentence, the rest is logged
-        refusal = _refusal(error)
+    except Exception as error:  # noqa: BLE001 -- last frame: a StartupError becomes a sentence, the rest is logged
+        refusal = _startup_error(error)
         if refusal is None:
             structlog.get_logger(__name__).critical("process_failed", exc_info=True)
             return 1
@@ -52,19 +52,19 @@ def run_process(main: Callable[[Settings], int | None], process: str) -> int:
         return CANNOT_START
 
 
-def _calm_collector() -> None:
-    """Keep the garbage collector from looking at all modules again and again: a full round takes 50 ms and more,
-    in which no audio moves."""
+def _freeze_modules() -> None:
+    """Keep the garbage collector from scanning all modules repeatedly: a full collection takes 50 ms and more, during
+    which no audio is processed."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
 
 
-def _refusal(error: BaseException) -> StartupError | None:
+def _startup_error(error: BaseException) -> StartupError | None:
     if isinstance(error, StartupError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        return next((found for found in map(_refusal, error.exceptions) if found), None)
+        return next((found for found in map(_startup_error, error.exceptions) if found), None)
     return None
 
 

@@ -1,7 +1,7 @@
-"""Every way a request can go wrong, each with the code that clients see.
+"""Every error of a request, each with the code that clients see.
 
-An error carries the measured value and the limit as fields; `str()` writes the one sentence. Whatever is not
-a `VoxtralError` is our own fault and reaches a client only as `internal_error` with an incident id.
+An error carries the measured value and the limit as fields; `str()` returns the sentence. Any other exception than
+a `VoxtralError` is an internal fault and reaches a client only as `internal_error` with an incident id.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ class VoxtralError(Exception):
     code: str = "internal_error"
     closes_connection: ClassVar[bool] = False
     field: str | None = None
-    """The client's field that is at fault, where it is one."""
+    """The client's field that is wrong, if there is one."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class VoxtralError(Exception):
 
 
 class ReportedError(VoxtralError):
-    """An error of another process: only its code says what it is."""
+    """An error of another process, identified only by its code."""
 
     def __init__(self, wire: Mapping[str, Any]) -> None:
         super().__init__(wire["message"], retry_after_s=wire.get("retry_after_s"))
@@ -73,7 +73,7 @@ class UnsupportedAudioError(VoxtralError):
 
 
 class MediaTypeError(VoxtralError):
-    """The body of an HTTP request is of another kind than the address takes."""
+    """The body of an HTTP request has a media type that the path does not accept."""
 
     code = "unsupported_media_type"
 
@@ -88,7 +88,7 @@ class ContentEncodingError(VoxtralError):
 
     def __init__(self, encoding: str) -> None:
         super().__init__(
-            f"The body's Content-Encoding is {shown(encoding)}; send it as it is. Recordings are small as Opus or MP3."
+            f"The body's Content-Encoding is {shown(encoding)}; send it uncompressed. Opus and MP3 are small."
         )
 
 
@@ -108,11 +108,11 @@ class ModelUnavailableError(VoxtralError):
 
 
 class StoreUnreachableError(ModelUnavailableError):
-    """Redis is gone or takes no writes. Nothing is served without it, and nobody is let in unchecked."""
+    """Redis is unavailable or accepts no writes. Without it, no request is served and no key can be checked."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(
-            "The service cannot reach its store, or it is full; try again shortly.", retry_after_s=retry_after_s
+            "The service cannot reach its store, or the store is full; try again shortly.", retry_after_s=retry_after_s
         )
 
 
@@ -144,7 +144,7 @@ class UnauthorizedError(VoxtralError):
 
 
 class ForbiddenError(VoxtralError):
-    """Whoever asks is known, or need not be; what it asks for is not for it."""
+    """The client is authenticated, or need not be, but is not allowed to make this request."""
 
     code = "forbidden"
     closes_connection = True
@@ -163,7 +163,7 @@ class SessionResumedError(VoxtralError):
 
 
 class ViewerSlowError(VoxtralError):
-    """Someone who reads along takes less than is said. The session and its other viewers do not wait."""
+    """A viewer reads more slowly than text is written. The session and its other viewers do not wait for it."""
 
     code = "viewer_slow"
 
@@ -173,11 +173,11 @@ class IdleTimeoutError(VoxtralError):
     closes_connection = True
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"Nothing came for {timeout_s:g} s.")
+        super().__init__(f"Nothing was received for {timeout_s:g} s.")
 
 
 class InternalError(VoxtralError):
-    """Our own fault. The incident id is in the log beside the cause."""
+    """An internal fault. The log has the cause under the incident id."""
 
     def __init__(self, incident: str) -> None:
         super().__init__(f"The server failed (incident {incident}).")
@@ -188,6 +188,6 @@ class StartupError(Exception):
 
 
 def shown(value: object, limit_chars: int = 60) -> str:
-    """A client's value, quoted and cut so that no message grows with the input."""
+    """A client's value, quoted and shortened so that no message grows with the input."""
     text = repr(value)
     return text if len(text) <= limit_chars else text[: limit_chars - 1] + "…"

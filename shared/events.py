@@ -1,4 +1,4 @@
-"""The vocabulary of a session: what a client asks for, and what it is told.
+"""The vocabulary of a session: what a client requests, and the events that it gets.
 
 Knows no wire format, no Redis and no model. Positions in audio are integer samples at 16 kHz since the
 session began; they become seconds only in `Event.to_wire`.
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 SAMPLE_RATE_HZ = 16_000
-"""Every model here hears 16 kHz mono; all audio is brought to this rate before it is stored."""
+"""Every model takes 16 kHz mono; all audio is resampled to this rate before it is stored."""
 
 
 DELAYS_MS = frozenset({*range(80, 1201, 80), 2400})
@@ -18,17 +18,17 @@ DELAYS_MS = frozenset({*range(80, 1201, 80), 2400})
 
 
 class Mode(StrEnum):
-    """What is to be done with the speech."""
+    """What to do with the speech."""
 
     TRANSCRIBE = "transcribe"
     UNDERSTAND = "understand"
     GENERAL = "general"
     TRANSLATE = "translate"
-    """Write down in English what is said in any language."""
+    """Write English text for speech in any language."""
 
 
 class CommitDelay(StrEnum):
-    """How long words of an open segment wait before they are committed: for engines that have the choice."""
+    """How long words of an open segment wait before they are committed, for engines that support it."""
 
     FAST = "fast"
     BALANCED = "balanced"
@@ -66,7 +66,7 @@ class EventType(StrEnum):
     SPEECH_STARTED = "speech_started"
     SPEECH_STOPPED = "speech_stopped"
     COMMITTED = "committed"
-    """Of sessions with `SessionOptions.turns` only."""
+    """Only in sessions with `SessionOptions.turns`."""
     WARNING = "warning"
     ERROR = "error"
     DONE = "done"
@@ -74,7 +74,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What a client may choose for its session. Validated by the protocol that made it."""
+    """What a client may choose for its session. Validated by the protocol that creates it."""
 
     mode: Mode = Mode.TRANSCRIBE
     language: str | None = None
@@ -85,25 +85,25 @@ class SessionOptions:
     words: bool = True
     """Whether finals carry word times."""
     partials: bool = True
-    """Whether text is wanted before its segment ends."""
+    """Whether the client wants text before its segment ends."""
     recording: bool = False
-    """Whether all the audio exists already, so that nobody waits for a single sentence: it may be decoded in long
+    """Whether all the audio already exists, so that no client waits for a single sentence: it may be decoded in long
     windows."""
     turns: bool = False
-    """Whether the protocol must know what became of each turn. A segment that turns out to hold no words then has a
-    final too, with empty text; and each commit is answered by `committed`, behind the finals of all before it."""
+    """Whether the protocol needs the result of each turn. A segment without words then has a final too, with empty
+    text, and each commit is answered by `committed`, after the finals of all audio before it."""
     model: str | None = None
-    """Which of the running models is to serve the session; None picks one by the mode."""
+    """Which of the running models serves the session; None chooses one by the mode."""
     max_new_tokens: int | None = None
-    """Longest answer of `understand` and `general`, in tokens; None takes the engine's."""
+    """Longest answer of `understand` and `general`, in tokens; None uses the engine's."""
     temperature: float | None = None
-    """None and 0 choose the likeliest token, always."""
+    """None and 0 always choose the likeliest token."""
     top_p: float | None = None
-    """Tokens are drawn from the likeliest ones that together have this probability; None takes all."""
+    """Tokens are drawn from the likeliest ones that together have this probability; None allows all."""
     languages: tuple[str, ...] | None = None
-    """ISO 639-1 codes of which each segment has one, where `language` is None; None allows all of the model's."""
+    """ISO 639-1 codes that each segment's language is detected among if `language` is None; None allows all."""
     commit_delay: CommitDelay | None = None
-    """None takes the worker's setting."""
+    """None uses the worker's setting."""
     numerals: bool | None = None
     """Whether spoken numbers become digits. None is False."""
     profanity: str | None = None
@@ -116,10 +116,10 @@ class SessionOptions:
     """Words and names that are redacted, whatever their case."""
 
     def to_wire(self) -> dict[str, Any]:
-        """What Redis holds of them, for JSON.
+        """The options as Redis stores them, for JSON.
 
-        What is None is left out, and `recording` where it is False: a process of an older version can serve sessions
-        that use no field that it lacks.
+        Fields that are None are omitted, and `recording` if it is False, so that a process of an older version can
+        serve sessions that use no field that it lacks.
         """
         wire = {name: value for name, value in asdict(self).items() if value is not None}
         if not self.recording:
@@ -129,12 +129,12 @@ class SessionOptions:
         )
 
     def without_text(self) -> dict[str, Any]:
-        """Those of `to_wire` that are names and numbers, for a task that operators see. A new field is left out."""
+        """The fields of `to_wire` that are names and numbers, for a task that operators see. New fields are omitted."""
         return {name: value for name, value in self.to_wire().items() if name in _NAMES_AND_NUMBERS}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        """What `to_wire` has made. Fields of a newer version are ignored."""
+        """Read what `to_wire` has written. Fields of a newer version are ignored."""
         known = {field.name for field in fields(cls)}
         given = {name: value for name, value in wire.items() if name in known and value is not None}
         given["mode"] = Mode(given.get("mode", Mode.TRANSCRIBE))
@@ -144,7 +144,7 @@ class SessionOptions:
         if given.get("commit_delay") in list(CommitDelay):
             given["commit_delay"] = CommitDelay(given["commit_delay"])
         else:
-            given.pop("commit_delay", None)  # a wish of a newer version
+            given.pop("commit_delay", None)  # a value of a newer version
         return cls(**given)
 
 
@@ -152,7 +152,7 @@ _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
 )
-"""Fields of `SessionOptions` that hold nothing that a client has written freely."""
+"""Fields of `SessionOptions` that hold no free text of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class CommittedText:
 
     text: str
     words: tuple[Word, ...] | None = None
-    """Its words, for clients that want them; the last one may be missing while its text still grows."""
+    """Its words, for clients that request them; the last one may be missing while its text still grows."""
 
     def to_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {"text": self.text}
@@ -179,7 +179,7 @@ class CommittedText:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds behind one event, from the arrival of the last audio that it rests on."""
+    """Latency of one event in milliseconds, from the arrival of the last audio that it is based on."""
 
     queue_ms: float
     model_ms: float
@@ -188,13 +188,13 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer of a language model took."""
+    """The tokens of one answer of a language model."""
 
     prompt_tokens: int
-    """Those of the audio and of the question."""
+    """Tokens of the audio and of the question."""
     completion_tokens: int
     truncated: bool
-    """Whether it has reached its limit, and the model might have said more."""
+    """Whether it was cut off at its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ class Event:
     end_samples: int | None = None
     words: tuple[Word, ...] | None = None
     committed: CommittedText | None = None
-    """Of a partial; None where nothing is committed."""
+    """Only in a partial; None if nothing is committed."""
     language: str | None = None
     mode: Mode | None = None
     latency: Latency | None = None
@@ -239,10 +239,10 @@ class Event:
     scores: Scores | None = None
     """Of a final."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Fields of one event type only: `model`, `resume_token`, `code`, `message`, `duration`, …"""
+    """Fields of a single event type: `model`, `resume_token`, `code`, `message`, `duration`, …"""
 
     def to_wire(self) -> dict[str, Any]:
-        """The event as the JSON object that native clients see; absent fields are left out."""
+        """The event as the JSON object that native clients see; absent fields are omitted."""
         wire: dict[str, Any] = {"type": self.type, "session_id": self.session_id, "seq": self.seq}
         if self.segment is not None:
             wire["segment"] = self.segment

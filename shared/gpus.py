@@ -1,7 +1,7 @@
-"""What NVIDIA's driver says of the GPUs, through its own tool and without any model library.
+"""What NVIDIA's driver reports about the GPUs, through its own tool and without any model library.
 
-Asked at start only, since the tool takes up to seconds. A tool that is missing, slow, hangs or knows nothing raises
-nothing: the answer is that nothing is known.
+Used only at start, since the tool may take seconds. A tool that is missing, slow, hangs or reports nothing raises no
+error: the result is then that nothing is known.
 """
 
 import os
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def memory_bytes(device: str) -> tuple[int | None, int | None]:
-    """(used, total) memory of the device, or (None, None) if it is no GPU or its memory is not known."""
+    """(used, total) memory of the device, or (None, None) if it is not a GPU or its memory is not known."""
     if not device.startswith("cuda"):
         return None, None
     identity = gpu_identity(int(device.partition(":")[2] or 0))
@@ -31,7 +31,7 @@ def memory_bytes(device: str) -> tuple[int | None, int | None]:
     query = ("-i", identity, "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")
     try:
         used_mib, total_mib = (int(value) for value in (_ask(*query) or "").split(","))
-    except ValueError:  # nothing was listed, or what unified memory and slices of a GPU have instead: [N/A]
+    except ValueError:  # no output, or [N/A], as for unified memory and slices of a GPU
         return None, None
     return used_mib * 2**20, total_mib * 2**20
 
@@ -42,7 +42,7 @@ def gpu_count() -> int:
 
 
 def visible_gpus() -> list[str]:
-    """What the driver calls the GPUs that CUDA numbers, in CUDA's order."""
+    """The driver's names of the GPUs that CUDA sees, in CUDA's order."""
     count, visible = gpu_count(), os.environ.get(VISIBLE)
     if visible is None:
         return [str(index) for index in range(count)]
@@ -50,7 +50,7 @@ def visible_gpus() -> list[str]:
 
 
 def gpu_identity(index: int) -> str | None:
-    """What the driver calls the GPU that CUDA numbers `index`; None if CUDA does not see so many."""
+    """The driver's name of the GPU that has this index in CUDA; None if CUDA does not see so many."""
     visible = os.environ.get(VISIBLE)
     if visible is None:
         return str(index)
@@ -64,7 +64,7 @@ def driver_version() -> str | None:
 
 
 def _named(visible: str) -> list[str]:
-    """As CUDA reads it: what follows a number that is none, such as -1, does not count."""
+    """Parse it as CUDA does: everything from an invalid number on, such as -1, is ignored."""
     identities = []
     for part in visible.split(","):
         if not part.strip() or part.strip().startswith("-"):
@@ -74,12 +74,12 @@ def _named(visible: str) -> list[str]:
 
 
 def _ask(*arguments: str) -> str | None:
-    """What the tool prints; None when it does not answer."""
+    """The output of the tool; None if it fails or does not answer."""
     tool = _tool()
     if tool is None:
         return None
     try:
-        answer = subprocess.run(  # noqa: S603 -- the operator's own environment
+        answer = subprocess.run(  # noqa: S603 -- the operator's environment
             [tool, *arguments], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,4 +1,4 @@
-"""Faults of ours: logged under a number, which is all that a client learns of them."""
+"""Internal faults: logged under an id, which is all that a client gets."""
 
 import secrets
 
@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 def incident(error: BaseException, session_id: str | None) -> InternalError:
-    """Log a fault of ours under a new id, which is all that the client is told."""
+    """Log an internal fault under a new id, which is all that the client gets."""
     number = secrets.token_hex(6)
     log.error("internal_error", incident=number, session_id=session_id, exc_info=error)
     return InternalError(number)

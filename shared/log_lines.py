@@ -1,4 +1,4 @@
-"""What one log line may hold: no secrets, no control characters, bounded length, and not too often.
+"""Rules for log lines: no secrets, no control characters, bounded length, and a limited rate.
 
 Plain functions and one counter; knows nothing of handlers and files (that is `shared.logs`).
 """
@@ -12,7 +12,7 @@ from structlog.typing import EventDict, WrappedLogger
 MASK = "********"
 VALUE_LIMIT_CHARS = 500
 TRACEBACK_LIMIT_CHARS = 8000
-"""Of a traceback the end is kept: that is where the cause is."""
+"""The end of a traceback is kept, since it holds the cause."""
 ITEMS_LIMIT = 20
 DEPTH_LIMIT = 3
 LINES_PER_WINDOW = 20
@@ -28,12 +28,12 @@ _CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def clean(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """A structlog processor: the line with secrets masked and long values cut. `_record` and the like stay."""
+    """A structlog processor: masks secrets and shortens long values. `_record` and the like stay."""
     return {key: value if key.startswith("_") else _cleaned_field(key, value) for key, value in line.items()}
 
 
 class RateLimiter:
-    """Admits the first lines of each kind in a window and tells afterwards how many it held back."""
+    """Admits the first lines of each kind in a window, and then reports how many it suppressed."""
 
     def __init__(self, lines: int = LINES_PER_WINDOW, window_s: float = WINDOW_S) -> None:
         self._lines = lines
@@ -48,7 +48,7 @@ class RateLimiter:
         return self._counts[kind] <= self._lines
 
     def turn_window(self, now_s: float) -> dict[tuple[str, ...], int]:
-        """Lines held back in the window that has just ended, by kind; empty while it goes on."""
+        """Number of suppressed lines in the window that has just ended, by kind; empty while the window lasts."""
         if now_s - self._window_start_s < self._window_s:
             return {}
         held_back = {kind: count - self._lines for kind, count in self._counts.items() if count > self._lines}
@@ -77,7 +77,7 @@ def _cleaned(name: str, value: object, depth: int) -> object:
 
 
 def _names_a_secret(name: str) -> bool:
-    """`api_key` and `token` do, `tokens` (a count, a list of words) does not."""
+    """True for `api_key` and `token`, false for `tokens` (a count, a list of words)."""
     return not _SECRET_WORDS.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
@@ -90,7 +90,7 @@ def _text(value: object) -> str:
         text = f"<{type(value).__name__} of {len(value)}>"
     else:
         text = repr(value)
-    # Cut twice: a URL that the first cut halves lies far beyond the second.
+    # Shortened twice: a URL that the first cut splits is far beyond the second.
     text = _CONTROL_CHARACTERS.sub(_escaped, _masked_urls(text[: 8 * VALUE_LIMIT_CHARS]))
     return text if len(text) <= VALUE_LIMIT_CHARS else text[: VALUE_LIMIT_CHARS - 1] + "…"
 

@@ -1,9 +1,9 @@
-"""Logging: where the lines of a process go.
+"""Logging: the destinations of a process's lines.
 
-Every process calls `configure_logging` once (`shared.entry` does it); everything else logs with
-`structlog.get_logger(__name__)`. Lines go to the rotated JSON file that all processes share and, readable, to
-stderr. Lines of the standard library's loggers go the same way. Celery needs `worker_hijack_root_logger=False`
-and uvicorn `log_config=None`, or they would replace what is set up here.
+Every process calls `configure_logging` once (`shared.entry` does it); all other code logs with
+`structlog.get_logger(__name__)`. Lines go to the rotated JSON file that all processes share and, in readable form, to
+stderr. Lines of the standard library's loggers are handled in the same way. Celery needs
+`worker_hijack_root_logger=False` and uvicorn `log_config=None`, or they would replace this configuration.
 """
 
 import json
@@ -29,14 +29,14 @@ CHATTY_LOGGERS = (
     *("aiohttp", "amqp", "asyncio", "celery", "faster_whisper", "filelock", "huggingface_hub", "kombu"),
     *("redis", "tornado", "transformers", "urllib3", "uvicorn", "uvicorn.access", "websockets"),
 )
-"""Libraries that talk at INFO about every request; they are heard from WARNING on."""
+"""Libraries that log every request at INFO; only their warnings and errors are kept."""
 LIMITED_LEVELS = (logging.INFO, logging.WARNING, logging.ERROR)
 
 
 def configure_logging(settings: Settings, process: str) -> None:
-    """Sets up logging for the process of this name. Calling it again replaces what was set up before.
+    """Set up logging for the process of this name. A later call replaces the former configuration.
 
-    Raises `StartupError` where the log file cannot be written. Later write errors cost lines, never the process.
+    Raises `StartupError` if the log file cannot be written. Later write errors cost lines, never the process.
     """
     file = _FileHandler(log_path(settings.logs), settings.logs)
     file.setFormatter(_file_formatter(process))
@@ -63,12 +63,12 @@ def configure_logging(settings: Settings, process: str) -> None:
 
 
 def bind_session(session_id: str) -> None:
-    """Puts the session's id on every line that this task or thread logs from now on."""
+    """Add the session's id to every line that this task or thread logs from now on."""
     structlog.contextvars.bind_contextvars(session_id=session_id)
 
 
 def log_path(logs: LogSettings) -> Path:
-    """The log file, in a directory that exists. Raises `StartupError` where it cannot be written."""
+    """The log file, in a directory that exists. Raises `StartupError` if it cannot be written."""
     directory = logs.dir or (Path("/workspace/logs") if Path("/workspace").is_dir() else Path("logs"))
     path = directory / FILE_NAME
     try:
@@ -82,8 +82,8 @@ def log_path(logs: LogSettings) -> Path:
 class _Sinks(logging.Handler):
     """The one handler of the root logger: limits the rate, then writes a line to the file and to the console.
 
-    Errors are limited too: a client that has found a fault of ours can cause it at will. CRITICAL lines never are: each
-    of them ends a process or a thread.
+    Errors are limited too, since a client that has found a fault can cause it at will. CRITICAL lines are not: each
+    of them means that a process or a thread has ended.
     """
 
     def __init__(self, *sinks: logging.Handler) -> None:
@@ -104,7 +104,7 @@ class _Sinks(logging.Handler):
 
     def _report(self, now_s: float) -> None:
         for kind, lines in self._limiter.turn_window(now_s).items():
-            self._write(_held_back(kind, lines))
+            self._write(_suppressed(kind, lines))
 
     def _write(self, record: logging.LogRecord) -> None:
         for sink in self._sinks:
@@ -112,7 +112,7 @@ class _Sinks(logging.Handler):
 
 
 class _FileHandler(ConcurrentRotatingFileHandler):
-    """The rotated file. That it cannot be written (a full disk) is said once on stderr; the service goes on."""
+    """The rotated file. If it cannot be written (a full disk), the service reports it once on stderr and continues."""
 
     def __init__(self, path: Path, logs: LogSettings) -> None:
         super().__init__(path, maxBytes=logs.max_file_bytes, backupCount=logs.files, encoding="utf-8")
@@ -126,15 +126,15 @@ class _FileHandler(ConcurrentRotatingFileHandler):
     def close(self) -> None:
         try:
             super().close()
-        except OSError:  # what could not be written could not be flushed either; the file itself is closed now
+        except OSError:  # unwritten lines could not be flushed either; the file itself is closed now
             super().close()
 
 
 def _kind(record: logging.LogRecord) -> tuple[str, ...]:
     """Event, level, session and cause.
 
-    A noisy session is silenced without silencing the others. Errors have a cause and no session: one client may have
-    many sessions, and another fault must not be lost behind a frequent one.
+    One noisy session is limited without limiting the others. Errors have a cause and no session: one client may have
+    many sessions, and a frequent fault must not hide another one.
     """
     fields = record.msg if isinstance(record.msg, dict) else {"event": record.msg}
     event = str(fields.get("event"))[:200]
@@ -144,7 +144,7 @@ def _kind(record: logging.LogRecord) -> tuple[str, ...]:
 
 
 def _cause(exc_info: object) -> str:
-    """Class of an exception and where it was raised; empty where there is none."""
+    """Class of an exception and where it was raised; empty if there is none."""
     error = sys.exc_info()[1] if exc_info is True else exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if not isinstance(error, BaseException):
         return ""
@@ -152,9 +152,9 @@ def _cause(exc_info: object) -> str:
     return type(error).__name__ + (f" at {last[0].f_code.co_filename}:{last[1]}" if last else "")
 
 
-def _held_back(kind: tuple[str, ...], lines: int) -> logging.LogRecord:
+def _suppressed(kind: tuple[str, ...], lines: int) -> logging.LogRecord:
     event, _, session_id, cause = kind if len(kind) == 4 else (kind[0], "", "", "")
-    text = f"{lines} lines held back: {event}" + (f" ({cause})" if cause else "")
+    text = f"{lines} lines suppressed: {event}" + (f" ({cause})" if cause else "")
     record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "%s", (text,), None)
     record.session_id = session_id or None
     return record
@@ -172,7 +172,7 @@ def _file_formatter(process: str) -> ProcessorFormatter:
 
 
 def _console_formatter() -> ProcessorFormatter:
-    """Who reads the console sees one process, or its name before the line (from the launcher, or from honcho)."""
+    """No process name: the console shows one process, or the launcher or honcho puts the name before the line."""
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
     colours = ("FORCE_COLOR" in os.environ or sys.stderr.isatty()) and "NO_COLOR" not in os.environ
     renderer = structlog.dev.ConsoleRenderer(
@@ -198,7 +198,7 @@ def _formatter(identify: Processor, renderer: Processor) -> ProcessorFormatter:
 
 
 def _restore_session(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """A line about lines held back belongs to their session, not to that of whoever logs next."""
+    """A line about suppressed lines belongs to their session, not to the session of the next line."""
     record = line["_record"]
     if hasattr(record, "session_id"):
         line.pop("session_id", None)

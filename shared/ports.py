@@ -1,4 +1,4 @@
-"""The addresses that the processes of this service open."""
+"""The addresses on which the processes of this service listen."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from shared.config import Settings
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An address that one of the processes will open."""
+    """An address on which one of the processes will listen."""
 
     what: str
     host: str

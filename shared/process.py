@@ -1,4 +1,4 @@
-"""What a process can say about its memory, and how it gives it back."""
+"""The memory of this process, and how it is returned to the system."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ from typing import Final
 
 LARGE_BLOCK_BYTES: Final = 1 << 20
 _M_MMAP_THRESHOLD: Final = -3
-"""Of mallopt, as in glibc's malloc.h."""
+"""A parameter of mallopt, as in glibc's malloc.h."""
 
 
 def rss_bytes() -> int:
@@ -16,11 +16,11 @@ def rss_bytes() -> int:
 
 
 def return_large_blocks() -> None:
-    """Have blocks of `LARGE_BLOCK_BYTES` and more returned to the system when they are freed.
+    """Make malloc return blocks of `LARGE_BLOCK_BYTES` and more to the system when they are freed.
 
-    By itself glibc takes blocks of up to 32 MB from its heap once one of that size has been freed, and a heap shrinks
-    at its end only: a few large messages at the same time would leave a process larger by all of them, for good.
-    Other C libraries stay as they are.
+    By default glibc takes blocks of up to 32 MB from its heap once one of that size has been freed, and a heap shrinks
+    only at its end: a few large messages at the same time would enlarge a process permanently by all of them.
+    Other C libraries are not changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

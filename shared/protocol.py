@@ -1,8 +1,8 @@
-"""Which processes understand each other, for the time in which a service is upgraded one process after the other.
+"""Which processes can work together while a service is upgraded one process after the other.
 
-What frontends and workers leave for each other in Redis (tasks, sessions, audio, events, heartbeats) has a protocol
-number. A field that is merely new needs no new number: everyone ignores what it does not know. Raise `OWN.number` where
-that is not enough, and keep on reading what the number before it wrote: a release serves with the one before it.
+The data that frontends and workers exchange through Redis (tasks, sessions, audio, events, heartbeats) has a protocol
+number. A new field alone needs no new number: unknown fields are ignored. Raise `OWN.number` if that is not enough,
+and keep reading what the previous number wrote: a release works together with the previous one.
 `tests/payloads` holds what each number has written.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 class Protocol:
     number: int = 1
     oldest: int = 1
-    """The lowest number whose processes read what is written, and are read."""
+    """The lowest number whose processes can read what this one writes, and the reverse."""
 
     def fits(self, other: "Protocol") -> bool:
         """Whether each of the two reads what the other writes."""
@@ -22,6 +22,6 @@ class Protocol:
 
 
 UNNUMBERED: Final = Protocol()
-"""Processes and sessions from before there were numbers."""
+"""Processes and sessions that have no protocol number."""
 OWN: Final = Protocol(number=2, oldest=1)
 """2: heartbeats and sessions name their protocol."""

@@ -1,4 +1,4 @@
-"""How the texts of successive segments are joined: with a space, or without one where the script writes none. Pure.
+"""How the texts of successive segments are joined: with a space, or without one if the script has none. Pure.
 
 The characters at the seam decide, since one session may hold several languages.
 """
@@ -13,7 +13,7 @@ UNSPACED: Final = (
 )
 """Thai, Lao, Burmese, Khmer, Japanese and Chinese, as the inside of a character class: no spaces between words."""
 _WIDE_MARKS: Final = "\u3001-\u3004\u3008-\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
-"""Punctuation as wide as a Chinese character: it brings its own space."""
+"""Full-width punctuation: it includes its own space."""
 _NEUTRAL: Final = r"[\W\d_]"
 """Punctuation and digits: they belong to the script of the letters next to them."""
 _ENDS_WIDE: Final = re.compile(f"[{_WIDE_MARKS}]\\Z")
@@ -22,11 +22,11 @@ _ENDS_UNSPACED: Final = re.compile(f"[{UNSPACED}]{_NEUTRAL}*\\Z")
 _BEGINS_UNSPACED: Final = re.compile(f"{_NEUTRAL}*[{UNSPACED}]")
 _LETTERLESS: Final = re.compile(f"{_NEUTRAL}*")
 NEAR_CHARS: Final = 32
-"""Of each side, what is looked at: the texts of an hour are joined again and again."""
+"""How many characters of each side are examined: the texts of an hour are joined repeatedly."""
 
 
 def seam(before: str, after: str) -> str:
-    """What stands between two texts: a space; nothing where one is empty or both are in scripts without spaces.
+    """The separator of two texts: a space, or nothing if one is empty or both are in scripts without spaces.
 
     A side without letters belongs to the script of the other side.
     """
@@ -44,7 +44,7 @@ def seam(before: str, after: str) -> str:
 
 
 def is_decided(before: str, beginning: str) -> bool:
-    """Whether `seam` is the same for every text with this beginning: digits alone do not tell the script."""
+    """Whether `seam` is the same for every text with this beginning: digits alone do not determine the script."""
     if not before or len(beginning) >= NEAR_CHARS or not _LETTERLESS.fullmatch(beginning):
         return True
     near = before[-NEAR_CHARS:]
@@ -52,7 +52,7 @@ def is_decided(before: str, beginning: str) -> bool:
 
 
 def joined(texts: Iterable[str]) -> str:
-    """The texts of successive segments as one text; empty ones do not count."""
+    """The texts of successive segments as one text; empty ones are ignored."""
     parts: list[str] = []
     before = ""
     for text in texts:

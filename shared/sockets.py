@@ -4,7 +4,7 @@ import socket
 
 
 def notice_dead_peer(connection: socket.socket, after_s: int) -> None:
-    """End a connection whose peer acknowledges neither data nor a keep-alive probe for so long."""
+    """End a connection whose peer acknowledges neither data nor a keep-alive probe for `after_s`."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, after_s)

@@ -1,4 +1,4 @@
-"""Tasks with an owner: short ones that nobody awaits, work in threads, and the end of tasks."""
+"""Tasks with an owner: background tasks, work in threads, and the cancellation of tasks."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
@@ -9,36 +9,36 @@ T = TypeVar("T")
 AGAIN_S: Final = 0.1
 
 
-class Chores:
-    """Short tasks that nobody awaits before the process ends."""
+class BackgroundTasks:
+    """Short tasks that are not awaited until the process ends."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
         """The event loop itself keeps only weak references to tasks."""
 
-    def start(self, chore: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(chore, name=name)
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     async def end(self) -> None:
-        """Wait for all of them. Their errors are ignored."""
+        """Wait for all tasks. Their errors are ignored."""
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
 async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait until all have ended.
 
-    A cancellation may be lost in a library: on Python 3.11 `asyncio.wait_for` swallows one that comes just as it is
-    done. So tasks that still run are cancelled again.
+    A cancellation may be lost in a library: on Python 3.11 `asyncio.wait_for` swallows one that arrives just as it
+    completes. So tasks that still run are cancelled again.
     """
     running = set(tasks)
     while running:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)  # their errors have been seen
+    await asyncio.gather(*tasks, return_exceptions=True)  # their errors are already handled
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
@@ -49,7 +49,7 @@ async def in_thread(function: Callable[..., T], *arguments: object) -> T:
     except asyncio.CancelledError:
         await asyncio.wait((work,))
         if not work.cancelled():
-            work.exception()  # nobody else retrieves it
+            work.exception()  # retrieve it, or asyncio logs it
         raise
     finally:
-        del work  # it may have failed: its error would hold this frame, and this frame the error
+        del work  # avoids a cycle: the error of a failed task holds this frame, and this frame the task

@@ -1,4 +1,4 @@
-"""Whether the installed torch fits NVIDIA's driver: what each says of itself, without importing torch."""
+"""Whether the installed torch fits NVIDIA's driver, by the versions of both, without importing torch."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 MIN_DRIVERS: Final = {13: 580, 12: 525}
-"""Oldest driver for programs of a CUDA version (NVIDIA, CUDA compatibility: minor versions are compatible)."""
+"""Oldest driver for a CUDA version (NVIDIA, CUDA compatibility: minor versions are compatible)."""
 REPAIR: Final = "run `rm -f .venv/installed-* && make run`, which installs"
 """See `compose/install.sh`."""
 
@@ -16,10 +16,10 @@ REPAIR: Final = "run `rm -f .venv/installed-* && make run`, which installs"
 class TorchBuild:
     version: str
     cuda: str | None
-    """Such as 13.0; None for a CPU's build."""
+    """Such as 13.0; None for a CPU build."""
 
     def obstacle(self, driver: str | None) -> str | None:
-        """Why it cannot use the GPU of this driver, and what to do, as what follows `torch`; None when it can."""
+        """Why it cannot use this driver's GPU, and what to do, as a predicate of `torch`; None if it can."""
         if self.cuda is None:
             return f"is built without CUDA; {REPAIR} the build that fits the driver"
         if driver is None:
@@ -37,7 +37,7 @@ class TorchBuild:
 
 
 def installed_torch() -> TorchBuild | None:
-    """None without torch."""
+    """The build of the installed torch; None if torch is not installed."""
     try:
         found = distribution("torch")
         text = Path(str(found.locate_file("torch/version.py"))).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The version of this release. It is kept here and nowhere else, so that a checkout knows it without Git and pip."""
+"""The version of this release. It is defined only here, so that a checkout knows it without Git and pip."""
 
 from typing import Final
 

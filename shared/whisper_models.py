@@ -1,6 +1,6 @@
-"""The Whisper models that can be named: by operators in `model.name`, by clients in `model`.
+"""The names of Whisper models: for operators in `model.name`, for clients in `model`.
 
-Where their files lie is known to the worker alone.
+Only the worker knows where their files are.
 """
 
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 EMBEDDED_WHISPER: Final = "whisper-base"
 """Its weights are installed with the service."""
 ANY_WHISPER: Final = "whisper"
-"""Of an operator: the model in `model.path`, whatever it is."""
+"""A name for operators: the Whisper in `model.path`."""
 WHISPER_MODELS: Final = (
     "whisper-tiny.en",
     "whisper-tiny",
@@ -28,21 +28,21 @@ WHISPER_MODELS: Final = (
     "whisper-large-v3-turbo",
     "whisper-large-v3",
 )
-"""The most accurate last. Those of one size that know English alone come before those that know all languages."""
+"""The most accurate last. English-only models come before the multilingual ones of the same size."""
 WHISPER_ALIASES: Final = {"whisper-turbo": "whisper-large-v3-turbo", "whisper-large": "whisper-large-v3"}
 
 
 def whisper_model(name: str) -> str:
-    """The model that a name means; the name itself if it is no other name of one."""
+    """The model that a name means; the name itself if it is not an alias."""
     return WHISPER_ALIASES.get(name.casefold(), name)
 
 
 def is_whisper(name: str) -> bool:
-    """Whether `model.name` may say so."""
+    """Whether it is a Whisper that `model.name` allows."""
     return name == ANY_WHISPER or whisper_model(name) in WHISPER_MODELS
 
 
 def accuracy_rank(name: str) -> int:
-    """0 for the most accurate Whisper; a name that is not listed comes after all others."""
+    """0 for the most accurate Whisper; unlisted names rank last."""
     known = WHISPER_MODELS.index(name) if name in WHISPER_MODELS else -1
     return len(WHISPER_MODELS) - 1 - known

@@ -1,6 +1,6 @@
-"""The events of a session as their readers have them: the wire's JSON becomes these here and nowhere else.
+"""The events of a session for their readers: the only place that parses the wire's JSON.
 
-Times are seconds since the session began, as on the wire. An event type that this version does not know is ignored, so
+Times are seconds since the session began, as on the wire. Unknown event types are ignored, so
 that a newer server can add some. `shared.events` writes them.
 """
 
@@ -35,7 +35,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds behind one event, from the arrival of the last audio that it rests on."""
+    """Latency of one event in milliseconds, from the arrival of the last audio that it is based on."""
 
     queue_ms: float
     model_ms: float
@@ -48,20 +48,20 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The session is open; audio may come."""
+    """The session is open and accepts audio."""
 
     session_id: str
     seq: int
     model: str
     resume_token: str | None
     audio_received_samples: int = 0
-    """Audio that the server has, at 16 kHz."""
+    """Audio that the server has received, at 16 kHz."""
     number: int = 0
-    """Of the last control message that the server has."""
+    """The number of the last control message that the server has received."""
     ended: bool = False
-    """Whether the session takes no more audio: it has ended, and only its events follow."""
+    """Whether the session accepts no more audio: it has ended, and only its events follow."""
     viewer_token: str | None = None
-    """With it others may read along, at `/v1/sessions/{session_id}/events`."""
+    """Viewers use it at `/v1/sessions/{session_id}/events`."""
     resume_timeout_s: float = RESUME_TIMEOUT_S
     """How long the server keeps the session for its client after a lost connection."""
 
@@ -82,11 +82,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The beginning of an open segment's text that will not change: all that follows of the segment begins with it."""
+    """The beginning of an open segment's text that will not change: every later text of the segment begins with it."""
 
     text: str = ""
     words: tuple[Word, ...] = ()
-    """With their times, where they are wanted and the model knows them. The last one may be missing while it grows."""
+    """With their times, if requested and if the model knows them. The last one may be missing while it grows."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -104,7 +104,7 @@ class Partial:
     end_s: float
     latency: Latency | None
     committed: Committed = Committed()
-    """Without text where nothing is committed."""
+    """Has no text if nothing is committed."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -133,7 +133,7 @@ class Final:
     language: str | None
     latency: Latency | None
     usage: Usage | None = None
-    """Where a language model has answered."""
+    """Only if a language model has answered."""
     scores: Scores = NO_SCORES
     """What the model reports about its text, such as `scores.confidence`."""
 
@@ -175,10 +175,10 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something happened that the session survives."""
+    """Something happened that does not end the session."""
 
     seq: int | None
-    """None where it is not in the session's log: it says how the service is."""
+    """None if it is not in the session's log, because it is about the service."""
     code: str
     message: str
 
@@ -189,7 +189,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The last event of a session that ended well."""
+    """The last event of a session that ended without an error."""
 
     seq: int
     text: str

@@ -12,7 +12,7 @@ NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"
 
 
 class Certificate:
-    """Of `localhost`, and of no address; its key lies beside it."""
+    """The certificate is for `localhost` and no IP address; its key is in the same folder."""
 
     def __init__(self, folder: Path) -> None:
         if shutil.which("openssl") is None:
@@ -22,7 +22,7 @@ class Certificate:
         self.renew()
 
     def renew(self) -> None:
-        """Another certificate with another key, in the same files, as a certificate manager replaces them."""
+        """Replace the certificate and its key in the same files, as a certificate manager does."""
         made = [self.path.with_suffix(".new"), self.key_path.with_suffix(".new")]
         command = ["openssl", "req", "-x509", *NEW_KEY, "-days", "2", "-subj", "/CN=localhost"]
         command += ["-addext", "subjectAltName=DNS:localhost", "-out", str(made[0]), "-keyout", str(made[1])]
@@ -32,12 +32,12 @@ class Certificate:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a service needs to know, as its section `server` has it."""
+        """The settings of a service, as in its section `server`."""
         return {"tls_certificate": str(self.path), "tls_key": str(self.key_path)}
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """Of a client that accepts this certificate."""
+        """The TLS context of a client that accepts this certificate."""
         return ssl.create_default_context(cafile=str(self.path))
 
     @property

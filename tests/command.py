@@ -1,4 +1,4 @@
-"""The command `voxtral` as users run it: on pipes, or on a terminal of its own."""
+"""The command `voxtral` as users run it: on pipes, or on its own terminal."""
 
 import os
 import pty
@@ -29,7 +29,7 @@ def run(stack: Stack, *arguments: str | Path, stdin: bytes = b"", **variables: s
 
 @contextmanager
 def running(stack: Stack, *arguments: str | Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A `voxtral` that goes on, with pipes for its output; SIGINT reaches it also where the tests' shell ignores it."""
+    """A `voxtral` that keeps running, with pipes for its output; SIGINT reaches it even if the shell ignores it."""
     with subprocess.Popen(
         ["env", "--default-signal=INT", VOXTRAL, *map(str, arguments)],
         env=stack.env | variables,
@@ -44,7 +44,7 @@ def running(stack: Stack, *arguments: str | Path, **variables: str) -> Iterator[
 
 
 def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:
-    """Runs `voxtral` on a terminal of its own; its exit status, and all that the terminal was sent."""
+    """Runs `voxtral` on its own terminal; its exit status, and the whole output on the terminal."""
     leader, follower = pty.openpty()
     env = stack.env | {"TERM": "xterm-256color", "COLUMNS": "100"}
     process = start(VOXTRAL, [*map(str, arguments)], folder=stack.folder, env=env, streams=[follower] * 3)
@@ -67,5 +67,5 @@ def run_on_terminal(stack: Stack, *arguments: str | Path) -> tuple[int, str]:
 
 
 def counted_s(text: str) -> float:
-    """Seconds of audio that the echo engine says it heard."""
+    """Seconds of audio that the echo engine reports."""
     return sum(float(number) for number in re.findall(r"([\d.]+) seconds", text))

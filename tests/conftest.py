@@ -16,7 +16,7 @@ from tests.stack import Stack
 # Read when Triton is imported: its kernels then run on a CPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# How long an example takes says how busy the machine is, and nothing about what is tested.
+# The duration of an example depends on the load of the machine, not on the tested code.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
 
@@ -30,7 +30,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test may take longer where everything does."""
+    """Allow a test more time on a slow or busy machine."""
     limit = pytest.mark.timeout(limit_s(float(config.getini("timeout"))))
     for item in items:
         if item.get_closest_marker("timeout") is None:
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _fresh_settings() -> Iterator[None]:
-    """Settings are read once in a process; here every test reads its own."""
+    """Settings are read once per process; here every test reads its own."""
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
@@ -78,7 +78,7 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
 
 @pytest.fixture(scope="session")
 def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A service with the echo engine that asks for keys."""
+    """A service with the echo engine that requires keys."""
     access = {"keys_file": str(key_list.path), "origins": ["https://voice.example"]}
     yield from _running(Stack(tmp_path_factory.mktemp("keyed"), access=access))
 
@@ -91,7 +91,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(scope="session")
 def tls_stack(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A service with the echo engine whose ports speak TLS."""
+    """A service with the echo engine whose ports use TLS."""
     yield from _running(Stack(tmp_path_factory.mktemp("tls"), server=certificate.settings))
 
 

@@ -64,12 +64,12 @@ WRITABLE: dict[str, tuple[str, str, int]] = {
 }
 """ffmpeg's muxer, its codec, and a sample rate."""
 LEAST_CODED_BITS = 128_000
-"""WMA in one channel does not open at its default bit rate."""
+"""WMA with one channel does not open at its default bit rate."""
 
 
 @cache
 def written(kind: str, channels: int = 1, duration_s: float = DURATION_S) -> bytes | None:
-    """A tone in a file of this kind; None where its encoder or its muxer does not take so many channels."""
+    """A tone in a file of this kind; None if its encoder or its muxer does not support so many channels."""
     muxer, codec, rate = WRITABLE[kind]
     layouts = LAYOUTS.get(codec, LAYOUTS["aac"] if codec in ("ac3", "eac3") else LAYOUTS[""])
     if channels > len(layouts):

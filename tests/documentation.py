@@ -30,7 +30,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(page: Path) -> list[str]:
-    """What stands after `$ ` in the console blocks of a page, without comments at its end."""
+    """The commands after `$ ` in the console blocks of a page, without trailing comments."""
     lines = [line for block in blocks(page) if block.language == "console" for line in block.text.splitlines()]
     return [re.sub(r"\s{2,}#.*", "", line[2:]).strip() for line in lines if line.startswith("$ ")]
 

@@ -1,4 +1,4 @@
-"""What tests of every engine share: sessions that are fed and drained, and what came of it."""
+"""Helpers for tests of every engine: sessions that are fed and drained, and their outputs."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ Outputs = dict[str, list[Output]]
 
 
 def drained(engine: Engine) -> Outputs:
-    """All that the sessions say until the engine has nothing to do."""
+    """All outputs of the sessions until the engine has nothing to do."""
     outputs: Outputs = {}
     while engine.ready():
         for session_id, output in engine.step():
@@ -23,7 +23,7 @@ def drained(engine: Engine) -> Outputs:
 def fed(
     engine: Engine, session_id: str, pcm: NDArray[np.float32], chunk_samples: int, *, start: int = 0
 ) -> list[Output]:
-    """Feed an open session in pieces, and take what it says in between."""
+    """Feed an open session in pieces, and collect its outputs in between."""
     outputs: list[Output] = []
     for at in range(start, len(pcm), chunk_samples):
         engine.feed(session_id, pcm[at : at + chunk_samples])
@@ -32,7 +32,7 @@ def fed(
 
 
 def heard(engine: Engine, pcm: NDArray[np.float32], options: SessionOptions, chunk_samples: int = 4800) -> list[Output]:
-    """All that a session says about some audio."""
+    """All outputs of a session for some audio."""
     engine.open("a", options)
     outputs = fed(engine, "a", pcm, chunk_samples)
     engine.finish("a")

@@ -1,7 +1,7 @@
-"""A GPU without values: its tensors have shapes and nothing in them, so a model of any size takes no memory.
+"""A GPU without values: its tensors have shapes but no data, so a model of any size takes no memory.
 
-Whatever needs a value on the host, a tensor of the CPU, or a shape that depends on values fails there or is listed, as
-it would fail while a pass is recorded as a CUDA graph. Branches that ask for CUDA itself are not taken.
+Code that needs a value on the host, a tensor of the CPU, or a shape that depends on values fails there or is listed, as
+it would fail while a pass is recorded as a CUDA graph. Branches that check for CUDA itself are not taken.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ DEVICE: Final = "fakegpu"
 ONE_KERNEL: Final = (torch.nn.functional.rms_norm, torch.nn.functional.scaled_dot_product_attention)
 """They have a kernel on CUDA."""
 NO_KERNEL: Final = ("prim::device", "_unsafe_view", "alias", "empty", "empty_like", "new_empty", "lift_fresh")
-"""They launch nothing, as views do not."""
+"""They launch no kernel, like views."""
 PROMPT: Final = Prompt(1, STREAMING_PAD, 32, 480, hop_samples=160, n_fft=400, mel_frames=8)
 
 
@@ -111,7 +111,7 @@ def batched_model(config: VoxtralRealtimeConfig, *, rows: int, text_window: int)
 
 
 def counted_pass(config: VoxtralRealtimeConfig, *, rows: int, text_window: int) -> Counting:
-    """One pass of so many sessions that are beyond their windows."""
+    """One pass of so many sessions that are longer than their windows."""
     counting = Counting()
     with fake_device():
         batched = batched_model(config, rows=rows, text_window=text_window)
@@ -138,6 +138,6 @@ def _on_meta(config: VoxtralRealtimeConfig) -> VoxtralRealtimeForConditionalGene
 
 
 def _register() -> None:
-    """Once in a process, whoever does it."""
+    """Done once in a process."""
     if not hasattr(torch, DEVICE):
         _setup_privateuseone_for_python_backend(DEVICE)

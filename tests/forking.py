@@ -1,8 +1,8 @@
-"""Starts processes of the service without the import of their libraries, which costs more than what most of them do.
+"""Starts processes of the service without importing their libraries, which takes longer than most of their work.
 
-`python -m tests.forking FD` is a server: it imports the libraries once, and forks for every process that it is asked
-for. A second one has those of models, too. The project's own modules are not among them: a process imports those
-itself, and runs as `python -m …` would.
+`python -m tests.forking FD` is a server: it imports the libraries once, and forks for every process that is
+requested. A second server also imports the model libraries. Neither imports the project's own modules: a process
+imports those itself, and runs as `python -m …` would.
 """
 
 import atexit
@@ -60,13 +60,13 @@ MODEL_LIBRARIES: Final = (
     "transformers.models.voxtral_realtime.modeling_voxtral_realtime",
     "mistral_common.tokens.tokenizers.mistral",
 )
-"""Also of workers with a Voxtral: four seconds of a core."""
+"""The libraries of workers with a Voxtral too: four seconds of a core."""
 MAX_REQUEST_BYTES: Final = 200_000
 STATUS: Final = struct.Struct("i")
 
 
 class Forked:
-    """A process of the server; what tests use of `subprocess.Popen`."""
+    """A process of the server, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, reports: socket.socket, pid: int) -> None:
         self.pid = pid
@@ -92,7 +92,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def _take(self, timeout_s: float | None) -> int | None:
-        """The exit status as `Popen` has it, once the server has reported it."""
+        """The exit status, as for `Popen`, once the server has reported it."""
         if self.returncode is None:
             self._reports.settimeout(timeout_s)
             try:
@@ -114,7 +114,7 @@ def start(
     streams: Sequence[int],
     has_models: bool = False,
 ) -> Forked:
-    """Run a module, or a script by its path, in a process of its own with these standard streams."""
+    """Run a module, or a script by its path, in a new process with these standard streams."""
     reports, reporting = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     request = {
         "target": target,
@@ -139,7 +139,7 @@ def captured(
     timeout_s: float = 60.0,
     has_models: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a process to its end, with pipes for its standard streams. One that is not quick enough is killed."""
+    """Run a process to its end, with pipes for its standard streams. It is killed after the time-out."""
     (asked, feed), (output, told), (errors, complained) = os.pipe(), os.pipe(), os.pipe()
     theirs = [asked, told, complained]
     try:
@@ -170,7 +170,7 @@ def _read(stream: int) -> bytes:
 
 @cache
 def _server(*, has_models: bool) -> socket.socket:
-    """The way to a server of this process. It ends when this process ends."""
+    """The connection to this process's server, which ends when this process ends."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
@@ -193,7 +193,7 @@ def _server(*, has_models: bool) -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Returns in each process that was forked, with what it is to do, and in the server at the end, with None."""
+    """Returns in each forked process with its task, and in the server at the end with None."""
     running: dict[int, socket.socket] = {}
     woken, waker = socket.socketpair()
     waker.setblocking(False)
@@ -266,7 +266,7 @@ def main() -> None:
     for library in LIBRARIES + (MODEL_LIBRARIES if "models" in sys.argv else ()):
         importlib.import_module(library)
     gc.collect()
-    gc.freeze()  # a collection in a process must not touch, and so copy, what it shares with the server
+    gc.freeze()  # a collection in a process must not touch, and so copy, memory that it shares with the server
     wanted = _serve(requests)
     if wanted is not None:
         _become(**wanted)

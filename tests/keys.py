@@ -1,4 +1,4 @@
-"""A list of API keys under test: a file that a running service reads, and the keys that it does not hold."""
+"""A list of API keys under test: a file that a running service reads, and the keys themselves."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ class KeyList:
             del self._lines[name]
 
     def write(self, more: str = "") -> None:
-        """As an editor saves it: at once."""
+        """Replace the file atomically, as an editor does."""
         new = self.path.with_suffix(".new")
         new.write_text("".join(self._lines.values()) + more)
         os.replace(new, self.path)

@@ -1,7 +1,7 @@
-"""A device that is late: it copies what was sent, and runs what was launched, when the host asks for a result.
+"""A device with late execution: it runs copies and kernels only when the host reads a result.
 
-A GPU may do so. On a CPU everything is finished at once, so that an error in the order of copies, passes and the
-changes of rows between them shows only here.
+A GPU may do so. A CPU finishes everything at once, so that an error in the order of copies, passes and
+changes of rows between them is visible only here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,7 @@ class _LateScores:
 
 
 def make_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every staged copy, pass, and change of a row wait, in their order, until the result of a pass is read."""
+    """Delay every staged copy, pass, and change of a row, in their order, until the result of a pass is read."""
     waiting: list[Callable[[], None]] = []
     plain_run, plain_step = Passes.run, Steps.run
 

@@ -1,6 +1,6 @@
-"""Limits of time that follow the machine: a slow processor, or one that others use, too, takes longer for the same.
+"""Time limits that account for the machine: a slow processor, or a shared one, takes longer for the same work.
 
-A limit says that something hangs, or that it is far from what it should be. It never measures.
+A limit detects that something hangs or is far too slow. It is not a measurement.
 """
 
 import os
@@ -9,17 +9,17 @@ from functools import cache
 from typing import Final
 
 REFERENCE_S: Final = 0.015
-"""What `_work_s` is on a core of 3 GHz."""
+"""The value of `_work_s` on a core of 3 GHz."""
 MOST: Final = 20.0
 
 
 def limit_s(seconds: float) -> float:
-    """So many seconds on a machine of our own, and more on a slower or busier one."""
+    """The given seconds on an idle machine, and more on a slower or busier one."""
     return seconds * slowness()
 
 
 def slowness() -> float:
-    """How many times as long as usual things take now, at least 1."""
+    """How many times as long as usual work takes now, at least 1."""
     load = os.getloadavg()[0] / len(os.sched_getaffinity(0))
     return min(MOST, max(1.0, _processor()) * max(1.0, load))
 

@@ -1,4 +1,4 @@
-"""Sounds without words, made by script and the same on every run: what a microphone hears while nobody speaks.
+"""Sounds without words, synthesised and the same on every run: what a microphone records without speech.
 
 Each kind is a function of a length and a seed that returns `[samples]` at 16 kHz within ±1.
 """
@@ -12,11 +12,11 @@ from tests.speech import SAMPLE_RATE_HZ, music
 
 Sound = NDArray[np.float32]
 MINUTES = 10
-"""Of all kinds together."""
+"""Duration of all kinds together."""
 
 
 def fan(duration_s: float, seed: int) -> Sound:
-    """Air that rushes, below 400 Hz for the most part, and the blades that beat it."""
+    """A fan: air noise, mostly below 400 Hz, and the beat of the blades."""
     generator = np.random.default_rng(seed)
     air = _coloured(generator, duration_s, lambda hz: 1 / (1 + (hz / 400) ** 2))
     blades_hz = generator.uniform(20, 60)
@@ -24,7 +24,7 @@ def fan(duration_s: float, seed: int) -> Sound:
 
 
 def keyboard(duration_s: float, seed: int) -> Sound:
-    """Keys that go down and up again, four to nine times a second, with pauses to think."""
+    """Key presses and releases, four to nine times a second, with pauses."""
     generator = np.random.default_rng(seed)
     sound = _empty(duration_s)
     at_s = 0.1
@@ -96,7 +96,7 @@ def coughs(duration_s: float, seed: int) -> Sound:
 
 
 def breath(duration_s: float, seed: int) -> Sound:
-    """In and out, close to the microphone."""
+    """Breathing in and out, close to the microphone."""
     generator = np.random.default_rng(seed)
     sound = _empty(duration_s)
     at_s = 0.2
@@ -126,7 +126,7 @@ def _empty(duration_s: float) -> NDArray[np.float64]:
 def _coloured(
     generator: np.random.Generator, duration_s: float, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Noise, with the gain of each frequency."""
+    """Noise with a gain for each frequency."""
     white = generator.standard_normal(round(duration_s * SAMPLE_RATE_HZ))
     frequencies_hz = np.fft.rfftfreq(len(white), 1 / SAMPLE_RATE_HZ)
     return np.fft.irfft(np.fft.rfft(white) * gain(frequencies_hz), len(white))
@@ -141,7 +141,7 @@ def _band(generator: np.random.Generator, duration_s: float, low_hz: float, high
 def _burst(
     generator: np.random.Generator, duration_s: float, *, attack_s: float, low_hz: float, high_hz: float
 ) -> NDArray[np.float64]:
-    """Noise that starts at once and dies away."""
+    """Noise that starts at once and decays."""
     times_s = _times_s(duration_s)
     envelope = np.minimum(times_s / attack_s, 1) * np.exp(-4 * times_s / duration_s)
     return _band(generator, duration_s, low_hz, high_hz) * envelope

@@ -1,7 +1,7 @@
-"""Live streams as recorders make them: containers in the pieces in which they are sent.
+"""Live streams as recorders produce them: containers in the pieces in which they are sent.
 
 `MediaRecorder` writes WebM with one cluster that has no size, and each of its blocks as soon as it is encoded; ffmpeg's
-muxer writes whole clusters, so they are taken apart here. MP4 comes in fragments of any length.
+muxer writes whole clusters, so they are split here. MP4 consists of fragments of any length.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def stream_of(kind: str, pcm: NDArray[np.float32], rate_hz: int = 48_000) -> lis
 
 
 class _Pieces:
-    """What is written, piece by piece. It cannot be sought."""
+    """Collects what is written, piece by piece. It is not seekable."""
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []

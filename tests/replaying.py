@@ -1,6 +1,6 @@
-"""Stands for a GPU that records passes: keeps the operations of a pass, and runs them again without its Python.
+"""Simulates a GPU that records passes: keeps the operations of a pass, and repeats them without its Python code.
 
-As with a CUDA graph, a replay reads the same tensors as the recorded pass, in the same shapes, and knows nothing that
+As with a CUDA graph, a replay reads the same tensors as the recorded pass, in the same shapes, and uses nothing that
 Python has computed since. A pass that reads a value on the host cannot be recorded.
 """
 

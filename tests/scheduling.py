@@ -1,7 +1,7 @@
-"""Which tests follow one another in one process of pytest-xdist, and which come first.
+"""Which tests run in the same process of pytest-xdist, and which run first.
 
-A file is a unit, since its tests share what its fixtures have started; files that start the same are one, too. The
-longest units come first, so that the last one is short and no process waits for it.
+A file is a unit, since its tests share what its fixtures have started; so are files that start the same services. The
+longest units run first, so that the last one is short and no process waits for it.
 """
 
 from typing import Any, Final
@@ -18,7 +18,7 @@ TOGETHER: Final = {
     "tests/browser/test_docs.py": "tests/browser/test_captions.py",
     "tests/browser/test_key.py": "tests/browser/test_captions.py",
 }
-"""Files that run with another one: the libraries of models, a service with keys or a browser is started once."""
+"""Files that run with another one, so that model libraries, a service with keys or a browser are started once."""
 
 LONGEST_FIRST: Final = (
     "tests/integration/test_whisper_engine.py",
@@ -52,11 +52,11 @@ LONGEST_FIRST: Final = (
     "tests/voxtral/test_answering.py",
     "tests/integration/test_access.py",
 )
-"""Measured with `--durations=0`. The others follow by the number of their tests."""
+"""Measured with `--durations=0`. The others follow, ordered by the number of their tests."""
 
 
 class LongestFirst(LoadScopeScheduling):
-    """Gives a free process the longest unit that is left."""
+    """Gives a free process the longest remaining unit."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]

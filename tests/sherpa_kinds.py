@@ -1,4 +1,4 @@
-"""Two more kinds of streaming models that hear marks: Paraformer, and a transducer as NVIDIA's NeMo exports them.
+"""Two more kinds of streaming models that detect marks: Paraformer, and a transducer as NVIDIA's NeMo exports them.
 
 As in `sherpa_models`, but a token must not follow itself in the transducer.
 """
@@ -14,7 +14,7 @@ PARAFORMER_TOKENS = ("<blank>", "for@@", "ty", "two", "中", "文", "<s>", "</s>
 NEMO_TOKENS = (*TOKENS[1:], "<blk>")
 _SIZE = len(TOKENS)
 _STACKED = 7
-"""Hops of 10 ms that Paraformer hears at once, every sixth hop."""
+"""Hops of 10 ms that Paraformer processes together, every sixth hop."""
 _PARAFORMER_HEARD = 60.0
 """A mark's level, of samples within ±32768 and as the library scales it: marks reach 75, speech stays below 45."""
 _NEMO_HEARD = -6.0
@@ -22,7 +22,7 @@ _NEMO_HEARD = -6.0
 
 
 def write_paraformer(folder: Path) -> Path:
-    """Marks of 100 ms are heard in a frame of 70 ms or two, and written where the first of them is."""
+    """Marks of 100 ms are detected in one or two frames of 70 ms, and written at the first of them."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tokens(folder, PARAFORMER_TOKENS)
     filters = np.zeros((_STACKED * MEL_FILTERS, _SIZE), np.float32)
@@ -176,7 +176,7 @@ def _write_nemo_encoder(path: Path) -> None:
 
 
 def _write_nemo_decoder(path: Path) -> None:
-    """Takes from the last token's score, so that a mark is written once."""
+    """Reduces the last token's score, so that a mark is written once."""
     minus = -np.eye(_SIZE, dtype=np.float32)
     minus[-1, -1] = 0
     nodes = [

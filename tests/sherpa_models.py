@@ -1,7 +1,7 @@
-"""Streaming models for sherpa-onnx that hear marks: short high tones, one for each token. Built by hand, not trained.
+"""Streaming models for sherpa-onnx that detect marks: short high tones, one for each token. Built by hand, not trained.
 
-What they write is known from where the marks are, so that tests can compare whole texts and times. Speech around the
-marks is for the VAD; the models do not hear it. Knows sherpa-onnx' file formats and nothing of our engine.
+Their text follows from the positions of the marks, so that tests can compare whole texts and times. Speech around the
+marks is for the VAD; the models ignore it. Knows sherpa-onnx' file formats and nothing of our engine.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ FRAME_S = 0.04
 """Four hops of 10 ms, as sherpa-onnx counts the times of tokens."""
 
 BINS = dict(zip(TOKENS[1:], (43, 48, 53, 58, 63, 68, 73), strict=True))
-"""The mel filter in which each token's mark lies."""
+"""The mel filter of each token's mark."""
 MEL_FILTERS = 80
 _SPEECH_HZ = 1_800
-"""What is above is taken from the speech, so that no sound of it passes for a mark."""
+"""Higher frequencies are removed from the speech, so that none of its sounds is detected as a mark."""
 _HEARD = 0.0
-"""Logarithm of a filter's energy from which on a mark is heard. Marks reach 6, filters beside them stay below -3."""
+"""Logarithm of a filter's energy from which on a mark is detected. Marks reach 6, adjacent filters stay below -3."""
 _OPSET = 17
 
 
@@ -125,7 +125,7 @@ def write_tokens(folder: Path, tokens: Sequence[str] = TOKENS) -> None:
 
 
 def set_metadata(file: Path, metadata: Mapping[str, str]) -> None:
-    """Let an ONNX file say this of itself, and nothing else."""
+    """Set exactly this metadata in an ONNX file."""
     model = onnx.load(str(file))
     del model.metadata_props[:]
     helper.set_model_props(model, dict(metadata))

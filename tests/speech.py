@@ -1,8 +1,8 @@
 """Speech and other sound for tests and benchmarks, the same on every run.
 
-English is spoken by hibari-tts (a natural voice inside its wheel, seeded); other languages by espeak-ng, where it is
-installed. Waveforms are kept as WAV files under `~/.cache/voxtral-tests` (or `XDG_CACHE_HOME`): only a first run pays.
-Knows nothing about what is tested with it.
+English is synthesised by hibari-tts (a natural voice inside its wheel, seeded); other languages by espeak-ng, if it is
+installed. Waveforms are cached as WAV files under `~/.cache/voxtral-tests` (or `XDG_CACHE_HOME`), so only a first run
+takes time. Knows nothing about what is tested with it.
 """
 
 import hashlib
@@ -143,7 +143,7 @@ def _resampled(pcm: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np
 
 
 def _write_wav(path: Path, pcm: NDArray[np.float32], rate_hz: int) -> None:
-    """Atomic, since tests may run side by side."""
+    """Atomic, since tests may run in parallel."""
     unfinished = path.with_suffix(f".{os.getpid()}")
     with wave.open(str(unfinished), "wb") as file:
         file.setnchannels(1)
@@ -154,7 +154,7 @@ def _write_wav(path: Path, pcm: NDArray[np.float32], rate_hz: int) -> None:
 
 
 def _read_wav(content: bytes) -> tuple[NDArray[np.float32], int]:
-    """Samples and rate. A WAV written to a pipe (espeak-ng) states a length that is not true: read what is there."""
+    """Samples and rate. A WAV written to a pipe (espeak-ng) declares a wrong length: read all that exists."""
     with wave.open(BytesIO(content), "rb") as file:
         frames = file.readframes(len(content) // 2)
         return np.frombuffer(frames, "<i2").astype(np.float32) / 32768, file.getframerate()

@@ -89,7 +89,7 @@ class Stack:
         return kept | {"VOXTRAL_CONFIG": str(self.config), "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "default"}
 
     def start(self, *names: str) -> None:
-        """Start processes (all of them when none is named) and wait until the service is ready."""
+        """Start processes (all of them if none is named) and wait until the service is ready."""
         for name in names or COMMANDS:
             self.spawn(name)
             if name == "redis":
@@ -99,12 +99,12 @@ class Stack:
             wait_until(lambda port=port: listens(port), f"port {port} listens", START_TIMEOUT_S, self.check_alive)
 
     def spawn(self, name: str, label: str | None = None, **variables: str) -> Process:
-        """Start one process; `label` tells several of one name apart, `variables` are its own environment's."""
+        """Start one process; `label` distinguishes several of one name, `variables` are added to its environment."""
         label = label or name
         env = self.env | variables
         with (self.folder / f"{label}.out").open("ab") as output, Path(os.devnull).open("rb") as nothing:
             streams = [nothing.fileno(), output.fileno(), output.fileno()]
-            if "PYTHONPATH" in variables:  # something is to be changed before any library is imported
+            if "PYTHONPATH" in variables:  # something must change before any library is imported
                 process: Process = _unforked(COMMANDS[name], self.folder, env, streams)
             else:
                 has_models = name == "worker" and self._has_voxtral(variables)
@@ -121,13 +121,13 @@ class Stack:
         return self.wait(label)
 
     def wait(self, label: str, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """The exit status of a process that has been told to stop. One that does not is still stopped with the rest."""
+        """The exit status of a process that is stopping. If it does not end, it is stopped later with the rest."""
         status = self.processes[label].wait(limit_s(timeout_s))
         del self.processes[label]
         return status
 
     def stop_all(self) -> None:
-        """As Ctrl-C does it: no worker drains."""
+        """Stop like Ctrl-C: no worker drains."""
         for process in self.processes.values():
             process.send_signal(signal.SIGINT)
         for process in self.processes.values():
@@ -148,11 +148,11 @@ class Stack:
             return status
 
     def output(self, label: str) -> str:
-        """What a process has printed."""
+        """The output of a process."""
         return (self.folder / f"{label}.out").read_text(errors="replace")
 
     def check_alive(self, *labels: str) -> None:
-        """Fail when a process has ended (any, when none is named), with what it printed last."""
+        """Fail if a process has ended (any, if none is named), with its last output."""
         for label in labels or self.processes:
             status = self.processes[label].poll()
             if status is not None:
@@ -166,7 +166,7 @@ def wait_until(
     check: Callable[[], None] = lambda: None,
     pause_s: float = 0.02,
 ) -> None:
-    """Wait on a condition of another process; fails by name."""
+    """Wait on a condition of another process; the failure names it."""
     started_s = time.monotonic()
     while not condition():
         check()
@@ -184,7 +184,7 @@ def _unforked(module: str, folder: Path, env: Mapping[str, str], streams: Sequen
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now, all different."""
+    """Different ports on which nothing listens now."""
     sockets = [socket.socket() for _ in range(count)]
     for held in sockets:
         held.bind(("127.0.0.1", 0))
@@ -201,7 +201,7 @@ def listens(port: int) -> bool:
 
 
 def http_status(url: str) -> int | None:
-    """The status of a GET, or None when nothing answers."""
+    """The status of a GET, or None if nothing answers."""
     try:
         with urllib.request.urlopen(url, timeout=limit_s(2), context=ssl._create_unverified_context()) as response:
             return int(response.status)

@@ -1,4 +1,4 @@
-"""The tour: one look at each part of the service, in the order in which audio meets them.
+"""A tour of the service: one test for each part, in the order in which audio passes them.
 
 `python -m pytest tests/test_streaming.py -v` starts a whole service with the embedded model and speaks to it.
 """
@@ -108,7 +108,7 @@ def test_live_speech_comes_back_as_partials_that_turn_into_finals(whisper_stack:
         while not events or events[-1]["type"] != "partial":
             try:
                 events.append(json.loads(ws.recv(timeout=2)))
-            except TimeoutError:  # a busy machine writes less often: it needs more speech for a partial
+            except TimeoutError:  # a busy machine writes partials less often, so it needs more speech for one
                 ws.send(audio[len(audio) // 2 :] + audio[: len(audio) // 2])
         ws.send(audio[len(audio) // 2 :])
         ws.send(json.dumps({"type": "stop"}))

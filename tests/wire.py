@@ -1,4 +1,4 @@
-"""A wire to a local port that can break: cut, refuse, or go dead while both ends still believe in it."""
+"""A proxy to a local port that can fail: reset, reject, or go silent while both ends keep the connection."""
 
 import asyncio
 import contextlib
@@ -19,18 +19,18 @@ class Wire:
         self.refuses = False
         """Whether new connections end at once."""
         self.connections = 0
-        """How many there have been."""
+        """Number of connections so far."""
         self.port = 0
         self._late: asyncio.Future[None] | None = None
         self.holds = asyncio.Event()
-        """Set when the connection that `hold_next` is for has said something that is held back."""
+        """Set when the connection of `hold_next` has sent something that is held back."""
 
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
-        """Reset every connection on both sides, as networks do it: without a goodbye."""
+        """Reset every connection on both sides, as a network failure does: without a close."""
         for writer in self._writers:
             held: socket.socket | None = writer.get_extra_info("socket")
             if held is not None:
@@ -40,13 +40,13 @@ class Wire:
         self._writers.clear()
 
     def freeze(self) -> None:
-        """Carry nothing more over the connections of now, and end none of them."""
+        """Carry nothing more over the current connections, and close none of them."""
         self._alive.clear()
         self._alive = asyncio.Event()
         self._alive.set()
 
     def hold_next(self) -> None:
-        """Let the next connection open, and hold back what its client says then, even when that has gone."""
+        """Let the next connection open, and hold back what its client sends then, even after the client is gone."""
         self._late = asyncio.get_running_loop().create_future()
 
     def deliver(self) -> None:
@@ -91,7 +91,7 @@ class Wire:
             self.holds.set()
             await late
             sink.write(held)
-            await asyncio.Event().wait()  # the server believes in the connection
+            await asyncio.Event().wait()  # the server still considers the connection open
         finally:
             sink.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Starts a worker: load the model, warm it up, and only then take sessions. `python -m worker`."""
+"""Starts a worker: loads the model, warms it up, and only then accepts sessions. `python -m worker`."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from worker.runtime import WorkerRuntime
 from worker.start_report import StartReporter
 
 SWITCH_INTERVAL_S = 0.001
-"""The I/O loop must not wait 5 ms (the default) for the engine thread to give up the interpreter lock."""
+"""The I/O loop must not wait 5 ms (the default) for the engine thread to release the interpreter lock."""
 
 log = structlog.get_logger()
 

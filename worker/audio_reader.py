@@ -1,6 +1,6 @@
-"""Reads the audio of every session of this worker with one blocking XREAD, and hands it to the engine.
+"""Reads the audio of every session of this worker with one blocking XREAD, and passes it to the engine.
 
-The same call names the worker's control stream, so that a session that joins, leaves or is cancelled
+The same call reads the worker's control stream, so that a session that joins, leaves or is cancelled
 wakes it at once.
 """
 
@@ -24,11 +24,11 @@ from worker.session import WorkerSession
 
 BLOCK_MS: Final = 1000
 ENTRIES_PER_READ: Final = 100
-"""Of one session: at most 10 s of audio, so that one upload does not delay the others."""
+"""Entries of one session per read: at most 10 s of audio, so that one upload does not delay the others."""
 RETRY_PAUSE_S: Final = 0.25
 GATHER_S_PER_SESSION: Final = 8e-6
 MAX_GATHER_S: Final = 0.01
-"""Pause between reads that grows with the sessions: one call then brings more of them, and costs less for each."""
+"""Pause between reads that grows with the number of sessions: a call then reads more of them at a lower cost each."""
 _CONTROL_MAX_ENTRIES: Final = 1000
 
 log = structlog.get_logger()
@@ -52,15 +52,15 @@ class AudioReader:
         self._post = post
         self._clock = clock
         self.dismissed: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
-        """Sessions to be ended, by id: `CANCEL` (erased) or `GIVE_WAY` (another session has got its slot)."""
+        """Sessions that must end, by id: `CANCEL` (erased) or `GIVE_WAY` (another session has taken its slot)."""
 
     async def wake(self, redis: Redis) -> None:
-        """End the blocking read so that it starts again with the sessions of now. `redis` is another client."""
+        """End the blocking read, so that it restarts with the current sessions. `redis` is another client."""
         await redis.xadd(self._control_key, {WorkerMessage.WAKE: 1}, maxlen=_CONTROL_MAX_ENTRIES)
         await redis.expire(self._control_key, keys.CONTROL_TTL_S)
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. A lost Redis is waited for."""
+        """The loop; runs until cancelled. It waits while Redis is unavailable."""
         while True:
             try:
                 streams = await self._read()
@@ -104,7 +104,7 @@ class AudioReader:
     def _take_entry(session: WorkerSession, entry: AudioEntry, now_s: float) -> list[Command]:
         session.read(entry.entry_id)
         if session.gives_way:
-            return []  # its client has come back too late
+            return []  # its client has reconnected too late
         if entry.control is None:
             start_samples = entry.end_samples - len(entry.pcm) // 2
             samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
@@ -127,7 +127,7 @@ class AudioReader:
 
     @staticmethod
     def _configure(session: WorkerSession, entry: AudioEntry) -> list[Command]:
-        """Options that cannot be read, as of a frontend that this worker does not know yet, change nothing."""
+        """Apply options. Unreadable ones, for example of a newer frontend, change nothing."""
         try:
             options = SessionOptions.from_wire(orjson.loads(entry.argument))
         except (ValueError, TypeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""The Celery application of a worker: one task, which is a session."""
+"""The Celery application of a worker. Its only task is a session."""
 
 import warnings
 from typing import Any, Final
@@ -14,15 +14,15 @@ from worker.engines.base import EngineInfo
 from worker.runtime import WorkerRuntime
 
 SPARE_CONNECTIONS: Final = 10
-"""To the broker, beside one for each slot: Celery's own default for all."""
+"""Connections to the broker besides one for each slot. The number is Celery's default for all."""
 
 
 def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
-    """Give the application its task, and let `runtime` begin and end with Celery."""
+    """Register the task, and start and stop `runtime` with Celery."""
 
     @app.task(name=SESSION_TASK, ignore_result=True)
     def session(session_id: str, options: dict[str, Any], **_unknown: Any) -> dict[str, Any]:
-        """A newer frontend may say more than this worker knows."""
+        """Serve one session. Unknown arguments of a newer frontend are ignored."""
         return runtime.serve(session_id, options)
 
     @worker_ready.connect(weak=False)
@@ -30,7 +30,7 @@ def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
         runtime.announce()
 
     class Draining(StartStopStep):
-        """Celery waits for the tasks when it stops, on a signal or by Flower's button. They end with their sessions."""
+        """Celery waits for its tasks when it stops, by a signal or Flower's button. They end with their sessions."""
 
         def close(self, _: Any) -> None:
             runtime.stop()
@@ -39,8 +39,8 @@ def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
 
 
 def run(app: Celery, runtime: WorkerRuntime, info: EngineInfo, log_level: str) -> int:
-    """Consume the tasks of the engine's model until told to stop. Celery's main loop; returns its exit status."""
-    # Containers run as root. Only JSON is accepted, so no task can bring code.
+    """Consume the tasks of the engine's model until stopped. Celery's main loop; returns its exit status."""
+    # Containers run as root. Only JSON is accepted, so a task cannot contain code.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.conf.broker_transport_options |= {
         "polling_interval": TASK_WAIT_S,

@@ -1,8 +1,8 @@
-"""Says whether the configured model can run here. `python -m worker.check`; `voxtral doctor` shows it.
+"""Checks whether the configured model can run here: `python -m worker.check`. `voxtral doctor` shows the result.
 
 Downloads nothing.
 
-Prints one JSON object a line: `check`, `ok` (null: not needed), `detail`, `advice`.
+Prints one JSON object per line: `check`, `ok` (null: not needed), `detail`, `advice`.
 """
 
 import json
@@ -32,7 +32,7 @@ def main() -> int:
         _report(ok=None, detail=str(error), advice="")
         return 0
     except StartupError as error:
-        _report(ok=False, detail=str(error), advice="Change the setting that is named, then try again.")
+        _report(ok=False, detail=str(error), advice="Change the setting that the message names, then try again.")
         return 1
     info = engine.info
     fit = f" ({info.slots_reason})" if info.slots_reason else ""

@@ -1,7 +1,7 @@
-"""What has been committed of an open segment, and how later text of it is made to begin with that. Pure.
+"""The committed text of an open segment; later text of the segment is made to begin with it. Pure.
 
-An engine takes nothing back of what it has committed. A new owner of a session may hear the same audio otherwise: what
-the former owner has committed stays, and the rest is fitted to it.
+An engine never retracts committed text. A new owner of a session may transcribe the same audio differently: the text
+that the former owner has committed stays, and the rest is aligned with it.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ class Commitment:
     text: str = ""
     words: tuple[Word, ...] = ()
     start_samples: int = 0
-    """Where the segment begins."""
+    """Position at which the segment begins."""
     end_samples: int = 0
-    """The text rests on audio before this position."""
+    """The text is based on audio before this position."""
 
     def encoded(self) -> bytes:
-        """As Redis keeps it for a new owner; empty where nothing is committed."""
+        """The form that Redis stores for a new owner; empty if nothing is committed."""
         if not self.text:
             return b""
         words = [(word.text, word.start_samples, word.end_samples, word.confidence) for word in self.words]
@@ -33,16 +33,16 @@ class Commitment:
 
     @classmethod
     def decoded(cls, encoded: bytes | None, segment: int) -> Self:
-        """What `encoded` has made, if it is of this segment; else an empty one."""
+        """Read the result of `encoded` if it is of this segment; otherwise an empty one."""
         if encoded:
-            known, text, words, start_samples, end_samples, *_ = orjson.loads(encoded)  # a newer worker may add to it
+            known, text, words, start_samples, end_samples, *_ = orjson.loads(encoded)  # a newer worker may add fields
             if known == segment:
                 return cls(segment, text, tuple(Word(*word[:4]) for word in words), start_samples, end_samples)
         return cls(segment)
 
 
 def with_partial(kept: Commitment, partial: Partial) -> tuple[Partial, Commitment]:
-    """The partial as it is to be published, and what is committed then. What is `kept` of its segment stays."""
+    """The partial to publish, and what is committed with it. The text that is `kept` for its segment stays."""
     text, words = _fitted(kept, partial, partial.committed_text, partial.committed_words)
     shown, _ = _fitted(kept, partial, partial.text, ())
     if len(text) > len(kept.text) and shown.startswith(text):
@@ -52,7 +52,7 @@ def with_partial(kept: Commitment, partial: Partial) -> tuple[Partial, Commitmen
 
 
 def with_final(kept: Commitment, final: Final) -> Final:
-    """The final as it is to be published: its text begins with what was committed of its segment."""
+    """The final to publish: its text begins with the committed text of its segment."""
     if final.text.startswith(kept.text):
         return final
     text, words = _fitted(kept, final, final.text, final.words)
@@ -60,7 +60,7 @@ def with_final(kept: Commitment, final: Final) -> Final:
 
 
 def unfinished(kept: Commitment) -> Final:
-    """The final of a segment whose new owner has found no speech in it, though some was committed."""
+    """The final of a segment in which the new owner has found no speech, although text was committed."""
     return Final(
         segment=kept.segment,
         text=kept.text,
@@ -77,10 +77,10 @@ def unfinished(kept: Commitment) -> Final:
 def _fitted(
     kept: Commitment, output: Partial | Final, text: str, words: tuple[Word, ...]
 ) -> tuple[str, tuple[Word, ...]]:
-    """A text and its words, made to begin with what is kept."""
+    """A text and its words, changed to begin with the kept text."""
     if text.startswith(kept.text):
         return text, words
-    if text and output.start_samples >= kept.end_samples:  # other speech, behind all that the kept text rests on
+    if text and output.start_samples >= kept.end_samples:  # other speech, after the audio of the kept text
         return f"{kept.text} {text}", kept.words + words
     if kept.text.startswith(text):
         return kept.text, kept.words
@@ -88,7 +88,7 @@ def _fitted(
     begin = len(text) - len(rest.lstrip())
     ends = _ends(text, words)
     knows_last_word = _ends(kept.text, kept.words)[-1:] == [len(kept.text)]
-    if knows_last_word:  # what the rest adds to it, such as a full stop, is no word
+    if knows_last_word:  # an addition of the rest to it, such as a full stop, is not a word
         new = [word for word, end in zip(words, ends, strict=True) if end - len(word.text) >= begin]
     else:
         new = [word for word, end in zip(words, ends, strict=True) if end > begin]
@@ -96,7 +96,7 @@ def _fitted(
 
 
 def _ends(text: str, words: tuple[Word, ...]) -> list[int]:
-    """Where each word ends in the text that they make."""
+    """Where each word ends in the text that they form."""
     ends: list[int] = []
     for word in words:
         at = ends[-1] if ends else 0

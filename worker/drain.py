@@ -1,8 +1,8 @@
-"""How a worker that is told to stop gets rid of its sessions.
+"""Hands the sessions of a stopping worker over to other workers.
 
-It offers each to the other workers of its model and serves it until one claims it, so that nobody waits: with no
-free slot elsewhere the offer stands and the session goes on here. The claim refuses all later writes of this
-worker, so its last event is followed by the new owner's first.
+It offers each session to the other workers of its model and serves it until one claims it, so that no client waits: if
+no other worker has a free slot, the offer stays open and the session continues here. After the claim all later writes
+of this worker are rejected, so the new owner's first event follows its last one.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ from worker.session import WorkerSession
 
 TICK_S: Final = 0.05
 TASK_WAIT_S: Final = 0.25
-"""How long Celery waits for a task at a time. One that comes while a worker stops, or hangs, ends in that wait."""
+"""How long Celery waits for a task at a time. A task that arrives while a worker stops or hangs ends that wait."""
 FIRST_OFFER_S: Final = 2 * TASK_WAIT_S
-"""By then this worker waits for no task any more, so that it is not the one to get its own offer."""
+"""By then this worker no longer waits for a task, so that it does not get its own offer."""
 NEXT_OFFER_S: Final = 3.0
-"""An offer that nobody has taken is made again: its task may have been lost with another worker."""
+"""An offer that no worker has taken is repeated, since its task may have been lost with another worker."""
 SHORT_REPLAY_SAMPLES: Final = 2 * SAMPLE_RATE_HZ
-"""A new owner hears the open segment again before it says anything new, so a session is offered when little of it
-has been spoken: at its next pause, usually."""
+"""A new owner processes the open segment again before it publishes new text, so a session is offered while its open
+segment is short: usually at its next pause."""
 LATEST_OFFER_S: Final = 10.0
-"""Somebody who does not pause is handed over all the same."""
+"""After this time a session is handed over even without a pause."""
 
 log = structlog.get_logger()
 
 
 class Drain:
-    """Hands over the sessions of one worker. Which were offered, and when, is known here only."""
+    """Hands over the sessions of one worker. Only this class knows which were offered, and when."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Drain:
         self._offered_at_s: dict[WorkerSession, float] = {}
 
     async def run(self, hurry: asyncio.Event) -> None:
-        """Returns when no session is left, after the time-out, or when `hurry` is set."""
+        """Return when no session is left, after the time-out, or when `hurry` is set."""
         begun_s = self._clock()
         while self._sessions and not hurry.is_set():
             elapsed_s = self._clock() - begun_s
@@ -71,7 +71,7 @@ class Drain:
                     await hurry.wait()
 
     async def check(self, elapsed_s: float) -> None:
-        """One round, so long after the drain has begun: offer the sessions that are due."""
+        """One round, `elapsed_s` after the start of the drain: offer the sessions that are due."""
         now_s = self._clock()
         try:
             for session in list(self._sessions.values()):

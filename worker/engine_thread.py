@@ -1,7 +1,7 @@
-"""The thread that owns the model. Commands come in, batched steps run, outputs go out.
+"""The thread that owns the model. It receives commands, runs batched steps, and passes on their outputs.
 
-Knows no Redis and no session beyond its id. An engine that fails takes the worker down: half a model is
-worse than none, and sessions move to another worker.
+Knows no Redis, and only the id of a session. If the engine fails, the worker ends: its state is then undefined, and
+its sessions move to another worker.
 """
 
 import threading
@@ -68,8 +68,8 @@ class Close:
 Command = Open | Recall | Feed | Configure | Commit | Finish | Close
 
 
-class Standing(NamedTuple):
-    """How far the engine is with one session."""
+class EnginePosition(NamedTuple):
+    """How much of one session the engine has processed."""
 
     absorbed_samples: int
     checkpoint_samples: int
@@ -77,25 +77,25 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one step brought."""
+    """The results of one step."""
 
     outputs: list[tuple[str, Output]]
-    standings: dict[str, Standing]
+    standings: dict[str, EnginePosition]
     started_s: float
-    """Wall clock, so that it compares with the arrival times in the audio entries."""
+    """Wall clock, to compare with the arrival times in the audio entries."""
     step_ms: float
     batch_size: int
     """Sessions that have outputs."""
     audio_s: float
     """Audio that this step absorbed, over all sessions."""
     passes: Sequence[PassTime] | None = None
-    """Of an engine that is `Paced`: the passes that have ended."""
+    """Of a `Paced` engine: the passes that have ended."""
 
 
 class EngineThread:
     """Runs an engine. `post` may be called from any thread; `on_step` is called on the engine's.
 
-    `commit_delay` is for sessions that choose none, where the engine has the choice.
+    `commit_delay` is for sessions that choose none, if the engine supports it.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class EngineThread:
 
     @property
     def gpu_memory(self) -> GpuMemory:
-        """Of the engine's GPU, about a second ago. Any thread may ask."""
+        """Memory of the engine's GPU, about a second old. Any thread may call it."""
         return self._gpu_memory.latest
 
     def start(self) -> None:
@@ -142,7 +142,7 @@ class EngineThread:
                 self._wake.clear()
                 self._gpu_memory.sample()
                 self._turn()
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must hear of it
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must be notified
             self._on_failure(error)
 
     def _pause_s(self) -> float:
@@ -152,14 +152,14 @@ class EngineThread:
         return self._paced.pause_s() if self._paced is not None else 0.0
 
     def _turn(self) -> None:
-        self._step(self._obey())
+        self._step(self._execute_commands())
 
-    def _obey(self) -> set[str]:
+    def _execute_commands(self) -> set[str]:
         touched = set()
         while self._inbox:
             command = self._inbox.popleft()
             touched.add(command.session_id)
-            if isinstance(command, Feed):  # nearly all are
+            if isinstance(command, Feed):  # the most frequent command
                 if command.session_id in self._absorbed:
                     self._engine.feed(command.session_id, command.pcm)
             elif isinstance(command, Open):
@@ -174,13 +174,13 @@ class EngineThread:
                 self._engine.close(command.session_id)
                 self._absorbed.pop(command.session_id, None)
             elif command.session_id in self._absorbed:
-                self._tell(command)
+                self._execute(command)
         return touched
 
-    def _tell(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:
         match command:
             case Recall():
-                assert isinstance(self._engine, Remembering), "only an engine that remembers is given a past"
+                assert isinstance(self._engine, Remembering), "only a Remembering engine gets a history"
                 self._engine.recall(command.session_id, command.history)
             case Configure():
                 self._engine.configure(command.session_id, self._completed(command.options))
@@ -204,7 +204,7 @@ class EngineThread:
             if absorbed != self._absorbed[session_id] or session_id in touched:
                 audio_samples += absorbed - self._absorbed[session_id]
                 self._absorbed[session_id] = absorbed
-                standings[session_id] = Standing(absorbed, self._engine.checkpoint_samples(session_id))
+                standings[session_id] = EnginePosition(absorbed, self._engine.checkpoint_samples(session_id))
         passes = self._paced.take_passes() if self._paced is not None else None
         if outputs or standings or passes:
             batch_size = len({session_id for session_id, _ in outputs})

@@ -1,7 +1,7 @@
-"""Writes what there is to say of all sessions, one pipeline per round, each session's part in one atomic script.
+"""Writes the pending events of all sessions: one pipeline per round, and one atomic script for each session.
 
-Events keep their `seq` when a write is repeated, so a lost reply doubles nothing. The last event of a session, its
-end and the release of its slot are one write, so nobody can come between them.
+Events keep their `seq` when a write is repeated, so a lost reply duplicates nothing. The last event of a session, its
+end and the release of its slot are one write, so no other write can come between them.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one write of a session holds: all that there is to say now."""
+class SessionWrite:
+    """One write of a session: everything that is pending now."""
 
     session: WorkerSession
     events: list[tuple[EventKind, bytes]]
     settled: Settled | None
     committed: Commitment | None
-    """Of the open segment, where Redis does not know it."""
+    """The committed text of the open segment, if Redis does not have it."""
     consumed_samples: int | None
     ending: SessionState | None
 
@@ -44,14 +44,14 @@ class Said:
         events = list(session.outbox)
         settles = consumed is not None or any(kind is EventKind.FINAL for kind, _ in events)
         settled = session.settled() if settles else None
-        committed = session.committed if session.has_news_of_commitment else None
+        committed = session.committed if session.has_unwritten_commitment else None
         return cls(session, events, settled, committed, consumed, session.ending)
 
     def is_nothing(self) -> bool:
         return not self.events and self.consumed_samples is None and self.ending is None
 
     def call(self, retention_s: float) -> Call:
-        """Keys and arguments of the script; repeating it does no harm."""
+        """Keys and arguments of the script, which may be repeated without harm."""
         kept_s = keys.CANCELLED_TTL_S if self.ending is SessionState.CANCELLED else int(retention_s)
         return write(
             self.session.claim.owner,
@@ -64,14 +64,14 @@ class Said:
         )
 
     def confirm(self) -> None:
-        """Redis has it."""
+        """Record that Redis has it."""
         self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples)
 
 
 class EventWriter:
-    """`mark` a session that has something to say.
+    """Call `mark` for a session that has something to write.
 
-    `on_ended` hears of each session whose end has been written, `on_fenced` of each that another worker owns by now.
+    `on_ended` is called for each session whose end has been written, `on_fenced` for each that another worker now owns.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class EventWriter:
         self._work.set()
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. What Redis does not take stays marked."""
+        """The loop; runs until cancelled. Sessions whose write Redis does not accept stay marked."""
         while True:
             await self._work.wait()
             self._work.clear()
@@ -107,7 +107,7 @@ class EventWriter:
                 await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _write(self, batch: list[WorkerSession]) -> None:
-        said = [one for one in map(Said.of, batch) if not one.is_nothing()]
+        said = [one for one in map(SessionWrite.of, batch) if not one.is_nothing()]
         replies = await self._scripts.write.many([one.call(self._retention_s) for one in said])
         for one, reply in zip(said, replies, strict=True):
             if isinstance(reply, ResponseError):
@@ -117,7 +117,7 @@ class EventWriter:
             else:
                 self._settle(one)
 
-    def _settle(self, said: Said) -> None:
+    def _settle(self, said: SessionWrite) -> None:
         said.confirm()
         session = said.session
         if said.ending is not None:

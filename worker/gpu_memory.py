@@ -1,8 +1,8 @@
-"""How much memory of its GPU is in use, for a worker's heartbeat.
+"""The GPU memory in use, for a worker's heartbeat.
 
-The engine thread reads it, since it owns the device: torch answers within microseconds. Engines without torch are asked
-about through the driver's library, NVML, on a thread of its own, so that a driver that hangs holds up no model. What
-cannot be read is not known; nothing here raises.
+The engine thread reads it, since it owns the device: torch answers within microseconds. For engines without torch the
+driver's library, NVML, is used on a separate thread, so that a driver that hangs does not block the model. If
+it cannot be read, it is reported as unknown; nothing here raises.
 """
 
 import sys
@@ -43,7 +43,7 @@ class GpuMemoryWatch:
         self._has_failed = False
 
     def sample(self) -> None:
-        """Read the memory if the last reading is old. Returns at once."""
+        """Read the memory if the last reading is too old. Returns at once."""
         now_s = time.monotonic()
         if not self._on_gpu or now_s < self._due_s:
             return
@@ -59,7 +59,7 @@ class GpuMemoryWatch:
     def _keep(self, read: Callable[[], GpuMemory]) -> None:
         try:
             self.latest = read()
-        except Exception as error:  # noqa: BLE001 -- whatever a driver does, a report is not worth a worker
+        except Exception as error:  # noqa: BLE001 -- a faulty driver must not end the worker
             self.latest = UNKNOWN
             if not self._has_failed:
                 log.warning("gpu_memory_unknown", reason=str(error) or type(error).__name__)
@@ -67,7 +67,7 @@ class GpuMemoryWatch:
 
 
 def _torch_on_cuda() -> Any | None:
-    """Torch, if this process uses it on a GPU. It is never imported for this, since it takes memory there."""
+    """Torch, if this process uses it on a GPU. It is never imported for this, since that would take GPU memory."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and torch.cuda.is_initialized() else None
 
@@ -90,7 +90,7 @@ def _of_driver(index: int) -> GpuMemory:
 
 
 def _handle(identity: str) -> Any:
-    """By number, by name, or by the beginning of a name, as CUDA_VISIBLE_DEVICES allows it."""
+    """Find it by number, by name, or by the beginning of a name, as CUDA_VISIBLE_DEVICES allows."""
     if identity.isdigit():
         return pynvml.nvmlDeviceGetHandleByIndex(int(identity))
     for index in range(pynvml.nvmlDeviceGetCount()):

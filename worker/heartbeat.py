@@ -1,4 +1,4 @@
-"""Reports this worker to the frontends, once a second: what it runs, how busy it is, how far behind."""
+"""Reports this worker to the frontends once a second: its model, its load, its lag."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Silent until `announce`, and again after `leave`."""
+    """Sends nothing before `announce` and after `leave`."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Heartbeat:
         self._started_at = time.time()
         self._announced = asyncio.Event()
         self.draining = False
-        """Whether the worker takes no more sessions."""
+        """Whether the worker accepts no more sessions."""
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. A lost Redis is waited for."""
+        """The loop; runs until cancelled. It waits while Redis is unavailable."""
         while True:
             await self._announced.wait()
             try:
@@ -57,21 +57,21 @@ class Heartbeat:
             await asyncio.sleep(keys.HEARTBEAT_INTERVAL_S)
 
     def announce(self) -> None:
-        """The worker takes tasks from now on: report it at once."""
+        """The worker accepts tasks from now on: report it at once."""
         self._announced.set()
 
     async def drain(self) -> None:
-        """Take no session from now on, and report that at once. Raises what Redis does."""
+        """Accept no more sessions, and report that at once. Raises Redis' errors."""
         self.draining = True
         await self._registry.beat(self.report())
 
     async def leave(self) -> None:
-        """Report that the worker is gone. Raises what Redis does."""
+        """Report that the worker is gone. Raises Redis' errors."""
         self._announced.clear()
         await self._registry.leave(self.report())
 
     def report(self) -> WorkerReport:
-        """What the worker reports now; figures are of the time since the last report."""
+        """The current report; figures cover the time since the last report."""
         real_time_factor, batch_size = self._telemetry.take_interval()
         gpu_memory = self._gpu_memory()
         load, overloaded = self._telemetry.load.measure(time.monotonic())
@@ -112,6 +112,6 @@ class Heartbeat:
 
 
 def lag_ms(sessions: Iterable[WorkerSession], now_ms: float) -> float:
-    """How long the audio that waits longest for the model has waited; 0 if none waits. `now_ms` is wall clock."""
+    """Age of the oldest audio that waits for the model; 0 if none waits. `now_ms` is wall clock."""
     waiting = [since for session in sessions if (since := session.waiting_since_ms()) is not None]
     return round(max(0.0, now_ms - min(waiting)), 1) if waiting else 0.0

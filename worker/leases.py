@@ -1,4 +1,4 @@
-"""Renews the leases of a worker's sessions, and ends the sessions whose clients are silent or gone for too long."""
+"""Renews the leases of a worker's sessions, and ends sessions whose clients are silent or gone for too long."""
 
 import asyncio
 import time
@@ -19,23 +19,23 @@ from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 
 TICK_S: Final = 0.1
-"""Leases are renewed a few at a time: all of them at once would hold up the events of hundreds of sessions."""
+"""Leases are renewed a few at a time: all at once would delay the events of hundreds of sessions."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class _Renewal:
-    """What Redis knows of a lease."""
+    """The state of a lease in Redis."""
 
     due_at_s: float
-    """When it is to be renewed, by the clock of the leases."""
+    """When it must be renewed, by the clock of the leases."""
     was_detached: bool
-    """Whether the session's client was gone."""
+    """Whether the session's client was gone at the last renewal."""
 
 
 class Leases:
-    """The leases of one worker. When each is due is known here only."""
+    """The leases of one worker. Only this class knows when each is due."""
 
     def __init__(
         self,
@@ -59,29 +59,29 @@ class Leases:
         self._redis_was_lost = False
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. A lost Redis is waited for."""
+        """The loop; runs until cancelled. It waits while Redis is unavailable."""
         while True:
             await self.check()
             await asyncio.sleep(TICK_S)
 
     async def check(self) -> None:
-        """One round: renew the leases that are due, then end what is idle."""
+        """One round: renew the leases that are due, then end idle sessions."""
         now_s = self._clock()
         sessions = list(self._sessions.values())
         self._renewals = {one: self._renewals[one] for one in sessions if one in self._renewals}
         try:
             await self._renew([one for one in sessions if self._is_due(one, now_s)], now_s)
         except (RedisError, OSError) as error:
-            log.warning("renewal_delayed", reason=str(error))
+            log.warning("lease_renewal_delayed", reason=str(error))
             self._redis_was_lost = True
             return
         if self._redis_was_lost:
-            self._excuse()
+            self._reset_idle_times()
         self._redis_was_lost = False
         self._end_idle(now_s)
 
     def _is_due(self, session: WorkerSession, now_s: float) -> bool:
-        """A client that has come or gone is reported at once: another session may wait for the slot."""
+        """A client that connected or disconnected is reported at once: another session may wait for the slot."""
         last = self._renewals.get(session)
         return last is None or last.due_at_s <= now_s or last.was_detached != session.is_detached
 
@@ -96,11 +96,11 @@ class Leases:
             if reply == FENCED:
                 self._on_fenced(session)
 
-    def _excuse(self) -> None:
-        """Nobody could be heard while Redis was gone: idle times begin anew."""
+    def _reset_idle_times(self) -> None:
+        """Restart idle times, since no client could be received while Redis was unavailable."""
         now_s = self._clock()
         for session in self._sessions.values():
-            session.excuse(now_s)
+            session.reset_idle_times(now_s)
 
     def _end_idle(self, now_s: float) -> None:
         for session in list(self._sessions.values()):

@@ -1,4 +1,4 @@
-"""How loaded a worker is. Pure: who asks says what time it is."""
+"""The load of a worker. Pure: the caller provides the time."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ RELIEVED: Final = 0.7
 
 
 class Load:
-    """Whether a worker takes new sessions.
+    """Whether a worker accepts new sessions.
 
-    Its load is the 99th percentile of its passes of the last 10 s, with their host work, as a share of the frame by
-    which each takes the sessions on: above 1 the worker falls behind the speakers. Above 0.8 it is overloaded: it
-    offers no slot, so that new sessions go to other workers, or wait, or get `server_busy`, as if its slots were taken.
-    Its own sessions go on. It offers slots again once its load is below 0.7, so that it does not change its mind with
-    every session. Fewer than 25 passes are too few to judge, and count as no load. Passes leave the window with time,
-    so that a worker without sessions is free after 10 s.
+    Its load is the 99th percentile of the duration of its passes in the last 10 s, host work included, divided by the
+    duration of the audio frame that each pass processes: above 1 the worker is slower than real time. Above 0.8 it is
+    overloaded: it offers no slot, so that new sessions go to other workers, or wait, or get `server_busy`, as if its
+    slots were taken. Its own sessions continue. It offers slots again once its load is below 0.7, so that the state
+    does not flip with every session. Fewer than 25 passes are too few to measure, and count as no load. Passes leave
+    the window with time, so that a worker without sessions is free after 10 s.
     """
 
     def __init__(self, frame_ms: float) -> None:
         """`frame_ms`: 0 for an engine whose passes have no frame; its load is always 0."""
         self._frame_ms = frame_ms
-        self._passes: deque[tuple[float, float]] = deque(maxlen=MAX_PASSES)  # when, and how long
+        self._passes: deque[tuple[float, float]] = deque(maxlen=MAX_PASSES)  # end time, and duration
         self._overloaded = False
 
     def observe(self, passes_ms: Sequence[float], now_s: float) -> None:
@@ -42,6 +42,6 @@ class Load:
         return round(load, 3), self._overloaded
 
     def _p99_ms(self) -> float:
-        """By the nearest rank."""
+        """Nearest-rank percentile."""
         ordered = sorted(pass_ms for _, pass_ms in self._passes)
         return ordered[int(len(ordered) * 0.99)]

@@ -1,4 +1,4 @@
-"""How far the start of this process is: download, load, record, warm. Any thread may ask."""
+"""The progress of this process's start: download, load, record, warm. Any thread may read it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,42 +17,42 @@ class Progress:
     phase: Phase
     model: str
     done: int = 0
-    """Of `total`: bytes of a download, recorded passes."""
+    """Out of `total`: bytes of a download, or recorded passes."""
     total: int = 0
 
     def __str__(self) -> str:
-        """What the worker does, as the rest of a sentence."""
+        """What the worker is doing, as the rest of a sentence."""
         match self.phase:
             case Phase.DOWNLOAD:
-                return f"downloads {self.model}: {self.done / 1e9:.2f} of {self.total / 1e9:.2f} GB"
+                return f"is downloading {self.model}: {self.done / 1e9:.2f} of {self.total / 1e9:.2f} GB"
             case Phase.LOAD:
-                return f"loads {self.model}"
+                return f"is loading {self.model}"
             case Phase.RECORD:
-                return f"records the passes of {self.model}: {self.done} of {self.total}"
+                return f"is recording the passes of {self.model}: {self.done} of {self.total}"
             case Phase.WARM:
-                return f"warms {self.model} up"
+                return f"is warming {self.model} up"
 
 
 class Starting:
-    """What the process is doing. `begin` is told by those who do it."""
+    """The current phase. The code that begins a phase calls `begin`."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._measure: Callable[[], int] | None = None
 
     def begin(self, phase: Phase, model: str, *, total: int = 0, measure: Callable[[], int] | None = None) -> None:
-        """`measure` is called by whoever asks how far it is; else `reached` says it."""
+        """`measure` returns what is done, whenever `progress` is called; otherwise `recorded` sets it."""
         self._progress, self._measure = Progress(phase, model, 0, total), measure
 
     def recorded(self, done: int, total: int) -> None:
-        """So many passes are recorded; after the last one the model is warmed up."""
+        """Report how many passes are recorded; after the last one the model is warmed up."""
         if self._progress is not None:
             phase = Phase.RECORD if done < total else Phase.WARM
             self._progress, self._measure = Progress(phase, self._progress.model, done, total), None
 
     @property
     def progress(self) -> Progress | None:
-        """None before anything has begun."""
+        """None before the first phase."""
         progress, measure = self._progress, self._measure
         if progress is None or measure is None:
             return progress
@@ -60,4 +60,4 @@ class Starting:
 
 
 STARTING = Starting()
-"""Of this process."""
+"""The start of this process."""

@@ -92,19 +92,19 @@ class WorkerRuntime:
         self._thread = threading.Thread(target=self._run_loop, name="session-io", daemon=True)
 
     def start(self) -> None:
-        """Start both threads; returns when sessions can be served. The engine must be warm."""
+        """Start both threads; return when sessions can be served. The engine must be warm."""
         self._engine.start()
         self._thread.start()
         self._started.wait()
 
     def announce(self) -> None:
-        """Tell the frontends of this worker, which takes tasks from now on. Any thread may call it."""
+        """Report this worker, which now accepts tasks, to the frontends. Any thread may call it."""
         self._loop.call_soon_threadsafe(self._heartbeat.announce)
 
     def serve(self, session_id: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Claim a session and hold it until it ends, or until another worker has it. Blocks; called by a pool thread.
+        """Claim a session and serve it until it ends, or until another worker owns it. Blocks; called by a pool thread.
 
-        `options` are those of the task; they go with it when it has to be passed on to another worker.
+        `options` are those of the task; they are sent along if it is passed on to another worker.
         """
         bind_session(session_id)
         session = asyncio.run_coroutine_threadsafe(self._join(session_id, options), self._loop).result()
@@ -120,10 +120,10 @@ class WorkerRuntime:
         return summary
 
     def stop(self, *, at_once: bool = False) -> None:
-        """Hand every session over to another worker, and leave. Any thread may call it.
+        """Hand every session over to another worker, and stop. Any thread may call it.
 
-        Sessions that are left after `session.drain_timeout_s`, or `at_once`, end with an error that tells their clients
-        to come back.
+        Sessions that remain after `session.drain_timeout_s`, or `at_once`, end with an error that makes their clients
+        reconnect.
         """
         self._loop.call_soon_threadsafe(self._request_stop, at_once)
 
@@ -133,7 +133,7 @@ class WorkerRuntime:
         self._stop_requested.set()
 
     def join(self) -> None:
-        """Wait until `stop` has been carried out. Until this is called, `serve` answers: a task may come late."""
+        """Wait until `stop` has finished. Until this is called, `serve` works, since a task may arrive late."""
         self._loop.call_soon_threadsafe(self._tasks_ended.set)
         self._thread.join(2 * STOP_TIMEOUT_S)
         self._engine.stop(STOP_TIMEOUT_S)
@@ -142,7 +142,7 @@ class WorkerRuntime:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._run())
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the worker must not live on without its I/O
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the worker must not run without its I/O loop
             self._on_failure(error)
 
     async def _run(self) -> None:
@@ -160,7 +160,7 @@ class WorkerRuntime:
         self._started.set()
         done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in done - {stopping}:
-            task.result()  # a loop never returns: this raises what ended it
+            task.result()  # a loop never returns: this raises the error that ended it
         await self._shut_down()
         await end_all(loops)
         await self._tasks_ended.wait()
@@ -169,11 +169,11 @@ class WorkerRuntime:
 
     async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:
         if session_id in self._sessions and not self._heartbeat.draining:
-            return None  # its lease has lapsed while Redis was gone, and is about to be renewed
+            return None  # its lease expired while Redis was unavailable, and is about to be renewed
         names, arguments = claim(session_id, self._info.model, self.id)
         found: Any = ELSEWHERE if self._heartbeat.draining else await self._scripts.claim(keys=names, args=arguments)
-        if found == UNREADABLE:  # its frontend asks again, and another worker may answer
-            log.warning("session_of_another_protocol", protocol=OWN.number, session_id=session_id)
+        if found == UNREADABLE:  # its frontend dispatches it again, and another worker may claim it
+            log.warning("session_protocol_unsupported", protocol=OWN.number, session_id=session_id)
             return None
         if found == ELSEWHERE:
             await self._dispatcher.dispatch(session_id, SessionOptions.from_wire(options), "stream")
@@ -200,7 +200,7 @@ class WorkerRuntime:
         return session
 
     async def _past(self, settled: Claim, handle: str, finals: list[dict[str, Any]]) -> list[Command]:
-        """What an engine that remembers is told of a session that it takes over."""
+        """The commands that give a Remembering engine the history of a session that it takes over."""
         if not self._remembers:
             return []
         history, pcm = await read_history(
@@ -217,7 +217,7 @@ class WorkerRuntime:
 
     def _admit(self, session: WorkerSession, past: list[Command]) -> None:
         former = self._sessions.get(session.session_id)
-        if former is not None:  # this worker's own lease had lapsed, and nobody else was there
+        if former is not None:  # this worker's own lease had expired, and no other worker has claimed it
             self._drop(former)
         self._sessions[session.session_id] = session
         self._telemetry.sessions_total += 1
@@ -246,7 +246,7 @@ class WorkerRuntime:
                 self._note_heard_again(session, output)
             elif session is not None:
                 latency = session.take(output, report.started_s * 1000, now_ms)
-                if latency is not None and session.options.partials:  # a file's would hide the live ones
+                if latency is not None and session.options.partials:  # those of files would distort the live ones
                     self._telemetry.observe_latency(latency)
                 self._writer.mark(session)
         if released:
@@ -266,7 +266,7 @@ class WorkerRuntime:
         return session if session is not None and session.handle == handle else None
 
     def _drop(self, session: WorkerSession) -> None:
-        """Forget a session that has ended or that another worker owns by now."""
+        """Remove a session that has ended or that another worker now owns."""
         if self._sessions.get(session.session_id) is session:
             del self._sessions[session.session_id]
             self._engine.post([Close(session.handle)])
@@ -289,7 +289,7 @@ class WorkerRuntime:
         try:
             await self._heartbeat.drain()
         except (RedisError, OSError) as error:
-            log.warning("draining_not_announced", reason=str(error))
+            log.warning("drain_not_announced", reason=str(error))
         await Drain(
             sessions=self._sessions,
             scripts=self._scripts,
@@ -303,19 +303,19 @@ class WorkerRuntime:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._heartbeat.leave()
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("departure_not_noted", reason=str(error))
+            log.warning("leave_not_recorded", reason=str(error))
 
     async def _end_all(self) -> None:
         for session in self._sessions.values():
-            session.fail(ModelUnavailableError("The worker is stopping; start again.", retry_after_s=2.0))
+            session.fail(ModelUnavailableError("The worker is stopping; start a new session.", retry_after_s=2.0))
             self._writer.mark(session)
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        while self._sessions and time.monotonic() < deadline_s:  # noqa: ASYNC110 -- two seconds, once in a life
+        while self._sessions and time.monotonic() < deadline_s:  # noqa: ASYNC110 -- two seconds at most, once
             await asyncio.sleep(0.02)
         for session in list(self._sessions.values()):
             self._drop(session)
 
     def _on_failure(self, error: BaseException) -> None:
-        """Death is loud: the process ends, the supervisor starts another, and sessions move to other workers."""
+        """End the process: the supervisor starts another one, and sessions move to other workers."""
         log.critical("worker_failed", exc_info=error)
         os._exit(ENGINE_FAILED)

@@ -1,6 +1,6 @@
-"""One session as its worker sees it: positions, the events still to be written, and how it ends.
+"""One session in its worker: positions, the events that are still to be written, and how it ends.
 
-Pure bookkeeping: no Redis, no model, no clock. Engine outputs go in, wire events come out.
+Only state: no Redis, no model, no clock. Engine outputs go in, wire events come out.
 """
 
 import threading
@@ -21,41 +21,41 @@ from worker.engines import base
 from worker.wording.session_wording import SessionWording
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
-"""A session with this much audio waiting in the engine is not read further."""
+"""A session with this much unprocessed audio in the engine is not read further."""
 FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
-"""The same for recordings, whose segments are decoded in batches: with 10 s, few are at hand, which takes 1.7 times as
-long."""
+"""The same for recordings, whose segments are decoded in batches: with 10 s, a batch has few segments, which takes 1.7
+times as long."""
 PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
-"""How often a frontend is told how far its audio has been heard; well below any backlog bound."""
+"""How often a frontend gets the position up to which audio is processed; well below any backlog bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker is given with a session: everything its former owner had settled."""
+    """What a worker gets when it claims a session: everything that its former owner had stored."""
 
     owner: Owner
     options: SessionOptions
-    """As they were at the checkpoint; what the client has set since is still in its audio stream."""
+    """As they were at the checkpoint; later changes by the client are still in its audio stream."""
     seq: int
     checkpoint_samples: int
     segment: int
     texts: tuple[str, ...]
     """Texts of the finals so far."""
     committed: Commitment | None = None
-    """What was committed of the segment behind the checkpoint; None where nothing was."""
+    """The committed text of the segment after the checkpoint; None if there is none."""
 
 
 @dataclass(slots=True, eq=False)
 class WorkerSession:
-    """State of one claimed session. Belongs to the I/O loop; `finished` alone is for other threads.
+    """State of one claimed session. Belongs to the I/O loop; only `finished` is for other threads.
 
-    Only its own methods change it. The loops call them, and keep for themselves what else they know of a session.
+    Only its own methods change it. The loops call them, and keep further state of a session themselves.
     """
 
     claim: Claim
     now_s: float
     kept_samples: int = 0
-    """Audio that is kept behind the checkpoint, for a new owner to hear again."""
+    """Audio before the checkpoint that is kept, so that a new owner can process it again."""
     options: SessionOptions = field(init=False)
     last_entry_id: bytes = field(init=False)
     read_samples: int = field(init=False)
@@ -65,33 +65,33 @@ class WorkerSession:
     """Position of the last progress message."""
     segment: int = field(init=False)
     seq: int = field(init=False)
-    """Of the last event that was made, written or not."""
+    """Number of the last event that was created, written or not."""
     outbox: list[tuple[EventKind, bytes]] = field(default_factory=list)
     """Kind and payload of events that Redis has not confirmed yet, oldest first."""
     finishing: bool = False
-    """Whether the client has said that no more audio comes: the engine ends the session, however long that takes."""
+    """Whether the client has ended the audio: the engine then ends the session, however long that takes."""
     gives_way: bool = False
-    """Whether another session has taken its slot, while its client was gone: it ends when the engine has said all."""
+    """Whether another session took its slot while its client was gone: it ends when the engine has finished."""
     was_offered: bool = False
-    """Whether other workers were asked to take the session over."""
+    """Whether the session was offered to other workers."""
     ending: SessionState | None = None
-    """The state in which the last event leaves the session; None while it goes on."""
+    """The state of the session after its last event; None while it continues."""
     texts: list[str] = field(init=False)
     committed: Commitment = field(init=False)
-    """What has been committed of the open segment."""
+    """The committed text of the open segment."""
     stored: Commitment = field(init=False)
-    """What Redis knows of that."""
+    """The part of it that Redis has."""
     finished: threading.Event = field(default_factory=threading.Event)
-    """Set when this worker has nothing more to do with the session: it has ended, or another worker has it."""
+    """Set when this worker no longer serves the session: it has ended, or another worker owns it."""
     _wording: SessionWording = field(init=False)
     _heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
     _detached_s: float | None = None
-    """Since when the client has been gone."""
+    """Monotonic time at which the client left."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
     _errors: list[str] = field(default_factory=list)
     _configured: deque[tuple[int, bytes]] = field(default_factory=deque)
-    """Position and options (as they came) of each `configure` that no checkpoint has passed yet."""
+    """Position and options (as received) of each `configure` after the checkpoint."""
 
     def __post_init__(self) -> None:
         claim = self.claim
@@ -114,8 +114,8 @@ class WorkerSession:
 
     @property
     def handle(self) -> str:
-        """The engine's name for it. A worker may lose a session and claim it again: what the engine still says
-        of the first time must not be taken for the second."""
+        """The session's name in the engine. A worker may lose a session and claim it again: outputs of the
+        first claim must not be attributed to the second."""
         return f"{self.session_id}/{self.claim.owner.fence}"
 
     @property
@@ -124,7 +124,7 @@ class WorkerSession:
 
     @property
     def throttled(self) -> bool:
-        """Whether the engine has enough of this session's audio for now."""
+        """Whether the engine already has enough unprocessed audio of this session."""
         enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
         return self.read_samples - self.absorbed_samples >= enough
 
@@ -134,7 +134,7 @@ class WorkerSession:
 
     @property
     def replay_samples(self) -> int:
-        """Audio that a new owner would hear again before it says anything new."""
+        """Audio that a new owner would process again before it publishes new text."""
         return self.absorbed_samples - self.checkpoint_samples
 
     @property
@@ -148,13 +148,13 @@ class WorkerSession:
         return self.is_detached and not self.finishing and self.ending is None
 
     def awaited_for_s(self, now_s: float) -> float | None:
-        """For how long its client has been gone; None if the session waits for no client."""
+        """How long its client has been gone; None if the session waits for no client."""
         return now_s - self._detached_s if self._detached_s is not None and self.is_awaited else None
 
     def exceeded_s(self, now_s: float, *, idle_timeout_s: float, resume_timeout_s: float) -> float | None:
-        """The limit that ends it, if one does: that of silence, or that of absence while its client is gone.
+        """The time limit that the session has exceeded, if any: for input, or for its client while that is gone.
 
-        None while the model still owes something.
+        None while the model still processes audio.
         """
         if self.finishing or self.ending is not None or self.absorbed_samples < self.read_samples:
             return None
@@ -162,8 +162,8 @@ class WorkerSession:
             return resume_timeout_s if now_s - self._detached_s > resume_timeout_s else None
         return idle_timeout_s if now_s - self._heard_from_s > idle_timeout_s else None
 
-    def excuse(self, now_s: float) -> None:
-        """Nobody could be heard until now: the times of silence and absence begin anew."""
+    def reset_idle_times(self, now_s: float) -> None:
+        """Restart the times of silence and absence, since no client could be received until now."""
         self._heard_from_s = now_s
         if self.is_detached:
             self._detached_s = now_s
@@ -177,7 +177,7 @@ class WorkerSession:
         self._detached_s = now_s
 
     def heard(self, now_s: float) -> None:
-        """Something besides audio has come from its client or frontend."""
+        """Something besides audio was received from its client or frontend."""
         self._heard_from_s = now_s
 
     def read(self, entry_id: bytes) -> None:
@@ -185,31 +185,31 @@ class WorkerSession:
         self.last_entry_id = entry_id
 
     def finish(self) -> None:
-        """No more audio comes."""
+        """No more audio follows."""
         self.finishing = True
 
     def give_way(self) -> None:
-        """Another session has got its slot while its client was gone: what comes from now on is not heard."""
+        """Another session has taken its slot while its client was gone: later audio is ignored."""
         self.gives_way = self.finishing = True
 
     def cancel(self) -> None:
-        """It has been erased: nothing more is said."""
+        """It has been erased: nothing more is written."""
         self.ending = SessionState.CANCELLED
         self.outbox.clear()
 
     def offered(self) -> None:
-        """Other workers have been asked to take it over."""
+        """It has been offered to other workers."""
         self.was_offered = True
 
     def advance(self, absorbed_samples: int, checkpoint_samples: int) -> bool:
-        """Note how far the engine is. Returns whether it takes audio again, after it had enough."""
+        """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
         was_throttled = self.throttled
         self.absorbed_samples = absorbed_samples
         self.checkpoint_samples = max(self.checkpoint_samples, checkpoint_samples)
         return was_throttled and not self.throttled
 
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
-        """The client has set options behind this much audio."""
+        """The client has set options after this much audio."""
         self.options = options
         self._wording.configure(options, at_samples)
         if self._configured and self._configured[-1][0] == at_samples:
@@ -217,19 +217,19 @@ class WorkerSession:
         self._configured.append((at_samples, encoded))
 
     def settled(self) -> Settled:
-        """From where a new owner would begin, for Redis to know."""
+        """The position from which a new owner would start, to be stored in Redis."""
         passed = [encoded for at_samples, encoded in self._configured if at_samples <= self.checkpoint_samples]
         return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None, self.kept_samples)
 
     @property
-    def has_news_of_commitment(self) -> bool:
-        """Whether Redis does not know what has been committed of the open segment, or that its final has come."""
+    def has_unwritten_commitment(self) -> bool:
+        """Whether Redis lacks the committed text of the open segment, or the fact that its final is complete."""
         return self.committed is not self.stored and bool(self.committed.text or self.stored.text)
 
     def written(
         self, events: int, settled: Settled | None, committed: Commitment | None, consumed_samples: int | None
     ) -> None:
-        """Redis has so many of the oldest events, and the rest unless it is None."""
+        """Redis has this many of the oldest events, and the other values unless they are None."""
         del self.outbox[:events]
         if settled is not None:
             self.settle(settled)
@@ -239,12 +239,12 @@ class WorkerSession:
             self.told_samples = consumed_samples
 
     def settle(self, settled: Settled) -> None:
-        """Redis knows it. Options that were set at the checkpoint itself may have come since then, so they stay."""
+        """Redis has it. Options that were set exactly at the checkpoint may be newer, so they stay."""
         while self._configured and self._configured[0][0] < settled.checkpoint_samples:
             self._configured.popleft()
 
     def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
-        """Note audio up to a position, and when it reached the frontend (wall clock, ms)."""
+        """Record audio up to a position, and when it reached the frontend (wall clock, ms)."""
         self.read_samples = end_samples
         self._heard_from_s = now_s
         self._arrivals.append((end_samples, arrived_ms))
@@ -256,7 +256,7 @@ class WorkerSession:
         return next((arrived for end, arrived in self._arrivals if end > self.absorbed_samples), None)
 
     def take(self, output: base.Output, step_started_ms: float, now_ms: float) -> Latency | None:
-        """Turn an engine's output into an event. Returns its latency, where it has one."""
+        """Turn an engine's output into an event. Returns its latency, if it has one."""
         if self.ending is not None:
             return None
         match output:
@@ -297,14 +297,14 @@ class WorkerSession:
         self._emit(EventType.WARNING, extra={"code": code, "message": message})
 
     def fail(self, error: VoxtralError) -> None:
-        """End the session with an error, behind the events that wait to be written."""
+        """End the session with an error, after the events that wait to be written."""
         if self.ending is None:
             self._emit(EventType.ERROR, extra=error.to_wire())
             self._errors.append(error.code)
             self.ending = SessionState.FAILED
 
     def summary(self) -> dict[str, Any]:
-        """What the session's task answers; Flower shows it."""
+        """The result of the session's task, shown by Flower."""
         outcome = "handed over" if self.was_offered else "taken over"
         return {
             "outcome": outcome if self.ending is None else self.ending.value,
@@ -363,7 +363,7 @@ class WorkerSession:
 
     def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
         arrived_ms = next((arrived for end, arrived in self._arrivals if end >= heard_samples), None)
-        if arrived_ms is None:  # replayed audio whose arrival nobody remembers
+        if arrived_ms is None:  # replayed audio, whose arrival time is not known
             return Latency(0.0, model_ms, now_ms - step_started_ms)
         return Latency(max(0.0, step_started_ms - arrived_ms), model_ms, max(0.0, now_ms - arrived_ms))
 

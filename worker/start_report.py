@@ -1,6 +1,6 @@
-"""Reports how far a worker's start is: to the log every 10 s, and to Redis every second, for `/ready` and the launcher.
+"""Reports the progress of a worker's start: to the log every 10 s, and to Redis every second, for `/ready`.
 
-Runs on a thread of its own, since loading takes the main one. A Redis that is not there yet is no obstacle.
+Runs on its own thread, since the main one loads the model. Redis need not be available yet.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class StartReporter:
-    """`with StartReporter(settings, STARTING): …` around what is reported on."""
+    """Use it as `with StartReporter(settings, STARTING): …` around the start."""
 
     def __init__(self, settings: Settings, starting: Starting) -> None:
         self._settings = settings
@@ -50,7 +50,7 @@ class StartReporter:
     def _run(self) -> None:
         try:
             asyncio.run(self._report())
-        except Exception as error:  # noqa: BLE001 -- a report is not worth a worker
+        except Exception as error:  # noqa: BLE001 -- a failed report must not end the worker
             log.warning("start_not_reported", reason=str(error) or type(error).__name__)
 
     async def _report(self) -> None:
@@ -74,7 +74,7 @@ class StartReporter:
         if progress.phase == self._phase and now_s < self._log_at_s:
             return
         self._phase, self._log_at_s = progress.phase, now_s + LOG_INTERVAL_S
-        log.info("starting", phase=progress.phase, message=f"The worker {progress}.")
+        log.info("start_progress", phase=progress.phase, message=f"The worker {progress}.")
 
 
 async def _tried(call: Awaitable[None]) -> None:

@@ -1,8 +1,8 @@
-"""SIGTERM and SIGINT, told to the runtime as they come.
+"""Passes SIGTERM and SIGINT to the runtime as soon as they arrive.
 
-Python runs the handler of a signal in the main thread, which in a stopping Celery waits for the sessions' threads. A
-signal that comes just before that wait, or in another thread, is handled after it: too late for somebody in a hurry.
-The wake-up descriptor gets its number at once, so a thread reads that.
+Python runs signal handlers in the main thread, which waits for the sessions' threads while Celery stops. A
+signal that arrives just before that wait, or in another thread, is handled after it, which is too late.
+The number of a signal is written to the wake-up descriptor at once, so a thread reads that.
 """
 
 import signal
@@ -16,8 +16,8 @@ ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 def follow(runtime: WorkerRuntime) -> None:
-    """Stop the runtime on signals: SIGTERM drains, as a rolling deploy wants it. Others (a person waits), and
-    SIGTERM again, do not. To be called in the main thread."""
+    """Stop the runtime on signals: SIGTERM drains, as a rolling deploy needs it. Other signals (a person waits), and
+    a second SIGTERM, do not. Call it in the main thread."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)

@@ -1,6 +1,6 @@
-"""What a new owner of a session can still learn of its past: retained audio, the words of finals, what was committed.
+"""The history of a session for its new owner: retained audio, the words of finals, and committed text.
 
-Asks Redis, once, when a session is taken over by an engine that remembers.
+Reads Redis once, when a Remembering engine takes a session over.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ async def read_history(
 ) -> tuple[History, NDArray[np.float32]]:
     """The history of the last `window_samples` before the checkpoint, and its audio: empty if none is retained.
 
-    `finals` are the session's, as clients see them; those without words say nothing about the past. `committed` is what
-    was committed behind the checkpoint.
+    `finals` are the session's, as clients see them; those without words are not used. `committed` is the text
+    that is committed after the checkpoint.
     """
     start_samples, pcm = await _retained(redis, session_id, checkpoint_samples, window_samples)
     words = tuple(_words(finals, start_samples)) if start_samples < checkpoint_samples else ()
@@ -41,11 +41,11 @@ async def read_history(
 async def _retained(
     redis: Redis, session_id: str, checkpoint_samples: int, window_samples: int
 ) -> tuple[int, NDArray[np.float32]]:
-    """Where the audio begins that is retained without a gap before the checkpoint, and that audio."""
+    """The start of the audio that is retained without a gap before the checkpoint, and that audio."""
     wanted_samples = max(0, checkpoint_samples - window_samples)
     if wanted_samples == checkpoint_samples:
         return checkpoint_samples, np.empty(0, np.float32)
-    last = checkpoint_samples + ENTRY_MAX_SAMPLES  # an entry may reach over the checkpoint
+    last = checkpoint_samples + ENTRY_MAX_SAMPLES  # an entry may extend beyond the checkpoint
     found = await redis.xrange(keys.audio(session_id), f"{wanted_samples + 1}-0", f"{last}-0")
     start_samples, pcm = _unbroken(found or [], checkpoint_samples)
     skipped = min(max(0, wanted_samples - start_samples), len(pcm))
@@ -53,7 +53,7 @@ async def _retained(
 
 
 def _unbroken(found: Sequence[Any], until_samples: int) -> tuple[int, NDArray[np.int16]]:
-    """The longest stretch of audio without a gap that ends at `until_samples`, and where it starts."""
+    """The longest part of the audio without a gap that ends at `until_samples`, and where it starts."""
     pieces: list[NDArray[np.int16]] = []
     start_samples = end_samples = until_samples
     for entry_id, fields in found:
@@ -71,7 +71,7 @@ def _unbroken(found: Sequence[Any], until_samples: int) -> tuple[int, NDArray[np
 
 
 def _words(finals: Sequence[dict[str, Any]], start_samples: int) -> list[SettledWord]:
-    """The words that end after a position, each with what stands before it in its final's text."""
+    """The words that end after a position, each with the text between it and the word before it."""
     settled: list[SettledWord] = []
     for final in finals:
         text, at = " " + final["text"], 0

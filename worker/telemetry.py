@@ -1,4 +1,4 @@
-"""What a worker measures of itself between two heartbeats."""
+"""The measurements of a worker between two heartbeats."""
 
 from collections import Counter, deque
 from typing import Final
@@ -9,7 +9,7 @@ from worker.engine_thread import StepReport
 from worker.load import Load
 
 WINDOW: Final = 512
-"""Observations that percentiles are taken over."""
+"""Number of observations for percentiles."""
 
 
 class Telemetry:
@@ -24,7 +24,7 @@ class Telemetry:
         self._reset_interval()
 
     def observe_step(self, report: StepReport, now_s: float) -> None:
-        """`now_s`: of the monotonic clock. A step counts if a session was served: of a paced engine, each pass does."""
+        """`now_s` is of the monotonic clock. A step counts if it served a session; every pass of a paced engine does."""
         self.audio_s_total += report.audio_s
         self._audio_s += report.audio_s
         self._busy_s += report.step_ms / 1000

@@ -35,7 +35,7 @@ from shared.errors import (
     UnauthorizedError,
     shown,
 )
-from shared.tasks import Chores
+from shared.tasks import BackgroundTasks
 
 WATCH_INTERVAL_S: Final = 1.0
 CLIENT_TOKEN_PREFIX: Final = "ek_"  # noqa: S105 -- how the tokens of OpenAI's API begin
@@ -56,7 +56,7 @@ class Access:
         self._limiter = Limiter(redis)
         self._meters: set[Meter] = set()
         self.strangers = Strangers(settings.server.max_connections)
-        self._chores = Chores()
+        self._chores = BackgroundTasks()
         if settings.is_exposed and not self._source.enabled:
             log.warning("open_to_everyone", host=settings.server.host, remedy="configure access.keys_file")
 

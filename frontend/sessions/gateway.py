@@ -43,7 +43,7 @@ from shared.errors import (
 )
 from shared.events import EventType, SessionOptions
 from shared.protocol import OWN, Protocol
-from shared.tasks import Chores
+from shared.tasks import BackgroundTasks
 from shared.version import VERSION
 
 MAX_STARTING: Final = 16
@@ -86,7 +86,7 @@ class Gateway:
         self._dispatcher = dispatcher
         self._recovery = recovery
         self._erasure = erasure
-        self._chores = Chores()
+        self._chores = BackgroundTasks()
         self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_STARTING)
         )

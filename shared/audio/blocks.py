@@ -1,15 +1,15 @@
-"""Decoded audio in pieces of one size, so that nobody downstream meets a huge one."""
+"""Decoded audio in blocks of one size, so that later stages get no huge ones."""
 
 from collections.abc import Iterator
 
 from shared.events import SAMPLE_RATE_HZ
 
 BLOCK_BYTES = 2 * SAMPLE_RATE_HZ
-"""One second of s16le mono at 16 kHz: the size of all decoded blocks but the last."""
+"""One second of s16le mono at 16 kHz: the size of all decoded blocks except the last."""
 
 
 def in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of `BLOCK_BYTES`; the last may be shorter, none is empty."""
+    """The same bytes in blocks of `BLOCK_BYTES`; the last one may be shorter, none is empty."""
     pending = bytearray()
     for piece in pieces:
         pending += piece

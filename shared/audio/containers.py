@@ -1,6 +1,6 @@
-"""Which kind of file some bytes are, by the first of them, and how messages call it.
+"""Detects the kind of a file by its first bytes, and has the names of the kinds for messages.
 
-Reads framing only, never samples. Knows no library: what can be decoded is for `shared.audio.ffmpeg_build`.
+Reads framing only, never samples. Knows no library: `shared.audio.ffmpeg_build` says what can be decoded.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Final
 from shared.audio.mpeg_frames import is_adts_chain, is_mpeg_chain
 
 SNIFF_BYTES = 16_384
-"""How much of the beginning `sniff` wants at most: enough for several MP3 frames and any WebM header."""
+"""The most bytes that `sniff` needs: enough for several MP3 frames and any WebM header."""
 
 NAMES: Final = {
     "wav": "WAV",
@@ -32,7 +32,7 @@ NAMES: Final = {
     "mpeg": "MPEG-PS",
     "nist": "NIST SPHERE",
 }
-"""The kinds that `sniff` tells apart, as messages call them."""
+"""The kinds that `sniff` distinguishes, with their names in messages."""
 
 TAG_HEAD_BYTES: Final = 16
 ADVICE: Final = "send a recording, such as WAV, FLAC, MP3, M4A, Ogg or WebM"
@@ -45,9 +45,9 @@ _TEXT_BYTES: Final = 512
 
 
 def sniff(head: bytes) -> str | None:
-    """The kind of file that begins with these bytes, a key of `NAMES`; None where that is not certain.
+    """The kind of file that begins with these bytes, a key of `NAMES`; None if that is not certain.
 
-    Each needs at least six bytes that raw samples hit by chance less than once in 10^12 payloads; MP3 without a
+    Each needs at least six bytes that raw samples match by chance less than once in 10^12 payloads; MP3 without a
     tag and AAC need two consecutive frame headers that agree (and every further one in `head`, up to four).
     Give up to `SNIFF_BYTES`.
     """
@@ -56,22 +56,22 @@ def sniff(head: bytes) -> str | None:
 
 
 def kind_of_file(head: bytes) -> str | None:
-    """The same for bytes that are certainly a file: fewer of them decide."""
+    """The same for bytes that are certainly a file: fewer of them suffice."""
     if (kind := sniff(head)) is None and head[4:8] in _MP4_BOXES:
         return "mp4"
     return kind
 
 
 def first_frame(head: bytes, kind: str) -> int:
-    """Where the first whole frame of a recording is that begins in the middle of one; `kind` is `mp3` or `aac`. 0 where
-    none is found. What looks like the head of one frame may be in the middle of another, so several have to follow."""
+    """The position of the first whole frame if a recording begins in the middle of one; `kind` is `mp3` or `aac`. 0 if
+    none is found. Bytes inside a frame may look like a frame header, so several frames must follow."""
     is_chain = is_adts_chain if kind == "aac" else is_mpeg_chain
     starts = (found.start() for found in re.finditer(rb"\xff[\xe0-\xff]", head))
     return next((start for start in starts if is_chain(head[start:])), 0)
 
 
 def id3_bytes(head: bytes) -> int:
-    """Size of the ID3v2 tag at the start, 0 without one (id3.org, ID3v2.4.0 section 3.1: four 7-bit bytes)."""
+    """Size of the ID3v2 tag at the start, 0 if there is none (id3.org, ID3v2.4.0 section 3.1: four 7-bit bytes)."""
     if len(head) < 10 or head[:3] != b"ID3" or head[3] not in (2, 3, 4) or head[4] == 0xFF or head[5] & 0x0F:
         return 0
     if any(byte & 0x80 for byte in head[6:10]):
@@ -81,14 +81,14 @@ def id3_bytes(head: bytes) -> int:
 
 
 def tag_bytes(head: bytes) -> int:
-    """Size of the tag (ID3v2, ID3v1, APEv2) that begins with these `TAG_HEAD_BYTES`, 0 where none does."""
+    """Size of the tag (ID3v2, ID3v1, APEv2) that begins with these `TAG_HEAD_BYTES`, 0 if there is none."""
     if head[:8] == b"APETAGEX":  # its size does not count the first of its two heads
         return 32 + int.from_bytes(head[12:16], "little")
     return 128 if head[:3] == b"TAG" else id3_bytes(head)
 
 
 def without_audio(head: bytes) -> str | None:
-    """What a file is that holds no audio, for messages: a picture, a document, a playlist. None where nobody knows."""
+    """The kind of a file without audio, for messages: a picture, a document, a playlist. None if it is unknown."""
     for pattern, name in _WITHOUT_AUDIO:
         if re.match(pattern, head):
             return name
@@ -127,7 +127,7 @@ _HEADS: Final[dict[str, Callable[[bytes], object]]] = {
 
 _WITHOUT_AUDIO: Final = (
     (rb"%PDF-", "a PDF document"),
-    (rb"PK\x03\x04", "a ZIP archive, or a document that is one"),
+    (rb"PK\x03\x04", "a ZIP archive, or a document in that format"),
     (rb"\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ", "a compressed archive"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF(?s:.{4})WEBP|BM(?s:.{4})\x00\x00\x00\x00", "a picture"),
     (rb"MThd", "a MIDI file, which holds notes"),

@@ -1,4 +1,4 @@
-"""What is wrong with a recording that is decoded all the same: warnings, or errors where nothing may be missing."""
+"""Faults of a recording that is still decoded: warnings, or errors in strict mode."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any, Final
 from shared.errors import InvalidAudioError
 
 MAX_DAMAGES: Final = 12
-"""Of one recording. The last one says that there are more."""
+"""Warnings of one recording. The last one says that there are more."""
 MAX_WARNINGS: Final = 16
-"""Of one recording, all together."""
+"""Size of all warnings of one recording."""
 
 CUT_SHORT: Final = "audio_cut_short"
 DAMAGED: Final = "audio_damaged"
@@ -24,13 +24,13 @@ _MAX_UNCERTAIN: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class AudioWarning:
-    """Something that its sender should know of a recording that was taken."""
+    """A fault of an accepted recording that its sender should know."""
 
     code: str
     """One of `CODES`, or of the codes of live audio (`shared.audio.stereo`)."""
     message: str
     start_s: float | None = None
-    """Where in the decoded audio; None: all of it."""
+    """Position in the decoded audio; None: all of it."""
 
     def wire(self) -> dict[str, Any]:
         place = {} if self.start_s is None else {"start": self.start_s}
@@ -38,24 +38,24 @@ class AudioWarning:
 
 
 def incomplete_sample(loose_bytes: int) -> str:
-    """The predicate of audio that ends with so many bytes too many."""
+    """The predicate for audio that ends with an incomplete sample of so many bytes."""
     loose = f"{loose_bytes} bytes" if loose_bytes > 1 else "1 byte"
     return f"ends with {loose} of an incomplete sample, which is dropped."
 
 
 class Damage:
-    """Gathers the damage of one file. With `strict`, each is an `InvalidAudioError`."""
+    """Collects the faults of one file. With `strict`, each is an `InvalidAudioError`."""
 
     def __init__(self, name: str, warn: Callable[[AudioWarning], None], *, strict: bool = False) -> None:
         self._name = name
-        """Of the file, in messages: such as `The WAV file`."""
+        """The name of the file in messages, such as `The WAV file`."""
         self._warn = warn
         self._strict = strict
         self._places: list[tuple[float, int]] = []
-        """Where packets could not be decoded, and how many there."""
+        """Where packets could not be decoded, and how many."""
         self._added = 0
         self._uncertain: list[float] = []
-        """Packets that could not be decoded, and nothing has been since."""
+        """Packets that could not be decoded, with no decoded packet after them."""
 
     def add(self, code: str, what: str, at_s: float) -> None:
         """`what` is the predicate of the file, such as `is cut short: …`."""
@@ -74,12 +74,12 @@ class Damage:
         return bool(self._places)
 
     def bad_packet(self, at_s: float) -> None:
-        """A packet could not be decoded. It counts when audio follows (`good_packet`), or in the end."""
+        """A packet could not be decoded. It counts once audio follows (`good_packet`), or at the end."""
         if len(self._uncertain) < _MAX_UNCERTAIN:
             self._uncertain.append(at_s)
 
     def good_packet(self) -> None:
-        """Audio could be decoded."""
+        """A packet was decoded."""
         for at_s in self._uncertain:
             if self._strict:
                 self.add(DAMAGED, f"is damaged at {at_s:.2f} s: a part there cannot be decoded.", at_s)
@@ -91,7 +91,7 @@ class Damage:
 
     def report_packets(self, *, may_end_badly: bool) -> None:
         """Warn of the packets that could not be decoded, once all have been read. With `may_end_badly` those at the end
-        do not count: there are tags, or it is known that the end is missing."""
+        are ignored: they are tags, or the end is known to be missing."""
         if not may_end_badly:
             self.good_packet()
         for at_s, count in self._places[:_MAX_PLACES]:

@@ -1,8 +1,8 @@
-"""Several channels to one, without losing what cancels out or is on one channel only.
+"""Mixes several channels to one, without losing audio that cancels out or is on one channel only.
 
-The mean of all channels is taken. Where it would be much quieter than what is on them, it is not: a channel that has
-been silent from the beginning is left out, and where channels cancel each other (one has its polarity inverted), the
-loudest is taken alone. This is decided for each half second, so that memory does not grow with the length.
+The result is the mean of all channels, unless the mean would be much quieter than the channels: a channel that has
+been silent from the beginning is left out, and if channels cancel each other (one has its polarity inverted), only the
+loudest one is used. This is decided for each half second, so that memory does not grow with the length.
 """
 
 from typing import Final
@@ -14,29 +14,30 @@ from shared.audio.pcm import Samples, mixed_to_mono
 
 BLOCK_S: Final = 0.5
 _SILENT: Final = 1e-4
-"""Power of a channel, of the loudest one's (-40 dB), up to which it counts as silent."""
+"""A channel with at most this share of the power of the loudest one (-40 dB) counts as silent."""
 _CANCELLED: Final = 0.35
-"""Power of the mean, of that which channels without a relation would give, below which they cancel each other."""
+"""If the mean has less than this share of the power that unrelated channels would give, they cancel each other."""
 _MUCH_QUIETER: Final = 0.3
-"""Power of the plain mean, of what is taken instead, below which people should know (-5 dB: one of two is silent)."""
+"""If the mean has less than this share of the power of what is used instead, a warning is due (-5 dB: one of two is
+silent)."""
 
 
 class Downmix:
-    """One track with a fixed number of channels. What comes out is as long as what goes in."""
+    """One track with a fixed number of channels. The output is as long as the input."""
 
     def __init__(self, rate_hz: int) -> None:
         self._block_samples = max(1, round(rate_hz * BLOCK_S))
         self._pending: list[NDArray[np.float32]] = []
         self._pending_samples = 0
         self._loudest: NDArray[np.float64] = np.zeros(0)
-        """Power of the loudest block of each channel so far: a channel that was heard once is never left out again."""
+        """Power of the loudest block of each channel so far: a channel that was once audible is always kept."""
         self._plain = self._taken = self._cancelled = 0.0
-        """Energy of the plain mean, of what was taken, and of that which was taken because of a cancellation."""
+        """Energy of the mean, of the output, and of the output that was chosen because of a cancellation."""
         self._alone: NDArray[np.float64] = np.zeros(0)
-        """Energy that was taken of each channel alone."""
+        """Energy of each channel while it was used alone."""
 
     def feed(self, frames: NDArray[np.float32]) -> Samples:
-        """Mono samples for as many blocks as are complete. `frames` is [samples, channels]."""
+        """Mono samples of the complete blocks. `frames` is [samples, channels]."""
         if frames.shape[1] == 1:
             return frames[:, 0]
         self._pending.append(frames)
@@ -51,12 +52,12 @@ class Downmix:
         )
 
     def finish(self) -> Samples:
-        """The rest, an incomplete block."""
+        """The remaining incomplete block."""
         rest, self._pending, self._pending_samples = self._pending, [], 0
         return self._mixed(np.concatenate(rest)) if sum(map(len, rest)) else np.zeros(0, np.float32)
 
     def remark(self) -> str | None:
-        """What people should know of the channels, once all has been fed; None where the plain mean is as good."""
+        """A warning about the channels, once everything has been fed; None if the mean is as good."""
         if self._plain >= _MUCH_QUIETER * self._taken:
             return None
         used = int(np.argmax(self._alone)) + 1

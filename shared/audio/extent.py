@@ -1,6 +1,6 @@
-"""How long a file says that it is, by the sizes in its own headers, beside how long it is.
+"""The length that a file declares in its headers, and its actual length.
 
-Reads framing only, never samples. Everything here runs on untrusted bytes: no size that a file states is allocated,
+Reads framing only, never samples. Everything here runs on untrusted bytes: no size that a file declares is allocated,
 only compared or skipped.
 """
 
@@ -17,11 +17,11 @@ from shared.audio.wav_header import UNKNOWN_SIZE_FROM
 from shared.errors import InvalidAudioError
 
 _MAX_PARTS: Final = 1_000_000
-"""Chunks, boxes or pages that are walked at most (about 2 s): Ogg with a page per 20 ms reaches it after 5.5 hours."""
+"""Most chunks, boxes or pages that are read (about 2 s): Ogg with a page per 20 ms reaches this after 5.5 hours."""
 _MAX_TAGS: Final = 64
 _ID3V1_BYTES: Final = 128
 _PCM_TAGS: Final = (1, 3, 6, 7, 0xFFFE)
-"""Of WAV: integers, floats, A-law, µ-law, and "extensible"."""
+"""Format tags of WAV: integers, floats, A-law, µ-law, and "extensible"."""
 _LARGEST_BYTES: Final = 1 << 48
 _ASF_HEAD_BYTES: Final = 4096
 _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -31,9 +31,9 @@ _BOX_NAME: Final = re.compile(rb"[\x20-\x7e\xa9]{4}")
 @dataclass(frozen=True, slots=True)
 class Extent:
     size_bytes: int
-    """What is there."""
+    """Actual size."""
     end_bytes: int
-    """Where it should end by its own headers; `size_bytes` where they do not say."""
+    """Where it should end by its headers; `size_bytes` if they do not declare it."""
     loose_bytes: int = 0
     """Bytes of an incomplete sample at the end."""
 
@@ -51,20 +51,20 @@ class RawPart:
 
 
 Walk: TypeAlias = Callable[[BinaryIO, int, int], Extent]
-"""Takes the file, its size and where it starts."""
+"""Takes the file, its size and its start."""
 
 
 def extent_of(source: BinaryIO, kind: str | None, start_bytes: int = 0) -> Extent:
     """The extent of a file whose tags take `start_bytes`; leaves `source` at its start.
 
     - WAV: the size of the data chunk. 0 and the "unknown" sizes of streaming writers mean: until the end.
-    - MP4: every top-level box, up to bytes that are none (tags, padding).
-    - WebM: the size of the segment, where it is known (recorders in browsers leave it open).
-    - Ogg: every page; a missing end-of-stream mark is no damage, for live recordings lack it.
-    - MP3: the byte count of the Xing/Info header, where there is one.
-    - AIFF, AU, AVI, CAF, W64, WMA: the size in their header, where it is known.
+    - MP4: every top-level box, up to bytes that are not a box (tags, padding).
+    - WebM: the size of the segment, if it is known (recorders in browsers leave it open).
+    - Ogg: every page; a missing end-of-stream mark is not damage, since live recordings lack it.
+    - MP3: the byte count of the Xing/Info header, if there is one.
+    - AIFF, AU, AVI, CAF, W64, WMA: the size in their header, if it is known.
 
-    Raises `InvalidAudioError` for headers behind which no audio can be.
+    Raises `InvalidAudioError` for headers that no audio can follow.
     """
     size_bytes = source.seek(0, io.SEEK_END)
     walk = _WALKS.get(kind or "")
@@ -74,8 +74,8 @@ def extent_of(source: BinaryIO, kind: str | None, start_bytes: int = 0) -> Exten
 
 
 def tags_bytes(source: BinaryIO) -> int:
-    """Size of all ID3v2 tags at the start of a file. No decoder gets them: their frames may be compressed, and become
-    gigabytes."""
+    """Size of all ID3v2 tags at the start of a file. No decoder gets them, since their frames may be compressed and
+    expand to gigabytes."""
     position = 0
     for _ in range(_MAX_TAGS):
         source.seek(position)
@@ -87,7 +87,7 @@ def tags_bytes(source: BinaryIO) -> int:
 
 
 def end_of_audio(source: BinaryIO, kind: str | None) -> int | None:
-    """Where an ID3v1 tag begins, which a demuxer would take for audio; None where there is none."""
+    """Where an ID3v1 tag begins, which a demuxer would treat as audio; None if there is none."""
     if kind not in (None, "aac", "amr", "au"):
         return None
     end = source.seek(0, io.SEEK_END) - _ID3V1_BYTES
@@ -127,9 +127,9 @@ def _wav(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
 
 
 def big_endian_wav(source: BinaryIO, start_bytes: int) -> RawPart | None:
-    """The samples of a WAV file in big-endian order (RIFX); None where it is another file. Leaves `source` anywhere.
+    """The samples of a WAV file in big-endian order (RIFX); None for any other file. Leaves `source` anywhere.
 
-    ffmpeg reads its headers, and then takes the samples for little-endian.
+    ffmpeg reads its headers, but then treats the samples as little-endian.
     """
     source.seek(start_bytes)
     if source.read(4) != b"RIFX":
@@ -162,7 +162,7 @@ def _mp4(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
         if box_bytes == 1:
             box_bytes = int.from_bytes(header[8:16], "big")
         if not _BOX_NAME.fullmatch(name) or 0 < box_bytes < 8 or _is_tail(header):
-            position = size_bytes  # no box: what follows is not read
+            position = size_bytes  # not a box: the rest is not read
             break
         names.add(name)
         position = size_bytes if box_bytes == 0 else position + box_bytes
@@ -170,14 +170,14 @@ def _mp4(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
         raise _too_many_parts("MP4", "boxes")
     if b"moov" not in names:
         raise InvalidAudioError(
-            "The MP4 file has no index (moov), without which its audio cannot be read: its end is missing, or its "
-            "recorder was stopped before it wrote it."
+            "The MP4 file has no index (moov), which is required to read its audio: its end is missing, or its "
+            "recorder was stopped before it wrote the index."
         )
     return Extent(size_bytes, max(position, size_bytes))
 
 
 def _is_tail(header: bytes) -> bool:
-    """Tags of other kinds of files (ID3v1, APE, Lyrics3), which some programs append to all."""
+    """Whether it is a tag of another kind of file (ID3v1, APE, Lyrics3), which some programs append to any file."""
     return header[:3] == b"TAG" or header.startswith((b"APETAGEX", b"LYRICSBEGIN", b"ID3"))
 
 
@@ -196,7 +196,7 @@ def _webm(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
 
 
 def _ogg(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
-    """By the pages (RFC 3533, section 6). Bytes that are no page are left to the decoder."""
+    """By the pages (RFC 3533, section 6). Bytes that are not a page are left to the decoder."""
     position = start_bytes
     for _ in range(_MAX_PARTS):
         if position >= size_bytes:
@@ -218,18 +218,18 @@ def _mp3(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
     """By the byte count of a Xing or Info header."""
     source.seek(start_bytes)
     head = source.read(64)
-    # The tag stands behind the side information of the first frame: 9 to 32 bytes, and 4 of the frame header.
+    # The tag follows the side information of the first frame: 9 to 32 bytes, and 4 of the frame header.
     tag = re.search(rb"Xing|Info", head[:48])
     if tag is None or not mpeg_frame_bytes(head[:4]) or not head[tag.end() + 3] & 2:
         return Extent(size_bytes, size_bytes)
     at = tag.end() + 4 + 4 * (head[tag.end() + 3] & 1)
     end_bytes = start_bytes + int.from_bytes(head[at : at + 4], "big")
-    # Some encoders count the ID3v1 tag, which may have been taken away.
+    # Some encoders count the ID3v1 tag, which may have been removed.
     return Extent(size_bytes, size_bytes if end_bytes <= size_bytes + _ID3V1_BYTES else end_bytes)
 
 
 def _form(order: Literal["little", "big"]) -> Walk:
-    """By the size behind the name of the whole form, as AIFF and AVI have it."""
+    """By the size after the name of the outermost form, as in AIFF and AVI."""
 
     def walk(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
         source.seek(start_bytes + 4)
@@ -274,7 +274,7 @@ def _asf(source: BinaryIO, size_bytes: int, start_bytes: int) -> Extent:
 
 
 def _known(size_bytes: int, begin: int, stated_bytes: int) -> Extent:
-    """Writers that cannot seek leave 0, or a size that no file has."""
+    """Writers that cannot seek leave 0, or an impossible size."""
     is_known = 0 < stated_bytes < UNKNOWN_SIZE_FROM or UNKNOWN_SIZE_FROM << 1 < stated_bytes < _LARGEST_BYTES
     return Extent(size_bytes, begin + stated_bytes if is_known else size_bytes)
 

@@ -1,6 +1,6 @@
-"""Which demuxers and decoders of the installed PyAV may run on untrusted bytes: all that read audio, and nothing else.
+"""The demuxers and decoders of the installed PyAV that may run on untrusted bytes: all that read audio, and no others.
 
-Left out is what reads other files, devices or the network, what invents audio, and what reads pictures and text.
+Excluded are those that read other files, devices or the network, generate audio, or read pictures and text.
 """
 
 import re
@@ -12,7 +12,7 @@ from av.codec.codec import UnknownCodecError
 from av.format import ContainerFormat, formats_available
 
 _NO_FILE: Final = 1
-"""AVFMT_NOFILE: reads something else than the file that it is given."""
+"""AVFMT_NOFILE: does not read the given file."""
 _REFERENCES: Final = "applehttp concat dash hls imf mlv mpjpeg mxg rtp rtsp sap sbg sdp vobsub webm_dash_manifest"
 _TEXT: Final = (
     "aqtitle ass bin dvbsub dvbtxt ffmetadata idf adf jacosub lrc mcc microdvd mpl2 mpsub pjs rcwt realtext sami scc "
@@ -22,7 +22,7 @@ _PICTURES: Final = (
     r".*_pipe|data|image2.*|gif|apng|ico|svs|rawvideo|.*video|h26\d|hevc|vvc|evc|av1|obu|apv|webp_anim|jpegxl_anim"
 )
 _SNIFFED: Final = r"mov|mp4|m4a|3gp|3g2|mj2"
-"""Only where our own look at the file says so: then their tables are checked first."""
+"""Used only if our own detection finds them, so that their tables are checked first."""
 _GENERATED: Final = ("anull", "wavesynth", "comfortnoise")
 
 

@@ -1,9 +1,9 @@
-"""Audio files of untrusted senders, decoded to s16le mono 16 kHz in constant memory, as far as they go.
+"""Decodes audio files of untrusted senders to s16le mono 16 kHz in constant memory, as far as possible.
 
-Any demuxer and any audio decoder of the installed PyAV may run, on one thread, but for those that read other files
-(`shared.audio.ffmpeg_build`); nothing but the given bytes can be opened (no protocol, no reference to another file).
+Any demuxer and any audio decoder of the installed PyAV may run, on one thread, except those that read other files
+(`shared.audio.ffmpeg_build`); only the given bytes can be opened (no protocol, no reference to another file).
 
-Only `shared.decoder` imports this, and runs it in processes of their own: a fault of the libraries costs one recording.
+Only `shared.decoder` imports this, and runs it in separate processes: a fault of the libraries affects one recording.
 """
 
 import io
@@ -42,17 +42,17 @@ from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudio
 from shared.events import SAMPLE_RATE_HZ
 
 _SLACK_S: Final = 0.1
-"""How far a file may be over the limit: codecs pad to whole frames, and resampling rounds."""
+"""How much longer than the limit a file may be: codecs pad to whole frames, and resampling rounds."""
 _GAP_S: Final = 0.05
-"""From here on a jump of the positions in a file is missing audio."""
+"""A jump of the positions in a file of at least this is missing audio."""
 _SHORT_S: Final = 0.25
-"""By how much a file may be shorter than its header says without a word, or by a hundredth."""
+"""How much shorter than its header declares a file may be without a warning; or a hundredth."""
 _UNFRAMED: Final = ("mp3", "aac", "flac", "amr")
-"""Kinds with no framing besides the packets: junk behind the last one (tags) is common, and no damage."""
+"""Kinds with no framing besides the packets: junk after the last one (tags) is common, and is not damage."""
 _CODECS: Final = ("aac", "amr", "flac", "mp3")
-"""Kinds that are called like what is in them."""
+"""Kinds that have the name of their codec."""
 _KINDS: Final = {"mp3": "mp3", "aac": "aac", "flac": "flac", "mpegts": "mpegts", "mpeg": "mpeg"}
-"""By demuxer, of kinds that ffmpeg also finds where a file begins in the middle of something."""
+"""By demuxer: kinds that ffmpeg also detects if a file begins in the middle of a frame."""
 
 
 def decode_file(
@@ -64,15 +64,15 @@ def decode_file(
 ) -> Iterator[bytes]:
     """A recording as s16le mono 16 kHz, in blocks of `BLOCK_BYTES` (the last is shorter).
 
-    `source` is the file itself, a seekable binary file (left open) or a path. Its first audio track is taken;
-    `shared.audio.downmix` says how channels are mixed. Memory does not grow with the length.
+    `source` is the file itself, a seekable binary file (left open) or a path. Its first audio track is decoded;
+    `shared.audio.downmix` mixes its channels. Memory does not grow with the length.
 
-    What is damaged or missing is left out and told to `warn`; with `strict`, it is an `InvalidAudioError`. The rate and
-    the channels may change within the file.
+    Damaged or missing parts are skipped and reported to `warn`; with `strict`, they are an `InvalidAudioError`. The
+    rate and the channels may change within the file.
 
-    Raises, while iterating: `UnsupportedAudioError` for what no decoder here understands, no audio track, more than 8
-    channels, a rate outside 6 to 384 kHz; `AudioTooLongError` as soon as more than `max_duration_s` came out;
-    `InvalidAudioError` for headers that cannot be true, and where no samples are left.
+    Raises, while iterating: `UnsupportedAudioError` for a file that no decoder here supports, no audio track, more than
+    8 channels, a rate outside 6 to 384 kHz; `AudioTooLongError` as soon as more than `max_duration_s` is decoded;
+    `InvalidAudioError` for impossible headers, and if no samples are left.
     """
     limits = (max_duration_s, strict, warn)
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -137,14 +137,14 @@ class _Track:
         self._stream = _audio_stream(container, kind, name)
         self.sound = Sound()
         self.stated_samples = 0
-        """At the rate of the file; 0: it does not say."""
+        """At the rate of the file; 0: not declared."""
         self._stated_s = _stated_s(container, self._stream, kind)
         self._missing_s = 0.0
-        """Gaps that have been told."""
+        """Gaps that have been reported."""
         self._flac = FlacPositions()
         self._next_pts: int | None = None
         self._jump_s = self._jump_at_s = 0.0
-        """The largest jump of the times in a WebM file: missing audio, if the file states more than it holds."""
+        """The largest jump of the times in a WebM file: missing audio, if the file declares more than it holds."""
         self._tag_end = 0
         """Where the last tag in the file ends."""
         self._is_broken = False
@@ -168,17 +168,17 @@ class _Track:
                 except UnsupportedAudioError:
                     if not self.sound.taken_samples:
                         raise
-                    self._damage.bad_packet(self.sound.taken_s)  # a damaged header says anything
+                    self._damage.bad_packet(self.sound.taken_s)  # a damaged header may claim anything
         yield self.sound.finish()
 
     def report(self, extent: Extent, read_bytes: int) -> None:
-        """Tell what was damaged or missing, once all pieces have been taken and `read_bytes` read."""
+        """Report what was damaged or missing, once all pieces have been taken and `read_bytes` read."""
         damage, end_s = self._damage, self.sound.taken_s
         missing = self._missing_at_end(extent)
         damage.report_packets(may_end_badly=missing is not None or self._kind in _UNFRAMED)
         if self.sound.infinite_samples:
             count, at_s = self.sound.infinite_samples, self.sound.first_infinite_s
-            damage.add(DAMAGED, f"holds {count} samples that are no finite numbers; they are taken as silence.", at_s)
+            damage.add(DAMAGED, f"holds {count} samples that are not finite numbers; they become silence.", at_s)
         if missing is not None and self._jump_s > _SHORT_S:
             at_s = self._jump_at_s
             gap = f"{self._jump_s:.2f} s of audio are missing there"
@@ -186,7 +186,7 @@ class _Track:
         elif missing is not None:
             damage.add(CUT_SHORT, f"is cut short: {missing}; its audio ends at {end_s:.2f} s.", end_s)
         elif self._is_broken and (self._kind is not None or read_bytes < extent.size_bytes):
-            # Some demuxers end with an error where the file ends.
+            # Some demuxers end with an error at the end of the file.
             damage.add(CUT_SHORT, f"is damaged at {end_s:.2f} s: what follows cannot be read.", end_s)
         elif extent.loose_bytes:
             damage.add(CUT_SHORT, incomplete_sample(extent.loose_bytes), end_s)
@@ -215,7 +215,7 @@ class _Track:
             yield packet
 
     def _is_tag(self, packet: "Packet[AudioStream]") -> bool:
-        """Whether a packet without audio is, or belongs to, a tag: files that are joined have some in between."""
+        """Whether a packet without audio is, or belongs to, a tag: joined files have tags in between."""
         if self._kind not in _UNFRAMED or packet.pos is None:
             return False
         content = bytes(packet)
@@ -249,7 +249,7 @@ class _Track:
 
 
 def _stated_s(container: InputContainer, stream: AudioStream, kind: str | None) -> float:
-    """How long the track is by its file; 0 where it does not say, or says it of a video."""
+    """The declared length of the track; 0 if it is not declared, or only for a video."""
     if kind == "ogg" and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if kind == "webm" and container.duration and not container.streams.video:

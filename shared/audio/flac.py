@@ -1,4 +1,4 @@
-"""What FLAC states of itself: how many samples there are, and which of them a frame holds (RFC 9639).
+"""The headers of FLAC: the number of samples, and the position of each frame (RFC 9639).
 
 Reads headers only, never samples.
 """
@@ -6,29 +6,29 @@ Reads headers only, never samples.
 from typing import Final
 
 _HEAD_BYTES: Final = 16
-"""Of a frame: as much as its number needs."""
+"""Bytes of a frame that its number needs."""
 _VARIABLE: Final = 1
-"""The bit of the second byte for frames of different lengths, which are numbered by samples."""
+"""The bit of the second byte that marks frames of variable length, which are numbered by samples."""
 
 
 def total_samples(head: bytes) -> int:
-    """Samples per channel that the STREAMINFO block states, 0 for unknown (section 8.2)."""
+    """Samples per channel that the STREAMINFO block declares, 0 for unknown (section 8.2)."""
     return int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
 
 
 class FlacPositions:
-    """Notices frames that are missing, by their numbers."""
+    """Detects missing frames by their numbers."""
 
     def __init__(self) -> None:
         self._end = 0
-        """Position behind the last packet; 0 before the first."""
+        """Position after the last packet; 0 before the first."""
         self._frame_samples = 0
-        """Of the first frame: all but the last have this length where frames are numbered."""
+        """Samples of the first frame: all frames except the last have this length if frames are numbered."""
 
     def missing_samples(self, packet: memoryview, frames_samples: list[int]) -> int:
         """How many samples are missing before this packet, whose frames hold `frames_samples`.
 
-        A packet is one frame, or several where a demuxer has not found all of their beginnings.
+        A packet is one frame, or several if a demuxer has not found all of their beginnings.
         """
         head = bytes(packet[:_HEAD_BYTES])
         number = _number(head)

@@ -1,4 +1,4 @@
-"""Decoded frames of any rate, channels and sample format, as one track of s16le mono 16 kHz."""
+"""Converts decoded frames of any rate, channels and sample format to one track of s16le mono 16 kHz."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ _OFFSET_AND_SCALE: Final = {
     "flt": (0, 1),
     "dbl": (0, 1),
 }
-"""How the sample formats of ffmpeg become ±1: subtract, then multiply."""
+"""How to convert ffmpeg's sample formats to ±1: subtract, then multiply."""
 _TYPES: Final[dict[str, Any]] = {
     "u8": np.uint8,
     "s16": np.int16,
@@ -36,14 +36,14 @@ _TYPES: Final[dict[str, Any]] = {
 }
 _STANDARD_LAYOUTS: Final = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 _UNNAMED: Final = "channels ("
-"""In the name of a layout that is a list of channels."""
+"""Begins the name of a layout that is a list of channels."""
 _kept_layouts: list[AudioLayout] = []
 """PyAV 18.1.0 frees the list of such a layout twice, unless its object outlives the frame and the process ends without
-cleaning up, as a decoder does."""
+cleanup, as a decoder does."""
 
 
 def with_plain_layout(codec: AudioCodecContext) -> None:
-    """Gives a decoder that has not begun a layout without a list of channels. Raises `UnsupportedAudioError`."""
+    """Give a decoder that has not started a layout without a list of channels. Raises `UnsupportedAudioError`."""
     layout = codec.layout
     channels = layout.nb_channels
     if _UNNAMED in layout.name:
@@ -53,23 +53,23 @@ def with_plain_layout(codec: AudioCodecContext) -> None:
 
 
 class Sound:
-    """Frames in, s16le out. Where the rate or the channels change, another part begins."""
+    """Frames in, s16le out. If the rate or the channels change, another part begins."""
 
     def __init__(self) -> None:
         self._form = (0, 0)
-        """Rate and channels of the present part."""
+        """Rate and channels of the current part."""
         self._downmix: Downmix | None = None
         self._resampler: Resampler | None = None
         self.taken_samples = 0
-        """At the rates of the file."""
+        """Samples at the rates of the file."""
         self.taken_s = 0.0
         self.infinite_samples = 0
         self.first_infinite_s = 0.0
         self.remarks: list[str] = []
-        """On the channels, once finished; each only once."""
+        """Warnings about the channels, once finished; each only once."""
 
     def feed(self, frame: AudioFrame) -> bytes:
-        """What is settled with this frame. Raises `UnsupportedAudioError`."""
+        """The audio that is final after this frame. Raises `UnsupportedAudioError`."""
         if not frame.samples:
             return b""
         if _UNNAMED in frame.layout.name:
@@ -84,7 +84,7 @@ class Sound:
         return ended + to_s16le(self._resampler.feed(self._downmix.feed(channels)))
 
     def finish(self) -> bytes:
-        """The rest."""
+        """The remaining audio."""
         if self._downmix is None or self._resampler is None:
             return b""
         last = to_s16le(self._resampler.feed(self._downmix.finish())) + to_s16le(self._resampler.finish())
@@ -95,7 +95,7 @@ class Sound:
         return last
 
     def _begin(self, rate_hz: int, channels: int) -> bytes:
-        """The end of the part before."""
+        """Begin a part; returns the end of the one before."""
         if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
             allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz"
             raise UnsupportedAudioError(f"The file's sample rate is {rate_hz} Hz; allowed: {allowed}.")
@@ -121,13 +121,13 @@ def _too_many_channels(channels: int) -> UnsupportedAudioError:
 
 
 def channels_of(frame: AudioFrame) -> NDArray[np.float32]:
-    """Float32 [samples, channels], full scale ±1; floats may exceed it, or be no numbers."""
+    """Float32 [samples, channels], full scale ±1; floats may exceed it, or be NaN."""
     channels = frame.layout.nb_channels
     name = frame.format.name.removesuffix("p")
     if name not in _OFFSET_AND_SCALE:
         raise UnsupportedAudioError(f"The file's samples are {name}; allowed: {', '.join(_OFFSET_AND_SCALE)}.")
     offset, scale = _OFFSET_AND_SCALE[name]
-    # Not `to_ndarray`: of 8 planar channels PyAV 18.1.0 counts 9 planes, and it reads memory that is not there.
+    # Not `to_ndarray`: of 8 planar channels PyAV 18.1.0 counts 9 planes, and reads invalid memory.
     planes = frame.planes[: channels if frame.format.is_planar else 1]
     count = frame.samples * channels // len(planes)
     values = [np.frombuffer(memoryview(plane), _TYPES[name], count) for plane in planes]

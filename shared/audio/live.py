@@ -1,7 +1,7 @@
-"""A live client's bytes on their way to s16le mono 16 kHz: raw samples, with or without WAV headers. No I/O.
+"""Converts a live client's bytes to s16le mono 16 kHz: raw samples, with or without WAV headers. No I/O.
 
-What raw samples are is told by the session's format, or by a WAV header where one comes: at the beginning, behind the
-samples of the header before it, or at the beginning of a message. Anything else that is recognised is refused.
+The session defines the format of raw samples, or a WAV header: at the beginning, after the samples of the previous
+header, or at the beginning of a message. Anything else that is recognised is rejected.
 """
 
 from collections.abc import Callable
@@ -18,45 +18,45 @@ CONTAINER: Final = "container"
 """The `encoding` of audio in a container, which `shared.decoder` decodes."""
 STORED_FORMAT: Final = AudioFormat("pcm_s16le", SAMPLE_RATE_HZ, 1)
 HEADERS_PER_MESSAGE: Final = 64
-"""Each may name another format, and a resampler takes a millisecond to make."""
+"""Each may name another format, and a resampler takes a millisecond to create."""
 _HEAD_BYTES: Final = 12
 _CHUNKS: Final = (b"LIST", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"bext", b"iXML", b"PEAK", b"fact", b"afsp", b"_PMX")
-"""Of a WAV file, behind its samples."""
+"""Chunks of a WAV file after its samples."""
 
 Warned: TypeAlias = tuple[str, str]
 """Code and message."""
 _Step: TypeAlias = "Callable[[bytes], tuple[bytes, bytes]]"
-"""Takes bytes: what they settle, and those that are for the next step."""
+"""Takes bytes; returns the audio that they complete, and the bytes for the next step."""
 
 
 class UnsupportedStreamError(UnsupportedAudioError):
-    """The stream is no raw samples. All of it is refused, with the same error."""
+    """The stream is not raw samples. All of it is rejected, with the same error."""
 
 
 class LiveAudio:
     """One session's audio on one connection."""
 
     def __init__(self, audio_format: AudioFormat, *, takes_container: bool = False) -> None:
-        """`takes_container`: whether the client could have chosen `CONTAINER`, for the message to say so."""
+        """`takes_container`: whether the client could have chosen `CONTAINER`, so that the message says so."""
         self._takes_container = takes_container
         self._stream = _new_stream(audio_format)
         self._step: _Step = self._recognise
         self._kept = b""
-        """Bytes of which it is not known yet what they are."""
+        """Bytes whose kind is not known yet."""
         self._header = WavHeader()
         self._headers = 0
-        """In this message."""
+        """Number of headers in this message."""
         self._left_bytes: int | None = None
-        """Of the samples that a WAV header has announced, or of a chunk that is being skipped."""
+        """Remaining bytes of the samples that a WAV header declared, or of a chunk that is being skipped."""
         self._refusal: UnsupportedStreamError | None = None
         self._warned: set[str] = set()
         self._warnings: list[Warned] = []
 
     def feed(self, chunk: bytes, *, begins_message: bool = False) -> bytes:
-        """The audio that these bytes settle.
+        """The audio that these bytes complete.
 
-        Raises InvalidAudioError, after which the audio is taken afresh, and UnsupportedStreamError, which every later
-        call raises too.
+        Raises InvalidAudioError, after which the conversion starts afresh, and UnsupportedStreamError, which every
+        later call raises too.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -74,7 +74,7 @@ class LiveAudio:
             raise self._refusal from None
 
     def flush(self) -> bytes:
-        """Nothing comes behind these bytes for now: what may yet become a mark is taken for what it is.
+        """Nothing follows these bytes for now: bytes that may be the beginning of a signature are treated as samples.
 
         Raises what `feed` raises.
         """
@@ -88,13 +88,13 @@ class LiveAudio:
         return self._take(kept)
 
     def finish(self) -> bytes:
-        """The rest. A cut sample is dropped, with a warning."""
+        """The remaining audio. An incomplete sample is dropped, with a warning."""
         if self._refusal is not None:
             return b""
         return self.flush() + self._end_stream()
 
     def take_warnings(self) -> list[Warned]:
-        """What the client is to be told, once."""
+        """The warnings for the client, each once."""
         mix = self._stream.mix
         if mix is not None and mix.warning is not None:
             self._warn(*mix.warning)
@@ -158,7 +158,7 @@ class LiveAudio:
         return self._stream.feed(own), chunk[len(own) :]
 
     def _take_end(self, chunk: bytes) -> tuple[bytes, bytes]:
-        """Behind the samples that a header has announced: another header, a chunk to be skipped, or more samples."""
+        """After the samples that a header declared: another header, a chunk to skip, or more samples."""
         waiting = self._kept + chunk
         self._kept = waiting if len(waiting) < _HEAD_BYTES else b""
         if self._kept:
@@ -181,7 +181,7 @@ class LiveAudio:
         return b"", chunk[skipped:]
 
     def _end_stream(self) -> bytes:
-        """The rest of the samples of one format."""
+        """The remaining samples of one format."""
         if count := self._stream.rest_bytes:
             self._warn("incomplete_sample", f"The audio ended within a sample; its {count} byte(s) were dropped.")
         return self._stream.finish()
@@ -193,7 +193,7 @@ class LiveAudio:
 
 
 class WholeSamples:
-    """Audio that is already what a session stores: only a cut sample is kept for the next chunk."""
+    """Audio in the format that a session stores: only an incomplete sample is kept for the next chunk."""
 
     format = STORED_FORMAT
     mix = None
@@ -203,7 +203,7 @@ class WholeSamples:
 
     @property
     def rest_bytes(self) -> int:
-        """Of the cut sample; `finish` drops them."""
+        """Bytes of an incomplete sample; `finish` drops them."""
         return len(self._rest)
 
     def feed(self, chunk: bytes) -> bytes:

@@ -1,9 +1,9 @@
-"""Audio in a container that is still being recorded, decoded as it comes: s16le mono 16 kHz.
+"""Decodes audio in a container that is still being recorded, as it arrives, to s16le mono 16 kHz.
 
-What a recorder in a browser sends (WebM or Ogg with Opus, MP4 in fragments), MP3, AAC, FLAC and WAV. Nothing is
-sought, and what can be decoded is given out before more bytes are waited for. Damaged packets are left out.
+It supports what a recorder in a browser sends (WebM or Ogg with Opus, fragmented MP4), MP3, AAC, FLAC and WAV. It
+never seeks, and returns all audio that can be decoded before it waits for more bytes. Damaged packets are skipped.
 
-Only `shared.decoder` imports this, and runs it in processes of their own: see `shared.audio.files`.
+Only `shared.decoder` imports this, and runs it in separate processes: see `shared.audio.files`.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ from shared.audio.stereo import StereoMix
 from shared.errors import InvalidAudioError, UnsupportedAudioError
 
 MAX_BAD_PACKETS: Final = 100
-"""In a row: five seconds of nothing but damage."""
+"""Damaged packets in a row: about five seconds."""
 _MAX_TAG_BYTES: Final = 64 << 20
 _DEMUXERS: Final = {kind: {"webm": "matroska"}.get(kind, kind) for kind in CONTAINERS}
 _CODECS: Final = (
@@ -39,25 +39,25 @@ _OPTIONS: Final = {
     "protocol_whitelist": "none",
     "codec_whitelist": _CODECS,
     "max_streams": "32",
-    # Measured: without these two, a second or more is read before the first sample comes out.
+    # Measured: without these two, a second or more is read before the first sample is decoded.
     "probesize": "32",
     "analyzeduration": "0",
 }
 
 
 class LiveSource:
-    """The messages of a client as one stream of bytes. As much of a file's interface as a demuxer uses."""
+    """The messages of a client as one stream of bytes, with the part of a file's interface that a demuxer uses."""
 
     def __init__(self, next_message: Callable[[], bytes], before_waiting: Callable[[], None]) -> None:
-        """`next_message` waits for one, and gives nothing at the end; `before_waiting` is called before it does."""
+        """`next_message` waits for one, and returns none at the end; `before_waiting` is called before it waits."""
         self._next_message = next_message
         self._before_waiting = before_waiting
         self._waiting = b""
         self._ended = False
         self._divided = False
-        """Whether another container begins with what is waiting."""
+        """Whether another container begins with the waiting bytes."""
         self.position_bytes = 0
-        """Of what has been taken."""
+        """Number of bytes taken."""
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, at least one; none at the end of a container."""
@@ -72,7 +72,7 @@ class LiveSource:
         return taken
 
     def begin(self) -> tuple[str | None, bool]:
-        """What begins here (see `start_of`), and whether anything does."""
+        """The kind of what begins here (see `start_of`), and whether anything does."""
         self._divided = False
         while (start := start_of(self._waiting)).wants_more and not self._ended:
             self._more()
@@ -84,11 +84,11 @@ class LiveSource:
 
     @property
     def beginning(self) -> bytes:
-        """Its first bytes, before any was taken."""
+        """Its first bytes, before any were taken."""
         return self._waiting[:SNIFF_BYTES]
 
     def _skip_tag(self) -> None:
-        """No decoder gets a tag: its frames may be compressed, and become gigabytes."""
+        """No decoder gets a tag, since its frames may be compressed and expand to gigabytes."""
         left = id3_bytes(self._waiting)
         if left > _MAX_TAG_BYTES:
             raise InvalidAudioError(f"The MP3 audio begins with a tag of {left} bytes.")
@@ -109,7 +109,7 @@ class LiveSource:
 
 
 class LiveDecoding:
-    """Decodes one client's messages. `run` returns at their end."""
+    """Decodes the messages of one client. `run` returns at their end."""
 
     def __init__(
         self,
@@ -117,9 +117,9 @@ class LiveDecoding:
         send: Callable[[bytes, int], None],
         warn: Callable[[AudioWarning], None] = lambda _: None,
     ) -> None:
-        """`send` takes audio, none or one block at most, and how many bytes have been read: all of them if it is none.
+        """`send` takes at most one block of audio, and how many bytes have been read: all of them if there is no audio.
 
-        It is called without audio whenever more bytes are waited for. `warn` takes what the client should know, once.
+        It is called without audio whenever the decoder waits for more bytes. `warn` takes each warning once.
         """
         self._send = send
         self._source = LiveSource(next_message, self._report_waiting)
@@ -219,7 +219,7 @@ def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterat
     except (av.FFmpegError, ValueError) as error:
         if name == NAMES["mp4"] and not has_frames:
             raise UnsupportedAudioError(
-                "The MP4 stream cannot be decoded as it comes: its index is not at its beginning. Send it in "
+                "The MP4 stream cannot be decoded live: its index is not at its beginning. Send it in "
                 "fragments, as recorders in browsers do, or upload it as a recording."
             ) from error
         raise InvalidAudioError(f"The {name} stream is damaged: it cannot be decoded any further.") from error
@@ -242,7 +242,7 @@ class _Sound:
 
     @property
     def warning(self) -> tuple[str, str] | None:
-        """Code and message of what is wrong with the channels now."""
+        """Code and message of a current fault of the channels."""
         return None if self._mix is None else self._mix.warning
 
     def suits(self, frame: AudioFrame) -> bool:
@@ -258,9 +258,9 @@ class _Sound:
 
 
 def _explained(kind: str | None, head: bytes) -> str:
-    """Why a stream with these first bytes, of a kind as `start_of` calls it, is not decoded."""
-    allowed = f"containers that are understood live: {', '.join(NAMES[one] for one in CONTAINERS)}"
+    """Why a stream with these first bytes, of this kind (see `start_of`), is not decoded."""
+    allowed = f"containers that are supported live: {', '.join(NAMES[one] for one in CONTAINERS)}"
     kind = kind or kind_of_file(head)
     if kind is not None:
         return f"The audio is {NAMES[kind]}; {allowed}. Send one of them, or upload a recording."
-    return f"The audio is {without_audio(head) or 'of no kind that is known here'}; {allowed}."
+    return f"The audio is {without_audio(head) or 'of an unknown kind'}; {allowed}."

@@ -1,7 +1,7 @@
-"""Whether the sample tables of an MP4 file can be true, before a demuxer builds an index from them.
+"""Checks that the sample tables of an MP4 file are possible, before a demuxer builds an index from them.
 
-A few bytes may announce billions of samples, and an index takes 24 bytes and more of memory for each. Reads headers and
-tables, never samples. What passes here may still be wrong: the memory of the decoder's process is bounded.
+A few bytes may announce billions of samples, and an index takes at least 24 bytes of memory for each. Reads headers and
+tables, never samples. Tables that pass may still be wrong: the memory of the decoder's process is bounded.
 """
 
 import io
@@ -19,7 +19,7 @@ _RUNS = frozenset({b"stts", b"ctts"})
 _MAX_BOXES = 1_000_000
 _PIECE_BYTES = 1 << 20
 _FEW_SAMPLES = 1_000_000
-"""An index of so many takes 50 MB at most: a file that was cut short may well announce them."""
+"""An index of so many takes at most 50 MB: a file that is cut short may announce them."""
 
 
 def check_tables(source: BinaryIO) -> None:
@@ -36,7 +36,7 @@ class _Walk:
         self._fragment_samples = 0
 
     def run(self) -> None:
-        """Box after box: containers are entered, tables are checked, everything else is skipped."""
+        """Read box after box: containers are entered, tables are checked, everything else is skipped."""
         position = 0
         ends = [self._size_bytes]
         for _ in range(_MAX_BOXES):
@@ -52,7 +52,7 @@ class _Walk:
             end = ends[-1] if box_bytes == 0 else min(ends[-1], position + max(box_bytes, head_bytes))
             position += head_bytes
             if name == b"cmov":
-                raise InvalidAudioError("The MP4 file's index is compressed (cmov); allowed: one that is not.")
+                raise InvalidAudioError("The MP4 file's index is compressed (cmov); allowed: an uncompressed index.")
             if name in _CONTAINERS:
                 ends.append(end)
             else:
@@ -97,12 +97,12 @@ class _Walk:
             )
 
     def _check_samples(self, count: int) -> None:
-        """Each takes a byte at least."""
+        """Each sample takes at least a byte."""
         if count > max(self._size_bytes, _FEW_SAMPLES):
             raise InvalidAudioError(f"The MP4 file announces {count} samples; the file has {self._size_bytes} bytes.")
 
     def _run_total(self, start: int, end: int) -> int:
-        """Samples of all entries together; each takes a byte at least."""
+        """The number of samples of all entries; each takes at least a byte."""
         total = 0
         self._source.seek(start)
         for position in range(start, end, _PIECE_BYTES):

@@ -1,4 +1,4 @@
-"""Headers of MPEG audio and ADTS frames, and whether bytes are a chain of them. Reads framing only, never samples."""
+"""Parses headers of MPEG audio and ADTS frames, and detects chains of them. Reads framing only, never samples."""
 
 from collections.abc import Callable
 from typing import Final
@@ -22,17 +22,17 @@ _ADTS_RATES: Final = 13
 
 
 def is_mpeg_chain(head: bytes) -> bool:
-    """Whether frames of layer I, II or III follow one another from the first byte on."""
+    """Whether the bytes are successive frames of layer I, II or III from the first byte on."""
     return _is_chain(head, 4, mpeg_frame_bytes, lambda header: (header[1] & 0xFE, header[2] & 0x0C))
 
 
 def is_adts_chain(head: bytes) -> bool:
-    """Whether ADTS frames of AAC follow one another from the first byte on."""
+    """Whether the bytes are successive ADTS frames of AAC from the first byte on."""
     return _is_chain(head, 7, adts_frame_bytes, lambda header: (header[1], header[2], header[3] & 0xF0))
 
 
 def mpeg_frame_bytes(header: bytes) -> int:
-    """Length of the MPEG audio frame with this header of 4 bytes, 0 when it is no such header."""
+    """Length of the MPEG audio frame with this header of 4 bytes, 0 if it is not such a header."""
     if header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, layer, bitrate, rate = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3), header[2] >> 4, header[2] >> 2 & 3
@@ -46,7 +46,7 @@ def mpeg_frame_bytes(header: bytes) -> int:
 
 
 def adts_frame_bytes(header: bytes) -> int:
-    """Length of the ADTS frame with this header of 7 bytes, 0 when it is no such header."""
+    """Length of the ADTS frame with this header of 7 bytes, 0 if it is not such a header."""
     if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 0x0F >= _ADTS_RATES:
         return 0
     frame_bytes = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -56,7 +56,7 @@ def adts_frame_bytes(header: bytes) -> int:
 def _is_chain(
     head: bytes, header_bytes: int, frame_bytes: Callable[[bytes], int], signature: Callable[[bytes], tuple[int, ...]]
 ) -> bool:
-    """Two frames or more, all of one signature; tags of old (ID3v1, APE) may follow the last of a very short file."""
+    """Two frames or more, all of one signature; old tags (ID3v1, APE) may follow the last one of a very short file."""
     position = frames = 0
     first: tuple[int, ...] | None = None
     while frames < FRAMES_TO_CHAIN and position + header_bytes <= len(head):

@@ -17,7 +17,7 @@ _DEMUXERS: Final = {
     "webm": "matroska",
     "nist": "nistsphere",
 }
-"""Of kinds that are not called like their demuxer."""
+"""Demuxers whose name differs from that of the kind."""
 _BIG_ENDIAN: Final = {
     (1, 8): "u8",
     (1, 16): "s16be",
@@ -28,12 +28,12 @@ _BIG_ENDIAN: Final = {
     (6, 8): "alaw",
     (7, 8): "mulaw",
 }
-"""Demuxers of raw samples, by format tag and bits of WAV."""
+"""Demuxers of raw samples, by WAV's format tag and bits."""
 _MAX_STREAMS: Final = 32
 
 
 def opened(source: BinaryIO, start_bytes: int, kind: str | None) -> InputContainer:
-    """The file from `start_bytes` on. Where its kind is not known, ffmpeg may guess among those that are harmless.
+    """Open the file from `start_bytes` on. If its kind is not known, ffmpeg may guess among harmless demuxers.
 
     Raises `UnsupportedAudioError` and `InvalidAudioError`.
     """
@@ -53,9 +53,7 @@ def opened(source: BinaryIO, start_bytes: int, kind: str | None) -> InputContain
     else:
         demuxer = _BIG_ENDIAN.get((raw.tag, raw.bits))
         if demuxer is None or not 1 <= raw.channels <= MAX_FILE_CHANNELS:
-            raise UnsupportedAudioError(
-                f"The WAV file holds big-endian samples of a kind that is not known; {CONVERT}."
-            )
+            raise UnsupportedAudioError(f"The WAV file holds big-endian samples of an unknown kind; {CONVERT}.")
         options |= {"sample_rate": str(raw.rate_hz), "ch_layout": f"{raw.channels}C"}
         part = Part(source, raw.begin, raw.end)
     try:
@@ -69,19 +67,19 @@ def opened(source: BinaryIO, start_bytes: int, kind: str | None) -> InputContain
         )
     except (av.FFmpegError, ValueError) as error:
         if kind is None:
-            raise UnsupportedAudioError(f"The file is of no kind that is known here; {ADVICE}.") from error
+            raise UnsupportedAudioError(f"The file is of an unknown kind; {ADVICE}.") from error
         raise InvalidAudioError(
             f"The {NAMES[kind]} file cannot be read: its headers are damaged or missing."
         ) from error
 
 
 def refuse_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    """Called when a file asks for another one."""
+    """Called if a file refers to another one."""
     raise PermissionError(url, flags, options)
 
 
 class Part:
-    """A binary file from one place to another: as much of the interface as a demuxer uses."""
+    """A part of a binary file, with the part of the interface that a demuxer uses."""
 
     def __init__(self, source: BinaryIO, start_bytes: int, end_bytes: int | None = None) -> None:
         """`end_bytes` is None for the end of the file."""
@@ -96,7 +94,7 @@ class Part:
         return self._source.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Raises ValueError for a place that there cannot be, where files raise OSError or OverflowError."""
+        """Raises ValueError for an impossible position, for which files raise OSError or OverflowError."""
         if whence == io.SEEK_SET:
             offset += self._start_bytes
         if whence == io.SEEK_END and self._end_bytes is not None:

@@ -1,5 +1,5 @@
-"""The audio of one message: a file or raw samples, told apart by its first bytes. Decodes raw samples; files are for
-`shared.decoder`."""
+"""The audio of one message: a file or raw samples, distinguished by its first bytes. Decodes raw samples;
+`shared.decoder` decodes files."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,7 +14,7 @@ from shared.events import SAMPLE_RATE_HZ
 
 
 def is_file(payload: bytes) -> bool:
-    """Whether the bytes begin like a file. They are one then, whatever their sender says."""
+    """Whether the bytes begin like a file. If so, they are treated as one, whatever their sender declares."""
     return sniff(payload[:SNIFF_BYTES]) is not None
 
 
@@ -30,9 +30,9 @@ def decode_raw(
 ) -> Iterator[bytes]:
     """Raw samples as s16le mono 16 kHz in blocks of `BLOCK_BYTES`.
 
-    They are of `encoding` (see `guess_raw` for None), `sample_rate` and `channels`. An incomplete sample at the end is
-    dropped and told to `warn`; with `strict`, it is an `InvalidAudioError`. Raises what `AudioFormat` and `PcmStream`
-    raise, all of it when the first blocks are taken.
+    Their format is `encoding` (see `guess_raw` for None), `sample_rate` and `channels`. An incomplete sample at the end
+    is dropped and reported to `warn`; with `strict`, it is an `InvalidAudioError`. Raises what `AudioFormat` and
+    `PcmStream` raise, when the first blocks are taken.
     """
     if not payload:
         raise InvalidAudioError("The audio is empty.")
@@ -47,7 +47,7 @@ def decode_raw(
 
 
 def _raw_pieces(payload: bytes, stream: PcmStream) -> Iterator[bytes]:
-    """Decoded s16le bytes; the payload is read in pieces, so that no second copy of it is held as floats."""
+    """Decoded s16le bytes; the payload is read in pieces, so that there is no second copy of it as floats."""
     for start in range(0, len(payload), BLOCK_BYTES):
         yield stream.feed(payload[start : start + BLOCK_BYTES])
     stream.check_whole()

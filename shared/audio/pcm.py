@@ -1,7 +1,7 @@
-"""Raw samples as clients send them, turned into mono floats.
+"""Converts raw samples as clients send them to mono floats.
 
-Knows the raw encodings and how to cut them at any byte. Knows no container, no resampling and no wire
-message. What comes out for given bytes does not depend on how they were cut into chunks.
+Supports the raw encodings, split at any byte. Knows no container, no resampling and no wire
+message. The output for given bytes does not depend on how they were split into chunks.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ SAMPLE_BYTES = {
     "pcm_s24le": 3,
     "pcm_f64le": 8,
 }
-"""Bytes of one sample of one channel, for each raw encoding that is understood."""
+"""Bytes of one sample of one channel, for each supported raw encoding."""
 
 MIN_SAMPLE_RATE_HZ = 6_000
 MAX_SAMPLE_RATE_HZ = 384_000
 MAX_CHANNELS = 2
 
 FULL_SCALE = 32_768.0
-"""The s16 value that stands for 1.0. Dividing and multiplying by it are exact in float32."""
+"""The s16 value of 1.0. Division and multiplication by it are exact in float32."""
 FULL_SCALE_S24 = 2.0**23
 FULL_SCALE_S32 = 2.0**31
 FULL_SCALE_U8 = 2.0**7
@@ -42,7 +42,7 @@ FULL_SCALE_U8 = 2.0**7
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """What raw bytes mean. Raises `InvalidFieldError` for a value that is not allowed."""
+    """The format of raw bytes. Raises `InvalidFieldError` for a value that is not allowed."""
 
     encoding: str = "pcm_s16le"
     """A key of `SAMPLE_BYTES`."""
@@ -66,12 +66,12 @@ class AudioFormat:
         return SAMPLE_BYTES[self.encoding] * self.channels
 
     def duration_s(self, size_bytes: int) -> float:
-        """How long `size_bytes` of this format last, in seconds."""
+        """The duration of `size_bytes` of this format, in seconds."""
         return size_bytes / self.frame_bytes / self.sample_rate
 
 
 class PcmDecoder:
-    """Turns chunks of one raw format into mono floats, keeping the bytes of a cut sample for the next chunk."""
+    """Converts chunks of one raw format to mono floats; keeps the bytes of an incomplete sample for the next chunk."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self.format = audio_format
@@ -94,11 +94,11 @@ class PcmDecoder:
 
     @property
     def rest_bytes(self) -> int:
-        """Of the sample that is not complete."""
+        """Bytes of the incomplete sample."""
         return len(self._rest)
 
     def check_whole(self) -> None:
-        """Raises `InvalidAudioError` where the audio ends within a sample."""
+        """Raises `InvalidAudioError` if the audio ends within a sample."""
         if self._rest:
             raise InvalidAudioError(
                 f"The audio ends with {len(self._rest)} bytes of an incomplete sample; "
@@ -116,7 +116,7 @@ class PcmDecoder:
         dtype, scale = _NUMBERS[encoding]
         if scale is not None:
             return np.frombuffer(raw, dtype).astype(np.float32) / np.float32(scale)
-        with np.errstate(over="ignore"):  # a double may be more than a float holds: infinite, and refused
+        with np.errstate(over="ignore"):  # a double beyond the range of a float becomes infinite, and is rejected
             return self._checked(np.frombuffer(raw, dtype).astype(np.float32))
 
     def _checked(self, values: Samples) -> Samples:
@@ -175,7 +175,7 @@ def _alaw_table() -> Samples:
 
 
 _CODES = {"pcmu": _mulaw_table(), "pcma": _alaw_table(), "pcm_u8": _unsigned_table()}
-"""What each byte stands for."""
+"""The value of each byte."""
 _NUMBERS: dict[str, tuple[str, float | None]] = {
     "pcm_s16le": ("<i2", FULL_SCALE),
     "pcm_s32le": ("<i4", FULL_SCALE_S32),
@@ -183,4 +183,4 @@ _NUMBERS: dict[str, tuple[str, float | None]] = {
     "pcm_f32le": ("<f4", None),
     "pcm_f64le": ("<f8", None),
 }
-"""Type of the samples, and what stands for 1.0; None: 1.0 itself."""
+"""Type of the samples, and the value of 1.0; None: 1.0 itself."""

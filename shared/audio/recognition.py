@@ -1,9 +1,9 @@
-"""What a live stream of bytes begins with: raw samples, or something else that must not be heard as such.
+"""Detects whether a live stream of bytes begins with raw samples, or with another format.
 
-Raw samples have no mark of their own, so a mark of something else must be long enough that no samples begin with it by
-chance. Each one here has at least 38 bits that are fixed; MPEG and ADTS audio, whose frames begin with 11 to 16 fixed
-bits, counts only where three frames in a row, each as long as the one before it says, agree in their headers (43 bits
-or more). In a stream of samples those bits are as good as random, or zero.
+Raw samples have no signature, so the signature of another format must be long enough that samples do not begin with it
+by chance. Each one here has at least 38 fixed bits; MPEG and ADTS audio, whose frames begin with 11 to 16 fixed
+bits, is detected only if three frames in a row, each at the position that the one before it gives, agree in their
+headers (43 bits or more). In a stream of samples those bits are practically random, or zero.
 """
 
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ NAMES: Final = FILE_NAMES | {
     "asf": "WMA (ASF)",
     "rifx": "WAV with big-endian samples (RIFX)",
 }
-"""For messages."""
+"""Names for messages."""
 CONTAINERS: Final = ("wav", "flac", "mp3", "aac", "ogg", "webm", "mp4")
-"""Kinds that can be decoded while they come (`shared.audio.live_container`)."""
+"""Kinds that can be decoded live (`shared.audio.live_container`)."""
 MPEG_BYTES: Final = 4_400
-"""Three frames of MPEG audio, of 1441 bytes at most, or three of ADTS of common sizes."""
+"""Enough for three frames of MPEG audio, of at most 1441 bytes, or three of ADTS of common sizes."""
 WEBM_BYTES: Final = 256
-"""Its kind stands in the first header, about 40 bytes from the beginning."""
+"""The kind of the container is in the first header, about 40 bytes from the beginning."""
 
 _ADTS_FIXED_BITS: Final = 0xFFFE_FDC0
 _ANY: Final = None
 _Mark = tuple[bytes | None, ...]
-"""For each byte, the values that it may have."""
+"""A signature: for each byte, the values that it may have."""
 
 
 def _mark(*parts: bytes | int | tuple[bytes, ...]) -> _Mark:
-    """Of fixed bytes, of a number of free ones, and of choices for one byte each."""
+    """Make a signature of fixed bytes, a number of free bytes, and choices for one byte each."""
     mark: list[bytes | None] = []
     for part in parts:
         if isinstance(part, int):
@@ -71,16 +71,16 @@ _EBML: Final = b"\x1a\x45\xdf\xa3"
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What is known of a stream by its first bytes."""
+    """What the first bytes tell about a stream."""
 
     kind: str | None = None
-    """A key of `NAMES` (or what `sniff` calls it); None: raw samples, unless `wants_more`."""
+    """A key of `NAMES` (or of `sniff`); None: raw samples, unless `wants_more`."""
     wants_more: bool = False
-    """Whether the bytes so far may yet become a mark."""
+    """Whether the bytes so far may be the beginning of a signature."""
 
 
 def start_of(head: bytes, *, is_all: bool = False) -> Start:
-    """What a stream with these first bytes is. `is_all`: nothing more comes."""
+    """The kind of a stream with these first bytes. `is_all`: nothing more follows."""
     for kind, mark in _MARKS:
         if all(allowed is None or byte in allowed for byte, allowed in zip(head, mark, strict=False)):
             if len(head) >= len(mark):
@@ -102,7 +102,7 @@ def _by_sniffing(head: bytes, enough_bytes: int, *, is_all: bool) -> Start:
 
 
 def _is_adts(head: bytes) -> bool:
-    """Whether three ADTS frames follow one another from the beginning, with the same fixed bits in their headers."""
+    """Whether it begins with three successive ADTS frames with the same fixed bits in their headers."""
     position, first = 0, int.from_bytes(head[:4], "big") & _ADTS_FIXED_BITS
     for _ in range(3):
         header = head[position : position + 7]

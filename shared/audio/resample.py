@@ -1,7 +1,7 @@
-"""Any sample rate to 16 kHz, chunk by chunk, with little delay.
+"""Resamples any rate to 16 kHz, chunk by chunk, with little delay.
 
-The variable-rate engine of libsoxr runs at a fixed ratio here, because of its delay. Measured (soxr 1.1.0, audio
-that is withheld while it flows, in milliseconds; response relative to the lower Nyquist frequency):
+It uses the variable-rate engine of libsoxr at a fixed ratio, because of its delay. Measured (soxr 1.1.0, audio
+that is held back during streaming, in milliseconds; response relative to the lower Nyquist frequency):
 
     ======  =====  =====  =====  =====  =====================================================================
     engine   8000  11025  24000  44100  quality
@@ -14,8 +14,8 @@ that is withheld while it flows, in milliseconds; response relative to the lower
     ======  =====  =====  =====  =====  =====================================================================
 
 The fixed-ratio engines convolve by FFT blocks and hold a block back; this one computes every sample as soon as the
-taps of its filter are there. It costs 0.3 % of a core per live stream at 48 kHz (the others 0.04 %), does not
-depend on how the audio was cut, and shifts the audio by 0.12 ms at most.
+taps of its filter are available. It costs 0.3 % of a core per live stream at 48 kHz (the others 0.04 %), does not
+depend on how the audio was chunked, and shifts the audio by at most 0.12 ms.
 """
 
 import numpy as np
@@ -26,15 +26,15 @@ from shared.events import SAMPLE_RATE_HZ
 
 
 class Resampler:
-    """Brings mono audio of one sample rate to 16 kHz; 16 kHz itself passes unchanged.
+    """Resamples mono audio of one sample rate to 16 kHz; 16 kHz itself is not changed.
 
-    All outputs joined are the same, bit for bit, however the input was cut.
+    All outputs joined are identical, bit for bit, however the input was chunked.
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._sample_rate_hz = sample_rate_hz
         self._taken_samples = self._given_samples = 0
-        """Fed so far, and put out so far (each at its own rate)."""
+        """Samples fed and samples returned so far (each at its own rate)."""
         self._engine = (
             None
             if sample_rate_hz == SAMPLE_RATE_HZ
@@ -42,7 +42,7 @@ class Resampler:
         )
 
     def feed(self, samples: Samples) -> Samples:
-        """What is settled by now: float32 [samples] at 16 kHz, empty while the filter fills."""
+        """The samples that are final: float32 [samples] at 16 kHz, empty while the filter fills."""
         if self._engine is None or not len(samples):
             return samples
         settled: Samples = self._engine.resample_chunk(np.ascontiguousarray(samples))
@@ -51,7 +51,7 @@ class Resampler:
         return settled
 
     def finish(self) -> Samples:
-        """The rest. The whole output is as long as the input, to the nearest sample."""
+        """The remaining samples. The whole output is as long as the input, to the nearest sample."""
         empty = np.zeros(0, np.float32)
         if self._engine is None:
             return empty

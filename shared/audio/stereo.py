@@ -1,7 +1,7 @@
-"""Two channels to one, where one of them may be dead, or the negative of the other. Knows no format.
+"""Mixes two channels to one, even if one of them is silent, or the negative of the other. Knows no format.
 
-The mean of two channels is silent where one is the other with inverted polarity, and half as loud where one is dead.
-Then the louder channel is heard alone. What is decided depends on the samples alone, not on how they were cut.
+The mean of two channels is silent if one is the other with inverted polarity, and half as loud if one is silent.
+Then only the louder channel is used. The decision depends only on the samples, not on how they were chunked.
 """
 
 from enum import Enum, auto
@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCKS_PER_S = 50
-"""What is heard changes between two blocks only; a block goes by the blocks before it, so nothing is held back."""
+"""The output changes only between two blocks; a block is judged by the blocks before it, so nothing is held back."""
 KEPT = 0.96
-"""Of the energies so far, for each block: they halve in a third of a second."""
+"""Decay of the energies so far, for each block: they halve in a third of a second."""
 LEAST_POWER = 10.0**-7
-"""-70 dBFS: what is quieter says nothing about a channel."""
+"""-70 dBFS: quieter audio gives no information about a channel."""
 INVERTED_BELOW = 10.0**-1
-"""A mean with less than this share of the louder channel's energy: by chance it has a quarter or more."""
+"""A mean with less than this share of the louder channel's energy is a cancellation: by chance it has a quarter."""
 DEAD_BELOW = 10.0**-4
-"""A channel with less than this share of the other one's energy is dead."""
+"""A channel with less than this share of the other one's energy counts as silent."""
 
 
 PAUSE_BELOW = 10.0**-2
-"""A block with less than this share of the energy before it is a pause, in which polarity cannot be told."""
+"""A block with less than this share of the energy before it is a pause, in which polarity cannot be detected."""
 LONGEST_PAUSE_BLOCKS = 10 * BLOCKS_PER_S
-"""Afterwards what comes is judged by itself."""
+"""Afterwards, new audio is judged without the earlier energies."""
 
 
 class Fault(Enum):
-    """Why one channel is heard alone."""
+    """Why only one channel is used."""
 
     INVERTED = auto()
     """The channels cancel each other."""
@@ -38,8 +38,8 @@ class Fault(Enum):
 
 
 WARNINGS: Final = {
-    Fault.INVERTED: "The channels cancel each other (inverted polarity); the {name} one alone is heard.",
-    Fault.DEAD: "One channel is silent; while it is, the {name} one alone is heard.",
+    Fault.INVERTED: "The channels cancel each other (inverted polarity); only the {name} one is used.",
+    Fault.DEAD: "One channel is silent; meanwhile only the {name} one is used.",
 }
 WARNING_CODES: Final = {fault: f"channels_{fault.name.lower()}" for fault in Fault}
 
@@ -49,20 +49,20 @@ class StereoMix:
 
     def __init__(self, rate_hz: int) -> None:
         self.fault: Fault | None = None
-        """Of the last whole block."""
+        """The fault in the last whole block."""
         self.channel = 0
-        """Which is heard alone while there is a fault: 0 is the left one."""
+        """The channel that is used alone during a fault: 0 is the left one."""
         self._block_frames = max(1, rate_hz // BLOCKS_PER_S)
         self._energies = np.zeros(3)
-        """Of left, right and mean, each block with less weight than the next."""
+        """Energies of left, right and mean; newer blocks have more weight."""
         self._weight = 0.0
         self._pause_blocks = 0
         self._pending = np.empty((0, 2), np.float32)
-        """The beginning of a block; it has been given out already."""
+        """The beginning of a block, which has already been returned."""
 
     @property
     def warning(self) -> tuple[str, str] | None:
-        """Code and message of what is wrong now."""
+        """Code and message of the current fault."""
         if self.fault is None:
             return None
         return WARNING_CODES[self.fault], WARNINGS[self.fault].format(name=("left", "right")[self.channel])
@@ -101,20 +101,20 @@ class StereoMix:
         self.fault, self.channel = _fault(self._energies / self._weight)
 
     def _is_pause(self, powers: NDArray[np.float64]) -> bool:
-        """Whether a block is too quiet to tell whether the channels still cancel each other."""
+        """Whether a block is too quiet to detect whether the channels still cancel each other."""
         if self.fault is not Fault.INVERTED or self._pause_blocks >= LONGEST_PAUSE_BLOCKS:
             return False
         return bool(max(powers[:2]) < PAUSE_BELOW * max(self._energies[:2]) / self._weight)
 
     def _is_contradicted(self, powers: NDArray[np.float64]) -> bool:
-        """Whether a block is no longer as those before it: somebody speaks on the channel that is not heard."""
+        """Whether a block contradicts those before it, since there is speech on the unused channel."""
         if self.fault is None or _fault(powers) == (self.fault, self.channel):
             return False
         return self.fault is Fault.INVERTED or bool(powers[1 - self.channel] >= LEAST_POWER)
 
 
 def _fault(powers: NDArray[np.float64]) -> tuple[Fault | None, int]:
-    """What is wrong with two channels of these powers (left, right, mean), and which is the louder one."""
+    """The fault of two channels with these powers (left, right, mean), and the louder one of them."""
     left, right, mean = powers
     channel, loud, quiet = (0, left, right) if left >= right else (1, right, left)
     if loud < LEAST_POWER:

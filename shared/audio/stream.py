@@ -1,4 +1,4 @@
-"""A client's raw audio as it arrives, turned into what the session stores: s16le mono at 16 kHz."""
+"""Converts a client's raw audio, as it arrives, to what the session stores: s16le mono at 16 kHz."""
 
 from shared.audio.pcm import AudioFormat, PcmDecoder, to_s16le
 from shared.audio.resample import Resampler
@@ -6,9 +6,9 @@ from shared.audio.stereo import StereoMix
 
 
 class PcmStream:
-    """One direction of one session. All outputs joined do not depend on how the input was cut.
+    """The audio of one session. All outputs joined do not depend on how the input was chunked.
 
-    `feed` raises `InvalidAudioError`; after that, or after `finish`, the object is spent.
+    `feed` raises `InvalidAudioError`; after that, or after `finish`, the object must not be used again.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -17,23 +17,23 @@ class PcmStream:
         self._resampler = Resampler(audio_format.sample_rate)
 
     def feed(self, chunk: bytes) -> bytes:
-        """The s16le mono 16 kHz bytes that this chunk settles; whole samples, possibly none."""
+        """The s16le mono 16 kHz bytes that this chunk completes; whole samples, possibly none."""
         return to_s16le(self._resampler.feed(self._decoder.feed(chunk)))
 
     @property
     def rest_bytes(self) -> int:
-        """Of a sample that is not complete; `finish` drops them."""
+        """Bytes of an incomplete sample; `finish` drops them."""
         return self._decoder.rest_bytes
 
     @property
     def mix(self) -> StereoMix | None:
-        """Of two channels."""
+        """The mix of two channels; None for one channel."""
         return self._decoder.mix
 
     def check_whole(self) -> None:
-        """Raises `InvalidAudioError` where the audio ends within a sample."""
+        """Raises `InvalidAudioError` if the audio ends within a sample."""
         self._decoder.check_whole()
 
     def finish(self) -> bytes:
-        """The bytes that were still held back by the resampler (at most 30 ms)."""
+        """The bytes that the resampler still holds back (at most 30 ms)."""
         return to_s16le(self._resampler.finish())

@@ -1,4 +1,4 @@
-"""The header of a WAV stream, taken in piece by piece: what its samples are, and how many bytes of them come.
+"""Parses the header of a WAV stream piece by piece: the format of its samples, and how many bytes of them follow.
 
 Knows no samples. Runs on untrusted bytes: chunks before the samples are skipped, never kept.
 """
@@ -11,12 +11,12 @@ from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.errors import InvalidAudioError, InvalidFieldError, UnsupportedAudioError
 
 MAX_HEADER_BYTES: Final = 1 << 20
-"""Before the samples. Chunks with descriptions are a few kilobytes long."""
+"""Limit of bytes before the samples. Chunks with descriptions have a few kilobytes."""
 UNKNOWN_SIZE_FROM: Final = 0x7FFF_0000
-"""A 32-bit size from here on (0x7FFFxxxx, 0xFFFFFFFF), and 0: until the end. Writers that cannot seek write it."""
+"""A 32-bit size of at least this (0x7FFFxxxx, 0xFFFFFFFF), or 0, means: until the end (writers that cannot seek)."""
 _EXTENSIBLE: Final = 0xFFFE
 _GUID_TAIL: Final = bytes.fromhex("000000001000800000aa00389b71")
-"""Of the extensible format: what follows the tag in the identifier of a sub-format."""
+"""In the extensible format: what follows the tag in the identifier of a sub-format."""
 _ENCODINGS: Final = {
     (1, 8): "pcm_u8",
     (1, 16): "pcm_s16le",
@@ -34,7 +34,7 @@ _KEPT_FORM_BYTES: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class WavSamples:
-    """What follows a header."""
+    """The samples that follow a header."""
 
     audio_format: AudioFormat
     size_bytes: int | None
@@ -42,24 +42,24 @@ class WavSamples:
 
 
 def is_wav_head(head: bytes) -> bool:
-    """Whether bytes begin like a WAV file. By chance that happens once in 2^64 times or less."""
+    """Whether bytes begin like a WAV file. The probability that others do by chance is at most 2^-64."""
     return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
 
 
 class WavHeader:
-    """One header. `feed` until it answers."""
+    """One header. Call `feed` until it returns a result."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._taken_bytes = 0
         self._skip_bytes = 12
-        """What is left of the chunk, or the file's head, that is being skipped."""
+        """Remaining bytes of the chunk, or of the file's head, that is being skipped."""
         self._format: AudioFormat | None = None
 
     def feed(self, chunk: bytes) -> tuple[WavSamples, bytes] | None:
-        """What the samples are, and those that have come already; None while the header goes on.
+        """The format of the samples, and those already received; None while the header is incomplete.
 
-        Raises InvalidAudioError, and UnsupportedAudioError for samples that are not understood.
+        Raises InvalidAudioError, and UnsupportedAudioError for samples that are not supported.
         """
         self._buffer += chunk
         while True:
@@ -89,7 +89,7 @@ class WavHeader:
 
 def _audio_format(form: bytes) -> AudioFormat:
     if len(form) < 16:
-        raise InvalidAudioError(f"The WAV header has a fmt chunk of {len(form)} bytes; 16 is the least.")
+        raise InvalidAudioError(f"The WAV header has a fmt chunk of {len(form)} bytes; the minimum is 16.")
     tag, channels, rate_hz, _, frame_bytes, bits = struct.unpack("<HHIIHH", form[:16])
     if tag == _EXTENSIBLE and form[26:40] == _GUID_TAIL:
         tag = int.from_bytes(form[24:26], "little")

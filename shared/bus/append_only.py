@@ -1,7 +1,7 @@
-"""Redis' append-only file: what it holds of sessions that are gone from memory, and its rewriting without them.
+"""Redis' append-only file: whether it still holds deleted sessions, and rewriting it without them.
 
-Redis writes every command into the file, so audio and text stay there after their keys have gone, until it writes the
-file anew from memory. The scripts note each session in `keys.UNERASED`, with the time at which its keys are gone.
+Redis appends every command to the file, so audio and text stay there after their keys are deleted, until it rewrites
+the file from memory. The scripts record each session in `keys.UNERASED`, with the time at which its keys expire.
 """
 
 import asyncio
@@ -15,36 +15,36 @@ from redis.exceptions import ResponseError
 from shared.bus import keys
 
 SMALL_BYTES: Final = 8 << 20
-"""Rewriting so much takes milliseconds, however little it frees."""
+"""A rewrite of a file with so much live data takes milliseconds, so it is worth it however little it erases."""
 PAGE: Final = 500
-"""Sessions that are looked up in one round trip."""
+"""Number of sessions looked up in one round trip."""
 POLL_S: Final = 0.05
 _TEMPORARY: Final = ("in progress", "Can't execute")
-"""In what Redis answers where it does not rewrite now, but may later."""
+"""Parts of Redis' answers that mean that it cannot rewrite now, but may later."""
 
 
 class RewriteForbiddenError(Exception):
-    """We may not rewrite the file of this Redis, or ask for it: a command is unknown there, or not for this user."""
+    """This Redis does not let us read or rewrite its file: a command is unknown or not allowed for this user."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppendOnlyFile:
-    """What INFO says of it."""
+    """The state of the file, as INFO reports it."""
 
     is_on: bool
     is_busy: bool
-    """Whether it is being rewritten, or will be as soon as another child process of Redis has ended."""
+    """Whether it is being rewritten, or will be as soon as another child process of Redis ends."""
     size_bytes: int
     live_bytes: int
-    """What the keys take in memory: about what a new file would hold, or more, since that is compressed."""
+    """Memory that the keys take: about the size of a rewritten file, or more, since the file is compressed."""
     took_s: float
-    """The last rewriting."""
+    """Duration of the last rewrite."""
     failed: bool
-    """Whether that came to nothing."""
+    """Whether the last rewrite failed."""
 
     @classmethod
     async def read(cls, redis: Redis) -> Self:
-        """Raises RewriteForbiddenError, and what Redis does when it is gone."""
+        """Raises RewriteForbiddenError, and redis-py's errors if Redis is unavailable."""
         try:
             return cls.of({**await redis.info("persistence"), **await redis.info("memory")})
         except ResponseError as error:
@@ -52,7 +52,7 @@ class AppendOnlyFile:
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:
-        """From the fields of INFO. A service that only resembles Redis may lack some: the file then counts as off."""
+        """Make it from the fields of INFO. A Redis-compatible server may lack some: the file then counts as off."""
         return cls(
             is_on=bool(said.get("aof_enabled")) and "aof_current_size" in said,
             is_busy=bool(said.get("aof_rewrite_in_progress") or said.get("aof_rewrite_scheduled")),
@@ -64,24 +64,24 @@ class AppendOnlyFile:
 
     @property
     def is_mostly_dead(self) -> bool:
-        """Whether more than half of it belongs to keys that are gone."""
+        """Whether more than half of it belongs to deleted keys."""
         return self.size_bytes > 2 * self.live_bytes
 
     @property
     def is_worth_rewriting(self) -> bool:
-        """Whether that costs little for what it erases."""
+        """Whether a rewrite costs little compared to what it erases."""
         return self.is_mostly_dead or self.live_bytes <= SMALL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to leave the file."""
+    """Sessions and client tokens whose data is to be erased from the file."""
 
     upto_ms: int
     gone: list[bytes]
-    """Sessions, and client tokens, whose keys are gone."""
+    """Sessions and client tokens whose keys are deleted."""
     live: list[bytes]
-    """Sessions that go on, and have been for long: much of their audio has been heard and is gone from memory."""
+    """Long sessions that are still live: much of their audio has been processed and deleted from memory."""
 
 
 async def now_ms(redis: Redis) -> int:
@@ -91,12 +91,12 @@ async def now_ms(redis: Redis) -> int:
 
 
 async def has_due(redis: Redis, upto_ms: int) -> bool:
-    """Whether the file may hold anything that was to be gone by then."""
+    """Whether the file may hold anything that was due to be deleted by then."""
     return bool(await redis.zrangebyscore(keys.UNERASED, "-inf", upto_ms, start=0, num=1))
 
 
 async def find_due(redis: Redis, upto_ms: int) -> Due:
-    """What was to be gone by then. Keys whose time is over are gone afterwards: a rewriting would keep them."""
+    """What was due to be deleted by then. The look-up makes Redis delete expired keys, which a rewrite would keep."""
     noted = cast("list[bytes]", await redis.zrangebyscore(keys.UNERASED, "-inf", upto_ms))
     due = Due(upto_ms, [], [])
     for page in _pages(noted):
@@ -112,7 +112,7 @@ async def find_due(redis: Redis, upto_ms: int) -> Due:
 
 
 async def settle(redis: Redis, due: Due, again_after_ms: int) -> None:
-    """The file holds it no more. Sessions that go on are due again after so long."""
+    """Record that the file no longer holds it. Live sessions are due again after `again_after_ms`."""
     for page in _pages(due.gone):
         await redis.zrem(keys.UNERASED, *page)
     for page in _pages(due.live):
@@ -120,9 +120,9 @@ async def settle(redis: Redis, due: Due, again_after_ms: int) -> None:
 
 
 async def start_rewriting(redis: Redis) -> bool:
-    """Have the file written anew, in the background; False where Redis cannot do so now.
+    """Have Redis rewrite the file in the background; False if Redis cannot do so now.
 
-    Raises RewriteForbiddenError, and what Redis does when it is gone.
+    Raises RewriteForbiddenError, and redis-py's errors if Redis is unavailable.
     """
     try:
         await redis.execute_command("BGREWRITEAOF")  # type: ignore[no-untyped-call]
@@ -134,12 +134,12 @@ async def start_rewriting(redis: Redis) -> bool:
 
 
 async def rewrite_once(redis: Redis) -> None:
-    """Have the file written anew where that is worth it, and wait until it is. Raises what `start_rewriting` does."""
+    """Have the file rewritten if that is worth it, and wait for the end of it. Raises what `start_rewriting` raises."""
     await find_due(redis, await now_ms(redis))
     file = await AppendOnlyFile.read(redis)
     if file.is_on and file.size_bytes and file.is_worth_rewriting:
         await start_rewriting(redis)
-        while (await AppendOnlyFile.read(redis)).is_busy:  # noqa: ASYNC110 -- Redis says so when it is asked
+        while (await AppendOnlyFile.read(redis)).is_busy:  # noqa: ASYNC110 -- Redis has no notification for it
             await asyncio.sleep(POLL_S)
 
 

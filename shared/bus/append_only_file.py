@@ -1,4 +1,4 @@
-"""The append-only file of the embedded server: whether the server can load it, and moving it aside where it cannot."""
+"""The append-only file of the embedded server: whether the server can load it, and moving it aside if it cannot."""
 
 import contextlib
 import fcntl
@@ -16,19 +16,19 @@ from shared.config import RedisSettings
 from shared.errors import StartupError
 
 APPEND_ONLY: Final = "appendonlydir"
-"""Folder in `redis.data_dir` that the server keeps its file in."""
+"""The folder in `redis.data_dir` in which the server keeps its file."""
 LOADED: Final = "Ready to accept connections"
 LOAD_TIMEOUT_S: Final = 60.0
-REMEDY: Final = "`voxtral doctor --repair-store` moves it aside; only sessions of the last minutes are in it."
+REMEDY: Final = "`voxtral doctor --repair-store` moves it aside; it holds only the sessions of the last minutes."
 _ENTRY: Final = re.compile(r"^\d+:\S .*? [#*] (?P<text>.*\w.*)$")
 """A line of the server's log: process and role, time, level, text."""
 _REASON: Final = re.compile(r"append only|AOF|RDB", re.IGNORECASE)
 
 
 def lock(data_dir: Path) -> int:
-    """Makes the directory private and locks it: two servers on one append-only file would destroy it.
+    """Make the directory private and lock it: two servers on one append-only file would destroy it.
 
-    Returns the descriptor that holds the lock. Raises StartupError where the directory is in use or cannot be used.
+    Returns the descriptor that holds the lock. Raises StartupError if the directory is in use or cannot be used.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def lock(data_dir: Path) -> int:
         held = os.open(data_dir / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for half_written in data_dir.glob("temp-*.aof"):  # by a server that was killed while it rewrote its file
+            for half_written in data_dir.glob("temp-*.aof"):  # of a server that was killed while it rewrote its file
                 half_written.unlink(missing_ok=True)
         except OSError:
             os.close(held)
@@ -50,7 +50,7 @@ def lock(data_dir: Path) -> int:
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """The lock while it is needed here. Raises what `lock` does."""
+    """Hold the lock within a block. Raises what `lock` raises."""
     held = lock(data_dir)
     try:
         yield
@@ -59,9 +59,9 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 
 def damage(redis: RedisSettings, binary: Path) -> str | None:
-    """Why the server cannot load its append-only file, in one sentence; None where it can, or where there is none.
+    """Why the server cannot load its append-only file, in one sentence; None if it can, or if there is no file.
 
-    Starts the server for a moment, on no port. To be called with the directory locked.
+    Starts the server briefly, without a port. Call it with the directory locked.
     """
     if not (redis.data_dir / APPEND_ONLY).exists():
         return None
@@ -77,13 +77,13 @@ def damage(redis: RedisSettings, binary: Path) -> str | None:
 
 
 def move_aside(data_dir: Path) -> Path:
-    """Rename the append-only file; returns where it is then. To be called with the directory locked."""
+    """Rename the append-only file; returns its new path. Call it with the directory locked."""
     aside = data_dir / f"{APPEND_ONLY}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
     return (data_dir / APPEND_ONLY).rename(aside)
 
 
 def _lines_of_a_start(redis: RedisSettings, binary: Path) -> list[str] | None:
-    """What the server says when it cannot load; None when it has loaded, or is still at it after `LOAD_TIMEOUT_S`."""
+    """The server's log if it cannot load the file; None if it has loaded it, or still loads at `LOAD_TIMEOUT_S`."""
     with tempfile.TemporaryDirectory() as folder:
         options = {
             "port": "0",
@@ -95,7 +95,7 @@ def _lines_of_a_start(redis: RedisSettings, binary: Path) -> list[str] | None:
             "logfile": "",
         }
         command = [str(binary), *(part for name, value in options.items() for part in (f"--{name}", value))]
-        with subprocess.Popen(  # noqa: S603 -- the server's own binary
+        with subprocess.Popen(  # noqa: S603 -- the server's binary
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as server:
             assert server.stdout is not None

@@ -1,7 +1,7 @@
-"""Audio on its way from a frontend to a worker: one Redis stream per session, one writer per frontend process.
+"""Audio from a frontend to a worker: one Redis stream per session, one writer per frontend process.
 
-An entry's id is `{end position in samples}-{n}`. So a repeated write is refused by Redis, trimming behind a
-position needs no look-up, and the stream itself tells how much audio has been received, even when it is empty.
+An entry's id is `{end position in samples}-{n}`. So Redis rejects a repeated write, trimming up to a
+position needs no look-up, and the stream itself records how much audio has been received, even when it is empty.
 Only the session's newest connection may write; see `attachment`.
 """
 
@@ -28,12 +28,12 @@ from shared.config import Settings
 ENTRY_MAX_BYTES: Final = 3200
 """100 ms of s16le at 16 kHz."""
 ENTRY_MIN_BYTES: Final = 640
-"""20 ms: smaller pieces wait for more, but never longer than `COALESCE_S`."""
+"""20 ms: smaller pieces wait for more audio, but never longer than `COALESCE_S`."""
 COALESCE_S: Final = 0.02
 GATHER_S: Final = 0.002
-"""Pause behind each call. An entry that comes alone does not wait; under load the next call holds more."""
+"""Pause after each call. A single entry does not wait; under load the next call holds more entries."""
 ENTRIES_PER_CALL: Final = 500
-"""At most 1.6 MB: Redis serves nobody else meanwhile."""
+"""At most 1.6 MB: Redis serves no other client meanwhile."""
 RETRY_PAUSE_S: Final = 0.25
 _STREAM_MAX_ENTRIES: Final = 20_000
 _AUDIO: Final = EntryField.AUDIO.encode()
@@ -53,10 +53,10 @@ class AudioEntry:
     pcm: bytes
     """s16le, 16 kHz, mono; empty in a control entry."""
     control: str | None
-    """A `ControlWord`, or one that only a newer frontend knows."""
+    """A `ControlWord`, or one of a newer frontend."""
     argument: bytes
     arrived_ms: float
-    """Wall clock of the frontend when the last byte came."""
+    """Wall clock of the frontend when the last byte arrived."""
 
 
 def parse_entry(entry_id: bytes, fields: Any) -> AudioEntry:
@@ -75,7 +75,7 @@ def parse_entry(entry_id: bytes, fields: Any) -> AudioEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry on its way into a stream."""
+    """One entry that is to be written."""
 
     track: "AudioTrack"
     end_samples: int
@@ -86,7 +86,7 @@ class _Entry:
 
 
 class AudioTrack:
-    """The audio of one session that waits to be written. Made by `AudioWriter.track`."""
+    """The audio of one session that is still to be written. Made by `AudioWriter.track`."""
 
     __slots__ = (
         "_controls_here",
@@ -110,21 +110,21 @@ class AudioTrack:
         self.session_id = session_id
         self.attachment = attachment
         self.number = attachment.number
-        """The last number of a numbered control message that was taken in."""
+        """The number of the last numbered control message that was accepted."""
         self.pending = bytearray()
         self.end_samples = attachment.received_samples
-        """Position behind the last sample that was taken in, written or not."""
+        """Position after the last sample that was accepted, written or not."""
         self.written_samples = attachment.received_samples
-        """Position behind the last sample that was handed to the writer."""
+        """Position after the last sample that was passed to the writer."""
         self.unwritten_entries = 0
         """Entries that Redis has not confirmed yet."""
         self.on_stored: Callable[[int], None] | None = None
-        """Called with the position up to which audio is in Redis, as that grows."""
+        """Called with the position up to which audio is in Redis, whenever it grows."""
         self.on_refused: Callable[[], None] | None = None
-        """Called when a newer connection has the session."""
+        """Called when a newer connection has taken the session."""
 
     def append(self, pcm: bytes) -> None:
-        """Take in s16le samples. They reach Redis within `COALESCE_S` and a round trip."""
+        """Accept s16le samples. They reach Redis within `COALESCE_S` and a round trip."""
         if not self.pending:
             self._first_arrival_s = time.monotonic()
         self.pending += pcm
@@ -132,7 +132,7 @@ class AudioTrack:
         self._writer.wake(self)
 
     def control(self, word: ControlWord, argument: bytes = b"", number: int | None = None) -> None:
-        """Place a control word behind all audio taken in so far, unless its number was taken in before."""
+        """Write a control word after all audio accepted so far, unless its number was accepted before."""
         if number is not None:
             if number <= self.number:
                 return
@@ -146,7 +146,7 @@ class AudioTrack:
         return len(self.pending) >= ENTRY_MIN_BYTES or now_s - self._first_arrival_s >= COALESCE_S
 
     def cut(self) -> None:
-        """Turn what is pending into entries."""
+        """Turn pending audio into entries."""
         if not self.pending:
             return
         arrived_ms = f"{time.time() * 1000:.1f}"
@@ -162,9 +162,9 @@ class AudioTrack:
 class AudioWriter:
     """Writes the audio of all sessions of a process, many entries in one call.
 
-    While one call is on its way the next fills up, so the more there is to do, the less each entry costs. Has a
-    connection of its own: whenever it is made anew, what was written a moment ago (`recent`) is written again before
-    anything else. A Redis that was killed may have lost that much, and the streams must have no gap.
+    While one call is in flight, entries for the next one collect, so each entry costs less under load. The writer has
+    its own connection: whenever it reconnects, it first repeats its most recent writes (`recent`). A Redis that was
+    killed may have lost them, and the streams must have no gap.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -177,7 +177,7 @@ class AudioWriter:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self.trouble: str | None = None
-        """Why Redis takes nothing now; None while it does."""
+        """Why Redis currently rejects writes; None while it accepts them."""
 
     def track(self, session_id: str, attachment: Attachment = Attachment()) -> AudioTrack:  # noqa: B008 -- frozen
         return AudioTrack(self, session_id, attachment)
@@ -192,7 +192,7 @@ class AudioWriter:
         self._work.set()
 
     async def flushed(self) -> None:
-        """Wait until everything taken in so far is in Redis."""
+        """Wait until everything accepted so far is in Redis."""
         for track in list(self._waiting):
             track.cut()
         while self._queue or self._in_flight:
@@ -200,7 +200,7 @@ class AudioWriter:
             await self._idle.wait()
 
     async def run(self) -> None:
-        """The writer's loop; runs until cancelled. Redis' absence delays writing and loses nothing."""
+        """The writer's loop; runs until cancelled. If Redis is unavailable, writes are delayed and none is lost."""
         while True:
             await self._work.wait()
             self._work.clear()
@@ -221,7 +221,7 @@ class AudioWriter:
         await self._redis.aclose()
 
     async def _wait_for_more(self) -> None:
-        """Small pieces are pending: give them `COALESCE_S`, unless real work comes first."""
+        """Small pieces are pending: wait `COALESCE_S` for more, unless a full entry arrives first."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(COALESCE_S):
                 await self._work.wait()
@@ -235,7 +235,7 @@ class AudioWriter:
                 track.cut()
 
     async def _write(self, entries: list[_Entry]) -> None:
-        """Write some entries, and again until Redis has taken them."""
+        """Write some entries, and retry until Redis accepts them."""
         by_track = _by_track(entries)
         names, arguments = _append_call(by_track)
         while True:
@@ -243,13 +243,13 @@ class AudioWriter:
                 refused = await self._append(keys=names, args=arguments)
             except (RedisError, OSError) as error:
                 if self.trouble is None:
-                    log.warning("audio_write_delayed", entries=len(entries), reason=str(error))
+                    log.warning("audio_write_retrying", entries=len(entries), reason=str(error))
                 self.trouble = str(error)
                 await asyncio.sleep(RETRY_PAUSE_S)
             else:
                 break
         if self.trouble is not None:
-            log.info("audio_write_goes_on")
+            log.info("audio_write_recovered")
             self.trouble = None
         self._recent.add(entries, time.monotonic())
         for entry in entries:
@@ -262,7 +262,7 @@ class AudioWriter:
                 track.on_stored(its_entries[-1].end_samples)
 
     async def _repeat(self, connection: AbstractConnection) -> None:
-        """What a new connection says first. Raises what Redis answers; the connection is then not used."""
+        """Repeat recent writes on a new connection. Raises Redis' errors; the connection is then not used."""
         await connection.on_connect()
         entries = self._recent.entries()
         pieces = (entries[start : start + ENTRIES_PER_CALL] for start in range(0, len(entries), ENTRIES_PER_CALL))
@@ -277,7 +277,7 @@ def _by_track(entries: Iterable[_Entry]) -> dict[AudioTrack, list[_Entry]]:
 
 
 def _append_call(by_track: dict[AudioTrack, list[_Entry]]) -> Call:
-    """The call that writes these entries. It answers with indices of tracks, in the order of the dictionary."""
+    """The call that writes these entries. It returns indices of tracks, in the order of the dictionary."""
     names: list[str] = []
     arguments: list[Any] = [_STREAM_MAX_ENTRIES]
     for track, its_entries in by_track.items():

@@ -1,6 +1,6 @@
-"""How Redis is reached: one way for every process.
+"""The connections to Redis, the same for every process.
 
-A client has a bounded number of connections. Commands that find all of them taken wait in order.
+A client has a bounded number of connections. If all of them are in use, commands wait in order.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ def connect(
 ) -> Redis:
     """A client that opens connections as they are needed, `MAX_CONNECTIONS` at most; replies are bytes.
 
-    A command that finds the connection lost is sent again after a short pause: every write of this
+    If the connection is lost, a command is sent again after a short pause: every write of this
     package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
     must itself await `on_connect`.
     """

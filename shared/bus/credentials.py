@@ -1,4 +1,4 @@
-"""Whether Redis lets this service in. Nothing gets better by waiting where it does not, so nothing starts then."""
+"""Whether Redis accepts the credentials of this service. If not, waiting does not help, so nothing is started."""
 
 import asyncio
 from typing import Final
@@ -10,16 +10,16 @@ from shared.config import Settings
 from shared.errors import StartupError
 
 CREDENTIALS_ADVICE: Final = (
-    "Set REDIS_URL to redis://user:password@host:port/0, or without them to redis://host:port/0."
+    "Set REDIS_URL to redis://user:password@host:port/0, or to redis://host:port/0 if there is no password."
 )
 _HAS_NONE: Final = "without any password configured"
-"""Part of the answer of a server that has no password to one that comes with one."""
+"""Part of the answer to a password from a server that has none."""
 
 
 def check_credentials(settings: Settings) -> None:
-    """Raises StartupError where Redis refuses the user or the password of `REDIS_URL`.
+    """Raises StartupError if Redis rejects the user or the password in `REDIS_URL`.
 
-    One that does not answer may come later: that is no error here.
+    A Redis that does not answer may start later, so that is no error here.
     """
     try:
         asyncio.run(_ask(settings))
@@ -30,13 +30,13 @@ def check_credentials(settings: Settings) -> None:
 
 
 def refusal(settings: Settings, error: AuthenticationError) -> str:
-    """What Redis objects to, in one sentence without the password."""
+    """Why Redis rejects the credentials, in one sentence without the password."""
     where = f"Redis at {settings.redis_address}"
     if "@" not in settings.redis_url:
-        return f"{where} asks for a password, and REDIS_URL has none."
+        return f"{where} requires a password, but REDIS_URL has none."
     if _HAS_NONE in str(error):
-        return f"{where} has no password, and REDIS_URL gives one."
-    return f"{where} refuses the password of REDIS_URL."
+        return f"{where} has no password, but REDIS_URL has one."
+    return f"{where} rejects the password in REDIS_URL."
 
 
 async def _ask(settings: Settings) -> None:

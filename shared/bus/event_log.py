@@ -1,7 +1,7 @@
-"""Events on their way from a worker to the frontends: pub/sub for latency, the log for certainty.
+"""Events from a worker to the frontends: pub/sub for low latency, the log for completeness.
 
 One subscription connection serves all sessions of a process. A follower that sees a gap in `seq`, or that was
-too slow for its queue, reads what it missed from the log, so that events arrive whole and in order.
+too slow for its queue, reads what it missed from the log, so that events arrive complete and in order.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from shared.bus.messages import ATTACHED, EVENT_FIELD, PROGRESS
 from shared.bus.redis_internals import own_connection
 
 QUEUE_MAX: Final = 512
-"""Events held for one slow follower; more are read from the log when it gets there."""
+"""Events queued for one slow follower; it reads further ones from the log."""
 RECONNECT_PAUSE_S: Final = 0.25
 CONFIRMATION_S: Final = 5.0
-"""Redis confirms a subscription within this."""
+"""Redis must confirm a subscription within this time."""
 _IDLE_CHANNEL: Final = keys.IDLE_CHANNEL.encode()
 _PROGRESS: Final = PROGRESS.encode()
 _ATTACHED: Final = ATTACHED.encode()
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """An event as it stands in the log: the JSON text for native clients, and the same parsed."""
+    """An event of the log: the JSON text for native clients, and the same parsed."""
 
     raw: bytes
     wire: dict[str, Any]
@@ -49,7 +49,7 @@ class LoggedEvent:
 
 
 class Follower:
-    """The events of one session from a given `seq` on, for one reader."""
+    """The events of one session after a given `seq`, for one reader."""
 
     def __init__(
         self, redis: Redis, session_id: str, after_seq: int, clock: Callable[[], float] = time.monotonic
@@ -64,28 +64,28 @@ class Follower:
         self._asides: dict[str, LoggedEvent] = {}
         self._ending: dict[str, Any] | None = None
         self.subscribed = asyncio.Event()
-        """Set when Redis has confirmed that what is published from now on arrives."""
+        """Set when Redis has confirmed the subscription, so that everything published later arrives."""
         self._heard_at_s = clock()
-        """When the last message came."""
+        """When the last message arrived."""
         self._lookup_requested = False
         self.consumed_samples = 0
-        """Audio that the worker has been through, as it last said."""
+        """Audio that the worker has processed, by its last report."""
         self.progressed = asyncio.Event()
         """Set at each change of `consumed_samples`."""
         self.on_attached: Callable[[int], None] | None = None
-        """Called with the number of each connection that takes the session."""
+        """Called with the number of each connection that takes the session over."""
 
     @property
     def seq(self) -> int:
-        """Number of the last event that was handed out."""
+        """Number of the last event that was yielded."""
         return self._after_seq
 
     def is_quiet(self, for_s: float) -> bool:
-        """Whether no message has come for so long, or a look-up was requested and none has come since."""
+        """Whether no message has arrived for so long, or none has arrived since a look-up was requested."""
         return self._lookup_requested or self._clock() - self._heard_at_s > for_s
 
     def request_lookup(self) -> None:
-        """A message may have been lost: whoever looks up quiet sessions is to look up this one."""
+        """Report that a message may have been lost, so that this session is looked up as if it were quiet."""
         self._lookup_requested = True
 
     def push(self, payload: bytes) -> None:
@@ -112,26 +112,26 @@ class Follower:
         self.progressed.set()
 
     def fill(self) -> None:
-        """Something may have been missed: read the log before the next event."""
+        """Read the log before the next event, since something may have been missed."""
         self._must_fill = True
         self._arrived.set()
 
     def tell(self, kind: str, event: LoggedEvent) -> None:
-        """Hand out an event that is not in the log, soon. An older one of its kind that still waits is dropped."""
+        """Yield an event that is not in the log soon. It replaces an older one of its kind that still waits."""
         self._asides[kind] = event
         self._arrived.set()
 
     def end_with(self, event: dict[str, Any]) -> None:
         """Make this the last event, after those that have arrived, with the `seq` that follows theirs.
 
-        Only the first call counts. The log does not hold the event: who reads on elsewhere may find another one with
+        Only the first call has an effect. The event is not in the log: another reader may find a different one with
         this `seq` there.
         """
         self._ending = self._ending or event
         self._arrived.set()
 
     async def __aiter__(self) -> AsyncIterator[LoggedEvent]:
-        """Every event after `after_seq`, once and in order, and what was told. Ends only by `end_with`."""
+        """Every event after `after_seq`, once and in order, and those passed to `tell`. Ends only by `end_with`."""
         while True:
             if self._must_fill:
                 self._must_fill = False
@@ -163,7 +163,7 @@ class Follower:
             yield event
 
     async def _read_log(self, first: str, last: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """A range of the log. A lost Redis is waited for, unless the follower has been told to end."""
+        """A range of the log. Waits for an unavailable Redis, unless `end_with` has been called."""
         while self._ending is None:
             try:
                 found = await self._redis.xrange(keys.events(self.session_id), first, last)
@@ -177,9 +177,9 @@ class Follower:
 class EventSubscriber:
     """The one subscription connection of a process.
 
-    Only `run` opens it and reads it. Others write to it while it is open; what they follow while it is not, `run`
-    subscribes to as soon as it is. (redis-py's own `PubSub` is opened by everyone who subscribes: if two do so at the
-    same moment, one connection is subscribed and the other one is read.)
+    Only `run` opens it and reads from it. Other tasks write to it while it is open; channels that they follow while it
+    is closed are subscribed to by `run` when it opens. (redis-py's own `PubSub` is opened by each task that subscribes:
+    if two do so at the same moment, one connection is subscribed and the other one is read.)
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -187,15 +187,15 @@ class EventSubscriber:
         self._connection = own_connection(redis)
         self._is_open = False
         self._heard_at_s = 0.0
-        """When Redis has last said something on it."""
+        """When Redis last sent something on it."""
         self._followers: dict[bytes, set[Follower]] = {}
-        """By channel. For a moment a session has two, when a client takes it from one connection to another."""
+        """By channel. A session briefly has two when a client moves it from one connection to another."""
 
     async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
         """Subscribe; returns once Redis has confirmed it, so that nothing published later is missed.
 
-        Raises redis.exceptions.TimeoutError where it does not within `CONFIRMATION_S`. A connection on which nothing
-        has come for so long is then opened anew: its peer may have gone without a word.
+        Raises redis.exceptions.TimeoutError if it does not within `CONFIRMATION_S`. A connection on which nothing
+        has arrived for so long is then reopened: its peer may have gone without closing it.
         """
         asked_at_s = time.monotonic()
         channel = keys.channel(session_id).encode()
@@ -227,7 +227,7 @@ class EventSubscriber:
                 self._is_open = True
                 await self._send("SUBSCRIBE", _IDLE_CHANNEL, *self._followers)
                 while True:
-                    # No time-out: a quiet channel is normal, and keep-alive notices a dead peer.
+                    # No time-out: a quiet channel is normal, and keep-alive detects a dead peer.
                     response = await self._connection.read_response(timeout=math.inf)
                     self._heard_at_s = time.monotonic()
                     await self._dispatch(*response)
@@ -237,12 +237,12 @@ class EventSubscriber:
                 await asyncio.sleep(RECONNECT_PAUSE_S)
 
     async def close(self) -> None:
-        """Call it when `run` has ended."""
+        """Call this after `run` has ended."""
         self._is_open = False
         await self._connection.disconnect(nowait=True)
 
     def _forget(self, channel: bytes, follower: Follower) -> bool:
-        """True when nobody follows the channel any more."""
+        """True if the channel has no followers any more."""
         left = self._followers.get(channel, set())
         left.discard(follower)
         if not left:
@@ -250,7 +250,7 @@ class EventSubscriber:
         return not left
 
     async def _send(self, command: str, *channels: bytes) -> None:
-        """A connection that breaks is noticed by `run`, which subscribes to all channels again."""
+        """If the connection breaks, `run` notices it and subscribes to all channels again."""
         if self._is_open and self._connection.is_connected:
             with contextlib.suppress(RedisError):
                 await self._connection.send_command(command, *channels)
@@ -264,16 +264,16 @@ class EventSubscriber:
         elif kind == b"subscribe" and channel in self._followers:
             for follower in self._followers[channel]:
                 follower.subscribed.set()
-        elif kind == b"subscribe":  # whoever wanted it has gone meanwhile
+        elif kind == b"subscribe":  # its followers have gone meanwhile
             await self._send("UNSUBSCRIBE", channel)
 
     def _fill_all(self) -> None:
-        """A new connection: all channels are subscribed to again, and what came before is in the log."""
+        """After a reconnect: all channels are subscribed to again, and earlier events are in the log."""
         for followers in self._followers.values():
             for follower in followers:
                 follower.fill()
 
 
 def parsed(raw: bytes) -> LoggedEvent:
-    """An event as the log and the channel hold it."""
+    """Parse an event of the log or the channel."""
     return LoggedEvent(raw, orjson.loads(raw))

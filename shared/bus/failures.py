@@ -1,4 +1,4 @@
-"""What becomes of a Redis that fails, for the clients whose requests need it."""
+"""The errors that clients get if Redis fails."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from shared.bus.redis_internals import NoConnectionFreeError
 from shared.errors import ServerBusyError, StoreUnreachableError, VoxtralError
 
 STORE_RETRY_S: Final = 2.0
-"""The hint that a refused client gets: Redis restarts in seconds."""
+"""The hint for a rejected client: Redis restarts within seconds."""
 CROWD_RETRY_S: Final = 2.0
-"""The hint if too many clients come at the same moment."""
+"""The hint if too many clients connect at the same moment."""
 
 
 @contextlib.contextmanager
 def reaching_store() -> Iterator[None]:
-    """Turns the failures of Redis into StoreUnreachableError, and ServerBusyError if too many clients wait for it."""
+    """Turn failures of Redis into StoreUnreachableError, or into ServerBusyError if too many clients wait for Redis."""
     try:
         yield
     except (RedisError, OSError) as error:
@@ -27,5 +27,5 @@ def reaching_store() -> Iterator[None]:
 def store_error(error: RedisError | OSError) -> VoxtralError:
     """The error that a client gets for this failure."""
     if isinstance(error, NoConnectionFreeError):
-        return ServerBusyError("Too many clients came at the same moment; try again.", retry_after_s=CROWD_RETRY_S)
+        return ServerBusyError("Too many clients connected at the same moment; try again.", retry_after_s=CROWD_RETRY_S)
     return StoreUnreachableError(STORE_RETRY_S)

@@ -1,4 +1,4 @@
-"""The finals of a session, all of them: the event log is bounded, and these are not in it for ever."""
+"""All finals of a session. The event log is bounded, so it does not keep all of them."""
 
 from collections.abc import AsyncIterator
 from typing import Final, cast
@@ -9,13 +9,13 @@ from shared.bus import keys
 from shared.bus.event_log import LoggedEvent, parsed
 
 PAGE_FINALS: Final = 200
-"""Read at a time: with word times about 400 kB."""
+"""Finals read in one call: about 400 kB with word times."""
 
 
 async def read_finals(
     redis: Redis, session_id: str, after_seq: int = 0, upto_seq: float = float("inf")
 ) -> AsyncIterator[LoggedEvent]:
-    """The finals whose `seq` is above the one and at most the other, in order."""
+    """The finals whose `seq` is greater than the first number and at most the second, in order."""
     key = keys.finals(session_id)
     at = await _first_after(redis, key, after_seq) if after_seq else 0
     while page := cast("list[bytes]", await redis.lrange(key, at, at + PAGE_FINALS - 1)):
@@ -28,7 +28,7 @@ async def read_finals(
 
 
 async def _first_after(redis: Redis, key: str, seq: int) -> int:
-    """Index of the first final behind this number: the list grows with the session, and most are asked for its end."""
+    """Index of the first final after this number, by binary search: the list is long, and most readers want its end."""
     low, high = 0, await redis.llen(key)
     while low < high:
         middle = (low + high) // 2

@@ -1,43 +1,43 @@
-"""Every Redis key, channel, field and lifetime. Nothing else builds a name.
+"""Every Redis key, channel, field and lifetime. No other module builds a name.
 
-The braces are Redis Cluster's hash tag: all keys of one session live on one node, so that the scripts may
-touch them together.
+The braces are Redis Cluster's hash tag: all keys of one session are on one node, so that one script can
+access them together.
 """
 
 SESSION_TTL_S = 240
-"""Keys of a live session outlive the worker that renews them by half of this at least: longer than frontends and
-workers wait for a Redis that is gone."""
+"""Keys of a live session outlive the worker that renews them by at least half of this: longer than frontends and
+workers wait for an unavailable Redis."""
 LEASE_S = 2.0
 """A session whose owner has not renewed for this long may be claimed by another worker."""
 RENEW_INTERVAL_S = 0.7
 HEARTBEAT_INTERVAL_S = 1.0
 HEARTBEAT_TTL_S = 3.5
-"""A process that has missed three beats is gone."""
+"""A process that has missed three heartbeats counts as gone."""
 CONTROL_TTL_S = 10
-"""Messages to a worker are kept for so long after its last beat."""
+"""Messages to a worker are kept for so long after its last heartbeat."""
 CANCELLED_TTL_S = 5
-"""That a session was cancelled is remembered just long enough for a late message to be told so."""
+"""A cancelled session keeps its state for so long, so that a late message gets the right error."""
 AWAITED_S = 1.0
-"""A session whose client is gone keeps its slot for this long at least, though others want it: most come back at
-once."""
+"""A session whose client is gone keeps its slot for at least this long, even if others wait for it: most clients
+reconnect at once."""
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
 WRITE_PROBE = "voxtral:probe"
-"""Written for a moment to see whether Redis takes writes."""
+"""Written briefly to check whether Redis accepts writes."""
 UNERASED = "voxtral:disk:unerased"
-"""Sorted set: sessions, and client tokens by their digest → when their keys are gone (ms, Redis' clock). The
+"""Sorted set: sessions, and client tokens by their digest → when their keys expire (ms, Redis' clock). The
 append-only file may hold them until it is rewritten after that."""
 DISK_WATCH = "voxtral:disk:watch"
-"""Which frontend has the append-only file rewritten."""
+"""The frontend that requests rewrites of the append-only file."""
 WORKERS = "voxtral:workers"
 FRONTENDS = "voxtral:frontends"
-"""Sorted sets: process id → when its heartbeat lapses (ms, Redis' clock)."""
+"""Sorted sets: process id → when its heartbeat expires (ms, Redis' clock)."""
 STARTING = "voxtral:starting"
 """The same for workers whose model is not warm yet."""
 IDLE_CHANNEL = "voxtral:idle"
-"""Pub/sub channel on which nothing is published: the first one that each subscription connection subscribes to. The
-confirmation says that Redis has all of the connection's channels."""
+"""Pub/sub channel on which nothing is published. Each subscription connection subscribes to it first; the
+confirmation means that Redis has all of the connection's channels."""
 SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "protocol", "protocol_oldest"),
@@ -45,11 +45,11 @@ SESSION_FIELDS = frozenset(
         *("seq", "checkpoint", "segment", "committed", "consumed"),
     }
 )
-"""The fields of a session's hash: who owns it, what its client may do and has set, and how far it is."""
+"""The fields of a session's hash: its owner, its tokens and options, and its progress."""
 
 
 def admitted(model: str) -> str:
-    """Sorted set of the sessions that have a slot of one model: id → when it lapses (ms, Redis' clock)."""
+    """Sorted set of the sessions that have a slot of one model: id → when it expires (ms, Redis' clock)."""
     return f"voxtral:admitted:{model}"
 
 
@@ -59,12 +59,12 @@ def awaiting(model: str) -> str:
 
 
 def free(model: str) -> str:
-    """Sorted set of the workers of one model that take sessions: id → free slots."""
+    """Sorted set of the workers of one model that accept sessions: id → free slots."""
     return f"voxtral:free:{model}"
 
 
 def of_session(session_id: str) -> tuple[str, str, str, str]:
-    """Everything that Redis holds of a session, in the order in which the scripts name it."""
+    """All keys of a session, in the order in which the scripts take them."""
     return session(session_id), audio(session_id), events(session_id), finals(session_id)
 
 
@@ -89,8 +89,8 @@ def session_of(audio_key: bytes) -> str:
 
 
 def session(session_id: str) -> str:
-    """Hash: state, owner, fence, lease, seq, the name of the API key that opened it, and what a new owner begins with:
-    checkpoint, segment, options and the text that is committed behind it."""
+    """Hash: state, owner, fence, lease, seq, the name of the API key that opened it, and what a new owner starts from:
+    checkpoint, segment, options and the text that is committed after the checkpoint."""
     return f"voxtral:{{{session_id}}}:session"
 
 
@@ -105,7 +105,7 @@ def heartbeat(index: str, process_id: str) -> str:
 
 
 def requests_of(name: str) -> str:
-    """When the bucket of requests of the API key of this name is full again (ms, Redis' clock); absent when it is."""
+    """When the request bucket of the API key of this name is full again (ms, Redis' clock); absent if it is full."""
     return f"voxtral:access:{{{name}}}:requests"
 
 
@@ -115,20 +115,20 @@ def audio_of(name: str) -> str:
 
 
 def sessions_of(name: str) -> str:
-    """Sorted set of the live sessions of the API key of this name: id → when its lease lapses (ms, Redis' clock)."""
+    """Sorted set of the live sessions of the API key of this name: id → when its lease expires (ms, Redis' clock)."""
     return f"voxtral:access:{{{name}}}:sessions"
 
 
 def client_secrets_of(name: str) -> str:
-    """Sorted set of the client tokens of the API key of this name: digest → when it lapses (ms, Redis' clock)."""
+    """Sorted set of the client tokens of the API key of this name: digest → when it expires (ms, Redis' clock)."""
     return f"voxtral:access:{{{name}}}:secrets"
 
 
 def client_secret(digest: str) -> str:
-    """JSON: whose API key a client token stems from, and the session that it is for. By the token's SHA-256."""
+    """JSON: the API key that a client token was made with, and the session that it is for. By the token's SHA-256."""
     return f"voxtral:access:secret:{{{digest}}}"
 
 
 def control(worker_id: str) -> str:
-    """Stream that wakes a worker's reader: a session has joined, left or been cancelled."""
+    """Stream that wakes a worker's reader when a session has joined, left or been cancelled."""
     return f"voxtral:worker:{worker_id}:control"

@@ -1,6 +1,6 @@
-"""The words that frontends, workers and the Lua scripts exchange through Redis, besides keys and session states.
+"""The names that frontends, workers and the Lua scripts exchange through Redis, besides keys and session states.
 
-Lua gets them from here, too: see `shared.bus.lua.names`.
+Lua gets them from here too: see `shared.bus.lua.names`.
 """
 
 from enum import StrEnum
@@ -13,11 +13,11 @@ class ControlWord(StrEnum):
     COMMIT = "commit"
     """End the open segment here."""
     END = "end"
-    """No more audio comes."""
+    """No more audio follows."""
     CONFIGURE = "configure"
     """Use the options in the entry's argument from here on."""
     ATTACH = "attach"
-    """A connection has taken the session."""
+    """A connection has started or resumed the session."""
     DETACH = "detach"
     """The client is gone, and may resume the session."""
 
@@ -30,7 +30,7 @@ class EntryField(StrEnum):
     CONTROL = "c"
     ARGUMENT = "v"
     ARRIVED = "t"
-    """Wall clock of the frontend when the last byte came, ms."""
+    """Wall clock of the frontend when the last byte arrived, ms."""
 
 
 class WorkerMessage(StrEnum):
@@ -41,7 +41,7 @@ class WorkerMessage(StrEnum):
     CANCEL = "cancel"
     """The session has been erased."""
     GIVE_WAY = "give_way"
-    """Another session has got the slot of this one."""
+    """Another session has taken the slot of this one."""
 
 
 class EventKind(StrEnum):
@@ -56,7 +56,7 @@ REPORT_FIELD: Final = "report"
 EVENT_FIELD: Final = "e"
 """The field of an entry in the event log: the event as JSON."""
 NOTHING_COMMITTED: Final = "-"
-"""Removes what was committed of a segment: its final has come."""
+"""Removes the committed text of a segment, since its final has been written."""
 
 PROGRESS: Final = '{"type":"progress"'
 """How a message about consumed audio begins on a session's channel. It is not logged."""

@@ -1,6 +1,6 @@
-"""What the owner of a session tells Redis: the keys and the arguments of its scripts, and nothing that it can forget.
+"""What the owner of a session writes to Redis: keys and arguments of the scripts, all of them required.
 
-Whoever owns a session, or erases it, and whoever tests that only its owner writes, calls the scripts through these.
+Owners, erasure, and the tests that only the owner can write, all call the scripts through these functions.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _CANCELLED: Final = orjson.dumps({"code": SessionExpiredError.code, "message": "
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who owns a session, and by which claim."""
+    """The owner of a session, and its claim."""
 
     session_id: str
     model: str
@@ -31,23 +31,23 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """From where a new owner would begin."""
+    """The position and state from which a new owner would start."""
 
     checkpoint_samples: int
     segment: int
     options: bytes | None
-    """Options that the client has set before the checkpoint; None when they are those that Redis has."""
+    """Options that the client has set before the checkpoint; None if Redis already has them."""
     kept_samples: int = 0
-    """Audio that is kept behind the checkpoint, for a new owner to hear again."""
+    """Audio before the checkpoint that is kept, so that a new owner can process it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What becomes of a session that has ended. Raises IllegalMoveError for a state that ends no session."""
+    """The final state of a session that has ended. Raises IllegalMoveError for a state that ends no session."""
 
     state: SessionState
     retention_s: int
-    """How long its events are kept."""
+    """How long the session's events are kept."""
 
     def __post_init__(self) -> None:
         check(Move.END, SessionState.LIVE, self.state)
@@ -64,7 +64,7 @@ def admit(
     viewer_digest: str,
     key_name: str,
 ) -> Call:
-    """`capacity` is the number of the model's slots; `key_name` is that of the API key that may erase the session."""
+    """`capacity` is the number of the model's slots; `key_name` names the API key that may erase the session."""
     return (
         [
             keys.admitted(model),
@@ -99,7 +99,7 @@ def claim(
 
 
 def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None = None) -> Call:
-    """`gone_s` is for how long the client has been gone; None while it is there."""
+    """`gone_s` is how long the client has been gone; None while it is connected."""
     return (
         [*keys.of_session(owner.session_id), keys.admitted(owner.model), keys.awaiting(owner.model)],
         [
@@ -118,7 +118,7 @@ def offer(owner: Owner) -> Call:
 
 
 def erase(session_id: str, model: str) -> Call:
-    """Of anyone who may: the frontend has seen to that."""
+    """Not only for the owner: the frontend has checked that the caller may erase the session."""
     return (
         [*keys.of_session(session_id), keys.admitted(model), keys.free(model), keys.UNERASED],
         [session_id, keys.channel(session_id), keys.CANCELLED_TTL_S, _CANCELLED.removeprefix(b"{")],
@@ -137,7 +137,7 @@ def write(
 ) -> Call:
     """`events` are kind and payload; the first one has the number `first_seq`.
 
-    The position of the consumed audio is reported together with what has settled. `committed` is the committed text of
+    The position of the consumed audio is reported together with the checkpoint. `committed` is the committed text of
     the segment that is open after the events, empty if there is none; None if the events do not change it.
     """
     sid = owner.session_id

@@ -1,7 +1,7 @@
-"""What was written a moment ago, in case that Redis forgets it.
+"""The most recent writes, in case Redis loses them.
 
-A Redis that is killed, or whose machine is, may lose what it has confirmed: its append-only file is synchronised once
-a second, and that may be late. Bounded in time, and for each stream in audio.
+If Redis or its machine is killed, writes that it has confirmed may be lost: its append-only file is synchronised once
+a second, and that may be late. Bounded in time, and in audio for each stream.
 """
 
 from collections import deque
@@ -11,9 +11,9 @@ from typing import Final, Generic, Protocol, TypeVar
 from shared.events import SAMPLE_RATE_HZ
 
 KEPT_S: Final = 3.0
-"""A second between two synchronisations, and 2 s by which Redis lets one be late before it waits for it."""
+"""One second between two synchronisations, and 2 s by which one may be late before Redis waits for it."""
 KEPT_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
-"""Audio that comes faster than it is spoken: 320 kB of each stream."""
+"""A bound for audio that arrives faster than real time: 320 kB of each stream."""
 _SWEEP_S: Final = 1.0
 
 
@@ -37,7 +37,7 @@ class Recent(Generic[E]):
         self._swept_s = 0.0
 
     def add(self, entries: Iterable[E], now_s: float) -> None:
-        """Note entries that have just been written, in order."""
+        """Record entries that have just been written, in order."""
         for entry in entries:
             kept = self._kept.setdefault(entry.track, deque())
             kept.append((now_s, entry))
@@ -48,7 +48,7 @@ class Recent(Generic[E]):
             self._sweep(now_s - KEPT_S)
 
     def entries(self) -> list[E]:
-        """All that is kept, in order within each stream."""
+        """All kept entries, in order within each stream."""
         return [entry for kept in self._kept.values() for _, entry in kept]
 
     def _sweep(self, until_s: float) -> None:

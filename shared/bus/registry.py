@@ -1,4 +1,4 @@
-"""Who is there: heartbeats of workers and frontends, and the places that the workers of each model offer."""
+"""The running processes: heartbeats of workers and frontends, and the slots that the workers of each model offer."""
 
 import os
 import secrets
@@ -19,7 +19,7 @@ from shared.protocol import UNNUMBERED, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Milliseconds over the last few hundred observations."""
+    """Percentiles in milliseconds over the last few hundred observations."""
 
     p50: float = 0.0
     p95: float = 0.0
@@ -28,7 +28,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says of itself each second."""
+    """What a worker reports each second."""
 
     id: str
     host: str
@@ -46,34 +46,34 @@ class WorkerReport:
     sessions: int
     draining: bool
     lag_ms: float
-    """How long the audio that waits longest for the model has waited."""
+    """Age of the oldest audio that waits for the model."""
     real_time_factor: float
-    """Seconds in the model per second of audio, over the last beat's interval."""
+    """Seconds in the model per second of audio, over the interval since the last heartbeat."""
     batch_size: float
-    """Mean sessions per step, over the last beat's interval."""
+    """Mean sessions per step, over the interval since the last heartbeat."""
     step: Percentiles
     latency: dict[str, Percentiles]
     """`queue`, `model` and `total` of partials and finals."""
     rss_bytes: int
     model_reason: str = ""
-    """Why `model.name: auto` stands for this model there; empty for a model that was named."""
+    """Why `model.name: auto` chose this model there; empty if the model was named."""
     load: float = 0.0
-    """Time of its longest passes (p99) over the audio that each hears; 0 where passes have no fixed length of audio."""
+    """Duration of its longest passes (p99) over the audio of each pass; 0 if passes have no fixed length of audio."""
     overloaded: bool = False
-    """Whether it takes no new session for its load; see `worker.load`."""
+    """Whether it accepts no new session because of its load; see `worker.load`."""
     slots_reason: str = ""
-    """How many slots fit into its memory and into time; empty where nothing is measured."""
+    """How many slots fit into its memory and run in real time; empty if this is not measured."""
     passes: str = ""
-    """How its engine runs passes and computes attention; empty where there is one way."""
+    """How its engine runs passes and computes attention; empty if there is only one way."""
     gpu_memory_used_bytes: int | None = None
     gpu_memory_total_bytes: int | None = None
     sessions_total: int = 0
     audio_s_total: float = 0.0
     heard_again_total: int = 0
-    """How often its model said nothing about speech and heard it again."""
+    """How often its model wrote nothing for speech and processed it again."""
     errors: dict[str, int] = field(default_factory=dict)
     protocol: Protocol = UNNUMBERED
-    """What it reads and writes; processes from before there were numbers do not say."""
+    """The protocol that it reads and writes; older processes without protocol numbers do not report it."""
 
     @property
     def slots_free(self) -> int:
@@ -83,7 +83,7 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class FrontendReport:
-    """What a frontend says of itself each second."""
+    """What a frontend reports each second."""
 
     id: str
     kind: str
@@ -98,22 +98,22 @@ class FrontendReport:
     sessions_total: int
     rss_bytes: int
     viewers: int = 0
-    """Who read along with sessions now."""
+    """Viewers that are connected now."""
     errors: dict[str, int] = field(default_factory=dict)
-    """By wire code, since the start."""
+    """Number of errors by wire code, since the start."""
     protocol: Protocol = UNNUMBERED
 
 
 @dataclass(frozen=True, slots=True)
 class StartReport:
-    """What a worker says of itself until its model is warm."""
+    """What a worker reports until its model is warm."""
 
     id: str
     model: str
     phase: str
     """`download`, `load`, `record` or `warm`."""
     doing: str
-    """The same with figures, as the rest of a sentence that begins with the worker."""
+    """The same with figures, as a predicate whose subject is the worker."""
 
 
 Report = TypeVar("Report", WorkerReport, FrontendReport, StartReport)
@@ -123,12 +123,12 @@ log = structlog.get_logger(__name__)
 
 
 def process_id() -> str:
-    """A name for this process that no other has, now or after a restart."""
+    """A name for this process that is unique, also after a restart."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class Registry:
-    """Reads and writes heartbeats, and admits sessions while there are free slots."""
+    """Reads and writes heartbeats, and admits sessions while slots are free."""
 
     def __init__(self, redis: Redis, scripts: Scripts) -> None:
         self._redis = redis
@@ -154,7 +154,7 @@ class Registry:
         await self._redis.delete(keys.heartbeat(keys.STARTING, report.id))
 
     async def leave(self, report: WorkerReport | FrontendReport) -> None:
-        """Say at once what the missing heartbeat would say later."""
+        """Remove the process at once, instead of when its heartbeat expires."""
         index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
         await self._redis.zrem(index, report.id)
         await self._redis.delete(keys.heartbeat(index, report.id))
@@ -163,14 +163,14 @@ class Registry:
             await self._redis.delete(keys.control(report.id))
 
     async def _offer_slots(self, report: WorkerReport) -> None:
-        """Sessions go to the worker with the most free slots; claims and ends keep count between two beats."""
+        """Sessions go to the worker with the most free slots; between heartbeats, claims and ends update the count."""
         free = keys.free(report.model)
         pipe = self._redis.pipeline(transaction=False)
         if report.draining:
             pipe.zrem(free, report.id)
         else:
             pipe.zadd(free, {report.id: report.slots_free})
-        pipe.zinterstore(free, {free: 1, keys.WORKERS: 0})  # without those that are gone
+        pipe.zinterstore(free, {free: 1, keys.WORKERS: 0})  # removes workers that are gone
         pipe.pexpire(free, int(keys.HEARTBEAT_TTL_S * 1000))
         pipe.expire(keys.control(report.id), keys.CONTROL_TTL_S)
         await pipe.execute()
@@ -203,8 +203,8 @@ class Registry:
     ) -> bool:
         """Reserve a slot of the model and make the session's hash and audio stream, atomically.
 
-        `key_name` is that of the API key that may erase it. When all of the model's slots, `capacity`, are taken, a
-        session whose client is gone gives way. False when there is none either.
+        `key_name` names the API key that may erase it. If all of the model's slots, `capacity`, are taken, a
+        session whose client is gone loses its slot. False if there is no such session either.
         """
         names, arguments = ownership.admit(
             session_id,
@@ -222,11 +222,11 @@ class Registry:
         return bool(admitted)
 
     async def awaits_clients(self, models: Iterable[str]) -> bool:
-        """Whether there are sessions of these models that will give way, if their clients stay away."""
+        """Whether there are sessions of these models that will lose their slots unless their clients reconnect."""
         return any([await self._redis.zcard(keys.awaiting(model)) for model in models])
 
     async def _take_slot_of(self, session_id: str) -> None:
-        """Tell the worker of a session that lost its slot."""
+        """Notify the worker of a session that lost its slot."""
         owner = cast("bytes | None", await self._redis.hget(keys.session(session_id), "owner"))
         if owner:
             await self._redis.xadd(keys.control(owner.decode()), {WorkerMessage.GIVE_WAY: session_id})
@@ -241,8 +241,8 @@ class Registry:
 
 
 def _read(kind: type[Report], report: dict[str, Any]) -> Report | None:
-    """A report as another version may have written it: what is unknown here is ignored. None where one needed here is
-    missing: such a process is as good as not there."""
+    """Read a report that another version may have written: unknown fields are ignored. None if a required field is
+    missing: such a process is treated as absent."""
     try:
         if "step" in report:
             report["step"] = _known(Percentiles, report["step"])

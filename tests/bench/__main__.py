@@ -1,4 +1,4 @@
-"""Prints every figure of docs/benchmarks.md and keeps them as JSON: `make bench`, or `python -m tests.bench live`."""
+"""Prints every figure of docs/benchmarks.md and saves them as JSON: `make bench`, or `python -m tests.bench live`."""
 
 import argparse
 from collections.abc import Callable
@@ -26,13 +26,13 @@ OF_ENGINE: dict[str, Callable[[argparse.Namespace], list[Figure]]] = {
     "real-speech": real_speech.measure,
     "no-speech": no_speech.measure,
 }
-"""Sections that start what they measure themselves."""
+"""Sections that start the measured processes themselves."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     names = [*OF_SERVICE, *OF_ENGINE]
-    parser.add_argument("sections", nargs="*", choices=[*names, []], help="all of them when none is named")
+    parser.add_argument("sections", nargs="*", choices=[*names, []], help="all of them if none is named")
     recorded = parser.add_argument_group("real-speech", "The environment variable SPEECH names a folder of recordings.")
     recorded.add_argument("--service", action="store_true", help="a subset through the whole service, in real time")
     recorded.add_argument("--isa", action="store_true", help="only accuracy, as on other processors and in float32")

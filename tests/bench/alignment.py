@@ -1,8 +1,8 @@
 """Where each token of a known text ends in its audio: forced alignment by the model, moved back to the last voice.
 
-A model takes the pause after a word for a part of it. A word ends no later than its last sound, nor than the last voice
-that the VAD hears in it: what sounds on after that is a room, or noise.
-The model aligns 30 s at most. Longer audio is cut in the pauses between words that a transcript of it has right.
+A model counts the pause after a word as a part of it. A word ends at its last sound at the latest, and at the last
+voice that the VAD detects in it: later sound is reverberation or noise. The model aligns at most 30 s. Longer audio is
+cut in the pauses between words that a transcript of it has right.
 """
 
 import difflib
@@ -62,7 +62,7 @@ def long_token_ends(
 ) -> list[int | None]:
     """Like `token_ends`, for audio of any length, with a transcript of it.
 
-    Where no pause is found to cut the audio in, a token ends where the transcript says, if that has it.
+    If no pause is found to cut the audio in, a token ends at the time in the transcript, if that contains it.
     """
     text = " ".join(text.split())
     matched = _matched(tokens(text, language), heard, language)
@@ -103,7 +103,7 @@ def _last(frames: NDArray[np.bool_], frame_samples: int, start: int, end: int) -
 
 
 def _matched(reference: Sequence[Token], heard: Sequence[Word], language: str) -> list[Word | None]:
-    """The word of the transcript that says each token of the reference, where one does."""
+    """The word of the transcript that matches each token of the reference, if there is one."""
     spoken = [(token, word) for word in heard for token in normalised(word.text, language)]
     matcher = difflib.SequenceMatcher(
         None, [token.text for token in reference], [token for token, _ in spoken], autojunk=False

@@ -1,4 +1,4 @@
-"""Recorded speech with reference texts, from a folder with a `manifest.json`, and what of it settings were chosen on.
+"""Recorded speech with reference texts, from a folder with a `manifest.json`, and the clips used to choose settings.
 
 The manifest holds `clips`, each with `id`, `language` (ISO 639-1), `file`, `text_file` (both in the folder) and, if
 there are any, `tags`.
@@ -26,11 +26,11 @@ TUNED_ON_S = {
 }  # fmt: skip
 """Clips that rules of live sessions were chosen on, with their lengths: a clip of another length is another one."""
 NOISY_TAGS = ("telephone", "noise")
-"""How the tags of noisy clips begin."""
+"""Prefixes of the tags of noisy clips."""
 
 
 class SpeechFolderError(Exception):
-    """What is wrong with the folder, in one sentence."""
+    """The fault of the folder, in one sentence."""
 
 
 class Group(StrEnum):
@@ -74,7 +74,7 @@ def load_clips(folder: str | None) -> list[Clip]:
         raise SpeechFolderError("SPEECH is not set; set it to a folder with recorded speech and a manifest.json")
     manifest = Path(folder) / "manifest.json"
     if not manifest.is_file():
-        raise SpeechFolderError(f"SPEECH is {folder!r}, where there is no manifest.json")
+        raise SpeechFolderError(f"SPEECH is {folder!r}, which has no manifest.json")
     try:
         listed: Sequence[dict[str, Any]] = json.loads(manifest.read_text())["clips"]
         clips = [_clip(Path(folder), one) for one in listed]

@@ -1,10 +1,10 @@
-"""The realtime dialects beside the native protocol: how much later the same text comes, with the echo engine.
+"""The realtime dialects compared with the native protocol: how much later the same text arrives, with the echo engine.
 
-A dialect's deltas hold back what a partial may still revise, so partials are no measure: what all of them pass on at
-once is a final. An observation is the time from sending a message that brings one about to the first message that
-holds its text (or says that it was the last): the chunk with which the echo engine's segment is full, a commit (which
-some call flush), and the end of the audio. Not every dialect has each. One client at a time, one session for each turn
-of it, and the protocols take turns, so that whatever else the machine does falls on all of them.
+A dialect's deltas hold back text that a partial may still revise, so partials cannot be compared: all dialects send
+finals at once. An observation is the time from sending a message that causes a final to the first message that
+contains its text (or is marked as the last): the chunk that completes a segment of the echo engine, a commit (which
+some call flush), and the end of the audio. Not every dialect has each. There is one client at a time, with one session
+per turn, and the protocols take turns, so that other load of the machine affects all of them.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ PIECE_MS = 2490
 SPOKEN_MS = 2 * CHUNK_MS
 """Before a commit; OpenAI's needs 100 ms."""
 HEARD_S = 0.1
-"""By then all audio from before has been heard, and what is measured does not wait for it."""
+"""By then all earlier audio has been processed, and the measurement does not wait for it."""
 ANSWER_S = 10.0
 LATER_MS = 5
-"""What a dialect may cost, p50."""
+"""The largest additional latency of a dialect, p50."""
 
 
 class Step(StrEnum):
@@ -51,17 +51,17 @@ class Way:
     name: str
     url: str
     hello: Mapping[str, object] | None
-    """What its client says first."""
+    """The first messages of its client."""
     audio: Callable[[int], str | bytes]
     """The message with so many milliseconds of silence."""
     asks: Mapping[Step, Mapping[str, object]]
-    """The messages by which the client asks for text; those that the protocol has."""
+    """The messages by which the client requests text, as far as the protocol has them."""
     answers: Mapping[Step, str]
-    """The type of the message that is waited for."""
+    """The type of the expected message."""
 
 
 def ways(stack: Stack) -> list[Way]:
-    """The first is what the others are measured against."""
+    """The first one is the reference for the others."""
     web_url = stack.web_url.replace("http", "ws", 1)
     return [
         _native("native :8765", stack.ws_url),
@@ -140,7 +140,7 @@ async def turn(way: Way) -> dict[Step, float]:
 
 
 async def _until(socket: ClientConnection, asked: str | bytes, answer: str) -> float:
-    """Milliseconds from sending a message to the answer. What came before is passed over."""
+    """Milliseconds from sending a message to the answer. Earlier messages are ignored."""
     sent_s = time.perf_counter()
     await socket.send(asked)
     async with asyncio.timeout(ANSWER_S):

@@ -1,4 +1,4 @@
-"""How live an engine is, without Redis and sockets: `python -m tests.bench.engine_live --streams 1 4 8`.
+"""Measures the latency of an engine, without Redis and sockets: `python -m tests.bench.engine_live --streams 1 4 8`.
 
 Streams of synthesised speech run on a virtual clock (`virtual_time`). The true end of each word is found sentence by
 sentence (`alignment`). "file mode" is the first stream as a recording, which the

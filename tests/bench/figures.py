@@ -1,4 +1,4 @@
-"""A measured figure, its target, and how they are shown and kept."""
+"""A measured figure, its target, and how they are shown and saved."""
 
 import json
 import os
@@ -14,9 +14,9 @@ class Figure:
     value: float
     unit: str
     target: float | None = None
-    """The most that it should be, or None where it is there for scale."""
+    """The upper limit, or None if it is only for comparison."""
     wants_more: bool = False
-    """The target is the least that it should be."""
+    """The target is a lower limit."""
 
     @property
     def met(self) -> bool:
@@ -26,7 +26,7 @@ class Figure:
 
 
 def percentile(values: Sequence[float], quantile: float) -> float:
-    """Nearest-rank percentile; NaN when there is nothing."""
+    """Nearest-rank percentile; NaN if there are no values."""
     ordered = sorted(values)
     if not ordered:
         return float("nan")
@@ -34,7 +34,7 @@ def percentile(values: Sequence[float], quantile: float) -> float:
 
 
 def machine() -> str:
-    """The machine in words: processor, cores, memory, system."""
+    """A description of the machine: processor, cores, memory, system."""
     model = next(
         (
             line.partition(":")[2].strip()

@@ -1,8 +1,8 @@
-"""What the engine thread of Voxtral Realtime costs the host: `python -m tests.bench.host_cost`.
+"""Measures the host's work in the engine thread of Voxtral Realtime: `python -m tests.bench.host_cost`.
 
 Prints microseconds of the thread's CPU time for each session and tick (80 ms of audio), for several numbers of
-sessions. All is real but the pass: commands, audio, staging, reading, words and reports. Instead of the model, a script
-says words at the pace of quick speech. Needs no GPU; the tiny checkpoint gives the vocabulary.
+sessions. Everything is real except the pass: commands, audio, staging, reading, words and reports. Instead of the
+model, a script writes words at the pace of fast speech. Needs no GPU; the tiny checkpoint gives the vocabulary.
 """
 
 import argparse
@@ -28,12 +28,12 @@ WARM_TICKS: Final = 40
 SESSIONS: Final = (1, 23, 100, 280)
 TARGET_US: Final = 15.0
 PAUSES, MARKERS = 0.6, 0.16
-"""Shares of the positions at which nothing is said and a word begins; the rest is text."""
+"""Shares of the positions without speech and those where a word begins; the rest is text."""
 SCRIPT_POSITIONS: Final = 997
 
 
 class ScriptedPasses:
-    """In place of the passes of a model."""
+    """Replaces the passes of a model."""
 
     recorded = False
 

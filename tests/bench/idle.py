@@ -1,4 +1,4 @@
-"""What a live stream costs while nobody speaks: CPU of every process of the service, by stream."""
+"""Measures the cost of a live stream without speech: CPU of every process of the service, by stream."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Live transcription through the whole service: speech over WebSocket in real time, words timed as they come back.
+"""Live transcription through the whole service: speech over WebSocket in real time, with the time of each word.
 
 Words are timed from where they truly end in the audio (`alignment` says how that is found). Everything runs on the
 same machine: client, frontends, Redis and worker.
@@ -88,7 +88,7 @@ async def _play(url: str, scripts: list[Script]) -> list[Measured]:
 
 
 async def _final_latency_ms(url: str, sentence: str) -> float:
-    """From the last sound of a sentence, with `stop` right behind it, to its last final."""
+    """From the last sound of a sentence, directly followed by `stop`, to its last final."""
     pcm = synthesise(sentence)
     pcm = pcm[: last_sound_samples(pcm)]  # a final could be made early in the voice's trailing silence
     screen = await stream(url, pcm)

@@ -1,4 +1,4 @@
-"""Resident memory of every process, and whether it grows: 40 minutes of speech, sent as fast as it is taken."""
+"""Resident memory of every process, and whether it grows: 40 minutes of speech, sent as fast as possible."""
 
 import asyncio
 import time
@@ -14,9 +14,9 @@ from tests.stack import Stack
 
 MINUTES = 40
 SETTLED_MINUTES = 10
-"""The model's allocator has met segments of every length by then; growth is counted from here."""
+"""By then the model's allocator has seen segments of every length; growth is counted from here."""
 BREATHING_MIB = 30
-"""How far the allocator goes up and down with the lengths of segments, over an hour as over half of one."""
+"""How much the allocator's memory varies with the lengths of segments, in an hour as in half an hour."""
 LIMITS_MIB = {"worker": 600, "websocket": 90, "tcp": 90, "web": 90, "health": 90}
 
 

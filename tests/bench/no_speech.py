@@ -1,4 +1,4 @@
-"""What the engine writes while nobody speaks: ten minutes of sounds without words, live and as recordings."""
+"""What the engine writes without speech: ten minutes of sounds without words, live and as recordings."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tests.noise_set import KINDS, MINUTES
 from worker.engines.whisper.engine import load
 
 LANGUAGES = (None, "en")
-"""Detected and given, half of the time each: the first is what clients do who say nothing."""
+"""Detected or given, half of the time each: clients that specify no language use detection."""
 
 
 def measure(_arguments: argparse.Namespace) -> list[Figure]:
@@ -45,5 +45,5 @@ def measure(_arguments: argparse.Namespace) -> list[Figure]:
 
 
 def _longest(history: Sequence[Sight]) -> str:
-    """The most text that a segment has shown at a time."""
+    """The longest text that a segment has shown at one time."""
     return max((sight.text for sight in history), key=lambda text: len(plain_words(text)))

@@ -1,6 +1,6 @@
-"""The pipeline alone: client → frontend → Redis → worker → Redis → frontend → client, with the echo engine.
+"""Only the pipeline: client → frontend → Redis → worker → Redis → frontend → client, with the echo engine.
 
-Each stream sends 80 ms chunks in real time; the time from sending a chunk to the partial that has heard it is
+Each stream sends 80 ms chunks in real time; the time from sending a chunk to the partial that includes it is
 one observation. All processes, and this client, share the machine.
 """
 
@@ -59,7 +59,7 @@ async def stream(url: str, seconds: float, all_started: asyncio.Event) -> list[f
 
 
 async def load(url: str, streams: int, seconds: float) -> list[float]:
-    """Streams that start a few at a time; what is measured is the load and not the rush."""
+    """Streams that start a few at a time, so that the load is measured and not the starts."""
     all_started = asyncio.Event()
     start_s = streams / 10 * STAGGER_S
     tasks = []

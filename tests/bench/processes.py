@@ -1,4 +1,4 @@
-"""The processes of a service that is measured, and what they cost: CPU time and resident memory, from /proc."""
+"""The processes of a measured service, and their CPU time and resident memory, from /proc."""
 
 import os
 import resource
@@ -17,7 +17,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @contextmanager
 def running(settings: dict[str, dict[str, Any]]) -> Iterator[Stack]:
-    """A service that is ready, in a folder of its own."""
+    """A ready service, in its own folder."""
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder), **settings)
         try:

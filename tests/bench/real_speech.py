@@ -1,4 +1,4 @@
-"""Recorded speech: accuracy beside one offline decode, and how live the words are. `python -m tests.bench real-speech`.
+"""Accuracy and latency of words on recorded speech: `python -m tests.bench real-speech`.
 
 Measures on any folder with a manifest (`clips`), which SPEECH names. OFFSETS, in milliseconds, are silences before a
 clip: where its windows fall changes with each, and errors are added up. Streams run on a virtual clock (`virtual_time`)

@@ -1,7 +1,7 @@
-"""What a viewer of one stream sees, and how good and how early that is. Knows no engine and no service.
+"""What a viewer of one stream sees, and its accuracy and latency. Knows no engine and no service.
 
-Delays count from the true end of each word that was heard right. A word appears when it first stands in its place in
-its segment; it is stable from when it stands there for good; it is committed when the committed text reaches it.
+Delays count from the true end of each correctly transcribed word. A word appears when it is first shown at its place in
+its segment; it is stable from when it stays there; it is committed when the committed text reaches it.
 """
 
 import difflib
@@ -24,7 +24,7 @@ class Script:
     pcm: NDArray[np.float32]
     words: list[str]
     ends_samples: Sequence[int | None]
-    """None where that is not known."""
+    """None if it is not known."""
     language: str = "en"
 
 
@@ -44,7 +44,7 @@ class Screen:
     shown: dict[int, list[Sight]] = field(default_factory=dict)
     finals: dict[int, str] = field(default_factory=dict)
     finished_s: float = 0.0
-    """When the last final came."""
+    """When the last final arrived."""
     done: bool = False
 
     def take(self, now_s: float, output: Output) -> None:
@@ -142,7 +142,7 @@ def appearances(history: Sequence[Sight], language: str = "en") -> list[tuple[st
 
 
 def retracted(history: Sequence[Sight], language: str = "en") -> int:
-    """How many shown words were taken back or changed. A change of case or marks is none."""
+    """How many shown words were retracted or changed, apart from case and punctuation."""
     shown = [plain_words(sight.text, language) for sight in history]
     return sum(_lost(before, after) for before, after in itertools.pairwise(shown))
 

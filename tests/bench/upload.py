@@ -1,4 +1,4 @@
-"""Recordings uploaded over HTTP: an hour in constant memory, and how near the speed is to the engine's own."""
+"""Recordings uploaded over HTTP: an hour in constant memory, and the speed compared with the engine alone."""
 
 import http.client
 import os
@@ -23,7 +23,7 @@ from worker.session import FILE_BACKLOG_SAMPLES
 
 HOUR_S = 3600
 SETTLED_S = 600
-"""Decoders and allocators have all they need by then; growth is counted from here."""
+"""By then decoders and allocators have all the memory they need; growth is counted from here."""
 GROWTH_MIB = 10
 SPEECH_REPEATS = 20
 """Of a conversation of 200 s: more than an hour."""
@@ -31,7 +31,7 @@ SPEED_PERCENT = 110
 
 
 def measure_hour(stack: Stack) -> list[Figure]:
-    """The echo engine answers at once, so all that is measured is the way through the service."""
+    """The echo engine answers at once, so only the service is measured."""
     with tempfile.TemporaryFile() as form:
         write_form(form, noise(60.0), repeats=HOUR_S // 60, stream="true")
         began_s = time.monotonic()

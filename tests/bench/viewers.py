@@ -1,7 +1,7 @@
-"""Live captions: one session, and 1,000 who read along over server-sent events.
+"""Live captions: one session with 1,000 viewers over server-sent events.
 
-An observation is one event: from Redis' publishing it, which a process of its own notes, to the last of the viewers
-having read it. All processes, and these clients, share the machine.
+An observation is one event: from its publication in Redis, which a separate process records, to the moment when the
+last viewer has read it. All processes, and these clients, share the machine.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _EVENT = re.compile(rb'"type":"(partial|final)","session_id":"[^"]+","seq":(\d+)
 
 
 class BareViewer(asyncio.Protocol):
-    """Reads a response as it comes, and notes when which event was there. As cheap as can be: there are 1,000."""
+    """Reads a response as it arrives, and records the time of each event. As cheap as possible: there are 1,000."""
 
     def __init__(self, request: bytes, arrivals: dict[int, list[float]]) -> None:
         self._request = request
@@ -48,7 +48,7 @@ class BareViewer(asyncio.Protocol):
 
 
 def note_published(url: str, channel: str, pipe: multiprocessing.connection.Connection) -> None:
-    """When Redis published which event, until told to stop; the clock is the machine's."""
+    """Records when Redis published each event, until stopped, by the machine's clock."""
     subscription = redis.Redis.from_url(url).pubsub(ignore_subscribe_messages=True)
     subscription.subscribe(channel)
     published: dict[int, float] = {}

@@ -1,6 +1,6 @@
-"""Live streams on a virtual clock: audio arrives in real time, and the clock moves on by the time of each step.
+"""Live streams on a virtual clock: audio arrives in real time, and the clock advances by the time of each step.
 
-A minute of pauses costs nothing, and a busy machine shows as a slower engine.
+A minute of pauses takes no time, and a busy machine appears as a slower engine.
 """
 
 import time
@@ -16,14 +16,14 @@ CHUNK_SAMPLES = 320
 STAGGER_S = 1.3
 """Streams start apart, so that their pauses do not fall together."""
 FIXED_STEP_S = 0.12
-"""About what a pass of one stream takes on a common CPU."""
+"""About the duration of a pass of one stream on a common CPU."""
 
 
 class Clock:
     """How long a step of the engine takes: by the wall, by the processor, or always the same."""
 
     def __init__(self, engine: WhisperEngine, kind: str) -> None:
-        """`kind`: `wall`, `cpu` or `fixed`. With `fixed`, what is heard when does not depend on the machine's speed.
+        """`kind`: `wall`, `cpu` or `fixed`. With `fixed`, the results do not depend on the machine's speed.
 
         `cpu` counts the processor time of all threads together where that is less than wall time: on a machine that
         others use too it leaves out most of their share, and never assumes that threads ran side by side.

@@ -2,7 +2,7 @@
 
 Prints, for 1, 2, 4, … sessions up to what memory holds, how long a pass takes when every window is full, beside the
 floor: the bytes that it must move, over the bandwidth measured in the same run. Transformers' own streaming of one
-session is measured in the same run too. Without a CUDA device a smaller shape runs on the CPU, for the trend alone.
+session is measured in the same run too. Without a CUDA device a smaller shape runs on the CPU, only for the trend.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from worker.engines.voxtral_realtime.speaking import Sayable
 
 RESULT: Final = Path("build/bench-voxtral.json")
 FRAME_MS: Final = 80.0
-"""A pass that takes longer falls behind the speakers."""
+"""A longer pass is slower than real time."""
 DELAY_TOKENS: Final = 6
 PROMPT: Final = Prompt(
     bos_token=1,

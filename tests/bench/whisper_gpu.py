@@ -1,6 +1,6 @@
-"""How many live sessions one GPU serves with a large Whisper's shape: `python -m tests.bench.whisper_gpu`.
+"""Measures how many live sessions one GPU serves with a large Whisper's shape: `python -m tests.bench.whisper_gpu`.
 
-The weights are random, so nothing is downloaded and what is heard is noise; the work is that of speech: windows of up
+The weights are random, so nothing is downloaded and the text is meaningless; the work is that of speech: windows of up
 to 8 s, the tokens that these have in speech, word times. Prints, for 1, 2, 4, … sessions, how long a step takes that
 gives each of them one partial, and the most sessions that have one every 160 ms and every second. Without CUDA a tiny
 shape runs on the CPU, to see that the command works.
@@ -113,7 +113,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     if placement.on_gpu:
         print(f"{arguments.model}'s shape with random weights on {placement.device}, {placement.compute_type}")
     else:
-        print("No CUDA device: a tiny shape on the CPU, to see that the command works; the figures say nothing.")
+        print("No CUDA device: a tiny shape on the CPU, to check that the command works; the figures are meaningless.")
     with tempfile.TemporaryDirectory() as folder:
         directory = write_whisper(Path(folder), shape, half=placement.on_gpu)
         started_s = time.perf_counter()

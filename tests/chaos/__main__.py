@@ -44,7 +44,7 @@ async def run(rounds: int, sessions: int, seed: int) -> list[Outcome]:
 
 
 def report(outcomes: list[Outcome]) -> int:
-    """Print the sums; 0 when nothing was lost and nothing is to complain of."""
+    """Print the sums; returns 0 if nothing was lost and there are no complaints."""
     faults = Counter(name for outcome in outcomes for name in outcome.faults)
     recovery_s = [gap for outcome in outcomes for gap in outcome.recovery_s]
     complaints = sum(len(outcome.complaints) for outcome in outcomes)

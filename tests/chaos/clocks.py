@@ -1,4 +1,4 @@
-"""Wall clocks of processes, each stepped by itself while the process runs. Redis keeps the right time."""
+"""Wall clocks of processes, each set separately while the process runs. Redis keeps the right time."""
 
 import os
 from pathlib import Path
@@ -22,5 +22,5 @@ class Clocks:
         return {"CHAOS_CLOCK": str(self._folder / label), "PYTHONPATH": os.pathsep.join(map(str, (STEPPED, PROJECT)))}
 
     def step(self, label: str, offset_s: int) -> None:
-        """Let a clock be wrong by so much from now on."""
+        """Make a clock wrong by so much from now on."""
         (self._folder / label).write_text(str(offset_s))

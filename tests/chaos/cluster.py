@@ -1,4 +1,4 @@
-"""A whole service of several processes of each kind, for breaking: two frontends, three workers, one Redis."""
+"""A whole service with several processes of each kind, for fault injection: two frontends, three workers, one Redis."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ START_TIMEOUT_S: Final = 60.0
 
 
 class Cluster:
-    """Every process has a label; what is started in the place of one that died gets a new one."""
+    """Every process has a label; a process that replaces a dead one gets a new label."""
 
     def __init__(self, folder: Path, retention_s: int = 20, *, steps_clocks: bool = True) -> None:
         model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
@@ -65,7 +65,7 @@ class Cluster:
         return self.clocks.variables(label) if self._steps_clocks else {}
 
     def kill(self, label: str) -> None:
-        """End a process without a goodbye."""
+        """Kill a process."""
         self.stack.stop(label, signal.SIGKILL)
         self._forget(label)
 
@@ -108,7 +108,7 @@ class Cluster:
 async def until(
     condition: Callable[[], object], what: str, timeout_s: float, check: Callable[[], None] = lambda: None
 ) -> None:
-    """Wait on an asynchronous condition; fails by name."""
+    """Wait on an asynchronous condition; the failure names it."""
     try:
         async with asyncio.timeout(limit_s(timeout_s)):
             while not await condition():  # type: ignore[misc]
@@ -119,7 +119,7 @@ async def until(
 
 
 async def leftovers(redis: Redis) -> list[str]:
-    """Keys of sessions, and tasks that nobody has taken."""
+    """Keys of sessions, and tasks that no worker has taken."""
     keys = [key.decode() async for key in redis.scan_iter("voxtral:{*")]
     keys += [key.decode() async for key in redis.scan_iter("voxtral:admitted:*")]
     keys += [key.decode() async for key in redis.scan_iter("stream:*")]

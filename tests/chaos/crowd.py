@@ -1,8 +1,8 @@
 """Many clients at the same moment: `python -m tests.chaos.crowd --starts 500 --viewers 1000`.
 
-Starts that come at once, with slots for all of them and with few; viewers that come at once; uploads that come at once;
-and a frontend that is killed and started again while all its clients wait for it. Prints what each crowd was told, and
-how long the last of it waited. Only `server_busy` is an allowed refusal.
+Simultaneous starts, with slots for all of them and with few; simultaneous viewers; simultaneous uploads;
+and a frontend that is killed and restarted while all its clients wait for it. Prints the answers to each group, and
+how long its last client waited. Only `server_busy` is an allowed rejection.
 """
 
 import argparse
@@ -31,14 +31,14 @@ class Crowd:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self.sockets: list[tuple[ClientConnection, dict[str, Any]]] = []
-        """Of the sessions that were started."""
+        """Data of the sessions that were started."""
 
     async def start(self, count: int) -> Counter[str]:
-        """Start sessions at the same moment; what each was told."""
+        """Start sessions at the same moment; returns the answer to each."""
         return Counter(await asyncio.gather(*(self._start() for _ in range(count))))
 
     async def watch(self, count: int) -> Counter[str]:
-        """View the first session; the status of each answer."""
+        """View the first session; returns the status of each answer."""
         _, ready = self.sockets[0]
         path = f"/v1/sessions/{ready['session_id']}/events"
         ending = asyncio.Event()
@@ -51,12 +51,12 @@ class Crowd:
             ending.set()
 
     async def ask(self, count: int) -> Counter[str]:
-        """Send recordings of half a second; what each was answered with."""
+        """Send recordings of half a second; returns the answer to each."""
         message = json.dumps({"type": "audio", "audio_data": base64_of(tone(0.5))})
         return Counter(await asyncio.gather(*(self._told(message, keep=False) for _ in range(count))))
 
     async def resume(self) -> Counter[str]:
-        """All sessions come back at the same moment."""
+        """Resume all sessions at the same moment."""
         wanted = [
             json.dumps(
                 {"type": "resume", "seq": 1, "session_id": one["session_id"], "resume_token": one["resume_token"]}

@@ -1,6 +1,6 @@
-"""What can go wrong, each injected into a running cluster.
+"""Faults that are injected into a running cluster.
 
-A fault returns when the cluster is whole again: what was killed has been started anew, as a supervisor does it.
+A fault returns when the cluster is complete again: killed processes have been restarted, as a supervisor does.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.wire import Wire
 
 @dataclass(frozen=True)
 class Scene:
-    """What a fault may break."""
+    """The targets of a fault."""
 
     cluster: Cluster
     wires: Sequence[Wire]
@@ -43,7 +43,7 @@ async def kill_worker(scene: Scene) -> None:
 
 
 async def hang_worker(scene: Scene) -> None:
-    """Long enough for its sessions to be taken over; then it wakes and believes that it owns them."""
+    """Long enough for its sessions to be taken over; then it wakes and acts as if it still owned them."""
     label = await busy_worker(scene)
     scene.cluster.hang(label)
     await asyncio.sleep(scene.random.uniform(4, 6))
@@ -85,7 +85,7 @@ async def cut_connections(scene: Scene) -> None:
 
 
 async def deliver_tasks_twice(scene: Scene) -> None:
-    """The tasks of live sessions once more, at once and late: somebody else may take them."""
+    """Repeat the tasks of live sessions, at once and late: another worker may take them."""
     redis = connect(scene.cluster.stack.settings)
     app = celery_app(scene.cluster.stack.settings)
     try:

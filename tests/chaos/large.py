@@ -1,4 +1,4 @@
-"""Large requests that are finished, cut, reset or refused: `python -m tests.chaos.large --requests 500 --mb 10`.
+"""Large requests that complete, are cut off, reset or rejected: `python -m tests.chaos.large --requests 500 --mb 10`.
 
 Goes around the frontends, five requests at a time. Prints the memory of every process after the first fifth, at the
 end, and at its peak, and ends with status 1 if a process has grown by more than `ALLOWED_MIB`.
@@ -31,7 +31,7 @@ AT_ONCE: Final = 5
 DOORS: Final = ("tcp", "websocket", "web", "upload", "chat")
 ENDS: Final = ("finished", "cut", "reset", "refused")
 SETTLED_S: Final = 3.0
-"""After the last request: sessions end, and the processes beat."""
+"""Wait after the last request: sessions end, and the processes send heartbeats."""
 
 
 class Large:

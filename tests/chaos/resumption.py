@@ -1,8 +1,8 @@
-"""Sessions that one gateway begins and another one resumes, by the thousand: `python -m tests.chaos.resumption`.
+"""Thousands of sessions that one gateway starts and another one resumes: `python -m tests.chaos.resumption`.
 
 Each session writes 12 s of audio at once, reads two events, is detached, and is resumed by a gateway that has just
-been started. The echo engine answers at once, so this tries how writer, reader, engine thread and subscription wake
-each other. Prints each session that waited in vain or missed an event. Part of `make soak`.
+been started. The echo engine answers at once, so this tests how writer, reader, engine thread and subscription wake
+each other. Prints each session that timed out or missed an event. Part of `make soak`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ AT_ONCE: Final = 8
 SPOKEN_S: Final = 12
 """More than a segment of the echo engine: there is a final before the audio ends."""
 PATIENCE_S: Final = 30.0
-"""A session takes less than a second. One that takes longer than this waits for something that was lost."""
+"""A session takes less than a second. If one takes longer than this, something was lost."""
 
 
 class Resumption:
@@ -40,10 +40,10 @@ class Resumption:
         self._service = service
         self.complaints: list[str] = []
         self.refusals: Counter[str] = Counter()
-        """Sessions that were refused honestly, by code: a busy machine may not answer in time."""
+        """Sessions that were rejected with an error, by code: a busy machine may not answer in time."""
 
     async def run(self, sessions: int, at_once: int = AT_ONCE) -> None:
-        """So many sessions; `complaints` has a line for each that missed an event or was kept waiting."""
+        """So many sessions; `complaints` has a line for each that missed an event or timed out."""
         numbers = iter(range(sessions))
         async with FrontendProcess.running(self._service.settings, "soak") as frontend, asyncio.TaskGroup() as group:
             await until(lambda: workers_are(frontend.registry, 1), START_TIMEOUT_S)
@@ -58,7 +58,7 @@ class Resumption:
                     await self._session(gateway, steps)
             except VoxtralError as error:
                 self.refusals[error.code] += 1
-            except Exception as error:  # noqa: BLE001 -- whatever ends a session is what is looked for
+            except Exception as error:  # noqa: BLE001 -- every error of a session is reported
                 self.complaints.append(f"session {number} ({steps.session_id}) at {steps.at}: {error!r}")
                 print(self.complaints[-1], flush=True)
 
@@ -83,7 +83,7 @@ class Resumption:
 
 
 class _Steps:
-    """How far a session has come."""
+    """The step that a session has reached."""
 
     session_id = ""
     at = "open"

@@ -23,7 +23,7 @@ from tests.tiny import scenes
 from tests.wire import wire_to
 
 WORDS = 16
-"""Of each session, usually: about 20 s of speech."""
+"""Sentences of most sessions: about 20 s of speech."""
 FAULT_TIMEOUT_S = 90.0
 START_TIMEOUT_S = 30.0
 SPEAK_TIMEOUT_S = 150.0
@@ -41,13 +41,13 @@ class Outcome:
     recovery_s: list[float] = field(default_factory=list)
     """From each fault to the next event, of every session that was speaking."""
     complaints: list[str] = field(default_factory=list)
-    """What must not be, in words. Empty when all is well."""
+    """Errors as sentences. Empty if there are none."""
 
 
 async def run_round(
     cluster: Cluster, fault_names: Sequence[str], sessions: int, seed: int, *, words: int = WORDS
 ) -> Outcome:
-    """Speak through the faults, one after the other, and judge what came of it."""
+    """Speak during the faults, inject one after the other, and check the results."""
     outcome = Outcome(list(fault_names), sessions)
     async with contextlib.AsyncExitStack() as stack:
         wires = [await stack.enter_async_context(wire_to(port)) for port in cluster.frontend_ports.values()]
@@ -75,7 +75,7 @@ async def run_round(
 
 
 async def judge_cleanliness(cluster: Cluster) -> list[str]:
-    """Complaints about what is left of sessions that have ended; waits for their keys' lifetimes."""
+    """Complaints about remaining data of ended sessions; waits for their keys to expire."""
     redis = connect(cluster.stack.settings)
     try:
         await until(lambda: _is_clean(redis), "nothing is left in Redis", CLEAN_TIMEOUT_S)
@@ -118,7 +118,7 @@ def _turned(urls: Sequence[str], number: int) -> tuple[str, ...]:
 
 
 def _count_words(outcome: Outcome, speakers: Sequence[Speaker], undisturbed: Sequence[str]) -> None:
-    """Against what the same speech gives when nothing goes wrong."""
+    """Compare with the result of the same speech without faults."""
     for speaker, expected in zip(speakers, map(plain, undisturbed), strict=True):
         heard = plain(speaker.text or "")
         compared = jiwer.process_words(expected, heard or "-")
@@ -132,12 +132,12 @@ def _count_words(outcome: Outcome, speakers: Sequence[Speaker], undisturbed: Seq
 
 
 def _gap_s(speaker: Speaker, at_s: float) -> float | None:
-    """From a moment to the session's next event; None when it had ended."""
+    """Seconds from a moment to the session's next event; None if it had ended."""
     return next((heard_s - at_s for heard_s in speaker.heard_at_s if heard_s >= at_s), None)
 
 
 async def _speak_and_judge(speaker: Speaker, outcome: Outcome, redis: Redis) -> None:
-    """A whole session, and its log: it counts 1, 2, 3, … and its finals follow one another."""
+    """Check a whole session and its log: `seq` counts 1, 2, 3, … and its finals are successive."""
     await speaker.speak()
     entries = await _log(speaker.session_id, redis)
     seqs = [int(entry_id.partition(b"-")[0]) for entry_id, _ in entries]
@@ -151,7 +151,7 @@ async def _speak_and_judge(speaker: Speaker, outcome: Outcome, redis: Redis) -> 
 
 
 async def _log(session_id: str, redis: Redis) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The log of a session. Redis may be the next to be broken."""
+    """The log of a session, read early, since the next fault may affect Redis."""
     async with asyncio.timeout(limit_s(FAULT_TIMEOUT_S)):
         while True:
             with contextlib.suppress(RedisError, OSError):
@@ -160,5 +160,5 @@ async def _log(session_id: str, redis: Redis) -> list[tuple[bytes, dict[bytes, b
 
 
 def plain(text: str) -> str:
-    """Words alone, in lower case."""
+    """Only the words, in lower case."""
     return " ".join("".join(mark for mark in text.lower() if mark.isalnum() or mark == " ").split())

@@ -1,7 +1,7 @@
 """An hour of mixed clients at the slot limit: `make soak`, or `python -m tests.chaos.soak --minutes 5`.
 
-Well-behaved, slow, abusive and vanishing clients come and go all the time. Prints the memory of every process at the
-start (when all have been used once) and at the end, errors by code, and what was served.
+Well-behaved, slow, abusive and vanishing clients connect and disconnect all the time. Prints the memory of every
+process at the start (when all have been used once) and at the end, errors by code, and what was served.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from worker.engines.registry import REALTIME
 
 SLOTS: Final = 12
 CLIENTS: Final = {"steady": 8, "upload": 2, "slow": 2, "abusive": 3, "vanishing": 3}
-"""More than there are slots, so that some are always refused."""
+"""More than the slots, so that some are always rejected."""
 WARM_S: Final = 30.0
 PAUSE_S: Final = 0.5
 GARBAGE: Final = (
@@ -46,7 +46,7 @@ GARBAGE: Final = (
 
 
 class Soak:
-    """Counts what its clients meet until the deadline."""
+    """Counts the results of its clients until the deadline."""
 
     def __init__(self, stack: Stack, minutes: float, seed: int) -> None:
         self._stack = stack
@@ -59,7 +59,7 @@ class Soak:
         self.words = 0
 
     async def run(self) -> None:
-        """All clients, until the deadline has passed and each has ended what it was at."""
+        """Run all clients until the deadline has passed and each has finished."""
         behaviours: dict[str, Callable[[], Awaitable[None]]] = {
             "steady": self._steady,
             "upload": self._upload,
@@ -112,7 +112,7 @@ class Soak:
                 await asyncio.sleep(1)
 
     async def _abusive(self) -> None:
-        """Sends what is no message, then audio without a session."""
+        """Sends an invalid message, then audio without a session."""
         async with connect(self._stack.ws_url, compression=None) as socket:
             for text in self._random.sample(GARBAGE, 3):
                 await socket.send(text)
@@ -123,7 +123,7 @@ class Soak:
             self.errors[orjson.loads(await socket.recv())["code"]] += 1
 
     async def _vanishing(self) -> None:
-        """Breaks off in mid-speech, without a word."""
+        """Disconnects in mid-speech without a close."""
         socket = await self._started()
         await socket.send(samples(self._random.choice(self._scenes).audio[: 3 * 16_000]))
         socket.transport.abort()

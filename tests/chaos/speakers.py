@@ -1,4 +1,4 @@
-"""Clients that speak in real time through whatever happens, and what each was told."""
+"""Clients that speak in real time during faults, and the events that each received."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ class Speaker:
     urls: tuple[str, ...]
     session_id: str = ""
     heard_at_s: list[float] = field(default_factory=list)
-    """When each event came (monotonic clock)."""
+    """When each event arrived (monotonic clock)."""
     finals: list[FinalEvent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     out_of_order: int = 0
@@ -33,7 +33,7 @@ class Speaker:
     """The transcript, once the session is done."""
 
     async def undisturbed(self) -> str:
-        """The transcript of the same speech, sent as fast as it is taken while nothing goes wrong."""
+        """The transcript of the same speech, sent as fast as possible without faults."""
         async with TranscriptionClient(*self.urls) as client, client.live(delay_ms=480, partials=False) as session:
             await session.send(samples(self.scene.audio))
             await session.stop()

@@ -80,7 +80,7 @@ def test_client_notes_when_words_are_shown_and_how_late_events_are() -> None:
         ({"type": "error", "code": "internal_error", "message": "incident 7"}, 3, Outcome.FAILED),
     ],
 )
-def test_end_of_a_session_is_told_apart(event: dict[str, str], events: int, outcome: Outcome) -> None:
+def test_end_of_a_session_is_distinguished(event: dict[str, str], events: int, outcome: Outcome) -> None:
     seen = Seen(events=events)
     _end(seen, event)
     assert seen.outcome is outcome

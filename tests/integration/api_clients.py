@@ -63,7 +63,7 @@ def request(
     headers: dict[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
 ) -> tuple[http.client.HTTPResponse, bytes]:
-    """Chunked where the body is an iterable."""
+    """Chunked if the body is an iterable."""
     connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(20))
     try:
         connection.request(method, path, body, headers or {})
@@ -80,6 +80,6 @@ def post_form(stack: Stack, path: str, file: bytes | None, **fields: str) -> tup
 
 
 def sessions(stack: Stack) -> int:
-    """Slots that are taken, by the health server."""
+    """Slots in use, as the health server reports them."""
     status = stack.status()
     return int(status["slots"] - status["slots_free"])

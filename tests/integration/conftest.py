@@ -1,4 +1,4 @@
-"""What tests of one subject share: Redis alone, workers on it, SDKs, and those who speak and who read along."""
+"""Shared fixtures: Redis without other processes, workers on it, SDKs, speakers and viewers."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from tests.stack import Stack
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Redis alone, for tests that leave its settings as they are."""
+    """Only Redis, for tests that do not change its settings."""
     with redis_alone(tmp_path_factory.mktemp("server")) as stack:
         yield stack
 
@@ -29,7 +29,7 @@ async def redis(server: Stack) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def fleet(service: Stack) -> AsyncIterator[Fleet]:
-    """Workers of the service that a module has made."""
+    """Workers of the service that a module has created."""
     async with Fleet.of(service) as fleet:
         yield fleet
 
@@ -74,7 +74,7 @@ def opened() -> Iterator[list[SseViewer]]:
 
 @pytest.fixture
 def read(stack: Stack, opened: list[SseViewer]) -> Read:
-    """Asks for a path and gets its answer."""
+    """Requests a path and returns the answer."""
 
     def ask_for(path: str, token: str | None, last_event_id: object = None, **more: Any) -> SseViewer:
         opened.append(SseViewer(more.pop("url", stack.web_url), path, token, last_event_id, **more))
@@ -85,7 +85,7 @@ def read(stack: Stack, opened: list[SseViewer]) -> Read:
 
 @pytest.fixture
 def watch(read: Read) -> Watch:
-    """Reads along with a speaker."""
+    """Views a speaker's session."""
 
     def begin(speaker: Speaker, last_event_id: object = None, **more: Any) -> SseViewer:
         return read(f"{speaker.path}/events", speaker.token, last_event_id, **more)

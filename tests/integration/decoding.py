@@ -16,7 +16,7 @@ TIMEOUT_S = limit_s(10.0)
 
 
 def long_wav(duration_s: int = 600) -> bytes:
-    """Far more than a pipe holds: its decoder waits for whoever reads."""
+    """Far more than a pipe holds, so its decoder waits for the reader."""
     samples = bytes(32_000 * duration_s)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16)
     chunks = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
@@ -25,7 +25,7 @@ def long_wav(duration_s: int = 600) -> bytes:
 
 @contextlib.asynccontextmanager
 async def begun(decoders: Decoders, recording: bytes) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """A recording of which one block has been decoded."""
+    """A recording whose first block has been decoded."""
     async with contextlib.aclosing(decoders.pcm(recording)) as blocks:
         await anext(blocks)
         yield blocks
@@ -48,7 +48,7 @@ def decoders_of_process(pid: int) -> set[int]:
 
 
 def told(pid: int, what: str) -> bytes:
-    """What the kernel tells of a process."""
+    """The kernel's data about a process."""
     return Path(f"/proc/{pid}/{what}").read_bytes()
 
 
@@ -62,7 +62,7 @@ def cpu_s(pid: int) -> float:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait on a condition of another process while the loop goes on."""
+    """Wait on a condition of another process while the loop runs."""
     async with asyncio.timeout(TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 -- no process tells us
             await asyncio.sleep(0.01)

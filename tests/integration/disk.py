@@ -1,4 +1,4 @@
-"""What Redis has written to its disk, as whoever finds the disk reads it."""
+"""What Redis has written to its disk."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ async def until_gone(data_dir: Path, *words: bytes) -> None:
 
 
 async def without_compression(redis: Redis) -> None:
-    """A rewritten file would hide words that it still holds."""
+    """Disable compression, which would hide words in a rewritten file."""
     await redis.config_set("rdbcompression", "no")
 
 

@@ -1,6 +1,6 @@
-"""Prints what the embedded model hears in one sentence: `python -m tests.integration.heard_once`.
+"""Prints the embedded model's text of one sentence: `python -m tests.integration.heard_once`.
 
-A process of its own, since the instructions that it computes with are chosen when its libraries are loaded.
+It runs in its own process, since libraries choose their processor instructions when they are loaded.
 """
 
 from tests.engine_sessions import heard, text_of

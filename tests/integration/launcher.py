@@ -104,7 +104,7 @@ class Launcher:
         return self.process.wait(timeout_s)
 
     def signal_group(self, number: int) -> None:
-        """As the terminal does it: to the launcher and to whatever is in its process group."""
+        """Signal the launcher and its process group, as the terminal does."""
         assert self.process is not None
         os.killpg(self.process.pid, number)
 
@@ -158,7 +158,7 @@ def alive() -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs. One that has ended and that nobody has asked after yet does not."""
+    """Whether the process runs. A zombie does not."""
     return _stat(pid)[:1] not in ([], ["Z"])
 
 

@@ -1,4 +1,4 @@
-"""Small blocking clients of the native protocol, one for each frontend, with nothing of our own code in them."""
+"""Small blocking clients of the native protocol, one for each frontend, without any of our own code."""
 
 import base64
 import contextlib
@@ -26,11 +26,11 @@ class Client(Protocol):
     def send_audio(self, audio: bytes) -> None: ...
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message, or None when the connection has ended."""
+        """The next message, or None if the connection has ended."""
 
     @property
     def close_code(self) -> int | None:
-        """Of a WebSocket that has ended."""
+        """The close code of a WebSocket that has ended."""
 
     def close(self) -> None: ...
 
@@ -135,7 +135,7 @@ def raw_socket(stack: Stack, frontend: str, receive_buffer_bytes: int | None = N
 
 
 def raw_frame(frontend: str, content: bytes, *, text: bool = True) -> bytes:
-    """One message as it goes over the wire, masked with zeros where it is a WebSocket's."""
+    """One message as bytes, masked with zeros if it is for a WebSocket."""
     if frontend == "tcp":
         return struct.pack("!I", len(content)) + content
     opcode = 0x81 if text else 0x82
@@ -167,7 +167,7 @@ def until(client: Client, kind: str) -> list[dict[str, Any]]:
 
 
 def token_of(ready: dict[str, Any]) -> dict[str, str]:
-    """What resumes the session that this `ready` has opened."""
+    """The `resume` message for the session of this `ready`."""
     return {"session_id": ready["session_id"], "resume_token": ready["resume_token"]}
 
 
@@ -192,7 +192,7 @@ def wav(duration_s: float) -> bytes:
 
 
 def reset(client: Client) -> None:
-    """Break the connection off, as a crash does: a reset, no goodbye."""
+    """Reset the connection without a close, as a crash does."""
     bare = client.socket if isinstance(client, TcpClient) else client.connection.socket
     bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Between a client and the service: hands WebSocket messages on, and keeps them."""
+"""A proxy between a client and the service that forwards and records WebSocket messages."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ HANDED_ON = ("Authorization", "OpenAI-Beta")
 
 
 class Recorder:
-    """What clients and the service have said, over all connections. Made by `recorded`."""
+    """The messages of clients and the service, over all connections. Made by `recorded`."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream

@@ -1,4 +1,4 @@
-"""What tests of the streaming engine share: an engine with three slots, sessions, and what they say."""
+"""Helpers for tests of the streaming engine: an engine with three slots, sessions, and their outputs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,10 +28,10 @@ def built(folder: Path, segmenter: SegmenterSettings | None = None) -> SherpaEng
 def heard(
     engine: SherpaEngine, pcm: NDArray[np.float32], options: SessionOptions = LIVE, chunk_samples: int = 1600
 ) -> list[Output]:
-    """As a client speaks: in pieces of 100 ms."""
+    """Feed audio as a client sends it: in pieces of 100 ms."""
     return engine_sessions.heard(engine, pcm, options, chunk_samples)
 
 
 def plain(outputs: Sequence[Output]) -> list[object]:
-    """Finals without what was measured."""
+    """Finals without measured times."""
     return [(one.segment, one.text, one.start_samples, one.end_samples, one.words) for one in finals(outputs)]

@@ -1,4 +1,4 @@
-"""Who is let in, at every door of a service that asks for keys."""
+"""Which clients are admitted, on every port of a service that requires keys."""
 
 import contextlib
 import http.client
@@ -53,7 +53,7 @@ def enter(keyed_stack: Stack) -> Iterator[Callable[..., Client]]:
 
 
 def is_shut(client: Client, error: dict[str, Any] | None) -> bool:
-    """Whether the client was told that its key is no good, and the connection closed."""
+    """Whether the client got the error that its key is wrong, and the connection was closed."""
     assert error is not None
     assert (error["type"], error["code"]) == ("error", "unauthorized"), error
     assert client.receive() is None

@@ -82,7 +82,7 @@ def test_session_of_a_token_names_a_model_that_could_serve_it(
     assert said in answer["error"]["message"]
 
 
-def test_revoked_key_ends_what_goes_on_over_the_apis(keyed_stack: Stack, key_list: KeyList) -> None:
+def test_revoked_key_ends_what_continues_over_the_apis(keyed_stack: Stack, key_list: KeyList) -> None:
     key = key_list.add("leaving-the-apis")
     key_list.write()
     wait_until(lambda: post(keyed_stack, {}, key)[0].status == 200, "the new key is known")
@@ -135,7 +135,7 @@ def test_revoked_key_ends_a_recording_that_is_being_heard(keyed_stack: Stack, ke
         response = upload.getresponse()
         answer = response.read()
         session = keys.session(session_id.decode())
-        wait_until(lambda: store.hget(session, "state") == b"cancelled", "its worker does not go on")
+        wait_until(lambda: store.hget(session, "state") == b"cancelled", "its worker stops processing it")
     if stream == "true":
         *_, answer = [line.removeprefix(b"data: ") for line in answer.splitlines() if line.startswith(b"data: ")]
     assert response.status == (200 if stream == "true" else 401)

@@ -92,7 +92,7 @@ def test_requests_are_counted_over_all_doors(
     assert 1 <= int(response.headers["retry-after"]) <= 20
 
 
-def test_audio_over_the_rate_is_slowed_and_told_and_heard_whole(enter: Callable[[str, str], Client]) -> None:
+def test_audio_over_the_rate_is_slowed_reported_and_transcribed_whole(enter: Callable[[str, str], Client]) -> None:
     speaker, other = enter("websocket", "listening"), enter("tcp", "listening")
     assert ask(speaker, type="start", partials=False)["type"] == "ready"
     speaker.send_audio(tone(61))
@@ -141,7 +141,7 @@ def test_size_of_an_upload_is_that_of_its_recording(
     assert request(keyed_stack, "POST", "/v1/chat/completions", headers, asked)[0].status == status
 
 
-async def test_sessions_of_a_frontend_that_died_count_until_their_lease_lapses(keyed_stack: Stack) -> None:
+async def test_sessions_of_a_frontend_that_died_count_until_their_lease_expires(keyed_stack: Stack) -> None:
     key = Key("dead-frontend", "", limits=Limits(sessions=1))
     async with limiter_of(keyed_stack) as (limiter, store):
         await limiter.enter(key, "first")
@@ -150,7 +150,7 @@ async def test_sessions_of_a_frontend_that_died_count_until_their_lease_lapses(k
         await limiter.enter(key, "first")  # resumed: it has its place
         held = keys.sessions_of(key.name)
         assert 0 < await store.pttl(held) <= LEASE_S * 1000
-        await store.zadd(held, {"first": 1})  # nobody has renewed it
+        await store.zadd(held, {"first": 1})  # its lease was not renewed
         await limiter.enter(key, "second")
         await limiter.renew(key.name, ["second"])
         with pytest.raises(RateLimitedError):
@@ -159,7 +159,7 @@ async def test_sessions_of_a_frontend_that_died_count_until_their_lease_lapses(k
         assert not await store.exists(held)
 
 
-async def test_bucket_refills_evenly_and_leaves_nothing_behind(keyed_stack: Stack) -> None:
+async def test_bucket_refills_evenly_and_leaves_no_data(keyed_stack: Stack) -> None:
     key = Key("bucket", "", limits=Limits(requests_per_minute=2, audio_s_per_minute=30))
     async with limiter_of(keyed_stack) as (limiter, store):
         await limiter.take_request(key)

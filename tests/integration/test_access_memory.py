@@ -141,7 +141,7 @@ def test_an_upload_without_a_key_is_refused_before_its_body_comes(small: Stack) 
 
 
 def test_silent_connections_make_room_for_others(small: Stack, key_list: KeyList) -> None:
-    """However many come, they shut nobody out, also between requests; those that have said what they want stay."""
+    """However many come, they block no client, also between requests; connections with a request stay."""
     server = small.settings.server
     room = {
         "websocket": (server.tcp_ports[0], 2 * MAX_CONNECTIONS),

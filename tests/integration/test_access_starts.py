@@ -14,7 +14,7 @@ from shared.entry import CANNOT_START
 from tests.integration.launcher import Launcher, launcher_in
 
 KEY_LINE = f"- {{name: anna, sha256: {digest('key of anna')}}}"
-WARNING = "asks for no key"
+WARNING = "requires no key"
 
 
 @pytest.fixture

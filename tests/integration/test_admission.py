@@ -1,4 +1,4 @@
-"""When every slot is taken: who is refused, who waits, and whose slot becomes free."""
+"""When every slot is taken: which sessions are rejected, which wait, and whose slot becomes free."""
 
 import asyncio
 import socket
@@ -86,7 +86,7 @@ async def test_recordings_get_the_slot_in_the_order_in_which_they_came(gateway: 
     assert served == list(range(6))
 
 
-async def test_who_leaves_the_line_holds_nobody_up(gateway: Gateway) -> None:
+async def test_leaving_the_queue_delays_no_other_request(gateway: Gateway) -> None:
     held = await gateway.open(SessionOptions())
     leaving = asyncio.create_task(gateway.open(SessionOptions(), queue="batch"))
     await asyncio.sleep(0.15)
@@ -99,7 +99,7 @@ async def test_who_leaves_the_line_holds_nobody_up(gateway: Gateway) -> None:
 
 
 def start(client: Client, **options: object) -> dict[str, Any]:
-    """The answer to `start`, as soon as those who had the slot before have been heard out."""
+    """The answer to `start`, as soon as the session that had the slot before has been processed."""
     deadline_s = time.monotonic() + 10
     while True:
         answer = ask(client, type="start", **options)
@@ -178,7 +178,7 @@ async def test_live_session_waits_for_the_slot_of_one_that_gives_way(service: St
     await session.cancel()
 
 
-async def test_those_who_have_waited_longest_give_way_first(redis: Redis) -> None:
+async def test_sessions_without_a_client_for_longest_lose_their_slots_first(redis: Redis) -> None:
     owners = {}
     for name in ("one", "two", "three"):
         assert await admitted(redis, name, capacity=3)

@@ -61,7 +61,7 @@ def test_head_of_a_transcript(stack: Stack, speaker: Speaker, form: str) -> None
 
 
 def test_events_have_no_head(stack: Stack, speaker: Speaker) -> None:
-    """They go on for as long as the session does, and an answer without them says nothing."""
+    """They continue as long as the session, and an answer without them means nothing."""
     response, _ = request(stack, "HEAD", f"{speaker.path}/events?token={speaker.token}")
     assert (response.status, response.headers["allow"]) == (405, "GET")
 

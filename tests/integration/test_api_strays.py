@@ -108,7 +108,7 @@ def test_plain_request_to_a_websocket_is_told_to_upgrade(stack: Stack, path: str
         assert error["message"].startswith(f"{path.partition('?')[0]} is the address of a WebSocket: use ws://")
 
 
-def test_connection_goes_on_after_the_answer(stack: Stack) -> None:
+def test_connection_continues_after_the_answer(stack: Stack) -> None:
     """Which names another protocol, but does not change to it."""
     connection = http.client.HTTPConnection(urlsplit(stack.web_url).netloc, timeout=limit_s(20))
     with closing(connection):

@@ -103,7 +103,7 @@ async def test_follower_fills_a_gap_from_the_log(redis: Redis) -> None:
         follower = await events.follow("s1")
         await write(redis, owner, 1, "one")
         await events.unfollow(follower)
-        await write(redis, owner, 2, "two", "three")  # nobody is subscribed
+        await write(redis, owner, 2, "two", "three")  # there are no subscribers
         follower = await events.follow("s1", after_seq=0)
         await write(redis, owner, 4, "four")
         source = aiter(follower)
@@ -132,7 +132,7 @@ async def test_slow_follower_is_bounded_and_misses_nothing(redis: Redis) -> None
     assert seen == list(range(1, count + 1))
 
 
-async def test_a_channel_that_nobody_follows_is_not_subscribed_to_again(redis: Redis) -> None:
+async def test_a_channel_without_followers_is_not_subscribed_to_again(redis: Redis) -> None:
     async with subscriber(redis) as events:
         left = await events.follow("s1")
         await events.follow("s2")

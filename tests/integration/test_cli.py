@@ -86,7 +86,7 @@ def test_transcribe_prints_captions(stack: Stack, quiet: Path, text_format: str,
     assert done.stdout.startswith(head)
 
 
-def test_transcribe_goes_on_after_a_broken_file(stack: Stack, quiet: Path, tmp_path: Path) -> None:
+def test_transcribe_continues_after_a_broken_file(stack: Stack, quiet: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(quiet.read_bytes()[:40])
     missing = tmp_path / "missing.wav"
@@ -234,7 +234,7 @@ def test_transcribe_can_be_interrupted_quietly(stack: Stack, quiet: Path) -> Non
     assert (process.returncode, output, errors) == (130, b"", b"")
 
 
-def test_transcribe_ends_quietly_when_nobody_reads(stack: Stack, quiet: Path) -> None:
+def test_transcribe_ends_quietly_when_the_reader_is_gone(stack: Stack, quiet: Path) -> None:
     with running(stack, "transcribe", quiet) as process:
         assert process.stdout is not None
         process.stdout.close()

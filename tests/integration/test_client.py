@@ -123,7 +123,7 @@ async def test_live_session_can_be_read_after_ten_minutes_were_sent(client: Tran
         events = [event async for event in session]
 
     assert finals_in(events)[-1].end_s == 600.0
-    # What nobody has read while it was sent: of a finished segment, the final alone.
+    # Events that the viewer did not read in time: for a finished segment, only the final.
     assert {type(event) for event in events[:10]} == {Final}
 
 
@@ -165,7 +165,7 @@ async def test_client_is_told_which_models_run(client: TranscriptionClient) -> N
             pass
 
 
-async def test_live_session_goes_on_after_a_refused_configure(client: TranscriptionClient) -> None:
+async def test_live_session_continues_after_a_refused_configure(client: TranscriptionClient) -> None:
     async with client.live() as session:
         await session.configure(language="no such language")
         with pytest.raises(ServerError) as raised:
@@ -249,7 +249,7 @@ async def test_ping_measures_the_round_trip(client: TranscriptionClient) -> None
     assert 0 < await client.ping() < 5000
 
 
-async def test_client_says_where_nobody_answers() -> None:
+async def test_client_names_an_address_that_does_not_answer() -> None:
     (port,) = free_ports(1)
 
     async with TranscriptionClient(f"ws://127.0.0.1:{port}") as client:

@@ -65,7 +65,7 @@ async def is_connected(wire: Wire, session: LiveSession, connections: int) -> bo
     return wire.connections >= connections and session._connection.is_serving
 
 
-async def test_session_that_another_takes_over_is_told_so(stack: Stack) -> None:
+async def test_session_that_another_takes_over_gets_an_error(stack: Stack) -> None:
     async with (
         asyncio.timeout(TIMEOUT_S),
         TranscriptionClient(stack.ws_url) as client,

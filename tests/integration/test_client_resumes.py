@@ -1,4 +1,4 @@
-"""The Python client when its connections do not last: its user notices nothing, or is told why it is over."""
+"""The Python client when its connections do not last: its user notices nothing, or gets the reason for the end."""
 
 import asyncio
 import itertools
@@ -36,7 +36,7 @@ async def wire(stack: Stack) -> AsyncIterator[Wire]:
 
 
 class Listener:
-    """Reads a session from a task of its own."""
+    """Reads a session in a separate task."""
 
     def __init__(self, session: LiveSession) -> None:
         self._session = session
@@ -111,7 +111,7 @@ async def cut_again_and_again(wire: Wire, generator: random.Random) -> None:
         wire.cut()
 
 
-async def test_session_that_is_cut_before_its_first_audio_goes_on(wire: Wire) -> None:
+async def test_session_that_is_cut_before_its_first_audio_continues(wire: Wire) -> None:
     async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
         wire.cut()
         await session.send(CHUNK)
@@ -130,7 +130,7 @@ async def test_stop_is_sent_again_when_it_was_lost(wire: Wire) -> None:
         assert isinstance((await events_of(session))[-1], Done)
 
 
-async def test_what_came_while_nobody_was_connected_is_not_missed(wire: Wire) -> None:
+async def test_events_during_a_disconnection_are_not_missed(wire: Wire) -> None:
     async with asyncio.timeout(TIMEOUT_S), TranscriptionClient(wire.url) as client, client.live() as session:
         wire.refuses = True
         for _ in range(25):
@@ -160,7 +160,7 @@ def two_frontends(stack: Stack) -> Iterator[tuple[str, str]]:
         stack.stop("second", signal.SIGKILL)
 
 
-async def test_session_goes_on_at_another_frontend_when_its_own_is_killed(
+async def test_session_continues_at_another_frontend_when_its_own_is_killed(
     stack: Stack, two_frontends: tuple[str, str]
 ) -> None:
     losses: list[str] = []

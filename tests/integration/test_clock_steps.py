@@ -1,4 +1,4 @@
-"""What becomes of live sessions when the wall clock of Redis is set forward, as after a machine was suspended."""
+"""Live sessions after the wall clock of Redis jumps forward, as after a suspend of the machine."""
 
 from frontend.process import FrontendProcess
 from shared.bus import keys

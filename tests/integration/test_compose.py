@@ -41,7 +41,7 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 def test_redis_waits_where_another_server_is_named(tmp_path: Path) -> None:
     stack = Stack(tmp_path)
     process = run(stack, "compose.redis", REDIS_URL="redis://:sesame@redis.example:1/0")
-    wait_until(lambda: "redis_is_elsewhere" in log_of(stack), "it says that there is nothing to start")
+    wait_until(lambda: "redis_external" in log_of(stack), "it says that there is nothing to start")
     process.send_signal(signal.SIGTERM)
     status, err = ended(process)
     assert status == 0
@@ -84,7 +84,7 @@ def test_redis_never_evicts_and_keeps_what_it_holds(tmp_path: Path) -> None:
 def test_server_binary_prefers_the_setting(tmp_path: Path) -> None:
     assert server_binary(RedisSettings()).name in {"valkey-server", "redis-server"}
     assert server_binary(RedisSettings(binary=Path("/bin/sh"))) == Path("/bin/sh")
-    with pytest.raises(StartupError, match=r"^Setting redis\.binary is '.*', which is no program that can be run\.$"):
+    with pytest.raises(StartupError, match=r"^Setting redis\.binary is '.*', which is not an executable program\.$"):
         server_binary(RedisSettings(binary=tmp_path))
 
 

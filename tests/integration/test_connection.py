@@ -79,7 +79,7 @@ async def serve(transport: BrokenTransport, frontend: FrontendProcess) -> list[s
     return [line["incident"] for line in lines if line["event"] == "internal_error" and line["exc_info"]]
 
 
-async def test_a_failure_of_ours_is_told_by_its_incident_alone(frontend: FrontendProcess) -> None:
+async def test_internal_failure_is_reported_only_by_its_incident(frontend: FrontendProcess) -> None:
     transport = BrokenTransport('{"type": "ping"}', RuntimeError("the inside of the server"))
     (incident,) = await serve(transport, frontend)
     assert [message["type"] for message in transport.sent] == ["pong", "error"]

@@ -1,4 +1,4 @@
-"""Many clients at the same moment: each is served in order, or told that the server is busy."""
+"""Many clients at the same moment: each is served in order, or gets `server_busy`."""
 
 import asyncio
 from collections import Counter

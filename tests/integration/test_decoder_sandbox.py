@@ -66,7 +66,7 @@ KINDS = [Sandbox(0, False), probe()]
 
 @pytest.mark.parametrize("sandbox", KINDS, ids=["bounds alone", "this kernel"])
 @pytest.mark.parametrize("what", ["open", "create", "list", "tcp", "udp", "unix"])
-def test_decoder_opens_nothing_and_connects_to_nobody(what: str, sandbox: Sandbox) -> None:
+def test_decoder_opens_nothing_and_makes_no_connection(what: str, sandbox: Sandbox) -> None:
     code, answer = attempt(what, sandbox)
     assert code == 0
     assert answer in ("OSError", "PermissionError")

@@ -1,4 +1,4 @@
-"""Decoders that crash, hang, are killed or have no place: what becomes of their clients, and of the others."""
+"""Decoders that crash, hang, are killed or have no room: the effect on their clients, and on the others."""
 
 import asyncio
 import os
@@ -124,7 +124,7 @@ async def test_recordings_are_refused_when_too_many_wait_or_for_too_long() -> No
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_fault_of_ours_is_told_with_its_place() -> None:
+async def test_internal_fault_is_logged_with_its_place() -> None:
     link = DecoderLink()
     try:
         assert await link.ready is not None

@@ -171,13 +171,13 @@ async def test_memory_of_every_recording_is_bounded(decoders: Decoders) -> None:
     assert MEMORY_BYTES < 250 * MEBIBYTE
 
 
-async def test_decoder_waits_for_whoever_reads(decoders: Decoders) -> None:
+async def test_decoder_waits_for_the_reader(decoders: Decoders) -> None:
     recording = long_wav()
     async with begun(decoders, recording) as blocks:
         (pid,) = decoders_of(decoders)
         used_s = -1.0
         while used_s != (used_s := cpu_s(pid)):
-            await decoded(decoders, made("wav"))  # time passes, in which it could go on
+            await decoded(decoders, made("wav"))  # enough time for it to continue
         await anext(blocks)
         read_bytes = int(told(pid, "io").split()[1])
         assert read_bytes < len(recording) / 2

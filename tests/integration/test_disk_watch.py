@@ -1,4 +1,4 @@
-"""Who has Redis' append-only file rewritten, when, and what is done where that is not allowed."""
+"""Which frontend requests rewrites of Redis' append-only file, when, and what happens if that is forbidden."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

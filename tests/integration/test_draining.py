@@ -1,4 +1,4 @@
-"""A worker that is told to stop: its sessions go on elsewhere, or here for a while, and it exits with 0."""
+"""A worker that is stopping: its sessions continue elsewhere, or here for a while, and it exits with 0."""
 
 import asyncio
 import ctypes
@@ -68,7 +68,7 @@ async def speak_until(session: Session, enough: asyncio.Event) -> float:
     return duration_s
 
 
-async def test_sessions_go_on_at_another_worker_without_a_gap(fleet: Fleet) -> None:
+async def test_sessions_continue_at_another_worker_without_a_gap(fleet: Fleet) -> None:
     await fleet.start("first", **PATIENT)
     sessions = [await fleet.gateway.open(SessionOptions()) for _ in range(2)]
     await fleet.start("second")

@@ -69,7 +69,7 @@ async def test_what_was_said_leaves_the_disk_after_its_retention(fleet: Fleet, d
     assert not is_on_disk(data_dir.parent, *traces(session)), "what processes have logged"
 
 
-async def test_erased_session_is_gone_at_once_and_others_go_on(fleet: Fleet, data_dir: Path) -> None:
+async def test_erased_session_is_gone_at_once_and_others_continue(fleet: Fleet, data_dir: Path) -> None:
     await without_compression(fleet.redis)
     await fleet.start("worker")
     kept = await fleet.gateway.open(SessionOptions())

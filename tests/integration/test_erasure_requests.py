@@ -1,4 +1,4 @@
-"""`DELETE /v1/sessions/{id}`: who may erase a session, and what becomes of those who have to do with it."""
+"""`DELETE /v1/sessions/{id}`: which clients may erase a session, and what happens to its client, viewers and worker."""
 
 import json
 from collections.abc import Callable, Iterator

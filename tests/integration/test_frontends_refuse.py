@@ -171,7 +171,7 @@ def test_server_busy(strict: Stack, frontend: str) -> None:
             start_when_free(holder)
         assert refused(client, "server_busy", type="start")["retry_after_s"] > 0
         assert refused(client, "server_busy", type="audio", audio_data=base64_of(SECOND), id=5)["id"] == 5
-        # What a client sends on, before it has read the refusal, is passed over.
+        # Messages that a client sends before it has read the rejection are ignored.
         tell(client, type="start")
         client.send_audio(SECOND)
         tell(client, type="stop")
@@ -187,7 +187,7 @@ def start_when_free(client: Client) -> None:
 
 
 def ask_twice(client: Client) -> list[dict[str, Any]]:
-    """What waits, and the reply to a ping behind it."""
+    """The waiting messages, and the reply to a ping after them."""
     return [ask(client, type="ping"), client.receive() or {}]
 
 

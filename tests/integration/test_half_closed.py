@@ -1,4 +1,4 @@
-"""Clients that shut down their writing side behind their request, as `nc -N` does, and read its answer."""
+"""Clients that shut down their writing side after their request, as `nc -N` does, and read its answer."""
 
 import http.client
 import json

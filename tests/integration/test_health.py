@@ -1,4 +1,4 @@
-"""What operators and their tools are told, with everything running and with parts of it gone."""
+"""What operators and their tools see, with everything running and with parts of it missing."""
 
 import json
 import os

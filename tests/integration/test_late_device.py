@@ -26,7 +26,7 @@ STAGING_ENGINES = {
 
 
 def said(engine: Any, options: SessionOptions, passers_by: bool) -> list[str]:
-    """What two sessions are told; the second joins later and stays longer.
+    """The outputs of two sessions; the second joins later and stays longer.
 
     With `passers_by` others come and go between their passes, and one of them begins anew.
     """

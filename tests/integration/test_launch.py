@@ -1,4 +1,4 @@
-"""`make run`, for real: what starts, what is restarted, what refuses, and that nothing is left behind."""
+"""`make run` with real processes: starts, restarts, failures to start, and that no process is left."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_stop_leaves_nothing_on_disk_that_memory_has_forgotten(launcher: Launche
 
 
 def test_live_session_does_not_hold_the_stop_up(launcher: Launcher) -> None:
-    """There is nobody to hand it over to: all workers are told to stop."""
+    """There is no worker to take it over: all workers are stopping."""
     lines = (PROJECT / "Procfile").read_text().splitlines()
     launcher.start(*(line for line in lines if not line.startswith("flower")), listeners=False, workers=2)
     launcher.wait_until_ready()
@@ -142,7 +142,7 @@ def test_refusal_after_the_service_was_ready_is_retried(launcher: Launcher) -> N
 def test_program_that_always_fails_ends_the_start(launcher: Launcher) -> None:
     launcher.start("worker: python -c 'raise SystemExit(3)'", listeners=False)
     assert launcher.end() == CANNOT_START
-    assert launcher.err.splitlines()[-1] == "worker failed 5 times at start (status 3); it says why above."
+    assert launcher.err.splitlines()[-1] == "worker failed 5 times at start (status 3); see above."
 
 
 def test_program_that_does_not_exist_is_named(launcher: Launcher) -> None:
@@ -198,7 +198,7 @@ def test_port_in_use_is_one_sentence(launcher: Launcher) -> None:
         assert launcher.end() == CANNOT_START
     assert launcher.err == (
         f"Port {launcher.stack.settings.tcp_port} for tcp is in use; "
-        "stop what uses it, or change server.tcp_ports (VOXTRAL_SERVER__TCP_PORTS).\n"
+        "stop the program that uses it, or change server.tcp_ports (VOXTRAL_SERVER__TCP_PORTS).\n"
     )
 
 

@@ -83,7 +83,7 @@ def test_container_may_be_asked_for_when_audio_was_refused(opened: Any) -> None:
     assert done["duration"] == pytest.approx(1.0 + 2.0 + 1.0, abs=0.1)
 
 
-def test_container_that_cannot_be_decoded_is_told_while_the_session_goes_on(opened: Any) -> None:
+def test_container_that_cannot_be_decoded_is_told_while_the_session_continues(opened: Any) -> None:
     client = opened("websocket")
     ask(client, type="start", encoding="container")
     client.send_audio(tone(0.1))
@@ -96,7 +96,7 @@ def test_container_that_cannot_be_decoded_is_told_while_the_session_goes_on(open
     assert (problems, done["duration"]) == ([], 1.0)
 
 
-def test_container_goes_on_behind_a_lost_connection(opened: Any) -> None:
+def test_container_continues_after_a_lost_connection(opened: Any) -> None:
     """The recorder begins again: what comes is a new container."""
     client = opened("tcp")
     ready = ask(client, type="start", encoding="container")
@@ -172,7 +172,7 @@ def events_until(connection: ClientConnection, kind: str) -> list[dict[str, Any]
 @pytest.mark.parametrize(
     ("address", "greeting", "append", "end"), [MISTRAL, OPENAI, VLLM], ids=["mistral", "openai", "vllm"]
 )
-def test_dialects_refuse_containers_and_the_session_goes_on(
+def test_dialects_refuse_containers_and_the_session_continues(
     stack: Stack, address: str, greeting: list[dict[str, Any]], append: str, end: str | None
 ) -> None:
     with connect(f"{stack.web_url.replace('http', 'ws', 1)}/v1/{address}") as connection:

@@ -130,7 +130,7 @@ async def test_inverted_stereo_is_heard(decoders: Decoders) -> None:
         (
             bytes(5000),
             UnsupportedAudioError,
-            "is of no kind that is known here; containers",
+            "is of an unknown kind; containers",
         ),
         (b"#!AMR\n" + bytes(5000), UnsupportedAudioError, "is AMR; containers .*, or upload a recording"),
         (
@@ -207,7 +207,7 @@ async def test_streams_have_decoders_of_their_own_and_no_more_than_may_be(decode
     await eventually(lambda: not decoders_of(decoders) and not decoders.live_streams)
 
 
-async def test_nothing_is_taken_in_while_nobody_takes_the_audio(decoders: Decoders) -> None:
+async def test_nothing_is_read_while_the_audio_is_not_consumed(decoders: Decoders) -> None:
     decoding = await decoders.live()
     writing = asyncio.create_task(_written(decoding, stream_of("wav", np.tile(TONE, 30))))
     audio = decoding.audio()

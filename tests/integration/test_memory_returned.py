@@ -30,7 +30,7 @@ DOORS = {"tcp": ("tcp",), "websocket": ("websocket",), "web": ("web", "upload", 
 
 @pytest.fixture
 def settings(stack: Stack) -> Settings:
-    """Of a frontend in this process, on ports of its own."""
+    """The settings of a frontend in this process, on its own ports."""
     first, second, third = free_ports(3)
     server = stack.settings.server.model_copy(update={"http_port": first, "tcp_ports": [second, third]})
     return stack.settings.model_copy(update={"server": server})

@@ -1,4 +1,4 @@
-"""Several models side by side: who serves whom, and that a full or dead one is no other model's business."""
+"""Several models side by side: which one serves a session, and that a full or dead one does not affect others."""
 
 import asyncio
 import signal

@@ -71,7 +71,7 @@ async def test_new_sessions_go_to_the_worker_that_is_not_overloaded(redis: Redis
         await workers.admit("one too many")
 
 
-async def test_nobody_is_admitted_while_every_worker_is_overloaded(workers: Workers) -> None:
+async def test_no_session_is_admitted_while_every_worker_is_overloaded(workers: Workers) -> None:
     await workers.beat("a", "b", a=[70.0] * MIN_PASSES, b=[90.0] * MIN_PASSES)
     with pytest.raises(ServerBusyError) as caught:
         await workers.admit("s1")

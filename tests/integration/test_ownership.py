@@ -1,4 +1,4 @@
-"""Who may have a session on a real server: admission, claims, fencing, repeated and late writes, and the end."""
+"""The ownership of sessions on a real server: admission, claims, fencing, repeated and late writes, and the end."""
 
 import asyncio
 from dataclasses import replace
@@ -94,7 +94,7 @@ async def test_former_owner_can_write_nothing_once_another_has_claimed(redis: Re
     await admitted(redis)
     old = await claim(redis, "w1")
     assert await write(redis, old, 1, "one") == 1
-    await redis.hset(keys.session("s1"), "lease", 0)  # the lease has lapsed
+    await redis.hset(keys.session("s1"), "lease", 0)  # the lease has expired
     new = await claim(redis, "w2")
     assert new.fence == old.fence + 1
     assert await write(redis, old, 2, "stale") == FENCED

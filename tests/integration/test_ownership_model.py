@@ -1,6 +1,6 @@
 """The ownership protocol alone: workers that claim, write, hang, repeat themselves and come too late, on a real server.
 
-The workers are the real bookkeeping (`WorkerSession`, `Said`) and the real scripts without a model and without loops:
+The workers are the real session state (`WorkerSession`, `SessionWrite`) and the real scripts without a model and loops:
 hypothesis decides what happens when. Positions count entries of 100 ms.
 """
 
@@ -31,7 +31,7 @@ from tests.integration.workers import redis_alone
 from tests.stack import Stack
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
-from worker.event_writer import Said
+from worker.event_writer import SessionWrite
 from worker.session import PROGRESS_SAMPLES, Claim, WorkerSession
 
 SID, MODEL = "s1", "echo"
@@ -68,7 +68,7 @@ class Worker:
         return self.session.claim.owner
 
     def hear(self) -> bool:
-        """The next entry of the audio stream, and what stands behind it. False at the end."""
+        """The next entry of the audio stream, and what follows it. False at the end."""
         if self.session.read_samples >= ENTRIES * ENTRY_SAMPLES or self.session.ending:
             return False
         self.session.arrived(self.session.read_samples + ENTRY_SAMPLES, 0.0, 0.0)
@@ -85,7 +85,7 @@ class Worker:
         self._take_partial(committed="")
 
     def commit(self) -> None:
-        """Each owner commits words of its own, one for each entry."""
+        """Each owner commits different words, one for each entry."""
         start, heard = self.segment_start_samples, self.session.read_samples
         entries = range(start // ENTRY_SAMPLES, heard // ENTRY_SAMPLES)
         self._take_partial(committed=" ".join(f"{entry}by{self.owner.fence}" for entry in entries))
@@ -208,7 +208,7 @@ class Protocol(RuleBasedStateMachine):
         for what in says:
             if held.hear() and what != "nothing":
                 getattr(held, what)()
-        said = Said.of(held.session)
+        said = SessionWrite.of(held.session)
         call = said.call(60)
         if meanwhile:
             held.hear()
@@ -246,7 +246,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule()
     def lapse(self) -> None:
-        """The owner has been away for too long, or nobody has become the first one in time."""
+        """The owner has been away for too long, or no worker has claimed it in time."""
         if self.held("state") in (b"waiting", b"live", b"offered"):
             self.redis.hset(keys.session(SID), "lease", 0)
             self._stored = None
@@ -279,7 +279,7 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def what_is_committed_is_never_taken_back(self) -> None:
-        """By no owner: every partial of the segment and its final begin with it, and a new owner is told of it."""
+        """By no owner: every partial of the segment and its final begin with it, and a new owner gets it."""
         committed = ""
         for event in self.stored.log:
             if event["type"] in ("partial", "final"):

@@ -92,7 +92,7 @@ def test_memory_that_runs_out_is_one_sentence(checkpoint: Path, part: str, monke
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr(Ring, "__init__" if part == "rings" else "snapshot", full)
-    with pytest.raises(StartupError, match=r"memory of this machine does not suffice for 6 slots .* such as 3"):
+    with pytest.raises(StartupError, match=r"This machine has too little memory for 6 slots .* such as 3"):
         loaded(checkpoint, slots=6).warm_up()
 
 

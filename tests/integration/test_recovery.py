@@ -1,4 +1,4 @@
-"""A worker that dies, hangs or loses its network: its sessions go on elsewhere, and it does no harm when it wakes."""
+"""A worker that dies, hangs or loses its network: its sessions continue elsewhere, and does no harm when it wakes."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ from tests.limits import limit_s
 from tests.stack import Stack
 
 DETECTED_S = keys.LEASE_S + 0.5
-"""A lease lapses, and the frontend looks for such sessions twice a second."""
+"""A lease expires, and the frontend looks for such sessions twice a second."""
 RECOVERY_S = 3.0
 IDLE_S = 4.0
 
@@ -56,7 +56,7 @@ async def loses_its_network(fleet: Fleet, link: Link) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("fails", [dies, hangs, loses_its_network])
-async def test_sessions_of_a_lost_worker_go_on_within_seconds(fleet: Fleet, fails: Callable) -> None:
+async def test_sessions_of_a_lost_worker_continue_within_seconds(fleet: Fleet, fails: Callable) -> None:
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(Link.to(fleet.service))
         await fleet.start("first", REDIS_URL=f"redis://127.0.0.1:{link.port}/0")
@@ -164,7 +164,7 @@ async def is_dispatched(fleet: Fleet) -> bool:
 
 @pytest.mark.parametrize("passed", [True, False])
 async def test_options_outlive_their_worker(fleet: Fleet, passed: bool) -> None:
-    """Those that the checkpoint has passed, and whose entry is trimmed, as well as those behind it."""
+    """Those before the checkpoint, whose entries are trimmed, and those after it."""
     await fleet.start("first")
     session = await fleet.gateway.open(SessionOptions(partials=False, language="en"))
     await fleet.start("second")
@@ -225,7 +225,7 @@ async def is_gone(fleet: Fleet, session: Session) -> bool:
 
 
 async def test_session_whose_client_left_ends_at_its_new_owner(fleet: Fleet) -> None:
-    """The dead worker had not heard that the client is gone; nobody is left to tell the new one."""
+    """The dead worker had not received that the client is gone, and the new one does not get it from anyone else."""
     await fleet.start("first")
     session = await fleet.gateway.open(SessionOptions())
     await session.write(SECOND)

@@ -30,7 +30,7 @@ def service(server: Stack) -> Stack:
 
 @pytest.fixture
 async def tls_url(service: Stack, certificate: Certificate) -> AsyncIterator[str]:
-    """The service's Redis behind TLS."""
+    """The service's Redis with TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate.path, certificate.key_path)
     async with Link.to(service, context) as link:

@@ -1,4 +1,4 @@
-"""Redis is killed, hangs, or takes nothing, under live sessions: they go on, whole, when it is back."""
+"""Redis is killed, hangs, or rejects writes during live sessions: they continue without loss when it recovers."""
 
 import asyncio
 import contextlib
@@ -98,7 +98,7 @@ async def speak(
 
 
 def read_along(stack: Stack, ready: Ready) -> list[dict[str, Any]]:
-    """All that a viewer is told."""
+    """All events that a viewer gets."""
     viewer = SseViewer(stack.web_url, f"/v1/sessions/{ready.session_id}/events", ready.viewer_token)
     try:
         return viewer.rest()
@@ -191,7 +191,7 @@ async def test_a_redis_that_takes_no_writes_at_all_is_waited_for(service: Stack,
 
 
 async def test_finals_are_kept_while_memory_is_full(service: Stack, redis: Redis) -> None:
-    """What the worker has heard is told at once: it is what makes room."""
+    """The position that the worker has processed is reported at once, since it makes room."""
     async with (
         asyncio.timeout(TIMEOUT_S),
         TranscriptionClient(service.ws_url) as client,

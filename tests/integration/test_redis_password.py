@@ -46,9 +46,9 @@ def assert_refused(settings: Settings, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("credentials", "sentence"),
     [
-        (":hush@", "refuses the password of REDIS_URL."),
-        ("anna:hush@", "refuses the password of REDIS_URL."),
-        ("", "asks for a password, and REDIS_URL has none."),
+        (":hush@", "rejects the password in REDIS_URL."),
+        ("anna:hush@", "rejects the password in REDIS_URL."),
+        ("", "requires a password, but REDIS_URL has none."),
     ],
 )
 def test_wrong_or_missing_password_is_one_sentence(
@@ -61,7 +61,7 @@ def test_wrong_or_missing_password_is_one_sentence(
 
 
 def test_password_for_a_server_that_has_none_is_one_sentence(server: Stack, redis: Redis) -> None:
-    assert_refused(Settings(redis={"url": url(server, ":hush@")}), "has no password, and REDIS_URL gives one.")
+    assert_refused(Settings(redis={"url": url(server, ":hush@")}), "has no password, but REDIS_URL has one.")
 
 
 def test_server_that_does_not_answer_is_waited_for() -> None:
@@ -72,4 +72,4 @@ def test_launcher_says_the_sentence_and_starts_nothing(server: Stack, password: 
     launcher.start("worker: python -m worker", listeners=False, REDIS_URL=url(server, ":hush@"))
     assert launcher.end(60) == CANNOT_START
     (line,) = launcher.err.splitlines()
-    assert line.startswith(f"Redis at {server.settings.redis_address} refuses the password")
+    assert line.startswith(f"Redis at {server.settings.redis_address} rejects the password")

@@ -1,4 +1,4 @@
-"""The streaming engine when nobody pauses: segments end between words, and no stream grows for ever."""
+"""The streaming engine without pauses: segments end between words, and no stream grows without bound."""
 
 from collections.abc import Sequence
 from itertools import pairwise

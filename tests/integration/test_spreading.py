@@ -71,7 +71,7 @@ async def test_full_worker_and_hung_worker_keep_no_session_waiting(fleet: Fleet)
 
 
 async def test_nothing_stays_in_redis(fleet: Fleet) -> None:
-    """A session that ends, one that is cancelled, and one that is dispatched again and again to nobody."""
+    """A session that ends, one that is cancelled, and one that is dispatched repeatedly without a worker."""
     await started(fleet, "a")
     ended, cancelled, lost = [await fleet.gateway.open(SessionOptions()) for _ in range(3)]
     await ended.write(SECOND)

@@ -1,4 +1,4 @@
-"""Live captions: who reads along gets every final, in order."""
+"""Live captions: viewers get every final, in order."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Live captions: who may read along, and that nobody may do more."""
+"""Live captions: which clients may view a session, and that viewers may do nothing else."""
 
 import json
 from typing import Any

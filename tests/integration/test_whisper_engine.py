@@ -272,8 +272,7 @@ def test_longer_prompt_is_reported(engine: WhisperEngine, options: SessionOption
     first, second = drained(engine)["a"]
     assert first == Notice(
         "prompt_cut",
-        "prompt is too long, and its beginning, up to 'Zephyrine', has no effect: "
-        "this model takes its last 223 tokens.",
+        "prompt is too long, and its beginning, up to 'Zephyrine', has no effect: this model uses its last 223 tokens.",
     )
     assert isinstance(second, Notice)
     assert "up to 'word', has" in second.message

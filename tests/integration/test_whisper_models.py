@@ -199,7 +199,7 @@ def test_precision_is_checked_before_a_model_is_downloaded(monkeypatch: pytest.M
 
 
 def test_precision_of_whisper_is_refused_for_voxtral() -> None:
-    with pytest.raises(StartupError, match=r"model\.compute_type is 'int8', which is of the Whisper models"):
+    with pytest.raises(StartupError, match=r"model\.compute_type is 'int8', which is only for Whisper models"):
         load_engine(Settings(model={"name": "mistralai/Voxtral-Mini-3B-2507", "compute_type": "int8"}))  # type: ignore[arg-type]
 
 
@@ -223,11 +223,11 @@ def test_hub_is_asked_only_for_what_its_cache_lacks(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(
-        StartupError, match=r"^Setting model\.name is 'whisper-small\.en', which is not whole in the cache"
+        StartupError, match=r"^Setting model\.name is 'whisper-small\.en', which is not complete in the cache"
     ):
         loaded(name="whisper-small.en")
     with pytest.raises(
-        StartupError, match=r"^Setting model\.path is 'our/whisper' \(no directory here, .* not whole in"
+        StartupError, match=r"^Setting model\.path is 'our/whisper' \(no directory here, .* not complete in"
     ):
         loaded(name="whisper", path="our/whisper")
     for repository in ("Systran/faster-whisper-small.en", "our/whisper"):

@@ -91,7 +91,7 @@ async def test_session_is_a_task_that_shows_its_id_and_no_text(
 
 
 class TaskEvents:
-    """What Flower is told: the events that Celery sends, collected by a thread of its own."""
+    """What Flower gets: the events that Celery sends, collected by a separate thread."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Those who read along with a session, with nothing of our own code in them."""
+"""Viewers of a session, without any of our own code."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def speaking(stack: Stack) -> Iterator[Speaker]:
     try:
         yield speaker
     finally:
-        # Or the session would keep its slot, for its client to come again.
+        # Otherwise the session would keep its slot, so that its client can resume it.
         with contextlib.suppress(ConnectionClosed):
             speaker.client.send_text('{"type": "cancel"}')
         speaker.client.close()
@@ -106,7 +106,7 @@ class SseViewer:
         return events
 
     def error(self) -> dict[str, Any]:
-        """The body of a refusal."""
+        """The body of a rejection."""
         body: dict[str, Any] = json.load(self.response)
         return body["error"] | {"status": self.status}
 
@@ -131,9 +131,9 @@ def final_segments(events: list[dict[str, Any]]) -> list[int]:
 
 
 Read = Callable[..., SseViewer]
-"""Asks for a path, and gets its answer."""
+"""Requests a path and returns the answer."""
 Watch = Callable[..., SseViewer]
-"""Reads along with a speaker."""
+"""Views a speaker's session."""
 
 
 def socket_url(stack: Stack, speaker: Speaker, query: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What tests of the Whisper engine share: sessions that are fed and drained, and what came of it."""
+"""Helpers for tests of the Whisper engine: sessions that are fed and drained, and their outputs."""
 
 from shared.events import SessionOptions
 from tests.bench.scoring import edits, normalised
@@ -8,7 +8,7 @@ from worker.engines.base import Output
 FILE = SessionOptions(recording=True, partials=False)
 LIVE = SessionOptions()
 QUIET = SessionOptions(partials=False)
-"""A live session whose client wants finals only."""
+"""A live session whose client requests only finals."""
 
 
 def errors(outputs: list[Output], *said: str) -> int:

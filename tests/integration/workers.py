@@ -1,4 +1,4 @@
-"""What tests that start workers of their own share."""
+"""Helpers for tests that start their own workers."""
 
 import asyncio
 import signal
@@ -42,13 +42,13 @@ async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
 
 
 async def events_of(session: Session) -> list[dict[str, Any]]:
-    """All that is left of a session, to its end."""
+    """The remaining events of a session, to its end."""
     async with asyncio.timeout(limit_s(20)):
         return [event.wire async for event in session.events()]
 
 
 def vanish(stack: Stack, connection: ClientConnection, session_id: str, timeout_s: float = 10.0) -> None:
-    """Let a client go without a word, and see that the slot of its session is then free."""
+    """Disconnect a client without a close, and check that the slot of its session becomes free."""
     with SyncRedis.from_url(stack.redis_url) as redis:
 
         def has_slot() -> bool:
@@ -61,7 +61,7 @@ def vanish(stack: Stack, connection: ClientConnection, session_id: str, timeout_
 
 @contextmanager
 def redis_alone(folder: Path, **settings: dict[str, Any]) -> Iterator[Stack]:
-    """A service of Redis alone; each test starts the workers that it needs."""
+    """A service with only Redis; each test starts the workers that it needs."""
     stack = Stack(folder, **settings)
     try:
         stack.spawn("redis")
@@ -83,7 +83,7 @@ async def emptied(service: Stack) -> AsyncIterator[Redis]:
 
 
 class Fleet:
-    """Workers by label, the frontend that uses them, and a look at what they leave in Redis."""
+    """Workers by label, the frontend that uses them, and a view of their data in Redis."""
 
     def __init__(self, service: Stack, frontend: FrontendProcess, redis: Redis) -> None:
         self.service = service
@@ -113,7 +113,7 @@ class Fleet:
         await until(lambda: self._has_found(label), START_TIMEOUT_S)
 
     async def _has_found(self, label: str) -> bool:
-        # Only this one: another may rightly end as soon as its sessions can go on here.
+        # Only this one: another may correctly end as soon as its sessions can continue here.
         self.service.check_alive(label)
         for worker in await self.registry.workers():
             if worker.pid == self.service.processes[label].pid:
@@ -124,7 +124,7 @@ class Fleet:
         self.service.processes[label].send_signal(number)
 
     async def ends(self, label: str, timeout_s: float = 10.0) -> int:
-        """The exit status of a worker that has been told to stop."""
+        """The exit status of a worker that is stopping."""
         return await asyncio.to_thread(self.service.wait, label, timeout_s)
 
     async def owner(self, session: Session) -> str | None:
@@ -137,7 +137,7 @@ class Fleet:
         return await self.owner(session) == label
 
     async def loads(self) -> Counter[str]:
-        """How many sessions each worker has claimed since it began, in its own words."""
+        """How many sessions each worker has claimed since its start, by its own log."""
         labels = {worker_id: label for label, worker_id in self._ids.items()}
         workers = await self.registry.workers()
         return Counter({labels[worker.id]: worker.sessions for worker in workers})
@@ -147,7 +147,7 @@ class Fleet:
 
 
 def assert_whole(events: list[dict[str, Any]], duration_s: float) -> None:
-    """Of the echo engine: every event once and in order, and finals that cover the audio without gap or overlap."""
+    """Check the echo engine's events: each once and in order, and finals that cover the audio exactly."""
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert {"error"}.isdisjoint(event["type"] for event in events), events[-1]
     finals = [event for event in events if event["type"] == "final"]
@@ -159,7 +159,7 @@ def assert_whole(events: list[dict[str, Any]], duration_s: float) -> None:
 
 
 class Link:
-    """A way to Redis that can be cut: nothing passes, nothing is lost, and neither end is told."""
+    """A proxy to Redis that can be cut: nothing passes, nothing is lost, and neither end notices."""
 
     def __init__(self, port: int, first: asyncio.Event | None) -> None:
         self._redis_port = port
@@ -176,7 +176,7 @@ class Link:
     async def to(
         cls, service: Stack, tls: ssl.SSLContext | None = None, *, first: asyncio.Event | None = None
     ) -> AsyncIterator["Link"]:
-        """The first connection passes nothing until `first` is set; the others do not wait for it."""
+        """The first connection forwards nothing until `first` is set; the others do not wait for it."""
         link = cls(service.settings.redis.port, first)
         server = await asyncio.start_server(link._connect, "127.0.0.1", 0, ssl=tls)
         link.port = server.sockets[0].getsockname()[1]

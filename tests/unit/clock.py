@@ -1,4 +1,4 @@
-"""A clock of a test's own: time passes only while nothing can be done, and then at once."""
+"""A virtual clock for a test: time passes only when all tasks wait, and then at once."""
 
 import asyncio
 import functools
@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 
 class _Selector(selectors.DefaultSelector):
-    """Waits for nothing: what the loop would wait for, it is told has passed."""
+    """Never waits: it advances the clock by the time that the loop would wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def clocked(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Runs an asynchronous test on a loop with such a clock, which `time.monotonic` tells too."""
+    """Runs an asynchronous test on a loop with such a clock, which `time.monotonic` returns too."""
 
     @functools.wraps(test)
     def run(*arguments: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""A transport for redis-py that a test answers itself: the real client and pipelines, no server and no socket."""
+"""A transport for redis-py whose replies a test gives: the real client and pipelines, no server and no socket."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -74,7 +74,7 @@ def answered(answer: Answer) -> Redis:
 
 
 class Clock:
-    """Goes only when it is told to. Seconds."""
+    """A clock that advances only on request. Seconds."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

@@ -61,7 +61,7 @@ def test_missing_library_is_named(said: Check, checkpoint: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "torch", None)
     detail = said(path=str(checkpoint))["detail"]
     assert detail == (
-        f"Setting model.name is '{NAME}', which needs the package torch, and that is not installed; "
+        f"Setting model.name is '{NAME}', which needs the package torch, but it is not installed; "
         "install it with `pip install -r requirements/voxtral.txt` or choose another model."
     )
 

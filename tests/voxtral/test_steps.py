@@ -135,7 +135,7 @@ def test_steps_that_cannot_be_recorded_run_from_python(
 
 def test_too_little_memory_for_recording_names_the_slots(warmed: Callable[[Recorder], Passes]) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory.")
-    with pytest.raises(StartupError, match="does not suffice for 8 slots"):
+    with pytest.raises(StartupError, match="too little memory for 8 slots"):
         warmed(ReplayRecorder(3, error))
 
 

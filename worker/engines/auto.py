@@ -1,4 +1,4 @@
-"""Which model `model.name: auto` stands for on a machine. Pure: what the machine has is handed in."""
+"""Which model `model.name: auto` chooses on a machine. Pure: the caller describes the machine."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,11 +10,11 @@ REALTIME: Final = "mistralai/Voxtral-Mini-4B-Realtime-2602"
 REALTIME_WEIGHTS_BYTES: Final = 8_860_000_000
 """model.safetensors of the published checkpoint, in bfloat16."""
 REALTIME_RESERVE_BYTES: Final = 3_200_000_000
-"""2 GiB for passes (`voxtral_realtime.sizes`), 5 % of the weights for loading (`checkpoints`), and CUDA's own part."""
+"""2 GiB for passes (`voxtral_realtime.sizes`), 5 % of the weights for loading (`checkpoints`), and CUDA's memory."""
 REALTIME_SLOT_BYTES: Final = 419_000_000
 """At the default `model.text_window`."""
 MIN_REALTIME_SLOTS: Final = 4
-"""With room for fewer sessions, a Whisper serves a card better."""
+"""If fewer sessions fit, a Whisper is the better choice for a card."""
 REALTIME_NEEDED_BYTES: Final = (
     REALTIME_WEIGHTS_BYTES + REALTIME_RESERVE_BYTES + MIN_REALTIME_SLOTS * REALTIME_SLOT_BYTES
 )
@@ -27,7 +27,7 @@ WHISPERS: Final[tuple[tuple[str, ComputeType], ...]] = (
     ("whisper-base", "float16"),
     ("whisper-tiny", "float16"),
 )
-"""The best for live speech first: medium is slower than turbo and less accurate."""
+"""The best one for live speech first: medium is slower than turbo and less accurate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class Choice:
     model: str
     on_gpu: bool
     reason: str
-    """One sentence for people."""
+    """One sentence that explains the choice."""
 
 
 def choose(gpus: int, gpu_memory_bytes: int | None) -> Choice:
-    """The model for a machine with so many GPUs, of which the one to use has so much memory in all.
+    """The model for a machine with `gpus` GPUs, where the one to use has `gpu_memory_bytes` in total.
 
-    All of it counts, free or not, so that a worker that starts again takes the same model. None: it is not known.
+    The total counts, free or not, so that a restarted worker chooses the same model. None: it is not known.
     """
     if not gpus:
         return Choice(
             EMBEDDED_WHISPER,
             False,
-            f"model.name is auto and there is no NVIDIA GPU to use, so {EMBEDDED_WHISPER} runs on the CPU.",
+            f"model.name is auto and there is no usable NVIDIA GPU, so {EMBEDDED_WHISPER} runs on the CPU.",
         )
     if gpu_memory_bytes is None:
         return Choice(REALTIME, True, f"model.name is auto and there is an NVIDIA GPU, so {REALTIME} runs on it.")
@@ -62,7 +62,7 @@ def choose(gpus: int, gpu_memory_bytes: int | None) -> Choice:
 
 
 def choose_by_files(gpus: int, *, of_whisper: bool) -> Choice:
-    """The model whose files are in `model.path`; `of_whisper` says that they are in CTranslate2's format."""
+    """The model whose files are in `model.path`; `of_whisper`: they are in CTranslate2's format."""
     if of_whisper or not gpus:
         where = "the GPU" if gpus else "the CPU"
         return Choice(ANY_WHISPER, gpus > 0, f"model.name is auto, so the Whisper in model.path runs on {where}.")

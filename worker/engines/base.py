@@ -1,7 +1,7 @@
-"""What the worker asks of a model: five verbs, and one batched step.
+"""The interface between a worker and a model: five operations on a session, and one batched step.
 
-An engine lives on one thread. It owns its batching, its endpointing and the state of every session that
-is open in it; it knows no Redis, no Celery and no wall clock other than for timing itself.
+An engine runs on one thread. It owns its batching, its endpointing and the state of every session that
+is open in it; it knows no Redis, no Celery and no wall clock except for its own timing.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shared.events import Mode, Scores, SessionOptions, Usage, Word
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says about itself; shown in `/status` and used for routing."""
+    """The properties of an engine; shown in `/status` and used for routing."""
 
     engine: str
     model: str
@@ -24,19 +24,19 @@ class EngineInfo:
     compute_type: str
     modes: tuple[Mode, ...]
     languages: tuple[str, ...]
-    """ISO 639-1 codes; empty when the engine ignores language."""
+    """ISO 639-1 codes; empty if the engine ignores the language."""
     slots: int
-    """Sessions that may be open at once."""
+    """Sessions that may be open at the same time."""
     reason: str = ""
-    """Why `model.name: auto` stands for this model here, in one sentence; empty for a model that was named."""
+    """Why `model.name: auto` chose this model here, in one sentence; empty if the model was named."""
     slots_reason: str = ""
-    """How many slots fit into memory and into time, where `warm_up` measures it; for people."""
+    """How many slots fit into memory and run in real time, as text, if `warm_up` measures it."""
     frame_ms: float = 0.0
-    """Audio by which each pass takes its sessions on, for a `Paced` engine."""
+    """Audio that each pass processes of each session, for a `Paced` engine."""
     passes: str = ""
-    """How the engine runs its passes, for people; set by `warm_up` where there are several ways."""
+    """How the engine runs its passes, as text; set by `warm_up` if there are several ways."""
     has_commit_delay: bool = False
-    """Whether `SessionOptions.commit_delay` changes anything. Then the engine is never given None for it."""
+    """Whether `SessionOptions.commit_delay` has an effect. If so, the engine never gets None for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class Partial:
     text: str
     start_samples: int
     heard_samples: int
-    """The text rests on audio before this position and none after."""
+    """The text is based only on audio before this position."""
     model_ms: float
-    """Time in the model for the pass that made this text."""
+    """Time in the model for the pass that produced this text."""
     committed_text: str = ""
     """The beginning of `text` that will not change: each later partial of the segment, and its final, begin with it."""
     committed_words: tuple[Word, ...] = ()
-    """Its words, where the engine knows times. The last one may be missing while its text still grows."""
+    """Its words, if the engine knows times. The last one may be missing while its text still grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +76,26 @@ class Final:
     end_samples: int
     heard_samples: int
     resume_samples: int
-    """Audio before this position will never be needed again; a new owner starts reading here."""
+    """Audio before this position is never needed again; a new owner starts reading here."""
     words: tuple[Word, ...]
     language: str | None
     model_ms: float
     usage: Usage | None = None
-    """Where a language model has answered."""
+    """Only if a language model has answered."""
     scores: Scores | None = None
     """For engines that know probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """All audio before a `commit` has been answered. One for each, in order, wherever there were words or not."""
+    """All audio before a `commit` has been answered. One for each commit, in order, whether there were words or not."""
 
     at_samples: int
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the client should know that is not text, such as a setting that has no effect."""
+    """A warning for the client, such as an option that has no effect."""
 
     code: str
     message: str
@@ -108,7 +108,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class HeardAgain:
-    """The model said nothing about speech, and hears it again from a fresh start. For logs and metrics."""
+    """The model wrote nothing for speech, and processes it again from a fresh start. For logs and metrics."""
 
     start_samples: int
     end_samples: int
@@ -116,7 +116,7 @@ class HeardAgain:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """This session cannot go on, by no fault of the engine: its audio is too long, say. The last output of it."""
+    """This session cannot continue, although the engine works: its audio is too long, for example. Its last output."""
 
     error: VoxtralError
 
@@ -129,32 +129,32 @@ class SettledWord:
     """A word of a final."""
 
     text: str
-    """As the model wrote it, with the space before it."""
+    """As the model wrote it, including the space before it."""
     end_samples: int
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a former owner heard and wrote just before a session's checkpoint."""
+    """What a former owner processed and wrote just before a session's checkpoint."""
 
     start_samples: int
-    """Audio is fed from here on, though nothing before the checkpoint is to be answered again. The checkpoint itself
-    where no audio before it is retained."""
+    """Audio is fed from here on, although nothing before the checkpoint is answered again. It is the checkpoint itself
+    if no earlier audio is retained."""
     words: tuple[SettledWord, ...]
-    """Those of finals that end after `start_samples`, in order."""
+    """The words of finals that end after `start_samples`, in order."""
     committed: tuple[Word, ...] = ()
-    """The words that the former owner has committed behind the checkpoint, in the segment that was open there."""
+    """The words that the former owner has committed after the checkpoint, in the segment that was open there."""
     committed_text: str = ""
-    """All that it has committed of that segment, which is the next one. The new owner's texts begin with it."""
+    """The committed text of that segment, which is the next one. The new owner's texts begin with it."""
 
 
 class Engine(Protocol):
-    """One warm model. All methods are called from the engine thread; none blocks but `warm_up` and `step`."""
+    """One warm model. All methods are called from the engine thread; only `warm_up` and `step` block."""
 
     info: EngineInfo
 
     def warm_up(self) -> None:
-        """Run the model once on each path, so that no session meets a cold one."""
+        """Run the model once on each code path, so that no session has to wait for it."""
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         """Take a free slot. `start_samples` and `segment` continue a session from its checkpoint."""
@@ -166,16 +166,16 @@ class Engine(Protocol):
         """Use these options from the next segment on."""
 
     def commit(self, session_id: str) -> None:
-        """End the open segment at the audio fed so far. `Committed` follows, behind its `Final` if it has one."""
+        """End the open segment at the audio fed so far. `Committed` follows, after its `Final` if it has one."""
 
     def finish(self, session_id: str) -> None:
-        """No more audio comes. `Finished` follows the last `Final`."""
+        """No more audio follows. `Finished` comes after the last `Final`."""
 
     def close(self, session_id: str) -> None:
-        """Forget the session at once; nothing more is output for it. Unknown ids are ignored."""
+        """Remove the session at once; there is no more output for it. Unknown ids are ignored."""
 
     def step(self) -> list[tuple[str, Output]]:
-        """One batched pass over every session that has enough new audio; empty when none has.
+        """One batched pass over every session that has enough new audio; empty if none has.
 
         The caller repeats it until it returns nothing, then waits for the next command. Outputs of one
         session are in order.
@@ -185,22 +185,22 @@ class Engine(Protocol):
         """Whether `step` has something to do now."""
 
     def absorbed_samples(self, session_id: str) -> int:
-        """The position up to which audio has been through the model, was found to be silence, or waits for more audio.
+        """The position up to which audio has been processed, was found to be silence, or waits for more audio.
 
-        Fed audio beyond it is the session's backlog in the engine: all of it, and no more, is what the model is behind.
-        So a session whose client says nothing has none once the engine is not `ready`. Never goes back.
+        Fed audio after it is exactly the session's backlog in the engine.
+        So a session whose client sends nothing has none once the engine is not `ready`. It never decreases.
         """
 
     def checkpoint_samples(self, session_id: str) -> int:
-        """The position before which audio will never be needed again. Moves on in silence too."""
+        """The position before which audio is never needed again. It advances in silence too."""
 
 
 @runtime_checkable
 class Remembering(Protocol):
-    """An engine whose text depends on what it heard, wrote and committed before; a new owner can give it that again."""
+    """An engine whose text depends on earlier audio, text and commits; a new owner can restore these."""
 
     def recall(self, session_id: str, history: History) -> None:
-        """Called after `open` and before the first `feed` of a session that is continued."""
+        """Called after `open` and before the first `feed` of a session that is taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +215,10 @@ class PassTime:
 
 @runtime_checkable
 class Paced(Protocol):
-    """An engine whose passes take every session on by one frame: a pass that takes longer falls behind the speakers."""
+    """An engine whose passes process one frame of every session: a longer pass is slower than real time."""
 
     def pause_s(self) -> float:
-        """How long `step` would wait, though the engine is `ready`, for other sessions to share the next pass."""
+        """How long to wait before `step`, although the engine is `ready`, so that more sessions share the next pass."""
 
     def take_passes(self) -> list[PassTime]:
-        """The passes that have ended since the last call, whether or not they said anything."""
+        """The passes that have ended since the last call, with or without output."""

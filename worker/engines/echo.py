@@ -1,6 +1,6 @@
-"""An engine without a model: it answers at once with how much it has heard.
+"""An engine without a model: it answers at once with the duration of the audio.
 
-For measuring the pipeline alone and for testing everything around an engine. Each feed is answered by one
+For measuring only the pipeline and for testing everything around an engine. Each feed is answered by one
 partial; a segment ends every `SEGMENT_S` of audio. `echo:NAME` is the same under another name.
 """
 
@@ -48,7 +48,7 @@ class EchoEngine:
         self._due: set[str] = set()
 
     def warm_up(self) -> None:
-        """There is nothing to warm."""
+        """Nothing to do."""
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
         self._sessions[session_id] = _Session(options, segment, start_samples, start_samples)

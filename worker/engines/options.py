@@ -1,4 +1,4 @@
-"""What a model makes of a client's options: what has no effect is said once. Pure."""
+"""Notices for a client's options that a model does not support. Pure."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -14,20 +14,20 @@ LANGUAGES: Final = ("languages",)
 LANGUAGE: Final = ("language",)
 PROMPT: Final = ("prompt",)
 SAMPLING: Final = ("max_new_tokens", "temperature", "top_p")
-"""Options by what they are for; every part of an `unused` is one of these."""
+"""Groups of options; every part of `unused` is one of these."""
 
 _NOTICES: Final = {
-    COMMIT_DELAY: ("commit_delay_ignored", "this model has one rule for what it commits"),
+    COMMIT_DELAY: ("commit_delay_ignored", "this model does not support different commit delays"),
     DELAY: ("delay_ignored", "this model has no fixed look-ahead"),
     LANGUAGES: ("languages_ignored", "this model cannot be limited to several languages"),
-    LANGUAGE: ("language_ignored", "this model writes the language that it was made for"),
-    PROMPT: ("prompt_ignored", "this model uses none in mode {mode}"),
-    SAMPLING: ("sampling_ignored", "this model writes down what is said"),
+    LANGUAGE: ("language_ignored", "this model has a fixed language"),
+    PROMPT: ("prompt_ignored", "this model uses no prompt in mode {mode}"),
+    SAMPLING: ("sampling_ignored", "transcription uses no sampling"),
 }
 
 
 def without_effect(options: SessionOptions, *unused: tuple[str, ...]) -> list[Notice]:
-    """One notice for each group of `unused` of which the client gave something."""
+    """One notice for each group of `unused` in which the client has set an option."""
     notices = []
     for group in unused:
         given = [name for name in group if getattr(options, name) is not None]
@@ -40,28 +40,28 @@ def without_effect(options: SessionOptions, *unused: tuple[str, ...]) -> list[No
 
 
 def cut_prompt(unused: str, limit_tokens: int) -> Notice:
-    """What a client is told whose prompt is longer than the model takes. `unused` is its beginning."""
+    """The notice for a prompt that is longer than the model accepts. `unused` is its beginning."""
     last = shown(" ".join(unused.split()[-3:])[-40:])
-    reason = f"this model takes its last {limit_tokens} tokens"
+    reason = f"this model uses its last {limit_tokens} tokens"
     return Notice("prompt_cut", f"prompt is too long, and its beginning, up to {last}, has no effect: {reason}.")
 
 
 def spoken_language(options: SessionOptions, languages: Collection[str]) -> tuple[SessionOptions, list[Notice]]:
-    """The options without languages that are not the model's, and what to tell the client about it.
+    """The options without languages that the model does not support, and the notices for the client.
 
-    Where one language is left to choose from, it is the language.
+    If one language is left, it becomes `language`.
     """
     notices = []
     allowed = tuple(code for code in options.languages or () if code in languages)
     if options.languages is not None and len(allowed) < len(options.languages):
         unknown = ", ".join(shown(code) for code in options.languages if code not in languages)
-        message = f"Of languages, these are not the model's and have no effect: {unknown}."
+        message = f"The model does not support these languages, which are ignored: {unknown}."
         notices.append(Notice("language_ignored", message))
     options = replace(options, languages=allowed or None)
     if options.language is not None and options.language not in languages:
         only = next(iter(languages)) if len(languages) == 1 else None
-        instead = f"all speech is taken for {only!r}" if only else "it will be detected"
-        message = f"Language {shown(options.language)} is not one of the model's; {instead}."
+        instead = f"all speech is assumed to be {only!r}" if only else "the language is detected"
+        message = f"The model does not support the language {shown(options.language)}; {instead}."
         notices.append(Notice("language_ignored", message))
         options = replace(options, language=None)
     if options.language is None and len(allowed) == 1:

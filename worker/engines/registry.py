@@ -1,4 +1,4 @@
-"""Which engine serves which model name, and whether this machine can run it."""
+"""Selects the engine for a model name, and checks whether this machine can run it."""
 
 import os
 from dataclasses import replace
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 def load_engine(settings: Settings) -> Engine:
     """The engine for `model.name`, loaded but not warm.
 
-    Raises `StartupError` that names the setting when the model is not to be had here. A named model is never
+    Raises a `StartupError` that names the setting if the model cannot run here. A named model is never
     replaced by another one.
     """
     if settings.model.name != "auto":
@@ -44,7 +44,7 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def _choose(settings: Settings) -> tuple[Choice, Settings]:
-    """What `auto` stands for here, by name. Where it is chosen for a device, it must run there and nowhere else."""
+    """The model that `auto` chooses here, and the settings for it: if chosen for a device, it must run there."""
     model = settings.model
     gpus = len(visible_gpus()) if model.device != "cpu" else 0
     device = "cuda" if model.device == "auto" else model.device
@@ -64,7 +64,7 @@ def _load(settings: Settings) -> Engine:
     STARTING.begin(Phase.LOAD, name)
     if name != REALTIME:
         _check_realtime_settings(settings, name)
-    if name == ECHO or name.startswith(f"{ECHO}:"):  # a model of any name, to see several side by side
+    if name == ECHO or name.startswith(f"{ECHO}:"):  # any name, to run several models side by side
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS, name)
     if is_whisper(name):
         return _load_whisper(settings, name)
@@ -89,8 +89,8 @@ def _check_realtime_settings(settings: Settings, name: str) -> None:
 def _check_precision(settings: Settings, name: str) -> None:
     if settings.model.compute_type != "auto":
         raise StartupError(
-            f"Setting model.compute_type is {settings.model.compute_type!r}, which is of the Whisper models; set it to "
-            f"auto, and model.torch_dtype to the precision of {name}."
+            f"Setting model.compute_type is {settings.model.compute_type!r}, which is only for Whisper models; "
+            f"set it to auto, and set model.torch_dtype to the precision of {name}."
         )
 
 
@@ -102,14 +102,14 @@ def _load_whisper(settings: Settings, name: str) -> Engine:
 
 def _load_realtime(settings: Settings, name: str) -> Engine:
     require_voxtral_libraries(name)
-    from worker.engines.voxtral_realtime.loading import load_realtime  # noqa: PLC0415 -- needs what was checked just now
+    from worker.engines.voxtral_realtime.loading import load_realtime  # noqa: PLC0415 -- needs the library checked above
 
     return load_realtime(settings, name, default_slots=DEFAULT_SLOTS, threads=_threads(settings))
 
 
 def _load_voxtral(settings: Settings, name: str) -> Engine:
     require_voxtral_libraries(name)
-    from worker.engines.voxtral.engine import load  # noqa: PLC0415 -- needs what was checked just now
+    from worker.engines.voxtral.engine import load  # noqa: PLC0415 -- needs the library checked above
 
     slots = settings.model.slots or DEFAULT_SLOTS
     engine = load(settings.model, name=name, slots=slots, threads=_threads(settings))
@@ -128,7 +128,7 @@ def _load_sherpa(settings: Settings, name: str) -> Engine:
                 f"Setting model.{key} is {value!r}, but {name} runs in the precision of its files; allowed: auto."
             )
     require_sherpa_library(name)
-    from worker.engines.sherpa.engine import load  # noqa: PLC0415 -- needs what was checked just now
+    from worker.engines.sherpa.engine import load  # noqa: PLC0415 -- needs the library checked above
 
     return load(settings, name, default_slots=DEFAULT_SLOTS, threads=_threads(settings))
 

@@ -1,8 +1,8 @@
-"""Input of a pass: written row by row on the host, and sent to the device in one copy that the host does not wait for.
+"""Input of a pass: written row by row on the host, and sent to the device in one asynchronous copy.
 
-A copy from pinned memory runs when the device gets to it, which may be long after `send` has returned. Until the
+A copy from pinned memory may run long after `send` has returned. Until the
 host has waited for a result of the pass, the device may still read `host`, so nothing may be written there. Engines
-copy nothing to a device asynchronously but through this class.
+make asynchronous copies to a device only through this class.
 """
 
 from functools import cached_property
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Staged:
-    """`host` is pinned where the device is a GPU; `device` is the copy that passes read."""
+    """`host` is pinned if the device is a GPU; `device` is the copy that passes read."""
 
     def __init__(self, host: Tensor, device: torch.device) -> None:
         self.host = host.pin_memory() if device.type == "cuda" else host
@@ -22,10 +22,10 @@ class Staged:
 
     @cached_property
     def rows(self) -> NDArray[Any]:
-        """The memory of `host` for NumPy, which writes a row in a tenth of the time that torch takes."""
+        """The memory of `host` as a NumPy array, which writes a row in a tenth of the time of torch."""
         rows: NDArray[Any] = self.host.numpy()
         return rows
 
     def send(self, rows: int) -> None:
-        """Copy the first rows. Write to `host` again only when the host has read what the pass has made of them."""
+        """Copy the first rows. Write to `host` again only after the host has read a result of the pass."""
         self.device[:rows].copy_(self.host[:rows], non_blocking=True)

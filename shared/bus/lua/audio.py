@@ -1,15 +1,15 @@
 """The atomic writes of a client's frontend, in Lua: audio, control words, and which connection may write them.
 
-A session's `connection` grows with each `resume`, as its `fence` grows with each owner: what the frontend of an
-older connection still writes is refused, so that audio that arrives late is never there twice.
+A session's `connection` grows with each `resume`, as its `fence` grows with each owner: later writes of an
+older connection's frontend are rejected, so that late audio is never stored twice.
 """
 
 from shared.bus.lua.names import named
 
 # KEYS: session and audio of each track. ARGV: stream length, then of each track: connection, number of entries; of
-# each entry: id, the client's number of it or '', number of fields, fields. → indices of the tracks that are refused
-# because a newer connection has the session. An id that is there already was written before. Out of memory, or with a
-# full disk, Redis refuses the first write and so all of them: a stream never has a gap.
+# each entry: id, the client's number of it or '', number of fields, fields. → indices of the tracks that are rejected
+# because a newer connection has the session. An id that already exists was written before. Out of memory, or with a
+# full disk, Redis rejects the first write and so all of them: a stream never has a gap.
 APPEND = """
 local at, refused = 2, {}
 for k = 1, #KEYS, 2 do
@@ -34,9 +34,9 @@ end
 return refused
 """
 
-# KEYS: session, audio. ARGV: channel. → connection, id of the `attach` entry or '' when the session has ended, the
-# last number of a control message that was written, consumed samples; nil when there is no session.
-# A handful of bytes, and what lets a client go on: memory that is full does not refuse it.
+# KEYS: session, audio. ARGV: channel. → connection, id of the `attach` entry or '' if the session has ended, the
+# last number of a control message that was written, consumed samples; nil if there is no session.
+# It writes only a few bytes, and clients need it to resume: it is allowed when memory is full.
 ATTACH = named("""#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
 local connection = redis.call('HINCRBY', KEYS[1], 'connection', 1)

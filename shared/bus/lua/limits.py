@@ -1,8 +1,8 @@
-"""The limits of API keys, in Lua: one script for each check, so that they hold across frontends.
+"""The limits of API keys, in Lua: one script for each check, so that they apply across frontends.
 
-A bucket holds what one minute allows and fills up evenly. Of each only one number is kept: the time at which it will be
-full again. (This form of the token bucket is the generic cell rate algorithm, ITU-T I.371, in its virtual scheduling
-version.) Time is Redis' own. What nobody uses expires by itself.
+A bucket holds what one minute allows and refills evenly. Only one number is stored for each: the time at which it will
+be full again. (This form of the token bucket is the generic cell rate algorithm, ITU-T I.371, in its virtual scheduling
+version.) The time is Redis' own. Unused keys expire.
 """
 
 from redis.asyncio import Redis
@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 from shared.bus.scripts import Script
 
 WINDOW_MS = 60_000
-"""Limits are for a minute."""
+"""Limits apply to a minute."""
 
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
 
-# KEYS: bucket. ARGV: cost (ms in which the bucket regains it), window ms, 1 to take it even where it is not there
-# → ms until it would have been there, 0 when it was
+# KEYS: bucket. ARGV: cost (ms in which the bucket regains it), window ms, 1 to take it even if it is not available
+# → ms until it would have been available, 0 if it was
 TAKE = (
     _NOW
     + """
@@ -30,7 +30,7 @@ return wait
 )
 
 # KEYS: sessions, audio bucket. ARGV: session id, most sessions ('' for any number), lease ms, window ms
-# → 0, -1 when there are as many as may be, or ms until the audio that was taken too early is paid for
+# → 0, -1 if there are as many as allowed, or ms until the audio that was taken in advance has been regained
 ENTER = (
     _NOW
     + """
@@ -48,7 +48,7 @@ return 0
 )
 
 # KEYS: client tokens, unerased. ARGV: digest, life ms, most tokens
-# → 0, or ms until one lapses when there are as many as may be
+# → 0, or ms until one expires if there are as many as allowed
 ISSUE = (
     _NOW
     + """

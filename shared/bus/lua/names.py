@@ -1,6 +1,6 @@
-"""Puts the names that Lua and Python share into the text of a script.
+"""Inserts the names that Lua and Python share into the text of a script.
 
-A script writes `$name`. `$may_claim` and the like are conditions that `shared.bus.states` makes from its table.
+A script contains `$name`. `$may_claim` and the like are conditions that `shared.bus.states` makes from its table.
 """
 
 from string import Template
@@ -27,5 +27,5 @@ NAMES: Final[dict[str, str]] = {
 
 
 def named(script: str, **more: object) -> str:
-    """The script with its names. Raises KeyError for a name that is not known."""
+    """The script with its names inserted. Raises KeyError for an unknown name."""
     return Template(script).substitute(NAMES, **more)

@@ -1,7 +1,7 @@
-"""The atomic writes, in Lua. Time is Redis' own, so that clocks of other machines do not matter.
+"""The atomic writes of sessions, in Lua. The time is Redis' own, so that clocks of other machines do not matter.
 
 A session's `fence` grows with each owner. Every write of an owner names the fence that it was given; once
-another worker has claimed the session, all writes of the former owner are refused.
+another worker has claimed the session, all writes of the former owner are rejected.
 """
 
 from redis.asyncio import Redis
@@ -12,26 +12,26 @@ from shared.bus.scripts import Script
 _NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
 
 _WHEN_FULL = "#!lua flags=allow-oom\n"
-"""Goes before the scripts of an owner and of heartbeats: when memory is full Redis refuses audio and new sessions, and
-lets through what ends sessions, trims audio, and keeps finals safe. Those are small. Every script that is refused is
-refused as a whole, before its first write."""
+"""Prefix of the scripts of owners and heartbeats. When memory is full, Redis rejects audio and new sessions, and
+accepts the small writes that end sessions, trim audio and store finals. A script that is rejected is rejected as a
+whole, before its first write."""
 
 FENCED = -1
-"""What every script of an owner answers when another worker has claimed the session."""
+"""Returned by every script of an owner if another worker has claimed the session."""
 ELSEWHERE = 0
-"""What a claim answers when another worker of the model has more free slots."""
+"""Returned by a claim if another worker of the model has more free slots."""
 UNREADABLE = -2
-"""What a claim answers when the session's protocol does not fit the worker's."""
+"""Returned by a claim if the session's protocol is not compatible with the worker's."""
 
 # KEYS: admitted, session, audio, unerased, awaiting.
 # ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms,
 # number and oldest of the protocol.
-# → 0 when no slot is free, 1, or the id of a session that lost its slot to this one: the one whose client has been gone
-# for the longest time, and for `awaited ms` at least. An error when a session has the id already.
-# The audio stream is made here and only here: a late write cannot bring it back when the session has ended.
-# Its lease is, before it has an owner, the time in which it may get its first one: Celery would judge by the clocks of
-# two machines whether a task is too old.
-# The set of the admitted lives as long as the last of its members: nothing is left of a model that is gone.
+# → 0 if no slot is free, 1, or the id of a session that lost its slot to this one: the one whose client has been gone
+# for the longest time, and for at least `awaited ms`. An error if a session already has the id.
+# The audio stream is created only here: a late write cannot recreate it after the session has ended.
+# Before the session has an owner, its lease is the time within which a worker must claim it: Celery would compare the
+# clocks of two machines to decide whether a task is too old.
+# The set of admitted sessions expires with its last member, so nothing is left of a model that is gone.
 ADMIT = named(
     _NOW
     + """
@@ -64,10 +64,10 @@ return given
 )
 
 # KEYS: session, free, workers. ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol.
-# → the hash after the claim, 0 when another worker has more free slots, -2 when the protocols do not fit, or nil when
-# the session is not to be had
-# The owner writes in its own protocol: from then on who reads the session must know the higher of both.
-# A task is passed on at most once for each worker: counts may be a moment old, and waiting is worse than uneven.
+# → the hash after the claim, 0 if another worker has more free slots, -2 if the protocols are not compatible, or nil if
+# the session cannot be claimed
+# The owner writes in its own protocol: from then on readers of the session must know the higher one of both.
+# A task is passed on at most once for each worker: counts may be slightly old, and a wait is worse than uneven load.
 CLAIM = named(
     _NOW
     + """
@@ -102,8 +102,8 @@ return redis.call('HGETALL', KEYS[1])
 )
 
 # KEYS: session, audio, events, finals, admitted, awaiting.
-# ARGV: fence, lease ms, ttl s, session id, admitted ms, since how many ms its client is gone ('': it is there).
-# → 1, -1, or 0 when the session has ended
+# ARGV: fence, lease ms, ttl s, session id, admitted ms, for how many ms its client has been gone ('': it is connected).
+# → 1, -1, or 0 if the session has ended
 RENEW = named(
     _NOW
     + """
@@ -126,8 +126,8 @@ return 1
     fenced=FENCED,
 )
 
-# KEYS: session. ARGV: fence. → 1, -1, or 0 when the session has ended
-# From now on another worker may claim the session although its owner lives and serves it.
+# KEYS: session. ARGV: fence. → 1, -1, or 0 if the session has ended
+# From then on another worker may claim the session although its owner is alive and serves it.
 OFFER = named(
     """
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
@@ -139,12 +139,12 @@ return 1
     fenced=FENCED,
 )
 
-# Everything that an owner says at one time: events, how far it is, and that the session has ended.
+# Everything that an owner writes at one time: events, its progress, and the end of the session.
 # KEYS: session, audio, events, finals, admitted, free, unerased, awaiting.
-# ARGV: as unpacked ('' for what there is none of), then kind ('f' final, 'e' any other) and payload of each event.
+# ARGV: as unpacked ('' if absent), then kind ('f' final, 'e' any other) and payload of each event.
 # → events written, or -1
-# Events older than the log, and a checkpoint older than the known one, are those of a repeated write; what is committed
-# then belongs to the last of the events, so it counts with them only.
+# Events that the log already has, and a checkpoint older than the known one, are from a repeated write. The committed
+# text belongs to the last of the events, so it is stored only together with new events.
 WRITE = named(
     _NOW
     + """
@@ -196,11 +196,11 @@ return written
     fenced=FENCED,
 )
 
-# Deletes what is held of a session, ends it for all who follow it, and frees its slot. While it has an owner, what is
-# left for a moment is that it was cancelled and who may know so: the new fence refuses all that the owner still writes.
+# Deletes the data of a session, ends it for all its followers, and frees its slot. If it has an owner, the state
+# `cancelled` and the digests of its tokens stay for a short time: the new fence rejects later writes of the owner.
 # KEYS: session, audio, events, finals, admitted, free, unerased.
-# ARGV: session id, channel, ttl s of what is left, the end of an error event (JSON).
-# → the owner to be told, '' when there is none, or nil when there is no such session
+# ARGV: session id, channel, ttl s of the remaining hash, the end of an error event (JSON).
+# → the owner to notify, '' if there is none, or nil if there is no such session
 ERASE = named(
     _NOW
     + """

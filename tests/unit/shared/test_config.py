@@ -1,4 +1,4 @@
-"""The settings: what existing users have loads, what is wrong is told in one sentence, secrets stay secret."""
+"""The settings: what existing users have loads, errors are reported in one sentence, secrets stay secret."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,7 +134,7 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ("redis: {url: 'http://:pw@x'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
         ("redis: {url: 'redis://:pw@x:y'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
         ("flower: {basic_auth: sesame}", "Setting flower.basic_auth has a bad value; allowed: user:password."),
-        ("- server", "The configuration config.yaml holds no sections; allowed: lines like `server:`."),
+        ("- server", "The configuration config.yaml has no sections; allowed: lines like `server:`."),
         ("server: [", "The configuration config.yaml cannot be read: "),
     ],
 )
@@ -152,7 +152,7 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
         (
             "VOXTRAL_SERVR__HTTP_PORT",
             "1",
-            "The variable VOXTRAL_SERVR__HTTP_PORT sets nothing: 'servr' is no section; ",
+            "The variable VOXTRAL_SERVR__HTTP_PORT has no effect: 'servr' is not a section; ",
         ),
         ("VOXTRAL_SERVER__PROT", "1", "Setting server.prot is unknown; allowed here: host, "),
         ("VOXTRAL_SERVER__HTTP_PORT", "0", "Setting server.http_port is '0'; allowed: a whole number from 1 to 65535."),

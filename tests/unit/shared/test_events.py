@@ -1,4 +1,4 @@
-"""What is stored of a session's options, and read again by whoever serves it next."""
+"""The stored options of a session, and how the next worker or frontend reads them."""
 
 from dataclasses import fields, replace
 

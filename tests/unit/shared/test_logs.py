@@ -107,11 +107,11 @@ def test_noisy_session_is_held_back_alone(lines: Lines, tmp_path: Path) -> None:
     assert written.count(("bad_frame", "noisy")) == LINES_PER_WINDOW
     assert written[-3:] == [
         *(("bad_frame", "calm"), ("our_fault", "noisy")),
-        (f"{1000 - LINES_PER_WINDOW} lines held back: bad_frame", "noisy"),
+        (f"{1000 - LINES_PER_WINDOW} lines suppressed: bad_frame", "noisy"),
     ]
 
 
-def test_errors_are_held_back_by_their_cause_and_for_all_sessions(lines: Lines, tmp_path: Path) -> None:
+def test_errors_are_suppressed_by_their_cause_and_for_all_sessions(lines: Lines, tmp_path: Path) -> None:
     log = structlog.get_logger()
     for number in range(LINES_PER_WINDOW + 5):
         try:
@@ -127,12 +127,12 @@ def test_errors_are_held_back_by_their_cause_and_for_all_sessions(lines: Lines, 
     assert events.count("internal_error") == LINES_PER_WINDOW + 1
     assert events.count("disk_full") == 1
     assert events.count("thread_failed") == LINES_PER_WINDOW + 5
-    (told,) = (line for line in lines() if "held back" in line["event"])
-    assert told["event"].startswith("5 lines held back: internal_error (ValueError at ")
+    (told,) = (line for line in lines() if "suppressed" in line["event"])
+    assert told["event"].startswith("5 lines suppressed: internal_error (ValueError at ")
     assert "session_id" not in told
 
 
-def test_errors_of_libraries_are_held_back(lines: Lines) -> None:
+def test_errors_of_libraries_are_suppressed(lines: Lines) -> None:
     for number in range(LINES_PER_WINDOW + 5):
         logging.getLogger("uvicorn.error").error("Exception in ASGI application %d", number)
     assert len(lines()) == LINES_PER_WINDOW

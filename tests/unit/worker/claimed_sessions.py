@@ -1,4 +1,4 @@
-"""Sessions as a worker holds them."""
+"""Sessions in the state of a worker."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from worker.session import Claim, WorkerSession
 
 
 def claimed(session_id: str = "s1", now_s: float = 1000.0, **options: Any) -> WorkerSession:
-    """A new session, that has `ready` to say."""
+    """A new session whose `ready` is not yet written."""
     owner = Owner(session_id, "echo", "w1", fence=1)
     return WorkerSession(Claim(owner, SessionOptions(model="echo", **options), 0, 0, 0, ()), now_s)
 
 
 class ScriptCalls:
-    """Answers the calls of one script, and keeps them."""
+    """Answers the calls of one script, and records them."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, list[str]]] = []
@@ -47,5 +47,5 @@ class ScriptCalls:
 
     @property
     def sessions(self) -> list[str]:
-        """Whose calls were answered."""
+        """The sessions whose calls were answered."""
         return [session_id for session_id, _ in self.calls]

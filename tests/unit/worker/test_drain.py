@@ -1,4 +1,4 @@
-"""When a worker that stops offers its sessions to others, on a clock of its own."""
+"""When a stopping worker offers its sessions to others, on a virtual clock."""
 
 import asyncio
 

@@ -67,6 +67,6 @@ def test_thread_waits_as_long_as_the_engine_would(engine: EchoEngine, pause_s: f
     thread = EngineThread(engine, print, print, CommitDelay.ACCURATE)
     assert thread._pause_s() == _IDLE_WAIT_S, "nothing is to be done"
     thread.post([Open("a", SessionOptions(), 0, 0), Feed("a", np.zeros(1600, np.float32))])
-    thread._obey()
+    thread._execute_commands()
     assert engine.ready()
     assert thread._pause_s() == pause_s

@@ -10,7 +10,7 @@ from shared.bus.ownership import Owner
 from shared.events import SessionOptions, Word
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
-from worker.event_writer import Said
+from worker.event_writer import SessionWrite
 from worker.session import Claim, WorkerSession
 
 WORDS = (Word("the", 0, 800), Word("quick", 900, 1600))
@@ -37,7 +37,7 @@ def last_event(session: WorkerSession) -> dict[str, Any]:
 
 def written(session: WorkerSession) -> bytes:
     """What a write says of committed text; the write succeeds."""
-    said = Said.of(session)
+    said = SessionWrite.of(session)
     _, arguments = said.call(1)
     said.confirm()
     told: bytes | str = arguments[14]
@@ -79,7 +79,7 @@ def test_commitment_is_written_when_it_grows_and_cleared_by_the_final() -> None:
 def test_commitment_is_written_again_until_redis_has_it() -> None:
     session = claimed()
     session.take(partial("the quick", "the quick", WORDS), 0, 0)
-    assert Said.of(session).committed == Said.of(session).committed == KEPT
+    assert SessionWrite.of(session).committed == SessionWrite.of(session).committed == KEPT
     session.take(final("the quick brown"), 0, 0)
     assert written(session) == b"", "it came and went between two writes"
 

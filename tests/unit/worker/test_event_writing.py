@@ -1,4 +1,4 @@
-"""When a worker's events are written, and what becomes of them when Redis fails, restarts or has another owner."""
+"""When a worker's events are written, and what happens to them if Redis fails, restarts or has another owner."""
 
 import asyncio
 from collections.abc import AsyncIterator

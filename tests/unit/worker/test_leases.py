@@ -1,4 +1,4 @@
-"""When a worker renews the leases of its sessions, and which of them it ends, on a clock of its own."""
+"""When a worker renews the leases of its sessions, and which sessions it ends, on a virtual clock."""
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError

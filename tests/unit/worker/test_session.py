@@ -154,9 +154,9 @@ def test_lag_is_the_arrival_of_the_oldest_audio_not_absorbed() -> None:
         ([("detach", 5.0)], 35.0, False),
         ([("detach", 5.0)], 35.1, True),
         ([("detach", 5.0), ("attach",)], 35.1, False),
-        ([("detach", 5.0), ("excuse", 10.0)], 40.0, False),
-        ([("detach", 5.0), ("excuse", 10.0)], 40.1, True),
-        ([("excuse", 10.0)], 70.0, False),
+        ([("detach", 5.0), ("reset_idle_times", 10.0)], 40.0, False),
+        ([("detach", 5.0), ("reset_idle_times", 10.0)], 40.1, True),
+        ([("reset_idle_times", 10.0)], 70.0, False),
         ([("heard", 10.0)], 70.0, False),
         ([("heard", 10.0)], 70.1, True),
         ([("arrived", 3200, 0.0, 0.0)], 1000.0, False),
@@ -166,7 +166,7 @@ def test_lag_is_the_arrival_of_the_oldest_audio_not_absorbed() -> None:
     ],
     ids=str,
 )
-def test_session_is_idle_when_nobody_has_anything_to_say(
+def test_session_is_idle_when_the_client_is_silent_and_the_model_is_done(
     happens: list[tuple[Any, ...]], after_s: float, idle: bool
 ) -> None:
     session = claimed()
@@ -207,7 +207,7 @@ def test_failure_is_an_error_event_with_its_code() -> None:
     session = claimed()
     session.fail(IdleTimeoutError(60))
     wire = events(session)[-1]
-    assert (wire["type"], wire["code"], wire["message"]) == ("error", "idle_timeout", "Nothing came for 60 s.")
+    assert (wire["type"], wire["code"], wire["message"]) == ("error", "idle_timeout", "Nothing was received for 60 s.")
 
 
 def test_options_settle_when_the_checkpoint_passes_them() -> None:

@@ -1,7 +1,7 @@
-"""Where a Voxtral checkpoint lies, on which device it runs, and how it is loaded. Knows no engine.
+"""Where a Voxtral checkpoint is stored, on which device it runs, and how it is loaded. Knows no engine.
 
-Whatever stands in the way is a `StartupError` of one sentence that names the setting to change. Needs torch and
-transformers, so only engines that have them import it.
+Every failure is a `StartupError` of one sentence that names the setting to change. Needs torch and
+transformers, so only engines that use them import it.
 """
 
 import json
@@ -28,20 +28,20 @@ CONFIG_NAME: Final = "config.json"
 VOCABULARY_NAME: Final = "tekken.json"
 WEIGHTS_NAME: Final = "model.safetensors"
 WEIGHTS_INDEX_NAME: Final = "model.safetensors.index.json"
-"""Names the files of a checkpoint that is cut into several."""
+"""The index of a checkpoint that is split into several files."""
 MEMORY_INFO: Final = Path("/proc/meminfo")
 BYTES_PER_GB: Final = 1e9
 WORKING_SHARE: Final = 1.05
-"""Weights and what loading them needs besides, in multiples of the weights."""
+"""The weights and the additional memory to load them, in multiples of the weights."""
 STORED_AS: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""How a safetensors header names a precision."""
+"""The name of each precision in a safetensors header."""
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and in which precision a model runs."""
+    """The device and precision in which a model runs."""
 
     device: str
     """`cpu`, `cuda:0`, `cuda:1`, …"""
@@ -50,7 +50,7 @@ class Placement:
 
     @property
     def compute_type(self) -> str:
-        """The precision as people write it: `bfloat16`."""
+        """The name of the precision: `bfloat16`."""
         return str(self.dtype).removeprefix("torch.")
 
 
@@ -72,9 +72,9 @@ class _Weights:
 
 
 def locate(model: ModelSettings, repository: str) -> Path:
-    """The directory that holds the checkpoint: `model.path`, or `repository` in the Hub's cache, or downloaded.
+    """The directory of the checkpoint: `model.path`, or `repository` in the Hub's cache, downloaded if needed.
 
-    Holds config.json, tekken.json and all the weights. Raises `StartupError`.
+    It holds config.json, tekken.json and all the weights. Raises `StartupError`.
     """
     if model.path is not None:
         directory = model.path.expanduser()
@@ -89,8 +89,8 @@ def locate(model: ModelSettings, repository: str) -> Path:
     directory = downloaded_snapshot(repository)
     if missing := missing_files(directory):
         raise StartupError(
-            f"Setting model.name is {repository!r}, but {', '.join(missing)} is neither in the Hub's cache nor to be "
-            "had; check the name and the connection, or set model.path to a local copy."
+            f"Setting model.name is {repository!r}, but {', '.join(missing)} is neither in the Hub's cache nor "
+            "available for download; check the name and the connection, or set model.path to a local copy."
         )
     return directory
 
@@ -102,7 +102,7 @@ def missing_files(directory: Path) -> list[str]:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files that transformers will read the weights from, whether they are there or not."""
+    """The files from which transformers will read the weights, whether they exist or not."""
     index = directory / WEIGHTS_INDEX_NAME
     if (directory / WEIGHTS_NAME).is_file() or not index.is_file():
         return [directory / WEIGHTS_NAME]
@@ -111,12 +111,12 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def placement(model: ModelSettings) -> Placement:
-    """The device and precision that the settings ask for. Raises `StartupError` where this machine lacks them."""
+    """The device and precision that the settings request. Raises `StartupError` if this machine lacks them."""
     device = _device(model.device)
     on_cpu = device == "cpu"
     if on_cpu and model.torch_dtype == "float16":
         raise StartupError(
-            "Setting model.torch_dtype is 'float16', in which a CPU is slow and overflows; "
+            "Setting model.torch_dtype is 'float16', which is slow and overflows on a CPU; "
             "allowed on a CPU: auto, float32, bfloat16."
         )
     name = model.torch_dtype
@@ -127,20 +127,20 @@ def placement(model: ModelSettings) -> Placement:
 
 
 def free_memory_bytes(device: str) -> int:
-    """Memory of the device that nobody uses; of a CPU, what can be had without swapping."""
+    """Free memory of the device; for a CPU, what is available without swapping."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
     if MEMORY_INFO.is_file():
         for line in MEMORY_INFO.read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # no Linux: all that is built in
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # not Linux: all installed memory
 
 
 def load(model_class: type[Model], directory: Path, placement: Placement, shrinking: Shrinking | None = None) -> Model:
     """The model with its weights on its device, in evaluation mode and without gradients.
 
-    Raises `StartupError`: the checkpoint is of another architecture, is damaged, or does not fit into memory.
+    Raises `StartupError` if the checkpoint has another architecture, is damaged, or does not fit into memory.
     """
     _check_architecture(model_class, directory)
     _check_memory(directory, placement, shrinking)
@@ -163,7 +163,7 @@ def load(model_class: type[Model], directory: Path, placement: Placement, shrink
             model.to(placement.device)
     except torch.OutOfMemoryError as error:
         raise StartupError(f"The model in {directory} does not fit into the memory of {placement.device}.") from error
-    except Exception as error:  # whatever the library raises, the start ends in one sentence
+    except Exception as error:  # whatever the library raises becomes one sentence
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise StartupError(f"The model in {directory} cannot be loaded: {reason}.") from error
     if missing := sorted(report["missing_keys"]):
@@ -203,12 +203,12 @@ def _cuda_obstacle() -> str:
 
 
 def _check_architecture(model_class: type[PreTrainedModel], directory: Path) -> None:
-    assert model_class.config_class, "a class without a configuration is no model"
+    assert model_class.config_class, "a model class has a configuration"
     wanted = model_class.config_class.model_type
     found = _read_json(directory / CONFIG_NAME).get("model_type")
     if found != wanted:
         raise StartupError(
-            f"The model in {directory} is of type {found!r}, but the engine that model.name chooses runs {wanted!r}; "
+            f"The model in {directory} is of type {found!r}, but the engine that model.name selects runs {wanted!r}; "
             "change model.name or model.path."
         )
 
@@ -218,7 +218,9 @@ def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | 
     whole_bytes = weights.parameters * placement.dtype.itemsize
     needs_bytes = {placement.device: whole_bytes - weights.shrunk * (placement.dtype.itemsize - 1)}
     if weights.stored_as != {STORED_AS[placement.compute_type]}:
-        needs_bytes["cpu"] = whole_bytes  # what is not converted stays mapped and takes no memory beside the GPU's
+        needs_bytes["cpu"] = (
+            whole_bytes  # weights that are not converted stay memory-mapped and take no memory besides the GPU's
+        )
     for device, model_bytes in needs_bytes.items():
         needed_bytes, free_bytes = round(model_bytes * WORKING_SHARE), free_memory_bytes(device)
         if needed_bytes > free_bytes:
@@ -232,12 +234,12 @@ def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | 
 
 
 def _measured(directory: Path, shrinking: Shrinking | None) -> _Weights:
-    """What the headers of the files say. A file that ends early is found here."""
+    """The sizes in the headers of the files. A truncated file is detected here."""
     parameters, shrunk, stored_as = 0, 0, set()
     for path in weight_files(directory):
         try:
             with safe_open(path, framework="pt") as weights:
-                for name in weights.keys():  # noqa: SIM118 -- no dict
+                for name in weights.keys():  # noqa: SIM118 -- not a dict
                     tensor = weights.get_slice(name)
                     count = prod(tensor.get_shape())
                     parameters += count

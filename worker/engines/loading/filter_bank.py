@@ -1,4 +1,4 @@
-"""The mel filters of Voxtral's front ends, built by librosa, the field's reference for them."""
+"""The mel filters of Voxtral's front ends, built by librosa, the usual reference for them."""
 
 import librosa
 import numpy as np

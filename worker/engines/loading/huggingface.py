@@ -1,8 +1,8 @@
-"""A model's files from the Hugging Face Hub: its cache first, then a download. Knows no model library.
+"""A model's files from the Hugging Face Hub: from its cache, or else downloaded. Knows no model library.
 
-`HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT` and `HF_HUB_OFFLINE` have the meaning that the Hub's client gives them. If none of
-the variables that place the cache is set, it lies on `/workspace` where that exists, as on RunPod: the disk of a
-container there is small, and is lost with it.
+`HF_HOME`, `HF_TOKEN`, `HF_ENDPOINT` and `HF_HUB_OFFLINE` have the same meaning as for the Hub's client. If none of
+the variables for the location of the cache is set, the cache is on `/workspace` if that exists, as on RunPod: the disk
+of a container there is small, and is lost with it.
 """
 
 import errno
@@ -29,22 +29,22 @@ from worker.progress import STARTING, Phase
 
 WANTED: Final = ("*.json", "*.safetensors")
 WANTED_OF_WHISPER: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
-"""As faster-whisper downloads a model in CTranslate2's format."""
+"""The files that faster-whisper downloads of a model in CTranslate2's format."""
 UNWANTED: Final = ("consolidated*",)
-"""The same weights once more, in Mistral's own layout."""
+"""A second copy of the weights, in Mistral's own layout."""
 PLACING: Final = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME")
-"""Variables that place the cache."""
+"""Variables for the location of the cache."""
 WORKSPACE: Final = Path("/workspace")
 DISK_SHARE: Final = 1.02
-"""Of the files' size, to be free before a download."""
+"""Disk space that must be free before a download, in multiples of the files' size."""
 FULL_DISK: Final = "no space left"
-"""How every layer below words it; not all of them keep the error's number."""
+"""The text in the errors of all lower layers; not all of them keep the error number."""
 
 log = structlog.get_logger()
 
 
 class NotDownloadedError(StartupError):
-    """The cache lacks the model, and this process only looks at what is there."""
+    """The cache lacks the model, and this process only checks and does not download."""
 
 
 class _Downloads:
@@ -52,11 +52,11 @@ class _Downloads:
 
 
 downloads = _Downloads()
-"""`downloads.forbidden = True` in a process that only checks."""
+"""`downloads.forbidden` is True in a process that only checks."""
 
 
 def cached_snapshot(repository: str, wanted: Sequence[str] = WANTED) -> Path | None:
-    """The newest snapshot in the local cache; None when there is none. Asks nobody."""
+    """The newest snapshot in the local cache; None if there is none. Makes no request."""
     try:
         return _snapshot(repository, wanted, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError):
@@ -64,24 +64,24 @@ def cached_snapshot(repository: str, wanted: Sequence[str] = WANTED) -> Path | N
 
 
 def downloaded_snapshot(repository: str, wanted: Sequence[str] = WANTED, *, named: str | None = None) -> Path:
-    """The repository's current snapshot; only what the cache lacks is downloaded.
+    """The repository's current snapshot; downloads only the files that the cache lacks.
 
-    Raises `StartupError` for whatever stands in the way: one sentence that begins with `named`, which says what setting
-    chose the repository; by default that it is `model.name`.
+    Raises `StartupError`, one sentence that begins with `named`, which names the setting that selected the
+    repository; the default names `model.name`.
     """
     named = named or f"Setting model.name is {repository!r}"
     disable_progress_bars()
     if downloads.forbidden:
-        raise NotDownloadedError(f"{repository} is not downloaded yet; `make run` does it, into {cache_folder()}.")
+        raise NotDownloadedError(f"{repository} is not downloaded yet; `make run` downloads it into {cache_folder()}.")
     if constants.HF_HUB_OFFLINE:
         raise StartupError(
-            f"{named}, which is not whole in the cache {cache_folder()}, and "
+            f"{named}, which is not complete in the cache {cache_folder()}, and "
             "HF_HUB_OFFLINE forbids a download; unset it, or set model.path to a local copy."
         )
     try:
         plan = _planned(repository, wanted)
         _check_disk(named, plan)
-        log.info("model_download", model=repository, cache=str(cache_folder()), bytes=plan.bytes)
+        log.info("model_download_started", model=repository, cache=str(cache_folder()), bytes=plan.bytes)
         blobs = cache_folder() / f"models--{repository.replace('/', '--')}" / "blobs"
         before_bytes = _bytes_on_disk(blobs) - plan.begun_bytes
         STARTING.begin(
@@ -99,7 +99,7 @@ def downloaded_snapshot(repository: str, wanted: Sequence[str] = WANTED, *, name
 
 
 def cache_folder() -> Path:
-    """Where the Hub's client keeps models."""
+    """Where the Hub's client stores models."""
     if any(os.environ.get(name) for name in PLACING) or not os.access(WORKSPACE, os.W_OK):
         return Path(constants.HF_HUB_CACHE)
     return WORKSPACE / ".cache/huggingface/hub"
@@ -108,9 +108,9 @@ def cache_folder() -> Path:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     bytes: int
-    """Of the files that the cache lacks."""
+    """Size of the files that the cache lacks."""
     begun_bytes: int = 0
-    """What the cache has of them, from a download that was interrupted."""
+    """The part of them that the cache has from an interrupted download."""
 
 
 def _planned(repository: str, wanted: Sequence[str]) -> _Plan:
@@ -127,7 +127,7 @@ def _planned(repository: str, wanted: Sequence[str]) -> _Plan:
 
 
 def _check_disk(named: str, plan: _Plan) -> None:
-    """Raises `StartupError` when the files do not fit."""
+    """Raises `StartupError` if the files do not fit on the disk."""
     place = cache_folder()
     while not place.exists():
         place = place.parent
@@ -135,7 +135,7 @@ def _check_disk(named: str, plan: _Plan) -> None:
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes:
         raise StartupError(
-            f"{named}, of which {needed_bytes / 1e9:.2f} GB are to be downloaded, but the disk of the Hub's cache "
+            f"{named}, which needs a download of {needed_bytes / 1e9:.2f} GB, but the disk of the Hub's cache "
             f"{cache_folder()} has {free_bytes / 1e9:.2f} GB free; free some space, set HF_HOME to another disk, or "
             "set model.path to a local copy."
         )
@@ -146,7 +146,7 @@ def _bytes_on_disk(folder: Path) -> int:
 
 
 def _size(path: Path) -> int:
-    """What a file takes on the disk: some downloads begin with a file of the whole length, and fill it."""
+    """The disk space of a file: some downloads create a file of the full length first, and then fill it."""
     try:
         found = path.stat()
     except OSError:  # renamed just now
@@ -167,15 +167,15 @@ def _snapshot(repository: str, wanted: Sequence[str], *, local_files_only: bool)
 
 def _sentence(named: str, repository: str, error: BaseException) -> str:
     if isinstance(error, HFValidationError):
-        return f"{named}, which is no name of a repository; allowed: owner/name, as on {constants.ENDPOINT}."
+        return f"{named}, which is not a repository's name; allowed: owner/name, as on {constants.ENDPOINT}."
     if isinstance(error, GatedRepoError):
         return (
-            f"{named}, whose files are given out only on consent; accept the terms at {constants.ENDPOINT}/{repository}"
+            f"{named}, whose terms must be accepted before a download; accept them at {constants.ENDPOINT}/{repository}"
             " and set HF_TOKEN, or set model.path to a local copy."
         )
     if isinstance(error, RepositoryNotFoundError):
         return (
-            f"{named}, which {constants.ENDPOINT} does not have or shows only to its members; correct the name, "
+            f"{named}, which {constants.ENDPOINT} does not have or does not show without a token; correct the name, "
             "set HF_TOKEN, or set model.path to a local copy."
         )
     if _disk_is_full(error):

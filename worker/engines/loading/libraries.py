@@ -1,4 +1,4 @@
-"""Whether the libraries of the models that need more than the base installation are installed."""
+"""Whether the additional libraries that some models need are installed."""
 
 import logging
 from importlib import import_module
@@ -10,14 +10,14 @@ VOXTRAL_LIBRARIES: Final = ("torch", "transformers", "mistral_common", "safetens
 
 
 def require_voxtral_libraries(model: str) -> None:
-    """Import them, so that what imports them later does not fail.
+    """Import them, so that later imports do not fail.
 
-    Raises `StartupError` that names the first one that is missing or cannot be loaded.
+    Raises a `StartupError` that names the first one that is missing or cannot be loaded.
     """
     for library in VOXTRAL_LIBRARIES:
         _require(library, model, "pip install -r requirements/voxtral.txt")
 
-    logging.getLogger("mistral_common").setLevel(logging.WARNING)  # it tells the size of every vocabulary
+    logging.getLogger("mistral_common").setLevel(logging.WARNING)  # it logs the size of every vocabulary
 
 
 def require_sherpa_library(model: str) -> None:
@@ -31,12 +31,12 @@ def _require(library: str, model: str, remedy: str) -> None:
     except ModuleNotFoundError as error:
         package = (error.name or library).partition(".")[0].replace("_", "-")
         raise StartupError(
-            f"Setting model.name is {model!r}, which needs the package {package}, and that is not installed; "
+            f"Setting model.name is {model!r}, which needs the package {package}, but it is not installed; "
             f"install it with `{remedy}` or choose another model."
         ) from error
     except (ImportError, OSError) as error:
         raise StartupError(
-            f"Setting model.name is {model!r}, which needs {library}, and that cannot be loaded "
+            f"Setting model.name is {model!r}, which needs {library}, but it cannot be loaded "
             f"({_first_line(error)}); repair it with `{remedy}`."
         ) from error
 

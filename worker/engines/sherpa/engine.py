@@ -1,7 +1,7 @@
 """The engine for streaming models of sherpa-onnx: live transcription on a CPU, each word written once.
 
-Each step endpoints the new audio of all sessions and takes every session that has audio enough on by one pass, all in
-one batch. What a model says is `recognizer`'s, where segments begin and end `session`'s.
+Each step endpoints the new audio of all sessions and runs one batched pass over every session that has enough audio.
+`recognizer` runs the model; `session` decides where segments begin and end.
 """
 
 import time
@@ -23,7 +23,7 @@ from worker.engines.speech.segmenter import SAMPLES_PER_MS, SegmenterSettings
 from worker.engines.speech.vad import SileroVad
 
 MAX_VAD_WINDOWS: Final = 100
-"""For each session and step: 3.2 s of audio, about 6 ms."""
+"""VAD windows for each session and step: 3.2 s of audio, about 6 ms."""
 _NEVER_S: Final = 1e9
 _FBANK: Final = {"n_mels": 80, "hop_length": 160, "win_length": 400, "n_fft": 512}
 """The library's front end (`features.cc`). NeMo models choose their own number of mel filters."""
@@ -70,11 +70,11 @@ class SherpaEngine:
         )
 
     def warm_up(self) -> None:
-        """Run a pass for one session and one for as many as there may be."""
+        """Run a pass for one session and one for the largest number of sessions."""
         self._recognizer.warm_up(self.info.slots)
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
-        """Raises `ServerBusyError` when all slots are taken."""
+        """Raises `ServerBusyError` if all slots are taken."""
         assert session_id not in self._sessions, "a session is opened once"
         if len(self._sessions) >= self.info.slots:
             raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")

@@ -1,7 +1,7 @@
-"""Which files of a directory are the model, and which kind of streaming model they are.
+"""Finds the files of a model in a directory, and its kind of streaming model.
 
-sherpa-onnx ends the whole process where a file is not what it expects, so what can be known before is checked here.
-Whatever stands in the way is a `StartupError` of one sentence.
+sherpa-onnx ends the whole process if a file is not what it expects, so files are checked here as far as possible.
+Every failure is a `StartupError` of one sentence.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,14 +19,14 @@ ALLOWED: Final = (
     "(Paraformer), or model*.onnx (CTC)"
 )
 _SINGLE: Final = ("model", "ctc")
-"""How the one file of a CTC model is called."""
+"""The name of the single file of a CTC model."""
 _BLANKS: Final = frozenset({"<blk>", "<eps>", "<blank>"})
 _NEMO_KEYS: Final = frozenset({"window_size", "chunk_shift"})
 _ICEFALL_TRANSDUCERS: Final = frozenset({"conformer", "ebranchformer", "lstm", "zipformer", "zipformer2"})
 
 
 class Kind(StrEnum):
-    """The part of a factory's name in sherpa-onnx behind `from_`."""
+    """The part after `from_` of a factory's name in sherpa-onnx."""
 
     TRANSDUCER = "transducer"
     PARAFORMER = "paraformer"
@@ -40,13 +40,13 @@ class ModelFiles:
     kind: Kind
     tokens: Path
     networks: Mapping[str, Path]
-    """By their part in the model: `encoder`, `decoder` and `joiner`, or `model`."""
+    """By part of the model: `encoder`, `decoder` and `joiner`, or `model`."""
     is_nemo: bool
     """Whether NVIDIA's NeMo made it."""
 
     @property
     def compute_type(self) -> str:
-        """The precision of the part that does most of the work, as its file is called."""
+        """The precision of the part that does most of the work, by the name of its file."""
         name = next(iter(self.networks.values())).name
         return "int8" if "int8" in name else "float16" if "fp16" in name else "float32"
 
@@ -67,7 +67,7 @@ def find_model(path: Path | None, name: str) -> ModelFiles:
     kind = _kind(networks, metadata)
     if kind is None:
         raise StartupError(
-            f"{main} is not a streaming model that sherpa-onnx knows (its model_type is "
+            f"{main} is not a streaming model that sherpa-onnx supports (its model_type is "
             f"{metadata.get('model_type', 'missing')!r}); allowed: streaming zipformer, conformer, LSTM and NeMo "
             "transducers, zipformer2, NeMo and WeNet CTC, and streaming Paraformer."
         )
@@ -75,7 +75,7 @@ def find_model(path: Path | None, name: str) -> ModelFiles:
 
 
 def _networks(directory: Path) -> dict[str, Path]:
-    """The main file first. Raises `StartupError` that names what is missing."""
+    """The main file first. Raises a `StartupError` that names what is missing."""
     found = {part: _chosen(directory, part) for part in ("encoder", "decoder", "joiner")}
     single = next((file for part in _SINGLE if (file := _chosen(directory, part))), None)
     parts = {part: file for part, file in found.items() if file}
@@ -95,13 +95,13 @@ def _networks(directory: Path) -> dict[str, Path]:
 
 
 def _chosen(directory: Path, part: str) -> Path | None:
-    """The file of a part: of several precisions int8, which is the fastest on a CPU, then float32."""
+    """The file of a part. If there are several precisions: int8, which is the fastest on a CPU, then float32."""
     files = sorted(file for file in directory.glob(f"{part}*.onnx") if file.is_file())
     best = [file for file in files if _preference(file) == min(map(_preference, files))]
     if len(best) > 1:
         raise StartupError(
             f"Setting model.path is {str(directory)!r}, which holds several files for {part}*.onnx "
-            f"({', '.join(file.name for file in best)}); leave one of them there."
+            f"({', '.join(file.name for file in best)}); keep only one of them."
         )
     return best[0] if best else None
 
@@ -119,7 +119,7 @@ def _metadata(file: Path) -> dict[str, str]:
 
 
 def _kind(networks: Mapping[str, Path], metadata: Mapping[str, str]) -> Kind | None:
-    """What the metadata of the main file says; None where the library would not know or not stream it."""
+    """The kind by the metadata of the main file; None if the library does not support it or cannot stream it."""
     chunked = {"T", "decode_chunk_len"} <= metadata.keys()
     of_nemo = metadata.keys() >= _NEMO_KEYS
     model_type = metadata.get("model_type", "")
@@ -135,7 +135,7 @@ def _kind(networks: Mapping[str, Path], metadata: Mapping[str, str]) -> Kind | N
 
 
 def _check_tokens(file: Path, metadata: Iterable[Mapping[str, str]]) -> None:
-    """One token and its number on each line, the blank among them, and as many as the model has."""
+    """Checks that each line has a token and its number, that one is the blank, and that the model has as many."""
     try:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""One stretch of speech in a stream of the recognizer: what it was fed, how far it is, and what it said.
+"""One part of a session in a stream of the recognizer: what it was fed, its position, and its text.
 
-Each stretch has a fresh stream, so that what is said of it depends on nothing before it. Positions are samples of the
+Each part has a fresh stream, so that its text depends on nothing before it. Positions are samples of the
 session.
 """
 
@@ -14,7 +14,7 @@ from worker.engines.sherpa.spelling import Piece, Spelling
 from worker.engines.speech.audio_buffer import AudioBuffer
 
 DELAY_SAMPLES: Final = SAMPLE_RATE_HZ // 2
-"""A model may write a word so long after it was spoken."""
+"""The longest time between a word and the model's output of it."""
 
 
 class Hearing:
@@ -34,21 +34,21 @@ class Hearing:
 
     @property
     def heard_samples(self) -> int:
-        """What was said rests on audio before this position and none after."""
+        """The text is based only on audio before this position."""
         if not self._passes:
             return self.start_samples
         return min(self._fed_samples, self._window_start_samples + self._recognizer.window_samples)
 
     @property
     def needed_from_samples(self) -> int:
-        """Audio before it will not be asked for, here or by a stretch that begins where this one has a word."""
+        """Audio before it is not needed any more, by this part or by one that begins at a word of this part."""
         reach = self._recognizer.window_samples + 2 * self._recognizer.shift_samples + SAMPLE_RATE_HZ
         return max(self.start_samples, self._fed_samples - reach)
 
     def feed(self, audio: AudioBuffer, end_samples: int, *, is_all: bool) -> None:
-        """Give the stream what its next pass needs, if there is so much before `end_samples`.
+        """Give the stream what its next pass needs, if there is enough audio before `end_samples`.
 
-        Unless that `is_all` that comes, whole hops only: what a pass has heard must not depend on how audio came.
+        Unless that `is_all`, only whole hops: the input of a pass must not depend on how the audio was chunked.
         """
         if not is_all:
             end_samples -= (end_samples - self.start_samples) % HOP_SAMPLES
@@ -58,9 +58,9 @@ class Hearing:
             self._fed_samples = after
 
     def end(self, quiet_samples: int) -> None:
-        """All audio was fed, and its last `quiet_samples` are silence: let the model say what it holds back.
+        """All audio was fed, and its last `quiet_samples` are silence: flush the model's pending text.
 
-        A pass looks one window ahead, so that a window of silence brings every sample through; the rest is for words
+        A pass looks one window ahead, so that a window of silence flushes every sample; further silence is for words
         that are written late. Further calls have no effect.
         """
         if not self._ended:
@@ -70,7 +70,7 @@ class Hearing:
             end(self.stream)
 
     def take(self) -> list[Piece]:
-        """What a pass over the stream has brought."""
+        """The new pieces of text after a pass over the stream."""
         self._passes += 1
         first_samples = min(self._window_start_samples, self._fed_samples)
         return self._spelling.hear(self._recognizer.said(self.stream), first_samples, self.heard_samples)

@@ -1,6 +1,6 @@
-"""What an ONNX file says about itself, read without loading its weights. Knows no library and no kind of model.
+"""The metadata of an ONNX file, read without loading its weights. Knows no library and no kind of model.
 
-sherpa-onnx ends the process where a file lacks what it expects, so files are checked before it sees them. Only the
+sherpa-onnx ends the process if a file lacks what it expects, so files are checked first. Only the
 outermost level of the protobuf message is read (`ModelProto` in ONNX' `onnx.proto`).
 """
 
@@ -17,7 +17,7 @@ _MAX_VARINT_BITS: Final = 63
 
 
 def onnx_metadata(path: Path) -> dict[str, str]:
-    """The file's `metadata_props`. Raises ValueError for what is no ONNX model, and OSError."""
+    """The file's `metadata_props`. Raises ValueError if it is not an ONNX model, and OSError."""
     found: dict[str, str] = {}
     has_graph = False
     size = path.stat().st_size
@@ -39,14 +39,14 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 
 def _length(file: BinaryIO, wire_type: int) -> int:
-    """Bytes of the value that follows; a varint is read at once, and nothing of it is left."""
+    """Bytes of the value that follows; a varint is consumed here, so its length is 0."""
     if wire_type == _FIXED_64:
         return 8
     if wire_type == _FIXED_32:
         return 4
     number = _varint(file)
     if number is None or wire_type not in (_VARINT, _DELIMITED):
-        raise ValueError("it is no protobuf message")
+        raise ValueError("it is not a protobuf message")
     return number if wire_type == _DELIMITED else 0
 
 
@@ -59,7 +59,7 @@ def _varint(file: BinaryIO) -> int | None:
             return number
         shift += 7
         if shift > _MAX_VARINT_BITS:
-            raise ValueError("it is no protobuf message")
+            raise ValueError("it is not a protobuf message")
     if shift:
         raise ValueError("it is cut off")
     return None

@@ -1,4 +1,4 @@
-"""sherpa-onnx' recognizer as the engine needs it: streams that are fed, passes over many of them, and what they say.
+"""A wrapper of sherpa-onnx' recognizer: streams, batched passes over them, and their text.
 
 The only module that calls the library.
 """
@@ -16,16 +16,16 @@ from worker.engines.sherpa.files import ModelFiles
 from worker.engines.sherpa.spelling import Said
 
 HOP_SAMPLES: Final = 160
-"""The library's front end makes a frame of each."""
+"""The library's front end makes a frame of each hop."""
 _MAX_WINDOW_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
-"""No model waits for so much audio."""
+"""More audio than any model waits for."""
 
 Stream: TypeAlias = Any
 """`sherpa_onnx.OnlineStream`; the library has no types."""
 
 
 class Recognizer:
-    """One model for all sessions. Greedy search: what a stream has said never changes."""
+    """One model for all sessions. It uses greedy search, so the text of a stream never changes."""
 
     def __init__(self, files: ModelFiles, threads: int) -> None:
         """Raises `StartupError`."""
@@ -47,9 +47,9 @@ class Recognizer:
             ) from error
 
     window_samples: int
-    """Audio that the first pass over a stream waits for."""
+    """Audio that the first pass over a stream needs."""
     shift_samples: int
-    """Audio that each further pass waits for."""
+    """Audio that each further pass needs."""
 
     def open_stream(self) -> Stream:
         return self._recognizer.create_stream()
@@ -59,7 +59,7 @@ class Recognizer:
         return bool(self._recognizer.is_ready(stream))
 
     def decode(self, streams: Sequence[Stream]) -> None:
-        """One pass over each, all in one batch."""
+        """One pass over each stream, all in one batch."""
         self._recognizer.decode_streams(list(streams))
 
     def said(self, stream: Stream) -> Said:
@@ -67,7 +67,7 @@ class Recognizer:
         return Said(result.tokens, result.timestamps, result.text)
 
     def warm_up(self, sessions: int) -> None:
-        """A pass over one stream and one over as many as there may be."""
+        """Run a pass over one stream and one over the largest number of streams."""
         silence = np.zeros(self.window_samples, np.float32)
         for count in sorted({1, sessions}):
             streams = [self.open_stream() for _ in range(count)]
@@ -76,14 +76,14 @@ class Recognizer:
             self.decode(streams)
 
     def _measured(self) -> tuple[int, int]:
-        """What the first pass and each further one wait for: the library does not say it."""
+        """Measure the audio that the first pass and each further one need, since the library does not report it."""
         stream = self.open_stream()
         waits = []
         for _ in range(2):
             fed_samples = 0
             while not self.is_ready(stream):
                 if fed_samples > _MAX_WINDOW_SAMPLES:
-                    raise ValueError("it never begins to decode")
+                    raise ValueError("it never starts to decode")
                 feed(stream, np.zeros(HOP_SAMPLES, np.float32))
                 fed_samples += HOP_SAMPLES
             self.decode([stream])
@@ -96,5 +96,5 @@ def feed(stream: Stream, pcm: NDArray[np.float32]) -> None:
 
 
 def end(stream: Stream) -> None:
-    """No more audio comes."""
+    """No more audio follows."""
     stream.input_finished()

@@ -1,7 +1,7 @@
-"""One session of the engine: its audio, its segments, and what it still has to say.
+"""One session of the engine: its audio, its segments, and its pending outputs.
 
-Knows no batch: the engine runs the passes and says when one is done. The VAD may be ahead of the model; what it found
-waits until the model is there, so that outputs are in order. Positions are samples of the session.
+Knows no batch: the engine runs the passes and reports when one is done. The VAD may be ahead of the model; its findings
+wait until the model gets there, so that outputs are in order. Positions are samples of the session.
 """
 
 from collections import deque
@@ -22,9 +22,9 @@ from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 
 MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
-"""A segment that is ended between two words ends at most so long before the second is written."""
+"""A segment that is cut between two words ends at most so long before the second word is written."""
 MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
-"""A stream that is older is replaced between two words: what it keeps grows with what it has said."""
+"""An older stream is replaced between two words, since its memory grows with its text."""
 
 
 class Session:
@@ -39,7 +39,7 @@ class Session:
         max_segment_samples: int,
         marks_words: bool,
     ) -> None:
-        """`settings` must not cut a segment that is long: what was said of it is out already."""
+        """`settings` must not cut long segments: their text has already been sent."""
         self.endpointing = Endpointing(settings, start_samples)
         self._recognizer = recognizer
         self._max_segment_samples = max_segment_samples
@@ -47,16 +47,16 @@ class Session:
         self._outbox: list[Output] = _notices(options)
         self._options = self._segment_options = options
         self._ahead: deque[tuple[Opened | Closed | Committed | Finished, int]] = deque()
-        """What the VAD found and the model has not reached, with the audio that the VAD had heard by then."""
+        """Findings of the VAD that the model has not reached, each with the position of the VAD at that time."""
         self._hearing: Hearing | None = None
-        """The open segment's, until the model has said all of it."""
+        """The recognizer's part for the open segment, until the model has written all of it."""
         self._closed: Closed | None = None
         """The end of the open segment, once the VAD has found it."""
         self._end_samples = start_samples
         """Where the audio of the open segment ends, once it is closed."""
         self._segment = segment
         self._start_samples = start_samples
-        """Where the open segment begins, or else where the last one ended."""
+        """Where the open segment begins, or where the last one ended."""
         self._words = Words()
         self._model_ms = 0.0
         self._absorbed_samples = start_samples
@@ -68,14 +68,14 @@ class Session:
             self._segment_options = options
 
     def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
-        """Speech probabilities of what `endpointing.unheard` gave."""
+        """Take the speech probabilities of the audio that `endpointing.unheard` returned."""
         for found in self.endpointing.hear(probabilities):
             self._ahead.append((found, self.endpointing.segmenter.position_samples))
         if self.endpointing.finished:
             self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
 
     def advance(self) -> None:
-        """Open, feed and close segments as far as the model is; call it when there is new audio and after a pass."""
+        """Open, feed and close segments up to the model's position; call it for new audio and after a pass."""
         while True:
             while self._ahead and self._closed is None:
                 self._take(*self._ahead.popleft())
@@ -106,7 +106,7 @@ class Session:
                 self._end_before(piece)
                 before = ""
             if self.hearing is not hearing:
-                return  # the rest will be said again
+                return  # the new stream repeats the rest
             self._words.append(piece)
         text = self._words.text
         if text != before and self._segment_options.partials:
@@ -122,7 +122,7 @@ class Session:
                 )
             )
 
-    # What the engine asks
+    # For the engine
 
     def take_outputs(self) -> list[Output]:
         outputs, self._outbox = self._outbox, []
@@ -130,12 +130,12 @@ class Session:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is something to hear, to run or to say now."""
+        """Whether there is audio to process, a pass to run or an output to send now."""
         return bool(self._outbox) or self.endpointing.has_unheard() or self.is_ready
 
     @property
     def absorbed_samples(self) -> int:
-        """A part of a VAD window, and audio that is too short for another pass, wait for nothing but more of it."""
+        """Includes an incomplete VAD window, and audio that is too short for a pass: they only wait for more audio."""
         if not (self.endpointing.has_unheard() or self.is_ready):
             reached = self.endpointing.audio.end_samples
         elif self._hearing:
@@ -147,14 +147,14 @@ class Session:
 
     @property
     def checkpoint_samples(self) -> int:
-        """A new owner must hear all of the open segment: its words are in no final yet."""
+        """A new owner must process all of the open segment, since its words are in no final yet."""
         if self._hearing:
             return self._start_samples
         needed = min(self.endpointing.audio.end_samples, self.endpointing.segmenter.needed_from_samples)
         return max(self._start_samples, needed)
 
     def forget(self) -> None:
-        """Drop audio that nobody needs."""
+        """Drop audio that is no longer needed."""
         needed = self._hearing.needed_from_samples if self._hearing else self.checkpoint_samples
         self.endpointing.forget_before(needed)
 
@@ -184,7 +184,7 @@ class Session:
             self._hearing.end(self._end_samples - self._closed.speech_end_samples)
 
     def _close(self, closed: Closed) -> None:
-        """The model has said all of the segment. A word that it heard behind the speech belongs to it too."""
+        """The model has written all of the segment. A word after the end of the speech belongs to it too."""
         end_samples = max(closed.end_samples, self._start_samples)
         if self._words and self._words.last_samples >= end_samples:
             end_samples = max(end_samples, min(self._words.last_samples + PIECE_SAMPLES, self._end_samples))
@@ -192,7 +192,7 @@ class Session:
         self._hearing = self._closed = None
 
     def _end_before(self, piece: Piece) -> None:
-        """End a segment that is too long between its last word and the one that this piece begins."""
+        """Cut a segment that is too long, between its last word and the word that this piece begins."""
         middle = (self._words.last_samples + piece.at_samples) // 2
         self._end_segment(max(middle, piece.at_samples - MAX_LEAD_SAMPLES))
         self._segment_options = self._options

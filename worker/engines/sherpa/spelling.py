@@ -1,9 +1,8 @@
-"""From the tokens of a stream to pieces of text with positions. Pure.
+"""Turns the tokens of a stream into pieces of text with positions. Pure.
 
-Tokens are only ever appended, and so are pieces. Three spellings occur: pieces of words with a mark where a word begins
-(BPE), bytes of characters that the vocabulary lacks, and pieces with a mark if the next one continues the word
-(Paraformer). If the tokens are in none of them (BPE over bytes), the text that the library made of them is taken, piece
-by piece.
+Tokens are only appended, and so are pieces. There are three kinds of tokens: pieces of words with a mark where a word
+begins (BPE), bytes of characters that the vocabulary lacks, and pieces with a mark if the next one continues the word
+(Paraformer). For other tokens (BPE over bytes), the text that the library makes of them is used, piece by piece.
 """
 
 import codecs
@@ -21,20 +20,20 @@ _BYTE: Final = re.compile(r"<0x([0-9A-F]{2})>")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """All that a stream has said so far."""
+    """The whole output of a stream so far."""
 
     tokens: Sequence[str]
     """Beginnings of words have a space before them, or `▁`; those of Paraformer have `@@` after them instead if
     the next token continues the word."""
     times_s: Sequence[float]
-    """Since the beginning of the stream, one for each token; of some models there are none."""
+    """Seconds since the beginning of the stream, one for each token; some models give none."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     text: str
-    """With a space before it where a word begins."""
+    """With a space before it if it begins a word."""
     at_samples: int
 
 
@@ -42,7 +41,7 @@ class Spelling:
     """One stream, whose first sample is `start_samples` of the session."""
 
     def __init__(self, start_samples: int, *, marks_words: bool) -> None:
-        """`marks_words`: whether tokens say where a word begins; Paraformer's say whether the next one continues it."""
+        """`marks_words`: whether tokens mark the beginning of a word; Paraformer's mark its continuation instead."""
         self._start_samples = start_samples
         self._marks_words = marks_words
         self._known = 0
@@ -54,7 +53,7 @@ class Spelling:
         self._last_samples = start_samples
 
     def hear(self, said: Said, first_samples: int, last_samples: int) -> list[Piece]:
-        """The pieces that are new. They were said of audio between the two positions, whatever their times are."""
+        """The new pieces. They are from audio between the two positions, whatever their times are."""
         fresh = said.tokens[self._known :]
         if not fresh:
             return []
@@ -93,7 +92,7 @@ class Spelling:
         return ("" if joined else " ") + token.removesuffix(GOES_ON)
 
     def _beyond(self, text: str, times: Sequence[int]) -> tuple[list[str], list[int]]:
-        """The characters of the text that are new, spread over the positions of the new tokens."""
+        """The new characters of the text, distributed over the positions of the new tokens."""
         grown = text.lstrip()[len(self._text.lstrip()) :]
         texts = list(grown)
         return texts, [times[index * len(times) // len(texts)] for index in range(len(texts))]

@@ -1,7 +1,7 @@
-"""The words of one segment, from pieces of text that are only ever appended. Pure.
+"""The words of one segment, from pieces of text that are only appended. Pure.
 
 A word of a script with spaces ends where the next begins; a Chinese, Japanese or Korean character is a word by itself
-unless spaces say otherwise. Models give a piece one moment, not two: where it ends is assumed.
+unless spaces separate words. Models give only the start of a piece, so its end is estimated.
 """
 
 import re
@@ -14,7 +14,7 @@ from worker.engines.sherpa.spelling import Piece
 PIECE_SAMPLES: Final = 3_840
 """0.24 s: a word ends so long after its last piece began, or where the next word begins."""
 _UNSPACED: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Kana and Chinese characters. Korean and Thai words are taken as they are spaced."""
+"""Kana and Chinese characters. Korean and Thai words are separated by their spaces."""
 _PART: Final = re.compile(rf"\s+|[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 _IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 
@@ -23,7 +23,7 @@ _IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 class _Spoken:
     text: str
     spaced: bool
-    """Whether there is a space before it."""
+    """Whether a space precedes it."""
     start_samples: int
     last_samples: int
     """Where its last piece began."""
@@ -64,7 +64,7 @@ class Words:
                 self._words[-1].last_samples = piece.at_samples
 
     def whole(self) -> tuple[Word, ...]:
-        """The words that cannot change any more: a further one has begun behind them."""
+        """The words that cannot change any more, since another one has begun after them."""
         return tuple(self._timed(index) for index in range(len(self._words) - 1))
 
     def closed(self, end_samples: int) -> tuple[Word, ...]:

@@ -1,14 +1,14 @@
-"""What to commit of partials that may be revised: the words that two in a row agree on, but the last. Pure.
+"""What to commit of partials that may be revised: the words that two successive ones agree on, except the last. Pure.
 
-For engines that do not commit by themselves. Where a later partial revises a committed word after all, the word stays
-and the rest is fitted to it.
+For engines that do not commit by themselves. If a later partial revises a committed word, the word stays
+and the rest is aligned with it.
 """
 
 from shared.continuation import TextWord, common_words, continuation, words_of
 
 
 class AgreedText:
-    """One segment. `committed` only grows, and each text that is given back begins with it."""
+    """One segment. `committed` only grows, and each returned text begins with it."""
 
     def __init__(self) -> None:
         self._previous: list[TextWord] = []

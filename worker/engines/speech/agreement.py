@@ -1,7 +1,7 @@
-"""Which words of a changing hypothesis to show: LocalAgreement-2 with a held-back edge. Pure.
+"""Which words of a changing hypothesis to show: LocalAgreement-2 without the last words. Pure.
 
-Words that two successive decodes agree on are kept until two others agree on something else. Words beyond them are
-shown at once except the last ones, which the audio's edge may have cut. Words are compared without case and
+Words that two successive decodes agree on are kept until two others agree on something else. Words after them are
+shown at once except the last ones, which the end of the audio may have cut. Words are compared without case and
 punctuation, and keep the form in which they were first shown, so that text on a screen does not flicker.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 SPARE_WORDS = 1
 WORDS_PER_S = 4.0
-"""Quick speech. Measured: words made up at the edge come many at once."""
+"""Fast speech. Measured: words that the model invents at the end of the audio come many at once."""
 FIRST_HELD_BACK_WORDS = 2
-"""Half a second of speech is often misheard as a greeting."""
+"""Half a second of speech is often misrecognised as a greeting."""
 EDGE_MARKS = ".,;:!?…。，！？"
 
 
@@ -30,8 +30,8 @@ class StableText:
     def hear(self, words: Sequence[str], *, new_audio_s: float, speech_ended: bool = False) -> tuple[str, ...]:
         """The words to show after a new decode.
 
-        `new_audio_s`: audio since the decode before; more words than it can hold are not believed yet.
-        `speech_ended`: nothing was cut, so nothing is held back.
+        `new_audio_s`: audio since the previous decode; more words than it can hold are not shown yet.
+        `speech_ended`: no word was cut, so all are shown.
         """
         agreed = common_prefix(self._previous, words)
         held_back = self._held_back_words if self._previous else FIRST_HELD_BACK_WORDS
@@ -45,7 +45,7 @@ class StableText:
         else:
             visible = None
         if visible is not None:
-            # The last shown word may have had an edge behind it, and with it a full stop that nobody spoke.
+            # The last shown word may have been at the end of the audio, and so have a wrong full stop.
             kept = min(confirmed, max(len(self._shown) - 1, 0))
             self._shown = self._shown[:kept] + list(words[kept:visible])
             if visible == len(words) and not speech_ended and self._shown:
@@ -55,7 +55,7 @@ class StableText:
 
 
 def common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
-    """How many leading words are the same but for case and punctuation."""
+    """How many leading words are equal apart from case and punctuation."""
     count = 0
     for one, other in zip(left, right, strict=False):
         if normalised(one) != normalised(other):
@@ -65,5 +65,5 @@ def common_prefix(left: Sequence[str], right: Sequence[str]) -> int:
 
 
 def normalised(word: str) -> str:
-    """The letters and digits of a word, without case; the word itself when it has none."""
+    """The letters and digits of a word, without case; the word itself if it has none."""
     return "".join(character for character in word.casefold() if character.isalnum()) or word.strip()

@@ -7,11 +7,11 @@ from shared.events import SAMPLE_RATE_HZ
 
 
 class AudioBuffer:
-    """Grows by doubling, forgets at the front."""
+    """Grows by doubling, drops audio at the front."""
 
     def __init__(self, start_samples: int, *, reuses_memory: bool = False) -> None:
-        """`reuses_memory`: forgetting moves what stays within the same memory, since new memory costs more than the
-        copy where a few seconds are kept of many sessions. Views are then overwritten, and not only left behind."""
+        """`reuses_memory`: `forget_before` moves the remaining audio within the same memory, since new memory costs
+        more than the copy if a few seconds of many sessions are kept. Views are then overwritten."""
         self._reuses_memory = reuses_memory
         self._kept = np.empty(SAMPLE_RATE_HZ, np.float32)
         self.start_samples = start_samples
@@ -27,12 +27,12 @@ class AudioBuffer:
         self.end_samples += len(pcm)
 
     def between(self, start_samples: int, end_samples: int) -> NDArray[np.float32]:
-        """A view; good until the next `append` or `forget_before`."""
+        """A view; valid until the next `append` or `forget_before`."""
         assert self.start_samples <= start_samples <= end_samples <= self.end_samples, "audio is gone or not here yet"
         return self._kept[start_samples - self.start_samples : end_samples - self.start_samples]
 
     def forget_before(self, position_samples: int) -> None:
-        """Drop old audio; only when it is a good part of the buffer, since what stays is copied."""
+        """Drop old audio, but only if it is a large part of the buffer, since the rest is copied."""
         drop = position_samples - self.start_samples
         if drop < max(SAMPLE_RATE_HZ, len(self._kept) // 4):
             return

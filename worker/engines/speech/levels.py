@@ -1,7 +1,7 @@
-"""How loud a session is, and by how much the VAD is to hear it louder. Pure.
+"""The level of a session, and the gain of its audio for the VAD. Pure.
 
-The VAD misses speech whose peaks are below -45 dBFS or so. Speech that is loud enough has a gain of exactly 1; what
-is quieter is brought to one level. The gain falls at once and rises slowly, so that pauses stay as quiet as they are.
+The VAD misses speech whose peaks are below about -45 dBFS. Speech that is loud enough has a gain of exactly 1; quieter
+speech is amplified to one level. The gain falls at once and rises slowly, so that pauses stay quiet.
 """
 
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 WINDOW_S = 0.032
 LOUD = 10.0 ** (-36 / 20)
-"""A session of this peak level has a gain of 1; a quieter one is brought to it.
+"""A session of this peak level has a gain of 1; a quieter one is amplified to it.
 
-Measured: here the VAD hears nine of ten windows of speech that it hears at full scale, and the words are the same. In
-640 s of noises it takes none for speech live, and five pieces of music in recordings; at -24 dBFS 4 and 24.
+Measured: at this level the VAD finds nine of ten windows of speech that it finds at full scale, and the words are the
+same. In 640 s of noises it finds no speech live, and five pieces of music in recordings; at -24 dBFS 4 and 24.
 """
 SILENT = 10.0 ** (-72 / 20)
 """A session that stays below this is silence: dither, and the noise of converters. Between the peaks of speech at
--60 dBFS are half seconds that are 8 dB quieter."""
+-60 dBFS there are half seconds that are 8 dB quieter."""
 RECENT_WINDOWS = 16
 """Half a second after a loud moment, nothing is amplified."""
 SUSTAINED_WINDOWS = 4
-"""A click is shorter than this and is forgotten afterwards; a vowel is not."""
+"""A click is shorter than this and is then ignored; a vowel is longer."""
 FALL = 10.0 ** (-2 * WINDOW_S / 20)
-"""The level that is remembered falls by 2 dB a second."""
+"""The stored level falls by 2 dB a second."""
 AHEAD_WINDOWS = 256
-"""Of a recording, 8 s ahead are known: it is heard with one gain from its first word on."""
+"""In a recording, 8 s ahead are known, so that it has one gain from its first word on."""
 
 Gains = NDArray[np.float32]
 
@@ -36,11 +36,11 @@ class Levels:
 
     def __init__(self) -> None:
         self._peaks = np.zeros(RECENT_WINDOWS, np.float32)
-        """Of the last windows."""
+        """Peaks of the last windows."""
         self._held = 0.0
 
     def hear(self, peaks: NDArray[np.float32], ahead: NDArray[np.float32] | None = None) -> Gains:
-        """The gains of the next windows, by the peak of each. `ahead`: those of the windows behind them, if known."""
+        """The gains of the next windows, by the peak of each. `ahead`: the peaks of windows after them, if known."""
         if not len(peaks):
             return np.empty(0, np.float32)
         known = np.concatenate([self._peaks, peaks])
@@ -57,13 +57,13 @@ class Levels:
 
 
 def _gains(levels: NDArray[np.float32]) -> Gains:
-    """1 where it is loud enough, 0 where there is nothing but silence."""
+    """1 if it is loud enough, 0 if there is only silence."""
     amplified = np.divide(LOUD, levels, out=np.zeros_like(levels), where=levels >= SILENT)
     return np.where(levels >= LOUD, np.float32(1), amplified).astype(np.float32)
 
 
 def _coming(peaks: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """For each of the first windows, the loudest that the session is from there on, as far as it is known."""
+    """For each of the first windows, the highest peak from there on, as far as it is known."""
     sustained = _running(peaks, SUSTAINED_WINDOWS, np.min) if len(peaks) >= SUSTAINED_WINDOWS else peaks[:1] * 0
     padded = np.concatenate([sustained, np.zeros(count + AHEAD_WINDOWS, np.float32)])
     return _running(padded, AHEAD_WINDOWS, np.max)[:count]

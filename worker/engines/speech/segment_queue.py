@@ -1,7 +1,7 @@
-"""The segments of one session and its outputs in order, for engines that decode whole segments.
+"""The segments of one session and its ordered outputs, for engines that decode whole segments.
 
-A closed segment waits here until it is answered, and every output that comes after it waits with it. Knows no model:
-speech probabilities and answers are handed in. What is decoded, and with which options, is the session's affair.
+A closed segment waits here until it is answered, and so do all outputs after it. Knows no model:
+the caller provides speech probabilities and answers. The session decides what is decoded, and with which options.
 """
 
 from collections import deque
@@ -18,16 +18,16 @@ from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 
 MIN_PASS_MS: Final = 500
-"""A shorter stretch of an open segment says nothing reliable."""
+"""A shorter part of an open segment gives no reliable text."""
 MIN_PASS_SAMPLES: Final = MIN_PASS_MS * SAMPLE_RATE_HZ // 1000
 
 
 class Kind(Enum):
-    """What a stretch of audio is decoded for."""
+    """The purpose of decoding a part of the audio."""
 
     PARTIAL = auto()
     CLOSING = auto()
-    """The speaker may have ended: the text of exactly the audio that would become final."""
+    """The speaker may have finished: decode exactly the audio that would become final."""
     FINAL = auto()
 
 
@@ -42,11 +42,11 @@ class SegmentQueue:
     # Outputs
 
     def put(self, *outputs: Output) -> None:
-        """Send these after all that is here, and after the answers of the segments that are closed."""
+        """Send these after everything in the queue, and after the answers of closed segments."""
         self._items.extend(outputs)
 
     def take(self) -> list[Output]:
-        """What may be sent now."""
+        """Remove and return the outputs that may be sent now."""
         outputs: list[Output] = []
         while self._items and not isinstance(self._items[0], Closed):
             output = self._items.popleft()
@@ -61,9 +61,9 @@ class SegmentQueue:
     # Segments
 
     def hear(self, probabilities: NDArray[np.float32]) -> Iterator[Boundary | Committed]:
-        """The boundaries and commits that speech probabilities bring, each when what clients are sent of it is here.
+        """The boundaries and commits from speech probabilities, each after its output for clients is in the queue.
 
-        The probabilities are those of what `endpointing.unheard` gave. `Finished` comes after the last one.
+        The probabilities are those of the audio that `endpointing.unheard` returned. `Finished` follows the last one.
         """
         for found in self.endpointing.hear(probabilities):
             if isinstance(found, Committed):
@@ -102,17 +102,17 @@ class SegmentQueue:
         return (item for item in self._items if isinstance(item, Closed))
 
     def answer(self, closed: Closed, *outputs: Output) -> None:
-        """Put what becomes of a closed segment in its place; nothing, if it was no speech."""
+        """Put the outputs of a closed segment in its place; none if it was not speech."""
         place = self._items.index(closed)
         del self._items[place]
         for output in reversed(outputs):
             self._items.insert(place, output)
 
     def open_pass(self, *, from_samples: int, heard_samples: int, new_samples: float) -> tuple[Kind, int] | None:
-        """For what the open segment may be decoded now, and up to where; None if it should not be.
+        """The purpose for which the open segment may be decoded now, and up to where; None if it should not be.
 
-        While it is spoken, for a partial: at least `MIN_PASS_MS` after `from_samples`, with `new_samples` and some
-        speech after `heard_samples`, up to where it has been decoded. In a pause, as if it ended there.
+        During speech, for a partial: at least `MIN_PASS_MS` after `from_samples`, with `new_samples` and some
+        speech after `heard_samples`, up to which it is already decoded. In a pause, as if the segment ended there.
         """
         segmenter = self.endpointing.segmenter
         if segmenter.start_samples is None:
@@ -128,16 +128,16 @@ class SegmentQueue:
 
     @property
     def checkpoint_samples(self) -> int:
-        """Audio before this position is in no segment that is open or waits for its answer."""
+        """Audio before this position is in no open segment and in none that waits for its answer."""
         closed = self.unanswered
         start = closed.start_samples if closed else self.endpointing.audio.end_samples
         return min(start, self.endpointing.segmenter.needed_from_samples)
 
     def answered_samples(self, heard_samples: int, *, waits_for_more: bool) -> int:
-        """Audio before this position has been decoded, or found to be silence.
+        """Audio before this position has been decoded, or was found to be silence.
 
         `heard_samples`: where the decoded part of the first segment without an answer ends. `waits_for_more`: an open
-        segment is decoded only when more audio has come, so that none of it is behind.
+        segment is decoded only after more audio has arrived, so that none of it counts as backlog.
         """
         closed, segmenter = self.unanswered, self.endpointing.segmenter
         if closed:
@@ -147,7 +147,7 @@ class SegmentQueue:
     def absorbed_samples(self, answered_samples: int, *, is_behind: bool) -> int:
         """See `worker.engines.base.Engine`.
 
-        Unless the session `is_behind` with hearing or decoding, audio waits for nothing but more of it.
+        Unless the session `is_behind` with the VAD or decoding, its audio only waits for more audio.
         """
         reached = answered_samples if is_behind else self.endpointing.audio.end_samples
         self._absorbed_samples = max(self._absorbed_samples, reached)

@@ -1,7 +1,7 @@
-"""Where a segment of speech begins and ends: pure logic over speech probabilities, no model and no audio.
+"""Decides where a segment of speech begins and ends: pure logic over speech probabilities, no model and no audio.
 
-One probability comes for each window of fixed size; the answers depend on nothing else, so they are the same however
-the audio was chunked. Positions are absolute samples of the session.
+The input is one probability for each window of fixed size. The result depends on nothing else, so it is the same
+however the audio was chunked. Positions are absolute samples of the session.
 """
 
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ class SegmenterSettings:
     onset_windows: int = 2
     """Speech starts after this many windows in a row above `onset_probability`."""
     pre_roll_ms: int = 320
-    """Audio taken before the first window of speech, so that a soft first sound is not clipped."""
+    """Audio included before the first window of speech, so that a soft first sound is not cut."""
     post_roll_ms: int = 192
-    """Audio taken after the last window of speech."""
+    """Audio included after the last window of speech."""
     endpoint_ms: int = 544
     """A silence this long ends the segment."""
     late_endpoint_ms: int = 320
@@ -35,7 +35,7 @@ class Opened:
     speech_samples: int
     """Where the speech itself starts, after the pre-roll."""
     after_cut: bool = False
-    """The speech did not start here; a segment before it was too long."""
+    """The speech started earlier, in a segment that was too long and was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Closed:
     speech_start_samples: int
     speech_end_samples: int
     voiced_windows: int
-    """Windows of the segment that were speech: few of them are a cough."""
+    """Number of windows of the segment that were speech: a cough has only a few."""
     speech_goes_on: bool = False
 
 
@@ -58,7 +58,7 @@ class _Open:
     speech_start_samples: int
     speech_end_samples: int
     first_window_samples: int
-    """Position of the window that `probabilities[0]` is for."""
+    """Position of the window of `probabilities[0]`."""
     probabilities: list[float] = field(default_factory=list)
 
 
@@ -70,7 +70,7 @@ class Segmenter:
         self._open: _Open | None = None
         self._floor_samples = start_samples
         self._run: list[float] = []
-        """Probabilities of the windows in a row that were speech while no segment is open."""
+        """Probabilities of the successive windows of speech while no segment is open."""
         self.position_samples = start_samples
 
     @property
@@ -86,7 +86,7 @@ class Segmenter:
 
     @property
     def quiet_end_samples(self) -> int | None:
-        """Where the open segment will end if no more speech comes; None while it is being spoken."""
+        """Where the open segment will end if no more speech follows; None during speech."""
         if self._open is None:
             return None
         end = self._open.speech_end_samples + self.settings.post_roll_ms * SAMPLES_PER_MS
@@ -94,13 +94,13 @@ class Segmenter:
 
     @property
     def needed_from_samples(self) -> int:
-        """Audio before this position is in no segment that is open or still to come."""
+        """Audio before this position is in no open or future segment."""
         if self._open:
             return self._open.start_samples
         return self._start_for(self._run_start_samples)
 
     def push(self, probability: float) -> list[Boundary]:
-        """The next window's probability; what it opens and closes, in order."""
+        """Take the next window's probability; returns what it opens and closes, in order."""
         window_start = self.position_samples
         self.position_samples += self.settings.window_samples
         if self._open is None:

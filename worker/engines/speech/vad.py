@@ -1,8 +1,8 @@
-"""How likely each 32 ms of audio is speech: Silero, as shipped with faster-whisper, on one thread.
+"""The probability that each 32 ms of audio is speech: Silero, as shipped with faster-whisper, on one thread.
 
 Measured per window on one core: 0.09 ms alone, 0.055 ms in a run of several. Its recurrent state has no batch
 dimension, so windows are batched over time, one session at a time; measured, a live session
-costs 0.3 % of a core, and 0.02 % in digital silence, which never reaches the network.
+costs 0.3 % of a core, and 0.02 % in digital silence, which is not passed to the network.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from worker.engines.speech.levels import Levels
 
 WINDOW_SAMPLES = 512
 CONTEXT_SAMPLES = 64
-"""The network hears the end of the window before."""
+"""The network's input includes the end of the previous window."""
 STATE_SHAPE = (1, 1, 128)
 QUIET_PEAK = 0.0008
-"""About -62 dBFS: a window that never exceeds it is silence, whatever the network would say."""
+"""About -62 dBFS: a window that never exceeds it is silence, whatever the network's result would be."""
 
 
 @dataclass(slots=True)
 class Memory:
-    """What the network remembers."""
+    """The recurrent state of the network."""
 
     hidden: NDArray[np.float32] = field(default_factory=lambda: np.zeros(STATE_SHAPE, np.float32))
     cell: NDArray[np.float32] = field(default_factory=lambda: np.zeros(STATE_SHAPE, np.float32))
@@ -33,18 +33,18 @@ class Memory:
 
 @dataclass(slots=True)
 class VadState:
-    """What is remembered of one session."""
+    """The state of one session."""
 
     as_it_is: Memory = field(default_factory=Memory)
     amplified: Memory = field(default_factory=Memory)
-    """Of the same audio, where it is too quiet as it is."""
+    """The state for the amplified audio, while it is too quiet."""
     is_amplified: bool = False
     levels: Levels = field(default_factory=Levels)
     context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(CONTEXT_SAMPLES, np.float32))
 
 
 class SileroVad:
-    """One network for all sessions; their memory is in a `VadState` each."""
+    """One network for all sessions; each has its own `VadState`."""
 
     def __init__(self) -> None:
         options = onnxruntime.SessionOptions()
@@ -57,11 +57,11 @@ class SileroVad:
     def probabilities(
         self, state: VadState, pcm: NDArray[np.float32], ahead: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Speech probability of each window of `pcm`, `[windows × WINDOW_SAMPLES]`; moves `state` on.
+        """Speech probability of each window of `pcm`, `[windows × WINDOW_SAMPLES]`; updates `state`.
 
-        `ahead`: the audio behind it, as far as it is to count for the level. Splitting the same audio over several
-        calls gives the same numbers. What is too quiet is heard a second time, amplified, until it is loud again; audio
-        that is loud enough gives what it would give by itself.
+        `ahead`: the audio after it, as far as it counts for the level. The result does not depend on how audio is split
+        over several calls. Audio that is too quiet is processed a second time, amplified, until it is loud again; audio
+        that is loud enough gives the same result as without levels.
         """
         windows = pcm.reshape(-1, WINDOW_SAMPLES)
         if not len(windows):
@@ -84,7 +84,7 @@ class SileroVad:
     def _run(
         self, memory: Memory, frames: NDArray[np.float32], window_peaks: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Speech probabilities of successive frames, each a window behind the end of the one before it."""
+        """Speech probabilities of successive frames, each a window preceded by the end of the previous one."""
         result = np.zeros(len(frames), np.float32)
         audible = window_peaks > QUIET_PEAK
         if audible.any():
@@ -96,14 +96,14 @@ class SileroVad:
 
 
 def peaks(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of each whole window."""
+    """The peak of each whole window."""
     whole = len(pcm) - len(pcm) % WINDOW_SAMPLES
     found: NDArray[np.float32] = np.abs(pcm[:whole].reshape(-1, WINDOW_SAMPLES)).max(axis=1, initial=0.0)
     return found
 
 
 def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Where the runs of a mask start and end."""
+    """The start and end of each run in a mask."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     for start, end in edges.reshape(-1, 2):
         yield int(start), int(end)

@@ -106,7 +106,7 @@ def test_programs_of_this_machine_accept_the_one_certificate(certificate: Certif
 def test_keys_that_travel_in_clear_are_warned_of(certificate: Certificate, tmp_path: Path) -> None:
     keyed = {"access": {"keys": "[]"}, "flower": {"basic_auth": "me:sesame"}}
     exposed = Settings(server={"host": "0.0.0.0"}, **keyed)
-    assert "keys travel in clear to 0.0.0.0" in _warning(exposed)
+    assert "keys are sent unencrypted to 0.0.0.0" in _warning(exposed)
     assert check_tls(exposed).state is State.WARNING
     secure = Settings(server={"host": "0.0.0.0", **certificate.settings}, **keyed)
     assert _warning(secure) == ""

@@ -13,7 +13,7 @@ from shared.bus.audio import AudioWriter
 from shared.bus.event_log import Follower
 from shared.errors import VoxtralError
 from shared.events import SessionOptions
-from shared.tasks import Chores
+from shared.tasks import BackgroundTasks
 from tests.unit.redis_in_memory import Clock
 
 
@@ -40,7 +40,9 @@ class Held:
             track=writer.track(session_id, Attachment()),
             follower=self.follower,
             max_backlog_s=1.0,
-            meter=Meter(session_id, ANONYMOUS, None, Limiter(redis), start=Chores().start, forget=lambda _: None),
+            meter=Meter(
+                session_id, ANONYMOUS, None, Limiter(redis), start=BackgroundTasks().start, forget=lambda _: None
+            ),
             listener=Indifferent(),
         )
 

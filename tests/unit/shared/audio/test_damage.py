@@ -204,7 +204,7 @@ def test_numbers_that_are_not_finite_are_silence() -> None:
     duration_s, (warning,) = heard(content)
     assert duration_s == 1
     assert warning.code == DAMAGED
-    assert warning.message == "The WAV file holds 11 samples that are no finite numbers; they are taken as silence."
+    assert warning.message == "The WAV file holds 11 samples that are not finite numbers; they become silence."
 
 
 @pytest.mark.parametrize("form", [b"RIFX", b"RF64", b"BW64"])
@@ -221,7 +221,7 @@ def test_other_forms_of_wav_are_decoded_and_measured(form: bytes) -> None:
 
 
 def test_mp4_without_its_index_holds_no_audio() -> None:
-    with pytest.raises(InvalidAudioError, match=r"has no index \(moov\), without which its audio cannot be read"):
+    with pytest.raises(InvalidAudioError, match=r"has no index \(moov\), which is required to read its audio"):
         list(decode_file(two_thirds(made("m4a-aac"))))
     assert heard(recorded("mp4", "aac", movflags="empty_moov"))[1] == []
 

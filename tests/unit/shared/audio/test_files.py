@@ -257,13 +257,13 @@ def test_decode_file_reads_a_wav_of_unknown_size_to_its_end(data_bytes: int) -> 
     [
         (b"", InvalidAudioError, "is empty"),
         (b"hello, world " * 99, UnsupportedAudioError, "The file is text; send a recording, such as WAV, FLAC, MP3"),
-        (b"PK\x03\x04" + bytes(99), UnsupportedAudioError, "is a ZIP archive, or a document that is one; send"),
+        (b"PK\x03\x04" + bytes(99), UnsupportedAudioError, "is a ZIP archive, or a document in that format; send"),
         (b"%PDF-1.7" + bytes(99), UnsupportedAudioError, "is a PDF document; send"),
         (b"\x89PNG\r\n" + bytes(99), UnsupportedAudioError, "is a picture; send"),
         (b"data:audio/wav;base64,UklGRg", UnsupportedAudioError, "is a data URL, whose base64 was not decoded; send"),
         (b"<!DOCTYPE html><p>404", UnsupportedAudioError, "is a web page .HTML.; send"),
-        (bytes(5000), UnsupportedAudioError, "of no kind that is known here; send a recording"),
-        (random.Random(1).randbytes(50_000), UnsupportedAudioError, "of no kind that is known here; send a recording"),
+        (bytes(5000), UnsupportedAudioError, "of an unknown kind; send a recording"),
+        (random.Random(1).randbytes(50_000), UnsupportedAudioError, "of an unknown kind; send a recording"),
         (wav_header(), InvalidAudioError, "holds no samples"),
         (b"RIFF\0\0\0\0WAVE", InvalidAudioError, "no data chunk"),
         (b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 1_000_001, InvalidAudioError, "more than 1000000 chunks"),
@@ -281,8 +281,8 @@ def test_decode_file_reads_a_wav_of_unknown_size_to_its_end(data_bytes: int) -> 
         (b"fLaC\0\0\0\x22" + bytes(300), InvalidAudioError, "^The "),
         (b"OggS\0\x02" + bytes(300), InvalidAudioError, "^The "),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x84webm" + bytes(300), InvalidAudioError, "^The "),
-        (b"\0\0\0\x14ftypM4A \0\0\0\0mp42", InvalidAudioError, "no index .moov., without which"),
-        (b"ID3\x04\0\0\0\0\0\0" + bytes(3000), UnsupportedAudioError, "of no kind that is known here"),
+        (b"\0\0\0\x14ftypM4A \0\0\0\0mp42", InvalidAudioError, "no index .moov., which is required"),
+        (b"ID3\x04\0\0\0\0\0\0" + bytes(3000), UnsupportedAudioError, "of an unknown kind"),
     ],
 )
 def test_decode_file_refuses_with_a_clear_error(content: bytes, error: type[VoxtralError], message: str) -> None:

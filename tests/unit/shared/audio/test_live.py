@@ -154,7 +154,7 @@ def test_each_message_may_be_a_wav_file() -> None:
     assert heard(LiveAudio(STORED), [first, second, first + second]) == PCM + PCM[:320] + PCM + PCM[:320]
 
 
-def test_audio_goes_on_behind_a_size_that_was_not_true() -> None:
+def test_audio_continues_after_a_wrong_size() -> None:
     assert heard(LiveAudio(STORED), [wav(PCM, form(1, 1, 16_000, 16), size=64), PCM]) == PCM + PCM
 
 

@@ -82,7 +82,7 @@ def test_result_does_not_depend_on_chunks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "code", "said"), [(-1, "channels_inverted", "left one alone"), (0, "channels_dead", "is silent")]
+    ("sign", "code", "said"), [(-1, "channels_inverted", "only the left one"), (0, "channels_dead", "is silent")]
 )
 def test_client_is_warned_once(sign: int, code: str, said: str) -> None:
     frames = np.stack([VOICE, sign * VOICE], axis=1)

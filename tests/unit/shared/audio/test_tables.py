@@ -1,4 +1,4 @@
-"""Headers that announce gigabytes: refused, or passed over, before a library believes them."""
+"""Headers that announce gigabytes: rejected, or ignored, before a library uses them."""
 
 import contextlib
 import io

@@ -38,18 +38,16 @@ def test_each_kind_is_said_for_itself_and_with_the_mode() -> None:
     options = SessionOptions(mode=Mode.GENERAL, delay_ms=480, prompt="Ada", temperature=1)
     notices = without_effect(options, DELAY, PROMPT)
     assert [notice.code for notice in notices] == ["delay_ignored", "prompt_ignored"]
-    assert notices[1].message == "prompt has no effect: this model uses none in mode general."
+    assert notices[1].message == "prompt has no effect: this model uses no prompt in mode general."
 
 
 def test_language_may_be_without_effect() -> None:
     [notice] = without_effect(SessionOptions(language="de"), LANGUAGE)
-    assert notice == Notice(
-        "language_ignored", "language has no effect: this model writes the language that it was made for."
-    )
+    assert notice == Notice("language_ignored", "language has no effect: this model has a fixed language.")
     assert without_effect(SessionOptions(), LANGUAGE) == []
 
 
-def test_options_that_have_an_effect_are_passed_over_in_silence() -> None:
+def test_options_that_have_an_effect_cause_no_notice() -> None:
     assert without_effect(SessionOptions(language="en", prompt="Ada", model="whisper-base"), DELAY, SAMPLING) == []
 
 
@@ -76,7 +74,7 @@ def test_languages_that_are_not_the_models_are_dropped() -> None:
     told, notices = spoken_language(SessionOptions(languages=("sv", "en", "xx", "de")), allowed)
     assert (told.language, told.languages) == (None, ("en", "de"))
     assert [notice.message for notice in notices] == [
-        "Of languages, these are not the model's and have no effect: 'sv', 'xx'."
+        "The model does not support these languages, which are ignored: 'sv', 'xx'."
     ]
     assert spoken_language(SessionOptions(languages=("sv",)), allowed)[0] == SessionOptions()
     same = SessionOptions(languages=("de", "en"), language="de")
@@ -90,8 +88,11 @@ def test_one_language_to_choose_from_is_the_language() -> None:
 
 def test_language_that_is_not_the_models_is_dropped() -> None:
     assert spoken_language(SessionOptions(language="en"), ["en"]) == (SessionOptions(language="en"), [])
-    for languages, instead in ((["en", "de"], "it will be detected"), (["en"], "all speech is taken for 'en'")):
+    for languages, instead in (
+        (["en", "de"], "the language is detected"),
+        (["en"], "all speech is assumed to be 'en'"),
+    ):
         assert spoken_language(SessionOptions(language="sv"), languages) == (
             SessionOptions(),
-            [Notice("language_ignored", f"Language 'sv' is not one of the model's; {instead}.")],
+            [Notice("language_ignored", f"The model does not support the language 'sv'; {instead}.")],
         )

@@ -234,7 +234,7 @@ def test_lost_session_fails_what_was_committed_and_audio_opens_another() -> None
 def test_session_that_nobody_spoke_to_ends_in_silence() -> None:
     wire = connected(**MANUAL)
     wire.append(500)
-    assert wire.say(type="error", code="idle_timeout", message="Nothing came for 60 s.") == []
+    assert wire.say(type="error", code="idle_timeout", message="Nothing was received for 60 s.") == []
     wire.append(500)
     assert len(wire.taken(Open)) == 2
 

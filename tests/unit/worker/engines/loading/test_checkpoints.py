@@ -67,7 +67,7 @@ def test_cached_snapshot_is_taken_without_asking(
     assert locate(ModelSettings(), "owner/model") == snapshot
     (snapshot / "model.safetensors").unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(StartupError, match="not whole in the cache"):
+    with pytest.raises(StartupError, match="not complete in the cache"):
         locate(ModelSettings(), "owner/model")
 
 

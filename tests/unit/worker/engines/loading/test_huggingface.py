@@ -103,10 +103,10 @@ def test_snapshot_holds_what_is_needed(asked: list[str], capfd: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("repository", "words"),
     [
-        ("owner/unknown", "does not have or shows only to its members"),
-        ("owner/gated", "accept the terms at .*/owner/gated and set HF_TOKEN"),
+        ("owner/unknown", "does not have or does not show without a token"),
+        ("owner/gated", "accept them at .*/owner/gated and set HF_TOKEN"),
         ("owner/broken", "could not be downloaded from"),
-        ("no name at all", "which is no name of a repository"),
+        ("no name at all", "which is not a repository's name"),
     ],
 )
 def test_refusal_is_one_sentence(repository: str, words: str, asked: list[str]) -> None:
@@ -159,7 +159,7 @@ def test_download_says_how_far_it_is(asked: list[str], monkeypatch: pytest.Monke
         assert progress is not None
         assert (progress.model, progress.total) == ("owner/model", len(weights))
         assert progress.done <= len(weights) // 2
-        assert str(progress).startswith("downloads owner/model: 0.00 of 0.00 GB")
+        assert str(progress).startswith("is downloading owner/model: 0.00 of 0.00 GB")
     finally:
         released.set()
         download.join()
@@ -169,7 +169,7 @@ def test_download_says_how_far_it_is(asked: list[str], monkeypatch: pytest.Monke
 
 def test_disk_without_room_is_told_before_the_download(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub.shutil, "disk_usage", lambda place: SimpleNamespace(free=100))
-    with pytest.raises(StartupError, match=r"GB are to be downloaded, but the disk of .* has 0\.00 GB free; free some"):
+    with pytest.raises(StartupError, match=r"download of .* GB, but the disk of .* has 0\.00 GB free; free some"):
         downloaded_snapshot("owner/model")
     assert cached_snapshot("owner/model") is None
 
@@ -189,6 +189,6 @@ def test_cache_lies_on_the_workspace_unless_a_variable_places_it(
 
 def test_check_downloads_nothing(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub.downloads, "forbidden", True)
-    with pytest.raises(NotDownloadedError, match=r"owner/model is not downloaded yet; `make run` does it, into "):
+    with pytest.raises(NotDownloadedError, match=r"owner/model is not downloaded yet; `make run` downloads it into "):
         downloaded_snapshot("owner/model")
     assert asked == []

@@ -70,7 +70,7 @@ def test_encoder_and_decoder_alone_are_a_paraformer(tmp_path: Path) -> None:
 
 def test_offline_model_is_refused(tmp_path: Path) -> None:
     set_metadata(write_ctc(tmp_path) / "model.onnx", {"model_type": "zipformer2", "comment": "non-streaming"})
-    refused(tmp_path, r"model\.onnx is not a streaming model that sherpa-onnx knows \(its model_type is 'zipformer2'\)")
+    refused(tmp_path, r"is not a streaming model that sherpa-onnx supports \(its model_type is 'zipformer2'\)")
 
 
 def test_missing_path_is_named(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 def test_several_models_in_one_directory_are_refused(tmp_path: Path) -> None:
     write_ctc(tmp_path, name="model-a.onnx")
     write_ctc(tmp_path, name="model-b.onnx")
-    refused(tmp_path, r"several files for model\*\.onnx \(model-a\.onnx, model-b\.onnx\); leave one")
+    refused(tmp_path, r"several files for model\*\.onnx \(model-a\.onnx, model-b\.onnx\); keep only one")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_several_models_in_one_directory_are_refused(tmp_path: Path) -> None:
         (b"", "it has no graph"),
         (b"<!DOCTYPE html><html>", "it "),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "it "),
-        (b"\xff" * 40, "it is no protobuf message"),
+        (b"\xff" * 40, "it is not a protobuf message"),
     ],
 )
 def test_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -112,7 +112,7 @@ def test_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     content = file.read_bytes()
     for length in (1, 2, 40, len(content) - 1):
         file.write_bytes(content[:length])
-        refused(tmp_path, r"cannot be read as an ONNX model: it (is cut off|has no graph|is no protobuf message);")
+        refused(tmp_path, r"cannot be read as an ONNX model: it (is cut off|has no graph|is not a protobuf message);")
 
 
 def test_decoder_that_is_no_model_is_refused_too(tmp_path: Path) -> None:

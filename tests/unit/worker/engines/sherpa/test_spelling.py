@@ -37,7 +37,7 @@ def test_character_of_several_bytes_comes_with_its_last_byte() -> None:
     assert spelling.hear(said(tokens, 0.1, 0.2, 0.3, text="café"), 0, LATER) == [Piece("é", 4800)]
 
 
-def test_paraformer_marks_words_that_go_on() -> None:
+def test_paraformer_marks_words_that_continue() -> None:
     spelling = Spelling(0, marks_words=False)
     pieces = spelling.hear(said(["hel@@", "lo", "world", "中", "文", "ok"], text="hello world 中文 ok"), 0, 7000)
     assert texts(pieces) == [" hel", "lo", " world", " 中", "文", " ok"]

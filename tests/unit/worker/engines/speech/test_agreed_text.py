@@ -12,7 +12,7 @@ ANY_TEXT = st.text(max_size=40)
 
 
 def heard(partials: list[str], final: str) -> tuple[list[str], str]:
-    """What is committed behind each partial, and the text of the final."""
+    """What is committed after each partial, and the text of the final."""
     agreed, committed = AgreedText(), []
     for partial in partials:
         shown = agreed.hear(partial)

@@ -67,7 +67,7 @@ def test_pass_that_cannot_be_recorded_is_run_from_python(recorder: Recorder | st
 )
 def test_too_little_memory_names_the_slots(error: Exception) -> None:
     with (
-        pytest.raises(StartupError, match=r"memory of cuda:1 does not .* 5 slots .* lower, such as 2, or free"),
+        pytest.raises(StartupError, match=r"cuda:1 has too little memory for 5 slots .* lower, such as 2, or free"),
         memory_needed(device="cuda:1", slots=5),
     ):
         warm(Recorder(3, error))
@@ -76,7 +76,7 @@ def test_too_little_memory_names_the_slots(error: Exception) -> None:
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"), memory_needed(device="cpu", slots=None):
         raise RuntimeError("size mismatch")
-    sentence = "this machine does not suffice for the default number of slots"
+    sentence = "This machine has too little memory for the default number of slots"
     with pytest.raises(StartupError, match=sentence), memory_needed(device="cpu", slots=None):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes")
 
