@@ -17,7 +17,7 @@ PROSE = frontend worker shared compose docs README.md CONTRIBUTING.md SECURITY.m
 export PYTHON TORCH
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports test bench bench-voxtral chaos soak fuzz plugins lock sbom
+.PHONY: help run install check style types imports unit coverage test bench bench-voxtral chaos soak fuzz plugins lock sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ types: .venv/installed-dev ## Check the types
 
 imports: .venv/installed-dev ## Check the import rules
 	@$(BIN)/lint-imports
+
+unit: .venv/installed-dev ## Run the tests that start no process
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
+
+coverage: .venv/installed-dev ## Show which branches of the protocols, the bus and the access the unit tests take
+	@$(BIN)/python -m coverage run -m pytest -q $(COVERED_BY)
+	@$(BIN)/python -m coverage report
 
 test: .venv/installed-dev ## Run all tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --durations=10

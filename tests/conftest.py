@@ -29,6 +29,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """The processes of pytest-xdist share one import of what is large; see `tests.preloaded`."""
+    from tests.preloaded import Preloaded
+
+    preloaded = Preloaded()
+    config.add_cleanup(preloaded.close)
+    for spec in specs:
+        if spec.popen:
+            spec.python = preloaded.python
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Allow a test more time on a slow or busy machine."""
     limit = pytest.mark.timeout(limit_s(float(config.getini("timeout"))))

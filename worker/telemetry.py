@@ -24,7 +24,7 @@ class Telemetry:
         self._reset_interval()
 
     def observe_step(self, report: StepReport, now_s: float) -> None:
-        """`now_s` is of the monotonic clock. A step counts if it served a session; every pass of a paced engine does."""
+        """`now_s` is of the monotonic clock. A step counts if it served a session, or is a pass of a paced engine."""
         self.audio_s_total += report.audio_s
         self._audio_s += report.audio_s
         self._busy_s += report.step_ms / 1000

@@ -32,6 +32,8 @@ from tests.integration.native_clients import (
 from tests.integration.owners import admitted, claim, renew
 from tests.stack import Stack
 
+pytestmark = pytest.mark.redis_server
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -22,6 +22,8 @@ from tests.integration.viewers import subscribers
 from tests.integration.workers import Link
 from tests.stack import Stack
 
+pytestmark = pytest.mark.redis_server
+
 
 @asynccontextmanager
 async def subscriber(redis: Redis) -> AsyncIterator[EventSubscriber]:

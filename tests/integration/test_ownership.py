@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -16,6 +17,8 @@ from shared.bus.registry import Registry
 from shared.bus.states import SessionState
 from tests.integration.owners import admitted, claim, erase, logged, offer, renew, settled, write
 from tests.stack import Stack
+
+pytestmark = pytest.mark.redis_server
 
 
 async def test_admission_stops_at_capacity_and_takes_again_after_release(redis: Redis) -> None:

@@ -34,6 +34,8 @@ from worker.engines.base import Final, Finished, Partial
 from worker.event_writer import SessionWrite
 from worker.session import PROGRESS_SAMPLES, Claim, WorkerSession
 
+pytestmark = pytest.mark.redis_server
+
 SID, MODEL = "s1", "echo"
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
 PICKS = st.integers(0, 99)

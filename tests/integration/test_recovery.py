@@ -55,7 +55,7 @@ async def loses_its_network(fleet: Fleet, link: Link) -> Callable[[], None]:
     return link.heal
 
 
-@pytest.mark.parametrize("fails", [dies, hangs, loses_its_network])
+@pytest.mark.parametrize("fails", [pytest.param(dies, marks=pytest.mark.redis_server), hangs, loses_its_network])
 async def test_sessions_of_a_lost_worker_continue_within_seconds(fleet: Fleet, fails: Callable) -> None:
     async with AsyncExitStack() as stack:
         link = await stack.enter_async_context(Link.to(fleet.service))

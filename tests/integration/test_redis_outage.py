@@ -25,6 +25,8 @@ from tests.limits import limit_s
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, listens, wait_until
 
+pytestmark = pytest.mark.redis_server
+
 CHUNK_S = 0.08
 OUTAGE_S = 7
 SLOTS = 34

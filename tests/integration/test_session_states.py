@@ -16,6 +16,8 @@ from shared.bus.scripts import Script
 from shared.bus.states import ENDED, OWNED, Move, SessionState, StateOrNone, decoded, targets
 from tests.integration import owners
 
+pytestmark = pytest.mark.redis_server
+
 OWNER = Owner("s1", "echo", "w1", fence=1)
 """Of a session that has an owner, or had one until it ended."""
 

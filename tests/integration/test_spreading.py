@@ -70,6 +70,7 @@ async def test_full_worker_and_hung_worker_keep_no_session_waiting(fleet: Fleet)
         await session.cancel()
 
 
+@pytest.mark.redis_server
 async def test_nothing_stays_in_redis(fleet: Fleet) -> None:
     """A session that ends, one that is cancelled, and one that is dispatched repeatedly without a worker."""
     await started(fleet, "a")

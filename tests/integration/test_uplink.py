@@ -17,6 +17,8 @@ from tests.integration.workers import redis_alone
 from tests.limits import limit_s
 from tests.stack import Stack
 
+pytestmark = pytest.mark.redis_server
+
 TENTH = b"\1\0" * 1600
 
 

@@ -1,0 +1,152 @@
+"""Processes of pytest-xdist that share one import of the large libraries, which would cost each of them ten seconds.
+
+The process that hands out the tests starts a server, which imports the libraries once and forks for every process that
+is wanted. pytest-xdist starts a small client in its place (`python tests/preloaded.py PATH …`), which gives the server
+its streams, and waits. Knows nothing about pytest.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    "av",
+    "celery",
+    "ctranslate2",
+    "fastapi",
+    "faster_whisper",
+    "jiwer",
+    "jsonschema",
+    "librosa",
+    "mistral_common.tokens.tokenizers.mistral",
+    "mistralai.client",
+    "mistralai.extra.realtime.connection",
+    "onnx",
+    "openai.types.realtime",
+    "playwright.async_api",
+    "redis.asyncio",
+    "soundfile",
+    "soxr",
+    "torch",
+    "transformers.models.voxtral.modeling_voxtral",
+    "transformers.models.voxtral_realtime.feature_extraction_voxtral_realtime",
+    "transformers.models.voxtral_realtime.modeling_voxtral_realtime",
+    "uvicorn",
+    "websockets.asyncio.client",
+    "websockets.asyncio.server",
+)
+LOOK_INTERVAL_S = 0.5
+MAX_REQUEST_BYTES = 1_000_000
+
+
+class Preloaded:
+    """A server for the processes of one run."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="preloaded-")
+        path = Path(self._folder.name) / "server"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(str(path))
+            listener.listen(64)
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, "--serve", str(listener.fileno()), str(os.getpid())],
+                pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self.python = f"{sys.executable} -S -E {__file__} {path}"
+        """What starts a process in place of an interpreter."""
+
+    def close(self) -> None:
+        """Once the processes have ended."""
+        self._process.terminate()
+        self._process.wait()
+        self._folder.cleanup()
+
+
+# --- the client -----------------------------------------------------------------------------------------------------
+
+
+def _ask(path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.connect(path)
+        request = {"command": sys.argv[-1], "folder": os.getcwd(), "env": dict(os.environ)}
+        socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
+        for stream in (0, 1, 2):
+            os.close(stream)
+        server.recv(1)  # ends with the process
+
+
+# --- the server -----------------------------------------------------------------------------------------------------
+
+
+def _serve(listener: socket.socket, parent: int) -> dict[str, Any] | None:
+    """Returns in each process that was forked, with what it is to be, and in the server at the end, with None."""
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes end with the one that has asked for them
+    running: set[int] = set()
+    listener.settimeout(LOOK_INTERVAL_S)
+    while os.getppid() == parent and not (told and not running):
+        while running and (pid := os.waitpid(-1, os.WNOHANG)[0]):
+            running.discard(pid)
+        try:
+            client, _ = listener.accept()
+        except TimeoutError:
+            continue
+        content, streams, _, _ = socket.recv_fds(client, MAX_REQUEST_BYTES, 3)
+        pid = os.fork()
+        if pid == 0:
+            listener.close()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for standard, stream in enumerate(streams):
+                os.dup2(stream, standard)
+                os.close(stream)
+            client.detach()  # open as long as this process lives
+            wanted: dict[str, Any] = json.loads(content)
+            return wanted
+        running.add(pid)
+        client.close()
+        for stream in streams:
+            os.close(stream)
+    return None
+
+
+def _become(command: str, folder: str, env: dict[str, str]) -> None:
+    """As `python -c` does it."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["-c"]
+    sys.path[0] = ""
+    sys.modules["__main__"] = main = types.ModuleType("__main__")
+    exec(command, main.__dict__)
+
+
+def main() -> None:
+    if sys.argv[1] != "--serve":
+        _ask(sys.argv[1])
+        return
+    for library in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # a collection in a process must not touch, and so copy, what it shares with the server
+    with socket.socket(fileno=int(sys.argv[2])) as listener:
+        wanted = _serve(listener, int(sys.argv[3]))
+    if wanted is not None:
+        _become(**wanted)
+
+
+if __name__ == "__main__":
+    main()
