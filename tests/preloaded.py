@@ -45,6 +45,8 @@ LIBRARIES = (
     "websockets.asyncio.client",
     "websockets.asyncio.server",
 )
+VARIABLE = "TESTS_PRELOADED"
+"""Where the processes of a server find it."""
 LOOK_INTERVAL_S = 0.5
 MAX_REQUEST_BYTES = 1_000_000
 
@@ -76,14 +78,20 @@ class Preloaded:
 # --- the client -----------------------------------------------------------------------------------------------------
 
 
-def _ask(path: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.connect(path)
-        request = {"command": sys.argv[-1], "folder": os.getcwd(), "env": dict(os.environ)}
-        socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
+def forked(path: str, command: str, streams: list[int]) -> socket.socket:
+    """Run Python code in a process of the server, which has these standard streams. The socket ends with it."""
+    process = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    process.connect(path)
+    request = {"command": command, "folder": os.getcwd(), "env": {**os.environ, VARIABLE: path}}
+    socket.send_fds(process, [json.dumps(request).encode()], streams)
+    return process
+
+
+def _ask(path: str, command: str) -> None:
+    with forked(path, command, [0, 1, 2]) as process:
         for stream in (0, 1, 2):
             os.close(stream)
-        server.recv(1)  # ends with the process
+        process.recv(1)
 
 
 # --- the server -----------------------------------------------------------------------------------------------------
@@ -135,7 +143,7 @@ def _become(command: str, folder: str, env: dict[str, str]) -> None:
 
 def main() -> None:
     if sys.argv[1] != "--serve":
-        _ask(sys.argv[1])
+        _ask(sys.argv[1], sys.argv[-1])
         return
     for library in LIBRARIES:
         with contextlib.suppress(ImportError):

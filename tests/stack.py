@@ -147,6 +147,15 @@ class Stack:
             status: dict[str, Any] = json.load(answer)
             return status
 
+    def audio_s(self) -> float:
+        """How much audio its workers have heard."""
+        return float(sum(worker["audio_s_total"] for worker in self.status()["workers"]))
+
+    def hears(self, seconds: float, since_s: float | None = None) -> None:
+        """Wait until its workers have heard so much more (than at `since_s`)."""
+        enough_s = (self.audio_s() if since_s is None else since_s) + seconds
+        wait_until(lambda: self.audio_s() >= enough_s, f"{seconds} s more are heard", pause_s=0.1)
+
     def output(self, label: str) -> str:
         """The output of a process."""
         return (self.folder / f"{label}.out").read_text(errors="replace")

@@ -21,6 +21,10 @@ class Wire:
         self.connections = 0
         """Number of connections so far."""
         self.port = 0
+        self.swallowed = asyncio.Event()
+        """Set when a client has said something over a frozen connection."""
+        self.carried_bytes = 0
+        """Of all clients."""
         self._late: asyncio.Future[None] | None = None
         self.holds = asyncio.Event()
         """Set when the connection of `hold_next` has sent something that is held back."""
@@ -70,11 +74,22 @@ class Wire:
             pumps = [self._pump_late(reader, far_writer, self._late), self._pump(far_reader, writer, self._alive)]
         else:
             self._writers.append(far_writer)
-            pumps = [self._pump(reader, far_writer, self._alive), self._pump(far_reader, writer, self._alive)]
+            asking = self._pump(reader, far_writer, self._alive, is_client=True)
+            pumps = [asking, self._pump(far_reader, writer, self._alive)]
         for pumping in pumps:
             pump = asyncio.create_task(pumping)
             self._tasks.add(pump)
             pump.add_done_callback(self._tasks.discard)
+
+    async def opens(self, connections: int) -> None:
+        """Wait until there have been so many."""
+        while self.connections < connections:  # noqa: ASYNC110 -- the condition is the client's
+            await asyncio.sleep(0.01)
+
+    async def carries(self, count_bytes: int) -> None:
+        """Wait until clients have said so much."""
+        while self.carried_bytes < count_bytes:  # noqa: ASYNC110 -- the condition is the client's
+            await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         for pump in list(self._tasks):
@@ -95,10 +110,20 @@ class Wire:
         finally:
             sink.transport.abort()
 
-    @staticmethod
-    async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, alive: asyncio.Event) -> None:
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        alive: asyncio.Event,
+        *,
+        is_client: bool = False,
+    ) -> None:
         with contextlib.suppress(OSError):
             while received := await source.read(65536):
+                if is_client:
+                    self.carried_bytes += len(received)
+                    if not alive.is_set():
+                        self.swallowed.set()
                 await alive.wait()
                 sink.write(received)
                 await sink.drain()

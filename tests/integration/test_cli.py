@@ -227,7 +227,7 @@ def test_transcribe_can_be_interrupted_quietly(stack: Stack, quiet: Path) -> Non
     with running(stack, "transcribe", "--live", quiet, quiet) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the name of the first file: it is being heard
-        time.sleep(0.3)
+        stack.hears(0.3)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=limit_s(10))
 

@@ -184,13 +184,16 @@ async def test_live_session_that_is_left_is_dropped_on_the_server(stack: Stack) 
 
 
 async def test_live_session_can_be_cancelled(client: TranscriptionClient) -> None:
+    started = asyncio.Event()
+
     async def endless() -> None:
         async with client.live() as session:
+            started.set()
             async for _ in session:
                 pass
 
     task = asyncio.create_task(endless())
-    await asyncio.sleep(0.2)
+    await started.wait()
     task.cancel()
 
     async with asyncio.timeout(limit_s(5)):

@@ -141,7 +141,7 @@ async def test_full_memory_delays_audio_and_leaves_no_gap(redis: Redis, writer: 
     await redis.config_set("maxmemory", 1)
     for _ in range(20):
         track.append(TENTH)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
     async with asyncio.timeout(limit_s(5)):
         while writer.trouble is None:  # noqa: ASYNC110 -- the condition is another process's
             await asyncio.sleep(0.01)
