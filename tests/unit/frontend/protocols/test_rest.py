@@ -160,3 +160,32 @@ def test_stream_of_chunks_ends_once() -> None:
     assert '"finish_reason":"stop"' in frames[0]
     assert '"choices":[],"usage":{"prompt_tokens":40,"completion_tokens":2,"total_tokens":42}' in frames[1]
     assert frames[2:] == ["data: [DONE]", ""]
+
+
+def test_stream_of_mistral_names_a_new_language_and_adds_what_was_asked_for() -> None:
+    transcript, _ = recorded("Guten", "", languages="de")
+    said, silent = transcript.segments
+    assert mistral_rest.added(silent, "", [], None) == b""
+    kinds = [
+        line for line in mistral_rest.added(said, "Guten", ["segment"], "de").decode().split("\n") if "event" in line
+    ]
+    assert kinds == [
+        "event: transcription.language",
+        "event: transcription.text.delta",
+        "event: transcription.segment",
+    ]
+    assert mistral_rest.chunks(said, []) == mistral_rest.chunks(silent, ["segment"]) == []
+    assert mistral_rest.chunks(said, ["word"]) == []
+    assert mistral_rest.done(transcript, ["segment"]).startswith(b"event: transcription.done\ndata: {")
+    assert mistral_rest.json_body(transcript, [])["usage"]["prompt_audio_seconds"] == 10
+
+
+def test_stream_of_openai_ends_with_the_text_and_a_mark() -> None:
+    transcript, _ = recorded("Guten", "Tag.")
+    assert openai_rest.delta("Guten").startswith(b'data: {"type":"transcript.text.delta"')
+    end = openai_rest.done(transcript)
+    assert b'"text":"Guten Tag."' in end
+    assert end.endswith(b"data: [DONE]\n\n")
+    assert openai_rest.plain_body(transcript, "text") == "Guten Tag.\n"
+    assert openai_rest.plain_body(transcript, "vtt").startswith("WEBVTT")
+    assert openai_rest.json_body(transcript, "translate") == {"text": "Guten Tag."}
