@@ -17,7 +17,9 @@ from tests.stack import Stack
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # The duration of an example depends on the load of the machine, not on the tested code.
-hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+BUSY = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("busy", BUSY, max_examples=40)
+hypothesis.settings.register_profile("thorough", BUSY, max_examples=1000)  # --hypothesis-profile=thorough
 hypothesis.settings.load_profile("busy")
 
 

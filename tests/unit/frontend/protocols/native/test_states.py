@@ -405,7 +405,7 @@ FIELD_NAMES = st.sampled_from(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.sampled_from([*commands.KINDS, None, "?"]), st.dictionaries(FIELD_NAMES, JSON_VALUES, max_size=6))
 def test_any_fields_give_a_command_or_one_of_our_errors(kind: str | None, fields: dict[str, Any]) -> None:
     message = {"type": kind, **fields}
@@ -426,7 +426,7 @@ def refusal_of(message: dict[str, Any]) -> VoxtralError | None:
     return None
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.text(max_size=200) | st.text('{}[]",:\\truefalsnl0123e+- ', max_size=60))
 def test_any_text_gives_an_object_or_invalid_json(text: str) -> None:
     with contextlib.suppress(InvalidJsonError):
