@@ -1,6 +1,7 @@
 """Services that tests share. Starting one takes seconds, so each lives as long as the test run."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,10 @@ from tests.stack import Stack
 
 # Read when Triton is imported: its kernels then run on a CPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# Without bytecode every process compiles its imports, which takes longer than most tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The duration of an example depends on the load of the machine, not on the tested code.
 BUSY = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

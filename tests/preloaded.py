@@ -25,6 +25,8 @@ LIBRARIES = (
     "ctranslate2",
     "fastapi",
     "faster_whisper",
+    "hypothesis.stateful",
+    "hypothesis.strategies",
     "jiwer",
     "jsonschema",
     "librosa",
