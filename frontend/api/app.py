@@ -22,10 +22,10 @@ from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
 from frontend.access.hosts import HostGuard, Hosts
 from frontend.api import captions, chat, client_secrets, middleware, models, realtime, sessions, transcriptions
-from frontend.api.addresses import PREFIX
 from frontend.api.authentication import Gate
 from frontend.api.errors import refusal
 from frontend.api.middleware import renderer_of
+from frontend.api.mistyped_addresses import PREFIX
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi.refusals import DocumentedApi
 from frontend.connections.connections import Connections

@@ -15,9 +15,9 @@ from starlette.websockets import WebSocket
 from frontend.access.access import Access
 from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
-from frontend.api.addresses import PREFIX
 from frontend.api.errors import refusal
 from frontend.api.middleware import renderer_of
+from frontend.api.mistyped_addresses import PREFIX
 from shared.errors import VoxtralError
 
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)

@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.api.addresses import PREFIX, is_socket, meant_address, methods_at
 from frontend.api.errors import http_refusal, refusal
+from frontend.api.mistyped_addresses import PREFIX, is_socket, meant_address, methods_at
 from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, Renderer
 from frontend.connections.closing import drop_frames
 from shared.errors import InvalidFieldError, VoxtralError

@@ -7,9 +7,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from frontend.api.addresses import PREFIX, meant_socket
 from frontend.api.errors import http_refusal
 from frontend.api.middleware import MAX_PATH_CHARS, renderer_of
+from frontend.api.mistyped_addresses import PREFIX, meant_socket
 
 
 async def refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""A live session's way to the server: over one connection after another, as `frontend.client.resume` says.
+"""A live session's way to the server: over one connection after another, as `frontend.client.resume_rules` says.
 
 That table says what follows what; this carries it out, and keeps the events until they are read. `LiveSession` is what
 users have of it.
@@ -26,7 +26,7 @@ from frontend.client.messages import (
     parse_event,
 )
 from frontend.client.outbox import Control
-from frontend.client.resume import SERVING, Action, Event, Machine, State, error_event, pause_s
+from frontend.client.resume_rules import SERVING, Action, Event, Machine, State, error_event, pause_s
 from frontend.client.resumption import Resumption
 from frontend.client.servers import GIVEN_UP, Servers, closing_error, greet
 from shared.audio.live import CONTAINER

@@ -6,7 +6,7 @@ Does no I/O.
 from typing import Any
 
 from frontend.client.outbox import AudioForgottenError, Outbox
-from frontend.client.resume import Event
+from frontend.client.resume_rules import Event
 from shared.wire_events import RESUME_TIMEOUT_S, Ready
 
 

@@ -1,4 +1,7 @@
-"""WebSocket close codes by error code. Pure."""
+"""WebSocket close codes of the native protocol by error code. Pure.
+
+The codes of the OpenAI API are in `openai.errors`, those of Mistral and vLLM in their own modules.
+"""
 
 from typing import Final
 
@@ -12,4 +15,4 @@ CLOSE_CODES: Final = {
     "model_unavailable": 1013,
     "internal_error": 1011,
 }
-"""WebSocket close codes (RFC 6455 and its registry; 4000 on are private). Any other error closes with 1000."""
+"""WebSocket close codes (RFC 6455 and its registry; 4000 on are private). In the native protocol any other error closes with 1000."""

@@ -46,7 +46,7 @@ export class Resumption {
    * The server has answered the greeting: what it lacks is sent again.
    *
    * @param {Record<string, any>} ready
-   * @returns {import("./resume.js").SessionEvent}
+   * @returns {import("./resume-rules.js").SessionEvent}
    */
   answered(ready) {
     if (!this.ready) {

@@ -1,6 +1,6 @@
 /** One piece of work: a live session, over one connection or several, or a whole file asked about at once. */
 
-import { errorEvent, GREETING, Machine, OVER, pauseS, SERVING } from "./resume.js";
+import { errorEvent, GREETING, Machine, OVER, pauseS, SERVING } from "./resume-rules.js";
 import { Resumption } from "./resumption.js";
 import { CONNECTION_LOST } from "./wording.js";
 
@@ -22,7 +22,7 @@ const DEAD_SERVER_MS = 10000;
  * @property {(isLost: boolean) => void} onReconnecting the connection was lost, and another one is looked for; or no more
  */
 
-/** Continues over another connection when its own is lost: `resume.js` says what follows what, this carries it out. */
+/** Continues over another connection when its own is lost: `resume-rules.js` has the rules, this file executes them. */
 export class LiveSession {
   /**
    * @param {Connection} connection an open one
@@ -167,7 +167,7 @@ export class LiveSession {
   }
 
   /**
-   * @param {import("./resume.js").SessionEvent} event
+   * @param {import("./resume-rules.js").SessionEvent} event
    * @param {Record<string, any>} [error] that it is about
    */
   happens(event, error = { message: CONNECTION_LOST }) {
@@ -177,7 +177,7 @@ export class LiveSession {
   }
 
   /**
-   * @param {import("./resume.js").Action} action
+   * @param {import("./resume-rules.js").Action} action
    * @param {Record<string, any>} error
    * @param {boolean} wasServed whether the server had answered
    */

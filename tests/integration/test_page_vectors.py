@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frontend.client.resume import MOVES
+from frontend.client.resume_rules import MOVES
 from tests.limits import limit_s
 
 PROJECT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 const module = (name) => import(pathToFileURL(`${process.env.STATIC}/${name}.js`).href);
-const { errorEvent, Machine, MOVES, pauseS } = await module("resume");
+const { errorEvent, Machine, MOVES, pauseS } = await module("resume-rules");
 const { Outbox } = await module("outbox");
 const { Resumption } = await module("resumption");
 const { LiveSession } = await module("session");

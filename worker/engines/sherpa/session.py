@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.base import Final as FinalText
-from worker.engines.options import DELAY, LANGUAGE, PROMPT, SAMPLING, without_effect
+from worker.engines.option_notices import DELAY, LANGUAGE, PROMPT, SAMPLING, without_effect
 from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece

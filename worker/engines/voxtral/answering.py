@@ -17,7 +17,7 @@ from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Usage
 from worker.engines import base
 from worker.engines.base import Committed, Failed, Finished, Output, Partial
 from worker.engines.speech.vad import SileroVad
-from worker.engines.voxtral.options import usable
+from worker.engines.voxtral.option_notices import usable
 from worker.engines.voxtral.requests import Request, Sampling
 from worker.engines.voxtral.session import Model, pcm16
 from worker.engines.voxtral.vocabulary import GrowingText

@@ -27,7 +27,7 @@ from worker.engines.voxtral.compiled import compile_layers
 from worker.engines.voxtral.features import Spectrograms
 from worker.engines.voxtral.generator import Generator
 from worker.engines.voxtral.kv import KvMemory, KvShape
-from worker.engines.voxtral.options import LANGUAGES
+from worker.engines.voxtral.option_notices import LANGUAGES
 from worker.engines.voxtral.passes import Passes
 from worker.engines.voxtral.prompts import WINDOW_SAMPLES, Prompts
 from worker.engines.voxtral.requests import Request, Sampling

@@ -20,7 +20,7 @@ from worker.engines.speech.agreement import StableText
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import SileroVad
-from worker.engines.voxtral.options import usable
+from worker.engines.voxtral.option_notices import usable
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.session import Model, pcm16
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
-from worker.engines.options import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
+from worker.engines.option_notices import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import BlankRun

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
 from worker.engines.base import EngineInfo, History, Output
-from worker.engines.options import cut_prompt
+from worker.engines.option_notices import cut_prompt
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.vad import SileroVad
 from worker.engines.whisper.decoder import MAX_PROMPT_TOKENS, Heard, WhisperDecoder

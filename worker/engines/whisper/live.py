@@ -16,9 +16,9 @@ from worker.engines.base import Final, History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
-from worker.engines.whisper.beliefs import without_echo
 from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
+from worker.engines.whisper.hallucinations import without_echo
 from worker.engines.whisper.languages import MIN_SPEECH_S, Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
 from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words

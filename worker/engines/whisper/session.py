@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word
 from worker.engines.base import Committed, Notice, Output
-from worker.engines.options import DELAY, SAMPLING, spoken_language, without_effect
+from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, without_effect
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
-from worker.engines.whisper.beliefs import voiced_part
 from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.hallucinations import voiced_part
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.voice import Voice

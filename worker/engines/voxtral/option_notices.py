@@ -3,9 +3,9 @@
 from typing import Final
 
 from shared.events import Mode, SessionOptions
-from worker.engines import options as choices
+from worker.engines import option_notices as choices
 from worker.engines.base import Notice
-from worker.engines.options import COMMIT_DELAY, DELAY, PROMPT, SAMPLING, spoken_language, without_effect
+from worker.engines.option_notices import COMMIT_DELAY, DELAY, PROMPT, SAMPLING, spoken_language, without_effect
 
 LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 """Those that the model card names."""

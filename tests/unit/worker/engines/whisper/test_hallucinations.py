@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.events import SAMPLE_RATE_HZ
 from tests.unit.worker.engines.whisper.heard_words import word, words
-from worker.engines.whisper.beliefs import (
+from worker.engines.whisper.hallucinations import (
     BEYOND_VOICE_S,
     CHARACTERS_PER_S,
     ECHO_S,

@@ -4,7 +4,7 @@ import pytest
 
 from shared.events import CommitDelay, Mode, SessionOptions
 from worker.engines.base import Notice
-from worker.engines.options import (
+from worker.engines.option_notices import (
     COMMIT_DELAY,
     DELAY,
     LANGUAGE,
@@ -14,7 +14,7 @@ from worker.engines.options import (
     spoken_language,
     without_effect,
 )
-from worker.engines.voxtral.options import usable
+from worker.engines.voxtral.option_notices import usable
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from fastapi import FastAPI, WebSocket
 from starlette.responses import Response
 from starlette.types import Scope
 
-from frontend.api.addresses import meant_address, meant_socket, methods_at
+from frontend.api.mistyped_addresses import meant_address, meant_socket, methods_at
 
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from frontend.client.outbox import AudioForgottenError, Outbox
-from frontend.client.resume import MOVES, OVER, Event, Machine, State, error_event, pause_s
+from frontend.client.resume_rules import MOVES, OVER, Event, Machine, State, error_event, pause_s
 from frontend.client.resumption import Resumption
 from shared.wire_events import Ready
 from tests.unit.frontend.client.test_outbox import sent
