@@ -15,4 +15,4 @@ CLOSE_CODES: Final = {
     "model_unavailable": 1013,
     "internal_error": 1011,
 }
-"""WebSocket close codes (RFC 6455 and its registry; 4000 on are private). In the native protocol any other error closes with 1000."""
+"""From RFC 6455 and its registry; those from 4000 on are private. Any other error closes with 1000."""

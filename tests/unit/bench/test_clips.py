@@ -49,7 +49,7 @@ def test_only_the_very_clips_that_settings_were_chosen_on_count_as_such(tmp_path
 def test_missing_folder_is_explained(tmp_path: Path) -> None:
     with pytest.raises(SpeechFolderError, match="SPEECH is not set"):
         load_clips(None)
-    with pytest.raises(SpeechFolderError, match=r"there is no manifest\.json"):
+    with pytest.raises(SpeechFolderError, match=r"has no manifest\.json"):
         load_clips(str(tmp_path))
 
 

@@ -49,7 +49,7 @@ async def test_without_keys_everybody_is_let_in_but_pages_of_others(store: Store
     assert await access.admit_http(request(origin="https://voice.example", host="localhost")) is ANONYMOUS
     with pytest.raises(ForbiddenError, match=r"origin 'https://evil.example' may not use the service"):
         await access.admit_http(request(origin="https://evil.example", host="localhost"))
-    with pytest.raises(ForbiddenError, match="A page from a file has the origin null"):
+    with pytest.raises(ForbiddenError, match="A page opened from a file has the origin null"):
         access.check_origin_beside({"origin": "null", "host": "localhost"})
     access.check_origin_beside({"origin": "http://localhost:8000", "host": "localhost:8765"})
     assert access.largest_body_bytes(ANONYMOUS, 50) == 50
@@ -64,7 +64,7 @@ async def test_key_lets_in_and_wrong_ones_do_not(tmp_path: Path, store: Store) -
     assert (principal.name, principal.key_name, principal.is_client_token) == ("anna", "anna", False)
     websocket = WebSocket({"type": "websocket", "headers": [(b"x-api-key", keys.keys["anna"].encode())]}, None, None)
     assert (await access.admit_websocket(websocket)).name == "anna"
-    with pytest.raises(UnauthorizedError, match="A key is needed; it goes into Authorization: Bearer"):
+    with pytest.raises(UnauthorizedError, match="A key is required; send it as Authorization: Bearer"):
         await access.identify(None)
     for wrong in ("vox_x", "ek_x", "ek_" + "x" * 200, keys.keys["late"]):
         with pytest.raises(UnauthorizedError, match="wrong or has expired"):
@@ -102,10 +102,10 @@ async def test_client_token_stands_for_its_key_and_makes_no_others(tmp_path: Pat
     assert list(store.kept) == [bus_keys.client_secret(digest(token))]
     found = await access.identify(token)
     assert (found.name, found.is_client_token, found.session) == ("anna", True, {"model": "echo"})
-    with pytest.raises(ForbiddenError, match="makes no others"):
+    with pytest.raises(ForbiddenError, match="cannot create other tokens"):
         await access.new_client_token(found, None, 60)
     store.answers[bus_keys.client_secrets_of("anna")] = 5000
-    with pytest.raises(RateLimitedError, match="1000 client tokens of anna are valid") as refused:
+    with pytest.raises(RateLimitedError, match="anna has 1000 valid client tokens") as refused:
         await access.new_client_token(anna, None, 60)
     assert refused.value.retry_after_s == 5
     keys.remove("anna")

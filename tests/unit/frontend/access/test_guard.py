@@ -7,7 +7,7 @@ import pytest
 
 from frontend.access import guard as guard_module
 from frontend.access.access import Access
-from frontend.access.guard import PATIENCE_S, STRANGER_MESSAGE_MAX, Guard, restrict_stranger, watch_key
+from frontend.access.guard import KEY_TIMEOUT_S, STRANGER_MESSAGE_MAX, Guard, restrict_stranger
 from frontend.access.principal import ANONYMOUS
 from frontend.access.strangers import Strangers
 from shared.config import Settings
@@ -42,11 +42,10 @@ def keyed(tmp_path: Path) -> tuple[Access, KeyList]:
 async def test_where_keys_are_off_everybody_is_known_at_once(client: Client) -> None:
     access = Access(Settings(), Store().redis)
     restrict_stranger(access, client)
-    guard = Guard(access, client, "192.0.2.1", None)
+    guard = Guard(access, client, "192.0.2.1")
     await guard.greet()
     assert client.limits == [None]
     guard.check(b"audio")
-    guard.check_kind("start")
     assert guard.about(TOO_LARGE) is TOO_LARGE
     assert await guard.admit(10**9) is ANONYMOUS
 
@@ -56,14 +55,13 @@ async def test_client_that_shows_its_key_late_may_say_little_before(
 ) -> None:
     access, keys = keyed
     restrict_stranger(access, client)
-    guard = Guard(access, client, "192.0.2.1", None)
+    guard = Guard(access, client, "192.0.2.1")
     await guard.greet()
     assert client.limits == [STRANGER_MESSAGE_MAX]
     assert len(access.strangers) == 1
     guard.check('{"type": "ping"}')
-    guard.check_kind("ping")
-    for say in (lambda: guard.check(b"audio"), lambda: guard.check("x" * 5000), lambda: guard.check_kind("start")):
-        with pytest.raises(UnauthorizedError, match="A key is needed first"):
+    for say in (lambda: guard.check(b"audio"), lambda: guard.check("x" * 5000)):
+        with pytest.raises(UnauthorizedError, match="key"):
             say()
     assert isinstance(guard.about(TOO_LARGE), UnauthorizedError)
     with pytest.raises(UnauthorizedError):
@@ -80,18 +78,18 @@ async def test_client_that_shows_its_key_late_may_say_little_before(
 
 async def test_key_of_the_handshake_counts_at_once(client: Client, keyed: tuple[Access, KeyList]) -> None:
     access, keys = keyed
-    await Guard(access, client, None, keys.keys["anna"]).greet()
+    await Guard(access, client, None, presented_key=keys.keys["anna"]).greet()
     assert len(access.strangers) == 0
     with pytest.raises(UnauthorizedError):
-        await Guard(access, client, None, "vox_wrong").greet()
+        await Guard(access, client, None, presented_key="vox_wrong").greet()
 
 
 async def test_too_many_strangers_are_refused_until_one_leaves(client: Client, tmp_path: Path) -> None:
     access, _ = access_of(tmp_path, Store())
     access.strangers = Strangers(4)
-    first = Guard(access, client, "192.0.2.1", None)
+    first = Guard(access, client, "192.0.2.1")
     await first.greet()
-    second = Guard(access, client, "192.0.2.1", None)
+    second = Guard(access, client, "192.0.2.1")
     with pytest.raises(ServerBusyError):
         await second.greet()
     first.close()
@@ -103,17 +101,17 @@ async def test_connection_ends_when_its_key_is_revoked_or_none_comes(
 ) -> None:
     monkeypatch.setattr(guard_module, "WATCH_INTERVAL_S", 0.0)
     access, keys = keyed
-    known = Guard(access, client, None, keys.keys["anna"])
+    known = Guard(access, client, None, presented_key=keys.keys["anna"])
     await known.greet()
-    principal = await access.identify(keys.keys["anna"])
+    admitted = Guard(access, client, None, admitted=await access.identify(keys.keys["anna"]))
     keys.remove("anna")
     keys.write()
     await reread(access)
-    for watching in (known.watch(), watch_key(access, principal)):
+    for watching in (known.watch(), admitted.watch()):
         with pytest.raises(UnauthorizedError, match="anna has been revoked"):
             await asyncio.wait_for(watching, 10)
-    stranger = Guard(access, client, None, None)
+    stranger = Guard(access, client, None)
     await stranger.greet()
-    stranger._came_at_s -= PATIENCE_S
-    with pytest.raises(UnauthorizedError, match="None came within 10 s"):
+    stranger._came_at_s -= KEY_TIMEOUT_S
+    with pytest.raises(UnauthorizedError, match="None was sent within 10 s"):
         await asyncio.wait_for(stranger.watch(), 10)

