@@ -23,6 +23,10 @@ VOXTRAL: Final = ("mistralai/Voxtral-Mini-3B-2507", "mistralai/Voxtral-Small-24B
 WHISPER_WEIGHTS: Final = "model.bin"
 REALTIME_SETTINGS: Final = ("attention", "kv_dtype", "weight_dtype")
 """Of `model`; they say how Voxtral Realtime runs, and nothing about other models."""
+VOXTRAL_SETTINGS: Final = ("attn_implementation", "compile")
+"""Likewise of all Voxtral models."""
+NOT_WANTED: Final = ("auto", "off")
+"""Values that every model satisfies."""
 MAX_AUTO_THREADS: Final = 4
 DEFAULT_SLOTS: Final = 16
 
@@ -63,7 +67,7 @@ def _load(settings: Settings) -> Engine:
     name = settings.model.name
     STARTING.begin(Phase.LOAD, name)
     if name != REALTIME:
-        _check_realtime_settings(settings, name)
+        _check_settings_of_others(settings, name)
     if name == ECHO or name.startswith(f"{ECHO}:"):  # any name, to run several models side by side
         return EchoEngine(settings.model.slots or DEFAULT_SLOTS, name)
     if is_whisper(name):
@@ -77,12 +81,17 @@ def _load(settings: Settings) -> Engine:
     raise StartupError(f"Setting model.name is {name!r}; allowed: {served}.")
 
 
-def _check_realtime_settings(settings: Settings, name: str) -> None:
-    for key in REALTIME_SETTINGS:
-        if (value := getattr(settings.model, key)) != "auto":
+def _check_settings_of_others(settings: Settings, name: str) -> None:
+    """What is set for models that `name` is none of would change nothing."""
+    keys = dict.fromkeys(REALTIME_SETTINGS, REALTIME)
+    if name not in VOXTRAL:
+        keys |= dict.fromkeys(VOXTRAL_SETTINGS, "Voxtral")
+    for key, owner in keys.items():
+        if (value := getattr(settings.model, key)) not in NOT_WANTED:
+            model = "that model" if owner == REALTIME else "one of Voxtral's models"
             raise StartupError(
-                f"Setting model.{key} is {value!r}, which is of {REALTIME} and not of {name}; set it to auto, or "
-                "model.name to that model."
+                f"Setting model.{key} is {value!r}, which is of {owner} and not of {name}; set it to auto, or "
+                f"model.name to {model}."
             )
 
 
