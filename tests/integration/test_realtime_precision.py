@@ -89,6 +89,17 @@ def test_weights_of_8_bits_are_within_a_step(kind: Any, step: float, dtype: torc
     assert torch.allclose(small(hidden).float(), expected, atol=1e-5 if dtype == torch.float32 else 0.02)
 
 
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_output_without_weights_stays_zero(kind: Any, dtype: torch.dtype) -> None:
+    linear = torch.nn.Linear(64, 48, bias=False).to(dtype).requires_grad_(requires_grad=False)
+    linear.weight[3] = 0
+    small = EightBitLinear.of(linear, kind, torch.device("cpu"))
+    heard = small(torch.randn(5, 64, generator=torch.Generator().manual_seed(0)).to(dtype))
+    assert bool((heard[:, 3] == 0).all())
+    assert bool(heard.isfinite().all())
+
+
 def test_weights_of_all_layers_take_one_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is counted before they are loaded is what is converted."""
     realtime.write_checkpoint(tmp_path)
@@ -118,9 +129,20 @@ def test_bf16_weights_are_of_a_model_in_bfloat16() -> None:
     assert loaded(weight_dtype="bf16", torch_dtype="bfloat16").info.compute_type == "bfloat16"
 
 
-@pytest.mark.parametrize(("key", "value"), [("attention", "triton"), ("kv_dtype", "fp8"), ("weight_dtype", "int8")])
-def test_settings_of_voxtral_realtime_are_told_to_other_models(key: str, value: str) -> None:
-    with pytest.raises(
-        StartupError, match=rf"model\.{key} is '{value}', which is of {REALTIME} and not of echo; set it"
-    ):
+@pytest.mark.parametrize(
+    ("key", "value", "owner"),
+    [
+        ("attention", "triton", REALTIME),
+        ("kv_dtype", "fp8", REALTIME),
+        ("weight_dtype", "int8", REALTIME),
+        ("compile", "on", "Voxtral"),
+        ("attn_implementation", "eager", "Voxtral"),
+    ],
+)
+def test_settings_of_voxtral_are_told_to_other_models(key: str, value: str, owner: str) -> None:
+    with pytest.raises(StartupError, match=rf"model\.{key} is '{value}', which is of {owner} and not of echo; set it"):
         load_engine(Settings(model={"name": "echo", key: value}))  # type: ignore[arg-type]
+
+
+def test_layers_of_other_models_may_stay_uncompiled() -> None:
+    assert load_engine(Settings(model={"name": "echo", "compile": "off"})).info.model == "echo"  # type: ignore[arg-type]

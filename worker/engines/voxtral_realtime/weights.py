@@ -64,7 +64,7 @@ class EightBitLinear(nn.Module):
         """Scales are rounded first, so that codes make up for it."""
         weight = linear.weight.detach().to(device)
         largest = weight.float().abs().amax(dim=1).clamp(min=1e-12)
-        scales = (largest / LARGEST[kind]).to(weight.dtype)
+        scales = (largest / LARGEST[kind]).to(weight.dtype).clamp(min=_least(weight.dtype))
         values = (weight.float() / scales.float()[:, None]).clamp(-LARGEST[kind], LARGEST[kind])
         codes = (values.round() if kind == "int8" else values).to(STORED_AS[kind])
         return cls(codes, scales, None if linear.bias is None else linear.bias.detach().to(device))
@@ -72,3 +72,8 @@ class EightBitLinear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         result = self.product(hidden, self.weight, self.scales)
         return result if self.bias is None else result + self.bias
+
+
+def _least(dtype: torch.dtype) -> float:
+    """The smallest number above 0. In float16 the scale of an output without weights would be 0, and divided by."""
+    return torch.finfo(dtype).tiny * torch.finfo(dtype).eps
