@@ -6,14 +6,16 @@ those of matrix products in bfloat16 are for dense matrices. What a card reaches
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from math import prod
+from typing import Any, Final
 
 from shared.events import DELAYS_MS
 from tests.published import realtime
 from tests.published.files import weights_bytes
 from worker.engines.voxtral_realtime.passes import shapes
 from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, rows_that_fit, text_ring
+from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
+from worker.engines.voxtral_realtime.weights import is_converted
 
 MIB: Final = 2**20
 VALUE_BYTES: Final = 2
@@ -59,8 +61,17 @@ def published_config() -> object:
     return VoxtralRealtimeConfig(**realtime.CONFIG)
 
 
-def slots(free_bytes: int, text_window: int, *, config: object | None = None) -> int:
-    """What a worker with `model.slots` unset makes of so much memory beside the weights of a model in bfloat16."""
+@cache
+def small_weights_bytes() -> int:
+    """With `model.weight_dtype` int8 or fp8: a byte for each weight of the layers, and a scale for each output."""
+    return sum(
+        prod(shape) + VALUE_BYTES * shape[0] if is_converted(name) else VALUE_BYTES * prod(shape)
+        for name, shape in realtime.shapes().items()
+    )
+
+
+def slots(free_bytes: int, text_window: int, *, config: Any = None, fp8: bool = False) -> int:
+    """What fits into so much memory beside the weights of a model in bfloat16; `fp8`: of `model.kv_dtype`."""
     config = config or published_config()
     positions = text_ring(config, text_window).length
 
@@ -74,5 +85,5 @@ def slots(free_bytes: int, text_window: int, *, config: object | None = None) ->
             recorded_passes=len(batches) * len(lengths),
         )
 
-    size = row_bytes(config, text_window, VALUE_BYTES)
+    size = (row_bytes_fp8 if fp8 else row_bytes)(config, text_window, VALUE_BYTES)
     return rows_that_fit(None, size, free_bytes, device="cuda:0", default=1, beside=beside)

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import StartupError
-from tests.gpu.cards import CARDS, CONTEXT_BYTES, MIB, WEIGHTS_BYTES, Card, published_config, slots
+from tests.gpu.cards import CARDS, CONTEXT_BYTES, MIB, WEIGHTS_BYTES, Card, published_config, slots, small_weights_bytes
 from worker.engines.loading.checkpoints import WORKING_SHARE
 from worker.engines.voxtral_realtime.sizes import row_bytes
 
@@ -38,3 +38,11 @@ def test_card_of_11_gb_has_memory_for_none() -> None:
     assert free_bytes > WORKING_SHARE * WEIGHTS_BYTES, "the weights fit"
     with pytest.raises(StartupError, match=r"model\.slots is unset, but 0 slots of 0\.419 GB fit"):
         slots(free_bytes - WEIGHTS_BYTES, 2048)
+
+
+def test_small_cards_serve_sessions_with_weights_of_8_bits() -> None:
+    """As docs/models.md says it; `kv_dtype: auto` takes fp8 on the card of 8 GB, since 2 sessions are fewer than 4."""
+    assert round(small_weights_bytes() / 1e9, 1) == 4.9
+    free_8_gb, free_12_gb = (mib * MIB - CONTEXT_BYTES - small_weights_bytes() for mib in (8_188, 12_282))
+    assert (slots(free_8_gb, 2048), slots(free_8_gb, 2048, fp8=True)) == (2, 5)
+    assert (slots(free_12_gb, 2048), slots(free_12_gb, 2048, fp8=True)) == (12, 24)
