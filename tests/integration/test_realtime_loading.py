@@ -120,6 +120,16 @@ def test_slots_are_those_that_are_served_in_time(checkpoint: Path, monkeypatch: 
         engine.open("one too many", SessionOptions())
 
 
+def test_work_of_the_host_counts_when_slots_are_calibrated(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 ms for each session beside the 8 ms of its passes: six fit into 60 ms."""
+    monkeypatch.setattr(BatchedModel, "full_passes_ms", lambda _, batch, *__: [8.0 * batch, 99.0])
+    engine = loaded(checkpoint)
+    assert engine._host_ms() > 0
+    monkeypatch.setattr(engine, "_host_ms", lambda: 1.0)
+    engine.warm_up()
+    assert (engine.info.slots, engine.info.slots_reason) == (6, "16 fit into memory, 6 into time")
+
+
 def test_slots_that_are_set_are_kept_with_a_warning(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BatchedModel, "full_passes_ms", lambda _, batch, *__: [8.0 * batch, 99.0])
     engine = loaded(checkpoint, slots=12)
