@@ -8,9 +8,14 @@ import pytest
 import torch
 from transformers import VoxtralForConditionalGeneration
 
+from shared.config import ModelSettings
+from tests.engine_sessions import finals, heard
 from tests.tiny.voxtral import write_checkpoint
-from worker.engines.compiling import Compiler
+from tests.voxtral.driving import NAME, answer_text, asked, samples
+from tests.voxtral.reference import Reference, murmur
+from worker.engines.compiling import Compiler, missing_for
 from worker.engines.voxtral.compiled import compile_layers
+from worker.engines.voxtral.engine import load
 
 CPU = torch.device("cpu")
 
@@ -58,3 +63,19 @@ def test_steps_are_timed_as_they_will_run(checkpoint: Path) -> None:
     compiler = Compiler("auto", torch.device("cuda"), lambda graph, _inputs: graph)
     assert "ms without" in compile_layers(model, compiler, rows=8, record=record)
     assert shapes == [1, 8, 1, 8]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch itself uses
+def test_inductor_gives_the_answer_of_generate(checkpoint: Path) -> None:
+    """With one slot, so that there is one version of each part: each takes seconds."""
+    if missing := missing_for(CPU):
+        pytest.skip(f"inductor cannot compile here: {missing}")
+
+    settings = ModelSettings(path=checkpoint, device="cpu", compile="on")
+    pcm = murmur(61, 3)
+    with torch._inductor.config.patch({"cpp_cache_precompile_headers": False, "cpp.vec_isa_ok": False}):
+        engine = load(settings, name=NAME, slots=1, threads=1)
+        engine.warm_up()
+        assert engine.info.passes.endswith("layers compiled")
+        [final] = finals(heard(engine, samples(pcm), asked("Why?")))
+    assert final.text == answer_text(Reference(checkpoint), pcm, "Why?")
