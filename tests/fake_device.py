@@ -86,7 +86,7 @@ class _Whole(TorchFunctionMode):
 @contextmanager
 def fake_device() -> Iterator[None]:
     """Tensors that are made on `DEVICE` here have no values."""
-    _register()
+    register_fake_device()
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         yield
 
@@ -137,7 +137,7 @@ def _on_meta(config: VoxtralRealtimeConfig) -> VoxtralRealtimeForConditionalGene
         torch.set_default_dtype(previous)
 
 
-def _register() -> None:
+def register_fake_device() -> None:
     """Done once in a process."""
     if not hasattr(torch, DEVICE):
         _setup_privateuseone_for_python_backend(DEVICE)

@@ -59,7 +59,7 @@ def test_late_copies_change_nothing(name: str, overlaps: bool, tmp_path: Path, m
     model_name, options = STAGING_ENGINES[name]
     is_realtime = model_name == REALTIME
     path = DIRECTORY if is_realtime else write_checkpoint(tmp_path)
-    model = {"name": model_name, "path": path, "device": "cpu", "threads": 1}
+    model = {"name": model_name, "path": path, "device": "cpu", "threads": 1, "slots": 4}
     threads = torch.get_num_threads()
     engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
     in_time = said(engine, options, is_realtime)

@@ -12,7 +12,7 @@ from shared import gpus
 from shared.config import Settings
 from shared.errors import StartupError
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 
 
 def test_read_procfile_keeps_order_and_splits_commands(tmp_path: Path) -> None:

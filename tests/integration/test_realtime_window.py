@@ -20,7 +20,7 @@ SPOKEN = [scenes.scene(seed, 24, gap_s=(0.1, 1.2)) for seed in (40, 41)]
 
 def test_words_are_heard_with_half_the_window() -> None:
     window = TEXT_WINDOW_POSITIONS // 2
-    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "text_window": window}
+    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 2, "text_window": window}
     threads = torch.get_num_threads()
     engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
     engine.warm_up()

@@ -93,5 +93,5 @@ def test_whole_file_stays_and_one_in_use_is_left_alone(data_dir: Path) -> None:
 
 def test_server_elsewhere_is_repaired_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    with pytest.raises(StartupError, match="elsewhere"):
+    with pytest.raises(StartupError, match="an external server"):
         repair_store()

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 from transformers import VoxtralForConditionalGeneration
 
 from shared.errors import StartupError
 from tests.engine_sessions import drained, finals
+from tests.fake_device import register_fake_device
 from tests.replaying import ReplayRecorder
 from tests.tiny.vocabulary import VOCABULARY_SIZE
 from tests.tiny.voxtral import tiny_config, write_checkpoint
@@ -162,7 +162,7 @@ class _Devices(TorchDispatchMode):
 
 def test_step_needs_nothing_of_the_host() -> None:
     """On a fake device whose tensors have no values: what waits for one, or has a shape that depends on one, fails."""
-    _setup_privateuseone_for_python_backend("fakegpu")
+    register_fake_device()
     with torch.device("meta"):
         model = VoxtralForConditionalGeneration(tiny_config(4096)).eval().bfloat16()
     plan = RowPlan(SLOTS, 64 * SHORT_ROW_TOKENS)
