@@ -27,7 +27,6 @@ KEY_VARIABLE = "VOXTRAL_KEY"
 """For the command line: the key that it presents to a service. Not a setting."""
 CA_VARIABLE = "VOXTRAL_CA_FILE"
 """For the command line: a file of certificates that it trusts. Not a setting."""
-Port = int
 
 
 class Section(BaseModel):
