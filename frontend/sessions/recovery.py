@@ -16,13 +16,12 @@ from redis.exceptions import RedisError
 
 from frontend.sessions.session import Session
 from shared.bus import keys
+from shared.bus.event_log import QUIET_S
 from shared.bus.states import OWNED, SessionState, decoded
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
-QUIET_S: Final = 1.5
-"""Sessions with more recent activity are not looked up."""
 EXPIRED: Final = "The session has expired, as after the machine was suspended or its clock was set; start a new one."
 """Redis deletes keys that have not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
 

@@ -4,9 +4,8 @@ import asyncio
 import time
 from typing import Final
 
-from frontend.sessions.recovery import QUIET_S
 from frontend.viewers.viewer import Frame, Viewer, error_frame
-from shared.bus.event_log import EventSubscriber, Follower
+from shared.bus.event_log import QUIET_S, EventSubscriber, Follower
 from shared.errors import VoxtralError
 from shared.events import EventType
 from shared.incidents import incident

@@ -17,7 +17,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from frontend.access.session_tokens import matches
-from frontend.sessions.admission import RETRY_AFTER_S
 from frontend.sessions.erasure import SESSION_ID
 from frontend.viewers.broadcast import Hub
 from frontend.viewers.viewer import STALL_S, Frame, Viewer
@@ -38,6 +37,8 @@ from shared.errors import (
 from shared.tasks import end_all
 
 INTERVAL_S: Final = 1.0
+RETRY_AFTER_S: Final = 2.0
+"""The retry hint of a rejected viewer: others leave within seconds."""
 
 log = structlog.get_logger(__name__)
 

@@ -25,6 +25,8 @@ from shared.bus.redis_internals import own_connection
 
 QUEUE_MAX: Final = 512
 """Events queued for one slow follower; it reads further ones from the log."""
+QUIET_S: Final = 1.5
+"""Sessions with more recent events need not be looked up: none was lost."""
 RECONNECT_PAUSE_S: Final = 0.25
 CONFIRMATION_S: Final = 5.0
 """Redis must confirm a subscription within this time."""

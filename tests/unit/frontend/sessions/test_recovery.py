@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from frontend.sessions.recovery import EXPIRED, QUIET_S, Recovery
+from frontend.sessions.recovery import EXPIRED, Recovery
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.audio import AudioWriter
+from shared.bus.event_log import QUIET_S
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.events import SessionOptions
