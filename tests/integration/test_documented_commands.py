@@ -107,6 +107,25 @@ async def _executed(code: Any, names: dict[str, Any]) -> None:
         await result
 
 
+@pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed (Debian and Ubuntu: apt install nodejs)")
+def test_javascript_example_runs(stack: Stack) -> None:
+    (example,) = (block for block in blocks(PROJECT / "README.md") if block.language == "javascript")
+    speaking = """
+        socket.addEventListener("open", () => { socket.send(new Int16Array(16000)); socket.send('{"type": "stop"}'); });
+        socket.addEventListener("message", (event) => { if (JSON.parse(event.data).type === "done") socket.close(); });
+    """
+    done = subprocess.run(
+        ["node", "--experimental-websocket", "-"],
+        input=placed(example.text, stack) + speaking,
+        capture_output=True,
+        text=True,
+        timeout=limit_s(30),
+        check=True,
+    )
+    kinds = re.findall(r"type: '(\w+)'", done.stdout)
+    assert (kinds[0], kinds[-1]) == ("ready", "done")
+
+
 def test_reasons_not_to_run_a_command_are_needed() -> None:
     shown = [command for page in PAGES for command in commands(page)]
     assert [start for start in NOT_RUN if not any(command.startswith(start) for command in shown)] == []
