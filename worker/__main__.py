@@ -46,7 +46,7 @@ def main(settings: Settings) -> int:
         took_s=round(time.monotonic() - started_s, 1),
     )
     dispatcher = Dispatcher(settings)
-    runtime = WorkerRuntime(settings, engine, dispatcher)
+    runtime = WorkerRuntime(settings, engine, dispatcher.dispatch)
     serve_sessions(dispatcher.app, runtime)
     runtime.start()
     stop_signals.follow(runtime)

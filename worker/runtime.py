@@ -7,11 +7,13 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 import structlog
 import uvloop
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.bus import keys
@@ -21,7 +23,7 @@ from shared.bus.messages import WorkerMessage
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
 from shared.config import Settings
-from shared.dispatch import Dispatcher
+from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
@@ -48,18 +50,25 @@ log = structlog.get_logger()
 
 
 class WorkerRuntime:
-    def __init__(self, settings: Settings, engine: Engine, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        dispatch: Dispatch,
+        client: Callable[..., Redis] = connect,
+    ) -> None:
+        """`client` creates a client of Redis with the arguments of `connect`."""
         self.id = process_id()
         self._settings = settings
-        self._dispatcher = dispatcher
+        self._dispatch = dispatch
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
         self._telemetry = Telemetry(engine.info.frame_ms)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
-        self._redis = connect(settings)
-        self._blocking = connect(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
+        self._redis = client(settings)
+        self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
         self._scripts = Scripts(self._redis)
         self._writer = EventWriter(
             self._scripts,
@@ -176,7 +185,7 @@ class WorkerRuntime:
             log.warning("session_protocol_unsupported", protocol=OWN.number, session_id=session_id)
             return None
         if found == ELSEWHERE:
-            await self._dispatcher.dispatch(session_id, SessionOptions.from_wire(options), "stream")
+            await self._dispatch(session_id, SessionOptions.from_wire(options), "stream")
             return None
         if found is None:
             return None
@@ -293,7 +302,7 @@ class WorkerRuntime:
         await Drain(
             sessions=self._sessions,
             scripts=self._scripts,
-            dispatch=self._dispatcher.dispatch,
+            dispatch=self._dispatch,
             timeout_s=self._settings.session.drain_timeout_s,
             on_fenced=self._drop,
         ).run(self._hurry)

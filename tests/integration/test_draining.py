@@ -245,7 +245,7 @@ async def test_task_that_reaches_a_draining_worker_is_passed_on(fleet: Fleet) ->
 async def test_task_that_comes_after_the_last_session_is_passed_on_too(fleet: Fleet) -> None:
     settings = fleet.service.settings
     dispatcher = Dispatcher(settings)
-    runtime = WorkerRuntime(settings, load_engine(settings), dispatcher)
+    runtime = WorkerRuntime(settings, load_engine(settings), dispatcher.dispatch)
     runtime.start()
     try:
         runtime.announce()
