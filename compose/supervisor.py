@@ -164,7 +164,7 @@ class Supervisor:
             self._show(name, text)
 
     async def _end(self, names: list[str], *patience_s: float) -> None:
-        """Ask once for each time in `patience_s` and wait that long after each, then kill."""
+        """Send SIGTERM once for each time in `patience_s` and wait that long after each, then kill."""
         processes = [self._running[name] for name in names]
         ends = [asyncio.create_task(process.wait()) for process in processes]
         for wait_s in patience_s if ends else ():

@@ -34,5 +34,5 @@ class QuickAmqp(AMQP):  # type: ignore[misc]
 
 
 def expire_queue(producer: Producer, queue: str, after_s: float) -> None:
-    """Let Redis forget the queue, which is a list, and its tasks after this time, unless this is called again."""
+    """Have Redis delete the queue, which is a list, and its tasks after this time, unless this is called again."""
     producer.channel.client.expire(queue, math.ceil(after_s))

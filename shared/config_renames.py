@@ -19,7 +19,7 @@ class RenamedSettingWarning(UserWarning):
 
 
 class RenamedSource(PydanticBaseSettingsSource):
-    """What `source` holds, by its new names. `origin` tells people where that is."""
+    """The settings of `source` under their new names. `origin` names the source in warnings."""
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource, origin: str) -> None:
         super().__init__(settings_cls)
