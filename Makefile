@@ -10,7 +10,7 @@ MUTANTS ?= 2000
 COVERING = tests/unit/frontend tests/unit/shared/bus tests/unit/worker/test_*.py \
 	tests/integration/test_bus.py tests/integration/test_uplink.py tests/integration/test_ownership.py \
 	tests/integration/test_session_states.py tests/integration/test_redis_connection.py \
-	tests/integration/test_erasure.py tests/integration/test_history.py
+	tests/integration/test_erasure.py tests/integration/test_history.py tests/integration/test_damaged_store.py
 COMPILE = uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock"
 LOCK = echo "setuptools>=77" | $(COMPILE) pyproject.toml -

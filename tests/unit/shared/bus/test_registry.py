@@ -1,0 +1,121 @@
+"""What processes report and read of each other, on a Redis in memory."""
+
+from collections import defaultdict
+from dataclasses import asdict, replace
+from typing import Any
+
+import orjson
+import pytest
+
+from shared.bus import keys
+from shared.bus.lua.sessions import Scripts
+from shared.bus.messages import WorkerMessage
+from shared.bus.registry import Percentiles, Registry, StartReport, WorkerReport
+from shared.protocol import OWN
+from tests.unit.redis_in_memory import answered
+
+WORKER = WorkerReport(
+    id="w1",
+    host="here",
+    pid=1,
+    version="1",
+    started_at=0.0,
+    engine="echo",
+    model="echo",
+    device="cpu",
+    compute_type="",
+    modes=["transcribe"],
+    languages=[],
+    slots=4,
+    sessions=1,
+    draining=False,
+    lag_ms=0.0,
+    real_time_factor=0.0,
+    batch_size=0.0,
+    step=Percentiles(1.0, 2.0, 3.0),
+    latency={"total": Percentiles(4.0, 5.0, 6.0)},
+    rss_bytes=0,
+    protocol=OWN,
+)
+
+
+class Server:
+    """Redis as far as a registry uses it: heartbeats are held, other commands are recorded."""
+
+    def __init__(self) -> None:
+        self.reports: dict[str, str] = {}
+        self.members: defaultdict[str, list[str]] = defaultdict(list)
+        self.commands: list[tuple[str, ...]] = []
+        self.admitted: Any = 1
+        redis = answered(self)
+        self.registry = Registry(redis, Scripts(redis))
+
+    def __call__(self, command: str, *words: str) -> Any:
+        self.commands.append((command, *words))
+        match command:
+            case "EVALSHA" if words[1] == "2":  # a heartbeat
+                self.members[words[2]].append(words[4])
+                self.reports[words[3]] = words[6]
+            case "EVALSHA":
+                return self.admitted
+            case "ZRANGE":
+                return [member.encode() for member in self.members[words[0]]]
+            case "HGET" if words[1] == "owner":
+                return b"w1"
+            case "HGET":
+                found = self.reports.get(words[0])
+                return None if found is None else found.encode()
+            case "ZREM":
+                self.members[words[0]] = [member for member in self.members[words[0]] if member != words[1]]
+        return 1
+
+    def hold(self, report: dict[str, Any]) -> None:
+        """A heartbeat of another version."""
+        self.members[keys.WORKERS].append(report["id"])
+        self.reports[keys.heartbeat(keys.WORKERS, report["id"])] = orjson.dumps(report).decode()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.mark.parametrize(("is_draining", "command"), [(False, "ZADD"), (True, "ZREM")])
+async def test_worker_is_read_as_it_reports_itself(server: Server, is_draining: bool, command: str) -> None:
+    report = replace(WORKER, draining=is_draining)
+    await server.registry.beat(report)
+    assert await server.registry.workers() == [report]
+    assert (command, keys.free("echo")) in [words[:2] for words in server.commands]
+
+
+async def test_worker_that_leaves_is_gone_with_its_slots_and_its_control_stream(server: Server) -> None:
+    await server.registry.beat(WORKER)
+    await server.registry.leave(WORKER)
+    assert await server.registry.workers() == []
+    assert ("ZREM", keys.free("echo"), "w1") in server.commands
+    assert ("DEL", keys.control("w1")) in server.commands
+
+
+async def test_report_of_another_version_is_read_as_far_as_it_is_known(server: Server) -> None:
+    server.hold(asdict(WORKER) | {"future": 1})
+    server.hold({"id": "w2", "version": "0"})
+    assert await server.registry.workers() == [WORKER]
+
+
+async def test_slot_is_taken_from_a_session_whose_client_is_gone(server: Server) -> None:
+    named: dict[str, Any] = {"capacity": 1, "claim_timeout_s": 1.0, "options": b"{}"}
+    digests = {"resume_digest": "r", "viewer_digest": "v"}
+    server.admitted = b"s1"
+    assert await server.registry.admit("s2", "echo", **named, **digests)
+    assert ("XADD", keys.control("w1"), "*", WorkerMessage.GIVE_WAY, "s1") in server.commands
+    server.admitted = 0
+    assert not await server.registry.admit("s3", "echo", **named, **digests)
+
+
+async def test_worker_is_starting_until_its_model_is_warm(server: Server) -> None:
+    start = StartReport("w1", "echo", "load", "loads the model")
+    await server.registry.beat_start(start)
+    assert await server.registry.starting() == [start]
+    assert await server.registry.workers() == []
+    await server.registry.end_start(start)
+    assert await server.registry.starting() == []
