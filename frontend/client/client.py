@@ -8,8 +8,8 @@
                 print(event)
         reply = await client.transcribe(wav_bytes)
 
-Each live session has a connection of its own, so that the back-pressure of one never holds another. A session whose
-connection is lost goes on over a new one by itself. Knows nothing of files, microphones or terminals; see
+Each live session has its own connection, so that backpressure on one session never blocks another. A session that loses
+its connection resumes automatically over a new one. This module does not handle files, microphones or terminals; see
 `frontend.cli` for those.
 """
 
@@ -33,17 +33,17 @@ from shared.wire_events import Reply
 
 
 class TranscriptionClient:
-    """A transcription server at `url` (`ws://` or `wss://`). Connects when it is first used.
+    """A transcription server at `url` (`ws://` or `wss://`). Connects on first use.
 
-    `key` is an API key or a client token, where the service needs one. `tls` says whose certificates are accepted at
+    `key` is an API key or a client token, if the service requires one. `tls` sets which certificates are accepted at
     `wss://`: `ssl.create_default_context(cafile="ca.pem")`, for example; without it, those of the system's authorities.
-    `more_urls` are other frontends of the same service: where one does not answer, the next is asked. A live session
-    that loses its connection is resumed by itself; `on_reconnect` is called each time, before the first attempt. If no
-    attempt succeeds the session ends with `ConnectionLostError`, as soon as the server no longer keeps it, or after
-    `resume_timeout_s` if that is less.
+    `more_urls` are other frontends of the same service: if one does not answer, the client tries the next. A live
+    session that loses its connection is resumed automatically; `on_reconnect` is called each time, before the first
+    attempt. If no attempt succeeds, the session ends with `ConnectionLostError` as soon as the server no longer keeps
+    it, or after `resume_timeout_s` if that is less.
 
-    Every method raises `UnreachableError` when nothing answers, `ServerError` for the server's own errors, and
-    `ConnectionLostError` when the connection ends too early.
+    Every method raises `UnreachableError` if no server answers, `ServerError` for the server's own errors, and
+    `ConnectionLostError` if the connection ends too early.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TranscriptionClient:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the connection of the one-shot requests. Live sessions end with their own `async with`."""
+        """Closes the connection of the one-shot requests. Live sessions end with their own `async with`."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -100,15 +100,15 @@ class TranscriptionClient:
         words: bool = True,
         partials: bool = True,
     ) -> AsyncIterator[LiveSession]:
-        """A session that takes raw audio of the given encoding (mono, `sample_rate` in Hz) as it is spoken, or faster.
+        """A session that accepts raw audio of the given encoding (mono, `sample_rate` in Hz) at real time or faster.
 
-        With the encoding `container` it takes WebM, Ogg, MP4 in fragments, MP3, AAC, FLAC or WAV. Such a session ends
-        with its connection, since nobody knows from which byte on it could continue.
+        With the encoding `container` it accepts WebM, Ogg, fragmented MP4, MP3, AAC, FLAC or WAV. Such a session ends
+        with its connection, since the byte at which it could continue is not known.
 
-        `model` names one of those that run; without it the server takes the best for the mode. `languages` are those of
-        which each segment has one; `commit_delay` is `fast`, `balanced` or `accurate`. `numerals`, `profanity`,
-        `filler_words`, `redact` and `redact_terms` say how text is written (docs/features.md).
-        Leaving the block before `done` drops the session on the server, too.
+        `model` names one of the running models; without it the server chooses the best one for the mode. `languages`
+        lists the languages that the speech can have; each segment has one of them. `commit_delay` is `fast`, `balanced`
+        or `accurate`. `numerals`, `profanity`, `filler_words`, `redact` and `redact_terms` control how the text is
+        written (docs/features.md). Leaving the block before `done` also drops the session on the server.
         """
         options = {
             "mode": mode,
@@ -164,10 +164,10 @@ class TranscriptionClient:
         redact_terms: Sequence[str] | None = None,
         strict: bool | None = None,
     ) -> Reply:
-        """The answer for a whole recording: a file's bytes, or raw samples where `encoding` says so.
+        """The answer for a whole recording: the bytes of a file, or raw samples if `encoding` names their format.
 
-        A damaged recording is answered as far as it goes, and the `warnings` of the reply say what is missing; with
-        `strict` it is an error. `encoding="container"` says that the bytes are a file, of whatever kind.
+        A damaged recording is transcribed as far as it can be decoded, and the `warnings` of the reply say what is
+        missing; with `strict` it is an error. `encoding="container"` says that the bytes are a file of any kind.
         Requests of one client are answered one after another. Cancelling drops the request.
         """
         request = {
@@ -197,7 +197,7 @@ class TranscriptionClient:
             raise UnexpectedMessageError(str(answer)) from None
 
     async def ping(self) -> float:
-        """Milliseconds that the server took to answer."""
+        """The server's response time in milliseconds."""
         asked_at = time.perf_counter()
         answer = await self._ask({"type": "ping"})
         if answer.get("type") != "pong":
@@ -205,20 +205,20 @@ class TranscriptionClient:
         return (time.perf_counter() - asked_at) * 1000
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request, one reply. Raises `ServerError` where the reply is an error."""
+        """Send one request and return its reply. Raises `ServerError` if the reply is an error."""
         async with self._asking:
             if self._connection is None or self._connection.state is not State.OPEN:
                 await self.close()
                 self._connection = await self._servers.connect()
             try:
-                with suppress(ConnectionClosed):  # what the server said before it closed is still to be read
+                with suppress(ConnectionClosed):  # the server's last messages can still be read
                     await self._connection.send(encoded(request))
                 answer = decoded(await self._connection.recv())
             except ConnectionClosed as closed:
                 self._connection = None
                 raise closing_error(self._servers.url, closed) from None
             except BaseException:
-                await self.close()  # a late reply must not be taken for that of the next request
+                await self.close()  # a late reply must not be taken for the reply to the next request
                 raise
         if answer.get("type") == "error":
             raise ServerError.from_wire(answer)

@@ -1,7 +1,7 @@
-"""A live session's way to the server: over one connection after another, as `frontend.client.resume_rules` says.
+"""Connects a live session to the server, over one connection after another, by `frontend.client.resume_rules`.
 
-That table says what follows what; this carries it out, and keeps the events until they are read. `LiveSession` is what
-users have of it.
+That table defines the transitions; this module carries them out, and keeps the events until they are read.
+`LiveSession` is the public interface to it.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ from shared.audio.live import CONTAINER
 from shared.wire_events import Done, Final, Partial, SessionEvent
 
 READY_TIMEOUT_S = 30.0
-"""A server answers `start` with `ready` or an error well within this, whatever its own limits."""
+"""A server answers `start` with `ready` or an error well within this time, whatever its own limits are."""
 ATTEMPT_TIMEOUT_S = 5.0
-"""One attempt to resume, at each step of it."""
+"""Limit of each step of an attempt to resume."""
 CANCEL_TIMEOUT_S = 1.0
 
 
 class ResumingConnection:
-    """`options` are the fields of the `start` message; for the others see `TranscriptionClient`."""
+    """`options` are the fields of the `start` message; see `TranscriptionClient` for the other parameters."""
 
     def __init__(
         self,
@@ -53,19 +53,19 @@ class ResumingConnection:
         self._servers = servers
         self._is_container = options["encoding"] == CONTAINER
         self._longest_s = float("inf") if resume_timeout_s is None else resume_timeout_s
-        """The user's own limit of the time in which the session is resumed."""
+        """The user's own limit of the time in which the session can be resumed."""
         self._on_reconnect = on_reconnect
         self._machine = Machine()
         self._todo: deque[Action] = deque()
-        """Actions that take time, in their order."""
+        """Actions that take time, in order."""
         self.memory = Resumption(options)
         self._websocket: ClientConnection | None = None
         self._inbox: deque[SessionEvent | ServerError] = deque()
         self._news = asyncio.Event()
         self._why: ClientError | Done | None = None
-        """What the last event of the machine was about."""
+        """The subject of the machine's last event."""
         self._end: ClientError | Done | None = None
-        """How the session ended. What is in the inbox still comes first."""
+        """How the session ended. The events in the inbox are still delivered first."""
         self._deadline_s = 0.0
         self._attempts = 0
         self._carrying: asyncio.Task[None] | None = None
@@ -76,12 +76,12 @@ class ResumingConnection:
         return self._machine.state in SERVING
 
     def check(self) -> None:
-        """Raises how the session ended, if it did before it was done."""
+        """Raises the error that ended the session, if it ended before it was done."""
         if isinstance(self._end, ClientError):
             raise self._end
 
     async def next_event(self) -> SessionEvent | None:
-        """The next event; None after `Done`. Raises errors of the server in their place, and how the session ended."""
+        """The next event; None after `Done`. Raises server errors in order, and the error that ended the session."""
         while not self._inbox:
             self.check()
             if self._end is not None:
@@ -94,9 +94,9 @@ class ResumingConnection:
         return event
 
     async def open(self) -> None:
-        """Starts the session. Raises `UnreachableError`, and `ServerError` where the server refuses it.
+        """Starts the session. Raises `UnreachableError`, and `ServerError` if the server rejects it.
 
-        A `start` whose answer does not come is not repeated: whoever calls this decides about that.
+        A `start` without an answer is not repeated: the caller decides whether to try again.
         """
         self._websocket = websocket = await self._servers.connect()
         try:
@@ -110,7 +110,7 @@ class ResumingConnection:
         self._carrying = asyncio.create_task(self._carry(), name=f"carry session {self.memory.session_id}")
 
     async def close(self) -> None:
-        """Ends the connection, and with it a session that is not done."""
+        """Closes the connection, which also ends a session that is not done."""
         if self._carrying is None:
             return
         self._happens(Event.LEFT)
@@ -124,7 +124,7 @@ class ResumingConnection:
             await self._websocket.close()
 
     async def _carry(self) -> None:
-        """Carries out what is to be done, until the session is over."""
+        """Executes the pending actions until the session is over."""
         steps = {
             Action.GREET: self._greet,
             Action.SERVE: self._serve,
@@ -137,12 +137,12 @@ class ResumingConnection:
                 await steps[self._todo.popleft()]()
         finally:
             if self._end is None:
-                self._end = ConnectionLostError(self._servers.url, "the session was left")
+                self._end = ConnectionLostError(self._servers.url, "the client left the session")
             self.memory.outbox.close()
             self._news.set()
 
     def _happens(self, event: Event, why: ClientError | Done | None = None) -> None:
-        """Moves the session. What takes no time is done at once; the rest waits for `_carry`, in its order."""
+        """Moves the machine. Actions that take no time are executed at once; the others wait for `_carry`, in order."""
         self._why = why or self._why
         for action in self._machine.move(event):
             match action:
@@ -206,7 +206,7 @@ class ResumingConnection:
         except ClientError as error:
             self._happens(Event.FINAL, error)
         else:
-            lacks = ServerError("session_expired", "the server has lost audio of the session")
+            lacks = ServerError("session_expired", "the server needs audio that the client no longer keeps")
             event = self.memory.answered(ready)
             self._happens(event, lacks if event is Event.READY_FORGOTTEN else None)
 
@@ -233,7 +233,7 @@ class ResumingConnection:
             if not isinstance(error, ConnectionLostError):
                 self._happens(Event.FINAL, error)
             else:
-                # Only the recorder of a container could begin another one.
+                # Only the recorder of a container could start another one.
                 self._happens(Event.GIVEN_UP if self._is_container else Event.LOST, error)
         except UnexpectedMessageError as error:
             self._happens(Event.FINAL, error)

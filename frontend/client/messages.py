@@ -1,6 +1,6 @@
-"""The messages of a server as the Python client reads them, and the errors that it raises.
+"""The server's messages as the Python client reads them, and the errors that it raises.
 
-An event type that this version does not know is ignored, so that a newer server can add some.
+An event type that this version does not know is ignored, so that a newer server can add event types.
 """
 
 import json
@@ -10,21 +10,21 @@ from shared.wire_events import EVENTS, SessionEvent
 
 
 class ClientError(Exception):
-    """Base of everything that the client raises by itself."""
+    """Base class of all errors that the client raises."""
 
 
 class UnreachableError(ClientError):
-    """No server could be reached at the address."""
+    """No server can be reached at the address."""
 
     def __init__(self, url: str, reason: str, http_status: int | None = None) -> None:
         super().__init__(f"No transcription server answers at {url} ({reason}).")
         self.url = url
         self.http_status = http_status
-        """Of the answer of a web server that opens no WebSocket there."""
+        """Status of the response, if a web server answers there without opening a WebSocket."""
 
 
 class ConnectionLostError(ClientError):
-    """The connection ended before the answer did."""
+    """The connection ended before the answer arrived."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"The connection to {url} was lost ({reason}).")
@@ -32,10 +32,10 @@ class ConnectionLostError(ClientError):
 
 
 class UnexpectedMessageError(ClientError):
-    """The server speaks another protocol, or another version of this one."""
+    """The server uses another protocol, or another version of this one."""
 
     def __init__(self, received: str) -> None:
-        super().__init__(f"The server sent what this client does not understand: {received[:80]}")
+        super().__init__(f"The server sent a message that this client does not understand: {received[:80]}")
 
 
 class ServerError(ClientError):
@@ -68,7 +68,7 @@ def decoded(message: str | bytes) -> dict[str, Any]:
 
 
 def parse_event(wire: dict[str, Any]) -> SessionEvent | None:
-    """The typed event, or None for a type that is not known here.
+    """The typed event, or None if its type is not known here.
 
     Raises `ServerError` for an `error`, and `UnexpectedMessageError` for an event without its fields.
     """

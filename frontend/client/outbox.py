@@ -1,11 +1,11 @@
-"""What a live session of the Python client has to say, kept until the server has it.
+"""The messages that a live session of the Python client sends, kept until the server has them.
 
-Audio and control messages stand in one line. What was sent stays until the server says that its audio is safe; after
-a loss the line is taken up again from there. Does no I/O.
+Audio and control messages share one queue. What was sent stays in it until the server reports that its audio is safe;
+after a loss, sending starts again from there. Does no I/O.
 
-The server counts samples at 16 kHz, whatever is sent. At 16 kHz the place to go on from is exact; at another rate it
-is the sample in which that place lies, so that a loss costs or doubles less than one sample (125 µs at 8 kHz) and the
-times of later words do not drift.
+The server counts samples at 16 kHz, whatever rate is sent. At 16 kHz the position to continue from is exact; at another
+rate it is the sample that contains that position, so a loss costs or doubles less than one sample (125 µs at 8 kHz) and
+the times of later words do not drift.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from shared.events import SAMPLE_RATE_HZ
 KEEP_S = 30.0
 """Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer.
 
-With as much the outbox is full, until half of it is confirmed."""
+At this amount the outbox is full, until half of it is confirmed."""
 CONTAINER_BYTES = 32 << 20
-"""The same of a container, whose bytes may be any number of seconds."""
+"""The same for a container, whose bytes may hold any number of seconds."""
 PIECE_BYTES = 32 * 1024
 
 
 class AudioForgottenError(Exception):
-    """The server asks for audio that was confirmed, and is kept no more."""
+    """The server needs audio that was confirmed and is no longer kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A control message of the session. Its number lets the server obey it once, however often it is sent."""
+    """A control message of the session. With its number the server executes it once, however often it is sent."""
 
     number: int
     message: dict[str, Any]
@@ -41,7 +41,7 @@ class Control:
 @dataclass(frozen=True, slots=True)
 class _Item:
     start_bytes: int
-    """How much audio comes before it, since the session began."""
+    """Bytes of audio before it, since the session began."""
     content: bytes | Control
 
     @property
@@ -59,7 +59,7 @@ class Outbox:
         self._limit_bytes = 0
         self.keep_for(KEEP_S)
         self.is_full = False
-        """Whether it takes no audio."""
+        """Whether it rejects audio."""
         self._sent: deque[_Item] = deque()
         self._unsent: deque[_Item] = deque()
         self._end_bytes = 0
@@ -76,18 +76,18 @@ class Outbox:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that was ever taken in is still here."""
+        """Whether it still holds everything that was ever put into it."""
         return self.kept_bytes == self._end_bytes
 
     def keep_for(self, resume_timeout_s: float) -> None:
-        """A session can be resumed for so long: the audio of that time finds room."""
+        """Make room for this much audio: a session can be resumed within this time."""
         keep_s = max(KEEP_S, resume_timeout_s)
         self._limit_bytes = (
             CONTAINER_BYTES if self._is_container else int(keep_s * self._sample_rate) * self._frame_bytes
         )
 
     async def put(self, audio: bytes) -> None:
-        """Take audio in, cut anywhere. Waits for room; cancelled, what it had no room for is not taken in."""
+        """Add audio, cut anywhere. Waits for room; if cancelled, the audio that did not fit is not added."""
         for start in range(0, len(audio), PIECE_BYTES):
             piece = bytes(audio[start : start + PIECE_BYTES])
             while not self.take_in(piece):
@@ -95,7 +95,7 @@ class Outbox:
                 await self._room.wait()
 
     def take_in(self, piece: bytes) -> bool:
-        """Take a piece of audio in, unless the outbox is full. Returns whether it was taken in."""
+        """Add a piece of audio, unless the outbox is full. Returns whether it was added."""
         self._measure()
         if self.is_full:
             return False
@@ -104,19 +104,19 @@ class Outbox:
         return True
 
     def put_control(self, message: dict[str, Any]) -> None:
-        """Take a control message in, behind all audio so far."""
+        """Add a control message after all audio so far."""
         self._numbers += 1
         self._add(Control(self._numbers, message | {"number": self._numbers}))
 
     def close(self) -> None:
-        """Nothing more is of use: nobody waits any longer, and what is put is dropped."""
+        """Stop using the outbox: waiting callers return, and new content is dropped."""
         self._closed = True
         self._sent.clear()
         self._unsent.clear()
         self._measure()
 
     async def next(self) -> bytes | Control:
-        """What is to be sent next; waits for it. It is kept until it is confirmed."""
+        """The next content to send; waits for it. It is kept until it is confirmed."""
         while not self._unsent:
             self._work.clear()
             await self._work.wait()
@@ -125,9 +125,9 @@ class Outbox:
         return item.content
 
     def confirm(self, received_samples: int) -> None:
-        """The server has all audio before this position, and so each control message that came before its end.
+        """The server has all audio before this position, and so each control message sent before its end.
 
-        In a container nobody knows at which byte that is: nothing of what was sent is kept for another connection.
+        For a container the matching byte is not known, so nothing that was sent is kept for another connection.
         """
         if self._is_container:
             self._sent.clear()
@@ -139,7 +139,7 @@ class Outbox:
         self._measure()
 
     def rewind(self, received_samples: int, number: int) -> None:
-        """Send everything again that the server does not have.
+        """Send again everything that the server does not have.
 
         `number` is that of the last control message that it has. Raises AudioForgottenError.
         """

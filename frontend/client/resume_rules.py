@@ -1,4 +1,4 @@
-"""How a live session survives the loss of its connection: the states of its client and the moves between them.
+"""How a live session survives the loss of its connection: the states of its client and the transitions between them.
 
     IDLE → STARTING → LIVE (ENDED, CUT) → DONE          start, ready, done
                         ↓ ↑                              the connection is lost; the session is resumed
@@ -7,8 +7,8 @@
                           FAILED                         the session is gone, or the time to resume it is over
 
 Every state but the first and the last ones can end in FAILED, and in LEFT when its user leaves. In the CONTESTED states
-a `resume` that was sent over a broken connection may still reach the server, which then takes the session from the
-connection that has it: such a `session_resumed` is answered with another `resume`.
+a `resume` that was sent over a broken connection may still reach the server, which then moves the session away from the
+connection that has it: the client answers such a `session_resumed` with another `resume`.
 
 Does no I/O and knows no clock: `ResumingConnection` reports events and carries out the actions.
 `frontend/static/resume-rules.js` has the same table; the vectors in `tests/vectors` drive both.
@@ -29,13 +29,13 @@ class State(StrEnum):
     STARTING = "starting"
     """`start` was sent; the server has not answered."""
     LIVE = "live"
-    """The server takes audio over the connection."""
+    """The server accepts audio over the connection."""
     ENDED = "ended"
-    """The server takes no more audio, as it has the `stop`; only its events follow."""
+    """The server accepts no more audio, since it has the `stop`; only its events follow."""
     CUT = "cut"
-    """The server takes no more audio, though it has not got all: its events follow, then the session has failed."""
+    """The server accepts no more audio, although it has not got all: its events follow, then the session has failed."""
     LOST = "lost"
-    """Without a connection; the next one is being looked for."""
+    """Without a connection; the client is looking for the next one."""
     RESUMING = "resuming"
     """`resume` was sent over the next connection, or another `start`; the server has not answered."""
     LIVE_CONTESTED = "live_contested"
@@ -52,13 +52,13 @@ class Event(StrEnum):
     START = "start"
     """The user starts the session; its connection is open."""
     READY = "ready"
-    """The server has answered, and takes audio."""
+    """The server has answered, and accepts audio."""
     READY_ENDED = "ready_ended"
-    """The server has answered, and takes no more audio; the user has said that none comes."""
+    """The server has answered, and accepts no more audio; the user has called `stop`."""
     READY_CUT = "ready_cut"
-    """The server has answered, and takes no more audio, though the user has not said that none comes."""
+    """The server has answered, and accepts no more audio, although the user has not called `stop`."""
     READY_FORGOTTEN = "ready_forgotten"
-    """The server has answered, and lacks audio that is no longer kept."""
+    """The server has answered, and needs audio that is no longer kept."""
     DONE = "done"
     LOST = "lost"
     """The connection has ended."""
@@ -75,7 +75,7 @@ class Event(StrEnum):
     GIVEN_UP = "given_up"
     """The time to resume the session is over, or it cannot be resumed at all."""
     LEFT = "left"
-    """The user needs the session no more."""
+    """The user no longer needs the session."""
 
 
 class Action(StrEnum):
@@ -86,21 +86,21 @@ class Action(StrEnum):
     BEGIN_SEARCH = "begin_search"
     """Report that the connection is lost, and start the time in which the session can be resumed."""
     RECONNECT = "reconnect"
-    """Pause, then connect, again and again."""
+    """Pause, then connect, repeatedly."""
     END_SEARCH = "end_search"
     """Report that the search for a connection is over, and stop its time."""
     START_OVER = "start_over"
-    """Forget the session that is gone: the next greeting starts another with the same audio."""
+    """Drop the session that is gone: the next greeting starts another one with the same audio."""
     GIVE_UP = "give_up"
     """Close the connection so that the server keeps the session (code 4000)."""
     LEAVE = "leave"
-    """Tell the server that nobody needs the session, and do not wait for an answer."""
+    """Tell the server to drop the session, and do not wait for an answer."""
     REPORT = "report"
     """Hand the error to the user; the session continues."""
     FINISH = "finish"
-    """Tell the user that everything has come."""
+    """Report to the user that all events have arrived."""
     FAIL = "fail"
-    """Tell the user why the session has ended."""
+    """Report to the user why the session has ended."""
 
 
 OVER: Final = frozenset({State.DONE, State.FAILED, State.LEFT})
@@ -116,7 +116,7 @@ _RETRY: Final = (Action.GIVE_UP, Action.RECONNECT)
 
 
 def _serving(state: State, done: Move, lost: State, taken: Move) -> dict[Event, Move]:
-    """The moves of a state in which the session has a connection."""
+    """The transitions of a state in which the session has a connection."""
     failed: Move = (State.FAILED, _FAIL)
     return {
         Event.DONE: done,
@@ -134,7 +134,7 @@ def _serving(state: State, done: Move, lost: State, taken: Move) -> dict[Event, 
 
 
 def _lost(resuming: State) -> dict[Event, Move]:
-    """The moves of a state in which the session has no connection."""
+    """The transitions of a state in which the session has no connection."""
     return {
         Event.OPENED: (resuming, (Action.GREET,)),
         Event.FINAL: (State.FAILED, _END_AND_FAIL),
@@ -144,7 +144,7 @@ def _lost(resuming: State) -> dict[Event, Move]:
 
 
 def _resuming(state: State, live: State, ended: State, cut: State, lost: State) -> dict[Event, Move]:
-    """The moves of a state in which the server is asked for the session."""
+    """The transitions of a state in which the client has asked the server for the session."""
     served = (Action.END_SEARCH, Action.SERVE)
     return {
         Event.READY: (live, served),
@@ -205,7 +205,7 @@ MOVES: Final[dict[State, dict[Event, Move]]] = {
     State.FAILED: {},
     State.LEFT: {},
 }
-"""Where a state has no row for an event, the event changes nothing: what is under way may cross a move."""
+"""If a state has no row for an event, the event changes nothing: it may have crossed a transition in progress."""
 
 
 class Machine:
@@ -215,7 +215,7 @@ class Machine:
         self.state = State.IDLE
 
     def move(self, event: Event) -> tuple[Action, ...]:
-        """What is to be done now, in this order."""
+        """The actions to execute now, in this order."""
         self.state, actions = MOVES[self.state].get(event, (self.state, ()))
         return actions
 
@@ -223,11 +223,11 @@ class Machine:
 def error_event(code: str, *, ends_session: bool, is_whole: bool) -> Event:
     """Which errors are final and which are worth another attempt.
 
-    - `session_unknown`, `session_expired`: the session is gone. If nothing has come of it and all audio is still here
-      (`is_whole`), a new one takes its place; otherwise this is final.
-    - `session_resumed`: another connection has it. Final, unless that is an older one of this client.
+    - `session_unknown`, `session_expired`: the session is gone. If it has produced no event and all audio is still here
+      (`is_whole`), a new session replaces it; otherwise the error is final.
+    - `session_resumed`: another connection has the session. Final, unless that is an older connection of this client.
     - `unauthorized`, `forbidden`, `message_too_large`, `frame_invalid`, `idle_timeout`: final. The server closes the
-      connection, and would answer the same again.
+      connection, and would give the same answer again.
     - Any other answer to a `resume` (`server_busy`, `model_unavailable`, `internal_error`, …) is retried until the time
       to resume is over. Any other error of a session that has a connection is final if it ends the session there
       (`ends_session`: it has a `seq`, or is `internal_error`), and is otherwise reported to the user.
@@ -245,6 +245,6 @@ def pause_s(attempt: int, chance: float) -> float:
     """The pause before an attempt to reconnect; the first one is number 0.
 
     `chance` is a random number from 0 to 1. The whole pause depends on it, so that clients that lost their server at
-    the same moment come back evenly spread ("full jitter").
+    the same moment reconnect evenly spread ("full jitter").
     """
     return float(chance * min(FIRST_PAUSE_S * 2 ** min(attempt, 32), LONGEST_PAUSE_S))

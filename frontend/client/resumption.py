@@ -1,4 +1,4 @@
-"""What a live session of the Python client is resumed with: its tokens, its last event, and what the server lacks.
+"""The data that resumes a live session of the Python client: its tokens, last event, and what the server lacks.
 
 Does no I/O.
 """
@@ -19,9 +19,9 @@ class Resumption:
         self.ready: Ready | None = None
         """The answer to `start`."""
         self.seq = 0
-        """Of the last event that came."""
+        """`seq` of the last event received."""
         self.is_stopped = False
-        """Whether the user has said that no more audio comes."""
+        """Whether the user has called `stop`."""
         self.resume_timeout_s = RESUME_TIMEOUT_S
         """How long the server keeps the session."""
 
@@ -46,7 +46,7 @@ class Resumption:
         }
 
     def answered(self, ready: Ready) -> Event:
-        """The server has answered the greeting: what it lacks is sent again."""
+        """Handle the server's answer to the greeting: queue again what it lacks."""
         if self.ready is None:
             self.ready = ready
             self.seq = ready.seq
@@ -62,7 +62,7 @@ class Resumption:
         return Event.READY
 
     def is_news(self, seq: int | None) -> bool:
-        """Whether an event with this number has not come before."""
+        """Whether an event with this number is new."""
         if seq is None:
             return True
         if seq <= self.seq:
@@ -72,12 +72,12 @@ class Resumption:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing has come of the session and all of its audio is still here.
+        """Whether the session has produced no event and all of its audio is still here.
 
-        The server does not keep a session that was lost before any audio came, and nothing is lost with it.
+        The server does not keep a session that was lost before any audio arrived, and nothing is lost with it.
         """
         return self.ready is not None and self.seq <= self.ready.seq and self.outbox.is_whole
 
     def start_over(self) -> None:
-        """The session is gone: the next greeting starts another."""
+        """Drop the session that is gone: the next greeting starts another one."""
         self.ready = None

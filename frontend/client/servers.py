@@ -1,4 +1,4 @@
-"""How the Python client reaches a service: at one address or the next, and again after a loss."""
+"""How the Python client reaches a service: at one of several addresses, and again after a loss."""
 
 import asyncio
 import socket
@@ -26,24 +26,24 @@ from shared.wire_events import Ready
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 DEAD_PEER_S = 10
-"""A server that does not acknowledge what was sent to it for this long is gone."""
+"""A server that acknowledges nothing of what was sent to it for this long is considered dead."""
 GIVEN_UP = 4000
 """Close code of a connection whose session will be resumed. With 1000 or 1001 the server would end the session."""
 
 
 class Servers:
-    """The addresses of one service, `ws://` or `wss://`. The one that answered last is asked first."""
+    """The addresses of one service, `ws://` or `wss://`. The one that answered last is tried first."""
 
     def __init__(self, *urls: str, key: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self.tls = tls
-        """Whose certificates are accepted at `wss://`; None: those of the system's authorities."""
+        """The certificates that are accepted at `wss://`; None: those of the system's authorities."""
         self.urls = list(urls)
-        """The one that is asked first comes first."""
+        """In the order in which they are tried."""
 
     @property
     def url(self) -> str:
-        """The address that is asked first."""
+        """The address that is tried first."""
         return self.urls[0]
 
     async def connect(self, timeout_s: float = OPEN_TIMEOUT_S) -> ClientConnection:
@@ -59,7 +59,7 @@ class Servers:
         raise failure
 
     def turn_to_next(self) -> None:
-        """Ask another address first."""
+        """Try another address first."""
         self.urls.append(self.urls.pop(0))
 
     async def _connect(self, timeout_s: float) -> ClientConnection:
@@ -69,11 +69,11 @@ class Servers:
                 self.url,
                 **secure,
                 additional_headers=self._headers,
-                compression=None,  # audio does not shrink, and deflating holds small messages back
+                compression=None,  # audio does not compress, and deflating delays small messages
                 max_size=None,  # a long transcript is one message
                 open_timeout=timeout_s,
                 close_timeout=CLOSE_TIMEOUT_S,
-                ping_timeout=None,  # a pong may be stuck behind audio that the server does not read yet
+                ping_timeout=None,  # a pong may wait behind audio that the server does not read yet
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as error:
             http_status = error.response.status_code if isinstance(error, InvalidStatus) else None
@@ -84,13 +84,13 @@ class Servers:
 
 
 async def greet(connection: ClientConnection, url: str, message: dict[str, Any], timeout_s: float) -> Ready:
-    """Says the first message of a connection and takes the answer.
+    """Send the first message of a connection and return the answer.
 
-    Raises what the server answers instead (`ServerError`), and `ConnectionLostError` where it does not.
+    Raises `ServerError` if the server answers with an error, and `ConnectionLostError` if it does not answer.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            with suppress(ConnectionClosed):  # what the server said before it closed is still to be read
+            with suppress(ConnectionClosed):  # what the server sent before it closed can still be read
                 await connection.send(encoded(message))
             ready = parse_event(decoded(await connection.recv()))
     except TimeoutError:
@@ -103,9 +103,9 @@ async def greet(connection: ClientConnection, url: str, message: dict[str, Any],
 
 
 def closing_error(url: str, closed: ConnectionClosed) -> ClientError:
-    """What the end of a connection means, where the server has sent no error before it."""
+    """The error for a closed connection, if the server sent no error before it closed."""
     if closed.rcvd is None:
-        return ConnectionLostError(url, "it broke off")
+        return ConnectionLostError(url, "it was closed without a close frame")
     if closed.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
         return ServerError("message_too_large", f"The message is too large for the server: {closed.rcvd.reason}.")
     return ConnectionLostError(url, closed.rcvd.reason or f"the server closed it with code {closed.rcvd.code}")

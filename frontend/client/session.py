@@ -1,4 +1,4 @@
-"""One live session of the Python client, as its user has it: audio out, events in."""
+"""One live session of the Python client, as its user sees it: audio in, events out."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -12,8 +12,8 @@ from shared.wire_events import Ready, SessionEvent
 class LiveSession:
     """One live session: send audio and iterate over its events, from one task or from two.
 
-    When a connection is lost the session continues over the next one as if nothing had happened: the server is told
-    which event came last, and tells which audio and which control messages it has.
+    When a connection is lost, the session resumes over the next one: the client reports the last event it received,
+    and the server reports which audio and which control messages it has.
 
     Events wait here until they are read; of the unread partials of a segment only the latest is kept, so that a slow
     reader costs no more memory than the transcript.
@@ -42,22 +42,22 @@ class LiveSession:
         return self._memory.session_id
 
     async def open(self) -> None:
-        """Starts the session. Raises `UnreachableError`, and `ServerError` where the server refuses it.
+        """Starts the session. Raises `UnreachableError`, and `ServerError` if the server rejects it.
 
-        A `start` whose answer does not come is not repeated: whoever calls this decides about that.
+        A `start` without an answer is not repeated: the caller decides whether to try again.
         """
         await self._connection.open()
 
     async def close(self) -> None:
-        """Ends the connection, and with it a session that is not done."""
+        """Closes the connection, which also ends a session that is not done."""
         await self._connection.close()
 
     async def send(self, audio: bytes) -> None:
-        """Takes in the next bytes of audio; they may be cut anywhere.
+        """Sends the next bytes of audio; they may be cut anywhere.
 
-        Waits while the server does not have what came `outbox.KEEP_S` of audio before them, be it that it
-        takes no more or that it cannot be reached. Cancelled then, a part of the audio may have been taken in.
-        Raises how the session ended, where it did.
+        Waits while the server lacks more than `outbox.KEEP_S` of earlier audio, because it does not read or cannot be
+        reached. If cancelled while waiting, a part of the audio may have been accepted.
+        Raises the error that ended the session, if there is one.
         """
         self._connection.check()
         await self._memory.outbox.put(audio)
@@ -68,7 +68,7 @@ class LiveSession:
         self._tell("commit")
 
     async def configure(self, **options: str | float | list[str] | None) -> None:
-        """Changes options from the next segment on.
+        """Changes options, starting with the next segment.
 
         They are `language`, `languages`, `prompt`, `delay_ms`, `commit_delay`, `max_new_tokens`, `temperature`,
         `top_p`, `numerals`, `profanity`, `filler_words`, `redact` and `redact_terms`.
@@ -76,7 +76,7 @@ class LiveSession:
         self._tell("configure", **options)
 
     async def stop(self) -> None:
-        """Says that no more audio comes. The remaining finals and `Done` follow."""
+        """Ends the audio. The remaining finals and `Done` follow."""
         self._tell("stop")
         self._memory.is_stopped = True
 
@@ -86,9 +86,9 @@ class LiveSession:
     async def __anext__(self) -> SessionEvent:
         """The next event; the last one is `Done`. Cancelling loses nothing.
 
-        Raises `ServerError` where the server reports one, and `ConnectionLostError` if the session could not be resumed
-        in time, or the server no longer has it. The session continues after an error that only rejects a message of
-        this client (a wrong `configure`).
+        Raises `ServerError` if the server reports one, and `ConnectionLostError` if the session could not be resumed in
+        time, or the server no longer has it. The session continues after an error that only rejects a message of this
+        client (such as an invalid `configure`).
         """
         event = await self._connection.next_event()
         if event is None:

@@ -1,4 +1,4 @@
-/** The WebSocket to the server: opens, watches and re-opens it. Knows no session and no page. */
+/** The WebSocket to the server: opens, watches and reopens it. Independent of sessions and of the page. */
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15000;
@@ -10,10 +10,10 @@ const OPEN_LIMIT_MS = 10000;
 const GIVEN_UP = 4000;
 
 /**
- * The server's WebSocket, beside the page: wss for https, and whatever path a proxy put before the page is kept.
+ * The server's WebSocket, at the page's address: wss for https, and a path that a proxy put before the page is kept.
  *
  * @param {string} pageUrl
- * @param {string} token proves to the server that its own page asks
+ * @param {string} token proves to the server that its own page connects
  */
 export function webSocketUrl(pageUrl, token) {
   const url = new URL(`ws?page=${encodeURIComponent(token)}`, pageUrl);
@@ -32,8 +32,8 @@ export function webSocketUrl(pageUrl, token) {
 
 export class Connection {
   /**
-   * @param {() => Promise<string>} findUrl asked before each attempt; rejects when the server does not answer
-   * @param {() => string | null} findKey the key to show first: empty where none is known, null where none is needed
+   * @param {() => Promise<string>} findUrl called before each attempt; rejects when the server does not answer
+   * @param {() => string | null} findKey the key to send first: empty if none is known, null if none is needed
    * @param {ConnectionHandlers} handlers
    */
   constructor(findUrl, findKey, handlers) {
@@ -58,12 +58,12 @@ export class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Bytes that the network has not taken yet. */
+  /** Bytes that the network has not accepted yet. */
   get bufferedBytes() {
     return this.socket?.bufferedAmount ?? 0;
   }
 
-  /** How long nothing has come from the server. */
+  /** Time since the last message from the server. */
   get silentMs() {
     return performance.now() - this.heardAtMs;
   }
@@ -103,7 +103,7 @@ export class Connection {
     socket.onclose = () => this.closed(wasOpen);
   }
 
-  /** The socket is open, and the server knows who asks. */
+  /** The socket is open, and the server has authenticated the page. */
   opened() {
     clearTimeout(this.openTimer);
     this.heardAtMs = performance.now();
@@ -112,14 +112,14 @@ export class Connection {
     this.settle(true);
   }
 
-  /** Gives up whatever the server still does for this page, and connects anew. */
+  /** Abandons whatever the server still does for this page, and connects again. */
   reopen() {
     if (!this.socket) return;
     this.abandon();
     void this.connect();
   }
 
-  /** Takes the socket for lost, whatever it says itself. */
+  /** Treats the socket as lost, whatever its own state is. */
   giveUp() {
     const wasOpen = this.isOpen;
     if (!this.socket) return;
@@ -137,7 +137,7 @@ export class Connection {
   }
 
   /**
-   * Connects where that is needed; resolves to whether it worked.
+   * Connects if necessary; resolves to whether it worked.
    *
    * @returns {Promise<boolean>}
    */
@@ -157,7 +157,7 @@ export class Connection {
     this.socket?.send(pcm);
   }
 
-  /** A hidden page lets the server close an idle connection, and connects again when it is looked at. */
+  /** A hidden page lets the server close an idle connection, and connects again when it becomes visible. */
   ping() {
     if (this.isOpen && !document.hidden) this.send({ type: "ping" });
   }

@@ -1,28 +1,28 @@
 /**
- * What a live session has to say, kept until the server has it: audio and control messages in one line.
- *
- * What was sent stays until the server says that its audio is safe; after a loss the line is taken up again from
- * there. The server counts samples at 16 kHz, whatever is sent. Sends nothing itself.
+ * The messages that a live session sends, kept until the server has them: audio and control messages in one queue.
+  *
+  * What was sent stays in it until the server reports that its audio is safe; after a loss, sending starts again from
+  * there. The server counts samples at 16 kHz, whatever rate is sent. Sends nothing itself.
  */
 
 /**
- * Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer. With as
- * much the outbox is full, until half of it is confirmed.
+ * Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer. At this
+  * amount the outbox is full, until half of it is confirmed.
  */
 export const KEEP_S = 30;
 const SERVER_RATE_HZ = 16000;
 const SAMPLE_BYTES = 2;
 
 /**
- * @typedef {Record<string, unknown> & {number: number}} Control a control message: with its number the server obeys it
+ * @typedef {Record<string, unknown> & {number: number}} Control a control message: with its number the server executes it
  *   once, however often it is sent
  * @typedef {{startBytes: number, content: ArrayBuffer | Control}} Item with the bytes of audio before it
  */
 
 export class Outbox {
-  /** Of the audio, in Hz. Until it is known: the highest that the server takes. */
+  /** Of the audio, in Hz. Until it is known: the highest that the server accepts. */
   sampleRate = 48000;
-  /** Whether audio is not taken in. */
+  /** Whether it rejects audio. */
   isFull = false;
   /** @type {Item[]} */
   sent = [];
@@ -39,19 +39,19 @@ export class Outbox {
     return first ? this.endBytes - first.startBytes : 0;
   }
 
-  /** Whether all audio that was ever taken in is still here. */
+  /** Whether it still holds all audio that was ever added. */
   get isWhole() {
     return this.keptBytes === this.endBytes;
   }
 
-  /** @param {number} resumeTimeoutS a session can be resumed for so long: the audio of that time finds room */
+  /** @param {number} resumeTimeoutS a session can be resumed within this time: makes room for as much audio */
   keepFor(resumeTimeoutS) {
     this.keepS = Math.max(KEEP_S, resumeTimeoutS);
   }
 
   /**
    * @param {ArrayBuffer} pcm
-   * @returns {boolean} whether it was taken in
+   * @returns {boolean} whether it was added
    */
   put(pcm) {
     this.measure();
@@ -62,13 +62,13 @@ export class Outbox {
     return true;
   }
 
-  /** @param {Record<string, unknown>} message takes its place behind all audio so far */
+  /** @param {Record<string, unknown>} message is queued after all audio so far */
   putControl(message) {
     if (this.isClosed) return;
     this.unsent.push({ startBytes: this.endBytes, content: { ...message, number: ++this.numbers } });
   }
 
-  /** @returns {(ArrayBuffer | Control)[]} what is to be sent now */
+  /** @returns {(ArrayBuffer | Control)[]} the content to send now */
   takeUnsent() {
     const items = this.unsent;
     this.unsent = [];
@@ -77,7 +77,7 @@ export class Outbox {
   }
 
   /**
-   * The server has all audio before this position, and so each control message that stands before its end.
+   * The server has all audio before this position, and so each control message sent before its end.
    *
    * @param {number} receivedSamples at 16 kHz
    */
@@ -90,11 +90,11 @@ export class Outbox {
   }
 
   /**
-   * Everything that the server does not have is to be sent again.
+   * Queues again everything that the server does not have.
    *
    * @param {number} receivedSamples at 16 kHz
    * @param {number} number of the last control message that the server has
-   * @returns {boolean} false where that is audio which is kept no more
+   * @returns {boolean} false if that includes audio that is no longer kept
    */
   rewind(receivedSamples, number) {
     const safe = Math.min(this.position(receivedSamples), this.endBytes);
@@ -111,7 +111,7 @@ export class Outbox {
     return true;
   }
 
-  /** Nothing in it is of use any more, and what is put is dropped. */
+  /** Stops using the outbox: its content is dropped, and new content is ignored. */
   close() {
     this.isClosed = true;
     this.sent = [];
@@ -126,7 +126,7 @@ export class Outbox {
 
   /**
    * @param {number} samples at 16 kHz
-   * @returns {number} bytes: where the sample of this audio begins in which that place lies
+   * @returns {number} bytes: the start of the sample of this audio that contains the position
    */
   position(samples) {
     return Math.floor((samples * this.sampleRate) / SERVER_RATE_HZ) * SAMPLE_BYTES;

@@ -1,5 +1,5 @@
 /**
- * How a live session survives the loss of its connection: the states of its client and the moves between them.
+ * How a live session survives the loss of its connection: the states of its client and the transitions between them.
  *
  * `frontend/client/resume_rules.py` has the same table, and says what each state, event and action means; the vectors in
  * `tests/vectors` drive both. Does no I/O and knows no clock: `LiveSession` reports events and carries out the actions.
@@ -43,7 +43,7 @@ const LEFT_UNANSWERED = ["failed", ["leave", "end_search", "fail"]];
 const TAKEN_BACK = ["lost", ["give_up", ...SEARCH]];
 
 /**
- * The moves of a state in which the session has a connection.
+ * The transitions of a state in which the session has a connection.
  *
  * @param {State} state
  * @param {Move} done
@@ -66,7 +66,7 @@ const serving = (state, done, lost, taken) => ({
 });
 
 /**
- * The moves of a state in which the session has no connection.
+ * The transitions of a state in which the session has no connection.
  *
  * @param {State} resuming
  * @returns {Moves}
@@ -79,7 +79,7 @@ const lost = (resuming) => ({
 });
 
 /**
- * The moves of a state in which the server is asked for the session.
+ * The transitions of a state in which the client has asked the server for the session.
  *
  * @param {State} state
  * @param {State} live
@@ -147,10 +147,10 @@ export class Machine {
   state = "idle";
 
   /**
-   * Where a state has no row for an event, the event changes nothing: what is under way may cross a move.
+   * If a state has no row for an event, the event changes nothing: it may have crossed a transition in progress.
    *
    * @param {SessionEvent} event
-   * @returns {Action[]} what is to be done now, in this order
+   * @returns {Action[]} the actions to execute now, in this order
    */
   move(event) {
     const [state, actions] = MOVES[this.state][event] ?? [this.state, []];
@@ -162,11 +162,11 @@ export class Machine {
 /**
  * Which errors are final and which are worth another attempt.
  *
- * - `session_unknown`, `session_expired`: the session is gone. If nothing has come of it and all audio is still here
- *   (`isWhole`), a new one takes its place; otherwise this is final.
- * - `session_resumed`: another connection has it. Final, unless that is an older one of this client.
- * - `unauthorized`, `forbidden`, `message_too_large`, `frame_invalid`, `idle_timeout`: final. The server closes the
- *   connection, and would answer the same again.
+ * - `session_unknown`, `session_expired`: the session is gone. If it has produced no event and all audio is still here
+  *   (`isWhole`), a new session replaces it; otherwise the error is final.
+  * - `session_resumed`: another connection has the session. Final, unless that is an older connection of this client.
+  * - `unauthorized`, `forbidden`, `message_too_large`, `frame_invalid`, `idle_timeout`: final. The server closes the
+  *   connection, and would give the same answer again.
  * - Any other answer to a `resume` (`server_busy`, `model_unavailable`, `internal_error`, …) is retried until the time to
  *   resume is over. Any other error of a session that has a connection is final if it ends the session there
  *   (`endsSession`: it has a `seq`, or is `internal_error`), and is otherwise reported to the user.
@@ -184,7 +184,7 @@ export function errorEvent(code, { endsSession, isWhole }) {
 
 /**
  * The pause before an attempt to reconnect; the first one is number 0. The whole pause depends on chance, so that clients
- * that lost their server at the same moment come back evenly spread ("full jitter").
+ * that lost their server at the same moment reconnect evenly spread ("full jitter").
  *
  * @param {number} attempt
  * @param {number} chance a random number from 0 to 1

@@ -1,22 +1,22 @@
 /**
- * What a live session is resumed with: its tokens, its last event, and what the server lacks. Knows no connection, no
- * clock and no page.
+ * The data that resumes a live session: its tokens, last event, and what the server lacks. Does no I/O, has no clock and
+  * knows nothing of the page.
  */
 
 import { Outbox } from "./outbox.js";
 
-/** Of a server whose `ready` does not tell it. */
+/** For a server whose `ready` does not have it. */
 const RESUME_TIMEOUT_S = 30;
 
 export class Resumption {
   outbox = new Outbox();
-  /** @type {Record<string, any> | null} the message that began the session */
+  /** @type {Record<string, any> | null} the message that started the session */
   start = null;
   /** @type {Record<string, any> | null} the answer to it */
   ready = null;
-  /** Of the last event that came. */
+  /** `seq` of the last event received. */
   seq = 0;
-  /** Whether the user has said that no more audio comes. */
+  /** Whether the user has stopped the session: no more audio follows. */
   isStopped = false;
   /** How long the server keeps the session. */
   resumeTimeoutS = RESUME_TIMEOUT_S;
@@ -43,7 +43,7 @@ export class Resumption {
   }
 
   /**
-   * The server has answered the greeting: what it lacks is sent again.
+   * Handles the server's answer to the greeting: queues again what it lacks.
    *
    * @param {Record<string, any>} ready
    * @returns {import("./resume-rules.js").SessionEvent}
@@ -64,7 +64,7 @@ export class Resumption {
 
   /**
    * @param {Record<string, any>} event
-   * @returns {boolean} false where it has come before, over another connection
+   * @returns {boolean} false if it has already arrived, over another connection
    */
   isNews(event) {
     if (event.seq === undefined) return true;
@@ -74,14 +74,14 @@ export class Resumption {
   }
 
   /**
-   * Whether nothing has come of the session and all of its audio is still here. The server does not keep a session that
-   * was lost before any audio came, and nothing is lost with it.
+   * Whether the session has produced no event and all of its audio is still here. The server does not keep a session that
+   * was lost before any audio arrived, and nothing is lost with it.
    */
   get isWhole() {
     return this.ready !== null && this.seq <= this.ready.seq && this.outbox.isWhole;
   }
 
-  /** The session is gone: the next greeting starts another. */
+  /** Drops the session that is gone: the next greeting starts another one. */
   startOver() {
     this.ready = null;
   }

@@ -1,4 +1,4 @@
-/** One piece of work: a live session, over one connection or several, or a whole file asked about at once. */
+/** One piece of work: a live session, over one connection or several, or a whole file in one request. */
 
 import { errorEvent, GREETING, Machine, OVER, pauseS, SERVING } from "./resume-rules.js";
 import { Resumption } from "./resumption.js";
@@ -6,23 +6,24 @@ import { CONNECTION_LOST } from "./wording.js";
 
 /** For the answer to a `resume`. */
 const ATTEMPT_LIMIT_MS = 5000;
-/** While audio comes the server confirms it twice a second; after so long without a word it is asked. */
+/** While audio arrives the server confirms it twice a second; after this long without a message the page sends a ping. */
 const PROBE_AFTER_MS = 3000;
-/** A server that says nothing for so long is gone. */
+/** A server that has sent nothing for this long is considered dead. */
 const DEAD_SERVER_MS = 10000;
 
 /** @typedef {import("./connection.js").Connection} Connection */
 
 /**
  * @typedef {object} WorkHandlers
- * @property {(event: Record<string, any>) => void} onEvent any event of the work but its end, and errors that do not end it
- * @property {() => void} onDone everything has come
- * @property {(message: string, retryAfter?: number) => void} onError the work is over, and why; trying again may help
- *   after so many seconds
- * @property {(isLost: boolean) => void} onReconnecting the connection was lost, and another one is looked for; or no more
+ * @property {(event: Record<string, any>) => void} onEvent any event of the work except its end, and errors that do not end it
+  * @property {() => void} onDone all events have arrived
+  * @property {(message: string, retryAfter?: number) => void} onError the work has failed with this message; trying again
+  *   may help after this many seconds
+  * @property {(isLost: boolean) => void} onReconnecting the connection was lost and the page looks for another one (true), or
+  *   the search is over (false)
  */
 
-/** Continues over another connection when its own is lost: `resume-rules.js` has the rules, this file executes them. */
+/** Resumes over another connection when its own is lost: `resume-rules.js` has the rules, this file executes them. */
 export class LiveSession {
   /**
    * @param {Connection} connection an open one
@@ -33,7 +34,7 @@ export class LiveSession {
     this.handlers = handlers;
     this.memory = new Resumption();
     this.machine = new Machine();
-    /** Of the attempts to reconnect since the connection was lost. */
+    /** Attempts to reconnect since the connection was lost. */
     this.attempts = 0;
     this.probedAtMs = -Infinity;
     this.deadlineTimer = 0;
@@ -63,7 +64,7 @@ export class LiveSession {
 
   /**
    * @param {ArrayBuffer} pcm
-   * @returns {boolean} whether it was taken: not while too much is here that the server does not have
+   * @returns {boolean} whether it was accepted: not while too much audio is here that the server does not have
    */
   write(pcm) {
     if (this.isOver) return true;
@@ -73,7 +74,7 @@ export class LiveSession {
     return taken;
   }
 
-  /** Finds out whether the connection is dead and does not say so, as when a network has gone. */
+  /** Detects a connection that is dead without a close event, for example after the network has gone. */
   probe() {
     const { silentMs, heardAtMs } = this.connection;
     if (silentMs < PROBE_AFTER_MS) return;
@@ -81,7 +82,7 @@ export class LiveSession {
       this.probedAtMs = performance.now();
       this.connection.send({ type: "ping" });
     } else if (silentMs > DEAD_SERVER_MS && !this.memory.outbox.isFull) {
-      // With a full outbox the server may have stopped reading, and answers nothing.
+      // With a full outbox the server may have stopped reading, and then it answers nothing.
       this.happens("silent");
     }
   }
@@ -115,7 +116,7 @@ export class LiveSession {
     for (const resolve of this.waitingForRoom.splice(0)) resolve();
   }
 
-  /** No more audio; the remaining text still comes. */
+  /** Ends the audio; the remaining text still arrives. */
   stop() {
     if (this.isOver) return;
     this.memory.outbox.putControl({ type: "stop" });
@@ -156,7 +157,7 @@ export class LiveSession {
   refused(error) {
     const endsSession = error.seq !== undefined || error.code === "internal_error";
     const event = errorEvent(error.code, { endsSession, isWhole: this.memory.isWhole });
-    // What the server says of a `resume` means to people that the connection was lost.
+    // For the user, the server's answer to a `resume` means that the connection was lost.
     const isOfResume = GREETING.has(this.machine.state) && this.machine.state !== "starting";
     this.happens(event, isOfResume && event !== "final" ? undefined : error);
   }
@@ -168,7 +169,7 @@ export class LiveSession {
 
   /**
    * @param {import("./resume-rules.js").SessionEvent} event
-   * @param {Record<string, any>} [error] that it is about
+   * @param {Record<string, any>} [error] the event's subject
    */
   happens(event, error = { message: CONNECTION_LOST }) {
     const wasServed = this.isServed;
@@ -223,7 +224,7 @@ export class LiveSession {
     this.handlers.onReconnecting(false);
   }
 
-  /** @param {boolean} wasServed whether the server had answered: if not, closing the connection ends what it may do yet */
+  /** @param {boolean} wasServed whether the server had answered: if not, closing the connection ends what it may still do */
   leave(wasServed) {
     if (!this.connection.isOpen) return;
     if (this.id) this.connection.send({ type: "cancel" });
@@ -231,7 +232,7 @@ export class LiveSession {
   }
 }
 
-/** A file that the server decodes and answers as one. */
+/** A file that the server decodes and answers in one reply. */
 export class FileRequest {
   /**
    * @param {Connection} connection an open one
@@ -254,7 +255,7 @@ export class FileRequest {
     this.connection.send({ type: "audio", id: this.id, audio_data: base64, encoding: "container", stream: true, ...options });
   }
 
-  /** Nobody waits for the answer any more, so the server need not go on either. */
+  /** Cancels the request, so that the server stops work on it. */
   cancel() {
     if (this.started && !this.over && this.connection.isOpen) this.connection.reopen();
     this.over = true;
