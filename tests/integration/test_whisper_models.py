@@ -179,7 +179,7 @@ def test_precision_is_what_was_asked_for(models: Path, settings: dict[str, str],
         ({"torch_dtype": "bfloat16"}, r"torch_dtype is 'bfloat16'.* model\.compute_type .*\(allowed here: auto, int8,"),
         (
             {"torch_dtype": "float32", "compute_type": "int8"},
-            r"model\.torch_dtype is 'float32', which is of the Voxtral",
+            r"model\.torch_dtype is 'float32', which applies to Voxtral",
         ),
         (
             {"device": "cuda:1"},
@@ -227,7 +227,7 @@ def test_hub_is_asked_only_for_what_its_cache_lacks(
     ):
         loaded(name="whisper-small.en")
     with pytest.raises(
-        StartupError, match=r"^Setting model\.path is 'our/whisper' \(no directory here, .* not complete in"
+        StartupError, match=r"^Setting model\.path is 'our/whisper' \(not a directory, .* not complete in"
     ):
         loaded(name="whisper", path="our/whisper")
     for repository in ("Systran/faster-whisper-small.en", "our/whisper"):

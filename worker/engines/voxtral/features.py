@@ -1,7 +1,7 @@
-"""The log-mel spectrogram of a recording, window by window, as transformers' `WhisperFeatureExtractor` has it.
+"""The log-mel spectrogram of a recording, window by window, equal to transformers' `WhisperFeatureExtractor`.
 
-Its values are cut off 8 (80 dB) below the loudest point of the whole recording, so all windows of it are measured
-before the first is done. A window's edges are heard together with what lies behind them.
+Values are clipped 8 (80 dB) below the loudest point of the whole recording, so all of its windows are measured before
+the first one is finished. The edges of a window are computed together with the audio around it.
 """
 
 from typing import Final
@@ -39,7 +39,7 @@ class Spectrograms:
 
 
 class Recording:
-    """The spectrogram of one recording while it is being made."""
+    """The spectrogram of one recording while it is computed."""
 
     def __init__(self, front_end: Spectrograms, pcm: NDArray[np.int16]) -> None:
         self._front_end = front_end
@@ -53,7 +53,7 @@ class Recording:
         return len(self._logs)
 
     def measure(self, limit_windows: int) -> None:
-        """Go on with the next windows. Their logarithms are kept, 1.5 MB each, until `take`."""
+        """Measure the next windows. Their logarithms are kept, 1.5 MB each, until `take`."""
         front_end = self._front_end
         for index in range(len(self._logs), min(len(self._logs) + limit_windows, self.windows)):
             samples = torch.from_numpy(self._surrounded(index)).to(front_end.device)
@@ -75,7 +75,7 @@ class Recording:
         return (torch.maximum(torch.stack(logs), self._loudest - RANGE) + 4.0) / 4.0
 
     def _surrounded(self, index: int) -> NDArray[np.float32]:
-        """The samples of a window and half a frame beside it, which is mirrored at the ends of the recording."""
+        """The samples of a window and half a frame on each side, mirrored at the ends of the recording."""
         margin = self._front_end.n_fft // 2
         behind = margin - self._front_end.hop  # the last frame starts one hop before the next window
         start, stop = index * WINDOW_SAMPLES - margin, (index + 1) * WINDOW_SAMPLES + behind

@@ -33,7 +33,7 @@ class Request:
     draft: tuple[int, ...] = ()
     """What the answer may begin with. It is checked in the pass over the prompt, and changes no token of the answer."""
     patient: bool = False
-    """Nobody reads along, as with a file: it gives way to the others."""
+    """No client waits for partial text, as with a file: it yields to other requests."""
     row: Row | None = None
     measured_windows: int = 0
     """Of the audio: the loudest point has been looked for in so many."""

@@ -1,8 +1,8 @@
-"""Which windows to decode together. Pure.
+"""Chooses which windows to decode together. Pure.
 
-The encoder's work grows with the window, so padding a short window up to a long one costs; the decoder's work hardly
-grows with the batch, so decoding two windows apart costs too. Measured on a CPU, two windows are better together up to
-about `MAX_PADDING_S` of difference. A GPU works on all of a batch at once: there nothing is gained by splitting one.
+The encoder's work grows with the window, so padding a short window to a longer one is slow; the decoder's work hardly
+grows with the batch, so decoding two windows separately is slow, too. Measured on a CPU, two windows are faster
+together up to a difference of about `MAX_PADDING_S`. A GPU works on a whole batch at once: splitting one saves nothing.
 """
 
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ from dataclasses import dataclass, field
 MAX_PADDING_S = 3.0
 MAX_MEMBERS = 8
 SPLIT_FROM_MEMBERS = 2
-"""A batch at least this large is halved when a thread would have nothing to do."""
+"""A batch of at least this size is halved if a thread would otherwise be idle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one batch may be."""
+    """Limits of one batch."""
 
     members: int = MAX_MEMBERS
     padding_s: float = MAX_PADDING_S
-    """Silence that a window may be filled up with to fit beside a longer one."""
+    """Silence that a window may be padded with to share a batch with a longer one."""
 
 
 CPU_LIMITS = Limits()
 GPU_LIMITS = Limits(members=32, padding_s=30.0)
-"""Chosen by reason, not yet by measurement: 32 windows of 12 s keep a GPU busy, and their memory is known (`sizes`)."""
+"""Chosen by reasoning, not yet measured: 32 windows of 12 s keep a GPU busy, and their memory is known (`sizes`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What decides whether two windows can share a batch."""
+    """The properties that decide whether two windows can share a batch."""
 
     window_s: float
     prompt_tokens: int
     exact: bool
-    """The text must not depend on what else is in the batch, so the window is not padded further."""
+    """The text must not depend on the rest of the batch, so the window is not padded further."""
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def _cost(batch: Batch) -> float:
 
 
 def _halves(batch: Batch, shapes: Sequence[Shape]) -> list[Batch]:
-    """Members are ordered by falling length, so the second half may do with a shorter window."""
+    """Members are ordered by falling length, so the second half may need only a shorter window."""
     middle = len(batch.members) // 2
     parts = batch.members[:middle], batch.members[middle:]
     return [Batch(max(shapes[index].window_s for index in part), batch.prompt_tokens, part) for part in parts]

@@ -1,4 +1,4 @@
-"""Whether CTranslate2 can use a GPU here: it needs the driver, and a library that its own package does not bring."""
+"""Whether CTranslate2 can use a GPU here: it needs the driver, and a library that its package does not contain."""
 
 import ctypes
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from shared.gpus import gpu_count
 
 PACKAGE: Final = "nvidia-cublas-cu12"
 LIBRARIES: Final = ("libcublasLt.so.12", "libcublas.so.12")
-"""The second needs the first. CTranslate2 opens it by name with its first product on the GPU."""
+"""The second needs the first. CTranslate2 opens it by name for its first matrix product on the GPU."""
 
 
 def cuda_obstacle() -> str | None:
     """Why CTranslate2 cannot use CUDA, and what to do about it, as the middle of a sentence; None when it can.
 
-    Loads the libraries that it will open by name, so that a virtual environment may hold them.
+    Loads the libraries that CTranslate2 will open by name, so that they can be installed in a virtual environment.
     """
     if ctranslate2.get_cuda_device_count() == 0:
         listed = gpu_count()
@@ -35,7 +35,7 @@ def cuda_obstacle() -> str | None:
 
 
 def loaded(libraries: Sequence[str], files: Sequence[Path]) -> bool:
-    """Make the libraries known to the process, from the system or else from these files. False when one is missing."""
+    """Load the libraries into the process, from the system or else from these files. False when one is missing."""
     return all(_load(library, files) for library in libraries)
 
 

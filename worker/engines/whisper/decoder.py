@@ -1,11 +1,11 @@
-"""Whisper on CTranslate2: batches of windows in, words with times out. Knows no session.
+"""Whisper on CTranslate2: decodes batches of windows to words with times. Independent of sessions.
 
 The encoder's cost grows with its window, so windows are cut to the audio plus `PADDING_S` instead of 30 s. Answers have
-timestamps: without them the decoder does not stop at the end of the speech in such short windows, and begins again. An
-answer can be made to begin with words that are settled already; CTranslate2 walks through them token by token, so they
-cost as much as new ones. Measured on 2 cores: 10 to 19 ms per second of window and 6 to 11 ms per token alone, a third
-of that per token in a batch of eight. A decoder on two threads is no faster than on one, so each thread runs a batch of
-its own.
+timestamps: without them the decoder does not stop at the end of the speech in such short windows, and starts again. An
+answer can be forced to begin with words that are already settled; CTranslate2 steps through them token by token, so
+they cost as much as new ones. Measured on 2 cores: 10 to 19 ms per second of window and 6 to 11 ms per token alone, a
+third of that per token in a batch of eight. A decoder on two threads is no faster than on one, so each thread runs its
+own batch.
 """
 
 from collections.abc import Sequence
@@ -34,29 +34,29 @@ FRAMES_PER_S = 100
 PADDING_S = 2.0
 MAX_WINDOW_S = 30.0
 DYNAMIC_RANGE = 2.0
-"""The front end clips its output this far below its loudest point; digital silence lies there."""
+"""The front end clips its output this far below its loudest point; digital silence has this value."""
 MIN_SAMPLES = 1600
-"""The front end mirrors the edges of the audio and needs a little to mirror."""
+"""The front end mirrors the edges of the audio and needs a few samples to mirror."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
 SECONDS_PER_TIMESTAMP = 0.02
 ENGLISH = "en"
 MAX_NEW_TOKENS = 224
 TOKENS_PER_S = 10.0
-"""No language is spoken faster in Whisper's tokens; a decode that is longer has lost its way."""
+"""No language is spoken faster in Whisper's tokens; a longer answer is a decoding error."""
 SPARE_TOKENS = 12
 MAX_POSITIONS = 448
-"""Of the decoder: tokens of the prompt and of the answer together."""
+"""The decoder's limit: tokens of the prompt and of the answer together."""
 MAX_PROMPT_TOKENS = MAX_POSITIONS // 2 - 1
-"""The last of a longer prompt are used, as OpenAI's own `transcribe` does."""
+"""Only the last tokens of a longer prompt are used, as in OpenAI's own `transcribe`."""
 RETRY_BEAM = 5
 MIN_DETECTED_S = 10
-"""Detection is better in windows of at least this length: of single words, with half the errors of 2 s of padding."""
+"""Detection is better in windows of at least this length: on single words, with half the errors of 2 s of padding."""
 MAX_DETECTED = 8
-"""Stretches of speech whose language is detected together."""
+"""Segments of speech whose language is detected together."""
 EDGE_S = 0.1
-"""What follows a timestamp this near to the end of the audio is made up."""
+"""Text after a timestamp this close to the end of the audio is made up."""
 ALIGNED_BEYOND_S = 0.3
-"""The alignment covers a little more than the audio, so that the token that ends the text has somewhere to go."""
+"""The alignment covers a little more than the audio, so that the token that ends the text has a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +67,24 @@ class Job:
     language: str
     prompt: str | None = None
     forced: tuple[int, ...] = ()
-    """Tokens that the answer begins with: words of this window that are settled."""
+    """Tokens that the answer begins with: words of this window that are already settled."""
     closing: bool = False
-    """The text may become final: decode carefully, in a window that depends on this audio alone."""
+    """The text may become final: decode with more care, in a window that depends on this audio alone."""
     cap_tokens: int = MAX_NEW_TOKENS
-    """The most new tokens that a partial can have; a loop at the edge of the audio would cost the whole batch more."""
+    """The most new tokens that a partial can have; a loop at the edge of the audio would slow the whole batch more."""
     lead_samples: int = 0
-    """Silence to hear before the audio: an answer to speech that begins at once would say it twice."""
+    """Silence to add before the audio: otherwise speech that begins at once appears twice in the answer."""
     speech_end_samples: int | None = None
-    """Nothing is spoken in `pcm` after this; None: its end."""
+    """No speech in `pcm` comes after this position; None: its end."""
     beam_below: float = -inf
-    """An answer whose log-probability is lower is decoded again with a beam, which is slower and mostly better."""
+    """An answer with a lower log-probability is decoded again with a beam, which is slower and mostly better."""
     translate: bool = False
-    """Write it in English, whatever the language is."""
+    """Translate into English, whatever the language is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one window says after the words that were forced."""
+    """The decoded text of one window, after the forced words."""
 
     words: tuple[HeardWord, ...]
     lead: str
@@ -98,7 +98,7 @@ class Heard:
 
     @property
     def word_probability(self) -> float:
-        """The mean over the words; 1 where there are none."""
+        """The mean over the words; 1 if there are none."""
         return sum(word.probability for word in self.words) / len(self.words) if self.words else 1.0
 
     @property
@@ -117,7 +117,7 @@ class _Decoded:
 
 
 class WhisperDecoder:
-    """The warm model. `placement.threads` batches run side by side, each on one core."""
+    """The warm model. `placement.threads` batches run in parallel, each on one core."""
 
     def __init__(self, directory: Path, placement: Placement) -> None:
         try:
@@ -159,7 +159,7 @@ class WhisperDecoder:
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """Models of English alone know no other language to translate from."""
+        """English-only models have no other language to translate from."""
         translates = self._placement.translates and not self._english
         return (Mode.TRANSCRIBE, Mode.TRANSLATE) if translates else (Mode.TRANSCRIBE,)
 
@@ -175,13 +175,13 @@ class WhisperDecoder:
         return [answer for answer in answers if answer is not None]
 
     def start(self, job: Job) -> Future[Heard]:
-        """Decode a job by itself, while other calls go on."""
+        """Decode a job by itself, in parallel with other calls."""
         job = _with_lead(job)
         batch = Batch(self._shape(job).window_s, 0, [0])
         return self._pool.submit(lambda: self._run_batch([job], batch)[0])
 
     def detect(self, pcms: Sequence[NDArray[np.float32]]) -> list[Probabilities]:
-        """The probability of each language in each of these stretches of speech."""
+        """The probability of each language in each of these segments of speech."""
         if self._english:
             return [{ENGLISH: 1.0}] * len(pcms)
         windows = sorted(range(len(pcms)), key=lambda index: len(pcms[index]))
@@ -193,7 +193,7 @@ class WhisperDecoder:
         return found
 
     def timed_reference(self, pcm: NDArray[np.float32], text: str, language: str) -> tuple[HeardWord, ...]:
-        """Where the words of a known text are spoken, for measurements."""
+        """Times of the words of a known text, for measurements."""
         frames = self._frames(pcm)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(self._window(pcm, frames)[None]))
         tokens = self._vocabulary.encode(" " + text, add_special_tokens=False).ids
@@ -205,12 +205,12 @@ class WhisperDecoder:
         return tuple(self._vocabulary.encode(text, add_special_tokens=False).ids)
 
     def unused_prompt(self, prompt: str | None) -> str:
-        """The beginning of a prompt for which the model has no room; empty for one that fits."""
+        """The beginning of a prompt that the model has no room for; empty if the prompt fits."""
         tokens = self.tokens(" " + prompt.strip()) if prompt else ()
         return str(self._vocabulary.decode(list(tokens[:-MAX_PROMPT_TOKENS]))).strip()
 
     def _frames(self, pcm: NDArray[np.float32]) -> int:
-        """Windows go in whole seconds, so that they can share a batch."""
+        """Windows have whole seconds, so that they can share a batch."""
         seconds = min(float(np.ceil(len(pcm) / SAMPLE_RATE_HZ + PADDING_S)), MAX_WINDOW_S)
         return round(seconds * FRAMES_PER_S)
 
@@ -255,7 +255,7 @@ class WhisperDecoder:
         return np.stack(list(mapped(lambda pcm: self._window(pcm, frames), pcms)))
 
     def _window(self, pcm: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-        """Log-mel of the audio, `[mels, frames]`, filled up with what silence looks like beside it."""
+        """Log-mel of the audio, `[mels, frames]`, padded with the values of silence."""
         if len(pcm) < MIN_SAMPLES:
             pcm = np.pad(pcm, (0, MIN_SAMPLES - len(pcm)))
         mel = self._features(pcm[: int(MAX_WINDOW_S * SAMPLE_RATE_HZ)])[:, :frames]
@@ -266,7 +266,7 @@ class WhisperDecoder:
     def _generate(
         self, encoded: Any, jobs: Sequence[Job], prompts: list[list[int]], cap_tokens: int, *, beam: int = 1
     ) -> list[_Decoded]:
-        # CTranslate2 caps new tokens at the lesser of half of this and what the prompt leaves of it.
+        # CTranslate2 limits new tokens to half of this, or to what the prompt leaves of it if that is less.
         longest = max(2 * cap_tokens, cap_tokens + len(prompts[0]))
         if cap_tokens + max(map(len, prompts)) > MAX_POSITIONS:
             longest = min(longest, MAX_POSITIONS)
@@ -281,7 +281,7 @@ class WhisperDecoder:
         return [self._decoded(result, job, cap_tokens) for result, job in zip(results, jobs, strict=True)]
 
     def _decoded(self, result: Any, job: Job, cap_tokens: int) -> _Decoded:
-        """What is new in an answer, up to where the decoder itself says that the audio has ended."""
+        """The new part of an answer, up to the end of the audio by the decoder's own timestamps."""
         tokens = result.sequences_ids[0]
         new = tokens[1 + len(job.forced) :]
         end_samples = len(job.pcm) if job.speech_end_samples is None else job.speech_end_samples
@@ -300,7 +300,7 @@ class WhisperDecoder:
         return guards.is_suspect(text, decoded.log_probability, hit_cap=decoded.hit_cap)
 
     def _decode_again(self, encoded: Any, job: Job, prompt: list[int], first: _Decoded) -> _Decoded:
-        """With a beam; the likelier of both if that is suspect too. Nothing is drawn by chance."""
+        """Decode with a beam; return the likelier of both answers if that is suspect, too. Nothing is random."""
         [second] = self._generate(encoded, [job], [prompt], MAX_NEW_TOKENS, beam=RETRY_BEAM)
         if not self._is_suspect(second):
             return second
@@ -309,7 +309,7 @@ class WhisperDecoder:
     def _align(
         self, encoded: Any, jobs: Sequence[Job], languages: Sequence[str], new_tokens: Sequence[list[int]]
     ) -> list[tuple[Spelling, tuple[HeardWord, ...]]]:
-        """Words and their times; one call for each way to start, since the start tokens name it."""
+        """Words and their times; one call for each start sequence, since the start tokens are an argument of it."""
         found: list[tuple[Spelling, tuple[HeardWord, ...]]] = [(Spelling((), ()), ())] * len(jobs)
         rows_of: dict[tuple[str, bool], list[int]] = {}
         for row, job in enumerate(jobs):
@@ -370,7 +370,7 @@ def _chosen(encoded: Any, rows: Sequence[int]) -> Any:
 
 
 def _with_lead(job: Job) -> Job:
-    """The job with its silence in its audio."""
+    """The job, with its silence added to its audio."""
     if not job.lead_samples:
         return job
     end = None if job.speech_end_samples is None else job.speech_end_samples + job.lead_samples
@@ -378,7 +378,7 @@ def _with_lead(job: Job) -> Job:
 
 
 def _cap_tokens(job: Job) -> int:
-    """The most tokens of an answer, its first timestamp and the forced ones aside."""
+    """The most tokens of an answer, without its first timestamp and the forced tokens."""
     return 1 + min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
 
 

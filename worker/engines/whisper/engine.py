@@ -1,7 +1,7 @@
 """Whisper on a CPU or a GPU for many live sessions at once.
 
-Each step endpoints the new audio of all sessions, decodes the windows that are due in shared batches, and hands out
-what is new. Knows how to choose windows; what a window says is the decoder's, what becomes of it the session's.
+Each step endpoints the new audio of all sessions, decodes the windows that are due in shared batches, and returns the
+new outputs. The engine chooses windows; the decoder turns them into words, and the session turns words into outputs.
 """
 
 import time
@@ -30,7 +30,7 @@ from worker.engines.whisper.weights import model_directory
 
 EMBEDDED_NAME = "whisper-base"
 POLL_S = 0.02
-"""How long a step waits for a recording's window while somebody speaks: their next audio waits no longer than this."""
+"""How long a step waits for a recording's window during live speech: new live audio waits no longer than this."""
 
 
 def load(
@@ -53,8 +53,8 @@ def load(
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
-    """A window that is decoded beside the steps."""
+class _ParallelDecode:
+    """A window that is decoded in parallel with the steps."""
 
     done: Pass
     started_s: float
@@ -75,14 +75,14 @@ class WhisperEngine:
         placement: Placement | None = None,
         settings: WhisperSettings | None = None,
     ) -> None:
-        """`placement` says where the model runs; without one, on `threads` of the CPU in `compute_type`."""
+        """`placement` says where the model runs; if it is unset, on `threads` of the CPU in `compute_type`."""
         self._settings = settings or WhisperSettings()
         placement = placement or Placement(compute_type=compute_type, threads=threads)
         self._decoder = WhisperDecoder(directory, placement)
         self._vad = SileroVad()
         self._sessions: dict[str, Session] = {}
         self._interval_ms = self._settings.partial_interval_ms
-        self._beside: _Beside | None = None
+        self._parallel: _ParallelDecode | None = None
         self.info = EngineInfo(
             engine="whisper",
             model=model,
@@ -140,12 +140,12 @@ class WhisperEngine:
         self._endpoint()
         self._detect()
         due = self._due()
-        if self._somebody_waits():
+        if self._has_live_session():
             recorded = [one for one in due if one.session.is_recording]
             due = [one for one in due if not one.session.is_recording]
-            self._decode_beside(recorded, POLL_S if not due else 0.0)
-        elif self._beside is not None:
-            self._decode_beside([], None)
+            self._decode_in_parallel(recorded, POLL_S if not due else 0.0)
+        elif self._parallel is not None:
+            self._decode_in_parallel([], None)
             due = []
         self._decode(due)
         outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
@@ -166,7 +166,7 @@ class WhisperEngine:
         if unused := self._decoder.unused_prompt(options.prompt):
             self._sessions[session_id].notify(cut_prompt(unused, MAX_PROMPT_TOKENS))
 
-    def _somebody_waits(self) -> bool:
+    def _has_live_session(self) -> bool:
         return any(session.is_live for session in self._sessions.values())
 
     def _endpoint(self) -> None:
@@ -177,7 +177,7 @@ class WhisperEngine:
 
     def _detect(self) -> None:
         wanted = [(session, span) for session in self._sessions.values() for span in session.undetected()]
-        if self._somebody_waits():  # one stretch of a recording at a time
+        if self._has_live_session():  # one segment of a recording at a time
             recorded = [one for one in wanted if one[0].is_recording]
             wanted = [one for one in wanted if not one[0].is_recording] + recorded[:1]
         if wanted:
@@ -186,22 +186,22 @@ class WhisperEngine:
                 session.take_detected(span, probabilities)
 
     def _due(self) -> list[Pass]:
-        """The windows of this step: what can become final first, then whoever has waited for the most audio."""
+        """The windows of this step: those that can become final first, then by the amount of audio that waits."""
         due = [one for session in self._sessions.values() for one in session.due_passes(self._interval_ms)]
         return sorted(due, key=_urgency)[: self._settings.max_jobs]
 
-    def _decode_beside(self, passes: list[Pass], timeout_s: float | None) -> None:
-        """Decode one window of a recording on a thread of its own while steps go on, so that nobody waits for it."""
-        if self._beside is None and passes:
-            self._beside = _Beside(passes[0], time.perf_counter(), self._decoder.start(passes[0].job()))
-        if self._beside is None:
+    def _decode_in_parallel(self, passes: list[Pass], timeout_s: float | None) -> None:
+        """Decode one window of a recording on its own thread while steps continue: live sessions do not wait."""
+        if self._parallel is None and passes:
+            self._parallel = _ParallelDecode(passes[0], time.perf_counter(), self._decoder.start(passes[0].job()))
+        if self._parallel is None:
             return
-        done, _ = wait([self._beside.answer], timeout_s)
+        done, _ = wait([self._parallel.answer], timeout_s)
         if done:
-            beside, self._beside = self._beside, None
-            if beside.done.session in self._sessions.values():
-                model_ms = (time.perf_counter() - beside.started_s) * 1000
-                beside.done.session.take_heard(beside.done, beside.answer.result(), model_ms)
+            parallel, self._parallel = self._parallel, None
+            if parallel.done.session in self._sessions.values():
+                model_ms = (time.perf_counter() - parallel.started_s) * 1000
+                parallel.done.session.take_heard(parallel.done, parallel.answer.result(), model_ms)
 
     def _decode(self, passes: list[Pass]) -> None:
         if not passes:
@@ -215,7 +215,7 @@ class WhisperEngine:
 
 
 def _urgency(one: Pass) -> tuple[bool, int]:
-    """Smallest first. Finals of one session stay in order, and the first of every session comes before any second."""
+    """Smallest first. Finals of one session stay in order, and each session's first one precedes any second one."""
     if one.kind is Kind.FINAL:
         return (False, one.turn)
     return (one.kind is Kind.PARTIAL, one.session.answered_samples - one.end_samples)

@@ -1,7 +1,7 @@
-"""What to believe of an answer: words that the audio has room for. Pure.
+"""Which words of an answer to believe: those that the audio has room for. Pure.
 
-A decoder that has reached the edge of the audio may go on with words that nobody said, or begin again. Such words have
-no voice under them.
+A decoder that has reached the edge of the audio may write words that were not said, or start again. Such words have no
+voice in the audio.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.words import HeardWord
 
 WORDS_PER_S = 5.5
-"""Quick speech."""
+"""Fast speech."""
 CHARACTERS_PER_S = 14.0
-"""The same for scripts without spaces, where each character is a word here."""
+"""The same for scripts without spaces, in which each character counts as a word here."""
 SPARE_WORD_S = 0.1
-"""With more voice than this, one word more is believed."""
+"""With more voice than this, one more word is believed."""
 BEYOND_VOICE_S = 0.15
 """A word may start this long after the last voice: word times are not exact."""
 INSTANT_SAMPLES = SAMPLE_RATE_HZ // 50
 INSTANT_WORDS = 3
-"""So many words in a row that take no time are a loop of the decoder: there is no sound for them."""
+"""This many words in a row with no duration are a loop of the decoder: there is no sound for them."""
 CHARACTERS_PER_WORD_S = 40.0
 SPARE_CHARACTERS = 12
-"""A word of more characters than this, and than its time holds, is one as well."""
+"""A word with more characters than this, and with more than its time can hold, is a loop, too."""
 MAX_ECHO_WORDS = 5
 ECHO_S = 0.3
 
@@ -58,7 +58,7 @@ def _loop_start(words: Sequence[HeardWord]) -> int:
 
 
 def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
-    """The words without those at their beginning that repeat the end of the settled ones at the same place."""
+    """The words, without those at the beginning that repeat the end of the settled ones at the same position."""
     for count in range(min(MAX_ECHO_WORDS, len(words), len(settled)), 0, -1):
         same = all(
             normalised(one.text) == normalised(other.text)

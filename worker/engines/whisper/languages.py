@@ -1,26 +1,26 @@
-"""Which language is spoken, from what the model detects in stretches of speech. Pure."""
+"""Which language is spoken, from the model's detection in segments of speech. Pure."""
 
 from collections.abc import Mapping, Sequence
 from math import log
 
 Probabilities = Mapping[str, float]
-"""Of each language, for one stretch of speech."""
+"""The probability of each language, for one segment of speech."""
 
 FLOOR = 1e-4
-"""A language is never ruled out by one stretch of speech."""
+"""One segment of speech never rules out a language."""
 MIN_SPEECH_S = 2.0
-"""Less speech says too little to change the language. Measured with whisper-base on 69 stretches of recorded speech:
+"""Shorter speech is too little to change the language. Measured with whisper-base on 69 segments of recorded speech:
 the right language is found in 48 to 58 of 1 s."""
 SURE_PROBABILITY = 0.8
-"""What a stretch of speech needs to be in another language than the speech before it."""
+"""The probability that a segment of speech needs to change the language of the session."""
 LIKELY_PROBABILITY = 0.5
-"""What the language of a stretch of speech needs for its words to be settled before more of it is heard."""
+"""The probability that settles the words of a segment of speech before more of it is heard."""
 SETTLED_SPEECH_S = 4.0
-"""After this much speech the likeliest language is kept."""
+"""After this much speech the likeliest language stays fixed."""
 
 
 def likeliest(stretches: Sequence[tuple[Probabilities, float]], languages: Sequence[str] = ()) -> str:
-    """The language that explains stretches of speech best. Each counts by its length in s, up to `MIN_SPEECH_S`.
+    """The language that explains the segments of speech best. Each counts by its length in s, up to `MIN_SPEECH_S`.
 
     `languages`: the only ones to choose from; empty: all.
     """
@@ -34,7 +34,7 @@ def likeliest(stretches: Sequence[tuple[Probabilities, float]], languages: Seque
 
 
 def surely_spoken(probabilities: Probabilities, speech_s: float, languages: Sequence[str] = ()) -> str | None:
-    """The language of a stretch of speech that is long enough and leaves no doubt; else None."""
+    """The language of a segment of speech that is long enough and unambiguous; otherwise None."""
     if speech_s < MIN_SPEECH_S:
         return None
     allowed = {code: one for code, one in probabilities.items() if not languages or code in languages}
@@ -43,7 +43,7 @@ def surely_spoken(probabilities: Probabilities, speech_s: float, languages: Sequ
 
 
 class SpokenLanguage:
-    """The language of a live session that names none. Stretches of speech add up until it is settled."""
+    """The language of a live session that sets none. Segments of speech add up until it is settled."""
 
     def __init__(self, languages: Sequence[str]) -> None:
         self._languages = languages
@@ -51,13 +51,13 @@ class SpokenLanguage:
         self._latest: tuple[Probabilities, float] | None = None
         self.current: str | None = None
         self.is_settled = False
-        """Whether only a sure detection can change it."""
+        """Whether only an unambiguous detection can change it."""
         self.heard_s = 0.0
-        """How much of the latest stretch has been heard."""
+        """How much of the latest segment has been heard."""
 
     @property
     def is_likely(self) -> bool:
-        """Whether the latest stretch leaves little doubt: it was long enough, and agrees."""
+        """Whether the latest segment leaves little doubt: it was long enough, and agrees."""
         if self._latest is None or self.heard_s < MIN_SPEECH_S:
             return False
         probabilities, _ = self._latest
@@ -65,11 +65,11 @@ class SpokenLanguage:
 
     @property
     def wants_more(self) -> bool:
-        """Whether hearing more of the latest stretch may change the language."""
+        """Whether more of the latest segment may change the language."""
         return self.heard_s < SETTLED_SPEECH_S and not self.is_likely
 
     def hear(self, probabilities: Probabilities, speech_s: float) -> None:
-        """Take the detection of a stretch of speech, in place of an earlier one of the same stretch."""
+        """Add the detection of a segment of speech, in place of an earlier one of the same segment."""
         self.heard_s = speech_s
         self._latest = (probabilities, speech_s)
         if sure := surely_spoken(probabilities, speech_s, self._languages):
@@ -80,7 +80,7 @@ class SpokenLanguage:
             self.is_settled = sum(length_s for _, length_s in heard) >= SETTLED_SPEECH_S
 
     def end_stretch(self) -> None:
-        """What is heard next is another stretch of speech."""
+        """The next detection belongs to another segment of speech."""
         if self._latest and not self.is_settled:
             self._stretches.append(self._latest)
         self._latest, self.heard_s = None, 0.0

@@ -1,7 +1,8 @@
-"""A live session: one window that moves along with the speech. Knows no model.
+"""A live session: one window that moves along with the speech. Independent of the model.
 
-The window holds what is being said, after a few seconds of what was said before, without the pauses between. The words
-of its settled part are forced upon the decoder, so that it hears the rest in their context and never changes them.
+The window holds the current speech, preceded by a few seconds of earlier speech, without the pauses between. The words
+of its settled part are forced in the decoder's answer, so that it decodes the rest in their context and never changes
+them.
 """
 
 from collections.abc import Callable
@@ -29,11 +30,11 @@ from worker.engines.whisper.window import RollingWindow
 from worker.engines.whisper.words import HeardWord, mean_confidence
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
-"""After how much speech of a segment its language is detected, until it is settled."""
+"""Amounts of speech of a segment after which its language is detected, until it is settled."""
 SPARE_PARTIAL_TOKENS = 6
-"""A pass may find words that the one before it missed at its edge."""
+"""A pass may find words that the previous one missed at its edge."""
 VAD_STEP_WINDOWS = 8
-"""Windows that the VAD hears at a time: fewer than close one segment and another."""
+"""Windows that the VAD processes at a time: too few to close one segment and another."""
 NOTHING = Heard((), "", (), "", 0.0, 0.0, 0)
 SENTENCE_MARKS = (".", "?", "!", "。", "？", "！")
 
@@ -54,24 +55,24 @@ class LiveSession(Session):
         self._transcript = Transcript()
         self._window = RollingWindow(place.start_samples)
         self._segment_samples = self._spoken_samples = place.start_samples
-        """Where the open segment starts, and the speech in it."""
+        """Start of the open segment, and the speech in it."""
         self._closed_segment_samples = place.start_samples
-        """Where the segment starts that is closed and has no final yet."""
+        """Start of the segment that is closed and has no final yet."""
         self._heard_samples = place.start_samples
         self._shown = ("", "")
-        """The text of the last partial, and what of it was settled."""
+        """The text of the last partial, and its settled part."""
         self._shown_settled = 0
-        """How many words that was: the final begins with them."""
+        """The number of words in that part: the final begins with them."""
         self._partial_tokens = 0
         self._alone = False
-        """Whether the next pass is to be decoded without context."""
+        """Whether the next pass is decoded without context."""
         self._closing: tuple[int, Heard, float] | None = None
         self._language = SpokenLanguage(options.languages or ())
 
     # Endpointing
 
     def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
-        """No more than the window can take: a burst of audio is decoded piece by piece, as if it had come in time."""
+        """At most what the window can hold: a burst of audio is decoded piece by piece, as if it came in real time."""
         if self._queue.unanswered or not self.endpointing.has_unheard():
             return None
         if self._window.is_open and self._is_full():
@@ -89,14 +90,14 @@ class LiveSession(Session):
         if self._closing and self._closing[0] == closed.end_samples:
             _, heard, model_ms = self._closing
             self._finish(closed, heard, model_ms)
-        elif self._pass(Kind.FINAL, closed.end_samples) is None:  # a former owner has said all of it
+        elif self._pass(Kind.FINAL, closed.end_samples) is None:  # the previous owner has sent all of it
             self._finish(closed, NOTHING, 0.0)
 
     def _commit(self) -> None:
         pass
 
     def recall(self, history: History, tokens: Callable[[str], tuple[int, ...]]) -> None:
-        """Take what a former owner said: its last words are the context, and what it has committed is settled."""
+        """Restore the previous owner's text: its last words are the context, and its committed text is settled."""
         checkpoint = self.endpointing.segmenter.position_samples
         self.endpointing.audio = AudioBuffer(history.start_samples)
         if history.start_samples < checkpoint:
@@ -116,7 +117,7 @@ class LiveSession(Session):
     # Language
 
     def undetected(self) -> list[Span]:
-        """The open segment, again and again until its language is settled; a short one when it ends."""
+        """The open segment, repeatedly until its language is settled; a short one when it ends."""
         if self._segment_options.language:
             return []
         closed = self._queue.unanswered
@@ -134,7 +135,7 @@ class LiveSession(Session):
     def take_detected(self, span: Span, probabilities: Probabilities) -> None:
         before = self._language.current
         self._language.hear(probabilities, span.length_samples / SAMPLE_RATE_HZ)
-        if before not in (None, self._language.current):  # words of another language are no context
+        if before not in (None, self._language.current):  # words of another language are not used as context
             self._transcript.context.clear()
             self._cut_window(self.endpointing.segmenter.position_samples)
 
@@ -186,7 +187,7 @@ class LiveSession(Session):
         )
 
     def _first_spoken_samples(self, wanted: Pass) -> int:
-        """Where speech begins in a window; a window with context begins with speech that has been heard before."""
+        """Where speech begins in a window; a window with context begins with speech that was decoded before."""
         if self._transcript.context:
             return wanted.end_samples
         closed = self._queue.unanswered
@@ -198,7 +199,7 @@ class LiveSession(Session):
         if not words and not self._alone and self._is_deaf(done):
             self._alone = True
             return
-        if self._alone:  # the answer says nothing about the mark before it
+        if self._alone:  # the answer does not contain the mark before it
             mark, mark_tokens = self._transcript.open_mark
             heard = replace(heard, lead=mark, lead_tokens=mark_tokens)
         self._alone = False
@@ -237,7 +238,7 @@ class LiveSession(Session):
         return not self._is_translated() and not in_doubt
 
     def _is_deaf(self, done: Pass) -> bool:
-        """Whether the decoder says nothing about much speech: forced words can end its text."""
+        """Whether the decoder finds no words in much speech: forced words can end its text."""
         voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
         return bool(self._transcript.context) and voiced_s >= self._settings.retry_after_s
 
@@ -298,7 +299,7 @@ class LiveSession(Session):
             )
 
     def _end_long_segment(self, language: str, model_ms: float) -> None:
-        """A final for the settled words of a segment that has become long, with all that were shown as such."""
+        """A final for the settled words of a segment that has become long, with all that were shown as settled."""
         settled = self._transcript.settled
         for count in range(len(settled) - 1, max(self._shown_settled, 1) - 1, -1):
             last = settled[count - 1]
@@ -332,7 +333,7 @@ class LiveSession(Session):
             self._window.begin_at(end - round(self._settings.context_s * SAMPLE_RATE_HZ))
 
     def _cut_window(self, end_samples: int) -> None:
-        """Keep the last settled words, as far as they lie within `context_s`, and what follows them."""
+        """Keep the last settled words, if they lie within `context_s`, and what follows them."""
         context = self._transcript.context
         limit = round(self._settings.context_s * SAMPLE_RATE_HZ)
         count = self._window.words_within(context, limit, end_samples) if context else 0
@@ -345,7 +346,7 @@ class LiveSession(Session):
         self._voice.forget_before(start)
 
     def _unsaid_samples(self) -> int:
-        """Where the first segment starts that has no final yet, or could start."""
+        """Where the first segment without a final starts, or could start."""
         if self._queue.unanswered:
             return self._closed_segment_samples
         return self._segment_samples if self._window.is_open else self.endpointing.segmenter.needed_from_samples
@@ -358,12 +359,12 @@ class LiveSession(Session):
         return self._segment_samples if start is None else start
 
     def _is_full(self) -> bool:
-        """Whether what waits to be decoded must be, before more is heard."""
+        """Whether the waiting audio must be decoded before more is heard."""
         waiting = self.endpointing.segmenter.position_samples - self._heard_samples
         return waiting >= self._settings.window_s / 2 * SAMPLE_RATE_HZ
 
     def _cap_tokens(self, end_samples: int) -> int:
-        """The last pass's tokens and what the new audio can hold."""
+        """The tokens of the last pass, plus those that the new audio can hold."""
         new_s = (end_samples - self._heard_samples) / SAMPLE_RATE_HZ
         return self._partial_tokens + SPARE_PARTIAL_TOKENS + round(TOKENS_PER_S * new_s)
 

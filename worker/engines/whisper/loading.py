@@ -1,4 +1,4 @@
-"""From settings to a Whisper engine that is loaded but not warm. Every failure is a `StartupError` of one sentence."""
+"""Loads a Whisper engine from the settings; it is not warm yet. Every failure is a `StartupError` of one sentence."""
 
 from pathlib import Path
 from typing import Final
@@ -14,26 +14,26 @@ from worker.engines.whisper.sizes import size_of
 from worker.engines.whisper.weights import MODEL_FILES, WEIGHTS_NAME, hub_directory, model_directory, repository_of
 
 PREFIX: Final = "whisper-"
-"""Before faster-whisper's own name of a model."""
+"""Prefix of faster-whisper's own name of a model."""
 GPU_SETTINGS: Final = WhisperSettings(partial_interval_ms=160.0, max_jobs=32)
 GPU_THREADS: Final = 1
 """Batches of several threads would only wait for each other."""
 CPU_SETTINGS: Final = WhisperSettings()
 ENGLISH_BY_TRAINING: Final = {"whisper-distil-large-v2", "whisper-distil-large-v3", "whisper-distil-large-v3.5"}
-"""Their vocabulary has all languages, but they were distilled on English speech alone (their model cards)."""
+"""Their vocabulary has all languages, but they were distilled on English speech only (their model cards)."""
 NOT_TRANSLATING: Final = {"whisper-large-v3-turbo"}
-"""Answers in the language that is spoken, even if told to translate (OpenAI's README)."""
+"""It answers in the spoken language, even when asked to translate (OpenAI's README)."""
 
 
 def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: int) -> WhisperEngine:
-    """The engine for a Whisper's name, with the files in `model.path` if that is set."""
+    """The engine for the name of a Whisper model, with the files in `model.path` if that is set."""
     model = settings.model
     path = str(model.path) if model.path is not None else None
     name = whisper_model(name)
     if name == ANY_WHISPER and path is None:
         raise StartupError(
-            f"Setting model.name is {ANY_WHISPER!r}, which means the model in model.path, and that is not set; set it, "
-            f"or name one of {', '.join(WHISPER_MODELS)}."
+            f"Setting model.name is {ANY_WHISPER!r}, which loads the model in model.path, but model.path is not set; "
+            f"set model.path, or set model.name to one of {', '.join(WHISPER_MODELS)}."
         )
     place = device(model.device)
     asked = asked_compute_type(model, place)  # before anything is downloaded
@@ -60,10 +60,10 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
 
 
 def _shown_name(name: str, path: str | None) -> str:
-    """What `/status` shows and clients ask for.
+    """The name that `/status` shows and that clients request.
 
-    A named model keeps its name wherever its files come from. Of `whisper`, and of the embedded model whose weights
-    `model.path` replaces, it is the Hub repository or the last part of the directory.
+    A named model keeps its name wherever its files come from. For `whisper`, and for the embedded model if `model.path`
+    replaces its weights, it is the Hub repository or the last part of the directory.
     """
     if path is None or name not in (ANY_WHISPER, EMBEDDED_WHISPER):
         return name

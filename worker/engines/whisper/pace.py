@@ -1,4 +1,4 @@
-"""Warms a Whisper up, and measures whether it keeps pace with speech on this machine."""
+"""Warms a Whisper model up, and measures whether it keeps up with real time on this machine."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from worker.engines.whisper.decoder import Job
 CPU_JOBS: Final = 4
 WINDOW_S: Final = 8
 PASS_TOKENS: Final = 24
-"""About what 8 s of speech have; noise would have none or too many."""
+"""About as many as 8 s of speech have; noise would produce none or too many."""
 SLOW_PASS_S: Final = 1.0
 
 log = structlog.get_logger()
@@ -27,8 +27,8 @@ def warm_up(
 ) -> None:
     """Decode noise through every path: detection, a batch on each thread or the largest of a GPU, word times.
 
-    On a CPU one more pass is timed, and a warning says so if sessions will see their text late. Raises `StartupError`
-    when the device fails.
+    On a CPU one more pass is timed, and a warning is logged if text will be late. Raises `StartupError` if the device
+    fails.
     """
     on_gpu = info.device != "cpu"
     jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language="en")] * (GPU_LIMITS.members if on_gpu else CPU_JOBS)
@@ -55,7 +55,7 @@ def _judge(pass_s: float, info: EngineInfo) -> None:
         model=info.model,
         audio_s=WINDOW_S,
         pass_s=round(pass_s, 2),
-        message=f"New text of a session comes every {pass_s:.1f} s at best, later when several speak at once.",
+        message=f"New text of a session appears every {pass_s:.1f} s at best, later if several sessions are active.",
         advice="Set model.name to a smaller Whisper, or run this one on a GPU.",
     )
 

@@ -1,6 +1,6 @@
-"""Where and in which precision a Whisper runs: what the settings ask for, and what CTranslate2 can do here.
+"""Where and in which precision a Whisper model runs, by the settings and by what CTranslate2 supports here.
 
-What stands in the way is a `StartupError` of one sentence that names the setting to change.
+Every failure is a `StartupError` of one sentence that names the setting to change.
 """
 
 import json
@@ -19,7 +19,7 @@ from worker.engines.whisper.cuda import cuda_obstacle
 from worker.engines.whisper.sizes import Size, fitting_compute_type
 
 COMPUTE_TYPES: Final = ("int8", "int8_float16", "float16", "float32")
-"""What `model.compute_type` may say."""
+"""Allowed values of `model.compute_type`."""
 
 log = structlog.get_logger()
 
@@ -30,13 +30,13 @@ class Placement:
     """`cpu`, `cuda:0`, `cuda:1`, …"""
     compute_type: str = "int8"
     threads: int = 2
-    """Batches that run side by side: each takes a core; a GPU takes one at a time."""
+    """Batches that run in parallel, each on one core; a GPU runs one at a time."""
     feature_threads: int = 1
-    """Spectrograms that are computed side by side. On a CPU the threads above share that work; a GPU has only one."""
+    """Spectrograms that are computed in parallel. On a CPU the threads above share that work; a GPU has only one."""
     english: bool = False
-    """All speech is taken for English, even if the vocabulary has other languages."""
+    """All speech is treated as English, even if the vocabulary has other languages."""
     translates: bool = True
-    """Whether a model of several languages was trained to translate."""
+    """Whether a multilingual model was trained to translate."""
 
     @property
     def on_gpu(self) -> bool:
@@ -52,7 +52,7 @@ class Placement:
 
 
 def device(wanted: str) -> str:
-    """`cpu` or `cuda:N` for `model.device`. `auto` takes a GPU where CTranslate2 can use one, else logs why not."""
+    """`cpu` or `cuda:N` for `model.device`. `auto` uses a GPU if CTranslate2 can use one, otherwise it logs why not."""
     if wanted == "cpu":
         return "cpu"
     obstacle = cuda_obstacle()
@@ -70,7 +70,7 @@ def device(wanted: str) -> str:
 
 
 def asked_compute_type(model: ModelSettings, device: str) -> str | None:
-    """The precision that the settings name, as CTranslate2 calls it; None where they leave it to `auto`."""
+    """The configured precision, as CTranslate2 calls it; None for `auto`."""
     allowed = _supported(device)
     wanted = _wanted(model, allowed)
     if wanted == "auto":
@@ -84,7 +84,7 @@ def asked_compute_type(model: ModelSettings, device: str) -> str | None:
 
 
 def auto_compute_type(device: str, size: Size) -> str:
-    """The precision that `auto` stands for: the first that the device supports, and that fits into a GPU's memory."""
+    """The precision for `auto`: the first that the device supports and that fits into a GPU's memory."""
     if device == "cpu":
         preferred = ["int8", "float32"]
     elif fitting_compute_type(size, memory_bytes(device)[1]) == "float16":
@@ -102,7 +102,7 @@ def _supported(device: str) -> list[str]:
 
 
 def has_alignment_heads(directory: Path) -> bool:
-    """Whether the model says which of its heads follow the audio; without, CTranslate2 cannot align words to it."""
+    """Whether the model lists the heads that follow the audio; without them, CTranslate2 cannot align words."""
     try:
         return bool(json.loads((directory / "config.json").read_text()).get("alignment_heads"))
     except (OSError, ValueError, AttributeError) as error:
@@ -110,12 +110,12 @@ def has_alignment_heads(directory: Path) -> bool:
 
 
 def _wanted(model: ModelSettings, allowed: list[str]) -> str:
-    """`model.compute_type`. `model.torch_dtype`, of the Voxtral models, may say float32 as well."""
+    """`model.compute_type`, or else `model.torch_dtype`, a setting of the Voxtral models that also allows float32."""
     if model.torch_dtype in ("auto", model.compute_type):
         return model.compute_type
     if model.torch_dtype == "float32" and model.compute_type == "auto":
         return "float32"
     raise StartupError(
-        f"Setting model.torch_dtype is {model.torch_dtype!r}, which is of the Voxtral models; set it to auto, and "
-        f"model.compute_type to the precision of a Whisper (allowed here: auto, {', '.join(allowed)})."
+        f"Setting model.torch_dtype is {model.torch_dtype!r}, which applies to Voxtral models; set it to auto, and "
+        f"model.compute_type to the precision of the Whisper model (allowed here: auto, {', '.join(allowed)})."
     )

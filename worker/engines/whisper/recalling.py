@@ -1,4 +1,4 @@
-"""The words of a session's former owner, as if this worker had heard them. Pure."""
+"""The words of a session's previous owner, as if this worker had decoded them. Pure."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from worker.engines.whisper.words import HeardWord
 def recalled_words(
     words: Sequence[SettledWord], start_samples: int, tokens: Callable[[str], tuple[int, ...]]
 ) -> list[HeardWord]:
-    """Words for a decoder to begin with. The first starts at `start_samples`, the others where the word before ends."""
+    """Words for a decoder to begin with. The first starts at `start_samples`, others at the end of the word before."""
     recalled: list[HeardWord] = []
     for word in words:
         end = max(word.end_samples, start_samples)
@@ -19,7 +19,7 @@ def recalled_words(
 
 
 def spelled(history: History) -> list[SettledWord]:
-    """The committed words, each with what stands before it in the committed text."""
+    """The committed words, each with the text before it in the committed text."""
     text, at = " " + history.committed_text, 0
     found = []
     for word in history.committed:

@@ -1,7 +1,7 @@
-"""A recording: nobody waits for its words, so it is decoded in long windows, as many at a time as there is audio for.
+"""A recording: its words are not urgent, so it is decoded in long windows, as many at a time as there is audio for.
 
-A window joins successive segments in one language; its words become the finals of its segments. What a window holds
-depends on the audio alone, so the same recording always gives the same text. Knows no model.
+A window joins successive segments in one language; its words become the finals of its segments. The content of a window
+depends on the audio alone, so the same recording always gives the same text. Independent of the model.
 """
 
 from collections import deque
@@ -26,17 +26,17 @@ from worker.engines.whisper.transcript import joined
 from worker.engines.whisper.words import HeardWord, mean_confidence
 
 WINDOW_S = 28.0
-"""The model hears 30 s; 2 s of padding end its text."""
+"""The model accepts 30 s; 2 s of padding end its text."""
 LONGEST_PAUSE_S = 2.0
-"""Segments farther apart are not joined."""
+"""Segments that are farther apart are not joined."""
 SETTLING_S = 30.0
-"""The language of a recording is that of so much speech at its beginning."""
+"""The language of a recording is detected in this much speech at its beginning."""
 REST_S = 2.0
-"""With so much voice after its last word, the decoder has stopped early; the rest is decoded by itself."""
+"""With this much voice after its last word, the decoder has stopped too early; the rest is decoded by itself."""
 SEGMENT_REST_S = 1.0
-"""The same for whole segments: a decoder that says a sentence once may have heard it twice."""
+"""The same for whole segments: a decoder may write a repeated sentence only once."""
 BEAM_BELOW = -0.3
-"""Measured: a beam for all windows takes a third longer and mends nothing more."""
+"""Measured: a beam for all windows takes a third longer and corrects nothing more."""
 SEGMENTER = SegmenterSettings(
     onset_probability=0.2, offset_probability=0.1, late_after_s=WINDOW_S, max_segment_s=WINDOW_S
 )
@@ -50,7 +50,7 @@ class _Segment:
     language: str | None
     detected: Probabilities | None = None
     ends_window: bool = False
-    """Its client waits for it: nothing is joined to it."""
+    """Its client waits for it: no other segment is joined to it."""
 
     @property
     def span(self) -> Span:
@@ -65,7 +65,7 @@ class _Segment:
 class _Window:
     segments: list[_Segment]
     rest: Spans | None
-    """What is still to be decoded."""
+    """The part that is still to be decoded."""
     words: list[tuple[HeardWord, Heard]] = field(default_factory=list)
     """Each with the pass that found it."""
     model_ms: float = 0.0
@@ -91,7 +91,7 @@ class Recording(Session):
     # Endpointing
 
     def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
-        """Only what has enough audio behind it: what the VAD is to hear does not depend on how the audio came."""
+        """Only windows that enough audio follows, so that the VAD's input does not depend on how the audio arrived."""
         endpointing = self.endpointing
         if not endpointing.has_unheard():
             return None
@@ -123,7 +123,7 @@ class Recording(Session):
         next(one for one in self._segments if one.span == span).detected = probabilities
 
     def _settle_languages(self) -> None:
-        """Give segments their languages, in order; the first ones wait until the recording's is known."""
+        """Assign languages to segments, in order; the first ones wait until the recording's language is known."""
         waiting = [one for one in self._segments if one.language is None and one.detected is not None]
         if not waiting:
             return
@@ -146,7 +146,7 @@ class Recording(Session):
         return [Pass(self, Kind.FINAL, window.rest, turn) for turn, window in enumerate(self._windows) if window.rest]
 
     def _whole(self) -> int:
-        """How many of the first segments make a window to which nothing more will be joined; 0: none do yet."""
+        """How many of the first segments make a window that no other segment will join; 0: none yet."""
         if not self._segments or self._segments[0].language is None:
             return 0
         first, count = self._segments[0], 1
@@ -196,7 +196,7 @@ class Recording(Session):
             self._finish(self._windows.popleft())
 
     def _rest(self, window: _Window, done: Pass, end_samples: int) -> Spans | None:
-        """What the decoder has left out behind its last word."""
+        """The part after the last word that the decoder has left out."""
         if self._voice.seconds(end_samples, done.end_samples) >= REST_S:
             return done.spans.between(end_samples, done.end_samples)
         unsaid = [one.span.start_samples for one in window.segments if one.span.start_samples >= end_samples]
@@ -224,14 +224,14 @@ class Recording(Session):
         self._voice.forget_before(window.segments[-1].span.end_samples)
 
     def _is_before(self, word: HeardWord, position_samples: int) -> bool:
-        """Whether most of a word's voice lies before a position. The aligner is not exact where spans are joined."""
+        """Whether most of a word's voice lies before a position. The aligner is not exact at the joints of spans."""
         before = self._voice.seconds(word.start_samples, position_samples)
         return before >= self._voice.seconds(position_samples, word.end_samples)
 
     def _outputs(
         self, segment: _Segment, words: tuple[HeardWord, ...], scores: Scores, model_ms: float
     ) -> list[Output]:
-        """The final of a segment, after a partial if its client reads those."""
+        """The final of a segment, after a partial if its client receives partials."""
         if not words and not self._options.turns:
             return []
         closed = segment.closed
@@ -275,7 +275,7 @@ class Recording(Session):
 
 
 def _scores(words: list[tuple[HeardWord, Heard]]) -> Scores:
-    """Of a segment's words; the window's pass that found the first of them reports for all."""
+    """The scores of a segment's words; those of the pass that found the first word hold for all."""
     if not words:
         return Scores()
     heard = words[0][1]

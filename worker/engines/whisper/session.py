@@ -1,6 +1,6 @@
-"""What live sessions and recordings have in common: their audio, their endpointing, and their language.
+"""The common part of live sessions and recordings: their audio, their endpointing, and their language.
 
-Knows no model: probabilities and decoded windows are handed in.
+Independent of the model: the caller passes in probabilities and decoded windows.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Languages in which each character is a word here, since they write no spaces."""
+"""Languages in which each character counts as a word here, since they write no spaces."""
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 
 
@@ -35,7 +35,7 @@ class Pass:
     kind: Kind
     spans: Spans
     turn: int = 0
-    """How many passes of the session come before this one."""
+    """How many passes of the session precede this one."""
 
     @property
     def end_samples(self) -> int:
@@ -47,7 +47,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a session begins at this worker."""
+    """Where a session starts at this worker."""
 
     start_samples: int = 0
     segment: int = 0
@@ -69,7 +69,7 @@ class Session(ABC):
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody waits for each word."""
+        """Whether the client waits for each word."""
         return self._segment_options.partials
 
     @property
@@ -77,7 +77,7 @@ class Session(ABC):
         return False
 
     def configure(self, options: SessionOptions) -> None:
-        """Use these options from the next segment on."""
+        """Use these options, starting with the next segment."""
         options = self._taken(options)
         if (options.language, options.languages) != (self._options.language, self._options.languages):
             self._forget_language()
@@ -93,10 +93,10 @@ class Session(ABC):
 
     @abstractmethod
     def unheard(self, limit_windows: int) -> NDArray[np.float32] | None:
-        """The audio that the VAD is to hear now; None if none is."""
+        """The audio for the VAD to process now; None if there is none."""
 
     def ahead(self, _heard_samples: int) -> NDArray[np.float32] | None:
-        """What is known of the audio behind that, for the level at which the VAD hears it."""
+        """The known audio after that, from which the VAD sets its level."""
         return None
 
     def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
@@ -128,21 +128,21 @@ class Session(ABC):
 
     @abstractmethod
     def undetected(self) -> list[Span]:
-        """Stretches of speech whose language is to be detected before anything is decoded."""
+        """Segments of speech whose language is detected before anything is decoded."""
 
     @abstractmethod
     def take_detected(self, span: Span, probabilities: Probabilities) -> None: ...
 
     @property
     def _allowed(self) -> tuple[str, ...]:
-        """The only languages to be detected; empty: all."""
+        """The only languages to detect; empty: all."""
         return self._segment_options.languages or ()
 
     # Decoding
 
     @abstractmethod
     def due_passes(self, interval_ms: float, /) -> list[Pass]:
-        """What may be decoded now."""
+        """The passes that may be decoded now."""
 
     @abstractmethod
     def job(self, wanted: Pass) -> Job: ...
@@ -178,7 +178,7 @@ class Session(ABC):
         return self._queue.has_outputs
 
     def _lead_samples(self, start_samples: int, speech_samples: int) -> int:
-        """Silence to put before a window, if less audio than usual is before its speech."""
+        """Silence to put before a window, if less audio than usual precedes its speech."""
         wanted = self.endpointing.segmenter.settings.pre_roll_ms * SAMPLES_PER_MS
         return max(0, wanted - max(0, speech_samples - start_samples))
 
@@ -199,11 +199,11 @@ class Session(ABC):
     def _needed_from_samples(self) -> int: ...
 
     def is_behind(self, interval_ms: float) -> bool:
-        """Whether there is something to hear, to detect or to decode now."""
+        """Whether there is audio to endpoint, to detect or to decode now."""
         return self.unheard(1) is not None or bool(self.undetected() or self.due_passes(interval_ms))
 
     def absorbed_samples(self, interval_ms: float) -> int:
-        """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
+        """A part of a VAD window, and audio that is too short for another partial, wait only for more audio."""
         return self._queue.absorbed_samples(self.answered_samples, is_behind=self.is_behind(interval_ms))
 
     def forget(self) -> None:
@@ -220,10 +220,10 @@ class Session(ABC):
 
 
 def wire_words(words: tuple[HeardWord, ...], spoken: Span) -> tuple[Word, ...]:
-    """Words with their marks, as clients see them.
+    """Words with their marks, as clients receive them.
 
-    The aligner gives the silence around the speech to the first and the last word, so times are cut to the speech.
-    Words of successive passes may overlap a little; each begins where the one before it has ended.
+    The aligner adds the silence around the speech to the first and the last word, so times are cut to the speech.
+    Words of successive passes may overlap a little; each starts where the previous one has ended.
     """
     found = []
     end = spoken.start_samples

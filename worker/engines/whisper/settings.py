@@ -1,4 +1,4 @@
-"""What can be tuned of the Whisper engine. docs/benchmarks.md says on which speech the values were chosen."""
+"""Tunable values of the Whisper engine. docs/benchmarks.md says on which speech they were chosen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.whisper.transcript import RULES, Rule
 
 LIVE_SEGMENTER = SegmenterSettings(onset_probability=0.3, offset_probability=0.2, late_after_s=inf, max_segment_s=inf)
-"""The thresholds let speech through that was cut to the telephone's band. Long segments end at settled words."""
+"""The thresholds also accept telephone-band speech. Long segments end at settled words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +19,31 @@ class LiveSettings:
     window_s: float = 8.0
     """A longer window is cut."""
     context_s: float = 3.0
-    """Settled audio that stays in front of the rest when the window is cut, or when a pause ends."""
+    """Settled audio that is kept before the rest when the window is cut, or when a pause ends."""
     longest_window_s: float = 14.0
-    """A window without settled words to be cut at loses its beginning at this length. The words of a translation are
-    settled only when their segment ends, so there the segment ends at its best pause."""
+    """A window without settled words to cut at loses its beginning at this length. The words of a translation are
+    settled only when their segment ends, so a translated segment ends at its best pause instead."""
     retry_after_s: float = 0.9
-    """Voice without words after the last settled word: it is decoded again without context."""
+    """With this much voice without words after the last settled word, it is decoded again without context."""
     sentence_s: float = 8.0
     segment_s: float = 16.0
     """A segment longer than `sentence_s` ends after the next settled sentence, and at this length after any word."""
     beam_below: float = -0.4
-    """See `Job`; of what becomes final."""
+    """See `Job`; for text that becomes final."""
     rules: Mapping[CommitDelay, Rule] = field(default_factory=lambda: RULES)
 
 
 @dataclass(frozen=True, slots=True)
 class WhisperSettings:
-    """How an engine shares its time among sessions."""
+    """How an engine divides its time among sessions."""
 
     segmenter: SegmenterSettings = field(default_factory=lambda: LIVE_SEGMENTER)
     partial_interval_ms: float = 280.0
     """New audio that a session needs before its next partial."""
     live: LiveSettings = field(default_factory=LiveSettings)
     load_share: float = 1.67
-    """The interval grows to this many times the length of the last step, so that overload slows all alike."""
+    """The interval grows to this multiple of the last step's duration, so that overload slows all sessions equally."""
     max_jobs: int = 16
-    """Windows in one step; more would make the step, and so everyone's wait, longer."""
+    """Windows in one step; more would make the step, and thus every session's wait, longer."""
     max_vad_windows: int = 1000
     """For each session and step: 32 s of audio, about 55 ms."""

@@ -1,6 +1,6 @@
-"""How much of a GPU's memory each Whisper needs, and in which precision one fits. Pure.
+"""How much of a GPU's memory each Whisper model needs, and in which precision one fits. Pure.
 
-Parameters, layers and widths are those of OpenAI's README and of the models' `config.json`. The memory beside the
+Parameters, layers and widths are those of OpenAI's README and of the models' `config.json`. The memory besides the
 weights is computed for the largest batch, `MEMBERS` windows of `WINDOW_S`: keys and values of the decoder's attention
 to the audio, and what one layer of the encoder holds at a time. The same sum for one window of 30 s and a beam of five
 gives 4.9 GB for large-v2 in float16 and 3.4 GB in int8; faster-whisper's README measured 4.5 and 2.9 GB.
@@ -14,9 +14,9 @@ MEMBERS: Final = 32
 POSITIONS_PER_S: Final = 50
 VALUE_BYTES: Final = 2
 CONTEXT_BYTES: Final = 500_000_000
-"""Taken by CUDA and its libraries."""
+"""Used by CUDA and its libraries."""
 USABLE_SHARE: Final = 0.9
-"""Of a card's memory; the rest is the driver's and the display's."""
+"""The usable part of a card's memory; the rest is the driver's and the display's."""
 
 ComputeType = Literal["float16", "int8_float16"]
 
@@ -35,7 +35,7 @@ class Size:
 
     @property
     def member_bytes(self) -> int:
-        """What one window of a batch takes."""
+        """Memory of one window of a batch."""
         positions = WINDOW_S * POSITIONS_PER_S
         attended = 2 * self.decoder_layers * positions * self.width
         encoder_layer = self.heads * positions**2 + 4 * self.width * positions
@@ -76,12 +76,12 @@ SIZES: Final = {
 
 
 def size_of(name: str, weights_bytes: int) -> Size:
-    """The size of a named model; of any other the one whose weights in float16 come nearest to its file."""
+    """The size of a named model; for any other, the one whose weights in float16 are closest to its file."""
     if name in SIZES:
         return SIZES[name]
     return min(SIZES.values(), key=lambda size: abs(size.parameters * VALUE_BYTES - weights_bytes))
 
 
 def fitting_compute_type(size: Size, memory_bytes: int | None) -> ComputeType:
-    """float16, or int8_float16 where that does not fit into the GPU's memory, if it is known."""
+    """float16, or int8_float16 if that does not fit into the GPU's memory, if the memory is known."""
     return "float16" if memory_bytes is None or size.fits("float16", memory_bytes) else "int8_float16"

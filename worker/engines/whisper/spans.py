@@ -1,4 +1,4 @@
-"""The stretches of a session that one pass hears, joined without the pauses between them. Pure."""
+"""The spans of a session's audio that one pass decodes, joined without the pauses between them. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Stretches in order that do not overlap."""
+    """Spans in order that do not overlap."""
 
     spans: tuple[Span, ...]
 
@@ -41,7 +41,7 @@ class Spans:
         return sum(span.length_samples for span in self.spans)
 
     def between(self, start_samples: int, end_samples: int) -> "Spans":
-        """What lies between two positions of the session."""
+        """The part between two positions of the session."""
         cut = (Span(max(span.start_samples, start_samples), min(span.end_samples, end_samples)) for span in self.spans)
         return Spans(tuple(span for span in cut if span.length_samples > 0))
 
@@ -51,7 +51,7 @@ class Spans:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def placed(self, words: Iterable[HeardWord]) -> Iterator[HeardWord]:
-        """Words of the joined audio, with the times of the session."""
+        """Words of the joined audio, with times in the session."""
         for word in words:
             start = self.position(word.start_samples)
             end = self.position(word.end_samples - 1) + 1 if word.end_samples > word.start_samples else start

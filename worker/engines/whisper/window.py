@@ -1,6 +1,6 @@
-"""The rolling window of a live session: what the next pass hears. Pure.
+"""The rolling window of a live session: the audio of the next pass. Pure.
 
-It holds the current speech and, before it, as much as is wanted of what was said earlier.
+It holds the current speech, preceded by as much earlier speech as is wanted.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from worker.engines.whisper.words import HeardWord
 
 
 class RollingWindow:
-    """Closed spans of speech, and the open one if somebody speaks."""
+    """Closed spans of speech, and the open one during speech."""
 
     def __init__(self, start_samples: int) -> None:
         self._closed: tuple[Span, ...] = ()
@@ -29,7 +29,7 @@ class RollingWindow:
         return self._closed[0].start_samples if self._closed else self._open_samples
 
     def until(self, end_samples: int, start_samples: int = 0) -> Spans:
-        """What the window holds up to a position, and not before `start_samples`."""
+        """The content of the window up to a position, starting at `start_samples` or later."""
         spans = self._closed
         if self._open_samples is not None and end_samples > self._open_samples:
             spans = (*spans, Span(self._open_samples, end_samples))
@@ -53,7 +53,7 @@ class RollingWindow:
             self._open_samples = max(self._open_samples, start_samples)
 
     def words_within(self, words: Sequence[HeardWord], length_samples: int, end_samples: int) -> int:
-        """How many of the last words lie within so much of the window, counted back from the end of the last one."""
+        """How many of the last words lie within this length of the window, back from the end of the last one."""
         held = self.until(max(end_samples, words[-1].end_samples))
         count = 0
         while count < len(words):

@@ -1,4 +1,4 @@
-"""Words as people read them, out of the pieces that the tokenizer makes. Pure."""
+"""Groups the tokenizer's pieces into words as people read them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ SAMPLES_PER_POSITION = 320
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What the tokenizer keeps together: a run of letters up to the next space, or one punctuation mark."""
+    """Characters that the tokenizer keeps together: a run of letters up to the next space, or one punctuation mark."""
 
     text: str
     tokens: tuple[int, ...]
@@ -30,12 +30,12 @@ class HeardWord:
     start_samples: int
     end_samples: int
     probability: float
-    """Of its least likely token, punctuation aside."""
+    """Probability of its least likely token, without punctuation."""
     confidence: float | None = None
-    """The product of its tokens' probabilities, punctuation aside; None if the model was not asked."""
+    """The product of its tokens' probabilities, without punctuation; None if the model was not asked."""
 
     def earlier(self, samples: int) -> "HeardWord":
-        """The word that much earlier, though not before the window."""
+        """The word moved earlier by this much, though not before the window."""
         if not samples:
             return self
         return replace(
@@ -45,7 +45,7 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """The pieces of one answer as words."""
+    """The pieces of one answer, grouped into words."""
 
     lead: tuple[Piece, ...]
     """Punctuation before the first word: it belongs to the word that was forced before the answer."""
@@ -114,7 +114,7 @@ def timed_words(
 
 
 def spread_words(spelled: Spelling, length_samples: int) -> tuple[HeardWord, ...]:
-    """Words with times in proportion to their letters, where the model cannot say when each is spoken."""
+    """Words with times in proportion to their letters, for models that cannot time their words."""
     lengths = [sum(len(piece.text) for piece in word) for word in spelled.words]
     bounds = list(accumulate(lengths, initial=0))
     at_samples = [length_samples * bound // max(1, bounds[-1]) for bound in bounds]
@@ -150,7 +150,7 @@ def _letters(word: Sequence[Piece]) -> Sequence[Piece]:
 
 
 def mean_confidence(words: Sequence[HeardWord]) -> float | None:
-    """Of the words that have one; None if none has."""
+    """The mean of the words that have one; None if none has."""
     known = [word.confidence for word in words if word.confidence is not None]
     return sum(known) / len(known) if known else None
 
