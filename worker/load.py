@@ -1,4 +1,4 @@
-"""The load of a worker. Pure: the caller provides the time."""
+"""The load of a worker. Pure: the caller passes in the time."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Replacements in a text, and what they make of its timed words. Pure.
+"""Replaces parts of a text, and updates its timed words. Pure.
 
     applied("I have twenty five dogs", words, [Edit(7, 18, "25")])
 
@@ -23,8 +23,8 @@ class Edit:
 def applied(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> tuple[str, tuple[Word, ...]]:
     """The text and its words after the edits.
 
-    Words that one replacement covers become one word, which lasts from the first to the last of them. A word of which
-    nothing is left is dropped, and one of which a mark is left gives it to the word before. All words are dropped if
+    Words that one replacement covers become one word, from the start of the first to the end of the last. A word that
+    becomes empty is dropped; if only a mark of it remains, the previous word gets the mark. All words are dropped if
     they are not those of the text.
     """
     if not edits:
@@ -76,7 +76,7 @@ def _has_letters(text: str) -> bool:
 
 
 def _replaced(text: str, edits: Sequence[Edit], start: int, end: int) -> str:
-    """A part of the text after the edits that touch it."""
+    """A part of the text, with the edits inside it applied."""
     parts: list[str] = []
     at = start
     for edit in edits:

@@ -1,4 +1,4 @@
-"""Filler words such as "uh" and "äh": where they are, with the commas and spaces that only they need. Pure."""
+"""Finds filler words such as "uh" and "äh", with the commas and spaces that belong to them. Pure."""
 
 import re
 from functools import cache
@@ -15,14 +15,14 @@ FILLERS: Final = {
     "nl": r"e+h+m*|u+h+m*|e+uh+|h+m+|mm+m",
     "pt": r"a+h*n+|h+u+m+|h+m+|mm+m",
 }
-"""By language. Words that also mean something in their language, such as the Italian "eh", are not listed."""
+"""By language. Words that also have a meaning in their language, such as the Italian "eh", are not listed."""
 ANY_LANGUAGE: Final = r"u+h+m*|ä+h+m*|ö+h+m*|e+hm+|e+uh+|hm+m|mm+m"
-"""Those that are no word in any of the languages, for speech whose language is not known."""
+"""Those that are not a word in any of the languages, for speech in an unknown language."""
 _SENTENCE_ENDS: Final = ".?!…"
 
 
 def edits(text: str, language: str | None) -> list[Edit]:
-    """Removes each filler word. A sentence that began with one begins with a capital letter again."""
+    """Removes each filler word. A sentence that began with one gets a capital letter again."""
     found: list[Edit] = []
     pattern = _pattern(FILLERS.get(language or "") or ANY_LANGUAGE)
     for run in pattern.finditer(text):
@@ -36,13 +36,13 @@ def edits(text: str, language: str | None) -> list[Edit]:
 
 @cache
 def _pattern(fillers: str) -> re.Pattern[str]:
-    """A run of filler words with what is between them."""
+    """A run of filler words and the characters between them."""
     one = rf"(?<![\w'’-])(?:{fillers})(?![\w'’-])"
     return re.compile(rf"{one}(?:[\s,.…]+{one})*", re.IGNORECASE)
 
 
 def _at_beginning(text: str, start: int, end: int, pattern: re.Pattern[str]) -> list[Edit]:
-    """With the marks after it: a sentence of nothing else goes as a whole."""
+    """Also removes the marks after it: a sentence without other words is removed completely."""
     while end < len(text) and (text[end].isspace() or text[end] in _SENTENCE_ENDS + ",;-–—"):
         end += 1
     removed = Edit(start, end, "")
@@ -53,7 +53,7 @@ def _at_beginning(text: str, start: int, end: int, pattern: re.Pattern[str]) -> 
 
 
 def _inside(text: str, end: int, before: str) -> Edit:
-    """With the space before it, and with one of two commas around it."""
+    """Also removes the space before it, and one of two commas around it."""
     start, after = len(before), text[end : end + 1]
     if before.endswith(",") and after == ",":
         end += 1

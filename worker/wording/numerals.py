@@ -1,4 +1,4 @@
-"""Spoken numbers as digits: "twenty-five" becomes "25". Pure; the numbers are found by text2num."""
+"""Writes spoken numbers as digits: "twenty-five" becomes "25". Pure; text2num finds the numbers."""
 
 import re
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from text_to_num import find_numbers
 from worker.wording.edits import Edit
 
 LANGUAGES: Final = frozenset({"en", "fr", "es", "pt", "de", "it", "nl"})
-"""Those of text2num."""
+"""The languages of text2num."""
 ALONE_ABOVE: Final = 3.5
-"""Up to this, a number that stands alone stays a word: "one of them" is no quantity."""
+"""Up to this value, a single number stays a word: "one of them" is not a quantity."""
 _TOKEN: Final = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|[^\w\s]")
 _DIGITS: Final = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 _CENTURIES: Final = range(11, 21)
-"""English years are spoken in two halves, of which this is the first: "nineteen ninety-nine"."""
+"""English years are spoken in two halves; this is the first: "nineteen ninety-nine"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class _Token:
 
 
 def edits(text: str, language: str | None) -> list[Edit]:
-    """Replaces the spoken numbers; none in languages that are not in `LANGUAGES`."""
+    """Replaces spoken numbers; none in languages that are not in `LANGUAGES`."""
     if language not in LANGUAGES:
         return []
     tokens = [_Token(found.group(), found.start(), found.end()) for found in _TOKEN.finditer(text)]
@@ -63,7 +63,7 @@ def _with_zeros(tokens: Sequence[_Token]) -> list[_Token]:
 
 
 def _years(text: str, found: Sequence[Edit]) -> list[Edit]:
-    """Two successive halves of a year as one number."""
+    """Joins two successive halves of a year into one number."""
     joined: list[Edit] = []
     for edit in found:
         last = joined[-1] if joined else None

@@ -1,6 +1,6 @@
-"""Profane words with all but their first letter masked. Pure.
+"""Masks all but the first letter of profane words. Pure.
 
-The lists are short: words that are profane in nearly every sentence. An entry with `*` has any ending.
+The lists are short: words that are profane in nearly every sentence. An entry with `*` matches any ending.
 """
 
 import re
@@ -25,7 +25,7 @@ PROFANE: Final = {
 
 
 def edits(text: str, language: str | None) -> list[Edit]:
-    """Masks the words of the language; of every list if the language is not known, of none if it has no list."""
+    """Masks the words of the language; of every list if the language is unknown, of none if it has no list."""
     if language is not None and language not in PROFANE:
         return []
     return [

@@ -1,7 +1,7 @@
-"""What a client wants nobody to read, replaced by its kind: "[PHONE]". Pure.
+"""Replaces private data by its kind: "[PHONE]". Pure.
 
-Numbers are found whether they are written in digits or spoken as words. Recognised speech is never exact, so no check
-digits are checked: a card number with one wrong digit is redacted, too.
+Numbers are found in digits and as spoken words. Recognised speech is not exact, so check digits are not verified: a
+card number with one wrong digit is redacted, too.
 """
 
 import re
@@ -22,9 +22,9 @@ LABELS: Final = {
     Redaction.PHONES: "[PHONE]",
     Redaction.NUMBERS: "[NUMBER]",
 }
-"""In the order in which they are looked for: what one kind has taken is nothing of a later kind."""
+"""In search order: characters that one kind has taken are not available to later kinds."""
 TAKEN: Final = "\0"
-"""What later kinds see instead of a character that is taken."""
+"""Replaces a character that is taken, for later kinds."""
 TERM_LABEL: Final = "[REDACTED]"
 CARD_DIGITS: Final = range(13, 20)
 PHONE_DIGITS: Final = range(7, 16)
@@ -33,7 +33,7 @@ IBAN_CHARS: Final = {
     **{"FR": 27, "GB": 22, "GR": 27, "HR": 21, "HU": 28, "IE": 22, "IS": 26, "IT": 27, "LI": 21, "LT": 20, "LU": 20},
     **{"LV": 21, "MC": 27, "MT": 31, "NL": 18, "NO": 15, "PL": 28, "PT": 25, "RO": 24, "SE": 24, "SI": 19, "SK": 24},
 }
-"""Lengths by country (ISO 13616). Of other countries, all that could belong to the number is redacted."""
+"""Lengths by country (ISO 13616). For other countries, everything that could belong to the number is redacted."""
 YEARS: Final = range(1900, 2100)
 
 _SPOKEN_MARKS: Final = {
@@ -51,9 +51,9 @@ _DIGITS: Final = re.compile(
     r"[+(]{0,2}(?:(?<!\w)(?:[Oo]h?|double|triple)[ ,.-]{1,2})?\d"
     r"(?:[ .,;()/–-]{0,3}(?:\d|(?:oh?|double|triple|u+h*m*|ä+h+m*|e+u?h+m*)(?=[ .,;-]{1,2}\d)))*"
 )
-"""Digits, and what people say between them."""
+"""Digits, and the words that people say between them."""
 _UNWRITTEN: Final = re.compile(r"oh?\b|double", re.IGNORECASE)
-"""Spoken digits that are no numbers: each counts as one."""
+"""Spoken digits that are not numbers: each counts as one."""
 _BETWEEN_COMMAS: Final = re.compile(r"[^,;\s][^,;]*")
 _NUMBER: Final = re.compile(r"(?<![^\W\d_])\d+(?:[ .,:/–-]?\d+)*")
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*(?:[.,]\d{1,2})?")
@@ -64,11 +64,11 @@ class _Spelled:
 
     def __init__(self, text: str, numbers: Sequence[Edit]) -> None:
         self._starts: list[int] = []
-        """Where each stretch starts in `text`: spoken numbers, and what is between them."""
+        """Where each part starts in `text`: spoken numbers, and the text between them."""
         self._spans: list[tuple[int, int]] = []
-        """The same stretches in the text itself."""
+        """The same parts in the original text."""
         self._spoken: set[int] = set()
-        """Which of them are spoken numbers."""
+        """Which of the parts are spoken numbers."""
         parts: list[str] = []
         at = length = 0
         for edit in (*numbers, Edit(len(text), len(text), "")):
@@ -84,7 +84,7 @@ class _Spelled:
         self.text = "".join(parts)
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part of `text` is in the text itself; spoken numbers are whole."""
+        """The position of a part of `text` in the original text; spoken numbers are not divided."""
         first, last = (bisect_right(self._starts, position) - 1 for position in (start, end - 1))
         (begin, _), (stop_from, stop) = self._spans[first], self._spans[last]
         if first not in self._spoken:
@@ -95,9 +95,9 @@ class _Spelled:
 
 
 def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[str, ...] = ()) -> list[Edit]:
-    """Replaces what is of these kinds, and these terms, by its label.
+    """Replaces data of these kinds, and these terms, with its label.
 
-    Numbers that are spoken as words are found in the languages of `numerals`, those in digits in all.
+    Numbers that are spoken as words are found in the languages of `numerals`, those in digits in all languages.
     """
     spelled = _Spelled(text, numerals.edits(text, language) if set(kinds) - {Redaction.EMAILS} else [])
     found: list[Edit] = []
@@ -115,7 +115,7 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
 
 
 def _taken(spans: Iterable[tuple[int, int]], label: str, taken: bytearray) -> Iterator[Edit]:
-    """The label for what of each span is free, which it takes then. `taken`: a byte for each character of the text."""
+    """Labels the free part of each span and marks it as taken. `taken`: a byte for each character of the text."""
     for start, end in spans:
         at = start
         while (free := taken.find(0, at, end)) >= 0:
@@ -146,16 +146,16 @@ def _email(language: str | None) -> re.Pattern[str]:
 
 
 def _iban(found: re.Match[str]) -> tuple[int, int]:
-    """Up to the length that the country's have: other digits may follow."""
+    """Limited to the length of the country's IBANs: other digits may follow."""
     places = [found.start() + at for at, character in enumerate(found.group()) if character.isalnum()]
     length = IBAN_CHARS.get("".join(found.string[place] for place in places[:2]), len(places))
     return found.start(), places[: max(length, 1)][-1] + 1
 
 
 def _digit_runs(text: str, kind: Redaction) -> Iterator[tuple[int, int]]:
-    """Runs of as many digits as the kind has.
+    """Runs of digits whose number fits the kind.
 
-    A longer run may hold one: it is split at its commas, and redacted as a whole if no part fits.
+    A longer run may contain one: it is split at its commas, and redacted as a whole if no part fits.
     """
     allowed = CARD_DIGITS if kind is Redaction.CARDS else PHONE_DIGITS
     for found in _DIGITS.finditer(text):
@@ -187,7 +187,7 @@ def _is_quantity(run: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
-    """Whole words, whatever their case and the spaces between them."""
+    """Whole words, regardless of case and of the spaces between them."""
     ordered = sorted(terms, key=len, reverse=True)
     return re.compile("|".join(_term(term) for term in ordered), re.IGNORECASE)
 

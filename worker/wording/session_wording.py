@@ -1,4 +1,4 @@
-"""Which wording each segment of a session has: the last one that was set before its first output. Pure."""
+"""Which wording applies to each segment of a session: the last one set before its first output. Pure."""
 
 from collections import deque
 
@@ -8,24 +8,24 @@ from worker.wording.wording import Wording
 
 
 class SessionWording:
-    """Rewrites a session's outputs, in their order."""
+    """Rewrites a session's outputs, in order."""
 
     def __init__(self, options: SessionOptions) -> None:
         self._wording = Wording.of(options)
         self._coming: deque[tuple[int, SessionOptions]] = deque()
-        """Options that the client has set, and from where in the audio they hold."""
+        """Options that the client has set, and the audio position from which each applies."""
         self._segment: int | None = None
         self._language: str | None = None
-        """Of the last final whose language is known; None for translations, whose text is in another."""
+        """Language of the last final that has one; None for translations, whose text is in another language."""
         self._mode = options.mode
         self._reported: set[str] = set()
-        """Codes of the notices so far."""
+        """Codes of the notices sent so far."""
 
     def configure(self, options: SessionOptions, at_samples: int) -> None:
         self._coming.append((at_samples, options))
 
     def partial(self, partial: Partial, *, is_committed: bool) -> Partial | None:
-        """The partial as clients get it; None if they get none. `is_committed`: text of the segment was committed."""
+        """The partial as clients receive it; None to send none. `is_committed`: text of the segment was committed."""
         wording = self._in_force(partial.segment, partial.heard_samples, is_committed)
         if wording is None:
             return partial
@@ -35,7 +35,7 @@ class SessionWording:
         return written if written.text else None
 
     def final(self, final: Final, *, is_committed: bool) -> tuple[Final, list[Notice]]:
-        """The final as clients get it, and what they must know about it."""
+        """The final as clients receive it, and the notices about it."""
         wording = self._in_force(final.segment, final.heard_samples, is_committed)
         if final.language is not None and self._mode is not Mode.TRANSLATE:
             self._language = final.language
@@ -47,7 +47,7 @@ class SessionWording:
         return wording.final(final, language), notices
 
     def _in_force(self, segment: int, heard_samples: int, is_committed: bool) -> Wording | None:
-        """A segment keeps its wording to its end, and committed text is never written in another way."""
+        """A segment keeps its wording to its end, and committed text is never rewritten."""
         if segment != self._segment:
             self._segment = segment
             while self._coming and self._coming[0][0] <= heard_samples:

@@ -1,4 +1,4 @@
-"""How a session's text is written: filler words, numerals, profanity and redaction, one after the other. Pure."""
+"""How a session's text is written: filler words, numerals, profanity and redaction, in this order. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from worker.wording import fillers, numerals, profanity, redaction
 from worker.wording.edits import applied
 
 _WRITTEN: Final = frozenset({Redaction.EMAILS})
-"""What is redacted alike in every language."""
+"""The kinds that are redacted in the same way in every language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What is on. `language` is the client's; it is used if the model reports none."""
+    """The active options. `language` is the client's; it is used if the model reports none."""
 
     language: str | None = None
     drops_fillers: bool = False
@@ -27,7 +27,7 @@ class Wording:
 
     @classmethod
     def of(cls, options: SessionOptions) -> Self | None:
-        """None if nothing is on."""
+        """None if no option is active."""
         wanted = cls(
             language="en" if options.mode is Mode.TRANSLATE else options.language,
             drops_fillers=options.filler_words == FillerWords.DROP,
@@ -40,21 +40,21 @@ class Wording:
 
     @property
     def withholds_partials(self) -> bool:
-        """An open segment could show the beginning of what is redacted when it is whole."""
+        """A partial could contain the beginning of text that is redacted once it is complete."""
         return bool(self.redact or self.redact_terms)
 
     def partial(self, partial: Partial, language: str | None) -> Partial:
-        """The partial as it is written. Nothing of it is committed: the next words can change how these are written."""
+        """The rewritten partial. Its text is not committed: the next words can change how earlier ones are written."""
         text, _ = self._written(partial.text, (), language or self.language)
         return replace(partial, text=text, committed_text="", committed_words=())
 
     def final(self, final: FinalText, language: str | None) -> FinalText:
-        """The final as it is written; its words keep the times of those that they replace."""
+        """The rewritten final; its words keep the times of those that they replace."""
         text, words = self._written(final.text, final.words, language or self.language)
         return replace(final, text=text, words=words)
 
     def notices(self, language: str | None) -> list[Notice]:
-        """What has no effect, or less, on speech of this language."""
+        """Options that have no effect, or less effect, on speech in this language."""
         language = language or self.language
         known = f"in {language}" if language else "while the language of the speech is not known; set language"
         wanted = {
@@ -72,7 +72,7 @@ class Wording:
         return found
 
     def _written(self, text: str, words: Sequence[Word], language: str | None) -> tuple[str, tuple[Word, ...]]:
-        """Each step reads what the one before has written."""
+        """Each step reads the result of the previous one."""
         if self.drops_fillers:
             text, words = applied(text, words, fillers.edits(text, language))
         if self.writes_numerals:

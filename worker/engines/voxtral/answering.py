@@ -1,6 +1,6 @@
-"""A session that answers: audio is gathered until a commit, then a question about it is put to the model.
+"""A session that answers: it collects audio until a commit, then asks the model a question about it.
 
-The answer streams out as it grows. Audio stays needed until its answer is complete, so a new owner asks again.
+The answer is streamed as it grows. Audio stays needed until its answer is complete, so that a new owner can ask again.
 """
 
 import time
@@ -23,10 +23,10 @@ from worker.engines.voxtral.session import Model, pcm16
 from worker.engines.voxtral.vocabulary import GrowingText
 
 MAX_NEW_TOKENS: Final = 1024
-"""Of an answer whose client sets no limit: some 700 words."""
+"""Limit of an answer whose client sets none: about 700 words."""
 TRANSLATE: Final = "Translate what is said into English. Answer with the translation only."
 PARTIAL_INTERVAL_S: Final = 0.08
-"""Each partial repeats the whole answer so far, so not every token makes one."""
+"""Each partial repeats the whole answer so far, so not every token creates one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class AnsweringSession:
         """Audio since the last commit."""
         self._open_start_samples = self._end_samples = start_samples
         self._questions: deque[_Question] = deque()
-        """Without a complete answer; the first is being answered."""
+        """Questions without a complete answer; the first is being answered."""
         self._commits_samples: deque[int] = deque()
-        """Where the client has committed, without an answer so far."""
+        """Positions of the client's commits that have no answer yet."""
         self._request: Request | None = None
         self._text: GrowingText | None = None
         self._shown = ""
@@ -101,7 +101,7 @@ class AnsweringSession:
             self._request = None
 
     def listen(self, vad: SileroVad) -> None:
-        """Silence is a part of what is asked about: this mode has no segments but those of the commits."""
+        """Silence is part of the audio of a question: this mode has no segments except those of the commits."""
 
     def ask(self) -> None:
         if not self._questions or self._request is not None:
@@ -112,7 +112,7 @@ class AnsweringSession:
         prompt = self._model.prompts.message(len(question.pcm), text)
         room_tokens = self._model.longest_tokens - len(prompt)
         if room_tokens < 1:
-            # Behind the text come the token that ends the message and at least one of the answer.
+            # After the text come the token that ends the message and at least one token of the answer.
             fitting = self._model.longest_tokens - (len(prompt) - len(prompt.tail)) - 2
             self._fail(Failed(InvalidFieldError("prompt", text, f"at most {fitting} tokens beside this audio")))
             return
@@ -136,7 +136,7 @@ class AnsweringSession:
 
     @property
     def absorbed_samples(self) -> int:
-        """What is gathered is no backlog, up to the length of one question; more than that waits for answers."""
+        """Collected audio is no backlog, up to the length of one question; more than that waits for answers."""
         return min(self._end_samples, self.checkpoint_samples + self._model.limit_s * SAMPLE_RATE_HZ)
 
     @property
@@ -212,7 +212,7 @@ class AnsweringSession:
 
 
 def _asked(options: SessionOptions) -> str | None:
-    """What stands beside the audio in the model's prompt."""
+    """The text that accompanies the audio in the model's prompt."""
     if options.mode is Mode.TRANSLATE:
         return TRANSLATE
     return options.prompt if options.mode is Mode.UNDERSTAND else None

@@ -1,7 +1,7 @@
 """Compiled parts of the language model's layers, for decode steps: norms and feed-forward.
 
-Attention stays as it is, since it reads memory whose length changes. So do prompts: a compiled part is for one token of
-each row, and a prompt's many tokens keep a GPU busy anyway.
+Attention is not compiled, since it reads memory whose length changes. Prompts are not, either: a compiled part is for
+one token of each row, and a prompt's many tokens keep a GPU busy anyway.
 """
 
 import time
@@ -24,7 +24,7 @@ Step = Callable[[], Tensor]
 def compile_layers(
     model: VoxtralForConditionalGeneration, compiler: Compiler, rows: int, record: Callable[[Step], Step] | None = None
 ) -> str:
-    """Compile what pays, and return what was done, for people. Before any step is recorded.
+    """Compile the parts that become faster, and return a text that says which. Call it before any step is recorded.
 
     `record` makes a recorded step, if decode steps are recorded; they are timed as they will run.
     """
@@ -53,7 +53,7 @@ def compile_layers(
 
 
 def _time_s(step: Step, record: Callable[[Step], Step] | None) -> float:
-    """The fastest of several."""
+    """The fastest of several runs."""
     replay = step if record is None else record(step)
     times_s = []
     for _ in range(TIMED_STEPS):

@@ -1,7 +1,7 @@
 """Voxtral (Mini 3B and Small 24B): transcribes speech, answers questions about audio, follows spoken instructions.
 
-Each step finds segments in new audio, submits what is due, and makes one pass of the model over the requests of all
-sessions. What is asked is the sessions' affair, which requests share a pass the schedule's.
+Each step finds segments in new audio, submits the requests that are due, and makes one pass of the model over the
+requests of all sessions. Sessions decide what to ask; the schedule decides which requests share a pass.
 """
 
 from dataclasses import dataclass, replace
@@ -42,16 +42,16 @@ from worker.engines.voxtral_realtime.sizes import GRAPH_BYTES, STREAMS, WORKSPAC
 from worker.progress import STARTING
 
 LIMIT_S: Final = 40 * 60
-"""The model understands audio of this length (its model card)."""
+"""The model understands audio up to this length (its model card)."""
 QUESTION_TOKENS: Final = 512
-"""Beside the longest audio there is room for a question of this length, and an answer of `MAX_NEW_TOKENS`."""
+"""Besides the longest audio there is room for a question of this length, and an answer of `MAX_NEW_TOKENS`."""
 KV_SHARE: Final = 0.75
-"""Of the memory that is free beside the weights; the rest is for what passes need in between."""
+"""Share of the memory that is free after the weights; the rest is for intermediate results of passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What fits into memory and into the model's context."""
+    """Limits set by memory and by the model's context."""
 
     budget_tokens: int
     """The key-value memory of all requests together."""
@@ -94,7 +94,7 @@ class VoxtralEngine:
     ) -> None:
         """`compilation` says whether layers are compiled, for people.
 
-        Raises `StartupError` when the memory beside the weights does not do for the slots.
+        Raises `StartupError` if the memory left by the weights is not enough for the slots.
         """
         self.info = EngineInfo(
             engine="voxtral",
@@ -134,7 +134,7 @@ class VoxtralEngine:
     def warm_up(self) -> None:
         """Record decode steps, transcribe a little noise, and answer once about more than one window of it.
 
-        Raises `StartupError` when memory does not suffice for the slots.
+        Raises `StartupError` if memory is not enough for the slots.
         """
         with memory_needed(device=self.info.device, slots=self.info.slots):
             if self._generator.recorded:
@@ -212,9 +212,9 @@ class VoxtralEngine:
 
 
 def limits_of(free_bytes: int, token_bytes: int, slots: int, context_tokens: int, tokens_per_window: int) -> Limits:
-    """What one worker can hold: a short row for every slot, and beside them the longest audio, if there is room.
+    """What one worker can hold: a short row for every slot and, if there is room, the longest audio.
 
-    Raises `StartupError` when not even one window of audio fits beside the short rows.
+    Raises `StartupError` if not even one window of audio fits in addition to the short rows.
     """
     beside_audio = QUESTION_TOKENS + MAX_NEW_TOKENS
     wanted_tokens = min(context_tokens, LIMIT_S // WINDOW_S * tokens_per_window + 4 * beside_audio)
@@ -227,11 +227,11 @@ def limits_of(free_bytes: int, token_bytes: int, slots: int, context_tokens: int
     if windows < 1:
         needed_bytes = (short_tokens + 2 * SHORT_ROW_TOKENS) * token_bytes / KV_SHARE
         raise StartupError(
-            f"Setting model.slots is {slots}, for which {needed_bytes / BYTES_PER_GB:.1f} GB are needed beside the "
+            f"Setting model.slots is {slots}, which needs {needed_bytes / BYTES_PER_GB:.1f} GB in addition to the "
             f"model, but {free_bytes / BYTES_PER_GB:.1f} GB are free; lower model.slots or free some memory."
         )
     return Limits(budget_tokens, longest_tokens, min(LIMIT_S, windows * WINDOW_S))
 
 
 def _forget(_request: Request) -> None:
-    """Nobody waits for what a warm-up says."""
+    """The answers of a warm-up are not used."""

@@ -1,4 +1,4 @@
-"""Answers the requests of all sessions together: one pass at a time, each over as many as are ready for it."""
+"""Answers the requests of all sessions together: one pass at a time, each over as many ready requests as possible."""
 
 import time
 from collections import defaultdict
@@ -16,11 +16,11 @@ from worker.engines.voxtral.schedule import Piece, Schedule
 from worker.engines.voxtral.steps import RunningRow
 
 SCORED_AT_ONCE: Final = 256
-"""Tokens whose scores are in memory together: 67 MB in bfloat16."""
+"""Tokens whose scores are in memory at the same time: 67 MB in bfloat16."""
 
 
 class Generator:
-    """Requests join and leave at any pass."""
+    """Requests can join and leave at any pass."""
 
     def __init__(
         self, passes: Passes, front_end: Spectrograms, memory: KvMemory, schedule: Schedule, end_token: int
@@ -39,14 +39,14 @@ class Generator:
         return self._passes.recorded
 
     def record(self, blocks: Iterable[int], progress: Callable[[int, int], None]) -> None:
-        """Record those over some blocks; `progress` is told how many of how many. Too little memory is raised."""
+        """Record steps over some blocks; `progress` gets the number done and the total. Too little memory is raised."""
         self._passes.warm_up([self._memory.block(block) for block in blocks], progress)
 
     def submit(self, request: Request) -> None:
         self._schedule.submit(request)
 
     def cancel(self, request: Request) -> None:
-        """Nothing more comes of it; its row is free at once."""
+        """Stop the request without another callback; its row is free at once."""
         self._schedule.remove(request)
         self._recordings.pop(request, None)
         self._dice.pop(request, None)
@@ -56,7 +56,7 @@ class Generator:
         return self._schedule.is_idle
 
     def advance(self) -> None:
-        """One pass; every request that got a token is told."""
+        """Make one pass, and call back every request that got a token."""
         started_s = time.perf_counter()
         pieces = self._schedule.next_pieces()
         if pieces:
@@ -88,7 +88,7 @@ class Generator:
         return answered
 
     def _encoded(self, pieces: Iterable[Piece]) -> dict[int, list[tuple[Piece, PromptPart]]]:
-        """What the language model is to hear, by block: the windows of all pieces have been through the encoder."""
+        """The input of the language model, by block: the windows of all pieces have been through the encoder."""
         heard: list[Piece] = []
         features: list[torch.Tensor] = []
         for piece in pieces:
@@ -152,10 +152,10 @@ class Generator:
 
 
 def confirmed(draft: Sequence[int], following: Sequence[int]) -> list[int]:
-    """The beginning of an answer, as if each token had been asked for alone.
+    """The beginning of an answer, as if each token had been requested separately.
 
-    `following`: what the model says after the prompt and each beginning of the draft, so it is one token longer. It is
-    good as far as the draft agrees with it, and for one token more.
+    `following`: the model's tokens after the prompt and each beginning of the draft, so it is one token longer. It is
+    valid as far as the draft agrees with it, and for one token more.
     """
     agreed = next((index for index, token in enumerate(draft) if token != following[index]), len(draft))
     return list(following[: agreed + 1])

@@ -1,7 +1,7 @@
 """The key-value memory of all running requests: one tensor for each block of rows.
 
-A row's token of position p lies at index p of its row, so requests come and go without anything being moved. What is
-behind a row's length is left over from others and hidden by the mask.
+A row's token at position p has index p in its row, so requests come and go without moving anything. Entries after the
+end of a row are left over from other requests and hidden by the mask.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from worker.engines.voxtral.rows import Block
 
 @dataclass(frozen=True, slots=True)
 class KvShape:
-    """What one token of one request takes."""
+    """The shape of one token of one request."""
 
     layers: int
     heads: int
@@ -33,7 +33,7 @@ class KvShape:
 
 
 class KvMemory:
-    """Tensors `[2, layers, rows, heads, row_tokens, width]`, made when a block is first used."""
+    """Tensors `[2, layers, rows, heads, row_tokens, width]`, allocated when a block is first used."""
 
     def __init__(self, shape: KvShape, device: str, blocks: Mapping[int, Block]) -> None:
         self._shape = shape
@@ -42,19 +42,19 @@ class KvMemory:
         self._tensors: dict[int, torch.Tensor] = {}
 
     def block(self, number: int) -> torch.Tensor:
-        """The tensor of a block of the plan. Those of blocks that have left the plan are given up here."""
+        """The tensor of a block of the plan. Tensors of blocks that have left the plan are freed here."""
         if number not in self._tensors:
             for gone in self._tensors.keys() - self._blocks.keys():
                 del self._tensors[gone]
             block, shape = self._blocks[number], self._shape
             sizes = (2, shape.layers, block.rows, shape.heads, block.row_tokens, shape.width)
-            # Zeros, because what a mask hides is multiplied by 0, and chance bits may be NaN.
+            # Zeros, because hidden entries are multiplied by 0, and arbitrary bits may be NaN.
             self._tensors[number] = torch.zeros(sizes, dtype=shape.dtype, device=self._device)
         return self._tensors[number]
 
 
 class KvView:
-    """The rows of one block that go through the model together. Stands in for transformers' `Cache` in one pass."""
+    """The rows of one block that share a pass through the model. Replaces transformers' `Cache` in that pass."""
 
     def __init__(self, block: torch.Tensor, rows: torch.Tensor | int, positions: torch.Tensor, length: int) -> None:
         """`rows`: indices `[n]`, or n for the first n. `positions`: `[n, queries]`. Keys are seen up to `length`."""

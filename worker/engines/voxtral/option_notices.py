@@ -1,4 +1,4 @@
-"""What Voxtral makes of a client's options. Pure."""
+"""Which of a client's options Voxtral can use. Pure."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from worker.engines.base import Notice
 from worker.engines.option_notices import COMMIT_DELAY, DELAY, PROMPT, SAMPLING, spoken_language, without_effect
 
 LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
-"""Those that the model card names."""
+"""The languages that the model card names."""
 UNUSED: Final = {
     Mode.TRANSCRIBE: (DELAY, COMMIT_DELAY, PROMPT, SAMPLING),
     Mode.UNDERSTAND: (DELAY, COMMIT_DELAY),
@@ -18,7 +18,7 @@ UNUSED: Final = {
 
 
 def usable(options: SessionOptions) -> tuple[SessionOptions, list[Notice]]:
-    """The options without languages that it does not know, and what to tell the client."""
+    """The options without unsupported languages, and the notices for the client."""
     notices = without_effect(options, *UNUSED[options.mode])
     options, unknown = spoken_language(options, LANGUAGES)
     if options.language is None:

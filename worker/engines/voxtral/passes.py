@@ -1,7 +1,7 @@
 """The model's three passes: audio into embeddings, prompts into memory, and one more token for every answer.
 
-Knows tensors, no requests. Each pass goes over rows of one block, with a mask that lets every query see its own row up
-to its own position; so rows of different lengths share a pass, and each gets what it would get alone.
+Works on tensors, not on requests. Each pass covers rows of one block, with a mask that lets every query see its own row
+up to its own position; so rows of different lengths share a pass, and each gets the same result as alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,25 +18,25 @@ from worker.engines.voxtral_realtime.passes import Recorder
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """What one row hears in one pass."""
+    """The input of one row in one pass."""
 
     row: int
     start: int
     """Position of the first token."""
     tokens: list[int]
     audio: torch.Tensor
-    """`[audio tokens, width]`: what stands in their place."""
+    """`[audio tokens, width]`: the embeddings that replace them."""
     audio_start: int
-    """Index of the first of them in `tokens`; the others follow it."""
+    """Index of the first of them in `tokens`; the others follow."""
     scored: int
-    """Behind how many of the last tokens the next one is wanted."""
+    """The number of last tokens for which the next token is wanted."""
 
 
 class Passes:
     """The loaded model on its device."""
 
     def __init__(self, model: VoxtralForConditionalGeneration, slots: int, recorder: Recorder | None) -> None:
-        """`slots`: rows of a block at most. With a `recorder`, decode steps are recorded by `warm_up` and replayed."""
+        """`slots`: maximum rows of a block. With a `recorder`, decode steps are recorded by `warm_up` and replayed."""
         self._model = model.model
         self._words = model.get_input_embeddings()
         self._scores = model.lm_head
@@ -62,12 +62,12 @@ class Passes:
     def prefill(self, block: torch.Tensor, parts: Sequence[PromptPart]) -> torch.Tensor:
         """Store parts of prompts in rows of one block.
 
-        Returns what the model makes of the `scored` last tokens of each part, `[all of them, width]`, for `scores`.
+        Returns the hidden states at the `scored` last tokens of each part, `[all of them, width]`, for `scores`.
         """
         device, row_tokens = self._device, block.shape[4]
         longest = max(len(part.tokens) for part in parts)
         tokens = torch.zeros(len(parts), longest, dtype=torch.long)
-        # A token of an answer may have the number of the audio token and is a word all the same.
+        # A token of an answer may have the number of the audio token and still be a word.
         is_audio, is_scored = torch.zeros(2, len(parts), longest, dtype=torch.bool)
         for index, part in enumerate(parts):
             length = len(part.tokens)
@@ -78,7 +78,7 @@ class Passes:
         audio = torch.cat([part.audio for part in parts]).to(embeddings.dtype)
         embeddings = embeddings.masked_scatter(is_audio.to(device)[:, :, None], audio)
         starts = torch.tensor([part.start for part in parts], device=device)
-        # What fills up a shorter part lands behind it, where its own tokens will be written over it.
+        # The padding of a shorter part is written after it; its own later tokens overwrite it.
         positions = (starts[:, None] + torch.arange(longest, device=device)).clamp(max=row_tokens - 1)
         rows = torch.tensor([part.row for part in parts], device=device)
         end = max(part.start for part in parts) + longest
@@ -89,12 +89,12 @@ class Passes:
 
     @torch.inference_mode()
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
-        """`[n, width]` → the scores of the token that comes next, `[n, vocabulary]`."""
+        """`[n, width]` → the scores of the next token, `[n, vocabulary]`."""
         scores: torch.Tensor = self._scores(hidden)
         return scores
 
     def decode(self, block: torch.Tensor, running: Sequence[RunningRow]) -> torch.Tensor:
-        """Take the last token of each running row; the scores of the next, `[rows, vocabulary]`, by row.
+        """Process the last token of each running row; the scores of the next, `[rows, vocabulary]`, by row.
 
         See `Steps.run`.
         """
@@ -102,7 +102,7 @@ class Passes:
 
     @torch.inference_mode()
     def _step(self, block: torch.Tensor, places: torch.Tensor, length: int) -> torch.Tensor:
-        """See `steps.Step`. Reads nothing that the host holds."""
+        """See `steps.Step`. Reads nothing that is on the host."""
         tokens, positions, limits = places.split(1, dim=1)
         hidden = self._through(block, len(places), self._words(tokens), positions, limits=limits, length=length)
         return self.scores(hidden[:, 0])

@@ -1,5 +1,5 @@
-"""What the model is asked, as tokens: exactly what mistral-common's `encode_transcription` and
-`encode_chat_completion` make of the same audio and text, without audio going through a file. Pure.
+"""The model's prompts as tokens: identical to the result of mistral-common's `encode_transcription` and
+`encode_chat_completion` for the same audio and text, without writing audio to a file. Pure.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Prompt:
         return len(self.head) + self.windows * self.tokens_per_window + len(self.tail)
 
     def position_of(self, first_window: int) -> int:
-        """Where the piece that begins with this window begins: `head` belongs to the first."""
+        """Start of the piece that begins with this window: `head` belongs to the first piece."""
         return len(self.head) + first_window * self.tokens_per_window if first_window else 0
 
     def audio_in_piece(self, first_window: int) -> int:
@@ -43,19 +43,19 @@ class Prompt:
 
 
 class Prompts:
-    """Prompts for audio of any length but none."""
+    """Prompts for audio of any length except zero."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self.tokens_per_window = vocabulary.audio_config.num_audio_tokens(WINDOW_SAMPLES)
 
     def transcription(self, samples: int, language: str | None) -> Prompt:
-        """What was said? `language` is an ISO 639-1 code; None lets the model detect it."""
+        """A request to transcribe. `language` is an ISO 639-1 code; None lets the model detect it."""
         spoken = self._vocabulary.encode(f"lang:{language}") if language else []
         return self._prompt(samples, [self._vocabulary.end_instruction, *spoken, self._vocabulary.transcribe])
 
     def message(self, samples: int, text: str | None) -> Prompt:
-        """A user's message: the audio, and what is asked about it unless the audio itself says so."""
+        """A user's message: the audio, and a question about it unless the audio itself contains the question."""
         asked = self._vocabulary.encode(text) if text else []
         return self._prompt(samples, [*asked, self._vocabulary.end_instruction])
 
@@ -66,6 +66,6 @@ class Prompts:
 
 
 def windows_of(samples: int) -> int:
-    """How many windows of the encoder the audio fills, the last one perhaps in part."""
+    """How many windows of the encoder the audio fills, the last one perhaps partly."""
     assert samples > 0, "no audio, no prompt"
     return -(-samples // WINDOW_SAMPLES)

@@ -1,4 +1,4 @@
-"""One question to the model and how far its answer is. Pure."""
+"""One request to the model and the progress of its answer. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from worker.engines.voxtral.rows import Row
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Tokens are drawn, not the likeliest taken."""
+    """Parameters for sampling tokens; without them the likeliest token is chosen."""
 
     temperature: float
     top_p: float
@@ -21,29 +21,29 @@ class Sampling:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """Belongs to the session that made it; the generator writes what is below `on_progress`."""
+    """Belongs to the session that made it; the generator writes the fields below `on_progress`."""
 
     pcm: NDArray[np.int16]
     prompt: Prompt
     max_new_tokens: int
     sampling: Sampling | None
-    """None takes the likeliest token, always."""
+    """None: always choose the likeliest token."""
     on_progress: "Callable[[Request], None]"
-    """Called after every pass that brought a token."""
+    """Called after every pass that produced a token."""
     draft: tuple[int, ...] = ()
-    """What the answer may begin with. It is checked in the pass over the prompt, and changes no token of the answer."""
+    """The expected beginning of the answer. The pass over the prompt verifies it; it changes no token of the answer."""
     patient: bool = False
     """No client waits for partial text, as with a file: it yields to other requests."""
     row: Row | None = None
     measured_windows: int = 0
-    """Of the audio: the loudest point has been looked for in so many."""
+    """Windows of the audio in which the loudest point has been searched."""
     prefilled_windows: int = 0
-    """Of the audio: so many are in the key-value memory, with the prompt around them."""
+    """Windows of the audio that are in the key-value memory, with the prompt around them."""
     tokens: list[int] = field(default_factory=list)
     """The answer, without the token that ends it."""
     done: bool = False
     model_ms: float = 0.0
-    """Time of the passes that it had a part in."""
+    """Time of the passes that it took part in."""
 
     def __post_init__(self) -> None:
         assert not (self.draft and self.sampling), "a draft is checked against the likeliest tokens"
@@ -52,7 +52,7 @@ class Request:
 
     @property
     def gives_way(self) -> bool:
-        """Whether others may be served first. A long prompt takes long anyhow."""
+        """Whether other requests may be served first. A long prompt takes long anyway."""
         return self.patient or self.prompt.windows > 1
 
     @property
@@ -61,5 +61,5 @@ class Request:
 
     @property
     def next_position(self) -> int:
-        """Where in its row the last token, which no pass has seen yet, belongs."""
+        """The position in its row of the last token, which no pass has processed yet."""
         return len(self.prompt) + len(self.tokens) - 1

@@ -1,18 +1,18 @@
 """Which part of the key-value memory each request gets. Pure: counts tokens, holds no tensor.
 
-Memory is cut into blocks of rows of one length; the rows of a block go through the model together, so requests of like
-length share a block. The first block has a row for every slot, long enough for what live speech needs, and is never
-given up. Other blocks come when they are needed and go when their memory is needed for another length.
+Memory is divided into blocks of rows of one length; the rows of a block go through the model together, so requests of
+similar length share a block. The first block has a row for every slot, long enough for live speech, and is never freed.
+Other blocks are created when they are needed and freed when their memory is needed for another length.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
 SHORT_ROW_TOKENS: Final = 1024
-"""A window of audio, its prompt, and as many words as can be said in it."""
+"""A window of audio, its prompt, and as many words as can be spoken in it."""
 FIRST_BLOCK: Final = 0
 SPARE_TOKENS: Final = 1
-"""The last position of a row takes what is written for a row that sits out a pass."""
+"""The last position of a row receives the values of a row that does not take part in a pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Block:
 
 
 class RowPlan:
-    """`budget_tokens` bounds what all blocks hold together."""
+    """`budget_tokens` limits the sum of all blocks."""
 
     def __init__(self, slots: int, budget_tokens: int) -> None:
         first = Block(SHORT_ROW_TOKENS, slots)
         self.longest_tokens = self.longest_beside(slots, budget_tokens)
-        """The longest request for which there is a row once others have ended."""
+        """The longest request that gets a row once others have ended."""
         assert self.longest_tokens > SHORT_ROW_TOKENS, "the first block leaves nothing for longer requests"
         self._budget_tokens = budget_tokens
         self._block_tokens = first.tokens
@@ -54,7 +54,7 @@ class RowPlan:
 
     @staticmethod
     def longest_beside(slots: int, budget_tokens: int) -> int:
-        """The longest request for which the budget has room beside the first block; less than 0 if for none."""
+        """The longest request that fits into the budget in addition to the first block; less than 0 if none does."""
         spare = budget_tokens - slots * SHORT_ROW_TOKENS
         return spare // SHORT_ROW_TOKENS * SHORT_ROW_TOKENS - SPARE_TOKENS
 
@@ -62,8 +62,8 @@ class RowPlan:
         return tokens + SPARE_TOKENS <= SHORT_ROW_TOKENS
 
     def take(self, tokens: int) -> Row | None:
-        """A row for a request of this length, or None while the memory for it is in use."""
-        assert self.is_short(tokens) or tokens <= self.longest_tokens, "no row is ever so long"
+        """A row for a request of this length, or None while its memory is in use."""
+        assert self.is_short(tokens) or tokens <= self.longest_tokens, "no row can be this long"
         wanted = self._row_tokens(tokens + SPARE_TOKENS)
         free = {number: block.row_tokens for number, block in self.blocks.items() if block.free}
         fitting = next((number for number, length in free.items() if length == wanted), None)
@@ -80,7 +80,7 @@ class RowPlan:
         block.free.append(row.index)
 
     def _row_tokens(self, tokens: int) -> int:
-        """Doubles from one length to the next, so that there are few; beyond a block's size every row is its own."""
+        """Lengths double, so that there are few of them; beyond a block's size every row has its own block."""
         length = SHORT_ROW_TOKENS
         while length < tokens:
             length *= 2
@@ -89,7 +89,7 @@ class RowPlan:
         return -(-tokens // SHORT_ROW_TOKENS) * SHORT_ROW_TOKENS
 
     def _lowest(self, number: int) -> Row:
-        """Low rows first: a pass goes over all rows up to the highest in use."""
+        """Low rows first: a pass covers all rows up to the highest in use."""
         block = self.blocks[number]
         index = min(block.free)
         block.free.remove(index)

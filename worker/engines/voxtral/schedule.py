@@ -1,9 +1,9 @@
 """Which requests go through the model next. Pure: no torch, no clock.
 
-Passes over prompts and passes that add a token to every running answer take turns, so that neither waits for long.
-Long prompts, and those for which nobody waits, go in chunks: one chunk in a pass, and few of them while somebody waits
-for live speech or a short question. So no live answer waits for more than one chunk between two of its tokens, and
-hardly for more than one in all. After each chunk a prompt queues again.
+Passes over prompts alternate with passes that add a token to every running answer, so that neither waits for long.
+Long prompts, and those that are not urgent, are processed in chunks: one chunk in a pass, and few chunks while live
+speech or a short question waits. So a live answer never waits for more than one chunk between two of its tokens, and
+hardly for more than one in total. After each chunk a prompt queues again.
 """
 
 from collections import deque
@@ -14,13 +14,13 @@ from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.rows import RowPlan
 
 PROMPTS_PER_PASS: Final = 8
-"""Short prompts, of one window each, that share a pass: 3000 tokens. Bounds how long a pass takes."""
+"""Short prompts, of one window each, that share a pass: 3000 tokens. This limits the duration of a pass."""
 CHUNK_WINDOWS: Final = 1
-"""Calculated for the 3B model: 5 TFLOP, 11 ms on an H100 and 110 ms on an A4500. More at once would not be quicker."""
+"""Calculated for the 3B model: 5 TFLOP, 11 ms on an H100 and 110 ms on an A4500. More at once would not be faster."""
 CHUNK_MEASURED: Final = 8
-"""Windows that are measured in place of that: about 10 ms each on a CPU."""
+"""Windows that are measured instead: about 10 ms each on a CPU."""
 PASSES_BETWEEN_CHUNKS: Final = 8
-"""While somebody waits. With a checked draft, the text of a live pass takes about as many steps."""
+"""While live requests wait. With a verified draft, the text of a live pass takes about this many steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Piece:
     measure: int
     first_window: int
     windows: int
-    """0 when there is still more to measure."""
+    """0 if there is still more to measure."""
 
     @property
     def is_last(self) -> bool:
@@ -55,7 +55,7 @@ class Schedule:
         self._waiting.append(request)
 
     def remove(self, request: Request) -> None:
-        """Forget a request, wherever it is, and give its row to another."""
+        """Remove a request, wherever it is, and give its row to another."""
         for queue in (self._waiting, self._prefilling, self.decoding):
             if request in queue:
                 queue.remove(request)
@@ -79,7 +79,7 @@ class Schedule:
         return pieces
 
     def _due(self) -> list[Piece]:
-        """Short prompts, and the chunk whose turn it is."""
+        """Short prompts, and the chunk that is next."""
         short = [request for request in self._prefilling if not request.gives_way]
         due = short[:PROMPTS_PER_PASS]
         somebody_waits = bool(short) or any(not request.gives_way for request in self.decoding)
@@ -88,9 +88,9 @@ class Schedule:
         return [self._piece(request) for request in due]
 
     def _admit(self) -> None:
-        """Requests get rows in the order of their coming; patient ones after the others.
+        """Assign rows to requests in order of arrival; patient ones after the others.
 
-        Short ones pass by a long one that waits for memory.
+        Short ones overtake a long one that waits for memory.
         """
         running = len(self._prefilling) + len(self.decoding)
         long_waits = False
@@ -116,7 +116,7 @@ class Schedule:
         return Piece(request, measure, first, windows)
 
     def _take(self, piece: Piece) -> None:
-        """Only who has had windows goes to the end of the queue, so that nobody is passed by for good."""
+        """Only requests that got windows go to the end of the queue, so that none is overtaken forever."""
         request = piece.request
         request.measured_windows += piece.measure
         request.prefilled_windows += piece.windows

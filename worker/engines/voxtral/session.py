@@ -1,4 +1,4 @@
-"""What the engine asks of its sessions, whichever their mode is."""
+"""The interface between the engine and its sessions of all modes."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +15,7 @@ from worker.engines.voxtral.vocabulary import GrowingText, Vocabulary
 
 
 class Answering(Protocol):
-    """Who answers requests."""
+    """An object that answers requests."""
 
     def submit(self, request: Request) -> None:
         """Queue a request; its `on_progress` is called as tokens come."""
@@ -26,13 +26,13 @@ class Answering(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a session needs of the model."""
+    """The parts of the model that a session uses."""
 
     answering: Answering
     prompts: Prompts
     vocabulary: Vocabulary
     longest_tokens: int
-    """A prompt and its answer have no more than this together."""
+    """Maximum length of a prompt and its answer together."""
     limit_s: int
     """Longest audio of one question."""
 
@@ -44,7 +44,7 @@ class Model:
 
 
 class Session(Protocol):
-    """State between two steps. Methods mean what they mean in `worker.engines.base.Engine`."""
+    """State between two steps. Methods have the same meaning as in `worker.engines.base.Engine`."""
 
     def feed(self, pcm: NDArray[np.float32]) -> None: ...
 
@@ -64,7 +64,7 @@ class Session(Protocol):
         """Submit the requests that are due."""
 
     def is_due(self) -> bool:
-        """Whether `listen`, `ask` or `take_outputs` has something to do."""
+        """Whether `listen`, `ask` or `take_outputs` has work to do."""
 
     def take_outputs(self) -> list[Output]: ...
 
@@ -76,5 +76,5 @@ class Session(Protocol):
 
 
 def pcm16(pcm: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Samples within ±1 as s16, in which they once came, so nothing is lost."""
+    """Samples within ±1 as s16, their original format, so nothing is lost."""
     return np.rint(pcm * np.float32(32_768.0)).clip(-32_768, 32_767).astype(np.int16)

@@ -1,8 +1,9 @@
 """Decode steps: one more token for every running row of a block, in one of a few fixed shapes.
 
 On CUDA the steps over the rows of live speech and of usual questions are recorded once as graphs and then replayed:
-launched one by one from Python, their kernels would take longer than they run. Longer rows come and go with their
-memory, so steps over them run from Python. If a step cannot be recorded, all do: slower, with the same tokens.
+launched one by one from Python, their kernels would take longer than they run. Longer rows are created and freed with
+their memory, so steps over them run from Python. If a step cannot be recorded, all run from Python: slower, with the
+same tokens.
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
@@ -19,7 +20,7 @@ from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, covering
 
 LENGTH_STEP: Final = 64
-"""Rows are read up to a multiple of this; kernels want aligned masks."""
+"""Rows are read up to a multiple of this; kernels need aligned masks."""
 RECORDED_LENGTHS: Final = (512, 640, 1024)
 """Recorded steps read rows up to one of these or up to their end. A prompt of one window has 380 tokens."""
 EAGER_MS: Final = (10, 20)
@@ -40,25 +41,25 @@ class RunningRow:
 
 
 class Steps:
-    """What a step reads is sent to the device in one copy; what it makes is read there after it."""
+    """A step's input is sent to the device in one copy; its output stays on the device."""
 
     def __init__(self, step: Step, slots: int, device: torch.device, recorder: Recorder | None) -> None:
         self._step = step
         self._recorder = recorder
         self._places = Staged(torch.zeros(slots, 3, dtype=torch.long), device)
         self._replays: MutableMapping[Tensor, dict[tuple[int, int], Replay]] = WeakTensorKeyDictionary()
-        """By block, batch and length. They go with the memory of their block."""
+        """By block, batch and length. They are freed with the memory of their block."""
 
     @property
     def recorded(self) -> bool:
         return self._recorder is not None
 
     def warm_up(self, blocks: Sequence[Tensor], progress: Callable[[int, int], None]) -> None:
-        """Record a step of each shape over some blocks; `progress` is told how many of how many.
+        """Record a step of each shape over some blocks; `progress` gets the number done and the total.
 
         Too little memory is raised.
         """
-        # The largest first: the smaller ones then find room in the memory that it has taken.
+        # The largest first: the smaller ones then find room in the memory that it has allocated.
         wanted = [
             (block, batch, length)
             for block in blocks
@@ -75,7 +76,7 @@ class Steps:
     def run(self, block: Tensor, running: Sequence[RunningRow]) -> Tensor:
         """The scores of the next token of each row, `[at least the highest row + 1, vocabulary]`.
 
-        Those of rows that are not running mean nothing. Good until the next step; read them before it.
+        Those of rows that are not running are meaningless. Valid until the next step; read them before it.
         """
         batch = max(one.row for one in running) + 1
         end = max(one.position for one in running) + 1
@@ -88,7 +89,7 @@ class Steps:
         return replays[batch, covering(recorded_lengths(row_tokens), end)]()
 
     def _send(self, running: Sequence[RunningRow], batch: int, row_tokens: int) -> None:
-        """A row that sits out writes to its last position, which is spare, and sees its first."""
+        """A row that is not running writes to its last position, which is spare, and sees its first."""
         places = [[0, row_tokens - 1, 0]] * batch
         for one in running:
             places[one.row] = [one.token, one.position, one.position]
@@ -109,7 +110,7 @@ class Steps:
                 reason=str(error).partition("\n")[0],
                 message=f"A decode step of {batch} sessions could not be recorded as a CUDA graph, so steps run from "
                 f"Python, which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each token: set model.cuda_graphs to false "
-                "if you want this.",
+                "to accept this.",
             )
             return False
         self._replays.setdefault(block, {})[batch, length] = replay
@@ -117,7 +118,7 @@ class Steps:
 
 
 def read_length(end: int, row_tokens: int) -> int:
-    """Up to where rows are read whose tokens lie before `end`."""
+    """The length to read of rows whose tokens lie before `end`."""
     return min(-(-end // LENGTH_STEP) * LENGTH_STEP, row_tokens)
 
 
@@ -130,5 +131,5 @@ def recorded_lengths(row_tokens: int) -> list[int]:
 
 
 def recorded_steps(rows: int, row_tokens: int) -> int:
-    """How many are recorded of a block."""
+    """How many steps are recorded for a block."""
     return len(recorded_batches(rows)) * len(recorded_lengths(row_tokens))

@@ -1,7 +1,7 @@
-"""A session that transcribes: the growing segment is decoded again and again, and once more when it has ended.
+"""A session that transcribes: the growing segment is decoded repeatedly, and once more when it has ended.
 
-A request's text comes whole, so requests differ only in what becomes of it. The model tells no word times: finals carry
-none.
+The text of a request arrives as a whole, so requests differ only in the use of their text. The model reports no word
+times: finals have none.
 """
 
 import re
@@ -26,7 +26,7 @@ from worker.engines.voxtral.session import Model, pcm16
 
 SAMPLES_PER_MS: Final = SAMPLE_RATE_HZ // 1000
 SEGMENTS: Final = SegmenterSettings(late_after_s=20.0, max_segment_s=28.0)
-"""A pass costs the encoder a window of 30 s whatever the segment's length, so segments may be nearly as long."""
+"""A pass costs the encoder a 30 s window whatever the segment's length, so segments may be nearly this long."""
 PARTIAL_INTERVAL_MS: Final = 480
 """New audio that an open segment needs before it is decoded again; one decode at a time."""
 MIN_VOICED_WINDOWS: Final = 4
@@ -36,13 +36,13 @@ MAX_VAD_WINDOWS: Final = 1000
 """In one step: 32 s of audio, about 55 ms."""
 TOKENS_PER_S: Final = 15
 SPARE_TOKENS: Final = 32
-"""No language is spoken faster in Tekken's tokens; a text that is longer has lost its way."""
+"""No language is spoken faster in Tekken's tokens; a longer text is a decoding error."""
 SPARE_PARTIAL_TOKENS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A stretch of audio that is to be decoded."""
+    """A part of the audio to decode."""
 
     kind: Kind
     start_samples: int
@@ -62,17 +62,17 @@ class TranscribingSession:
         self._endpointing = self._queue.endpointing
         self._options = self._segment_options = self._taken(options)
         self._closed_options: dict[tuple[int, int], SessionOptions] = {}
-        """Of closed segments without a text, by start and end."""
+        """Closed segments without a text, by start and end."""
         self._segment = segment
         self._asked: dict[Pass, Request] = {}
         self._heard: dict[tuple[int, int], Request] = {}
-        """Answers that are final, or will be if the segment ends there, by start and end."""
+        """Answers that are final, or become final if the segment ends there, by start and end."""
         self._stable = StableText(HELD_BACK_WORDS)
         self._agreed = AgreedText()
         self._partial_text = ""
         self._partial_tokens = 0
         self._draft_start_samples, self._draft = start_samples, list[int]()
-        """The tokens of the last pass, and where its segment starts: the next one is likely to say them too."""
+        """The tokens of the last pass, and the start of its segment: the next pass probably produces them, too."""
         self._heard_samples = start_samples
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
@@ -110,7 +110,7 @@ class TranscribingSession:
         return self._queue.has_outputs or self._has_work()
 
     def _has_work(self) -> bool:
-        """Whether there is something to hear, or to decode, now."""
+        """Whether there is audio to endpoint, or to decode, now."""
         return self._endpointing.has_unheard() or bool(self._due_passes())
 
     def take_outputs(self) -> list[Output]:
@@ -126,8 +126,8 @@ class TranscribingSession:
 
     @property
     def absorbed_samples(self) -> int:
-        """A part of a VAD window, and audio that is too short for another partial, wait for nothing but more of it."""
-        # Without partials an open segment is not decoded: its audio waits for nothing but more of it.
+        """A part of a VAD window, and audio that is too short for another partial, wait only for more audio."""
+        # Without partials an open segment is not decoded: its audio waits only for more audio.
         in_pause = self._endpointing.segmenter.quiet_end_samples is not None
         waits_for_more = in_pause or not self._segment_options.partials
         answered = self._queue.answered_samples(self._heard_samples, waits_for_more=waits_for_more)
@@ -153,7 +153,7 @@ class TranscribingSession:
         self._answer()
 
     def _withdraw_open(self) -> None:
-        """What is being decoded of the open segment is of no use any more."""
+        """The running request for the open segment is no longer of use."""
         for one in [one for one in self._asked if one.kind is not Kind.FINAL]:
             request = self._asked.pop(one)
             self._model.answering.cancel(request)
@@ -166,7 +166,7 @@ class TranscribingSession:
     # Decoding
 
     def _due_passes(self) -> list[Pass]:
-        """What may be decoded now: the finals that are missing, or else the open segment."""
+        """The passes that may run now: the missing finals, or else the open segment."""
         if missing := self._queue.all_unanswered:
             spoken = (closed for closed in missing if closed.voiced_windows >= MIN_VOICED_WINDOWS)
             wanted = [Pass(Kind.FINAL, closed.start_samples, closed.end_samples) for closed in spoken]
@@ -225,7 +225,7 @@ class TranscribingSession:
             self._queue.put(Partial(self._segment, shown, *done.stretch, request.model_ms, committed))
 
     def _answer(self) -> None:
-        """Give the oldest closed segments their finals, as far as their texts are there."""
+        """Give the oldest closed segments their finals, as far as their texts are complete."""
         while closed := self._queue.unanswered:
             request = self._heard.get((closed.start_samples, closed.end_samples))
             is_speech = closed.voiced_windows >= MIN_VOICED_WINDOWS

@@ -1,6 +1,6 @@
-"""Tekken: text into tokens, and tokens back into text that grows and never shows half a character.
+"""Tekken: encodes text as tokens, and decodes tokens to text that grows and never contains half a character.
 
-Reads `tekken.json` with mistral-common's tokenizer, which needs no audio library for that.
+Reads `tekken.json` with mistral-common's tokenizer, which needs no audio library for it.
 """
 
 import codecs
@@ -15,14 +15,14 @@ from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 
 WINDOW_S: Final = 30
-"""The encoder hears this much at once; audio is filled up to it with silence."""
+"""The encoder processes this much audio at once; shorter audio is padded with silence."""
 
 
 class Vocabulary:
-    """The tokens that prompts are made of."""
+    """The tokens of prompts."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `StartupError` when the file is damaged or belongs to another kind of model."""
+        """Raises `StartupError` if the file is damaged or belongs to another kind of model."""
         try:
             self._tekken = Tekkenizer.from_file(path)
             self.bos = self._tekken.bos_id
@@ -37,7 +37,7 @@ class Vocabulary:
         audio = self._tekken.audio
         if audio is None or audio.chunk_length_s != WINDOW_S or audio.sampling_rate != SAMPLE_RATE_HZ:
             raise StartupError(
-                f"The vocabulary {path} is not of a Voxtral that hears {WINDOW_S} s windows at {SAMPLE_RATE_HZ} Hz; "
+                f"The vocabulary {path} is not for a Voxtral model with {WINDOW_S} s windows at {SAMPLE_RATE_HZ} Hz; "
                 "change model.name or model.path."
             )
         self.audio_config: AudioConfig = audio
@@ -47,7 +47,7 @@ class Vocabulary:
         return self._tekken.encode(text, bos=False, eos=False)
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token stands for: none if it is a special one, perhaps a part of a character."""
+        """The bytes of a token: none if it is a special one, perhaps a part of a character."""
         return b"" if self.is_special(token) else self._tekken.id_to_byte_piece(token)
 
     def is_special(self, token: int) -> bool:
@@ -62,14 +62,14 @@ class GrowingText:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._text = ""
         self.tokens = 0
-        """How many have been appended."""
+        """How many tokens have been appended."""
 
     @property
     def text(self) -> str:
-        """Without the space around it."""
+        """Without leading and trailing spaces."""
         return self._text.strip()
 
     def append(self, token: int) -> None:
-        """A special token adds no text, but ends a character that was begun, as in mistral-common's `decode`."""
+        """A special token adds no text, but ends an incomplete character, as in mistral-common's `decode`."""
         self.tokens += 1
         self._text += self._decoder.decode(self._vocabulary.piece(token), final=self._vocabulary.is_special(token))
