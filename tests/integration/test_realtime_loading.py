@@ -101,7 +101,7 @@ def test_engine_says_how_it_runs(checkpoint: Path) -> None:
     assert engine.info.passes == ""
     engine.warm_up()
     assert engine.info.passes == "run from Python; attention: sdpa; layers not compiled"
-    assert (engine.info.slots, engine.info.slots_reason) == (16, "16 fit into memory and time")
+    assert (engine.info.slots, engine.info.slots_reason) == (16, "memory and time allow 16")
     silences = {id(part.text[0]) for part in engine._model._silence.values()}
     assert len(silences) == len(DELAYS_MS)
     assert engine._model._silent_encoder[0].shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
@@ -112,7 +112,7 @@ def test_slots_are_those_that_are_served_in_time(checkpoint: Path, monkeypatch: 
     monkeypatch.setattr(BatchedModel, "full_passes_ms", lambda _, batch, *__: [8.0 * batch, 99.0])
     engine = loaded(checkpoint)
     engine.warm_up()
-    assert (engine.info.slots, engine.info.slots_reason) == (7, "16 fit into memory, 7 into time")
+    assert (engine.info.slots, engine.info.slots_reason) == (7, "memory allows 16, time allows 7")
     assert engine._model._passes._batches[-1] == 7
     for number in range(7):
         engine.open(str(number), SessionOptions())
@@ -135,7 +135,7 @@ def test_slots_that_are_set_are_kept_with_a_warning(checkpoint: Path, monkeypatc
     engine = loaded(checkpoint, slots=12)
     with capture_logs() as logs:
         engine.warm_up()
-    assert (engine.info.slots, engine.info.slots_reason) == (12, "12 set in model.slots, 7 fit into time")
+    assert (engine.info.slots, engine.info.slots_reason) == (12, "12 set in model.slots, time allows 7")
     [warning] = [log for log in logs if log["log_level"] == "warning"]
     assert warning["event"] == "slots_too_many"
     assert warning["message"].endswith("lower model.slots to 7.")

@@ -1,4 +1,4 @@
-"""Attention over rings, and rotary angles for positions without end; both are put into transformers' stock layers."""
+"""Attention over rings, and rotary angles for unlimited positions; both are put into transformers' stock layers."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, VoxtralRealtimeForConditionalGeneration
 
 PINNED: Final = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""In this order. With a mask cuDNN makes a plan for each shape, which takes seconds, and flash attention takes none."""
+"""In order of preference. With a mask cuDNN plans each shape, which takes seconds; flash attention accepts no mask."""
 
 log = structlog.get_logger()
 
@@ -18,8 +18,8 @@ log = structlog.get_logger()
 class ExactRotary(nn.Module):
     """Cosine and sine of `position × frequency`, with the phase in float64.
 
-    In float32, as the stock module has it, the phase of position 2²⁰ (a day) is off by up to 0.06 rad, and differences
-    between neighbours with it. In float64 the error stays below 1e-6 rad for ten thousand years.
+    In float32, as in the stock module, the phase of position 2²⁰ (a day) is off by up to 0.06 rad, and with it the
+    differences between neighbours. In float64 the error stays below 1e-6 rad for ten thousand years.
     """
 
     def __init__(self, inv_freq: Tensor, scaling: float) -> None:
@@ -28,7 +28,7 @@ class ExactRotary(nn.Module):
         self._scaling = scaling
 
     def forward(self, hidden: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """`position_ids`, `[batch, queries]`; gives two of `[batch, queries, head_dim]` in the type of `hidden`."""
+        """`position_ids`, `[batch, queries]`; returns two of `[batch, queries, head_dim]` in the type of `hidden`."""
         phase = position_ids[..., None].double() * self.inv_freq
         angles = torch.cat([phase, phase], dim=-1)
         return (angles.cos() * self._scaling).to(hidden.dtype), (angles.sin() * self._scaling).to(hidden.dtype)
@@ -54,7 +54,7 @@ def ring_eager(
 
 
 def additive(visible: Tensor, dtype: torch.dtype, group: int) -> Tensor:
-    """The mask of all layers, made once for a pass: `[batch, 1, group × queries, entries]`, 0 or −∞.
+    """The mask of all layers, made once per pass: `[batch, 1, group × queries, entries]`, 0 or −∞.
 
     `visible` `[batch, 1, queries, entries]`; `group` queries share a head of keys.
     """
@@ -63,7 +63,7 @@ def additive(visible: Tensor, dtype: torch.dtype, group: int) -> Tensor:
 
 
 def _grouped(query: Tensor, key: Tensor) -> Tensor:
-    """Queries that share a head of keys become queries of that head, so that no key is ever copied.
+    """Queries that share a head of keys become queries of that head, so that no key is copied.
 
     `query` `[batch, heads, queries, dim]` → `[batch, key heads, group × queries, dim]`.
     """
@@ -73,17 +73,17 @@ def _grouped(query: Tensor, key: Tensor) -> Tensor:
 
 
 def _ungrouped(heard: Tensor, query: Tensor) -> Tensor:
-    """`[batch, queries, heads, dim]`, as the stock layers expect."""
+    """`[batch, queries, heads, dim]`, the shape that the stock layers expect."""
     return heard.reshape(query.shape).transpose(1, 2).contiguous()
 
 
 def pinned_kernels(device: torch.device) -> AbstractContextManager[None]:
-    """On a GPU, the kernels that `ring_sdpa` may run on. A CPU has one."""
+    """On a GPU, the kernels that `ring_sdpa` may use. A CPU has only one."""
     return sdpa_kernel(PINNED, set_priority=True) if device.type == "cuda" else nullcontext()
 
 
 def kernel_name(attn_implementation: str, model: VoxtralRealtimeForConditionalGeneration) -> str:
-    """What computes attention on the model's device, for people."""
+    """The attention kernel on the model's device, as a text for people."""
     if attn_implementation != "sdpa" or model.device.type != "cuda":
         return attn_implementation
     config: Any = model.config.text_config
@@ -95,7 +95,7 @@ def kernel_name(attn_implementation: str, model: VoxtralRealtimeForConditionalGe
         asked = torch.backends.cuda.SDPAParams(query, key, key, mask, 0.0, False, False)
         if torch.backends.cuda.can_use_efficient_attention(asked):
             return "sdpa, memory-efficient kernel"
-    slow = "This GPU has no memory-efficient attention kernel for the model: PyTorch's plain one makes passes longer."
+    slow = "PyTorch has no memory-efficient attention kernel for this model on this GPU; its math kernel is slower."
     log.warning("attention_slow", message=slow)
     return "sdpa, math kernel"
 
@@ -104,7 +104,7 @@ _FUNCTIONS = {"sdpa": ring_sdpa, "eager": ring_eager}
 
 
 def use_rings(model: VoxtralRealtimeForConditionalGeneration, attn_implementation: str) -> None:
-    """Let the stock layers of a model attend to rings, by `sdpa` or `eager`."""
+    """Make the stock layers of a model attend to rings, by `sdpa` or `eager`."""
     name = f"voxtral_ring_{attn_implementation}"
     AttentionInterface.register(name, _FUNCTIONS[attn_implementation])
     for part in (model.model.audio_tower, model.model.language_model):

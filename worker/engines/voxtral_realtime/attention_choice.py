@@ -1,8 +1,8 @@
-"""Which code computes attention: Triton's kernels or PyTorch's. Chosen when a model warms up, by a trial on its device.
+"""Chooses the attention code, Triton's kernels or PyTorch's, by a trial on the model's device during warm-up.
 
-Triton's are taken if they compile, hear what PyTorch's hear and are faster. The trial runs the first attention layer
-of the encoder and of the language model over all rows, with full rings, and each is chosen for itself. So are products
-with weights of 8 bits.
+Triton's kernels are used if they compile, give PyTorch's result and are faster. The trial runs the first attention
+layer of the encoder and of the language model over all rows, with full rings, and chooses separately for each. Products
+with weights of 8 bits are chosen in the same way.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from worker.engines.voxtral_realtime.weights import Product, product, small_weig
 Wanted = Literal["auto", "torch", "triton"]
 TRITON: Final = "triton"
 MAX_DIFFERENCE: Final = {torch.float32: 1e-3, torch.bfloat16: 0.04, torch.float16: 0.01}
-"""Of the two results, over the length of PyTorch's. Both round between operations; eight bits more than that differ by
-a step of the format where one rounds up and the other down."""
+"""Difference of the two results, relative to the length of PyTorch's. Both round between operations; results of eight
+bits differ further, by a step of the format, when one rounds up and the other down."""
 MAX_FP8_DIFFERENCE: Final = 0.08
 TIMED_RUNS: Final = 5
 
@@ -42,9 +42,9 @@ class AttentionPart:
 
 
 def choose_attention(wanted: Wanted, parts: list[AttentionPart], rows: int, torch_name: str) -> str:
-    """Put Triton's kernels into the parts that they are for, and return the name of what computes attention.
+    """Put Triton's kernels into the parts that can use them, and return the name of the attention code.
 
-    Raises `StartupError` if they are `wanted` by name and cannot run here.
+    Raises `StartupError` if Triton is `wanted` explicitly and cannot run here.
     """
     if wanted == "torch":
         return torch_name
@@ -60,9 +60,9 @@ def choose_attention(wanted: Wanted, parts: list[AttentionPart], rows: int, torc
 
 
 def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> str:
-    """Let products with weights of 8 bits be computed by Triton where that is right and faster. Says by what they are.
+    """Use Triton for products with weights of 8 bits if it is correct and faster. Returns the name of the choice.
 
-    `torch` keeps Triton out; otherwise PyTorch's stay where Triton's cannot run.
+    `torch` excludes Triton; otherwise PyTorch's products stay if Triton's cannot run.
     """
     modules = small_weights(model)
     if not modules or wanted == "torch" or _obstacle(wanted, device) is not None:
@@ -103,7 +103,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _obstacle(wanted: Wanted, device: torch.device) -> str | None:
-    """What keeps Triton from running at all, as the end of a sentence. Its interpreter is used only if asked for."""
+    """The reason why Triton cannot run at all, as the end of a sentence. Its interpreter is used only on request."""
     try:
         from worker.engines.voxtral_realtime.ring_attention import INTERPRETED  # noqa: PLC0415 -- not with every torch
     except ImportError:
@@ -114,7 +114,7 @@ def _obstacle(wanted: Wanted, device: torch.device) -> str | None:
 
 
 def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> str:
-    """`triton`, put in place, or the name of PyTorch's attention."""
+    """`triton`, after putting it in place, or the name of PyTorch's attention."""
     from worker.engines.voxtral_realtime.ring_attention import RingAttention, use_kernels  # noqa: PLC0415
 
     processors = _processors(part.ring.device)
@@ -130,7 +130,7 @@ def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> 
             torch_ms, triton_ms = trial.torch_ms(), trial.kernel_ms(kernels)
             fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
             reason = "it is slower" if triton_ms >= torch_ms else None
-    except Exception as error:  # whatever Triton raises where it cannot compile or run, PyTorch's attention does
+    except Exception as error:  # whatever Triton raises if it cannot compile or run, PyTorch's attention works
         if is_out_of_memory(error):
             raise
         reason = f"it cannot run ({_one_line(error)})"
@@ -165,13 +165,13 @@ class _Trial:
         self._entries = random(2, shape.heads, shape.length, shape.head_dim)
         self._hidden = random(rows, shape.queries, part.module.config.hidden_size)
         passes = torch.arange(rows, device=device) * 3 + shape.length // shape.queries
-        if rows > 2:  # beside full rings, one that has just begun and one half full
+        if rows > 2:  # in addition to full rings, one that has just begun and one half full
             passes[0], passes[1] = 0, shape.length // shape.queries // 2
         self._positions = passes[:, None] * shape.queries + torch.arange(shape.queries, device=device)
         self._angles = part.module.rotary_emb(self._hidden, self._positions)
 
     def difference(self, kernels: nn.Module) -> float:
-        """Of the two results: the worst vector, over the length of PyTorch's. NaN if one has any."""
+        """Difference of the two results: the worst vector, relative to the length of PyTorch's. NaN if one has any."""
         by_torch = self._ready(by_kernel=False)()
         by_kernel = self._ready(by_kernel=True, layer=kernels)()
         apart = (by_kernel.float() - by_torch.float()).norm(dim=-1)
@@ -184,7 +184,7 @@ class _Trial:
         return _timed_ms(self._ready(by_kernel=True, layer=kernels))
 
     def _ready(self, *, by_kernel: bool, layer: nn.Module | None = None) -> Callable[[], Tensor]:
-        """A run of the layer over rings that hold the same each time."""
+        """A run of the layer over rings that have the same content each time."""
         self._ring.by_kernel = by_kernel
         self._ring.fill_layer(0, *self._entries)
         visible = self._ring.prepare(self._positions, self._ring.length)
@@ -205,7 +205,7 @@ class _Trial:
 
 
 def _timed_ms(run: Callable[[], Tensor]) -> float:
-    """Milliseconds of a run on the GPU: the median of several."""
+    """Milliseconds of a run on the GPU: the median of several runs."""
     times_ms = []
     for _ in range(TIMED_RUNS + 1):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)

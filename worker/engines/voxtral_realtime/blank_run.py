@@ -1,8 +1,8 @@
-"""Notices that the model says nothing while somebody speaks.
+"""Detects a model that writes nothing while somebody speaks.
 
-The model can get stuck: it says pads over speech, for minutes, until its context is renewed (vLLM issue 47614). Its
-margin for a pad is as large there as in silence, so the tokens do not show it. The voice activity detector does. It
-is asked only about audio in which something stands out of the background, since it costs 2 ms for a second.
+The model can get stuck: it outputs pads over speech, for minutes, until its context is renewed (vLLM issue 47614). Its
+margin for a pad is as large then as in silence, so the tokens do not reveal it. The voice activity detector does. It
+runs only on audio that is louder than the background, since it takes 2 ms for a second of audio.
 """
 
 from collections import deque
@@ -15,15 +15,15 @@ from worker.engines.voxtral_realtime.loudness import Loudness
 MIN_RUN_SAMPLES: Final = 3 * 16_000
 """Healthy pauses in speech are mostly shorter."""
 MIN_SPEECH_SAMPLES: Final = 24_000
-"""1.5 s of speech in them: a cough or a single word that the model passes over is less."""
+"""1.5 s of speech in them: a cough or a single word that the model ignores is shorter."""
 KEPT_SAMPLES: Final = 30 * 16_000
-"""Audio that is kept, to be heard again, is at most so long."""
+"""Limit of the audio that is kept in order to process it again."""
 MARGIN_SAMPLES: Final = 8_000
-"""Half a second is heard from before the speech."""
+"""Processing starts half a second before the speech."""
 JUDGED_WINDOWS: Final = 31
 """About a second at a time."""
 MIN_LOUD_HOPS: Final = 20
-"""0.2 s: with less in a second that stands out, the detector is not asked."""
+"""0.2 s: if less of a second is louder than the background, the detector does not run."""
 SPEECH_PROBABILITY: Final = 0.5
 
 
@@ -31,19 +31,19 @@ class BlankRun:
     """The pads since the last word. Positions are samples of the session."""
 
     def __init__(self, vad: SileroVad | None, start_samples: int) -> None:
-        """Without a detector nothing is ever noticed."""
+        """Without a detector nothing is ever detected."""
         self._vad = vad
         self._heard_twice_samples = start_samples
         self.begin(start_samples)
 
     def begin(self, start_samples: int) -> None:
-        """A new run, behind a word or at the start of a stretch. What was heard twice does not count again."""
+        """A new run, after a word or at the start of a stretch. Audio that is processed twice does not count again."""
         self._start_samples = self.until_samples = self._judged_samples = max(start_samples, self._heard_twice_samples)
-        self._speech: deque[int] = deque()  # where windows with speech begin
-        self._state: VadState | None = None  # few runs are ever judged
+        self._speech: deque[int] = deque()  # start positions of windows with speech
+        self._state: VadState | None = None  # few runs are ever checked
 
     def pad(self, until_samples: int, audio: AudioBuffer, loudness: Loudness) -> None:
-        """One more pad: nothing was said about the audio until this position."""
+        """Add a pad: the model wrote nothing about the audio up to this position."""
         if until_samples <= self._start_samples:
             return
         self.until_samples = until_samples
@@ -54,14 +54,14 @@ class BlankRun:
             self._speech.popleft()
 
     def hear_again(self) -> int:
-        """Where to begin again. What has been heard until now is not a reason to do so a second time."""
+        """The position to start again from. Audio up to now does not cause another restart."""
         from_samples = self.needed_samples
         self._heard_twice_samples = self.until_samples
         return from_samples
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the run is long, and speech was heard in it."""
+        """Whether the run is long, and contains speech."""
         return self.length_samples > MIN_RUN_SAMPLES and len(self._speech) * WINDOW_SAMPLES >= MIN_SPEECH_SAMPLES
 
     @property
@@ -74,7 +74,7 @@ class BlankRun:
 
     @property
     def needed_samples(self) -> int:
-        """Audio from here on may have to be heard again."""
+        """Audio from this position on may have to be processed again."""
         if self._vad is None:
             return self.until_samples
         if not self._speech:

@@ -1,6 +1,6 @@
-"""How many sessions a worker serves in time, measured at the warm-up: large GPUs have memory for more. Pure.
+"""How many sessions a worker serves in time, measured during warm-up: large GPUs have memory for more. Pure.
 
-A tick is a pass over all sessions and what the host does for them. It must end well before the next frame is there.
+A tick is a pass over all sessions and the host work for them. It must end well before the next frame arrives.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 FRAME_MS: Final = 80.0
-"""A tick that takes longer falls behind the speakers."""
+"""A longer tick falls behind real time."""
 LIMIT_MS: Final = 60.0
-"""A tick of all slots, with full windows, takes at most so long."""
+"""Limit of a tick of all slots, with full windows."""
 AIM: Final = 0.98
-"""Of the limit: a guess that is a little too high would be of no use."""
+"""Share of the limit to aim at: a guess that is slightly too high would be useless."""
 TRIES: Final = 6
 PRECISION: Final = 0.02
-"""Of the slots: a more precise answer is not worth its time."""
+"""Share of the slots: a more precise answer is not worth its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,16 @@ class Fit:
     """How many slots fit."""
 
     slots: int
-    """In use."""
+    """Slots in use."""
     in_time: int
     tick_ms: float
-    """Of the slots in use."""
+    """Duration of a tick over the slots in use."""
     reason: str
-    """For people: "83 fit into memory, 66 into time"."""
+    """For people: "memory allows 83, time allows 66"."""
 
 
 def typical_ms(passes_ms: Sequence[float], *, on_gpu: bool) -> float:
-    """What a pass counts for: its 99th percentile, which is the longest of a few.
+    """The duration that represents passes: the 99th percentile, which is the longest of a few.
 
     On a CPU it is the shortest: the others have waited for other programs.
     """
@@ -40,9 +40,9 @@ def typical_ms(passes_ms: Sequence[float], *, on_gpu: bool) -> float:
 
 
 def fitted(slots: int, tick_ms: Callable[[int], float], *, is_set: bool) -> Fit:
-    """The slots to use of those that memory allows, by the time of a tick over so many sessions.
+    """The number of slots to use, up to those that memory allows, by the duration of a tick over all sessions.
 
-    `is_set`: somebody has set the number, which is kept.
+    `is_set`: the number is configured, so it is kept.
     """
     known: dict[int, float] = {}
 
@@ -53,9 +53,9 @@ def fitted(slots: int, tick_ms: Callable[[int], float], *, is_set: bool) -> Fit:
 
     in_time = slots_in_time(slots, measured)
     if is_set:
-        reason = f"{slots} set in model.slots, {in_time} fit into time"
+        reason = f"{slots} set in model.slots, time allows {in_time}"
         return Fit(slots, in_time, known[slots], reason if in_time < slots else "")
-    reason = f"{slots} fit into memory, {in_time} into time" if in_time < slots else f"{slots} fit into memory and time"
+    reason = f"memory allows {slots}, time allows {in_time}" if in_time < slots else f"memory and time allow {slots}"
     return Fit(in_time, in_time, known[in_time], reason)
 
 
@@ -63,8 +63,8 @@ def slots_in_time(wanted: int, tick_ms: Callable[[int], float], limit_ms: float 
     """The most sessions, up to `wanted`, that a tick serves within the limit, as far as a few measurements show; at
     least 1, even if that takes longer.
 
-    A tick's time is nearly a line over the sessions. The next count to be measured is where the line through the
-    nearest two crosses the limit.
+    A tick's duration is nearly linear in the number of sessions. The next number to measure is where the line through
+    the nearest two measurements crosses the limit.
     """
     slow, slow_ms = wanted, tick_ms(wanted)
     if slow_ms <= limit_ms or wanted == 1:

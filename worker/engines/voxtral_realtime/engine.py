@@ -1,7 +1,7 @@
 """The engine for live transcription on a GPU: Voxtral Realtime, all sessions in one batch.
 
-Each step takes every session that has 80 ms of new audio on by one position. Sessions join and leave between any two
-steps; see `rows` for where they sit, `model` for the pass, and `session` for what becomes of a token.
+Each step advances every session that has 80 ms of new audio by one position. Sessions join and leave between any two
+steps; `rows` assigns them to rows, `model` runs the pass, and `session` turns tokens into outputs.
 """
 
 import time
@@ -31,10 +31,10 @@ from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 from worker.progress import STARTING
 
 SPARE_BYTES: Final = 256 * 1024**2
-"""To be free after the warm-up: libraries may still make plans and buffers."""
+"""Memory that must be free after the warm-up: libraries may still allocate plans and buffers."""
 GPU_PASSES: Final = 20
 CPU_PASSES: Final = 5
-"""That a tick is timed with, when slots are calibrated."""
+"""Passes that time a tick when slots are calibrated."""
 HOST_TICKS: Final = 200
 
 log = structlog.get_logger()
@@ -42,20 +42,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """A pass that has been launched."""
+    """A pass that has been launched and not read."""
 
     on_board: list[tuple[str, int, Session, int]]
-    """Id, row, session, and the stretch that the session was in at the launch."""
+    """Id, row, session, and the session's stretch at the time of the launch."""
     levels: NDArray[np.float32]
     """By row, `[batch, hops]`."""
     started_s: float
     timed_from_s: float
-    """By the clock of the load."""
+    """By the clock of the load measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Landed:
-    """A pass whose tokens are here."""
+    """A pass whose tokens have been read."""
 
     flight: _Flight
     tokens: list[int]
@@ -79,9 +79,9 @@ class VoxtralRealtimeEngine:
     ) -> None:
         self.info = info
         self._overlaps = info.device != "cpu"
-        """A CPU has run a pass when it has been launched: what the pass before has said would only come later."""
+        """On a CPU a pass is complete when it has been launched: overlap would only delay the previous pass's text."""
         self._pass_clock = time.perf_counter if info.device != "cpu" else time.thread_time
-        """What passes are timed with for the load. On a CPU the time that other programs take does not count."""
+        """The clock that times passes for the load. On a CPU it does not count the time that other programs take."""
         self._model = model
         self._vocabulary = vocabulary
         self._prompt = prompt
@@ -91,22 +91,22 @@ class VoxtralRealtimeEngine:
         self._sessions: dict[str, Session] = {}
         self._clock = clock
         self._due: dict[str, float] = {}
-        """Since when sessions wait for a pass."""
+        """Time since when sessions wait for a pass."""
         self._speaking: dict[str, Session] = {}
-        """Those that have outputs."""
+        """Sessions that have outputs."""
         self._gathering = Gathering(FRAME_MS / 1000, GATHER_S if info.device != "cpu" else 0.0)
-        """A CPU computes a pass over two sessions in the time of two passes."""
+        """A CPU takes as long for a pass over two sessions as for two passes."""
         self._flight: _Flight | None = None
         self._recalling: str | None = None
-        """The session that hears its past in chunks, and takes part in no pass until that is done."""
+        """The session that processes its past in chunks, and takes part in no pass until it has finished."""
         self._passes: list[PassTime] = []
         self._told_s = 0.0
         self._vad = SileroVad()
 
     def warm_up(self) -> None:
-        """Hear the silence that sessions begin with, for each delay, and run or record every shape of a pass.
+        """Process the silence that sessions begin with, for each delay, and run or record every shape of a pass.
 
-        Raises `StartupError` when memory does not suffice for the slots.
+        Raises `StartupError` if memory is not enough for the slots.
         """
         self._vad.probabilities(VadState(), np.ones(WINDOW_SAMPLES, np.float32))
         device = self.info.device
@@ -123,7 +123,7 @@ class VoxtralRealtimeEngine:
             log.warning("memory_short", message="Sessions may run out of memory; lower model.slots.", **free)
 
     def _calibrate(self) -> None:
-        """Lower the slots to those that are served in time, unless they are set."""
+        """Lower the slots to the number that is served in time, unless it is configured."""
         host_ms = self._host_ms()
         on_gpu = self.info.device != "cpu"
 
@@ -142,10 +142,10 @@ class VoxtralRealtimeEngine:
             if fit.in_time < fit.slots:
                 log.warning("slots_too_many", message=f"{message}; lower model.slots to {fit.in_time}.", **measured)
             else:
-                log.warning("device_too_slow", message=f"{message}: text may come late even for one.", **measured)
+                log.warning("device_too_slow", message=f"{message}: text may be late even for one.", **measured)
 
     def _host_ms(self) -> float:
-        """What a session costs the host in a tick beside its staging, which passes are timed with: the median."""
+        """Host time of a session in a tick, without its staging, which is part of the timed passes: the median."""
         session = self._new_session(SessionOptions(), 0, 0)
         frame = np.random.default_rng(0).standard_normal(self._prompt.frame_samples).astype(np.float32) * 0.1
         tokens = [self._vocabulary.word_token, *self._vocabulary.tokens(" a")[:1], *[self._vocabulary.pad_token] * 3]
@@ -206,7 +206,7 @@ class VoxtralRealtimeEngine:
         self._model.rest(len(self._rows))
 
     def step(self) -> list[tuple[str, Output]]:
-        """The next pass is launched before the sessions are told what the one before has said."""
+        """The next pass is launched before the sessions get the tokens of the previous one."""
         landed = self._land() if self._flight is not None else None
         if self._due:
             self._prefill(landed)
@@ -249,7 +249,7 @@ class VoxtralRealtimeEngine:
         )
 
     def _note(self, session_id: str, session: Session) -> None:
-        """Whether the session waits for a pass, or for its outputs to be taken."""
+        """Record whether the session waits for a pass, or has outputs to be taken."""
         if not session.is_ready:
             self._due.pop(session_id, None)
         elif session_id not in self._due:
@@ -258,9 +258,9 @@ class VoxtralRealtimeEngine:
             self._speaking[session_id] = session
 
     def _prefill(self, landed: _Landed | None) -> None:
-        """A chunk of known positions of one session; the others wait for no more than one.
+        """Process a chunk of known positions of one session; the others wait for one chunk at most.
 
-        Positions are taken in their order: not before the session knows what the pass that has landed said.
+        Positions are processed in order: not before the session has the tokens of the last pass that was read.
         """
         self._recalling = self._next_recalling()
         if self._recalling is None:
@@ -272,7 +272,7 @@ class VoxtralRealtimeEngine:
             self._recalling = None
 
     def _next_recalling(self) -> str | None:
-        """One session after the other, each until only few of its positions are left."""
+        """One session after another, each until only few of its positions are left."""
         if self._recalling in self._due and self._sessions[self._recalling].known_positions >= MIN_CHUNK:
             return self._recalling
         return next((one for one in self._due if self._sessions[one].known_positions >= MIN_CHUNK), None)
@@ -288,21 +288,21 @@ class VoxtralRealtimeEngine:
             tokens.append(session.forced_token)
             windows.append(session.window().copy())
             levels = levels_of(windows[-1][lead : lead + self._prompt.frame_samples])
-            session.take(levels, self._prompt.pad_token, 0.0)  # what is said there is known or not used
+            session.take(levels, self._prompt.pad_token, 0.0)  # the token there is known or not used
             if session.stretch != stretch:
                 break
         self._model.prefill(row, np.stack(windows), tokens)
         self._note(session_id, session)
 
     def _gathering_s(self) -> float:
-        """How long the next pass waits for more sessions; not at all if one is behind, or is about to end."""
+        """How long the next pass waits for more sessions; not at all if one is behind real time, or is about to end."""
         if not self._gathering.longest_s or not self._due:
             return 0.0
         pause_s = self._gathering.pause_s(self._due, self._clock())
         return 0.0 if pause_s and any(self._sessions[one].is_behind for one in self._due) else pause_s
 
     def _launch(self) -> _Flight:
-        """A pass over all sessions that are due, but for the one that hears its past."""
+        """Start a pass over all sessions that are due, except the one that processes its past."""
         started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
         due, self._due = self._due, {}
         on_board = []
@@ -324,7 +324,7 @@ class VoxtralRealtimeEngine:
         return _Flight(on_board, levels, started_s, timed_from_s)
 
     def _frame_levels(self, rows: list[int], batch: int) -> NDArray[np.float32]:
-        """How loud the frames are that these rows hear, `[batch, hops]`. Computed while the device runs the pass."""
+        """How loud the frames of these rows are, `[batch, hops]`. Computed while the device runs the pass."""
         lead, frame = self._prompt.lead_samples, self._prompt.frame_samples
         frames = self._model.staged_pcm(batch)[:, lead : lead + frame]
         if len(rows) == batch:
@@ -340,7 +340,7 @@ class VoxtralRealtimeEngine:
         return _Landed(flight, self._model.read(), (time.perf_counter() - flight.started_s) * 1000)
 
     def _tell(self, landed: _Landed) -> None:
-        """Tell sessions what the pass has said; but not those that have been closed or begun anew since its launch."""
+        """Pass the tokens on to the sessions, except those that were closed or restarted after the launch."""
         flight, tokens, model_ms = landed.flight, landed.tokens, landed.model_ms
         for session_id, row, session, stretch in flight.on_board:
             if session.stretch == stretch and self._sessions.get(session_id) is session:

@@ -1,7 +1,7 @@
-"""Numbers of 8 bits, e4m3 (1 sign, 4 exponent and 3 mantissa bits), with a scale for each vector.
+"""8-bit numbers, e4m3 (1 sign, 4 exponent and 3 mantissa bits), with a scale for each vector.
 
-The scale maps the largest value of a vector to the largest number of the format, so no value saturates. Each value is
-off by at most 1/16 of itself, or by 2⁻¹⁹ of the vector's largest value where that is more. Scales are bfloat16.
+The scale maps the largest value of a vector to the largest number of the format, so no value saturates. The error of a
+value is at most 1/16 of it, or 2⁻¹⁹ of the vector's largest value if that is more. Scales are bfloat16.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ FP8: Final = torch.float8_e4m3fn
 MAX: Final = 448.0
 """The largest number of the format."""
 MIN_SCALE: Final = 2.0**-100
-"""Of a vector of zeros."""
+"""Scale of a vector of zeros."""
 
 
 def quantised(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,5 +25,5 @@ def quantised(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def restored(codes: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
-    """What `quantised` made of some values, `[…, dim]` in `dtype`."""
+    """The values that `quantised` has encoded, `[…, dim]` in `dtype`."""
     return codes.to(dtype).mul_(scales.to(dtype)[..., None])

@@ -1,40 +1,40 @@
-"""When a pass begins: at once, or a moment later, if more sessions can share it. Pure: the caller gives the time.
+"""When a pass starts: at once, or slightly later, if more sessions can share it. Pure: the caller passes in the time.
 
 A pass over one session takes a GPU nearly as long as one over several, since it reads all weights. Sessions whose
-frames come at different moments would each have a pass of their own, and keep the GPU busy all the time.
+frames arrive at different moments would each need a separate pass, and keep the GPU busy all the time.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
 GATHER_S: Final = 0.02
-"""A session waits so long for others at most."""
+"""Maximum time that a session waits for others."""
 LATE_S: Final = 0.02
-"""So late, a frame is still expected; after that its client has paused."""
+"""A frame that is late by this much is still expected; after that its client has paused."""
 SHORTEST_S: Final = 0.0001
-"""A shorter wait is not worth it."""
+"""A shorter wait is not worthwhile."""
 
 
 class Gathering:
-    """Knows when each session's last frame came, and so when the next one is expected."""
+    """Records when each session's last frame arrived, and so when the next one is expected."""
 
     def __init__(self, frame_s: float, longest_s: float) -> None:
         self._frame_s = frame_s
         self.longest_s = longest_s
-        """0: nobody waits."""
+        """0: no waiting."""
         self._came_s: dict[str, float] = {}
 
     def came(self, session_id: str, now_s: float) -> None:
-        """A frame of the session is complete."""
+        """Record that a frame of the session is complete."""
         self._came_s[session_id] = now_s
 
     def forget(self, session_id: str) -> None:
         self._came_s.pop(session_id, None)
 
     def pause_s(self, due_s: Mapping[str, float], now_s: float) -> float:
-        """How long to wait yet, unless a frame comes before: 0 when no other session's frame is expected in time.
+        """The remaining wait, unless a frame arrives earlier: 0 if no other session's frame is expected in time.
 
-        `due_s`: since when sessions wait for the pass, the one that waits longest first.
+        `due_s`: the time since when each session waits for the pass, in order of waiting time, the longest first.
         """
         until_s = next(iter(due_s.values())) + self.longest_s
         if until_s - now_s < SHORTEST_S:

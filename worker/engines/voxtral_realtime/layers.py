@@ -1,8 +1,8 @@
 """One layer of the encoder or of the language model: what transformers' stock layer computes, in fewer operations.
 
-A GPU launches each operation for itself. Projections of the same input are one product, queries and keys are rotated
-together, and what the delay changes is computed when a session begins. `Attention.turn` and `Layer.transform` have no
-side effects and see no ring, so that they can be compiled; see `worker.engines.compiling`.
+A GPU launches each operation separately. Projections of the same input are one product, queries and keys are rotated
+together, and values that depend on the delay are computed when a session begins. `Attention.turn` and `Layer.transform`
+have no side effects and do not access the ring, so they can be compiled; see `worker.engines.compiling`.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from worker.engines.voxtral_realtime.weights import EightBitLinear
 
 
 class Attention(nn.Module):
-    """In place of a stock layer's attention."""
+    """Replaces a stock layer's attention."""
 
     def __init__(self, stock: Any) -> None:
         super().__init__()
         self.layer_idx: int = stock.layer_idx
         self.scaling: float = stock.scaling
-        self._config = stock.config  # whose `_attn_implementation` is chosen later
+        self._config = stock.config  # its `_attn_implementation` is chosen later
         self._head_dim: int = stock.head_dim
         self._heads: int = stock.config.num_attention_heads
         self._key_heads: int = self._heads // stock.num_key_value_groups
@@ -38,7 +38,7 @@ class Attention(nn.Module):
         attention_mask: Tensor,
         past_key_values: Any,
     ) -> tuple[Tensor, None]:
-        """`hidden_states` `[batch, queries, width]`; the others as the ring wants them."""
+        """`hidden_states` `[batch, queries, width]`; the other arguments are for the ring."""
         query, key, value = self.turn(self.qkv(hidden_states), *position_embeddings)
         keys, values = past_key_values.update(key, value, self.layer_idx)
         attend = ALL_ATTENTION_FUNCTIONS[self._config._attn_implementation]
@@ -46,7 +46,7 @@ class Attention(nn.Module):
         return self.o_proj(heard.flatten(2)), None
 
     def projected(self, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values that are not rotated, each `[batch, queries, heads × head_dim]`."""
+        """Queries, keys and values before rotation, each `[batch, queries, heads × head_dim]`."""
         key_width = self._key_heads * self._head_dim
         query, key, value = self.qkv(hidden_states).split([self._heads * self._head_dim, key_width, key_width], dim=-1)
         return query, key, value
@@ -54,7 +54,7 @@ class Attention(nn.Module):
     def turn(self, projected: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries, rotated keys, and values, each `[batch, heads, queries, head_dim]`.
 
-        `projected` is what `qkv` gives; `cosine` and `sine` `[batch, queries, head_dim]`. A rotation of the halves
+        `projected` is the output of `qkv`; `cosine` and `sine` `[batch, queries, head_dim]`. A rotation of the halves
         (a, b) is (a, b) × cosine + (−b, a) × sine.
         """
         heads = projected.unflatten(-1, (-1, self._head_dim))
@@ -70,7 +70,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """In place of a stock layer."""
+    """Replaces a stock layer."""
 
     def __init__(self, stock: Any) -> None:
         super().__init__()
@@ -93,8 +93,8 @@ class Layer(nn.Module):
         t_cond: Tensor | None = None,
         **_: object,
     ) -> Tensor:
-        """`hidden` `[batch, queries, width]`; `t_cond` as `DelayConditions.rows` gives it."""
-        hidden = hidden.contiguous()  # the convolutions give it transposed
+        """`hidden` `[batch, queries, width]`; `t_cond` as returned by `DelayConditions.rows`."""
+        hidden = hidden.contiguous()  # the output of the convolutions is transposed
         attended, _weights = self.self_attn(
             hidden_states=self.norm(hidden),
             position_embeddings=position_embeddings,
@@ -106,7 +106,7 @@ class Layer(nn.Module):
         return self.transform(hidden, attended, t_cond[self.layer_idx])
 
     def transform(self, hidden: Tensor, attended: Tensor, delay: Tensor | None = None) -> Tensor:
-        """All after attention, which gave `attended`. `delay` `[batch, 1, width]`."""
+        """The part after attention, whose output is `attended`. `delay` `[batch, 1, width]`."""
         hidden = hidden + attended
         normed = self.second_norm(hidden)
         if delay is not None:
@@ -116,7 +116,7 @@ class Layer(nn.Module):
 
 
 class Norm(nn.Module):
-    """In place of a stock norm: one kernel on CUDA instead of eight."""
+    """Replaces a stock norm: one kernel on CUDA instead of eight."""
 
     def __init__(self, stock: Any) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Norm(nn.Module):
 
 
 class DelayConditions:
-    """What each layer of the language model multiplies by for each row's delay, `[layers, rows, 1, width]`."""
+    """The factors of each layer of the language model for each row's delay, `[layers, rows, 1, width]`."""
 
     def __init__(self, model: VoxtralRealtimeForConditionalGeneration, rows: int) -> None:
         """`model` still has its stock layers."""
@@ -139,7 +139,7 @@ class DelayConditions:
         self._conditions = [layer.ada_rms_norm for layer in layers]
 
     def of(self, delay_tokens: int) -> Tensor:
-        """What the layers make of a delay, `[layers, 1, width]`."""
+        """The factors of the layers for a delay, `[layers, 1, width]`."""
         count = torch.full((1,), delay_tokens, dtype=self._store.dtype, device=self._store.device)
         embedded = self._embed(count).reshape(1, -1)
         return torch.stack([1 + condition(embedded) for condition in self._conditions])
@@ -151,7 +151,7 @@ class DelayConditions:
         self._store[:, target] = self._store[:, source]
 
     def rows(self, first: int, end: int) -> Tensor:
-        """Of the rows from `first` until before `end`: `t_cond` of the stock model, which hands it to its layers."""
+        """Factors of the rows `first` to `end` − 1: the stock model passes them to its layers as `t_cond`."""
         return self._store[:, first:end]
 
 
@@ -164,14 +164,14 @@ def replace_layers(model: VoxtralRealtimeForConditionalGeneration) -> None:
 
 
 def compilable(model: VoxtralRealtimeForConditionalGeneration) -> list[tuple[list[nn.Module], str]]:
-    """Modules whose method of this name can be compiled. Of attention, only this module's own."""
+    """Modules whose method of this name can be compiled. For attention, only this module's own class."""
     layers = [*model.model.audio_tower.layers, *model.model.language_model.layers]
     attentions = [layer.self_attn for layer in layers if isinstance(layer.self_attn, Attention)]
     return [(layers, Layer.transform.__name__), (attentions, Attention.turn.__name__)]
 
 
 def _joined(projections: Sequence[Any]) -> nn.Module:
-    """One projection that gives what several of the same input give, side by side."""
+    """One projection whose output is that of several projections of the same input, concatenated."""
     weight = torch.cat([_bytes(one.weight.detach()) for one in projections]).view(projections[0].weight.dtype)
     bias = _joined_bias(projections)
     if isinstance(projections[0], EightBitLinear):
@@ -185,7 +185,7 @@ def _joined(projections: Sequence[Any]) -> nn.Module:
 
 
 def _joined_bias(projections: Sequence[Any]) -> Tensor | None:
-    """Zeros for projections that have none."""
+    """Zeros for projections without a bias."""
     biases = [one.bias for one in projections]
     kind = next((bias for bias in biases if bias is not None), None)
     if kind is None:
@@ -198,5 +198,5 @@ def _joined_bias(projections: Sequence[Any]) -> Tensor | None:
 
 
 def _bytes(weight: Tensor) -> Tensor:
-    """Weights of 8 bits as bytes: not every operation knows their types."""
+    """Weights of 8 bits as bytes: not every operation supports their types."""
     return weight.view(torch.uint8) if weight.dtype.itemsize == 1 else weight

@@ -1,4 +1,4 @@
-"""From settings to an engine that is loaded but not warm. Every failure is a `StartupError` of one sentence."""
+"""Loads an engine from the settings; it is not warm yet. Every failure is a `StartupError` of one sentence."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
 from worker.engines.voxtral_realtime.weights import convert, is_converted
 
 LANGUAGES: Final = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "ru", "zh")
-"""Of the published checkpoint (its model card). The model hears which one it is."""
+"""Delays of the published checkpoint (its model card). The delay is an input of the model."""
 
 log = structlog.get_logger()
 
@@ -101,7 +101,7 @@ def _feature_extractor(directory: Path) -> VoxtralRealtimeFeatureExtractor:
 
 
 def _check_agreement(directory: Path, prompt: Prompt, extractor: VoxtralRealtimeFeatureExtractor) -> None:
-    """The tokenizer and the feature extractor both say what a frame is."""
+    """The tokenizer and the feature extractor must define the same frame."""
     if (prompt.hop_samples, prompt.n_fft) != (extractor.hop_length, extractor.n_fft):
         raise StartupError(
             f"The files in {directory} disagree: tekken.json says hop_length {prompt.hop_samples} and window_size "
@@ -118,7 +118,7 @@ def _check_weight_dtype(weight_dtype: str, placed: Placement) -> None:
 
 
 def _attention(model: ModelSettings) -> Wanted:
-    """Who names PyTorch's attention wants it."""
+    """A configured PyTorch attention also selects `torch` here."""
     named = model.attn_implementation != "auto" and model.attention == "auto"
     return "torch" if named else model.attention
 
@@ -126,7 +126,7 @@ def _attention(model: ModelSettings) -> Wanted:
 def _rows(
     settings: Settings, config: Any, placed: Placement, default_slots: int, prompt: Prompt
 ) -> tuple[int, torch.dtype]:
-    """How many sessions fit, and in what their keys and values are kept."""
+    """How many sessions fit, and the type in which their keys and values are stored."""
     window, wanted = settings.model.text_window, settings.model.slots
     free = free_memory_bytes(placed.device)
     positions = text_ring(config, window).length

@@ -1,6 +1,6 @@
-"""How loud a session has been lately, to find where the sound of a word began. Pure.
+"""The recent loudness of a session, to find where the sound of a word began. Pure.
 
-The model tells where words end and not where they begin.
+The model reports where words end, but not where they begin.
 """
 
 from typing import Final
@@ -12,20 +12,20 @@ HOP_SAMPLES: Final = 160
 KEPT_HOPS: Final = 512
 """Five seconds: no word is longer."""
 BACKGROUND_PERCENTILE: Final = 20
-"""Speech has so many pauses that this percentile of the last seconds is the background."""
+"""Speech has enough pauses that this percentile of the last seconds is the background."""
 ABOVE_BACKGROUND: Final = 2.0
 BELOW_PEAK: Final = 0.03
-"""What is louder than both, 6 dB above the background and 30 dB below the word's peak, belongs to the word.
+"""Sound that is louder than both, 6 dB above the background and 30 dB below the word's peak, belongs to the word.
 
-Chosen among a few, with the percentile and the closure, on 1,440 synthesised words in silence and at 30 and 20 dB: of
-the starts, 95 % came within 32 ms of the truth and all within 80 ms.
+Chosen among a few values, with the percentile and the closure, on 1,440 synthesised words in silence and at 30 and
+20 dB: 95 % of the starts were within 32 ms of the true value and all within 80 ms.
 """
 QUIET: Final = 0.0003
-"""-70 dBFS: what is softer never stands out."""
+"""-70 dBFS: softer sound never counts as louder than the background."""
 MAX_CLOSURE_HOPS: Final = 10
-"""A pause inside a word, such as the closure before a plosive, is at most so long."""
+"""Limit of a pause inside a word, such as the closure before a plosive."""
 PLAIN_WORD_SAMPLES: Final = 5_600
-"""0.35 s, the length that is assumed where nothing is louder than the rest."""
+"""0.35 s, the length that is assumed if nothing is louder than the rest."""
 
 
 def levels_of(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -44,7 +44,7 @@ class Loudness:
         self._hops = 0
 
     def hear(self, levels: NDArray[np.float32]) -> None:
-        """The levels of the next hops."""
+        """Add the levels of the next hops."""
         first = self._hops % KEPT_HOPS
         self._hops += len(levels)
         if first + len(levels) <= KEPT_HOPS:
@@ -53,7 +53,7 @@ class Loudness:
             self._levels[np.arange(first, first + len(levels)) % KEPT_HOPS] = levels
 
     def onset_samples(self, after_samples: int, before_samples: int) -> int:
-        """Where the last sound that was made between two positions began."""
+        """Where the last sound between two positions began."""
         first = max((after_samples - self._origin_samples) // HOP_SAMPLES, self._hops - KEPT_HOPS, 0)
         last = min(-(-(before_samples - self._origin_samples) // HOP_SAMPLES), self._hops)
         plain_samples = max(after_samples, before_samples - PLAIN_WORD_SAMPLES)
@@ -73,7 +73,7 @@ class Loudness:
         return max(after_samples, self._origin_samples + (first + begin) * HOP_SAMPLES)
 
     def loud_hops(self, start_samples: int, end_samples: int) -> int:
-        """How many hops between two positions stand out of the background of the last seconds."""
+        """How many hops between two positions are louder than the background of the last seconds."""
         first = max((start_samples - self._origin_samples) // HOP_SAMPLES, self._hops - KEPT_HOPS, 0)
         last = min((end_samples - self._origin_samples) // HOP_SAMPLES, self._hops)
         if last <= first:
@@ -91,7 +91,7 @@ class Loudness:
 
 
 def _background(levels: NDArray[np.float32]) -> float:
-    """The percentile, as `numpy.percentile` has it, in a tenth of its time."""
+    """The percentile, equal to `numpy.percentile`, in a tenth of its time."""
     place = (len(levels) - 1) * BACKGROUND_PERCENTILE / 100
     below = int(place)
     above = min(below + 1, len(levels) - 1)

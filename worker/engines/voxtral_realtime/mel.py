@@ -1,7 +1,7 @@
 """The model's log-mel front end, for many sessions in one pass.
 
 Equal to transformers' `VoxtralRealtimeFeatureExtractor` on the same samples: it runs the same operations in the same
-order, only cut into frames beforehand. Its filter bank is `librosa.filters.mel`, the field's reference.
+order, but cuts frames first. Its filter bank is `librosa.filters.mel`, the field's reference.
 """
 
 import torch
@@ -12,7 +12,7 @@ from worker.engines.loading.filter_bank import filter_bank
 
 POWER_FLOOR = 1e-10
 LOG_RANGE = 8.0
-"""Decades below the loudest that are kept. Both constants are the extractor's."""
+"""Decades below the loudest value that are kept. Both constants are the extractor's."""
 
 
 class LogMel(nn.Module):
@@ -27,10 +27,10 @@ class LogMel(nn.Module):
         self.filters = nn.Buffer(filters, persistent=False)
 
     def forward(self, pcm: Tensor) -> Tensor:
-        """`pcm`, `[batch, samples]`, gives `[batch, mel bins, frames]`.
+        """`pcm`, `[batch, samples]`; returns `[batch, mel bins, frames]`.
 
-        Frame m is centred on sample `m × hop + n_fft / 2`: nothing is padded, so the caller hands over the half window
-        before the first frame and after the last.
+        Frame m is centred on sample `m × hop + n_fft / 2`: nothing is padded, so the caller passes in the half
+        window before the first frame and after the last.
         """
         frames = pcm.unfold(-1, self.n_fft, self.hop_samples) * self.window
         power = torch.fft.rfft(frames).abs() ** 2  # [batch, frames, frequencies]

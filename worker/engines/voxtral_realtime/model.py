@@ -1,6 +1,6 @@
-"""The model with a batch of rows: a pass takes rows on by one position, 80 ms of audio and one token.
+"""The model with a batch of rows: a pass advances rows by one position, 80 ms of audio and one token.
 
-Owns all tensors. Knows rows and positions; which session sits in a row, and what its tokens say, is the engine's.
+Owns all tensors. Works on rows and positions; the engine decides which session has a row, and what its tokens mean.
 A pass runs audio → mel → encoder → language model → token for the first `batch` rows without leaving the device;
 reading the tokens is its only synchronisation with the host.
 """
@@ -31,16 +31,16 @@ from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
 from worker.engines.voxtral_realtime.weights import small_weights
 
 COLD_PASSES: Final = 2
-"""In the first passes libraries make plans and buffers."""
+"""In the first passes libraries allocate plans and buffers."""
 
 
 def _unheard(_done: int, _count: int) -> None:
-    """Nobody asks how far the warm-up is."""
+    """Ignores the progress of the warm-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Silence:
-    """What a row holds after the silence that every session begins with, and that depends on the delay."""
+    """The state of a row after the silence that every session begins with, and that depends on the delay."""
 
     text: Snapshot
     delay: Tensor
@@ -64,7 +64,7 @@ class BatchedModel:
         kv_dtype: torch.dtype | None = None,
         compiler: Compiler | None = None,
     ) -> None:
-        """`kv_dtype`: what the rings keep, the model's own type if unset. `compiler`: of layers; none are if unset."""
+        """`kv_dtype`: the type in the rings, the model's own if unset. `compiler`: compiles layers; none if unset."""
         config: Any = model.config
         device, dtype = model.device, model.dtype
         self._model = model
@@ -81,7 +81,7 @@ class BatchedModel:
         self._delays = DelayConditions(model, rows)
         self._dtype = dtype
         self._said: Tensor | None = None
-        """What the pass says that has been launched; the device may still run it."""
+        """The tokens of the pass that has been launched; the device may still run it."""
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self._positions = torch.zeros(rows, dtype=torch.long, device=device)
         self._pcm = Staged(torch.zeros(rows, prompt.window_samples), device)
@@ -91,15 +91,15 @@ class BatchedModel:
         self._silence: dict[int, _Silence] = {}
         self._silent_pads: dict[str, Tensor] = {}
         self._silent_encoder: Snapshot = ()
-        """The same after silence at every delay."""
+        """The same after the silence of every delay."""
         use_rings(model, attn_implementation)
         replace_layers(model)
         self._wanted_attention = attention
         self._has_chosen = False
         self.attention = kernel_name(attn_implementation, model)
-        """What computes attention, for people. `warm_up` may find something better."""
+        """The name of the attention code, for people. `warm_up` may choose a faster one."""
         self.products = "torch"
-        """What computes products with weights of 8 bits, if there are any; likewise."""
+        """The name of the code for products with weights of 8 bits, if there are any; likewise."""
         self._prefill = Prefill(
             model,
             self._log_mel,
@@ -119,12 +119,12 @@ class BatchedModel:
 
     @property
     def compilation(self) -> str:
-        """Whether layers are compiled, for people."""
+        """Whether layers are compiled, as a text for people."""
         return self._compiler.description
 
     @property
     def kernels_text(self) -> str:
-        """What computes attention, and what is kept in other precisions than the model's, for people."""
+        """The attention code, and what is stored in another precision than the model's, as a text for people."""
         text = f"attention: {self.attention}"
         if self._text_ring.is_converted:
             text += f"; keys and values: {'fp8' if self._text_ring.is_fp8 else 'bf16'}"
@@ -132,9 +132,9 @@ class BatchedModel:
 
     @torch.inference_mode()
     def full_passes_ms(self, batch: int, count: int, longest_ms: float) -> list[float]:
-        """Milliseconds of passes over so many rows with full windows, with their staging. Call it before `warm_up`.
+        """Milliseconds of passes over this many rows with full windows, with their staging. Call it before `warm_up`.
 
-        `count` of them after two that do not count; fewer if one takes longer than `longest_ms`.
+        `count` passes after two that are not counted; fewer if one takes longer than `longest_ms`.
         """
         self._choose()
         self.limit(batch)
@@ -154,13 +154,13 @@ class BatchedModel:
         return passes_ms[COLD_PASSES:]
 
     def limit(self, rows: int) -> None:
-        """Use so many rows at most. Call it before `warm_up`."""
+        """Use at most this many rows. Call it before `warm_up`."""
         self._rows = rows
         self._passes.limit(rows)
 
     @torch.inference_mode()
     def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:
-        """Make what sessions with these delays begin with, and run (or record) a pass of every shape."""
+        """Prepare the initial state of sessions with these delays, and run (or record) a pass of every shape."""
         self._choose()
         self._passes.warm_up(progress)
         self.prefill(0, np.zeros((CHUNK, self._prompt.window_samples), np.float32), [self._prompt.pad_token] * CHUNK)
@@ -169,7 +169,7 @@ class BatchedModel:
             self._hear_silence(wanted[first : first + self._rows])
 
     def start(self, row: int, delay_tokens: int) -> None:
-        """Let a row begin anew, with its first audio still to come."""
+        """Restart a row, before its first audio."""
         self._reached[row] = self._prompt.first_position
         self._restore_row(row, delay_tokens)
 
@@ -179,28 +179,28 @@ class BatchedModel:
         self._copy_row(source, target)
 
     def rest(self, row: int) -> None:
-        """Lay a free row where it sees something: one that sees nothing turns to NaN, and its ring with it."""
+        """Give a free row a position that sees an entry: one that sees nothing becomes NaN, and so does its ring."""
         self._reached[row] = 0
         self._free_row(row)
 
     def prefill(self, row: int, pcm: NDArray[np.float32], tokens: Sequence[int]) -> None:
-        """Take a row on by several positions at once, at most `CHUNK`. A pass in flight must not advance the row.
+        """Advance a row by several positions at once, at most `CHUNK`. A pass in flight must not advance the row.
 
-        `pcm` is what it hears, `[positions, window_samples]`, and `tokens` what it reads. What it says is not known.
+        `pcm` is their audio, `[positions, window_samples]`, and `tokens` their input tokens. Returns no output tokens.
         """
         first = int(self._reached[row])
         self._reached[row] = first + len(tokens)
         self._prefill_row(row, first, pcm, tokens)
 
     def stage(self, row: int, pcm: NDArray[np.float32], forced_token: int = FRESH) -> None:
-        """What a row hears in the next pass, `[window_samples]`, and what it reads. Rows not staged do not advance."""
+        """Set the audio of a row in the next pass, `[window_samples]`, and its token. Other rows do not advance."""
         assert self._said is None, "until its tokens are read, a pass may still read what was staged for it"
         self._pcm.rows[row] = pcm
         self._forced.rows[row] = forced_token
         self._advances.rows[row] = True
 
     def staged_pcm(self, batch: int) -> NDArray[np.float32]:
-        """What the first rows heard last, `[batch, window_samples]`; good until the next `stage`."""
+        """The last audio of the first rows, `[batch, window_samples]`; valid until the next `stage`."""
         pcm: NDArray[np.float32] = self._pcm.rows[:batch]
         return pcm
 
@@ -215,7 +215,7 @@ class BatchedModel:
         self._said = tokens[:batch]
 
     def read(self) -> list[int]:
-        """Wait for the pass: the token that each row said; those of rows not staged mean nothing."""
+        """Wait for the pass and return the token of each row; those of rows not staged are meaningless."""
         assert self._said is not None, "no pass has been launched"
         said: list[int] = self._said.tolist()  # waits for the device: from here on it has read what was staged
         self._said = None
@@ -254,7 +254,7 @@ class BatchedModel:
         self._positions[row] = first + len(tokens)
 
     def _choose(self) -> None:
-        """What computes attention and products, and then whether layers are compiled; once, before passes are timed."""
+        """Choose the attention and product code, then whether layers are compiled; once, before passes are timed."""
         if not self._has_chosen:
             self._has_chosen = True
             self._choose_kernels()
@@ -303,7 +303,7 @@ class BatchedModel:
             self.rest(row)
 
     def _pass(self, batch: int, positions: int) -> Tensor:
-        """`positions`: no row of the batch is beyond so many, or else the rings are full. Tokens, `[batch]`."""
+        """`positions`: every row of the batch is within it, or the rings are full. Returns tokens, `[batch]`."""
         with pinned_kernels(self._positions.device):
             return self._tokens_of(batch, positions)
 
@@ -326,7 +326,7 @@ class BatchedModel:
         return tokens
 
     def _encode(self, batch: int, positions: int) -> Tensor:
-        """What each row hears, as `[batch, 1, text width]`."""
+        """The audio embeddings of each row, `[batch, 1, text width]`."""
         tower = self._model.model.audio_tower
         mel = self._log_mel(self._pcm.device[:batch]).to(self._dtype)
         first = self._positions[:batch, None] * self._frames

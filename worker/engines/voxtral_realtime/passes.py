@@ -1,7 +1,7 @@
 """Runs a pass in one of a few fixed shapes. On CUDA each shape is recorded once as a graph and then replayed.
 
 A graph launches its thousand kernels at once: launched one by one from Python they would take longer than they run.
-If a pass cannot be recorded, all are run from Python: slower, with the same tokens.
+If a pass cannot be recorded, all passes run from Python: slower, with the same tokens.
 """
 
 import time
@@ -47,7 +47,7 @@ class CudaRecorder:
             if self._stream is None:
                 self._stream, self._pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
             self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):  # libraries make their plans and buffers in a first run
+            with torch.cuda.stream(self._stream):  # libraries allocate their plans and buffers in a first run
                 run()
             torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
@@ -63,14 +63,14 @@ class CudaRecorder:
 
 class Passes:
     def __init__(self, run: Pass, rows: int, positions: int, recorder: Recorder | None) -> None:
-        """`run(batch, positions)` leaves the tokens on the device and must not allocate what outlives it."""
+        """`run(batch, positions)` leaves the tokens on the device and must not allocate memory that outlives it."""
         self._run = run
         self._recorder = recorder
         self._batches, self._positions = shapes(rows, positions)
         self._replays: dict[tuple[int, int], Replay] = {}
 
     def limit(self, rows: int) -> None:
-        """From now on passes are over so many rows at most. Call it before the warm-up."""
+        """Limit passes to this many rows from now on. Call it before the warm-up."""
         self._batches, self._positions = shapes(rows, self._positions[-1])
         self._replays = {shape: replay for shape, replay in self._replays.items() if shape[0] in self._batches}
 
@@ -85,13 +85,13 @@ class Passes:
         return self._recorder is not None
 
     def shape(self, batch: int) -> int:
-        """The rows that a pass over `batch` rows takes in."""
+        """The rows that a pass over `batch` rows processes."""
         return covering(self._batches, batch) if self.recorded else batch
 
     def warm_up(self, progress: Callable[[int, int], None]) -> None:
-        """Record a pass of each shape; `progress` is told how many of how many. Too little memory is raised."""
+        """Record a pass of each shape; `progress` gets the number done and the total. Too little memory is raised."""
         count = len(self._batches) * len(self._positions)
-        # The largest first: the smaller ones then find room in the memory that it has taken.
+        # The largest first: the smaller ones then find room in the memory that it has allocated.
         for batch in reversed(self._batches):
             for positions in reversed(self._positions):
                 if self._recorder is None:  # set to None by a pass that could not be recorded
@@ -101,7 +101,7 @@ class Passes:
         log.info("passes_recorded", count=len(self._replays))
 
     def time_s(self, batch: int, positions: int) -> float:
-        """How long a pass of this shape takes now, the fastest of several; recorded, if passes are recorded."""
+        """The current duration of a pass of this shape, the fastest of several; recorded, if passes are recorded."""
 
         def run() -> Tensor:
             return self._run(batch, covering(self._positions, positions))
@@ -115,7 +115,7 @@ class Passes:
         return min(times_s)
 
     def run(self, batch: int, positions: int) -> Tensor:
-        """Tokens, `[at least batch]`, good until the next pass."""
+        """Tokens, `[at least batch]`, valid until the next pass."""
         if not self.recorded:
             return self._run(batch, positions)
         return self._replays[self.shape(batch), covering(self._positions, positions)]()
@@ -133,14 +133,14 @@ class Passes:
                 reason=str(error).partition("\n")[0],
                 message=f"A pass of {batch} sessions could not be recorded as a CUDA graph, so passes run from Python, "
                 f"which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each: lower model.slots until sessions keep up, or "
-                "set model.cuda_graphs to false if you want this.",
+                "set model.cuda_graphs to false to accept this.",
             )
             return False
         return True
 
 
 def shapes(rows: int, positions: int) -> tuple[list[int], list[int]]:
-    """The batches and the parts of the ring that passes are recorded for."""
+    """The batches and the parts of the ring for which passes are recorded."""
     return (
         [*(batch for batch in BATCHES if batch < rows), rows],
         [*(count for count in POSITIONS if count < positions), positions],
@@ -148,5 +148,5 @@ def shapes(rows: int, positions: int) -> tuple[list[int], list[int]]:
 
 
 def covering(sizes: Sequence[int], wanted: int) -> int:
-    """The smallest of some rising sizes that covers `wanted`; the largest covers everything."""
+    """The smallest of some ascending sizes that covers `wanted`; the largest covers everything."""
     return sizes[min(bisect_left(sizes, wanted), len(sizes) - 1)]

@@ -1,8 +1,8 @@
-"""Several positions of one row in one pass, where all that the row hears and reads is known: no token is asked for.
+"""Several positions of one row in one pass, if all of the row's audio and tokens are known: no token is predicted.
 
-The same numbers as so many passes, but for the order of sums. A pass reads all weights for one position of each row;
-this reads them once for a chunk of positions, which a GPU computes in about the time of a pass. Chunks are rare and
-have many shapes, so they are run from Python and never recorded.
+The result equals that of as many passes, except for the order of sums. A pass reads all weights for one position of
+each row; this reads them once for a chunk of positions, which a GPU computes in about the time of a pass. Chunks are
+rare and have many shapes, so they run from Python and are never recorded.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 
 CHUNK: Final = 32
-"""Positions at most. Other sessions wait while a chunk is computed: 470 GFLOP of the published model, which are
-calculated as 10 ms on an RTX A4500 and 1 ms on an H100, beside one read of all weights."""
+"""Maximum positions. Other sessions wait while a chunk is computed: 470 GFLOP of the published model, calculated as
+10 ms on an RTX A4500 and 1 ms on an H100, in addition to one read of all weights."""
 MIN_CHUNK: Final = 8
-"""Fewer positions go through passes, which other sessions need anyway."""
+"""Fewer positions are processed in passes, which other sessions need anyway."""
 
 
 class Prefill:
-    """See `BatchedModel` for what it is made of."""
+    """See `BatchedModel` for the parts that it uses."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Prefill:
         self._text_group: int = text.num_attention_heads // text.num_key_value_heads
 
     def __call__(self, row: int, first: int, pcm: Tensor, tokens: Sequence[int]) -> None:
-        """Positions of `row` from `first` on: `pcm` `[positions, window_samples]`, and the tokens that they read."""
+        """Positions of `row` from `first` on: `pcm` `[positions, window_samples]`, and their input tokens."""
         model, count, device, dtype = self._model.model, len(tokens), self._model.device, self._model.dtype
         mel = self._log_mel(pcm.to(device)).to(dtype)  # [positions, mel bins, mel frames of one]
         sounds = _RowChunk(self._encoder_ring, row, first * self._frames, count * self._frames)
@@ -70,9 +70,9 @@ class Prefill:
 
 
 class _RowChunk:
-    """One row's ring and positions that follow what it holds. Stands in for transformers' `Cache`.
+    """One row's ring and the positions that follow its content. Replaces transformers' `Cache`.
 
-    A chunk may write over entries that its first queries still see, so what the ring held is read before it is written.
+    A chunk may overwrite entries that its first queries still see, so the ring's content is read before it is written.
     """
 
     def __init__(self, ring: Ring, row: int, first: int, count: int) -> None:
@@ -81,11 +81,11 @@ class _RowChunk:
         self.positions = torch.arange(first, first + count, device=ring.device)
 
     def takes_kernel(self, _queries: int) -> bool:
-        """Kernels are made for passes."""
+        """Kernels exist only for passes."""
         return False
 
     def visible(self) -> Tensor:
-        """True where a query sees an entry, `[1, 1, queries, held + queries]`: of the ring first, then of the chunk."""
+        """True if a query sees an entry, `[1, 1, queries, held + queries]`: of the ring first, then of the chunk."""
         last = self._first - 1
         index = torch.arange(self._held, device=self.positions.device)
         entries = torch.cat([last - (last - index) % self._ring.length, self.positions])
@@ -93,7 +93,7 @@ class _RowChunk:
         return ((entries <= asked) & (entries > asked - self._ring.window))[None, None]
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        """Both `[1, heads, queries, head_dim]`; what the queries may see, in the order of `visible`."""
+        """Both `[1, heads, queries, head_dim]`; returns what the queries may see, in the order of `visible`."""
         held_keys, held_values = self._ring.read_row(self._row, layer_idx, self._held)
         seen = (
             torch.cat([held_keys, self._ring.as_kept(keys)], dim=2),
@@ -105,7 +105,7 @@ class _RowChunk:
 
 
 class _RowPads:
-    """One row's convolution pads. Stands in for transformers' padding cache."""
+    """One row's convolution pads. Replaces transformers' padding cache."""
 
     def __init__(self, pads: ConvolutionPads, row: int) -> None:
         self._pads, self._row = pads, row

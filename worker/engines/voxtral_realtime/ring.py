@@ -1,8 +1,8 @@
 """The memory of attention: one ring of keys and values for each row, of fixed size however long a session runs.
 
-The entry of position p lies at ring index p mod length. Keys are stored rotated by their absolute position, so an entry
-never has to be touched again. A row that is started anew needs no clearing: what its ring held before lies at positions
-that the new session has not reached, and those are never visible.
+The entry of position p has ring index p mod length. Keys are stored rotated by their absolute position, so an entry is
+never modified again. A row that is restarted needs no clearing: the earlier content of its ring has positions that the
+new session has not reached, and those are never visible.
 """
 
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from worker.engines.voxtral_realtime.fp8 import FP8, quantised, restored
 from worker.engines.voxtral_realtime.sizes import RingShape
 
 Snapshot = tuple[Tensor, ...]
-"""What a ring holds of some entries: numbers, and the scales of 8-bit numbers."""
+"""The stored form of some entries: numbers, and the scales of 8-bit numbers."""
 
 
 class LayerEntries(NamedTuple):
-    """One layer of a ring, for a kernel: `[rows, heads, length, head_dim]`; scales of 8-bit numbers lack the last."""
+    """One layer of a ring, for a kernel: `[rows, heads, length, head_dim]`; scales lack the last axis."""
 
     keys: Tensor
     values: Tensor
@@ -29,9 +29,9 @@ class LayerEntries(NamedTuple):
 class Ring:
     """Keys and values of all layers and rows, `[layers, 2, rows, heads, length, head_dim]`.
 
-    Stands in for transformers' `Cache`: the stock attention layers call `update`. A pass is announced by `prepare`.
-    Entries are kept as `stored_as` says, the type of what comes if unset: `FP8` halves them, with a scale for each
-    entry's head.
+    Replaces transformers' `Cache`: the stock attention layers call `update`. `prepare` announces a pass.
+    Entries are stored in the type `stored_as`, or in the input's type if it is unset: `FP8` halves their size, with a
+    scale for each entry's head.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Ring:
         if self.is_fp8:
             self._scales = torch.zeros(numbers[:-1], dtype=torch.bfloat16, device=device)
         self.by_kernel = False
-        """Whether a kernel attends to the ring. It needs no mask, so `prepare` makes none."""
+        """Whether a kernel attends to the ring. A kernel needs no mask, so `prepare` makes none."""
         self.positions = torch.empty(0)
-        """Of the announced pass, `[batch, queries]`."""
+        """Positions of the announced pass, `[batch, queries]`."""
         self.filled = self.length
-        """Entries that the announced pass has to read at most."""
+        """Maximum number of entries that the announced pass has to read."""
         self._where = torch.empty(0)
 
     @property
@@ -68,11 +68,11 @@ class Ring:
 
     @property
     def is_converted(self) -> bool:
-        """Whether entries are kept in another type than what comes."""
+        """Whether entries are stored in another type than the input's."""
         return self.stored_as != self.dtype
 
     def prepare(self, positions: Tensor, filled: int) -> Tensor:
-        """Announce a pass over `positions`, `[batch, queries]`; no row has come further than `filled`.
+        """Announce a pass over `positions`, `[batch, queries]`; no row is beyond `filled`.
 
         Returns the mask, `[batch, 1, queries, filled]`, true where a query sees an entry, or one of a single entry if
         a kernel attends.
@@ -91,8 +91,8 @@ class Ring:
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Write `[batch, heads, queries, head_dim]` and return the rings' first entries, `[batch, heads, filled, …]`.
 
-        What a row writes that does not advance lies where its next position will be written, and is not visible
-        until then.
+        A row that does not advance writes to the entries of its next positions, which stay invisible until they are
+        written again.
         """
         rows = slice(keys.shape[0])
         for part, new in enumerate((keys, values)):
@@ -100,17 +100,17 @@ class Ring:
         return self._read(layer_idx, 0, rows, self.filled), self._read(layer_idx, 1, rows, self.filled)
 
     def takes_kernel(self, queries: int) -> bool:
-        """Whether a pass over so many positions of each row is a kernel's; kernels are made for one number of them."""
+        """Whether a kernel handles a pass over this many positions of each row; kernels support one number of them."""
         return self.by_kernel and queries == self.shape.queries
 
     def layer(self, index: int) -> LayerEntries:
-        """The entries of a layer, to be read and written."""
+        """The entries of a layer, for reading and writing."""
         keys, values = self._store[index]
         scales = (None, None) if self._scales is None else self._scales[index].unbind()
         return LayerEntries(keys, values, *scales)
 
     def read_row(self, row: int, layer_idx: int, count: int) -> tuple[Tensor, Tensor]:
-        """The first `count` keys and values of a row, each `[1, heads, count, head_dim]`; good until the next write."""
+        """The first `count` keys and values of a row, each `[1, heads, count, head_dim]`, until the next write."""
         rows = slice(row, row + 1)
         return self._read(layer_idx, 0, rows, count), self._read(layer_idx, 1, rows, count)
 
@@ -121,7 +121,7 @@ class Ring:
             self._write(layer_idx, part, rows, where, new)
 
     def as_kept(self, new: Tensor) -> Tensor:
-        """What is read again of keys or values that are written."""
+        """The value that is read back after keys or values are written."""
         return restored(*quantised(new), self.dtype) if self.is_fp8 else new.to(self.stored_as).to(self.dtype)
 
     def copy_row(self, source: int, target: int) -> None:
@@ -137,7 +137,7 @@ class Ring:
             stored[:, :, row, :, : kept.shape[3]].copy_(kept)
 
     def fill_layer(self, index: int, keys: Tensor, values: Tensor) -> None:
-        """The same entries for all rows of a layer, `[heads, length, head_dim]`: for trials."""
+        """Write the same entries for all rows of a layer, `[heads, length, head_dim]`: for trials."""
         for part, entries in enumerate((keys, values)):
             if self._scales is None:
                 self._store[index, part] = entries
@@ -168,15 +168,15 @@ class Ring:
             stored.scatter_(2, where[..., None].expand(new.shape), new.to(stored.dtype))
             return
         codes, scales = quantised(new)
-        bits = torch.uint8  # not every operation knows the type itself
+        bits = torch.uint8  # not every operation supports the type itself
         stored.view(bits).scatter_(2, where[..., None].expand(new.shape), codes.view(bits))
         self._scales[layer_idx, part, rows].scatter_(2, where, scales)
 
 
 class ConvolutionPads:
-    """The last inputs of the causal convolutions, by row: what each pass puts on the left of its own.
+    """The last inputs of the causal convolutions, by row: each pass puts them on the left of its own input.
 
-    Stands in for transformers' padding cache: the stock embedder calls `update`.
+    Replaces transformers' padding cache: the stock embedder calls `update`.
     """
 
     def __init__(self, shapes: dict[str, tuple[int, int]], rows: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -188,7 +188,7 @@ class ConvolutionPads:
         self._advances = torch.empty(0)
 
     def prepare(self, advances: Tensor) -> None:
-        """Announce a pass; `advances`, `[batch]`, says which rows keep what it brings."""
+        """Announce a pass; `advances`, `[batch]`, says which rows keep the new inputs."""
         self._advances = advances
 
     def update(self, hidden: Tensor, cache_key: str, _convolution: object) -> Tensor:

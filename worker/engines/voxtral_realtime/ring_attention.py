@@ -1,7 +1,7 @@
-"""Attention over rings by the Triton kernels, in place of `layers.Attention`.
+"""Attention over rings by the Triton kernels, which replace `layers.Attention`.
 
-The kernels read only what each row has filled, need no mask, and rotate and write in the same launch. Launches have
-fixed shapes and wait for nothing, so CUDA graphs record them.
+The kernels read only the filled part of each row, need no mask, and rotate and write in the same launch. Launches have
+fixed shapes and wait for nothing, so CUDA graphs can record them.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -20,22 +20,22 @@ from worker.engines.voxtral_realtime.ring_kernels import attend, combine
 BLOCK: Final = 64
 """Entries that a program reads at a time."""
 MIN_PART: Final = 128
-"""Entries of a part, at least, where the ring is cut into parts."""
+"""Minimum number of entries of a part, if the ring is split into parts."""
 MAX_PARTS: Final = 32
 PROGRAMS_PER_PROCESSOR: Final = 4
-"""Wanted, so that a GPU's processors have enough loads under way."""
+"""Target number of programs for each processor of a GPU, so that enough loads are in progress."""
 MIN_TILE: Final = 16
-"""Of a matrix product on tensor cores."""
+"""Minimum size of a matrix product on tensor cores."""
 WARPS: Final = 4
 INTERPRETED: Final[bool] = triton.knobs.runtime.interpret
 """Triton's interpreter runs kernels on a CPU, for tests. It cannot multiply bfloat16."""
 
 
 class RingAttention(nn.Module):
-    """In place of a layer's attention, whose projections it uses. Passes of other shapes run through that attention."""
+    """Replaces a layer's attention and uses its projections. Passes of other shapes run through that attention."""
 
     def __init__(self, stock: Attention, processors: int) -> None:
-        """`processors` of the GPU to spread over."""
+        """`processors`: the GPU's processors, over which the work is spread."""
         super().__init__()
         self.stock = stock
         self._processors = processors
@@ -83,7 +83,7 @@ def ring_attention(
 ) -> Tensor:
     """Write new keys and values at the announced positions, and attend to all that each query sees.
 
-    `query`, `key` and `value`: `[batch, queries, heads × dim]` as the projections give them. `angles`: cosines
+    `query`, `key` and `value`: `[batch, queries, heads × dim]`, the output of the projections. `angles`: cosines
     and sines, `[batch, queries, dim]`. Returns `[batch, queries, heads × dim]`.
     """
     shape, entries = ring.shape, ring.layer(layer)
@@ -99,7 +99,7 @@ def ring_attention(
         weight = torch.empty(split, dtype=torch.float32, device=query.device)
     is_fp8 = entries.keys.dtype == FP8
     keys, values = entries.keys, entries.values
-    if is_fp8:  # the kernel converts by itself
+    if is_fp8:  # the kernel does the conversion
         keys, values = keys.view(torch.uint8), values.view(torch.uint8)
     sizes = {"group": group, "queries": queries, "dim": shape.head_dim}
     sizes |= {"dim_tile": max(MIN_TILE, triton.next_power_of_2(shape.head_dim))}
@@ -139,7 +139,7 @@ def ring_attention(
 
 
 def parts_for(programs: int, filled: int, processors: int) -> int:
-    """Into how many parts to cut rings of so many entries, so that a GPU has enough programs: a power of two."""
+    """Parts into which rings of this many entries are split, so that a GPU has enough programs: a power of two."""
     parts = 1
     while (
         parts < MAX_PARTS and programs * parts < processors * PROGRAMS_PER_PROCESSOR and filled >= 2 * parts * MIN_PART
@@ -149,7 +149,7 @@ def parts_for(programs: int, filled: int, processors: int) -> int:
 
 
 def use_kernels(part: nn.Module, ring: Ring, processors: int) -> None:
-    """Let all layers of the encoder or the language model attend by the kernels."""
+    """Make all layers of the encoder or the language model attend by the kernels."""
     for layer in part.layers:  # type: ignore[union-attr]
         layer.self_attn = RingAttention(layer.self_attn, processors)
     ring.by_kernel = True
@@ -162,5 +162,5 @@ def has_fp8(device: torch.device) -> bool:
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:
-    """Triton launches on the current GPU, whichever its tensors are on."""
+    """Sets the current GPU, on which Triton launches, whichever GPU its tensors are on."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

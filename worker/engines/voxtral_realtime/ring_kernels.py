@@ -4,23 +4,23 @@
 new keys and values into the ring, and reads the entries of its part that the row has filled. The new entries are taken
 from the input and never read from the ring, so programs do not wait for each other. `combine` merges the parts.
 
-8-bit entries are e4m3 (see `fp8`). GPUs before Ada (8.9) have no instructions for it: integer operations convert it
-there.
+8-bit entries are e4m3 (see `fp8`). GPUs before Ada (8.9) have no instructions for the format; integer operations
+convert it there.
 """
 
 import triton
 import triton.language as tl
 
 NONE = tl.constexpr(-1.0e30)
-"""The score of an entry that is not seen, and of a part without entries."""
+"""The score of an invisible entry, and of a part without entries."""
 LOG2_E = tl.constexpr(1.4426950408889634)
 FRESH = tl.constexpr(16)
-"""New positions of a pass, rounded up to what a product of tiles takes."""
+"""New positions of a pass, rounded up to the minimum size of a product of tiles."""
 
 
 @triton.jit
 def fp8_codes(values):
-    """Codes of float32 values, `uint8`, rounded to the nearest and ties to even, as PyTorch does."""
+    """Codes of float32 values, `uint8`, rounded to nearest, ties to even, as in PyTorch."""
     size = tl.minimum(tl.abs(values), 448.0)
     bits = size.to(tl.int32, bitcast=True)
     normal = ((bits + 0x7FFFF + ((bits >> 20) & 1)) >> 20) - 960  # 960: the exponents' biases, (127 - 7) << 3
@@ -31,9 +31,9 @@ def fp8_codes(values):
 
 @triton.jit
 def fp8_values(codes, dtype: tl.constexpr, native: tl.constexpr):
-    """The values of codes. The bits of e4m3 within those of float16 give 2⁻⁸ of the value.
+    """The values of codes. The bits of e4m3 inside those of float16 give 2⁻⁸ of the value.
 
-    `native`: the GPU has instructions for the format, which take half the time and less.
+    `native`: the GPU has instructions for the format, which take half the time or less.
     """
     if native:
         return codes.to(tl.float8e4nv, bitcast=True).to(tl.float16).to(dtype)
@@ -44,7 +44,7 @@ def fp8_values(codes, dtype: tl.constexpr, native: tl.constexpr):
 
 @triton.jit
 def _rotated(source, at, cosines, sines, angle, mask, dim: tl.constexpr, dim_tile: tl.constexpr):
-    """Vectors `[n, dim_tile]` that begin at `source + at`, turned by the angles that begin at `angle`, in float32."""
+    """Vectors `[n, dim_tile]` that start at `source + at`, rotated by the angles that start at `angle`, in float32."""
     axis = tl.arange(0, dim_tile)[None, :]
     sign = tl.where(axis < dim // 2, -1.0, 1.0)
     partner = tl.where(axis < dim // 2, axis + dim // 2, axis - dim // 2)
@@ -57,7 +57,7 @@ def _rotated(source, at, cosines, sines, angle, mask, dim: tl.constexpr, dim_til
 
 @triton.jit
 def _stored(values, codes_at, scales_at, mask, live, is_fp8: tl.constexpr):
-    """Write vectors, `[FRESH, dim]`, and return what the ring holds of them, with their scales."""
+    """Write vectors, `[FRESH, dim]`, and return their stored form, with their scales."""
     if is_fp8:
         values = values.to(tl.float32)
         scale = (tl.max(tl.abs(values), axis=1) / 448.0).to(tl.bfloat16).to(tl.float32)
@@ -66,7 +66,7 @@ def _stored(values, codes_at, scales_at, mask, live, is_fp8: tl.constexpr):
         tl.store(codes_at, codes, mask=mask)
         tl.store(scales_at, scale.to(tl.bfloat16), mask=live)
         return codes, scale
-    else:  # noqa: RET505 -- both branches are one function to Triton
+    else:  # noqa: RET505 -- Triton treats both branches as one function
         held = values.to(codes_at.dtype.element_ty)
         tl.store(codes_at, held, mask=mask)
         return held, tl.full([FRESH], 1.0, tl.float32)
@@ -74,7 +74,7 @@ def _stored(values, codes_at, scales_at, mask, live, is_fp8: tl.constexpr):
 
 @triton.jit
 def matrix_product(left, right, wide: tl.constexpr):
-    """A matrix product, summed in float32. `wide`: also multiplied in it, of the same numbers."""
+    """A matrix product, summed in float32. `wide`: the same numbers are also multiplied in float32."""
     if wide:
         left = left.to(tl.float32)
         right = right.to(tl.float32)
@@ -126,7 +126,7 @@ def _attend_kept(
     value_scales,
     ring,  # index of the first entry of the row's head
     last,  # position, of the last new entry
-    step,  # [tile], which of the new positions each query is at
+    step,  # [tile], the new position of each query
     part,
     parts,
     scaling,
@@ -139,7 +139,7 @@ def _attend_kept(
     native: tl.constexpr,
     wide: tl.constexpr,
 ):
-    """Attend to a part's share of what the row has filled before this pass."""
+    """Attend to a part's share of the entries that the row had filled before this pass."""
     tile: tl.constexpr = query.shape[0]
     axis = tl.arange(0, query.shape[1])[None, :]
     newest = (last % length).to(tl.int32)

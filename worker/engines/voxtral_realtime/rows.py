@@ -1,7 +1,7 @@
-"""Which session sits in which row of the batch. Pure: no torch.
+"""Which session has which row of the batch. Pure: no torch.
 
-Rows in use are always 0 … n − 1, so that every batch is the beginning of each tensor: nothing is gathered, and a row
-that is free costs nothing. When a session leaves from the middle, the last row moves into its place.
+Used rows are always 0 … n − 1, so that every batch is the beginning of each tensor: nothing is gathered, and a free row
+costs nothing. When a session leaves from the middle, the last row moves into its place.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """State to be copied from one row to another before the next pass."""
+    """A row's state must be copied to another row before the next pass."""
 
     source: int
     target: int
@@ -36,7 +36,7 @@ class Rows:
         return self._row_by_id[session_id]
 
     def take(self, session_id: str) -> int:
-        """The row that is the session's from now on."""
+        """Assign a row to the session, and return it."""
         assert session_id not in self._row_by_id, "a session has one row"
         assert len(self._ids) < self.capacity, "all rows are taken"
         self._row_by_id[session_id] = len(self._ids)
@@ -44,7 +44,7 @@ class Rows:
         return self._row_by_id[session_id]
 
     def release(self, session_id: str) -> Move | None:
-        """Free a session's row. The move, if there is one, fills the gap that it leaves."""
+        """Free a session's row. The move, if there is one, fills the gap."""
         gap = self._row_by_id.pop(session_id)
         last_id = self._ids.pop()
         if last_id == session_id:

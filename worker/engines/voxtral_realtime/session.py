@@ -1,9 +1,9 @@
-"""One session of the engine: its audio, its position in the model, and what it still has to say.
+"""One session of the engine: its audio, its position in the model, and its outputs.
 
-Knows no model: it hands out the audio of the next position and is told what the model said there, perhaps when it has
-handed out the one after. Audio between two commits is a stretch: each begins with the silence that the model expects
-and ends by draining its delay, so that a commit is answered by all that was spoken before it. Positions in audio are
-samples of the session.
+Independent of the model: it provides the audio of the next position and receives the model's token for it, perhaps
+after it has provided the audio of the following position. Audio between two commits is a stretch: each begins with the
+silence that the model expects and ends by draining its delay, so that the answer to a commit has all earlier speech.
+Positions in audio are samples of the session.
 """
 
 from collections import deque
@@ -26,12 +26,12 @@ from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 
 UNUSED: Final = (COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING)
 MAX_WORD_SAMPLES: Final = 24_000
-"""1.5 s: while nothing is said, a word that has begun may be so old."""
+"""1.5 s: while the model writes nothing, a word that has begun may be this old."""
 RENEWED_AFTER_SAMPLES: Final = 180 * 16_000
-"""A stretch that is older begins anew in the next long pause, since models that run for long get stuck sometimes. The
-default text window is 164 s, so little of the context is lost."""
+"""An older stretch is restarted in the next long pause, since models that run for long sometimes get stuck. The default
+text window is 164 s, so little of the context is lost."""
 MAX_UNMARKED_SAMPLES: Final = 5 * 16_000
-"""Text that comes so long after the last marker begins a word all the same, so that segments and audio stay bounded."""
+"""Text that comes this long after the last marker starts a word anyway, so that segments and audio stay bounded."""
 LONG_PAUSE_SAMPLES: Final = 2 * 16_000
 
 
@@ -47,7 +47,7 @@ class Session:
         default_delay_ms: int,
         vad: SileroVad | None = None,
     ) -> None:
-        """`vad` notices a model that says nothing while somebody speaks; see `blank_run`."""
+        """`vad` detects a model that writes nothing while somebody speaks; see `blank_run`."""
         self._prompt = prompt
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
@@ -57,7 +57,7 @@ class Session:
         self._want(options)
         self._ends_samples: deque[int] = deque()
         self._commits_samples: deque[int] = deque()
-        """Where the client has committed, without an answer so far."""
+        """Positions of the client's commits that have no answer yet."""
         self._finishing = False
         self._settled_samples = start_samples
         self._segment_resume_samples = start_samples
@@ -66,28 +66,28 @@ class Session:
         self._loudness = Loudness(start_samples)
         self._blank = BlankRun(vad, start_samples)
         self._next_end_samples = start_samples
-        """Where the window of the next position ends."""
+        """The end of the next position's window."""
         self.stretch = 0
-        """How many stretches there were before. What the model said in a former one means nothing in this."""
+        """How many stretches there were before. Tokens of an earlier stretch have no meaning in this one."""
         self._known_tokens: list[int] = []
-        """What was said about the first frames of the stretch, where a former owner has said it."""
+        """The tokens about the first frames of the stretch, if a previous owner has written them."""
         self._begin_stretch(start_samples)
 
     def recall(self, history: History) -> None:
-        """Hear again what a former owner heard, and read again what it wrote instead of writing."""
+        """Process the previous owner's audio again, with its text as input instead of new output."""
         self._audio = AudioBuffer(history.start_samples, reuses_memory=True)
         self._begin_stretch(history.start_samples)
         self._known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
         if history.words:
             self._last_word_end_samples = history.words[-1].end_samples
 
-    # What the client does
+    # Called for the client
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
         self._audio.append(pcm)
 
     def configure(self, options: SessionOptions) -> None:
-        """Language at once; a changed delay as soon as no segment is open."""
+        """The language applies at once; a changed delay applies as soon as no segment is open."""
         self._outbox += without_effect(options, *UNUSED)
         self._want(options)
         self._transcript.language = options.language
@@ -113,11 +113,11 @@ class Session:
             self._end_here()
             self._end_if_drained()
 
-    # What the model needs
+    # Called for the model
 
     @property
     def is_ready(self) -> bool:
-        """Whether the audio of the next position is there."""
+        """Whether the audio of the next position is available."""
         if self._ends_samples:
             return self._next_position < self._last_position
         return self._audio.end_samples >= self._next_end_samples
@@ -131,12 +131,12 @@ class Session:
 
     @property
     def is_at_start(self) -> bool:
-        """Whether the next position is the first of a stretch, for which the row must begin anew."""
+        """Whether the next position is the first of a stretch, for which the row must be restarted."""
         return self._next_position == self._prompt.first_position
 
     @property
     def known_positions(self) -> int:
-        """How many of the next positions have their audio and say nothing that is not known already."""
+        """How many of the next positions have their audio and an output that is known already."""
         until = self._prompt.left_pad_tokens + self.delay_tokens + len(self._known_tokens)
         if self._next_position >= until:
             return 0
@@ -154,9 +154,9 @@ class Session:
         return self._prompt.token_at(self._next_position, self.delay_tokens)
 
     def window(self) -> NDArray[np.float32]:
-        """The audio of the next position, `[window_samples]`, with silence for what lies outside of the stretch.
+        """The audio of the next position, `[window_samples]`, with silence for the part outside of the stretch.
 
-        Good until the next `feed` or `take`. Once handed out, the position after it is the next.
+        Valid until the next `feed` or `take`. After this call, the following position is the next one.
         """
         end, limit = self._next_end_samples, self._limit_samples
         start = end - self._prompt.window_samples
@@ -171,7 +171,7 @@ class Session:
         return window
 
     def take(self, levels: NDArray[np.float32], token: int, model_ms: float) -> None:
-        """What the model said at the position that was handed out first, and how loud the hops of its frame were."""
+        """Handle the model's token for the oldest provided position, and the loudness of the hops of its frame."""
         if self._position >= self._prompt.left_pad_tokens:
             self._loudness.hear(levels)
         frame = self._prompt.frame_said_at(self._position, self.delay_tokens)
@@ -191,7 +191,7 @@ class Session:
             next_samples = self._next_end_samples - self._prompt.window_samples
             self._audio.forget_before(min(next_samples, self._settled_samples, self._audio.end_samples))
 
-    # What the engine asks
+    # Called by the engine
 
     def take_outputs(self) -> list[Output]:
         outputs, self._outbox = self._outbox, []
@@ -205,7 +205,7 @@ class Session:
 
     @property
     def absorbed_samples(self) -> int:
-        """A part of a frame is not waiting for the model but for the rest of it, so it counts as absorbed."""
+        """A part of a frame waits for its other part, not for the model, so it counts as absorbed."""
         waits = self._next_position > self._position or self.is_ready
         reached = self._heard_samples if waits else self._audio.end_samples
         self._absorbed_samples = max(self._absorbed_samples, reached)
@@ -213,11 +213,11 @@ class Session:
 
     @property
     def checkpoint_samples(self) -> int:
-        """A new owner must hear all of the open segment: its words are in no final yet."""
+        """A new owner must process all of the open segment: its words are in no final yet."""
         return self._segment_resume_samples if self._transcript.is_open else self._settled_samples
 
     def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
-        """`frame_samples`: where the frame begins that the token is about."""
+        """`frame_samples`: the start of the frame that the token is about."""
         if token == self._vocabulary.word_token:
             self._begin_word(frame_samples, model_ms)
         elif piece := self._vocabulary.text_bytes(token):
@@ -240,7 +240,7 @@ class Session:
             self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
         if not self._transcript.is_open:
             self._segment_resume_samples = self._settled_samples
-        limit = self._limit_samples  # a word that is imagined in the silence behind the stretch
+        limit = self._limit_samples  # a word that the model makes up in the silence after the stretch
         end_samples = min(frame_samples + self._prompt.frame_samples // 2, limit)
         after_samples = min(self._last_word_end_samples, end_samples)
         self._transcript.begin_word(self._loudness.onset_samples(after_samples, end_samples), end_samples)
@@ -268,7 +268,7 @@ class Session:
         self._end_if_drained()
 
     def _hear_again(self) -> None:
-        """The model has got stuck: a fresh stretch from where the speech began. The last segment is long closed."""
+        """The model is stuck: start a new stretch where the speech began. The last segment was closed long before."""
         start_samples = max(self._settled_samples, self._blank.hear_again())
         self._outbox.append(HeardAgain(start_samples, self._blank.until_samples))
         self._begin_stretch(start_samples)
@@ -289,13 +289,13 @@ class Session:
             self._outbox.append(Finished())
 
     def _change_delay(self) -> None:
-        """The row must begin anew for another delay; what it has heard and not answered is heard again."""
+        """The row must be restarted for another delay; audio that has no text yet is processed again."""
         if self._wanted_delay_tokens != self.delay_tokens and not self._transcript.is_open:
             self._begin_stretch(self._settled_samples)
 
     @property
     def _last_position(self) -> int:
-        """Behind the last position of a stretch whose end is known."""
+        """The position after the last one of a stretch whose end is known."""
         return self._prompt.positions(self._ends_samples[0] - self._origin_samples, self.delay_tokens)
 
     @property
@@ -305,5 +305,5 @@ class Session:
 
     @property
     def _limit_samples(self) -> int:
-        """Where the stretch ends, or what there is of it so far."""
+        """The end of the stretch, or of its audio so far."""
         return self._ends_samples[0] if self._ends_samples else self._audio.end_samples

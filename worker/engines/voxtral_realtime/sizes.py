@@ -7,20 +7,20 @@ from typing import Any, Final
 from shared.errors import StartupError
 
 RING_ALIGNMENT: Final = 16
-"""Rings are a multiple of this long: attention kernels take masks only with aligned rows."""
+"""Ring lengths are a multiple of this: attention kernels accept masks only with aligned rows."""
 RESERVED_BYTES: Final = 2 * 1024**3
-"""On a GPU, left for activations, recorded passes and the libraries' own buffers."""
+"""Reserve on a GPU for activations, recorded passes and the libraries' own buffers."""
 RESERVED_SHARE: Final = 0.1
-"""Of what is free after the weights, left likewise."""
+"""Reserve as a share of the memory that is free after the weights."""
 ACTIVATIONS_BYTES: Final = 1024**3
 GRAPH_BYTES: Final = 16 * 1024**2
-"""An allowance for a recorded pass of the published model, with its 1,100 kernels; not measured."""
+"""Estimate for a recorded pass of the published model, with its 1,100 kernels; not measured."""
 WORKSPACE_BYTES: Final = 32 * 1024**2
-"""Of cuBLAS on Hopper, for each stream; passes are recorded on one stream and run on another."""
+"""cuBLAS workspace on Hopper, for each stream; passes are recorded on one stream and run on another."""
 STREAMS: Final = 2
 MAX_AUTO_ROWS: Final = 512
 FP8_SCALE_BYTES: Final = 2
-"""For each 8-bit key and value of a head."""
+"""Scale of each 8-bit key and value of a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def encoder_ring(config: Any) -> RingShape:
 
 
 def text_ring(config: Any, window: int) -> RingShape:
-    """`window` is cut to what the checkpoint was trained with."""
+    """`window` is limited to the length that the checkpoint was trained with."""
     text = config.text_config
     return RingShape(
         text.num_hidden_layers,
@@ -73,7 +73,7 @@ def text_ring(config: Any, window: int) -> RingShape:
 
 
 def pad_shapes(model: Any) -> dict[str, tuple[int, int]]:
-    """Channels and left padding of the causal convolutions, by the key that they name their cache with."""
+    """Channels and left padding of the causal convolutions, by the key of their cache."""
     embedder = model.model.audio_tower.embedder
     return {
         convolution.cache_key: (convolution.in_channels, convolution.left_pad)
@@ -82,7 +82,7 @@ def pad_shapes(model: Any) -> dict[str, tuple[int, int]]:
 
 
 def row_bytes(config: Any, text_window: int, value_bytes: int) -> int:
-    """Memory of one session: its two rings. The rest is less than a thousandth of them."""
+    """Memory of one session: its two rings. Its other state is less than a thousandth of them."""
     return (encoder_ring(config).values + text_ring(config, text_window).values) * value_bytes
 
 
@@ -97,7 +97,7 @@ def row_bytes_fp8(config: Any, text_window: int, value_bytes: int) -> int:
 
 
 def beside_bytes(config: Any, value_bytes: int, *, silent_positions: int, delays: int, recorded_passes: int) -> int:
-    """Memory beside the rows: the snapshots of the silence that sessions begin with, recorded passes, workspaces."""
+    """Memory besides the rows: the snapshots of the silence that sessions begin with, recorded passes, workspaces."""
     encoder = encoder_ring(config).entry_values * silent_positions * config.downsample_factor
     text = text_ring(config, silent_positions).entry_values * silent_positions * delays
     return (encoder + text) * value_bytes + recorded_passes * GRAPH_BYTES + STREAMS * WORKSPACE_BYTES
@@ -114,7 +114,7 @@ def rows_that_fit(
 ) -> int:
     """`wanted` rows, or as many as fit on a GPU, or at most `default` of them on a CPU.
 
-    `beside` tells how many bytes so many rows need beside themselves. Raises `StartupError` when they do not fit.
+    `beside` gives the bytes that this many rows need besides themselves. Raises `StartupError` if they do not fit.
     """
     reserved = max(RESERVED_SHARE * free_bytes, RESERVED_BYTES if device.startswith("cuda") else 0)
     if device.startswith("cuda"):
@@ -126,7 +126,7 @@ def rows_that_fit(
         return rows
     raise StartupError(
         f"Setting model.slots is {wanted or 'unset'}, but {fitting} slots of {_gb(bytes_per_row)} fit into the "
-        f"{_gb(free_bytes)} that are free on {device} beside the model ({_gb(int(reserved))} stay in reserve); "
+        f"{_gb(free_bytes)} of free memory on {device} besides the model ({_gb(int(reserved))} stay in reserve); "
         "lower model.slots or model.text_window, or set model.kv_dtype to fp8."
     )
 

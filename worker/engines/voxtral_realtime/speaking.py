@@ -1,8 +1,8 @@
-"""Which token a position says: the likeliest of those that can stand in a transcript.
+"""Chooses the token of a position: the likeliest of those that can be in a transcript.
 
 Those are the pad, the word marker and the pieces of text. All other special tokens belong to prompts and to other uses
-of the vocabulary. An end-of-sequence token in mid-stream means that nothing is to be said now, and counts as a pad: the
-model was never trained to continue after one.
+of the vocabulary. An end-of-sequence token in mid-stream means that there is no text at this point, and counts as a
+pad: the model was never trained to continue after one.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ CHUNK: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Sayable:
-    """What the vocabulary says of its tokens."""
+    """The vocabulary's properties of its tokens."""
 
     pad_token: int
     end_token: int
     allowed: NDArray[np.bool_]
-    """By token; those of the model beyond the vocabulary are not allowed."""
+    """By token; tokens of the model that are not in the vocabulary are not allowed."""
 
 
 class Speaking(nn.Module):
@@ -41,13 +41,13 @@ class Speaking(nn.Module):
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """`hidden`, `[batch, width]`, gives the tokens, `[batch]`."""
+        """`hidden`, `[batch, width]`; returns the tokens, `[batch]`."""
         scores = self._scores(hidden)
         scores[:, self._pad] = torch.maximum(scores[:, self._pad], scores[:, self._end])
         return (scores + self.bias).argmax(dim=-1)
 
     def _scores(self, hidden: Tensor) -> Tensor:
-        """In float32, `[batch, vocabulary]`."""
+        """Scores in float32, `[batch, vocabulary]`."""
         if hidden.dtype == torch.float32:
             return hidden @ self._weight.T
         if hidden.is_cuda:

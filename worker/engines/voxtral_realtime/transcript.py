@@ -1,7 +1,7 @@
-"""The text of a session's segments, from what each position says. Pure.
+"""The text of a session's segments, from the tokens of each position. Pure.
 
-The model says one of three things: nothing new, that a word has ended, or a part of a word's text. Text is only ever
-appended, so all of a partial's text is committed; its last word may still grow.
+A token means one of three things: nothing new, the end of a word, or a part of a word's text. Text is only ever
+appended, so all text of a partial is committed; its last word may still grow.
 """
 
 import codecs
@@ -14,14 +14,14 @@ from worker.engines.base import Final as FinalText
 from worker.engines.base import Output, Partial, SpeechStarted, SpeechStopped
 
 ENDPOINT_FRAMES: Final = 8
-"""A segment ends after 0.64 s in which nothing was said."""
+"""A segment ends after 0.64 s without words."""
 MAX_SEGMENT_SAMPLES: Final = 20 * 16_000
-"""A segment longer than this ends before the next word."""
+"""A longer segment ends before the next word."""
 
 
 @dataclass(slots=True)
 class _SpokenWord:
-    """What one marker announces: a word, or a group of words that were spoken as one."""
+    """The text of one marker: a word, or a group of words that were spoken as one."""
 
     start_samples: int
     end_samples: int
@@ -36,7 +36,7 @@ class Transcript:
         self._segment = segment
         self._words: list[_SpokenWord] = []
         self._told: list[Word] = []
-        """Those of all words but the last, which may still grow."""
+        """All words except the last, which may still grow."""
         self._told_text = ""
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         self._quiet_frames = 0
@@ -62,11 +62,11 @@ class Transcript:
         return self.is_open and self._words[-1].end_samples - self._words[0].start_samples > MAX_SEGMENT_SAMPLES
 
     def pause(self) -> None:
-        """A position that said nothing new."""
+        """A position without new text."""
         self._quiet_frames += 1
 
     def begin_word(self, start_samples: int, end_samples: int) -> None:
-        """A word has been heard; its text follows."""
+        """A word has ended; its text follows."""
         self._quiet_frames = 0
         if self._words and not self._words[-1].text:
             self._words.pop()
@@ -130,7 +130,7 @@ class Transcript:
 
 
 def _singles(word: _SpokenWord) -> Iterator[Word]:
-    """The words behind one marker: usually one. Several share its time by their lengths in characters."""
+    """The words of one marker: usually one. Several share its time in proportion to their lengths in characters."""
     texts = word.text.split()
     duration_samples, characters, before = word.end_samples - word.start_samples, sum(map(len, texts)), 0
     for text in texts:

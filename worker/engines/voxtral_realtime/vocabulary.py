@@ -1,4 +1,4 @@
-"""The tokens of a checkpoint, from its `tekken.json`, and where a session's prompt puts them."""
+"""The tokens of a checkpoint, from its `tekken.json`, and their places in a session's prompt."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -15,18 +15,18 @@ WORD: Final = "[STREAMING_WORD]"
 
 
 class Vocabulary:
-    """What each token stands for."""
+    """The meaning of each token."""
 
     def __init__(self, tekkenizer: Any) -> None:
         self._tekkenizer = tekkenizer
         self._special_tokens: int = tekkenizer.num_special_tokens
         self._pieces: dict[int, bytes] = {}
-        """Those that have been said before."""
+        """The tokens that have been decoded before."""
         self.pad_token: int = tekkenizer.get_special_token(PAD)
         self.word_token: int = tekkenizer.get_special_token(WORD)
 
     def sayable(self) -> Sayable:
-        """What can stand in a transcript."""
+        """The tokens that can be in a transcript."""
         allowed = np.zeros(self._tekkenizer.n_words, np.bool_)
         allowed[self._tekkenizer.num_special_tokens :] = True
         allowed[[self.pad_token, self.word_token]] = True
@@ -47,7 +47,7 @@ class Vocabulary:
 
 
 def load_vocabulary(directory: Path) -> tuple[Vocabulary, Prompt]:
-    """Raises `StartupError` when the directory's `tekken.json` is not a streaming one."""
+    """Raises `StartupError` if the directory's `tekken.json` has no streaming audio settings."""
     path = directory / "tekken.json"
     try:
         instruct = MistralTokenizer.from_file(path).instruct_tokenizer

@@ -1,4 +1,4 @@
-"""Products with weights of 8 bits, as a Triton kernel: weights are read once, as they are stored. Needs triton.
+"""Products with weights of 8 bits, as a Triton kernel: weights are read once, in their stored form. Needs triton.
 
 See `weight_product` for the launch.
 """
@@ -25,7 +25,7 @@ def multiply(
     native: tl.constexpr,
     wide: tl.constexpr,
 ):
-    """A program for each tile of outputs; it takes all rows."""
+    """A program for each tile of outputs; it processes all rows."""
     output = tl.program_id(0) * tile_outputs + tl.arange(0, tile_outputs)
     row = tl.arange(0, tile_rows)
     output_at = output.to(tl.int64)[:, None] * inputs

@@ -1,6 +1,6 @@
 """Products with weights of 8 bits by the Triton kernel.
 
-PyTorch restores a layer's weights in memory before each product, which moves five bytes for each weight; that pays
+PyTorch restores a layer's weights in memory before each product, which moves five bytes for each weight; that is faster
 only for batches so large that the product itself takes longer.
 """
 
@@ -16,7 +16,7 @@ from worker.engines.voxtral_realtime.weight_kernels import multiply
 from worker.engines.voxtral_realtime.weights import product
 
 MAX_ROWS: Final = 64
-"""Of a batch. Larger ones are left to PyTorch: a program reads its weights once for so many rows."""
+"""Largest batch for the kernel. Larger ones use PyTorch: a program reads its weights once for this many rows."""
 MIN_TILE: Final = 16
 TILE_OUTPUTS: Final = 32
 BLOCK: Final = 128
@@ -26,7 +26,7 @@ WARPS: Final = 4
 
 @torch.library.custom_op("eight_bits::product", mutates_args=())
 def kernel_product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
-    """See `weights.Product`. `torch.compile` does not look into it: the shape of its tiles depends on the batch."""
+    """See `weights.Product`. `torch.compile` does not trace it: the shape of its tiles depends on the batch."""
     outputs, inputs = codes.shape
     rows = hidden.numel() // inputs
     if rows > MAX_ROWS:

@@ -1,7 +1,7 @@
 """Weights of 8 bits for small GPUs: int8 or fp8 (e4m3), with a scale for each output of a linear layer.
 
-The projections of all layers are converted, nine tenths of the published model. Embeddings, which are the output layer
-too, convolutions, norms and what is computed once for a session stay as they are: they decide close calls between
+The projections of all layers are converted, nine tenths of the published model. Embeddings (also the output layer),
+convolutions, norms and values that are computed once per session are not converted: they decide close calls between
 tokens, and would save little.
 """
 
@@ -23,12 +23,12 @@ Product = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def is_converted(name: str) -> bool:
-    """Whether a checkpoint's tensor of this name is a weight that `convert` makes smaller."""
+    """Whether `convert` makes a checkpoint's tensor of this name smaller."""
     return ".layers." in name and name.endswith("_proj.weight") and any(part in name for part in PARTS)
 
 
 def convert(model: Any, kind: WeightDtype, device: torch.device) -> None:
-    """Convert the projections of all layers, one after the other, and put them on `device`. The rest stays."""
+    """Convert the projections of all layers, one after another, and put them on `device`. The rest is unchanged."""
     for part in PARTS:
         for layer in getattr(model.model, part).layers:
             for owner in (layer.self_attn, layer.mlp):
@@ -38,17 +38,17 @@ def convert(model: Any, kind: WeightDtype, device: torch.device) -> None:
 
 
 def small_weights(model: nn.Module) -> list[Any]:
-    """The modules with weights of 8 bits: `EightBitLinear`, or those that have joined several."""
+    """The modules with weights of 8 bits: `EightBitLinear`, or modules that have joined several of them."""
     return [one for one in model.modules() if getattr(one, "scales", None) is not None]
 
 
 def product(hidden: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
-    """By PyTorch: the weights of the layer are restored for the product. Codes are exact in every type."""
+    """The product by PyTorch: it restores the weights of the layer first. Codes are exact in every type."""
     return nn.functional.linear(hidden, codes.to(hidden.dtype)) * scales
 
 
 class EightBitLinear(nn.Module):
-    """In place of a linear layer."""
+    """Replaces a linear layer."""
 
     def __init__(self, codes: Tensor, scales: Tensor, bias: Tensor | None) -> None:
         """`codes` `[out, in]`, `scales` `[out]` in the type that the model computes in."""
@@ -61,7 +61,7 @@ class EightBitLinear(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Linear, kind: WeightDtype, device: torch.device) -> "EightBitLinear":
-        """Scales are rounded first, so that codes make up for it."""
+        """Scales are rounded first, so that the codes compensate for it."""
         weight = linear.weight.detach().to(device)
         largest = weight.float().abs().amax(dim=1).clamp(min=1e-12)
         scales = (largest / LARGEST[kind]).to(weight.dtype).clamp(min=_least(weight.dtype))

@@ -1,4 +1,4 @@
-"""How many sessions fit into time, decided from given timings."""
+"""How many sessions are served in time, decided from given timings."""
 
 from collections.abc import Callable
 
@@ -56,15 +56,15 @@ def test_slots_that_are_set_are_kept() -> None:
     assert fit.slots == 83
     assert fit.in_time < 83
     assert fit.tick_ms == 10 + 0.75 * 83
-    assert fit.reason == f"83 set in model.slots, {fit.in_time} fit into time"
+    assert fit.reason == f"83 set in model.slots, time allows {fit.in_time}"
     assert fitted(20, line(10, 0.75), is_set=True).reason == ""
 
 
 def test_reason_says_what_fits() -> None:
     fit = fitted(83, line(10, 0.75), is_set=False)
     assert fit.slots == fit.in_time
-    assert fit.reason == f"83 fit into memory, {fit.slots} into time"
-    assert fitted(20, line(10, 0.75), is_set=False).reason == "20 fit into memory and time"
+    assert fit.reason == f"memory allows 83, time allows {fit.slots}"
+    assert fitted(20, line(10, 0.75), is_set=False).reason == "memory and time allow 20"
 
 
 def test_longest_pass_counts_on_a_gpu_and_the_undisturbed_one_on_a_cpu() -> None:
