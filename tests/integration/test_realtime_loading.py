@@ -79,7 +79,9 @@ def test_slots_that_do_not_fit_into_memory_are_refused(checkpoint: Path) -> None
     path = checkpoint / "config.json"
     text = json.loads(path.read_text())["text_config"] | {"sliding_window": 131_072}
     edit(path, text_config=text)
-    with pytest.raises(StartupError, match=r"model\.slots is 4096, but \d+ slots of 0\.0671 GB fit .* free on cpu"):
+    with pytest.raises(
+        StartupError, match=r"model\.slots is 4096, but \d+ slots of 0\.0671 GB fit .* free memory on cpu"
+    ):
         loaded(checkpoint, slots=4096, text_window=131_072)
     assert loaded(checkpoint, slots=4096, text_window=64).info.slots == 4096  # the setting cuts the window
 

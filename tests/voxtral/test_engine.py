@@ -138,7 +138,7 @@ def test_limits_follow_the_free_memory() -> None:
     tight = limits_of(5_000_000_000, token_bytes, 16, 131_072, 375)
     assert 30 <= tight.limit_s < 2400
     assert tight.budget_tokens * token_bytes <= 5_000_000_000
-    with pytest.raises(StartupError, match=r"model\.slots is 16, for which 3\.0 GB are needed .* but 2\.5 GB are free"):
+    with pytest.raises(StartupError, match=r"model\.slots is 16, which needs 3\.0 GB .* but 2\.5 GB are free"):
         limits_of(2_500_000_000, token_bytes, 16, 131_072, 375)
 
 

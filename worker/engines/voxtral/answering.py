@@ -114,7 +114,7 @@ class AnsweringSession:
         if room_tokens < 1:
             # After the text come the token that ends the message and at least one token of the answer.
             fitting = self._model.longest_tokens - (len(prompt) - len(prompt.tail)) - 2
-            self._fail(Failed(InvalidFieldError("prompt", text, f"at most {fitting} tokens beside this audio")))
+            self._fail(Failed(InvalidFieldError("prompt", text, f"at most {fitting} tokens with this audio")))
             return
         self._text = GrowingText(self._model.vocabulary)
         self._request = Request(

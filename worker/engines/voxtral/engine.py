@@ -139,7 +139,7 @@ class VoxtralEngine:
         with memory_needed(device=self.info.device, slots=self.info.slots):
             if self._generator.recorded:
                 self._generator.record(self._usual_blocks(), STARTING.recorded)
-            self._hear_noise()
+            self._run_noise()
         how = "replayed as CUDA graphs" if self._generator.recorded else "run from Python"
         self.info = replace(self.info, passes=f"decode steps {how}; {self._compilation}")
 
@@ -153,7 +153,7 @@ class VoxtralEngine:
         self._plan.release(row)
         return [FIRST_BLOCK, row.block]
 
-    def _hear_noise(self) -> None:
+    def _run_noise(self) -> None:
         noise = np.random.default_rng(0).integers(-3000, 3000, WINDOW_SAMPLES + SAMPLE_RATE_HZ, np.int16)
         self._vad.probabilities(VadState(), np.zeros(VAD_WINDOW_SAMPLES, np.float32))
         spoken = noise[:SAMPLE_RATE_HZ]

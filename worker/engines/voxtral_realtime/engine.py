@@ -44,7 +44,7 @@ log = structlog.get_logger()
 class _Flight:
     """A pass that has been launched and not read."""
 
-    on_board: list[tuple[str, int, Session, int]]
+    members: list[tuple[str, int, Session, int]]
     """Id, row, session, and the session's stretch at the time of the launch."""
     levels: NDArray[np.float32]
     """By row, `[batch, hops]`."""
@@ -54,7 +54,7 @@ class _Flight:
 
 
 @dataclass(frozen=True, slots=True)
-class _Landed:
+class _Finished:
     """A pass whose tokens have been read."""
 
     flight: _Flight
@@ -100,7 +100,7 @@ class VoxtralRealtimeEngine:
         self._recalling: str | None = None
         """The session that processes its past in chunks, and takes part in no pass until it has finished."""
         self._passes: list[PassTime] = []
-        self._told_s = 0.0
+        self._delivered_s = 0.0
         self._vad = SileroVad()
 
     def warm_up(self) -> None:
@@ -207,15 +207,15 @@ class VoxtralRealtimeEngine:
 
     def step(self) -> list[tuple[str, Output]]:
         """The next pass is launched before the sessions get the tokens of the previous one."""
-        landed = self._land() if self._flight is not None else None
+        finished = self._finish_pass() if self._flight is not None else None
         if self._due:
-            self._prefill(landed)
+            self._prefill(finished)
         if self._due.keys() - {self._recalling} and not self._gathering_s():
             self._flight = self._launch()
-        if landed is not None:
-            self._tell(landed)
+        if finished is not None:
+            self._deliver(finished)
         if not self._overlaps and self._flight is not None:
-            self._tell(self._land())
+            self._deliver(self._finish_pass())
         speaking, self._speaking = self._speaking, {}
         return [(key, output) for key, session in speaking.items() for output in session.take_outputs()]
 
@@ -257,7 +257,7 @@ class VoxtralRealtimeEngine:
         if session.has_outputs:
             self._speaking[session_id] = session
 
-    def _prefill(self, landed: _Landed | None) -> None:
+    def _prefill(self, finished: _Finished | None) -> None:
         """Process a chunk of known positions of one session; the others wait for one chunk at most.
 
         Positions are processed in order: not before the session has the tokens of the last pass that was read.
@@ -265,9 +265,9 @@ class VoxtralRealtimeEngine:
         self._recalling = self._next_recalling()
         if self._recalling is None:
             return
-        if landed is not None and any(self._recalling == one for one, *_ in landed.flight.on_board):
+        if finished is not None and any(self._recalling == one for one, *_ in finished.flight.members):
             return
-        self._hear_known(self._recalling)
+        self._run_known(self._recalling)
         if self._sessions[self._recalling].known_positions < MIN_CHUNK:
             self._recalling = None
 
@@ -277,7 +277,7 @@ class VoxtralRealtimeEngine:
             return self._recalling
         return next((one for one in self._due if self._sessions[one].known_positions >= MIN_CHUNK), None)
 
-    def _hear_known(self, session_id: str) -> None:
+    def _run_known(self, session_id: str) -> None:
         session, row, lead = self._sessions[session_id], self._rows[session_id], self._prompt.lead_samples
         if session.is_at_start:
             self._model.start(row, session.delay_tokens)
@@ -305,7 +305,7 @@ class VoxtralRealtimeEngine:
         """Start a pass over all sessions that are due, except the one that processes its past."""
         started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
         due, self._due = self._due, {}
-        on_board = []
+        members = []
         for session_id, since_s in due.items():
             if session_id == self._recalling:
                 self._due[session_id] = since_s
@@ -315,13 +315,13 @@ class VoxtralRealtimeEngine:
                 self._model.start(row, session.delay_tokens)
             forced_token = session.forced_token
             self._model.stage(row, session.window(), forced_token)
-            on_board.append((session_id, row, session, session.stretch))
+            members.append((session_id, row, session, session.stretch))
             if session.is_ready:
                 self._due[session_id] = now_s
         batch = len(self._rows)
         self._model.launch(batch)
-        levels = self._frame_levels([row for _, row, *_ in on_board], batch)
-        return _Flight(on_board, levels, started_s, timed_from_s)
+        levels = self._frame_levels([row for _, row, *_ in members], batch)
+        return _Flight(members, levels, started_s, timed_from_s)
 
     def _frame_levels(self, rows: list[int], batch: int) -> NDArray[np.float32]:
         """How loud the frames of these rows are, `[batch, hops]`. Computed while the device runs the pass."""
@@ -333,23 +333,23 @@ class VoxtralRealtimeEngine:
         levels[rows] = levels_of(frames[rows])
         return levels
 
-    def _land(self) -> _Landed:
+    def _finish_pass(self) -> _Finished:
         """Wait for the pass that has been launched."""
         flight, self._flight = self._flight, None
         assert flight is not None, "no pass has been launched"
-        return _Landed(flight, self._model.read(), (time.perf_counter() - flight.started_s) * 1000)
+        return _Finished(flight, self._model.read(), (time.perf_counter() - flight.started_s) * 1000)
 
-    def _tell(self, landed: _Landed) -> None:
+    def _deliver(self, finished: _Finished) -> None:
         """Pass the tokens on to the sessions, except those that were closed or restarted after the launch."""
-        flight, tokens, model_ms = landed.flight, landed.tokens, landed.model_ms
-        for session_id, row, session, stretch in flight.on_board:
+        flight, tokens, model_ms = finished.flight, finished.tokens, finished.model_ms
+        for session_id, row, session, stretch in flight.members:
             if session.stretch == stretch and self._sessions.get(session_id) is session:
                 session.take(flight.levels[row], tokens[row], model_ms)
                 if session.stretch != stretch:
                     self._note(session_id, session)
                 elif session.has_outputs:
                     self._speaking[session_id] = session
-        told_s = self._pass_clock()
-        pass_ms = (told_s - max(flight.timed_from_s, self._told_s)) * 1000  # passes that overlap share no time
-        self._passes.append(PassTime(pass_ms, len(flight.on_board)))
-        self._told_s = told_s
+        delivered_s = self._pass_clock()
+        pass_ms = (delivered_s - max(flight.timed_from_s, self._delivered_s)) * 1000  # overlapping passes share no time
+        self._passes.append(PassTime(pass_ms, len(flight.members)))
+        self._delivered_s = delivered_s

@@ -34,7 +34,7 @@ COLD_PASSES: Final = 2
 """In the first passes libraries allocate plans and buffers."""
 
 
-def _unheard(_done: int, _count: int) -> None:
+def _ignored(_done: int, _count: int) -> None:
     """Ignores the progress of the warm-up."""
 
 
@@ -159,14 +159,14 @@ class BatchedModel:
         self._passes.limit(rows)
 
     @torch.inference_mode()
-    def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _unheard) -> None:
+    def warm_up(self, delays_tokens: Collection[int], progress: Callable[[int, int], None] = _ignored) -> None:
         """Prepare the initial state of sessions with these delays, and run (or record) a pass of every shape."""
         self._choose()
         self._passes.warm_up(progress)
         self.prefill(0, np.zeros((CHUNK, self._prompt.window_samples), np.float32), [self._prompt.pad_token] * CHUNK)
         wanted = sorted(delays_tokens)
         for first in range(0, len(wanted), self._rows):
-            self._hear_silence(wanted[first : first + self._rows])
+            self._run_silence(wanted[first : first + self._rows])
 
     def start(self, row: int, delay_tokens: int) -> None:
         """Restart a row, before its first audio."""
@@ -280,7 +280,7 @@ class BatchedModel:
 
         self._compiler.choose(compilable(self._model), run, time_s)
 
-    def _hear_silence(self, delays_tokens: Sequence[int]) -> None:
+    def _run_silence(self, delays_tokens: Sequence[int]) -> None:
         batch = len(delays_tokens)
         silence = np.zeros(self._prompt.window_samples, np.float32)
         self._pads.clear()
