@@ -103,7 +103,7 @@ def test_new_owner_reads_the_unanswered_audio_again(engine: VoxtralEngine, refer
     assert engine.checkpoint_samples("b") == len(first) + len(second)
 
 
-def test_questions_that_wait_hold_the_reader_back(engine: VoxtralEngine) -> None:
+def test_waiting_questions_cause_backpressure(engine: VoxtralEngine) -> None:
     """What is gathered is no backlog, but memory for it is bounded."""
     limit_samples = engine._model.limit_s * SAMPLE_RATE_HZ
     piece = samples(murmur(29, 60))

@@ -66,7 +66,7 @@ def test_missing_library_is_named(said: Check, checkpoint: Path, monkeypatch: py
     )
 
 
-def test_absent_cuda_is_told(said: Check, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cuda_is_reported(said: Check, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "sees no CUDA device" in str(said(path=str(checkpoint), device="cuda")["detail"])
 
@@ -77,12 +77,12 @@ def test_other_architecture_is_named(said: Check, checkpoint: Path) -> None:
     assert "is of type 'voxtral_realtime'" in str(said(path=str(checkpoint))["detail"])
 
 
-def test_too_little_memory_is_told(said: Check, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_reported(said: Check, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "free_memory_bytes", lambda device: 20_000_000)
     assert "Setting model.slots is 4096, for which" in str(said(path=str(checkpoint), slots=4096)["detail"])
     monkeypatch.setattr(checkpoints, "free_memory_bytes", lambda device: 0)
     assert "but this machine has 0.0 GB free" in str(said(path=str(checkpoint))["detail"])
 
 
-def test_spectrogram_of_another_model_is_refused(said: Check, checkpoint: Path) -> None:
+def test_spectrogram_of_another_model_is_rejected(said: Check, checkpoint: Path) -> None:
     assert "Setting spectrogram.n_mels is 80" in str(said({"n_mels": 80}, path=str(checkpoint))["detail"])

@@ -56,7 +56,7 @@ def test_sessions_that_come_and_go_get_what_they_get_alone(engine: VoxtralEngine
             assert final.text == spoken_text(reference, talk, final, language)
 
 
-def test_close_in_an_answer_says_nothing_more(engine: VoxtralEngine, reference: Reference) -> None:
+def test_close_during_an_answer_ends_its_outputs(engine: VoxtralEngine, reference: Reference) -> None:
     stays = murmur(41, 3)
     for key, pcm in (("a", stays), ("b", murmur(42, 40)), ("c", murmur(43, 2))):
         engine.open(key, asked("Why?"))
@@ -118,7 +118,7 @@ def test_answer_ends_where_the_context_does(engine: VoxtralEngine) -> None:
     assert len(finals(outputs)) == 1
 
 
-def test_options_without_effect_are_told(engine: VoxtralEngine) -> None:
+def test_options_without_effect_are_reported(engine: VoxtralEngine) -> None:
     engine.open("a", SessionOptions(language="xx", delay_ms=480, prompt="Names.", temperature=0.5))
     engine.open("b", SessionOptions(mode=Mode.GENERAL, prompt="Names.", temperature=0.5))
     found = {
@@ -154,7 +154,7 @@ def test_other_precisions_and_attention_work(checkpoint: Path, reference: Refere
         assert final.text == answer_text(reference, pcm, "Why?")
 
 
-def test_info_says_what_is_served(engine: VoxtralEngine) -> None:
+def test_info_describes_the_engine(engine: VoxtralEngine) -> None:
     info = engine.info
     assert (info.engine, info.model, info.device, info.compute_type) == ("voxtral", NAME, "cpu", "float32")
     assert info.modes == tuple(Mode)

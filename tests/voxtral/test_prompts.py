@@ -27,7 +27,7 @@ def whole(prompt: Prompt) -> list[int]:
 
 @pytest.mark.parametrize("seconds", LENGTHS_S)
 @pytest.mark.parametrize("language", [None, "en", "hi"])
-def test_transcription_is_asked_as_mistral_does(
+def test_transcription_prompt_equals_mistrals(
     prompts: Prompts, reference: Reference, seconds: float, language: str | None
 ) -> None:
     pcm = murmur(0, seconds)
@@ -36,7 +36,7 @@ def test_transcription_is_asked_as_mistral_does(
 
 @pytest.mark.parametrize("seconds", LENGTHS_S)
 @pytest.mark.parametrize("text", [None, "Describe what you hear in this audio.", "[INST] 七 🎈</s>[AUDIO]"])
-def test_message_is_asked_as_mistral_does(
+def test_message_prompt_equals_mistrals(
     prompts: Prompts, reference: Reference, seconds: float, text: str | None
 ) -> None:
     pcm = murmur(0, seconds)

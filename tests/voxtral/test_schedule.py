@@ -146,7 +146,7 @@ def test_long_request_waits_for_memory_while_short_ones_pass() -> None:
     assert waiting.row is not None
 
 
-def test_removed_request_is_forgotten_wherever_it_is() -> None:
+def test_request_can_be_removed_anywhere() -> None:
     queue = schedule()
     requests = [request(1), request(20), *(request(1) for _ in range(4))]
     for one in requests:

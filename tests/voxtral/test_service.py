@@ -168,7 +168,7 @@ def test_live_speech_is_transcribed(service: Stack, reference: Reference) -> Non
     assert events[0]["type"] == "speech_started"
 
 
-def test_another_worker_answers_what_a_killed_one_did_not(service: Stack, reference: Reference) -> None:
+def test_another_worker_answers_after_one_is_killed(service: Stack, reference: Reference) -> None:
     pcm = murmur(3, 8)
     with contextlib.closing(open_client(service, "websocket")) as client:
         ask(client, type="start", mode="understand", prompt=QUESTION)

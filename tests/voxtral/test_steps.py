@@ -72,7 +72,7 @@ def answers(engine: VoxtralEngine, *seconds: float, limit: int = 25) -> list[str
     return [finals(outputs[session_id])[0].text for session_id in sorted(outputs)]
 
 
-def test_replayed_steps_say_what_generate_does(
+def test_replayed_steps_equal_generate(
     cold: VoxtralEngine, warmed: Callable[[Recorder], Passes], directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = warmed(recorder := ReplayRecorder())

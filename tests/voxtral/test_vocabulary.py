@@ -40,7 +40,7 @@ def test_any_tokens_read_as_mistral_reads_them(path: Path, seed: int) -> None:
     assert growing.text == tekken.decode(tokens).strip()
 
 
-def test_vocabulary_of_another_model_is_refused(tmp_path: Path) -> None:
+def test_vocabulary_of_another_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="not for a Voxtral model with 30 s windows"):
         Vocabulary(write_tokenizer(tmp_path, streaming=True))
 

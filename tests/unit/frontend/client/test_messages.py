@@ -52,7 +52,7 @@ def test_parse_event_reads_what_the_service_writes(
 
 
 @given(st.text(min_size=1, max_size=20), wire_words, st.booleans())
-def test_partial_tells_what_is_committed(text: str, words: tuple[events.Word, ...], wants_words: bool) -> None:
+def test_partial_reports_its_committed_text(text: str, words: tuple[events.Word, ...], wants_words: bool) -> None:
     committed = events.CommittedText(text, words if wants_words else None)
     event = events.Event(events.EventType.PARTIAL, "s", 7, segment=2, text=f"{text} and more", committed=committed)
 
@@ -123,12 +123,12 @@ def test_parse_event_raises_the_servers_error_with_its_fields() -> None:
 
 
 @pytest.mark.parametrize("wire", [{"type": "final"}, {"type": "final", "seq": 1, "segment": 0, "text": "", "words": 3}])
-def test_parse_event_refuses_an_event_without_its_fields(wire: dict) -> None:
+def test_parse_event_rejects_an_event_without_its_fields(wire: dict) -> None:
     with pytest.raises(UnexpectedMessageError):
         parse_event(wire)
 
 
 @pytest.mark.parametrize("message", ["", "[]", "1", b"\x00\x01", '{"a"'])
-def test_decoded_refuses_what_is_no_object(message: str | bytes) -> None:
+def test_decoded_rejects_messages_that_are_not_objects(message: str | bytes) -> None:
     with pytest.raises(UnexpectedMessageError):
         decoded(message)

@@ -65,7 +65,7 @@ async def test_control_messages_keep_their_place_and_are_sent_again_by_number() 
     assert await sent(outbox) == []
 
 
-async def test_confirmed_audio_is_forgotten_and_cannot_be_asked_for() -> None:
+async def test_confirmed_audio_is_dropped_and_cannot_be_sent_again() -> None:
     outbox = Outbox()
     await outbox.put(bytes(400))
     await outbox.put(bytes(400))
@@ -87,7 +87,7 @@ async def test_a_control_message_at_the_confirmed_place_is_kept() -> None:
     assert await sent(outbox) == [1]
 
 
-async def test_put_waits_for_room_and_goes_on_when_audio_is_confirmed() -> None:
+async def test_put_waits_for_room_and_continues_when_audio_is_confirmed() -> None:
     outbox = Outbox()
     putting = asyncio.create_task(outbox.put(bytes(int((KEEP_S + 5) * SECOND_BYTES))))
     for _ in range(10):
@@ -103,7 +103,7 @@ async def test_put_waits_for_room_and_goes_on_when_audio_is_confirmed() -> None:
     assert outbox.kept_bytes <= KEEP_S * SECOND_BYTES + PIECE_BYTES
 
 
-async def test_closing_frees_who_waits() -> None:
+async def test_closing_releases_waiting_callers() -> None:
     outbox = Outbox()
     putting = asyncio.create_task(outbox.put(bytes(40 * SECOND_BYTES)))
     await asyncio.sleep(0)

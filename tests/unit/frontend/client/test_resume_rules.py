@@ -69,7 +69,7 @@ async def test_answer_to_a_resume_sends_again_what_the_server_lacks(vector: dict
 
 
 @pytest.mark.parametrize("vector", RESUME["limits"], ids=str)
-def test_ready_says_how_long_a_session_can_be_resumed(vector: dict[str, Any]) -> None:
+def test_ready_reports_how_long_a_session_can_be_resumed(vector: dict[str, Any]) -> None:
     memory = Resumption(OPTIONS)
     memory.answered(Ready.from_wire(READY | vector["ready"]))
     assert memory.resume_timeout_s == vector["resume_timeout_s"]

@@ -111,7 +111,7 @@ def test_redaction_that_is_turned_off_holds_to_the_end_of_its_segment() -> None:
     assert [event["text"] for event in events] == ["call [PHONE]", "call 555 123 4567"]
 
 
-def test_committed_text_of_a_former_owner_stays() -> None:
+def test_committed_text_of_a_previous_owner_stays() -> None:
     kept = Commitment(0, "twenty", (), 0, 1600)
     [event] = said(claimed(SessionOptions(language="en", numerals=True), kept), final("twenty five"))
     assert event["text"] == "twenty five"

@@ -58,7 +58,7 @@ def tokens(model: Any, passes: int) -> list[list[int]]:
     return said
 
 
-def test_model_says_the_same_by_kernels(checkpoint: Path) -> None:
+def test_kernels_do_not_change_the_text(checkpoint: Path) -> None:
     """Past both windows, and round both rings; chunks leave behind what the kernels read."""
     model = loaded(checkpoint)._model
     model.warm_up({DELAY_TOKENS})
@@ -71,7 +71,7 @@ def test_model_says_the_same_by_kernels(checkpoint: Path) -> None:
     assert tokens(model, 12) == by_torch
 
 
-def test_kernels_need_a_gpu_or_are_told_off(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_without_a_gpu_are_rejected(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded(checkpoint)._model
     model.warm_up({DELAY_TOKENS})
     assert model.attention == "sdpa", "auto takes no kernels on a CPU"

@@ -72,7 +72,7 @@ def heard_again(outputs: list[Output]) -> list[HeardAgain]:
     return [output for output in outputs if isinstance(output, HeardAgain)]
 
 
-def test_words_that_a_stuck_model_missed_are_heard_again_once() -> None:
+def test_words_that_a_stuck_model_missed_are_processed_again_once() -> None:
     model = stuck_model(stuck_from_samples=SPOKEN.words[2].start_samples)
     outputs = model.hear(SPOKEN.audio)
     model.session.finish()
@@ -91,7 +91,7 @@ def test_words_are_missed_without_the_detector() -> None:
     assert letters(model.hear(SPOKEN.audio) + model.hear(np.zeros(5 * 16_000, np.float32))) == "ab"
 
 
-def test_new_owner_hears_the_missed_words_as_well() -> None:
+def test_new_owner_also_processes_the_missed_words() -> None:
     """The checkpoint waits for speech that has not been answered, and goes on in silence."""
     model = stuck_model(stuck_from_samples=SPOKEN.words[2].start_samples)
     model.hear(SPOKEN.audio[: SPOKEN.words[2].start_samples + 2 * 16_000])
@@ -102,7 +102,7 @@ def test_new_owner_hears_the_missed_words_as_well() -> None:
     assert silent.session.checkpoint_samples > 7 * 16_000
 
 
-def test_model_that_stays_stuck_hears_everything_twice_and_no_more() -> None:
+def test_model_that_stays_stuck_gets_the_audio_at_most_twice() -> None:
     model = stuck_model(stuck_from_samples=0, starts=10**9)
     speech = np.concatenate([SPOKEN.audio] * 4)
     outputs = model.hear(speech)
@@ -115,7 +115,7 @@ def test_model_that_stays_stuck_hears_everything_twice_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("kind", ["silence", "pink", "brown", "breath", "cough"])
-def test_nothing_is_heard_again_where_nobody_speaks(kind: str) -> None:
+def test_nothing_is_processed_again_without_speech(kind: str) -> None:
     generator = np.random.default_rng(1)
     audio = np.zeros(20 * 16_000, np.float32)
     if kind == "cough":  # one word, far from 1.5 s
@@ -131,7 +131,7 @@ def test_nothing_is_heard_again_where_nobody_speaks(kind: str) -> None:
     assert model.started == 1
 
 
-def test_old_stretch_begins_anew_in_a_long_pause_and_loses_no_word() -> None:
+def test_old_stretch_restarts_in_a_long_pause_and_loses_no_word() -> None:
     model = stuck_model()
     old = np.zeros(RENEWED_AFTER_SAMPLES - 16_000, np.float32)
     model.ends_samples = [len(old) + end for end in model.ends_samples]

@@ -62,7 +62,7 @@ def test_ring_keeps_one_row_through_copy_and_snapshot() -> None:
     assert sorted(keys[0, 0, :, 0][mask[0, 0, 0]].tolist()) == [2.0, 4.0, 6.0, 8.0, 10.0]
 
 
-def test_convolution_pads_move_on_only_for_rows_that_advance() -> None:
+def test_convolution_pads_change_only_for_rows_that_advance() -> None:
     pads = ConvolutionPads({"first": (1, 2)}, 2, torch.float32, CPU)
     pads.prepare(torch.tensor([True, False]))
     pads.update(torch.tensor([[[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]]]), "first", None)

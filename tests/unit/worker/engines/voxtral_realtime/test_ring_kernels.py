@@ -97,9 +97,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("kind", "group", "dtype", "processors"), [(*KINDS[0], 64), (*KINDS[1], 1), (*KINDS[2], 64), (*KINDS[3], 1)]
 )
-def test_kernels_hear_what_the_reference_hears(
-    kind: dict[str, int], group: int, dtype: torch.dtype, processors: int
-) -> None:
+def test_kernels_equal_the_reference(kind: dict[str, int], group: int, dtype: torch.dtype, processors: int) -> None:
     """Rows that have just begun, that are unused, that fill the ring exactly, and far past it."""
     shape = RingShape(layers=1, **kind)
     filled = [0, 19, shape.length - shape.queries, shape.length, 10**10]
@@ -184,7 +182,7 @@ def test_kernels_round_to_8_bits_as_pytorch_does() -> None:
     ("programs", "filled", "parts"),
     [(8, 2048, 16), (8, 192, 1), (8, 512, 4), (4096, 8192, 1), (300, 2048, 2), (1, 100_000, MAX_PARTS)],
 )
-def test_rings_are_cut_where_a_gpu_would_idle(
+def test_rings_are_split_if_a_gpu_would_be_idle(
     programs: int, filled: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()

@@ -90,7 +90,7 @@ def finals(outputs: list[Output]) -> list[Final]:
     return [output for output in outputs if isinstance(output, Final)]
 
 
-def test_word_is_said_once_its_delay_has_been_heard() -> None:
+def test_word_is_written_after_its_delay() -> None:
     script = Script({3: "a"}, delay_ms=240)
     assert script.feed(8) == []  # frame 7 is heard 40 samples after its end
     [started, partial] = script.feed(1)
@@ -99,7 +99,7 @@ def test_word_is_said_once_its_delay_has_been_heard() -> None:
     assert (partial.text, partial.heard_samples) == ("a", 8 * FRAME)
 
 
-def test_segment_ends_in_silence_and_settles_behind_its_last_word() -> None:
+def test_segment_ends_in_silence_after_its_last_word() -> None:
     script = Script({3: "a", 6: "b", 40: "c"})
     outputs = script.feed(7 + ENDPOINT_FRAMES + 6 + 2)
     [final] = finals(outputs)
@@ -111,7 +111,7 @@ def test_segment_ends_in_silence_and_settles_behind_its_last_word() -> None:
     assert script.session.checkpoint_samples == 30 * FRAME - MAX_WORD_SAMPLES  # frame 30 was answered last
 
 
-def test_commit_is_answered_without_more_audio_and_the_session_goes_on() -> None:
+def test_commit_is_answered_without_more_audio_and_the_session_continues() -> None:
     script = Script({3: "a", 5: "b", 12: "c"})
     assert script.feed(6.5) == []
     script.session.commit()
@@ -184,14 +184,14 @@ def test_changed_delay_in_silence_takes_effect_at_once() -> None:
     assert final.words[0].end_samples == 30 * FRAME + 640
 
 
-def test_text_that_nobody_wants_yet_is_not_shown() -> None:
+def test_text_that_is_not_wanted_yet_is_not_shown() -> None:
     script = Script({3: "a"}, partials=False)
     script.session.feed(np.zeros(10 * FRAME, np.float32))
     script.session.finish()
     assert [type(output) for output in script.run()] == [SpeechStarted, SpeechStopped, Final, Finished]
 
 
-def test_options_without_effect_are_told_once() -> None:
+def test_options_without_effect_are_reported_once() -> None:
     script = Script({}, prompt="Names: Ada", temperature=0.5, top_p=0.9)
     notices = [output for output in script.run() if isinstance(output, Notice)]
     assert [notice.code for notice in notices] == ["prompt_ignored", "sampling_ignored"]
@@ -245,7 +245,7 @@ def test_prompt_equals_that_of_mistral_common(tmp_path: object) -> None:
             assert prompt.positions(samples, delay_tokens) == (left + samples + right) // 1280 - 1
 
 
-def test_recalled_tokens_stand_where_the_model_says_them() -> None:
+def test_recalled_tokens_have_the_positions_of_the_models_tokens() -> None:
     words = (SettledWord(" a", 8000 + 3 * FRAME + 640), SettledWord(" b", 8000 + 4 * FRAME + 640))
     history = History(8000, words)
     tokens = recalled_tokens(history, 8000 + round(8.5 * FRAME), PROMPT, Vocabulary(_Alphabet()))

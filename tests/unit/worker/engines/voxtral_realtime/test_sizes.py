@@ -100,6 +100,6 @@ def test_snapshots_passes_and_workspaces_are_counted() -> None:
 @pytest.mark.parametrize(
     ("wanted", "free", "said"), [(64, 70 * GB, "64, but 63 slots"), (None, GB, "unset, but 0 slots")]
 )
-def test_slots_that_do_not_fit_are_refused_with_what_would(wanted: int | None, free: int, said: str) -> None:
+def test_slots_that_do_not_fit_are_rejected_with_the_number_that_fits(wanted: int | None, free: int, said: str) -> None:
     with pytest.raises(StartupError, match=re.escape(said) + r".*cuda:1.*lower model\.slots or model\.text_window"):
         rows_that_fit(wanted, GB, free, device="cuda:1", default=16)

@@ -25,12 +25,12 @@ def speaking(rows: dict[int, list[float]], dtype: torch.dtype = torch.float32) -
 @pytest.mark.parametrize(
     ("wanted", "said"), [(PAD, PAD), (WORD, WORD), (8, 8), (END, PAD), (0, 7), (SPECIAL - 1, 7), (9, 7)]
 )
-def test_likeliest_token_of_a_transcript_is_said(wanted: int, said: int) -> None:
+def test_likeliest_token_of_a_transcript_is_chosen(wanted: int, said: int) -> None:
     chosen = speaking({wanted: [2.0, 0, 0], 7: [1.0, 0, 0]} if wanted != 7 else {7: [1.0, 0, 0]})
     assert chosen(torch.tensor([[1.0, 0, 0], [1.0, 0, 0]])).tolist() == [said, said]
 
 
-def test_likelier_than_an_end_of_sequence_is_said() -> None:
+def test_token_likelier_than_an_end_of_sequence_is_chosen() -> None:
     assert speaking({END: [2.0, 0, 0], 7: [3.0, 0, 0]})(torch.tensor([[1.0, 0, 0]])).tolist() == [7]
 
 

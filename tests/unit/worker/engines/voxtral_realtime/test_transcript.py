@@ -84,7 +84,7 @@ def test_marker_without_text_is_no_word() -> None:
     assert transcript.close(800, 800, 0.0) == []
 
 
-def test_words_behind_one_marker_share_its_time() -> None:
+def test_words_of_one_marker_share_its_time() -> None:
     transcript = Transcript(0, None)
     say(transcript, "a  four", "x", start_samples=1000)
     said = transcript.append(b"y z", 9000, 0.0)
@@ -110,7 +110,7 @@ def test_onset_is_where_the_last_sound_began() -> None:
     assert loudness.onset_samples(hop(0), hop(0)) == hop(0)
 
 
-def test_onset_in_sound_that_nothing_stands_out_of_is_a_plain_word_before_the_end() -> None:
+def test_onset_in_uniform_sound_is_an_average_word_before_the_end() -> None:
     loudness = Loudness(0)
     generator = np.random.default_rng(0)
     loudness.hear(levels_of(generator.uniform(-0.2, 0.2, 100 * HOP_SAMPLES).astype(np.float32)))

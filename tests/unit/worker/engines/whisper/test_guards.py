@@ -3,7 +3,7 @@ import pytest
 from worker.engines.whisper import guards
 
 
-def test_compression_ratio_tells_loops_from_sentences() -> None:
+def test_compression_ratio_distinguishes_loops_from_sentences() -> None:
     assert guards.compression_ratio("and so on " * 20) > guards.COMPRESSION_RATIO_LIMIT
     assert guards.compression_ratio("The library lends books, films, and even musical instruments.") < 1.5
     assert guards.compression_ratio("no no no") == 0

@@ -27,7 +27,7 @@ def believed(text: str, voiced_s: float, *, word_s: float = 0.2, spaced: bool = 
     return texts(voiced_part(words(text, word_s=word_s), voiced_s=voiced_s, voice_end_samples=FAR, spaced=spaced))
 
 
-def test_words_that_are_said_again_are_believed_where_there_is_voice_for_them() -> None:
+def test_repeated_words_are_believed_if_there_is_voice_for_them() -> None:
     said = "Test. Test. Test. Test. Test. Test."
     assert believed(said, voiced_s=1.5) == said
     assert believed(said, voiced_s=0.3) == "Test. Test. Test."
@@ -53,7 +53,7 @@ def test_believed_words_are_the_first_ones_and_within_the_rate(count: int, voice
     assert len(found) == min(count, ceil(WORDS_PER_S * voiced_s) + (voiced_s > 0.1))
 
 
-def test_words_behind_the_voice_are_made_up() -> None:
+def test_words_after_the_voice_are_dropped() -> None:
     heard = words("one two three", word_s=1.0)
     edge_s = 1.0 - BEYOND_VOICE_S
     for voice_end_s, count in ((3.0, 3), (edge_s + 0.01, 2), (edge_s - 0.01, 1)):

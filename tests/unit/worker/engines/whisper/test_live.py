@@ -77,7 +77,7 @@ def test_segments_become_finals_in_order() -> None:
         assert abs(one.start_samples - true.start_samples) < 512
 
 
-def test_words_of_the_segment_before_are_forced_upon_the_next() -> None:
+def test_words_of_a_segment_are_forced_in_the_next_one() -> None:
     played = play(session(), speech(*STORY))
     wanted, job = next(
         (wanted, job)
@@ -185,7 +185,7 @@ def test_noise_gives_no_text() -> None:
     assert played.finals == []
 
 
-def test_noise_gives_an_empty_final_where_a_session_has_turns() -> None:
+def test_noise_gives_an_empty_final_if_a_session_has_turns() -> None:
     def nothing(_: Pass, __: Job, ___: Heard) -> Heard:
         return answer(())
 
@@ -193,7 +193,7 @@ def test_noise_gives_an_empty_final_where_a_session_has_turns() -> None:
     assert [(final.text, final.language) for final in played.finals] == [("", None)]
 
 
-def test_decoder_that_forced_words_silence_hears_the_rest_alone() -> None:
+def test_rest_is_decoded_alone_if_forced_words_end_the_text() -> None:
     def deaf(_: Pass, job: Job, heard: Heard) -> Heard:
         return heard if not job.forced else answer((), lead=heard.lead)
 
@@ -202,7 +202,7 @@ def test_decoder_that_forced_words_silence_hears_the_rest_alone() -> None:
     assert played.text == " ".join(STORY)
 
 
-def test_words_heard_again_without_context_are_dropped() -> None:
+def test_words_decoded_again_without_context_are_dropped() -> None:
     """Without the audio before it, a retry may begin with the word that was settled."""
 
     def deaf(wanted: Pass, job: Job, heard: Heard) -> Heard:
@@ -259,7 +259,7 @@ def tokens(text: str) -> tuple[int, ...]:
     return tuple(map(ord, text))
 
 
-def test_new_owner_begins_with_what_the_former_has_committed() -> None:
+def test_new_owner_starts_with_the_committed_text() -> None:
     said = speech(STORY[0], monologue(18, sentence_words=100))
     former = play(session(), said)
     before = former.finals[0]
@@ -280,7 +280,7 @@ def test_new_owner_begins_with_what_the_former_has_committed() -> None:
     assert all(wanted.spans.start_samples >= history.start_samples for wanted in played.passes)
 
 
-def test_new_owner_without_history_hears_from_the_checkpoint() -> None:
+def test_new_owner_without_history_starts_at_the_checkpoint() -> None:
     said = speech(*STORY)
     checkpoint = said.words[6].end_samples + SAMPLE_RATE_HZ // 4
     new = session(place=Place(checkpoint, 1))

@@ -24,7 +24,7 @@ def test_recalled_words_follow_each_other_and_are_sure() -> None:
     assert {word.probability for word in words} == {1.0}
 
 
-def test_word_that_began_before_what_is_heard_takes_no_time() -> None:
+def test_word_that_began_before_the_audio_takes_no_time() -> None:
     [word] = recalled_words([SettledWord(" old", 300)], 500, tokens)
     assert (word.start_samples, word.end_samples) == (500, 500)
 

@@ -59,7 +59,7 @@ def test_words_are_those_of_their_segments() -> None:
             assert final.start_samples <= found.start_samples <= found.end_samples <= final.end_samples
 
 
-def test_events_come_in_order_behind_each_other() -> None:
+def test_events_come_in_order() -> None:
     played = play(recording(), sentences(3))
     kinds = [type(output) for output in played.outputs]
     assert kinds == [SpeechStarted, SpeechStopped, *[Final, SpeechStarted, SpeechStopped] * 2, Final, Finished]
@@ -70,7 +70,7 @@ def test_long_pause_splits(pause_s: float, windows: list[int]) -> None:
     assert segments_of(play(recording(), sentences(4, pause_s=pause_s))) == windows
 
 
-def test_commit_splits_and_is_answered_behind_its_finals() -> None:
+def test_commit_splits_and_is_answered_after_its_finals() -> None:
     said = sentences(4)
     at = said.words[21].end_samples + SAMPLE_RATE_HZ // 4
     played = play(recording(), said, commits_samples=[at])
@@ -175,7 +175,7 @@ def test_noise_gives_no_finals() -> None:
     assert [(final.segment, final.text, final.language) for final in turns] == [(0, "", None), (1, "", None)]
 
 
-def test_text_that_goes_on_about_a_short_sound_is_not_believed() -> None:
+def test_long_text_for_a_short_sound_is_not_believed() -> None:
     """Most of it has no voice behind it. What is sure of itself is only cut."""
 
     def goes_on(sure: float, wanted: Pass, heard: Heard) -> Heard:
@@ -200,7 +200,7 @@ def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     assert [final.segment for final in played.finals] == [0, 1, 2, 3]
 
 
-def test_sentence_that_the_decoder_says_once_and_heard_twice_is_decoded_again() -> None:
+def test_repeated_sentence_that_the_decoder_wrote_once_is_decoded_again() -> None:
     """Here 1.3 s, which is too little to be missed in mid-sentence."""
 
     def says_once(_: Pass, __: Job, heard: Heard) -> Heard:
@@ -212,7 +212,7 @@ def test_sentence_that_the_decoder_says_once_and_heard_twice_is_decoded_again() 
     assert len(played.passes) == 2
 
 
-def test_decoder_that_says_nothing_is_asked_once() -> None:
+def test_decoder_without_words_runs_once() -> None:
     def silent(_: Pass, __: Job, ___: Heard) -> Heard:
         return answer(())
 
@@ -221,7 +221,7 @@ def test_decoder_that_says_nothing_is_asked_once() -> None:
     assert played.finals == []
 
 
-def test_words_made_up_behind_the_speech_are_not_believed() -> None:
+def test_words_made_up_after_the_speech_are_not_believed() -> None:
     def goes_on(wanted: Pass, _: Job, heard: Heard) -> Heard:
         end = wanted.spans.length_samples
         made_up: Sequence[str] = [" Thank", " you", " for", " watching"] * 5
@@ -233,7 +233,7 @@ def test_words_made_up_behind_the_speech_are_not_believed() -> None:
     assert play(recording(), sentences(2), decoder=goes_on).text.count("watching") == 0
 
 
-def test_new_owner_goes_on_from_the_checkpoint() -> None:
+def test_new_owner_continues_from_the_checkpoint() -> None:
     said = sentences(3)
     first = play(recording(), said).finals[0]
     place = Place(first.resume_samples, 1)

@@ -70,7 +70,7 @@ def test_unsure_words_wait_longer_and_hold_back_those_after_them() -> None:
             heard = heard[-2:]
 
 
-def test_one_hypothesis_alone_settles_only_what_lies_far_behind() -> None:
+def test_one_hypothesis_alone_settles_only_words_far_before_the_edge() -> None:
     assert Played().hear("one two three", 0.5 + ALONE_LAG_S - 0.01)[0] == ""
     assert Played().hear("one two three", 0.5 + ALONE_LAG_S)[0] == "one"
 

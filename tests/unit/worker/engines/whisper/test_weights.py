@@ -67,7 +67,7 @@ def test_joined_by_several_at_once_gives_one_whole_copy(model: PinnedFile, tmp_p
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_joined_says_when_the_disk_is_full(model: PinnedFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_joined_reports_a_full_disk(model: PinnedFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(prefix: str, dir: Path) -> tuple[int, str]:  # noqa: A002
         return os.open("/dev/full", os.O_WRONLY), str(tmp_path / "unfinished")
 
@@ -80,6 +80,6 @@ def test_model_directory_takes_a_directory_as_it_is(tmp_path: Path) -> None:
     assert model_directory(str(tmp_path)) == tmp_path
 
 
-def test_model_directory_refuses_a_path_that_is_not_there() -> None:
+def test_model_directory_rejects_a_missing_path() -> None:
     with pytest.raises(StartupError, match="not a directory"):
         model_directory("/nowhere/model")
