@@ -199,7 +199,7 @@ class ResumingConnection:
         except TimeoutError:
             self._happens(Event.GIVEN_UP)
         except ServerError as error:
-            self._take_refusal(error)
+            self._handle_rejection(error)
         except ConnectionLostError as lost:
             self._servers.turn_to_next()
             self._happens(Event.GIVEN_UP if is_first else Event.SILENT, lost)
@@ -210,7 +210,7 @@ class ResumingConnection:
             event = self.memory.answered(ready)
             self._happens(event, lacks if event is Event.READY_FORGOTTEN else None)
 
-    def _take_refusal(self, error: ServerError) -> None:
+    def _handle_rejection(self, error: ServerError) -> None:
         """The server has answered the greeting with an error."""
         event = error_event(error.code, ends_session=False, is_whole=self.memory.is_whole)
         if self._machine.state is State.STARTING or event is Event.FINAL:

@@ -65,7 +65,7 @@ class LiveSession:
 
     async def commit(self) -> None:
         """Ends the current segment now; its final follows."""
-        self._tell("commit")
+        self._send_control("commit")
 
     async def configure(self, **options: str | float | list[str] | None) -> None:
         """Changes options, starting with the next segment.
@@ -73,11 +73,11 @@ class LiveSession:
         They are `language`, `languages`, `prompt`, `delay_ms`, `commit_delay`, `max_new_tokens`, `temperature`,
         `top_p`, `numerals`, `profanity`, `filler_words`, `redact` and `redact_terms`.
         """
-        self._tell("configure", **options)
+        self._send_control("configure", **options)
 
     async def stop(self) -> None:
         """Ends the audio. The remaining finals and `Done` follow."""
-        self._tell("stop")
+        self._send_control("stop")
         self._memory.is_stopped = True
 
     def __aiter__(self) -> AsyncIterator[SessionEvent]:
@@ -95,6 +95,6 @@ class LiveSession:
             raise StopAsyncIteration
         return event
 
-    def _tell(self, kind: str, **fields: object) -> None:
+    def _send_control(self, kind: str, **fields: object) -> None:
         self._connection.check()
         self._memory.outbox.put_control({"type": kind, **fields})

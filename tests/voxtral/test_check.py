@@ -79,7 +79,7 @@ def test_other_architecture_is_named(said: Check, checkpoint: Path) -> None:
 
 def test_too_little_memory_is_reported(said: Check, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "free_memory_bytes", lambda device: 20_000_000)
-    assert "Setting model.slots is 4096, for which" in str(said(path=str(checkpoint), slots=4096)["detail"])
+    assert "Setting model.slots is 4096, which needs" in str(said(path=str(checkpoint), slots=4096)["detail"])
     monkeypatch.setattr(checkpoints, "free_memory_bytes", lambda device: 0)
     assert "but this machine has 0.0 GB free" in str(said(path=str(checkpoint))["detail"])
 
