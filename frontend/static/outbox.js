@@ -1,13 +1,13 @@
 /**
  * The messages that a live session sends, kept until the server has them: audio and control messages in one queue.
-  *
-  * What was sent stays in it until the server reports that its audio is safe; after a loss, sending starts again from
-  * there. The server counts samples at 16 kHz, whatever rate is sent. Sends nothing itself.
+ *
+ * What was sent stays in it until the server reports that its audio is safe; after a loss, sending starts again from
+ * there. The server counts samples at 16 kHz, whatever rate is sent. Sends nothing itself.
  */
 
 /**
  * Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer. At this
-  * amount the outbox is full, until half of it is confirmed.
+ * amount the outbox is full, until half of it is confirmed.
  */
 export const KEEP_S = 30;
 const SERVER_RATE_HZ = 16000;

@@ -163,10 +163,10 @@ export class Machine {
  * Which errors are final and which are worth another attempt.
  *
  * - `session_unknown`, `session_expired`: the session is gone. If it has produced no event and all audio is still here
-  *   (`isWhole`), a new session replaces it; otherwise the error is final.
-  * - `session_resumed`: another connection has the session. Final, unless that is an older connection of this client.
-  * - `unauthorized`, `forbidden`, `message_too_large`, `frame_invalid`, `idle_timeout`: final. The server closes the
-  *   connection, and would give the same answer again.
+ *   (`isWhole`), a new session replaces it; otherwise the error is final.
+ * - `session_resumed`: another connection has the session. Final, unless that is an older connection of this client.
+ * - `unauthorized`, `forbidden`, `message_too_large`, `frame_invalid`, `idle_timeout`: final. The server closes the
+ *   connection, and would give the same answer again.
  * - Any other answer to a `resume` (`server_busy`, `model_unavailable`, `internal_error`, …) is retried until the time to
  *   resume is over. Any other error of a session that has a connection is final if it ends the session there
  *   (`endsSession`: it has a `seq`, or is `internal_error`), and is otherwise reported to the user.

@@ -1,6 +1,6 @@
 /**
  * The data that resumes a live session: its tokens, last event, and what the server lacks. Does no I/O, has no clock and
-  * knows nothing of the page.
+ * knows nothing of the page.
  */
 
 import { Outbox } from "./outbox.js";

@@ -16,11 +16,11 @@ const DEAD_SERVER_MS = 10000;
 /**
  * @typedef {object} WorkHandlers
  * @property {(event: Record<string, any>) => void} onEvent any event of the work except its end, and errors that do not end it
-  * @property {() => void} onDone all events have arrived
-  * @property {(message: string, retryAfter?: number) => void} onError the work has failed with this message; trying again
-  *   may help after this many seconds
-  * @property {(isLost: boolean) => void} onReconnecting the connection was lost and the page looks for another one (true), or
-  *   the search is over (false)
+ * @property {() => void} onDone all events have arrived
+ * @property {(message: string, retryAfter?: number) => void} onError the work has failed with this message; trying again
+ *   may help after this many seconds
+ * @property {(isLost: boolean) => void} onReconnecting the connection was lost and the page looks for another one (true), or
+ *   the search is over (false)
  */
 
 /** Resumes over another connection when its own is lost: `resume-rules.js` has the rules, this file executes them. */
