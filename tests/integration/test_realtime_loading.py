@@ -129,7 +129,7 @@ def test_work_of_the_host_counts_when_slots_are_calibrated(checkpoint: Path, mon
     assert engine._host_ms() > 0
     monkeypatch.setattr(engine, "_host_ms", lambda: 1.0)
     engine.warm_up()
-    assert (engine.info.slots, engine.info.slots_reason) == (6, "16 fit into memory, 6 into time")
+    assert (engine.info.slots, engine.info.slots_reason) == (6, "memory allows 16, time allows 6")
 
 
 def test_slots_that_are_set_are_kept_with_a_warning(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

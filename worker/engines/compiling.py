@@ -105,7 +105,7 @@ class Compiler:
                 "layers_not_compiled",
                 reason=reason,
                 message="The layers could not be compiled, so they run as they are, and each pass takes longer; set "
-                "model.compile to off if you want this.",
+                "model.compile to off to accept this.",
             )
         else:
             log.info("layers_not_compiled", reason=reason)

@@ -53,11 +53,6 @@ class Transcript:
         return self._quiet_frames >= ENDPOINT_FRAMES and self.is_open
 
     @property
-    def last_end_samples(self) -> int | None:
-        """The end of the open segment's last word."""
-        return self._words[-1].end_samples if self._words else None
-
-    @property
     def is_long(self) -> bool:
         return self.is_open and self._words[-1].end_samples - self._words[0].start_samples > MAX_SEGMENT_SAMPLES
 
