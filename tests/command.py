@@ -23,7 +23,7 @@ def run(stack: Stack, *arguments: str | Path, stdin: bytes = b"", **variables: s
     """Runs `voxtral` in the stack's folder, with pipes for its three streams."""
     env = stack.env | variables
     done = captured(VOXTRAL, [*map(str, arguments)], folder=stack.folder, env=env, stdin=stdin, timeout_s=RUN_TIMEOUT_S)
-    assert b"Traceback" not in done.stderr
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

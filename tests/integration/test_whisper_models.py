@@ -155,7 +155,7 @@ def test_path_gives_its_name_to_a_model_that_has_none(models: Path, name: str) -
 
 
 def test_whisper_without_a_path_names_those_that_can_be_named() -> None:
-    with pytest.raises(StartupError, match=r"means the model in model\.path.*whisper-tiny.*whisper-large-v3\."):
+    with pytest.raises(StartupError, match=r"loads the model in model\.path.*whisper-tiny.*whisper-large-v3\."):
         loaded(name="whisper")
     with pytest.raises(StartupError, match=r"model\.name is 'whisper-huge'; allowed: auto, .*whisper-large-v3-turbo"):
         loaded(name="whisper-huge")
