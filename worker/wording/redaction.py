@@ -26,6 +26,8 @@ LABELS: Final = {
 TAKEN: Final = "\0"
 """Replaces a character that is taken, for later kinds."""
 TERM_LABEL: Final = "[REDACTED]"
+WITHOUT_NUMBERS: Final = frozenset({Redaction.EMAILS})
+"""Kinds that are found without looking for spoken numbers."""
 CARD_DIGITS: Final = range(13, 20)
 PHONE_DIGITS: Final = range(7, 16)
 IBAN_CHARS: Final = {
@@ -99,7 +101,7 @@ def edits(text: str, language: str | None, kinds: Collection[str], terms: tuple[
 
     Numbers that are spoken as words are found in the languages of `numerals`, those in digits in all languages.
     """
-    spelled = _Spelled(text, numerals.edits(text, language) if set(kinds) - {Redaction.EMAILS} else [])
+    spelled = _Spelled(text, numerals.edits(text, language) if set(kinds) - WITHOUT_NUMBERS else [])
     found: list[Edit] = []
     taken = bytearray(len(text))
     if terms:

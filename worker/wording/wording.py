@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Self
 
-from shared.events import FillerWords, Mode, Profanity, Redaction, SessionOptions, Word
+from shared.events import FillerWords, Mode, Profanity, SessionOptions, Word
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Notice, Partial
 from worker.wording import fillers, numerals, profanity, redaction
 from worker.wording.edits import applied
-
-_WRITTEN: Final = frozenset({Redaction.EMAILS})
-"""The kinds that are redacted in the same way in every language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Wording:
             for name, (is_on, languages) in wanted.items()
             if is_on and language not in languages
         ]
-        if set(self.redact) - _WRITTEN and language not in numerals.LANGUAGES:
+        if set(self.redact) - redaction.WITHOUT_NUMBERS and language not in numerals.LANGUAGES:
             found.append(Notice("redact_limited", f"redact does not find numbers that are spoken as words {known}."))
         return found
 
