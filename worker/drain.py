@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Drain:
-    """Hands over the sessions of one worker. Only this class knows which were offered, and when."""
+    """Hands over the sessions of one worker. Only this class knows when each was offered."""
 
     def __init__(
         self,

@@ -208,9 +208,9 @@ class PassTime:
     """A pass that has ended."""
 
     pass_ms: float
-    """With the host's work for it."""
+    """Includes the host's work for it."""
     sessions: int
-    """That it took on by a frame."""
+    """Sessions of which it processed a frame."""
 
 
 @runtime_checkable

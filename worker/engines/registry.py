@@ -22,9 +22,9 @@ SHERPA: Final = "sherpa"
 VOXTRAL: Final = ("mistralai/Voxtral-Mini-3B-2507", "mistralai/Voxtral-Small-24B-2507")
 WHISPER_WEIGHTS: Final = "model.bin"
 REALTIME_SETTINGS: Final = ("attention", "kv_dtype", "weight_dtype")
-"""Of `model`; they say how Voxtral Realtime runs, and nothing about other models."""
+"""Settings in `model` that only Voxtral Realtime has."""
 VOXTRAL_SETTINGS: Final = ("attn_implementation", "compile")
-"""Likewise of all Voxtral models."""
+"""Settings in `model` that only Voxtral models have."""
 NOT_WANTED: Final = ("auto", "off")
 """Values that every model satisfies."""
 MAX_AUTO_THREADS: Final = 4
@@ -82,7 +82,7 @@ def _load(settings: Settings) -> Engine:
 
 
 def _check_settings_of_others(settings: Settings, name: str) -> None:
-    """What is set for models that `name` is none of would change nothing."""
+    """Raises a `StartupError` for a setting that has no effect on the model `name`."""
     keys = dict.fromkeys(REALTIME_SETTINGS, REALTIME)
     if name not in VOXTRAL:
         keys |= dict.fromkeys(VOXTRAL_SETTINGS, "Voxtral")

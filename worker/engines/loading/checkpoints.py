@@ -59,7 +59,7 @@ class Shrinking:
     """How a model is made smaller before it goes to its device."""
 
     applies: Callable[[str], bool]
-    """To which of a checkpoint's tensors, by name. Each of their numbers takes one byte afterwards."""
+    """Whether it shrinks the checkpoint's tensor of this name. Each number of it then takes one byte."""
     run: Callable[[Any, torch.device], None]
 
 
@@ -67,7 +67,7 @@ class Shrinking:
 class _Weights:
     parameters: int
     shrunk: int
-    """Of the parameters."""
+    """How many of the parameters are shrunk."""
     stored_as: set[str]
 
 
@@ -218,9 +218,8 @@ def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | 
     whole_bytes = weights.parameters * placement.dtype.itemsize
     needs_bytes = {placement.device: whole_bytes - weights.shrunk * (placement.dtype.itemsize - 1)}
     if weights.stored_as != {STORED_AS[placement.compute_type]}:
-        needs_bytes["cpu"] = (
-            whole_bytes  # weights that are not converted stay memory-mapped and take no memory besides the GPU's
-        )
+        # Weights that are not converted stay memory-mapped and take no memory besides the GPU's.
+        needs_bytes["cpu"] = whole_bytes
     for device, model_bytes in needs_bytes.items():
         needed_bytes, free_bytes = round(model_bytes * WORKING_SHARE), free_memory_bytes(device)
         if needed_bytes > free_bytes:
@@ -229,7 +228,7 @@ def _check_memory(directory: Path, placement: Placement, shrinking: Shrinking | 
             raise StartupError(
                 f"The model in {directory} needs {needed_bytes / BYTES_PER_GB:.1f} GB of memory in "
                 f"{precision}, but {place} has {free_bytes / BYTES_PER_GB:.1f} GB free; free some, or "
-                "change model.name, model.device or model.torch_dtype, or, of Voxtral Realtime, model.weight_dtype."
+                "change model.name, model.device or model.torch_dtype, or, for Voxtral Realtime, model.weight_dtype."
             )
 
 

@@ -54,7 +54,7 @@ class Endpointing:
         windows = min((end - start) // WINDOW_SAMPLES, limit_windows)
         if windows > 0 and not self._is_primed:
             self._is_primed = True
-            # Audio that a former owner processed tells the level of the session.
+            # The level of the session is known from audio that a former owner processed.
             self.vad_state.levels.hear(peaks(self.audio.between(self.audio.start_samples, start)))
         return self.audio.between(start, start + windows * WINDOW_SAMPLES) if windows > 0 else np.empty(0, np.float32)
 
