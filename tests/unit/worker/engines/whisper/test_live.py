@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, Mode, Scores, SessionOptions
-from tests.unit.worker.engines.whisper.heard_words import word
+from tests.unit.worker.engines.whisper.heard_words import tokens, word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
 from worker.engines.speech.segmenter import SegmenterSettings
@@ -253,10 +253,6 @@ def test_translation_settles_nothing_and_forces_nothing() -> None:
 
 
 # --- a new owner ----------------------------------------------------------------------------------------------------
-
-
-def tokens(text: str) -> tuple[int, ...]:
-    return tuple(map(ord, text))
 
 
 def test_new_owner_starts_with_the_committed_text() -> None:
