@@ -1,5 +1,6 @@
 """Sessions in the state of a worker."""
 
+from dataclasses import replace
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -10,10 +11,10 @@ from shared.events import SessionOptions
 from worker.session import Claim, WorkerSession
 
 
-def claimed(session_id: str = "s1", now_s: float = 1000.0, **options: Any) -> WorkerSession:
-    """A new session whose `ready` is not yet written."""
-    owner = Owner(session_id, "echo", "w1", fence=1)
-    return WorkerSession(Claim(owner, SessionOptions(model="echo", **options), 0, 0, 0, ()), now_s)
+def claimed(session_id: str = "s1", now_s: float = 1000.0, **changes: Any) -> WorkerSession:
+    """A new session whose `ready` is not yet written. `changes` are fields of its claim."""
+    new = Claim(Owner(session_id, "echo", "w1", fence=1), SessionOptions(), 0, 0, 0, ())
+    return WorkerSession(replace(new, **changes), now_s)
 
 
 class ScriptCalls:

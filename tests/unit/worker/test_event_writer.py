@@ -6,20 +6,19 @@ import orjson
 import pytest
 
 from shared.bus.messages import NOTHING_COMMITTED
-from shared.bus.ownership import Owner
 from shared.events import SessionOptions, Word
+from tests.unit.worker import claimed_sessions
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
 from worker.event_writer import SessionWrite
-from worker.session import Claim, WorkerSession
+from worker.session import WorkerSession
 
 WORDS = (Word("the", 0, 800), Word("quick", 900, 1600))
 KEPT = Commitment(3, "the quick", WORDS, 0, 1600)
 
 
 def claimed(committed: Commitment | None = None, **options: Any) -> WorkerSession:
-    owner = Owner("abc", "whisper-base", "worker-1", fence=1)
-    return WorkerSession(Claim(owner, SessionOptions(**options), 7, 0, 3, (), committed), now_s=0.0)
+    return claimed_sessions.claimed(options=SessionOptions(**options), seq=7, segment=3, committed=committed)
 
 
 def partial(text: str, committed: str = "", words: tuple[Word, ...] = ()) -> Partial:

@@ -9,22 +9,16 @@ import pytest
 from shared.bus.ownership import Owner, Settled
 from shared.errors import IdleTimeoutError
 from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions, Word
+from tests.unit.worker import claimed_sessions
 from worker.engines.base import Committed, Final, Finished, Partial, SpeechStarted, SpeechStopped
-from worker.session import Claim, WorkerSession
+from worker.session import WorkerSession
 
 LIMITS = {"idle_timeout_s": 60.0, "resume_timeout_s": 30.0}
 
 
-def claimed(**changes: object) -> WorkerSession:
-    fields = {
-        "owner": Owner("abc", "whisper-base", "worker-1", fence=1),
-        "options": SessionOptions(),
-        "seq": 0,
-        "checkpoint_samples": 0,
-        "segment": 0,
-        "texts": (),
-    }
-    return WorkerSession(Claim(**(fields | changes)), now_s=100.0)
+def claimed(**changes: Any) -> WorkerSession:
+    owner = Owner("abc", "whisper-base", "worker-1", fence=1)
+    return claimed_sessions.claimed(**({"owner": owner} | changes))
 
 
 def final(segment: int, text: str, start: int, end: int) -> Final:

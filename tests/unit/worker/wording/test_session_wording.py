@@ -6,18 +6,17 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.bus.ownership import Owner
 from shared.events import FillerWords, Mode, Profanity, Redaction, SessionOptions, Word
+from tests.unit.worker import claimed_sessions
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
-from worker.session import Claim, WorkerSession
+from worker.session import WorkerSession
 
 PHONE = SessionOptions(redact=(Redaction.PHONES,))
 
 
 def claimed(options: SessionOptions, committed: Commitment | None = None) -> WorkerSession:
-    owner = Owner("abc", "whisper-base", "worker-1", fence=1)
-    return WorkerSession(Claim(owner, options, 0, 0, 0, (), committed), now_s=100.0)
+    return claimed_sessions.claimed(options=options, committed=committed)
 
 
 def final(text: str, *, segment: int = 0, start: int = 0, language: str | None = "en") -> Final:
