@@ -5,6 +5,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 import pytest
+import urllib3  # noqa: F401 -- binds an address when it is first imported, to find out whether there is IPv6
 
 FORBIDDEN: Final = frozenset(
     {
