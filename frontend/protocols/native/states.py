@@ -107,14 +107,15 @@ class NativeProtocol:
 
         Raises UnknownTypeError that names the expected messages; for audio only once, because much of it may follow.
         """
-        verdict = verdict_on(self.state, kind)
-        if verdict is Verdict.REFUSE:
+        if kind in ACCEPTED[self.state]:  # first, because it is asked for every piece of audio
+            return True
+        if verdict_on(self.state, kind) is Verdict.REFUSE:
             if kind in _AUDIO and self._has_refused_audio:
                 return False
             self._has_refused_audio = kind in _AUDIO
             expected = ", ".join(name for name in (BINARY, *KINDS) if name in ACCEPTED[self.state])
             raise UnknownTypeError(f"{kind} was sent while {_SITUATION[self.state]}; expected now: {expected}.")
-        return verdict is Verdict.ACCEPT
+        return False
 
     def move(self, move: Move) -> None:
         """Record a change of the session."""
