@@ -57,18 +57,18 @@ class NativeRealtime:
         self._is_stream_rejected = False
         """Whether the client knows that its audio cannot be decoded. The error is sent once."""
         self._request_id: str | int | None = None
-        """The id of the message that is being executed."""
+        """The id of the last text message, which may still be being executed."""
         self._is_audio = False
-        """Whether that message is audio."""
+        """Whether the message that is being executed is audio."""
         self._undo: Callable[[], None] = _nothing
 
     def greet(self) -> Iterable[Action]:
         return ()
 
     def receive(self, message: Message) -> Iterable[Action]:
-        self._request_id, self._is_audio, self._undo = None, False, _nothing
         if isinstance(message, bytes):
             return self._audio(BINARY, message)
+        self._request_id, self._is_audio, self._undo = None, False, _nothing
         wire = self._decoded(message)
         if wire is None:
             assert isinstance(message, str)
