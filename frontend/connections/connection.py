@@ -208,8 +208,8 @@ class Connection:
                     await self._patience.send(_text(action))
                 case Append():
                     self._tally.received_bytes += len(action.audio)
-                    if self._live is not None:
-                        await self._live.take(action.audio)
+                    if self._live is not None and not self._live.session.ended:
+                        await self._live.intake.take(action.audio)
                 case actions.Check() | actions.Identify() | actions.Open() | actions.Resume() | actions.Answer():
                     await self._admit(action)
                 case actions.Status():

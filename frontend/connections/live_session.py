@@ -44,12 +44,8 @@ class LiveSession:
         self._report = report
         self._takes_container = isinstance(wanted, Resume) or wanted.is_native
         self._is_closed = False
-        self._intake = self._new_intake(wanted.audio_format)
-
-    async def take(self, audio: bytes) -> None:
-        """Accept audio, unless the session has ended. Waiting is backpressure."""
-        if not self.session.ended:
-            await self._intake.take(audio)
+        self.intake = self._new_intake(wanted.audio_format)
+        """Accepts its audio, until the session has ended. Another one after a `Change` of the audio."""
 
     async def obey(self, action: Steering) -> None:
         """Execute a client's action; ignored if the session has ended. `close` it before a `Cancel`."""
@@ -61,7 +57,7 @@ class LiveSession:
     async def _steer(self, action: Commit | Configure | Change | Finish | Cancel) -> None:
         match action:
             case Commit():
-                await self._intake.flush()
+                await self.intake.flush()
                 await self.session.commit(action.number)
             case Configure():
                 options = replace(action.options, model=self.session.model)
@@ -90,7 +86,7 @@ class LiveSession:
     def close(self) -> None:
         """Accept no more audio."""
         self._is_closed = True
-        self._intake.close()
+        self.intake.close()
 
     def last_event(self, error: VoxtralError) -> LoggedEvent:
         """The end of the session on this connection, which is not in the log."""
@@ -102,16 +98,16 @@ class LiveSession:
         options = replace(self.session.options, **change.changes)
         await self._gateway.check(options)
         if change.changes_audio:
-            await self._intake.finish()
-            self._intake.close()
+            await self.intake.finish()
+            self.intake.close()
             if not self._is_closed:
-                self._intake = self._new_intake(change.audio_format)
+                self.intake = self._new_intake(change.audio_format)
         await self.session.configure(options, change.number)
 
     async def _finish(self, action: Finish) -> None:
         self.is_finishing = True
         try:
-            await self._intake.finish()
+            await self.intake.finish()
         finally:
             if not self.session.ended:
                 await self.session.finish(action.number)
