@@ -17,7 +17,6 @@ from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
 from shared.bus.audio import AudioWriter
 from shared.errors import ModelUnavailableError
-from shared.events import EventType
 
 INTERVAL_S: Final = 0.5
 ANSWER_S: Final = 1.0
@@ -98,9 +97,7 @@ class Outage:
         if session not in self._warned:
             self._warned.add(session)
             message = "The service cannot reach its store now; audio is kept, and transcribed when the store recovers."
-            session.tell(
-                {"type": EventType.WARNING, "session_id": session.id, "code": STORE_UNAVAILABLE, "message": message}
-            )
+            session.warn(STORE_UNAVAILABLE, message)
 
     @staticmethod
     def _give_up(session: Session) -> None:
