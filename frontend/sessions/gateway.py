@@ -21,7 +21,7 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import matches, new_resume_token
 from frontend.sessions.admission import RETRY_AFTER_S, Admission
 from frontend.sessions.erasure import Erasure
-from frontend.sessions.placement import Placement
+from frontend.sessions.placement import Placement, candidates
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
@@ -117,10 +117,10 @@ class Gateway:
 
     async def check(self, options: SessionOptions) -> None:
         """Raises what `open` would raise for new options of a session, whose model is fixed. Uses no slot."""
-        if all(model.name != options.model for model in await self.models()):
+        models = await self.models()
+        if all(model.name != options.model for model in models):
             raise ModelUnavailableError(f"No worker of {options.model} is running now.", retry_after_s=RETRY_AFTER_S)
-        with reaching_store():
-            await self._placement.candidates(options)
+        candidates(models, options)
 
     async def resume(
         self, session_id: str, resume_token: str, seq: int, *, principal: Principal = ANONYMOUS
