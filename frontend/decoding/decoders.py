@@ -229,12 +229,14 @@ class Decoders:
 
     def _note_live_ending(self, ending: "asyncio.Future[Ending | None]") -> None:
         self.live_streams -= 1
-        if not ending.cancelled() and (end := ending.result()) is not None:
-            self.peak_bytes = max(self.peak_bytes, end.peak_bytes)
+        self._note_peak(ending)
 
     def _note_ending(self, ending: "asyncio.Future[Ending | None]") -> None:
         """A place is free when its process has ended, not when its client has disconnected."""
         self._places.release()
+        self._note_peak(ending)
+
+    def _note_peak(self, ending: "asyncio.Future[Ending | None]") -> None:
         if not ending.cancelled() and (end := ending.result()) is not None:
             self.peak_bytes = max(self.peak_bytes, end.peak_bytes)
 
