@@ -1,6 +1,6 @@
 """Access control: authenticates every client and enforces the limits of its key. One per frontend process.
 
-    principal = await access.admit_http(request)          # or admit_websocket; api.gate does it under /v1
+    principal = await access.admit_http(request)          # or admit_websocket; api.authentication does it
     session = await gateway.open(options, principal=principal)
 
 Keys are off until one is configured. Every client is `ANONYMOUS` then, and only pages of foreign origins are rejected.

@@ -26,7 +26,7 @@ from shared.errors import ForbiddenError
 
 PING_INTERVAL_S: Final = 20.0
 """Keeps proxies from closing quiet connections. A missing pong is ignored: it may wait behind audio under backpressure.
-Dead peers are detected by TCP (`sockets.DEAD_PEER_S`) and by the idle timeout."""
+Dead peers are detected by TCP (`listening.DEAD_PEER_S`) and by the idle timeout."""
 CLOSE_TIMEOUT_S: Final = 1.0
 SHUTDOWN_S: Final = 1.5
 HANDSHAKES_SHARE: Final = 2

@@ -23,7 +23,7 @@ ROOM_FOR_PARTIALS_BYTES: Final = 4096
 """While more than this is queued, partials are skipped."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 STALL_S: Final = 20.0
-"""Less than the time after which the kernel closes a connection that does not read (`sockets.DEAD_PEER_S`), so the
+"""Less than the time after which the kernel closes a connection that does not read (`listening.DEAD_PEER_S`), so the
 viewer may still read the reason."""
 KERNEL_BUFFER_BYTES: Final = 32 * 1024
 """For each viewer: there are many, and data in the kernel's buffer cannot be withdrawn from one that does not read."""
