@@ -36,7 +36,7 @@ class NoConnectionFreeError(RedisError):
 
 
 class PackedConnection(AbstractConnection):
-    """Packs and sends commands in less time than redis-py's asyncio client, and ends when it is told to."""
+    """Packs and sends commands in less time than redis-py's asyncio client, and can be cancelled reliably."""
 
     _writer: asyncio.StreamWriter
     socket_timeout: float | None
