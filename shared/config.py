@@ -86,12 +86,12 @@ class ModelSettings(Section):
     attn_implementation: Literal["auto", "eager", "sdpa"] = "auto"
     """How PyTorch computes attention for Voxtral; `auto` takes sdpa."""
     attention: Literal["auto", "torch", "triton"] = "auto"
-    """What computes attention for Voxtral Realtime, and products with weights of 8 bits: PyTorch, attention as
-    `attn_implementation` says, or kernels for Triton. `auto` takes the kernels on a GPU where they give the same and
+    """What computes attention for Voxtral Realtime, and products with weights of 8 bits: PyTorch, with attention as
+    `attn_implementation` says, or Triton kernels. `auto` takes the kernels on a GPU if they give the same result and
     are faster, unless `attn_implementation` is set."""
     kv_dtype: Literal["auto", "bf16", "fp8"] = "auto"
     """Precision of the keys and values that Voxtral Realtime keeps for each session. `auto` takes the model's own, or
-    fp8 on a GPU whose memory holds fewer than `slots` sessions, or 4 if unset, otherwise."""
+    fp8 on a GPU whose memory would otherwise hold fewer than `slots` sessions (4 if unset)."""
     weight_dtype: Literal["auto", "bf16", "fp8", "int8"] = "auto"
     """Precision of the weights of Voxtral Realtime's layers. `auto` takes `torch_dtype`; fp8 and int8 take half the
     memory of bf16, for GPUs of 8 to 16 GB."""
