@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from playwright.async_api import async_playwright, expect
 
-from tests.browser.conftest import CHROMIUM, MICROPHONE_RATE_HZ, write_wav
+from tests.browser.conftest import MICROPHONE_RATE_HZ, Browsers, write_wav
 from tests.documentation import PROJECT
 from tests.speech import synthesise
 from tests.stack import Stack
@@ -28,13 +28,8 @@ SENTENCES: Final = (
 
 
 async def draw(url: str, recording: Path) -> None:
-    arguments = [
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={recording}%noloop",
-    ]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, chromium_sandbox=False)
+        browser = await Browsers(playwright).launched(microphone=True, hears=recording)
         page = await browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         await page.goto(url)
         await expect(page.get_by_role("status")).to_have_text("Connected")
