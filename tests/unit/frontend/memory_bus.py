@@ -17,13 +17,13 @@ from shared.bus.attachment import Attachment
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower
 from shared.bus.messages import EVENT_FIELD, EntryField
-from shared.bus.registry import Percentiles, WorkerReport
+from shared.bus.registry import WorkerReport
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.events import SessionOptions
 from shared.protocol import OWN
-from shared.version import VERSION
 from tests.unit.redis_in_memory import answered
+from tests.unit.reports import report
 
 MODEL = "echo"
 
@@ -84,30 +84,7 @@ class MemoryBus:
             follower.push(orjson.dumps({"type": "progress", "consumed": samples}))
 
     async def workers(self) -> list[WorkerReport]:
-        report = WorkerReport(
-            id="worker",
-            host="here",
-            pid=1,
-            version=VERSION,
-            started_at=0.0,
-            engine=MODEL,
-            model=MODEL,
-            device="cpu",
-            compute_type="",
-            modes=["transcribe"],
-            languages=[],
-            slots=self.slots,
-            sessions=0,
-            draining=False,
-            lag_ms=0.0,
-            real_time_factor=0.0,
-            batch_size=0.0,
-            step=Percentiles(),
-            latency={},
-            rss_bytes=0,
-            protocol=OWN,
-        )
-        return [report] if self.slots else []
+        return [report(MODEL, 0, slots=self.slots, protocol=OWN)] if self.slots else []
 
     async def admit(self, session_id: str, _model: str, *, capacity: int, **named: Any) -> bool:
         if sum(held.state in (b"waiting", b"live") for held in self.held.values()) >= capacity:

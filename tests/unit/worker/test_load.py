@@ -12,7 +12,7 @@ from frontend.monitoring.status import Snapshot
 from frontend.sessions.running_models import running_models
 from shared.config import Settings
 from shared.events import CommitDelay, SessionOptions
-from tests.unit.frontend.sessions.test_placement import report
+from tests.unit.reports import report
 from worker.engine_thread import EngineThread, Feed, Open, StepReport
 from worker.engines.base import PassTime
 from worker.engines.echo import EchoEngine

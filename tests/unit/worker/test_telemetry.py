@@ -3,7 +3,7 @@
 from structlog.testing import capture_logs
 
 from frontend.monitoring.prometheus import prometheus_text
-from tests.unit.frontend.sessions.test_placement import report
+from tests.unit.reports import report
 from tests.unit.worker.claimed_sessions import claimed
 from worker.engine_thread import StepReport
 from worker.engines.base import Finished, HeardAgain, PassTime

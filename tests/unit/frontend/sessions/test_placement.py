@@ -4,9 +4,9 @@ import pytest
 
 from frontend.sessions.placement import candidates
 from frontend.sessions.running_models import RunningModel, running_models
-from shared.bus.registry import Percentiles, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions
+from tests.unit.reports import report
 
 ALL = tuple(Mode)
 REALTIME = "mistralai/Voxtral-Mini-4B-Realtime-2602"
@@ -121,31 +121,6 @@ def test_a_language_that_no_suitable_model_speaks_is_answered_with_theirs() -> N
 def test_without_any_model_it_is_said_so() -> None:
     with pytest.raises(ModelUnavailableError, match="No worker is running"):
         names([], model="echo")
-
-
-def report(model: str, sessions: int, *, draining: bool = False) -> WorkerReport:
-    return WorkerReport(
-        id=f"{model}-{sessions}",
-        host="host",
-        pid=1,
-        version="1",
-        started_at=0.0,
-        engine="echo",
-        model=model,
-        device="cpu",
-        compute_type="none",
-        modes=["transcribe"],
-        languages=[],
-        slots=2,
-        sessions=sessions,
-        draining=draining,
-        lag_ms=0.0,
-        real_time_factor=0.0,
-        batch_size=0.0,
-        step=Percentiles(),
-        latency={},
-        rss_bytes=0,
-    )
 
 
 def test_slots_are_counted_for_each_model() -> None:

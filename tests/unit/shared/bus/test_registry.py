@@ -10,31 +10,18 @@ import pytest
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
-from shared.bus.registry import Percentiles, Registry, StartReport, WorkerReport
+from shared.bus.registry import Percentiles, Registry, StartReport
 from shared.protocol import OWN
 from tests.unit.redis_in_memory import answered
+from tests.unit.reports import report
 
-WORKER = WorkerReport(
+WORKER = report(
+    "echo",
+    1,
     id="w1",
-    host="here",
-    pid=1,
-    version="1",
-    started_at=0.0,
-    engine="echo",
-    model="echo",
-    device="cpu",
-    compute_type="",
-    modes=["transcribe"],
-    languages=[],
     slots=4,
-    sessions=1,
-    draining=False,
-    lag_ms=0.0,
-    real_time_factor=0.0,
-    batch_size=0.0,
     step=Percentiles(1.0, 2.0, 3.0),
     latency={"total": Percentiles(4.0, 5.0, 6.0)},
-    rss_bytes=0,
     protocol=OWN,
 )
 
