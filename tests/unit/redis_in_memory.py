@@ -1,7 +1,7 @@
 """A transport for redis-py whose replies a test gives: the real client and pipelines, no server and no socket."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from shared.bus.messages import EVENT_FIELD
 from shared.bus.redis_internals import FairPool
 
 Answer = Callable[..., Any | Awaitable[Any]]
@@ -71,6 +72,13 @@ class MemoryConnection(AbstractConnection):
 def answered(answer: Answer) -> Redis:
     """A client whose commands this function answers."""
     return Redis.from_pool(FairPool(connection_class=MemoryConnection, answer=answer, protocol=2))
+
+
+def log_range(events: Sequence[bytes], first: str, last: str) -> list[list[Any]]:
+    """Redis' reply to XRANGE on an event log that holds these events, the first of which has the number 1."""
+    after = int(first.strip("(").partition("-")[0])
+    before = len(events) + 1 if last == "+" else int(last.strip("(").partition("-")[0])
+    return [[b"%d-0" % seq, [EVENT_FIELD.encode(), events[seq - 1]]] for seq in range(after + 1, before)]
 
 
 class Clock:

@@ -16,13 +16,13 @@ from shared.bus import keys
 from shared.bus.attachment import Attachment
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower
-from shared.bus.messages import EVENT_FIELD, EntryField
+from shared.bus.messages import EntryField
 from shared.bus.registry import WorkerReport
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.events import SessionOptions
 from shared.protocol import OWN
-from tests.unit.redis_in_memory import answered
+from tests.unit.redis_in_memory import answered, log_range
 from tests.unit.reports import report
 
 MODEL = "echo"
@@ -155,6 +155,4 @@ class MemoryBus:
 
     def _logged(self, key: str, first: str, last: str) -> list[list[Any]]:
         held = next(held for session_id, held in self.held.items() if keys.events(session_id) == key)
-        after = int(first.strip("(").partition("-")[0])
-        before = len(held.log) + 1 if last == "+" else int(last.strip("(").partition("-")[0])
-        return [[b"1-0", [EVENT_FIELD.encode(), raw]] for raw in held.log[after : before - 1]]
+        return log_range(held.log, first, last)

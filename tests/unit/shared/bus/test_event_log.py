@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.bus import event_log, keys
 from shared.bus.event_log import QUEUE_MAX, Follower, parsed
 from shared.bus.messages import ATTACHED, PROGRESS
-from tests.unit.redis_in_memory import Clock, answered
+from tests.unit.redis_in_memory import Clock, answered, log_range
 
 
 class Log:
@@ -39,9 +39,7 @@ class Log:
         assert (command, words[0]) == ("XRANGE", keys.events("s1"))
         first, last = words[1:]
         self.reads.append((first, last))
-        after = int(first.strip("(").partition("-")[0])
-        before = len(self.events) + 1 if last == "+" else int(last.strip("(").partition("-")[0])
-        return [[b"%d-0" % seq, [b"e", self.events[seq - 1]]] for seq in range(after + 1, before)]
+        return log_range(self.events, first, last)
 
 
 @pytest.fixture
