@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-PROJECT: Final = Path(__file__).parents[1]
+from tests.stack import PROJECT
+
 PAGES: Final = tuple(
     sorted(
         path for folder in (PROJECT, PROJECT / "docs") for path in folder.glob("*.md") if path.name != "CHANGELOG.md"

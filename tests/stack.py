@@ -17,10 +17,9 @@ from typing import Any
 import yaml
 
 from shared.config import Settings
-from tests.forking import Forked, start
+from tests.forking import PROJECT, Forked, start
 from tests.limits import limit_s
 
-PROJECT = Path(__file__).parent.parent
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 COMMANDS = {

@@ -12,9 +12,8 @@ import numpy as np
 from playwright.async_api import async_playwright, expect
 
 from tests.browser.conftest import MICROPHONE_RATE_HZ, Browsers, write_wav
-from tests.documentation import PROJECT
 from tests.speech import synthesise
-from tests.stack import Stack
+from tests.stack import PROJECT, Stack
 
 PICTURE: Final = PROJECT / "docs" / "images" / "page.png"
 WIDTH, HEIGHT = 1100, 620

@@ -10,8 +10,8 @@ import pytest
 
 from frontend.client.resume_rules import MOVES
 from tests.limits import limit_s
+from tests.stack import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 NODE = shutil.which("node")
 
 

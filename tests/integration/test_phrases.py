@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation import PROJECT
+from tests.stack import PROJECT
 
 CHECK = PROJECT / ".ci" / "phrases"
 PHRASES = (PROJECT / ".ci" / "phrases.txt").read_text().splitlines()

@@ -11,8 +11,7 @@ from compose.procfile import Program, read_procfile, scaled
 from shared import gpus
 from shared.config import Settings
 from shared.errors import StartupError
-
-PROJECT = Path(__file__).parents[2]
+from tests.stack import PROJECT
 
 
 def test_read_procfile_keeps_order_and_splits_commands(tmp_path: Path) -> None:

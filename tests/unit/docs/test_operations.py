@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from frontend.monitoring.prometheus import prometheus_text
-from tests.documentation import PROJECT
+from tests.stack import PROJECT
 
 PAGE: Final = (PROJECT / "docs" / "operations.md").read_text()
 TROUBLESHOOTING: Final = (PROJECT / "docs" / "troubleshooting.md").read_text()

@@ -9,6 +9,7 @@ from shared.config import Settings, load_settings
 from shared.config_renames import RenamedSettingWarning
 from shared.errors import StartupError
 from shared.events import Mode
+from tests.stack import PROJECT
 
 EXISTING_FILE = """
 server: {host: "0.0.0.0", http_port: 8000, health_port: 8005, tcp_ports: [8765, 8766]}
@@ -16,7 +17,6 @@ model: {name: "mistralai/Voxtral-Mini-3B-2507", device: "cuda", torch_dtype: "bf
 audio: {sample_rate: 16000, chunk_size: 1024, channels: 1}
 spectrogram: {n_mels: 128, hop_length: 160, win_length: 400, n_fft: 400}
 """
-PROJECT = Path(__file__).parents[3]
 
 Load = Callable[..., Settings]
 

@@ -11,8 +11,8 @@ from shared.bus.lua import audio, limits, sessions
 from shared.bus.lua.names import NAMES, named
 from shared.bus.messages import ControlWord, EntryField
 from shared.bus.states import SessionState
+from tests.stack import PROJECT
 
-PROJECT = Path(__file__).parents[4]
 REDIS_WORDS = {
     *("NOMKSTREAM", "MAXLEN", "MINID", "~", "NX", "PX", "STREAM", "WITHSCORES", "-inf", "+inf", "(", "-*", "-0"),
     *("0-1", "0", "1", "", "}", ",", '","seq":', ',"connection":', ',"consumed":', ',"session_id":"'),

@@ -8,7 +8,7 @@ import yaml
 from frontend.api.openapi.asyncapi import DOCUMENT, with_options
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, OPTIONS, START, options_of
 from shared.events import SessionOptions
-from tests.documentation import PROJECT
+from tests.stack import PROJECT
 
 
 def test_asyncapi_has_the_options_of_the_table() -> None:
