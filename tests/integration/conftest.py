@@ -8,6 +8,9 @@ from mistralai.client import Mistral
 from openai import OpenAI
 from redis.asyncio import Redis
 
+from frontend.process import FrontendProcess
+from frontend.sessions.gateway import Gateway
+from shared.bus.registry import Registry
 from tests.integration.api_clients import mistral_of, openai_of
 from tests.integration.viewers import Read, Speaker, SseViewer, Watch, speaking
 from tests.integration.workers import Fleet, emptied, redis_alone
@@ -32,6 +35,18 @@ async def fleet(service: Stack) -> AsyncIterator[Fleet]:
     """Workers of the service that a module has created."""
     async with Fleet.of(service) as fleet:
         yield fleet
+
+
+@pytest.fixture
+def gateway(frontend: FrontendProcess) -> Gateway:
+    """The gateway of the frontend that a module has created."""
+    return frontend.gateway
+
+
+@pytest.fixture
+def registry(frontend: FrontendProcess) -> Registry:
+    """The registry of the same frontend."""
+    return frontend.registry
 
 
 @pytest.fixture(scope="module")

@@ -52,11 +52,6 @@ async def frontend(service: Stack) -> AsyncIterator[FrontendProcess]:
         yield running
 
 
-@pytest.fixture
-def gateway(frontend: FrontendProcess) -> Gateway:
-    return frontend.gateway
-
-
 async def test_live_session_is_refused_before_it_sends_audio(service: Stack) -> None:
     async with TranscriptionClient(service.ws_url) as client, client.live():
         times_ms = []

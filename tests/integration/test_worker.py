@@ -43,16 +43,6 @@ async def frontend(service: Stack, redis: Redis) -> AsyncIterator[FrontendProces
 
 
 @pytest.fixture
-def gateway(frontend: FrontendProcess) -> Gateway:
-    return frontend.gateway
-
-
-@pytest.fixture
-def registry(frontend: FrontendProcess) -> Registry:
-    return frontend.registry
-
-
-@pytest.fixture
 async def start_worker(service: Stack, registry: Registry) -> AsyncIterator[Callable[[str], Any]]:
     """Starts a worker under a label and waits until it is announced."""
     started: list[str] = []
