@@ -15,6 +15,7 @@ import pytest
 from frontend.client import TranscriptionClient
 from tests.documentation import PAGES, PROJECT, blocks, commands
 from tests.integration.native_clients import tone, wav
+from tests.integration.node import needs_node, printed_by
 from tests.integration.viewers import Speaker
 from tests.limits import limit_s
 from tests.stack import Stack
@@ -107,22 +108,14 @@ async def _executed(code: Any, names: dict[str, Any]) -> None:
         await result
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed (Debian and Ubuntu: apt install nodejs)")
+@needs_node
 def test_javascript_example_runs(stack: Stack) -> None:
     (example,) = (block for block in blocks(PROJECT / "README.md") if block.language == "javascript")
     speaking = """
         socket.addEventListener("open", () => { socket.send(new Int16Array(16000)); socket.send('{"type": "stop"}'); });
         socket.addEventListener("message", (event) => { if (JSON.parse(event.data).type === "done") socket.close(); });
     """
-    done = subprocess.run(
-        ["node", "--experimental-websocket", "-"],
-        input=placed(example.text, stack) + speaking,
-        capture_output=True,
-        text=True,
-        timeout=limit_s(30),
-        check=True,
-    )
-    kinds = re.findall(r"type: '(\w+)'", done.stdout)
+    kinds = re.findall(r"type: '(\w+)'", printed_by(placed(example.text, stack) + speaking))
     assert (kinds[0], kinds[-1]) == ("ready", "done")
 
 

@@ -1,17 +1,13 @@
 """The two clients that exist already, line for line, against a running service."""
 
 import json
-import shutil
 import socket
 import struct
-import subprocess
 from typing import Any, Final
-
-import pytest
 
 from tests.documentation import PROJECT, blocks
 from tests.integration.native_clients import base64_of, wav
-from tests.limits import limit_s
+from tests.integration.node import needs_node, printed_by
 from tests.stack import Stack
 
 PYTHON: Final = """
@@ -47,18 +43,10 @@ def test_the_python_snippet_of_existing_clients(stack: Stack) -> None:
     assert names["response"]["text"] == "1 seconds"
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@needs_node
 def test_the_javascript_snippet_of_existing_clients(stack: Stack) -> None:
     host, port = stack.tcp_address[0], stack.settings.websocket_port
     script = f"const base64AudioData = '{base64_of(wav(1))}';\n"
     script += "\n".join((CONNECT, f"ws.onopen = () => {{ {SEND} }};", PRINT, "")).replace("host:8765", f"{host}:{port}")
     script += "ws.addEventListener('message', () => ws.close()); ws.addEventListener('error', () => process.exit(1));"
-    answered = subprocess.run(
-        ["node", "--experimental-websocket", "-"],
-        input=script,
-        capture_output=True,
-        text=True,
-        timeout=limit_s(30),
-        check=True,
-    )
-    assert answered.stdout == "1 seconds\n"
+    assert printed_by(script) == "1 seconds\n"

@@ -6,24 +6,20 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from frontend.client.resume_rules import MOVES
+from tests.integration.node import needs_node
 from tests.limits import limit_s
 from tests.stack import PROJECT
 
-NODE = shutil.which("node")
 
-
-@pytest.mark.skipif(NODE is None, reason="Node is not installed (Debian and Ubuntu: apt install nodejs)")
+@needs_node
 def test_page_resumes_as_the_vectors_say(tmp_path: Path) -> None:
     for module in (PROJECT / "frontend/static").glob("*.js"):
         shutil.copy(module, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     table = tmp_path / "table.json"
-    assert NODE is not None
     tested = subprocess.run(
-        [NODE, "--test", PROJECT / "tests/vectors/resume.test.mjs"],
+        ["node", "--test", PROJECT / "tests/vectors/resume.test.mjs"],
         env=os.environ | {"STATIC": str(tmp_path), "TABLE": str(table)},
         capture_output=True,
         text=True,
