@@ -1,7 +1,7 @@
-"""Processes of pytest-xdist that share one import of the large libraries, which would cost each of them ten seconds.
+"""Processes of pytest-xdist that share one import of the large libraries, which would take each of them ten seconds.
 
-The process that hands out the tests starts a server, which imports the libraries once and forks for every process that
-is wanted. pytest-xdist starts a small client in its place (`python tests/preloaded.py PATH …`), which gives the server
+The process that distributes the tests starts a server, which imports the libraries once and forks for every requested
+process. pytest-xdist starts a small client in its place (`python tests/preloaded.py PATH …`), which gives the server
 its streams, and waits. Knows nothing about pytest.
 """
 
@@ -48,7 +48,7 @@ LIBRARIES = (
     "websockets.asyncio.server",
 )
 VARIABLE = "TESTS_PRELOADED"
-"""Where the processes of a server find it."""
+"""Holds the path of the server, for its processes."""
 LOOK_INTERVAL_S = 0.5
 MAX_REQUEST_BYTES = 1_000_000
 
@@ -68,7 +68,7 @@ class Preloaded:
                 stdin=subprocess.DEVNULL,
             )
         self.python = f"{sys.executable} -S -E {__file__} {path}"
-        """What starts a process in place of an interpreter."""
+        """The command that starts a process instead of an interpreter."""
 
     def close(self) -> None:
         """Once the processes have ended."""
@@ -100,10 +100,10 @@ def _ask(path: str, command: str) -> None:
 
 
 def _serve(listener: socket.socket, parent: int) -> dict[str, Any] | None:
-    """Returns in each process that was forked, with what it is to be, and in the server at the end, with None."""
+    """Returns in each forked process with its request, and in the server at the end with None."""
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes end with the one that has asked for them
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes end with the one that requested them
     running: set[int] = set()
     listener.settimeout(LOOK_INTERVAL_S)
     while os.getppid() == parent and not (told and not running):
@@ -133,7 +133,7 @@ def _serve(listener: socket.socket, parent: int) -> dict[str, Any] | None:
 
 
 def _become(command: str, folder: str, env: dict[str, str]) -> None:
-    """As `python -c` does it."""
+    """Run the command as `python -c` does."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
@@ -151,7 +151,7 @@ def main() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
     gc.collect()
-    gc.freeze()  # a collection in a process must not touch, and so copy, what it shares with the server
+    gc.freeze()  # a collection in a process must not touch, and so copy, memory that it shares with the server
     with socket.socket(fileno=int(sys.argv[2])) as listener:
         wanted = _serve(listener, int(sys.argv[3]))
     if wanted is not None:

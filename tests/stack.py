@@ -147,11 +147,11 @@ class Stack:
             return status
 
     def audio_s(self) -> float:
-        """How much audio its workers have heard."""
+        """How much audio its workers have processed."""
         return float(sum(worker["audio_s_total"] for worker in self.status()["workers"]))
 
     def hears(self, seconds: float, since_s: float | None = None) -> None:
-        """Wait until its workers have heard so much more (than at `since_s`)."""
+        """Wait until its workers have processed so much more audio (than at `since_s`)."""
         enough_s = (self.audio_s() if since_s is None else since_s) + seconds
         wait_until(lambda: self.audio_s() >= enough_s, f"{seconds} s more are heard", pause_s=0.1)
 

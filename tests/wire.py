@@ -22,9 +22,9 @@ class Wire:
         """Number of connections so far."""
         self.port = 0
         self.swallowed = asyncio.Event()
-        """Set when a client has said something over a frozen connection."""
+        """Set when a client has sent something over a frozen connection."""
         self.carried_bytes = 0
-        """Of all clients."""
+        """Bytes received from all clients."""
         self._late: asyncio.Future[None] | None = None
         self.holds = asyncio.Event()
         """Set when the connection of `hold_next` has sent something that is held back."""
@@ -82,12 +82,12 @@ class Wire:
             pump.add_done_callback(self._tasks.discard)
 
     async def opens(self, connections: int) -> None:
-        """Wait until there have been so many."""
+        """Wait until there have been so many connections."""
         while self.connections < connections:  # noqa: ASYNC110 -- the condition is the client's
             await asyncio.sleep(0.01)
 
     async def carries(self, count_bytes: int) -> None:
-        """Wait until clients have said so much."""
+        """Wait until clients have sent so much."""
         while self.carried_bytes < count_bytes:  # noqa: ASYNC110 -- the condition is the client's
             await asyncio.sleep(0.01)
 

@@ -1,4 +1,4 @@
-"""What the Python client makes of the answers to a `resume`, of a server that says what the test wants."""
+"""How the Python client handles the answers to a `resume`, from a server with scripted answers."""
 
 import asyncio
 import json
@@ -24,9 +24,9 @@ def error(code: str) -> dict[str, object]:
 
 @asynccontextmanager
 async def session_with(*answers: Answers, **options: float) -> AsyncIterator[LiveSession]:
-    """A session with a server that says these on its connections, one after another, the last on all that follow.
+    """A session with a server that sends each of these answers on one connection, the last one on all that follow.
 
-    It breaks each connection off after that, but the last one.
+    After its answer it aborts each connection except the last one.
     """
     count = 0
 

@@ -1,4 +1,4 @@
-"""Unit tests start no process and open no way to one: those that do belong to `tests/integration`."""
+"""Fails unit tests that start a process, or bind or connect a socket: they belong to `tests/integration`."""
 
 import sys
 from collections.abc import Generator
@@ -18,7 +18,7 @@ FORBIDDEN: Final = frozenset(
         "subprocess.Popen",
     }
 )
-"""Audit events of the interpreter, whoever causes them."""
+"""Audit events of the interpreter, from any code."""
 _watch = {"is_on": False}
 _seen: list[str] = []
 

@@ -1,4 +1,4 @@
-"""A transport for redis-py whose replies a test gives: the real client and pipelines, no server and no socket."""
+"""A transport for redis-py with replies from the test: the real client and pipelines, no server and no socket."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,8 +15,8 @@ from shared.bus.messages import EVENT_FIELD
 from shared.bus.redis_internals import FairPool
 
 Answer = Callable[..., Any | Awaitable[Any]]
-"""Gets the words of one command. Returns Redis' reply or something that can be awaited for it; raises ResponseError as
-Redis does, or any other error as of a connection that is lost."""
+"""Gets the words of one command. Returns Redis' reply or an awaitable of it; raises ResponseError as Redis
+does, or another error as if the connection were lost."""
 
 
 class MemoryConnection(AbstractConnection):

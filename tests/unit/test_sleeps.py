@@ -1,4 +1,4 @@
-"""Tests wait on conditions. A sleep is part of one, which is asked again and again, or it is named here."""
+"""Tests wait on conditions. A sleep is the pause of a loop that checks a condition, or it is listed here."""
 
 import ast
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ MEANT: Final = {
     "integration/workers.py": (1, "somebody speaks"),
     "plugins/livekit_stt.py": (1, "somebody speaks"),
     "plugins/pipecat_stt.py": (1, "somebody speaks"),
-    "unit/frontend/connections/test_connection.py": (1, "on a clock that jumps"),
-    "unit/frontend/sessions/test_gateway.py": (1, "on a clock that jumps"),
-    "unit/frontend/sessions/test_session.py": (1, "on a clock that jumps"),
+    "unit/frontend/connections/test_connection.py": (1, "on a virtual clock"),
+    "unit/frontend/sessions/test_gateway.py": (1, "on a virtual clock"),
+    "unit/frontend/sessions/test_session.py": (1, "on a virtual clock"),
     "unit/shared/test_tasks.py": (2, "of tasks that are cancelled"),
 }
-"""How many sleeps of a file stand for time that passes outside, and why. Benchmarks, chaos and GPU checks are no tests.
+"""How many sleeps of a file stand for time that passes outside, and why.
 
-In unit tests with a clock of their own, time jumps."""
+Benchmarks, chaos and GPU checks are not tests. In unit tests with a virtual clock, a sleep takes no time."""
 
 
 def ends(loop: ast.While) -> bool:
@@ -32,7 +32,7 @@ def ends(loop: ast.While) -> bool:
 
 
 def sleeps(tree: ast.Module) -> Iterator[ast.Call]:
-    """Calls of a sleep that is no mere turn of the event loop, outside of loops that ask for a condition."""
+    """Calls of a sleep of more than one turn of the event loop, outside of loops that check a condition."""
     asking = {
         id(call)
         for loop in ast.walk(tree)

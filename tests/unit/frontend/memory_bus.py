@@ -43,7 +43,7 @@ class Held:
 
 
 class MemoryBus:
-    """Every part that a gateway asks for, but for those that need no Redis: these are the real ones."""
+    """Every part of a gateway that needs Redis. The other parts are the real ones."""
 
     def __init__(self, *, slots: int = 4) -> None:
         self.redis = answered(self._answer)
@@ -71,7 +71,7 @@ class MemoryBus:
         )
 
     def say(self, session_id: str, kind: str, **fields: Any) -> None:
-        """The worker says something: it is logged, and all who follow the session hear it."""
+        """Log an event of the worker, and push it to all followers of the session."""
         held = self.held[session_id]
         wire = {"type": kind, "session_id": session_id, "seq": len(held.log) + 1, **fields}
         held.log.append(orjson.dumps(wire))
@@ -79,7 +79,7 @@ class MemoryBus:
             follower.push(held.log[-1])
 
     def hear(self, session_id: str, samples: int) -> None:
-        """The worker has been through so much audio."""
+        """Report that the worker has processed so much audio."""
         for follower in self.held[session_id].followers:
             follower.push(orjson.dumps({"type": "progress", "consumed": samples}))
 
