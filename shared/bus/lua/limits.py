@@ -7,17 +7,16 @@ version.) The time is Redis' own. Unused keys expire.
 
 from redis.asyncio import Redis
 
+from shared.bus.lua.names import NOW
 from shared.bus.scripts import Script
 
 WINDOW_MS = 60_000
 """Limits apply to a minute."""
 
-_NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
-
 # KEYS: bucket. ARGV: cost (ms in which the bucket regains it), window ms, 1 to take it even if it is not available
 # → ms until it would have been available, 0 if it was
 TAKE = (
-    _NOW
+    NOW
     + """
 local cost, window, forced = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + cost
@@ -32,7 +31,7 @@ return wait
 # KEYS: sessions, audio bucket. ARGV: session id, most sessions ('' for any number), lease ms, window ms
 # → 0, -1 if there are as many as allowed, or ms until the audio that was taken in advance has been regained
 ENTER = (
-    _NOW
+    NOW
     + """
 local id, most, lease, window = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local debt = math.ceil(tonumber(redis.call('GET', KEYS[2]) or 0) - now - window)
@@ -50,7 +49,7 @@ return 0
 # KEYS: client tokens, unerased. ARGV: digest, life ms, most tokens
 # → 0, or ms until one expires if there are as many as allowed
 ISSUE = (
-    _NOW
+    NOW
     + """
 local digest, life, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -66,7 +65,7 @@ return 0
 
 # KEYS: sessions. ARGV: lease ms, session ids
 RENEW = (
-    _NOW
+    NOW
     + """
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])

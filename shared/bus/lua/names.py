@@ -10,6 +10,9 @@ from shared.bus import messages
 from shared.bus.messages import ControlWord, EntryField, EventKind
 from shared.bus.states import OWNED, Move, SessionState, lua_condition, lua_membership
 
+NOW: Final = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
+"""Begins a script that needs `now`: the time by Redis' own clock, ms."""
+
 NAMES: Final[dict[str, str]] = {
     **{state.value: state.value for state in SessionState},
     **{f"may_{move.value}": lua_condition(move) for move in (Move.CLAIM, Move.RENEW, Move.OFFER, Move.END)},

@@ -6,10 +6,8 @@ another worker has claimed the session, all writes of the former owner are rejec
 
 from redis.asyncio import Redis
 
-from shared.bus.lua.names import named
+from shared.bus.lua.names import NOW, named
 from shared.bus.scripts import Script
-
-_NOW = "local t = redis.call('TIME'); local now = t[1] * 1000 + math.floor(t[2] / 1000); "
 
 _WHEN_FULL = "#!lua flags=allow-oom\n"
 """Prefix of the scripts of owners and heartbeats. When memory is full, Redis rejects audio and new sessions, and
@@ -33,7 +31,7 @@ UNREADABLE = -2
 # clocks of two machines to decide whether a task is too old.
 # The set of admitted sessions expires with its last member, so nothing is left of a model that is gone.
 ADMIT = named(
-    _NOW
+    NOW
     + """
 local there = redis.call('HGET', KEYS[2], 'state')
 if there then
@@ -69,7 +67,7 @@ return given
 # The owner writes in its own protocol: from then on readers of the session must know the higher one of both.
 # A task is passed on at most once for each worker: counts may be slightly old, and a wait is worse than uneven load.
 CLAIM = named(
-    _NOW
+    NOW
     + """
 local me, lease, ttl, number, oldest = unpack(ARGV, 1, 5)
 local state, until_ms, passed, its_number, its_oldest = unpack(
@@ -105,7 +103,7 @@ return redis.call('HGETALL', KEYS[1])
 # ARGV: fence, lease ms, ttl s, session id, admitted ms, for how many ms its client has been gone ('': it is connected).
 # → 1, -1, or 0 if the session has ended
 RENEW = named(
-    _NOW
+    NOW
     + """
 local fence, lease, ttl, id, admitted, gone = unpack(ARGV, 1, 6)
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
@@ -146,7 +144,7 @@ return 1
 # Events that the log already has, and a checkpoint older than the known one, are from a repeated write. The committed
 # text belongs to the last of the events, so it is stored only together with new events.
 WRITE = named(
-    _NOW
+    NOW
     + """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
@@ -202,7 +200,7 @@ return written
 # ARGV: session id, channel, ttl s of the remaining hash, the end of an error event (JSON).
 # → the owner to notify, '' if there is none, or nil if there is no such session
 ERASE = named(
-    _NOW
+    NOW
     + """
 local id, channel, ttl, told = unpack(ARGV, 1, 4)
 local state, owner, lease, fence, seq, resume, viewer = unpack(
@@ -227,7 +225,7 @@ return owner
 
 # KEYS: index, heartbeat. ARGV: process id, ttl ms, report
 BEAT = named(
-    _NOW
+    NOW
     + """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
