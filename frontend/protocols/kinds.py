@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeGuard, TypeVar
 
-from frontend.protocols.languages import is_detected, language_code
+from frontend.protocols.languages import MAX_CHARS, is_detected, language_code
 
 Schema = dict[str, Any]
 E = TypeVar("E", bound=StrEnum)
@@ -19,7 +19,6 @@ E = TypeVar("E", bound=StrEnum)
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON implementation represents exactly."""
 MAX_LANGUAGES: Final = 20
-MAX_LANGUAGE_CHARS: Final = 100
 LANGUAGE_FORMS: Final = "a code such as 'en', 'eng' or 'en-US', an English name such as 'english'"
 
 
@@ -230,7 +229,7 @@ class Language:
         return self.parse(text)
 
     def schema(self) -> Schema:
-        return {"type": "string", "maxLength": MAX_LANGUAGE_CHARS}
+        return {"type": "string", "maxLength": MAX_CHARS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ class Languages:
         return self.parse([one.strip() for one in text.split(",")])
 
     def schema(self) -> Schema:
-        items = {"type": "string", "maxLength": MAX_LANGUAGE_CHARS}
+        items = {"type": "string", "maxLength": MAX_CHARS}
         return {"type": "array", "minItems": 1, "maxItems": MAX_LANGUAGES, "items": items}
 
 
