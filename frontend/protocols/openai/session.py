@@ -89,7 +89,7 @@ class SessionConfig:
         hints = [wanted.get("prompt"), ", ".join(wanted.get("keywords") or [])]
         return SessionOptions(
             language=wanted.get("language"),
-            languages=tuple(wanted.get("languages") or ()) or None,
+            languages=_kept(wanted.get("languages")),
             prompt=" ".join(hint for hint in hints if hint) or None,
             delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
             commit_delay=COMMIT_DELAYS.get(wanted.get("delay") or ""),
@@ -214,12 +214,10 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
             merged[name] = one_of(entry, where, DELAYS_MS)
         elif name == "keywords":
             merged[name] = _keywords(entry, where)
-        elif name == "languages":
-            merged[name] = [] if entry == [] else list(an_option(entry, where, name) or ()) or None
-        elif name in WORDING:
-            merged[name] = _listed(an_option(entry, where, name))
+        elif name == "languages" and entry == []:
+            merged[name] = []
         else:
-            merged[name] = an_option(entry, where, name)
+            merged[name] = _listed(an_option(entry, where, name))
     return merged
 
 
