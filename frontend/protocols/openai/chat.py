@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from frontend.protocols.fields import BASE64, Fields, decode_base64
 from frontend.protocols.kinds import whole_number
 from frontend.protocols.long_text import LongText
+from frontend.protocols.openai.rest import DONE, frame
 from frontend.protocols.options import MAX_NEW_TOKENS, MAX_PROMPT_CHARS
 from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
@@ -96,14 +95,14 @@ class Chunks:
     def end(self, usage: Usage, *, include_usage: bool, warned: Mapping[str, Any] | None = None) -> bytes:
         """The last chunks; the field of `warned` is in the chunk with the `finish_reason`."""
         told = self._frame({"choices": [], "usage": _usage(usage)}) if include_usage else b""
-        return self._chunk({}, _finish_reason(usage), **(warned or {})) + told + b"data: [DONE]\n\n"
+        return self._chunk({}, _finish_reason(usage), **(warned or {})) + told + DONE
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return self._frame({"choices": [choice], **more})
 
     def _frame(self, body: dict[str, Any]) -> bytes:
-        return b"data: " + orjson.dumps(self._head | body) + b"\n\n"
+        return frame(self._head | body)
 
 
 def _finish_reason(usage: Usage) -> str:
