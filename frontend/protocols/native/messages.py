@@ -4,7 +4,7 @@ Knows the fields of every message, but not when a message is allowed; see `state
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
@@ -226,8 +226,7 @@ def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat | None
 
 def changed_format(before: AudioFormat | None, changes: Mapping[str, Any]) -> AudioFormat | None:
     """The format of the audio after a `configure`. Raises InvalidFieldError."""
-    fields = {} if before is None else {name: getattr(before, name) for name in ("encoding", "sample_rate", "channels")}
-    whole = {"encoding": CONTAINER if before is None else "pcm_s16le", "sample_rate": 16_000, "channels": 1} | fields
+    whole = asdict(AudioFormat()) | {"encoding": CONTAINER} if before is None else asdict(before)
     return _checked_format(**{**whole, **changes})
 
 
