@@ -19,8 +19,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException
 
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
-from frontend.protocols.kinds import Kind, Number, WrongValueError
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING
+from frontend.protocols.kinds import Flag, Kind, Number
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_text
 from shared.errors import (
     ContentEncodingError,
     IdleTimeoutError,
@@ -95,19 +95,11 @@ class Form:
         return value
 
     def flag(self, name: str) -> bool:
-        value = (self.text(name) or "false").lower()
-        if value not in ("true", "false", "1", "0"):
-            raise InvalidFieldError(name, value, "true, false")
-        return value in ("true", "1")
+        return bool(parse_text(name, self.text(name), Flag()))
 
     def option(self, name: str, kind: Kind | None = None) -> Any:
         """A session option; `kind` if the API has another range for it."""
-        kind = kind or OPTIONS[name].kind
-        text = self.text(name)
-        try:
-            return None if text is None else kind.from_text(text)
-        except WrongValueError:
-            raise InvalidFieldError(name, text, kind.allowed) from None
+        return parse_text(name, self.text(name), kind or OPTIONS[name].kind)
 
     def languages(self) -> tuple[str, ...] | None:
         values = self.texts("languages")

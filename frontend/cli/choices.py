@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import click
 
-from frontend.protocols.options import OPTIONS
+from frontend.protocols.options import OPTIONS, parse_text
 from shared.errors import InvalidFieldError
 from shared.events import CommitDelay, Mode
 
@@ -42,10 +42,8 @@ class Choices:
 
 
 def _listed(_context: click.Context, _option: click.Parameter, listed: str | None) -> tuple[str, ...] | None:
-    if listed is None:
-        return None
     try:
-        languages: tuple[str, ...] | None = OPTIONS["languages"].parse([one.strip() for one in listed.split(",")])
+        languages: tuple[str, ...] | None = parse_text("languages", listed, OPTIONS["languages"].kind)
         return languages
     except InvalidFieldError as error:
         raise click.BadParameter(str(error)) from None

@@ -9,9 +9,9 @@ import re
 from typing import Any, Final
 
 from frontend.access.tokens import MAX_KEY_CHARS
-from frontend.protocols.kinds import MAX_INTEGER, whole_number
+from frontend.protocols.kinds import MAX_INTEGER, Flag, whole_number
 from frontend.protocols.long_text import LongText
-from frontend.protocols.options import OPTIONS
+from frontend.protocols.options import OPTIONS, parse_json
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError, shown
 
 MAX_ID_CHARS: Final = 128
@@ -46,12 +46,8 @@ class Fields:
         return OPTIONS[name].parse(self._message.get(name))
 
     def flag(self, name: str, default: bool) -> bool:
-        value = self._message.get(name)
-        if value is None:
-            return default
-        if isinstance(value, bool):
-            return value
-        raise InvalidFieldError(name, value, "true, false")
+        value: bool | None = parse_json(name, self._message.get(name), Flag())
+        return default if value is None else value
 
     def integer(self, name: str, default: int) -> int:
         value = self._message.get(name)

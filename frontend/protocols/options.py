@@ -4,7 +4,7 @@ Every protocol checks its clients' values with it, and OpenAPI and AsyncAPI desc
 is a line here and a field of `SessionOptions`. Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,13 +43,9 @@ class Option:
     messages: frozenset[str]
     """The native messages that accept it."""
 
-    def parse(self, value: Any, field: str = "") -> Any:
+    def parse(self, value: Any) -> Any:
         """The value of a JSON message; None counts as absent and stays None. Raises InvalidFieldError."""
-        try:
-            return None if value is None else self.kind.parse(value)
-        except WrongValueError as error:
-            given = value if error.part is None else error.part
-            raise InvalidFieldError(field or self.name, given, self.kind.allowed) from None
+        return parse_json(self.name, value, self.kind)
 
     def schema(self, *, nullable: bool = False) -> dict[str, Any]:
         """JSON Schema with the description."""
@@ -138,6 +134,23 @@ _TABLE: Final = (
 WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms")
 """The options that say how text is written; every API takes them under these names."""
 OPTIONS: Final = {option.name: option for option in _TABLE}
+
+
+def parse_json(field: str, value: Any, kind: Kind) -> Any:
+    """The value of a field of a JSON message; None counts as absent and stays None. Raises InvalidFieldError."""
+    return _parsed(field, value, kind, kind.parse)
+
+
+def parse_text(field: str, text: str | None, kind: Kind) -> Any:
+    """The same for a field of a form, or an option on the command line."""
+    return _parsed(field, text, kind, kind.from_text)
+
+
+def _parsed(field: str, given: Any, kind: Kind, parse: Callable[[Any], Any]) -> Any:
+    try:
+        return None if given is None else parse(given)
+    except WrongValueError as error:
+        raise InvalidFieldError(field, given if error.part is None else error.part, kind.allowed) from None
 
 
 def options_of(message: str) -> list[Option]:
