@@ -7,6 +7,7 @@
 `parse` takes a JSON value, and `from_text` the text of a form field.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeGuard, TypeVar
@@ -98,10 +99,7 @@ class Integer:
         return number
 
     def from_text(self, text: str) -> int:
-        try:
-            return self.parse(int(text))
-        except ValueError:
-            raise WrongTypeError(self.allowed) from None
+        return self.parse(_number_in(text, int))
 
     def schema(self) -> Schema:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
@@ -125,10 +123,7 @@ class Steps:
         return number
 
     def from_text(self, text: str) -> int:
-        try:
-            return self.parse(int(text))
-        except ValueError:
-            raise WrongValueError(self.words) from None
+        return self.parse(_number_in(text, int))
 
     def schema(self) -> Schema:
         return {"type": "integer", "enum": list(self.values)}
@@ -156,11 +151,7 @@ class Number:
         return value
 
     def from_text(self, text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            raise WrongTypeError(self.allowed) from None
-        return self.parse(number)
+        return self.parse(_number_in(text, float))
 
     def schema(self) -> Schema:
         return {
@@ -315,6 +306,14 @@ class Terms:
 
 def _listed(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _number_in(text: str, number: Callable[[str], float]) -> float | None:
+    """The number that a text is; None, which no kind of number accepts, if it is none."""
+    try:
+        return number(text)
+    except ValueError:
+        return None
 
 
 def _is_number(value: object) -> TypeGuard[float]:
