@@ -31,6 +31,9 @@ from frontend.client.servers import Servers, closing_error
 from frontend.client.session import LiveSession
 from shared.wire_events import Reply
 
+LIST_OPTIONS = frozenset({"languages", "redact", "redact_terms"})
+"""Users give them as any sequence."""
+
 
 class TranscriptionClient:
     """A transcription server at `url` (`ws://` or `wss://`). Connects on first use.
@@ -113,7 +116,7 @@ class TranscriptionClient:
         options = {
             "mode": mode,
             "language": language,
-            "languages": None if languages is None else list(languages),
+            "languages": languages,
             "prompt": prompt,
             "model": model,
             "max_new_tokens": max_new_tokens,
@@ -126,8 +129,8 @@ class TranscriptionClient:
             "numerals": numerals,
             "profanity": profanity,
             "filler_words": filler_words,
-            "redact": redact if redact is None else list(redact),
-            "redact_terms": redact_terms if redact_terms is None else list(redact_terms),
+            "redact": redact,
+            "redact_terms": redact_terms,
             "words": words,
             "partials": partials,
         }
@@ -175,7 +178,7 @@ class TranscriptionClient:
             "audio_data": base64.b64encode(audio).decode(),
             "mode": mode,
             "language": language,
-            "languages": None if languages is None else list(languages),
+            "languages": languages,
             "prompt": prompt,
             "model": model,
             "max_new_tokens": max_new_tokens,
@@ -186,8 +189,8 @@ class TranscriptionClient:
             "numerals": numerals,
             "profanity": profanity,
             "filler_words": filler_words,
-            "redact": redact if redact is None else list(redact),
-            "redact_terms": redact_terms if redact_terms is None else list(redact_terms),
+            "redact": redact,
+            "redact_terms": redact_terms,
             "strict": strict,
         }
         answer = await self._ask(_given(request))
@@ -226,4 +229,7 @@ class TranscriptionClient:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+    """The options that are set, in types that JSON has."""
+    return {
+        name: list(value) if name in LIST_OPTIONS else value for name, value in options.items() if value is not None
+    }
