@@ -14,10 +14,6 @@ export class LatencyWindow {
     if (this.values.length > KEPT) this.values.shift();
   }
 
-  get latest() {
-    return this.values.at(-1);
-  }
-
   get median() {
     return [...this.values].sort((a, b) => a - b)[Math.floor(this.values.length / 2)];
   }
