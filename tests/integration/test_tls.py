@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from compose.launch import _get
 from frontend.cli.certificates import trusted
+from frontend.cli.checks.machine import check_model
 from frontend.cli.checks.service import check_ports
 from frontend.cli.status import ServiceError, show_status
 from frontend.client import Done, TranscriptionClient, UnreachableError
@@ -159,6 +160,11 @@ async def test_launcher_and_doctor_find_the_ports(tls_stack: Stack) -> None:
     assert status == 200
     checks = await asyncio.to_thread(lambda: list(check_ports(tls_stack.settings)))
     assert [check.detail.endswith("is served by this service") for check in checks[:4]] == [True] * 4
+
+
+def test_doctor_does_not_load_the_model_of_a_running_service(tls_stack: Stack) -> None:
+    [check] = check_model(tls_stack.settings)
+    assert ", runs on " in check.detail
 
 
 def test_handshakes_that_fail_are_no_errors_of_ours(tls_stack: Stack) -> None:

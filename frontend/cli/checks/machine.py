@@ -11,6 +11,7 @@ from pathlib import Path
 from frontend.cli.address import own_health_url
 from frontend.cli.checks.check import Check, State, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, get_json
+from frontend.servers.tls import probe_context
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.logs import log_path
@@ -102,7 +103,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
 def _running(settings: Settings) -> Check | None:
     """The worker that serves the configured model, or is starting to, from the status of the service."""
     try:
-        _, status = get_json(f"{own_health_url(settings)}/status")
+        _, status = get_json(f"{own_health_url(settings)}/status", probe_context(settings))
     except HttpError:
         return None
     name = settings.model.name
