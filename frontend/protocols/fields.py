@@ -37,9 +37,10 @@ class Fields:
 
     def request_id(self) -> str | int | None:
         value = self._message.get("id")
-        if value is None or is_request_id(value):
-            return value if isinstance(value, str) else whole_number(value)
-        raise InvalidFieldError("id", value, f"a string of at most {MAX_ID_CHARS} characters, or an integer")
+        request_id = valid_request_id(value)
+        if request_id is None and value is not None:
+            raise InvalidFieldError("id", value, f"a string of at most {MAX_ID_CHARS} characters, or an integer")
+        return request_id
 
     def option(self, name: str) -> Any:
         """A session option; None if the client leaves it to the server."""
@@ -112,10 +113,12 @@ class Fields:
         return value
 
 
-def is_request_id(value: object) -> bool:
-    if (number := whole_number(value)) is not None:
-        return abs(number) <= MAX_INTEGER
-    return isinstance(value, str) and len(value) <= MAX_ID_CHARS
+def valid_request_id(value: object) -> str | int | None:
+    """The id that a client gave to a request; None for a value that is no id."""
+    if isinstance(value, str):
+        return value if len(value) <= MAX_ID_CHARS else None
+    number = whole_number(value)
+    return number if number is not None and abs(number) <= MAX_INTEGER else None
 
 
 def decode_audio(text: str | LongText, name: str) -> bytes:

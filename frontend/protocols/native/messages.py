@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import orjson
 
-from frontend.protocols.fields import Fields, is_request_id
-from frontend.protocols.kinds import whole_number
+from frontend.protocols.fields import Fields, valid_request_id
 from frontend.protocols.long_text import LongMessage
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, START, options_of
 from shared.audio.live import CONTAINER
@@ -155,10 +154,7 @@ def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:
 
 def request_id_of(message: dict[str, Any] | None) -> str | int | None:
     """The id for the reply to this message; None if it has none, or an invalid one."""
-    value = None if message is None else message.get("id")
-    if not is_request_id(value):
-        return None
-    return value if isinstance(value, str) else whole_number(value)
+    return None if message is None else valid_request_id(message.get("id"))
 
 
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
