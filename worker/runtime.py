@@ -131,8 +131,7 @@ class WorkerRuntime:
     def stop(self, *, at_once: bool = False) -> None:
         """Hand every session over to another worker, and stop. Any thread may call it.
 
-        Sessions that remain after `session.drain_timeout_s`, or `at_once`, end with an error that makes their clients
-        reconnect.
+        Sessions that remain after `session.drain_timeout_s`, or `at_once`, end with `model_unavailable`.
         """
         self._loop.call_soon_threadsafe(self._request_stop, at_once)
 

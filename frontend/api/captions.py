@@ -17,6 +17,7 @@ from frontend.access.guard import STRANGER_MESSAGE_MAX
 from frontend.api.errors import refusal
 from frontend.api.openapi import refusals
 from frontend.api.openapi.schemas import (
+    CONFIDENCE,
     FLAG,
     INTEGER,
     NULLABLE_TEXT,
@@ -58,24 +59,23 @@ _EVENTS_DOC: Final[dict[int | str, Schema]] = {
     **_REFUSALS,
 }
 
-_WORD: Final = object_of({"text": TEXT, "start": NUMBER, "end": NUMBER})
+_WORD_FIELDS: Final[Schema] = {"text": TEXT, "start": NUMBER, "end": NUMBER}
+_WORD: Final = object_of({**_WORD_FIELDS, "confidence": CONFIDENCE}, *_WORD_FIELDS)
+_SEGMENT_FIELDS: Final[Schema] = {
+    "segment": INTEGER,
+    "start": NUMBER,
+    "end": NUMBER,
+    "text": TEXT,
+    "language": NULLABLE_TEXT,
+    "words": list_of(_WORD),
+}
+_SCORES: Final[Schema] = {"confidence": CONFIDENCE, "avg_logprob": NUMBER, "no_speech_prob": NUMBER}
 _TRANSCRIPT: Final = object_of(
     {
         "session_id": TEXT,
         "complete": FLAG,
         "text": TEXT,
-        "segments": list_of(
-            object_of(
-                {
-                    "segment": INTEGER,
-                    "start": NUMBER,
-                    "end": NUMBER,
-                    "text": TEXT,
-                    "language": NULLABLE_TEXT,
-                    "words": list_of(_WORD),
-                }
-            )
-        ),
+        "segments": list_of(object_of({**_SEGMENT_FIELDS, **_SCORES}, *_SEGMENT_FIELDS)),
     }
 )
 

@@ -9,6 +9,7 @@ from fastapi import Query
 
 from frontend.api.openapi.refusals import errors
 from frontend.api.openapi.schemas import (
+    CONFIDENCE,
     FLAG,
     INTEGER,
     NULLABLE_TEXT,
@@ -49,9 +50,8 @@ _WARNED: Final[Schema] = {
 _STRICT: Final = said(FLAG, "Whether a damaged recording is an error; by default its undamaged part is transcribed.")
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
 _LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "The detected languages, in the order of the segments.")
-_CONFIDENCE: Final = said(NUMBER, "0 to 1: the probability that the model gives the words. Absent if unknown.")
 _WORD: Final = object_of(
-    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": _CONFIDENCE}, *("word", "start", "end")
+    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": CONFIDENCE}, *("word", "start", "end")
 )
 _LOGPROBS: Final = said(
     list_of(object_of({"token": TEXT, "logprob": NUMBER, "bytes": list_of(INTEGER)})),
@@ -74,7 +74,7 @@ _SEGMENT_FIELDS: Final[Schema] = {
     "compression_ratio": said(NUMBER, "Size of the text in bytes divided by its compressed size."),
     "no_speech_prob": said(NUMBER, "Probability that there is no speech; 0 if the model does not report it."),
 }
-_SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": _CONFIDENCE}, *_SEGMENT_FIELDS)
+_SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": CONFIDENCE}, *_SEGMENT_FIELDS)
 _VERBOSE: Final = object_of(
     {
         "task": {"enum": ["transcribe", "translate"]},
@@ -104,7 +104,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                     "start": NUMBER,
                     "end": NUMBER,
                     "language": said(TEXT, "The language of the segment, if known."),
-                    "confidence": _CONFIDENCE,
+                    "confidence": CONFIDENCE,
                 },
                 *("type", "text", "start", "end"),
             )

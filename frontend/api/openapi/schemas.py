@@ -25,6 +25,9 @@ def said(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description}
 
 
+CONFIDENCE: Final = said(NUMBER, "0 to 1: the probability that the model gives the words. Absent if unknown.")
+
+
 def json_of(description: str, schema: Schema) -> Schema:
     """A JSON response."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
