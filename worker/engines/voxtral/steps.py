@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from worker.engines.loading.out_of_memory import is_out_of_memory
 from worker.engines.staging import Staged
-from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, covering
+from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, covering, record_or_log
 
 LENGTH_STEP: Final = 64
 """Rows are read up to a multiple of this; kernels need aligned masks."""
@@ -98,20 +97,17 @@ class Steps:
 
     def _record(self, recorder: Recorder, block: Tensor, batch: int, length: int) -> bool:
         places = self._places.device[:batch]
-        try:
-            replay = recorder.record(lambda: self._step(block, places, length))
-        except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-            if is_out_of_memory(error):
-                raise
+        replay = record_or_log(
+            recorder,
+            lambda: self._step(block, places, length),
+            event="steps_not_recorded",
+            message=f"A decode step of {batch} sessions could not be recorded as a CUDA graph, so steps run from "
+            f"Python, which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each token: set model.cuda_graphs to false "
+            "to accept this.",
+        )
+        if replay is None:
             self._recorder = None
             self._replays.clear()
-            log.error(
-                "steps_not_recorded",
-                reason=str(error).partition("\n")[0],
-                message=f"A decode step of {batch} sessions could not be recorded as a CUDA graph, so steps run from "
-                f"Python, which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each token: set model.cuda_graphs to false "
-                "to accept this.",
-            )
             return False
         self._replays.setdefault(block, {})[batch, length] = replay
         return True

@@ -61,6 +61,20 @@ class CudaRecorder:
         return replay
 
 
+def record_or_log(recorder: Recorder, run: Replay, *, event: str, message: str) -> Replay | None:
+    """The replay of a pass. If it cannot be recorded: None, and `event` with the reason and `message` in the log.
+
+    Too little memory is raised.
+    """
+    try:
+        return recorder.record(run)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        if is_out_of_memory(error):
+            raise
+        log.error(event, reason=str(error).partition("\n")[0], message=message)
+        return None
+
+
 class Passes:
     def __init__(self, run: Pass, rows: int, positions: int, recorder: Recorder | None) -> None:
         """`run(batch, positions)` leaves the tokens on the device and must not allocate memory that outlives it."""
@@ -121,21 +135,19 @@ class Passes:
         return self._replays[self.shape(batch), covering(self._positions, positions)]()
 
     def _record(self, recorder: Recorder, batch: int, positions: int) -> bool:
-        try:
-            self._replays[batch, positions] = recorder.record(lambda: self._run(batch, positions))
-        except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-            if is_out_of_memory(error):
-                raise
+        replay = record_or_log(
+            recorder,
+            lambda: self._run(batch, positions),
+            event="passes_not_recorded",
+            message=f"A pass of {batch} sessions could not be recorded as a CUDA graph, so passes run from Python, "
+            f"which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each: lower model.slots until sessions keep up, or "
+            "set model.cuda_graphs to false to accept this.",
+        )
+        if replay is None:
             self._recorder = None
             self._replays.clear()
-            log.error(
-                "passes_not_recorded",
-                reason=str(error).partition("\n")[0],
-                message=f"A pass of {batch} sessions could not be recorded as a CUDA graph, so passes run from Python, "
-                f"which takes {EAGER_MS[0]} to {EAGER_MS[1]} ms for each: lower model.slots until sessions keep up, or "
-                "set model.cuda_graphs to false to accept this.",
-            )
             return False
+        self._replays[batch, positions] = replay
         return True
 
 
