@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from worker.engines.staging import Staged
-from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, covering, record_or_log
+from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, covering, record_or_log, up_to
 
 LENGTH_STEP: Final = 64
 """Rows are read up to a multiple of this; kernels need aligned masks."""
@@ -119,11 +119,11 @@ def read_length(end: int, row_tokens: int) -> int:
 
 
 def recorded_batches(rows: int) -> list[int]:
-    return [*(batch for batch in BATCHES if batch < rows), rows]
+    return up_to(rows, BATCHES)
 
 
 def recorded_lengths(row_tokens: int) -> list[int]:
-    return [*(length for length in RECORDED_LENGTHS if length < row_tokens), row_tokens]
+    return up_to(row_tokens, RECORDED_LENGTHS)
 
 
 def recorded_steps(rows: int, row_tokens: int) -> int:

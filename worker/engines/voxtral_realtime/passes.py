@@ -153,10 +153,12 @@ class Passes:
 
 def shapes(rows: int, positions: int) -> tuple[list[int], list[int]]:
     """The batches and the parts of the ring for which passes are recorded."""
-    return (
-        [*(batch for batch in BATCHES if batch < rows), rows],
-        [*(count for count in POSITIONS if count < positions), positions],
-    )
+    return up_to(rows, BATCHES), up_to(positions, POSITIONS)
+
+
+def up_to(largest: int, sizes: Sequence[int]) -> list[int]:
+    """The sizes below `largest`, and `largest` itself; `sizes` ascend."""
+    return [*(size for size in sizes if size < largest), largest]
 
 
 def covering(sizes: Sequence[int], wanted: int) -> int:
