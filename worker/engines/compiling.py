@@ -7,6 +7,7 @@ versions of a method: one for a single row, as compilers treat size 1 on its own
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -24,8 +25,13 @@ Setting = Literal["auto", "on", "off"]
 Parts = Sequence[tuple[Sequence[nn.Module], str]]
 """Modules, and the name of their method that is compiled."""
 
+Run = Callable[[], Tensor]
+Record = Callable[[Run], Run]
+"""Makes a run that is replayed, as a CUDA graph, from one that is launched from Python."""
+
 MIN_GAIN: Final = 0.02
 """Of the time of a pass. What gains less stays as it is."""
+TIMED_RUNS: Final = 8
 NOT_COMPILED: Final = "layers not compiled"
 
 log = structlog.get_logger()
@@ -45,7 +51,7 @@ def missing_for(device: torch.device) -> str | None:
 
 
 class Compiler:
-    """Binds compiled methods to modules, or lets them be. See `choose`."""
+    """Binds compiled methods to modules, or leaves them alone. See `choose`."""
 
     def __init__(self, setting: Setting, device: torch.device, backend: str | Callable[..., Any] = "inductor") -> None:
         self.setting = setting
@@ -146,6 +152,17 @@ class Compiler:
             return compiled(module, *tensors) if version in versions else method(module, *tensors)
 
         return call
+
+
+def shortest_s(run: Run, record: Record | None) -> float:
+    """The duration of the fastest of several runs, or of their replays if `record` is given."""
+    replay = run if record is None else record(run)
+    times_s = []
+    for _ in range(TIMED_RUNS):
+        started_s = time.perf_counter()
+        replay().flatten()[0].item()  # waits for the device
+        times_s.append(time.perf_counter() - started_s)
+    return min(times_s)
 
 
 def _reason(error: Exception) -> str:

@@ -4,25 +4,19 @@ Attention is not compiled, since it reads memory whose length changes. Prompts a
 one token of each row, and a prompt's many tokens keep a GPU busy anyway.
 """
 
-import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import VoxtralForConditionalGeneration
 
-from worker.engines.compiling import Compiler
-
-TIMED_STEPS: Final = 8
-
-Step = Callable[[], Tensor]
+from worker.engines.compiling import Compiler, Record, shortest_s
 
 
 @torch.inference_mode()
 def compile_layers(
-    model: VoxtralForConditionalGeneration, compiler: Compiler, rows: int, record: Callable[[Step], Step] | None = None
+    model: VoxtralForConditionalGeneration, compiler: Compiler, rows: int, record: Record | None = None
 ) -> str:
     """Compile the parts that become faster, and return a text that says which. Call it before any step is recorded.
 
@@ -46,18 +40,7 @@ def compile_layers(
         return given
 
     def time_s() -> float:
-        return sum(_time_s(partial(step, hidden(count)), record) for count in sorted({1, rows}))
+        return sum(shortest_s(partial(step, hidden(count)), record) for count in sorted({1, rows}))
 
     compiler.choose([([*norms, decoder.norm], "forward"), (feed_forwards, "forward")], run, time_s)
     return compiler.description
-
-
-def _time_s(step: Step, record: Callable[[Step], Step] | None) -> float:
-    """The fastest of several runs."""
-    replay = step if record is None else record(step)
-    times_s = []
-    for _ in range(TIMED_STEPS):
-        started_s = time.perf_counter()
-        replay()[0, 0, 0].item()  # waits for the device
-        times_s.append(time.perf_counter() - started_s)
-    return min(times_s)

@@ -4,7 +4,6 @@ A graph launches its thousand kernels at once: launched one by one from Python t
 If a pass cannot be recorded, all passes run from Python: slower, with the same tokens.
 """
 
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -13,6 +12,7 @@ import structlog
 import torch
 from torch import Tensor
 
+from worker.engines.compiling import shortest_s
 from worker.engines.loading.out_of_memory import is_out_of_memory
 
 BATCHES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512)
@@ -20,7 +20,6 @@ POSITIONS: Final = (192, 512, 1024, 2048, 4096, 8192)
 """Attention reads this much of each ring: enough for the longest session of the batch."""
 EAGER_MS: Final = (10, 16)
 """Calculated for the published model: its 1,100 kernels, launched one by one from Python."""
-TIMED_PASSES: Final = 8
 
 log = structlog.get_logger()
 
@@ -120,13 +119,7 @@ class Passes:
         def run() -> Tensor:
             return self._run(batch, covering(self._positions, positions))
 
-        replay = run if self._recorder is None else self._recorder.record(run)
-        times_s = []
-        for _ in range(TIMED_PASSES):
-            started_s = time.perf_counter()
-            replay().tolist()  # waits for the device
-            times_s.append(time.perf_counter() - started_s)
-        return min(times_s)
+        return shortest_s(run, None if self._recorder is None else self._recorder.record)
 
     def run(self, batch: int, positions: int) -> Tensor:
         """Tokens, `[at least batch]`, valid until the next pass."""
