@@ -67,28 +67,23 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
     modules = small_weights(model)
     if not modules or wanted == "torch" or _obstacle(wanted, device) is not None:
         return "torch"
+    from worker.engines.voxtral_realtime.weight_product import kernel_product  # noqa: PLC0415 -- needs Triton
+
     largest = max(modules, key=lambda one: one.weight.numel())
     hidden = torch.randn(1, 1, largest.weight.shape[1], device=device).to(largest.scales.dtype)
     fields: dict[str, object] = {"part": "products"}
-    try:
-        from worker.engines.voxtral_realtime.weight_product import kernel_product  # noqa: PLC0415 -- needs Triton
 
-        def by(function: Product) -> Tensor:
-            return function(hidden, largest.weight, largest.scales)
+    def by(function: Product) -> Tensor:
+        return function(hidden, largest.weight, largest.scales)
 
+    def difference() -> float:
         expected, got = by(product).float(), by(kernel_product).float()
-        difference = float((got - expected).norm() / expected.norm())
-        fields |= {"difference": round(difference, 5)}
-        allowed = MAX_DIFFERENCE[hidden.dtype]
-        reason = f"its result differs by {difference:.2g}, more than {allowed}" if not difference <= allowed else None
-        if reason is None and device.type == "cuda":
-            torch_ms, triton_ms = _timed_ms(lambda: by(product)), _timed_ms(lambda: by(kernel_product))
-            fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
-            reason = "it is slower" if triton_ms >= torch_ms else None
-    except Exception as error:  # whatever Triton raises, PyTorch's products work
-        if is_out_of_memory(error):
-            raise
-        reason = f"it cannot run ({_one_line(error)})"
+        return float((got - expected).norm() / expected.norm())
+
+    def times_ms() -> tuple[float, float]:
+        return _timed_ms(lambda: by(product)), _timed_ms(lambda: by(kernel_product))
+
+    reason = _objection(difference, MAX_DIFFERENCE[hidden.dtype], times_ms if device.type == "cuda" else None, fields)
     if reason is not None:
         log.warning("products_chosen", kernel="torch", reason=f"Triton's product is not used: {reason}.", **fields)
         return "torch"
@@ -96,6 +91,32 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
         one.product = kernel_product
     log.info("products_chosen", kernel=TRITON, **fields)
     return TRITON
+
+
+def _objection(
+    difference: Callable[[], float],
+    allowed: float,
+    times_ms: Callable[[], tuple[float, float]] | None,
+    fields: dict[str, object],
+) -> str | None:
+    """Why Triton's code is not used, as the end of a sentence, or None. What is measured is added to `fields`.
+
+    `times_ms` measures PyTorch's code and Triton's; without it, Triton's need not be faster.
+    """
+    try:
+        found = difference()
+        fields |= {"difference": round(found, 5)}
+        if not found <= allowed:  # NaN is not
+            return f"its result differs by {found:.2g}, more than {allowed}"
+        if times_ms is None:
+            return None
+        torch_ms, triton_ms = times_ms()
+        fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
+    except Exception as error:  # whatever Triton raises if it cannot compile or run, PyTorch's code works
+        if is_out_of_memory(error):
+            raise
+        return f"it cannot run ({_one_line(error)})"
+    return "it is slower" if triton_ms >= torch_ms else None
 
 
 def _one_line(error: Exception) -> str:
@@ -118,22 +139,13 @@ def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> 
     from worker.engines.voxtral_realtime.ring_attention import RingAttention, use_kernels  # noqa: PLC0415
 
     processors = _processors(part.ring.device)
+    kernels = RingAttention(part.module.layers[0].self_attn, processors)
     trial = _Trial(part, rows)
     fields: dict[str, object] = {"part": part.name}
+    allowed = MAX_FP8_DIFFERENCE if part.ring.is_fp8 else MAX_DIFFERENCE[trial.dtype]
+    times_ms = (lambda: trial.times_ms(kernels)) if wanted == "auto" else None
     try:
-        kernels = RingAttention(part.module.layers[0].self_attn, processors)
-        difference = trial.difference(kernels)
-        fields |= {"difference": round(difference, 5)}
-        allowed = MAX_FP8_DIFFERENCE if part.ring.is_fp8 else MAX_DIFFERENCE[trial.dtype]
-        reason = f"its result differs by {difference:.2g}, more than {allowed}" if not difference <= allowed else None
-        if reason is None and wanted == "auto":
-            torch_ms, triton_ms = trial.torch_ms(), trial.kernel_ms(kernels)
-            fields |= {"torch_ms": round(torch_ms, 3), "triton_ms": round(triton_ms, 3)}
-            reason = "it is slower" if triton_ms >= torch_ms else None
-    except Exception as error:  # whatever Triton raises if it cannot compile or run, PyTorch's attention works
-        if is_out_of_memory(error):
-            raise
-        reason = f"it cannot run ({_one_line(error)})"
+        reason = _objection(lambda: trial.difference(kernels), allowed, times_ms, fields)
     finally:
         part.ring.by_kernel = False
         part.ring.clear()
@@ -177,11 +189,10 @@ class _Trial:
         apart = (by_kernel.float() - by_torch.float()).norm(dim=-1)
         return float((apart / by_torch.float().norm(dim=-1).clamp(min=1e-6)).max())
 
-    def torch_ms(self) -> float:
-        return _timed_ms(self._ready(by_kernel=False))
-
-    def kernel_ms(self, kernels: nn.Module) -> float:
-        return _timed_ms(self._ready(by_kernel=True, layer=kernels))
+    def times_ms(self, kernels: nn.Module) -> tuple[float, float]:
+        """PyTorch's and the kernels'."""
+        torch_ms = _timed_ms(self._ready(by_kernel=False))
+        return torch_ms, _timed_ms(self._ready(by_kernel=True, layer=kernels))
 
     def _ready(self, *, by_kernel: bool, layer: nn.Module | None = None) -> Callable[[], Tensor]:
         """A run of the layer over rings that have the same content each time."""
