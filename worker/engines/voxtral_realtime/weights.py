@@ -53,7 +53,6 @@ class EightBitLinear(nn.Module):
     def __init__(self, codes: Tensor, scales: Tensor, bias: Tensor | None) -> None:
         """`codes` `[out, in]`, `scales` `[out]` in the type that the model computes in."""
         super().__init__()
-        self.out_features = codes.shape[0]
         self.weight = nn.Parameter(codes, requires_grad=False)
         self.scales = nn.Parameter(scales, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
