@@ -86,7 +86,8 @@ class _Whole(TorchFunctionMode):
 @contextmanager
 def fake_device() -> Iterator[None]:
     """Tensors that are made on `DEVICE` here have no values."""
-    register_fake_device()
+    if not hasattr(torch, DEVICE):  # once in a process
+        _setup_privateuseone_for_python_backend(DEVICE)
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         yield
 
@@ -135,9 +136,3 @@ def _on_meta(config: VoxtralRealtimeConfig) -> VoxtralRealtimeForConditionalGene
             return VoxtralRealtimeForConditionalGeneration(config).eval()
     finally:
         torch.set_default_dtype(previous)
-
-
-def register_fake_device() -> None:
-    """Done once in a process."""
-    if not hasattr(torch, DEVICE):
-        _setup_privateuseone_for_python_backend(DEVICE)

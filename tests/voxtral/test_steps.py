@@ -2,20 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from structlog.testing import capture_logs
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from transformers import VoxtralForConditionalGeneration
 
 from shared.errors import StartupError
 from tests.engine_sessions import drained, finals
-from tests.fake_device import register_fake_device
+from tests.fake_device import DEVICE, Counting, fake_device
 from tests.replaying import ReplayRecorder
 from tests.tiny.vocabulary import VOCABULARY_SIZE
 from tests.tiny.voxtral import tiny_config, write_checkpoint
@@ -147,32 +143,18 @@ def test_recorded_shapes_cover_every_step() -> None:
     assert recorded_steps(3, SHORT_ROW_TOKENS) == 3 * 3
 
 
-class _Devices(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[str] = set()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.seen |= {one.device.type for one in tree_leaves((args, kwargs, result)) if isinstance(one, Tensor)}
-        return result
-
-
 def test_step_needs_nothing_of_the_host() -> None:
     """On a fake device whose tensors have no values: what waits for one, or has a shape that depends on one, fails."""
-    register_fake_device()
     with torch.device("meta"):
         model = VoxtralForConditionalGeneration(tiny_config(4096)).eval().bfloat16()
     plan = RowPlan(SLOTS, 64 * SHORT_ROW_TOKENS)
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="fakegpu"))
+    with fake_device():
+        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device=DEVICE))
         shape = KvShape.of(model.config.text_config, torch.bfloat16)
-        block = KvMemory(shape, "fakegpu", plan.blocks).block(FIRST_BLOCK)
+        block = KvMemory(shape, DEVICE, plan.blocks).block(FIRST_BLOCK)
         passes = Passes(model, SLOTS, None)
-        places = torch.zeros(3, 3, dtype=torch.long, device="fakegpu")
-        with _Devices() as devices:
+        places = torch.zeros(3, 3, dtype=torch.long, device=DEVICE)
+        with Counting() as counting:
             scores = passes._step(block, places, 512)
     assert scores.shape == (3, VOCABULARY_SIZE)
-    assert devices.seen == {"fakegpu"}
+    assert counting.devices == {DEVICE}
