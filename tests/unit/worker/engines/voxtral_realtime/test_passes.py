@@ -1,37 +1,21 @@
 """Passes that are recorded, and what happens when they cannot be."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from structlog.testing import capture_logs
 from torch import Tensor
 
 from shared.errors import StartupError
+from tests.replaying import ReplayRecorder
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes, shapes
-
-
-class Recorder:
-    """Stands for a GPU: keeps what it was given to record, or fails at the given one."""
-
-    def __init__(self, fails_at: int | None = None, error: Exception | None = None) -> None:
-        self.fails_at, self.error = fails_at, error
-        self.recorded = 0
-
-    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        if self.recorded == self.fails_at and self.error:
-            raise self.error
-        self.recorded += 1
-        tokens = run()
-        return lambda: tokens
 
 
 def ran(batch: int, positions: int) -> Tensor:
     return torch.tensor([batch, positions])
 
 
-def warm(recorder: Recorder | CudaRecorder | None, rows: int = 5) -> tuple[Passes, list[tuple[int, int]]]:
+def warm(recorder: ReplayRecorder | CudaRecorder | None, rows: int = 5) -> tuple[Passes, list[tuple[int, int]]]:
     passes, told = Passes(ran, rows, 600, recorder), []
     passes.warm_up(lambda done, count: told.append((done, count)))
     return passes, told
@@ -40,23 +24,23 @@ def warm(recorder: Recorder | CudaRecorder | None, rows: int = 5) -> tuple[Passe
 def test_pass_is_replayed_in_the_shape_that_covers_it() -> None:
     batches, positions = shapes(5, 600)
     assert (batches, positions) == ([1, 2, 3, 4, 5], [192, 512, 600])
-    passes, told = warm(recorder := Recorder())
+    passes, told = warm(recorder := ReplayRecorder())
     assert recorder.recorded == 15
     assert told == [(done, 15) for done in range(1, 16)]
     assert passes.run(3, 193).tolist() == [3, 512]
     assert passes.run(5, 10_000).tolist() == [5, 600]
 
 
-@pytest.mark.parametrize("recorder", [Recorder(4, RuntimeError("capture\nfailed")), "cuda"])
-def test_pass_that_cannot_be_recorded_is_run_from_python(recorder: Recorder | str) -> None:
+@pytest.mark.parametrize("recorder", [ReplayRecorder(4, RuntimeError("capture\nfailed")), "cuda"])
+def test_pass_that_cannot_be_recorded_is_run_from_python(recorder: ReplayRecorder | str) -> None:
     """A machine that tests has no CUDA, which fails as well."""
     if recorder == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine records passes")
     with capture_logs() as logs:
-        passes, told = warm(recorder if isinstance(recorder, Recorder) else CudaRecorder(torch.device("cuda:0")))
+        passes, told = warm(recorder if isinstance(recorder, ReplayRecorder) else CudaRecorder(torch.device("cuda:0")))
     assert [(log["event"], log["log_level"]) for log in logs] == [("passes_not_recorded", "error")]
     assert "lower model.slots" in logs[0]["message"]
-    assert len(told) == (4 if isinstance(recorder, Recorder) else 0)
+    assert len(told) == (4 if isinstance(recorder, ReplayRecorder) else 0)
     assert not passes.recorded
     assert passes.shape(3) == 3
     assert passes.run(3, 193).tolist() == [3, 193]
@@ -70,7 +54,7 @@ def test_too_little_memory_names_the_slots(error: Exception) -> None:
         pytest.raises(StartupError, match=r"cuda:1 has too little memory for 5 slots .* lower, such as 2, or free"),
         memory_needed(device="cuda:1", slots=5),
     ):
-        warm(Recorder(3, error))
+        warm(ReplayRecorder(3, error))
 
 
 def test_other_errors_stay_what_they_are() -> None:
@@ -82,7 +66,7 @@ def test_other_errors_stay_what_they_are() -> None:
 
 
 def test_passes_of_fewer_rows_are_recorded_once_more_and_those_of_more_are_dropped() -> None:
-    passes = Passes(ran, 9, 600, recorder := Recorder())
+    passes = Passes(ran, 9, 600, recorder := ReplayRecorder())
     passes.record_largest()
     passes.limit(7)
     passes.record_largest()
