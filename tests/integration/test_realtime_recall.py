@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from shared.config import Settings
 from shared.events import SessionOptions
+from tests.engine_sessions import drained, finals
 from tests.tiny import scenes
 from tests.tiny.checkpoint import DIRECTORY
-from worker.engines.base import Final, Finished, History, Output, SettledWord
+from worker.engines.base import Final, Finished, History, SettledWord
 from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime.prefill import CHUNK, MIN_CHUNK
 
@@ -42,16 +43,12 @@ def finished(engine: Any, audio: dict[str, NDArray[np.float32]]) -> dict[str, li
     for session_id, pcm in audio.items():
         engine.feed(session_id, pcm)
         engine.finish(session_id)
-    outputs: dict[str, list[Output]] = {session_id: [] for session_id in audio}
-    while engine.ready():
-        for session_id, output in engine.step():
-            outputs[session_id].append(output)
+    outputs = drained(engine)
     for session_id in audio:
         engine.close(session_id)
         assert outputs[session_id][-1] == Finished()
-    return {
-        session_id: [output for output in said if isinstance(output, Final)] for session_id, said in outputs.items()
-    }
+    assert outputs.keys() == audio.keys()
+    return {session_id: finals(said) for session_id, said in outputs.items()}
 
 
 def inherited(engine: Any, session_id: str, done: list[Final], history_samples: int) -> NDArray[np.float32]:
