@@ -17,10 +17,11 @@ from typing import Final
 import structlog
 import torch
 
+from tests.gpu.devices import NO_DEVICE, add_device, chosen_device
 from tests.gpu.memory import check_memory, read
 from tests.gpu.pass_checks import check_passes, expect_recorded
 from tests.gpu.report import Report, about
-from tests.gpu.sessions import device_name, load_tiny
+from tests.gpu.sessions import load_tiny
 from tests.gpu.shape import Measuring, check_shape
 from tests.gpu.speech_checks import CPU_LOAD, GPU_LOAD, Load, Speech, alone, check_speech, speakers_of
 
@@ -28,18 +29,13 @@ RESULT: Final = Path("build/gpu-check.json")
 DTYPES: Final = ("float32", "bfloat16")
 WINDOWS: Final = {"cuda": (2048, 8192), "cpu": (64, 128)}
 PASSES: Final = {"cuda": 40, "cpu": 3}
-NO_DEVICE: Final = 2
 
 
 def main(given: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(given)
-    wanted = arguments.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        print(f"torch {torch.__version__} sees no CUDA device; .venv/bin/voxtral doctor says why.", file=sys.stderr)
+    device = chosen_device(arguments.device)
+    if device is None:
         return NO_DEVICE
-    device = torch.device(device_name(torch.device(wanted)))
     report = Report(arguments.result, about(device))
     print("\n".join(f"{name}: {value}" for name, value in report.about.items()))
     load = GPU_LOAD if device.type == "cuda" else CPU_LOAD
@@ -81,7 +77,7 @@ def _check_tiny(report: Report, device: torch.device, dtype: str, speech: Speech
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--device", default="auto", help="auto, cuda, cuda:1, cpu; auto takes CUDA if there is some")
+    add_device(parser)
     parser.add_argument("--result", type=Path, default=RESULT, help=f"where the JSON is written; default {RESULT}")
     parser.add_argument(
         "--windows", type=int, nargs="*", help="text windows to measure the published shape with; none skips it"

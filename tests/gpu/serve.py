@@ -19,16 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from tests.bench.clips import Clip, SpeechFolderError, load_clips
 from tests.bench.figures import percentile
 from tests.bench.processes import allow_open_files
 from tests.bench.scoring import edits, normalised
 from tests.gpu.cards import WEIGHTS_BYTES
+from tests.gpu.devices import NO_DEVICE, add_device, chosen_device
 from tests.gpu.report import Report, about, table
 from tests.gpu.services import Watch, running
-from tests.gpu.sessions import device_name
 from tests.gpu.speakers import Outcome, Seen, long_scenes, speak, speak_all
 from tests.gpu.speech_checks import MOST_WORD_ERRORS
 from tests.published import realtime
@@ -43,7 +41,6 @@ SCENE_WORDS: Final = 12
 AT_ONCE: Final = 8
 """Recordings that are transcribed at the same time."""
 SPARE_DISK: Final = 1.1
-NO_DEVICE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +57,14 @@ def main(given: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     if arguments.speech and not (arguments.model_path and arguments.sessions):
         parser.error("--speech needs --model-path, and --sessions of at least 1: random weights hear no words")
-    wanted = arguments.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        print(f"torch {torch.__version__} sees no CUDA device; .venv/bin/voxtral doctor says why.", file=sys.stderr)
+    device = chosen_device(arguments.device)
+    if device is None:
         return NO_DEVICE
     try:
         clips = load_clips(str(arguments.speech)) if arguments.speech else []
     except SpeechFolderError as error:
         print(f"--speech: {error}.", file=sys.stderr)
         return NO_DEVICE
-    device = torch.device(device_name(torch.device(wanted)))
     report = Report(arguments.result, about(device))
     print("\n".join(f"{name}: {value}" for name, value in report.about.items()))
     spoken = long_scenes(
@@ -233,7 +226,7 @@ def _rounded(values: Sequence[float], quantile: float) -> float | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.serve", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--device", default="auto", help="auto, cuda, cuda:1, cpu; auto takes CUDA if there is some")
+    add_device(parser)
     parser.add_argument("--sessions", type=int, default=100, help="with the published shape; 0 leaves it out")
     parser.add_argument("--tiny-sessions", type=int, default=10, help="with the tiny checkpoint; 0 leaves it out")
     parser.add_argument("--seconds", type=int, default=60, help="how long each session speaks, at least")

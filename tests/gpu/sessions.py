@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jiwer
-import torch
 
 from shared.config import Settings
 from shared.events import SessionOptions
@@ -112,10 +111,6 @@ def token_errors(expected: Sequence[Said], found: Sequence[Said]) -> float:
         differing += edits([str(token) for token in tokens], [str(token) for token in after.tokens])
         total += len(tokens)
     return differing / max(1, total)
-
-
-def device_name(device: torch.device) -> str:
-    return str(device) if device.index is not None or device.type == "cpu" else f"{device.type}:0"
 
 
 def _join(engine: Any, key: str, speaker: Speaker, tokens: list[int]) -> None:
