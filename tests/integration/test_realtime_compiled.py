@@ -7,21 +7,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import VoxtralRealtimeFeatureExtractor
 
 from tests.tiny import realtime
-from tests.tiny.vocabulary import BOS, EOS, STREAMING_PAD, VOCABULARY_SIZE
+from tests.tiny.batched_model import PROMPT, ROWS, batched_model
 from worker.engines.compiling import Compiler, missing_for
 from worker.engines.voxtral_realtime.layers import Layer, replace_layers
-from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.passes import Passes
-from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.speaking import Sayable
 
-PROMPT = Prompt(BOS, STREAMING_PAD, realtime.LEFT_PAD_TOKENS, 480, hop_samples=160, n_fft=400, mel_frames=8)
 CPU = torch.device("cpu")
-ROWS = 3
 
 
 @pytest.fixture(autouse=True)
@@ -32,20 +26,6 @@ def fresh_compiler() -> Iterator[None]:
     yield
     torch._dynamo.reset()
     torch.set_num_threads(threads)
-
-
-def batched(compiler: Compiler | None = None) -> BatchedModel:
-    return BatchedModel(
-        realtime.random_model(0),
-        LogMel(VoxtralRealtimeFeatureExtractor()),
-        PROMPT,
-        Sayable(STREAMING_PAD, EOS, np.ones(VOCABULARY_SIZE, np.bool_)),
-        rows=ROWS,
-        text_window=64,
-        attn_implementation="sdpa",
-        cuda_graphs=False,
-        compiler=compiler,
-    )
 
 
 def tokens_of(model: BatchedModel, batches: tuple[int, ...] = (3, 1)) -> list[list[int]]:
@@ -91,7 +71,7 @@ class Recorder:
 def test_compiled_layers_say_the_same_in_whole_graphs() -> None:
     """Two methods of two kinds of layers, each for one row and for any other number."""
     graphs = Graphs()
-    compiled, plain = batched(Compiler("on", CPU, graphs)), batched()
+    compiled, plain = batched_model(compiler=Compiler("on", CPU, graphs)), batched_model()
     recorder = Recorder(graphs)
     compiled._passes = Passes(compiled._pass, ROWS, compiled._text_ring.length, recorder)
     for model in (compiled, plain):

@@ -6,19 +6,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import VoxtralRealtimeFeatureExtractor
 
-from tests.tiny import realtime
-from tests.tiny.vocabulary import BOS, EOS, STREAMING_PAD, VOCABULARY_SIZE
-from worker.engines.voxtral_realtime.mel import LogMel
+from tests.tiny.batched_model import PROMPT, ROWS, batched_model
+from tests.tiny.vocabulary import STREAMING_PAD, VOCABULARY_SIZE
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prefill import CHUNK
-from worker.engines.voxtral_realtime.prompt import Prompt
-from worker.engines.voxtral_realtime.speaking import Sayable
 
-PROMPT = Prompt(BOS, STREAMING_PAD, realtime.LEFT_PAD_TOKENS, 480, hop_samples=160, n_fft=400, mel_frames=8)
 ROW = 1
-"""Of three; the others run on beside it."""
+"""Of `ROWS`; the others run on beside it."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,18 +25,9 @@ def one_thread() -> Iterator[None]:
 
 
 def model_of(attn_implementation: str) -> BatchedModel:
-    model = BatchedModel(
-        realtime.random_model(0),
-        LogMel(VoxtralRealtimeFeatureExtractor()),
-        PROMPT,
-        Sayable(STREAMING_PAD, EOS, np.ones(VOCABULARY_SIZE, np.bool_)),
-        rows=3,
-        text_window=64,
-        attn_implementation=attn_implementation,
-        cuda_graphs=False,
-    )
+    model = batched_model(attn_implementation)
     model.warm_up([2, 6])
-    for row in range(3):
+    for row in range(ROWS):
         model.start(row, 2 if row == ROW else 6)
     return model
 
@@ -56,7 +42,7 @@ def heard(count: int, seed: int) -> tuple[NDArray[np.float32], list[int]]:
 def by_passes(model: BatchedModel, pcm: NDArray[np.float32], tokens: list[int]) -> None:
     for window, token in zip(pcm, tokens, strict=True):
         model.stage(ROW, window, token)
-        model.run(3)
+        model.run(ROWS)
 
 
 def said_next(model: BatchedModel) -> list[list[int]]:
@@ -64,10 +50,10 @@ def said_next(model: BatchedModel) -> list[list[int]]:
     generator = np.random.default_rng(9)
     said = []
     for number in range(16):
-        for row in range(3):
+        for row in range(ROWS):
             pcm = generator.standard_normal(PROMPT.window_samples).astype(np.float32) * 0.1
             model.stage(row, pcm, *([STREAMING_PAD] if number == 0 else []))
-        said.append(model.run(3))
+        said.append(model.run(ROWS))
     return said
 
 
