@@ -19,8 +19,9 @@ import torch
 from transformers import VoxtralRealtimeConfig, VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
 
 from tests.bench.figures import Figure, keep, machine, percentile, show
-from worker.engines.compiling import Compiler
+from worker.engines.compiling import Compiler, Setting
 from worker.engines.loading.checkpoints import free_memory_bytes
+from worker.engines.voxtral_realtime.attention_choice import Wanted
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prompt import Prompt
@@ -64,6 +65,31 @@ def build(device: torch.device, config: VoxtralRealtimeConfig | None = None) -> 
         torch.set_default_dtype(previous)
     model.generation_config.eos_token_id = None
     return model
+
+
+def batched_model(
+    model: Any,
+    rows: int,
+    text_window: int,
+    *,
+    attn_implementation: str = "sdpa",
+    cuda_graphs: bool = True,
+    attention: Wanted = "auto",
+    compiling: Setting = "auto",
+) -> BatchedModel:
+    """The model with rows for sessions, not yet warm. It may say every token."""
+    return BatchedModel(
+        model,
+        LogMel(VoxtralRealtimeFeatureExtractor()),
+        PROMPT,
+        Sayable(PROMPT.pad_token, 2, np.ones(model.config.text_config.vocab_size, np.bool_)),
+        rows=rows,
+        text_window=text_window,
+        attn_implementation=attn_implementation,
+        cuda_graphs=cuda_graphs,
+        attention=attention,
+        compiler=Compiler(compiling, model.device),
+    )
 
 
 def bandwidth(device: torch.device) -> float:
@@ -144,17 +170,14 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     per_row = row_bytes(model.config, arguments.text_window, model.dtype.itemsize)
     gc.collect()
     rows = rows_that_fit(None, per_row, free_memory_bytes(str(device)), device=str(device), default=arguments.cpu_rows)
-    batched = BatchedModel(
+    batched = batched_model(
         model,
-        LogMel(VoxtralRealtimeFeatureExtractor()),
-        PROMPT,
-        Sayable(PROMPT.pad_token, 2, np.ones(model.config.text_config.vocab_size, np.bool_)),
-        rows=rows,
-        text_window=arguments.text_window,
+        rows,
+        arguments.text_window,
         attn_implementation=arguments.attention if arguments.attention == "eager" else "sdpa",
         cuda_graphs=not arguments.no_graphs,
         attention=arguments.attention if arguments.attention in ("auto", "triton") else "torch",
-        compiler=Compiler(arguments.compile, device),
+        compiling=arguments.compile,
     )
     warm_s = timed(device, lambda: batched.warm_up([DELAY_TOKENS]))
     print(f"{batched.kernels_text}; {batched.compilation}")

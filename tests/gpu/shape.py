@@ -7,24 +7,29 @@ import gc
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import numpy as np
 import torch
-from transformers import VoxtralRealtimeConfig, VoxtralRealtimeFeatureExtractor
+from transformers import VoxtralRealtimeConfig
 
 from tests.bench.figures import Figure, percentile, show
-from tests.bench.voxtral import DELAY_TOKENS, FRAME_MS, PROMPT, bandwidth, build, counts, generate_ms, passes_ms, timed
+from tests.bench.voxtral import (
+    DELAY_TOKENS,
+    FRAME_MS,
+    bandwidth,
+    batched_model,
+    build,
+    counts,
+    generate_ms,
+    passes_ms,
+    timed,
+)
 from tests.gpu.calculate import DELAY_MS, GOAL_MS, SHOWN_AFTER_MS
 from tests.gpu.cards import slots
 from tests.gpu.memory import check_memory, read
 from tests.gpu.pass_checks import check_passes, expect_recorded
 from tests.gpu.report import Report, table
 from tests.tiny.checkpoint import tiny_config
-from worker.engines.compiling import Compiler
 from worker.engines.loading.checkpoints import free_memory_bytes
-from worker.engines.voxtral_realtime.mel import LogMel
-from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.sizes import row_bytes
-from worker.engines.voxtral_realtime.speaking import Sayable
 
 LIMITS_MS: Final = (GOAL_MS, FRAME_MS)
 CPU_ROWS: Final = 2
@@ -35,7 +40,6 @@ class Measuring:
     device: torch.device
     text_window: int
     passes: int
-    attention: str = "sdpa"
 
     @property
     def config(self) -> VoxtralRealtimeConfig:
@@ -64,7 +68,7 @@ def check_shape(report: Report, measuring: Measuring) -> None:
     rows = CPU_ROWS
     if device.type == "cuda":
         rows = slots(free_memory_bytes(str(device)), measuring.text_window, config=model.config)
-    batched = _batched(model, measuring, rows)
+    batched = batched_model(model, rows, measuring.text_window)
     warm_s = timed(device, lambda: batched.warm_up([DELAY_TOKENS]))
     readings.append(read(device, "after the warm-up"))
     per_row = row_bytes(model.config, measuring.text_window, model.dtype.itemsize)
@@ -95,20 +99,6 @@ def check_shape(report: Report, measuring: Measuring) -> None:
         report.measured("documentation", {"line": line})
     check_memory(report, name, readings)
     check_passes(report, name, batched, few=True)
-
-
-def _batched(model: Any, measuring: Measuring, rows: int) -> BatchedModel:
-    return BatchedModel(
-        model,
-        LogMel(VoxtralRealtimeFeatureExtractor()),
-        PROMPT,
-        Sayable(PROMPT.pad_token, 2, np.ones(model.config.text_config.vocab_size, np.bool_)),
-        rows=rows,
-        text_window=measuring.text_window,
-        attn_implementation=measuring.attention,
-        cuda_graphs=True,
-        compiler=Compiler("auto", measuring.device),
-    )
 
 
 def _row(measuring: Measuring, sessions: int, times_ms: list[float], floor_ms: float | None) -> dict[str, Any]:
