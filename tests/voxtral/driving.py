@@ -1,8 +1,10 @@
 """Runs the Voxtral engine on a tiny checkpoint, and says what it must answer by its `Reference`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from shared.config import ModelSettings
@@ -11,6 +13,7 @@ from tests.speech import SENTENCES, synthesise
 from tests.voxtral.reference import Reference
 from worker.engines.base import Final
 from worker.engines.voxtral.engine import VoxtralEngine, load
+from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.session import pcm16
 from worker.engines.voxtral.transcribing import SPARE_TOKENS, TOKENS_PER_S
 
@@ -25,6 +28,33 @@ def loaded(checkpoint: Path, **settings: str) -> VoxtralEngine:
     engine = load(ModelSettings(path=checkpoint, device="cpu", **settings), name=NAME, slots=SLOTS, threads=1)
     engine.warm_up()
     return engine
+
+
+def submitted(engine: VoxtralEngine, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """The requests that sessions submit from now on."""
+    requests: list[Request] = []
+    submit = engine._generator.submit
+
+    def noted(one: Request) -> None:
+        requests.append(one)
+        submit(one)
+
+    monkeypatch.setattr(engine._generator, "submit", noted)
+    return requests
+
+
+def answers_of(engine: VoxtralEngine, *requests: Request) -> list[list[int]]:
+    """The tokens of requests that run together."""
+    for one in requests:
+        engine._generator.submit(one)
+    while not engine._generator.is_idle:
+        engine._generator.advance()
+    return [one.tokens for one in requests]
+
+
+def without_drafts(requests: Sequence[Request]) -> list[Request]:
+    """The same requests once more."""
+    return [Request(one.pcm, one.prompt, one.max_new_tokens, None, lambda _: None) for one in requests]
 
 
 def samples(pcm: NDArray[np.int16]) -> NDArray[np.float32]:

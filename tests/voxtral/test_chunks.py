@@ -8,7 +8,7 @@ import pytest
 from shared.events import SessionOptions
 from tests.engine_sessions import drained, finals
 from tests.speech import silence
-from tests.voxtral.driving import asked, samples, speech
+from tests.voxtral.driving import answers_of, asked, samples, speech, submitted, without_drafts
 from tests.voxtral.reference import murmur
 from worker.engines.voxtral.engine import VoxtralEngine
 from worker.engines.voxtral.requests import Request
@@ -19,13 +19,8 @@ WINDOWS = 5
 
 def test_long_question_delays_no_live_text(engine: VoxtralEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = engine._generator
-    schedule, requests = generator._schedule, list[Request]()
+    schedule, next_pieces = generator._schedule, generator._schedule.next_pieces
     passes_in, chunks_in, since_token = Counter[Request](), Counter[Request](), Counter[Request]()
-    submit, next_pieces = generator.submit, schedule.next_pieces
-
-    def noted(one: Request) -> None:
-        requests.append(one)
-        submit(one)
 
     def counted() -> list[Piece]:
         waiting = (*schedule._waiting, *schedule._prefilling, *schedule.decoding)
@@ -40,7 +35,7 @@ def test_long_question_delays_no_live_text(engine: VoxtralEngine, monkeypatch: p
         return pieces
 
     with monkeypatch.context() as patched:
-        patched.setattr(generator, "submit", noted)
+        requests = submitted(engine, patched)
         patched.setattr(schedule, "next_pieces", counted)
         engine.open("a", SessionOptions())
         engine.open("b", asked("And then?", limit=12))
@@ -57,29 +52,18 @@ def test_long_question_delays_no_live_text(engine: VoxtralEngine, monkeypatch: p
     assert len(live) > 2
     assert sum(chunks_in.values()) >= 3, "the question went on meanwhile"
     assert all(chunks_in[one] <= 1 + passes_in[one] // PASSES_BETWEEN_CHUNKS for one in live)
-    again = [Request(one.pcm, one.prompt, one.max_new_tokens, None, lambda _: None) for one in requests]
-    for one in again:
-        submit(one)
-    while not generator.is_idle:
-        generator.advance()
-    assert [one.tokens[: len(said.tokens)] for one, said in zip(again, requests, strict=True)] == [
+    again = answers_of(engine, *without_drafts(requests))
+    assert [tokens[: len(said.tokens)] for tokens, said in zip(again, requests, strict=True)] == [
         one.tokens for one in requests
     ]
 
 
 def test_file_gives_way_and_live_speech_does_not(engine: VoxtralEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    submitted = list[Request]()
-    submit = engine._generator.submit
-
-    def noted(one: Request) -> None:
-        submitted.append(one)
-        submit(one)
-
-    monkeypatch.setattr(engine._generator, "submit", noted)
+    requests = submitted(engine, monkeypatch)
     for session_id, partials in (("a", False), ("b", True)):
         engine.open(session_id, SessionOptions(partials=partials))
         engine.feed(session_id, np.concatenate([speech(0)[:30_000], silence(1)]))
         engine.finish(session_id)
         assert len(finals(drained(engine)[session_id])) == 1
-        assert {one.gives_way for one in submitted} == {not partials}
-        submitted.clear()
+        assert {one.gives_way for one in requests} == {not partials}
+        requests.clear()

@@ -13,7 +13,7 @@ from tests.engine_sessions import drained, fed
 from tests.speech import silence
 from tests.tiny.vocabulary import AUDIO, EOS
 from tests.tiny.voxtral import write_checkpoint
-from tests.voxtral.driving import loaded, speech
+from tests.voxtral.driving import answers_of, loaded, speech, submitted, without_drafts
 from tests.voxtral.reference import Reference, murmur
 from worker.engines.voxtral.engine import VoxtralEngine
 from worker.engines.voxtral.generator import confirmed
@@ -47,15 +47,6 @@ def request(
     return Request(pcm, prompt, LIMIT, sampling, lambda _: None, tuple(draft))
 
 
-def answer(engine: VoxtralEngine, *requests: Request) -> list[list[int]]:
-    """The tokens of requests that run together."""
-    for one in requests:
-        engine._model.answering.submit(one)
-    while not engine._generator.is_idle:
-        engine._generator.advance()
-    return [one.tokens for one in requests]
-
-
 def spoiled(tokens: list[int], at: int, by: int) -> list[int]:
     return [*tokens[:at], by, *tokens[at + 1 :]]
 
@@ -75,20 +66,20 @@ def test_answer_is_that_of_generate_whatever_the_draft(engine: VoxtralEngine, re
         [EOS],
         *(spoiled(right, int(random.integers(len(right))), int(random.integers(3, 1000))) for _ in range(4)),
     ]
-    assert answer(engine, *(request(engine, pcm, draft) for draft in drafts)) == [right] * len(drafts)
+    assert answers_of(engine, *(request(engine, pcm, draft) for draft in drafts)) == [right] * len(drafts)
 
 
 def test_agreed_part_of_a_draft_takes_no_step(engine: VoxtralEngine, steps: list[int]) -> None:
     pcm = murmur(73, 4)
-    [right] = answer(engine, request(engine, pcm))
+    [right] = answers_of(engine, request(engine, pcm))
     all_steps = len(steps)
     assert all_steps >= len(right) - 1
     for agreed in (0, 1, len(right) // 2, len(right) - 1):
         steps.clear()
-        answer(engine, request(engine, pcm, spoiled(right, agreed, right[agreed] + 1)))
+        answers_of(engine, request(engine, pcm, spoiled(right, agreed, right[agreed] + 1)))
         assert len(steps) == all_steps - agreed
     steps.clear()
-    answer(engine, request(engine, pcm, right))
+    answers_of(engine, request(engine, pcm, right))
     assert steps == []
 
 
@@ -96,10 +87,10 @@ def test_draft_of_one_answer_changes_no_other(engine: VoxtralEngine) -> None:
     pcm, other = murmur(74, 4), murmur(75, 7)
     sampling = Sampling(1.5, 0.95, 3)
     [right], [plain], [drawn] = (
-        answer(engine, one)
+        answers_of(engine, one)
         for one in (request(engine, pcm), request(engine, other), request(engine, other, sampling=sampling))
     )
-    together = answer(
+    together = answers_of(
         engine,
         request(engine, other, sampling=sampling),
         request(engine, pcm, spoiled(right, 5, AUDIO)),
@@ -133,15 +124,8 @@ def deaf(tmp_path_factory: pytest.TempPathFactory) -> VoxtralEngine:
 
 
 def test_live_segment_is_decoded_once_and_not_again(deaf: VoxtralEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    requests: list[Request] = []
-    submit = deaf._generator.submit
-
-    def noted(one: Request) -> None:
-        requests.append(one)
-        submit(one)
-
     with monkeypatch.context() as patched:
-        patched.setattr(deaf._generator, "submit", noted)
+        requests = submitted(deaf, patched)
         steps = counted_steps(deaf, patched)
         deaf.open("a", SessionOptions())
         fed(deaf, "a", np.concatenate([speech(0), silence(1), speech(1)[:32_000], silence(1)]), 4800)
@@ -153,5 +137,4 @@ def test_live_segment_is_decoded_once_and_not_again(deaf: VoxtralEngine, monkeyp
         assert after.draft in ((), tuple(before.tokens)), "the draft is what was said last of this segment"
     assert sum(not one.draft for one in requests) == 2, "only the first pass of a segment has none"
     assert len(steps) < sum(len(one.tokens) for one in requests) / 4
-    again = [Request(one.pcm, one.prompt, one.max_new_tokens, None, lambda _: None) for one in requests]
-    assert answer(deaf, *again) == [one.tokens for one in requests]
+    assert answers_of(deaf, *without_drafts(requests)) == [one.tokens for one in requests]
