@@ -64,6 +64,17 @@ def _fresh_settings() -> Iterator[None]:
     load_settings.cache_clear()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in one thread: small tensors are faster so, and other tests want a core too."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the echo engine, which answers at once."""

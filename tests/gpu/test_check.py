@@ -1,7 +1,6 @@
 """The check of a GPU runs without one, and a fault that it looks for is found and named."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,7 @@ from tests.gpu.speech_checks import CPU_LOAD, Speech, alone, check_speech, speak
 from worker.engines.voxtral_realtime.passes import Passes, Replay
 from worker.engines.voxtral_realtime.ring import Ring
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -19,13 +19,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def fresh_compiler() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def fresh_compiler(one_thread: None) -> Iterator[None]:
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
-    torch.set_num_threads(threads)
 
 
 def tokens_of(model: BatchedModel, batches: tuple[int, ...] = (3, 1)) -> list[list[int]]:

@@ -52,15 +52,12 @@ class Client:
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Small tensors are faster on one thread; and sessions are listened in on."""
+def overheard(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sessions are listened in on."""
     monkeypatch.setattr(engine_module, "Session", Overheard)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using the model-agnostic default", UserWarning)
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """A chunk of known positions leaves a row as so many passes would, wherever it stands in its windows."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -12,16 +10,10 @@ from tests.tiny.vocabulary import STREAMING_PAD, VOCABULARY_SIZE
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.prefill import CHUNK
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROW = 1
 """Of `ROWS`; the others run on beside it."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def model_of(attn_implementation: str) -> BatchedModel:
