@@ -118,7 +118,7 @@ class Compiler:
 
     @contextmanager
     def _preparing(self) -> Iterator[None]:
-        """One thread compiles: processes that compile would stay for ever."""
+        """Compile in one thread: the processes that compilers start otherwise would never exit."""
         self._is_preparing = True
         try:
             with torch._inductor.config.patch(compile_threads=1):

@@ -3,9 +3,9 @@
 from typing import Final
 
 from shared.events import Mode, SessionOptions
-from worker.engines import option_notices as choices
 from worker.engines.base import Notice
 from worker.engines.option_notices import COMMIT_DELAY, DELAY, PROMPT, SAMPLING, spoken_language, without_effect
+from worker.engines.option_notices import LANGUAGES as LANGUAGES_OPTION
 
 LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 """The languages that the model card names."""
@@ -22,5 +22,5 @@ def usable(options: SessionOptions) -> tuple[SessionOptions, list[Notice]]:
     notices = without_effect(options, *UNUSED[options.mode])
     options, unknown = spoken_language(options, LANGUAGES)
     if options.language is None:
-        notices += without_effect(options, choices.LANGUAGES)
+        notices += without_effect(options, LANGUAGES_OPTION)
     return options, notices + unknown
