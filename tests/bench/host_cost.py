@@ -10,17 +10,15 @@ import cProfile
 import pstats
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 
-from shared.config import Settings
 from shared.events import CommitDelay, SessionOptions
 from tests.bench.figures import Figure, keep, machine, percentile, show
-from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.engine import loaded_realtime
 from worker.engine_thread import Command, EngineThread, Feed, Open, StepReport
-from worker.engines.registry import REALTIME, load_engine
 
 RESULT: Final = Path("build/bench-host-cost.json")
 FRAME_SAMPLES: Final = 1280
@@ -59,8 +57,7 @@ class ScriptedPasses:
 
 def ticking(sessions: int) -> tuple[EngineThread, list[str]]:
     """An engine thread that is not started, with so many open sessions."""
-    model: dict[str, Any] = {"name": REALTIME, "path": DIRECTORY, "slots": sessions, "device": "cpu", "threads": 1}
-    engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
+    engine = loaded_realtime(slots=sessions)
     engine.warm_up()
     vocabulary = engine._vocabulary
     words = [vocabulary.tokens(f" {word}")[0] for word in ("one", "two", "three")]

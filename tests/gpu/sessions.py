@@ -10,14 +10,12 @@ from typing import Any, Final
 
 import jiwer
 
-from shared.config import Settings
 from shared.events import SessionOptions
 from tests.bench.scoring import edits, normalised
-from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.engine import loaded_realtime
 from tests.tiny.scenes import Scene, scene
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Finished
-from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime import passes
 
 ROWS: Final = 16
@@ -45,9 +43,8 @@ class Said:
 
 def load_tiny(device: str, dtype: str) -> Any:
     """The engine with the tiny trained checkpoint, not yet warm."""
-    model = {"name": REALTIME, "path": DIRECTORY, "device": device, "torch_dtype": dtype, "slots": ROWS, "threads": 1}
     with short_parts():
-        return load_engine(Settings(model=model))  # type: ignore[arg-type]
+        return loaded_realtime(device=device, torch_dtype=dtype, slots=ROWS)
 
 
 @contextmanager

@@ -18,12 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared.config import Settings
 from shared.events import SessionOptions
 from tests.tiny import realtime
+from tests.tiny.engine import loaded_realtime
 from tests.tiny.vocabulary import EOS, SPECIAL_TOKENS, STREAMING_PAD, STREAMING_WORD
 from worker.engines.base import Finished, Output
-from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime import engine as engine_module
 from worker.engines.voxtral_realtime.session import Session
 
@@ -66,8 +65,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 
 def loaded(directory: Path, slots: int = 4, **model: Any) -> Any:
-    values = {"name": REALTIME, "path": directory, "slots": slots, "device": "cpu", "threads": 1}
-    engine = load_engine(Settings(model=values | model))  # type: ignore[arg-type]
+    engine = loaded_realtime(directory, slots=slots, **model)
     engine.warm_up()
     return engine
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from structlog.testing import capture_logs
 
-from shared.config import Settings
 from shared.errors import ServerBusyError, StartupError
 from shared.events import DELAYS_MS, Mode, SessionOptions
 from tests.forking import captured
 from tests.stack import PROJECT
 from tests.tiny import realtime
+from tests.tiny.engine import loaded_realtime as loaded
 from tests.tiny.vocabulary import write_tokenizer
-from worker.engines.registry import REALTIME, load_engine
+from worker.engines.registry import REALTIME
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.passes import Passes
 from worker.engines.voxtral_realtime.ring import Ring
@@ -28,11 +28,6 @@ from worker.engines.voxtral_realtime.ring import Ring
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     return realtime.write_checkpoint(tmp_path / "model")
-
-
-def loaded(path: Path, spectrogram: dict[str, int] | None = None, **model: Any) -> Any:
-    values = {"name": REALTIME, "path": path, "device": "cpu", "threads": 1} | model
-    return load_engine(Settings(model=values, spectrogram=spectrogram or {}))  # type: ignore[arg-type]
 
 
 def edit(path: Path, **values: Any) -> None:

@@ -12,13 +12,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from shared.config import Settings
 from shared.events import SessionOptions
 from tests.engine_sessions import drained, fed, finals, text_of
-from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.engine import loaded_realtime
 from tests.tiny.scenes import scene
 from worker.engines.base import Committed, History, Output, SettledWord
-from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime.gathering import GATHER_S
 from worker.engines.voxtral_realtime.session import Session
 
@@ -29,8 +27,7 @@ FRAME_SAMPLES = 1280
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
     threads = torch.get_num_threads()
-    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 8}
-    engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
+    engine = loaded_realtime(slots=8)
     engine.warm_up()
     yield engine
     torch.set_num_threads(threads)

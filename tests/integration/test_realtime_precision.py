@@ -1,6 +1,7 @@
 """What 8 bits cost: the tiny trained checkpoint hears the same words, and nearly all tokens are the same."""
 
 from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from shared.errors import StartupError
 from shared.events import SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.tiny import realtime, scenes
-from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.engine import loaded_realtime
 from worker.engines.loading import checkpoints
 from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime.weights import EightBitLinear, is_converted
@@ -26,9 +27,7 @@ MAX_TOKENS_APART = 0.02
 """Share of the tokens that may differ. Nearly all of them are about when a word is said."""
 
 
-def loaded(path: Path = DIRECTORY, **model: Any) -> Any:
-    values = {"name": REALTIME, "path": path, "device": "cpu", "threads": 1, "slots": 3} | model
-    return load_engine(Settings(model=values))  # type: ignore[arg-type]
+loaded = partial(loaded_realtime, slots=3)
 
 
 def heard(**model: Any) -> tuple[list[str], list[int]]:

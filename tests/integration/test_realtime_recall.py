@@ -8,13 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from shared.config import Settings
 from shared.events import SessionOptions
 from tests.engine_sessions import drained, finals
 from tests.tiny import scenes
-from tests.tiny.checkpoint import DIRECTORY
+from tests.tiny.engine import loaded_realtime
 from worker.engines.base import Final, Finished, History, SettledWord
-from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime.prefill import CHUNK, MIN_CHUNK
 
 SPOKEN = scenes.scene(21, 12, gap_s=(0.1, 1.2))
@@ -25,8 +23,7 @@ ALL = 10**9
 @pytest.fixture(scope="module")
 def engine() -> Any:
     threads = torch.get_num_threads()
-    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 16}
-    engine = load_engine(Settings(model=model))  # type: ignore[arg-type]
+    engine = loaded_realtime(slots=16)
     engine.warm_up()
     yield engine
     torch.set_num_threads(threads)

@@ -3,26 +3,22 @@
 Its window is 128 positions (10.24 s). Scenes are several times as long, so that each ring goes round and round.
 """
 
-from typing import Any
-
 import jiwer
 import torch
 
-from shared.config import Settings
 from shared.events import SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.tiny import scenes
-from tests.tiny.checkpoint import DIRECTORY, TEXT_WINDOW_POSITIONS
-from worker.engines.registry import REALTIME, load_engine
+from tests.tiny.checkpoint import TEXT_WINDOW_POSITIONS
+from tests.tiny.engine import loaded_realtime
 
 SPOKEN = [scenes.scene(seed, 24, gap_s=(0.1, 1.2)) for seed in (40, 41)]
 
 
 def test_words_are_heard_with_half_the_window() -> None:
     window = TEXT_WINDOW_POSITIONS // 2
-    model = {"name": REALTIME, "path": DIRECTORY, "device": "cpu", "threads": 1, "slots": 2, "text_window": window}
     threads = torch.get_num_threads()
-    engine: Any = load_engine(Settings(model=model))  # type: ignore[arg-type]
+    engine = loaded_realtime(slots=2, text_window=window)
     engine.warm_up()
     assert engine._model._text_ring.length == TEXT_WINDOW_POSITIONS // 2
     for number, spoken in enumerate(SPOKEN):

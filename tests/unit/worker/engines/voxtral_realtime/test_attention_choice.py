@@ -1,6 +1,7 @@
 """Triton's kernels are taken where they run and give the same, and the whole model then says the same."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,10 @@ import pytest
 import torch
 from structlog.testing import capture_logs
 
-from shared.config import Settings
 from shared.errors import StartupError
 from tests.tiny import realtime
+from tests.tiny.engine import loaded_realtime
 from tests.tiny.vocabulary import STREAMING_PAD
-from worker.engines.registry import REALTIME, load_engine
 from worker.engines.voxtral_realtime import attention_choice
 from worker.engines.voxtral_realtime.prompt import FRESH
 
@@ -34,9 +34,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return realtime.write_checkpoint(tmp_path_factory.mktemp("model"))
 
 
-def loaded(path: Path, **model: Any) -> Any:
-    values = {"name": REALTIME, "path": path, "device": "cpu", "threads": 1, "slots": 2} | model
-    return load_engine(Settings(model=values))  # type: ignore[arg-type]
+loaded = partial(loaded_realtime, slots=2)
 
 
 def tokens(model: Any, passes: int) -> list[list[int]]:
