@@ -51,3 +51,8 @@ def partials(outputs: Sequence[Output]) -> list[Partial]:
 
 def text_of(outputs: Sequence[Output]) -> str:
     return " ".join(final.text for final in finals(outputs))
+
+
+def plain(text: str) -> str:
+    """The words in lower case, without marks."""
+    return " ".join("".join(character for character in text.lower() if character.isalnum() or character == " ").split())

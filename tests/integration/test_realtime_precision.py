@@ -13,7 +13,7 @@ from safetensors import safe_open
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.events import SessionOptions
-from tests.engine_sessions import drained, text_of
+from tests.engine_sessions import drained, plain, text_of
 from tests.tiny import realtime, scenes
 from tests.tiny.engine import loaded_realtime
 from worker.engines.loading import checkpoints
@@ -64,13 +64,9 @@ def exact() -> tuple[list[str], list[int]]:
 def test_8_bits_hear_the_same_words(exact: tuple[list[str], list[int]], model: dict[str, str]) -> None:
     texts, tokens = heard(**model)
     truth = [spoken.text for spoken in SPOKEN]
-    assert jiwer.wer(truth, [_plain(text) for text in texts]) == jiwer.wer(truth, [_plain(text) for text in exact[0]])
+    assert jiwer.wer(truth, [plain(text) for text in texts]) == jiwer.wer(truth, [plain(text) for text in exact[0]])
     apart = 1 - SequenceMatcher(None, tokens, exact[1], autojunk=False).ratio()
     assert apart <= MAX_TOKENS_APART
-
-
-def _plain(text: str) -> str:
-    return " ".join("".join(character for character in text.lower() if character.isalnum() or character == " ").split())
 
 
 @pytest.mark.parametrize(("kind", "step"), [("int8", 1 / 254), ("fp8", 1 / 16)])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
 from frontend.cli.http_get import get_json
+from tests.engine_sessions import plain
 from tests.stack import Stack
 from tests.tiny import scenes
 from worker.engines.registry import REALTIME
@@ -88,12 +89,12 @@ async def _events(socket: ClientConnection) -> AsyncIterator[dict[str, Any]]:
 async def test_words_never_heard_in_training_are_transcribed(realtime_stack: Stack, delay_ms: int) -> None:
     spoken = [scenes.scene(seed, 8, snr_db=(None, 30.0, 20.0)[seed % 3]) for seed in range(100, 112)]
     heard = await asyncio.gather(*(said(realtime_stack, one.audio, delay_ms=delay_ms) for one in spoken))
-    assert jiwer.wer([one.text for one in spoken], [_plain(one.text) for one in heard]) <= 0.05
-    right = [(one, other) for one, other in zip(spoken, heard, strict=True) if one.text == _plain(other.text)]
+    assert jiwer.wer([one.text for one in spoken], [plain(one.text) for one in heard]) <= 0.05
+    right = [(one, other) for one, other in zip(spoken, heard, strict=True) if one.text == plain(other.text)]
     assert len(right) > 6
     for one, other in right:
         for word, told in zip(one.words, other.words, strict=True):
-            assert _plain(told["text"]) == word.text
+            assert plain(told["text"]) == word.text
             assert told["end"] == pytest.approx(word.end_samples / 16_000, abs=TOLERANCE_S)
             assert told["start"] == pytest.approx(word.start_samples / 16_000, abs=TOLERANCE_S)
 
@@ -130,7 +131,7 @@ async def test_commit_is_answered_before_more_audio_comes(realtime_stack: Stack)
             event = orjson.loads(message)
             if event["type"] == "final":
                 break
-        assert _plain(event["text"]) == "seven left"
+        assert plain(event["text"]) == "seven left"
         await socket.send('{"type": "cancel"}')
 
 
@@ -150,12 +151,8 @@ async def test_memory_is_flat_over_many_windows(realtime_stack: Stack) -> None:
         await asyncio.sleep(0.5)
     heard = await asyncio.gather(*sessions)
     assert len({one.text for one in heard}) == 1, "sessions with the same audio say the same"
-    assert jiwer.wer(" ".join([spoken.text] * 2), " ".join(_plain(heard[0].text).split()[: 2 * 20])) <= 0.05
+    assert jiwer.wer(" ".join([spoken.text] * 2), " ".join(plain(heard[0].text).split()[: 2 * 20])) <= 0.05
     heard_s = max(audio_s for audio_s, _ in sizes) - min(audio_s for audio_s, _ in sizes)
     assert heard_s > 500
     settled = [size for audio_s, size in sizes if audio_s - sizes[0][0] > heard_s / 4]
     assert max(settled) - settled[0] < 24 * 2**20
-
-
-def _plain(text: str) -> str:
-    return " ".join("".join(character for character in text.lower() if character.isalnum() or character == " ").split())

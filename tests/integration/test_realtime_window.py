@@ -7,7 +7,7 @@ import jiwer
 import torch
 
 from shared.events import SessionOptions
-from tests.engine_sessions import drained, text_of
+from tests.engine_sessions import drained, plain, text_of
 from tests.tiny import scenes
 from tests.tiny.checkpoint import TEXT_WINDOW_POSITIONS
 from tests.tiny.engine import loaded_realtime
@@ -28,9 +28,5 @@ def test_words_are_heard_with_half_the_window() -> None:
         engine.finish(str(number))
     heard = drained(engine)
     torch.set_num_threads(threads)
-    texts = [_plain(text_of(heard[str(number)])) for number in range(len(SPOKEN))]
+    texts = [plain(text_of(heard[str(number)])) for number in range(len(SPOKEN))]
     assert jiwer.wer([spoken.text for spoken in SPOKEN], texts) <= 0.03
-
-
-def _plain(text: str) -> str:
-    return " ".join("".join(character for character in text.lower() if character.isalnum() or character == " ").split())
