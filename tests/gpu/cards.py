@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.events import DELAYS_MS
 from tests.published import realtime
 from tests.published.files import weights_bytes
-from worker.engines.voxtral_realtime.passes import shapes
+from worker.engines.voxtral_realtime.passes import recorded_passes
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
 from worker.engines.voxtral_realtime.weights import is_converted
@@ -76,13 +76,12 @@ def slots(free_bytes: int, text_window: int, *, config: Any = None, fp8: bool = 
     positions = text_ring(config, text_window).length
 
     def beside(rows: int) -> int:
-        batches, lengths = shapes(rows, positions)
         return beside_bytes(
             config,
             VALUE_BYTES,
             silent_positions=PROMPT.first_position,
             delays=len(DELAYS_MS),
-            recorded_passes=len(batches) * len(lengths),
+            recorded_passes=recorded_passes(rows, positions),
         )
 
     size = (row_bytes_fp8 if fp8 else row_bytes)(config, text_window, VALUE_BYTES)

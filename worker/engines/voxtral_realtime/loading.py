@@ -22,7 +22,7 @@ from worker.engines.voxtral_realtime.engine import VoxtralRealtimeEngine
 from worker.engines.voxtral_realtime.fp8 import FP8
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.model import BatchedModel
-from worker.engines.voxtral_realtime.passes import shapes
+from worker.engines.voxtral_realtime.passes import recorded_passes
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import beside_bytes, row_bytes, row_bytes_fp8, rows_that_fit, text_ring
 from worker.engines.voxtral_realtime.vocabulary import load_vocabulary
@@ -132,13 +132,12 @@ def _rows(
     positions = text_ring(config, window).length
 
     def beside(rows: int) -> int:
-        batches, lengths = shapes(rows, positions)
         return beside_bytes(
             config,
             placed.dtype.itemsize,
             silent_positions=prompt.first_position,
             delays=len(DELAYS_MS),
-            recorded_passes=len(batches) * len(lengths) if settings.model.cuda_graphs else 0,
+            recorded_passes=recorded_passes(rows, positions) if settings.model.cuda_graphs else 0,
         )
 
     def fitting(rows: int | None, size: int) -> int:

@@ -149,6 +149,12 @@ def shapes(rows: int, positions: int) -> tuple[list[int], list[int]]:
     return up_to(rows, BATCHES), up_to(positions, POSITIONS)
 
 
+def recorded_passes(rows: int, positions: int) -> int:
+    """How many passes are recorded."""
+    batches, lengths = shapes(rows, positions)
+    return len(batches) * len(lengths)
+
+
 def up_to(largest: int, sizes: Sequence[int]) -> list[int]:
     """The sizes below `largest`, and `largest` itself; `sizes` ascend."""
     return [*(size for size in sizes if size < largest), largest]
