@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.events import SessionOptions
+from tests.engine_sessions import finals
 from tests.tiny.scenes import background, scene
-from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, finals, heard
+from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, heard
 from worker.engines.base import Final, Finished, HeardAgain, Output
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import KEPT_SAMPLES, MARGIN_SAMPLES

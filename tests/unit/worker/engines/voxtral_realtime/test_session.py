@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SessionOptions
+from tests.engine_sessions import finals
 from worker.engines.base import (
     Committed,
     Final,
@@ -84,10 +85,6 @@ class Script:
     def feed(self, frames: float) -> list[Output]:
         self.session.feed(np.zeros(round(frames * FRAME), np.float32))
         return self.run()
-
-
-def finals(outputs: list[Output]) -> list[Final]:
-    return [output for output in outputs if isinstance(output, Final)]
 
 
 def test_word_is_written_after_its_delay() -> None:
