@@ -7,6 +7,7 @@ with weights of 8 bits are chosen in the same way.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal
 
 import structlog
@@ -67,8 +68,6 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
     modules = small_weights(model)
     if not modules or wanted == "torch" or _obstacle(wanted, device) is not None:
         return "torch"
-    from worker.engines.voxtral_realtime.weight_product import kernel_product  # noqa: PLC0415 -- needs Triton
-
     largest = max(modules, key=lambda one: one.weight.numel())
     hidden = torch.randn(1, 1, largest.weight.shape[1], device=device).to(largest.scales.dtype)
     fields: dict[str, object] = {"part": "products"}
@@ -76,19 +75,26 @@ def choose_products(wanted: Wanted, model: nn.Module, device: torch.device) -> s
     def by(function: Product) -> Tensor:
         return function(hidden, largest.weight, largest.scales)
 
+    @cache
+    def kernel_product() -> Product:
+        """Defined on the first call, since that can fail, too."""
+        from worker.engines.voxtral_realtime import weight_product  # noqa: PLC0415 -- needs Triton
+
+        return weight_product.kernel_product
+
     def difference() -> float:
-        expected, got = by(product).float(), by(kernel_product).float()
+        expected, got = by(product).float(), by(kernel_product()).float()
         return float((got - expected).norm() / expected.norm())
 
     def times_ms() -> tuple[float, float]:
-        return _timed_ms(lambda: by(product)), _timed_ms(lambda: by(kernel_product))
+        return _timed_ms(lambda: by(product)), _timed_ms(lambda: by(kernel_product()))
 
     reason = _objection(difference, MAX_DIFFERENCE[hidden.dtype], times_ms if device.type == "cuda" else None, fields)
     if reason is not None:
         log.warning("products_chosen", kernel="torch", reason=f"Triton's product is not used: {reason}.", **fields)
         return "torch"
     for one in modules:
-        one.product = kernel_product
+        one.product = kernel_product()
     log.info("products_chosen", kernel=TRITON, **fields)
     return TRITON
 
@@ -139,13 +145,13 @@ def _chosen(wanted: Wanted, part: AttentionPart, rows: int, torch_name: str) -> 
     from worker.engines.voxtral_realtime.ring_attention import RingAttention, use_kernels  # noqa: PLC0415
 
     processors = _processors(part.ring.device)
-    kernels = RingAttention(part.module.layers[0].self_attn, processors)
+    kernels = cache(lambda: RingAttention(part.module.layers[0].self_attn, processors))
     trial = _Trial(part, rows)
     fields: dict[str, object] = {"part": part.name}
     allowed = MAX_FP8_DIFFERENCE if part.ring.is_fp8 else MAX_DIFFERENCE[trial.dtype]
-    times_ms = (lambda: trial.times_ms(kernels)) if wanted == "auto" else None
+    times_ms = (lambda: trial.times_ms(kernels())) if wanted == "auto" else None
     try:
-        reason = _objection(lambda: trial.difference(kernels), allowed, times_ms, fields)
+        reason = _objection(lambda: trial.difference(kernels()), allowed, times_ms, fields)
     finally:
         part.ring.by_kernel = False
         part.ring.clear()

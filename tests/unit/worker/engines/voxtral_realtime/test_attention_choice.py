@@ -97,7 +97,7 @@ def wrong(_ring: Any, _layer: int, query: torch.Tensor, *_: Any, **__: Any) -> t
 def test_kernels_that_fail_or_are_wrong_are_not_used(
     checkpoint: Path, replacement: Any, reason: str, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sentence says why; `auto` goes on with PyTorch's attention."""
+    """The sentence says why; `auto` continues with PyTorch's attention."""
     monkeypatch.setattr(ring_attention, "ring_attention", replacement)
     monkeypatch.setattr(attention_choice, "_obstacle", lambda *_: None)
     model = loaded(checkpoint, attention=wanted)._model
@@ -110,6 +110,14 @@ def test_kernels_that_fail_or_are_wrong_are_not_used(
         model.warm_up({DELAY_TOKENS})
     assert model.attention == "sdpa"
     assert [reason in log["reason"] for log in logs if log["event"] == "attention_chosen"] == [True, True]
+
+
+def test_kernels_that_cannot_be_built_are_not_used(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ring_attention, "RingAttention", broken)
+    monkeypatch.setattr(attention_choice, "_obstacle", lambda *_: None)
+    model = loaded(checkpoint)._model
+    model._choose_kernels()
+    assert model.attention == "sdpa"
 
 
 @pytest.mark.parametrize(("torch_ms", "triton_ms", "chosen"), [(2.0, 1.0, "triton"), (1.0, 1.5, "sdpa")])

@@ -68,6 +68,15 @@ def test_product_is_taken_where_it_runs_and_is_right(
     assert reason in logs[-1].get("reason", "")
 
 
+def test_product_that_cannot_be_defined_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(small(64, 32, "int8", torch.float32))
+    monkeypatch.delattr(weight_product, "kernel_product")
+    with capture_logs() as logs:
+        assert choose_products("triton", model, CPU) == "torch"
+    assert model[0].product is product
+    assert "it cannot run" in logs[-1]["reason"]
+
+
 def test_compiled_layers_call_the_kernel_as_one_operation() -> None:
     """The number of rows is dynamic, and the shape of the kernel's tiles depends on it."""
     layer = small(64, 32, "int8", torch.float32)
