@@ -85,6 +85,7 @@ def test_live_session_does_not_hold_the_stop_up(launcher: Launcher) -> None:
     lines = (PROJECT / "Procfile").read_text().splitlines()
     launcher.start(*(line for line in lines if not line.startswith("flower")), listeners=False, workers=2)
     launcher.wait_until_ready()
+    wait_until(lambda: len(launcher.stack.status()["workers"]) == 2, "both workers are warm", 30, launcher.check_alive)
     with connect(launcher.stack.ws_url) as client:
         client.send('{"type": "start"}')
         assert json.loads(client.recv(10))["type"] == "ready"

@@ -16,9 +16,9 @@ def section(title: str) -> str:
 
 
 def logged() -> set[str]:
-    """The first argument of each call of a logger."""
+    """The first argument of each call of a logger, and the `event` that a caller names to a function that logs."""
     sources = (path.read_text() for name in SOURCES for path in (PROJECT / name).rglob("*.py"))
-    call = re.compile(r"log\.(?:debug|info|warning|error|critical|log)\(\s*(?:[^\"()]*,\s*)?\"(\w+)\"")
+    call = re.compile(r"(?:log\.(?:debug|info|warning|error|critical|log)\(\s*(?:[^\"()]*,\s*)?|\bevent=)\"(\w+)\"")
     return {event for source in sources for event in call.findall(source)}
 
 
