@@ -91,10 +91,10 @@ sbom: .venv/installed-base ## List the locked dependencies as CycloneDX, in buil
 	@rm -r build/sbom
 	@ls build/sbom-*.cdx.json
 
-.venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt requirements/torch-cu126.txt compose/install.sh
+.venv/installed-base: pyproject.toml requirements/base.txt requirements/voxtral.txt requirements/torch-cu126.txt compose/install.sh worker/model_files.py
 	@compose/install.sh base
 
-.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt requirements/torch-cu126.txt compose/install.sh
+.venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt requirements/torch-cu126.txt compose/install.sh worker/model_files.py
 	@compose/install.sh dev
 
 .venv-plugins/installed: tests/plugins/requirements.txt

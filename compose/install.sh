@@ -121,5 +121,6 @@ if [ "$set_name" = dev ] || has_gpu; then
     fi
 fi
 quietly $pip --no-deps --no-build-isolation --editable .
+quietly .venv/bin/python -m worker.model_files
 [ "$set_name" = base ] || touch .venv/installed-base
 touch ".venv/installed-$set_name"
