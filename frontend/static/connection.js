@@ -51,6 +51,8 @@ export class Connection {
     this.lockedOut = false;
     /** @type {((isOpen: boolean) => void)[]} */
     this.waiting = [];
+    /** @type {(() => void)[]} */
+    this.waitingForOpen = [];
     setInterval(() => this.ping(), PING_INTERVAL_MS);
   }
 
@@ -110,6 +112,7 @@ export class Connection {
     this.failures = 0;
     this.handlers.onState("open");
     this.settle(true);
+    for (const resolve of this.waitingForOpen.splice(0)) resolve();
   }
 
   /** Abandons whatever the server still does for this page, and connects again. */
@@ -145,6 +148,17 @@ export class Connection {
     if (this.isOpen) return Promise.resolve(true);
     void this.connect();
     return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /**
+   * Resolves when the socket is open, however many attempts that takes. While a key is required, it waits for the user.
+   *
+   * @returns {Promise<void>}
+   */
+  untilOpen() {
+    if (this.isOpen) return Promise.resolve();
+    if (!this.lockedOut) void this.connect();
+    return new Promise((resolve) => this.waitingForOpen.push(resolve));
   }
 
   /** @param {Record<string, unknown>} message */

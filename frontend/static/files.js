@@ -6,7 +6,7 @@ const DECODE_LIMIT_BYTES = 100e6;
 /**
  * The file as mono s16le, decoded and resampled by the browser; null if it cannot decode the file.
  *
- * @param {File} file
+ * @param {Blob} file
  * @param {number} sampleRate Hz
  * @returns {Promise<Int16Array | null>}
  */

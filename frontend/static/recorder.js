@@ -1,8 +1,6 @@
 /** Records the microphone as s16le chunks. Knows nothing of servers or of the page. */
 
-const CONSTRAINTS = {
-  audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true },
-};
+const CONSTRAINTS = { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true };
 
 /** The highest rate that the server accepts, in Hz. */
 const MAX_RATE_HZ = 48000;
@@ -18,13 +16,16 @@ export class Recorder {
   /**
    * Asks for the microphone and starts recording.
    *
-   * @param {{sampleRate: number, chunkSize: number}} format requested rate in Hz, and samples per chunk at that rate
+   * @param {{sampleRate: number, chunkSize: number, deviceId?: string}} format requested rate in Hz, samples per chunk at
+   *   that rate, and the microphone (by default the browser's)
    * @param {RecorderHandlers} handlers
    * @returns {Promise<Recorder>} rejects with the DOMException of `getUserMedia`
    */
-  static async start({ sampleRate, chunkSize }, handlers) {
+  static async start({ sampleRate, chunkSize, deviceId }, handlers) {
     if (!navigator.mediaDevices) throw new DOMException("insecure page", "SecurityError");
-    const stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
+    const stream = await navigator.mediaDevices.getUserMedia({
+      audio: { ...CONSTRAINTS, ...(deviceId && { deviceId: { exact: deviceId } }) },
+    });
     try {
       const { context, source } = connectSource(stream, sampleRate);
       await context.resume();

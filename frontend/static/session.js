@@ -17,8 +17,8 @@ const DEAD_SERVER_MS = 10000;
  * @typedef {object} WorkHandlers
  * @property {(event: Record<string, any>) => void} onEvent any event of the work except its end, and errors that do not end it
  * @property {() => void} onDone all events have arrived
- * @property {(message: string, retryAfter?: number) => void} onError the work has failed with this message; trying again
- *   may help after this many seconds
+ * @property {(error: {message: string, code?: string, retry_after_s?: number}) => void} onError the work has failed; without
+ *   a code, because the connection was lost. Trying again may help after `retry_after_s`
  * @property {(isLost: boolean) => void} onReconnecting the connection was lost and the page looks for another one (true), or
  *   the search is over (false)
  */
@@ -116,6 +116,13 @@ export class LiveSession {
     for (const resolve of this.waitingForRoom.splice(0)) resolve();
   }
 
+  /** Makes the text of all audio so far final. */
+  commit() {
+    if (this.isOver) return;
+    this.memory.outbox.putControl({ type: "commit" });
+    this.flush();
+  }
+
   /** Ends the audio; the remaining text still arrives. */
   stop() {
     if (this.isOver) return;
@@ -193,7 +200,7 @@ export class LiveSession {
     else if (action === "leave") this.leave(wasServed);
     else if (action === "report") this.handlers.onEvent(error);
     else if (action === "finish") this.handlers.onDone();
-    else if (action === "fail") this.handlers.onError(error.message, error.retry_after_s);
+    else if (action === "fail") this.handlers.onError(/** @type {any} */ (error));
   }
 
   greet() {
@@ -264,7 +271,7 @@ export class FileRequest {
   /** The connection has ended, and the request with it. */
   lost() {
     this.over = true;
-    this.handlers.onError(CONNECTION_LOST);
+    this.handlers.onError({ message: CONNECTION_LOST });
   }
 
   /** @param {Record<string, any>} message */
@@ -272,7 +279,7 @@ export class FileRequest {
     if (this.over || message.id !== this.id) return;
     if (message.type === "error") {
       this.over = true;
-      this.handlers.onError(message.message, message.retry_after_s);
+      this.handlers.onError(/** @type {any} */ (message));
       return;
     }
     this.handlers.onEvent(message);

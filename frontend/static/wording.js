@@ -22,9 +22,12 @@ export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-export const CONNECTION_LOST = "The connection to the server was lost. Final text is kept.";
-export const PAUSED =
-  "Recording is paused: the server has not accepted the last 30 seconds yet. Speech is not recorded until it does.";
-export const NOT_CONNECTED = "There is no connection to the server yet. Try again when the page says “Connected”.";
+export const CONNECTION_LOST = "The connection to the server was lost.";
+export const OFFLINE =
+  "The server cannot be reached. Your recording continues and is kept in this browser; its text follows when the server is back.";
+export const FILE_INTERRUPTED = "The connection to the server was lost. Use “Transcribe again” when it is back.";
 export const MICROPHONE_LOST = "The microphone was disconnected or blocked; the recording has ended.";
-export const NO_ANSWER = "The server did not finish in time. Final text is kept.";
+export const NO_ANSWER = "The server did not finish in time. The audio is kept: use “Transcribe again”.";
+export const OTHER_RATE = "This microphone has another sample rate than the recording; start a new recording.";
+export const NOT_STORED =
+  "This browser does not store audio now, so a reload would lose it. Export the text before you close the page.";

@@ -1,0 +1,159 @@
+/** Transcribes a file, or the audio of a recording, into a document. */
+
+import { decodeFile, toBase64 } from "./files.js";
+import { FileRequest, LiveSession } from "./session.js";
+import { PEAK_S } from "./transcript-document.js";
+import * as wording from "./wording.js";
+
+/** How long the server may be silent after the last audio before the work is given up. */
+const SILENCE_LIMIT_MS = 30000;
+/** Half a second: a file need not be sent in the small pieces of a live recording. */
+const FILE_PIECES_PER_SECOND = 2;
+
+/** @typedef {import("./live-recording.js").Trouble} Trouble */
+
+export class FileTranscription {
+  /**
+   * @param {import("./transcript-document.js").TranscriptDocument} document
+   * @param {object} parts
+   * @param {import("./connection.js").Connection} parts.connection
+   * @param {import("./live-recording.js").AudioLimits} parts.limits
+   * @param {Record<string, unknown>} parts.options fields of `start` or `audio`
+   * @param {import("./live-recording.js").WorkObserver} observer
+   */
+  constructor(document, { connection, limits, options }, observer) {
+    this.document = document;
+    this.connection = connection;
+    this.limits = limits;
+    this.options = options;
+    this.observer = observer;
+    this.isOver = false;
+    this.silenceTimer = 0;
+    /** @type {LiveSession | FileRequest | null} */
+    this.session = null;
+  }
+
+  /** @param {Blob} file */
+  async start(file) {
+    this.observer.onPhase("file");
+    this.document.begin(0);
+    // Questions are about a whole recording; a transcription can start while the file is sent.
+    const isQuestion = this.options.mode === "understand" || this.options.mode === "general";
+    const pcm = isQuestion ? null : await decodeFile(file, this.limits.sampleRate);
+    await this.connection.untilOpen();
+    if (this.isOver) return;
+    if (pcm) await this.sendSamples(pcm);
+    else await this.sendWhole(file);
+  }
+
+  /**
+   * @template {LiveSession | FileRequest} T
+   * @param {new (connection: any, handlers: import("./session.js").WorkHandlers) => T} kind
+   * @returns {T}
+   */
+  newSession(kind) {
+    const session = new kind(this.connection, {
+      onEvent: (event) => this.takeEvent(event),
+      onDone: () => this.end(),
+      onError: (error) => this.end(error.code ? error : { ...error, message: wording.FILE_INTERRUPTED }),
+      onReconnecting: (isLost) => this.reconnecting(isLost),
+    });
+    this.session = session;
+    return session;
+  }
+
+  /** @param {Int16Array} pcm */
+  async sendSamples(pcm) {
+    const { sampleRate } = this.limits;
+    this.document.saved.durationS = pcm.length / sampleRate;
+    this.document.saved.peaks = peaksOf(pcm, sampleRate);
+    const session = this.newSession(LiveSession);
+    session.start({ sample_rate: sampleRate, ...this.options });
+    const pieceSamples = Math.ceil(sampleRate / FILE_PIECES_PER_SECOND);
+    for (let sent = 0; sent < pcm.length && !this.isOver; sent += pieceSamples) {
+      session.write(pcm.slice(sent, sent + pieceSamples).buffer);
+      await session.room();
+    }
+    if (this.isOver) return;
+    session.stop();
+    this.expectAnswer();
+  }
+
+  /** @param {Blob} file */
+  async sendWhole(file) {
+    if (file.size > this.limits.maxFileBytes) {
+      const limit = wording.megabytes(this.limits.maxFileBytes);
+      return this.end({ message: `The file has ${wording.megabytes(file.size)}; the limit is ${limit}.` });
+    }
+    let base64;
+    try {
+      base64 = await toBase64(file);
+    } catch {
+      return this.end({ message: "The file could not be read.", retry_after_s: 0 });
+    }
+    if (!this.isOver) this.newSession(FileRequest).start(base64, this.options);
+  }
+
+  /** @param {Record<string, any>} event */
+  takeEvent(event) {
+    if (this.silenceTimer) this.expectAnswer();
+    const { saved } = this.document;
+    if (event.type === "response") {
+      saved.durationS = event.audio_duration_ms / 1000;
+      const isAnswered = !this.document.isEmpty;
+      if (!isAnswered) this.document.apply({ type: "final", segment: 0, text: event.text, start: 0, end: saved.durationS });
+    } else {
+      this.document.apply(event);
+    }
+    if (event.end && saved.durationS) this.observer.onProgress(Math.min(1, event.end / saved.durationS));
+    this.observer.onEvent(event);
+  }
+
+  /** From now on an answer of the server is expected. */
+  expectAnswer() {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
+  }
+
+  /** @param {boolean} isLost whether the session has no connection and waits for a new one */
+  reconnecting(isLost) {
+    if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
+    else if (this.silenceTimer) this.expectAnswer();
+    this.observer.onReconnecting(isLost);
+  }
+
+  /** @param {Record<string, any>} message of the connection */
+  receive(message) {
+    this.session?.receive(message);
+  }
+
+  /** The connection has ended. */
+  lost() {
+    this.session?.lost();
+  }
+
+  /** @param {Trouble} [trouble] why it ends, if it failed */
+  end(trouble) {
+    if (this.isOver) return;
+    this.isOver = true;
+    clearTimeout(this.silenceTimer);
+    this.session?.cancel();
+    if (trouble) this.document.interrupt();
+    else this.document.finish();
+    this.observer.onEnd(trouble);
+  }
+}
+
+/**
+ * @param {Int16Array} pcm
+ * @param {number} sampleRate
+ * @returns {number[]}
+ */
+function peaksOf(pcm, sampleRate) {
+  const barSamples = Math.round(PEAK_S * sampleRate);
+  return Array.from({ length: Math.ceil(pcm.length / barSamples) }, (_, bar) => {
+    let peak = 0;
+    for (const sample of pcm.subarray(bar * barSamples, (bar + 1) * barSamples)) peak = Math.max(peak, Math.abs(sample));
+    return Math.min(255, peak >> 7);
+  });
+}

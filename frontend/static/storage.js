@@ -1,0 +1,173 @@
+/**
+ * The documents and their audio in this browser (IndexedDB). Audio is kept in pieces, so that a crash loses at most the
+ * last one. When the audio exceeds the bound, that of the oldest documents is deleted; their text stays.
+ */
+
+/** @typedef {import("./transcript-document.js").Saved} Saved */
+/**
+ * @typedef {object} AudioPiece
+ * @property {string} id of the document
+ * @property {number} index 0, 1, 2, …
+ * @property {Blob} blob s16le samples of a recording, or a whole file
+ *
+ * @typedef {{id: string, bytes: number, sampleRate: number}} AudioFacts `sampleRate` is 0 for a file in its own format
+ */
+
+const NAME = "voxtral";
+const VERSION = 1;
+/** About four hours of recordings at 16 kHz. */
+export const DEFAULT_BOUND_BYTES = 500e6;
+
+export class Storage {
+  /** @param {IDBDatabase} database */
+  constructor(database) {
+    this.database = database;
+    this.boundBytes = DEFAULT_BOUND_BYTES;
+  }
+
+  /**
+   * @param {IDBFactory} [factory]
+   * @returns {Promise<Storage>} rejects if the browser offers no storage, as some private windows do
+   */
+  static async open(factory = indexedDB) {
+    const request = factory.open(NAME, VERSION);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore("documents", { keyPath: "id" });
+      request.result.createObjectStore("audio", { keyPath: ["id", "index"] });
+      request.result.createObjectStore("facts", { keyPath: "id" });
+    };
+    return new Storage(await answer(request));
+  }
+
+  /** @returns {Promise<Saved[]>} the newest first */
+  async documents() {
+    /** @type {Saved[]} */
+    const all = await answer(this.store("documents", "readonly").getAll());
+    return all.sort((a, b) => b.createdMs - a.createdMs);
+  }
+
+  /** @param {Saved} saved */
+  async save(saved) {
+    await answer(this.store("documents", "readwrite").put(structuredClone(saved)));
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    const transaction = this.database.transaction(["documents", "audio", "facts"], "readwrite");
+    transaction.objectStore("documents").delete(id);
+    forget(transaction, id);
+    await finished(transaction);
+  }
+
+  /**
+   * @param {string} id
+   * @returns {Promise<AudioFacts | undefined>} undefined if the document has no audio, or its audio was deleted
+   */
+  facts(id) {
+    return answer(this.store("facts", "readonly").get(id));
+  }
+
+  /**
+   * Stores a piece and makes room for it.
+   *
+   * @param {AudioPiece} piece replaces the one of the same index
+   * @param {{bytes: number, sampleRate: number}} total of the document, with this piece
+   */
+  async putAudio(piece, { bytes, sampleRate }) {
+    const transaction = this.database.transaction(["audio", "facts"], "readwrite");
+    transaction.objectStore("audio").put(piece);
+    transaction.objectStore("facts").put({ id: piece.id, bytes, sampleRate });
+    await finished(transaction);
+    await this.makeRoom(piece.id);
+  }
+
+  /**
+   * @param {string} id
+   * @returns {Promise<Blob[]>} the pieces in their order
+   */
+  async audio(id) {
+    /** @type {AudioPiece[]} */
+    const pieces = await answer(this.store("audio", "readonly").getAll(ofDocument(id)));
+    return pieces.map(({ blob }) => blob);
+  }
+
+  /**
+   * @param {string} id
+   * @param {number} index
+   * @returns {Promise<Blob | undefined>}
+   */
+  async piece(id, index) {
+    return (await answer(this.store("audio", "readonly").get([id, index])))?.blob;
+  }
+
+  /** @returns {Promise<number>} */
+  async usedBytes() {
+    /** @type {AudioFacts[]} */
+    const all = await answer(this.store("facts", "readonly").getAll());
+    return all.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /**
+   * Deletes the audio of the oldest documents while there is too much.
+   *
+   * @param {string} [exceptId] the document in progress
+   */
+  async makeRoom(exceptId) {
+    let used = await this.usedBytes();
+    if (used <= this.boundBytes) return;
+    for (const { id } of (await this.documents()).reverse()) {
+      const facts = id === exceptId ? undefined : await this.facts(id);
+      if (!facts) continue;
+      const transaction = this.database.transaction(["audio", "facts"], "readwrite");
+      forget(transaction, id);
+      await finished(transaction);
+      used -= facts.bytes;
+      if (used <= this.boundBytes) return;
+    }
+  }
+
+  /**
+   * @param {"documents" | "audio" | "facts"} name
+   * @param {IDBTransactionMode} mode
+   */
+  store(name, mode) {
+    return this.database.transaction(name, mode).objectStore(name);
+  }
+}
+
+/**
+ * @param {IDBTransaction} transaction
+ * @param {string} id
+ */
+function forget(transaction, id) {
+  transaction.objectStore("audio").delete(ofDocument(id));
+  transaction.objectStore("facts").delete(id);
+}
+
+/** @param {string} id */
+function ofDocument(id) {
+  return IDBKeyRange.bound([id, 0], [id, Infinity]);
+}
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+function answer(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/**
+ * @param {IDBTransaction} transaction
+ * @returns {Promise<void>}
+ */
+function finished(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onerror = transaction.onabort = () => reject(transaction.error);
+  });
+}

@@ -1,0 +1,291 @@
+/**
+ * The text of one recording or file: settled segments, text that may still change, and edits that can be undone.
+ * Knows nothing of the page, the server or storage. All times are seconds since the document's own audio began.
+ */
+
+import { wordsAfterEdit } from "./edits.js";
+
+/**
+ * @typedef {{text: string, start: number, end: number, confidence?: number, speaker?: string}} Word
+ *
+ * @typedef {object} Segment
+ * @property {string} id unique in the document
+ * @property {number} start
+ * @property {number} end
+ * @property {string} text
+ * @property {Word[]} words empty if the server sent none
+ * @property {string} [language]
+ * @property {string} [speaker]
+ * @property {number} [channel]
+ * @property {boolean} [isEdited]
+ * @property {boolean} [isUnsettled] its connection was lost before it was final, and its audio was not heard again yet
+ *
+ * @typedef {object} Saved what is stored of a document
+ * @property {string} id
+ * @property {string} name
+ * @property {"recording" | "file"} kind
+ * @property {number} createdMs since 1970
+ * @property {"working" | "done" | "interrupted"} state
+ * @property {number} durationS of its audio
+ * @property {string | null} model
+ * @property {string} mode
+ * @property {Segment[]} segments
+ * @property {Record<string, string>} speakers names by label
+ * @property {number[]} peaks 0 to 255, one for each `PEAK_S` of audio
+ */
+
+/** Audio for one bar of the waveform. */
+export const PEAK_S = 0.1;
+const UNDO_STEPS = 100;
+
+export class TranscriptDocument {
+  /** @param {Saved} saved */
+  constructor(saved) {
+    this.saved = saved;
+    /** Where the audio of the current session begins. */
+    this.offset = 0;
+    /** Which of the document's sessions sends the events. */
+    this.sessions = 0;
+    /** @type {Map<string, Segment & {committed?: {text: string}}>} text that may still change, by the id of its segment */
+    this.open = new Map();
+    /** @type {Segment[][]} */
+    this.undone = [];
+    /** @type {Segment[][]} */
+    this.done = [];
+    for (const segment of saved.segments) this.sessions = Math.max(this.sessions, Number(segment.id.split(".")[0]));
+  }
+
+  /**
+   * @param {{name: string, kind: "recording" | "file", mode: string}} given
+   * @param {{id: string, createdMs: number}} identity
+   */
+  static create({ name, kind, mode }, { id, createdMs }) {
+    return new TranscriptDocument({
+      id,
+      name,
+      kind,
+      createdMs,
+      mode,
+      state: "working",
+      durationS: 0,
+      model: null,
+      segments: [],
+      speakers: {},
+      peaks: [],
+    });
+  }
+
+  get segments() {
+    return this.saved.segments;
+  }
+
+  get isEmpty() {
+    return this.segments.length === 0;
+  }
+
+  get text() {
+    return this.segments.map(({ text }) => text).join("\n");
+  }
+
+  /** The languages of its segments, the most frequent first. */
+  get languages() {
+    /** @type {Map<string, number>} */
+    const lengths = new Map();
+    for (const { language, text } of this.segments) {
+      if (language) lengths.set(language, (lengths.get(language) ?? 0) + text.length);
+    }
+    return [...lengths.keys()].sort((a, b) => (lengths.get(b) ?? 0) - (lengths.get(a) ?? 0));
+  }
+
+  /** Up to here the text is settled: a new session has to hear the audio from here on. */
+  get settledS() {
+    return this.segments.reduce((end, segment) => (segment.isUnsettled ? end : Math.max(end, segment.end)), 0);
+  }
+
+  /**
+   * The next events are of a new session.
+   *
+   * @param {number} offset where its audio begins: text after it that is not settled will be heard again
+   */
+  begin(offset) {
+    this.offset = offset;
+    this.sessions += 1;
+    this.open.clear();
+    this.saved.segments = this.segments.filter(({ isUnsettled }) => !isUnsettled);
+    this.saved.state = "working";
+  }
+
+  /**
+   * @param {Record<string, any>} event of the current session
+   * @returns {boolean} whether the document has changed
+   */
+  apply(event) {
+    switch (event.type) {
+      case "ready":
+        this.saved.model = event.model ?? this.saved.model;
+        return true;
+      case "partial":
+        this.open.set(this.idOf(event), { ...this.segmentOf(event), committed: event.committed });
+        return true;
+      case "final":
+        return this.settle(this.segmentOf(event));
+      case "revised":
+        return this.replace(this.segmentOf(event));
+      case "speakers":
+        for (const change of event.segments ?? []) this.relabel(change);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** @param {Segment} segment */
+  settle(segment) {
+    this.open.delete(segment.id);
+    if (segment.text) {
+      const after = this.segments.findIndex(({ start }) => start > segment.start);
+      this.segments.splice(after < 0 ? this.segments.length : after, 0, segment);
+    }
+    return true;
+  }
+
+  /** @param {Segment} revised */
+  replace(revised) {
+    const at = this.segments.findIndex(({ id }) => id === revised.id);
+    if (at < 0 || this.segments[at].isEdited) return false; // what the user wrote stays
+    if (revised.text) this.segments[at] = { ...this.segments[at], ...revised };
+    else this.segments.splice(at, 1);
+    return true;
+  }
+
+  /** @param {Record<string, any>} change of the speaker of a segment that is final */
+  relabel(change) {
+    const segment = this.segments.find(({ id }) => id === this.idOf(change));
+    if (!segment) return;
+    segment.speaker = change.speaker ?? undefined;
+    if (change.words && !segment.isEdited) segment.words = change.words.map((/** @type {Word} */ word) => this.shifted(word));
+  }
+
+  /** The session is lost: keeps its unsettled text, marked as such. */
+  lose() {
+    for (const { committed: _, ...segment } of this.open.values()) {
+      if (segment.text) this.settle({ ...segment, isUnsettled: true });
+    }
+    this.open.clear();
+  }
+
+  /** All its audio is transcribed. */
+  finish() {
+    this.lose();
+    this.saved.state = "done";
+  }
+
+  /** Work on it ended before all its audio was transcribed. */
+  interrupt() {
+    this.lose();
+    this.saved.state = "interrupted";
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} text as the user wrote it; a segment without text is removed
+   */
+  edit(id, text) {
+    const segment = this.segments.find((one) => one.id === id);
+    const written = text.replace(/\s+/g, " ").trim();
+    if (!segment || segment.text === written) return;
+    this.remember();
+    this.rewrite(segment, written);
+    this.saved.segments = this.segments.filter((one) => one.text);
+  }
+
+  /**
+   * @param {string} found whatever its case
+   * @param {string} replacement
+   * @returns {number} how many places were changed
+   */
+  replaceAll(found, replacement) {
+    if (!found) return 0;
+    const pattern = new RegExp(found.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "giu");
+    const places = this.segments.reduce((sum, { text }) => sum + (text.match(pattern)?.length ?? 0), 0);
+    if (places === 0) return 0;
+    this.remember();
+    for (const segment of this.segments) {
+      if (segment.text.match(pattern)) this.rewrite(segment, segment.text.replace(pattern, () => replacement).trim());
+    }
+    this.saved.segments = this.segments.filter((one) => one.text);
+    return places;
+  }
+
+  /**
+   * @param {Segment} segment
+   * @param {string} text
+   */
+  rewrite(segment, text) {
+    segment.words = wordsAfterEdit(segment.words, text, segment);
+    segment.text = text;
+    segment.isEdited = true;
+    delete segment.isUnsettled;
+  }
+
+  /** Removes the text; `undo` brings it back. */
+  clear() {
+    this.remember();
+    this.saved.segments = [];
+    this.open.clear();
+  }
+
+  remember() {
+    this.done.push(structuredClone(this.segments));
+    if (this.done.length > UNDO_STEPS) this.done.shift();
+    this.undone = [];
+  }
+
+  /** @returns {boolean} whether there was something to undo */
+  undo() {
+    return this.swap(this.done, this.undone);
+  }
+
+  /** @returns {boolean} whether there was something to redo */
+  redo() {
+    return this.swap(this.undone, this.done);
+  }
+
+  /**
+   * @param {Segment[][]} from
+   * @param {Segment[][]} to
+   */
+  swap(from, to) {
+    const segments = from.pop();
+    if (!segments) return false;
+    to.push(this.segments);
+    this.saved.segments = segments;
+    return true;
+  }
+
+  /** @param {Record<string, any>} event */
+  idOf(event) {
+    return `${this.sessions}.${event.segment ?? 0}`;
+  }
+
+  /**
+   * @param {Record<string, any>} event
+   * @returns {Segment}
+   */
+  segmentOf(event) {
+    const { start = 0, end = 0, text = "", words = [], language, speaker, channel } = event;
+    const segment = {
+      id: this.idOf(event),
+      start: this.offset + start,
+      end: this.offset + end,
+      text: text.trim(),
+      words: words.map((/** @type {Word} */ word) => this.shifted(word)),
+    };
+    return Object.assign(segment, language && { language }, speaker && { speaker }, channel !== undefined && { channel });
+  }
+
+  /** @param {Word} word */
+  shifted(word) {
+    return { ...word, start: this.offset + word.start, end: this.offset + word.end };
+  }
+}
