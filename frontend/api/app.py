@@ -47,7 +47,7 @@ READING = ["GET", "HEAD"]
 BASE64_SHARE = 0.74
 """The share of a message's bytes that a file in base64 may have: 3 of 4, minus the other fields."""
 HEADERS = {
-    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; "
+    "content-security-policy": "default-src 'self'; connect-src 'self' ws: wss:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "cross-origin-opener-policy": "same-origin",
@@ -150,7 +150,6 @@ async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
         "modes": [
             {"name": mode, "available": not model["modes"] or mode in model["modes"], "needs": MODELS_BY_MODE[mode]}
             for mode in Mode
-            if mode is not Mode.TRANSLATE  # the page does not offer it
         ],
     }
 

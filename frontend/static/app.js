@@ -1,18 +1,28 @@
-/** The page: connects the connection, the current work and the display. */
+/** The page: connects the server, the job in progress, the documents and the controls. */
 
+import { AudioLog } from "./audio-log.js";
+import { clock } from "./clock.js";
 import { Connection, webSocketUrl } from "./connection.js";
-import { saveText } from "./files.js";
+import { Keeper } from "./keeper.js";
 import { KeyForm } from "./key.js";
+import { Jobs } from "./jobs.js";
 import { LatencyWindow } from "./latency.js";
+import { LevelHints } from "./level-hints.js";
 import { Notice } from "./notice.js";
 import { OptionsForm } from "./options.js";
-import { clock, Transcript } from "./transcript.js";
-import { PAUSED } from "./wording.js";
-import { FileWork, Recording } from "./work.js";
+import { PEAK_S } from "./transcript-document.js";
+import { Settings } from "./settings.js";
+import { install } from "./shortcuts.js";
+import { Storage } from "./storage.js";
+import { Toolbar } from "./toolbar.js";
+import { drawLatest } from "./waveform.js";
+import * as wording from "./wording.js";
+import { Workspace } from "./workspace.js";
 
 const MODEL_POLL_MS = 3000;
 const CONFIG_LIMIT_MS = 10000;
-const COPIED_SHOWN_MS = 1500;
+const TITLE = document.title;
+/** @type {Record<import("./jobs.js").Phase, string>} */
 const RECORD_LABELS = {
   idle: "Start recording",
   starting: "Cancel",
@@ -33,51 +43,69 @@ const LINK_TEXTS = {
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const recordButton = element("record");
-const chooseButton = element("choose-file");
+const pauseButton = element("pause");
 const fileInput = /** @type {HTMLInputElement} */ (element("file"));
 const progress = /** @type {HTMLProgressElement} */ (element("progress"));
+const microphone = /** @type {HTMLSelectElement} */ (element("microphone"));
+const bound = /** @type {HTMLSelectElement} */ (element("bound"));
 
-const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("controls")));
-const transcript = new Transcript(
-  {
-    scroller: element("transcript"),
-    finals: element("finals"),
-    partials: element("partials"),
-    empty: element("empty"),
-  },
-  () => (element("tools").hidden = transcript.isEmpty),
-);
-const notice = new Notice(element("notice"), recordButton, () => void again());
-
-/** @type {import("./work.js").AudioLimits} */
+/** @type {import("./live-recording.js").AudioLimits} */
 let limits = { sampleRate: 16000, chunkSize: 1024, maxFileBytes: Infinity };
-/** @type {Recording | FileWork | null} */
-let work = null;
-/** @type {import("./work.js").Phase | "idle"} */
-let phase = "idle";
 let latencies = new LatencyWindow();
-let recordingSince = 0;
+let levelHints = new LevelHints(limits.chunkSize / limits.sampleRate);
 let modelReady = false;
 /** @type {import("./connection.js").LinkState} */
 let linkState = "connecting";
-/** Whether the current work has lost its connection and has no new one yet. */
-let reconnecting = false;
+/** Whether the job has lost its connection and has no new one yet. */
+let isReconnecting = false;
+/** @type {() => void} */
+let again = record;
 
+const settings = new Settings();
+const options = new OptionsForm(/** @type {HTMLFormElement} */ (element("options")), settings);
+const notice = new Notice(element("notice"), recordButton, () => again());
+const storage = await Storage.open().catch(() => null);
+const keeper = new Keeper(storage, () => notice.show(wording.NOT_STORED));
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
 const connection = new Connection(findUrl, () => keyForm.key, {
   onState: showLink,
   onMessage: (message) => {
-    work?.receive(message);
+    jobs.receive(message);
     if (message.code === "unauthorized") notice.show(message.message);
   },
-  onLost: () => work?.lost(),
+  onLost: () => jobs.lost(),
 });
+const jobs = new Jobs(
+  { connection, keeper, limits: () => limits },
+  {
+    onPhase: showPhase,
+    onEvent: showEvent,
+    onEnd: ended,
+    onReconnecting: (isLost, trouble) => {
+      isReconnecting = isLost;
+      showLink(linkState);
+      if (!jobs.isRecording) return;
+      if (trouble) notice.show(trouble.code ? `${trouble.message} ${wording.CONTINUES}` : wording.OFFLINE);
+      else if (!isLost) notice.hide();
+      workspace.draw();
+    },
+    onLevel: showLevel,
+    onProgress: (fraction) => (progress.value = fraction),
+  },
+);
+const workspace = new Workspace(keeper, settings, () => toolbar.update(isBusy()));
+const toolbar = new Toolbar(workspace, { onContinue: () => void continueRecording(), onAgain: () => void transcribeAgain() });
+
+/** Whether a job works on the open document. */
+function isBusy() {
+  return workspace.open !== null && workspace.working.has(workspace.open.saved.id);
+}
 
 /** @param {import("./connection.js").LinkState} state */
 function showLink(state) {
   linkState = state;
   const link = element("link-state");
-  const shown = reconnecting && state !== "locked" ? "resuming" : state;
+  const shown = isReconnecting && state !== "locked" ? "resuming" : state;
   // Set once, not at every attempt.
   const text = shown === "connecting" && connection.failures > 0 ? LINK_TEXTS.waiting : LINK_TEXTS[shown];
   if (link.textContent !== text) link.textContent = text;
@@ -116,38 +144,25 @@ async function findUrl() {
   return webSocketUrl(document.baseURI, token);
 }
 
-/** @returns {import("./work.js").WorkObserver} */
-function observer() {
-  let answered = false;
-  return {
-    onPhase: showPhase,
-    onReconnecting: (isLost) => {
-      reconnecting = isLost;
-      showLink(linkState);
-    },
-    onPaused: (isPaused) => (isPaused ? notice.show(PAUSED) : notice.hide()),
-    onLevel: (peak) => element("level-bar").style.setProperty("transform", `scaleX(${levelOf(peak)})`),
-    onProgress: (fraction) => (progress.value = fraction),
-    onEvent: (event) => {
-      if (event.type === "partial") transcript.showPartial(event);
-      if (event.type === "warning" || event.type === "error") notice.show(event.message);
-      if (event.type === "ready") offerCaptions(event);
-      if (event.type === "response" && !answered) {
-        transcript.showFinal({ segment: 0, text: event.text, end: event.audio_duration_ms / 1000 });
-      }
-      if (event.type === "final") {
-        answered = true;
-        transcript.showFinal(event);
-      }
-      if (event.latency && work instanceof Recording) showLatency(event.latency.total);
-    },
-    onEnd: (trouble) => {
-      work = null;
-      transcript.dropPartials();
-      showPhase("idle");
-      if (trouble) notice.show(trouble.message, trouble.retryAfter);
-    },
-  };
+/**
+ * @param {import("./transcript-document.js").TranscriptDocument} changed
+ * @param {Record<string, any>} event
+ */
+function showEvent(changed, event) {
+  if (event.type === "warning" || event.type === "error") notice.show(event.message);
+  if (event.type === "ready") offerCaptions(event);
+  if (event.latency && jobs.isRecording) showLatency(event.latency.total);
+  if (workspace.open === changed) workspace.draw();
+}
+
+/**
+ * @param {import("./transcript-document.js").TranscriptDocument} finished
+ * @param {import("./live-recording.js").Trouble} [trouble]
+ */
+function ended(finished, trouble) {
+  void workspace.release(finished);
+  if (workspace.open === finished) workspace.draw();
+  if (trouble?.message) notice.show(trouble.message, trouble.retry_after_s);
 }
 
 /**
@@ -158,63 +173,116 @@ function observer() {
 function offerCaptions(ready) {
   const link = /** @type {HTMLAnchorElement} */ (element("captions-link"));
   link.href = `captions?session=${ready.session_id}#token=${ready.viewer_token}`;
-  link.hidden = false;
+  link.hidden = !jobs.isRecording;
 }
 
-let again = record;
-
-async function record() {
-  again = record;
-  beginWork();
-  latencies = new LatencyWindow();
-  const recording = new Recording(connection, limits, options.chosen, observer());
-  work = recording;
-  await recording.start();
-}
-
-/** @param {File} file */
-async function sendFile(file) {
-  if (work) return;
-  again = () => sendFile(file);
-  beginWork();
-  progress.removeAttribute("value");
-  element("activity-text").textContent = file.name;
-  const sending = new FileWork(connection, limits, options.chosen, observer());
-  work = sending;
-  await sending.start(file);
-}
-
-function beginWork() {
+function beginJob() {
   notice.hide();
-  element("latency").hidden = true;
-  element("captions-link").hidden = true;
-  transcript.begin();
+  element("latency").hidden = element("captions-link").hidden = true;
+  latencies = new LatencyWindow();
+  levelHints = new LevelHints(limits.chunkSize / limits.sampleRate);
 }
 
-/** @param {import("./work.js").Phase | "idle"} next */
-function showPhase(next) {
-  phase = next;
-  const busy = phase !== "idle";
+function record() {
+  again = record;
+  if (jobs.job) return;
+  beginJob();
+  const { mode } = options.chosen;
+  const made = workspace.create({ name: nameOfRecording(), kind: "recording", mode });
+  jobs.record(made, options.chosen, { deviceId: microphone.value });
+  void workspace.show(made);
+}
+
+/** Goes on recording into the open document. */
+async function continueRecording() {
+  const { open } = workspace;
+  const log = open && storage && (await AudioLog.reopen(storage, open.saved.id, open.saved.peaks));
+  if (!open || !log || jobs.job) return;
+  beginJob();
+  workspace.working.set(open.saved.id, open);
+  jobs.record(open, { ...options.chosen, mode: open.saved.mode }, { deviceId: microphone.value, log });
+  await workspace.show(open);
+}
+
+/** Transcribes the audio of the open document from its beginning; the text before can be brought back by undo. */
+async function transcribeAgain() {
+  const { open } = workspace;
+  const audio = open && (await workspace.audioOf(open.saved.id));
+  if (!open || !audio) return;
+  open.clear();
+  startTranscription(open, audio);
+  await workspace.show(open);
+}
+
+/** @param {Iterable<File>} files each becomes a document */
+async function addFiles(files) {
+  for (const file of files) {
+    const made = workspace.create({ name: file.name, kind: "file", mode: options.chosen.mode });
+    try {
+      await storage?.putAudio({ id: made.saved.id, index: 0, blob: file }, { bytes: file.size, sampleRate: 0 });
+    } catch {
+      notice.show(wording.NOT_STORED);
+    }
+    if (!jobs.job) await workspace.show(made);
+    startTranscription(made, file);
+  }
+  await workspace.refresh();
+}
+
+/**
+ * @param {import("./transcript-document.js").TranscriptDocument} target
+ * @param {Blob} audio
+ */
+function startTranscription(target, audio) {
+  if (!jobs.job) beginJob();
+  again = () => void transcribeAgain();
+  workspace.working.set(target.saved.id, target);
+  jobs.transcribe(target, options.chosen, audio);
+}
+
+function nameOfRecording() {
+  const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(Date.now());
+  return `Recording of ${date}`;
+}
+
+/** @param {import("./jobs.js").Phase} phase */
+function showPhase(phase) {
   recordButton.dataset.work = phase;
   recordButton.setAttribute("aria-disabled", String(phase === "finishing"));
   element("record-label").textContent = RECORD_LABELS[phase];
-  chooseButton.setAttribute("aria-disabled", String(busy));
-  options.lock(busy);
-  document.body.classList.toggle("working", busy);
-  element("drop-hint").hidden = busy;
+  pauseButton.hidden = phase !== "recording";
+  showPaused();
+  document.body.classList.toggle("working", phase !== "idle");
   element("activity").hidden = phase !== "recording" && phase !== "file";
-  element("level").hidden = phase !== "recording";
+  element("wave").hidden = element("level-hint").hidden = phase !== "recording";
+  element("level-hint").textContent = "";
   progress.hidden = phase !== "file";
-  if (phase === "recording") {
-    recordingSince = performance.now();
-    showElapsed();
-  }
+  progress.removeAttribute("value");
+  if (phase === "file") element("activity-text").textContent = jobs.document?.saved.name ?? "";
+  toolbar.update(isBusy());
+  showElapsed();
 }
 
 function showElapsed() {
-  if (phase !== "recording") return;
-  element("activity-text").textContent = clock((performance.now() - recordingSince) / 1000);
-  setTimeout(showElapsed, 250);
+  if (jobs.phase !== "recording") return void (document.title = TITLE);
+  const elapsed = clock(jobs.recordedS);
+  element("activity-text").textContent = elapsed;
+  document.title = `${jobs.isPaused ? "❚❚" : "●"} ${elapsed} ${TITLE}`;
+}
+
+function showPaused() {
+  pauseButton.textContent = jobs.isPaused ? "Resume" : "Pause";
+  showElapsed();
+}
+
+/** @param {number} peak 0 to 1 */
+function showLevel(peak) {
+  showElapsed();
+  const peaks = jobs.document?.saved.peaks ?? [];
+  drawLatest(/** @type {HTMLCanvasElement} */ (element("wave")), peaks.slice(-Math.ceil(60 / PEAK_S)));
+  if (jobs.isPaused) return;
+  const hint = levelHints.add(peak);
+  if (element("level-hint").textContent !== hint) element("level-hint").textContent = hint;
 }
 
 /** @param {number} ms */
@@ -225,35 +293,51 @@ function showLatency(ms) {
   element("latency-median").textContent = `${Math.round(latencies.median)} ms`;
 }
 
-/**
- * Peaks of speech mostly lie between -50 and 0 dB; shown from 0 to 1.
- *
- * @param {number} peak
- */
-function levelOf(peak) {
-  return Math.max(0, Math.min(1, 1 + Math.log10(Math.max(peak, 1e-6)) / 2.5));
+/** Lists the microphones; their names are known once one was allowed. */
+async function listMicrophones() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  const named = devices.filter(({ kind, deviceId, label }) => kind === "audioinput" && deviceId !== "default" && label);
+  const { deviceId: chosen } = settings.choices;
+  microphone.replaceChildren(
+    new Option("Default", ""),
+    ...named.map(({ label, deviceId }) => new Option(label, deviceId, false, deviceId === chosen)),
+  );
 }
 
-recordButton.addEventListener("click", () => {
+/**
+ * @param {string} buttonId
+ * @param {string} panelId
+ */
+function togglePanel(buttonId, panelId) {
+  const isShown = element(panelId).hidden;
+  element(panelId).hidden = !isShown;
+  element(buttonId).setAttribute("aria-expanded", String(isShown));
+}
+
+function pressRecord() {
   if (keyForm.isShown) return keyForm.show(true);
-  if (phase === "idle") void record();
-  else if (work instanceof Recording && phase === "recording") void work.stop();
-  else if (phase !== "finishing") work?.end();
-});
+  if (jobs.phase === "idle") record();
+  else if (jobs.phase === "recording") jobs.stop();
+  else if (jobs.phase !== "finishing") jobs.cancel();
+}
 
-chooseButton.addEventListener("click", () => {
-  if (phase === "idle") fileInput.click();
-});
+function pressPause() {
+  if (jobs.phase !== "recording") return;
+  jobs.pause(!jobs.isPaused);
+  showPaused();
+}
 
+recordButton.addEventListener("click", pressRecord);
+pauseButton.addEventListener("click", pressPause);
+element("choose-file").addEventListener("click", () => fileInput.click());
 fileInput.addEventListener("change", () => {
-  const file = fileInput.files?.[0];
+  const files = [...(fileInput.files ?? [])];
   fileInput.value = "";
-  if (file) void sendFile(file);
+  void addFiles(files);
 });
-
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
-  document.body.classList.toggle("dropping", phase === "idle");
+  document.body.classList.add("dropping");
 });
 document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) document.body.classList.remove("dropping");
@@ -261,27 +345,58 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  const file = event.dataTransfer?.files[0];
-  if (file) void sendFile(file);
+  void addFiles([...(event.dataTransfer?.files ?? [])]);
 });
-
-element("reconnect").addEventListener("click", () => void connection.connect());
+addEventListener("beforeunload", (event) => {
+  if (jobs.phase !== "idle") event.preventDefault();
+});
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) void connection.connect();
+  if (document.hidden) return;
+  void connection.connect();
+  void workspace.refresh();
 });
+element("reconnect").addEventListener("click", () => void connection.connect());
+element("toggle-history").addEventListener("click", () => togglePanel("toggle-history", "history"));
+element("toggle-options").addEventListener("click", () => togglePanel("toggle-options", "options-panel"));
+microphone.addEventListener("change", () => settings.save({ deviceId: microphone.value }));
+microphone.addEventListener("focus", () => void listMicrophones());
+bound.value = String(settings.choices.boundMegabytes);
+bound.addEventListener("change", () => setBound(Number(bound.value)));
 
-const copyButton = element("copy");
-copyButton.hidden = !navigator.clipboard;
-copyButton.addEventListener("click", async () => {
-  await navigator.clipboard.writeText(transcript.toText());
-  copyButton.textContent = "Copied";
-  setTimeout(() => (copyButton.textContent = "Copy"), COPIED_SHOWN_MS);
-});
-element("download-txt").addEventListener("click", () => saveText("transcript.txt", transcript.toText()));
-element("download-srt").addEventListener("click", () => saveText("transcript.srt", transcript.toSrt()));
-element("clear").addEventListener("click", () => {
-  transcript.clear();
-  recordButton.focus();
-});
+/** @param {number} megabytes */
+function setBound(megabytes) {
+  settings.save({ boundMegabytes: megabytes });
+  if (storage) storage.boundBytes = megabytes * 1e6;
+  void storage?.makeRoom().then(() => workspace.refresh());
+}
 
+install(
+  [
+    { key: "r", label: "R", what: "Start or stop recording", run: pressRecord },
+    { key: "p", label: "P", what: "Pause or resume recording", run: pressPause },
+    { key: " ", label: "Space", what: "Play or pause", run: () => void workspace.player.toggle() },
+    { key: "ArrowLeft", label: "←", what: "Back 5 s", run: () => workspace.player.skip(-5) },
+    { key: "ArrowRight", label: "→", what: "Forward 5 s", run: () => workspace.player.skip(5) },
+    { key: "e", label: "E", what: "Edit the text", run: () => element("edit").click() },
+    { key: "f", label: "F", what: "Find and replace", run: () => element("show-find").click() },
+    { key: "/", label: "/", what: "Search all transcripts", run: focusSearch },
+    { key: "o", label: "O", what: "Options", run: () => togglePanel("toggle-options", "options-panel") },
+    { key: "z", label: "Ctrl Z", what: "Undo", run: () => toolbar.undo(), isPlain: false },
+    { key: "y", label: "Ctrl Y", what: "Redo", run: () => toolbar.redo(), isPlain: false },
+    { key: "?", label: "?", what: "This list", run: () => /** @type {HTMLDialogElement} */ (element("help")).showModal() },
+  ],
+  element("shortcuts"),
+);
+
+function focusSearch() {
+  if (element("history").hidden) togglePanel("toggle-history", "history");
+  element("search").focus();
+}
+
+if (matchMedia("(min-width: 60rem)").matches) togglePanel("toggle-history", "history");
+setBound(settings.choices.boundMegabytes);
 void connection.connect();
+void listMicrophones();
+await keeper.findInterrupted();
+await workspace.refresh();
+void navigator.storage?.persist?.();

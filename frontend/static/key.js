@@ -1,4 +1,4 @@
-/** The API key, if the service requires one: entered by the user and kept until the tab is closed. */
+/** The API key, if the service requires one: entered by the user and kept until the tab is closed, or longer if they ask. */
 
 const STORED_AS = "voxtral-key";
 
@@ -12,10 +12,12 @@ export class KeyForm {
    */
   constructor(form, onKey) {
     this.form = form;
-    this.input = /** @type {HTMLInputElement} */ (form.querySelector("input"));
+    this.input = /** @type {HTMLInputElement} */ (form.querySelector("input[type=password]"));
+    this.remember = /** @type {HTMLInputElement} */ (form.querySelector("input[type=checkbox]"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      sessionStorage.setItem(STORED_AS, this.input.value.trim());
+      const kept = this.remember.checked ? localStorage : sessionStorage;
+      kept.setItem(STORED_AS, this.input.value.trim());
       this.input.value = "";
       onKey();
     });
@@ -23,7 +25,7 @@ export class KeyForm {
 
   /** The key to send: empty if none is known, null if none is required. */
   get key() {
-    return this.isNeeded ? (sessionStorage.getItem(STORED_AS) ?? "") : null;
+    return this.isNeeded ? (sessionStorage.getItem(STORED_AS) ?? localStorage.getItem(STORED_AS) ?? "") : null;
   }
 
   get isShown() {
@@ -36,6 +38,7 @@ export class KeyForm {
     this.form.hidden = !wanted;
     if (wanted) {
       sessionStorage.removeItem(STORED_AS);
+      localStorage.removeItem(STORED_AS);
       this.input.focus();
     }
   }

@@ -1,4 +1,4 @@
-/** The form: what the server supports, and what the user chose. */
+/** The form of options: what the server supports, what the user chose, and what they chose last time. */
 
 /**
  * @typedef {object} ServerConfig the content of `config.json`
@@ -13,49 +13,85 @@
  * @property {string[]} languages ISO 639-1
  */
 
+/** @type {Record<string, string>} */
 const PROMPT_HINTS = {
   transcribe: "Names and terms to expect",
+  translate: "Names and terms to expect",
   understand: "Describe what you hear in this audio.",
   general: "Instructions in addition to the spoken ones",
 };
+const RECENT_LANGUAGES = 3;
 
 export class OptionsForm {
-  /** @param {HTMLFormElement} form */
-  constructor(form) {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {import("./settings.js").Settings} settings
+   */
+  constructor(form, settings) {
     this.form = form;
+    this.settings = settings;
     this.modes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input[name=mode]")]);
     this.language = /** @type {HTMLSelectElement} */ (form.querySelector("#language"));
     this.prompt = /** @type {HTMLInputElement} */ (form.querySelector("#prompt"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#mode-hint"));
-    this.fields = /** @type {HTMLFieldSetElement} */ (form.querySelector("#options"));
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("change", () => this.showPromptHint());
+    form.addEventListener("change", () => this.changed());
+    this.restore();
     this.showPromptHint();
   }
 
-  /** @returns {import("./work.js").Options} */
+  /** @returns {Record<string, unknown> & {mode: string}} fields of a `start` message; without those that are unset */
   get chosen() {
-    return {
-      mode: this.mode.value,
-      language: this.language.value || null,
-      prompt: this.prompt.value.trim() || null,
-    };
+    const { language, prompt, mode, ...flags } = this.values;
+    const wanted = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== false && value !== ""));
+    return { mode: String(mode), language: language || null, prompt: String(prompt).trim() || null, ...wanted };
   }
 
-  /** @param {boolean} locked whether nothing may be changed now */
-  lock(locked) {
-    this.fields.disabled = locked;
+  /** @returns {Record<string, string | boolean>} by name */
+  get values() {
+    /** @type {Record<string, string | boolean>} */
+    const values = {};
+    for (const field of this.fields) {
+      if (field instanceof HTMLInputElement && field.type === "radio" && !field.checked) continue;
+      values[field.name] = field instanceof HTMLInputElement && field.type === "checkbox" ? field.checked : field.value;
+    }
+    return values;
+  }
+
+  get fields() {
+    return /** @type {(HTMLInputElement | HTMLSelectElement)[]} */ (
+      [...this.form.elements].filter((field) => "name" in field && field.name)
+    );
+  }
+
+  restore() {
+    const { options } = this.settings.choices;
+    if (options.language) this.language.append(new Option(String(options.language), String(options.language)));
+    for (const field of this.fields) {
+      const value = options[field.name];
+      if (value === undefined) continue;
+      if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = Boolean(value);
+      else if (field instanceof HTMLInputElement && field.type === "radio") field.checked = field.value === value;
+      else field.value = String(value);
+    }
+  }
+
+  changed() {
+    const { recentLanguages } = this.settings.choices;
+    const code = this.language.value;
+    const recent = code ? [code, ...recentLanguages.filter((one) => one !== code)] : recentLanguages;
+    this.settings.save({ options: this.values, recentLanguages: recent.slice(0, RECENT_LANGUAGES) });
+    this.showPromptHint();
   }
 
   /** @param {ServerConfig} config */
   apply(config) {
-    for (const { name, available } of config.modes) {
-      const input = this.modes.find(({ value }) => value === name);
-      if (!input) continue;
-      input.disabled = !available;
-      input.parentElement?.classList.toggle("unavailable", !available);
+    for (const input of this.modes) {
+      const served = config.modes.find(({ name }) => name === input.value);
+      /** @type {HTMLElement} */ (input.closest("label")).hidden = !served?.available;
     }
-    if (this.mode.disabled) (this.modes.find(({ disabled }) => !disabled) ?? this.mode).checked = true;
+    const isServed = (/** @type {HTMLInputElement} */ input) => !(/** @type {HTMLElement} */ (input.closest("label")).hidden);
+    if (!isServed(this.mode)) (this.modes.find(isServed) ?? this.mode).checked = true;
     this.showMissing(config);
     this.listLanguages(config.languages);
     this.showPromptHint();
@@ -66,28 +102,38 @@ export class OptionsForm {
   }
 
   /** @param {ServerConfig} config */
-  showMissing({ model, modes }) {
+  showMissing({ modes }) {
     const missing = modes.filter(({ available }) => !available);
     this.hint.hidden = missing.length === 0;
     if (missing.length === 0) return;
-    const names = missing.map(({ name }) => name[0].toUpperCase() + name.slice(1)).join(" and ");
-    this.hint.textContent = `${names} need ${missing[0].needs}; this server runs ${model}.`;
+    const labels = missing.map(({ name }) => this.modes.find(({ value }) => value === name)?.labels?.[0].textContent?.trim());
+    this.hint.textContent = `${missing[0].needs} adds: ${labels.filter((label) => label).join(", ")}.`;
   }
 
   /** @param {string[]} codes */
   listLanguages(codes) {
     const chosen = this.language.value;
     const names = new Intl.DisplayNames(["en"], { type: "language" });
-    const sorted = codes
-      .map((code) => ({ code, name: names.of(code) ?? code }))
-      .sort((a, b) => a.name.localeCompare(b.name));
-    this.language.replaceChildren(
-      new Option("Detect", ""),
-      ...sorted.map(({ code, name }) => new Option(name, code, false, code === chosen)),
-    );
+    const option = (/** @type {string} */ code) => new Option(names.of(code) ?? code, code, false, code === chosen);
+    const sorted = codes.map(option).sort((a, b) => a.text.localeCompare(b.text));
+    const recent = this.settings.choices.recentLanguages.filter((code) => codes.includes(code)).map(option);
+    this.language.replaceChildren(new Option("Detect", ""), ...grouped("Recent", recent), ...grouped("All", sorted));
+    this.language.value = codes.includes(chosen) ? chosen : "";
   }
 
   showPromptHint() {
-    this.prompt.placeholder = PROMPT_HINTS[/** @type {keyof typeof PROMPT_HINTS} */ (this.mode.value)];
+    this.prompt.placeholder = PROMPT_HINTS[this.mode.value];
   }
+}
+
+/**
+ * @param {string} label
+ * @param {HTMLOptionElement[]} options
+ */
+function grouped(label, options) {
+  if (options.length === 0) return [];
+  const group = document.createElement("optgroup");
+  group.label = label;
+  group.append(...options);
+  return [group];
 }

@@ -1,13 +1,17 @@
-/** Draws the text of an event: committed text like final text, text that may still change lighter, and unsure words marked. */
+/** Draws the text of an event or segment: committed text like final text, text that may still change lighter, unsure words marked. */
 
 /** Words with a lower confidence are marked. */
 const SURE = 0.5;
 
+/** @typedef {{text: string, start?: number, end?: number, confidence?: number}} Word */
+
 /**
  * @param {HTMLElement} element
- * @param {Record<string, any>} event a `partial` or a `final`
+ * @param {{text: string, committed?: {text: string}, words?: Word[], language?: string}} event a `partial`, a `final`, or a
+ *   segment of a document
+ * @param {{isTimed?: boolean}} [choice] whether each word becomes an element that has its time
  */
-export function drawText(element, event) {
+export function drawText(element, event, { isTimed = false } = {}) {
   const text = event.text.trim();
   const committed = event.committed?.text ?? "";
   if (committed && text.startsWith(committed)) {
@@ -16,7 +20,7 @@ export function drawText(element, event) {
     settled.textContent = committed;
     element.replaceChildren(settled, text.slice(committed.length));
   } else {
-    element.replaceChildren(...marked(text, event.words ?? []));
+    element.replaceChildren(...marked(text, event.words ?? [], isTimed));
   }
   if (event.language) element.lang = event.language;
 }
@@ -25,24 +29,43 @@ export function drawText(element, event) {
  * The text with its unsure words marked.
  *
  * @param {string} text
- * @param {{text: string, confidence?: number}[]} words
+ * @param {Word[]} words
+ * @param {boolean} isTimed
  */
-function marked(text, words) {
+function marked(text, words, isTimed) {
   /** @type {(string | HTMLElement)[]} */
   const parts = [];
   let drawn = 0;
   let at = 0;
-  for (const { text: word, confidence = 1 } of words) {
-    const found = text.indexOf(word, at);
+  for (const word of words) {
+    const written = word.text.trim();
+    const found = text.indexOf(written, at);
     if (found < 0) continue;
-    at = found + word.length;
-    if (confidence >= SURE) continue;
-    const unsure = document.createElement("span");
-    unsure.className = "unsure";
-    unsure.title = `Unsure: ${Math.round(confidence * 100)} %`;
-    unsure.textContent = word;
-    parts.push(text.slice(drawn, found), unsure);
+    at = found + written.length;
+    const isUnsure = (word.confidence ?? 1) < SURE;
+    if (!isUnsure && !isTimed) continue;
+    parts.push(text.slice(drawn, found), drawnWord(written, word, isUnsure, isTimed));
     drawn = at;
   }
   return [...parts, text.slice(drawn)].filter((part) => part !== "");
+}
+
+/**
+ * @param {string} written
+ * @param {Word} word
+ * @param {boolean} isUnsure
+ * @param {boolean} isTimed
+ */
+function drawnWord(written, { start, end, confidence = 1 }, isUnsure, isTimed) {
+  const drawn = document.createElement("span");
+  drawn.textContent = written;
+  if (isUnsure) {
+    drawn.className = "unsure";
+    drawn.title = `Unsure: ${Math.round(confidence * 100)} %`;
+  }
+  if (isTimed) {
+    drawn.dataset.start = String(start);
+    drawn.dataset.end = String(end);
+  }
+  return drawn;
 }

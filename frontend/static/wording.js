@@ -25,6 +25,7 @@ export function megabytes(bytes) {
 export const CONNECTION_LOST = "The connection to the server was lost.";
 export const OFFLINE =
   "The server cannot be reached. Your recording continues and is kept in this browser; its text follows when the server is back.";
+export const CONTINUES = "Your recording continues and is kept in this browser; its text follows.";
 export const FILE_INTERRUPTED = "The connection to the server was lost. Use “Transcribe again” when it is back.";
 export const MICROPHONE_LOST = "The microphone was disconnected or blocked; the recording has ended.";
 export const NO_ANSWER = "The server did not finish in time. The audio is kept: use “Transcribe again”.";

@@ -1,0 +1,182 @@
+/** The open document on the page: its text, the word that is being played, and editing in place. */
+
+import { clock } from "./clock.js";
+import { labelOf } from "./exports.js";
+import { drawText } from "./partial.js";
+
+/** The view follows new text if it is this near to the end. */
+const NEAR_PX = 160;
+
+/** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
+/** @typedef {import("./transcript-document.js").Segment} Segment */
+
+/**
+ * @typedef {object} ViewHandlers
+ * @property {(seconds: number) => void} onSeek a word or time was chosen
+ * @property {(id: string, text: string) => void} onEdit
+ * @property {(label: string) => void} onSpeaker the label of a speaker was chosen, to be renamed
+ */
+
+export class DocumentView {
+  /**
+   * @param {{scroller: HTMLElement, finals: HTMLElement, partials: HTMLElement, empty: HTMLElement}} elements
+   * @param {ViewHandlers} handlers
+   */
+  constructor(elements, handlers) {
+    this.elements = elements;
+    this.handlers = handlers;
+    /** @type {TranscriptDocument | null} */
+    this.document = null;
+    /** @type {Map<string, {row: HTMLElement, drawn: string}>} by the id of the segment */
+    this.rows = new Map();
+    this.isEditing = false;
+    /** @type {HTMLElement | null} */
+    this.played = null;
+    elements.finals.addEventListener("click", (event) => this.clicked(/** @type {HTMLElement} */ (event.target)));
+    elements.finals.addEventListener("focusout", (event) => this.edited(/** @type {HTMLElement} */ (event.target)));
+    elements.finals.addEventListener("keydown", (event) => this.keyPressed(event));
+  }
+
+  /** @param {TranscriptDocument | null} document */
+  show(document) {
+    this.document = document;
+    this.rows.clear();
+    this.elements.finals.replaceChildren();
+    this.elements.scroller.scrollTop = 0;
+    this.draw();
+  }
+
+  /** Draws what has changed. */
+  draw() {
+    const segments = this.document?.segments ?? [];
+    const isNear = this.isNearEnd;
+    this.drawFinals(segments);
+    this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, "").row));
+    this.elements.empty.hidden = segments.length > 0 || (this.document?.open.size ?? 0) > 0;
+    if (isNear) this.elements.scroller.scrollTop = this.elements.scroller.scrollHeight;
+  }
+
+  /** @param {Segment[]} segments */
+  drawFinals(segments) {
+    const { finals } = this.elements;
+    const ids = new Set(segments.map(({ id }) => id));
+    for (const [id, { row }] of this.rows) {
+      if (ids.has(id)) continue;
+      row.remove();
+      this.rows.delete(id);
+    }
+    let label = "";
+    segments.forEach((segment, at) => {
+      const name = this.document ? (labelOf(this.document.saved, segment) ?? "") : "";
+      const shown = name === label ? "" : name;
+      label = name;
+      const drawn = JSON.stringify([shown, segment]);
+      let known = this.rows.get(segment.id);
+      if (known?.drawn !== drawn) {
+        const { row } = this.newRow(segment, shown);
+        known?.row.replaceWith(row);
+        known = { row, drawn };
+        this.rows.set(segment.id, known);
+      }
+      if (finals.children[at] !== known.row) finals.insertBefore(known.row, finals.children[at] ?? null);
+    });
+  }
+
+  /**
+   * @param {Segment & {committed?: {text: string}}} segment
+   * @param {string} label
+   */
+  newRow(segment, label) {
+    const row = document.createElement("li");
+    row.dataset.id = segment.id;
+    row.classList.toggle("unsettled", Boolean(segment.isUnsettled));
+    if (segment.isUnsettled) row.title = "Not final: the connection was lost before this text was settled.";
+    const time = document.createElement("time");
+    time.textContent = clock(segment.start);
+    time.dataset.start = String(segment.start);
+    const body = document.createElement("div");
+    if (label) {
+      const speaker = document.createElement("button");
+      speaker.type = "button";
+      speaker.className = "speaker";
+      speaker.textContent = label;
+      speaker.title = "Rename";
+      speaker.dataset.label = segment.speaker ?? `channel ${segment.channel}`;
+      body.append(speaker);
+    }
+    const text = document.createElement("p");
+    text.dir = "auto";
+    drawText(text, segment, { isTimed: true });
+    body.append(text);
+    row.append(time, body);
+    this.setEditable(text, segment);
+    return { row };
+  }
+
+  /** @param {boolean} isEditing */
+  setEditing(isEditing) {
+    this.isEditing = isEditing;
+    this.elements.finals.classList.toggle("editing", isEditing);
+    for (const segment of this.document?.segments ?? []) {
+      const text = this.rows.get(segment.id)?.row.querySelector("p");
+      if (text) this.setEditable(text, segment);
+    }
+  }
+
+  /**
+   * @param {HTMLElement} text
+   * @param {Segment} segment
+   */
+  setEditable(text, segment) {
+    if (!this.isEditing) return text.removeAttribute("contenteditable");
+    text.setAttribute("contenteditable", "plaintext-only");
+    if (!text.isContentEditable) text.contentEditable = "true"; // an older Firefox
+    text.setAttribute("role", "textbox");
+    text.setAttribute("aria-label", `Text at ${clock(segment.start)}`);
+  }
+
+  /** @param {HTMLElement} target */
+  clicked(target) {
+    if (target.dataset.label) return this.handlers.onSpeaker(target.dataset.label);
+    if (!this.isEditing && target.dataset.start) this.handlers.onSeek(Number(target.dataset.start));
+  }
+
+  /** @param {HTMLElement} target */
+  edited(target) {
+    const id = /** @type {HTMLElement | null} */ (target.closest("li"))?.dataset.id;
+    if (this.isEditing && id && target.isContentEditable) this.handlers.onEdit(id, target.textContent ?? "");
+  }
+
+  /** @param {KeyboardEvent} event */
+  keyPressed(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (!target.isContentEditable || event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    target.blur();
+  }
+
+  /** @param {number} seconds position of the player: marks its word */
+  mark(seconds) {
+    const segment = this.document?.segments.find(({ start, end }) => seconds >= start && seconds < end);
+    const row = segment && this.rows.get(segment.id)?.row;
+    const words = /** @type {HTMLElement[]} */ ([...(row?.querySelectorAll("p [data-start]") ?? [])]);
+    const word = words.findLast(({ dataset }) => Number(dataset.start) <= seconds) ?? null;
+    const played = word ?? row?.querySelector("p") ?? null;
+    if (played === this.played) return;
+    this.played?.classList.remove("played");
+    played?.classList.add("played");
+    this.played = played;
+    if (row && !this.isVisible(row)) row.scrollIntoView({ block: "center" });
+  }
+
+  /** @param {HTMLElement} row */
+  isVisible(row) {
+    const [inner, outer] = [row.getBoundingClientRect(), this.elements.scroller.getBoundingClientRect()];
+    return inner.bottom > outer.top && inner.top < outer.bottom;
+  }
+
+  get isNearEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.elements.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+}

@@ -1,0 +1,99 @@
+/** The list of all documents in this browser, with search over their texts. */
+
+import { clock } from "./clock.js";
+
+const SNIPPET_CHARS = 60;
+/** @type {Record<string, string>} */
+const STATES = { working: "In progress", interrupted: "Not finished" };
+
+/** @typedef {import("./transcript-document.js").Saved} Saved */
+
+export class History {
+  /**
+   * @param {{list: HTMLElement, search: HTMLInputElement, empty: HTMLElement}} elements
+   * @param {(id: string) => void} onOpen
+   */
+  constructor({ list, search, empty }, onOpen) {
+    this.list = list;
+    this.search = search;
+    this.empty = empty;
+    /** @type {Saved[]} the newest first */
+    this.documents = [];
+    /** @type {string | null} */
+    this.openId = null;
+    search.addEventListener("input", () => this.draw());
+    list.addEventListener("click", ({ target }) => {
+      const chosen = /** @type {HTMLElement} */ (target).closest("button");
+      if (chosen?.dataset.id) onOpen(chosen.dataset.id);
+    });
+  }
+
+  /**
+   * @param {Saved[]} documents
+   * @param {string | null} openId
+   */
+  show(documents, openId) {
+    this.documents = documents;
+    this.openId = openId;
+    this.draw();
+  }
+
+  draw() {
+    const wanted = this.search.value.trim().toLowerCase();
+    const found = this.documents.filter((saved) => !wanted || contentOf(saved).toLowerCase().includes(wanted));
+    this.list.replaceChildren(...found.map((saved) => this.newItem(saved, wanted)));
+    this.empty.hidden = found.length > 0;
+    this.empty.textContent = wanted ? "No transcript contains this." : "Your recordings and files are listed here.";
+  }
+
+  /**
+   * @param {Saved} saved
+   * @param {string} wanted
+   */
+  newItem(saved, wanted) {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.id = saved.id;
+    if (saved.id === this.openId) button.setAttribute("aria-current", "true");
+    button.append(line("name", saved.name), line("facts", factsOf(saved)));
+    const snippet = wanted && snippetOf(saved, wanted);
+    if (snippet) button.append(line("snippet", snippet));
+    item.append(button);
+    return item;
+  }
+}
+
+/** @param {Saved} saved */
+function contentOf({ name, segments }) {
+  return [name, ...segments.map(({ text }) => text)].join("\n");
+}
+
+/** @param {Saved} saved */
+function factsOf({ createdMs, durationS, state }) {
+  const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(createdMs);
+  return [date, clock(durationS), STATES[state]].filter((fact) => fact).join(" · ");
+}
+
+/**
+ * @param {Saved} saved
+ * @param {string} wanted
+ */
+function snippetOf({ segments }, wanted) {
+  const text = segments.map((segment) => segment.text).join(" ");
+  const at = text.toLowerCase().indexOf(wanted);
+  if (at < 0) return "";
+  const from = Math.max(0, at - SNIPPET_CHARS / 2);
+  return `${from ? "…" : ""}${text.slice(from, at + wanted.length + SNIPPET_CHARS / 2)}…`;
+}
+
+/**
+ * @param {string} className
+ * @param {string} text
+ */
+function line(className, text) {
+  const element = document.createElement("span");
+  element.className = className;
+  element.textContent = text;
+  return element;
+}

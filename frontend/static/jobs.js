@@ -1,0 +1,148 @@
+/** What the page is doing: at most one recording or transcription at a time; files wait in a queue. */
+
+import { FileTranscription } from "./file-transcription.js";
+import { LiveRecording } from "./live-recording.js";
+
+/** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
+/** @typedef {import("./live-recording.js").Trouble} Trouble */
+/** @typedef {import("./live-recording.js").Phase | "idle"} Phase */
+
+/**
+ * @typedef {object} JobHandlers
+ * @property {(phase: Phase) => void} onPhase
+ * @property {(document: TranscriptDocument, event: Record<string, any>) => void} onEvent after it was applied
+ * @property {(document: TranscriptDocument, trouble?: Trouble) => void} onEnd
+ * @property {(isLost: boolean, trouble?: Trouble) => void} onReconnecting
+ * @property {(peak: number) => void} onLevel
+ * @property {(fraction: number) => void} onProgress
+ */
+
+export class Jobs {
+  /**
+   * @param {object} parts
+   * @param {import("./connection.js").Connection} parts.connection
+   * @param {import("./keeper.js").Keeper} parts.keeper
+   * @param {() => import("./live-recording.js").AudioLimits} parts.limits
+   * @param {JobHandlers} handlers
+   */
+  constructor({ connection, keeper, limits }, handlers) {
+    this.connection = connection;
+    this.keeper = keeper;
+    this.limits = limits;
+    this.handlers = handlers;
+    /** @type {Phase} */
+    this.phase = "idle";
+    /** @type {LiveRecording | FileTranscription | null} */
+    this.job = null;
+    /** @type {(() => void)[]} */
+    this.queue = [];
+  }
+
+  get document() {
+    return this.job?.document ?? null;
+  }
+
+  get isRecording() {
+    return this.job instanceof LiveRecording;
+  }
+
+  get isPaused() {
+    return this.job instanceof LiveRecording && this.job.isPaused;
+  }
+
+  /** Audio of the recording so far, in seconds. */
+  get recordedS() {
+    return this.job instanceof LiveRecording ? (this.job.log?.durationS ?? 0) : 0;
+  }
+
+  /**
+   * @param {TranscriptDocument} document
+   * @param {Record<string, unknown>} options fields of `start`
+   * @param {{deviceId?: string, log?: import("./audio-log.js").AudioLog | null}} [choice] the microphone, and the audio of a
+   *   recording that is continued
+   */
+  record(document, options, { deviceId, log } = {}) {
+    const parts = { connection: this.connection, limits: this.limits(), storage: this.keeper.storage, options, deviceId };
+    const job = new LiveRecording(document, parts, this.observer(document));
+    this.job = job;
+    void job.start(log ?? undefined);
+  }
+
+  /**
+   * Transcribes a file now, or after those before it.
+   *
+   * @param {TranscriptDocument} document
+   * @param {Record<string, unknown>} options fields of `start`
+   * @param {Blob} file
+   */
+  transcribe(document, options, file) {
+    const begin = () => {
+      const parts = { connection: this.connection, limits: this.limits(), options };
+      const job = new FileTranscription(document, parts, this.observer(document));
+      this.job = job;
+      void job.start(file);
+    };
+    if (this.job) this.queue.push(begin);
+    else begin();
+  }
+
+  stop() {
+    if (this.job instanceof LiveRecording) void this.job.stop();
+  }
+
+  /** @param {boolean} isPaused */
+  pause(isPaused) {
+    if (this.job instanceof LiveRecording) this.job.pause(isPaused);
+  }
+
+  /** Ends the job without the rest of its text. */
+  cancel() {
+    this.job?.end({ message: "" });
+  }
+
+  /** @param {Record<string, any>} message of the connection */
+  receive(message) {
+    this.job?.receive(message);
+  }
+
+  /** The connection has ended. */
+  lost() {
+    this.job?.lost();
+  }
+
+  /**
+   * @param {TranscriptDocument} document
+   * @returns {import("./live-recording.js").WorkObserver}
+   */
+  observer(document) {
+    const release = this.keeper.hold(document.saved.id);
+    this.keeper.touch(document);
+    return {
+      onPhase: (phase) => this.setPhase(phase),
+      onEvent: (event) => {
+        this.keeper.touch(document);
+        this.handlers.onEvent(document, event);
+      },
+      onEnd: (trouble) => {
+        this.job = null;
+        release();
+        this.keeper.touch(document);
+        this.setPhase("idle");
+        this.handlers.onEnd(document, trouble);
+        this.queue.shift()?.();
+      },
+      onReconnecting: this.handlers.onReconnecting,
+      onLevel: (peak) => {
+        this.keeper.touch(document);
+        this.handlers.onLevel(peak);
+      },
+      onProgress: this.handlers.onProgress,
+    };
+  }
+
+  /** @param {Phase} phase */
+  setPhase(phase) {
+    this.phase = phase;
+    this.handlers.onPhase(phase);
+  }
+}

@@ -1,0 +1,69 @@
+/** Saves documents while they change, and knows which ones another tab is working on. */
+
+const SAVE_MS = 1000;
+
+/** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
+/** @typedef {import("./storage.js").Storage} Storage */
+
+export class Keeper {
+  /**
+   * @param {Storage | null} storage null if the browser offers none
+   * @param {(error: unknown) => void} onTrouble a document could not be saved
+   */
+  constructor(storage, onTrouble) {
+    this.storage = storage;
+    this.onTrouble = onTrouble;
+    /** @type {Set<TranscriptDocument>} */
+    this.changed = new Set();
+    this.timer = 0;
+    document.addEventListener("visibilitychange", () => document.hidden && void this.save());
+    addEventListener("pagehide", () => void this.save());
+  }
+
+  /** @param {TranscriptDocument} changed will be saved within a second */
+  touch(changed) {
+    this.changed.add(changed);
+    this.timer ||= setTimeout(() => void this.save(), SAVE_MS);
+  }
+
+  /** Saves everything that has changed. */
+  async save() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    const all = [...this.changed];
+    this.changed.clear();
+    try {
+      for (const { saved } of all) await this.storage?.save(saved);
+    } catch (error) {
+      this.onTrouble(error);
+    }
+  }
+
+  /**
+   * Marks a document as being worked on in this tab, until the returned function is called or the tab is gone.
+   *
+   * @param {string} id
+   * @returns {() => void}
+   */
+  hold(id) {
+    /** @type {() => void} */
+    let release = () => {};
+    const held = new Promise((resolve) => (release = () => resolve(undefined)));
+    void navigator.locks?.request(lockOf(id), () => held);
+    return release;
+  }
+
+  /** Marks documents as interrupted on which no tab works any more. */
+  async findInterrupted() {
+    const held = new Set((await navigator.locks?.query())?.held?.map(({ name }) => name));
+    for (const saved of (await this.storage?.documents()) ?? []) {
+      if (saved.state !== "working" || held.has(lockOf(saved.id))) continue;
+      await this.storage?.save({ ...saved, state: "interrupted" });
+    }
+  }
+}
+
+/** @param {string} id */
+function lockOf(id) {
+  return `voxtral-document-${id}`;
+}

@@ -1,0 +1,145 @@
+/** The actions on the open document. */
+
+import { FORMATS, fileName } from "./exports.js";
+import { saveText } from "./files.js";
+
+const COPIED_SHOWN_MS = 1500;
+const UNDO_SHOWN_MS = 10000;
+
+/** @param {string} id */
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const button = (/** @type {string} */ id) => /** @type {HTMLButtonElement} */ (element(id));
+const input = (/** @type {string} */ id) => /** @type {HTMLInputElement} */ (element(id));
+
+export class Toolbar {
+  /**
+   * @param {import("./workspace.js").Workspace} workspace
+   * @param {{onContinue: () => void, onAgain: () => void}} handlers
+   */
+  constructor(workspace, handlers) {
+    this.workspace = workspace;
+    /** @type {() => void} */
+    this.undoRemoval = () => {};
+    this.toastTimer = 0;
+    button("continue").addEventListener("click", handlers.onContinue);
+    button("again").addEventListener("click", handlers.onAgain);
+    button("edit").addEventListener("click", () => this.setEditing(!workspace.view.isEditing));
+    button("undo").addEventListener("click", () => this.undo());
+    button("show-find").addEventListener("click", () => this.showFind(element("find").hidden));
+    element("find").addEventListener("submit", (event) => this.replace(event));
+    button("copy").addEventListener("click", () => void this.copy());
+    button("clear").addEventListener("click", () => this.clear());
+    button("delete").addEventListener("click", () => this.remove());
+    button("toast-undo").addEventListener("click", () => {
+      this.undoRemoval();
+      this.hideToast();
+    });
+    button("copy").hidden = !navigator.clipboard;
+    element("formats").append(...Object.entries(FORMATS).map(([suffix, { label }]) => this.newFormat(suffix, label)));
+  }
+
+  /** Shows what can be done with the open document. @param {boolean} isBusy whether a job works on it */
+  update(isBusy) {
+    const { open, player } = this.workspace;
+    const saved = open?.saved;
+    button("undo").disabled = !open?.done.length || isBusy;
+    button("edit").disabled = isBusy;
+    button("clear").disabled = button("delete").disabled = button("show-find").disabled = isBusy;
+    button("continue").hidden = isBusy || saved?.kind !== "recording" || !player.isLoaded;
+    button("again").hidden = isBusy || !player.isLoaded;
+  }
+
+  /** @param {boolean} isEditing */
+  setEditing(isEditing) {
+    this.workspace.view.setEditing(isEditing);
+    button("edit").setAttribute("aria-pressed", String(isEditing));
+    button("edit").textContent = isEditing ? "Done" : "Edit";
+  }
+
+  undo() {
+    this.workspace.change((open) => open.undo());
+  }
+
+  redo() {
+    this.workspace.change((open) => open.redo());
+  }
+
+  /** @param {boolean} isShown */
+  showFind(isShown) {
+    element("find").hidden = !isShown;
+    button("show-find").setAttribute("aria-expanded", String(isShown));
+    element("found-count").textContent = "";
+    if (isShown) input("found").focus();
+  }
+
+  /** @param {Event} event */
+  replace(event) {
+    event.preventDefault();
+    const count = this.workspace.change((open) => open.replaceAll(input("found").value, input("replacement").value));
+    element("found-count").textContent = count === 1 ? "1 place replaced" : `${count} places replaced`;
+  }
+
+  async copy() {
+    await navigator.clipboard.writeText(FORMATS.txt.write(/** @type {any} */ (this.workspace.open?.saved)));
+    button("copy").textContent = "Copied";
+    setTimeout(() => (button("copy").textContent = "Copy"), COPIED_SHOWN_MS);
+  }
+
+  /**
+   * @param {string} suffix
+   * @param {string} label
+   */
+  newFormat(suffix, label) {
+    const item = document.createElement("li");
+    const chosen = document.createElement("button");
+    chosen.type = "button";
+    chosen.textContent = label;
+    chosen.addEventListener("click", () => this.save(suffix));
+    item.append(chosen);
+    return item;
+  }
+
+  /** @param {string} suffix */
+  save(suffix) {
+    const saved = this.workspace.open?.saved;
+    if (saved) saveText(fileName(saved, suffix), FORMATS[suffix].write(saved));
+    element("export").removeAttribute("open");
+  }
+
+  clear() {
+    this.workspace.change((open) => open.clear());
+    this.showToast("The text was cleared.", () => this.undo());
+  }
+
+  /** Deletes the document when the time to undo is over. */
+  remove() {
+    const { open } = this.workspace;
+    if (!open) return;
+    const { id, name } = open.saved;
+    this.hideToast();
+    this.workspace.hidden.add(id);
+    void this.workspace.show(null);
+    const removal = setTimeout(() => void this.workspace.remove(id), UNDO_SHOWN_MS);
+    this.showToast(`“${name}” was deleted.`, () => {
+      clearTimeout(removal);
+      this.workspace.hidden.delete(id);
+      void this.workspace.show(open);
+    });
+  }
+
+  /**
+   * @param {string} text
+   * @param {() => void} undo
+   */
+  showToast(text, undo) {
+    this.undoRemoval = undo;
+    element("toast-text").textContent = text;
+    element("toast").hidden = false;
+    clearTimeout(this.toastTimer);
+    this.toastTimer = setTimeout(() => this.hideToast(), UNDO_SHOWN_MS);
+  }
+
+  hideToast() {
+    element("toast").hidden = true;
+  }
+}
