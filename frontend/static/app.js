@@ -241,8 +241,7 @@ function startTranscription(target, audio) {
 }
 
 function nameOfRecording() {
-  const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(Date.now());
-  return `Recording of ${date}`;
+  return `Recording, ${new Intl.DateTimeFormat(undefined, { timeStyle: "short" }).format(Date.now())}`;
 }
 
 /** @param {import("./jobs.js").Phase} phase */

@@ -43,7 +43,7 @@ function showPartial(event) {
     open.set(event.segment, line);
     partials.append(line);
   }
-  drawText(line, event);
+  drawText(line, /** @type {any} */ (event));
 }
 
 /** @param {Record<string, any>} event */
@@ -53,7 +53,7 @@ function showFinal(event) {
   if (!event.text.trim()) return;
   const line = newLine();
   finals.append(line);
-  drawText(line, event);
+  drawText(line, /** @type {any} */ (event));
   while (finals.childElementCount > KEPT_LINES) finals.firstElementChild?.remove();
 }
 

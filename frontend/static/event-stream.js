@@ -53,7 +53,7 @@ export async function follow(url, token, handlers) {
 /**
  * The messages of an event stream. Comments and unused fields are ignored.
  *
- * @param {ReadableStream<Uint8Array>} body
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} body
  * @returns {AsyncGenerator<{id: string, data: string}>}
  */
 async function* messages(body) {

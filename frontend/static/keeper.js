@@ -33,7 +33,7 @@ export class Keeper {
     const all = [...this.changed];
     this.changed.clear();
     try {
-      for (const { saved } of all) await this.storage?.save(saved);
+      for (const { stored } of all) await this.storage?.save(stored);
     } catch (error) {
       this.onTrouble(error);
     }

@@ -6,7 +6,7 @@ import { drawPeaks } from "./waveform.js";
 
 export class Player {
   /**
-   * @param {HTMLElement} root with an `audio`, a `canvas`, an `input[type=range]`, a `button`, a `select` and an `output`
+   * @param {HTMLElement} root with an `audio`, a `canvas`, an `input[type=range]`, a `button`, a `select` and a `.time`
    * @param {{onTime: (seconds: number) => void, onRate: (rate: number) => void}} handlers
    */
   constructor(root, handlers) {
@@ -17,7 +17,7 @@ export class Player {
     this.slider = /** @type {HTMLInputElement} */ (root.querySelector("input[type=range]"));
     this.button = /** @type {HTMLButtonElement} */ (root.querySelector("button"));
     this.speed = /** @type {HTMLSelectElement} */ (root.querySelector("select"));
-    this.shown = /** @type {HTMLElement} */ (root.querySelector("output"));
+    this.shown = /** @type {HTMLElement} */ (root.querySelector(".time"));
     /** @type {number[]} */
     this.peaks = [];
     this.durationS = 0;

@@ -25,7 +25,7 @@ export class Toolbar {
     button("again").addEventListener("click", handlers.onAgain);
     button("edit").addEventListener("click", () => this.setEditing(!workspace.view.isEditing));
     button("undo").addEventListener("click", () => this.undo());
-    button("show-find").addEventListener("click", () => this.showFind(element("find").hidden));
+    button("show-find").addEventListener("click", () => this.showFind(Boolean(element("find").hidden)));
     element("find").addEventListener("submit", (event) => this.replace(event));
     button("copy").addEventListener("click", () => void this.copy());
     button("clear").addEventListener("click", () => this.clear());
@@ -42,7 +42,7 @@ export class Toolbar {
   update(isBusy) {
     const { open, player } = this.workspace;
     const saved = open?.saved;
-    button("undo").disabled = !open?.done.length || isBusy;
+    button("undo").disabled = isBusy || !open?.done.length;
     button("edit").disabled = isBusy;
     button("clear").disabled = button("delete").disabled = button("show-find").disabled = isBusy;
     button("continue").hidden = isBusy || saved?.kind !== "recording" || !player.isLoaded;

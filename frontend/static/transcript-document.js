@@ -166,11 +166,21 @@ export class TranscriptDocument {
     if (change.words && !segment.isEdited) segment.words = change.words.map((/** @type {Word} */ word) => this.shifted(word));
   }
 
+  /** The text that may still change, as it is kept if the session is lost. @returns {Segment[]} */
+  get unsettled() {
+    return [...this.open.values()]
+      .filter(({ text }) => text)
+      .map(({ committed: _, ...segment }) => ({ ...segment, isUnsettled: true }));
+  }
+
+  /** What to store now: after a crash, text that may still change is not lost. @returns {Saved} */
+  get stored() {
+    return { ...this.saved, segments: [...this.segments, ...this.unsettled] };
+  }
+
   /** The session is lost: keeps its unsettled text, marked as such. */
   lose() {
-    for (const { committed: _, ...segment } of this.open.values()) {
-      if (segment.text) this.settle({ ...segment, isUnsettled: true });
-    }
+    for (const segment of this.unsettled) this.settle(segment);
     this.open.clear();
   }
 

@@ -93,7 +93,8 @@ export class Workspace {
     const stored = (await this.keeper.storage?.documents()) ?? [];
     for (const { saved } of this.working.values()) this.unstored.set(saved.id, saved);
     const unstored = [...this.unstored.values()].filter(({ id }) => !stored.some((one) => one.id === id));
-    const fresh = (/** @type {Saved} */ saved) => this.working.get(saved.id)?.saved ?? saved;
+    const known = [...this.working.values(), ...(this.open ? [this.open] : [])];
+    const fresh = (/** @type {Saved} */ saved) => known.find((one) => one.saved.id === saved.id)?.saved ?? saved;
     const all = [...unstored, ...stored].filter(({ id }) => !this.hidden.has(id));
     return all.map(fresh).sort((a, b) => b.createdMs - a.createdMs);
   }
@@ -146,7 +147,7 @@ export class Workspace {
     const result = how(this.open);
     this.keeper.touch(this.open);
     this.draw();
-    void this.refresh();
+    void this.keeper.save().then(() => this.refresh());
     return result;
   }
 

@@ -30,4 +30,16 @@ async def test_page_asks_for_the_key_and_keeps_it_while_the_tab_lives(
     await expect(page.get_by_role("log").get_by_role("listitem")).to_contain_text(re.compile("seconds"))
     await page.reload()
     await expect(link).to_have_text("Connected")
-    assert await page.evaluate("localStorage.length + document.cookie.length") == 0
+    kept = "JSON.stringify({...localStorage}) + document.cookie"
+    assert key_list.keys["anna"] not in await page.evaluate(kept)
+
+
+async def test_page_remembers_the_key_if_asked(keyed_stack: Stack, key_list: KeyList, open_page: OpenPage) -> None:
+    page = await open_page(keyed_stack.web_url)
+    await page.get_by_label("API key").fill(key_list.keys["anna"])
+    await page.get_by_label("Remember it in this browser").check()
+    await page.get_by_role("button", name="Use key").click()
+    await expect(page.locator("#link-state")).to_have_text("Connected")
+    again = await page.context.new_page()
+    await again.goto(keyed_stack.web_url)
+    await expect(again.locator("#link-state")).to_have_text("Connected")
