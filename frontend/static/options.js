@@ -88,10 +88,10 @@ export class OptionsForm {
   apply(config) {
     for (const input of this.modes) {
       const served = config.modes.find(({ name }) => name === input.value);
-      /** @type {HTMLElement} */ (input.closest("label")).hidden = !served?.available;
+      input.disabled = !served?.available;
+      /** @type {HTMLElement} */ (input.closest("label")).hidden = input.disabled;
     }
-    const isServed = (/** @type {HTMLInputElement} */ input) => !(/** @type {HTMLElement} */ (input.closest("label")).hidden);
-    if (!isServed(this.mode)) (this.modes.find(isServed) ?? this.mode).checked = true;
+    if (this.mode.disabled) (this.modes.find(({ disabled }) => !disabled) ?? this.mode).checked = true;
     this.showMissing(config);
     this.listLanguages(config.languages);
     this.showPromptHint();

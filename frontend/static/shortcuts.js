@@ -13,6 +13,7 @@ export function install(shortcuts, list) {
     const withModifier = event.ctrlKey || event.metaKey;
     if (isTyping || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
     if (event.key === " " && target.matches("button, summary, a, input")) return; // activates it
+    if (event.key.startsWith("Arrow") && target.matches("input")) return; // moves in it
     const chosen = shortcuts.find(({ key, isPlain = true }) => key === event.key && isPlain !== withModifier);
     if (!chosen) return;
     event.preventDefault();

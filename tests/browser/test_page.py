@@ -15,7 +15,7 @@ from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.proxy import proxied_under
 from tests.limits import limit_s
 from tests.speech import silence
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 CONTRAST_SCRIPT = (Path(__file__).parent / "contrast.js").read_text()
 AA_CONTRAST = 4.5
@@ -218,8 +218,8 @@ async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, s
         """async () => {
             const rows = "<li><time>0:01</time><p>Some words</p></li>";
             for (const id of ["finals", "partials"]) document.getElementById(id).innerHTML = rows;
-            const hidden = ["document-header", "options-panel", "latency", "reconnect", "mode-hint", "find", "player", "toast"];
-            for (const id of [...hidden, "activity"]) document.getElementById(id).hidden = false;
+            const parts = ["document-header", "options-panel", "latency", "reconnect", "mode-hint", "find"];
+            for (const id of [...parts, "player", "toast", "activity"]) document.getElementById(id).hidden = false;
         }"""
     )
     weak = [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST]

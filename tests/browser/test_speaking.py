@@ -37,12 +37,27 @@ async def test_spoken_words_appear_while_they_are_spoken(whisper_stack: Stack, o
     assert any("remember" in text.lower() for text in shown), shown
 
 
-async def test_modes_that_the_model_cannot_serve_say_why(whisper_stack: Stack, open_page: OpenPage) -> None:
+async def test_modes_of_other_models_are_not_offered(whisper_stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(whisper_stack.web_url)
     await expect(page.get_by_text("whisper-base on cpu")).to_be_visible()
-    await expect(page.get_by_role("radio", name="Understand")).to_be_disabled()
-    await expect(page.get_by_role("group", name="Mode")).to_have_accessible_description(
-        re.compile("Understand and General need .*Voxtral")
-    )
-    await page.get_by_role("combobox", name="Language").select_option(label="German")
-    await expect(page.get_by_role("combobox", name="Language")).to_have_value("de")
+    await page.get_by_role("button", name="Options").click()
+    modes = page.get_by_role("group", name="Mode")
+    await expect(modes.get_by_role("radio")).to_have_count(2)
+    await expect(modes.get_by_role("radio", name="Translate to English")).to_be_enabled()
+    await expect(modes).to_have_accessible_description(re.compile(r"Voxtral.* adds: Understand, General\."))
+
+
+async def test_choices_are_there_after_a_reload(whisper_stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(whisper_stack.web_url)
+    for _ in range(2):
+        await expect(page.get_by_text("whisper-base on cpu")).to_be_visible()
+        await page.get_by_role("button", name="Options").click()
+        await page.get_by_role("combobox", name="Language").select_option(label="German")
+        await page.get_by_label("Prompt").fill("Anna Schmidt")
+        await page.get_by_label("Prompt").blur()
+        await page.reload()
+        await expect(page.get_by_role("combobox", name="Language", include_hidden=True)).to_have_value("de")
+        await expect(page.get_by_label("Prompt")).to_have_value("Anna Schmidt")
+    recent = page.locator("#language optgroup").first
+    await expect(recent).to_have_attribute("label", "Recent")
+    await expect(recent.locator("option")).to_have_text(["German"])

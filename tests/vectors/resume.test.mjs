@@ -113,7 +113,7 @@ function openSession() {
   const session = new LiveSession(transport, {
     onEvent: (event) => seen.told.push(event.type),
     onDone: () => seen.told.push("over"),
-    onError: (message) => seen.told.push(message),
+    onError: ({ message }) => seen.told.push(message),
     onReconnecting: (isLost) => seen.told.push(isLost),
   });
   session.start({ sample_rate: 16000 });
