@@ -71,7 +71,7 @@ async def test_everything_works_from_the_keyboard(stack: Stack, open_page: OpenP
     await page.keyboard.press("o")
     await page.get_by_role("radio", name="Transcribe").focus()
     await page.keyboard.press("ArrowRight")
-    await expect(page.get_by_role("radio", name="Understand")).to_be_checked()
+    await expect(page.get_by_role("radio", name="Translate to English")).to_be_checked()
     await page.keyboard.press("ArrowLeft")
     await page.get_by_role("button", name="Start recording").focus()
     await page.keyboard.press("Space")

@@ -1,5 +1,5 @@
 // The page's client of live sessions, driven by the vectors that drive the Python client, too.
-// Run by tests/integration/test_page_vectors.py: STATIC is the folder of the modules, TABLE a file to write the table to.
+// Run by tests/integration/test_page_modules.py: STATIC is the folder of the modules, TABLE a file to write the table to.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
