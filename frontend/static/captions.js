@@ -1,6 +1,12 @@
-/** Live captions of one session: `captions?session=…#token=…`. The token after `#` stays in the browser. */
+/**
+ * Live captions of one session: `captions?session=…#token=…`. The token after `#` stays in the browser.
+ *
+ * With `overlay=1` the page is transparent and shows only the newest lines, for broadcasting software such as OBS;
+ * `size` (CSS pixels), `lines` and `align` (left, center, right) change how.
+ */
 
 import { follow } from "./event-stream.js";
+import { saveText } from "./files.js";
 import { drawText } from "./partial.js";
 
 /** More lines than a screen shows; the transcript has the older ones. */
@@ -126,7 +132,39 @@ live.addEventListener("click", goLive);
 const sizes = new ResizeObserver(settle);
 for (const watched of [scroller, finals, partials]) sizes.observe(watched);
 
-const session = new URLSearchParams(location.search).get("session") ?? "";
+/** @param {URLSearchParams} parameters */
+function applyOverlay(parameters) {
+  if (parameters.get("overlay") !== "1") return;
+  const { classList, style } = document.body;
+  classList.add("overlay");
+  const [size, lines, align] = ["size", "lines", "align"].map((name) => parameters.get(name) ?? "");
+  if (/^\d{1,3}$/.test(size)) style.setProperty("--size", `${size}px`);
+  if (/^[1-9]$/.test(lines)) style.setProperty("--lines", lines);
+  if (["left", "center", "right"].includes(align)) style.setProperty("--align", align);
+}
+
+/** @param {string} message */
+function refused(message) {
+  document.body.classList.add("unlinked");
+  showState("refused", message);
+}
+
+/** @param {string} form */
+async function saveTranscript(form) {
+  const url = new URL(`v1/sessions/${encodeURIComponent(session)}/transcript.${form}`, document.baseURI);
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  if (response.ok) saveText(`transcript.${form}`, await response.text());
+  else refused((await response.json()).error.message);
+}
+
+for (const button of document.querySelectorAll("#transcript button")) {
+  const { form } = /** @type {HTMLElement} */ (button).dataset;
+  button.addEventListener("click", () => void saveTranscript(form ?? "txt"));
+}
+
+const parameters = new URLSearchParams(location.search);
+applyOverlay(parameters);
+const session = parameters.get("session") ?? "";
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 if (session && token) {
   void follow(new URL(`v1/sessions/${encodeURIComponent(session)}/events`, document.baseURI).href, token, {
@@ -135,12 +173,12 @@ if (session && token) {
     onEnd: () => {
       dropPartials();
       showState("ended", STATES.ended);
+      element("transcript").hidden = false;
     },
-    onRefused: (message) => showState("refused", message),
+    onRefused: refused,
   });
   document.addEventListener("visibilitychange", stayAwake);
   void stayAwake();
 } else {
-  document.body.classList.add("unlinked");
-  showState("refused", "This link is incomplete; it must be captions?session=…#token=….");
+  refused("This link is incomplete; it must be captions?session=…#token=….");
 }

@@ -1,5 +1,7 @@
 """Live captions in a browser: what a projector shows while somebody speaks."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -120,7 +122,12 @@ async def many_lines(speaker: Speaker, page: Page) -> Locator:
 
 async def test_captions_say_what_is_wrong_with_their_link(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(address(stack, "0123456789abcdef", "wrong"))
-    await expect(page.get_by_role("status")).to_contain_text("No session has this id and viewer token")
+    state = page.get_by_role("status")
+    await expect(state).to_contain_text("No session has this id and viewer token")
+    box, size = await state.bounding_box(), page.viewport_size
+    assert box is not None
+    assert size is not None
+    assert 0.3 < (box["y"] + box["height"] / 2) / size["height"] < 0.6, "in the middle"
     page = await open_page(f"{stack.web_url}/captions?session=x")
     await expect(page.get_by_role("status")).to_contain_text("This link is incomplete")
 
@@ -152,3 +159,32 @@ async def test_a_recording_offers_its_captions(stack: Stack, open_page: OpenPage
     await page.get_by_role("button", name="Stop").click()
     await expect(captions.get_by_role("status")).to_have_text("The session has ended")
     await expect(captions.get_by_role("log").locator("p")).to_contain_text("seconds")
+
+
+async def test_transcript_can_be_saved_after_the_end(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker:
+        page = await open_page(address(stack, speaker.session_id, speaker.token))
+        speaker.say(SECOND)
+        await expect(page.get_by_role("button", name="Subtitles")).to_be_hidden()
+        speaker.stop()
+        async with page.expect_download() as started:
+            await page.get_by_role("button", name="Subtitles").click()
+    text = await asyncio.to_thread((await (await started.value).path()).read_text)
+    assert text.startswith("1\n00:00:00,000 --> ")
+
+
+async def test_overlay_is_transparent_and_shows_only_the_newest_lines(stack: Stack, open_page: OpenPage) -> None:
+    with speaking(stack) as speaker:
+        url = address(stack, speaker.session_id, speaker.token).replace("#", "&overlay=1&size=40&lines=2&align=right#")
+        page = await open_page(url, viewport=PROJECTOR)
+        for _ in range(5):
+            speaker.say()
+        lines = page.get_by_role("log").locator("p")
+        await expect(lines).to_have_count(5)
+        await expect(lines.last).to_be_in_viewport(ratio=1)
+        style = "line => { const s = getComputedStyle(line); return [s.fontSize, s.textAlign] }"
+        assert await lines.last.evaluate(style) == ["40px", "right"]
+        assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+        await expect(page.get_by_role("status")).to_be_hidden()
+        height = await page.locator("#captions").evaluate("captions => captions.clientHeight")
+        assert height <= 2 * 1.35 * 40

@@ -166,6 +166,25 @@ async def test_recording_that_the_service_has_lost_is_heard_again_from_its_last_
     assert not any("isUnsettled" in segment for segment in saved["segments"])
 
 
+async def test_recording_can_begin_without_the_server(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.wait_for_function(
+        "async () => (await (await caches.open('voxtral-page')).match('recorder-worklet.js')) !== undefined"
+    )
+    async with web_killed(stack):
+        await page.reload()
+        await expect(page.get_by_role("status")).to_have_text(re.compile("Not connected"))
+        await page.get_by_role("button", name="Start recording").click()
+        await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        await expect(page).to_have_title(re.compile(r"^● 0:01 "))
+    unsettled = page.get_by_role("list", name="Text that may still change")
+    await expect(unsettled).to_contain_text("seconds", timeout=START_S * 1000)
+    await expect(unsettled.locator("time")).to_have_text("0:00")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+
+
 async def test_stop_that_nobody_hears_is_said_again(wire: Wire, open_page: OpenPage) -> None:
     page = await open_page(f"http://127.0.0.1:{wire.port}")
     await recording(page)
