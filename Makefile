@@ -38,8 +38,9 @@ style: .venv/installed-dev ## Lint, check the format, and reject phrases that ar
 	@$(BIN)/ruff format --check .
 	@.ci/phrases $(PROSE)
 
-types: .venv/installed-dev ## Check the types
+types: .venv/installed-dev tests/page/node_modules/.package-lock.json ## Check the types
 	@$(BIN)/mypy
+	@tests/page/node_modules/.bin/tsc --project tests/page
 
 imports: .venv/installed-dev ## Check the import rules
 	@$(BIN)/lint-imports
@@ -96,6 +97,10 @@ sbom: .venv/installed-base ## List the locked dependencies as CycloneDX, in buil
 
 .venv/installed-dev: pyproject.toml requirements/dev.txt requirements/voxtral.txt requirements/torch-cpu.txt requirements/torch-cu126.txt compose/install.sh worker/model_files.py
 	@compose/install.sh dev
+
+tests/page/node_modules/.package-lock.json: tests/page/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed to check the types of the page (Debian and Ubuntu: apt install npm)." >&2; exit 1; }
+	@npm ci --prefix tests/page --silent --no-fund --no-audit
 
 .venv-plugins/installed: tests/plugins/requirements.txt
 	@$(BIN)/python -m venv --clear .venv-plugins
