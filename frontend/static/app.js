@@ -1,36 +1,23 @@
 /** The page: connects the server, the job in progress, the documents and the controls. */
 
+import { Activity } from "./activity.js";
 import { AudioLog } from "./audio-log.js";
-import { clock } from "./clock.js";
 import { Connection, webSocketUrl } from "./connection.js";
 import { Keeper } from "./keeper.js";
 import { KeyForm } from "./key.js";
 import { Jobs } from "./jobs.js";
-import { LatencyWindow } from "./latency.js";
-import { LevelHints } from "./level-hints.js";
 import { Notice } from "./notice.js";
 import { prepareOffline } from "./offline.js";
 import { OptionsForm } from "./options.js";
-import { PEAK_S } from "./transcript-document.js";
 import { Settings } from "./settings.js";
 import { install } from "./shortcuts.js";
 import { Storage } from "./storage.js";
 import { Toolbar } from "./toolbar.js";
-import { drawLatest } from "./waveform.js";
 import * as wording from "./wording.js";
 import { Workspace } from "./workspace.js";
 
 const MODEL_POLL_MS = 3000;
 const CONFIG_LIMIT_MS = 10000;
-const TITLE = document.title;
-/** @type {Record<import("./jobs.js").Phase, string>} */
-const RECORD_LABELS = {
-  idle: "Start recording",
-  starting: "Cancel",
-  recording: "Stop",
-  finishing: "Finishing…",
-  file: "Cancel",
-};
 const LINK_TEXTS = {
   connecting: "Connecting…",
   open: "Connected",
@@ -44,16 +31,12 @@ const LINK_TEXTS = {
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const recordButton = element("record");
-const pauseButton = element("pause");
 const fileInput = /** @type {HTMLInputElement} */ (element("file"));
-const progress = /** @type {HTMLProgressElement} */ (element("progress"));
 const microphone = /** @type {HTMLSelectElement} */ (element("microphone"));
 const bound = /** @type {HTMLSelectElement} */ (element("bound"));
 
 /** @type {import("./live-recording.js").AudioLimits} */
 let limits = { sampleRate: 16000, chunkSize: 1024, maxFileBytes: Infinity };
-let latencies = new LatencyWindow();
-let levelHints = new LevelHints(limits.chunkSize / limits.sampleRate);
 let modelReady = false;
 /** @type {import("./connection.js").LinkState} */
 let linkState = "connecting";
@@ -90,10 +73,11 @@ const jobs = new Jobs(
       else if (!isLost) notice.hide();
       workspace.draw();
     },
-    onLevel: showLevel,
-    onProgress: (fraction) => (progress.value = fraction),
+    onLevel: (peak) => activity.showLevel(peak),
+    onProgress: (fraction) => activity.showProgress(fraction),
   },
 );
+const activity = new Activity(jobs);
 const workspace = new Workspace(keeper, settings, () => toolbar.update(isBusy()));
 const toolbar = new Toolbar(workspace, { onContinue: () => void continueRecording(), onAgain: () => void transcribeAgain() });
 
@@ -151,8 +135,8 @@ async function findUrl() {
  */
 function showEvent(changed, event) {
   if (event.type === "warning" || event.type === "error") notice.show(event.message);
-  if (event.type === "ready") offerCaptions(event);
-  if (event.latency && jobs.isRecording) showLatency(event.latency.total);
+  if (event.type === "ready") activity.offerCaptions(event);
+  if (event.latency && jobs.isRecording) activity.showLatency(event.latency.total);
   if (workspace.open === changed) workspace.draw();
 }
 
@@ -166,22 +150,9 @@ function ended(finished, trouble) {
   if (trouble?.message) notice.show(trouble.message, trouble.retry_after_s);
 }
 
-/**
- * Shows a link with which others can view the session. The part after `#` is not sent to any server.
- *
- * @param {Record<string, any>} ready
- */
-function offerCaptions(ready) {
-  const link = /** @type {HTMLAnchorElement} */ (element("captions-link"));
-  link.href = `captions?session=${ready.session_id}#token=${ready.viewer_token}`;
-  link.hidden = !jobs.isRecording;
-}
-
 function beginJob() {
   notice.hide();
-  element("latency").hidden = element("captions-link").hidden = true;
-  latencies = new LatencyWindow();
-  levelHints = new LevelHints(limits.chunkSize / limits.sampleRate);
+  activity.begin(limits.chunkSize / limits.sampleRate);
 }
 
 function record() {
@@ -194,7 +165,7 @@ function record() {
   void workspace.show(made);
 }
 
-/** Goes on recording into the open document. */
+/** Records more into the open document. */
 async function continueRecording() {
   const { open } = workspace;
   const log = open && storage && (await AudioLog.reopen(storage, open.saved.id, open.saved.peaks));
@@ -247,50 +218,8 @@ function nameOfRecording() {
 
 /** @param {import("./jobs.js").Phase} phase */
 function showPhase(phase) {
-  recordButton.dataset.work = phase;
-  recordButton.setAttribute("aria-disabled", String(phase === "finishing"));
-  element("record-label").textContent = RECORD_LABELS[phase];
-  pauseButton.hidden = phase !== "recording";
-  showPaused();
-  document.body.classList.toggle("working", phase !== "idle");
-  element("activity").hidden = phase !== "recording" && phase !== "file";
-  element("wave").hidden = element("level-hint").hidden = phase !== "recording";
-  element("level-hint").textContent = "";
-  progress.hidden = phase !== "file";
-  progress.removeAttribute("value");
-  if (phase === "file") element("activity-text").textContent = jobs.document?.saved.name ?? "";
+  activity.show(phase);
   toolbar.update(isBusy());
-  showElapsed();
-}
-
-function showElapsed() {
-  if (jobs.phase !== "recording") return void (document.title = TITLE);
-  const elapsed = clock(jobs.recordedS);
-  element("activity-text").textContent = elapsed;
-  document.title = `${jobs.isPaused ? "❚❚" : "●"} ${elapsed} ${TITLE}`;
-}
-
-function showPaused() {
-  pauseButton.textContent = jobs.isPaused ? "Resume" : "Pause";
-  showElapsed();
-}
-
-/** @param {number} peak 0 to 1 */
-function showLevel(peak) {
-  showElapsed();
-  const peaks = jobs.document?.saved.peaks ?? [];
-  drawLatest(/** @type {HTMLCanvasElement} */ (element("wave")), peaks.slice(-Math.ceil(60 / PEAK_S)));
-  if (jobs.isPaused) return;
-  const hint = levelHints.add(peak);
-  if (element("level-hint").textContent !== hint) element("level-hint").textContent = hint;
-}
-
-/** @param {number} ms */
-function showLatency(ms) {
-  latencies.add(ms);
-  element("latency").hidden = false;
-  element("latency-latest").textContent = `${Math.round(ms)} ms`;
-  element("latency-median").textContent = `${Math.round(latencies.median)} ms`;
 }
 
 /** Lists the microphones; their names are known once one was allowed. */
@@ -324,11 +253,11 @@ function pressRecord() {
 function pressPause() {
   if (jobs.phase !== "recording") return;
   jobs.pause(!jobs.isPaused);
-  showPaused();
+  activity.showPaused();
 }
 
 recordButton.addEventListener("click", pressRecord);
-pauseButton.addEventListener("click", pressPause);
+element("pause").addEventListener("click", pressPause);
 element("choose-file").addEventListener("click", () => fileInput.click());
 fileInput.addEventListener("change", () => {
   const files = [...(fileInput.files ?? [])];

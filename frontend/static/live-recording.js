@@ -70,6 +70,7 @@ export class LiveRecording {
     this.isStopped = false;
     this.hasSentStop = false;
     this.isOver = false;
+    this.hasWarned = false;
     this.silenceTimer = 0;
     /** @type {() => void} */
     this.wake = () => {};
@@ -101,8 +102,16 @@ export class LiveRecording {
     this.log.append(pcm);
     this.document.saved.durationS = this.log.durationS;
     this.document.saved.peaks = this.log.peaks;
+    this.warnIfNotStored(this.log);
     this.wake();
     void this.feed();
+  }
+
+  /** @param {AudioLog} log */
+  warnIfNotStored({ storage, trouble }) {
+    if (this.hasWarned || (storage && !trouble)) return;
+    this.hasWarned = true;
+    this.observer.onEvent({ type: "warning", message: wording.NOT_STORED });
   }
 
   /**
