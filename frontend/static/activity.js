@@ -35,7 +35,7 @@ export class Activity {
   begin(chunkS) {
     this.latencies = new LatencyWindow();
     this.hints = new LevelHints(chunkS);
-    element("latency").hidden = element("captions-link").hidden = true;
+    element("latency").hidden = element("captions-link").hidden = element("share").hidden = true;
   }
 
   /** @param {import("./jobs.js").Phase} phase */
@@ -97,6 +97,6 @@ export class Activity {
   offerCaptions(ready) {
     const link = /** @type {HTMLAnchorElement} */ (element("captions-link"));
     link.href = `captions?session=${ready.session_id}#token=${ready.viewer_token}`;
-    link.hidden = !this.jobs.isRecording;
+    link.hidden = element("share").hidden = !this.jobs.isRecording;
   }
 }

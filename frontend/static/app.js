@@ -10,6 +10,7 @@ import { Notice } from "./notice.js";
 import { prepareOffline } from "./offline.js";
 import { OptionsForm } from "./options.js";
 import { Settings } from "./settings.js";
+import { share } from "./share.js";
 import { install } from "./shortcuts.js";
 import { Storage } from "./storage.js";
 import { Toolbar } from "./toolbar.js";
@@ -285,6 +286,7 @@ document.addEventListener("visibilitychange", () => {
   void workspace.refresh();
 });
 element("reconnect").addEventListener("click", () => void connection.connect());
+element("share").addEventListener("click", () => share(/** @type {HTMLAnchorElement} */ (element("captions-link")).href));
 element("toggle-history").addEventListener("click", () => togglePanel("toggle-history", "history"));
 element("toggle-options").addEventListener("click", () => togglePanel("toggle-options", "options-panel"));
 microphone.addEventListener("change", () => settings.save({ deviceId: microphone.value }));

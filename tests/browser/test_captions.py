@@ -156,6 +156,12 @@ async def test_a_recording_offers_its_captions(stack: Stack, open_page: OpenPage
         await link.click()
     captions = await opening.value
     await expect(captions.locator("#partials p")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Share").click()
+    dialog = page.get_by_role("dialog", name="Share the live captions")
+    await expect(dialog.get_by_role("img", name="QR code of the link")).to_be_visible()
+    await expect(dialog.get_by_role("textbox", name="Link")).to_have_value(captions.url)
+    await expect(dialog.get_by_label("For OBS, over a video")).to_have_value(captions.url.replace("#", "&overlay=1#"))
+    await dialog.get_by_role("button", name="Close").click()
     await page.get_by_role("button", name="Stop").click()
     await expect(captions.get_by_role("status")).to_have_text("The session has ended")
     await expect(captions.get_by_role("log").locator("p")).to_contain_text("seconds")

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from frontend.client.resume_rules import MOVES
 from tests.integration.node import needs_node
 from tests.limits import limit_s
@@ -29,8 +31,9 @@ def run_by_node(file: str, folder: Path, **variables: str) -> None:
 
 
 @needs_node
-def test_documents_of_the_page(tmp_path: Path) -> None:
-    run_by_node("tests/page/document.test.mjs", tmp_path)
+@pytest.mark.parametrize("name", ["document", "qr-code"])
+def test_modules_of_the_page(tmp_path: Path, name: str) -> None:
+    run_by_node(f"tests/page/{name}.test.mjs", tmp_path)
 
 
 @needs_node
