@@ -20,6 +20,10 @@ CANCELLED_TTL_S = 5
 AWAITED_S = 1.0
 """A session whose client is gone keeps its slot for at least this long, even if others wait for it: most clients
 reconnect at once."""
+TOTALS_TTL_S = 30 * 24 * 3600
+"""The service's totals are kept for so long after the last increment."""
+BATCH_TTL_S = 3600
+"""A process may repeat a batch of increments for so long."""
 EVENT_LOG_MAX = 4000
 """Events kept of one session (about 20 minutes of busy speech). Finals are kept whole in `finals`."""
 
@@ -35,6 +39,8 @@ FRONTENDS = "voxtral:frontends"
 """Sorted sets: process id → when its heartbeat expires (ms, Redis' clock)."""
 STARTING = "voxtral:starting"
 """The same for workers whose model is not warm yet."""
+TOTALS = "voxtral:metrics:{totals}"
+"""Hash: counters and histograms of the whole service, see `shared.bus.totals`."""
 IDLE_CHANNEL = "voxtral:idle"
 """Pub/sub channel on which nothing is published. Each subscription connection subscribes to it first; the
 confirmation means that Redis has all of the connection's channels."""
@@ -102,6 +108,11 @@ def channel(session_id: str) -> str:
 def heartbeat(index: str, process_id: str) -> str:
     """Hash with the last report of a worker or a frontend; `index` is WORKERS, FRONTENDS or STARTING."""
     return f"{index.removesuffix('s')}:{process_id}"
+
+
+def batch(writer_id: str) -> str:
+    """Number of the last batch that one process has added to the totals. On the same node of a Redis Cluster."""
+    return f"{TOTALS}:{writer_id}"
 
 
 def requests_of(name: str) -> str:

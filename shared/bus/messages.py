@@ -53,6 +53,8 @@ class EventKind(StrEnum):
 
 REPORT_FIELD: Final = "report"
 """The field of a heartbeat's hash: a report as JSON."""
+EPOCH_FIELD: Final = "epoch"
+"""The field of the service's totals that changes if Redis has lost them."""
 EVENT_FIELD: Final = "e"
 """The field of an entry in the event log: the event as JSON."""
 NOTHING_COMMITTED: Final = "-"

@@ -92,7 +92,7 @@ async def test_nothing_stays_in_redis(fleet: Fleet) -> None:
 async def only_frontends_are_left(fleet: Fleet) -> bool:
     """The gateway of this test goes on to say that it is there, and knows which sessions are to leave the disk; Celery
     remembers names of queues, not tasks."""
-    mine = (b"voxtral:frontend", b"voxtral:disk", b"_kombu.binding")
+    mine = (b"voxtral:frontend", b"voxtral:disk", b"voxtral:metrics", b"_kombu.binding")
     left = [key async for key in fleet.redis.scan_iter("*") if not key.startswith(mine)]
     return not left
 

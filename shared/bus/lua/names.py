@@ -21,6 +21,7 @@ NAMES: Final[dict[str, str]] = {
     "control_field": EntryField.CONTROL.value,
     "report_field": messages.REPORT_FIELD,
     "event_field": messages.EVENT_FIELD,
+    "epoch_field": messages.EPOCH_FIELD,
     "final_kind": EventKind.FINAL.value,
     "nothing_committed": messages.NOTHING_COMMITTED,
     "progress_message": messages.PROGRESS,

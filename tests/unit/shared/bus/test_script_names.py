@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus import keys, messages
-from shared.bus.lua import audio, limits, sessions
+from shared.bus.lua import audio, limits, sessions, totals
 from shared.bus.lua.names import NAMES, named
 from shared.bus.messages import ControlWord, EntryField
 from shared.bus.states import SessionState
@@ -21,7 +21,7 @@ REDIS_WORDS = {
 """Redis' own options, and pieces of JSON, ids and Lua."""
 SCRIPTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (sessions, audio, limits)
+    for module in (sessions, audio, limits, totals)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str) and "redis.call" in text
 }
@@ -50,7 +50,7 @@ def test_every_name_in_a_script_is_a_shared_one(name: str) -> None:
 def test_scripts_interpolate_states_and_words() -> None:
     """The text in the source holds none of them: a name that changes, changes in one place."""
     spelled = {*map(str, SessionState), *map(str, ControlWord)}
-    for module in (sessions, audio):
+    for module in (sessions, audio, totals):
         tree = ast.parse(Path(module.__file__ or "").read_text())
         texts = [
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
