@@ -30,8 +30,10 @@ from shared.bus.connect import connect
 from shared.bus.event_log import EventSubscriber
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
+from shared.bus.totals import TotalsWriter
 from shared.config import Settings
 from shared.dispatch import Dispatcher
+from shared.metrics.metrics import Metrics
 from shared.tasks import end_all
 
 LAST_WRITES_S: Final = 1.0
@@ -51,7 +53,9 @@ class FrontendProcess:
         self._writer = AudioWriter(settings)
         self.subscriber = EventSubscriber(self._redis)
         self.dispatcher = Dispatcher(settings)
-        self.access = Access(settings, self._arrivals)
+        metrics = Metrics()
+        self._totals = TotalsWriter(self._redis, metrics)
+        self.access = Access(settings, self._arrivals, metrics)
         self.erasure = Erasure(self._arrivals, scripts, self.access)
         sessions: dict[str, Session] = {}
         claim_timeout_s = settings.session.claim_timeout_s
@@ -71,9 +75,9 @@ class FrontendProcess:
             erasure=self.erasure,
         )
         self.viewers = Viewers(self._arrivals, self.subscriber, settings.viewers)
-        self.tally = Tally(kind, self.gateway, self.viewers)
+        self.tally = Tally(kind, self.gateway, self.viewers, metrics)
         self._decoders = Decoders(settings.audio.decoders, claim_timeout_s, most_live=settings.audio.live_decoders)
-        self.recordings = Recordings(self.gateway, self._decoders, settings.audio)
+        self.recordings = Recordings(self.gateway, self._decoders, settings.audio, metrics)
         self.connections = Connections(
             settings, self.gateway, self.access, decoders=self._decoders, recordings=self.recordings, tally=self.tally
         )
@@ -102,6 +106,7 @@ class FrontendProcess:
             "disk-watch": self._disk_watch.run(),
             "viewers": self.viewers.run(),
             "heartbeat": self.tally.beat(Registry(self._redis, Scripts(self._redis))),
+            "totals": self._totals.run(),
             "access": self.access.run(),
             "decoders": self._decoders.run(),
         }
@@ -112,6 +117,7 @@ class FrontendProcess:
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(LAST_WRITES_S):
                 await self._writer.flushed()
+                await self._totals.flush()
                 await self.registry.leave(self.tally.report())
         await end_all(loops)
         await self.gateway.close()

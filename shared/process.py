@@ -1,7 +1,8 @@
-"""The memory of this process, and how it is returned to the system."""
+"""The resources of this process, and how its memory is returned to the system."""
 
 import ctypes
 import os
+import resource
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,26 @@ _M_MMAP_THRESHOLD: Final = -3
 def rss_bytes() -> int:
     """Resident memory of this process (Linux: the second field of `statm`, in pages)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def resources() -> dict[str, float]:
+    """What this process uses, by the names that Prometheus' client libraries give such metrics (Linux)."""
+    times = os.times()
+    virtual_pages, resident_pages = Path("/proc/self/statm").read_text().split()[:2]
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    return {
+        "process_cpu_seconds": round(times.user + times.system, 2),
+        "process_resident_memory_bytes": int(resident_pages) * page_bytes,
+        "process_virtual_memory_bytes": int(virtual_pages) * page_bytes,
+        "process_open_fds": _open_fds(),
+        "process_max_fds": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    }
+
+
+def _open_fds() -> int:
+    """Linux 6.2 and newer know the number; older kernels have to list them (0.3 ms for each 1000)."""
+    folder = "/proc/self/fd"
+    return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208 -- plain calls take half the time
 
 
 def return_large_blocks() -> None:

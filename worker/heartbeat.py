@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.registry import Registry, WorkerReport
-from shared.process import rss_bytes
+from shared.process import resources, rss_bytes
 from shared.protocol import OWN
 from shared.version import VERSION
 from worker.engines.base import EngineInfo
@@ -108,6 +108,7 @@ class Heartbeat:
             audio_s_total=round(self._telemetry.audio_s_total, 1),
             errors=dict(self._telemetry.errors),
             protocol=OWN,
+            resources=resources(),
         )
 
 

@@ -22,6 +22,7 @@ from shared.bus.lua.sessions import ELSEWHERE, UNREADABLE, Scripts
 from shared.bus.messages import WorkerMessage
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
+from shared.bus.totals import TotalsWriter
 from shared.config import Settings
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError
@@ -63,7 +64,7 @@ class WorkerRuntime:
         self._dispatch = dispatch
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
-        self._telemetry = Telemetry(engine.info.frame_ms)
+        self._telemetry = Telemetry(engine.info.frame_ms, engine.info.model)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
@@ -93,6 +94,7 @@ class WorkerRuntime:
             telemetry=self._telemetry,
             gpu_memory=lambda: self._engine.gpu_memory,
         )
+        self._totals = TotalsWriter(self._redis, self._telemetry.metrics)
         self._loop = uvloop.new_event_loop()
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
@@ -161,6 +163,7 @@ class WorkerRuntime:
                 ("writer", self._writer.run()),
                 ("leases", self._leases.run()),
                 ("heartbeat", self._heartbeat.run()),
+                ("totals", self._totals.run()),
                 ("dismissals", self._dismiss()),
             )
         ]
@@ -256,6 +259,7 @@ class WorkerRuntime:
                 latency = session.take(output, report.started_s * 1000, now_ms)
                 if latency is not None and session.options.partials:  # those of files would distort the live ones
                     self._telemetry.observe_latency(latency)
+                    self._telemetry.observe_text(session, output, now_ms)
                 self._writer.mark(session)
         if released:
             self._wake_reader()
@@ -278,6 +282,7 @@ class WorkerRuntime:
         if self._sessions.get(session.session_id) is session:
             del self._sessions[session.session_id]
             self._engine.post([Close(session.handle)])
+            self._telemetry.observe_end(session)
             session.finished.set()
 
     async def _dismiss(self) -> None:
@@ -310,6 +315,7 @@ class WorkerRuntime:
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._heartbeat.leave()
+                await self._totals.flush()
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("leave_not_recorded", reason=str(error))
 

@@ -90,6 +90,8 @@ class WorkerSession:
     """Monotonic time at which the client left."""
     _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
     _errors: list[str] = field(default_factory=list)
+    _worded_segment: int = -1
+    """The last segment of which its client has a text."""
     _configured: deque[tuple[int, bytes]] = field(default_factory=deque)
     """Position and options (as received) of each `configure` after the checkpoint."""
 
@@ -102,6 +104,7 @@ class WorkerSession:
         self.checkpoint_samples = claim.checkpoint_samples
         self.segment = claim.segment
         self.seq = claim.seq
+        self._worded_segment = claim.segment if claim.committed is not None else claim.segment - 1
         self._heard_from_s = self.now_s
         self.texts = list(claim.texts)
         self.committed = self.stored = claim.committed or Commitment(claim.segment)
@@ -255,6 +258,16 @@ class WorkerSession:
             self._arrivals.popleft()
         return next((arrived for end, arrived in self._arrivals if end > self.absorbed_samples), None)
 
+    def arrived_ms(self, at_samples: int) -> float | None:
+        """When audio at a position reached the frontend (wall clock, ms); None if that is not known."""
+        return next((arrived for end, arrived in self._arrivals if end >= at_samples), None)
+
+    def is_first_text(self, segment: int) -> bool:
+        """Whether a text is the first one of its segment. To be asked once for each text."""
+        is_first = segment > self._worded_segment
+        self._worded_segment = max(self._worded_segment, segment)
+        return is_first
+
     def take(self, output: base.Output, step_started_ms: float, now_ms: float) -> Latency | None:
         """Turn an engine's output into an event. Returns its latency, if it has one."""
         if self.ending is not None:
@@ -362,7 +375,7 @@ class WorkerSession:
         return self.committed if self.committed.segment == segment else Commitment(segment)
 
     def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
-        arrived_ms = next((arrived for end, arrived in self._arrivals if end >= heard_samples), None)
+        arrived_ms = self.arrived_ms(heard_samples)
         if arrived_ms is None:  # replayed audio, whose arrival time is not known
             return Latency(0.0, model_ms, now_ms - step_started_ms)
         return Latency(max(0.0, step_started_ms - arrived_ms), model_ms, max(0.0, now_ms - arrived_ms))

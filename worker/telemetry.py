@@ -4,22 +4,36 @@ from collections import Counter, deque
 from typing import Final
 
 from shared.bus.registry import Percentiles
-from shared.events import Latency
+from shared.events import Latency, seconds
+from shared.metrics.families import EVENT_LATENCY, FINAL_DELAY, FIRST_WORD, SESSION, STEP
+from shared.metrics.metrics import Histogram, Metrics
 from worker.engine_thread import StepReport
+from worker.engines.base import Final as FinalText
+from worker.engines.base import Output, Partial
 from worker.load import Load
+from worker.session import WorkerSession
 
 WINDOW: Final = 512
 """Number of observations for percentiles."""
+STAGES: Final = ("queue", "model", "total")
+"""The parts of a latency, as `Latency` has them."""
 
 
 class Telemetry:
-    def __init__(self, frame_ms: float = 0.0) -> None:
+    def __init__(self, frame_ms: float = 0.0, model: str = "") -> None:
+        self.metrics = Metrics()
+        """What the service's totals have not received."""
+        self._model = model
+        self._stages = {stage: self.metrics.histogram(EVENT_LATENCY, stage, model) for stage in STAGES}
+        self._steps = self.metrics.histogram(STEP, model)
+        self._first_word = self.metrics.histogram(FIRST_WORD, model)
+        self._final_delay = self.metrics.histogram(FINAL_DELAY, model)
         self.load = Load(frame_ms)
         self.errors: Counter[str] = Counter()
         self.sessions_total = 0
         self.audio_s_total = 0.0
         self.heard_again_total = 0
-        self._latency: dict[str, deque[float]] = {name: deque(maxlen=WINDOW) for name in ("queue", "model", "total")}
+        self._latency: dict[str, deque[float]] = {name: deque(maxlen=WINDOW) for name in STAGES}
         self._step_ms: deque[float] = deque(maxlen=WINDOW)
         self._reset_interval()
 
@@ -31,15 +45,37 @@ class Telemetry:
         if report.passes is not None:
             self.load.observe([one.pass_ms for one in report.passes], now_s)
             self._step_ms.extend(one.pass_ms for one in report.passes)
+            for one in report.passes:
+                self._steps.observe(one.pass_ms / 1000)
             self._batches.extend(one.sessions for one in report.passes)
         elif report.batch_size:
             self._step_ms.append(report.step_ms)
+            self._steps.observe(report.step_ms / 1000)
             self._batches.append(report.batch_size)
 
     def observe_latency(self, latency: Latency) -> None:
         self._latency["queue"].append(latency.queue_ms)
         self._latency["model"].append(latency.model_ms)
         self._latency["total"].append(latency.total_ms)
+        self._stages["queue"].observe(latency.queue_ms / 1000)
+        self._stages["model"].observe(latency.model_ms / 1000)
+        self._stages["total"].observe(latency.total_ms / 1000)
+
+    def observe_text(self, session: WorkerSession, output: Output, now_ms: float) -> None:
+        """A text that was sent to the client of a live session. `now_ms` is wall clock."""
+        if not isinstance(output, Partial | FinalText) or not output.text:
+            return
+        if session.is_first_text(output.segment):
+            _observe_since(self._first_word, session.arrived_ms(output.start_samples), now_ms)
+        if isinstance(output, FinalText):
+            _observe_since(self._final_delay, session.arrived_ms(output.end_samples), now_ms)
+
+    def observe_end(self, session: WorkerSession) -> None:
+        """A session that this worker no longer serves; it counts if it has ended."""
+        if session.ending is not None:
+            kind = "recording" if session.options.recording else "live"
+            ended = self.metrics.histogram(SESSION, self._model, kind, session.ending.value)
+            ended.observe(seconds(session.read_samples))
 
     def latency(self) -> dict[str, Percentiles]:
         return {name: percentiles(values) for name, values in self._latency.items()}
@@ -57,6 +93,11 @@ class Telemetry:
     def _reset_interval(self) -> None:
         self._audio_s = self._busy_s = 0.0
         self._batches: list[int] = []
+
+
+def _observe_since(histogram: Histogram, arrived_ms: float | None, now_ms: float) -> None:
+    if arrived_ms is not None:
+        histogram.observe(max(0.0, now_ms - arrived_ms) / 1000)
 
 
 def percentiles(values: deque[float]) -> Percentiles:

@@ -35,6 +35,8 @@ from shared.errors import (
     UnauthorizedError,
     shown,
 )
+from shared.metrics.families import AUDIO
+from shared.metrics.metrics import Metrics
 from shared.tasks import BackgroundTasks
 
 WATCH_INTERVAL_S: Final = 1.0
@@ -48,8 +50,9 @@ log = structlog.get_logger(__name__)
 
 
 class Access:
-    def __init__(self, settings: Settings, redis: Redis) -> None:
-        """Raises StartupError for a bad list of keys."""
+    def __init__(self, settings: Settings, redis: Redis, metrics: Metrics | None = None) -> None:
+        """`metrics` counts the audio of each key. Raises StartupError for a bad list of keys."""
+        self._metrics = metrics or Metrics()
         self._source = KeySource(settings.access)
         self._origins = settings.access.origins
         self._page_port = settings.server.http_port
@@ -173,7 +176,15 @@ class Access:
         key = self.check(principal)
         if key is not None:
             await self._limiter.enter(key, session_id)
-        meter = Meter(session_id, principal, key, self._limiter, start=self._chores.start, forget=self._meters.discard)
+        meter = Meter(
+            session_id,
+            principal,
+            key,
+            self._limiter,
+            usage=self._metrics.counter(AUDIO, principal.name),
+            start=self._chores.start,
+            forget=self._meters.discard,
+        )
         self._meters.add(meter)
         return meter
 

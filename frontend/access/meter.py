@@ -18,6 +18,7 @@ from frontend.access.principal import Key, Principal
 from shared.bus.failures import store_error
 from shared.errors import ServerBusyError, StoreUnreachableError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ
+from shared.metrics.metrics import Counter
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +36,12 @@ class Meter:
         key: Key | None,
         limiter: Limiter,
         *,
+        usage: Counter,
         start: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         forget: Callable[["Meter"], None],
     ) -> None:
-        """`start` runs a background task of this process, and `forget` is called once at the end."""
+        """`usage` counts the seconds of audio of the principal. `start` runs a background task of this process, and
+        `forget` is called once at the end."""
         self.session_id = session_id
         self.principal = principal
         self.key = key
@@ -46,6 +49,7 @@ class Meter:
         self.on_revoked: Callable[[VoxtralError], None] | None = None
         """Called when the key is no longer valid."""
         self._limiter = limiter
+        self._usage = usage
         self._start = start
         self._forget = forget
         self._uncharged_samples = 0
@@ -71,6 +75,7 @@ class Meter:
 
     def add(self, samples: int) -> None:
         """Count accepted audio."""
+        self._usage.add(samples / SAMPLE_RATE_HZ)
         if self.key is None or self.key.limits.audio_s_per_minute is None:
             return
         self._uncharged_samples += samples

@@ -28,6 +28,7 @@ from frontend.api.middleware import renderer_of
 from frontend.api.mistyped_addresses import PREFIX
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi.refusals import DocumentedApi
+from frontend.api.request_metrics import RequestMetrics
 from frontend.connections.connections import Connections
 from frontend.monitoring.process_report import Tally
 from frontend.servers.transports import StarletteTransport
@@ -80,6 +81,7 @@ def create_app(
     app.include_router(chat.router(settings, gateway, recordings, access, tally))
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
+    app.add_middleware(RequestMetrics, metrics=tally.metrics)
 
     @app.api_route("/docs", methods=READING, include_in_schema=False)
     async def documents() -> FileResponse:

@@ -15,7 +15,9 @@ from frontend.sessions.gateway import Gateway
 from shared.bus import keys
 from shared.bus.registry import FrontendReport, Registry, process_id
 from shared.errors import ServerBusyError
-from shared.process import rss_bytes
+from shared.metrics.families import ERRORS
+from shared.metrics.metrics import Metrics
+from shared.process import resources, rss_bytes
 from shared.protocol import OWN
 from shared.version import VERSION
 
@@ -23,9 +25,10 @@ BUSY_RETRY_S: Final = 5.0
 
 
 class Tally:
-    """`viewers` is the collection of the viewers of the process."""
+    """`viewers` is the collection of the viewers of the process, `metrics` what it adds to the service's totals."""
 
-    def __init__(self, kind: str, gateway: Gateway, viewers: Sized) -> None:
+    def __init__(self, kind: str, gateway: Gateway, viewers: Sized, metrics: Metrics) -> None:
+        self.metrics = metrics
         self._kind = kind
         self._gateway = gateway
         self._viewers = viewers
@@ -53,6 +56,7 @@ class Tally:
     def count_error(self, code: str) -> None:
         """Count an error that was sent to a client."""
         self._errors[code] += 1
+        self.metrics.counter(ERRORS, code).add()
 
     async def beat(self, registry: Registry) -> None:
         """The heartbeat's loop; runs until cancelled."""
@@ -77,4 +81,5 @@ class Tally:
             viewers=len(self._viewers),
             errors=dict(self._errors),
             protocol=OWN,
+            resources=resources(),
         )

@@ -5,6 +5,7 @@ Uploads and one-shot requests share it. Memory use does not grow with the record
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from frontend.access.principal import ANONYMOUS, Principal
@@ -17,6 +18,8 @@ from shared.audio.payload import decode_raw
 from shared.config import AudioSettings
 from shared.errors import InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.metrics.families import UPLOAD_RATE
+from shared.metrics.metrics import Metrics
 from shared.tasks import in_thread
 
 
@@ -24,10 +27,11 @@ class Recordings:
     """Opens sessions for recordings. `warnings` collects the faults of a recording, up to its end; see
     `session_for`."""
 
-    def __init__(self, gateway: Gateway, decoders: Decoders, settings: AudioSettings) -> None:
+    def __init__(self, gateway: Gateway, decoders: Decoders, settings: AudioSettings, metrics: Metrics) -> None:
         self._gateway = gateway
         self._decoders = decoders
         self._settings = settings
+        self._metrics = metrics
 
     def file(
         self,
@@ -41,7 +45,7 @@ class Recordings:
         """A session that is fed an audio file."""
         longest_s = self._settings.longest_s(options.mode)
         blocks = self._decoders.pcm(audio, max_duration_s=longest_s, strict=strict, warnings=warnings)
-        return session_for(blocks, options, self._gateway, principal)
+        return self._timed(session_for(blocks, options, self._gateway, principal))
 
     def samples(
         self,
@@ -60,7 +64,18 @@ class Recordings:
         blocks = decode_raw(
             audio, encoding, sample_rate, channels, max_duration_s=longest_s, strict=strict, warn=warnings.append
         )
-        return session_for(_in_threads(blocks), options, self._gateway, principal)
+        return self._timed(session_for(_in_threads(blocks), options, self._gateway, principal))
+
+    @contextlib.asynccontextmanager
+    async def _timed(self, opening: contextlib.AbstractAsyncContextManager[Session]) -> AsyncIterator[Session]:
+        """Measures the time of a recording whose events are read up to `done`, waiting for a slot included."""
+        started_s = time.perf_counter()
+        async with opening as session:
+            yield session
+            if session.is_done:
+                took_s = time.perf_counter() - started_s
+                rate = took_s * SAMPLE_RATE_HZ / max(1, session.audio_received_samples)
+                self._metrics.histogram(UPLOAD_RATE, session.model).observe(rate)
 
 
 @contextlib.asynccontextmanager

@@ -66,6 +66,8 @@ class Session:
         self.queue = queue
         self.ended = False
         """Set when a `done` or an `error` has been read."""
+        self.is_done = False
+        """Set when a `done` has been read."""
         self._track = track
         self._track.on_refused = self._taken_over
         self._follower = follower
@@ -208,6 +210,7 @@ class Session:
         while not self.ended:
             event = await anext(self._source)
             if event.wire["type"] in TERMINAL:
+                self.is_done = event.wire["type"] == EventType.DONE
                 self._stop()
             yield event
 

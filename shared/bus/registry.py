@@ -74,6 +74,8 @@ class WorkerReport:
     errors: dict[str, int] = field(default_factory=dict)
     protocol: Protocol = UNNUMBERED
     """The protocol that it reads and writes; older processes without protocol numbers do not report it."""
+    resources: dict[str, float] = field(default_factory=dict)
+    """What `shared.process.resources` measures; older processes do not report it."""
 
     @property
     def slots_free(self) -> int:
@@ -102,6 +104,7 @@ class FrontendReport:
     errors: dict[str, int] = field(default_factory=dict)
     """Number of errors by wire code, since the start."""
     protocol: Protocol = UNNUMBERED
+    resources: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,18 @@
 """What a worker counts and measures: passes and steps, and speech that a model hears again, which is no event."""
 
+import orjson
+import pytest
 from structlog.testing import capture_logs
 
 from frontend.monitoring.prometheus import prometheus_text
+from shared.errors import ModelUnavailableError
+from shared.events import Latency
+from shared.metrics.families import EVENT_LATENCY, FINAL_DELAY, FIRST_WORD, SESSION, STEP, Family
 from tests.unit.reports import report
 from tests.unit.worker.claimed_sessions import claimed
+from worker.commitment import Commitment
 from worker.engine_thread import StepReport
-from worker.engines.base import Finished, HeardAgain, PassTime
+from worker.engines.base import Final, Finished, HeardAgain, Partial, PassTime
 from worker.runtime import WorkerRuntime
 from worker.telemetry import Telemetry
 
@@ -43,3 +49,66 @@ def test_other_engines_count_steps_that_say_something() -> None:
     telemetry.observe_step(StepReport([], {}, 0.0, 90.0, 0, 0.08), 5.0)
     telemetry.observe_step(StepReport([("a", Finished())], {}, 0.0, 30.0, 1, 0.08), 5.0)
     assert (telemetry.step().p50, telemetry.take_interval()[1]) == (30.0, 1.0)
+
+
+def observed(telemetry: Telemetry, family: Family) -> dict[str, float]:
+    """The increments of a family of one series, by place."""
+    fields = [(orjson.loads(field), count) for field, count in telemetry.metrics.take().items()]
+    return {str(name[-1]): count for name, count in fields if name[0] == family.name}
+
+
+def test_first_word_of_a_segment_is_measured_once() -> None:
+    telemetry, session = Telemetry(model="echo"), claimed()
+    session.arrived(16_000, 1_000.0, 0.0)
+    session.arrived(32_000, 2_000.0, 0.0)
+    for text, now_ms in (("", 2_100.0), ("a", 2_200.0), ("a b", 2_900.0)):
+        telemetry.observe_text(session, Partial(0, text, 20_000, 32_000, 1.0), now_ms)
+    telemetry.observe_text(session, Final(0, "a b", 20_000, 30_000, 32_000, 32_000, (), None, 1.0), 3_000.0)
+    assert observed(telemetry, FIRST_WORD) == {"0.2": 1, "sum": pytest.approx(0.2)}
+
+
+def test_final_is_measured_from_the_last_sound() -> None:
+    telemetry, session = Telemetry(model="echo"), claimed()
+    session.arrived(16_000, 1_000.0, 0.0)
+    session.arrived(32_000, 2_000.0, 0.0)
+    telemetry.observe_text(session, Final(0, "a", 1_000, 15_000, 32_000, 32_000, (), None, 1.0), 2_300.0)
+    assert observed(telemetry, FINAL_DELAY) == {"1.5": 1, "sum": pytest.approx(1.3)}
+
+
+def test_segment_whose_text_a_former_owner_wrote_has_had_its_first_word() -> None:
+    session = claimed(segment=2, committed=Commitment(2))
+    assert not session.is_first_text(2)
+    assert session.is_first_text(3)
+    assert claimed(segment=2).is_first_text(2)
+
+
+def test_text_of_audio_without_a_known_arrival_is_not_measured() -> None:
+    telemetry = Telemetry(model="echo")
+    telemetry.observe_text(claimed(), Partial(0, "a", 0, 16_000, 1.0), 1_000.0)
+    assert telemetry.metrics.take() == {}
+
+
+def test_length_of_a_session_is_measured_when_it_ends() -> None:
+    telemetry, session = Telemetry(model="echo"), claimed()
+    session.arrived(40 * 16_000, 0.0, 0.0)
+    telemetry.observe_end(session)
+    assert telemetry.metrics.take() == {}, "another worker has it"
+    session.fail(ModelUnavailableError("gone"))
+    telemetry.observe_end(session)
+    assert {tuple(orjson.loads(field)): count for field, count in telemetry.metrics.take().items()} == {
+        (SESSION.name, "echo", "live", "failed", 60.0): 1,
+        (SESSION.name, "echo", "live", "failed", "sum"): 40.0,
+    }
+
+
+def test_latency_and_steps_are_in_histograms_of_the_model() -> None:
+    telemetry = Telemetry(model="echo")
+    telemetry.observe_latency(Latency(queue_ms=20.0, model_ms=30.0, total_ms=60.0))
+    telemetry.observe_step(StepReport([("a", Finished())], {}, 0.0, 30.0, 1, 0.08), 5.0)
+    assert {tuple(orjson.loads(field)) for field in telemetry.metrics.take()} == {
+        *((EVENT_LATENCY.name, stage, "echo", bound) for stage, bound in (("queue", 0.025), ("model", 0.05))),
+        (EVENT_LATENCY.name, "total", "echo", 0.075),
+        *((EVENT_LATENCY.name, stage, "echo", "sum") for stage in ("queue", "model", "total")),
+        (STEP.name, "echo", 0.03),
+        (STEP.name, "echo", "sum"),
+    }

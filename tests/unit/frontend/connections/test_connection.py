@@ -20,6 +20,7 @@ from frontend.sessions.recordings import Recordings
 from shared.config import Settings
 from shared.errors import FrameInvalidError
 from shared.events import SAMPLE_RATE_HZ
+from shared.metrics.metrics import Metrics
 from tests.unit.clock import clocked
 from tests.unit.frontend.memory_bus import MemoryBus
 
@@ -91,14 +92,14 @@ class Served:
         self.bus = MemoryBus()
         self.transport = MemoryTransport(left=left)
         self.gateway = self.bus.gateway(settings)
-        self.tally = Tally("test", self.gateway, ())
+        self.tally = Tally("test", self.gateway, (), Metrics())
         decoders = Decoders(1, 1.0, most_live=1)
         self.connections = Connections(
             settings,
             self.gateway,
             Access(settings, self.bus.redis),
             decoders=decoders,
-            recordings=Recordings(self.gateway, decoders, settings.audio),
+            recordings=Recordings(self.gateway, decoders, settings.audio, Metrics()),
             tally=self.tally,
         )
 

@@ -13,6 +13,8 @@ from shared.bus.audio import AudioWriter
 from shared.bus.event_log import Follower
 from shared.errors import VoxtralError
 from shared.events import SessionOptions
+from shared.metrics.families import AUDIO
+from shared.metrics.metrics import Metrics
 from shared.tasks import BackgroundTasks
 from tests.unit.redis_in_memory import Clock
 
@@ -41,7 +43,13 @@ class Held:
             follower=self.follower,
             max_backlog_s=1.0,
             meter=Meter(
-                session_id, ANONYMOUS, None, Limiter(redis), start=BackgroundTasks().start, forget=lambda _: None
+                session_id,
+                ANONYMOUS,
+                None,
+                Limiter(redis),
+                usage=Metrics().counter(AUDIO, ANONYMOUS.name),
+                start=BackgroundTasks().start,
+                forget=lambda _: None,
             ),
             listener=Indifferent(),
         )
