@@ -1,8 +1,8 @@
 """Health endpoints for operators: `python -m frontend.health`.
 
 `/health`: this process is alive. `/ready`: whether a session would be accepted now: 200, or 503 with the reason.
-`/status`: the full state, as JSON. `/metrics`: the same for Prometheus. Everything is read from the heartbeats in
-Redis, never from a worker itself, and is answered within a second even if Redis hangs.
+`/status`: the full state, as JSON. `/metrics`: the same for Prometheus, with totals of the whole service. Everything is
+read from Redis, never from a worker itself, and is answered within a second even if Redis hangs.
 """
 
 import asyncio
@@ -18,14 +18,18 @@ from redis.asyncio import Redis
 from starlette.types import Scope
 
 from frontend.access.hosts import HostGuard, Hosts
+from frontend.monitoring.monotone import Monotone
+from frontend.monitoring.process_metrics import ProcessUse
 from frontend.monitoring.prometheus import prometheus_text
-from frontend.monitoring.status import REDIS_DEADLINE_S, full_status, take_snapshot
+from frontend.monitoring.status import REDIS_DEADLINE_S, full_status, take_snapshot, take_totals
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
 from shared.bus.connect import connect
+from shared.bus.registry import process_id
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
+from shared.process import resources
 from shared.version import VERSION
 
 
@@ -33,6 +37,8 @@ def create_app(settings: Settings, redis: Redis) -> FastAPI:
     app = FastAPI(title="Voxtral health", version=VERSION, docs_url=None, redoc_url=None)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=_refusal_of_host)
     started_at = time.time()
+    own_id = process_id()
+    monotone = Monotone()
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -53,12 +59,15 @@ def create_app(settings: Settings, redis: Redis) -> FastAPI:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        snapshot = await take_snapshot(redis)
+        taken, held = await asyncio.gather(take_snapshot(redis), take_totals(redis))
+        snapshot = monotone.newest(taken)
         text = prometheus_text(
             snapshot.workers,
             snapshot.frontends,
             redis_up=snapshot.redis_ms is not None,
             ready=snapshot.obstacle(settings) is None,
+            totals=None if held is None else monotone.totals(held),
+            own=[ProcessUse(own_id, "health", started_at, resources())],
         )
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 

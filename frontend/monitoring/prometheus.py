@@ -1,15 +1,19 @@
-"""Heartbeats as Prometheus metrics. Times are in seconds and sizes in bytes, as is usual for Prometheus."""
+"""Heartbeats and totals as Prometheus metrics. Times are in seconds and sizes in bytes, as is usual for Prometheus."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from frontend.monitoring.process_metrics import ProcessUse, process_metrics
+from frontend.monitoring.totals import families_of
 from shared.bus.registry import FrontendReport, Percentiles, WorkerReport
 from shared.version import VERSION
 
 QUANTILES = {"0.5": "p50", "0.95": "p95", "0.99": "p99"}
+OLD: Final = "Deprecated, and absent from the next version: "
 WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
     "slots": ("Sessions that the worker can serve at once.", lambda worker: worker.slots),
     "sessions": ("Sessions that the worker serves now.", lambda worker: worker.sessions),
@@ -19,19 +23,42 @@ WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
     "lag_seconds": ("Age of the oldest audio that waits for the model.", lambda worker: worker.lag_ms / 1e3),
     "real_time_factor": ("Processing seconds per second of audio.", lambda worker: worker.real_time_factor),
     "batch_size": ("Mean number of sessions in a step.", lambda worker: worker.batch_size),
-    "resident_memory_bytes": ("Resident memory of the process.", lambda worker: worker.rss_bytes),
+    "resident_memory_bytes": (
+        OLD + "see process_resident_memory_bytes.",
+        lambda worker: worker.rss_bytes,
+    ),
     "gpu_memory_used_bytes": ("Memory in use on the worker's GPU.", lambda worker: worker.gpu_memory_used_bytes),
     "gpu_memory_total_bytes": ("Total memory of the worker's GPU.", lambda worker: worker.gpu_memory_total_bytes),
 }
 
 
 def prometheus_text(
-    workers: Sequence[WorkerReport], frontends: Sequence[FrontendReport], *, redis_up: bool, ready: bool
+    workers: Sequence[WorkerReport],
+    frontends: Sequence[FrontendReport],
+    *,
+    redis_up: bool,
+    ready: bool,
+    totals: dict[bytes, float] | None = None,
+    own: Sequence[ProcessUse] = (),
 ) -> bytes:
-    """One scrape, in Prometheus' text format."""
+    """One scrape, in Prometheus' text format. `totals` are those of `Monotone`, None if Redis does not answer; `own`
+    are processes that send no heartbeat."""
+    uses = [*map(ProcessUse.of, workers), *map(ProcessUse.of, frontends), *own]
     registry = CollectorRegistry()
     registry.register(_Heartbeats(workers, frontends, redis_up=redis_up, ready=ready))
+    registry.register(_Collected(families_of(totals)))
+    registry.register(_Collected(process_metrics(uses)))
     return generate_latest(registry)
+
+
+class _Collected:
+    """A collector of metrics that are made once."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
 
 
 class _Heartbeats:
@@ -51,8 +78,23 @@ class _Heartbeats:
         info = GaugeMetricFamily("voxtral_build_info", "Version of the health process.", labels=["version"])
         info.add_metric([VERSION], 1)
         yield info
+        yield from _of_models(self._workers)
         yield from _of_workers(self._workers)
         yield from _of_frontends(self._frontends)
+
+
+def _of_models(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
+    slots = GaugeMetricFamily("voxtral_model_slots", "Slots of workers that accept sessions.", labels=["model"])
+    used = GaugeMetricFamily(
+        "voxtral_model_slots_used", "Sessions in a slot, those of draining workers included.", labels=["model"]
+    )
+    free = GaugeMetricFamily("voxtral_model_slots_free", "Slots that are offered to new sessions.", labels=["model"])
+    for model in sorted({worker.model for worker in workers}):
+        serving = [worker for worker in workers if worker.model == model and not worker.draining]
+        slots.add_metric([model], sum(worker.slots for worker in serving))
+        used.add_metric([model], sum(worker.sessions for worker in workers if worker.model == model))
+        free.add_metric([model], sum(worker.slots_free for worker in serving))
+    yield from (slots, used, free)
 
 
 def _of_workers(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
@@ -85,16 +127,13 @@ def _of_workers(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
 
 
 def _of_worker_times(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
-    step = GaugeMetricFamily("voxtral_worker_step_seconds", "Time of one batched step.", labels=["worker", "quantile"])
-    latency = GaugeMetricFamily(
-        "voxtral_latency_seconds",
-        "From the arrival of the last audio of a text to the text, by stage.",
-        labels=["worker", "stage", "quantile"],
-    )
+    """Percentiles of single workers, which cannot be added up."""
+    step = Metric("voxtral_worker_step_seconds", OLD + "see voxtral_step_seconds.", "summary")
+    latency = Metric("voxtral_latency_seconds", OLD + "see voxtral_event_latency_seconds.", "summary")
     for worker in workers:
-        _add_quantiles(step, [worker.id], worker.step)
+        _add_quantiles(step, {"worker": worker.id}, worker.step)
         for stage, times in worker.latency.items():
-            _add_quantiles(latency, [worker.id, stage], times)
+            _add_quantiles(latency, {"worker": worker.id, "stage": stage}, times)
     yield from (step, latency)
 
 
@@ -103,7 +142,9 @@ def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
     connections = GaugeMetricFamily("voxtral_frontend_connections", "Open client connections.", labels=labels)
     open_sessions = GaugeMetricFamily("voxtral_frontend_sessions", "Open sessions.", labels=labels)
     viewers = GaugeMetricFamily("voxtral_frontend_viewers", "Connected caption viewers.", labels=labels)
-    memory = GaugeMetricFamily("voxtral_frontend_resident_memory_bytes", "Resident memory.", labels=labels)
+    memory = GaugeMetricFamily(
+        "voxtral_frontend_resident_memory_bytes", OLD + "see process_resident_memory_bytes.", labels=labels
+    )
     sessions = CounterMetricFamily("voxtral_frontend_sessions_opened", "Sessions opened.", labels=labels)
     received = CounterMetricFamily("voxtral_frontend_received_bytes", "Audio received, as encoded.", labels=labels)
     for frontend in frontends:
@@ -118,13 +159,13 @@ def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
 
 
 def _errors(kind: str, reports: Sequence[WorkerReport] | Sequence[FrontendReport]) -> Metric:
-    errors = CounterMetricFamily(f"voxtral_{kind}_errors", "Errors by code.", labels=[kind, "code"])
+    errors = CounterMetricFamily(f"voxtral_{kind}_errors", OLD + "see voxtral_errors_total.", labels=[kind, "code"])
     for report in reports:
         for code, count in report.errors.items():
             errors.add_metric([report.id, code], count)
     return errors
 
 
-def _add_quantiles(gauge: GaugeMetricFamily, labels: list[str], times: Percentiles) -> None:
+def _add_quantiles(summary: Metric, labels: dict[str, str], times: Percentiles) -> None:
     for quantile, name in QUANTILES.items():
-        gauge.add_metric([*labels, quantile], getattr(times, name) / 1e3)
+        summary.add_sample(summary.name, labels | {"quantile": quantile}, getattr(times, name) / 1e3)

@@ -15,6 +15,7 @@ from frontend.sessions.running_models import running_models
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import FrontendReport, Percentiles, Registry, StartReport, WorkerReport
+from shared.bus.totals import read_totals
 from shared.config import Settings
 from shared.protocol import OWN
 from shared.version import VERSION
@@ -79,6 +80,15 @@ async def take_snapshot(redis: Redis) -> Snapshot:
     except (RedisError, OSError):
         return Snapshot(None, None, [], [])
     return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends, starting)
+
+
+async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
+    """The totals in Redis; None if it does not answer."""
+    try:
+        async with asyncio.timeout(REDIS_DEADLINE_S):
+            return await read_totals(redis)
+    except (RedisError, OSError):
+        return None
 
 
 async def _refusal(redis: Redis) -> str | None:

@@ -25,7 +25,14 @@ def logged() -> set[str]:
 def test_every_metric_is_listed_and_exists() -> None:
     text = prometheus_text([], [], redis_up=True, ready=True).decode()
     exposed = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
-    assert set(re.findall(r"`(voxtral_\w+)`", section("Metrics"))) == exposed
+    assert set(re.findall(r"`((?:voxtral|process)_\w+)`", section("Metrics"))) == exposed
+
+
+def test_deprecated_metrics_say_so_in_their_help() -> None:
+    text = prometheus_text([], [], redis_up=True, ready=True).decode()
+    deprecated = set(re.findall(r"^# HELP (\w+) Deprecated", text, re.MULTILINE))
+    rows = re.findall(r"^\| (.*?) \|", section("Metrics").partition("### Deprecated\n")[2], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(voxtral_\w+)`", row)} == deprecated
 
 
 def test_events_in_the_tables_are_logged() -> None:
