@@ -104,7 +104,7 @@ class WorkerSession:
         self.checkpoint_samples = claim.checkpoint_samples
         self.segment = claim.segment
         self.seq = claim.seq
-        self._worded_segment = claim.segment if claim.committed is not None else claim.segment - 1
+        self._worded_segment = claim.segment if claim.seq else -1  # a former owner may have written its first text
         self._heard_from_s = self.now_s
         self.texts = list(claim.texts)
         self.committed = self.stored = claim.committed or Commitment(claim.segment)

@@ -75,11 +75,11 @@ def test_final_is_measured_from_the_last_sound() -> None:
     assert observed(telemetry, FINAL_DELAY) == {"1.5": 1, "sum": pytest.approx(1.3)}
 
 
-def test_segment_whose_text_a_former_owner_wrote_has_had_its_first_word() -> None:
-    session = claimed(segment=2, committed=Commitment(2))
+def test_segment_of_which_a_former_owner_may_have_written_a_text_has_had_its_first_word() -> None:
+    session = claimed(segment=2, seq=9, committed=Commitment(2))
     assert not session.is_first_text(2)
     assert session.is_first_text(3)
-    assert claimed(segment=2).is_first_text(2)
+    assert claimed(committed=Commitment(0)).is_first_text(0)
 
 
 def test_text_of_audio_without_a_known_arrival_is_not_measured() -> None:
