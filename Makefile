@@ -77,7 +77,7 @@ plugins: .venv/installed-dev .venv-plugins/installed ## Transcribe phrases throu
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
 	$(LOCK) --output-file requirements/base.txt --constraint requirements/voxtral.txt
-	$(LOCK) --extra dev --extra sherpa --extra voxtral --constraint requirements/voxtral.txt | $(WITHOUT_TORCH) >requirements/dev.txt
+	$(LOCK) --extra dev --extra otel --extra sherpa --extra voxtral --constraint requirements/voxtral.txt | $(WITHOUT_TORCH) >requirements/dev.txt
 	sed -n 's/^\(torch==[0-9.]*\).*/\1+cpu/p' requirements/voxtral.txt | $(COMPILE) - --no-deps --index-url $(PYTORCH_CPU) --output-file requirements/torch-cpu.txt
 	sed -n 's/^\(torch==[0-9.]*\).*/\1+cu126/p' requirements/voxtral.txt | $(COMPILE) - --constraint requirements/dev.txt --index-url $(PYTORCH_CU126) --output-file requirements/torch-cu126.txt
 	echo "cyclonedx-bom" | $(COMPILE) - --output-file requirements/sbom.txt

@@ -24,6 +24,7 @@ from frontend.sessions.placement import Placement
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
+from frontend.sessions.tracing import SessionTraces
 from frontend.viewers.viewers import Viewers
 from shared.bus.audio import AudioWriter
 from shared.bus.connect import connect
@@ -35,6 +36,7 @@ from shared.config import Settings
 from shared.dispatch import Dispatcher
 from shared.metrics.metrics import Metrics
 from shared.tasks import end_all
+from shared.tracing import Traces
 
 LAST_WRITES_S: Final = 1.0
 """Time limit at shutdown for writing the remaining audio and for announcing that this process leaves."""
@@ -57,6 +59,7 @@ class FrontendProcess:
         self._totals = TotalsWriter(self._redis, metrics)
         self.access = Access(settings, self._arrivals, metrics)
         self.erasure = Erasure(self._arrivals, scripts, self.access)
+        self._traces = SessionTraces(Traces.of(settings.tracing, kind))
         sessions: dict[str, Session] = {}
         claim_timeout_s = settings.session.claim_timeout_s
         self._recovery = Recovery(self._redis, sessions, self.dispatcher.dispatch, claim_timeout_s)
@@ -73,6 +76,7 @@ class FrontendProcess:
             dispatcher=self.dispatcher,
             recovery=self._recovery,
             erasure=self.erasure,
+            traces=self._traces,
         )
         self.viewers = Viewers(self._arrivals, self.subscriber, settings.viewers)
         self.tally = Tally(kind, self.gateway, self.viewers, metrics)
@@ -121,6 +125,7 @@ class FrontendProcess:
                 await self.registry.leave(self.tally.report())
         await end_all(loops)
         await self.gateway.close()
+        await asyncio.to_thread(self._traces.close)
         await self.access.close()
         self.dispatcher.close()
         await self.subscriber.close()

@@ -247,6 +247,14 @@ class LogSettings(Section):
     files: int = Field(5, ge=1, le=100)
 
 
+class TracingSettings(Section):
+    otlp_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
+    """Address of a collector for OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces, without a password, which
+    `/status` would show. Unset: no traces."""
+    sample_ratio: float = Field(1.0, ge=0, le=1)
+    """The share of sessions that are traced."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -266,6 +274,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     flower: FlowerSettings = FlowerSettings()
     logs: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @property
     def websocket_port(self) -> int:

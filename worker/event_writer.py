@@ -71,7 +71,8 @@ class SessionWrite:
 class EventWriter:
     """Call `mark` for a session that has something to write.
 
-    `on_ended` is called for each session whose end has been written, `on_fenced` for each that another worker now owns.
+    `on_ended` is called for each session whose end has been written, `on_fenced` for each that another worker now owns,
+    and `on_written` for each session of which finals were written, with their number.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class EventWriter:
         retention_s: float,
         on_ended: Callable[[WorkerSession], None],
         on_fenced: Callable[[WorkerSession], None],
+        on_written: Callable[[WorkerSession, int], None] = lambda _session, _finals: None,
     ) -> None:
         self._scripts = scripts
         self._retention_s = retention_s
         self._on_ended = on_ended
         self._on_fenced = on_fenced
+        self._on_written = on_written
         self._marked: dict[str, WorkerSession] = {}
         self._work = asyncio.Event()
 
@@ -120,6 +123,8 @@ class EventWriter:
     def _settle(self, said: SessionWrite) -> None:
         said.confirm()
         session = said.session
+        if finals := sum(kind is EventKind.FINAL for kind, _ in said.events):
+            self._on_written(session, finals)
         if said.ending is not None:
             self._on_ended(session)
         elif session.outbox or session.ending is not None:

@@ -30,6 +30,7 @@ from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
 from shared.protocol import OWN
 from shared.tasks import end_all
+from shared.tracing import Traces
 from worker.audio_reader import BLOCK_MS, AudioReader
 from worker.commitment import Commitment
 from worker.drain import Drain
@@ -41,6 +42,7 @@ from worker.leases import Leases
 from worker.session import Claim, WorkerSession
 from worker.takeover import read_history
 from worker.telemetry import Telemetry
+from worker.tracing import WorkerTraces
 from worker.wording.wording import Wording
 
 ENGINE_FAILED: Final = 70
@@ -67,6 +69,7 @@ class WorkerRuntime:
         self._telemetry = Telemetry(engine.info.frame_ms, engine.info.model)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
+        self._traces = WorkerTraces(Traces.of(settings.tracing, "worker"), self.id)
         self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
         self._redis = client(settings)
         self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
@@ -76,6 +79,7 @@ class WorkerRuntime:
             retention_s=settings.session.retention_s,
             on_ended=self._drop,
             on_fenced=self._drop,
+            on_written=self._traces.written,
         )
         self._reader = AudioReader(self._blocking, self.id, self._sessions, self._engine.post)
         self._leases = Leases(
@@ -147,6 +151,7 @@ class WorkerRuntime:
         self._loop.call_soon_threadsafe(self._tasks_ended.set)
         self._thread.join(2 * STOP_TIMEOUT_S)
         self._engine.stop(STOP_TIMEOUT_S)
+        self._traces.close()
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -232,6 +237,7 @@ class WorkerRuntime:
             self._drop(former)
         self._sessions[session.session_id] = session
         self._telemetry.sessions_total += 1
+        self._traces.began(session)
         settled = session.claim
         opening = Open(session.handle, settled.options, settled.checkpoint_samples, settled.segment)
         self._engine.post([opening, *past])
@@ -257,6 +263,7 @@ class WorkerRuntime:
                 self._note_heard_again(session, output)
             elif session is not None:
                 latency = session.take(output, report.started_s * 1000, now_ms)
+                self._traces.text(session, output, report)
                 if latency is not None and session.options.partials:  # those of files would distort the live ones
                     self._telemetry.observe_latency(latency)
                     self._telemetry.observe_text(session, output, now_ms)
@@ -283,6 +290,7 @@ class WorkerRuntime:
             del self._sessions[session.session_id]
             self._engine.post([Close(session.handle)])
             self._telemetry.observe_end(session)
+            self._traces.ended(session)
             session.finished.set()
 
     async def _dismiss(self) -> None:

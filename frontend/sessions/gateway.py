@@ -6,6 +6,7 @@ Every protocol meets the bus here. `frontend.process` creates, starts and stops 
 import asyncio
 import contextlib
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Coroutine
 from typing import Any, Final, cast
@@ -25,6 +26,7 @@ from frontend.sessions.placement import Placement, candidates
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
+from frontend.sessions.tracing import SessionTraces
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter
@@ -72,6 +74,7 @@ class Gateway:
         dispatcher: Dispatcher,
         recovery: Recovery,
         erasure: Erasure,
+        traces: SessionTraces | None = None,
     ) -> None:
         """`redis` is for requests of new clients, which may slow it down. `sessions` is filled here."""
         self._settings = settings
@@ -86,6 +89,7 @@ class Gateway:
         self._dispatcher = dispatcher
         self._recovery = recovery
         self._erasure = erasure
+        self._traces = traces or SessionTraces(None)
         self._chores = BackgroundTasks()
         self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_STARTING)
@@ -160,6 +164,7 @@ class Gateway:
 
     def on_ended(self, session: Session, follower: Follower) -> None:
         """The session has ended on this connection: remove it, and stop following its events."""
+        self._traces.ended(session)
         if self.sessions.get(session.id) is session:  # otherwise another connection has it now
             del self.sessions[session.id]
         self._chores.start(self._quietly(self._subscriber.unfollow(follower)), "unfollow")
@@ -174,6 +179,7 @@ class Gateway:
         await self._chores.end()
 
     async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
+        requested_s = time.time()
         resume_token = new_resume_token()
         chosen = await self._admission.admit(
             session_id, resume_token, options, waits=queue == "batch", key_name=meter.principal.key_name or ""
@@ -182,8 +188,10 @@ class Gateway:
         session = self._hold(
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
         )
+        self._traces.opened(session, meter.principal.key_name or "", requested_s)
         try:
-            await self._start(session)
+            with self._traces.claim(session):
+                await self._start(session)
         except BaseException:
             session.detach()
             await self.on_cancelled(session)
@@ -267,6 +275,7 @@ class Gateway:
             raise
         options = SessionOptions.from_wire(orjson.loads(encoded))
         session = self._hold(session_id, resume_token, options, follower=follower, attachment=attachment, meter=meter)
+        self._traces.resumed(session, meter.principal.key_name or "")
         session.put_first(
             {
                 "type": EventType.READY,

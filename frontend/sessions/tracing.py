@@ -1,0 +1,75 @@
+"""The spans of a frontend: the session, its admission, the wait for a worker, and connections that resume it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from frontend.sessions.session import Session
+from shared.errors import VoxtralError
+from shared.events import SAMPLE_RATE_HZ
+from shared.tracing import ROOT, Traces
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """The hold of one connection on a session. Unix time."""
+
+    began_s: float
+    key_name: str
+    is_first: bool
+
+
+class SessionTraces:
+    """Does nothing if `traces` is None."""
+
+    def __init__(self, traces: Traces | None) -> None:
+        self._traces = traces
+        self._holds: dict[Session, _Hold] = {}
+
+    def opened(self, session: Session, key_name: str, requested_s: float) -> None:
+        """A session has been admitted that was requested at this Unix time."""
+        if self._traces is not None:
+            self._holds[session] = _Hold(requested_s, key_name, is_first=True)
+            self._traces.record(session.id, "admit", requested_s, time.time(), parent=ROOT)
+
+    def resumed(self, session: Session, key_name: str) -> None:
+        """Another connection has the session from now on."""
+        if self._traces is not None:
+            self._holds[session] = _Hold(time.time(), key_name, is_first=False)
+
+    @contextmanager
+    def claim(self, session: Session) -> Iterator[None]:
+        """The time in which a worker claims the session, also if none does."""
+        began_s, code = time.time(), ""
+        try:
+            yield
+        except VoxtralError as error:
+            code = error.code
+            raise
+        finally:
+            if self._traces is not None:
+                self._traces.record(session.id, "claim", began_s, time.time(), parent=ROOT, error=code)
+
+    def ended(self, session: Session) -> None:
+        """The connection no longer has the session."""
+        hold = self._holds.pop(session, None)
+        if self._traces is None or hold is None:
+            return
+        about = {
+            "voxtral.model": session.model,
+            "voxtral.mode": session.options.mode.value,
+            "voxtral.key": hold.key_name,
+            "voxtral.recording": session.options.recording,
+            "voxtral.audio_s": session.audio_received_samples / SAMPLE_RATE_HZ,
+            "voxtral.done": session.is_done,
+        }
+        if hold.is_first:
+            self._traces.record(session.id, ROOT, hold.began_s, time.time(), about, unique=ROOT)
+        else:
+            self._traces.record(session.id, "resumed", hold.began_s, time.time(), about, parent=ROOT)
+
+    def close(self) -> None:
+        """Export what is left; blocks."""
+        if self._traces is not None:
+            self._traces.close()
