@@ -10,6 +10,7 @@ from frontend.access.meter import CHARGE_SAMPLES, Meter, closed_on_failure
 from shared.bus import keys as bus_keys
 from shared.bus.redis_internals import NoConnectionFreeError
 from shared.errors import ServerBusyError, StoreUnreachableError
+from shared.metrics.metrics import Metrics
 from tests.unit.frontend.access.store import Store, access_of
 
 AUDIO = bus_keys.audio_of("bert")
@@ -99,3 +100,18 @@ async def test_session_that_does_not_begin_owes_nothing(
     assert ("left", bus_keys.sessions_of("bert"), "s1") in store.asked
     with closed_on_failure(meter):
         pass
+
+
+async def test_audio_of_every_key_is_counted_by_its_name(tmp_path: Path, store: Store) -> None:
+    metrics = Metrics()
+    access, keys = access_of(tmp_path, store)
+    access._metrics = metrics
+    for name in ("anna", "bert", "anna"):
+        meter = await access.enter(await access.identify(keys.keys[name]), "s1")
+        meter.add(CHARGE_SAMPLES // 2)
+        meter.close()
+    await access.close()
+    assert metrics.take() == {
+        b'["voxtral_audio_seconds","anna"]': 1.0,
+        b'["voxtral_audio_seconds","bert"]': 0.5,
+    }
