@@ -43,6 +43,8 @@ from shared.events import Mode
 from shared.version import VERSION
 
 STATIC_DIR = Path(__file__).parent.parent / "static"
+CLIENT_DIR = STATIC_DIR.parent / "client-js" / "lib"
+"""The modules of the JavaScript client, which the page uses."""
 READING = ["GET", "HEAD"]
 """HEAD must be supported wherever GET is (RFC 9110, 9.3.2); FastAPI does not add it to routes."""
 BASE64_SHARE = 0.74
@@ -119,6 +121,8 @@ def create_app(
     # Some systems map .js to a type that browsers reject for modules.
     mimetypes.add_type("text/javascript", ".js")
     mimetypes.add_type("application/yaml", ".yaml")
+    mimetypes.add_type("application/manifest+json", ".webmanifest")
+    app.mount("/lib", _PageFiles(directory=CLIENT_DIR))
     app.mount("/", _PageFiles(directory=STATIC_DIR, html=True))
     return app
 

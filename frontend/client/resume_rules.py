@@ -11,7 +11,7 @@ a `resume` that was sent over a broken connection may still reach the server, wh
 connection that has it: the client answers such a `session_resumed` with another `resume`.
 
 Does no I/O and knows no clock: `ResumingConnection` reports events and carries out the actions.
-`frontend/static/resume-rules.js` has the same table; the vectors in `tests/vectors` drive both.
+`frontend/client-js/lib/resume-rules.js` has the same table; the vectors in `tests/vectors` drive both.
 """
 
 from enum import StrEnum

@@ -2,7 +2,7 @@
 
 import { Activity } from "./activity.js";
 import { AudioLog } from "./audio-log.js";
-import { Connection, webSocketUrl } from "./connection.js";
+import { Connection } from "./lib/connection.js";
 import { Keeper } from "./keeper.js";
 import { KeyForm } from "./key.js";
 import { Jobs } from "./jobs.js";
@@ -13,6 +13,7 @@ import { Settings } from "./settings.js";
 import { share } from "./share.js";
 import { install } from "./shortcuts.js";
 import { Storage } from "./storage.js";
+import { webSocketUrl } from "./socket-address.js";
 import { Toolbar } from "./toolbar.js";
 import * as wording from "./wording.js";
 import { Workspace } from "./workspace.js";
@@ -39,7 +40,7 @@ const bound = /** @type {HTMLSelectElement} */ (element("bound"));
 /** @type {import("./live-recording.js").AudioLimits} */
 let limits = { sampleRate: 16000, chunkSize: 1024, maxFileBytes: Infinity };
 let modelReady = false;
-/** @type {import("./connection.js").LinkState} */
+/** @type {import("./lib/connection.js").LinkState} */
 let linkState = "connecting";
 /** Whether the job has lost its connection and has no new one yet. */
 let isReconnecting = false;
@@ -52,14 +53,19 @@ const notice = new Notice(element("notice"), recordButton, () => again());
 const storage = await Storage.open().catch(() => null);
 const keeper = new Keeper(storage, () => notice.show(wording.NOT_STORED));
 const keyForm = new KeyForm(/** @type {HTMLFormElement} */ (element("key-form")), () => void connection.connect());
-const connection = new Connection(findUrl, () => keyForm.key, {
-  onState: showLink,
-  onMessage: (message) => {
-    jobs.receive(message);
-    if (message.code === "unauthorized") notice.show(message.message);
+const connection = new Connection(
+  findUrl,
+  () => keyForm.key,
+  {
+    onState: showLink,
+    onMessage: (message) => {
+      jobs.receive(message);
+      if (message.code === "unauthorized") notice.show(message.message);
+    },
+    onLost: () => jobs.lost(),
   },
-  onLost: () => jobs.lost(),
-});
+  { isIdle: () => document.hidden },
+);
 const jobs = new Jobs(
   { connection, keeper, limits: () => limits },
   {
@@ -87,7 +93,7 @@ function isBusy() {
   return workspace.open !== null && workspace.working.has(workspace.open.saved.id);
 }
 
-/** @param {import("./connection.js").LinkState} state */
+/** @param {import("./lib/connection.js").LinkState} state */
 function showLink(state) {
   linkState = state;
   const link = element("link-state");

@@ -5,9 +5,9 @@
  * `size` (CSS pixels), `lines` and `align` (left, center, right) change how.
  */
 
-import { follow } from "./event-stream.js";
+import { follow } from "./lib/event-stream.js";
 import { saveText } from "./files.js";
-import { drawText } from "./partial.js";
+import { drawText } from "./lib/partial.js";
 
 /** More lines than a screen shows; the transcript has the older ones. */
 const KEPT_LINES = 200;

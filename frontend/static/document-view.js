@@ -2,7 +2,7 @@
 
 import { clock } from "./clock.js";
 import { labelOf } from "./exports.js";
-import { drawText } from "./partial.js";
+import { drawText } from "./lib/partial.js";
 
 /** The view follows new text if it is this near to the end. */
 const NEAR_PX = 160;

@@ -1,7 +1,7 @@
 /** Transcribes a file, or the audio of a recording, into a document. */
 
 import { decodeFile, toBase64 } from "./files.js";
-import { FileRequest, LiveSession } from "./session.js";
+import { FileRequest, LiveSession } from "./lib/session.js";
 import { PEAK_S } from "./transcript-document.js";
 import * as wording from "./wording.js";
 
@@ -16,7 +16,7 @@ export class FileTranscription {
   /**
    * @param {import("./transcript-document.js").TranscriptDocument} document
    * @param {object} parts
-   * @param {import("./connection.js").Connection} parts.connection
+   * @param {import("./lib/connection.js").Connection} parts.connection
    * @param {import("./live-recording.js").AudioLimits} parts.limits
    * @param {Record<string, unknown>} parts.options fields of `start` or `audio`
    * @param {import("./live-recording.js").WorkObserver} observer
@@ -48,7 +48,7 @@ export class FileTranscription {
 
   /**
    * @template {LiveSession | FileRequest} T
-   * @param {new (connection: any, handlers: import("./session.js").WorkHandlers) => T} kind
+   * @param {new (connection: any, handlers: import("./lib/session.js").WorkHandlers) => T} kind
    * @returns {T}
    */
   newSession(kind) {

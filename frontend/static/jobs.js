@@ -20,7 +20,7 @@ import { LiveRecording } from "./live-recording.js";
 export class Jobs {
   /**
    * @param {object} parts
-   * @param {import("./connection.js").Connection} parts.connection
+   * @param {import("./lib/connection.js").Connection} parts.connection
    * @param {import("./keeper.js").Keeper} parts.keeper
    * @param {() => import("./live-recording.js").AudioLimits} parts.limits
    * @param {JobHandlers} handlers

@@ -4,8 +4,8 @@
  */
 
 import { AudioLog } from "./audio-log.js";
-import { Recorder } from "./recorder.js";
-import { LiveSession } from "./session.js";
+import { Recorder } from "./lib/recorder.js";
+import { LiveSession } from "./lib/session.js";
 import * as wording from "./wording.js";
 
 /** How long the server may be silent after the last audio before the work is given up. */
@@ -42,7 +42,7 @@ export class LiveRecording {
   /**
    * @param {TranscriptDocument} document
    * @param {object} parts
-   * @param {import("./connection.js").Connection} parts.connection
+   * @param {import("./lib/connection.js").Connection} parts.connection
    * @param {AudioLimits} parts.limits
    * @param {Record<string, unknown>} parts.options fields of `start`
    * @param {import("./storage.js").Storage | null} parts.storage

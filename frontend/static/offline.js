@@ -2,7 +2,7 @@
 
 const CACHE = "voxtral-page";
 /** Files that are loaded only when they are needed. */
-const LATER = ["recorder-worklet.js"];
+const LATER = ["lib/recorder-worklet.js"];
 
 /** Browsers allow it on https pages and on this computer's own address. */
 export async function prepareOffline() {

@@ -22,7 +22,6 @@ export function megabytes(bytes) {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-export const CONNECTION_LOST = "The connection to the server was lost.";
 export const OFFLINE =
   "The server cannot be reached. Your recording continues and is kept in this browser; its text follows when the server is back.";
 export const CONTINUES = "Your recording continues and is kept in this browser; its text follows.";

@@ -38,7 +38,7 @@ async def test_captions_show_what_was_said_and_what_is_being_said(stack: Stack, 
 
 DRAW_SCRIPT = """
     async ([id, event]) => {
-        const { drawText } = await import("./partial.js");
+        const { drawText } = await import("./lib/partial.js");
         const line = document.createElement("p");
         document.getElementById(id).append(line);
         drawText(line, event);

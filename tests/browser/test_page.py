@@ -242,7 +242,7 @@ async def test_socket_address_follows_the_page(stack: Stack, open_page: OpenPage
     page = await open_page(stack.web_url)
     addresses = await page.evaluate(
         """async pages => {
-            const { webSocketUrl } = await import("./connection.js");
+            const { webSocketUrl } = await import("./socket-address.js");
             return pages.map((page) => webSocketUrl(page, "a+b"));
         }""",
         [
@@ -284,7 +284,7 @@ async def test_snippet_for_existing_browser_clients_works(stack: Stack, open_pag
 async def test_unsure_words_are_marked(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
     drawn = await page.evaluate("""async () => {
-        const { drawText } = await import(new URL("partial.js", document.baseURI));
+        const { drawText } = await import(new URL("lib/partial.js", document.baseURI));
         const element = document.createElement("p");
         const words = [{ text: "my", confidence: 0.9 }, { text: "my", confidence: 0.2 }, { text: "cat." }];
         drawText(element, { text: "my my cat.", words });

@@ -32,8 +32,9 @@ START_S = limit_s(30)
 # On a page that opens no connection of its own.
 SPEAK = """
     async ([rate, chunks, samples]) => {
-        const { Connection, webSocketUrl } = await import("./connection.js");
-        const { LiveSession } = await import("./session.js");
+        const { Connection } = await import("./lib/connection.js");
+        const { webSocketUrl } = await import("./socket-address.js");
+        const { LiveSession } = await import("./lib/session.js");
         const { page_token: token } = await (await fetch("config.json")).json();
         const heard = { finals: [], losses: 0, trouble: null };
         const counts = document.body.dataset;
@@ -170,7 +171,7 @@ async def test_recording_can_begin_without_the_server(stack: Stack, open_page: O
     page = await open_page(stack.web_url)
     await expect(page.get_by_role("status")).to_have_text("Connected")
     await page.wait_for_function(
-        "async () => (await (await caches.open('voxtral-page')).match('recorder-worklet.js')) !== undefined"
+        "async () => (await (await caches.open('voxtral-page')).match('lib/recorder-worklet.js')) !== undefined"
     )
     async with web_killed(stack):
         await page.reload()

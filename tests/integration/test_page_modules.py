@@ -18,6 +18,7 @@ def run_by_node(file: str, folder: Path, **variables: str) -> None:
     """Runs a file of tests with the modules of the page."""
     for module in (PROJECT / "frontend/static").glob("*.js"):
         shutil.copy(module, folder)
+    shutil.copytree(PROJECT / "frontend/client-js/lib", folder / "lib")
     (folder / "package.json").write_text('{"type": "module"}')
     tested = subprocess.run(
         ["node", "--test", PROJECT / file],

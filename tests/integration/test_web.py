@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from frontend.api.app import STATIC_DIR
+from frontend.api.app import CLIENT_DIR, STATIC_DIR
 from tests.limits import limit_s
 from tests.stack import Stack, listens, wait_until
 
@@ -21,12 +21,17 @@ CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".yaml": "application/yaml",
+    ".webmanifest": "application/manifest+json",
+}
+FILES = {
+    **{f"/{file.name}": file for file in sorted(STATIC_DIR.iterdir())},
+    **{f"/lib/{file.name}": file for file in sorted(CLIENT_DIR.iterdir())},
 }
 
 
-@pytest.mark.parametrize("file", sorted(STATIC_DIR.iterdir()), ids=lambda file: file.name)
-def test_each_file_has_its_type_and_the_security_headers(stack: Stack, file: Path) -> None:
-    response, body = get(stack, f"/{file.name}")
+@pytest.mark.parametrize(("path", "file"), FILES.items(), ids=FILES)
+def test_each_file_has_its_type_and_the_security_headers(stack: Stack, path: str, file: Path) -> None:
+    response, body = get(stack, path)
     assert (response.status, response.headers["content-type"]) == (200, CONTENT_TYPES[file.suffix])
     assert body == file.read_bytes()
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -59,6 +64,7 @@ def test_config_tells_what_the_server_can_do(stack: Stack) -> None:
     assert (config["sample_rate"], config["chunk_size"], config["model"]) == (16000, 1024, "echo")
     assert {mode["name"]: mode["available"] for mode in config["modes"]} == {
         "transcribe": True,
+        "translate": True,
         "understand": True,
         "general": True,
     }

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
-const module = (name) => import(pathToFileURL(`${process.env.STATIC}/${name}.js`).href);
+const module = (name) => import(pathToFileURL(`${process.env.STATIC}/lib/${name}.js`).href);
 const { errorEvent, Machine, MOVES, pauseS } = await module("resume-rules");
 const { Outbox } = await module("outbox");
 const { Resumption } = await module("resumption");

@@ -1,4 +1,4 @@
-/** The WebSocket to the server: opens, watches and reopens it. Independent of sessions and of the page. */
+/** The WebSocket to the server: opens, watches and reopens it. Knows nothing of sessions. */
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15000;
@@ -8,18 +8,8 @@ const PING_INTERVAL_MS = 20000;
 const OPEN_LIMIT_MS = 10000;
 /** Close code of a socket whose session will be resumed. With 1000, 1001 or no code the server would end the session. */
 const GIVEN_UP = 4000;
-
-/**
- * The server's WebSocket, at the page's address: wss for https, and a path that a proxy put before the page is kept.
- *
- * @param {string} pageUrl
- * @param {string} token proves to the server that its own page connects
- */
-export function webSocketUrl(pageUrl, token) {
-  const url = new URL(`ws?page=${encodeURIComponent(token)}`, pageUrl);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
-}
+/** `readyState` of an open socket. */
+const OPEN = 1;
 
 /** @typedef {"connecting" | "open" | "waiting" | "asleep" | "locked"} LinkState */
 
@@ -35,8 +25,14 @@ export class Connection {
    * @param {() => Promise<string>} findUrl called before each attempt; rejects when the server does not answer
    * @param {() => string | null} findKey the key to send first: empty if none is known, null if none is needed
    * @param {ConnectionHandlers} handlers
+   * @param {object} [environment]
+   * @param {typeof globalThis.WebSocket} [environment.WebSocket] for runtimes that have none
+   * @param {() => boolean} [environment.isIdle] whether the server may close a connection without a session, for example
+   *   because nobody sees the page
    */
-  constructor(findUrl, findKey, handlers) {
+  constructor(findUrl, findKey, handlers, { WebSocket = globalThis.WebSocket, isIdle = () => false } = {}) {
+    this.Socket = WebSocket;
+    this.isIdle = isIdle;
     this.findUrl = findUrl;
     this.findKey = findKey;
     this.handlers = handlers;
@@ -53,11 +49,11 @@ export class Connection {
     this.waiting = [];
     /** @type {(() => void)[]} */
     this.waitingForOpen = [];
-    setInterval(() => this.ping(), PING_INTERVAL_MS);
+    this.pingTimer = setInterval(() => this.ping(), PING_INTERVAL_MS);
   }
 
   get isOpen() {
-    return this.socket?.readyState === WebSocket.OPEN;
+    return this.socket?.readyState === OPEN;
   }
 
   /** Bytes that the network has not accepted yet. */
@@ -91,7 +87,7 @@ export class Connection {
 
   /** @param {string} url */
   open(url) {
-    const socket = new WebSocket(url);
+    const socket = new this.Socket(url);
     let wasOpen = false;
     this.socket = socket;
     this.openTimer = setTimeout(() => this.giveUp(), OPEN_LIMIT_MS);
@@ -139,6 +135,14 @@ export class Connection {
     this.socket = null;
   }
 
+  /** Ends the connection for good. */
+  close() {
+    clearInterval(this.pingTimer);
+    clearTimeout(this.retryTimer);
+    this.abandon();
+    this.settle(false);
+  }
+
   /**
    * Connects if necessary; resolves to whether it worked.
    *
@@ -171,9 +175,9 @@ export class Connection {
     this.socket?.send(pcm);
   }
 
-  /** A hidden page lets the server close an idle connection, and connects again when it becomes visible. */
+  /** An idle client lets the server close the connection, and connects again when it is needed. */
   ping() {
-    if (this.isOpen && !document.hidden) this.send({ type: "ping" });
+    if (this.isOpen && !this.isIdle()) this.send({ type: "ping" });
   }
 
   /** @param {Record<string, any>} message */

@@ -2,7 +2,6 @@
 
 import { errorEvent, GREETING, Machine, OVER, pauseS, SERVING } from "./resume-rules.js";
 import { Resumption } from "./resumption.js";
-import { CONNECTION_LOST } from "./wording.js";
 
 /** For the answer to a `resume`. */
 const ATTEMPT_LIMIT_MS = 5000;
@@ -10,6 +9,8 @@ const ATTEMPT_LIMIT_MS = 5000;
 const PROBE_AFTER_MS = 3000;
 /** A server that has sent nothing for this long is considered dead. */
 const DEAD_SERVER_MS = 10000;
+
+const CONNECTION_LOST = "The connection to the server was lost.";
 
 /** @typedef {import("./connection.js").Connection} Connection */
 

@@ -1,0 +1,186 @@
+"""The JavaScript client in Node, against real services: recordings, live audio, lost connections, its package."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import write_wav
+from tests.documentation import blocks
+from tests.integration.node import needs_node
+from tests.keys import KeyList
+from tests.limits import limit_s
+from tests.speech import silence
+from tests.stack import PROJECT, Stack
+from tests.wire import wire_to
+
+pytestmark = needs_node
+CLIENT = PROJECT / "frontend" / "client-js"
+IMPORTS = f"""
+import {{ openAsBlob }} from "node:fs";
+const client = await import("{(CLIENT / "lib" / "index.js").as_uri()}");
+const {{ LiveTranscription, TranscriptionError, transcribe }} = client;
+const pcm = (seconds) => new Int16Array(seconds * 16000);
+const finals = async (live) => {{
+  const texts = [];
+  for await (const event of live) if (event.type === "final") texts.push(event.text);
+  return texts;
+}};
+const failure = async (promise) => promise.then(() => null, (error) => {{
+  if (!(error instanceof TranscriptionError)) throw error;
+  return {{ code: error.code, message: error.message, status: error.status }};
+}});
+"""
+
+
+def node(script: str, folder: Path) -> subprocess.Popen[str]:
+    module = folder / "script.mjs"
+    module.write_text(IMPORTS + script)
+    command = ["node", "--experimental-websocket", module]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def printed(process: subprocess.Popen[str]) -> object:
+    out, err = process.communicate(timeout=limit_s(30))
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def test_recording_is_transcribed_in_three_lines(stack: Stack, tmp_path: Path) -> None:
+    write_wav(tmp_path / "talk.wav", silence(2), 16_000)
+    script = f"""
+        const answer = await transcribe("{stack.web_url}", await openAsBlob("talk.wav"), {{ language: "en" }});
+        const wrong = await failure(transcribe("{stack.web_url}", await openAsBlob("script.mjs")));
+        console.log(JSON.stringify([answer.text, answer.segments.length, wrong.status, wrong.code]));
+    """
+    assert printed(node(script, tmp_path)) == ["2 seconds", 1, 400, "unsupported_audio"]
+
+
+@pytest.mark.parametrize("address", ["web_url", "ws_url"])
+def test_live_audio_is_transcribed(stack: Stack, tmp_path: Path, address: str) -> None:
+    script = f"""
+        const live = new LiveTranscription("{getattr(stack, address)}", {{ language: "en" }});
+        await live.write(pcm(1));
+        live.commit();
+        await live.write(pcm(1).buffer);
+        live.stop();
+        console.log(JSON.stringify(await finals(live)));
+    """
+    assert printed(node(script, tmp_path)) == ["1 seconds", "1 seconds"]
+
+
+def test_errors_are_thrown_with_their_codes(keyed_stack: Stack, key_list: KeyList, tmp_path: Path) -> None:
+    script = f"""
+        const [url, key] = ["{keyed_stack.web_url}", "{key_list.keys["anna"]}"];
+        const fail = (options, to = url) => failure(finals(new LiveTranscription(to, options)));
+        const failures = [await fail({{ key: "wrong" }}), await fail({{ key, language: "klingon" }})];
+        const codes = failures.map(({{ code }}) => code);
+        const gone = await fail({{}}, "ws://127.0.0.1:9");
+        const live = new LiveTranscription(url, {{ key }});
+        live.write(pcm(1)).then(() => live.stop());
+        console.log(JSON.stringify([codes, gone.message, await finals(live)]));
+    """
+    said = ["unauthorized", "invalid_field"], "No transcription service answers at this address.", ["1 seconds"]
+    assert printed(node(script, tmp_path)) == [*map(list, said[:1]), *said[1:]]
+
+
+async def test_no_event_is_lost_or_repeated_when_connections_are_cut(stack: Stack, tmp_path: Path) -> None:
+    async with wire_to(stack.settings.server.http_port) as wire:
+        script = f"""
+            const live = new LiveTranscription("http://127.0.0.1:{wire.port}");
+            const seen = [];
+            const send = async () => {{
+              for (let at = 0; at < 40; at++) {{
+                await live.write(pcm(1));
+                if (at % 10 === 5) process.stderr.write("cut\\n");
+                await new Promise((resolve) => setTimeout(resolve, 25));
+              }}
+              live.stop();
+            }};
+            void send();
+            for await (const {{ seq, type, end }} of live) if (type !== "ready") seen.push([seq, type, end ?? null]);
+            console.log(JSON.stringify(seen));
+        """
+        process = node(script, tmp_path)
+        assert process.stderr is not None
+        cuts = 0
+        while cuts < 4 and await asyncio.to_thread(process.stderr.readline) == "cut\n":
+            wire.cut()
+            cuts += 1
+        seen = await asyncio.to_thread(printed, process)
+        assert cuts == 4
+        assert wire.connections >= 5
+    assert isinstance(seen, list)
+    numbers = [seq for seq, *_ in seen if seq]
+    assert numbers == sorted(set(numbers))
+    assert max(end for _, kind, end in seen if kind == "final") == 40.0
+
+
+def test_package_is_small_typed_and_works(stack: Stack, tmp_path: Path) -> None:
+    """As somebody installs it: the types of its functions are known, and the first example of its page works."""
+    if not (PROJECT / "tests/page/node_modules").exists():
+        pytest.skip("`make types` has not installed the compiler")
+    source = tmp_path / "source"
+    shutil.copytree(CLIENT, source, ignore=shutil.ignore_patterns("types"))
+    path = f"{PROJECT / 'tests/page/node_modules/.bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["npm", "pack", "--json", source],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": path},
+    )
+    packed = json.loads(done.stdout[done.stdout.index("[") :])[0]
+    names = {file["path"] for file in packed["files"]}
+    assert {"types/index.d.ts", "types/live.d.ts", "lib/index.js", "lib/recorder-worklet.js", "README.md"} <= names
+    assert packed["unpackedSize"] < 200_000
+    package = tmp_path / "node_modules" / "voxtral-client"
+    package.mkdir(parents=True)
+    subprocess.run(["tar", "-xzf", tmp_path / packed["filename"], "-C", package, "--strip-components=1"], check=True)
+    (tmp_path / "example.mts").write_text(
+        'import { LiveTranscription, transcribe } from "voxtral-client";\n'
+        'const text: string = (await transcribe("http://x", new Blob())).text;\n'
+        'for await (const { type } of new LiveTranscription("http://x", { language: "en" })) console.log(type, text);\n'
+        "// @ts-expect-error no such method\n"
+        'new LiveTranscription("http://x").shout();\n'
+    )
+    options = [
+        "--noEmit",
+        "--strict",
+        "--target",
+        "es2022",
+        "--module",
+        "nodenext",
+        "--lib",
+        "es2023,dom,dom.asynciterable",
+    ]
+    checked = subprocess.run(
+        ["tsc", *options, "--types", "", "example.mts"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": path},
+    )
+    assert checked.returncode == 0, checked.stdout
+    write_wav(tmp_path / "talk.wav", silence(2), 16_000)
+    (tmp_path / "talk.pcm").write_bytes(bytes(64_000))
+    examples = [block.text for block in blocks(PROJECT / "docs/javascript-client.md") if block.language == "js"]
+    for number, example in enumerate(examples[:2]):
+        text = example.replace("http://127.0.0.1:8000", stack.web_url).replace("ws://127.0.0.1:8765", stack.ws_url)
+        (tmp_path / f"example{number}.mjs").write_text(text)
+        ran = subprocess.run(
+            ["node", "--experimental-websocket", f"example{number}.mjs"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit_s(30),
+        )
+        assert re.fullmatch(r"2 seconds\n", ran.stdout), ran.stderr
