@@ -55,6 +55,13 @@ export class Activity {
     this.showPaused();
   }
 
+  /** @param {boolean} isLost whether the server is being looked for: then the user need not wait for the rest of the text */
+  showLost(isLost) {
+    if (this.jobs.phase !== "finishing") return;
+    element("record-label").textContent = isLost ? "Transcribe later" : RECORD_LABELS.finishing;
+    element("record").setAttribute("aria-disabled", String(!isLost));
+  }
+
   showPaused() {
     element("pause").textContent = this.jobs.isPaused ? "Resume" : "Pause";
     this.showElapsed();

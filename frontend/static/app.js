@@ -75,6 +75,7 @@ const jobs = new Jobs(
     onReconnecting: (isLost, trouble) => {
       isReconnecting = isLost;
       showLink(linkState);
+      activity.showLost(isLost);
       if (!jobs.isRecording) return;
       if (trouble) notice.show(trouble.code ? `${trouble.message} ${wording.CONTINUES}` : wording.OFFLINE);
       else if (!isLost) notice.hide();
@@ -152,6 +153,8 @@ function showEvent(changed, event) {
  * @param {import("./live-recording.js").Trouble} [trouble]
  */
 function ended(finished, trouble) {
+  isReconnecting = false;
+  showLink(linkState);
   void workspace.release(finished);
   if (workspace.open === finished) workspace.draw();
   if (trouble?.message) notice.show(trouble.message, trouble.retry_after_s);
@@ -226,6 +229,7 @@ function nameOfRecording() {
 /** @param {import("./jobs.js").Phase} phase */
 function showPhase(phase) {
   activity.show(phase);
+  activity.showLost(isReconnecting);
   toolbar.update(isBusy());
 }
 
@@ -254,7 +258,7 @@ function pressRecord() {
   if (keyForm.isShown) return keyForm.show(true);
   if (jobs.phase === "idle") record();
   else if (jobs.phase === "recording") jobs.stop();
-  else if (jobs.phase !== "finishing") jobs.cancel();
+  else if (jobs.phase !== "finishing" || isReconnecting) jobs.cancel();
 }
 
 function pressPause() {

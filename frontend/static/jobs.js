@@ -76,9 +76,10 @@ export class Jobs {
    * @param {Blob} file
    */
   transcribe(document, options, file) {
+    const observer = this.observer(document);
     const begin = () => {
       const parts = { connection: this.connection, limits: this.limits(), options };
-      const job = new FileTranscription(document, parts, this.observer(document));
+      const job = new FileTranscription(document, parts, observer);
       this.job = job;
       void job.start(file);
     };

@@ -1,6 +1,8 @@
 /** Saves documents while they change, and knows which ones another tab is working on. */
 
 const SAVE_MS = 1000;
+/** A long document takes longer to save, and is saved less often: saving takes at most one part in this many of the time. */
+const SHARE = 20;
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
 /** @typedef {import("./storage.js").Storage} Storage */
@@ -16,14 +18,15 @@ export class Keeper {
     /** @type {Set<TranscriptDocument>} */
     this.changed = new Set();
     this.timer = 0;
+    this.pauseMs = SAVE_MS;
     document.addEventListener("visibilitychange", () => document.hidden && void this.save());
     addEventListener("pagehide", () => void this.save());
   }
 
-  /** @param {TranscriptDocument} changed will be saved within a second */
+  /** @param {TranscriptDocument} changed will be saved soon */
   touch(changed) {
     this.changed.add(changed);
-    this.timer ||= setTimeout(() => void this.save(), SAVE_MS);
+    this.timer ||= setTimeout(() => void this.save(), this.pauseMs);
   }
 
   /** Saves everything that has changed. */
@@ -32,11 +35,13 @@ export class Keeper {
     this.timer = 0;
     const all = [...this.changed];
     this.changed.clear();
+    const begunMs = performance.now();
     try {
       for (const { stored } of all) await this.storage?.save(stored);
     } catch (error) {
       this.onTrouble(error);
     }
+    this.pauseMs = Math.max(SAVE_MS, SHARE * (performance.now() - begunMs));
   }
 
   /**

@@ -186,6 +186,22 @@ async def test_recording_can_begin_without_the_server(stack: Stack, open_page: O
     await expect(page.get_by_role("log")).to_contain_text("seconds")
 
 
+async def test_recording_is_transcribed_later_if_the_server_stays_away(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await recording(page)
+    async with web_killed(stack):
+        await expect(page.get_by_role("status")).to_have_text("Reconnecting…")
+        await page.get_by_role("button", name="Stop").click()
+        await page.get_by_role("button", name="Transcribe later").click()
+        await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+        await expect(page.locator("#transcript .unsettled")).to_contain_text("seconds")
+        await expect(page.locator("#documents")).to_contain_text("Not finished")
+    await expect(page.get_by_role("status")).to_have_text("Connected", timeout=START_S * 1000)
+    await page.get_by_role("button", name="Transcribe again").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(page.locator("#documents")).not_to_contain_text("Not finished")
+
+
 async def test_stop_that_nobody_hears_is_said_again(wire: Wire, open_page: OpenPage) -> None:
     page = await open_page(f"http://127.0.0.1:{wire.port}")
     await recording(page)
@@ -193,7 +209,7 @@ async def test_stop_that_nobody_hears_is_said_again(wire: Wire, open_page: OpenP
     wire.cut()
     await expect(page.get_by_role("status")).to_have_text("Reconnecting…")
     await page.get_by_role("button", name="Stop").click()
-    await expect(page.get_by_role("button", name="Finishing…")).to_be_visible()
+    await expect(page.get_by_role("button", name="Transcribe later")).to_be_visible()
     wire.refuses = False
     await expect(page.get_by_role("log")).to_contain_text("seconds")
     await expect(page.get_by_role("status")).to_have_text("Connected")
