@@ -212,11 +212,6 @@ class Scores:
         """The known ones, rounded."""
         return {name: round(value, 4) for name, value in asdict(self).items() if value is not None}
 
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        """What `to_wire` has added to an event."""
-        return cls(**{field.name: wire.get(field.name) for field in fields(cls)})
-
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -36,7 +36,7 @@ from frontend.viewers.sse import MEDIA_TYPE, EventStream
 from frontend.viewers.viewer import Frame, Viewer, error_frame
 from frontend.viewers.viewers import Place, Viewers
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
-from shared.wire_events import Final as FinalEvent
+from voxtral_client.events import Final as FinalEvent
 
 MAX_SEQ: Final = 2**53 - 1
 PING: Final = b"\x89\x00"

@@ -1,49 +1,7 @@
-"""The Python client: `from frontend.client import TranscriptionClient`."""
+"""The Python client under its former name: `from frontend.client import TranscriptionClient`.
 
-from frontend.client.client import TranscriptionClient
-from frontend.client.messages import (
-    ClientError,
-    ConnectionLostError,
-    ServerError,
-    UnexpectedMessageError,
-    UnreachableError,
-)
-from frontend.client.session import LiveSession
-from shared.events import Usage
-from shared.wire_events import (
-    Committed,
-    Done,
-    Final,
-    Latency,
-    Partial,
-    Ready,
-    Reply,
-    SessionEvent,
-    SpeechStarted,
-    SpeechStopped,
-    Warned,
-    Word,
-)
+Its code is a distribution of its own, `voxtral-client`, in `frontend/client/src/voxtral_client`.
+"""
 
-__all__ = [
-    "ClientError",
-    "Committed",
-    "ConnectionLostError",
-    "Done",
-    "Final",
-    "Latency",
-    "LiveSession",
-    "Partial",
-    "Ready",
-    "Reply",
-    "ServerError",
-    "SessionEvent",
-    "SpeechStarted",
-    "SpeechStopped",
-    "TranscriptionClient",
-    "UnexpectedMessageError",
-    "UnreachableError",
-    "Usage",
-    "Warned",
-    "Word",
-]
+from voxtral_client import *  # noqa: F403
+from voxtral_client import __all__ as __all__

@@ -8,7 +8,7 @@ import orjson
 
 from frontend.transcripts.subtitles import srt, vtt
 from shared.seams import joined
-from shared.wire_events import Final
+from voxtral_client.events import Final
 
 
 class Form(StrEnum):

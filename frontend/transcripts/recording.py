@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.events import EventType, Usage
 from shared.seams import seam
-from shared.wire_events import Final
+from voxtral_client.events import Final
 
 
 @dataclass(slots=True)

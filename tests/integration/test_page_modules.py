@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from frontend.client.resume_rules import MOVES
 from tests.integration.node import needs_node
 from tests.limits import limit_s
 from tests.stack import PROJECT
+from voxtral_client.resume_rules import MOVES
 
 
 def run_by_node(file: str, folder: Path, **variables: str) -> None:

@@ -17,12 +17,12 @@ from frontend.process import FrontendProcess
 from frontend.sessions import outage
 from shared.bus.connect import connect
 from shared.events import SessionOptions
-from shared.wire_events import Ready
 from tests.integration.test_client_resumes import CHUNK, Listener
 from tests.integration.viewers import SseViewer, final_segments
 from tests.limits import limit_s
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack, listens, wait_until
+from voxtral_client.events import Ready
 
 pytestmark = pytest.mark.redis_server
 

@@ -10,7 +10,6 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from frontend.client.messages import parse_event
 from frontend.monitoring.status import Snapshot
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import UNREADABLE, Scripts
@@ -21,6 +20,7 @@ from shared.protocol import OWN, UNNUMBERED, Protocol
 from tests.integration.owners import admitted
 from tests.integration.workers import SECOND, Fleet, events_of
 from tests.stack import Stack
+from voxtral_client.messages import parse_event
 from worker.commitment import Commitment
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"

@@ -10,12 +10,12 @@ from mistralai.client import Mistral
 from mistralai.client.models import AudioFormat
 
 from frontend.client import TranscriptionClient
-from shared.wire_events import Final, Partial, SessionEvent, Warned
 from tests.integration.api_clients import openai_of, wav_of
 from tests.limits import limit_s
 from tests.sherpa_models import marked, write_ctc
 from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
+from voxtral_client.events import Final, Partial, SessionEvent, Warned
 
 NAME = "sherpa:marks"
 TEXT = "forty two中文"

@@ -1,7 +1,7 @@
 /**
  * How a live session survives the loss of its connection: the states of its client and the transitions between them.
  *
- * `frontend/client/resume_rules.py` has the same table, and says what each state, event and action means; the vectors in
+ * `frontend/client/src/voxtral_client/resume_rules.py` has the same table, and says what each state, event and action means; the vectors in
  * `tests/vectors` drive both. Does no I/O and knows no clock: `LiveSession` reports events and carries out the actions.
  *
  * @typedef {"idle" | "starting" | "live" | "ended" | "cut" | "lost" | "resuming" | "live_contested" | "ended_contested"

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from frontend.transcripts.recording import Transcript
-from shared.wire_events import Final as Segment
+from voxtral_client.events import Final as Segment
 
 
 def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[str, Any]:

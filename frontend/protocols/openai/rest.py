@@ -16,7 +16,7 @@ from frontend.protocols.languages import NAMES
 from frontend.protocols.openai.logprobs import logprobs
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt
-from shared.wire_events import Final as Segment
+from voxtral_client.events import Final as Segment
 
 SEEK_HZ: Final = 100
 """`seek` counts frames of 10 ms."""

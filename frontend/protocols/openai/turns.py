@@ -14,7 +14,7 @@ from typing import Any, Final
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.openai.logprobs import logprobs
 from shared.events import EventType
-from shared.wire_events import Word
+from voxtral_client.events import Word
 
 Json = dict[str, Any]
 

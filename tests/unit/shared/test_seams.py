@@ -11,7 +11,7 @@ from frontend.protocols.deltas import TranscriptDeltas
 from frontend.transcripts.document import Form, SessionTranscript
 from frontend.transcripts.recording import Transcript
 from shared.seams import is_decided, joined, seam
-from shared.wire_events import Final
+from voxtral_client.events import Final
 
 TEXTS = st.lists(st.text("aÄ東か水。、ก่ကក안?.12 「", max_size=4).map(str.strip), max_size=5)
 

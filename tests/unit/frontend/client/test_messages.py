@@ -18,8 +18,8 @@ from frontend.client import (
     Warned,
     Word,
 )
-from frontend.client.messages import decoded, parse_event
 from shared import events
+from voxtral_client.messages import decoded, parse_event
 
 positions = st.integers(0, 10**10)
 wire_words = st.tuples(st.builds(events.Word, st.text(max_size=8), positions, positions))

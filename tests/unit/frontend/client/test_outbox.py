@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontend.client.outbox import KEEP_S, PIECE_BYTES, AudioForgottenError, Control, Outbox
+from voxtral_client.outbox import KEEP_S, PIECE_BYTES, AudioForgottenError, Control, Outbox
 
 SECOND_BYTES = 32_000
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from frontend.client.outbox import AudioForgottenError, Outbox
-from frontend.client.resume_rules import MOVES, OVER, Event, Machine, State, error_event, pause_s
-from frontend.client.resumption import Resumption
-from shared.wire_events import Ready
 from tests.unit.frontend.client.test_outbox import sent
+from voxtral_client.events import Ready
+from voxtral_client.outbox import AudioForgottenError, Outbox
+from voxtral_client.resume_rules import MOVES, OVER, Event, Machine, State, error_event, pause_s
+from voxtral_client.resumption import Resumption
 
 VECTORS = Path(__file__).parents[3] / "vectors"
 RESUME: dict[str, list[dict[str, Any]]] = json.loads((VECTORS / "resume.json").read_text())

@@ -6,7 +6,8 @@ An event type that this version does not know is ignored, so that a newer server
 import json
 from typing import Any, Self
 
-from shared.wire_events import EVENTS, SessionEvent
+from voxtral_client.addresses import without_password
+from voxtral_client.events import EVENTS, SessionEvent
 
 
 class ClientError(Exception):
@@ -16,9 +17,12 @@ class ClientError(Exception):
 class UnreachableError(ClientError):
     """No server can be reached at the address."""
 
-    def __init__(self, url: str, reason: str, http_status: int | None = None) -> None:
-        super().__init__(f"No transcription server answers at {url} ({reason}).")
+    def __init__(self, url: str, reason: str, http_status: int | None = None, *, proxy: str | None = None) -> None:
+        way = "" if proxy is None else f" through the proxy {without_password(proxy)}"
+        super().__init__(f"No transcription server answers at {url}{way} ({reason}).")
         self.url = url
+        self.proxy = proxy
+        """The proxy of the environment that was used; None if none was."""
         self.http_status = http_status
         """Status of the response, if a web server answers there without opening a WebSocket."""
 

@@ -7,10 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
-from frontend.client.messages import (
+from voxtral_client.addresses import proxy_for, websocket_url
+from voxtral_client.events import Ready
+from voxtral_client.messages import (
     ClientError,
     ConnectionLostError,
     ServerError,
@@ -20,8 +22,6 @@ from frontend.client.messages import (
     encoded,
     parse_event,
 )
-from shared.sockets import notice_dead_peer
-from shared.wire_events import Ready
 
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
@@ -32,13 +32,13 @@ GIVEN_UP = 4000
 
 
 class Servers:
-    """The addresses of one service, `ws://` or `wss://`. The one that answered last is tried first."""
+    """The addresses of one service. The one that answered last is tried first. Raises AddressError."""
 
     def __init__(self, *urls: str, key: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self.tls = tls
         """The certificates that are accepted at `wss://`; None: those of the system's authorities."""
-        self.urls = list(urls)
+        self.urls = [websocket_url(url) for url in urls]
         """In the order in which they are tried."""
 
     @property
@@ -63,11 +63,13 @@ class Servers:
         self.urls.append(self.urls.pop(0))
 
     async def _connect(self, timeout_s: float) -> ClientConnection:
+        proxy = proxy_for(self.url)
         try:
             secure: dict[str, Any] = {"ssl": self.tls} if self.tls is not None and self.url.startswith("wss:") else {}
             connection = await connect(
                 self.url,
                 **secure,
+                proxy=proxy,
                 additional_headers=self._headers,
                 compression=None,  # audio does not compress, and deflating delays small messages
                 max_size=None,  # a long transcript is one message
@@ -75,11 +77,10 @@ class Servers:
                 close_timeout=CLOSE_TIMEOUT_S,
                 ping_timeout=None,  # a pong may wait behind audio that the server does not read yet
             )
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, EOFError) as error:
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, InvalidProxy, ImportError, EOFError) as error:
             http_status = error.response.status_code if isinstance(error, InvalidStatus) else None
-            raise UnreachableError(self.url, _cause(error, timeout_s), http_status) from None
-        bare: socket.socket = connection.transport.get_extra_info("socket")
-        notice_dead_peer(bare, DEAD_PEER_S)
+            raise UnreachableError(self.url, _cause(error, timeout_s), http_status, proxy=proxy) from None
+        _notice_dead_peer(connection.transport.get_extra_info("socket"))
         return connection
 
 
@@ -109,6 +110,15 @@ def closing_error(url: str, closed: ConnectionClosed) -> ClientError:
     if closed.rcvd.code == CloseCode.MESSAGE_TOO_BIG:
         return ServerError("message_too_large", f"The message is too large for the server: {closed.rcvd.reason}.")
     return ConnectionLostError(url, closed.rcvd.reason or f"the server closed it with code {closed.rcvd.code}")
+
+
+def _notice_dead_peer(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, DEAD_PEER_S // 3))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)
 
 
 def _cause(error: Exception, timeout_s: float) -> str:

@@ -1,4 +1,4 @@
-"""Connects a live session to the server, over one connection after another, by `frontend.client.resume_rules`.
+"""Connects a live session to the server, over one connection after another, by `voxtral_client.resume_rules`.
 
 That table defines the transitions; this module carries them out, and keeps the events until they are read.
 `LiveSession` is the public interface to it.
@@ -15,7 +15,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from frontend.client.messages import (
+from voxtral_client.events import Done, Final, Partial, SessionEvent
+from voxtral_client.messages import (
     ClientError,
     ConnectionLostError,
     ServerError,
@@ -25,12 +26,11 @@ from frontend.client.messages import (
     encoded,
     parse_event,
 )
-from frontend.client.outbox import Control
-from frontend.client.resume_rules import SERVING, Action, Event, Machine, State, error_event, pause_s
-from frontend.client.resumption import Resumption
-from frontend.client.servers import GIVEN_UP, Servers, closing_error, greet
-from shared.audio.live import CONTAINER
-from shared.wire_events import Done, Final, Partial, SessionEvent
+from voxtral_client.outbox import Control
+from voxtral_client.resume_rules import SERVING, Action, Event, Machine, State, error_event, pause_s
+from voxtral_client.resumption import Resumption
+from voxtral_client.servers import GIVEN_UP, Servers, closing_error, greet
+from voxtral_client.wire import CONTAINER
 
 READY_TIMEOUT_S = 30.0
 """A server answers `start` with `ready` or an error well within this time, whatever its own limits are."""

@@ -5,9 +5,9 @@ Does no I/O.
 
 from typing import Any
 
-from frontend.client.outbox import AudioForgottenError, Outbox
-from frontend.client.resume_rules import Event
-from shared.wire_events import RESUME_TIMEOUT_S, Ready
+from voxtral_client.events import RESUME_TIMEOUT_S, Ready
+from voxtral_client.outbox import AudioForgottenError, Outbox
+from voxtral_client.resume_rules import Event
 
 
 class Resumption:

@@ -1,15 +1,18 @@
 """The events of a session for their readers: the only place that parses the wire's JSON.
 
-Times are seconds since the session began, as on the wire. Unknown event types are ignored, so
-that a newer server can add some. `shared.events` writes them.
+Fields have the names of the wire. Times are seconds since the session began. Unknown event types and fields are
+ignored, so that a newer server can add some. `start_s`, `end_s` and `duration_s` are other names of `start`, `end` and
+`duration`.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from shared.events import Scores, Usage
 
-NO_SCORES = Scores()
+def _also(name: str) -> property:
+    """Another name of a field."""
+    return property(lambda event: getattr(event, name), doc=f"The same as `{name}`.")
+
 
 RESUME_TIMEOUT_S = 30.0
 """Of a server whose `ready` does not tell it."""
@@ -18,10 +21,13 @@ RESUME_TIMEOUT_S = 30.0
 @dataclass(frozen=True, slots=True)
 class Word:
     text: str
-    start_s: float
-    end_s: float
+    start: float
+    end: float
     confidence: float | None = None
     """The probability that the model gives the word, from 0 to 1; None if it reports none."""
+
+    start_s = _also("start")
+    end_s = _also("end")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -29,7 +35,7 @@ class Word:
 
     def to_wire(self) -> dict[str, Any]:
         """The word as events and documents have it."""
-        wire = {"text": self.text, "start": self.start_s, "end": self.end_s}
+        wire = {"text": self.text, "start": self.start, "end": self.end}
         return wire if self.confidence is None else wire | {"confidence": self.confidence}
 
 
@@ -37,13 +43,41 @@ class Word:
 class Latency:
     """Latency of one event in milliseconds, from the arrival of the last audio that it is based on."""
 
-    queue_ms: float
-    model_ms: float
-    total_ms: float
+    queue: float
+    model: float
+    total: float
+
+    queue_ms = _also("queue")
+    model_ms = _also("model")
+    total_ms = _also("total")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         return cls(wire["queue"], wire["model"], wire["total"])
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of one answer of a language model."""
+
+    prompt_tokens: int
+    """Tokens of the audio and of the question."""
+    completion_tokens: int
+    truncated: bool
+    """Whether it was cut off at its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model reports about the decoding of one final. Fields are None if it does not report them."""
+
+    confidence: float | None = None
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+
+    def to_wire(self) -> dict[str, float]:
+        """The known ones."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +134,24 @@ class Partial:
     seq: int
     segment: int
     text: str
-    start_s: float
-    end_s: float
+    start: float
+    end: float
     latency: Latency | None
     committed: Committed = Committed()
     """Has no text if nothing is committed."""
 
+    start_s = _also("start")
+    end_s = _also("end")
+
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        start_s = wire.get("start", 0.0)
+        start = wire.get("start", 0.0)
         return cls(
             seq=wire["seq"],
             segment=wire["segment"],
             text=wire["text"],
-            start_s=start_s,
-            end_s=wire.get("end", start_s),
+            start=start,
+            end=wire.get("end", start),
             latency=_latency(wire),
             committed=Committed.from_wire(wire["committed"]) if "committed" in wire else Committed(),
         )
@@ -127,15 +164,27 @@ class Final:
     seq: int
     segment: int
     text: str
-    start_s: float
-    end_s: float
+    start: float
+    end: float
     words: tuple[Word, ...]
     language: str | None
     latency: Latency | None
     usage: Usage | None = None
     """Only if a language model has answered."""
-    scores: Scores = NO_SCORES
-    """What the model reports about its text, such as `scores.confidence`."""
+    confidence: float | None = None
+    """Mean of the words' confidence, from 0 to 1. This and the next two are None if the model does not report them."""
+    avg_logprob: float | None = None
+    """Mean log-probability of the decoded tokens."""
+    no_speech_prob: float | None = None
+    """Probability that the decoded audio holds no speech, from 0 to 1."""
+
+    start_s = _also("start")
+    end_s = _also("end")
+
+    @property
+    def scores(self) -> Scores:
+        """The same three values together."""
+        return Scores(self.confidence, self.avg_logprob, self.no_speech_prob)
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -143,20 +192,24 @@ class Final:
             seq=wire["seq"],
             segment=wire["segment"],
             text=wire["text"],
-            start_s=wire["start"],
-            end_s=wire["end"],
+            start=wire["start"],
+            end=wire["end"],
             words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
             language=wire.get("language"),
             latency=_latency(wire),
             usage=_usage(wire["usage"]) if "usage" in wire else None,
-            scores=Scores.from_wire(wire),
+            confidence=wire.get("confidence"),
+            avg_logprob=wire.get("avg_logprob"),
+            no_speech_prob=wire.get("no_speech_prob"),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
     seq: int
-    start_s: float | None
+    start: float | None
+
+    start_s = _also("start")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -166,7 +219,9 @@ class SpeechStarted:
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
     seq: int
-    end_s: float | None
+    end: float | None
+
+    end_s = _also("end")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -194,7 +249,10 @@ class Done:
     seq: int
     text: str
     """The whole transcript."""
-    duration_s: float
+    duration: float
+    """Seconds of audio."""
+
+    duration_s = _also("duration")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:

@@ -13,9 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from shared.audio.live import CONTAINER
-from shared.audio.pcm import SAMPLE_BYTES
-from shared.events import SAMPLE_RATE_HZ
+from voxtral_client.wire import CONTAINER, SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 KEEP_S = 30.0
 """Audio kept that the server has not confirmed, or the time in which a session can be resumed if that is longer.

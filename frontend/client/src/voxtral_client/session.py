@@ -1,12 +1,13 @@
 """One live session of the Python client, as its user sees it: audio in, events out."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Unpack
 
-from frontend.client.connection import ResumingConnection
-from frontend.client.messages import ConnectionLostError
-from frontend.client.servers import Servers
-from shared.wire_events import Ready, SessionEvent
+from voxtral_client.connection import ResumingConnection
+from voxtral_client.events import Ready, SessionEvent
+from voxtral_client.messages import ConnectionLostError
+from voxtral_client.options import ConfigureOptions
+from voxtral_client.servers import Servers
 
 
 class LiveSession:
@@ -67,12 +68,8 @@ class LiveSession:
         """Ends the current segment now; its final follows."""
         self._send_control("commit")
 
-    async def configure(self, **options: str | float | list[str] | None) -> None:
-        """Changes options, starting with the next segment.
-
-        They are `language`, `languages`, `prompt`, `delay_ms`, `commit_delay`, `max_new_tokens`, `temperature`,
-        `top_p`, `numerals`, `profanity`, `filler_words`, `redact` and `redact_terms`.
-        """
+    async def configure(self, **options: Unpack[ConfigureOptions]) -> None:
+        """Changes options, starting with the next segment. None returns to the server's default."""
         self._send_control("configure", **options)
 
     async def stop(self) -> None:

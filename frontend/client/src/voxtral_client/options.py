@@ -1,0 +1,73 @@
+"""The options of sessions and requests, named as on the wire. The server's documentation describes each in detail."""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypedDict
+
+_LISTS: Final = frozenset({"languages", "redact", "redact_terms"})
+"""Users give them as any sequence."""
+
+
+class ChangeableOptions(TypedDict, total=False):
+    """What `configure` of a live session can change. None, or no value, leaves the choice to the server."""
+
+    language: str | None
+    """A code (`en`, `en-US`) or an English name (`english`); without it the language is detected."""
+    languages: Sequence[str] | None
+    """The languages that the speech can have; each segment has one of them."""
+    prompt: str | None
+    """Names to expect, or the question of the modes `understand` and `general`."""
+    max_new_tokens: int | None
+    """Longest answer of a language model."""
+    temperature: float | None
+    top_p: float | None
+    numerals: bool | None
+    """Whether spoken numbers are written in digits."""
+    profanity: str | None
+    """`keep` or `mask`."""
+    filler_words: str | None
+    """`keep` or `drop`."""
+    redact: Sequence[str] | None
+    """Any of `numbers`, `emails`, `phones`, `cards` and `ibans`."""
+    redact_terms: Sequence[str] | None
+    """Words and names that the text must not contain."""
+
+
+class Options(ChangeableOptions, total=False):
+    """What sessions and one-shot requests have in common."""
+
+    mode: str
+    """`transcribe` (the default), `translate`, `understand` or `general`."""
+    model: str | None
+    """One of the running models; without it the server chooses the best one for the mode."""
+
+
+class ConfigureOptions(ChangeableOptions, total=False):
+    """Options of `configure`."""
+
+    delay_ms: int | None
+    commit_delay: str | None
+
+
+class LiveOptions(Options, total=False):
+    """Options of a live session."""
+
+    delay_ms: int | None
+    """How long Voxtral Realtime listens before it writes a word: 80 to 1200 in steps of 80, or 2400."""
+    commit_delay: str | None
+    """How soon words are committed: `fast`, `balanced` or `accurate`."""
+    words: bool
+    """Whether events have word times (the default)."""
+    partials: bool
+    """Whether text is sent before its segment ends (the default)."""
+
+
+class RequestOptions(Options, total=False):
+    """Options of a one-shot request."""
+
+    strict: bool | None
+    """Whether a damaged recording is an error. Otherwise its intact part is transcribed, with warnings."""
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are set, in types that JSON has."""
+    return {name: list(value) if name in _LISTS else value for name, value in options.items() if value is not None}
