@@ -98,6 +98,8 @@ class Ready:
     """Viewers use it at `/v1/sessions/{session_id}/events`."""
     resume_timeout_s: float = RESUME_TIMEOUT_S
     """How long the server keeps the session for its client after a lost connection."""
+    engine: str = ""
+    """What runs the model: `whisper`, `voxtral_realtime`, …"""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -111,6 +113,7 @@ class Ready:
             wire.get("ended", False),
             wire.get("viewer_token"),
             wire.get("resume_timeout_s", RESUME_TIMEOUT_S),
+            wire.get("engine", ""),
         )
 
 
@@ -139,6 +142,7 @@ class Partial:
     latency: Latency | None
     committed: Committed = Committed()
     """Has no text if nothing is committed."""
+    language: str | None = None
 
     start_s = _also("start")
     end_s = _also("end")
@@ -154,6 +158,7 @@ class Partial:
             end=wire.get("end", start),
             latency=_latency(wire),
             committed=Committed.from_wire(wire["committed"]) if "committed" in wire else Committed(),
+            language=wire.get("language"),
         )
 
 
@@ -236,10 +241,12 @@ class Warned:
     """None if it is not in the session's log, because it is about the service."""
     code: str
     message: str
+    start: float | None = None
+    """Where in the audio, if it is about a position."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire.get("seq"), wire.get("code", ""), wire.get("message", ""))
+        return cls(wire.get("seq"), wire.get("code", ""), wire.get("message", ""), wire.get("start"))
 
 
 @dataclass(frozen=True, slots=True)

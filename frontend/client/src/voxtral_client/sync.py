@@ -42,9 +42,13 @@ class _Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="voxtral client", daemon=True)
         self._thread.start()
 
+    @property
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of the coroutine. If the caller is interrupted, the coroutine is cancelled."""
-        if self._loop.is_closed():
+        if self.is_closed:
             work.close()
             raise RuntimeError("The client is closed.")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -57,13 +61,12 @@ class _Loop:
             raise
 
     def close(self) -> None:
-        if self._loop.is_closed():
+        if self.is_closed:
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        for task in (left := asyncio.all_tasks(self._loop)):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(_end_tasks())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
 
@@ -150,6 +153,8 @@ class TranscriptionClient:
 
     def close(self) -> None:
         """Closes the connection of the one-shot requests, and ends the thread."""
+        if self._loop.is_closed:
+            return
         try:
             self._loop.run(self._client.close())
         finally:
@@ -200,6 +205,13 @@ def transcribe(
     """Transcribe one recording, a path or its bytes, at the service at `url`: `transcribe("speech.wav").text`."""
     with TranscriptionClient(url, key=key, tls=tls) as client:
         return client.transcribe(audio, encoding=encoding, sample_rate=sample_rate, **options)
+
+
+async def _end_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _entered(opening: Any) -> asynchronous_session.LiveSession:
