@@ -20,13 +20,10 @@ from shared.config_renames import RenamedSource
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, CommitDelay, Mode
+from shared.variables import COMMAND_VARIABLES
 
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
-KEY_VARIABLE = "VOXTRAL_KEY"
-"""For the command line: the key that it presents to a service. Not a setting."""
-CA_VARIABLE = "VOXTRAL_CA_FILE"
-"""For the command line: a file of certificates that it trusts. Not a setting."""
 
 
 class Section(BaseModel):
@@ -351,7 +348,7 @@ def load_settings() -> Settings:
     path = _config_path()
     if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
         raise StartupError(f"{CONFIG_PATH_VARIABLE} names {path}, which is not a file.")
-    check_variables(ENV_PREFIX, Settings.model_fields, frozenset({CONFIG_PATH_VARIABLE, KEY_VARIABLE, CA_VARIABLE}))
+    check_variables(ENV_PREFIX, Settings.model_fields, COMMAND_VARIABLES | {CONFIG_PATH_VARIABLE})
     overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
     try:
         if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):

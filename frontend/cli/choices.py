@@ -1,60 +1,69 @@
-"""Options of a session on the command line: those of `transcribe` and of `listen`."""
+"""Options of a session on the command line: those of `transcribe` and of `listen`, from the table of the protocols."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, TypedDict
+from typing import Any, TypeAlias
 
 import click
 
-from frontend.protocols.options import OPTIONS, parse_text
+from frontend.protocols.kinds import Choice, Flag
+from frontend.protocols.options import OPTIONS, WORDING, Option, parse_text
 from shared.errors import InvalidFieldError
 from shared.events import CommitDelay, Mode
-
-
-class Spoken(TypedDict):
-    """Options of sessions and of requests, as arguments of the client."""
-
-    mode: str
-    language: str | None
-    languages: tuple[str, ...] | None
-    prompt: str | None
-    model: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
     """The options of one command. None leaves the choice to the server."""
 
-    mode: str
-    language: str | None = None
-    languages: tuple[str, ...] | None = None
-    prompt: str | None = None
-    model: str | None = None
+    mode: str = Mode.TRANSCRIBE.value
     commit_delay: str | None = None
     """Of live sessions."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Named as in the table."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Choices":
+        """From the arguments of a command with `choice_options`."""
+        others = {name: value for name, value in given.items() if name not in ("mode", "commit_delay")}
+        return cls(given["mode"], given["commit_delay"], others)
 
     @property
-    def spoken(self) -> Spoken:
-        return Spoken(
-            mode=self.mode, language=self.language, languages=self.languages, prompt=self.prompt, model=self.model
-        )
+    def of_requests(self) -> dict[str, Any]:
+        """Arguments of the client's `transcribe`."""
+        return {"mode": self.mode, **self.others}
+
+    @property
+    def of_sessions(self) -> dict[str, Any]:
+        """Arguments of the client's `live`."""
+        return {"mode": self.mode, "commit_delay": self.commit_delay, **self.others}
 
 
-def _listed(_context: click.Context, _option: click.Parameter, listed: str | None) -> tuple[str, ...] | None:
-    try:
-        languages: tuple[str, ...] | None = parse_text("languages", listed, OPTIONS["languages"].kind)
-        return languages
-    except InvalidFieldError as error:
-        raise click.BadParameter(str(error)) from None
+def _checked(name: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Checks a value as the server would, before anything is sent."""
+
+    def check(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return parse_text(name, text, OPTIONS[name].kind)
+        except InvalidFieldError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return check
 
 
-_OPTIONS = (
-    click.option("--language", metavar="CODE", help="en, en-US, english, ….  [default: detected]"),
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+_NAMED: tuple[_Decorator, ...] = (
+    click.option(
+        "--language",
+        metavar="LANGUAGE",
+        callback=_checked("language"),
+        help="A code or an English name: en, en-US, english, ….  [default: detected]",
+    ),
     click.option(
         "--languages",
-        metavar="CODE,…",
-        callback=_listed,
+        metavar="LANGUAGE,…",
+        callback=_checked("languages"),
         help="The only languages to detect, such as en,de.  [default: all of the model's]",
     ),
     click.option(
@@ -70,6 +79,21 @@ _OPTIONS = (
 )
 
 
+def _from_table(option: Option) -> _Decorator:
+    """How text is written: the option of the command for an option of the table."""
+    name = f"--{option.name.replace('_', '-')}"
+    text = option.description.replace("`", "")
+    if isinstance(option.kind, Flag):
+        return click.option(f"{name}/--no-{name[2:]}", default=None, help=text)
+    if isinstance(option.kind, Choice):
+        return click.option(name, type=click.Choice([str(value) for value in option.kind.of]), help=text)
+    allowed = "" if option.kind.schema()["type"] != "array" else f" Separated by commas: {option.kind.allowed}."
+    return click.option(
+        name, metavar="VALUE,…" if allowed else "VALUE", callback=_checked(option.name), help=text + allowed
+    )
+
+
 def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds an option for each field of `Choices`, by its name."""
-    return reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), command)
+    wording = [_from_table(OPTIONS[name]) for name in WORDING]
+    return reduce(lambda decorated, option: option(decorated), reversed((*_NAMED, *wording)), command)

@@ -3,23 +3,31 @@
 import http.client
 import json
 import ssl
+import urllib.error
+import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
+
+from voxtral_client.addresses import proxy_for, without_password
 
 TIMEOUT_S = 5.0
 LIMIT_BYTES = 4 * 1024 * 1024
 
 
 class HttpError(Exception):
-    """The address does not answer, or not as this service does. `refused` if no program listens there."""
+    """The address does not answer, or not as this service does."""
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, answered: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
+        """Whether no program listens there."""
+        self.answered = answered
+        """Whether another server answers."""
 
 
 def connection_to(url: str, tls: ssl.SSLContext | None, timeout_s: float) -> http.client.HTTPConnection:
-    """Not open yet. `tls` sets the accepted certificates; None: those of the system's authorities."""
+    """A connection without a proxy; not open yet. `tls` sets the accepted certificates; None: those of the system's
+    authorities."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         return http.client.HTTPSConnection(parts.netloc, timeout=timeout_s, context=tls)
@@ -27,27 +35,44 @@ def connection_to(url: str, tls: ssl.SSLContext | None, timeout_s: float) -> htt
 
 
 def get_json(url: str, tls: ssl.SSLContext | None = None) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON object at a URL. Raises `HttpError`."""
-    parts = urlsplit(url)
-    connection = connection_to(url, tls, TIMEOUT_S)
+    """The status and the JSON object at a URL. Raises `HttpError`, which names the proxy if one was used."""
+    proxy = proxy_for(url)
+    place = url if proxy is None else f"{url} through the proxy {without_password(proxy)}"
     try:
-        connection.request("GET", parts.path or "/", headers={"accept": "application/json"})
-        response = connection.getresponse()
-        body = response.read(LIMIT_BYTES)
-    except ConnectionRefusedError:
-        raise HttpError(f"Nothing answers at {url} (connection refused).", refused=True) from None
-    except TimeoutError:
-        raise HttpError(f"{url} does not answer within {TIMEOUT_S:g} s.") from None
-    except ssl.SSLCertVerificationError as error:
-        raise HttpError(f"The certificate of {url} is not accepted: {error.verify_message}.") from None
+        status, body = _fetch(url, proxy, tls)
+    except urllib.error.URLError as error:
+        raise _failure(place, error.reason) from None
     except (OSError, http.client.HTTPException) as error:
-        raise HttpError(f"{url} does not answer ({error or type(error).__name__}).") from None
-    finally:
-        connection.close()
+        raise _failure(place, error) from None
     try:
         answer = json.loads(body)
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise HttpError(f"{url} answers with status {response.status}, but not as this service does.")
-    return response.status, answer
+        raise HttpError(f"{place} answers with status {status}, but not as this service does.", answered=True)
+    return status, answer
+
+
+def _fetch(url: str, proxy: str | None, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
+    proxies = {} if proxy is None else {urlsplit(url).scheme: proxy}
+    handlers = (urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=tls))
+    request = urllib.request.Request(url, headers={"accept": "application/json"})  # noqa: S310 -- callers check it
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S) as response:
+            return response.status, response.read(LIMIT_BYTES)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(LIMIT_BYTES)
+
+
+def _failure(place: str, error: BaseException | str) -> HttpError:
+    match error:
+        case ConnectionRefusedError():
+            return HttpError(f"Nothing answers at {place} (connection refused).", refused=True)
+        case TimeoutError():
+            return HttpError(f"{place} does not answer within {TIMEOUT_S:g} s.")
+        case ssl.SSLCertVerificationError():
+            return HttpError(f"The certificate of {place} is not accepted: {error.verify_message}.")
+        case http.client.HTTPException():
+            return HttpError(f"{place} does not answer ({error or type(error).__name__}).", answered=True)
+    return HttpError(f"{place} does not answer ({error or type(error).__name__}).")

@@ -12,19 +12,16 @@ from typing import Any
 import click
 
 from frontend.cli.choices import Choices
+from frontend.cli.failures import MicrophoneError
 from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.recording import Block
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript
-from frontend.client import TranscriptionClient
 from shared.events import SAMPLE_RATE_HZ
+from voxtral_client import TranscriptionClient
 
 WAITING_BLOCKS = 500
 """Microphone blocks kept while the server accepts none; then the oldest are dropped."""
-
-
-class MicrophoneError(Exception):
-    """There is no microphone. The message is one sentence that says what to do."""
 
 
 async def listen(
@@ -46,7 +43,7 @@ async def listen(
     with _microphone(sounddevice, device, chunk_samples) as chunks:
         async with (
             TranscriptionClient(url, key=key, tls=tls, on_reconnect=say_reconnecting) as client,
-            client.live(**choices.spoken, commit_delay=choices.commit_delay) as session,
+            client.live(**choices.of_sessions) as session,
         ):
             click.echo("Listening. Press Ctrl-C to stop.", err=True)
             say_captions(captions, session)

@@ -8,8 +8,8 @@ import click
 from frontend.cli.recording import SAMPLE_BYTES, Block
 from frontend.cli.screen import Screen
 from frontend.cli.transcript import Transcript
-from frontend.client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
 from shared.events import SAMPLE_RATE_HZ
+from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
 
 
 class Hearing:
@@ -50,10 +50,10 @@ class Hearing:
                     self._transcript.finals.append(event)
                     if event.text:
                         self._screen.final(event.text)
-                    self._screen.progress(event.end_s, self._total_s)
+                    self._screen.progress(event.end, self._total_s)
                 case Warned(message=message):
                     self.warnings.append(message)
-                case Done(duration_s=duration_s):
+                case Done(duration=duration_s):
                     self._transcript.duration_s = duration_s
 
 

@@ -1,32 +1,52 @@
-"""The audio input of a command: a file or standard input, decoded on this machine, block by block.
+"""The audio input of a command: a file, a download, raw samples or a live stream, as blocks of s16le mono at 16 kHz.
 
 Memory use does not grow with the length. Knows no server.
 """
 
 import asyncio
 import contextlib
+import os
 import shutil
+import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias
 
+from frontend.cli.download import download
+from frontend.cli.outputs import STDIN, is_url
+from frontend.cli.stream import LiveStream
 from frontend.decoding.decoders import Decoders
 from frontend.decoding.reading import DecodedBlock
 from shared.audio.damage import AudioWarning
+from shared.audio.pcm import AudioFormat
+from shared.audio.stream import PcmStream
 from shared.events import SAMPLE_RATE_HZ
 
-STDIN = "-"
 SAMPLE_BYTES = 2
 DECODER_PATIENCE_S = 60.0
-
+READ_BYTES = 64 * 1024
 
 Block: TypeAlias = DecodedBlock
 
 
+class Source(Protocol):
+    """One opened input."""
+
+    name: str
+    warnings: list[AudioWarning]
+    """The faults of the recording, when it has been read."""
+
+    def decoded(self, *, strict: bool = False) -> contextlib.AbstractAsyncContextManager[AsyncIterator[Block]]:
+        """The audio. Reading raises `VoxtralError` if it contains none, and with `strict` if it is damaged."""
+
+    async def content(self) -> tuple[bytes, str]:
+        """All of it, and its encoding."""
+
+
 class Recording:
-    """One open recording."""
+    """One open file."""
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name = name
@@ -35,11 +55,7 @@ class Recording:
 
     @contextlib.asynccontextmanager
     async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[Block]]:
-        """The audio, decoded in its own process, which ends with the `async with`.
-
-        `warnings` lists the faults of the recording when it has been read. Reading raises `VoxtralError` if it contains
-        no audio, and with `strict` if it is damaged.
-        """
+        """The audio, decoded in its own process, which ends with the `async with`."""
         self.warnings.clear()
         async with (
             Decoders.running(1, DECODER_PATIENCE_S) as decoders,
@@ -47,21 +63,62 @@ class Recording:
         ):
             yield blocks
 
-    def content(self) -> bytes:
+    async def content(self) -> tuple[bytes, str]:
         """The file, unchanged."""
         self._file.seek(0)
-        return self._file.read()
+        return self._file.read(), "container"
+
+
+class RawAudio:
+    """Raw samples, which are converted as they arrive."""
+
+    def __init__(self, name: str, file: BinaryIO, audio_format: AudioFormat) -> None:
+        self.name = name
+        self._file = file
+        self._format = audio_format
+        self.warnings: list[AudioWarning] = []
+
+    @contextlib.asynccontextmanager
+    async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[Block]]:
+        async with contextlib.aclosing(self._blocks(strict=strict)) as blocks:
+            yield blocks
+
+    async def content(self) -> tuple[bytes, str]:
+        async with self.decoded() as blocks:
+            return b"".join([block.pcm async for block in blocks]), "pcm_s16le"
+
+    async def _blocks(self, *, strict: bool) -> AsyncGenerator[Block, None]:
+        stream = PcmStream(self._format)
+        async with contextlib.aclosing(_chunks(self._file)) as chunks:
+            async for chunk in chunks:
+                yield Block(stream.feed(chunk), fraction_read=1.0)
+        if strict:
+            stream.check_whole()
+        yield Block(stream.finish(), fraction_read=1.0)
 
 
 @contextlib.contextmanager
-def opened(source: str) -> Iterator[Recording]:
-    """The recording at a path, or standard input for `-`. Decoders seek, so a pipe is copied to a temporary file."""
-    if source == STDIN:
-        with _seekable(sys.stdin.buffer) as file:
-            yield Recording("standard input", file)
+def opened(source: str, *, live: bool = False, audio_format: AudioFormat | None = None) -> Iterator[Source]:
+    """The audio at a path or an address, or on standard input for `-`.
+
+    With `audio_format` it is raw samples. Otherwise it is a file of any kind, and a pipe or an address is copied to a
+    temporary file first, since decoders seek; with `live` these are decoded while they arrive. Raises `SourceError`.
+    """
+    name = "standard input" if source == STDIN else source
+    if audio_format is None and live and (is_url(source) or (source == STDIN and _is_pipe(sys.stdin.buffer))):
+        yield LiveStream(name, source)
         return
-    with Path(source).open("rb") as given, _seekable(given) as file:
-        yield Recording(source, file)
+    with contextlib.ExitStack() as stack:
+        if is_url(source):
+            file: BinaryIO = stack.enter_context(download(source))
+        elif source == STDIN:
+            file = sys.stdin.buffer
+        else:
+            file = stack.enter_context(Path(source).open("rb"))
+        if audio_format is not None:
+            yield RawAudio(name, file, audio_format)
+        else:
+            yield Recording(name, stack.enter_context(_seekable(file)))
 
 
 @contextlib.contextmanager
@@ -73,6 +130,28 @@ def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as spool:
         shutil.copyfileobj(file, spool)
         yield spool
+
+
+def _is_pipe(file: BinaryIO) -> bool:
+    return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+
+async def _chunks(file: BinaryIO) -> AsyncGenerator[bytes, None]:
+    """The bytes of a file, or of a pipe as soon as they arrive. A pipe can be given up at any time."""
+    if not _is_pipe(file):
+        while chunk := await asyncio.to_thread(file.read, READ_BYTES):
+            yield chunk
+        return
+    reader = asyncio.StreamReader()
+    with os.fdopen(os.dup(file.fileno()), "rb", buffering=0) as pipe:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        try:
+            while chunk := await reader.read(READ_BYTES):
+                yield chunk
+        finally:
+            transport.close()
 
 
 async def paced(blocks: AsyncIterator[Block], chunk_samples: int) -> AsyncIterator[Block]:

@@ -1,9 +1,11 @@
-"""`voxtral status`: the report of the health service in readable form."""
+"""`voxtral status`: the report of the health service in readable form, or what the service tells its clients."""
 
+import asyncio
 import json
 import ssl
 import sys
 from collections import Counter
+from http import HTTPStatus
 from typing import Any
 
 import click
@@ -11,37 +13,93 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from frontend.cli.failures import START_HINT, ServiceError
 from frontend.cli.http_get import HttpError, get_json
+from voxtral_client import TranscriptionClient
+from voxtral_client.addresses import http_url
 
 MIB = 1024**2
 PIPE_COLUMNS = 200
 """Width without a terminal, where lines should not be wrapped."""
 
 
-class ServiceError(Exception):
-    """There is no status to show. The message is one sentence."""
-
-
 def show_status(url: str, *, as_json: bool, tls: ssl.SSLContext | None = None) -> bool:
-    """Print the status; False if the service would not accept a session now.
+    """Print the full status from the health service at a base URL; False if no session would be accepted now.
 
-    Raises `ServiceError` if no service answers.
+    Raises `ServiceError` if no health service answers.
     """
+    answer = full_status(url, tls)
+    if answer is None:
+        raise ServiceError(f"{url}/status answers, but not as this service does.")
+    _print(answer, as_json=as_json)
+    return bool(answer["status"] == "ready")
+
+
+def full_status(url: str, tls: ssl.SSLContext | None) -> dict[str, Any] | None:
+    """The report of the health service; None if another server answers at this URL. Raises `ServiceError`."""
     try:
         code, answer = get_json(f"{url}/status", tls)
     except HttpError as error:
-        hint = " Start the service with `make run`, or give its address with --url." if error.refused else ""
+        if error.answered:
+            return None
+        hint = f" {START_HINT}" if error.refused else ""
         raise ServiceError(f"{error}{hint}") from None
-    if code == 403 and "detail" in answer:
+    if code == HTTPStatus.FORBIDDEN and "detail" in answer:
         raise ServiceError(f"{url}/status answers with status 403: {answer['detail']}")
-    if code != 200 or "status" not in answer:
-        raise ServiceError(f"{url}/status answers with status {code}, but not as this service does.")
+    return answer if code == HTTPStatus.OK and "status" in answer else None
+
+
+def show_status_at(address: str, *, key: str | None, as_json: bool, tls: ssl.SSLContext | None) -> bool:
+    """The same for any address of the service: the health service there, or else what every client may know.
+
+    Raises `ServiceError` and `ClientError`.
+    """
+    answer = full_status(http_url(address), tls)
+    if answer is not None:
+        _print(answer, as_json=as_json)
+        return bool(answer["status"] == "ready")
+    answer = asyncio.run(client_status(address, key, tls))
     if as_json:
         click.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        width = None if sys.stdout.isatty() else PIPE_COLUMNS
-        Console(highlight=False, width=width).print(_summary(answer), _processes(answer))
-    return bool(answer["status"] == "ready")
+        Console(highlight=False, width=_columns()).print(_brief(answer))
+    return bool(answer["slots_free"])
+
+
+async def client_status(address: str, key: str | None, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """What the service tells its clients. Raises `ClientError`."""
+    async with TranscriptionClient(address, key=key, tls=tls) as client:
+        return await client.status()
+
+
+def _print(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer, ensure_ascii=False))
+    else:
+        Console(highlight=False, width=_columns()).print(_summary(answer), _processes(answer))
+
+
+def _columns() -> int | None:
+    return None if sys.stdout.isatty() else PIPE_COLUMNS
+
+
+def _brief(answer: dict[str, Any]) -> Table:
+    """The report for clients. The health service has more."""
+    models = answer["model_info"]["models"]
+    reason = "all slots are in use" if models else "no worker is running with a warm model"
+    table = Table.grid(padding=(0, 2))
+    table.add_row(
+        "Service", Text("ready", "green") if answer["slots_free"] else Text(f"not ready: {reason}", "bold red")
+    )
+    table.add_row("Version", answer["version"])
+    for number, model in enumerate(models or [None]):
+        table.add_row("" if number else "Model", _joined([]) if model is None else _described(model))
+    table.add_row("Slots", f"{answer['slots_free']} of {answer['slots']} free")
+    return table
+
+
+def _described(model: dict[str, Any]) -> str:
+    return f"{model['model']}: {', '.join(model['modes'])} ({model['slots_free']} of {model['slots']} slots free)"
 
 
 def _summary(answer: dict[str, Any]) -> Group:
@@ -50,14 +108,13 @@ def _summary(answer: dict[str, Any]) -> Group:
     redis = answer["redis"]
     redis_ms = redis["answer_ms"]
     table = Table.grid(padding=(0, 2))
-    table.add_row("Service", Text("ready", "green") if ready else Text(f"not ready: {answer['reason']}", "bold red"))
+    table.add_row("Service", _ready() if ready else _not_ready(answer["reason"]))
     table.add_row("Version", answer["version"])
     models = answer["models"]
     table.add_row("Model", f"{_joined([model['model'] for model in models])} on {_joined(answer['devices'])}")
     if len(models) > 1:  # otherwise the rows below say it
         for model in models:
-            free = f"{model['slots_free']} of {model['slots']} slots free"
-            table.add_row("", f"{model['model']}: {', '.join(model['modes'])} ({free})")
+            table.add_row("", _described(model))
     for reason in sorted({worker.get("model_reason", "") for worker in answer["workers"]} - {""}):
         table.add_row("", reason)
     table.add_row("Sessions", f"{answer['sessions']} ({answer['slots_free']} of {answer['slots']} slots free)")
@@ -89,6 +146,14 @@ def _processes(answer: dict[str, Any]) -> Table:
         name = f"{frontend['kind']} {frontend['id']}"
         table.add_row(name, frontend["version"], str(frontend["sessions"]), _memory(frontend), load)
     return table
+
+
+def _ready() -> Text:
+    return Text("ready", "green")
+
+
+def _not_ready(reason: str) -> Text:
+    return Text(f"not ready: {reason}", "bold red")
 
 
 def _memory(report: dict[str, Any]) -> str:

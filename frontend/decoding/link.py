@@ -48,7 +48,7 @@ class DecoderLink:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- ours
-                [sys.executable, "-m", "shared.decoder", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "shared.decoder", str(theirs.fileno())],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

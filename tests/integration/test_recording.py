@@ -42,7 +42,7 @@ async def test_pipe_is_a_file_too(tmp_path: Path) -> None:
         with opened(str(tmp_path / "pipe")) as recording:
             async with recording.decoded() as decoded:
                 blocks = await collected(decoded)
-            assert recording.content() == content
+            assert await recording.content() == (content, "container")
         assert writing.result() == len(content)
 
     assert b"".join(block.pcm for block in blocks) == samples
@@ -71,7 +71,7 @@ async def test_recording_reads_standard_input(tmp_path: Path, monkeypatch: pytes
         async with recording.decoded() as decoded:
             blocks = await collected(decoded)
 
-        assert recording.content() == content
+        assert await recording.content() == (content, "container")
     assert b"".join(block.pcm for block in blocks) == samples
 
 

@@ -85,7 +85,7 @@ def check_model(settings: Settings) -> Iterator[Check]:
         yield running
         return
     advice = "`make run` installs what is missing; `python -m worker.check` shows the details."
-    command = [sys.executable, "-m", "worker.check"]
+    command = [sys.executable, "-P", "-m", "worker.check"]
     try:
         answer = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, timeout=MODEL_TIMEOUT_S, check=False, env=os.environ

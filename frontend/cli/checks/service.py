@@ -17,7 +17,6 @@ from frontend.access.key_source import KeySource
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.checks.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
-from frontend.client import ClientError, TranscriptionClient
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
 from shared.bus.connect import connect
@@ -26,6 +25,7 @@ from shared.bus.server_binary import server_binary
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.ports import Listener, listeners
+from voxtral_client import ClientError, TranscriptionClient
 
 PROBE_TIMEOUT_S = 3.0
 MIN_REDIS_VERSION = 7

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from frontend.cli.address import health_url, websocket_url
+from frontend.cli.address import base_url, own_health_url, websocket_url
 from shared.config import CONFIG_PATH_VARIABLE, load_settings
 
 
@@ -26,18 +26,19 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_addresses_come_from_the_settings(config: Path, host: str, reached: str) -> None:
     config.write_text(f'server: {{host: "{host}", health_port: 9005, tcp_ports: [9765, 9766]}}')
 
-    assert websocket_url(None) == f"ws://{reached}:9765"
-    assert health_url(None) == f"http://{reached}:9005"
+    assert websocket_url(None) == f"ws://{reached}:9765/ws"
+    assert base_url(None) == f"http://{reached}:8000"
+    assert own_health_url(load_settings()) == f"http://{reached}:9005"
 
 
 def test_addresses_that_are_named_need_no_settings(config: Path) -> None:
     config.write_text("nonsense: 1")
 
     assert websocket_url("wss://pod.example/ws") == "wss://pod.example/ws"
-    assert health_url("https://pod.example/health/") == "https://pod.example/health"
+    assert base_url("https://pod.example/ws") == "https://pod.example"
 
 
-@pytest.mark.parametrize("url", ["localhost:8765", "http://localhost:8765", "ws://", ""])
-def test_websocket_url_refuses_other_addresses(url: str) -> None:
-    with pytest.raises(click.BadParameter, match="ws://host:port"):
+@pytest.mark.parametrize("url", ["localhost", "ftp://localhost:8765", "ws://", ""])
+def test_other_texts_are_refused_with_what_is_allowed(url: str) -> None:
+    with pytest.raises(click.BadParameter, match="allowed: http://host:port"):
         websocket_url(url)

@@ -10,7 +10,12 @@ from click.testing import CliRunner
 from frontend.access.key_list import parse_keys
 from frontend.access.tokens import digest
 from frontend.cli.choices import Choices, choice_options
+from frontend.cli.failures import OutputError, ServiceError, SourceError, failure
 from frontend.cli.main import cli
+from frontend.protocols.options import WORDING
+from shared.errors import InvalidAudioError, StartupError
+from tests.stack import PROJECT
+from voxtral_client import ConnectionLostError, ServerError, UnreachableError
 
 
 @pytest.mark.parametrize(
@@ -20,11 +25,22 @@ from frontend.cli.main import cli
         ["transcribe", "--format", "docx", "a.wav"],
         ["transcribe", "--format", "srt", "a.wav", "b.wav"],
         ["transcribe", "--format", "vtt", "--mode", "general", "a.wav"],
-        ["transcribe", "--url", "localhost:8765", "a.wav"],
+        ["transcribe", "--url", "localhost", "a.wav"],
+        ["transcribe", "--language", "klingon", "a.wav"],
+        ["transcribe", "--redact", "names", "a.wav"],
+        ["transcribe", "--profanity", "shout", "a.wav"],
+        ["transcribe", "--sample-rate", "8000", "-"],
+        ["transcribe", "--encoding", "mp3", "-"],
+        ["transcribe", "--encoding", "pcmu", "--sample-rate", "1", "-"],
+        ["transcribe", "--live", "--encoding", "pcmu", "http://127.0.0.1:1/a.raw"],
+        ["transcribe", "--format", "all", "a.wav"],
+        ["transcribe", "--format", "all", "-o", ".", "--mode", "general", "a.wav"],
+        ["transcribe", "-o", "a.docx", "a.wav"],
+        ["serve", "--workers", "0"],
+        ["completion", "tcsh"],
+        ["models", "--url", "host"],
         ["transcribe", "--mode", "summarise", "a.wav"],
-        ["transcribe", "--captions", "http://host:8000", "a.wav"],
-        ["transcribe", "--live", "--captions", "a.wav", "b.wav"],
-        ["listen", "--captions", "ws://host:8000"],
+        ["transcribe", "--captions", "a.wav"],
         ["transcribe", "--languages", "en,", "a.wav"],
         ["transcribe", "--languages", "en,klingon", "a.wav"],
         ["transcribe", "--commit-delay", "fast", "a.wav"],
@@ -62,7 +78,7 @@ def test_new_key_prints_its_line_alone_on_standard_output(name: str) -> None:
     assert key not in done.stdout
 
 
-@pytest.mark.parametrize("command", ["transcribe", "listen", "status", "doctor"])
+@pytest.mark.parametrize("command", ["transcribe", "listen", "serve", "status", "models", "doctor", "completion"])
 def test_help_describes_every_option(command: str) -> None:
     done = CliRunner().invoke(cli, [command, "--help"])
 
@@ -80,13 +96,56 @@ def test_what_is_chosen_reaches_the_session_and_the_request() -> None:
     @click.command()
     @choice_options
     def command(**choices: Any) -> None:
-        seen.append(Choices(**choices))
+        seen.append(Choices.of(choices))
 
-    CliRunner().invoke(command, ["--languages", "en, German,en", "--commit-delay", "accurate"])
-    CliRunner().invoke(command, ["--languages", "auto"])
+    CliRunner().invoke(command, ["--languages", "en, German,en", "--commit-delay", "accurate", "--language", "english"])
+    CliRunner().invoke(command, ["--languages", "auto", "--no-numerals", "--redact", "cards,phones"])
+    CliRunner().invoke(command, ["--profanity", "mask", "--filler-words", "drop", "--redact-terms", "Anna, Acme Ltd"])
 
-    assert (seen[0].languages, seen[0].commit_delay) == (("en", "de"), "accurate")
-    assert seen[0].spoken == {
-        "mode": "transcribe", "language": None, "languages": ("en", "de"), "prompt": None, "model": None
-    }  # fmt: skip
-    assert seen[1] == Choices("transcribe")
+    assert (seen[0].others["languages"], seen[0].others["language"]) == (("en", "de"), "en")
+    assert seen[0].of_sessions["commit_delay"] == "accurate"
+    assert "commit_delay" not in seen[0].of_requests
+    assert seen[0].of_requests["mode"] == "transcribe"
+    assert seen[1].others["languages"] is None
+    assert (seen[1].others["numerals"], seen[1].others["redact"]) == (False, ("cards", "phones"))
+    assert {name: seen[2].others[name] for name in WORDING} == {
+        "numerals": None,
+        "profanity": "mask",
+        "filler_words": "drop",
+        "redact": None,
+        "redact_terms": ("Anna", "Acme Ltd"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("shell", "part"), [("zsh", "#compdef voxtral"), ("fish", "complete --no-files --command voxtral")]
+)
+def test_completion_prints_the_script_of_the_shell(shell: str, part: str) -> None:
+    done = CliRunner().invoke(cli, ["completion", shell])
+
+    assert done.exit_code == 0
+    assert part in done.stdout
+    assert "_VOXTRAL_COMPLETE" in done.stdout
+
+
+def test_serve_shows_the_settings_with_their_defaults() -> None:
+    assert CliRunner().invoke(cli, ["serve", "--show-config"]).stdout == (PROJECT / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnreachableError("ws://host", "refused"), 3),
+        (ConnectionLostError("ws://host", "cut"), 3),
+        (ServiceError("no"), 3),
+        (ServerError("server_busy", "busy"), 4),
+        (ServerError("unauthorized", "key"), 4),
+        (ServerError("invalid_audio", "no samples"), 1),
+        (InvalidAudioError("no samples"), 1),
+        (SourceError("not found"), 1),
+        (OutputError("two"), 2),
+        (StartupError("setting"), 1),
+    ],
+)
+def test_exit_status_says_whose_fault_it_was(error: Exception, status: int) -> None:
+    assert failure(error, has_key=True).exit_code == status

@@ -1,12 +1,11 @@
-"""Documents of the command line, and the files that they go to."""
+"""Documents of the command line."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from frontend.cli.transcript import OutputError, Transcript, output_paths, write_whole
-from frontend.client import Final, Word
+from frontend.cli.transcript import Transcript
+from voxtral_client import Final, Word
 
 
 def heard(*texts: str, language: str | None = "en") -> Transcript:
@@ -57,56 +56,3 @@ def test_transcript_of_an_answer_is_the_answer() -> None:
 )
 def test_transcript_captions_begin_as_their_format_does(text_format: str, head: str) -> None:
     assert heard("Hello there.").written(text_format).startswith(head)
-
-
-def test_output_paths_without_an_output_are_stdout() -> None:
-    assert output_paths(["a.wav", "b.wav"], None, "text") == [None, None]
-
-
-def test_output_paths_of_one_source_may_be_a_file(tmp_path: Path) -> None:
-    assert output_paths(["a.wav"], str(tmp_path / "a.txt"), "text") == [tmp_path / "a.txt"]
-
-
-@pytest.mark.parametrize("suffix", ["", "/"])
-def test_output_paths_of_an_existing_or_slashed_folder_are_in_it(tmp_path: Path, suffix: str) -> None:
-    folder = str(tmp_path) if not suffix else str(tmp_path / "new") + suffix
-
-    assert output_paths(["in/a.wav"], folder, "srt") == [Path(folder) / "a.srt"]
-
-
-def test_output_paths_of_several_sources_are_in_a_folder_that_need_not_exist(tmp_path: Path) -> None:
-    folder = tmp_path / "not" / "yet"
-
-    assert output_paths(["a.wav", "b.wav"], str(folder), "text") == [folder / "a.txt", folder / "b.txt"]
-
-
-def test_output_paths_keep_the_suffix_of_names_that_differ_only_there(tmp_path: Path) -> None:
-    paths = output_paths(["a.wav", "a.mp3", "b.wav", "-"], str(tmp_path), "json")
-
-    assert [path and path.name for path in paths] == ["a.wav.json", "a.mp3.json", "b.json", "stdin.json"]
-
-
-@pytest.mark.parametrize(
-    ("sources", "output", "text_format"),
-    [
-        (["a.wav", "b.wav"], None, "srt"),
-        (["x/a.wav", "y/a.wav"], "folder", "text"),
-        (["a.wav", "b.wav"], __file__, "text"),
-        (["a.wav"], "/nonexist/a.txt", "text"),
-        (["a.wav"], f"{__file__}/a.txt", "text"),
-    ],
-)
-def test_output_paths_refuse_what_does_not_go_together(
-    sources: list[str], output: str | None, text_format: str
-) -> None:
-    with pytest.raises(OutputError):
-        output_paths(sources, output, text_format)
-
-
-def test_write_whole_leaves_nothing_beside_the_document(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.txt"
-
-    write_whole(path, "Grüße\n")
-
-    assert path.read_text(encoding="utf-8") == "Grüße\n"
-    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,52 @@
+"""Downloads a recording from an HTTP address to a temporary file. Knows no audio and no server of ours."""
+
+import contextlib
+import http.client
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+from urllib.parse import urlsplit
+
+from frontend.cli.failures import SourceError
+from shared.version import VERSION
+from voxtral_client.addresses import proxy_for, without_password
+
+TIMEOUT_S: Final = 30.0
+"""How long a server may send nothing."""
+SCHEMES: Final = ("http", "https")
+_PLAYLIST: Final = b"#EXTM3U"
+
+
+@contextlib.contextmanager
+def download(url: str) -> Iterator[BinaryIO]:
+    """The content at an address. Raises `SourceError`."""
+    if urlsplit(url).scheme not in SCHEMES:
+        raise SourceError("Only http and https addresses are downloaded; --live reads other streams.")
+    proxy = proxy_for(url)
+    with tempfile.TemporaryFile() as file:
+        try:
+            _fetch(url, proxy, file)
+        except urllib.error.HTTPError as error:
+            raise SourceError(f"The server answers with status {error.code} ({error.reason}).") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            way = "" if proxy is None else f" through the proxy {without_password(proxy)}"
+            reason = getattr(error, "reason", None) or error
+            raise SourceError(f"The download failed{way}: {reason}.") from None
+        file.seek(0)
+        if file.read(len(_PLAYLIST)) == _PLAYLIST:
+            raise SourceError("It is a playlist of a stream: --live transcribes it.")
+        file.seek(0)
+        yield file
+
+
+def _fetch(url: str, proxy: str | None, file: BinaryIO) -> None:
+    proxies = {} if proxy is None else {urlsplit(url).scheme: proxy}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    request = urllib.request.Request(url, headers={"user-agent": f"voxtral/{VERSION}"})  # noqa: S310 -- checked above
+    with opener.open(request, timeout=TIMEOUT_S) as response:
+        shutil.copyfileobj(response, file)
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)

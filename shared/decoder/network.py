@@ -1,0 +1,46 @@
+"""`python -m shared.decoder.network SOURCE`: decodes a live stream and writes its audio to standard output, as frames.
+
+SOURCE is an address, or `-` for standard input. The last frame says how it ended. The process ends with its parent.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command that started this, which then ends it
+
+from shared.audio.blocks import BLOCK_BYTES  # noqa: E402 -- takes a while, during which a Ctrl-C may arrive
+from shared.audio.network import decode_stream  # noqa: E402
+from shared.decoder.sandbox import die_with  # noqa: E402
+from shared.decoder.wire import Kind, error_content, frame  # noqa: E402
+from shared.errors import VoxtralError  # noqa: E402
+
+STDIN: Final = "-"
+
+
+def main(source: str) -> None:
+    die_with(os.getppid())
+    output = sys.stdout.buffer
+    try:
+        for block in _blocks(source):
+            output.write(frame(Kind.AUDIO, block))
+            output.flush()
+        last = frame(Kind.DONE)
+    except VoxtralError as error:
+        last = frame(Kind.ERROR, error_content(error))
+    except BrokenPipeError:
+        return
+    output.write(last)
+    output.flush()
+
+
+def _blocks(source: str) -> Iterator[bytes]:
+    for piece in decode_stream(sys.stdin.buffer if source == STDIN else source):
+        for start in range(0, len(piece), BLOCK_BYTES):
+            yield piece[start : start + BLOCK_BYTES]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
