@@ -1,14 +1,11 @@
-"""The command line `voxtral`: the group of its commands, Ctrl-C, and the handling of errors.
+"""The command line `voxtral`: the group of its commands, and the handling of errors.
 
 Users see one sentence and an exit status (`frontend.cli.failures`). `voxtral --debug` shows tracebacks. Commands import
 what they need when they run, so that a help text appears at once.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -27,8 +24,7 @@ class _Voxtral(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            with _interruptible():
-                return super().invoke(context)
+            return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except KeyboardInterrupt:
@@ -40,19 +36,6 @@ class _Voxtral(click.Group):
             if context.params["debug"]:
                 raise
             raise failure(error, has_key=context.meta.get(KEY_VARIABLE) is not None) from None
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """While a command runs, Ctrl-C raises KeyboardInterrupt; before and after, it has the effect of `start`."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        if before is signal.SIG_DFL:
-            signal.signal(signal.SIGINT, before)
 
 
 @click.group(cls=_Voxtral, context_settings={"help_option_names": ["-h", "--help"]})

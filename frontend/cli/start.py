@@ -1,4 +1,4 @@
-"""The entry point of `voxtral`: until a command runs, and after it has ended, Ctrl-C ends the process without a word.
+"""The entry point of `voxtral`: Ctrl-C ends the process without a word, unless a command handles it.
 
 Imports nothing else at first, so that this holds while the rest is imported.
 """
@@ -26,8 +26,12 @@ def main() -> None:
 def _silence_logs() -> None:
     """Commands report errors themselves; log lines are for services. Called before a command runs."""
     import logging  # noqa: PLC0415
+    import sys  # noqa: PLC0415
 
     import structlog  # noqa: PLC0415 -- takes longer than a help text may take
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if "--debug" in sys.argv:
+        return
+    sys.unraisablehook = lambda _: None  # a second Ctrl-C may end a coroutine anywhere
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)

@@ -5,14 +5,19 @@ A process of its own decodes it (`shared.decoder.network`), which may open conne
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Final
 
 from frontend.cli.failures import SourceError
 from frontend.decoding.reading import DecodedBlock
 from shared.audio.damage import AudioWarning
 from shared.decoder.wire import HEAD, Kind, error_from, head_of
+
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+"""Never reached through a proxy."""
 
 
 class LiveStream:
@@ -28,7 +33,9 @@ class LiveStream:
         """The audio, until the stream ends. Damaged parts are left out, also with `strict`: they cannot be requested
         again. Reading raises `VoxtralError` if the stream cannot be decoded."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "shared.decoder.network", self._source), stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-P", "-m", "shared.decoder.network", self._source),
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"no_proxy": ",".join([*filter(None, [os.environ.get("no_proxy")]), *LOOPBACK])},
         )
         try:
             async with contextlib.aclosing(self._blocks(process)) as blocks:

@@ -1,6 +1,5 @@
 """`voxtral transcribe`: transcribes recordings one after another; an error of one does not stop the others."""
 
-import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import click
 
 from frontend.cli.choices import Choices
 from frontend.cli.failures import SourceError, Status, status_of
+from frontend.cli.interrupts import run_interruptible
 from frontend.cli.live import Hearing, say_captions, say_reconnecting
 from frontend.cli.outputs import Output, name_of, write_whole
 from frontend.cli.recording import Source, opened, paced
@@ -73,9 +73,9 @@ def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> Non
     to_files = all(document.path is not None for document in documents)
     # An answer about a whole recording needs the whole file; live, each segment is answered separately.
     if job.live or job.choices.mode in ("transcribe", "translate"):
-        asyncio.run(_hear(job, recording, transcript, text=shows_text or (job.live and to_files)))
+        run_interruptible(_hear(job, recording, transcript, text=shows_text or (job.live and to_files)))
     else:
-        asyncio.run(_ask(job, recording, transcript))
+        run_interruptible(_ask(job, recording, transcript))
     for document in documents:
         written = transcript.written(document.text_format)
         if document.path is not None:

@@ -3,7 +3,6 @@
 Only what a help text needs is imported here; the rest when a command runs.
 """
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +129,10 @@ def _page(service: Service) -> str:
 @choice_options
 def listen(*, service: Service, captions: bool, device: str | None, **choices: Any) -> None:
     """Transcribe the microphone until Ctrl-C."""
+    from frontend.cli.interrupts import run_interruptible
     from frontend.cli.listen import listen as hear
 
-    asyncio.run(
+    run_interruptible(
         hear(
             service.websocket_url,
             key=service.key,

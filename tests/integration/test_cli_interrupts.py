@@ -1,0 +1,70 @@
+"""Ctrl-C ends `voxtral` at any moment without a traceback: while it imports its libraries, and while it works."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.command import VOXTRAL
+from tests.limits import limit_s
+from tests.stack import Stack, free_ports
+
+INTERRUPTED_AT = """
+import importlib.abc, os, signal, sys
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what every Python program begins with
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["voxtral", *{arguments!r}]
+from frontend.cli.start import main
+main()
+"""
+"""Sends the signal when a module is imported."""
+
+
+@pytest.mark.parametrize("module", ["click", "frontend.cli.main", "structlog", "frontend.cli.transcribe", "rich.live"])
+def test_interrupt_during_an_import_prints_nothing(stack: Stack, module: str) -> None:
+    program = INTERRUPTED_AT.format(module=module, arguments=["transcribe", "missing.wav"])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=stack.env, cwd=stack.folder, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_interrupt_while_a_pipe_is_awaited_prints_nothing(stack: Stack) -> None:
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", VOXTRAL, "transcribe", "-", "--encoding", "pcm_s16le"],
+        env=stack.env,
+        cwd=stack.folder,
+        stdin=reading,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(reading)
+        before_s = stack.audio_s()
+        os.write(writing, bytes(32_000))
+        stack.hears(0.3, since_s=before_s)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=limit_s(10))
+    os.close(writing)
+
+    assert (process.returncode, output, errors) == (130, b"", b"")
+
+
+def test_interrupt_that_the_caller_ignores_is_ignored(stack: Stack) -> None:
+    program = INTERRUPTED_AT.replace("signal.default_int_handler", "signal.SIG_IGN")
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    program = program.format(module="frontend.cli.status", arguments=["status", "--url", url])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=stack.env, cwd=stack.folder, capture_output=True, check=False
+    )
+
+    assert done.returncode == 3

@@ -1,0 +1,106 @@
+"""What `voxtral transcribe` reads besides files: raw samples, addresses of recordings, live streams, pipes."""
+
+import functools
+import json
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.command import counted_s, run
+from tests.integration.native_clients import tone, wav
+from tests.stack import Stack, free_ports
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a web server with a recording and a stream."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "speech.wav").write_bytes(wav(2))
+    write_stream(folder / "live.m3u8", 2)
+    (folder / "local.m3u8").write_text(f"#EXTM3U\n#EXTINF:2,\nfile://{folder}/live0.ts\n#EXT-X-ENDLIST\n")
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+def write_stream(path: Path, duration_s: int) -> None:
+    """An HLS playlist and its segments, without speech."""
+    with av.open(str(path), "w", format="hls", options={"hls_time": "1", "hls_list_size": "0"}) as container:
+        stream = container.add_stream("aac", rate=16_000)
+        stream.layout = "mono"
+        for position in range(0, duration_s * 16_000, 1000):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1000), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, position
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("options", "samples"),
+    [
+        (["--encoding", "pcm_s16le"], tone(2)),
+        (["--encoding", "pcmu", "--sample-rate", "8000"], b"\xff" * 16_000),
+        (["--encoding", "pcm_s16le", "--channels", "2", "--live"], tone(2) * 2),
+    ],
+)
+def test_raw_samples_are_read_from_a_pipe(stack: Stack, options: list[str], samples: bytes) -> None:
+    done = run(stack, "transcribe", "-", *options, stdin=samples)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert counted_s(done.stdout) == pytest.approx(2, abs=0.01)
+
+
+def test_raw_samples_are_read_from_a_file_and_for_a_question(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "speech.raw").write_bytes(tone(2))
+
+    done = run(stack, "transcribe", tmp_path / "speech.raw", "--encoding", "pcm_s16le", "--mode", "understand")
+
+    assert (done.returncode, counted_s(done.stdout)) == (0, 2)
+
+
+def test_recordings_are_downloaded(stack: Stack, site: str) -> None:
+    done = run(stack, "transcribe", f"{site}/none.wav", f"{site}/speech.wav", http_proxy="http://127.0.0.1:1")
+
+    assert (done.returncode, counted_s(done.stdout)) == (1, 2)
+    assert done.stderr == f"{site}/none.wav: The server answers with status 404 (File not found).\n"
+
+
+def test_playlist_is_transcribed_live(stack: Stack, site: str) -> None:
+    refused = run(stack, "transcribe", f"{site}/live.m3u8")
+    done = run(stack, "transcribe", "--live", f"{site}/live.m3u8", "--format", "json", http_proxy="http://127.0.0.1:1")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--live transcribes it" in refused.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["duration"] == pytest.approx(2, abs=0.2)
+
+
+def test_streams_that_cannot_be_read_are_explained(stack: Stack, site: str) -> None:
+    nowhere = f"rtsp://127.0.0.1:{free_ports(1)[0]}/live"
+    done = run(stack, "transcribe", "--live", f"{site}/none.m3u8", f"{site}/local.m3u8", nowhere)
+
+    assert done.returncode == 1
+    missing, local, refused = done.stderr.splitlines()
+    assert missing == f"{site}/none.m3u8: The stream cannot be opened: Server returned 404 Not Found."
+    assert local.startswith(f"{site}/local.m3u8: The stream")  # it may not open a file of this machine
+    assert refused == f"{nowhere}: The stream cannot be opened: Connection refused."
+
+
+def test_pipe_with_a_container_is_transcribed_while_it_arrives(stack: Stack) -> None:
+    done = run(stack, "transcribe", "--live", "-", stdin=wav(1))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert counted_s(done.stdout) == 1
