@@ -62,7 +62,7 @@ def repair_store() -> str:
             return f"The append-only file in {data_dir} can be loaded: nothing was moved."
         aside = move_aside(data_dir)
     return (
-        f"Moved the damaged append-only file to {aside}; `make run` starts with a new one. "
+        f"Moved the damaged append-only file to {aside}; the next start begins a new one. "
         "It contains audio and text of clients: delete it when you no longer need it."
     )
 

@@ -60,7 +60,8 @@ def _sounddevice() -> ModuleType:
         return importlib.import_module("sounddevice")
     except ImportError:
         raise MicrophoneError(
-            "Listening needs the microphone extra: .venv/bin/pip install --editable '.[microphone]'."
+            "Listening needs the extra `microphone`: .venv/bin/pip install --editable '.[microphone]', "
+            "or uv tool install '.[microphone]'."
         ) from None
     except OSError as error:
         raise MicrophoneError(

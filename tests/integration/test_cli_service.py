@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,34 @@ def test_status_without_a_service_says_how_to_start_it(stack: Stack) -> None:
     assert url in done.stderr
     assert "voxtral serve" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["status", "models"])
+def test_proxy_that_was_used_is_named(stack: Stack, command: str) -> None:
+    proxy = f"http://anna:secret@127.0.0.1:{free_ports(1)[0]}"
+    done = run(stack, command, "--url", "http://voice.example:8000", http_proxy=proxy, no_proxy="")
+
+    assert done.returncode == 3
+    assert f"through the proxy {proxy.replace('anna:secret@', '')} (connection refused)" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_status_at_the_health_port_is_the_full_report(stack: Stack) -> None:
+    health, page = (run(stack, "status", "--url", url).stdout for url in (stack.health_url, stack.web_url))
+
+    assert "Redis" in health
+    assert "Redis" not in page
+    assert page.startswith("Service  ready")
+
+
+def test_help_imports_no_large_library(stack: Stack) -> None:
+    program = "import sys, frontend.cli.start, frontend.cli.main; print(*sys.modules)"
+    imported = subprocess.run(
+        [sys.executable, "-c", program], env=stack.env, capture_output=True, text=True, check=True
+    )
+    large = {"numpy", "pydantic", "redis", "rich", "structlog", "voxtral_client", "websockets", "yaml"}
+
+    assert not large & set(imported.stdout.split())
 
 
 def test_doctor_finds_a_running_service_sound(stack: Stack) -> None:

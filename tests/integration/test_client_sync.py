@@ -109,6 +109,10 @@ def test_session_survives_a_frontend_that_is_killed_in_mid_sentence(stack: Stack
     assert sum(final.end - final.start for final in events if isinstance(final, Final)) == pytest.approx(2)
 
 
+async def test_client_works_beside_a_running_event_loop(stack: Stack) -> None:
+    assert "1 seconds" in voxtral_client.transcribe(wav(1), stack.web_url).text  # as in a notebook
+
+
 def test_errors_arrive_and_threads_end() -> None:
     before = threading.active_count()
     with pytest.raises(UnreachableError), TranscriptionClient(f"127.0.0.1:{free_ports(1)[0]}") as client:

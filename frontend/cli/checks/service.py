@@ -100,7 +100,7 @@ def check_redis(settings: Settings) -> Check:
         return broken("Redis", refusal(settings, error).rstrip("."), CREDENTIALS_ADVICE)
     except RedisConnectionError as error:
         if settings.redis_is_embedded and isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
-            return absent("Redis", "the embedded server is not running", "`make run` starts it.")
+            return absent("Redis", "the embedded server is not running", "`voxtral serve` starts it.")
         return broken("Redis", f"{address} cannot be reached ({_short(error)})", advice)
     except (RedisError, OSError, ValueError) as error:
         return broken("Redis", f"{address} does not answer as Redis does ({_short(error)})", advice)
@@ -154,7 +154,7 @@ def check_readiness(settings: Settings) -> Check:
         status, answer = get_json(f"{url}/ready", probe_context(settings))
     except HttpError as error:
         if error.refused:
-            return absent("Service", "not running", "`make run` starts it.")
+            return absent("Service", "not running", "`voxtral serve` starts it.")
         return broken("Service", str(error), "See the log.")
     if status == http.client.OK:
         return ok("Service", f"ready at {url}")

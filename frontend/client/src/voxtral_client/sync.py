@@ -39,7 +39,7 @@ class _Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="voxtral client", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="voxtral client", daemon=True)
         self._thread.start()
 
     @property
@@ -65,9 +65,14 @@ class _Loop:
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(_end_tasks())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+
+    def _serve(self) -> None:
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(_end_tasks())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        finally:
+            self._loop.close()
 
 
 class LiveSession:
