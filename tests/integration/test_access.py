@@ -275,9 +275,9 @@ def test_command_line_shows_its_key(keyed_stack: Stack, key_list: KeyList, tmp_p
     done = run(keyed_stack, "transcribe", tmp_path / "a.wav", VOXTRAL_KEY=key)
     assert (done.returncode, "seconds" in done.stdout) == (0, True), done.stderr
     refused = run(keyed_stack, "transcribe", "--key", WRONG, tmp_path / "a.wav")
-    assert (refused.returncode, "The key is wrong or has expired." in refused.stderr) == (1, True), refused.stderr
+    assert (refused.returncode, "The key is wrong or has expired." in refused.stderr) == (4, True), refused.stderr
     asked = run(keyed_stack, "transcribe", tmp_path / "a.wav", tmp_path / "a.wav")
-    assert (asked.returncode, asked.stdout) == (1, f"==> {tmp_path / 'a.wav'} <==\n"), asked
+    assert (asked.returncode, asked.stdout) == (4, f"==> {tmp_path / 'a.wav'} <==\n"), asked
     assert asked.stderr == "Error: The service requires a key: set VOXTRAL_KEY, or use --key.\n"
 
 

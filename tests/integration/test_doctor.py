@@ -92,7 +92,7 @@ def test_check_redis_takes_an_embedded_server_that_is_off_for_no_fault() -> None
     check = check_redis(on_free_ports())
 
     assert check.state is State.ABSENT
-    assert "make run" in check.advice
+    assert "voxtral serve" in check.advice
 
 
 def test_check_redis_hides_the_password_of_a_server_that_is_not_there() -> None:
