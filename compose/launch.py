@@ -19,6 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the service starts, Ctrl-C ends this without a word
+
 from redis.exceptions import RedisError
 
 from compose.checks import check_disk, check_ports

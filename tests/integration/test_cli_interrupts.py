@@ -19,21 +19,33 @@ class Interrupt(importlib.abc.MetaPathFinder):
         if name == {module!r}:
             os.kill(os.getpid(), signal.SIGINT)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what every Python program begins with
+signal.signal(signal.SIGINT, signal.{handler})
 sys.meta_path.insert(0, Interrupt())
 sys.argv = ["voxtral", *{arguments!r}]
-from frontend.cli.start import main
-main()
 """
 """Sends the signal when a module is imported."""
+COMMAND = "from frontend.cli.start import main; main()"
+LAUNCHER = "import runpy; runpy.run_module('compose.launch', run_name='__main__')"
+
+
+def interrupted(
+    stack: Stack, module: str, program: str, *arguments: str, handler: str = "default_int_handler"
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program, which Python starts with the default handler, and interrupts it at an import."""
+    code = INTERRUPTED_AT.format(module=module, arguments=arguments, handler=handler) + program
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=stack.env, cwd=stack.folder, capture_output=True, text=True, check=False)
+
+
+def test_interrupt_while_the_launcher_is_imported_prints_nothing(stack: Stack) -> None:
+    done = interrupted(stack, "compose.supervisor", LAUNCHER)
+
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("module", ["click", "frontend.cli.main", "structlog", "frontend.cli.transcribe", "rich.live"])
 def test_interrupt_during_an_import_prints_nothing(stack: Stack, module: str) -> None:
-    program = INTERRUPTED_AT.format(module=module, arguments=["transcribe", "missing.wav"])
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=stack.env, cwd=stack.folder, capture_output=True, text=True, check=False
-    )
+    done = interrupted(stack, module, COMMAND, "transcribe", "missing.wav")
 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
@@ -60,11 +72,7 @@ def test_interrupt_while_a_pipe_is_awaited_prints_nothing(stack: Stack) -> None:
 
 
 def test_interrupt_that_the_caller_ignores_is_ignored(stack: Stack) -> None:
-    program = INTERRUPTED_AT.replace("signal.default_int_handler", "signal.SIG_IGN")
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
-    program = program.format(module="frontend.cli.status", arguments=["status", "--url", url])
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=stack.env, cwd=stack.folder, capture_output=True, check=False
-    )
+    done = interrupted(stack, "frontend.cli.status", COMMAND, "status", "--url", url, handler="SIG_IGN")
 
     assert done.returncode == 3
