@@ -95,7 +95,7 @@ class TranscriptionClient:
         """
         session = LiveSession(
             Servers(*self._servers.urls, key=self._key, tls=self._servers.tls),
-            given({"encoding": encoding, "sample_rate": sample_rate, **options}),
+            {"encoding": encoding, "sample_rate": sample_rate, **given(options, LiveOptions)},
             resume_timeout_s=self._resume_timeout_s,
             on_reconnect=self._on_reconnect,
         )
@@ -121,16 +121,14 @@ class TranscriptionClient:
         Requests of one client are answered one after another. Cancelling drops the request. The server limits the size
         of one request; send a longer recording through a live session.
         """
+        request: dict[str, Any] = {"type": "audio", "mode": "transcribe", **given(options, RequestOptions)}
+        if encoding is not None:
+            request["encoding"] = encoding
+        if sample_rate is not None:
+            request["sample_rate"] = sample_rate
         recording = audio if isinstance(audio, bytes) else await asyncio.to_thread(Path(audio).read_bytes)
-        request = {
-            "type": "audio",
-            "audio_data": base64.b64encode(recording).decode(),
-            "mode": "transcribe",
-            "encoding": encoding,
-            "sample_rate": sample_rate,
-            **options,
-        }
-        answer = await self._ask(given(request))
+        request["audio_data"] = base64.b64encode(recording).decode()
+        answer = await self._ask(request)
         try:
             return Reply.from_wire(answer)
         except (KeyError, TypeError):

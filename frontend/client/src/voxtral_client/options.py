@@ -1,6 +1,6 @@
 """The options of sessions and requests, named as on the wire. The server's documentation describes each in detail."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
 _LISTS: Final = frozenset({"languages", "redact", "redact_terms"})
@@ -68,6 +68,10 @@ class RequestOptions(Options, total=False):
     """Whether a damaged recording is an error. Otherwise its intact part is transcribed, with warnings."""
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that are set, in types that JSON has."""
+def given(options: Mapping[str, Any], kind: type[ChangeableOptions]) -> dict[str, Any]:
+    """The options that are set, in types that JSON has. Raises TypeError for a name that `kind` does not have."""
+    known = kind.__annotations__  # of a TypedDict, with those that it inherits
+    for name in options:
+        if name not in known:
+            raise TypeError(f"There is no option {name!r}; allowed: {', '.join(sorted(known))}.")
     return {name: list(value) if name in _LISTS else value for name, value in options.items() if value is not None}

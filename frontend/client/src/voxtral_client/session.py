@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from voxtral_client.connection import ResumingConnection
 from voxtral_client.events import Ready, SessionEvent
 from voxtral_client.messages import ConnectionLostError
-from voxtral_client.options import ConfigureOptions
+from voxtral_client.options import ConfigureOptions, given
 from voxtral_client.servers import Servers
 
 
@@ -70,6 +70,7 @@ class LiveSession:
 
     async def configure(self, **options: Unpack[ConfigureOptions]) -> None:
         """Changes options, starting with the next segment. None returns to the server's default."""
+        given(options, ConfigureOptions)  # None is a value here
         self._send_control("configure", **options)
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ from shared.audio import live, pcm
 from shared.events import SAMPLE_RATE_HZ, Mode
 from shared.version import VERSION
 from tests.stack import PROJECT
-from voxtral_client import events, wire
+from voxtral_client import TranscriptionClient, events, wire
 from voxtral_client.options import ConfigureOptions, LiveOptions, RequestOptions
 from voxtral_client.version import VERSION as CLIENT_VERSION
 
@@ -54,3 +54,12 @@ def test_older_names_of_times_still_work() -> None:
     done = events.Done(7, "a", 4.0)
 
     assert (word.start_s, word.end_s, done.duration_s) == (word.start, word.end, done.duration)
+
+
+async def test_unknown_options_are_errors() -> None:
+    client = TranscriptionClient("127.0.0.1:1")
+    with pytest.raises(TypeError, match=r"There is no option 'langauge'; allowed: .*language"):
+        await client.transcribe(b"", langauge="en")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="There is no option 'strict'"):
+        async with client.live(strict=True):  # type: ignore[call-arg]
+            raise AssertionError
