@@ -1,0 +1,32 @@
+"""Smart Turn v3.2: the probability that a speaker has finished, from the sound of the last seconds.
+
+One thread of ONNX Runtime; measured 15 to 30 ms on one core, its spectrogram included.
+"""
+
+from typing import Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from worker.model_files import SMART_TURN
+from worker.turns.features import WINDOW_SAMPLES, log_mel
+
+HEARD_SAMPLES: Final = WINDOW_SAMPLES
+"""The end of the audio that counts."""
+
+
+class SmartTurn:
+    """Raises `StartupError` if the model file is missing or damaged."""
+
+    def __init__(self) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._network = onnxruntime.InferenceSession(SMART_TURN.read(), options, providers=["CPUExecutionProvider"])
+
+    def probability(self, pcm: NDArray[np.float32]) -> float:
+        """That the speaker has finished at the end of `pcm`: one turn with the pause after it, 16 kHz within ±1."""
+        (found,) = self._network.run(None, {"input_features": log_mel(pcm)[None]})
+        return float(found[0, 0])
