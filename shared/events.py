@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
+from shared.turn_detection import TurnDetection
+
 SAMPLE_RATE_HZ = 16_000
 """Every model takes 16 kHz mono; all audio is resampled to this rate before it is stored."""
 
@@ -67,6 +69,11 @@ class EventType(StrEnum):
     SPEECH_STOPPED = "speech_stopped"
     COMMITTED = "committed"
     """Only in sessions with `SessionOptions.turns`."""
+    TURN_ENDED = "turn_ended"
+    """Only in sessions with `SessionOptions.turn_detection`."""
+    TURN_ENDED_EARLY = "turn_ended_early"
+    """Only if these request it, like the next one."""
+    TURN_RESUMED = "turn_resumed"
     WARNING = "warning"
     ERROR = "error"
     DONE = "done"
@@ -114,6 +121,8 @@ class SessionOptions:
     """Each a `Redaction`. Partials are withheld if there are any, or any `redact_terms`."""
     redact_terms: tuple[str, ...] | None = None
     """Words and names that are redacted, whatever their case."""
+    turn_detection: TurnDetection | None = None
+    """None uses the engine's own rules, and sends no events about turns."""
 
     def to_wire(self) -> dict[str, Any]:
         """The options as Redis stores them, for JSON.
@@ -124,6 +133,8 @@ class SessionOptions:
         wire = {name: value for name, value in asdict(self).items() if value is not None}
         if not self.recording:
             del wire["recording"]
+        if self.turn_detection is not None:
+            wire["turn_detection"] = self.turn_detection.to_wire()
         return (
             wire | {"mode": self.mode.value} | ({"commit_delay": str(self.commit_delay)} if self.commit_delay else {})
         )
@@ -141,6 +152,8 @@ class SessionOptions:
         for name in ("languages", "redact", "redact_terms"):
             if name in given:
                 given[name] = tuple(given[name])
+        if "turn_detection" in given:
+            given["turn_detection"] = TurnDetection.from_wire(given["turn_detection"])
         if given.get("commit_delay") in list(CommitDelay):
             given["commit_delay"] = CommitDelay(given["commit_delay"])
         else:
@@ -151,6 +164,7 @@ class SessionOptions:
 _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
+    | {"turn_detection"}
 )
 """Fields of `SessionOptions` that hold no free text of a client."""
 

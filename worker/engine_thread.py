@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
-from worker.engines.base import Engine, History, Output, Paced, PassTime, Remembering
+from worker.engines.base import Engine, History, Output, Paced, PassTime, Remembering, TurnTaking
 from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 
 _IDLE_WAIT_S: Final = 1.0
@@ -116,6 +116,8 @@ class EngineThread:
         self._absorbed: dict[str, int] = {}
         self._gpu_memory = GpuMemoryWatch(engine.info.device)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        if isinstance(engine, TurnTaking):
+            engine.turn_judge.on_answer = self._wake.set
 
     @property
     def gpu_memory(self) -> GpuMemory:

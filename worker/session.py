@@ -277,10 +277,10 @@ class WorkerSession:
                 return self._take_partial(output, step_started_ms, now_ms)
             case base.Final():
                 return self._take_final(output, step_started_ms, now_ms)
-            case base.SpeechStarted():
-                self._emit(EventType.SPEECH_STARTED, start_samples=output.at_samples)
-            case base.SpeechStopped():
-                self._emit(EventType.SPEECH_STOPPED, end_samples=output.at_samples)
+            case base.SpeechStarted() | base.SpeechStopped():
+                self._take_speech(output)
+            case base.TurnEnded() | base.TurnEndedEarly() | base.TurnResumed():
+                self._take_turn(output)
             case base.Committed():
                 if self.options.turns:
                     self._emit(EventType.COMMITTED, end_samples=output.at_samples)
@@ -293,6 +293,27 @@ class WorkerSession:
             case base.Failed():
                 self.fail(output.error)
         return None
+
+    def _take_speech(self, output: base.SpeechStarted | base.SpeechStopped) -> None:
+        if isinstance(output, base.SpeechStarted):
+            self._emit(EventType.SPEECH_STARTED, start_samples=output.at_samples)
+        else:
+            self._emit(EventType.SPEECH_STOPPED, end_samples=output.at_samples)
+
+    def _take_turn(self, output: base.Turn) -> None:
+        about: dict[str, Any] = {}
+        match output:
+            case base.TurnResumed():
+                self._emit(EventType.TURN_RESUMED, start_samples=output.at_samples)
+                return
+            case base.TurnEndedEarly():
+                kind = EventType.TURN_ENDED_EARLY
+            case base.TurnEnded():
+                kind, about["reason"] = EventType.TURN_ENDED, output.reason
+        if output.probability is not None:
+            about["probability"] = round(output.probability, 4)
+        about["decided_at"] = seconds(output.decided_samples)
+        self._emit(kind, end_samples=output.end_samples, extra=about)
 
     def _finish(self) -> None:
         if self.gives_way:

@@ -22,6 +22,7 @@ from frontend.protocols.kinds import (
     Text,
     WrongValueError,
 )
+from frontend.protocols.turn_detection import TurnDetectionKind
 from shared.errors import InvalidFieldError
 from shared.events import DELAYS_MS, CommitDelay, FillerWords, Mode, Profanity, Redaction, SessionOptions
 
@@ -127,6 +128,13 @@ _TABLE: Final = (
         Terms(MAX_REDACT_TERMS, MAX_REDACT_TERM_CHARS),
         "Words and names that finals contain only as `[REDACTED]`, whatever their case.",
         _ALL,
+    ),
+    Option(
+        "turn_detection",
+        TurnDetectionKind(),
+        "How a turn ends: at a pause, or, with type `semantic`, when the speaker has finished. null: at the pauses of "
+        "the engine, without events about turns.",
+        _LIVE,
     ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import VoxtralError
 from shared.events import Mode, Scores, SessionOptions, Usage, Word
+from worker.turns.judge import TurnJudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,36 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
+    at_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The speaker's turn is over. Follows the final of its last segment. Only with `SessionOptions.turn_detection`."""
+
+    end_samples: int
+    """The end of the speech."""
+    decided_samples: int
+    """The audio up to here was heard for the decision."""
+    reason: str
+    """`finished`, `silence` or `commit`."""
+    probability: float | None = None
+    """That the speaker has finished, if a model was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEndedEarly:
+    """The speaker has probably finished. `TurnEnded` or `TurnResumed` follows."""
+
+    end_samples: int
+    decided_samples: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The speaker continues after `TurnEndedEarly`."""
+
     at_samples: int
 
 
@@ -121,7 +152,8 @@ class Failed:
     error: VoxtralError
 
 
-Output = SpeechStarted | SpeechStopped | Partial | Final | Committed | Notice | HeardAgain | Finished | Failed
+Turn = TurnEnded | TurnEndedEarly | TurnResumed
+Output = SpeechStarted | SpeechStopped | Turn | Partial | Final | Committed | Notice | HeardAgain | Finished | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +233,13 @@ class Remembering(Protocol):
 
     def recall(self, session_id: str, history: History) -> None:
         """Called after `open` and before the first `feed` of a session that is taken over."""
+
+
+@runtime_checkable
+class TurnTaking(Protocol):
+    """An engine whose sessions wait for answers of another thread."""
+
+    turn_judge: TurnJudge
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """An engine without a model: it answers at once with the duration of the audio.
 
 For measuring only the pipeline and for testing everything around an engine. Each feed is answered by one
-partial; a segment ends every `SEGMENT_S` of audio. `echo:NAME` is the same under another name.
+partial; a segment ends every `SEGMENT_S` of audio. `echo:NAME` is the same under another name. Sessions that open with
+turn detection are `echo_turns`.
 """
 
 import time
@@ -13,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word, seconds
-from worker.engines.base import Committed, EngineInfo, Finished, Output, Partial
+from worker.engines.base import Committed, EngineInfo, Finished, Notice, Output, Partial
 from worker.engines.base import Final as FinalText
+from worker.engines.echo_turns import EchoTurns
+from worker.engines.speech.vad import SileroVad
+from worker.turns.judge import TurnJudge
 
 SEGMENT_S: Final = 10
 _SEGMENT_SAMPLES: Final = SEGMENT_S * SAMPLE_RATE_HZ
@@ -29,6 +33,7 @@ class _Session:
     fed: bool = False
     commits_samples: deque[int] = field(default_factory=deque)
     finishing: bool = False
+    notices: list[Notice] = field(default_factory=list)
 
 
 class EchoEngine:
@@ -46,52 +51,86 @@ class EchoEngine:
         )
         self._sessions: dict[str, _Session] = {}
         self._due: set[str] = set()
+        self._turns: dict[str, EchoTurns] = {}
+        """The sessions with turn detection."""
+        self._vad: SileroVad | None = None
+        self.turn_judge = TurnJudge()
 
     def warm_up(self) -> None:
         """Nothing to do."""
 
     def open(self, session_id: str, options: SessionOptions, *, start_samples: int = 0, segment: int = 0) -> None:
-        self._sessions[session_id] = _Session(options, segment, start_samples, start_samples)
+        if options.turn_detection is None:
+            self._sessions[session_id] = _Session(options, segment, start_samples, start_samples)
+            return
+        if self._vad is None:
+            self._vad = SileroVad()
+        self._turns[session_id] = EchoTurns(
+            options, self._vad, self.turn_judge, start_samples=start_samples, segment=segment
+        )
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
+        if session_id in self._turns:
+            self._turns[session_id].feed(pcm)
+            return
         session = self._sessions[session_id]
         session.heard_samples += len(pcm)
         session.fed = True
         self._due.add(session_id)
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
+        if session_id in self._turns:
+            self._turns[session_id].configure(options)
+            return
         session = self._sessions[session_id]
+        if options.turn_detection is not None and session.options.turn_detection != options.turn_detection:
+            reason = "this model finds turns only in sessions that start with it"
+            session.notices.append(Notice("turn_detection_ignored", f"turn_detection has no effect: {reason}."))
+            self._due.add(session_id)
         session.options = replace(options, partials=session.options.partials)
 
     def commit(self, session_id: str) -> None:
+        if session_id in self._turns:
+            self._turns[session_id].commit()
+            return
         session = self._sessions[session_id]
         session.commits_samples.append(session.heard_samples)
         self._due.add(session_id)
 
     def finish(self, session_id: str) -> None:
+        if session_id in self._turns:
+            self._turns[session_id].finish()
+            return
         self._sessions[session_id].finishing = True
         self._due.add(session_id)
 
     def close(self, session_id: str) -> None:
+        self._turns.pop(session_id, None)
         self._sessions.pop(session_id, None)
         self._due.discard(session_id)
 
     def ready(self) -> bool:
-        return bool(self._due)
+        return bool(self._due) or any(session.is_due for session in self._turns.values())
 
     def step(self) -> list[tuple[str, Output]]:
         due, self._due = self._due, set()
-        return [(session_id, output) for session_id in due for output in self._answer(self._sessions[session_id])]
+        outputs = [(session_id, output) for session_id in due for output in self._answer(self._sessions[session_id])]
+        return outputs + [(key, output) for key, session in self._turns.items() for output in session.answer()]
 
     def absorbed_samples(self, session_id: str) -> int:
+        if session_id in self._turns:
+            return self._turns[session_id].absorbed_samples
         return self._sessions[session_id].heard_samples
 
     def checkpoint_samples(self, session_id: str) -> int:
+        if session_id in self._turns:
+            return self._turns[session_id].checkpoint_samples
         return self._sessions[session_id].start_samples
 
     def _answer(self, session: _Session) -> list[Output]:
         started_s = time.perf_counter()
-        outputs: list[Output] = []
+        outputs: list[Output] = [*session.notices]
+        session.notices = []
         shows = session.fed and session.options.partials
         if shows:
             end_samples = session.commits_samples[0] if session.commits_samples else session.heard_samples

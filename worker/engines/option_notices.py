@@ -6,7 +6,10 @@ from typing import Final
 
 from shared.errors import shown
 from shared.events import SessionOptions
+from shared.turn_detection import TurnDetection, TurnDetectionType
 from worker.engines.base import Notice
+from worker.model_files import COMMAND
+from worker.turns.judge import TurnJudge
 
 COMMIT_DELAY: Final = ("commit_delay",)
 DELAY: Final = ("delay_ms",)
@@ -14,6 +17,7 @@ LANGUAGES: Final = ("languages",)
 LANGUAGE: Final = ("language",)
 PROMPT: Final = ("prompt",)
 SAMPLING: Final = ("max_new_tokens", "temperature", "top_p")
+TURN_DETECTION: Final = ("turn_detection",)
 """Groups of options; every part of `unused` is one of these."""
 
 _NOTICES: Final = {
@@ -23,6 +27,7 @@ _NOTICES: Final = {
     LANGUAGE: ("language_ignored", "this model has a fixed language"),
     PROMPT: ("prompt_ignored", "this model uses no prompt in mode {mode}"),
     SAMPLING: ("sampling_ignored", "transcription uses no sampling"),
+    TURN_DETECTION: ("turn_detection_ignored", "this model finds no turns in mode {mode}"),
 }
 
 
@@ -37,6 +42,14 @@ def without_effect(options: SessionOptions, *unused: tuple[str, ...]) -> list[No
             reason = reason.format(mode=options.mode)
             notices.append(Notice(code, f"{', '.join(given)} {have} no effect: {reason}."))
     return notices
+
+
+def turns_by_pauses(detection: TurnDetection | None, judge: TurnJudge | None) -> list[Notice]:
+    """The notice for semantic turn detection if its model is not installed."""
+    if detection is None or detection.type != TurnDetectionType.SEMANTIC or (judge is not None and judge.is_installed):
+        return []
+    reason = f"the model for type semantic is not installed (`{COMMAND}` installs it)"
+    return [Notice("turn_detection_limited", f"turn_detection ends turns at pauses: {reason}.")]
 
 
 def cut_prompt(unused: str, limit_tokens: int) -> Notice:

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from shared.events import CommitDelay, Mode, SessionOptions
+from shared.turn_detection import TurnDetection
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -32,6 +33,15 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
     assert SessionOptions.from_wire(wire | {"speakers": 2, "languages": None}) == SessionOptions(language="en")
 
 
+def test_turn_detection_is_read_as_it_was_written() -> None:
+    options = SessionOptions(turn_detection=TurnDetection("pause", silence_duration_ms=300))
+    wire = orjson.loads(orjson.dumps(options.to_wire()))
+    assert wire["turn_detection"] == {"type": "pause", "silence_duration_ms": 300}
+    assert SessionOptions.from_wire(wire) == options
+    wire["turn_detection"]["of_a_newer_version"] = 1
+    assert SessionOptions.from_wire(wire) == options
+
+
 def test_options_that_use_no_newer_field_are_those_of_an_older_version() -> None:
     assert SessionOptions(prompt="Ada", words=False).to_wire() == {
         "mode": "transcribe",
@@ -52,6 +62,7 @@ def test_task_shows_every_option_that_is_no_text_and_no_other() -> None:
         temperature=0.0,
         commit_delay=CommitDelay.FAST,
         redact_terms=("Ada",),
+        turn_detection=TurnDetection("semantic", eagerness="low", early=True, max_silence_ms=900),
     )
     assert {field.name for field in fields(SessionOptions)} - options.without_text().keys() == {
         "prompt",

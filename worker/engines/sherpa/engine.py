@@ -20,10 +20,12 @@ from worker.engines.sherpa.files import Kind, ModelFiles, find_model
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.session import Session
 from worker.engines.speech.segmenter import SAMPLES_PER_MS, SegmenterSettings
-from worker.engines.speech.vad import SileroVad
+from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
+from worker.turns.judge import TurnJudge
 
 MAX_VAD_WINDOWS: Final = 100
 """VAD windows for each session and step: 3.2 s of audio, about 6 ms."""
+MAX_VAD_SAMPLES: Final = MAX_VAD_WINDOWS * WINDOW_SAMPLES
 _NEVER_S: Final = 1e9
 _FBANK: Final = {"n_mels": 80, "hop_length": 160, "win_length": 400, "n_fft": 512}
 """The library's front end (`features.cc`). NeMo models choose their own number of mel filters."""
@@ -58,6 +60,7 @@ class SherpaEngine:
         self._max_segment_samples = round(segmenter.max_segment_s * 1000) * SAMPLES_PER_MS
         self._segmenter = replace(segmenter, max_segment_s=_NEVER_S)
         self._vad = SileroVad()
+        self.turn_judge = TurnJudge()
         self._sessions: dict[str, Session] = {}
         self.info = EngineInfo(
             engine="sherpa",
@@ -86,6 +89,7 @@ class SherpaEngine:
             segment=segment,
             max_segment_samples=self._max_segment_samples,
             marks_words=self._marks_words,
+            judge=self.turn_judge,
         )
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
@@ -122,8 +126,8 @@ class SherpaEngine:
 
     def _endpoint(self) -> None:
         for session in self._sessions.values():
-            endpointing = session.endpointing
-            if endpointing.has_unheard():
+            endpointing, limit = session.endpointing, session.endpointing.segmenter.position_samples + MAX_VAD_SAMPLES
+            while endpointing.has_unheard() and endpointing.segmenter.position_samples < limit:
                 pcm = endpointing.unheard(MAX_VAD_WINDOWS)
                 session.take_probabilities(self._vad.probabilities(endpointing.vad_state, pcm))
                 session.advance()

@@ -11,20 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
-from worker.engines.base import Committed, Finished, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import (
+    Committed,
+    Finished,
+    Output,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEndedEarly,
+    TurnResumed,
+)
 from worker.engines.base import Final as FinalText
-from worker.engines.option_notices import DELAY, LANGUAGE, PROMPT, SAMPLING, without_effect
+from worker.engines.option_notices import DELAY, LANGUAGE, PROMPT, SAMPLING, turns_by_pauses, without_effect
 from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
 from worker.engines.sherpa.words import PIECE_SAMPLES, Words
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
+from worker.engines.speech.segment_queue import early_turn, ended_turn
+from worker.engines.speech.segmenter import Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.turns.judge import TurnJudge
 
 MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
 """A segment that is cut between two words ends at most so long before the second word is written."""
 MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """An older stream is replaced between two words, since its memory grows with its text."""
+Finding = Opened | Closed | TurnEndedEarly | TurnResumed | Committed | Finished
+"""Of the VAD."""
 
 
 class Session:
@@ -38,15 +51,17 @@ class Session:
         segment: int,
         max_segment_samples: int,
         marks_words: bool,
+        judge: TurnJudge | None = None,
     ) -> None:
         """`settings` must not cut long segments: their text has already been sent."""
-        self.endpointing = Endpointing(settings, start_samples)
+        self._judge = judge
+        self.endpointing = Endpointing(settings, start_samples, options.turn_detection, judge)
         self._recognizer = recognizer
         self._max_segment_samples = max_segment_samples
         self._marks_words = marks_words
-        self._outbox: list[Output] = _notices(options)
+        self._outbox: list[Output] = _notices(options, judge)
         self._options = self._segment_options = options
-        self._ahead: deque[tuple[Opened | Closed | Committed | Finished, int]] = deque()
+        self._ahead: deque[tuple[Finding, int]] = deque()
         """Findings of the VAD that the model has not reached, each with the position of the VAD at that time."""
         self._hearing: Hearing | None = None
         """The recognizer's part for the open segment, until the model has written all of it."""
@@ -62,14 +77,18 @@ class Session:
         self._absorbed_samples = start_samples
 
     def configure(self, options: SessionOptions) -> None:
-        self._outbox += _notices(options)
+        self._outbox += _notices(options, self._judge)
         self._options = options
+        self.endpointing.configure(options.turn_detection)
         if self._hearing is None:
             self._segment_options = options
 
     def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
         """Take the speech probabilities of the audio that `endpointing.unheard` returned."""
         for found in self.endpointing.hear(probabilities):
+            if isinstance(found, EndedEarly | Resumed):
+                self._ahead.append((early_turn(found), self.endpointing.segmenter.position_samples))
+                continue
             self._ahead.append((found, self.endpointing.segmenter.position_samples))
         if self.endpointing.finished:
             self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
@@ -160,7 +179,7 @@ class Session:
 
     # Segments
 
-    def _take(self, found: Opened | Closed | Committed | Finished, position_samples: int) -> None:
+    def _take(self, found: Finding, position_samples: int) -> None:
         if isinstance(found, Opened):
             self._start_samples = max(self._start_samples, found.start_samples)
             self._segment_options = self._options
@@ -188,7 +207,11 @@ class Session:
         end_samples = max(closed.end_samples, self._start_samples)
         if self._words and self._words.last_samples >= end_samples:
             end_samples = max(end_samples, min(self._words.last_samples + PIECE_SAMPLES, self._end_samples))
+        segment = self._segment
         self._end_segment(end_samples)
+        has_final = self._segment > segment
+        if self.endpointing.detection is not None and (has_final or closed.was_notified):
+            self._outbox.append(ended_turn(closed))
         self._hearing = self._closed = None
 
     def _end_before(self, piece: Piece) -> None:
@@ -222,5 +245,6 @@ class Session:
         return Hearing(self._recognizer, start_samples, marks_words=self._marks_words)
 
 
-def _notices(options: SessionOptions) -> list[Output]:
-    return [*without_effect(options, DELAY, LANGUAGE, PROMPT, SAMPLING)]
+def _notices(options: SessionOptions, judge: TurnJudge | None) -> list[Output]:
+    ignored = without_effect(options, DELAY, LANGUAGE, PROMPT, SAMPLING)
+    return [*ignored, *turns_by_pauses(options.turn_detection, judge)]

@@ -13,9 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
-from worker.engines.base import Committed, Finished, Output, SpeechStarted, SpeechStopped
+from shared.turn_detection import TurnDetection
+from worker.engines.base import (
+    Committed,
+    Finished,
+    Output,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEnded,
+    TurnEndedEarly,
+    TurnResumed,
+)
 from worker.engines.speech.endpointing import Endpointing
-from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
+from worker.engines.speech.segmenter import Boundary, Closed, EndedEarly, Opened, Resumed, SegmenterSettings
+from worker.turns.judge import TurnJudge
 
 MIN_PASS_MS: Final = 500
 """A shorter part of an open segment gives no reliable text."""
@@ -34,8 +45,15 @@ class Kind(Enum):
 class SegmentQueue:
     """Positions are samples of the session."""
 
-    def __init__(self, settings: SegmenterSettings, start_samples: int) -> None:
-        self.endpointing = Endpointing(settings, start_samples)
+    def __init__(
+        self,
+        settings: SegmenterSettings,
+        start_samples: int,
+        detection: TurnDetection | None = None,
+        judge: TurnJudge | None = None,
+    ) -> None:
+        """See `Endpointing`."""
+        self.endpointing = Endpointing(settings, start_samples, detection, judge)
         self._items: deque[Output | Closed] = deque()
         self._absorbed_samples = start_samples
 
@@ -78,8 +96,11 @@ class SegmentQueue:
         """End the open segment at its best pause, and begin the next one there."""
         yield from self._taken(self.endpointing.segmenter.cut())
 
-    def _taken(self, boundaries: Iterable[Boundary]) -> Iterator[Boundary]:
+    def _taken(self, boundaries: Iterable[Boundary | EndedEarly | Resumed]) -> Iterator[Boundary]:
         for boundary in boundaries:
+            if isinstance(boundary, EndedEarly | Resumed):
+                self.put(early_turn(boundary))
+                continue
             if isinstance(boundary, Opened):
                 if not boundary.after_cut:
                     self.put(SpeechStarted(boundary.speech_samples))
@@ -87,6 +108,8 @@ class SegmentQueue:
                 if not boundary.speech_goes_on:
                     self.put(SpeechStopped(boundary.speech_end_samples))
                 self._items.append(boundary)
+                if self.endpointing.detection is not None and not boundary.speech_goes_on:
+                    self.put(ended_turn(boundary))
             yield boundary
 
     @property
@@ -102,9 +125,12 @@ class SegmentQueue:
         return (item for item in self._items if isinstance(item, Closed))
 
     def answer(self, closed: Closed, *outputs: Output) -> None:
-        """Put the outputs of a closed segment in its place; none if it was not speech."""
+        """Put the outputs of a closed segment in its place; none if it was not speech, which is no turn either."""
         place = self._items.index(closed)
         del self._items[place]
+        is_turn = outputs or closed.was_notified
+        if not is_turn and place < len(self._items) and isinstance(self._items[place], TurnEnded):
+            del self._items[place]
         for output in reversed(outputs):
             self._items.insert(place, output)
 
@@ -152,3 +178,15 @@ class SegmentQueue:
         reached = answered_samples if is_behind else self.endpointing.audio.end_samples
         self._absorbed_samples = max(self._absorbed_samples, reached)
         return self._absorbed_samples
+
+
+def ended_turn(closed: Closed) -> TurnEnded:
+    """The output for the end of a turn."""
+    return TurnEnded(closed.speech_end_samples, closed.decided_samples, closed.reason.value, closed.probability)
+
+
+def early_turn(found: EndedEarly | Resumed) -> TurnEndedEarly | TurnResumed:
+    """The output for a turn that is probably over, or that is not over after all."""
+    if isinstance(found, Resumed):
+        return TurnResumed(found.speech_samples)
+    return TurnEndedEarly(found.speech_end_samples, found.decided_samples, found.probability)

@@ -1,12 +1,18 @@
 """Decides where a segment of speech begins and ends: pure logic over speech probabilities, no model and no audio.
 
-The input is one probability for each window of fixed size. The result depends on nothing else, so it is the same
-however the audio was chunked. Positions are absolute samples of the session.
+The input is one probability for each window of fixed size and, with a `TurnRule`, the answer to each `question`. The
+result depends on nothing else, so it is the same however the audio was chunked. Positions are absolute samples of the
+session.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+from worker.turns.rule import TurnRule
 
 SAMPLES_PER_MS = 16
+MIN_ASKED_WINDOWS = 4
+"""The shortest silence about which a question is asked: 128 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,19 @@ class SegmenterSettings:
     """A segment longer than this ends at the shorter silence: long windows are slow to decode."""
     max_segment_s: float = 12.0
     """A segment that reaches this is cut at its best pause in the second half."""
+    turn_rule: TurnRule | None = None
+    """If there is one, it replaces the silences that end a segment."""
+
+
+class EndReason(StrEnum):
+    """Why a segment has ended."""
+
+    FINISHED = "finished"
+    """A model has decided that the speaker has finished."""
+    SILENCE = "silence"
+    """The silence was as long as a silence may be."""
+    COMMIT = "commit"
+    """The client has committed or ended its audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +66,52 @@ class Closed:
     voiced_windows: int
     """Number of windows of the segment that were speech: a cough has only a few."""
     speech_goes_on: bool = False
+    reason: EndReason = EndReason.SILENCE
+    probability: float | None = None
+    """That the speaker has finished, if a model was asked."""
+    decided_samples: int = 0
+    """The audio up to here was heard for the decision."""
+    was_notified: bool = False
+    """`EndedEarly` came before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedEarly:
+    """The speaker has probably finished, but the segment is still open."""
+
+    speech_end_samples: int
+    decided_samples: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The speaker continues after `EndedEarly`."""
+
+    speech_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Has the speaker finished at the end of this audio?"""
+
+    start_samples: int
+    end_samples: int
 
 
 Boundary = Opened | Closed
+
+
+@dataclass(slots=True)
+class _Pause:
+    """What is known about the silence at the end of an open segment."""
+
+    asked: int = 0
+    probability: float | None = None
+    """That the speaker has finished."""
+    is_unjudged: bool = False
+    """No model can be asked: the plain silences apply."""
+    was_notified: bool = False
 
 
 @dataclass(slots=True)
@@ -60,6 +122,7 @@ class _Open:
     first_window_samples: int
     """Position of the window of `probabilities[0]`."""
     probabilities: list[float] = field(default_factory=list)
+    pause: _Pause = field(default_factory=_Pause)
 
 
 class Segmenter:
@@ -71,6 +134,8 @@ class Segmenter:
         self._floor_samples = start_samples
         self._run: list[float] = []
         """Probabilities of the successive windows of speech while no segment is open."""
+        self.question: Question | None = None
+        """If there is one, it must be answered with `judge` before the next `push`."""
         self.position_samples = start_samples
 
     @property
@@ -99,24 +164,78 @@ class Segmenter:
             return self._open.start_samples
         return self._start_for(self._run_start_samples)
 
-    def push(self, probability: float) -> list[Boundary]:
+    @property
+    def free_windows(self) -> int | None:
+        """How many windows can be pushed before there can be a question; None: any number."""
+        rule = self.settings.turn_rule
+        if rule is None:
+            return None
+        if self._open is None or self._open.pause.asked >= len(rule.asks_ms):
+            return MIN_ASKED_WINDOWS
+        due_samples = max(rule.asks_ms[self._open.pause.asked] * SAMPLES_PER_MS, self._least_asked_samples)
+        return max(1, min(MIN_ASKED_WINDOWS, -(-(due_samples - self._quiet_samples) // self.settings.window_samples)))
+
+    def push(self, probability: float) -> list[Boundary | EndedEarly | Resumed]:
         """Take the next window's probability; returns what it opens and closes, in order."""
+        assert self.question is None, "the question is not answered"
         window_start = self.position_samples
         self.position_samples += self.settings.window_samples
         if self._open is None:
             return self._push_silent(probability)
         self._open.probabilities.append(probability)
+        resumed: list[Boundary | EndedEarly | Resumed] = []
         if probability >= self.settings.offset_probability:
-            self._open.speech_end_samples = self.position_samples
-        quiet_samples = self.position_samples - self._open.speech_end_samples
-        if quiet_samples >= self._endpoint_samples():
+            if self._open.pause.was_notified:
+                resumed = [Resumed(window_start)]
+            self._open.speech_end_samples, self._open.pause = self.position_samples, _Pause()
+        if self._quiet_samples >= self._endpoint_samples():
             return [self._close()]
+        self.question = self._question()
         if window_start - self._open.start_samples >= self._max_samples:
-            return self.cut()
-        return []
+            self.question = None
+            return [*resumed, *self.cut()]
+        return resumed
+
+    def judge(self, probability: float | None) -> list[Boundary | EndedEarly | Resumed]:
+        """The answer to `question`: the probability that the speaker has finished; None if no model can be asked."""
+        assert self.question, "nothing was asked"
+        assert self._open
+        self.question = None
+        pause, rule = self._open.pause, self.settings.turn_rule
+        pause.probability, pause.is_unjudged = probability, probability is None
+        if self._quiet_samples >= self._endpoint_samples():
+            return [self._close()]
+        if probability is None or rule is None or rule.early_threshold is None or pause.was_notified:
+            return []
+        if probability < rule.early_threshold:
+            return []
+        pause.was_notified = True
+        return [EndedEarly(self._open.speech_end_samples, self.position_samples, probability)]
+
+    def _question(self) -> Question | None:
+        rule = self.settings.turn_rule
+        if rule is None or self._open is None or self._open.pause.is_unjudged:
+            return None
+        asked = self._open.pause.asked
+        if asked >= len(rule.asks_ms) or self._quiet_samples < self._least_asked_samples:
+            return None
+        if self._quiet_samples < rule.asks_ms[asked] * SAMPLES_PER_MS:
+            return None
+        self._open.pause.asked += 1
+        return Question(self._open.start_samples, self.position_samples)
+
+    @property
+    def _least_asked_samples(self) -> int:
+        return MIN_ASKED_WINDOWS * self.settings.window_samples
+
+    @property
+    def _quiet_samples(self) -> int:
+        assert self._open
+        return self.position_samples - self._open.speech_end_samples
 
     def commit(self, at_samples: int) -> list[Boundary]:
         """End the open segment at `at_samples`, which lies less than one window after the last window pushed."""
+        assert self.question is None, "the question is not answered"
         if self._open is None:
             if not self._run:
                 return []
@@ -145,10 +264,13 @@ class Segmenter:
 
     def _endpoint_samples(self) -> int:
         assert self._open
+        rule, pause = self.settings.turn_rule, self._open.pause
+        if rule is not None and not pause.is_unjudged:
+            return rule.silence_ms(pause.probability) * SAMPLES_PER_MS
         late = self.position_samples - self._open.start_samples > self.settings.late_after_s * 1000 * SAMPLES_PER_MS
         return (self.settings.late_endpoint_ms if late else self.settings.endpoint_ms) * SAMPLES_PER_MS
 
-    def _push_silent(self, probability: float) -> list[Boundary]:
+    def _push_silent(self, probability: float) -> list[Boundary | EndedEarly | Resumed]:
         if probability < self.settings.onset_probability:
             self._run.clear()
             return []
@@ -169,12 +291,21 @@ class Segmenter:
         self._open = None
         self._floor_samples = end
         voiced = sum(probability >= self.settings.onset_probability for probability in segment.probabilities)
+        rule, probability, reason = self.settings.turn_rule, segment.pause.probability, EndReason.SILENCE
+        if end_samples is not None:
+            reason = EndReason.COMMIT
+        elif rule is not None and rule.silence_ms(probability) < rule.max_silence_ms:
+            reason = EndReason.FINISHED
         return Closed(
             segment.start_samples,
             end,
             min(segment.speech_start_samples, end),
             min(segment.speech_end_samples, end),
             voiced,
+            reason=reason,
+            probability=probability,
+            decided_samples=self.position_samples,
+            was_notified=segment.pause.was_notified,
         )
 
     def cut(self) -> list[Boundary]:
@@ -194,6 +325,6 @@ class Segmenter:
             segment.start_samples, cut_samples, segment.speech_start_samples, cut_samples, voiced, speech_goes_on=True
         )
         first = segment.first_window_samples + (best + 1) * window
-        self._open = _Open(cut_samples, cut_samples, segment.speech_end_samples, first, after)
+        self._open = _Open(cut_samples, cut_samples, segment.speech_end_samples, first, after, segment.pause)
         self._floor_samples = cut_samples
         return [closed, Opened(cut_samples, cut_samples, after_cut=True)]

@@ -40,6 +40,7 @@ from worker.engines.voxtral.vocabulary import WINDOW_S, Vocabulary
 from worker.engines.voxtral_realtime.passes import CudaRecorder
 from worker.engines.voxtral_realtime.sizes import GRAPH_BYTES, STREAMS, WORKSPACE_BYTES
 from worker.progress import STARTING
+from worker.turns.judge import TurnJudge
 
 LIMIT_S: Final = 40 * 60
 """The model understands audio up to this length (its model card)."""
@@ -127,7 +128,10 @@ class VoxtralEngine:
             Schedule(plan, slots),
             vocabulary.eos,
         )
-        self._model = Model(self._generator, prompts, vocabulary, limits.longest_tokens, limits.limit_s)
+        self.turn_judge = TurnJudge()
+        self._model = Model(
+            self._generator, prompts, vocabulary, limits.longest_tokens, limits.limit_s, self.turn_judge
+        )
         self._vad = SileroVad()
         self._sessions: dict[str, Session] = {}
 

@@ -4,16 +4,24 @@ from typing import Final
 
 from shared.events import Mode, SessionOptions
 from worker.engines.base import Notice
-from worker.engines.option_notices import COMMIT_DELAY, DELAY, PROMPT, SAMPLING, spoken_language, without_effect
+from worker.engines.option_notices import (
+    COMMIT_DELAY,
+    DELAY,
+    PROMPT,
+    SAMPLING,
+    TURN_DETECTION,
+    spoken_language,
+    without_effect,
+)
 from worker.engines.option_notices import LANGUAGES as LANGUAGES_OPTION
 
 LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 """The languages that the model card names."""
 UNUSED: Final = {
     Mode.TRANSCRIBE: (DELAY, COMMIT_DELAY, PROMPT, SAMPLING),
-    Mode.UNDERSTAND: (DELAY, COMMIT_DELAY),
-    Mode.GENERAL: (DELAY, COMMIT_DELAY, PROMPT),
-    Mode.TRANSLATE: (DELAY, COMMIT_DELAY, PROMPT),
+    Mode.UNDERSTAND: (DELAY, COMMIT_DELAY, TURN_DETECTION),
+    Mode.GENERAL: (DELAY, COMMIT_DELAY, PROMPT, TURN_DETECTION),
+    Mode.TRANSLATE: (DELAY, COMMIT_DELAY, PROMPT, TURN_DETECTION),
 }
 
 

@@ -12,6 +12,7 @@ from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral.prompts import Prompts
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.vocabulary import GrowingText, Vocabulary
+from worker.turns.judge import TurnJudge
 
 
 class Answering(Protocol):
@@ -35,6 +36,8 @@ class Model:
     """Maximum length of a prompt and its answer together."""
     limit_s: int
     """Longest audio of one question."""
+    judge: TurnJudge | None = None
+    """Is asked about the ends of turns."""
 
     def text(self, tokens: list[int]) -> str:
         growing = GrowingText(self.vocabulary)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines import base
 from worker.engines.base import Committed, Output, Partial
+from worker.engines.option_notices import turns_by_pauses
 from worker.engines.speech.agreed_text import AgreedText
 from worker.engines.speech.agreement import StableText
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
-from worker.engines.speech.vad import SileroVad
+from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad
 from worker.engines.voxtral.option_notices import usable
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.session import Model, pcm16
@@ -34,6 +35,7 @@ MIN_VOICED_WINDOWS: Final = 4
 HELD_BACK_WORDS: Final = 1
 MAX_VAD_WINDOWS: Final = 1000
 """In one step: 32 s of audio, about 55 ms."""
+MAX_VAD_SAMPLES: Final = MAX_VAD_WINDOWS * WINDOW_SAMPLES
 TOKENS_PER_S: Final = 15
 SPARE_TOKENS: Final = 32
 """No language is spoken faster in Tekken's tokens; a longer text is a decoding error."""
@@ -58,7 +60,7 @@ class TranscribingSession:
 
     def __init__(self, options: SessionOptions, model: Model, *, start_samples: int, segment: int) -> None:
         self._model = model
-        self._queue = SegmentQueue(SEGMENTS, start_samples)
+        self._queue = SegmentQueue(SEGMENTS, start_samples, options.turn_detection, model.judge)
         self._endpointing = self._queue.endpointing
         self._options = self._segment_options = self._taken(options)
         self._closed_options: dict[tuple[int, int], SessionOptions] = {}
@@ -80,6 +82,7 @@ class TranscribingSession:
 
     def configure(self, options: SessionOptions) -> None:
         self._options = self._taken(options)
+        self._endpointing.configure(options.turn_detection)
 
     def commit(self) -> None:
         self._endpointing.commit()
@@ -93,11 +96,11 @@ class TranscribingSession:
         self._asked.clear()
 
     def listen(self, vad: SileroVad) -> None:
-        if not self._endpointing.has_unheard():
-            return
-        pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
-        for boundary in self._queue.hear(vad.probabilities(self._endpointing.vad_state, pcm)):
-            self._take_boundary(boundary)
+        limit_samples = self._endpointing.segmenter.position_samples + MAX_VAD_SAMPLES
+        while self._endpointing.has_unheard() and self._endpointing.segmenter.position_samples < limit_samples:
+            pcm = self._endpointing.unheard(MAX_VAD_WINDOWS)
+            for boundary in self._queue.hear(vad.probabilities(self._endpointing.vad_state, pcm)):
+                self._take_boundary(boundary)
 
     def ask(self) -> None:
         for one in self._due_passes():
@@ -263,7 +266,7 @@ class TranscribingSession:
 
     def _taken(self, options: SessionOptions) -> SessionOptions:
         taken, notices = usable(options)
-        self._queue.put(*notices)
+        self._queue.put(*notices, *turns_by_pauses(taken.turn_detection, self._model.judge))
         return taken
 
 

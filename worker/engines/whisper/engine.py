@@ -27,6 +27,7 @@ from worker.engines.whisper.session import Pass, Place, Session
 from worker.engines.whisper.settings import WhisperSettings
 from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.weights import model_directory
+from worker.turns.judge import TurnJudge
 
 EMBEDDED_NAME = "whisper-base"
 POLL_S = 0.02
@@ -80,6 +81,7 @@ class WhisperEngine:
         placement = placement or Placement(compute_type=compute_type, threads=threads)
         self._decoder = WhisperDecoder(directory, placement)
         self._vad = SileroVad()
+        self.turn_judge = TurnJudge()
         self._sessions: dict[str, Session] = {}
         self._interval_ms = self._settings.partial_interval_ms
         self._parallel: _ParallelDecode | None = None
@@ -111,7 +113,14 @@ class WhisperEngine:
         self._sessions[session_id] = (
             Recording(options, self.info.languages, place)
             if options.recording
-            else LiveSession(options, self.info.languages, place, self._settings.segmenter, self._settings.live)
+            else LiveSession(
+                options,
+                self.info.languages,
+                place,
+                self._settings.segmenter,
+                self._settings.live,
+                judge=self.turn_judge,
+            )
         )
         self._check_prompt(session_id, options)
 

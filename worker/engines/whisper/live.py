@@ -28,6 +28,7 @@ from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Transcript, joined
 from worker.engines.whisper.window import RollingWindow
 from worker.engines.whisper.words import HeardWord, mean_confidence
+from worker.turns.judge import TurnJudge
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
 """Amounts of speech of a segment after which its language is detected, until it is settled."""
@@ -49,8 +50,10 @@ class LiveSession(Session):
         place: Place,
         segmenter: SegmenterSettings,
         settings: LiveSettings,
+        *,
+        judge: TurnJudge | None = None,
     ) -> None:
-        super().__init__(options, languages, place, segmenter)
+        super().__init__(options, languages, place, segmenter, judge=judge)
         self._settings = settings
         self._transcript = Transcript()
         self._window = RollingWindow(place.start_samples)

@@ -5,7 +5,7 @@ depends on the audio alone, so the same recording always gives the same text. In
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -75,7 +75,7 @@ class Recording(Session):
     """See `Session`."""
 
     def __init__(self, options: SessionOptions, languages: tuple[str, ...], place: Place) -> None:
-        super().__init__(options, languages, place, SEGMENTER)
+        super().__init__(replace(options, turn_detection=None), languages, place, SEGMENTER)
         self._segments: list[_Segment] = []
         self._windows: deque[_Window] = deque()
         self._language: str | None = None

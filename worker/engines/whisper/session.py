@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word
 from worker.engines.base import Committed, Notice, Output
-from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, without_effect
+from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turns_by_pauses, without_effect
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
@@ -21,6 +21,7 @@ from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord
+from worker.turns.judge import TurnJudge
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Languages in which each character counts as a word here, since they write no spaces."""
@@ -57,10 +58,18 @@ class Session(ABC):
     """State between two steps."""
 
     def __init__(
-        self, options: SessionOptions, languages: tuple[str, ...], place: Place, segmenter: SegmenterSettings
+        self,
+        options: SessionOptions,
+        languages: tuple[str, ...],
+        place: Place,
+        segmenter: SegmenterSettings,
+        *,
+        judge: TurnJudge | None = None,
     ) -> None:
-        """`languages`: those of the model."""
-        self._queue = SegmentQueue(segmenter, place.start_samples)
+        """`languages`: those of the model. `judge` is asked about the ends of turns."""
+        self._queue = SegmentQueue(segmenter, place.start_samples, options.turn_detection, judge)
+        self._pre_roll_ms = segmenter.pre_roll_ms
+        self._judge = judge
         self.endpointing = self._queue.endpointing
         self._voice = Voice()
         self._languages = languages
@@ -82,6 +91,8 @@ class Session(ABC):
         if (options.language, options.languages) != (self._options.language, self._options.languages):
             self._forget_language()
         self._options = options
+        if not self.is_recording:
+            self.endpointing.configure(options.turn_detection)
         if self.endpointing.segmenter.start_samples is None and not self._queue.unanswered:
             self._segment_options = options
 
@@ -179,7 +190,7 @@ class Session(ABC):
 
     def _lead_samples(self, start_samples: int, speech_samples: int) -> int:
         """Silence to put before a window, if less audio than usual precedes its speech."""
-        wanted = self.endpointing.segmenter.settings.pre_roll_ms * SAMPLES_PER_MS
+        wanted = self._pre_roll_ms * SAMPLES_PER_MS
         return max(0, wanted - max(0, speech_samples - start_samples))
 
     # Positions
@@ -213,6 +224,7 @@ class Session(ABC):
     def _taken(self, options: SessionOptions) -> SessionOptions:
         taken, unknown = spoken_language(options, self._languages)
         self._queue.put(*without_effect(options, DELAY, SAMPLING), *unknown)
+        self._queue.put(*turns_by_pauses(options.turn_detection, self._judge))
         return taken
 
     def _is_translated(self) -> bool:

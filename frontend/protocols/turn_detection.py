@@ -1,0 +1,84 @@
+"""The kind of value of `turn_detection`: an object, whose fields depend on its `type`. Pure."""
+
+from typing import Any, Final
+
+import orjson
+
+from frontend.protocols.kinds import Choice, Flag, Integer, Kind, Number, Schema, WrongTypeError, WrongValueError
+from shared.turn_detection import Eagerness, TurnDetection, TurnDetectionType
+
+MIN_SILENCE_MS: Final = 64
+"""Two windows of the voice activity detector."""
+MAX_PAUSE_MS: Final = 10_000
+MAX_PADDING_MS: Final = 2_000
+FIELDS: Final[dict[str, Kind]] = {
+    "threshold": Number(0, 1),
+    "prefix_padding_ms": Integer(0, MAX_PADDING_MS),
+    "silence_duration_ms": Integer(MIN_SILENCE_MS, MAX_PAUSE_MS),
+    "eagerness": Choice(Eagerness),
+    "early": Flag(),
+    "end_threshold": Number(0, 1),
+    "early_threshold": Number(0, 1),
+    "min_silence_ms": Integer(MIN_SILENCE_MS, MAX_PAUSE_MS),
+    "max_silence_ms": Integer(MIN_SILENCE_MS, MAX_PAUSE_MS),
+}
+"""The bounds of each field, for every protocol."""
+_OF_BOTH: Final = ("threshold", "prefix_padding_ms")
+_OF_TYPE: Final = {
+    TurnDetectionType.PAUSE: (*_OF_BOTH, "silence_duration_ms"),
+    TurnDetectionType.SEMANTIC: tuple(name for name in FIELDS if name != "silence_duration_ms"),
+}
+
+
+class TurnDetectionKind:
+    """A `TurnDetection`. Fields that are null count as absent."""
+
+    allowed = "an object with type (pause or semantic), such as {'type': 'semantic', 'eagerness': 'medium'}"
+
+    def parse(self, value: Any) -> TurnDetection:
+        if not isinstance(value, dict):
+            raise WrongTypeError(self.allowed)
+        if value.get("type") not in list(TurnDetectionType):
+            raise WrongValueError(self.allowed)
+        kind = TurnDetectionType(value["type"])
+        given = {name: entry for name, entry in value.items() if name != "type" and entry is not None}
+        for name, entry in given.items():
+            if name not in _OF_TYPE[kind]:
+                raise WrongValueError(f"type {kind} with any of {', '.join(_OF_TYPE[kind])}", part={name: entry})
+        return checked(TurnDetection(kind, **{name: _field(name, entry) for name, entry in given.items()}))
+
+    def from_text(self, text: str) -> TurnDetection:
+        """The object as JSON, or only its type."""
+        if text in list(TurnDetectionType):
+            return TurnDetection(text)
+        try:
+            return self.parse(orjson.loads(text))
+        except orjson.JSONDecodeError:
+            raise WrongTypeError(self.allowed) from None
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "required": ["type"],
+            "additionalProperties": False,
+            "properties": {"type": Choice(TurnDetectionType).schema()}
+            | {name: kind.schema() for name, kind in FIELDS.items()},
+        }
+
+
+def checked(detection: TurnDetection) -> TurnDetection:
+    """Raises WrongValueError for limits that contradict each other."""
+    least_ms, most_ms = detection.min_silence_ms, detection.max_silence_ms
+    if least_ms is not None and most_ms is not None and least_ms > most_ms:
+        raise WrongValueError("min_silence_ms of at most max_silence_ms", part=least_ms)
+    end, early = detection.end_threshold, detection.early_threshold
+    if end is not None and early is not None and early > end:
+        raise WrongValueError("early_threshold of at most end_threshold", part=early)
+    return detection
+
+
+def _field(name: str, value: Any) -> Any:
+    try:
+        return FIELDS[name].parse(value)
+    except WrongValueError as error:
+        raise type(error)(f"{name}: {error.allowed}", part={name: value}) from None
