@@ -9,18 +9,18 @@ from shared.turn_detection import Eagerness, TurnDetection, TurnDetectionType
 
 MIN_SILENCE_MS: Final = 64
 """Two windows of the voice activity detector."""
-MAX_PAUSE_MS: Final = 10_000
-MAX_PADDING_MS: Final = 2_000
+MAX_SILENCE_MS: Final = 60_000
+MAX_PADDING_MS: Final = 5_000
 FIELDS: Final[dict[str, Kind]] = {
     "threshold": Number(0, 1),
     "prefix_padding_ms": Integer(0, MAX_PADDING_MS),
-    "silence_duration_ms": Integer(MIN_SILENCE_MS, MAX_PAUSE_MS),
+    "silence_duration_ms": Integer(MIN_SILENCE_MS, MAX_SILENCE_MS),
     "eagerness": Choice(Eagerness),
     "early": Flag(),
     "end_threshold": Number(0, 1),
     "early_threshold": Number(0, 1),
-    "min_silence_ms": Integer(MIN_SILENCE_MS, MAX_PAUSE_MS),
-    "max_silence_ms": Integer(MIN_SILENCE_MS, MAX_PAUSE_MS),
+    "min_silence_ms": Integer(MIN_SILENCE_MS, MAX_SILENCE_MS),
+    "max_silence_ms": Integer(MIN_SILENCE_MS, MAX_SILENCE_MS),
 }
 """The bounds of each field, for every protocol."""
 _OF_BOTH: Final = ("threshold", "prefix_padding_ms")

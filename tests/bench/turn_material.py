@@ -23,7 +23,7 @@ from worker.engines.whisper.engine import WhisperEngine
 
 SHORTEST_MS: Final = 160
 INSIDE_S: Final = (0.7, 1.0, 1.5, 2.0)
-AFTER_S: Final = 5.0
+AFTER_S: Final = 9.0
 VOICED: Final = 0.2
 MARKS: Final = ".?!。？！"
 NEAR_SAMPLES: Final = SAMPLE_RATE_HZ * 3 // 10

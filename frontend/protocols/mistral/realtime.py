@@ -32,6 +32,12 @@ MAX_APPEND_BYTES: Final = 262_144
 """Audio in one message."""
 MAX_SEGMENTS: Final = 2000
 """A `done` lists at most so many; clients reject messages over 1 MiB. For a longer session it has only the text."""
+TURN_EVENTS: Final[dict[str, str]] = {
+    EventType.SPEECH_STARTED: "turn.start",
+    EventType.TURN_ENDED_EARLY: "turn.eager_end",
+    EventType.TURN_RESUMED: "turn.resume",
+    EventType.TURN_ENDED: "turn.end",
+}
 CLIENT_TYPES: Final = ("session.update", "input_audio.append", "input_audio.flush", "input_audio.end")
 
 
@@ -102,10 +108,8 @@ class MistralRealtime:
                 actions = self._delta(wire)
             case EventType.FINAL:
                 actions = [*self._changed_language(wire), *self._delta(wire), *self._closed_segment(wire)]
-            case EventType.SPEECH_STARTED if self._session.turns:
-                actions = [Send({"type": "turn.start", "time_s": wire["start"]})]
-            case EventType.SPEECH_STOPPED if self._session.turns:
-                actions = [Send({"type": "turn.end", "time_s": wire["end"], "end_reason": "threshold"})]
+            case EventType.SPEECH_STARTED | EventType.TURN_ENDED_EARLY | EventType.TURN_RESUMED | EventType.TURN_ENDED:
+                actions = self._turn(event.type, wire)
             case EventType.COMMITTED if self._stage is Stage.LIVE and self._deltas.text != self._done_text:
                 actions = [self._done(wire["end"])]
             case EventType.DONE:
@@ -145,6 +149,14 @@ class MistralRealtime:
 
     def _told_session(self, kind: str) -> Send:
         return Send({"type": kind, "session": self._session.to_wire()})
+
+    def _turn(self, kind: str, wire: dict[str, Any]) -> list[Action]:
+        if self._session.turns is None:
+            return []
+        told: dict[str, Any] = {"type": TURN_EVENTS[kind], "time_s": wire.get("start", wire.get("end"))}
+        if kind == EventType.TURN_ENDED:
+            told["end_reason"] = "timeout" if wire["reason"] == "silence" else "threshold"
+        return [Send(told)]
 
     def _delta(self, wire: dict[str, Any]) -> list[Action]:
         text = self._deltas.hear(wire)

@@ -4,15 +4,18 @@ Checks are strict: unsupported values are rejected with the supported ones, and 
 applied.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from frontend.protocols.kinds import whole_number
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_json
+from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, SessionOptions
+from shared.turn_detection import TurnDetection, TurnDetectionType
 
 ENCODINGS: Final = {
     "pcm_s16le": "pcm_s16le",
@@ -27,13 +30,17 @@ DEFAULT_ENCODING: Final = "pcm_s16le"
 MIN_DELAY_MS: Final = 80
 MAX_DELAY_MS: Final = 2400
 MAX_TERMS: Final = 100
-_TURN_DETECTION_FIELDS: Final = (
-    "start_threshold",
-    "eager_end_threshold",
-    "end_threshold",
-    "min_silence_ms",
-    "end_timeout_ms",
-)
+TURN_DETECTION_FIELDS: Final = {
+    "start_threshold": "threshold",
+    "eager_end_threshold": "early_threshold",
+    "end_threshold": "end_threshold",
+    "min_silence_ms": "min_silence_ms",
+    "end_timeout_ms": "max_silence_ms",
+}
+"""Mistral's names, and ours."""
+FALLING: Final = ("eager_end_threshold", "end_threshold")
+"""A turn ends when the probability that the speaker continues falls to these: in Mistral's defaults, 0.5 notifies
+early and 0.33 ends. Ours are probabilities that the speaker has finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,8 @@ class MistralSession:
     language: str | None = None
     terms: tuple[str, ...] = ()
     """Words to expect."""
-    turns: bool = False
-    """Whether the client wants events for the beginning and the end of speech."""
+    turns: Mapping[str, Any] | None = None
+    """The client's `turn_detection`, only with values that it has set; None if it wants no events about turns."""
     wording: Mapping[str, Any] = field(default_factory=dict)
     """Options that say how text is written: our addition. Only those that are set."""
 
@@ -67,8 +74,19 @@ class MistralSession:
             words=False,
             turns=True,
             model=self.model,
+            turn_detection=self._turn_detection,
             **self.wording,
         )
+
+    @property
+    def _turn_detection(self) -> TurnDetection | None:
+        if self.turns is None:
+            return None
+        rule = {
+            TURN_DETECTION_FIELDS[name]: round(1 - value, 6) if name in FALLING else value
+            for name, value in self.turns.items()
+        }
+        return TurnDetection(TurnDetectionType.SEMANTIC, early=True, **rule)
 
     def to_wire(self) -> dict[str, Any]:
         """The session as in `session.created` and `session.updated`."""
@@ -81,8 +99,8 @@ class MistralSession:
             "context_bias": list(self.terms) or None,
             "diarize": False,
             "speaker_references": None,
-            # The service's own rules end a turn; null says that none of the client's is applied.
-            "turn_detection": dict.fromkeys(_TURN_DETECTION_FIELDS) if self.turns else None,
+            # null: the service's own value
+            "turn_detection": None if self.turns is None else dict.fromkeys(TURN_DETECTION_FIELDS) | dict(self.turns),
         } | {name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()}
 
     def updated(self, changes: object) -> "MistralSession":
@@ -148,9 +166,22 @@ def _with_terms(session: MistralSession, value: object) -> MistralSession:
 
 
 def _with_turn_detection(session: MistralSession, value: object) -> MistralSession:
-    if value is not None and not isinstance(value, dict):
-        raise InvalidFieldError("turn_detection", value, "an object, or null")
-    return replace(session, turns=value is not None)
+    if value is None:
+        return replace(session, turns=None)
+    if not isinstance(value, dict) or not value.keys() <= TURN_DETECTION_FIELDS.keys():
+        raise InvalidFieldError("turn_detection", value, f"an object with any of {', '.join(TURN_DETECTION_FIELDS)}")
+    parsed = {
+        name: parse_json(f"turn_detection.{name}", entry, TURN_FIELDS[TURN_DETECTION_FIELDS[name]])
+        for name, entry in value.items()
+    }
+    turns = {name: entry for name, entry in parsed.items() if entry is not None}
+    if turns.get("min_silence_ms", 0) > turns.get("end_timeout_ms", math.inf):
+        allowed = "at most turn_detection.end_timeout_ms"
+        raise InvalidFieldError("turn_detection.min_silence_ms", turns["min_silence_ms"], allowed)
+    if turns.get("eager_end_threshold", 1.0) < turns.get("end_threshold", 0.0):
+        allowed = "at least turn_detection.end_threshold"
+        raise InvalidFieldError("turn_detection.eager_end_threshold", turns["eager_end_threshold"], allowed)
+    return replace(session, turns=turns)
 
 
 def _with_wording(name: str) -> Any:

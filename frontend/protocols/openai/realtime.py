@@ -1,10 +1,10 @@
 """OpenAI's Realtime API for transcription: its events, those of its beta, and the session actions for them.
 
 Not supported: conversations, so `response.*` and items from clients are errors; a connection transcribes with one model
-and in one format, both fixed by its first audio. Our engines detect the ends of turns in their own way: the numbers of
-`turn_detection` are accepted and returned, but have no effect; neither has `noise_reduction`. Logprobs come with
-`completed`, one for each word, if the model reports probabilities. Warnings of a session are not sent: clients treat
-any `error` as the end.
+and in one format, both fixed by its first audio. Fields of `turn_detection` that a client sets decide where turns end;
+engines decide if it sets none. `idle_timeout_ms` and `noise_reduction` have no effect. Logprobs come with `completed`,
+one for each word, if the model reports probabilities. Warnings of a session are not sent: clients treat any `error` as
+the end.
 """
 
 import secrets
@@ -111,6 +111,7 @@ class OpenAIRealtime:
                 self._begin_session()
             case EventType.ERROR:
                 return self._lose_session(event.wire)
+        self._turns.by_rules = self._config.options(self._model).turn_detection is not None
         return [self._said(told) for told in self._turns.take(event.wire, detects=self._detects)]
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:

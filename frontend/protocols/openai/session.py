@@ -12,6 +12,7 @@ from frontend.protocols.openai.errors import RefusedError, invalid_value
 from frontend.protocols.openai.values import (
     a_flag,
     a_number,
+    a_value,
     an_integer,
     an_object,
     an_option,
@@ -19,8 +20,10 @@ from frontend.protocols.openai.values import (
     texts,
 )
 from frontend.protocols.options import MAX_PROMPT_CHARS, WORDING
+from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import CommitDelay, SessionOptions
+from shared.turn_detection import TurnDetection, TurnDetectionType
 
 Json = dict[str, Any]
 
@@ -41,7 +44,6 @@ COMMIT_DELAYS: Final = {
 }
 """The same for models without a fixed look-ahead."""
 LOGPROBS: Final = "item.input_audio_transcription.logprobs"
-EAGERNESS: Final = ("auto", "low", "medium", "high")
 NOISE_REDUCTIONS: Final = ("far_field", "near_field")
 SERVER_VAD: Final[Json] = {
     "type": "server_vad",
@@ -51,6 +53,7 @@ SERVER_VAD: Final[Json] = {
 }
 SEMANTIC_VAD: Final[Json] = {"type": "semantic_vad", "eagerness": "auto"}
 TURN_DETECTIONS: Final = {"server_vad": SERVER_VAD, "semantic_vad": SEMANTIC_VAD}
+TURN_TYPES: Final = {"server_vad": TurnDetectionType.PAUSE, "semantic_vad": TurnDetectionType.SEMANTIC}
 TURN_SWITCHES: Final = ("create_response", "interrupt_response")
 """For conversations: accepted, but without effect here."""
 TURN_KEYS: Final = {
@@ -65,7 +68,7 @@ FLAT_KEYS: Final = {
     "input_audio_noise_reduction": "noise_reduction",
 }
 FLAT_IGNORED: Final = ("client_secret", "modalities")
-MAX_VAD_MS: Final = 60_000
+MAX_IDLE_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class SessionConfig:
     format: Json
     transcription: Json | None = None
     turn_detection: Json | None = None
+    turn_fields: frozenset[str] = frozenset()
+    """The fields of `turn_detection` that the client has set. Those that it has not set are left to the engine."""
     noise_reduction: Json | None = None
     include: tuple[str, ...] | None = None
 
@@ -96,8 +101,17 @@ class SessionConfig:
             words=LOGPROBS in (self.include or ()),
             turns=True,
             model=wanted.get("model") or model,
+            turn_detection=self._turn_rule,
             **{name: _kept(wanted.get(name)) for name in WORDING},
         )
+
+    @property
+    def _turn_rule(self) -> TurnDetection | None:
+        """None: the engine's own pauses, or no detection at all."""
+        given = self.turn_detection or {}
+        rule = {name: given[name] for name in TURN_FIELDS if name in self.turn_fields and given.get(name) is not None}
+        is_semantic = given.get("type") == "semantic_vad"
+        return TurnDetection(TURN_TYPES[given["type"]], **rule) if rule or is_semantic else None
 
     def to_wire(self) -> Json:
         """The session as in `session.created` and `session.updated`, without its id and its end."""
@@ -180,12 +194,17 @@ def _with_inputs(config: SessionConfig, inputs: Json, paths: Mapping[str, str]) 
     for name, value in inputs.items():
         if value is None:
             changes[name] = DEFAULT.format if name == "format" else None
+            if name == "turn_detection":
+                changes["turn_fields"] = frozenset()
         elif name == "format":
             changes[name] = _format(value, paths[name])
         elif name == "transcription":
             changes[name] = _transcription(config.transcription, value, paths[name])
         elif name == "turn_detection":
             changes[name] = _turn_detection(config.turn_detection, value, paths[name])
+            set_now = {field for field, entry in value.items() if entry is not None}
+            is_same = config.turn_detection is not None and config.turn_detection["type"] == changes[name]["type"]
+            changes["turn_fields"] = set_now | (config.turn_fields if is_same else set())
         else:
             changes[name] = _noise_reduction(config.noise_reduction, value, paths[name])
     return replace(config, **changes)
@@ -251,14 +270,13 @@ def _turn_detection(before: Json | None, value: Any, path: str) -> Json:
             continue
         if entry is None:
             merged[name] = None
-        elif name == "threshold":
-            merged[name] = a_number(entry, where, 0, 1)
-        elif name == "eagerness":
-            merged[name] = one_of(entry, where, EAGERNESS)
+        elif name in TURN_FIELDS:
+            value_of = a_value(entry, where, TURN_FIELDS[name])
+            merged[name] = str(value_of) if isinstance(value_of, str) else value_of
         elif name in TURN_SWITCHES:
             merged[name] = a_flag(entry, where)
         else:
-            merged[name] = an_integer(entry, where, 0, MAX_VAD_MS)
+            merged[name] = an_integer(entry, where, 0, MAX_IDLE_MS)
     return merged
 
 

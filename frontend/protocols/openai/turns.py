@@ -1,8 +1,8 @@
 """The items of an OpenAI transcription session: which text belongs to which item, and the events for its client.
 
 An item is one turn. A client's commit makes an item of all earlier segments that are in no item yet. If the server
-detects the turns, each of our other segments is an item. Our session answers commits in order with `committed`; until
-then, its text belongs to the audio before the commit.
+detects the turns, each of our other segments is an item or, by the client's rules, all segments until speech stops.
+Our session answers commits in order with `committed`; until then, its text belongs to the audio before the commit.
 """
 
 import secrets
@@ -43,6 +43,8 @@ class Turns:
 
     def __init__(self) -> None:
         self.is_beta = False
+        self.by_rules = False
+        """Whether turns end by the client's rules: a segment that ends before speech stops ends none."""
         self.start_s = 0.0
         """Where our session began in the audio of the connection."""
         self.detected_s = 0.0
@@ -124,7 +126,8 @@ class Turns:
         item = self._current()
         if detects:
             yield from self._announce(item, event["start"])
-            yield from self._stop(item, event["end"])
+            if not self.by_rules:
+                yield from self._stop(item, event["end"])
         item.spoken_s += event["end"] - event["start"]
         language = event.get("language")
         if event["text"] and language is not None and language not in item.languages:

@@ -29,6 +29,7 @@ from worker.engines.voxtral_realtime.rows import Rows
 from worker.engines.voxtral_realtime.session import Session
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
 from worker.progress import STARTING
+from worker.turns.judge import TurnJudge
 
 SPARE_BYTES: Final = 256 * 1024**2
 """Memory that must be free after the warm-up: libraries may still allocate plans and buffers."""
@@ -102,6 +103,7 @@ class VoxtralRealtimeEngine:
         self._passes: list[PassTime] = []
         self._delivered_s = 0.0
         self._vad = SileroVad()
+        self.turn_judge = TurnJudge()
 
     def warm_up(self) -> None:
         """Process the silence that sessions begin with, for each delay, and run or record every shape of a pass.
@@ -212,6 +214,7 @@ class VoxtralRealtimeEngine:
             self._prefill(finished)
         if self._due.keys() - {self._recalling} and not self._gathering_s():
             self._flight = self._launch()
+        self._listen()
         if finished is not None:
             self._deliver(finished)
         if not self._overlaps and self._flight is not None:
@@ -224,7 +227,7 @@ class VoxtralRealtimeEngine:
         return 0.0 if self._flight is not None or self._speaking else self._gathering_s()
 
     def ready(self) -> bool:
-        return bool(self._due or self._speaking) or self._flight is not None
+        return bool(self._due or self._speaking) or self._flight is not None or self._has_unheard_turns()
 
     def take_passes(self) -> list[PassTime]:
         """See `worker.engines.base.Paced`."""
@@ -246,6 +249,7 @@ class VoxtralRealtimeEngine:
             segment=segment,
             default_delay_ms=self._default_delay_ms,
             vad=self._vad,
+            judge=self.turn_judge,
         )
 
     def _note(self, session_id: str, session: Session) -> None:
@@ -256,6 +260,17 @@ class VoxtralRealtimeEngine:
             self._due[session_id] = self._clock()
         if session.has_outputs:
             self._speaking[session_id] = session
+
+    def _has_unheard_turns(self) -> bool:
+        return any(session.has_unheard_turns for session in self._sessions.values())
+
+    def _listen(self) -> None:
+        """Look for the ends of turns, in sessions that request it."""
+        for session_id, session in self._sessions.items():
+            if session.has_unheard_turns:
+                session.listen()
+                if session.has_outputs:
+                    self._speaking[session_id] = session
 
     def _prefill(self, finished: _Finished | None) -> None:
         """Process a chunk of known positions of one session; the others wait for one chunk at most.

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
-from worker.engines.option_notices import COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING, without_effect
+from worker.engines.option_notices import (
+    COMMIT_DELAY,
+    LANGUAGES,
+    PROMPT,
+    SAMPLING,
+    turns_by_pauses,
+    without_effect,
+)
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.vad import SileroVad
 from worker.engines.voxtral_realtime.blank_run import BlankRun
@@ -22,7 +29,9 @@ from worker.engines.voxtral_realtime.loudness import Loudness
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.recall import recalled_tokens
 from worker.engines.voxtral_realtime.transcript import Transcript
+from worker.engines.voxtral_realtime.turn_ends import TurnEnds
 from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+from worker.turns.judge import TurnJudge
 
 UNUSED: Final = (COMMIT_DELAY, LANGUAGES, PROMPT, SAMPLING)
 MAX_WORD_SAMPLES: Final = 24_000
@@ -33,6 +42,8 @@ text window is 164 s, so little of the context is lost."""
 MAX_UNMARKED_SAMPLES: Final = 5 * 16_000
 """Text that comes this long after the last marker starts a word anyway, so that segments and audio stay bounded."""
 LONG_PAUSE_SAMPLES: Final = 2 * 16_000
+SETTLED_FRAMES: Final = 2
+"""After a word, this many positions without text mean that all of its text has come."""
 
 
 class Session:
@@ -46,8 +57,12 @@ class Session:
         segment: int,
         default_delay_ms: int,
         vad: SileroVad | None = None,
+        judge: TurnJudge | None = None,
     ) -> None:
-        """`vad` detects a model that writes nothing while somebody speaks; see `blank_run`."""
+        """`vad` detects a model that writes nothing while somebody speaks (see `blank_run`), and the pauses of turns.
+        `judge` is asked about the ends of turns."""
+        self._vad, self._judge = vad, judge
+        self._turns: TurnEnds | None = None
         self._prompt = prompt
         self._vocabulary = vocabulary
         self._default_delay_ms = default_delay_ms
@@ -59,6 +74,7 @@ class Session:
         self._commits_samples: deque[int] = deque()
         """Positions of the client's commits that have no answer yet."""
         self._finishing = False
+        self._is_over = False
         self._settled_samples = start_samples
         self._segment_resume_samples = start_samples
         self._absorbed_samples = start_samples
@@ -72,9 +88,12 @@ class Session:
         self._known_tokens: list[int] = []
         """The tokens about the first frames of the stretch, if a previous owner has written them."""
         self._begin_stretch(start_samples)
+        self._detect_turns(options)
 
     def recall(self, history: History) -> None:
         """Process the previous owner's audio again, with its text as input instead of new output."""
+        if self._turns is not None:
+            self._turns.skip(self._audio.end_samples - history.start_samples)
         self._audio = AudioBuffer(history.start_samples, reuses_memory=True)
         self._begin_stretch(history.start_samples)
         self._known_tokens = recalled_tokens(history, self._settled_samples, self._prompt, self._vocabulary)
@@ -85,16 +104,21 @@ class Session:
 
     def feed(self, pcm: NDArray[np.float32]) -> None:
         self._audio.append(pcm)
+        if self._turns is not None:
+            self._turns.feed(pcm)
 
     def configure(self, options: SessionOptions) -> None:
         """The language applies at once; a changed delay applies as soon as no segment is open."""
         self._outbox += without_effect(options, *UNUSED)
         self._want(options)
         self._transcript.language = options.language
+        self._detect_turns(options)
         self._change_delay()
 
     def commit(self) -> None:
         self._commits_samples.append(self._audio.end_samples)
+        if self._turns is not None:
+            self._turns.commit()
         self._end_here()
         self._answer_commits()
 
@@ -110,8 +134,33 @@ class Session:
     def finish(self) -> None:
         if not self._finishing:
             self._finishing = True
+            if self._turns is not None:
+                self._turns.finish()
             self._end_here()
             self._end_if_drained()
+
+    @property
+    def has_unheard_turns(self) -> bool:
+        """Whether `listen` has something to do."""
+        return self._turns is not None and self._turns.is_due
+
+    def listen(self) -> None:
+        """Look for the ends of turns in new audio."""
+        if self._turns is None:
+            return
+        self._outbox += self._turns.listen()
+        if self._turns.is_finished:
+            self._end_if_drained()
+
+    def _detect_turns(self, options: SessionOptions) -> None:
+        detection = options.turn_detection
+        self._outbox += turns_by_pauses(detection, self._judge)
+        if detection is None or self._vad is None:
+            self._turns = None
+        elif self._turns is not None:
+            self._turns.configure(detection)
+        else:
+            self._turns = TurnEnds(detection, self._vad, self._judge, self._audio.end_samples)
 
     # Called for the model
 
@@ -224,7 +273,7 @@ class Session:
             unmarked_samples = frame_samples - self._last_word_end_samples
             if unmarked_samples > MAX_UNMARKED_SAMPLES or not self._transcript.is_open:
                 self._begin_word(frame_samples, model_ms)
-            self._outbox += self._transcript.append(piece, self._heard_samples, model_ms)
+            self._put(self._transcript.append(piece, self._heard_samples, model_ms))
         else:
             until_samples = min(frame_samples + self._prompt.frame_samples, self._limit_samples)
             self._blank.pad(until_samples, self._audio, self._loudness)
@@ -232,12 +281,15 @@ class Session:
             if settled_samples > self._settled_samples:
                 self._settled_samples = max(self._settled_samples, min(settled_samples, self._blank.needed_samples))
             self._transcript.pause()
-            if self._transcript.is_over:
-                self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
+            if self._turns is not None:
+                self._end_turns(frame_samples, model_ms)
+            elif self._transcript.is_over:
+                self._close(self._heard_samples, self._settled_samples, model_ms)
 
     def _begin_word(self, frame_samples: int, model_ms: float) -> None:
         if self._transcript.is_long:
-            self._outbox += self._transcript.close(self._heard_samples, self._settled_samples, model_ms)
+            self._close(self._heard_samples, self._settled_samples, model_ms)
+        self._end_turns(frame_samples, model_ms, by_word=True)
         if not self._transcript.is_open:
             self._segment_resume_samples = self._settled_samples
         limit = self._limit_samples  # a word that the model makes up in the silence after the stretch
@@ -262,7 +314,7 @@ class Session:
     def _end_stretch(self, model_ms: float) -> None:
         end_samples = self._ends_samples.popleft()
         self._settled_samples = end_samples
-        self._outbox += self._transcript.close(end_samples, end_samples, model_ms)
+        self._close(end_samples, end_samples, model_ms)
         self._begin_stretch(end_samples)
         self._answer_commits()
         self._end_if_drained()
@@ -285,8 +337,30 @@ class Session:
             self._outbox.append(Committed(self._commits_samples.popleft()))
 
     def _end_if_drained(self) -> None:
-        if self._finishing and not self._ends_samples:
-            self._outbox.append(Finished())
+        is_heard = self._turns is None or self._turns.is_finished
+        if not self._finishing or self._ends_samples or not is_heard or self._is_over:
+            return
+        self._is_over = True
+        self._end_turns(self._audio.end_samples + 1, 0.0, by_word=True)
+        self._outbox.append(Finished())
+
+    # Turns
+
+    def _end_turns(self, frame_samples: int, model_ms: float, *, by_word: bool = False) -> None:
+        """The model has passed a frame, in which a word has ended or it has written nothing."""
+        while self._turns is not None:
+            is_settled = self._transcript.is_open and self._transcript.is_quiet(SETTLED_FRAMES)
+            closed = self._turns.passed(frame_samples, by_word=by_word, is_settled=is_settled)
+            if closed is None:
+                return
+            self._close(self._heard_samples, self._settled_samples, model_ms)
+            self._outbox += self._turns.ended(closed)
+
+    def _close(self, heard_samples: int, resume_samples: int, model_ms: float) -> None:
+        self._put(self._transcript.close(heard_samples, resume_samples, model_ms))
+
+    def _put(self, outputs: list[Output]) -> None:
+        self._outbox += outputs if self._turns is None else self._turns.without_speech(outputs)
 
     def _change_delay(self) -> None:
         """The row must be restarted for another delay; audio that has no text yet is processed again."""

@@ -52,6 +52,10 @@ class Transcript:
         """Whether the open segment is followed by silence."""
         return self._quiet_frames >= ENDPOINT_FRAMES and self.is_open
 
+    def is_quiet(self, frames: int) -> bool:
+        """Whether so many positions have had no text, so that the last word is complete."""
+        return self._quiet_frames >= frames
+
     @property
     def is_long(self) -> bool:
         return self.is_open and self._words[-1].end_samples - self._words[0].start_samples > MAX_SEGMENT_SAMPLES

@@ -234,6 +234,51 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The speaker's turn is over; its finals came before. Only with `turn_detection`, like the two below."""
+
+    seq: int
+    end_s: float
+    """The end of the speech."""
+    decided_at_s: float
+    """The audio up to here was heard for the decision."""
+    reason: str
+    """`finished`, `silence` or `commit`."""
+    probability: float | None
+    """That the speaker has finished, from 0 to 1; None if no model was asked."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("reason", ""), wire.get("probability"))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEndedEarly:
+    """The speaker has probably finished. `TurnEnded` or `TurnResumed` follows."""
+
+    seq: int
+    end_s: float
+    decided_at_s: float
+    probability: float | None
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("probability"))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The speaker continues after `TurnEndedEarly`."""
+
+    seq: int
+    start_s: float
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], wire["start"])
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something happened that does not end the session."""
 
@@ -283,13 +328,17 @@ class Reply:
         return cls(wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"], warnings)
 
 
-SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Warned | Done
+Turn = TurnEnded | TurnEndedEarly | TurnResumed
+SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Turn | Warned | Done
 EVENTS: dict[str, type[SessionEvent]] = {
     "ready": Ready,
     "partial": Partial,
     "final": Final,
     "speech_started": SpeechStarted,
     "speech_stopped": SpeechStopped,
+    "turn_ended": TurnEnded,
+    "turn_ended_early": TurnEndedEarly,
+    "turn_resumed": TurnResumed,
     "warning": Warned,
     "done": Done,
 }

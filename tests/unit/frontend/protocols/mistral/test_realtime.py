@@ -17,10 +17,12 @@ from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import IdleTimeoutError, InvalidFieldError, ServerBusyError, VoxtralError
 from shared.events import SessionOptions
+from shared.turn_detection import TurnDetection
 
 AUDIO = json.dumps({"type": "input_audio.append", "audio": base64.b64encode(b"\1\0" * 160).decode()})
 FLUSH = '{"type": "input_audio.flush"}'
 END = '{"type": "input_audio.end"}'
+ENDED = {"type": "turn.end", "end_reason": "threshold"}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -101,7 +103,11 @@ def test_updates_are_merged_and_null_takes_back(unset: str | None) -> None:
         ({"context_bias": "Voxtral"}, "a list of at most 100 strings"),
         ({"diarize": True}, "null or false"),
         ({"speaker_references": {"Ann": "AAAA"}}, "null or false"),
-        ({"turn_detection": True}, "an object, or null"),
+        ({"turn_detection": True}, "an object with any of start_threshold"),
+        ({"turn_detection": {"patience": 1}}, "an object with any of start_threshold"),
+        ({"turn_detection": {"end_threshold": 2}}, "0 to 1"),
+        ({"turn_detection": {"min_silence_ms": 900, "end_timeout_ms": 800}}, "at most turn_detection.end_timeout_ms"),
+        ({"turn_detection": {"eager_end_threshold": 0.2, "end_threshold": 0.4}}, "at least turn_detection.end_thr"),
         ({"temperature": 0}, "audio_format, target_streaming_delay_ms, language"),
     ],
 )
@@ -185,8 +191,28 @@ def test_an_end_without_audio_is_answered_without_a_session() -> None:
 def test_turns_are_told_to_who_asks() -> None:
     assert told(begun(), "speech_started", start=0.5) == []
     dialect = begun(turn_detection={"min_silence_ms": 300})
-    messages = sent([*told(dialect, "speech_started", start=0.5), *told(dialect, "speech_stopped", end=1.5)])
-    assert [(message["type"], message["time_s"]) for message in messages] == [("turn.start", 0.5), ("turn.end", 1.5)]
+    events = [
+        ("speech_started", {"start": 0.5}, {"type": "turn.start", "time_s": 0.5}),
+        ("turn_ended_early", {"end": 1.5}, {"type": "turn.eager_end", "time_s": 1.5}),
+        ("turn_resumed", {"start": 2.0}, {"type": "turn.resume", "time_s": 2.0}),
+        ("speech_stopped", {"end": 2.5}, None),
+        ("turn_ended", {"end": 2.5, "reason": "finished"}, ENDED | {"time_s": 2.5}),
+        ("turn_ended", {"end": 4.5, "reason": "silence"}, ENDED | {"time_s": 4.5, "end_reason": "timeout"}),
+    ]
+    for kind, wire, expected in events:
+        assert sent(told(dialect, kind, **wire)) == ([] if expected is None else [expected])
+
+
+def test_turn_detection_is_that_of_the_session() -> None:
+    given = {"start_threshold": 0.4, "end_threshold": 0.3, "eager_end_threshold": 0.45, "end_timeout_ms": 2500}
+    dialect = MistralRealtime("r1", "auto")
+    [_, answer] = list(dialect.receive(update(turn_detection=given)))
+    assert sent([answer])[0]["session"]["turn_detection"] == given | {"min_silence_ms": None}
+    opening, _ = dialect.receive(AUDIO)
+    assert isinstance(opening, Open)
+    assert opening.options.turn_detection == TurnDetection(
+        "semantic", threshold=0.4, early=True, end_threshold=0.7, early_threshold=0.55, max_silence_ms=2500
+    )
 
 
 def test_what_ends_the_session_ends_the_connection() -> None:

@@ -1,0 +1,106 @@
+"""Turns of the streaming model: the VAD and Smart Turn end them, not pauses in the text."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.events import SessionOptions
+from shared.turn_detection import TurnDetection
+from tests.speech import SENTENCES, silence, synthesise
+from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, heard
+from worker.engines.base import Final, Finished, Output, Partial, SpeechStarted, SpeechStopped, TurnEnded
+from worker.engines.speech.vad import SileroVad
+from worker.engines.voxtral_realtime.session import Session
+from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES
+from worker.engines.voxtral_realtime.vocabulary import Vocabulary
+from worker.turns.judge import TurnJudge
+
+VAD = SileroVad()
+PLAIN_SAMPLES = (ENDPOINT_FRAMES + 6) * FRAME
+"""From the end of a word to its final, without turn detection: the pause, and the model's delay of 480 ms."""
+ONE, TWO = synthesise(SENTENCES[15]), synthesise(SENTENCES[31])
+GAP = silence(1.2)
+
+
+class Given(Executor):
+    """Answers with the given probabilities, in order."""
+
+    def __init__(self, *probabilities: float) -> None:
+        self._probabilities = [*probabilities]
+
+    def submit(self, _call: Any, /, *arguments: Any, **_named: Any) -> Future[Any]:
+        answer: Future[Any] = Future()
+        answer.set_result(self._probabilities.pop(0) if arguments and self._probabilities else 0.0)
+        return answer
+
+
+def outputs_of(
+    detection: TurnDetection | None, pcm: NDArray[np.float32], words: Mapping[int, str], *answers: float
+) -> list[Output]:
+    """Of a model that writes a letter at the given frames."""
+    options = SessionOptions(turn_detection=detection)
+    judge = TurnJudge(Given(*answers))
+    session = Session(
+        options, PROMPT, Vocabulary(_Alphabet()), start_samples=0, segment=0, default_delay_ms=480, vad=VAD, judge=judge
+    )
+    said = {}
+    for frame, letter in words.items():
+        said |= {frame: WORD, frame + 1: 100 + ord(letter) - ord("a")}
+    found: list[Output] = []
+
+    def run() -> None:
+        session.listen()
+        while session.is_ready:
+            frame = PROMPT.frame_said_at(session._position, session.delay_tokens)
+            session.take(heard(session), PAD if frame is None else said.get(frame, PAD), 1.0)
+            session.listen()
+        found.extend(session.take_outputs())
+
+    for start in range(0, len(pcm), 1600):
+        session.feed(pcm[start : start + 1600])
+        run()
+    session.finish()
+    run()
+    return [output for output in found if not isinstance(output, Partial)]
+
+
+def frames(at: int, *offsets: int) -> list[int]:
+    return [at // FRAME + offset for offset in offsets]
+
+
+PCM = np.concatenate([silence(0.3), ONE, GAP, TWO, GAP])
+END_OF_ONE = len(silence(0.3)) + len(ONE)
+SCRIPT = {
+    **dict(zip(frames(END_OF_ONE, -30, -20, -8), "abc", strict=True)),
+    **dict(zip(frames(END_OF_ONE + len(GAP) + len(TWO), -30, -20, -8), "def", strict=True)),
+}
+
+
+def test_pause_inside_a_thought_does_not_end_the_turn() -> None:
+    detection = TurnDetection("semantic", end_threshold=0.5, max_silence_ms=5000)
+    found = outputs_of(detection, PCM, SCRIPT)
+    assert [output.text for output in found if isinstance(output, Final)] == ["a b c d e f"]
+    assert [type(output) for output in found] == [SpeechStarted, SpeechStopped, Final, TurnEnded, Finished]
+    assert [output.reason for output in found if isinstance(output, TurnEnded)] == ["commit"]
+
+
+def test_finished_thought_ends_the_turn_before_the_plain_rule_does() -> None:
+    found = outputs_of(TurnDetection("semantic", end_threshold=0.5), PCM, SCRIPT, 0.9, 0.9)
+    assert [output.text for output in found if isinstance(output, Final)] == ["a b c", "d e f"]
+    turn = [SpeechStarted, SpeechStopped, Final, TurnEnded]
+    assert [type(output) for output in found] == [*turn, *turn, Finished]
+    first = next(output for output in found if isinstance(output, TurnEnded))
+    assert (first.reason, first.probability) == ("finished", 0.9)
+    assert first.decided_samples - first.end_samples < 4000
+    final = next(output for output in found if isinstance(output, Final))
+    assert final.heard_samples - final.end_samples < PLAIN_SAMPLES
+
+
+@pytest.mark.parametrize(("silence_ms", "texts"), [(300, ["a b c", "d e f"]), (2000, ["a b c d e f"])])
+def test_pause_of_the_client_ends_the_turn(silence_ms: int, texts: list[str]) -> None:
+    found = outputs_of(TurnDetection("pause", silence_duration_ms=silence_ms), PCM, SCRIPT)
+    assert [output.text for output in found if isinstance(output, Final)] == texts
