@@ -82,6 +82,17 @@ def speech(rate_hz: int = 16_000) -> bytes:
     return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
 
 
+TURNS = {"type": "semantic", "end_threshold": 1, "early_threshold": 0, "max_silence_ms": 2500}
+"""With these every pause may end a turn, and does not end it before it is as long as this."""
+
+
+@cache
+def hesitation() -> bytes:
+    """Speech with a pause that ends no turn by `TURNS`, and one that does."""
+    heard = np.concatenate([synthesise(SENTENCES[15]), silence(0.6), synthesise(SENTENCES[2]), silence(2.6)])
+    return (np.clip(heard, -1, 1) * 32767).astype("<i2").tobytes()
+
+
 async def record(stack: Stack, channel: str, talk: Callable[[str], None], *, port: int | None = None) -> None:
     async with recorded(f"ws://127.0.0.1:{port or stack.settings.server.http_port}") as recorder:
         await asyncio.to_thread(talk, recorder.url)
@@ -161,8 +172,14 @@ async def test_native_protocol(whisper_stack: Stack) -> None:
                 until(socket, "error")
                 tell(other, type="stop")
                 until(other, "done")
-            tell(socket, type="start")
+            tell(socket, type="start", turn_detection=TURNS)
             until(socket, "ready")
+            tell(socket, type="configure", turn_detection=None)
+            tell(socket, type="configure", turn_detection=TURNS)
+            socket.send(hesitation())
+            until(socket, "turn_ended_early")
+            until(socket, "turn_resumed")
+            assert until(socket, "turn_ended")["reason"] == "silence"
             tell(socket, type="cancel")
             tell(socket, type="ping")
             until(socket, "pong")
@@ -197,12 +214,13 @@ async def test_live_captions(whisper_stack: Stack) -> None:
                 tell(socket, type="stop")
                 until(viewer, "done")
             until(socket, "done")
-            tell(socket, type="start")
+            tell(socket, type="start", turn_detection=TURNS)
             ready = until(socket, "ready")
             path = f"/v1/sessions/{ready['session_id']}/events?token={ready['viewer_token']}"
             with connect(f"ws://{url}{path}") as viewer:
-                socket.send(speech())
+                socket.send(hesitation())
                 until(viewer, "final")  # it has come
+                until(viewer, "turn_ended")
                 tell(socket, type="cancel")
                 until(viewer, "error")
 
@@ -212,8 +230,9 @@ async def test_live_captions(whisper_stack: Stack) -> None:
 def turns(url: str) -> None:
     """What the SDK of today does not ask for."""
     with connect(f"ws://{url}/v1/audio/transcriptions/realtime?model=auto&viewer_token=true") as socket:
-        tell(socket, type="session.update", session={"turn_detection": {}})
-        tell(socket, type="input_audio.append", audio=base64_of(speech()))
+        eager = {"eager_end_threshold": 1, "end_threshold": 0, "end_timeout_ms": 2500}
+        tell(socket, type="session.update", session={"turn_detection": eager})
+        tell(socket, type="input_audio.append", audio=base64_of(hesitation()))
         tell(socket, type="session.update", session={"language": "en"})  # too late
         tell(socket, type="input_audio.end")
         until(socket, "transcription.done")
