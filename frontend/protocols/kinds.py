@@ -37,6 +37,14 @@ class WrongTypeError(WrongValueError):
     """A value of another JSON type."""
 
 
+class WrongFieldError(WrongValueError):
+    """A field of an object has a wrong value, `part`, or may not be there."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(allowed, value)
+        self.name = name
+
+
 class Kind(Protocol):
     @property
     def allowed(self) -> str:

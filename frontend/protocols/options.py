@@ -20,6 +20,7 @@ from frontend.protocols.kinds import (
     Steps,
     Terms,
     Text,
+    WrongFieldError,
     WrongValueError,
 )
 from frontend.protocols.turn_detection import TurnDetectionKind
@@ -157,6 +158,8 @@ def parse_text(field: str, text: str | None, kind: Kind) -> Any:
 def _parsed(field: str, given: Any, kind: Kind, parse: Callable[[Any], Any]) -> Any:
     try:
         return None if given is None else parse(given)
+    except WrongFieldError as error:
+        raise InvalidFieldError(f"{field}.{error.name}", error.part, error.allowed) from None
     except WrongValueError as error:
         raise InvalidFieldError(field, given if error.part is None else error.part, kind.allowed) from None
 

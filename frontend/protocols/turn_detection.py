@@ -4,11 +4,22 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.kinds import Choice, Flag, Integer, Kind, Number, Schema, WrongTypeError, WrongValueError
+from frontend.protocols.kinds import (
+    Choice,
+    Flag,
+    Integer,
+    Kind,
+    Number,
+    Schema,
+    WrongFieldError,
+    WrongTypeError,
+    WrongValueError,
+)
 from shared.turn_detection import Eagerness, TurnDetection, TurnDetectionType
 
 MIN_SILENCE_MS: Final = 64
 """Two windows of the voice activity detector."""
+MAX_NAME_CHARS: Final = 64
 MAX_SILENCE_MS: Final = 60_000
 MAX_PADDING_MS: Final = 5_000
 FIELDS: Final[dict[str, Kind]] = {
@@ -44,7 +55,7 @@ class TurnDetectionKind:
         given = {name: entry for name, entry in value.items() if name != "type" and entry is not None}
         for name, entry in given.items():
             if name not in _OF_TYPE[kind]:
-                raise WrongValueError(f"type {kind} with any of {', '.join(_OF_TYPE[kind])}", part={name: entry})
+                raise WrongFieldError(name[:MAX_NAME_CHARS], entry, f"in type {kind}: {', '.join(_OF_TYPE[kind])}")
         return checked(TurnDetection(kind, **{name: _field(name, entry) for name, entry in given.items()}))
 
     def from_text(self, text: str) -> TurnDetection:
@@ -67,18 +78,18 @@ class TurnDetectionKind:
 
 
 def checked(detection: TurnDetection) -> TurnDetection:
-    """Raises WrongValueError for limits that contradict each other."""
+    """Raises WrongFieldError for limits that contradict each other."""
     least_ms, most_ms = detection.min_silence_ms, detection.max_silence_ms
     if least_ms is not None and most_ms is not None and least_ms > most_ms:
-        raise WrongValueError("min_silence_ms of at most max_silence_ms", part=least_ms)
+        raise WrongFieldError("min_silence_ms", least_ms, "at most max_silence_ms")
     end, early = detection.end_threshold, detection.early_threshold
     if end is not None and early is not None and early > end:
-        raise WrongValueError("early_threshold of at most end_threshold", part=early)
+        raise WrongFieldError("early_threshold", early, "at most end_threshold")
     return detection
 
 
 def _field(name: str, value: Any) -> Any:
     try:
         return FIELDS[name].parse(value)
-    except WrongValueError as error:
-        raise type(error)(f"{name}: {error.allowed}", part={name: value}) from None
+    except WrongValueError:
+        raise WrongFieldError(name, value, FIELDS[name].allowed) from None

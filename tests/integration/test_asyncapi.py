@@ -18,6 +18,7 @@ from referencing.jsonschema import DRAFT202012
 from websockets.sync.client import ClientConnection, connect
 
 from frontend.api.app import STATIC_DIR
+from frontend.protocols.mistral.realtime import MAX_APPEND_BYTES
 from shared.version import VERSION
 from tests.integration.native_clients import base64_of, wav
 from tests.integration.recorder import Recorder, recorded
@@ -232,7 +233,8 @@ def turns(url: str) -> None:
     with connect(f"ws://{url}/v1/audio/transcriptions/realtime?model=auto&viewer_token=true") as socket:
         eager = {"eager_end_threshold": 1, "end_threshold": 0, "end_timeout_ms": 2500}
         tell(socket, type="session.update", session={"turn_detection": eager})
-        tell(socket, type="input_audio.append", audio=base64_of(hesitation()))
+        for at in range(0, len(hesitation()), MAX_APPEND_BYTES):
+            tell(socket, type="input_audio.append", audio=base64_of(hesitation()[at : at + MAX_APPEND_BYTES]))
         tell(socket, type="session.update", session={"language": "en"})  # too late
         tell(socket, type="input_audio.end")
         until(socket, "transcription.done")

@@ -10,7 +10,17 @@ from shared.bus.ownership import Owner, Settled
 from shared.errors import IdleTimeoutError
 from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions, Word
 from tests.unit.worker import claimed_sessions
-from worker.engines.base import Committed, Final, Finished, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import (
+    Committed,
+    Final,
+    Finished,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEnded,
+    TurnEndedEarly,
+    TurnResumed,
+)
 from worker.session import WorkerSession
 
 LIMITS = {"idle_timeout_s": 60.0, "resume_timeout_s": 30.0}
@@ -79,6 +89,26 @@ def test_only_a_protocol_with_turns_hears_of_commits() -> None:
         session.take(Committed(SAMPLE_RATE_HZ), 0, 0)
         found = [(event["type"], event.get("end")) for event in events(session)]
         assert found == [("ready", None), ("committed", 1.0)][: 1 + turns]
+
+
+def test_events_about_turns_have_seconds_and_probabilities() -> None:
+    session = claimed()
+    for output in (
+        TurnEndedEarly(16_000, 19_584, 0.61237),
+        TurnResumed(24_000),
+        TurnEnded(32_000, 35_584, "finished", 0.98765),
+        TurnEnded(64_000, 128_000, "silence"),
+    ):
+        session.take(output, 0, 0)
+    about = [
+        {k: v for k, v in event.items() if k not in ("session_id", "seq", "mode")} for event in events(session)[1:]
+    ]
+    assert about == [
+        {"type": "turn_ended_early", "end": 1.0, "decided_at": 1.224, "probability": 0.6124},
+        {"type": "turn_resumed", "start": 1.5},
+        {"type": "turn_ended", "end": 2.0, "decided_at": 2.224, "reason": "finished", "probability": 0.9877},
+        {"type": "turn_ended", "end": 4.0, "decided_at": 8.0, "reason": "silence"},
+    ]
 
 
 def test_words_are_left_out_when_not_wanted() -> None:
