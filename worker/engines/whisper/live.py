@@ -363,7 +363,9 @@ class LiveSession(Session):
 
     def _is_full(self) -> bool:
         """Whether the waiting audio must be decoded before more is heard."""
-        waiting = self.endpointing.segmenter.position_samples - self._heard_samples
+        segmenter = self.endpointing.segmenter
+        reached = segmenter.position_samples if segmenter.quiet_end_samples is None else segmenter.quiet_end_samples
+        waiting = reached - self._heard_samples
         return waiting >= self._settings.window_s / 2 * SAMPLE_RATE_HZ
 
     def _cap_tokens(self, end_samples: int) -> int:
