@@ -8,11 +8,22 @@ import pytest
 
 from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.turn_detection import TurnDetection
 from tests.engine_sessions import drained, finals, partials
 from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain
 from tests.sherpa_models import FRAME_S, MARK_S, marked, write_ctc, write_transducer
 from tests.speech import silence
-from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.base import (
+    Committed,
+    Final,
+    Finished,
+    Notice,
+    Output,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    TurnEnded,
+)
 from worker.engines.sherpa.engine import SherpaEngine
 
 Marks = Sequence[tuple[float, str]]
@@ -60,6 +71,16 @@ def test_engine_says_what_it_is(engine: SherpaEngine) -> None:
     info = engine.info
     assert (info.engine, info.model, info.device, info.compute_type) == ("sherpa", "sherpa", "cpu", "float32")
     assert (info.modes, info.languages, info.slots) == ((Mode.TRANSCRIBE,), (), 3)
+
+
+def test_turns_end_by_the_rule_of_the_client(engine: SherpaEngine) -> None:
+    twice = np.concatenate([MARKED, MARKED])
+    for silence_ms, turns in ((400, 2), (4000, 1)):
+        detection = TurnDetection("pause", silence_duration_ms=silence_ms)
+        found = heard(engine, twice, SessionOptions(partials=False, turn_detection=detection))
+        assert [type(one) for one in found] == [*[SpeechStarted, SpeechStopped, Final, TurnEnded] * turns, Finished]
+        reasons = [one.reason for one in found if isinstance(one, TurnEnded)]
+        assert reasons == (["silence"] * 2 if turns == 2 else ["commit"])
 
 
 def test_live_speech_gives_events_in_order(engine: SherpaEngine) -> None:

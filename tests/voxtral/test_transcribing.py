@@ -7,11 +7,12 @@ import pytest
 
 from shared.continuation import continuation
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.turn_detection import TurnDetection
 from tests.engine_sessions import drained, finals, heard, partials
 from tests.speech import SENTENCES, conversation, silence
 from tests.voxtral.driving import FILE, samples, speech, spoken_text
 from tests.voxtral.reference import Reference, murmur
-from worker.engines.base import Final, Finished, Output, SpeechStarted, SpeechStopped
+from worker.engines.base import Final, Finished, Output, SpeechStarted, SpeechStopped, TurnEnded
 from worker.engines.voxtral.engine import VoxtralEngine
 from worker.engines.voxtral.session import pcm16
 
@@ -38,6 +39,14 @@ def test_audio_that_waits_for_more_is_no_backlog(
     drained(engine)
     assert engine.absorbed_samples("a") == length_samples
     engine.close("a")
+
+
+def test_turns_end_by_the_rule_of_the_client(engine: VoxtralEngine) -> None:
+    pcm = np.concatenate([speech(0)[:SAMPLE_RATE_HZ], silence(1), speech(0)[:SAMPLE_RATE_HZ], silence(1)])
+    for silence_ms, turns in ((400, 2), (4000, 1)):
+        detection = TurnDetection("pause", silence_duration_ms=silence_ms)
+        found = heard(engine, pcm, SessionOptions(partials=False, turn_detection=detection))
+        assert [type(one) for one in found] == [*[SpeechStarted, SpeechStopped, Final, TurnEnded] * turns, Finished]
 
 
 def test_live_speech_gives_events_in_order(engine: VoxtralEngine) -> None:
