@@ -1,8 +1,8 @@
 """How often turns end inside sentences, and how long after them: `python -m tests.bench.turns SPEECH_FOLDER`.
 
 Compares pauses of a fixed length with semantic turn detection, on recordings whose pauses are lengthened
-(`turn_material`). Only the VAD, the segmenter and Smart Turn run; audio time is exact and the model's own time is added
-to the delay. A cut-off is a turn that ends in a pause inside a sentence; the delay runs from the last speech of a
+(`turn_material`). Only the VAD, the segmenter and Smart Turn run, and delays are in audio: the model's own time comes
+on top. A cut-off is a turn that ends in a pause inside a sentence; the delay runs from the last speech of a
 sentence to the end of its turn.
 """
 
@@ -33,17 +33,17 @@ PAUSES_MS: Final = (200, 544, 800, 1200, 2000)
 
 
 class AtOnce(Executor):
-    """Runs the model in the caller's thread, and measures its time."""
+    """Runs the model in the caller's thread, and measures its processor time."""
 
     def __init__(self) -> None:
         self.took_ms: list[float] = []
 
     def submit(self, fn: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
         answer: Future[Any] = Future()
-        started_s = time.perf_counter()
+        started_s = time.thread_time()
         answer.set_result(fn(*arguments, **named))
         if arguments:
-            self.took_ms.append((time.perf_counter() - started_s) * 1000)
+            self.took_ms.append((time.thread_time() - started_s) * 1000)
         return answer
 
 
@@ -113,7 +113,7 @@ def main() -> None:
             if found.sentences:
                 print(f"{name:16} {group:6} {found.line()}")
     p50, p90 = np.quantile(clock.took_ms, [0.5, 0.9])
-    print(f"the model takes {p50:.0f} ms (p50), {p90:.0f} (p90)")
+    print(f"the model takes {p50:.0f} ms of one core (p50), {p90:.0f} (p90)")
 
 
 def wanted(clip: Clip, *, is_tuning: bool) -> bool:

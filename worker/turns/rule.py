@@ -1,7 +1,7 @@
 """When a turn ends: the numbers of a session's rule, from what its client requests. Pure.
 
 A pause asks a model for the probability that the speaker has finished. The higher it is, the shorter the silence that
-ends the turn. `tests.bench.turns` measures the levels; `TUNED_ON` there names the recordings that they were chosen on.
+ends the turn. `tests.bench.turns` measures the levels; its `TUNED_ON` names the recordings that they were chosen on.
 """
 
 from collections.abc import Mapping
