@@ -8,7 +8,7 @@ turn detection are `echo_turns`.
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word, seconds
 from worker.engines.base import Committed, EngineInfo, Finished, Notice, Output, Partial
 from worker.engines.base import Final as FinalText
-from worker.engines.echo_turns import EchoTurns
-from worker.engines.speech.vad import SileroVad
 from worker.turns.judge import TurnJudge
+
+if TYPE_CHECKING:
+    from worker.engines.echo_turns import EchoTurns
+    from worker.engines.speech.vad import SileroVad
 
 SEGMENT_S: Final = 10
 _SEGMENT_SAMPLES: Final = SEGMENT_S * SAMPLE_RATE_HZ
@@ -63,6 +65,9 @@ class EchoEngine:
         if options.turn_detection is None:
             self._sessions[session_id] = _Session(options, segment, start_samples, start_samples)
             return
+        from worker.engines.echo_turns import EchoTurns  # noqa: PLC0415 -- a library that few sessions need
+        from worker.engines.speech.vad import SileroVad  # noqa: PLC0415
+
         if self._vad is None:
             self._vad = SileroVad()
         self._turns[session_id] = EchoTurns(

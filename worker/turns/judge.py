@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import structlog
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from shared.errors import StartupError
 from worker.model_files import SMART_TURN
-from worker.turns.smart_turn import HEARD_SAMPLES, SmartTurn
+from worker.turns.features import WINDOW_SAMPLES
+
+if TYPE_CHECKING:
+    from worker.turns.smart_turn import SmartTurn
 
 CORES_PER_THREAD: Final = 4
 MAX_THREADS: Final = 4
@@ -28,7 +31,7 @@ log = structlog.get_logger()
 class TurnJudge:
     """`ask` and `prepare` are called on the engine's thread."""
 
-    heard_samples = HEARD_SAMPLES
+    heard_samples = WINDOW_SAMPLES
     """The end of a turn's audio that counts."""
 
     def __init__(self, executor: Executor | None = None) -> None:
@@ -77,11 +80,13 @@ class TurnJudge:
         model = self._loaded()
         return None if model is None else model.probability(pcm)
 
-    def _loaded(self) -> SmartTurn | None:
+    def _loaded(self) -> "SmartTurn | None":
         with self._loading:
             if self._model is None and not self._has_failed:
+                from worker.turns import smart_turn  # noqa: PLC0415 -- few workers need the library
+
                 try:
-                    self._model = SmartTurn()
+                    self._model = smart_turn.SmartTurn()
                 except StartupError as error:
                     self._has_failed = True
                     log.error("turn_model_unavailable", reason=str(error))

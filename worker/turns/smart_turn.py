@@ -3,17 +3,12 @@
 On one thread; measured about 50 ms on one core of an AMD EPYC, 8 of them for the spectrogram.
 """
 
-from typing import Final
-
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from worker.model_files import SMART_TURN
-from worker.turns.features import WINDOW_SAMPLES, log_mel
-
-HEARD_SAMPLES: Final = WINDOW_SAMPLES
-"""The end of the audio that counts."""
+from worker.turns.features import log_mel
 
 
 class SmartTurn:
