@@ -354,6 +354,9 @@ class Session:
             if closed is None:
                 return
             self._close(self._heard_samples, self._settled_samples, model_ms)
+            if self._options.turns and not self._turns.has_text:
+                speech = closed.speech_start_samples, closed.speech_end_samples
+                self._put([self._transcript.without_words(speech, self._heard_samples, self._settled_samples)])
             self._outbox += self._turns.ended(closed)
 
     def _close(self, heard_samples: int, resume_samples: int, model_ms: float) -> None:

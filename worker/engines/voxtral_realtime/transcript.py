@@ -123,6 +123,22 @@ class Transcript:
         opening: list[Output] = [] if started else [SpeechStarted(start_samples)]
         return [*opening, SpeechStopped(end_samples), final]
 
+    def without_words(self, speech: tuple[int, int], heard_samples: int, resume_samples: int) -> FinalText:
+        """A segment of its own for speech, from and to these positions, in which there are no words."""
+        assert not self._words, "the open segment has words"
+        self._segment += 1
+        return FinalText(
+            segment=self._segment - 1,
+            text="",
+            start_samples=speech[0],
+            end_samples=speech[1],
+            heard_samples=heard_samples,
+            resume_samples=resume_samples,
+            words=(),
+            language=None,
+            model_ms=0.0,
+        )
+
     def _text(self) -> str:
         last = self._words[-1].text if self._words else ""
         return (self._told_text + last).strip()

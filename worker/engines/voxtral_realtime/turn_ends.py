@@ -101,6 +101,11 @@ class TurnEnds:
         self._has_text = self._has_text or any(isinstance(output, FinalText) for output in outputs)
         return [output for output in outputs if not isinstance(output, SpeechStarted | SpeechStopped)]
 
+    @property
+    def has_text(self) -> bool:
+        """Whether the turn has a final."""
+        return self._has_text
+
     def ended(self, closed: Closed) -> list[Output]:
         """The output for the end of a turn, after that of its last segment. A turn without text has none."""
         is_turn = self._has_text or closed.was_notified

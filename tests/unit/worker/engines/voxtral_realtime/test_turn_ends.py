@@ -39,10 +39,14 @@ class Given(Executor):
 
 
 def outputs_of(
-    detection: TurnDetection | None, pcm: NDArray[np.float32], words: Mapping[int, str], *answers: float
+    detection: TurnDetection | None,
+    pcm: NDArray[np.float32],
+    words: Mapping[int, str],
+    *answers: float,
+    turns: bool = False,
 ) -> list[Output]:
     """Of a model that writes a letter at the given frames."""
-    options = SessionOptions(turn_detection=detection)
+    options = SessionOptions(turn_detection=detection, turns=turns)
     judge = TurnJudge(Given(*answers))
     session = Session(
         options, PROMPT, Vocabulary(_Alphabet()), start_samples=0, segment=0, default_delay_ms=480, vad=VAD, judge=judge
@@ -104,3 +108,11 @@ def test_finished_thought_ends_the_turn_before_the_plain_rule_does() -> None:
 def test_pause_of_the_client_ends_the_turn(silence_ms: int, texts: list[str]) -> None:
     found = outputs_of(TurnDetection("pause", silence_duration_ms=silence_ms), PCM, SCRIPT)
     assert [output.text for output in found if isinstance(output, Final)] == texts
+
+
+def test_turn_without_words_has_a_final_for_protocols_that_need_one() -> None:
+    detection = TurnDetection("pause", silence_duration_ms=300)
+    assert not [output for output in outputs_of(detection, PCM, {}) if isinstance(output, Final | TurnEnded)]
+    found = outputs_of(detection, PCM, {}, turns=True)
+    assert [(output.segment, output.text) for output in found if isinstance(output, Final)] == [(0, ""), (1, "")]
+    assert [type(output) for output in found if isinstance(output, Final | TurnEnded)] == [Final, TurnEnded] * 2
