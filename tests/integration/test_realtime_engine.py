@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.events import SessionOptions
+from shared.turn_detection import TurnDetection
+from tests.engine_sessions import heard
+from tests.speech import SENTENCES, silence, synthesise
 from tests.tiny import realtime
 from tests.tiny.engine import loaded_realtime
 from tests.tiny.vocabulary import EOS, SPECIAL_TOKENS, STREAMING_PAD, STREAMING_WORD
-from worker.engines.base import Finished, Output
+from worker.engines.base import Finished, Output, TurnEnded
 from worker.engines.voxtral_realtime import engine as engine_module
 from worker.engines.voxtral_realtime.session import Session
 
@@ -245,3 +248,14 @@ def test_memory_is_that_of_the_start_after_many_windows(checkpoints: dict[int, P
         drained(engine)
     assert tensors()[:2] == before[:2]
     assert tensors()[2] <= 10 * 16_000, "the audio behind a session is forgotten"
+
+
+def test_turns_of_real_speech_end_in_steps_of_the_engine(checkpoints: dict[int, Path]) -> None:
+    engine = loaded(checkpoints[0], slots=2)
+    detection = TurnDetection("pause", silence_duration_ms=400)
+    pcm = np.concatenate([synthesise(SENTENCES[15]), silence(1), synthesise(SENTENCES[31]), silence(1)])
+    found = heard(engine, pcm, SessionOptions(turn_detection=detection, turns=True), 3200)
+    turns = [output for output in found if isinstance(output, TurnEnded)]
+    assert [turn.reason for turn in turns] == ["silence", "silence"]
+    assert isinstance(found[-1], Finished)
+    assert not engine.ready()
