@@ -238,9 +238,9 @@ class TurnEnded:
     """The speaker's turn is over; its finals came before. Only with `turn_detection`, like the two below."""
 
     seq: int
-    end_s: float
+    end: float
     """The end of the speech."""
-    decided_at_s: float
+    decided_at: float
     """The audio up to here was heard for the decision."""
     reason: str
     """`finished`, `silence` or `commit`."""
@@ -257,8 +257,8 @@ class TurnEndedEarly:
     """The speaker has probably finished. `TurnEnded` or `TurnResumed` follows."""
 
     seq: int
-    end_s: float
-    decided_at_s: float
+    end: float
+    decided_at: float
     probability: float | None
 
     @classmethod
@@ -271,7 +271,7 @@ class TurnResumed:
     """The speaker continues after `TurnEndedEarly`."""
 
     seq: int
-    start_s: float
+    start: float
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:

@@ -46,6 +46,7 @@ class ConfigureOptions(ChangeableOptions, total=False):
 
     delay_ms: int | None
     commit_delay: str | None
+    turn_detection: Mapping[str, Any] | None
 
 
 class LiveOptions(Options, total=False):
@@ -55,6 +56,8 @@ class LiveOptions(Options, total=False):
     """How long Voxtral Realtime listens before it writes a word: 80 to 1200 in steps of 80, or 2400."""
     commit_delay: str | None
     """How soon words are committed: `fast`, `balanced` or `accurate`."""
+    turn_detection: Mapping[str, Any] | None
+    """How turns end, such as `{"type": "semantic"}`; without it the service reports no turns."""
     words: bool
     """Whether events have word times (the default)."""
     partials: bool
