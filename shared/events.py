@@ -15,6 +15,8 @@ SAMPLE_RATE_HZ = 16_000
 """Every model takes 16 kHz mono; all audio is resampled to this rate before it is stored."""
 
 
+MAX_TRACKS = 4
+"""The largest number of channels that a session transcribes separately."""
 DELAYS_MS = frozenset({*range(80, 1201, 80), 2400})
 """The look-aheads that Voxtral Realtime was trained for: steps of one 80 ms frame (its model card)."""
 
@@ -59,6 +61,14 @@ class Redaction(StrEnum):
     PHONES = "phones"
     CARDS = "cards"
     IBANS = "ibans"
+
+
+class ChannelMode(StrEnum):
+    """What becomes of the channels of the audio."""
+
+    MIX = "mix"
+    SEPARATE = "separate"
+    """Each is transcribed as its own track."""
 
 
 class EventType(StrEnum):
@@ -123,6 +133,13 @@ class SessionOptions:
     """Words and names that are redacted, whatever their case."""
     turn_detection: TurnDetection | None = None
     """None uses the engine's own rules, and sends no events about turns."""
+    channels: int | None = None
+    """The number of channels that are transcribed separately, 1 to `MAX_TRACKS`; None mixes them."""
+
+    @property
+    def slots(self) -> int:
+        """The slots that the session needs: one for each track."""
+        return self.channels or 1
 
     def to_wire(self) -> dict[str, Any]:
         """The options as Redis stores them, for JSON.
@@ -164,7 +181,7 @@ class SessionOptions:
 _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
-    | {"turn_detection"}
+    | {"turn_detection", "channels"}
 )
 """Fields of `SessionOptions` that hold no free text of a client."""
 
@@ -248,7 +265,8 @@ class Event:
     scores: Scores | None = None
     """Of a final."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Fields of a single event type: `model`, `resume_token`, `code`, `message`, `duration`, …"""
+    """Fields of a single event type: `model`, `resume_token`, `code`, `message`, `duration`, …; and the `channel` that
+    the event is about, if the channels of the session are separate."""
 
     def to_wire(self) -> dict[str, Any]:
         """The event as the JSON object that native clients see; absent fields are omitted."""

@@ -23,5 +23,7 @@ class Protocol:
 
 UNNUMBERED: Final = Protocol()
 """Processes and sessions that have no protocol number."""
-OWN: Final = Protocol(number=2, oldest=1)
-"""2: heartbeats and sessions name their protocol."""
+OWN: Final = Protocol(number=3, oldest=1)
+"""2: heartbeats and sessions name their protocol. 3: a session may have a track for each channel of its audio."""
+OF_CHANNELS: Final = Protocol(number=3, oldest=3)
+"""Of sessions whose channels are separate: only processes that know channels may serve or resume them."""

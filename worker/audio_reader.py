@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import numpy as np
 import orjson
 import structlog
 from redis.asyncio import Redis
@@ -106,17 +105,16 @@ class AudioReader:
         if session.gives_way:
             return []  # its client has reconnected too late
         if entry.control is None:
-            start_samples = entry.end_samples - len(entry.pcm) // 2
-            samples = np.frombuffer(entry.pcm, "<i2")[max(0, session.read_samples - start_samples) :]
+            parts = session.parts(entry.end_samples, entry.pcm)
             session.arrived(entry.end_samples, entry.arrived_ms, now_s)
-            return [Feed(session.handle, samples.astype(np.float32) / np.float32(32768))]
+            return [Feed(handle, samples) for handle, samples in parts]
         session.heard(now_s)
         match entry.control:
             case ControlWord.COMMIT:
-                return [Commit(session.handle)]
+                return [Commit(handle) for handle in session.commit(entry.end_samples)]
             case ControlWord.END:
                 session.finish()
-                return [Finish(session.handle)]
+                return [Finish(handle) for handle in session.handles]
             case ControlWord.CONFIGURE:
                 return AudioReader._configure(session, entry)
             case ControlWord.DETACH:
@@ -134,4 +132,4 @@ class AudioReader:
             log.warning("options_unreadable", session_id=session.session_id, reason=str(error))
             return []
         session.configure(options, entry.argument, entry.end_samples)
-        return [Configure(session.handle, session.options)]
+        return [Configure(handle, session.options) for handle in session.handles]

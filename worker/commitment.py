@@ -5,13 +5,20 @@ that the former owner has committed stays, and the rest is aligned with it.
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import orjson
 
 from shared.continuation import continuation
 from shared.events import Word
 from worker.engines.base import Final, Partial
+
+
+class StoredText(Protocol):
+    """What Redis stores of the text of open segments, for a new owner."""
+
+    def encoded(self) -> bytes:
+        """Empty if there is nothing to store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from shared.bus.messages import EventKind
 from shared.bus.ownership import Ending, Settled, write
 from shared.bus.scripts import Call
 from shared.bus.states import SessionState
-from worker.commitment import Commitment
+from worker.commitment import StoredText
 from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
@@ -33,7 +33,7 @@ class SessionWrite:
     session: WorkerSession
     events: list[tuple[EventKind, bytes]]
     settled: Settled | None
-    committed: Commitment | None
+    committed: StoredText | None
     """The committed text of the open segment, if Redis does not have it."""
     consumed_samples: int | None
     ending: SessionState | None
@@ -44,7 +44,7 @@ class SessionWrite:
         events = list(session.outbox)
         settles = consumed is not None or any(kind is EventKind.FINAL for kind, _ in events)
         settled = session.settled() if settles else None
-        committed = session.committed if session.has_unwritten_commitment else None
+        committed = session.unwritten_commitment
         return cls(session, events, settled, committed, consumed, session.ending)
 
     def is_nothing(self) -> bool:

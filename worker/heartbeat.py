@@ -109,6 +109,7 @@ class Heartbeat:
             errors=dict(self._telemetry.errors),
             protocol=OWN,
             resources=resources(),
+            slots_used=sum(session.slots for session in self._sessions.values()),
         )
 
 

@@ -87,7 +87,7 @@ class Leases:
 
     async def _renew(self, due: list[WorkerSession], now_s: float) -> None:
         detached = [one.is_detached for one in due]
-        calls = [renew(one.claim.owner, gone_s=one.awaited_for_s(now_s)) for one in due]
+        calls = [renew(one.claim.owner, gone_s=one.awaited_for_s(now_s), slots=one.slots) for one in due]
         replies = await self._scripts.renew.many(calls)
         for session, was_detached, reply in zip(due, detached, replies, strict=True):
             if isinstance(reply, ResponseError):

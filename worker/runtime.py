@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.connect import connect
-from shared.bus.lua.sessions import ELSEWHERE, UNREADABLE, Scripts
+from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, UNREADABLE, Scripts
 from shared.bus.messages import WorkerMessage
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
@@ -32,14 +32,14 @@ from shared.protocol import OWN
 from shared.tasks import end_all
 from shared.tracing import Traces
 from worker.audio_reader import BLOCK_MS, AudioReader
-from worker.commitment import Commitment
+from worker.claiming import claimed
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
 from worker.engines.base import Engine, HeardAgain, Remembering
 from worker.event_writer import EventWriter
 from worker.heartbeat import Heartbeat
 from worker.leases import Leases
-from worker.session import Claim, WorkerSession
+from worker.session import WorkerSession
 from worker.takeover import read_history
 from worker.telemetry import Telemetry
 from worker.tracing import WorkerTraces
@@ -48,6 +48,9 @@ from worker.wording.wording import Wording
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""
 STOP_TIMEOUT_S: Final = 2.0
+PASS_ON_S: Final = 0.05
+"""A task for which the free slots are too few waits so long before it is passed on: otherwise it could return here at
+once, again and again, until another worker takes it."""
 
 log = structlog.get_logger()
 
@@ -66,6 +69,8 @@ class WorkerRuntime:
         self._dispatch = dispatch
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
+        self._joining_slots = 0
+        """Slots of the sessions that are being claimed."""
         self._telemetry = Telemetry(engine.info.frame_ms, engine.info.model)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
@@ -183,53 +188,65 @@ class WorkerRuntime:
         await self._blocking.aclose()
         await self._redis.aclose()
 
+    @property
+    def _free_slots(self) -> int:
+        taken = sum(session.slots for session in self._sessions.values())
+        return self._info.slots - taken - self._joining_slots
+
     async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:
         if session_id in self._sessions and not self._heartbeat.draining:
             return None  # its lease expired while Redis was unavailable, and is about to be renewed
-        names, arguments = claim(session_id, self._info.model, self.id)
+        free_slots, needed = self._free_slots, SessionOptions.from_wire(options).slots
+        self._joining_slots += needed
+        try:
+            return await self._claim(session_id, options, free_slots)
+        finally:
+            self._joining_slots -= needed
+
+    async def _claim(self, session_id: str, options: dict[str, Any], free_slots: int) -> WorkerSession | None:
+        names, arguments = claim(session_id, self._info.model, self.id, free_slots=free_slots)
         found: Any = ELSEWHERE if self._heartbeat.draining else await self._scripts.claim(keys=names, args=arguments)
         if found == UNREADABLE:  # its frontend dispatches it again, and another worker may claim it
             log.warning("session_protocol_unsupported", protocol=OWN.number, session_id=session_id)
             return None
-        if found == ELSEWHERE:
+        if found in (ELSEWHERE, NO_ROOM):
+            if found == NO_ROOM:
+                await asyncio.sleep(PASS_ON_S)
             await self._dispatch(session_id, SessionOptions.from_wire(options), "stream")
             return None
         if found is None:
             return None
         held = dict(zip(found[::2], found[1::2], strict=True))
         finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
-        session = WorkerSession(
-            Claim(
-                owner=Owner(session_id, self._info.model, self.id, int(held[b"fence"])),
-                options=SessionOptions.from_wire(orjson.loads(held[b"options"])),
-                seq=int(held[b"seq"]),
-                checkpoint_samples=int(held[b"checkpoint"]),
-                segment=int(held[b"segment"]),
-                committed=Commitment.decoded(held.get(b"committed"), int(held[b"segment"])),
-                texts=tuple(final["text"] for final in finals),
-            ),
-            time.monotonic(),
-            self._kept_samples,
-        )
-        self._admit(session, await self._past(session.claim, session.handle, finals))
+        owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
+        session = claimed(owner, held, finals, time.monotonic(), self._kept_samples)
+        self._admit(session, await self._past(session, finals))
         await self._reader.wake(self._redis)
         return session
 
-    async def _past(self, settled: Claim, handle: str, finals: list[dict[str, Any]]) -> list[Command]:
+    async def _past(self, session: WorkerSession, finals: list[dict[str, Any]]) -> list[Command]:
         """The commands that give a Remembering engine the history of a session that it takes over."""
         if not self._remembers:
             return []
-        history, pcm = await read_history(
-            self._redis,
-            settled.owner.session_id,
-            checkpoint_samples=settled.checkpoint_samples,
-            window_samples=self._kept_samples,
-            finals=finals if Wording.of(settled.options) is None else (),  # else they are not as the model wrote them
-            committed=settled.committed or Commitment(settled.segment),
-        )
-        if len(pcm):
-            return [Recall(handle, history), Feed(handle, pcm)]
-        return [Recall(handle, history)] if history.committed_text else []
+        if Wording.of(session.claim.options) is not None:
+            finals = []  # they are not as the model wrote them
+        commands: list[Command] = []
+        for channel, opening in enumerate(session.openings):
+            history, pcm = await read_history(
+                self._redis,
+                session.session_id,
+                checkpoint_samples=opening.checkpoint_samples,
+                window_samples=self._kept_samples,
+                finals=[final for final in finals if final.get("channel", 0) == channel],
+                committed=opening.committed,
+                channel=channel,
+                channels=session.slots,
+            )
+            if len(pcm):
+                commands += [Recall(opening.handle, history), Feed(opening.handle, pcm)]
+            elif history.committed_text:
+                commands.append(Recall(opening.handle, history))
+        return commands
 
     def _admit(self, session: WorkerSession, past: list[Command]) -> None:
         former = self._sessions.get(session.session_id)
@@ -238,9 +255,9 @@ class WorkerRuntime:
         self._sessions[session.session_id] = session
         self._telemetry.sessions_total += 1
         self._traces.began(session)
-        settled = session.claim
-        opening = Open(session.handle, settled.options, settled.checkpoint_samples, settled.segment)
-        self._engine.post([opening, *past])
+        options = session.claim.options
+        openings = [Open(one.handle, options, one.checkpoint_samples, one.segment) for one in session.openings]
+        self._engine.post([*openings, *past])
         self._writer.mark(session)
 
     def _on_step(self, report: StepReport) -> None:
@@ -250,24 +267,24 @@ class WorkerRuntime:
     def _take_step(self, report: StepReport) -> None:
         self._telemetry.observe_step(report, time.monotonic())
         now_ms = time.time() * 1000
-        released = False
-        for handle, standing in report.standings.items():
-            session = self._held(handle)
-            if session is not None:
-                released = session.advance(standing.absorbed_samples, standing.checkpoint_samples) or released
-                if session.progress_due:
-                    self._writer.mark(session)
         for handle, output in report.outputs:
             session = self._held(handle)
             if session is not None and isinstance(output, HeardAgain):
                 self._note_heard_again(session, output)
             elif session is not None:
-                latency = session.take(output, report.started_s * 1000, now_ms)
+                latency = session.take(output, report.started_s * 1000, now_ms, handle)
                 self._traces.text(session, output, report)
                 if latency is not None and session.options.partials:  # those of files would distort the live ones
                     self._telemetry.observe_latency(latency)
                     self._telemetry.observe_text(session, output, now_ms)
                 self._writer.mark(session)
+        released = False
+        for handle, standing in report.standings.items():  # after the outputs of the step, which they include
+            session = self._held(handle)
+            if session is not None:
+                released = session.advance(standing.absorbed_samples, standing.checkpoint_samples, handle) or released
+                if session.is_due:
+                    self._writer.mark(session)
         if released:
             self._wake_reader()
 
@@ -282,13 +299,13 @@ class WorkerRuntime:
 
     def _held(self, handle: str) -> WorkerSession | None:
         session = self._sessions.get(handle.partition("/")[0])
-        return session if session is not None and session.handle == handle else None
+        return session if session is not None and handle in session.handles else None
 
     def _drop(self, session: WorkerSession) -> None:
         """Remove a session that has ended or that another worker now owns."""
         if self._sessions.get(session.session_id) is session:
             del self._sessions[session.session_id]
-            self._engine.post([Close(session.handle)])
+            self._engine.post([Close(handle) for handle in session.handles])
             self._telemetry.observe_end(session)
             self._traces.ended(session)
             session.finished.set()
@@ -304,7 +321,7 @@ class WorkerRuntime:
                 self._writer.mark(session)
             elif session.is_awaited:
                 session.give_way()
-                self._engine.post([Finish(session.handle)])
+                self._engine.post([Finish(handle) for handle in session.handles])
 
     async def _shut_down(self) -> None:
         try:

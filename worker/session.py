@@ -6,9 +6,11 @@ Only state: no Redis, no model, no clock. Engine outputs go in, wire events come
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from shared.bus.messages import EventKind
 from shared.bus.ownership import Owner, Settled
@@ -16,7 +18,7 @@ from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
 from shared.seams import joined
-from worker.commitment import Commitment, unfinished, with_final, with_partial
+from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
 from worker.engines import base
 from worker.wording.session_wording import SessionWording
 
@@ -45,6 +47,15 @@ class Claim:
     """The committed text of the segment after the checkpoint; None if there is none."""
 
 
+class Opening(NamedTuple):
+    """Where one handle of a session begins in the engine."""
+
+    handle: str
+    checkpoint_samples: int
+    segment: int
+    committed: Commitment
+
+
 @dataclass(slots=True, eq=False)
 class WorkerSession:
     """State of one claimed session. Belongs to the I/O loop; only `finished` is for other threads.
@@ -57,6 +68,8 @@ class WorkerSession:
     kept_samples: int = 0
     """Audio before the checkpoint that is kept, so that a new owner can process it again."""
     options: SessionOptions = field(init=False)
+    handles: tuple[str, ...] = field(init=False)
+    """Its names in the engine. One, unless its channels are separate (`worker.channels`)."""
     last_entry_id: bytes = field(init=False)
     read_samples: int = field(init=False)
     absorbed_samples: int = field(init=False)
@@ -98,6 +111,7 @@ class WorkerSession:
     def __post_init__(self) -> None:
         claim = self.claim
         self.options = claim.options
+        self.handles = (self.handle,)
         self._wording = SessionWording(claim.options)
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
         self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
@@ -122,6 +136,17 @@ class WorkerSession:
         return f"{self.session_id}/{self.claim.owner.fence}"
 
     @property
+    def slots(self) -> int:
+        """The slots that it has: one for each handle."""
+        return len(self.handles)
+
+    @property
+    def openings(self) -> list[Opening]:
+        """How its handles are opened in the engine, in the order of its channels."""
+        kept = self.claim.committed or Commitment(self.claim.segment)
+        return [Opening(self.handle, self.claim.checkpoint_samples, self.claim.segment, kept)]
+
+    @property
     def first_unwritten_seq(self) -> int:
         return self.seq - len(self.outbox) + 1
 
@@ -130,6 +155,11 @@ class WorkerSession:
         """Whether the engine already has enough unprocessed audio of this session."""
         enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
         return self.read_samples - self.absorbed_samples >= enough
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something must be written although the engine has no output."""
+        return self.progress_due
 
     @property
     def progress_due(self) -> bool:
@@ -204,7 +234,7 @@ class WorkerSession:
         """It has been offered to other workers."""
         self.was_offered = True
 
-    def advance(self, absorbed_samples: int, checkpoint_samples: int) -> bool:
+    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- one
         """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
         was_throttled = self.throttled
         self.absorbed_samples = absorbed_samples
@@ -229,14 +259,18 @@ class WorkerSession:
         """Whether Redis lacks the committed text of the open segment, or the fact that its final is complete."""
         return self.committed is not self.stored and bool(self.committed.text or self.stored.text)
 
+    @property
+    def unwritten_commitment(self) -> StoredText | None:
+        return self.committed if self.has_unwritten_commitment else None
+
     def written(
-        self, events: int, settled: Settled | None, committed: Commitment | None, consumed_samples: int | None
+        self, events: int, settled: Settled | None, committed: StoredText | None, consumed_samples: int | None
     ) -> None:
         """Redis has this many of the oldest events, and the other values unless they are None."""
         del self.outbox[:events]
         if settled is not None:
             self.settle(settled)
-        if committed is not None:
+        if isinstance(committed, Commitment):
             self.stored = committed
         if consumed_samples is not None:
             self.told_samples = consumed_samples
@@ -245,6 +279,16 @@ class WorkerSession:
         """Redis has it. Options that were set exactly at the checkpoint may be newer, so they stay."""
         while self._configured and self._configured[0][0] < settled.checkpoint_samples:
             self._configured.popleft()
+
+    def parts(self, end_samples: int, pcm: bytes) -> list[tuple[str, NDArray[np.float32]]]:
+        """The audio of each handle in an entry that ends at this position, without what was read before."""
+        start_samples = end_samples - len(pcm) // 2
+        samples = np.frombuffer(pcm, "<i2")[max(0, self.read_samples - start_samples) :]
+        return [(self.handle, samples.astype(np.float32) / np.float32(32768))]
+
+    def commit(self, at_samples: int) -> tuple[str, ...]:  # noqa: ARG002 -- the engine knows the position
+        """The client commits the audio so far. Returns the handles that are committed."""
+        return self.handles
 
     def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
         """Record audio up to a position, and when it reached the frontend (wall clock, ms)."""
@@ -268,7 +312,13 @@ class WorkerSession:
         self._worded_segment = max(self._worded_segment, segment)
         return is_first
 
-    def take(self, output: base.Output, step_started_ms: float, now_ms: float) -> Latency | None:
+    def take(
+        self,
+        output: base.Output,
+        step_started_ms: float,
+        now_ms: float,
+        handle: str = "",  # noqa: ARG002 -- there is one
+    ) -> Latency | None:
         """Turn an engine's output into an event. Returns its latency, if it has one."""
         if self.ending is not None:
             return None

@@ -3,15 +3,15 @@
 Reads Redis once, when a Remembering engine takes a session over.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 from shared.bus import keys
-from shared.bus.audio import ENTRY_MAX_BYTES, parse_entry
+from shared.bus.audio import ENTRY_MAX_BYTES, AudioEntry, parse_entry
 from shared.events import SAMPLE_RATE_HZ
 from worker.commitment import Commitment
 from worker.engines.base import History, SettledWord
@@ -27,44 +27,51 @@ async def read_history(
     window_samples: int,
     finals: Sequence[dict[str, Any]],
     committed: Commitment,
+    channel: int = 0,
+    channels: int = 1,
 ) -> tuple[History, NDArray[np.float32]]:
     """The history of the last `window_samples` before the checkpoint, and its audio: empty if none is retained.
 
     `finals` are the session's, as clients see them; those without words are not used. `committed` is the text
-    that is committed after the checkpoint.
+    that is committed after the checkpoint. If the session has several `channels`, all of it is of one `channel`.
     """
-    start_samples, pcm = await _retained(redis, session_id, checkpoint_samples, window_samples)
+    found = await _entries(redis, session_id, checkpoint_samples, window_samples)
+    pieces = ((entry.end_samples, np.frombuffer(entry.pcm, "<i2")[channel::channels]) for entry in found)
+    start_samples, pcm = _retained(pieces, checkpoint_samples, window_samples)
     words = tuple(_words(finals, start_samples)) if start_samples < checkpoint_samples else ()
     return History(start_samples, words, committed.words, committed.text), pcm
 
 
-async def _retained(
-    redis: Redis, session_id: str, checkpoint_samples: int, window_samples: int
+async def _entries(redis: Redis, session_id: str, checkpoint_samples: int, window_samples: int) -> list[AudioEntry]:
+    """The audio that is retained around and before the checkpoint."""
+    wanted_samples = max(0, checkpoint_samples - window_samples)
+    if wanted_samples == checkpoint_samples:
+        return []
+    last = checkpoint_samples + ENTRY_MAX_SAMPLES  # an entry may extend beyond the checkpoint
+    found = await redis.xrange(keys.audio(session_id), f"{wanted_samples + 1}-0", f"{last}-0")
+    entries = [parse_entry(cast("bytes", entry_id), fields) for entry_id, fields in found or []]
+    return [entry for entry in entries if entry.pcm]
+
+
+def _retained(
+    pieces: Iterable[tuple[int, NDArray[np.int16]]], checkpoint_samples: int, window_samples: int
 ) -> tuple[int, NDArray[np.float32]]:
     """The start of the audio that is retained without a gap before the checkpoint, and that audio."""
     wanted_samples = max(0, checkpoint_samples - window_samples)
-    if wanted_samples == checkpoint_samples:
-        return checkpoint_samples, np.empty(0, np.float32)
-    last = checkpoint_samples + ENTRY_MAX_SAMPLES  # an entry may extend beyond the checkpoint
-    found = await redis.xrange(keys.audio(session_id), f"{wanted_samples + 1}-0", f"{last}-0")
-    start_samples, pcm = _unbroken(found or [], checkpoint_samples)
+    start_samples, pcm = _unbroken(pieces, checkpoint_samples)
     skipped = min(max(0, wanted_samples - start_samples), len(pcm))
     return start_samples + skipped, pcm[skipped:].astype(np.float32) / np.float32(32768)
 
 
-def _unbroken(found: Sequence[Any], until_samples: int) -> tuple[int, NDArray[np.int16]]:
+def _unbroken(found: Iterable[tuple[int, NDArray[np.int16]]], until_samples: int) -> tuple[int, NDArray[np.int16]]:
     """The longest part of the audio without a gap that ends at `until_samples`, and where it starts."""
     pieces: list[NDArray[np.int16]] = []
     start_samples = end_samples = until_samples
-    for entry_id, fields in found:
-        entry = parse_entry(entry_id, fields)
-        if not entry.pcm:
-            continue
-        piece = np.frombuffer(entry.pcm, "<i2")
-        if not pieces or entry.end_samples - len(piece) != end_samples:
-            pieces, start_samples = [], entry.end_samples - len(piece)
+    for piece_end_samples, piece in found:
+        if not pieces or piece_end_samples - len(piece) != end_samples:
+            pieces, start_samples = [], piece_end_samples - len(piece)
         pieces.append(piece)
-        end_samples = entry.end_samples
+        end_samples = piece_end_samples
     if start_samples >= until_samples or end_samples < until_samples:
         return until_samples, np.empty(0, np.int16)
     return start_samples, np.concatenate(pieces)[: until_samples - start_samples]

@@ -17,6 +17,7 @@ from frontend.access.guard import STRANGER_MESSAGE_MAX
 from frontend.api.errors import refusal
 from frontend.api.openapi import refusals
 from frontend.api.openapi.schemas import (
+    CHANNEL,
     CONFIDENCE,
     FLAG,
     INTEGER,
@@ -69,13 +70,18 @@ _SEGMENT_FIELDS: Final[Schema] = {
     "language": NULLABLE_TEXT,
     "words": list_of(_WORD),
 }
-_SCORES: Final[Schema] = {"confidence": CONFIDENCE, "avg_logprob": NUMBER, "no_speech_prob": NUMBER}
+_MORE_FIELDS: Final[Schema] = {
+    "channel": CHANNEL,
+    "confidence": CONFIDENCE,
+    "avg_logprob": NUMBER,
+    "no_speech_prob": NUMBER,
+}
 _TRANSCRIPT: Final = object_of(
     {
         "session_id": TEXT,
         "complete": FLAG,
         "text": TEXT,
-        "segments": list_of(object_of({**_SEGMENT_FIELDS, **_SCORES}, *_SEGMENT_FIELDS)),
+        "segments": list_of(object_of({**_SEGMENT_FIELDS, **_MORE_FIELDS}, *_SEGMENT_FIELDS)),
     }
 )
 

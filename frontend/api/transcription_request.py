@@ -69,6 +69,7 @@ def openai_order(form: Form, task: Task) -> Order:
         recording=True,
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
+        channels=form.channels(),
         **form.wording(),
     )
     wanted = Format(task, frozenset(granularities), response_format, options.temperature or 0.0, logprobs)
@@ -92,6 +93,7 @@ def mistral_order(form: Form) -> Order:
         recording=True,
         model=form.option("model"),
         temperature=form.option("temperature", TEMPERATURE),
+        channels=form.channels(),
         **form.wording(),
     )
     wanted = Format("transcribe", frozenset(granularities))

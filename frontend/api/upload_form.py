@@ -20,7 +20,7 @@ from starlette.formparsers import FormParser, MultiPartException
 
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
 from frontend.protocols.kinds import Flag, Kind, Number
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_text
+from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_text, tracks
 from shared.errors import (
     ContentEncodingError,
     IdleTimeoutError,
@@ -110,6 +110,10 @@ class Form:
         """The options that say how text is written."""
         lists = {name: OPTIONS[name].parse(self.texts(name) or None) for name in ("redact", "redact_terms")}
         return {name: lists[name] if name in lists else self.option(name) for name in WORDING}
+
+    def channels(self) -> int | None:
+        """The largest number of channels to separate; None to mix them."""
+        return tracks(self.option("channel_mode"), self.option("channels"))
 
     def prompt(self, *terms: str) -> str | None:
         """The text that guides the spelling: the field of that name, and lists of expected terms."""

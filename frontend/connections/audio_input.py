@@ -82,7 +82,7 @@ class ContainerIntake:
         if not audio:
             return
         if self._decoding is None:
-            self._decoding = await self._decoders.live()
+            self._decoding = await self._decoders.live(self._session.options.channels)
             self._pump = asyncio.create_task(self._write_decoded(self._decoding), name=f"decoded {self._session.id}")
         for start in range(0, len(audio), SLICE_BYTES):
             await self._decoding.write(audio[start : start + SLICE_BYTES])

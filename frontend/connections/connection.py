@@ -259,9 +259,13 @@ class Connection:
             session = await self._gateway.open(options, principal=principal)
         if wanted.acknowledge:
             session.acknowledge()
-        live = self._live = LiveSession(
-            session, wanted, gateway=self._gateway, decoders=self._decoders, report=self._report_undecodable
-        )
+        try:
+            live = self._live = LiveSession(
+                session, wanted, gateway=self._gateway, decoders=self._decoders, report=self._report_undecodable
+            )
+        except VoxtralError:
+            session.detach()
+            raise
         events = session.events()
         await self._obey(self._dialect.render(await anext(events)))
         if self._tells_viewer_token:

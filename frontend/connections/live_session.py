@@ -13,8 +13,8 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
-from shared.errors import VoxtralError
-from shared.events import EventType
+from shared.errors import InvalidFieldError, VoxtralError
+from shared.events import ChannelMode, EventType
 
 Steering = Commit | Configure | Change | Finish | AwaitEnd | Cancel
 
@@ -60,7 +60,7 @@ class LiveSession:
                 await self.intake.flush()
                 await self.session.commit(action.number)
             case Configure():
-                options = replace(action.options, model=self.session.model)
+                options = replace(action.options, model=self.session.model, channels=self.session.options.channels)
                 await self._gateway.check(options)
                 await self.session.configure(options)
             case Change():
@@ -96,6 +96,8 @@ class LiveSession:
 
     async def _change(self, change: Change) -> None:
         options = replace(self.session.options, **change.changes)
+        if change.channels not in (None, options.channels) and options.channels is not None:
+            raise InvalidFieldError("channels", change.channels, f"{options.channels}: the session keeps its tracks")
         await self._gateway.check(options)
         if change.changes_audio:
             await self.intake.finish()
@@ -113,6 +115,11 @@ class LiveSession:
                 await self.session.finish(action.number)
 
     def _new_intake(self, audio_format: AudioFormat | None) -> Intake:
-        if audio_format is not None:
-            return RawIntake(self.session, audio_format, takes_container=self._takes_container)
-        return ContainerIntake(self.session, self._decoders, self._report)
+        tracks = self.session.options.channels
+        if audio_format is None:
+            return ContainerIntake(self.session, self._decoders, self._report)
+        if tracks is not None:
+            audio_format = replace(audio_format, channels=tracks, separate=True)
+        elif audio_format.separate:
+            raise InvalidFieldError("channel_mode", ChannelMode.SEPARATE, "mix: the session mixes its channels")
+        return RawIntake(self.session, audio_format, takes_container=self._takes_container)

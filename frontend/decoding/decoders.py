@@ -19,6 +19,7 @@ from frontend.decoding.live import LiveDecoding
 from frontend.decoding.reading import DecodedBlock, Reading, new_pipe
 from frontend.decoding.recording_file import Source, recording_file
 from shared.audio.damage import AudioWarning
+from shared.audio.tracks import Separation
 from shared.decoder.wire import Order, WireError
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from shared.tasks import end_all
@@ -117,14 +118,20 @@ class Decoders:
         max_duration_s: float | None = None,
         strict: bool = False,
         warnings: list[AudioWarning] | None = None,
+        separation: Separation | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """A recording as s16le mono 16 kHz, in blocks of a second (the last is shorter).
+
+        With a `separation`, each channel is a track, and blocks hold whole frames of all tracks. Their number is set
+        in it before the first block.
 
         Faults of the recording are added to `warnings` when they are found, up to the last block; with `strict`, damage
         is an error. Raises InvalidAudioError, UnsupportedAudioError and AudioTooLongError for the recording (see
         `shared.audio.files.decode_file`), and ServerBusyError if too many are being decoded, or the disk is full.
         """
-        found = self.blocks(source, max_duration_s=max_duration_s, strict=strict, warnings=warnings)
+        found = self.blocks(
+            source, max_duration_s=max_duration_s, strict=strict, warnings=warnings, separation=separation
+        )
         async with contextlib.aclosing(found) as blocks:
             async for block in blocks:
                 yield block.pcm
@@ -136,9 +143,10 @@ class Decoders:
         max_duration_s: float | None = None,
         strict: bool = False,
         warnings: list[AudioWarning] | None = None,
+        separation: Separation | None = None,
     ) -> AsyncGenerator[DecodedBlock, None]:
         """The same, with the fraction of the file that has been read."""
-        link, number, ending, reading = await self._start(source, max_duration_s, strict=strict)
+        link, number, ending, reading = await self._start(source, max_duration_s, strict=strict, separation=separation)
         if warnings is not None:
             reading.warnings = warnings
         try:
@@ -156,8 +164,11 @@ class Decoders:
             reading.close()
             link.kill(number)
 
-    async def live(self) -> LiveDecoding:
-        """A decoder for a live stream. Raises ServerBusyError; its `audio` raises what `pcm` raises."""
+    async def live(self, tracks: int | None = None) -> LiveDecoding:
+        """A decoder for a live stream; with `tracks`, for so many separate tracks.
+
+        Raises ServerBusyError; its `audio` raises what `pcm` raises.
+        """
         if self.live_streams >= self._most_live:
             taken = f"All {self._most_live} decoders of live streams are in use"
             raise ServerBusyError(f"{taken}; send raw samples, or try again shortly.", retry_after_s=RETRY_AFTER_S)
@@ -166,7 +177,7 @@ class Decoders:
         try:
             link = await self._running_link()
             self._numbers += 1
-            decoding = await LiveDecoding.start(link, self._numbers, self._stall_s, _failure)
+            decoding = await LiveDecoding.start(link, self._numbers, self._stall_s, _failure, tracks)
             decoding.ending.add_done_callback(self._note_live_ending)
             return decoding
         finally:
@@ -174,7 +185,7 @@ class Decoders:
                 self.live_streams -= 1
 
     async def _start(
-        self, source: Source, max_duration_s: float | None, *, strict: bool
+        self, source: Source, max_duration_s: float | None, *, strict: bool, separation: Separation | None
     ) -> tuple[DecoderLink, int, "asyncio.Future[Ending | None]", Reading]:
         await self._take_place()
         ending: asyncio.Future[Ending | None] | None = None
@@ -186,10 +197,12 @@ class Decoders:
                     log.error("recording_not_stored", reason=str(error))
                     raise ServerBusyError("There is no disk space for the recording.", retry_after_s=30.0) from error
                 link = await self._running_link()
-                reading = await Reading.of(pipe, file.size_bytes, max_duration_s)
+                reading = await Reading.of(pipe, file.size_bytes, max_duration_s, separation)
                 self._numbers += 1
                 cpu_s = None if max_duration_s is None else BASE_CPU_S + math.ceil(max_duration_s * CPU_SHARE)
-                ending = link.start(Order(self._numbers, max_duration_s, cpu_s, strict), descriptor, pipe.writable)
+                most = None if separation is None else separation.most
+                order = Order(self._numbers, max_duration_s, cpu_s, strict, tracks=most)
+                ending = link.start(order, descriptor, pipe.writable)
                 ending.add_done_callback(self._note_ending)
                 return link, self._numbers, ending, reading
         finally:

@@ -11,7 +11,8 @@ from typing import Final
 from frontend.decoding.link import DecoderLink, Ending
 from frontend.decoding.reading import Reading, new_pipe
 from shared.audio.damage import MAX_WARNINGS, AudioWarning
-from shared.decoder.wire import Kind, Order, WireError, error_from, message, warning_from
+from shared.audio.tracks import TRACK_SAMPLE_BYTES
+from shared.decoder.wire import Kind, Order, WireError, check_frames, error_from, message, warning_from
 from shared.errors import InvalidAudioError, VoxtralError
 
 LIVE_CPU_S: Final = 3600
@@ -33,7 +34,9 @@ class LiveDecoding:
         descriptor: int,
         stall_s: float,
         failed: Failed,
+        tracks: int | None,
     ) -> None:
+        self._frame_bytes = TRACK_SAMPLE_BYTES * (tracks or 1)
         self._link = link
         self._number = number
         self._ending = ending
@@ -50,20 +53,32 @@ class LiveDecoding:
         self._warnings: list[AudioWarning] = []
 
     @classmethod
-    async def start(cls, link: DecoderLink, number: int, stall_s: float, failed: Failed) -> "LiveDecoding":
-        """`failed` returns the error for a decoder that ends without a message."""
+    async def start(
+        cls, link: DecoderLink, number: int, stall_s: float, failed: Failed, tracks: int | None = None
+    ) -> "LiveDecoding":
+        """`failed` returns the error for a decoder that ends without a message. `tracks`: see `Decoders.live`."""
         readable, writable = os.pipe()
         try:
             with new_pipe() as pipe:
                 reading = await Reading.of(pipe, 0, None)
-                ending = link.start(Order(number, None, LIVE_CPU_S, live=True), readable, pipe.writable)
+                order = Order(number, None, LIVE_CPU_S, live=True, tracks=tracks)
+                ending = link.start(order, readable, pipe.writable)
         except BaseException:
             os.close(writable)
             raise
         finally:
             os.close(readable)
         os.set_blocking(writable, False)
-        return cls(link, number, ending=ending, reading=reading, descriptor=writable, stall_s=stall_s, failed=failed)
+        return cls(
+            link,
+            number,
+            ending=ending,
+            reading=reading,
+            descriptor=writable,
+            stall_s=stall_s,
+            failed=failed,
+            tracks=tracks,
+        )
 
     @property
     def ending(self) -> "asyncio.Future[Ending | None]":
@@ -111,6 +126,7 @@ class LiveDecoding:
                 kind, content, position_bytes = await self._next()
                 match kind:
                     case Kind.AUDIO:
+                        check_frames(content, self._frame_bytes)
                         yield content
                     case Kind.WARNING:
                         self._warnings.append(warning_from(content))

@@ -10,7 +10,8 @@ from typing import Final, Self
 
 from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.damage import MAX_WARNINGS, AudioWarning
-from shared.decoder.wire import HEAD, Kind, WireError, error_from, head_of, warning_from
+from shared.audio.tracks import Separation
+from shared.decoder.wire import HEAD, Kind, WireError, check_frames, error_from, head_of, tracks_from, warning_from
 from shared.errors import AudioTooLongError
 from shared.events import SAMPLE_RATE_HZ
 
@@ -21,7 +22,7 @@ SLACK_S: Final = 1.0
 @dataclass(frozen=True, slots=True)
 class DecodedBlock:
     pcm: bytes
-    """s16le mono at 16 kHz, one second or less."""
+    """s16le at 16 kHz, mono or whole frames of separate tracks; one second of mono or less."""
     fraction_read: float
     """How much of the file precedes the end of this block, 0 to 1; slightly ahead of what is decoded."""
 
@@ -35,7 +36,9 @@ class Reading:
         transport: asyncio.ReadTransport,
         size_bytes: int,
         max_duration_s: float | None,
+        separation: Separation | None = None,
     ) -> None:
+        self._separation = separation
         self._reader = reader
         self._transport = transport
         self._size_bytes = max(1, size_bytes)
@@ -45,8 +48,10 @@ class Reading:
         self._left_bytes = math.inf if max_duration_s is None else 2 * SAMPLE_RATE_HZ * (max_duration_s + SLACK_S)
 
     @classmethod
-    async def of(cls, pipe: "Pipe", size_bytes: int, max_duration_s: float | None) -> Self:
-        """Takes the readable end. `size_bytes` is the size of the file."""
+    async def of(
+        cls, pipe: "Pipe", size_bytes: int, max_duration_s: float | None, separation: Separation | None = None
+    ) -> Self:
+        """Takes the readable end. `size_bytes` is the size of the file; the number of tracks is set in `separation`."""
         reader = asyncio.StreamReader(limit=BLOCK_BYTES)
         file = os.fdopen(pipe.take_readable(), "rb", buffering=0)
         try:
@@ -56,7 +61,7 @@ class Reading:
         except BaseException:
             file.close()
             raise
-        return cls(reader, transport, size_bytes, max_duration_s)
+        return cls(reader, transport, size_bytes, max_duration_s, separation)
 
     def close(self) -> None:
         self._transport.close()
@@ -69,6 +74,10 @@ class Reading:
         """
         while True:
             kind, content, position_bytes = await self.next_frame(stall_s)
+            if kind is Kind.TRACKS and self._separation is not None and self._separation.found is None:
+                self._separation.found = tracks_from(content, self._separation.most)
+                self._left_bytes *= self._separation.found
+                continue
             if kind is not Kind.WARNING:
                 break
             if len(self.warnings) >= MAX_WARNINGS:
@@ -76,6 +85,8 @@ class Reading:
             self.warnings.append(warning_from(content))
         match kind:
             case Kind.AUDIO:
+                if self._separation is not None:
+                    check_frames(content, self._separation.frame_bytes)
                 self._left_bytes -= len(content)
                 if self._left_bytes < 0:
                     assert self._max_duration_s is not None
@@ -87,8 +98,8 @@ class Reading:
                 raise WireError(content.decode(errors="replace"))
             case Kind.DONE:
                 return None
-            case Kind.WAITING:
-                raise WireError("a recording that waits")
+            case Kind.WAITING | Kind.TRACKS:
+                raise WireError(f"a frame {kind.name} in a recording")
 
     async def next_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
         """The next raw frame: its kind, its content, and how much has been read. If none has begun within `stall_s`,

@@ -101,6 +101,8 @@ class Change:
     changes_audio: bool = False
     audio_format: AudioFormat | None = None
     """If it changes. None: audio in a container."""
+    channels: int | None = None
+    """Its number of channels, if the client names it."""
 
 
 @dataclass(frozen=True, slots=True)

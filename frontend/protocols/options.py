@@ -25,7 +25,17 @@ from frontend.protocols.kinds import (
 )
 from frontend.protocols.turn_detection import TurnDetectionKind
 from shared.errors import InvalidFieldError
-from shared.events import DELAYS_MS, CommitDelay, FillerWords, Mode, Profanity, Redaction, SessionOptions
+from shared.events import (
+    DELAYS_MS,
+    MAX_TRACKS,
+    ChannelMode,
+    CommitDelay,
+    FillerWords,
+    Mode,
+    Profanity,
+    Redaction,
+    SessionOptions,
+)
 
 MAX_MODEL_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
@@ -137,11 +147,25 @@ _TABLE: Final = (
         "the engine, without events about turns.",
         _LIVE,
     ),
+    Option(
+        "channel_mode",
+        Choice(ChannelMode),
+        "`separate` transcribes each channel as its own track and takes one slot for each; `mix` mixes the channels.",
+        _AT_START,
+    ),
+    Option(
+        "channels",
+        Integer(1, MAX_TRACKS),
+        "The number of channels with `channel_mode` `separate`; of a recording the most that it may have.",
+        frozenset(),
+    ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
 WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms")
 """The options that say how text is written; every API takes them under these names."""
+CHANNELS: Final = ("channel_mode", "channels")
+"""The options that say what becomes of channels. In native messages `channels` belongs to the format of the audio."""
 OPTIONS: Final = {option.name: option for option in _TABLE}
 
 
@@ -172,6 +196,15 @@ def options_of(message: str) -> list[Option]:
 def schemas(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """JSON Schema by name."""
     return {name: OPTIONS[name].schema() for name in names}
+
+
+def tracks(channel_mode: ChannelMode | None, channels: int | None, default: int = MAX_TRACKS) -> int | None:
+    """The number of tracks; None mixes the channels. Raises InvalidFieldError for `channels` alone."""
+    if channel_mode is ChannelMode.SEPARATE:
+        return channels or default
+    if channels is not None:
+        raise InvalidFieldError("channels", channels, "nothing unless channel_mode is separate: channels are mixed")
+    return None
 
 
 def check_language(options: SessionOptions) -> None:

@@ -16,6 +16,7 @@ from shared.bus import keys
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
+from shared.protocol import OF_CHANNELS, OWN
 
 ADMIT_RETRY_S: Final = 0.1
 GIVING_WAY_S: Final = keys.AWAITED_S + 0.5
@@ -58,7 +59,7 @@ class Admission:
     async def admit(
         self, session_id: str, resume_token: str, options: SessionOptions, *, waits: bool, key_name: str = ""
     ) -> SessionOptions:
-        """Reserve a slot of the best model that has a free one; returns the options with that model.
+        """Reserve the slots of the best model that has enough free ones; returns the options with that model.
 
         The model stays in the stored options, so a worker that takes the session over runs the same model. Raises
         ServerBusyError if every slot is taken or its worker is overloaded: after the claim timeout (`waits`), otherwise
@@ -98,6 +99,8 @@ class Admission:
                 resume_digest=digest(resume_token),
                 viewer_digest=digest(viewer_token(resume_token)),
                 key_name=key_name,
+                slots=options.slots,
+                protocol=OWN if options.channels is None else OF_CHANNELS,
             ):
                 return chosen
         return None

@@ -219,7 +219,7 @@ class Gateway:
             resume_token=resume_token,
             options=options,
             queue=queue,
-            track=self._writer.track(session_id, attachment),
+            track=self._writer.track(session_id, attachment, options.slots),
             follower=follower,
             max_backlog_s=max_backlog_s if not options.recording else max(max_backlog_s, FILE_BACKLOG_S),
             meter=meter,

@@ -85,7 +85,8 @@ class Placement:
 def candidates(models: list[RunningModel], options: SessionOptions) -> list[RunningModel]:
     """The models that can serve these options, the best first; never empty.
 
-    Raises ModelUnavailableError (none runs), InvalidFieldError (model, language, languages), ModeUnsupportedError.
+    Raises ModelUnavailableError (none runs), InvalidFieldError (model, language, languages, channels),
+    ModeUnsupportedError.
     """
     check_language(options)
     if not models:
@@ -102,7 +103,23 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
     if not speaking:
         known = sorted({language for model in able for language in model.languages})
         raise InvalidFieldError("languages", list(options.languages or ()), ", ".join(known))
+    if options.channels is not None:
+        check_tracks(speaking, options.channels)
+        speaking = [model for model in speaking if model.most_tracks >= options.channels]
     return sorted(speaking, key=lambda model: _rank(model, options))
+
+
+def check_tracks(models: Iterable[RunningModel], channels: int) -> None:
+    """Raises InvalidFieldError or ModelUnavailableError if no worker of these models separates so many channels."""
+    most = max((model.most_tracks for model in models), default=0)
+    if not most:
+        raise ModelUnavailableError(
+            f"No running worker can separate channels: all have a version before {VERSION}.",
+            retry_after_s=UPGRADE_RETRY_S,
+        )
+    if most < channels:
+        allowed = f"1 to {most} with channel_mode separate (one slot for each channel; the largest worker has {most})"
+        raise InvalidFieldError("channels", channels, allowed)
 
 
 def misfit(workers: Iterable[WorkerReport]) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
 
 from frontend.access.principal import ANONYMOUS, Principal
 from frontend.decoding.decoders import Decoders
@@ -15,6 +16,7 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from shared.audio.damage import AudioWarning
 from shared.audio.payload import decode_raw
+from shared.audio.tracks import Separation
 from shared.config import AudioSettings
 from shared.errors import InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
@@ -43,9 +45,11 @@ class Recordings:
         warnings: list[AudioWarning],
     ) -> contextlib.AbstractAsyncContextManager[Session]:
         """A session that is fed an audio file."""
-        longest_s = self._settings.longest_s(options.mode)
-        blocks = self._decoders.pcm(audio, max_duration_s=longest_s, strict=strict, warnings=warnings)
-        return self._timed(session_for(blocks, options, self._gateway, principal))
+        longest_s, separation = self._settings.longest_s(options.mode), _separation(options)
+        blocks = self._decoders.pcm(
+            audio, max_duration_s=longest_s, strict=strict, warnings=warnings, separation=separation
+        )
+        return self._timed(session_for(blocks, options, self._gateway, principal, separation))
 
     def samples(
         self,
@@ -60,11 +64,18 @@ class Recordings:
         warnings: list[AudioWarning],
     ) -> contextlib.AbstractAsyncContextManager[Session]:
         """A session that is fed raw samples; if `encoding` is None, `decode_raw` guesses it."""
-        longest_s = self._settings.longest_s(options.mode)
+        separation = _separation(options)
         blocks = decode_raw(
-            audio, encoding, sample_rate, channels, max_duration_s=longest_s, strict=strict, warn=warnings.append
+            audio,
+            encoding,
+            sample_rate,
+            channels,
+            separation=separation,
+            max_duration_s=self._settings.longest_s(options.mode),
+            strict=strict,
+            warn=warnings.append,
         )
-        return self._timed(session_for(_in_threads(blocks), options, self._gateway, principal))
+        return self._timed(session_for(_in_threads(blocks), options, self._gateway, principal, separation))
 
     @contextlib.asynccontextmanager
     async def _timed(self, opening: contextlib.AbstractAsyncContextManager[Session]) -> AsyncIterator[Session]:
@@ -80,9 +91,13 @@ class Recordings:
 
 @contextlib.asynccontextmanager
 async def session_for(
-    blocks: AsyncGenerator[bytes, None], options: SessionOptions, gateway: Gateway, principal: Principal = ANONYMOUS
+    blocks: AsyncGenerator[bytes, None],
+    options: SessionOptions,
+    gateway: Gateway,
+    principal: Principal = ANONYMOUS,
+    separation: Separation | None = None,
 ) -> AsyncIterator[Session]:
-    """A session that is fed the blocks (s16le mono 16 kHz) while the `async with` follows its events.
+    """A session that is fed the blocks (s16le 16 kHz, mono or tracks) while the `async with` follows its events.
 
     The audio is checked before a slot is reserved. Raises what the audio, the gateway and the body raise. In every
     case, cancellation included, no session, no text and no decoder is left over.
@@ -91,6 +106,8 @@ async def session_for(
         first = await anext(blocks, b"")
         if not first:
             raise InvalidAudioError("The audio contains no samples.")
+        if separation is not None:
+            options = replace(options, channels=separation.found)
         async with _fed(blocks, first, await gateway.open(options, queue="batch", principal=principal)) as session:
             yield session
 
@@ -115,6 +132,11 @@ async def _pump(session: Session, block: bytes, blocks: AsyncGenerator[bytes, No
         await session.write(block)
         block = await anext(blocks, b"")
     await session.finish()
+
+
+def _separation(options: SessionOptions) -> Separation | None:
+    """How the channels of a recording are separated: the options hold the largest allowed number."""
+    return None if options.channels is None else Separation(options.channels)
 
 
 async def _in_threads(blocks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:

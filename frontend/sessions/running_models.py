@@ -24,6 +24,9 @@ class RunningModel:
     capacity: int = 0
     """Sessions that may be admitted: all slots; of an overloaded worker only the slots in use. 0 if no worker accepts
     new sessions: sessions that end must not be replaced before the load has fallen."""
+    most_tracks: int = 0
+    """The largest number of channels that one of its workers transcribes separately; 0 if none is of a version that
+    can."""
 
     def answers_to(self, name: str) -> bool:
         """Whether a client may mean this model: the part after the last `/` is enough, and case is ignored."""
@@ -68,10 +71,11 @@ def _joined(workers: list[WorkerReport]) -> RunningModel:
         slots=sum(worker.slots for worker in workers),
         slots_free=sum(worker.slots_free for worker in workers),
         capacity=_capacity(workers),
+        most_tracks=max(worker.most_tracks for worker in workers),
     )
 
 
 def _capacity(workers: list[WorkerReport]) -> int:
     if all(worker.overloaded for worker in workers):
         return 0
-    return sum(worker.sessions if worker.overloaded else worker.slots for worker in workers)
+    return sum(worker.slots_taken if worker.overloaded else worker.slots for worker in workers)

@@ -124,7 +124,9 @@ class Session:
         self._track.on_stored = self._acknowledge
 
     async def write(self, pcm: bytes) -> None:
-        """Append s16le mono 16 kHz audio. Waits while there is backpressure (see `frontend.sessions.backpressure`).
+        """Append s16le 16 kHz audio: mono, or whole frames of all tracks, each of which counts for the key's limit.
+
+        Waits while there is backpressure (see `frontend.sessions.backpressure`).
 
         Cancelling it while it waits leaves the audio unwritten; returns at once if the session has ended.
         """

@@ -6,7 +6,9 @@ from typing import Any
 
 import orjson
 
+from frontend.transcripts.channels import by_time, channel_of, is_dialogue, plain_text, said
 from frontend.transcripts.subtitles import srt, vtt
+from shared.dialogue import dialogue
 from shared.seams import joined
 from voxtral_client.events import Final
 
@@ -41,7 +43,7 @@ class SessionTranscript:
             case Form.JSON:
                 return orjson.dumps(self._document())
             case Form.TXT:
-                return "".join(f"{final.text}\n" for final in self.finals if final.text).encode()
+                return plain_text(self.finals).encode()
             case Form.SRT:
                 return srt(self.finals).encode()
             case Form.VTT:
@@ -51,7 +53,9 @@ class SessionTranscript:
         return {
             "session_id": self.session_id,
             "complete": self.is_complete,
-            "text": joined(final.text for final in self.finals),
+            "text": dialogue(said(self.finals))
+            if is_dialogue(self.finals)
+            else joined(one.text for one in self.finals),
             "segments": [
                 {
                     "segment": final.segment,
@@ -61,7 +65,8 @@ class SessionTranscript:
                     "language": final.language,
                     "words": [word.to_wire() for word in final.words],
                     **final.scores.to_wire(),
+                    **channel_of(final),
                 }
-                for final in self.finals
+                for final in by_time(self.finals)
             ],
         }

@@ -20,6 +20,8 @@ class Transcript:
     """The language of the first segment whose language is known."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
     """Warnings for the client: `code`, `message` and, for a position in the audio, `start` in seconds."""
+    _channel: int | None = None
+    """The channel of the last text. If channels are separate, the text has a line for each turn."""
 
     @property
     def languages(self) -> list[str]:
@@ -59,6 +61,8 @@ class Transcript:
         self.language = self.language or segment.language
         if not segment.text:
             return ""
-        added = seam(self.text, segment.text) + segment.text
+        is_new_turn = bool(self.text) and segment.channel != self._channel
+        added = ("\n" if is_new_turn else seam(self.text, segment.text)) + segment.text
+        self._channel = segment.channel
         self.text += added
         return added

@@ -6,8 +6,10 @@ it only decides where cues and lines break.
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
+
+from shared.dialogue import label
 
 LINE_COLUMNS = 42
 """Width of a line. A wide character (Chinese, Japanese, Korean) counts as two columns."""
@@ -30,7 +32,10 @@ class TimedWord(Protocol):
 
 
 class TimedText(Protocol):
-    """One finished segment. Without words, its time is distributed over its text."""
+    """One finished segment. Without words, its time is distributed over its text.
+
+    With a `channel`, it is of one of several channels: their cues may overlap, and name the channel.
+    """
 
     @property
     def text(self) -> str: ...
@@ -47,6 +52,7 @@ class Cue:
     start_ms: int
     end_ms: int
     lines: tuple[str, ...]
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,21 @@ class _Token:
     glued: bool
 
 
-def cues(segments: Iterable[TimedText]) -> list[Cue]:
-    """Cues in order of time, without overlaps, that contain every character but the spaces."""
-    groups = [group for segment in segments for group in _groups(_tokens(segment))]
+def cues(segments: Iterable[TimedText], *, labelled: bool = False) -> list[Cue]:
+    """Cues in order of time that contain every character but the spaces. Those of one channel do not overlap.
+
+    `labelled` cues begin with the name of their channel, if there are channels.
+    """
+    by_channel: dict[int | None, list[TimedText]] = {}
+    for segment in segments:
+        by_channel.setdefault(getattr(segment, "channel", None), []).append(segment)
+    made = [cue for channel, own in by_channel.items() for cue in _cues(own, channel, labelled=labelled)]
+    return sorted(made, key=lambda cue: cue.start_ms) if len(by_channel) > 1 else made
+
+
+def _cues(segments: list[TimedText], channel: int | None, *, labelled: bool) -> list[Cue]:
+    name = f"{label(channel)}:" if labelled and channel is not None else ""
+    groups = [group for segment in segments for group in _groups(_tokens(segment), name)]
     made: list[Cue] = []
     shown_until_ms = 0
     for index, group in enumerate(groups):
@@ -70,7 +88,7 @@ def cues(segments: Iterable[TimedText]) -> list[Cue]:
         if index + 1 < len(groups):
             end_ms = min(end_ms, groups[index + 1][0].start_ms)
         shown_until_ms = max(end_ms, start_ms + 1)
-        made.append(Cue(start_ms, shown_until_ms, _lines(group)))
+        made.append(Cue(start_ms, shown_until_ms, _lines(group), channel))
     return made
 
 
@@ -78,14 +96,14 @@ def srt(segments: Iterable[TimedText]) -> str:
     """The segments as a SubRip file."""
     return "".join(
         f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{_body(cue)}\n\n"
-        for number, cue in enumerate(cues(segments), start=1)
+        for number, cue in enumerate(cues(segments, labelled=True), start=1)
     )
 
 
 def vtt(segments: Iterable[TimedText]) -> str:
     """The segments as a WebVTT file."""
     blocks = (
-        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_escaped(_body(cue))}\n\n"
+        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_voice(cue)}{_escaped(_body(cue))}\n\n"
         for cue in cues(segments)
     )
     return "WEBVTT\n\n" + "".join(blocks)
@@ -136,13 +154,16 @@ def _pieces(text: str, start_ms: int, end_ms: int, *, glued: bool) -> Iterator[_
         yield _Token(piece, start_ms, end_ms, glued)
 
 
-def _groups(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
-    """The tokens of one segment, split into the groups of each cue."""
+def _groups(tokens: Sequence[_Token], name: str) -> Iterator[list[_Token]]:
+    """The tokens of one segment, split into the groups of each cue, which begin with the `name` if it is not empty."""
     group: list[_Token] = []
     for token in tokens:
         if group and _must_break(group, token):
             yield group
             group = []
+        if name and not group:
+            group.append(_Token(name, token.start_ms, token.start_ms, glued=False))
+            token = replace(token, glued=False)
         group.append(token)
     if group:
         yield group
@@ -198,6 +219,11 @@ def _clock(time_ms: int, point: str) -> str:
 def _body(cue: Cue) -> str:
     # The arrow belongs to the timing line: parsers would take a text line with an arrow for a timing line.
     return "\n".join(cue.lines).replace("-->", "→")
+
+
+def _voice(cue: Cue) -> str:
+    """WebVTT's tag for who speaks."""
+    return "" if cue.channel is None else f"<v {label(cue.channel)}>"
 
 
 def _escaped(text: str) -> str:

@@ -8,13 +8,13 @@ BLOCK_BYTES = 2 * SAMPLE_RATE_HZ
 """One second of s16le mono at 16 kHz: the size of all decoded blocks except the last."""
 
 
-def in_blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of `BLOCK_BYTES`; the last one may be shorter, none is empty."""
+def in_blocks(pieces: Iterator[bytes], block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """The same bytes in blocks of `block_bytes`; the last one may be shorter, none is empty."""
     pending = bytearray()
     for piece in pieces:
         pending += piece
-        while len(pending) >= BLOCK_BYTES:
-            yield bytes(pending[:BLOCK_BYTES])
-            del pending[:BLOCK_BYTES]
+        while len(pending) >= block_bytes:
+            yield bytes(pending[:block_bytes])
+            del pending[:block_bytes]
     if pending:
         yield bytes(pending)

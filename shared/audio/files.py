@@ -19,7 +19,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from shared.audio.blocks import in_blocks
+from shared.audio.blocks import BLOCK_BYTES, in_blocks
 from shared.audio.containers import (
     ADVICE,
     CONVERT,
@@ -38,6 +38,7 @@ from shared.audio.flac import FlacPositions, total_samples
 from shared.audio.frames import Sound, with_plain_layout
 from shared.audio.mp4_tables import check_tables
 from shared.audio.opening import opened
+from shared.audio.tracks import TRACKS_BLOCK_BYTES, Separation
 from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudioError
 from shared.events import SAMPLE_RATE_HZ
 
@@ -61,11 +62,13 @@ def decode_file(
     max_duration_s: float | None = None,
     strict: bool = False,
     warn: Callable[[AudioWarning], None] = lambda _: None,
+    separation: Separation | None = None,
 ) -> Iterator[bytes]:
     """A recording as s16le mono 16 kHz, in blocks of `BLOCK_BYTES` (the last is shorter).
 
     `source` is the file itself, a seekable binary file (left open) or a path. Its first audio track is decoded;
-    `shared.audio.downmix` mixes its channels. Memory does not grow with the length.
+    `shared.audio.downmix` mixes its channels, unless a `separation` keeps them apart as tracks, in blocks of
+    `TRACKS_BLOCK_BYTES`. Memory does not grow with the length.
 
     Damaged or missing parts are skipped and reported to `warn`; with `strict`, they are an `InvalidAudioError`. The
     rate and the channels may change within the file.
@@ -74,7 +77,7 @@ def decode_file(
     8 channels, a rate outside 6 to 384 kHz; `AudioTooLongError` as soon as more than `max_duration_s` is decoded;
     `InvalidAudioError` for impossible headers, and if no samples are left.
     """
-    limits = (max_duration_s, strict, warn)
+    limits = (max_duration_s, strict, warn, separation)
     if isinstance(source, (bytes, bytearray, memoryview)):
         yield from _decode(io.BytesIO(source), *limits)
     elif isinstance(source, (str, PathLike)):
@@ -85,7 +88,11 @@ def decode_file(
 
 
 def _decode(
-    source: BinaryIO, max_duration_s: float | None, strict: bool, warn: Callable[[AudioWarning], None]
+    source: BinaryIO,
+    max_duration_s: float | None,
+    strict: bool,
+    warn: Callable[[AudioWarning], None],
+    separation: Separation | None,
 ) -> Iterator[bytes]:
     start_bytes = tags_bytes(source)
     source.seek(start_bytes)
@@ -103,11 +110,11 @@ def _decode(
     with closing(_container(source, start_bytes, head, kind)) as container:
         kind = kind or _KINDS.get(container.format.name)
         name = f"The {NAMES[kind]} file" if kind else f"The file ({container.format.long_name.removeprefix('raw ')})"
-        track = _Track(container, kind, name, Damage(name, warn, strict=strict))
+        track = _Track(container, kind, name, Damage(name, warn, strict=strict), Sound(separation))
         if kind == "flac":
             track.stated_samples = total_samples(head)
-        for block in in_blocks(track.pieces()):
-            sent_bytes += len(block)
+        for block in in_blocks(track.pieces(), BLOCK_BYTES if separation is None else TRACKS_BLOCK_BYTES):
+            sent_bytes += len(block) if separation is None else len(block) // (separation.found or 1)
             if limit_bytes is not None and max_duration_s is not None and sent_bytes > limit_bytes:
                 raise AudioTooLongError(max_duration_s)
             yield block
@@ -130,12 +137,12 @@ def _container(source: BinaryIO, start_bytes: int, head: bytes, kind: str | None
 class _Track:
     """The first audio track of an open file."""
 
-    def __init__(self, container: InputContainer, kind: str | None, name: str, damage: Damage) -> None:
+    def __init__(self, container: InputContainer, kind: str | None, name: str, damage: Damage, sound: Sound) -> None:
         self._container = container
         self._kind = kind
         self._damage = damage
         self._stream = _audio_stream(container, kind, name)
-        self.sound = Sound()
+        self.sound = sound
         self.stated_samples = 0
         """At the rate of the file; 0: not declared."""
         self._stated_s = _stated_s(container, self._stream, kind)

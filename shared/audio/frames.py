@@ -1,4 +1,4 @@
-"""Converts decoded frames of any rate, channels and sample format to one track of s16le mono 16 kHz."""
+"""Converts decoded frames of any rate, channels and sample format to s16le 16 kHz: one track, or one a channel."""
 
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from shared.audio.damage import MAX_DAMAGES, MAX_WARNINGS
 from shared.audio.downmix import Downmix
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, to_s16le
 from shared.audio.resample import Resampler
+from shared.audio.tracks import SeparateTracks, Separation, check_channels
 from shared.errors import UnsupportedAudioError
 
 MAX_FILE_CHANNELS: Final = 8
@@ -55,7 +56,10 @@ def with_plain_layout(codec: AudioCodecContext) -> None:
 class Sound:
     """Frames in, s16le out. If the rate or the channels change, another part begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, separation: Separation | None = None) -> None:
+        """With a `separation`, each channel becomes a track; the first part determines their number."""
+        self._separation = separation
+        self._tracks: SeparateTracks | None = None
         self._form = (0, 0)
         """Rate and channels of the current part."""
         self._downmix: Downmix | None = None
@@ -77,14 +81,19 @@ class Sound:
         form = frame.sample_rate, frame.layout.nb_channels
         ended = b"" if form == self._form else self._begin(*form)
         channels = self._finite(channels_of(frame))
-        assert self._downmix is not None
-        assert self._resampler is not None
         self.taken_samples += frame.samples
         self.taken_s += frame.samples / frame.sample_rate
+        if self._tracks is not None:
+            return ended + self._tracks.feed(channels)
+        assert self._downmix is not None
+        assert self._resampler is not None
         return ended + to_s16le(self._resampler.feed(self._downmix.feed(channels)))
 
     def finish(self) -> bytes:
         """The remaining audio."""
+        if self._tracks is not None:
+            tracks, self._tracks = self._tracks, None
+            return tracks.finish()
         if self._downmix is None or self._resampler is None:
             return b""
         last = to_s16le(self._resampler.feed(self._downmix.finish())) + to_s16le(self._resampler.finish())
@@ -101,8 +110,14 @@ class Sound:
             raise UnsupportedAudioError(f"The file's sample rate is {rate_hz} Hz; allowed: {allowed}.")
         if not 1 <= channels <= MAX_FILE_CHANNELS:
             raise _too_many_channels(channels)
+        if self._separation is not None:
+            check_channels(channels, self._separation.found or self._separation.most)
         ended = self.finish()
         self._form = rate_hz, channels
+        if self._separation is not None:
+            self._separation.found = self._separation.found or channels
+            self._tracks = SeparateTracks(rate_hz, channels, self._separation.found)
+            return ended
         self._downmix, self._resampler = Downmix(rate_hz), Resampler(rate_hz)
         return ended
 

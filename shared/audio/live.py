@@ -1,4 +1,6 @@
-"""Converts a live client's bytes to s16le mono 16 kHz: raw samples, with or without WAV headers. No I/O.
+"""Converts a live client's bytes to s16le 16 kHz: raw samples, with or without WAV headers. No I/O.
+
+The result is mono, or has a track for each channel if the format is `separate`.
 
 The session defines the format of raw samples, or a WAV header: at the beginning, after the samples of the previous
 header, or at the beginning of a message. Anything else that is recognised is rejected.
@@ -10,6 +12,7 @@ from typing import Final, TypeAlias
 from shared.audio.pcm import AudioFormat
 from shared.audio.recognition import CONTAINERS, NAMES, start_of
 from shared.audio.stream import PcmStream
+from shared.audio.tracks import TrackStream
 from shared.audio.wav_header import WavHeader, is_wav_head
 from shared.errors import InvalidAudioError, UnsupportedAudioError
 from shared.events import SAMPLE_RATE_HZ
@@ -39,11 +42,12 @@ class LiveAudio:
     def __init__(self, audio_format: AudioFormat, *, takes_container: bool = False) -> None:
         """`takes_container`: whether the client could have chosen `CONTAINER`, so that the message says so."""
         self._takes_container = takes_container
-        self._stream = _new_stream(audio_format)
+        self._tracks = audio_format.channels if audio_format.separate else None
+        self._stream = self._new_stream(audio_format)
         self._step: _Step = self._recognise
         self._kept = b""
         """Bytes whose kind is not known yet."""
-        self._header = WavHeader()
+        self._header = WavHeader(separate=audio_format.separate)
         self._headers = 0
         """Number of headers in this message."""
         self._left_bytes: int | None = None
@@ -67,7 +71,7 @@ class LiveAudio:
         try:
             return self._take(chunk)
         except InvalidAudioError:
-            self._stream, self._step, self._left_bytes = _new_stream(self._stream.format), self._take_samples, None
+            self._stream, self._step, self._left_bytes = self._new_stream(self._stream.format), self._take_samples, None
             raise
         except UnsupportedAudioError as error:
             self._refusal = UnsupportedStreamError(error.message)
@@ -133,7 +137,7 @@ class LiveAudio:
         self._headers += 1
         if self._headers > HEADERS_PER_MESSAGE:
             raise InvalidAudioError(f"The message holds more than {HEADERS_PER_MESSAGE} WAV headers.")
-        self._header, self._left_bytes, self._kept = WavHeader(), None, b""
+        self._header, self._left_bytes, self._kept = WavHeader(separate=self._tracks is not None), None, b""
         self._step = self._take_header
 
     def _take_header(self, chunk: bytes) -> tuple[bytes, bytes]:
@@ -145,7 +149,7 @@ class LiveAudio:
         if samples.audio_format == self._stream.format:
             return b"", rest
         ended = self._end_stream()
-        self._stream = _new_stream(samples.audio_format)
+        self._stream = self._new_stream(samples.audio_format)
         return ended, rest
 
     def _take_samples(self, chunk: bytes) -> tuple[bytes, bytes]:
@@ -186,6 +190,13 @@ class LiveAudio:
             self._warn("incomplete_sample", f"The audio ended within a sample; its {count} byte(s) were dropped.")
         return self._stream.finish()
 
+    def _new_stream(self, audio_format: AudioFormat) -> "PcmStream | TrackStream | WholeSamples":
+        """Raises UnsupportedAudioError for more channels than the session has tracks."""
+        if self._tracks is not None:
+            is_stored = audio_format == AudioFormat("pcm_s16le", SAMPLE_RATE_HZ, self._tracks, separate=True)
+            return WholeSamples(audio_format) if is_stored else TrackStream(audio_format, self._tracks)
+        return WholeSamples(audio_format) if audio_format == STORED_FORMAT else PcmStream(audio_format)
+
     def _warn(self, code: str, message: str) -> None:
         if code not in self._warned:
             self._warned.add(code)
@@ -195,10 +206,11 @@ class LiveAudio:
 class WholeSamples:
     """Audio in the format that a session stores: only an incomplete sample is kept for the next chunk."""
 
-    format = STORED_FORMAT
     mix = None
 
-    def __init__(self) -> None:
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self.format = audio_format
+        self._frame_bytes = audio_format.frame_bytes
         self._rest = b""
 
     @property
@@ -209,14 +221,10 @@ class WholeSamples:
     def feed(self, chunk: bytes) -> bytes:
         if self._rest:
             chunk, self._rest = self._rest + chunk, b""
-        if len(chunk) % 2:
-            chunk, self._rest = chunk[:-1], chunk[-1:]
+        if loose_bytes := len(chunk) % self._frame_bytes:
+            chunk, self._rest = chunk[:-loose_bytes], chunk[-loose_bytes:]
         return chunk
 
     def finish(self) -> bytes:
         self._rest = b""
         return b""
-
-
-def _new_stream(audio_format: AudioFormat) -> PcmStream | WholeSamples:
-    return WholeSamples() if audio_format == STORED_FORMAT else PcmStream(audio_format)

@@ -25,6 +25,7 @@ from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, mixed_to_mo
 from shared.audio.recognition import CONTAINERS, NAMES, start_of
 from shared.audio.resample import Resampler
 from shared.audio.stereo import StereoMix
+from shared.audio.tracks import TRACKS_BLOCK_BYTES, SeparateTracks, check_channels
 from shared.errors import InvalidAudioError, UnsupportedAudioError
 
 MAX_BAD_PACKETS: Final = 100
@@ -116,12 +117,16 @@ class LiveDecoding:
         next_message: Callable[[], bytes],
         send: Callable[[bytes, int], None],
         warn: Callable[[AudioWarning], None] = lambda _: None,
+        tracks: int | None = None,
     ) -> None:
         """`send` takes at most one block of audio, and how many bytes have been read: all of them if there is no audio.
 
-        It is called without audio whenever the decoder waits for more bytes. `warn` takes each warning once.
+        It is called without audio whenever the decoder waits for more bytes. `warn` takes each warning once. With
+        `tracks`, each channel becomes a track; a stream with more channels is rejected.
         """
         self._send = send
+        self._tracks = tracks
+        self._block_bytes = BLOCK_BYTES if tracks is None else TRACKS_BLOCK_BYTES
         self._source = LiveSource(next_message, self._report_waiting)
         self._pending = bytearray()
         self._warn = warn
@@ -133,16 +138,16 @@ class LiveDecoding:
         while has_begun:
             if kind not in _DEMUXERS:
                 raise UnsupportedAudioError(_explained(kind, self._source.beginning))
-            for pcm in _decoded(self._source, kind, self._tell):
+            for pcm in _decoded(self._source, kind, self._tell, self._tracks):
                 self._take(pcm)
             kind, has_begun = self._source.begin()
         self._flush()
 
     def _take(self, pcm: bytes) -> None:
         self._pending += pcm
-        while len(self._pending) >= BLOCK_BYTES:
-            self._send(bytes(self._pending[:BLOCK_BYTES]), self._source.position_bytes)
-            del self._pending[:BLOCK_BYTES]
+        while len(self._pending) >= self._block_bytes:
+            self._send(bytes(self._pending[: self._block_bytes]), self._source.position_bytes)
+            del self._pending[: self._block_bytes]
 
     def _tell(self, code: str, message: str) -> None:
         if code not in self._warned:
@@ -159,7 +164,7 @@ class LiveDecoding:
         self._send(b"", self._source.position_bytes)
 
 
-def _decoded(source: LiveSource, kind: str, tell: Callable[[str, str], None]) -> Iterator[bytes]:
+def _decoded(source: LiveSource, kind: str, tell: Callable[[str, str], None], tracks: int | None) -> Iterator[bytes]:
     name = NAMES[kind]
     with closing(_opened(source, kind)) as container:
         stream = _audio_stream(container, name)
@@ -168,7 +173,7 @@ def _decoded(source: LiveSource, kind: str, tell: Callable[[str, str], None]) ->
             if sound is None or not sound.suits(frame):
                 if sound is not None:
                     yield sound.finish()
-                sound = _Sound(frame, name)
+                sound = _Sound(frame, name, tracks)
             yield sound.feed(frame)
             if sound.warning is not None:
                 tell(*sound.warning)
@@ -226,9 +231,9 @@ def _frames(container: InputContainer, stream: AudioStream, name: str) -> Iterat
 
 
 class _Sound:
-    """Frames of one rate and one number of channels as s16le mono 16 kHz."""
+    """Frames of one rate and one number of channels as s16le 16 kHz: mono, or with `tracks` one track a channel."""
 
-    def __init__(self, first: AudioFrame, name: str) -> None:
+    def __init__(self, first: AudioFrame, name: str, tracks: int | None) -> None:
         self._rate_hz, self._channels = first.sample_rate, first.layout.nb_channels
         if not MIN_SAMPLE_RATE_HZ <= self._rate_hz <= MAX_SAMPLE_RATE_HZ:
             allowed = f"{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz"
@@ -237,7 +242,11 @@ class _Sound:
             raise UnsupportedAudioError(
                 f"The {name} stream has {self._channels} channels; allowed: 1 to {MAX_FILE_CHANNELS}."
             )
-        self._mix = StereoMix(self._rate_hz) if self._channels == 2 else None
+        self._tracks: SeparateTracks | None = None
+        if tracks is not None:
+            check_channels(self._channels, tracks)
+            self._tracks = SeparateTracks(self._rate_hz, self._channels, tracks)
+        self._mix = StereoMix(self._rate_hz) if self._channels == 2 and tracks is None else None
         self._resampler = Resampler(self._rate_hz)
 
     @property
@@ -250,11 +259,13 @@ class _Sound:
 
     def feed(self, frame: AudioFrame) -> bytes:
         samples = np.clip(np.nan_to_num(channels_of(frame), posinf=0, neginf=0), -1.0, 1.0)
+        if self._tracks is not None:
+            return self._tracks.feed(samples)
         mono = mixed_to_mono(samples) if self._mix is None else self._mix.feed(samples)
         return to_s16le(self._resampler.feed(mono))
 
     def finish(self) -> bytes:
-        return to_s16le(self._resampler.finish())
+        return to_s16le(self._resampler.finish()) if self._tracks is None else self._tracks.finish()
 
 
 def _explained(kind: str | None, head: bytes) -> str:

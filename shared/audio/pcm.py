@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.audio.stereo import StereoMix
 from shared.errors import InvalidAudioError, InvalidFieldError
+from shared.events import MAX_TRACKS
 
 Samples: TypeAlias = NDArray[np.float32]
 """Mono samples, shape [samples], full scale ±1."""
@@ -49,7 +50,9 @@ class AudioFormat:
     sample_rate: int = 16_000
     """Hz, 6000 to 384000."""
     channels: int = 1
-    """1, or 2 interleaved; two are mixed (see `StereoMix`)."""
+    """Interleaved. 1 or 2; two are mixed (see `StereoMix`)."""
+    separate: bool = False
+    """Whether the channels, at most `MAX_TRACKS`, are kept apart (see `shared.audio.tracks`)."""
 
     def __post_init__(self) -> None:
         if self.encoding not in SAMPLE_BYTES:
@@ -57,8 +60,10 @@ class AudioFormat:
         if type(self.sample_rate) is not int or not MIN_SAMPLE_RATE_HZ <= self.sample_rate <= MAX_SAMPLE_RATE_HZ:
             allowed = f"a whole number from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} (Hz)"
             raise InvalidFieldError("sample_rate", self.sample_rate, allowed)
-        if type(self.channels) is not int or not 1 <= self.channels <= MAX_CHANNELS:
-            raise InvalidFieldError("channels", self.channels, "1, 2")
+        most = MAX_TRACKS if self.separate else MAX_CHANNELS
+        if type(self.channels) is not int or not 1 <= self.channels <= most:
+            allowed = "1, 2, 3, 4" if self.separate else "1, 2; with channel_mode separate also 3, 4"
+            raise InvalidFieldError("channels", self.channels, allowed)
 
     @property
     def frame_bytes(self) -> int:
@@ -75,7 +80,8 @@ class PcmDecoder:
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self.format = audio_format
-        self.mix = StereoMix(audio_format.sample_rate) if audio_format.channels == 2 else None
+        is_mixed = audio_format.channels == 2 and not audio_format.separate
+        self.mix = StereoMix(audio_format.sample_rate) if is_mixed else None
         self._rest = b""
         self._position_samples = 0
         """Samples per channel decoded so far, at the client's rate."""
@@ -85,12 +91,20 @@ class PcmDecoder:
 
         Floats outside ±1 are clipped. Raises `InvalidAudioError` for a float that is not finite.
         """
+        values = self._values(chunk)
+        return values if self.mix is None else self.mix.feed(values.reshape(-1, 2))
+
+    def frames(self, chunk: bytes) -> NDArray[np.float32]:
+        """The same without mixing: float32 [samples, channels]."""
+        return self._values(chunk).reshape(-1, self.format.channels)
+
+    def _values(self, chunk: bytes) -> Samples:
         pending = self._rest + chunk if self._rest else chunk
         usable_bytes = len(pending) - len(pending) % self.format.frame_bytes
         self._rest = bytes(pending[usable_bytes:])
         values = self._decode(pending[:usable_bytes])
         self._position_samples += len(values) // self.format.channels
-        return values if self.mix is None else self.mix.feed(values.reshape(-1, 2))
+        return values
 
     @property
     def rest_bytes(self) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.errors import InvalidAudioError, InvalidFieldError, UnsupportedAudioError
+from shared.events import MAX_TRACKS
 
 MAX_HEADER_BYTES: Final = 1 << 20
 """Limit of bytes before the samples. Chunks with descriptions have a few kilobytes."""
@@ -49,7 +50,9 @@ def is_wav_head(head: bytes) -> bool:
 class WavHeader:
     """One header. Call `feed` until it returns a result."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, separate: bool = False) -> None:
+        """`separate`: whether the channels of its samples are kept apart."""
+        self._separate = separate
         self._buffer = bytearray()
         self._taken_bytes = 0
         self._skip_bytes = 12
@@ -77,7 +80,9 @@ class WavHeader:
             if name == b"fmt ":
                 if len(self._buffer) < 8 + min(size_bytes, _KEPT_FORM_BYTES):
                     return None
-                self._format = _audio_format(bytes(self._buffer[8 : 8 + min(size_bytes, _KEPT_FORM_BYTES)]))
+                self._format = _audio_format(
+                    bytes(self._buffer[8 : 8 + min(size_bytes, _KEPT_FORM_BYTES)]), separate=self._separate
+                )
             self._skip_bytes = 8 + size_bytes + size_bytes % 2
 
     def _samples(self, size_bytes: int) -> WavSamples:
@@ -87,7 +92,7 @@ class WavHeader:
         return WavSamples(self._format, size_bytes if is_known else None)
 
 
-def _audio_format(form: bytes) -> AudioFormat:
+def _audio_format(form: bytes, *, separate: bool) -> AudioFormat:
     if len(form) < 16:
         raise InvalidAudioError(f"The WAV header has a fmt chunk of {len(form)} bytes; the minimum is 16.")
     tag, channels, rate_hz, _, frame_bytes, bits = struct.unpack("<HHIIHH", form[:16])
@@ -98,11 +103,12 @@ def _audio_format(form: bytes) -> AudioFormat:
         raise UnsupportedAudioError(
             f"The WAV header names format {tag:#06x} with {bits} bits; live: {', '.join(SAMPLE_BYTES)}."
         )
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise UnsupportedAudioError(f"The WAV header names {channels} channels; live: 1, 2.")
+    if not 1 <= channels <= (MAX_TRACKS if separate else MAX_CHANNELS):
+        allowed = f"1 to {MAX_TRACKS}" if separate else "1, 2"
+        raise UnsupportedAudioError(f"The WAV header names {channels} channels; live: {allowed}.")
     if frame_bytes != channels * SAMPLE_BYTES[encoding]:
         raise InvalidAudioError(f"The WAV header names {frame_bytes} bytes for {channels} samples of {bits} bits.")
     try:
-        return AudioFormat(encoding, rate_hz, channels)
+        return AudioFormat(encoding, rate_hz, channels, separate)
     except InvalidFieldError as error:
         raise UnsupportedAudioError(f"The WAV header: {error.message}") from None

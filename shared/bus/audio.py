@@ -26,9 +26,9 @@ from shared.bus.scripts import Call, Script
 from shared.config import Settings
 
 ENTRY_MAX_BYTES: Final = 3200
-"""100 ms of s16le at 16 kHz."""
+"""100 ms of s16le at 16 kHz; of several tracks a part of that."""
 ENTRY_MIN_BYTES: Final = 640
-"""20 ms: smaller pieces wait for more audio, but never longer than `COALESCE_S`."""
+"""20 ms of each track: smaller pieces wait for more audio, but never longer than `COALESCE_S`."""
 COALESCE_S: Final = 0.02
 GATHER_S: Final = 0.002
 """Pause after each call. A single entry does not wait; under load the next call holds more entries."""
@@ -51,7 +51,7 @@ class AudioEntry:
     entry_id: bytes
     end_samples: int
     pcm: bytes
-    """s16le, 16 kHz, mono; empty in a control entry."""
+    """s16le, 16 kHz, mono or one sample of each track after another; empty in a control entry."""
     control: str | None
     """A `ControlWord`, or one of a newer frontend."""
     argument: bytes
@@ -94,6 +94,7 @@ class AudioTrack:
         "_writer",
         "attachment",
         "end_samples",
+        "frame_bytes",
         "number",
         "on_refused",
         "on_stored",
@@ -103,8 +104,9 @@ class AudioTrack:
         "written_samples",
     )
 
-    def __init__(self, writer: "AudioWriter", session_id: str, attachment: Attachment) -> None:
+    def __init__(self, writer: "AudioWriter", session_id: str, attachment: Attachment, tracks: int) -> None:
         self._writer = writer
+        self.frame_bytes = 2 * tracks
         self._controls_here = attachment.controls_here
         self._first_arrival_s = 0.0
         self.session_id = session_id
@@ -124,11 +126,11 @@ class AudioTrack:
         """Called when a newer connection has taken the session."""
 
     def append(self, pcm: bytes) -> None:
-        """Accept s16le samples. They reach Redis within `COALESCE_S` and a round trip."""
+        """Accept s16le samples of all tracks. They reach Redis within `COALESCE_S` and a round trip."""
         if not self.pending:
             self._first_arrival_s = time.monotonic()
         self.pending += pcm
-        self.end_samples += len(pcm) // 2
+        self.end_samples += len(pcm) // self.frame_bytes
         self._writer.wake(self)
 
     def control(self, word: ControlWord, argument: bytes = b"", number: int | None = None) -> None:
@@ -143,7 +145,9 @@ class AudioTrack:
         self._writer.enqueue(_Entry(self, self.written_samples, self._controls_here, number, fields))
 
     def due(self, now_s: float) -> bool:
-        return len(self.pending) >= ENTRY_MIN_BYTES or now_s - self._first_arrival_s >= COALESCE_S
+        return (
+            len(self.pending) >= ENTRY_MIN_BYTES * self.frame_bytes // 2 or now_s - self._first_arrival_s >= COALESCE_S
+        )
 
     def cut(self) -> None:
         """Turn pending audio into entries."""
@@ -153,9 +157,10 @@ class AudioTrack:
         block = bytes(self.pending)
         self.pending.clear()
         self._controls_here = 0
-        for start in range(0, len(block), ENTRY_MAX_BYTES):
-            piece = block[start : start + ENTRY_MAX_BYTES]
-            self.written_samples += len(piece) // 2
+        most_bytes = ENTRY_MAX_BYTES - ENTRY_MAX_BYTES % self.frame_bytes
+        for start in range(0, len(block), most_bytes):
+            piece = block[start : start + most_bytes]
+            self.written_samples += len(piece) // self.frame_bytes
             self._writer.enqueue(_Entry(self, self.written_samples, 0, None, (_AUDIO, piece, _ARRIVED, arrived_ms)))
 
 
@@ -179,8 +184,13 @@ class AudioWriter:
         self.trouble: str | None = None
         """Why Redis currently rejects writes; None while it accepts them."""
 
-    def track(self, session_id: str, attachment: Attachment = Attachment()) -> AudioTrack:  # noqa: B008 -- frozen
-        return AudioTrack(self, session_id, attachment)
+    def track(
+        self,
+        session_id: str,
+        attachment: Attachment = Attachment(),  # noqa: B008 -- frozen
+        tracks: int = 1,
+    ) -> AudioTrack:
+        return AudioTrack(self, session_id, attachment, tracks)
 
     def wake(self, track: AudioTrack) -> None:
         self._waiting[track] = None

@@ -46,7 +46,7 @@ IDLE_CHANNEL = "voxtral:idle"
 confirmation means that Redis has all of the connection's channels."""
 SESSION_FIELDS = frozenset(
     {
-        *("state", "owner", "fence", "lease", "passed", "created", "protocol", "protocol_oldest"),
+        *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),
         *("options", "resume", "viewer", "key", "connection", "number"),
         *("seq", "checkpoint", "segment", "committed", "consumed"),
     }
@@ -54,8 +54,15 @@ SESSION_FIELDS = frozenset(
 """The fields of a session's hash: its owner, its tokens and options, and its progress."""
 
 
+SLOT_MARK = "#"
+"""Between the id of a session and the number of a further slot of it."""
+
+
 def admitted(model: str) -> str:
-    """Sorted set of the sessions that have a slot of one model: id → when it expires (ms, Redis' clock)."""
+    """Sorted set of the slots of one model that sessions have: id → when it expires (ms, Redis' clock).
+
+    The first slot of a session has the session's id, further ones (of separate channels) `{id}#1`, `{id}#2`, …
+    """
     return f"voxtral:admitted:{model}"
 
 

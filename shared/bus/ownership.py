@@ -63,8 +63,11 @@ def admit(
     resume_digest: str,
     viewer_digest: str,
     key_name: str,
+    slots: int = 1,
+    protocol: Protocol = OWN,
 ) -> Call:
-    """`capacity` is the number of the model's slots; `key_name` names the API key that may erase the session."""
+    """`capacity` is the number of the model's slots, and `slots` how many of them the session needs; `key_name` names
+    the API key that may erase the session. `protocol` says which processes may serve it."""
     return (
         [
             keys.admitted(model),
@@ -72,6 +75,7 @@ def admit(
             keys.audio(session_id),
             keys.UNERASED,
             keys.awaiting(model),
+            keys.free(model),
         ],
         [
             session_id,
@@ -83,22 +87,31 @@ def admit(
             viewer_digest,
             key_name,
             int(keys.AWAITED_S * 1000),
-            OWN.number,
-            OWN.oldest,
+            protocol.number,
+            protocol.oldest,
+            slots,
         ],
     )
 
 
 def claim(
-    session_id: str, model: str, worker_id: str, *, lease_s: float = keys.LEASE_S, protocol: Protocol = OWN
+    session_id: str,
+    model: str,
+    worker_id: str,
+    *,
+    free_slots: int | None = None,
+    lease_s: float = keys.LEASE_S,
+    protocol: Protocol = OWN,
 ) -> Call:
+    """`free_slots` are the worker's; None if they are enough for any session."""
+    room = () if free_slots is None else (free_slots,)
     return (
         [keys.session(session_id), keys.free(model), keys.WORKERS],
-        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S, protocol.number, protocol.oldest],
+        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S, protocol.number, protocol.oldest, *room],
     )
 
 
-def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None = None) -> Call:
+def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None = None, slots: int = 1) -> Call:
     """`gone_s` is how long the client has been gone; None while it is connected."""
     return (
         [*keys.of_session(owner.session_id), keys.admitted(owner.model), keys.awaiting(owner.model)],
@@ -109,6 +122,7 @@ def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None =
             owner.session_id,
             int(keys.HEARTBEAT_TTL_S * 1000),
             "" if gone_s is None else int(gone_s * 1000),
+            slots,
         ],
     )
 

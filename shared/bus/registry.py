@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import REPORT_FIELD, WorkerMessage
-from shared.protocol import UNNUMBERED, Protocol
+from shared.events import MAX_TRACKS
+from shared.protocol import OF_CHANNELS, OWN, UNNUMBERED, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class WorkerReport:
     """How many slots fit into its memory and run in real time; empty if this is not measured."""
     passes: str = ""
     """How its engine runs passes and computes attention; empty if there is only one way."""
+    slots_used: int | None = None
+    """Slots that its sessions have; None if each has one, as with older workers."""
     gpu_memory_used_bytes: int | None = None
     gpu_memory_total_bytes: int | None = None
     sessions_total: int = 0
@@ -78,9 +81,18 @@ class WorkerReport:
     """What `shared.process.resources` measures; older processes do not report it."""
 
     @property
+    def slots_taken(self) -> int:
+        return self.sessions if self.slots_used is None else self.slots_used
+
+    @property
     def slots_free(self) -> int:
         """Slots that it offers to new sessions."""
-        return 0 if self.overloaded else max(0, self.slots - self.sessions)
+        return 0 if self.overloaded else max(0, self.slots - self.slots_taken)
+
+    @property
+    def most_tracks(self) -> int:
+        """The largest number of channels that it transcribes separately; 0 if its version knows none."""
+        return min(self.slots, MAX_TRACKS) if OF_CHANNELS.fits(self.protocol) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +201,7 @@ class Registry:
         return [report for found in await self._reports(keys.FRONTENDS) if (report := _read(FrontendReport, found))]
 
     async def admitted(self, model: str) -> int:
-        """Sessions that hold a slot of this model or wait for one."""
+        """Slots of this model that sessions hold or wait for."""
         return int(await self._redis.zcard(keys.admitted(model)))
 
     async def admit(
@@ -203,11 +215,13 @@ class Registry:
         resume_digest: str,
         viewer_digest: str,
         key_name: str = "",
+        slots: int = 1,
+        protocol: Protocol = OWN,
     ) -> bool:
-        """Reserve a slot of the model and make the session's hash and audio stream, atomically.
+        """Reserve slots of the model and make the session's hash and audio stream, atomically.
 
-        `key_name` names the API key that may erase it. If all of the model's slots, `capacity`, are taken, a
-        session whose client is gone loses its slot. False if there is no such session either.
+        `key_name` names the API key that may erase it. If too many of the model's slots, `capacity`, are taken,
+        sessions whose clients are gone lose their slots. False if these are too few, too.
         """
         names, arguments = ownership.admit(
             session_id,
@@ -218,10 +232,13 @@ class Registry:
             resume_digest=resume_digest,
             viewer_digest=viewer_digest,
             key_name=key_name,
+            slots=slots,
+            protocol=protocol,
         )
         admitted = await self._scripts.admit(keys=names, args=arguments)
-        if isinstance(admitted, bytes):
-            await self._take_slot_of(admitted.decode())
+        if isinstance(admitted, list):
+            for loser in admitted:
+                await self._take_slot_of(loser.decode())
         return bool(admitted)
 
     async def awaits_clients(self, models: Iterable[str]) -> bool:

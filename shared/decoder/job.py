@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from shared.audio.damage import AudioWarning
 from shared.audio.files import decode_file
 from shared.audio.live_container import LiveDecoding
+from shared.audio.tracks import Separation
 from shared.decoder.sandbox import MEMORY_BYTES, Sandbox, enter
 from shared.decoder.wire import MESSAGE_HEAD, Kind, Order, error_content, frame, warning_content
 from shared.errors import InvalidAudioError, VoxtralError
@@ -37,11 +38,19 @@ def _decode_file(source: BinaryIO, pipe: int, order: Order) -> None:
     def warn(warning: AudioWarning) -> None:
         _warn(pipe, warning)
 
-    for block in decode_file(source, max_duration_s=order.max_duration_s, strict=order.strict, warn=warn):
+    separation = None if order.tracks is None else Separation(order.tracks)
+    blocks = decode_file(
+        source, max_duration_s=order.max_duration_s, strict=order.strict, warn=warn, separation=separation
+    )
+    is_first = separation is not None
+    for block in blocks:
+        if is_first and separation is not None:
+            _send(pipe, frame(Kind.TRACKS, str(separation.found).encode()))
+            is_first = False
         _send(pipe, frame(Kind.AUDIO, block, source.tell()))
 
 
-def _decode_live(source: BinaryIO, pipe: int, _order: Order) -> None:
+def _decode_live(source: BinaryIO, pipe: int, order: Order) -> None:
     def next_message() -> bytes:
         head = source.read(MESSAGE_HEAD.size)
         return source.read(MESSAGE_HEAD.unpack(head)[0]) if len(head) == MESSAGE_HEAD.size else b""
@@ -49,7 +58,7 @@ def _decode_live(source: BinaryIO, pipe: int, _order: Order) -> None:
     def send(pcm: bytes, position_bytes: int) -> None:
         _send(pipe, frame(Kind.AUDIO if pcm else Kind.WAITING, pcm, position_bytes))
 
-    LiveDecoding(next_message, send, lambda warning: _warn(pipe, warning)).run()
+    LiveDecoding(next_message, send, lambda warning: _warn(pipe, warning), order.tracks).run()
 
 
 def _warn(pipe: int, warning: AudioWarning) -> None:

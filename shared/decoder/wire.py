@@ -30,7 +30,7 @@ class Kind(StrEnum):
     """The kind of a frame."""
 
     AUDIO = "A"
-    """s16le mono 16 kHz, at most one block."""
+    """s16le 16 kHz, at most one block: mono, or whole frames of all tracks."""
     WARNING = "W"
     """`{"code", "message", "start"}`: a fault of a recording that is still decoded."""
     ERROR = "E"
@@ -38,6 +38,8 @@ class Kind(StrEnum):
     FAULT = "F"
     """Where a decoder failed, for the log."""
     DONE = "D"
+    TRACKS = "T"
+    """Before the audio of a recording whose channels are separated: the number of its tracks, as a digit."""
     WAITING = "L"
     """In a live stream: everything received is decoded, and the decoder waits for more."""
 
@@ -48,6 +50,7 @@ CONTENT_LIMIT_BYTES: Final = {
     Kind.ERROR: 4096,
     Kind.FAULT: 8192,
     Kind.DONE: 0,
+    Kind.TRACKS: 1,
     Kind.WAITING: 0,
 }
 
@@ -68,6 +71,8 @@ class Order:
     """Whether damage is an error."""
     live: bool = False
     """Whether its file is a pipe with messages (see `message`) that arrive as they are recorded."""
+    tracks: int | None = None
+    """Separate the channels: the number of tracks if it is live, else the largest allowed number. None mixes them."""
 
     def encoded(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -98,6 +103,19 @@ def head_of(raw: bytes) -> tuple[Kind, int, int]:
     if kind is Kind.AUDIO and size_bytes % 2:
         raise WireError("half a sample")
     return kind, size_bytes, position_bytes
+
+
+def tracks_from(content: bytes, most: int) -> int:
+    """The number of tracks in a frame. Raises `WireError`."""
+    if not content.isdigit() or not 1 <= int(content) <= most:
+        raise WireError(f"{content!r} tracks")
+    return int(content)
+
+
+def check_frames(content: bytes, frame_bytes: int) -> None:
+    """Raises `WireError` if audio does not consist of whole frames."""
+    if len(content) % frame_bytes:
+        raise WireError("an incomplete frame of the tracks")
 
 
 def error_content(error: VoxtralError) -> bytes:

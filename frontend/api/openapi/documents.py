@@ -9,6 +9,7 @@ from fastapi import Query
 
 from frontend.api.openapi.refusals import errors
 from frontend.api.openapi.schemas import (
+    CHANNEL,
     CONFIDENCE,
     FLAG,
     INTEGER,
@@ -26,7 +27,7 @@ from frontend.api.renderers import ApiDialect
 from frontend.api.responses import WARNING_HEADER
 from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES
 from frontend.api.upload_form import TEMPERATURE
-from frontend.protocols.options import OPTIONS, WORDING, schemas
+from frontend.protocols.options import CHANNELS, OPTIONS, WORDING, schemas
 
 
 def asked_dialect(
@@ -51,7 +52,8 @@ _STRICT: Final = said(FLAG, "Whether a damaged recording is an error; by default
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
 _LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "The detected languages, in the order of the segments.")
 _WORD: Final = object_of(
-    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": CONFIDENCE}, *("word", "start", "end")
+    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": CONFIDENCE, "channel": CHANNEL},
+    *("word", "start", "end"),
 )
 _LOGPROBS: Final = said(
     list_of(object_of({"token": TEXT, "logprob": NUMBER, "bytes": list_of(INTEGER)})),
@@ -74,7 +76,7 @@ _SEGMENT_FIELDS: Final[Schema] = {
     "compression_ratio": said(NUMBER, "Size of the text in bytes divided by its compressed size."),
     "no_speech_prob": said(NUMBER, "Probability that there is no speech; 0 if the model does not report it."),
 }
-_SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": CONFIDENCE}, *_SEGMENT_FIELDS)
+_SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": CONFIDENCE, "channel": CHANNEL}, *_SEGMENT_FIELDS)
 _VERBOSE: Final = object_of(
     {
         "task": {"enum": ["transcribe", "translate"]},
@@ -105,6 +107,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                     "end": NUMBER,
                     "language": said(TEXT, "The language of the segment, if known."),
                     "confidence": CONFIDENCE,
+                    "channel": CHANNEL,
                 },
                 *("type", "text", "start", "end"),
             )
@@ -153,7 +156,7 @@ _SHARED_FIELDS: Final[Schema] = {
     "temperature": TEMPERATURE.schema(),
     "response_format": {"enum": list(FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),
-    **schemas(WORDING),
+    **schemas((*WORDING, *CHANNELS)),
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,

@@ -25,6 +25,7 @@ def said(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description}
 
 
+CHANNEL: Final = said(INTEGER, "The channel, from 0 on, if `channel_mode` is `separate`.")
 CONFIDENCE: Final = said(NUMBER, "0 to 1: the probability that the model gives the words. Absent if unknown.")
 
 

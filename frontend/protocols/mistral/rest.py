@@ -1,7 +1,7 @@
 """Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
 
 Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
-as its SDK requires, rounded up). `language` and `confidence` of a segment and `warnings` are our additions.
+as its SDK requires, rounded up). `language`, `confidence` and `channel` of a segment and `warnings` are our additions.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from frontend.transcripts.channels import channel_of
 from frontend.transcripts.recording import Transcript
 from voxtral_client.events import Final as Segment
 
@@ -33,10 +34,14 @@ def json_body(transcript: Transcript, granularities: Collection[str]) -> dict[st
 
 def chunks(segment: Segment, granularities: Collection[str]) -> list[dict[str, Any]]:
     if "word" in granularities:
-        return [_chunk(word.text, word.start_s, word.end_s, word.confidence) for word in segment.words]
+        return [_chunk(one.text, one.start_s, one.end_s, one.confidence) | channel_of(segment) for one in segment.words]
     if "segment" in granularities and segment.text:
         language = {} if segment.language is None else {"language": segment.language}
-        return [_chunk(segment.text, segment.start_s, segment.end_s, segment.scores.confidence) | language]
+        return [
+            _chunk(segment.text, segment.start_s, segment.end_s, segment.scores.confidence)
+            | language
+            | channel_of(segment)
+        ]
     return []
 
 

@@ -11,12 +11,12 @@ import orjson
 
 from frontend.protocols.fields import Fields, valid_request_id
 from frontend.protocols.long_text import LongMessage
-from frontend.protocols.options import CONFIGURE, ONE_SHOT, START, options_of
+from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, options_of
 from shared.audio.live import CONTAINER
-from shared.audio.pcm import SAMPLE_BYTES, AudioFormat
+from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.config import AudioSettings
 from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, UnknownTypeError, shown
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import MAX_TRACKS, SAMPLE_RATE_HZ, ChannelMode, Mode, SessionOptions
 
 MAX_VALUES: Final = 16_384
 """Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, contains
@@ -160,9 +160,12 @@ def request_id_of(message: dict[str, Any] | None) -> str | int | None:
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     request_id = fields.request_id()
     stream = fields.flag("stream", default=False)
+    separate = _separates(fields)
     options = replace(_options(fields, ONE_SHOT), words=False, partials=stream, recording=True)
     encoding = fields.text("encoding")
-    audio_format = _audio_format(fields, defaults)
+    audio_format = _audio_format(fields, defaults, separate=separate)
+    if separate:  # a file has its own number of channels
+        options = replace(options, channels=fields.integer("channels", MAX_TRACKS))
     return OneShot(
         request_id=request_id,
         options=options,
@@ -176,7 +179,11 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
 
 
 def _start(fields: Fields, defaults: AudioSettings) -> Start:
-    return Start(_options(fields, START), _audio_format(fields, defaults), fields.flag("acknowledge", default=False))
+    separate, options = _separates(fields), _options(fields, START)
+    audio_format = _audio_format(fields, defaults, separate=separate)
+    if separate:
+        options = replace(options, channels=_tracks(fields, defaults, audio_format))
+    return Start(options, audio_format, fields.flag("acknowledge", default=False))
 
 
 def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
@@ -184,13 +191,17 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
         session_id=fields.session_id(),
         resume_token=fields.token("resume_token"),
         seq=fields.sequence_number("seq"),
-        audio_format=_audio_format(fields, defaults),
+        # Its number of channels counts only if they are mixed: otherwise the session knows it.
+        audio_format=_audio_format(
+            fields, defaults, separate=_separates(fields) or fields.integer("channels", 1) > MAX_CHANNELS
+        ),
         acknowledge=fields.flag("acknowledge", default=False),
     )
 
 
 def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     fields.refuse("model", "in start only, which selects the model of a session")
+    fields.refuse("channel_mode", "in start only: a session keeps its tracks")
     taken = [option.name for option in options_of(CONFIGURE)]
     changes = {name: fields.option(name) for name in taken if fields.given(name)}
     audio_readers: dict[str, Callable[[], Any]] = {
@@ -207,17 +218,29 @@ def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
 
 
 def _options(fields: Fields, message: str) -> SessionOptions:
-    given = {option.name: fields.option(option.name) for option in options_of(message)}
+    given = {one.name: fields.option(one.name) for one in options_of(message) if one.name not in CHANNELS}
     options = SessionOptions(**{name: value for name, value in given.items() if value is not None})
     return replace(options, prompt=options.prompt or DEFAULT_PROMPTS.get(options.mode))
 
 
-def _audio_format(fields: Fields, defaults: AudioSettings) -> AudioFormat | None:
+def _separates(fields: Fields) -> bool:
+    return fields.option("channel_mode") is ChannelMode.SEPARATE
+
+
+def _tracks(fields: Fields, defaults: AudioSettings, audio_format: AudioFormat | None) -> int:
+    """The number of tracks of a live session with separate channels."""
+    channels = fields.integer("channels", 0)
+    if audio_format is None and not channels:
+        raise MissingFieldError("The field channels is missing; channel_mode separate requires it for a container.")
+    return channels or defaults.channels
+
+
+def _audio_format(fields: Fields, defaults: AudioSettings, *, separate: bool) -> AudioFormat | None:
     """None for audio in a container, which describes its own format."""
     sample_rate = fields.integer("sample_rate", defaults.sample_rate)
     channels = fields.integer("channels", defaults.channels)
     encoding = fields.text("encoding")
-    return _checked_format("pcm_s16le" if encoding is None else encoding, sample_rate, channels)
+    return _checked_format("pcm_s16le" if encoding is None else encoding, sample_rate, channels, separate=separate)
 
 
 def changed_format(before: AudioFormat | None, changes: Mapping[str, Any]) -> AudioFormat | None:
@@ -226,11 +249,11 @@ def changed_format(before: AudioFormat | None, changes: Mapping[str, Any]) -> Au
     return _checked_format(**{**whole, **changes})
 
 
-def _checked_format(encoding: str, sample_rate: int, channels: int) -> AudioFormat | None:
+def _checked_format(encoding: str, sample_rate: int, channels: int, separate: bool = False) -> AudioFormat | None:
     is_container = encoding == CONTAINER
     if not is_container and encoding not in SAMPLE_BYTES:
         raise InvalidFieldError("encoding", encoding, ", ".join((*SAMPLE_BYTES, CONTAINER)))
-    audio_format = AudioFormat("pcm_s16le" if is_container else encoding, sample_rate, channels)
+    audio_format = AudioFormat("pcm_s16le" if is_container else encoding, sample_rate, channels, separate)
     return None if is_container else audio_format
 
 

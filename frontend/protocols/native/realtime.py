@@ -185,7 +185,8 @@ class NativeRealtime:
                 self._audio_format, self._is_stream_rejected = before, was_rejected
 
             self._undo = undo
-        return (Change(command.changes, command.number, bool(command.audio_changes), audio_format),)
+        channels = command.audio_changes.get("channels")
+        return (Change(command.changes, command.number, bool(command.audio_changes), audio_format, channels),)
 
     def _end_session(self, move: Move) -> None:
         self._states.move(move)

@@ -3,7 +3,7 @@
 Fields that their format requires and no model here reports are derived: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0 if the engine does not report them, and
 `tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` and `confidence`
-of segments, `confidence` of words and `warnings` are our additions.
+of segments, `confidence` of words, `channel` of both and `warnings` are our additions.
 """
 
 import zlib
@@ -14,6 +14,7 @@ import orjson
 
 from frontend.protocols.languages import NAMES
 from frontend.protocols.openai.logprobs import logprobs
+from frontend.transcripts.channels import channel_of, is_dialogue, plain_text
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt
 from voxtral_client.events import Final as Segment
@@ -47,7 +48,8 @@ def verbose_body(
         body["segments"] = [_segment(number, segment, task, temperature) for number, segment in enumerate(spoken)]
     if "word" in granularities:
         body["words"] = [
-            {"word": word.text, "start": word.start_s, "end": word.end_s} | _confidence(word.confidence)
+            {"word": word.text, "start": word.start_s, "end": word.end_s, **channel_of(segment)}
+            | _confidence(word.confidence)
             for segment in transcript.segments
             for word in segment.words
         ]
@@ -58,7 +60,7 @@ def verbose_body(
 def plain_body(transcript: Transcript, text_format: str) -> str:
     """`text`, `srt` or `vtt`."""
     if text_format == "text":
-        return f"{transcript.text}\n"
+        return plain_text(transcript.segments) if is_dialogue(transcript.segments) else f"{transcript.text}\n"
     return (srt if text_format == "srt" else vtt)(transcript.segments)
 
 
@@ -109,6 +111,7 @@ def _segment(number: int, segment: Segment, task: Task, temperature: float) -> d
         "compression_ratio": round(len(encoded) / len(zlib.compress(encoded)), 3),
         "no_speech_prob": segment.scores.no_speech_prob or 0.0,
         **_confidence(segment.scores.confidence),
+        **channel_of(segment),
     }
 
 

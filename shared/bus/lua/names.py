@@ -6,7 +6,7 @@ A script contains `$name`. `$may_claim` and the like are conditions that `shared
 from string import Template
 from typing import Final
 
-from shared.bus import messages
+from shared.bus import keys, messages
 from shared.bus.messages import ControlWord, EntryField, EventKind
 from shared.bus.states import OWNED, Move, SessionState, lua_condition, lua_membership
 
@@ -18,6 +18,7 @@ NAMES: Final[dict[str, str]] = {
     **{f"may_{move.value}": lua_condition(move) for move in (Move.CLAIM, Move.RENEW, Move.OFFER, Move.END)},
     "is_owned": lua_membership(OWNED),
     "attach": ControlWord.ATTACH.value,
+    "slot_mark": keys.SLOT_MARK,
     "control_field": EntryField.CONTROL.value,
     "report_field": messages.REPORT_FIELD,
     "event_field": messages.EVENT_FIELD,

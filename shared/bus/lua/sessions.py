@@ -20,39 +20,61 @@ ELSEWHERE = 0
 """Returned by a claim if another worker of the model has more free slots."""
 UNREADABLE = -2
 """Returned by a claim if the session's protocol is not compatible with the worker's."""
+NO_ROOM = -3
+"""Returned by a claim if the worker has too few free slots for the session, and another one has enough."""
+_SLOTS = "local function slots_of(id) local mark = id .. '$slot_mark'; return id, mark .. 1, mark .. 2, mark .. 3 end\n"
+"""The members that a session may have in the set of admitted ones: one for each slot. See `keys.admitted`."""
 
-# KEYS: admitted, session, audio, unerased, awaiting.
+# KEYS: admitted, session, audio, unerased, awaiting, free.
 # ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms,
-# number and oldest of the protocol.
-# → 0 if no slot is free, 1, or the id of a session that lost its slot to this one: the one whose client has been gone
-# for the longest time, and for at least `awaited ms`. An error if a session already has the id.
+# number and oldest of the protocol, number of slots that the session needs.
+# → 0 if too few slots are free (several must be free at one worker), 1, or a list of the sessions that lost their slots
+# to this one: those whose clients have been gone for the longest time, and for at least `awaited ms`. An error if a
+# session already has the id.
 # The audio stream is created only here: a late write cannot recreate it after the session has ended.
 # Before the session has an owner, its lease is the time within which a worker must claim it: Celery would compare the
 # clocks of two machines to decide whether a task is too old.
 # The set of admitted sessions expires with its last member, so nothing is left of a model that is gone.
 ADMIT = named(
     NOW
+    + _SLOTS
     + """
 local there = redis.call('HGET', KEYS[2], 'state')
 if there then
   return redis.error_reply('ILLEGAL Move admit: a session in ' .. there .. ' came, expected no session.')
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local given = 1
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
-  given = 0
+local given, slots = 1, tonumber(ARGV[12])
+local missing = redis.call('ZCARD', KEYS[1]) + slots - tonumber(ARGV[2])
+if missing > 0 then
+  local losers = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[9]))) do
-    redis.call('ZREM', KEYS[5], id)
-    if redis.call('ZREM', KEYS[1], id) == 1 then given = id; break end
+    local held = 0
+    for _, score in ipairs(redis.call('ZMSCORE', KEYS[1], slots_of(id))) do if score then held = held + 1 end end
+    if held > 0 then
+      losers[#losers + 1] = id
+      missing = missing - held
+      if missing <= 0 then break end
+    else
+      redis.call('ZREM', KEYS[5], id)
+    end
   end
-  if given == 0 then return 0 end
+  if missing > 0 then return 0 end
+  for _, id in ipairs(losers) do
+    redis.call('ZREM', KEYS[5], id)
+    redis.call('ZREM', KEYS[1], slots_of(id))
+  end
+  given = losers
+elseif slots > 1 and #redis.call('ZRANGEBYSCORE', KEYS[6], slots, '+inf', 'LIMIT', 0, 1) == 0 then
+  return 0
 end
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
+for i = 1, slots do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), (select(i, slots_of(ARGV[1])))) end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[2], 'state', '$waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
   'key', ARGV[8], 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
   'lease', now + tonumber(ARGV[3]), 'created', now,
   'protocol', ARGV[10], 'protocol_oldest', ARGV[11])
+if slots > 1 then redis.call('HSET', KEYS[2], 'slots', slots) end
 redis.call('XADD', KEYS[3], '0-1', '$control_field', '$attach')
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
@@ -61,23 +83,31 @@ return given
 """
 )
 
-# KEYS: session, free, workers. ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol.
-# → the hash after the claim, 0 if another worker has more free slots, -2 if the protocols are not compatible, or nil if
-# the session cannot be claimed
+# KEYS: session, free, workers.
+# ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol, free slots of the worker (or none).
+# → the hash after the claim, 0 if another worker has more free slots, -2 if the protocols are not compatible, -3 if the
+# slots of this worker are too few and those of another are enough, or nil if the session cannot be claimed
 # The owner writes in its own protocol: from then on readers of the session must know the higher one of both.
 # A task is passed on at most once for each worker: counts may be slightly old, and a wait is worse than uneven load.
 CLAIM = named(
     NOW
     + """
-local me, lease, ttl, number, oldest = unpack(ARGV, 1, 5)
-local state, until_ms, passed, its_number, its_oldest = unpack(
-  redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed', 'protocol', 'protocol_oldest'))
+local me, lease, ttl, number, oldest, room = unpack(ARGV, 1, 6)
+local state, until_ms, passed, its_number, its_oldest, slots = unpack(
+  redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed', 'protocol', 'protocol_oldest', 'slots'))
 if not state then return nil end
 local lapsed = tonumber(until_ms) <= now
 if not $may_claim then return nil end
 number, its_number = tonumber(number), tonumber(its_number or 1)
 oldest, its_oldest = tonumber(oldest), tonumber(its_oldest or 1)
 if number < its_oldest or its_number < oldest then return $unreadable end
+slots = tonumber(slots or 1)
+if tonumber(room or slots) < slots then
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], slots, '+inf')) do
+    if other ~= me and tonumber(redis.call('ZSCORE', KEYS[3], other) or 0) > now then return $no_room end
+  end
+  return nil
+end
 local mine = redis.call('ZSCORE', KEYS[2], me)
 if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
   for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. mine)) do
@@ -87,7 +117,7 @@ if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
     end
   end
 end
-if mine then redis.call('ZINCRBY', KEYS[2], -1, me) end
+if mine then redis.call('ZINCRBY', KEYS[2], -slots, me) end
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'state', '$live', 'owner', me, 'lease', now + tonumber(lease),
   'protocol', math.max(number, its_number), 'protocol_oldest', math.max(oldest, its_oldest))
@@ -97,21 +127,24 @@ return redis.call('HGETALL', KEYS[1])
 """,
     elsewhere=ELSEWHERE,
     unreadable=UNREADABLE,
+    no_room=NO_ROOM,
 )
 
 # KEYS: session, audio, events, finals, admitted, awaiting.
-# ARGV: fence, lease ms, ttl s, session id, admitted ms, for how many ms its client has been gone ('': it is connected).
+# ARGV: fence, lease ms, ttl s, session id, admitted ms, for how many ms its client has been gone ('': it is connected),
+# number of its slots.
 # → 1, -1, or 0 if the session has ended
 RENEW = named(
     NOW
+    + _SLOTS
     + """
-local fence, lease, ttl, id, admitted, gone = unpack(ARGV, 1, 6)
+local fence, lease, ttl, id, admitted, gone, slots = unpack(ARGV, 1, 7)
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
 if held ~= fence then return $fenced end
 if not $may_renew then return 0 end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(lease))
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl) end
-redis.call('ZADD', KEYS[5], now + tonumber(admitted), id)
+for i = 1, tonumber(slots) do redis.call('ZADD', KEYS[5], now + tonumber(admitted), (select(i, slots_of(id)))) end
 if redis.call('PTTL', KEYS[5]) < tonumber(admitted) then redis.call('PEXPIRE', KEYS[5], admitted) end
 if gone == '' then
   redis.call('ZREM', KEYS[6], id)
@@ -145,6 +178,7 @@ return 1
 # text belongs to the last of the events, so it is stored only together with new events.
 WRITE = named(
     NOW
+    + _SLOTS
     + """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
@@ -185,9 +219,11 @@ if ending ~= '' and $may_end then
   redis.call('DEL', KEYS[2])
   for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, retention) end
   redis.call('ZADD', KEYS[7], now + retention * 1000, id)
-  redis.call('ZREM', KEYS[5], id)
+  redis.call('ZREM', KEYS[5], slots_of(id))
   redis.call('ZREM', KEYS[8], id)
-  if redis.call('ZSCORE', KEYS[6], worker) then redis.call('ZINCRBY', KEYS[6], 1, worker) end
+  if redis.call('ZSCORE', KEYS[6], worker) then
+    redis.call('ZINCRBY', KEYS[6], redis.call('HGET', KEYS[1], 'slots') or 1, worker)
+  end
 end
 return written
 """,
@@ -201,15 +237,16 @@ return written
 # → the owner to notify, '' if there is none, or nil if there is no such session
 ERASE = named(
     NOW
+    + _SLOTS
     + """
 local id, channel, ttl, told = unpack(ARGV, 1, 4)
-local state, owner, lease, fence, seq, resume, viewer = unpack(
-  redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer'))
+local state, owner, lease, fence, seq, resume, viewer, slots = unpack(
+  redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer', 'slots'))
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 if not state then return nil end
 if state == '$cancelled' then return '' end
 redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[5], id)
+redis.call('ZREM', KEYS[5], slots_of(id))
 redis.call('ZADD', KEYS[7], now, id)
 if $is_owned then
   redis.call('PUBLISH', channel, '$error_message,"session_id":"' .. id .. '","seq":' .. seq + 1 .. ',' .. told)
@@ -218,7 +255,7 @@ if not $is_owned or tonumber(lease) <= now then return '' end
 redis.call('HSET', KEYS[1], 'state', '$cancelled', 'owner', '', 'lease', 0, 'fence', fence + 1, 'seq', seq,
   'resume', resume, 'viewer', viewer)
 redis.call('EXPIRE', KEYS[1], ttl)
-if redis.call('ZSCORE', KEYS[6], owner) then redis.call('ZINCRBY', KEYS[6], 1, owner) end
+if redis.call('ZSCORE', KEYS[6], owner) then redis.call('ZINCRBY', KEYS[6], slots or 1, owner) end
 return owner
 """
 )

@@ -143,6 +143,8 @@ class Partial:
     committed: Committed = Committed()
     """Has no text if nothing is committed."""
     language: str | None = None
+    channel: int | None = None
+    """The channel that was heard, from 0 on, in a session with separate channels."""
 
     start_s = _also("start")
     end_s = _also("end")
@@ -159,6 +161,7 @@ class Partial:
             latency=_latency(wire),
             committed=Committed.from_wire(wire["committed"]) if "committed" in wire else Committed(),
             language=wire.get("language"),
+            channel=wire.get("channel"),
         )
 
 
@@ -182,6 +185,8 @@ class Final:
     """Mean log-probability of the decoded tokens."""
     no_speech_prob: float | None = None
     """Probability that the decoded audio holds no speech, from 0 to 1."""
+    channel: int | None = None
+    """As in `Partial`."""
 
     start_s = _also("start")
     end_s = _also("end")
@@ -206,6 +211,7 @@ class Final:
             confidence=wire.get("confidence"),
             avg_logprob=wire.get("avg_logprob"),
             no_speech_prob=wire.get("no_speech_prob"),
+            channel=wire.get("channel"),
         )
 
 
@@ -213,24 +219,26 @@ class Final:
 class SpeechStarted:
     seq: int
     start: float | None
+    channel: int | None = None
 
     start_s = _also("start")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire.get("start"))
+        return cls(wire["seq"], wire.get("start"), wire.get("channel"))
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
     seq: int
     end: float | None
+    channel: int | None = None
 
     end_s = _also("end")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire.get("end"))
+        return cls(wire["seq"], wire.get("end"), wire.get("channel"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,255 @@
+"""A session with a track for each channel: one log of events, and a handle in the engine for each track.
+
+A track is a session of its own as far as its text is concerned, so all options of text work on it. The session gives
+its segments the numbers that clients see, writes its events, and is done when all tracks are.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.bus.states import SessionState
+from shared.dialogue import Said, dialogue
+from shared.events import EventType, Latency, SessionOptions, seconds
+from worker.channels.interleaving import Interleaving
+from worker.channels.states import ChannelState, ChannelStates
+from worker.commitment import Commitment, StoredText, unfinished
+from worker.engines import base
+from worker.session import Claim, Opening, WorkerSession
+
+CLAIMED: Final = 1
+"""The `seq` of a track's claim. Tracks have no `ready`."""
+
+
+class _Put(NamedTuple):
+    """An output, and when its step started (ms)."""
+
+    output: base.Output
+    step_started_ms: float
+    now_ms: float
+
+
+class Track(WorkerSession):
+    """The text of one channel. Its segments have the engine's numbers; `numbers` has those that clients see."""
+
+    def __init__(self, session: "ChannelSession", channel: int, state: ChannelState) -> None:
+        self._session = session
+        self.channel = channel
+        self.numbers = dict(state.numbers)
+        self.reached_samples = state.checkpoint_samples
+        """The engine's checkpoint. Outputs before it may still be held."""
+        self.is_finished = False
+        claim = replace(
+            session.claim,
+            seq=CLAIMED,
+            checkpoint_samples=state.checkpoint_samples,
+            segment=state.segment,
+            texts=(),
+            committed=state.committed,
+        )
+        super().__init__(claim, session.now_s)
+
+    @property
+    def state(self) -> ChannelState:
+        """What a new owner needs to continue it."""
+        committed = self.committed if self.committed.text else None
+        return ChannelState(self.checkpoint_samples, self.segment, dict(self.numbers), committed)
+
+    def reconfigure(self, options: SessionOptions, at_samples: int) -> None:
+        self.options = options
+        self._wording.configure(options, at_samples)
+
+    def finish_text(self, step_started_ms: float, now_ms: float) -> None:
+        """The engine has finished: text that is committed becomes final."""
+        self.is_finished = True
+        if self.committed.text:
+            self._take_final(unfinished(self.committed), step_started_ms, now_ms)
+
+    def warn(self, code: str, message: str) -> None:
+        self._session.warn(code, message)
+
+    def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
+        return self._session.latency(heard_samples, model_ms, step_started_ms, now_ms)
+
+    def _emit(self, event_type: EventType, **fields: Any) -> None:
+        number = fields.get("segment")
+        if number is not None:
+            if number not in self.numbers:
+                self.numbers[number] = self._session.new_number()
+            fields["segment"] = self.numbers[number]
+        if event_type is EventType.FINAL:
+            self.numbers = {own: seen for own, seen in self.numbers.items() if own >= self.segment}
+            self._session.note(Said(fields["start_samples"], self.channel, fields["text"]))
+        extra = {**fields.pop("extra", {}), "channel": self.channel}
+        self._session.emit(event_type, extra=extra, **fields)
+
+
+class ChannelSession(WorkerSession):
+    """`finals` are those so far, as clients see them, and `states` what the former owner has stored."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        now_s: float,
+        kept_samples: int = 0,
+        *,
+        states: ChannelStates,
+        finals: Iterable[dict[str, Any]] = (),
+    ) -> None:
+        self._said = [Said(final["start"] * 16_000, final.get("channel", 0), final["text"]) for final in finals]
+        self._commits: deque[tuple[int, set[int]]] = deque()
+        """Commits that are not answered yet: their positions, and the channels that have not answered."""
+        self._warned: set[tuple[str, str]] = set()
+        self._states = self._stored_states = states
+        super().__init__(claim, now_s, kept_samples)
+        self.segment = states.next_segment
+        self._tracks = [Track(self, channel, state) for channel, state in enumerate(states.channels)]
+        self.handles = tuple(f"{self.handle}/{track.channel}" for track in self._tracks)
+        self._by_handle = dict(zip(self.handles, self._tracks, strict=True))
+        self._interleaving: Interleaving[_Put] = Interleaving(len(self._tracks))
+        if claim.seq == 0:
+            self._snapshot()
+
+    @property
+    def openings(self) -> list[Opening]:
+        return [
+            Opening(
+                handle, track.claim.checkpoint_samples, track.claim.segment, track.claim.committed or Commitment(-1)
+            )
+            for handle, track in self._by_handle.items()
+        ]
+
+    @property
+    def is_due(self) -> bool:
+        return self.progress_due or bool(self.outbox)
+
+    @property
+    def unwritten_commitment(self) -> StoredText | None:
+        return self._states if self._states is not self._stored_states else None
+
+    def written(self, events: int, settled: Any, committed: StoredText | None, consumed_samples: int | None) -> None:
+        super().written(events, settled, None, consumed_samples)
+        if isinstance(committed, ChannelStates):
+            self._stored_states = committed
+
+    def parts(self, end_samples: int, pcm: bytes) -> list[tuple[str, NDArray[np.float32]]]:
+        frames = np.frombuffer(pcm, "<i2").reshape(-1, len(self._tracks))
+        start_samples = end_samples - len(frames)
+        found = []
+        for handle, track in self._by_handle.items():
+            first = max(0, max(self.read_samples, track.claim.checkpoint_samples) - start_samples)
+            if first < len(frames):
+                samples = frames[first:, track.channel].astype(np.float32) / np.float32(32768)
+                found.append((handle, samples))
+        return found
+
+    def commit(self, at_samples: int) -> tuple[str, ...]:
+        """A track that continues after this position has answered it already."""
+        waiting = {
+            handle: track for handle, track in self._by_handle.items() if track.claim.checkpoint_samples <= at_samples
+        }
+        self._commits.append((at_samples, {track.channel for track in waiting.values()}))
+        return tuple(waiting)
+
+    def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
+        """The number of channels stays."""
+        options = replace(options, channels=len(self._tracks))
+        super().configure(options, encoded, at_samples)
+        for track in self._tracks:
+            track.reconfigure(options, at_samples)
+
+    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:
+        was_throttled, track = self.throttled, self._by_handle[handle]
+        track.absorbed_samples = absorbed_samples
+        track.reached_samples = checkpoint_samples
+        self._interleaving.reach(track.channel, checkpoint_samples)
+        self._release()
+        self.absorbed_samples = min(one.absorbed_samples for one in self._tracks)
+        return was_throttled and not self.throttled
+
+    def take(self, output: base.Output, step_started_ms: float, now_ms: float, handle: str = "") -> Latency | None:
+        is_held = self.options.recording and isinstance(output, base.Final)
+        start_samples = output.start_samples if is_held and isinstance(output, base.Final) else None
+        put = _Put(output, step_started_ms, now_ms)
+        self._interleaving.put(self._by_handle[handle].channel, put, start_samples)
+        return self._release()
+
+    def warn(self, code: str, message: str) -> None:
+        """Each warning once, although every track may have it."""
+        if (code, message) not in self._warned:
+            self._warned.add((code, message))
+            super().warn(code, message)
+
+    def new_number(self) -> int:
+        """The number of a segment that clients see for the first time."""
+        number, self.segment = self.segment, self.segment + 1
+        return number
+
+    def note(self, said: Said) -> None:
+        """A track has a final."""
+        self._said.append(said)
+
+    def emit(self, event_type: EventType, **fields: Any) -> None:
+        """Add an event of a track."""
+        self._emit(event_type, **fields)
+
+    def latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
+        return self._latency(heard_samples, model_ms, step_started_ms, now_ms)
+
+    def _release(self) -> Latency | None:
+        """Take the outputs that are not held any more; returns the latency of the last one that has one."""
+        latency, seq = None, self.seq
+        for channel, put in self._interleaving.due():
+            if self.ending is None:
+                latency = self._take_one(self._tracks[channel], put) or latency
+        for track in self._tracks:
+            if not self._interleaving.holds(track.channel):
+                track.checkpoint_samples = max(track.checkpoint_samples, track.reached_samples)
+        settled_samples = min(track.checkpoint_samples for track in self._tracks)
+        self.checkpoint_samples = max(self.checkpoint_samples, settled_samples)
+        if self.seq != seq:  # it is stored together with events only
+            self._snapshot()
+        return latency
+
+    def _take_one(self, track: Track, put: _Put) -> Latency | None:
+        output, step_started_ms, now_ms = put
+        match output:
+            case base.Committed():
+                self._answer_commit(track.channel)
+            case base.Notice():
+                self.warn(output.code, output.message)
+            case base.Finished():
+                track.finish_text(step_started_ms, now_ms)
+                self._interleaving.end(track.channel)
+                if all(one.is_finished for one in self._tracks):
+                    self._finish()
+            case base.Failed():
+                self.fail(output.error)
+            case _:
+                return track.take(output, step_started_ms, now_ms)
+        return None
+
+    def _answer_commit(self, channel: int) -> None:
+        """`committed` follows when all channels have answered; they answer commits in order."""
+        for _, waiting in self._commits:
+            if channel in waiting:
+                waiting.remove(channel)
+                break
+        while self._commits and not self._commits[0][1]:
+            at_samples, _ = self._commits.popleft()
+            if self.options.turns:
+                self._emit(EventType.COMMITTED, end_samples=at_samples)
+
+    def _finish(self) -> None:
+        if self.gives_way:
+            super()._finish()
+            return
+        self._emit(EventType.DONE, text=dialogue(self._said), extra={"duration": seconds(self.read_samples)})
+        self.ending = SessionState.DONE
+
+    def _snapshot(self) -> None:
+        self._states = ChannelStates(self.segment, tuple(track.state for track in self._tracks))

@@ -1,0 +1,36 @@
+"""What a claimed session is in its worker: made from the hash and the finals that Redis holds. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from shared.bus.ownership import Owner
+from shared.events import SessionOptions
+from worker.channels.session import ChannelSession
+from worker.channels.states import ChannelStates
+from worker.commitment import Commitment
+from worker.session import Claim, WorkerSession
+
+
+def claimed(
+    owner: Owner, held: Mapping[bytes, bytes], finals: Sequence[dict[str, Any]], now_s: float, kept_samples: int
+) -> WorkerSession:
+    """The session whose hash after the claim is `held`; `finals` are its finals as clients see them."""
+    options = SessionOptions.from_wire(orjson.loads(held[b"options"]))
+    checkpoint_samples, segment = int(held[b"checkpoint"]), int(held[b"segment"])
+    claim = Claim(
+        owner=owner,
+        options=options,
+        seq=int(held[b"seq"]),
+        checkpoint_samples=checkpoint_samples,
+        segment=segment,
+        texts=tuple(final["text"] for final in finals),
+    )
+    stored = held.get(b"committed")
+    if options.channels is not None:
+        states = ChannelStates.decoded(stored, options.channels, checkpoint_samples=checkpoint_samples, segment=segment)
+        return ChannelSession(claim, now_s, kept_samples, states=states, finals=finals)
+    claim = replace(claim, committed=Commitment.decoded(stored, segment))
+    return WorkerSession(claim, now_s, kept_samples)
