@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import click
 
-from frontend.cli.recording import SAMPLE_BYTES, Block
+from frontend.cli.recording import Block
 from frontend.cli.screen import Screen
 from frontend.cli.transcript import Transcript
+from shared.dialogue import label
 from shared.events import SAMPLE_RATE_HZ
 from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
 
@@ -36,7 +37,7 @@ class Hearing:
     async def _send(self, blocks: AsyncIterator[Block]) -> None:
         async for block in blocks:
             await self._session.send(block.pcm)
-            self._sent_s += len(block.pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ
+            self._sent_s += len(block.pcm) / block.frame_bytes / SAMPLE_RATE_HZ
             self._total_s = self._sent_s / max(block.fraction_read, 0.001)
         self._total_s = self._sent_s
         await self._session.stop()
@@ -49,7 +50,8 @@ class Hearing:
                 case Final():
                     self._transcript.finals.append(event)
                     if event.text:
-                        self._screen.final(event.text)
+                        name = "" if event.channel is None else f"{label(event.channel)}: "
+                        self._screen.final(name + event.text)
                     self._screen.progress(event.end, self._total_s)
                 case Warned(message=message):
                     self.warnings.append(message)

@@ -22,9 +22,9 @@ from frontend.decoding.reading import DecodedBlock
 from shared.audio.damage import AudioWarning
 from shared.audio.pcm import AudioFormat
 from shared.audio.stream import PcmStream
+from shared.audio.tracks import Separation, TrackStream
 from shared.events import SAMPLE_RATE_HZ
 
-SAMPLE_BYTES = 2
 DECODER_PATIENCE_S = 60.0
 READ_BYTES = 64 * 1024
 
@@ -38,7 +38,9 @@ class Source(Protocol):
     warnings: list[AudioWarning]
     """The faults of the recording, when it has been read."""
 
-    def decoded(self, *, strict: bool = False) -> contextlib.AbstractAsyncContextManager[AsyncIterator[Block]]:
+    def decoded(
+        self, *, strict: bool = False, separation: Separation | None = None
+    ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[Block]]:
         """The audio. Reading raises `VoxtralError` if it contains none, and with `strict` if it is damaged."""
 
     async def content(self) -> tuple[bytes, str]:
@@ -54,14 +56,19 @@ class Recording:
         self.warnings: list[AudioWarning] = []
 
     @contextlib.asynccontextmanager
-    async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[Block]]:
-        """The audio, decoded in its own process, which ends with the `async with`."""
+    async def decoded(
+        self, *, strict: bool = False, separation: Separation | None = None
+    ) -> AsyncIterator[AsyncIterator[Block]]:
+        """The audio, decoded in its own process, which ends with the `async with`. With a `separation`, the channels are
+        kept apart, and their number is known when the `async with` begins."""
         self.warnings.clear()
         async with (
             Decoders.running(1, DECODER_PATIENCE_S) as decoders,
-            contextlib.aclosing(decoders.blocks(self._file, strict=strict, warnings=self.warnings)) as blocks,
+            contextlib.aclosing(
+                decoders.blocks(self._file, strict=strict, warnings=self.warnings, separation=separation)
+            ) as blocks,
         ):
-            yield blocks
+            yield blocks if separation is None else await _begun(blocks)
 
     async def content(self) -> tuple[bytes, str]:
         """The file, unchanged."""
@@ -79,22 +86,40 @@ class RawAudio:
         self.warnings: list[AudioWarning] = []
 
     @contextlib.asynccontextmanager
-    async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[Block]]:
-        async with contextlib.aclosing(self._blocks(strict=strict)) as blocks:
+    async def decoded(
+        self, *, strict: bool = False, separation: Separation | None = None
+    ) -> AsyncIterator[AsyncIterator[Block]]:
+        stream: PcmStream | TrackStream = PcmStream(self._format)
+        if separation is not None:
+            separation.found = self._format.channels
+            stream = TrackStream(self._format, self._format.channels)
+        async with contextlib.aclosing(self._blocks(stream, strict=strict)) as blocks:
             yield blocks
 
     async def content(self) -> tuple[bytes, str]:
         async with self.decoded() as blocks:
             return b"".join([block.pcm async for block in blocks]), "pcm_s16le"
 
-    async def _blocks(self, *, strict: bool) -> AsyncGenerator[Block, None]:
-        stream = PcmStream(self._format)
+    async def _blocks(self, stream: PcmStream | TrackStream, *, strict: bool) -> AsyncGenerator[Block, None]:
         async with contextlib.aclosing(_chunks(self._file)) as chunks:
             async for chunk in chunks:
                 yield Block(stream.feed(chunk), fraction_read=1.0)
         if strict:
             stream.check_whole()
         yield Block(stream.finish(), fraction_read=1.0)
+
+
+async def _begun(blocks: AsyncIterator[Block]) -> AsyncIterator[Block]:
+    """The same blocks, of which the first has been decoded."""
+    first = await anext(blocks, None)
+
+    async def all_blocks() -> AsyncIterator[Block]:
+        if first is not None:
+            yield first
+        async for block in blocks:
+            yield block
+
+    return all_blocks()
 
 
 @contextlib.contextmanager
@@ -156,13 +181,13 @@ async def _chunks(file: BinaryIO) -> AsyncGenerator[bytes, None]:
 
 async def paced(blocks: AsyncIterator[Block], chunk_samples: int) -> AsyncIterator[Block]:
     """The same audio in chunks of `chunk_samples`, each at the time at which its speech would have ended."""
-    chunk_bytes = chunk_samples * SAMPLE_BYTES
     clock = asyncio.get_running_loop().time
     begun_at_s = clock()
     spoken_samples = 0
     async for block in blocks:
+        chunk_bytes = chunk_samples * block.frame_bytes
         for position in range(0, len(block.pcm), chunk_bytes):
             pcm = block.pcm[position : position + chunk_bytes]
-            spoken_samples += len(pcm) // SAMPLE_BYTES
+            spoken_samples += len(pcm) // block.frame_bytes
             await asyncio.sleep(begun_at_s + spoken_samples / SAMPLE_RATE_HZ - clock())
-            yield Block(pcm, block.fraction_read)
+            yield Block(pcm, block.fraction_read, block.channels)

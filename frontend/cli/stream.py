@@ -14,6 +14,7 @@ from typing import Final
 from frontend.cli.failures import SourceError
 from frontend.decoding.reading import DecodedBlock
 from shared.audio.damage import AudioWarning
+from shared.audio.tracks import Separation
 from shared.decoder.wire import HEAD, Kind, error_from, head_of
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -29,9 +30,16 @@ class LiveStream:
         self.warnings: list[AudioWarning] = []
 
     @contextlib.asynccontextmanager
-    async def decoded(self, *, strict: bool = False) -> AsyncIterator[AsyncIterator[DecodedBlock]]:  # noqa: ARG002
+    async def decoded(
+        self,
+        *,
+        strict: bool = False,  # noqa: ARG002
+        separation: Separation | None = None,
+    ) -> AsyncIterator[AsyncIterator[DecodedBlock]]:
         """The audio, until the stream ends. Damaged parts are left out, also with `strict`: they cannot be requested
         again. Reading raises `VoxtralError` if the stream cannot be decoded."""
+        if separation is not None:
+            raise SourceError("the channels of a live stream cannot be separated; leave out --channel-mode.")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "shared.decoder.network", self._source),
             stdout=asyncio.subprocess.PIPE,

@@ -15,7 +15,9 @@ from frontend.cli.recording import Source, opened, paced
 from frontend.cli.screen import screen_for
 from frontend.cli.transcript import Transcript
 from shared.audio.pcm import AudioFormat
+from shared.audio.tracks import Separation
 from shared.errors import UnauthorizedError, VoxtralError
+from shared.events import MAX_TRACKS, ChannelMode
 from voxtral_client import ConnectionLostError, ServerError, TranscriptionClient
 
 
@@ -37,6 +39,8 @@ class Job:
     """Whether a damaged recording is an error."""
     audio_format: AudioFormat | None = None
     """Of raw samples; None for files of any kind."""
+    separates: bool = False
+    """Whether each channel is transcribed on its own."""
 
 
 def transcribe_all(job: Job, sources: Sequence[str], planned: Sequence[Sequence[Output]]) -> Status:
@@ -69,7 +73,8 @@ def transcribe_all(job: Job, sources: Sequence[str], planned: Sequence[Sequence[
 def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> None:
     """Raises the error of this recording. In that case no file is written."""
     transcript = Transcript(recording.name, job.choices.mode)
-    shows_text = documents == [Output("text")]
+    is_ordered = job.live or not job.separates  # otherwise the text is ordered when it is complete
+    shows_text = documents == [Output("text")] and is_ordered
     to_files = all(document.path is not None for document in documents)
     # An answer about a whole recording needs the whole file; live, each segment is answered separately.
     if job.live or job.choices.mode in ("transcribe", "translate"):
@@ -86,10 +91,18 @@ def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> Non
 
 async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bool) -> None:
     """Send the audio through a live session, in real time or as fast as the server accepts it."""
+    separation = Separation(MAX_TRACKS) if job.separates else None
     async with (
-        recording.decoded(strict=job.strict) as blocks,
+        recording.decoded(strict=job.strict, separation=separation) as blocks,
         TranscriptionClient(job.url, key=job.key, tls=job.tls, on_reconnect=say_reconnecting) as client,
-        client.live(**{**job.choices.of_sessions, "partials": job.live}) as session,
+        client.live(
+            **{
+                **job.choices.of_sessions,
+                "partials": job.live,
+                "channels": None if separation is None else separation.found,
+                "channel_mode": ChannelMode.SEPARATE if job.separates else None,
+            }
+        ) as session,
     ):
         say_captions(job.captions, session)
         with screen_for(name_of(recording.name), live=job.live, text=text) as screen:
@@ -105,7 +118,8 @@ async def _ask(job: Job, recording: Source, transcript: Transcript) -> None:
     with screen_for(name_of(recording.name), live=False, text=False):
         content, encoding = await recording.content()
         async with TranscriptionClient(job.url, key=job.key, tls=job.tls) as client:
-            options = {**job.choices.of_requests, "strict": job.strict}
+            separated = {"channel_mode": ChannelMode.SEPARATE if job.separates else None}
+            options = {**job.choices.of_requests, **separated, "strict": job.strict}
             reply = await client.transcribe(content, encoding=encoding, **options)
     transcript.warnings = [{"code": warning.code, "message": warning.message} for warning in reply.warnings]
     for warning in reply.warnings:

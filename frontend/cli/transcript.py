@@ -5,7 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from frontend.transcripts.channels import by_time, channel_of, is_dialogue, plain_text, said
 from frontend.transcripts.subtitles import srt, vtt
+from shared.dialogue import dialogue
 from shared.seams import joined
 from voxtral_client import Final
 
@@ -33,20 +35,25 @@ class Transcript:
             case "vtt":
                 return vtt(self.finals)
             case _:
-                return "".join(f"{line}\n" for line in self._lines())
+                return f"{self.answer}\n" if self.answer else plain_text(self.finals)
 
-    def _lines(self) -> list[str]:
-        return [self.answer] if self.answer else [final.text for final in self.finals if final.text]
+    @property
+    def _text(self) -> str:
+        if self.answer:
+            return self.answer
+        if is_dialogue(self.finals):
+            return dialogue(said(self.finals))
+        return joined(final.text for final in self.finals)
 
     def _document(self) -> dict[str, Any]:
         languages = Counter(final.language for final in self.finals if final.language)
         return {
             "file": self.name,
             "mode": self.mode,
-            "text": joined(self._lines()),
+            "text": self._text,
             "language": languages.most_common(1)[0][0] if languages else None,
             "duration": self.duration_s,
-            "segments": [_segment(final) for final in self.finals],
+            "segments": [_segment(final) for final in by_time(self.finals)],
             **({"warnings": self.warnings} if self.warnings else {}),
         }
 
@@ -57,4 +64,5 @@ def _segment(final: Final) -> dict[str, Any]:
         "start": final.start,
         "end": final.end,
         "words": [word.to_wire() for word in final.words],
+        **channel_of(final),
     }

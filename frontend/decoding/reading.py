@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from shared.audio.blocks import BLOCK_BYTES
 from shared.audio.damage import MAX_WARNINGS, AudioWarning
-from shared.audio.tracks import Separation
+from shared.audio.tracks import TRACK_SAMPLE_BYTES, Separation
 from shared.decoder.wire import HEAD, Kind, WireError, check_frames, error_from, head_of, tracks_from, warning_from
 from shared.errors import AudioTooLongError
 from shared.events import SAMPLE_RATE_HZ
@@ -25,6 +25,13 @@ class DecodedBlock:
     """s16le at 16 kHz, mono or whole frames of separate tracks; one second of mono or less."""
     fraction_read: float
     """How much of the file precedes the end of this block, 0 to 1; slightly ahead of what is decoded."""
+    channels: int = 1
+    """Separate tracks in `pcm`."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of all tracks."""
+        return TRACK_SAMPLE_BYTES * self.channels
 
 
 class Reading:
@@ -91,7 +98,8 @@ class Reading:
                 if self._left_bytes < 0:
                     assert self._max_duration_s is not None
                     raise AudioTooLongError(self._max_duration_s)
-                return DecodedBlock(content, min(1.0, position_bytes / self._size_bytes))
+                channels = 1 if self._separation is None else self._separation.found or 1
+                return DecodedBlock(content, min(1.0, position_bytes / self._size_bytes), channels)
             case Kind.ERROR:
                 raise error_from(content, self._max_duration_s)
             case Kind.FAULT:

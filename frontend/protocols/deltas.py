@@ -12,6 +12,27 @@ from shared.events import EventType
 from shared.seams import NEAR_CHARS, is_decided, joined, seam
 
 
+class DialogueDeltas:
+    """The finals of a session whose channels are separate, each as one delta: a turn begins on a new line.
+
+    The text of open segments would mix the channels.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._channel: int | None = None
+
+    def hear(self, event: dict[str, Any]) -> str:
+        """The delta of a `final`; empty for any other event."""
+        if event["type"] != EventType.FINAL or not event["text"]:
+            return ""
+        is_new_turn = bool(self.text) and event.get("channel") != self._channel
+        delta: str = ("\n" if is_new_turn else seam(self.text, event["text"])) + event["text"]
+        self._channel = event.get("channel")
+        self.text += delta
+        return delta
+
+
 class TranscriptDeltas:
     """All segments, joined like `seams` does. `text` is the text of the finals so far."""
 

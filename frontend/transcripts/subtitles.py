@@ -163,8 +163,7 @@ def _groups(tokens: Sequence[_Token], name: str) -> Iterator[list[_Token]]:
             group = []
         if name and not group:
             group.append(_Token(name, token.start_ms, token.start_ms, glued=False))
-            token = replace(token, glued=False)
-        group.append(token)
+        group.append(replace(token, glued=False) if name and len(group) == 1 else token)
     if group:
         yield group
 

@@ -13,7 +13,7 @@ from frontend.cli.commands.command import Command
 from frontend.cli.commands.connection import Service, service_options
 from frontend.cli.failures import OutputError
 from frontend.cli.outputs import ALL, SUFFIXES, is_url, outputs
-from shared.events import Mode
+from shared.events import ChannelMode, Mode
 
 if TYPE_CHECKING:
     from shared.audio.pcm import AudioFormat
@@ -26,6 +26,13 @@ _CAPTIONS = click.option("--captions", is_flag=True, help="Print the link to the
 @click.option("--live", is_flag=True, help="Send in real time, and show words before they are final.")
 @_CAPTIONS
 @click.option("--strict", is_flag=True, help="Reject damaged recordings instead of transcribing their intact part.")
+@click.option(
+    "--channel-mode",
+    type=click.Choice([mode.value for mode in ChannelMode]),
+    default=ChannelMode.MIX.value,
+    show_default=True,
+    help="separate transcribes each channel on its own, such as the two parties of a telephone call.",
+)
 @click.option(
     "--format",
     "text_format",
@@ -49,6 +56,7 @@ def transcribe(
     output: str | None,
     force: bool,
     strict: bool,
+    channel_mode: str,
     encoding: str | None,
     sample_rate: int | None,
     channels: int | None,
@@ -77,7 +85,9 @@ def transcribe(
 
     from frontend.cli.transcribe import Job, transcribe_all
 
-    job = Job(url, service.key, tls, chosen, live, _page(service) if captions else None, chunk_samples, strict, raw)
+    page = _page(service) if captions else None
+    separates = channel_mode == ChannelMode.SEPARATE
+    job = Job(url, service.key, tls, chosen, live, page, chunk_samples, strict, raw, separates)
     sys.exit(transcribe_all(job, sources, planned))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Final
 
-from frontend.protocols.deltas import TranscriptDeltas
+from frontend.protocols.deltas import DialogueDeltas, TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.error_statuses import status_of
 from frontend.protocols.fields import decode_audio
@@ -66,7 +66,7 @@ class MistralRealtime:
         """The current one, and the one before the last message: a rejected message changes nothing."""
         self._model = model
         """In a live session, the name of the model that serves it."""
-        self._deltas = TranscriptDeltas()
+        self._deltas: TranscriptDeltas | DialogueDeltas = TranscriptDeltas()
         self._done_text = ""
         """The text of the last `done`."""
         self._language: str | None = None
@@ -138,6 +138,8 @@ class MistralRealtime:
         if self._stage is not Stage.SETUP:
             return [Append(audio)]
         self._stage = Stage.OPENING
+        if self._session.channels is not None:
+            self._deltas = DialogueDeltas()
         return [Open(self._session.options, self._session.audio_format), Append(audio)]
 
     def _end(self) -> list[Action]:
@@ -156,7 +158,7 @@ class MistralRealtime:
         told: dict[str, Any] = {"type": TURN_EVENTS[kind], "time_s": wire.get("start", wire.get("end"))}
         if kind == EventType.TURN_ENDED:
             told["end_reason"] = "timeout" if wire["reason"] == "silence" else "threshold"
-        return [Send(told)]
+        return [Send({**told, **_channel(wire)})]
 
     def _delta(self, wire: dict[str, Any]) -> list[Action]:
         text = self._deltas.hear(wire)
@@ -172,7 +174,7 @@ class MistralRealtime:
     def _closed_segment(self, wire: dict[str, Any]) -> list[Action]:
         if not wire["text"]:
             return []
-        names = ("text", "start", "end", "language", "confidence")
+        names = ("text", "start", "end", "language", "confidence", "channel")
         segment: dict[str, Any] = {name: wire[name] for name in names if name in wire}
         if len(self._segments) <= MAX_SEGMENTS:
             self._segments.append({"type": "transcription_segment", **segment})
@@ -204,6 +206,11 @@ class MistralRealtime:
             return [Hangup(1000, "")]
         self._stage = Stage.OVER
         return [_error(error), Hangup(1000, error.code)]
+
+
+def _channel(wire: dict[str, Any]) -> dict[str, Any]:
+    """Our addition to an event, if channels are separate."""
+    return {"channel": wire["channel"]} if "channel" in wire else {}
 
 
 def _audio(wire: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from frontend.protocols.kinds import whole_number
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_json
+from frontend.protocols.options import CHANNELS, MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_json, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
@@ -41,6 +41,8 @@ TURN_DETECTION_FIELDS: Final = {
 FALLING: Final = ("eager_end_threshold", "end_threshold")
 """A turn ends when the probability that the speaker continues falls to these: in Mistral's defaults, 0.5 notifies
 early and 0.33 ends. Ours are probabilities that the speaker has finished."""
+DEFAULT_TRACKS: Final = 2
+"""If a client separates channels and does not say how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,19 @@ class MistralSession:
     """The client's `turn_detection`, only with values that it has set; None if it wants no events about turns."""
     wording: Mapping[str, Any] = field(default_factory=dict)
     """Options that say how text is written: our addition. Only those that are set."""
+    separation: Mapping[str, Any] = field(default_factory=dict)
+    """The same for `channel_mode` and `channels`."""
+
+    @property
+    def channels(self) -> int | None:
+        """The number of interleaved channels that are transcribed separately; None: the audio is mono."""
+        return tracks(self.separation.get("channel_mode"), self.separation.get("channels"), DEFAULT_TRACKS)
 
     @property
     def audio_format(self) -> AudioFormat:
-        return AudioFormat(ENCODINGS[self.encoding], self.sample_rate)
+        channels = self.channels
+        encoding = ENCODINGS[self.encoding]
+        return AudioFormat(encoding, self.sample_rate, channels or 1, separate=channels is not None)
 
     @property
     def options(self) -> SessionOptions:
@@ -75,6 +86,7 @@ class MistralSession:
             turns=True,
             model=self.model,
             turn_detection=self._turn_detection,
+            channels=self.channels,
             **self.wording,
         )
 
@@ -101,7 +113,9 @@ class MistralSession:
             "speaker_references": None,
             # null: the service's own value
             "turn_detection": None if self.turns is None else dict.fromkeys(TURN_DETECTION_FIELDS) | dict(self.turns),
-        } | {name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()}
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()},
+            **self.separation,
+        }
 
     def updated(self, changes: object) -> "MistralSession":
         """The session with a client's changes; null resets a field. Raises InvalidFieldError and MissingFieldError."""
@@ -118,6 +132,7 @@ class MistralSession:
             if apply is None:
                 raise InvalidFieldError("a field of session", name, ", ".join(_APPLY))
             session = apply(session, value)
+        tracks(session.separation.get("channel_mode"), session.separation.get("channels"))  # raises for one alone
         return session
 
 
@@ -184,11 +199,14 @@ def _with_turn_detection(session: MistralSession, value: object) -> MistralSessi
     return replace(session, turns=turns)
 
 
-def _with_wording(name: str) -> Any:
+def _with_option(group: str, name: str) -> Any:
+    """`group` is the field of the session that holds the option."""
+
     def apply(session: MistralSession, value: object) -> MistralSession:
         option = OPTIONS[name].parse(value)
-        kept = {other: set_value for other, set_value in session.wording.items() if other != name}
-        return replace(session, wording=kept if option is None else kept | {name: option})
+        kept = {other: set_value for other, set_value in getattr(session, group).items() if other != name}
+        changes: dict[str, Any] = {group: kept if option is None else kept | {name: option}}
+        return replace(session, **changes)
 
     return apply
 
@@ -210,5 +228,6 @@ _APPLY: Final[dict[str, Any]] = {
     "turn_detection": _with_turn_detection,
     "diarize": _without_speakers("diarize"),
     "speaker_references": _without_speakers("speaker_references"),
-    **{name: _with_wording(name) for name in WORDING},
+    **{name: _with_option("wording", name) for name in WORDING},
+    **{name: _with_option("separation", name) for name in CHANNELS},
 }

@@ -3,8 +3,8 @@
 Not supported: conversations, so `response.*` and items from clients are errors; a connection transcribes with one model
 and in one format, both fixed by its first audio. Fields of `turn_detection` that a client sets decide where turns end;
 engines decide if it sets none. `idle_timeout_ms` and `noise_reduction` have no effect. Logprobs come with `completed`,
-one for each word, if the model reports probabilities. Warnings of a session are not sent: clients treat any `error` as
-the end.
+one for each word, if the model reports probabilities. If channels are separate, each has its own items. Warnings of a
+session are not sent: clients treat any `error` as the end.
 """
 
 import secrets
@@ -16,9 +16,10 @@ from frontend.protocols.dialect import Action, Append, Check, Commit, Configure,
 from frontend.protocols.fields import BASE64, decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.native.messages import decode_message
+from frontend.protocols.openai.channel_turns import ChannelTurns
 from frontend.protocols.openai.errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated
-from frontend.protocols.openai.turns import Turns
+from frontend.protocols.options import CHANNELS
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
 from shared.events import EventType
@@ -63,7 +64,7 @@ class OpenAIRealtime:
         self._expires_at_s = now() + SESSION_S
         self._id = f"sess_{secrets.token_hex(12)}"
         self._config = begun(session)
-        self._turns = Turns()
+        self._turns = ChannelTurns()
         self._turns.is_beta = is_beta
         self._is_open = False
         self._received_s = 0.0
@@ -193,7 +194,7 @@ class OpenAIRealtime:
 
     def _begin_session(self) -> None:
         self._is_open = True
-        self._turns.reset()
+        self._turns.begin(self._config.channels)
         self._turns.start_s = self._buffer_start_s = self._opening_at_s
 
     def _commit(self) -> list[Action]:
@@ -249,7 +250,7 @@ class OpenAIRealtime:
 
     def _param(self, name: str | None) -> str | None:
         """The full path of an invalid option."""
-        if name not in ("model", "language", "languages", "prompt"):
+        if name not in ("model", "language", "languages", "prompt", *CHANNELS):
             return name
         if name == "model" and not (self._config.transcription or {}).get("model"):
             return "model"  # the one in the address

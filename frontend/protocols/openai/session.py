@@ -19,10 +19,10 @@ from frontend.protocols.openai.values import (
     one_of,
     texts,
 )
-from frontend.protocols.options import MAX_PROMPT_CHARS, WORDING
+from frontend.protocols.options import CHANNELS, MAX_PROMPT_CHARS, WORDING, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
-from shared.events import CommitDelay, SessionOptions
+from shared.events import ChannelMode, CommitDelay, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 Json = dict[str, Any]
@@ -60,7 +60,9 @@ TURN_KEYS: Final = {
     "server_vad": (*SERVER_VAD, "idle_timeout_ms", *TURN_SWITCHES),
     "semantic_vad": (*SEMANTIC_VAD, *TURN_SWITCHES),
 }
-TRANSCRIPTION_KEYS: Final = ("model", "language", "prompt", "delay", "keywords", "languages", *WORDING)
+TRANSCRIPTION_KEYS: Final = ("model", "language", "prompt", "delay", "keywords", "languages", *WORDING, *CHANNELS)
+DEFAULT_TRACKS: Final = 2
+"""If a client separates channels and does not say how many."""
 FLAT_KEYS: Final = {
     "input_audio_format": "format",
     "input_audio_transcription": "transcription",
@@ -85,8 +87,15 @@ class SessionConfig:
 
     @property
     def audio_format(self) -> AudioFormat:
-        kind = self.format["type"]
-        return AudioFormat("pcm_s16le", self.format["rate"]) if kind == PCM else AudioFormat(G711[kind], G711_RATE_HZ)
+        kind, channels = self.format["type"], self.channels
+        encoding, rate_hz = ("pcm_s16le", self.format["rate"]) if kind == PCM else (G711[kind], G711_RATE_HZ)
+        return AudioFormat(encoding, rate_hz, channels or 1, separate=channels is not None)
+
+    @property
+    def channels(self) -> int | None:
+        """The number of interleaved channels that are transcribed separately; None: the audio is mono."""
+        wanted = self.transcription or {}
+        return tracks(wanted.get("channel_mode"), wanted.get("channels"), DEFAULT_TRACKS)
 
     def options(self, model: str | None) -> SessionOptions:
         """The options of our session; `model` is used if the transcription names none."""
@@ -102,6 +111,7 @@ class SessionConfig:
             turns=True,
             model=wanted.get("model") or model,
             turn_detection=self._turn_rule,
+            channels=self.channels,
             **{name: _kept(wanted.get(name)) for name in WORDING},
         )
 
@@ -237,6 +247,8 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
             merged[name] = []
         else:
             merged[name] = _listed(an_option(entry, where, name))
+    if merged.get("channels") is not None and merged.get("channel_mode") is not ChannelMode.SEPARATE:
+        raise invalid_value(merged["channels"], f"{path}.channels", "nothing unless channel_mode is separate")
     return merged
 
 

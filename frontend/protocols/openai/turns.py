@@ -38,10 +38,18 @@ class Item:
     """The languages of its segments with text, in order."""
 
 
+@dataclass(slots=True)
+class Chain:
+    """The order of items."""
+
+    last_committed_id: str | None = None
+
+
 class Turns:
     """Every method returns the server events that it causes, without their ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, chain: Chain | None = None) -> None:
+        """`chain` is shared with the turns of other channels."""
         self.is_beta = False
         self.by_rules = False
         """Whether turns end by the client's rules: a segment that ends before speech stops ends none."""
@@ -54,7 +62,7 @@ class Turns:
         self._fences: deque[Item | None] = deque()
         """For each commit that our session has not answered, its item; None discards the text until then."""
         self._answered_s = -1.0
-        self._last_committed_id: str | None = None
+        self._chain = chain or Chain()
 
     def commit(self, audio_s: float) -> Iterator[Json]:
         """The client ends the turn, with this much audio in its buffer."""
@@ -154,9 +162,9 @@ class Turns:
         yield from self._commit(item)
 
     def _commit(self, item: Item) -> Iterator[Json]:
-        previous = {"previous_item_id": self._last_committed_id}
+        previous = {"previous_item_id": self._chain.last_committed_id}
         item.is_committed = True
-        self._last_committed_id = item.id
+        self._chain.last_committed_id = item.id
         yield {"type": "input_audio_buffer.committed", "item_id": item.id} | previous
         content = {
             "id": item.id,

@@ -65,7 +65,7 @@ if missing > 0 then
     redis.call('ZREM', KEYS[1], slots_of(id))
   end
   given = losers
-elseif slots > 1 and #redis.call('ZRANGEBYSCORE', KEYS[6], slots, '+inf', 'LIMIT', 0, 1) == 0 then
+elseif slots > 1 and redis.call('ZCOUNT', KEYS[6], slots, '+inf') == 0 then
   return 0
 end
 for i = 1, slots do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), (select(i, slots_of(ARGV[1])))) end

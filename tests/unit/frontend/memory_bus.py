@@ -113,8 +113,8 @@ class MemoryBus:
     async def unfollow(self, follower: Follower) -> None:
         self.held[follower.session_id].followers.remove(follower)
 
-    def track(self, session_id: str, attachment: Attachment) -> AudioTrack:
-        return AudioTrack(self, session_id, attachment)
+    def track(self, session_id: str, attachment: Attachment, tracks: int = 1) -> AudioTrack:
+        return AudioTrack(self, session_id, attachment, tracks)
 
     def wake(self, track: AudioTrack) -> None:
         track.cut()

@@ -86,7 +86,10 @@ class TranscriptionClient:
     async def live(
         self, *, encoding: str = "pcm_s16le", sample_rate: int = SAMPLE_RATE_HZ, **options: Unpack[LiveOptions]
     ) -> AsyncIterator[LiveSession]:
-        """A session that accepts raw audio of the given encoding (mono, `sample_rate` in Hz) at real time or faster.
+        """A session that accepts raw audio of the given encoding (`sample_rate` in Hz) at real time or faster.
+
+        The audio is mono, or has interleaved `channels`. With `channel_mode="separate"` each channel is transcribed as
+        its own track, and events have its number as `channel`; otherwise the channels are mixed.
 
         With the encoding `container` it accepts WebM, Ogg, fragmented MP4, MP3, AAC, FLAC or WAV. Such a session ends
         with its connection, since the byte at which it could continue is not known.
@@ -117,7 +120,8 @@ class TranscriptionClient:
         format.
 
         A damaged recording is transcribed as far as it can be decoded, and the `warnings` of the reply say what is
-        missing; with `strict` it is an error. `encoding="container"` says that the bytes are a file of any kind.
+        missing; with `strict` it is an error. `encoding="container"` says that the bytes are a file of any kind. With
+        `channel_mode="separate"` the answer has a line for each turn.
         Requests of one client are answered one after another. Cancelling drops the request. The server limits the size
         of one request; send a longer recording through a live session.
         """

@@ -56,6 +56,10 @@ class LiveOptions(Options, total=False):
     """How long Voxtral Realtime listens before it writes a word: 80 to 1200 in steps of 80, or 2400."""
     commit_delay: str | None
     """How soon words are committed: `fast`, `balanced` or `accurate`."""
+    channels: int | None
+    """Interleaved channels of raw audio; or with `channel_mode`, the channels to transcribe."""
+    channel_mode: str | None
+    """`separate` transcribes each channel as its own track; `mix` mixes them (the default)."""
     turn_detection: Mapping[str, Any] | None
     """How turns end, such as `{"type": "semantic"}`; without it the service reports no turns."""
     words: bool
@@ -67,6 +71,9 @@ class LiveOptions(Options, total=False):
 class RequestOptions(Options, total=False):
     """Options of a one-shot request."""
 
+    channels: int | None
+    channel_mode: str | None
+    """As for live sessions."""
     strict: bool | None
     """Whether a damaged recording is an error. Otherwise its intact part is transcribed, with warnings."""
 

@@ -48,10 +48,12 @@ class _Item:
 
 
 class Outbox:
-    """`encoding` and `sample_rate` (Hz) are those of the session's audio; one channel."""
+    """`encoding`, `sample_rate` (Hz) and `channels` are those of the session's audio."""
 
-    def __init__(self, encoding: str = "pcm_s16le", sample_rate: int = SAMPLE_RATE_HZ) -> None:
-        self._frame_bytes = SAMPLE_BYTES.get(encoding, 1)
+    def __init__(
+        self, encoding: str = "pcm_s16le", sample_rate: int = SAMPLE_RATE_HZ, channels: int | None = None
+    ) -> None:
+        self._frame_bytes = SAMPLE_BYTES.get(encoding, 1) * (channels or 1)
         self._sample_rate = sample_rate
         self._is_container = encoding == CONTAINER
         self._limit_bytes = 0

@@ -15,7 +15,7 @@ class Resumption:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
-        self.outbox = Outbox(options["encoding"], options["sample_rate"])
+        self.outbox = Outbox(options["encoding"], options["sample_rate"], options.get("channels"))
         self.ready: Ready | None = None
         """The answer to `start`."""
         self.seq = 0
@@ -42,6 +42,7 @@ class Resumption:
             "seq": self.seq,
             "encoding": self._options["encoding"],
             "sample_rate": self._options["sample_rate"],
+            **{name: self._options[name] for name in ("channels", "channel_mode") if name in self._options},
             "acknowledge": True,
         }
 

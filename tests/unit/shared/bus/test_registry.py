@@ -92,7 +92,7 @@ async def test_report_of_another_version_is_read_as_far_as_it_is_known(server: S
 async def test_slot_is_taken_from_a_session_whose_client_is_gone(server: Server) -> None:
     named: dict[str, Any] = {"capacity": 1, "claim_timeout_s": 1.0, "options": b"{}"}
     digests = {"resume_digest": "r", "viewer_digest": "v"}
-    server.admitted = b"s1"
+    server.admitted = [b"s1"]
     assert await server.registry.admit("s2", "echo", **named, **digests)
     assert ("XADD", keys.control("w1"), "*", WorkerMessage.GIVE_WAY, "s1") in server.commands
     server.admitted = 0
