@@ -21,6 +21,7 @@ from tests.integration.owners import admitted
 from tests.integration.workers import SECOND, Fleet, events_of
 from tests.stack import Stack
 from voxtral_client.messages import parse_event
+from worker.channels.states import ChannelStates
 from worker.commitment import Commitment
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
@@ -200,3 +201,20 @@ def test_events_and_committed_text_of_other_processes_are_read(recorded: Recorde
     encoded = json.dumps([*committed, "unknown"] if newer else committed).encode()
     assert Commitment.decoded(encoded, 1).text == "One two"
     assert [word.text for word in Commitment.decoded(encoded, 1).words] == ["One", "two"]
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["as recorded", "with unknown fields"])
+def test_states_of_channels_of_other_processes_are_read(recorded: Recorded, newer: bool) -> None:
+    if "channel_states" not in recorded:
+        return  # the protocol has no channels
+    states = json.loads(recorded["channel_states"])
+    if newer:
+        next_segment, channels = states
+        states = [next_segment, [[*channel, "unknown"] for channel in channels], "unknown"]
+    read = ChannelStates.decoded(json.dumps(states).encode(), 2, checkpoint_samples=9000, segment=0)
+    assert read.next_segment == 4
+    assert [(one.checkpoint_samples, one.segment, one.numbers) for one in read.channels] == [
+        (16000, 1, {1: 2}),
+        (9000, 1, {1: 3}),
+    ]
+    assert [one.committed.text if one.committed else None for one in read.channels] == ["One two", None]

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from shared.bus import keys
 from shared.events import CommitDelay, CommittedText, Event, EventType, Latency, Mode, SessionOptions, Usage, Word
 from tests.integration.workers import SECOND, Fleet, redis_alone, until
+from worker.channels.states import ChannelState, ChannelStates
 from worker.commitment import Commitment
 
 HALF_SECOND = SECOND[: len(SECOND) // 2]
@@ -60,10 +61,17 @@ async def record(fleet: Fleet) -> dict[str, Any]:
         "workers": workers,
         "frontends": frontends,
         "committed": _latin(Commitment(1, "One two", _words(), 8000, 16000).encoded()),
+        "channel_states": _latin(channel_states().encoded()),
         "every_event": [event.to_wire() for event in every_event()],
     }
     await published.aclose()
     return found
+
+
+def channel_states() -> ChannelStates:
+    """Of two channels whose segments are open, one with committed text."""
+    open_text = ChannelState(16000, 1, {1: 2}, Commitment(1, "One two", _words(), 8000, 16000))
+    return ChannelStates(4, (open_text, ChannelState(8000, 1, {1: 3})))
 
 
 def every_event() -> list[Event]:

@@ -6,6 +6,7 @@ from frontend.sessions.placement import candidates
 from frontend.sessions.running_models import RunningModel, running_models
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.events import Mode, SessionOptions
+from shared.protocol import OWN, Protocol
 from tests.unit.reports import report
 
 ALL = tuple(Mode)
@@ -129,3 +130,26 @@ def test_slots_are_counted_for_each_model() -> None:
         {"model": "echo", "engine": "echo", "modes": ["transcribe"], "workers": 2, "slots": 4, "slots_free": 1},
         {"model": "echo:b", "engine": "echo", "modes": ["transcribe"], "workers": 1, "slots": 2, "slots_free": 2},
     ]
+
+
+def test_channels_need_a_worker_of_a_version_that_separates_them() -> None:
+    old = running_models([report("old", 0, slots=8, protocol=Protocol(2, 1))])
+    with pytest.raises(ModelUnavailableError, match="No running worker can separate channels"):
+        candidates(old, SessionOptions(channels=2))
+    new = running_models([report("new", 0, slots=8, protocol=OWN)])
+    assert names(old + new, channels=2) == ["new"]
+    assert sorted(names(old + new)) == ["new", "old"]
+
+
+def test_channels_need_a_worker_with_a_slot_for_each() -> None:
+    models = running_models([report("echo", 0, slots=3, protocol=OWN), report("echo", 0, slots=2, protocol=OWN)])
+    assert names(models, channels=3) == ["echo"]
+    with pytest.raises(InvalidFieldError, match=r"channels is 4; allowed: 1 to 3 .*one slot for each channel"):
+        candidates(models, SessionOptions(channels=4))
+
+
+def test_slots_in_use_count_the_channels() -> None:
+    overloaded = report("echo", 1, slots=4, slots_used=2, overloaded=True)
+    workers = [report("echo", 1, slots=4, slots_used=3), report("echo", 2, slots=4), overloaded]
+    (model,) = running_models(workers)
+    assert (model.slots_free, model.capacity) == (1 + 2, 4 + 4 + 2)
