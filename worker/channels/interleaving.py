@@ -22,6 +22,8 @@ class _Channel(Generic[T]):
 
 
 class Interleaving(Generic[T]):
+    """Of outputs that begin at the same position, the one of the first channel comes first."""
+
     def __init__(self, channels: int) -> None:
         self._channels: list[_Channel[T]] = [_Channel() for _ in range(channels)]
 
@@ -55,6 +57,9 @@ class Interleaving(Generic[T]):
                 heads.append((start_samples, number))
         if not heads:
             return None
-        start_samples, number = min(heads)
-        passed = (one.held or one.is_over or one.reached_samples >= start_samples for one in self._channels)
-        return number if all(passed) else None
+        first = min(heads)
+        passed = (
+            bool(channel.held) or channel.is_over or (channel.reached_samples, number) > first
+            for number, channel in enumerate(self._channels)
+        )
+        return first[1] if all(passed) else None

@@ -39,3 +39,14 @@ def test_output_without_a_start_waits_only_for_its_own_channel() -> None:
     assert interleaving.holds(0)
     interleaving.reach(1, 10)
     assert list(interleaving.due()) == [(0, "final"), (0, "stopped")]
+
+
+def test_first_channel_comes_first_if_two_begin_together() -> None:
+    interleaving: Interleaving[str] = Interleaving(2)
+    interleaving.put(1, "second", 10)
+    interleaving.reach(0, 10)
+    assert list(interleaving.due()) == []
+    interleaving.put(0, "first", 10)
+    assert list(interleaving.due()) == [(0, "first")]
+    interleaving.reach(0, 11)
+    assert list(interleaving.due()) == [(1, "second")]
