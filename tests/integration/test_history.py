@@ -75,3 +75,22 @@ async def test_words_are_those_of_the_window_with_the_spaces_before_them(redis: 
     )
     found, _ = await history(redis, checkpoint=16_000, window=7000)
     assert [word.text for word in found.words] == [" 三", "四"]
+
+
+async def test_history_of_a_channel_is_that_of_its_track(redis: Redis) -> None:
+    frames = SAMPLES.reshape(-1, 2)
+    for start, end in ((0, 800), (800, 1600), (1600, 2400)):
+        await redis.xadd(keys.audio("s"), {"a": frames[start:end].tobytes(), "t": 0}, id=f"{end}-0")
+    for channel in (0, 1):
+        found, pcm = await read_history(
+            redis,
+            "s",
+            checkpoint_samples=2000,
+            window_samples=1500,
+            finals=(),
+            committed=COMMITTED,
+            channel=channel,
+            channels=2,
+        )
+        assert found.start_samples == 500
+        assert (pcm * 32768).tolist() == frames[500:2000, channel].tolist()

@@ -102,3 +102,38 @@ async def test_new_owner_says_what_was_committed_though_it_hears_otherwise(fleet
     texts = [event["text"] for event in events if event["type"] in ("partial", "final")]
     assert all(text.startswith("Heaven") for text in texts)
     assert plain(texts[-1]) == SPOKEN.text.replace("seven", "heaven")
+
+
+LATER = np.roll(PCM, SAMPLE_RATE_HZ // 4)
+STEREO = np.stack([PCM, LATER], axis=1)
+"""Two channels: the sentence, and the same a quarter of a second later."""
+
+
+async def test_new_owner_takes_back_nothing_of_either_channel(fleet: Fleet) -> None:
+    await fleet.start("first")
+    session = await fleet.gateway.open(SessionOptions(delay_ms=160, channels=2))
+    await write_frames(session, STEREO[:MIDDLE])
+    await until(lambda: have_committed(fleet, session))
+    await fleet.start("second")
+    fleet.signal("first", signal.SIGKILL)
+    await until(lambda: fleet.is_owned_by(session, "second"))
+    await write_frames(session, STEREO[MIDDLE:])
+    await session.finish()
+    events = await events_of(session)
+    for channel in (0, 1):
+        own = [event for event in events if event.get("channel") == channel]
+        assert_nothing_taken_back(own)
+        assert len({event["segment"] for event in own if event["type"] in ("partial", "final")}) == 1
+        assert [plain(event["text"]) for event in own if event["type"] == "final"] == [SPOKEN.text]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+async def write_frames(session: Session, frames: Any) -> None:
+    for start in range(0, len(frames), SAMPLE_RATE_HZ // 10):
+        await session.write(frames[start : start + SAMPLE_RATE_HZ // 10].tobytes())
+
+
+async def have_committed(fleet: Fleet, session: Session) -> bool:
+    log = await fleet.log(session)
+    texts = {event["channel"]: event["committed"]["text"] for event in log if "committed" in event}
+    return len(texts) == 2 and all(len(text.split()) >= 2 for text in texts.values())
