@@ -5,6 +5,7 @@
  * `size` (CSS pixels), `lines` and `align` (left, center, right) change how.
  */
 
+import { labelOf } from "./exports.js";
 import { follow } from "./lib/event-stream.js";
 import { saveText } from "./files.js";
 import { drawText } from "./lib/partial.js";
@@ -31,6 +32,8 @@ let following = true;
 /** The position and size of the view when it was last checked. */
 let seen = { top: 0, width: 0, height: 0, text: 1 };
 
+/** @type {number[]} when each shown final began */
+const starts = [];
 /** @type {Map<number, HTMLElement>} the line of each segment that is still open */
 const open = new Map();
 
@@ -49,7 +52,7 @@ function showPartial(event) {
     open.set(event.segment, line);
     partials.append(line);
   }
-  drawText(line, /** @type {any} */ (event));
+  draw(line, event);
 }
 
 /** @param {Record<string, any>} event */
@@ -58,9 +61,29 @@ function showFinal(event) {
   open.delete(event.segment);
   if (!event.text.trim()) return;
   const line = newLine();
-  finals.append(line);
+  draw(line, event);
+  const start = event.start ?? 0;
+  const after = starts.findLastIndex((earlier) => earlier <= start) + 1; // another channel's may have begun later
+  starts.splice(after, 0, start);
+  finals.insertBefore(line, finals.children[after] ?? null);
+  while (finals.childElementCount > KEPT_LINES) {
+    finals.firstElementChild?.remove();
+    starts.shift();
+  }
+}
+
+/**
+ * @param {HTMLElement} line
+ * @param {Record<string, any>} event
+ */
+function draw(line, event) {
   drawText(line, /** @type {any} */ (event));
-  while (finals.childElementCount > KEPT_LINES) finals.firstElementChild?.remove();
+  const name = labelOf(/** @type {any} */ ({ speakers: {} }), /** @type {any} */ (event));
+  if (!name) return;
+  const label = document.createElement("span");
+  label.className = "speaker";
+  label.textContent = `${name}: `;
+  line.prepend(label);
 }
 
 function dropPartials() {

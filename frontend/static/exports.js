@@ -118,7 +118,7 @@ function rounded(seconds) {
  */
 export function labelOf(saved, { speaker, channel }) {
   if (speaker) return saved.speakers[speaker] ?? (speaker.length === 1 ? `Speaker ${speaker}` : speaker);
-  return channel === undefined ? undefined : (saved.speakers[`channel ${channel}`] ?? `Channel ${channel + 1}`);
+  return channel === undefined ? undefined : (saved.speakers[`channel ${channel}`] ?? `Channel ${channel}`);
 }
 
 /**

@@ -137,7 +137,7 @@ test("exports have names of speakers, and are safe in their formats", () => {
   document.saved.speakers = { A: "Ann" };
   assert.match(asVtt(document.saved), /<v Ann>a &lt; b &amp; \*c\*/);
   assert.match(asMarkdown(document.saved), /\*\*Ann\*\* \*0:00\* a \\< b & \\\*c\\\*/);
-  assert.equal(asText(document.saved), "Ann:\na < b & *c*\n\nSpeaker B:\nYes.\n\nChannel 2:\nNo.\n");
+  assert.equal(asText(document.saved), "Ann:\na < b & *c*\n\nSpeaker B:\nYes.\n\nChannel 1:\nNo.\n");
   assert.match(asText(document.saved, { times: true }), /\[0:01\] Yes\./);
   const json = JSON.parse(asJson(document.saved));
   assert.deepEqual(json.segments[0].words[0], { text: "a", start: 0, end: 0.5 });
