@@ -221,7 +221,7 @@ def _body(cue: Cue) -> str:
 
 
 def _voice(cue: Cue) -> str:
-    """WebVTT's tag for who speaks."""
+    """The voice tag of WebVTT."""
     return "" if cue.channel is None else f"<v {label(cue.channel)}>"
 
 

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import wave
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from openai import OpenAI
 from websockets.sync.client import connect
 
 from frontend.client import Done, Final, TranscriptionClient
+from tests.command import run
 from tests.integration.api_clients import post_form, request
 from tests.integration.native_clients import FRONTENDS, ask, base64_of, open_client, tell, until
 from tests.stack import Stack
@@ -193,3 +195,17 @@ def test_client_library_sends_channels(stack: Stack) -> None:
     found, done = asyncio.run(heard())
     assert sorted((final.channel, final.text) for final in found) == [(0, "2 seconds"), (1, "2 seconds")]
     assert done.duration_s == 2.0
+
+
+@pytest.mark.parametrize("how", [(), ("--live",), ("--format", "json")])
+def test_command_line_names_the_channels(stack: Stack, tmp_path: Path, how: tuple[str, ...]) -> None:
+    file = tmp_path / "call.wav"
+    file.write_bytes(wav())
+    done = run(stack, "transcribe", "--channel-mode", "separate", *how, file)
+    assert (done.returncode, done.stderr) == (0, "")
+    if "json" in how:
+        document = json.loads(done.stdout)
+        assert (document["text"], document["duration"]) == ("1 seconds\n1 seconds", 1.0)
+        assert [one["channel"] for one in document["segments"]] == [0, 1]
+    else:
+        assert sorted(done.stdout.splitlines()) == ["Channel 0: 1 seconds", "Channel 1: 1 seconds"]
