@@ -10,8 +10,9 @@ from shared.bus.ownership import Owner
 from shared.events import SessionOptions
 from worker.channels.session import ChannelSession
 from worker.channels.states import ChannelStates
+from worker.claim import Claim
 from worker.commitment import Commitment
-from worker.session import Claim, WorkerSession
+from worker.session import WorkerSession
 
 
 def claimed(

@@ -6,18 +6,19 @@ Only state: no Redis, no model, no clock. Engine outputs go in, wire events come
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from shared.bus.messages import EventKind
-from shared.bus.ownership import Owner, Settled
+from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
 from shared.seams import joined
+from worker.claim import Claim, Opening
 from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
 from worker.engines import base
 from worker.wording.session_wording import SessionWording
@@ -29,31 +30,6 @@ FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 times as long."""
 PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
 """How often a frontend gets the position up to which audio is processed; well below any backlog bound."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a worker gets when it claims a session: everything that its former owner had stored."""
-
-    owner: Owner
-    options: SessionOptions
-    """As they were at the checkpoint; later changes by the client are still in its audio stream."""
-    seq: int
-    checkpoint_samples: int
-    segment: int
-    texts: tuple[str, ...]
-    """Texts of the finals so far."""
-    committed: Commitment | None = None
-    """The committed text of the segment after the checkpoint; None if there is none."""
-
-
-class Opening(NamedTuple):
-    """Where one handle of a session begins in the engine."""
-
-    handle: str
-    checkpoint_samples: int
-    segment: int
-    committed: Commitment
 
 
 @dataclass(slots=True, eq=False)
@@ -284,7 +260,7 @@ class WorkerSession:
         """The audio of each handle in an entry that ends at this position, without what was read before."""
         start_samples = end_samples - len(pcm) // 2
         samples = np.frombuffer(pcm, "<i2")[max(0, self.read_samples - start_samples) :]
-        return [(self.handle, samples.astype(np.float32) / np.float32(32768))]
+        return [(self.handles[0], samples.astype(np.float32) / np.float32(32768))]
 
     def commit(self, at_samples: int) -> tuple[str, ...]:  # noqa: ARG002 -- the engine knows the position
         """The client commits the audio so far. Returns the handles that are committed."""

@@ -29,10 +29,11 @@ from shared.bus.scripts import Call
 from shared.events import SessionOptions, seconds
 from tests.integration.workers import redis_alone
 from tests.stack import Stack
+from worker.claim import Claim
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
 from worker.event_writer import SessionWrite
-from worker.session import PROGRESS_SAMPLES, Claim, WorkerSession
+from worker.session import PROGRESS_SAMPLES, WorkerSession
 
 pytestmark = pytest.mark.redis_server
 

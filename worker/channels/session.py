@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from shared.bus.states import SessionState
 from shared.dialogue import Said, dialogue
-from shared.events import EventType, Latency, SessionOptions, seconds
+from shared.events import SAMPLE_RATE_HZ, EventType, Latency, SessionOptions, seconds
 from worker.channels.interleaving import Interleaving
 from worker.channels.states import ChannelState, ChannelStates
+from worker.claim import Claim, Opening
 from worker.commitment import Commitment, StoredText, unfinished
 from worker.engines import base
-from worker.session import Claim, Opening, WorkerSession
+from worker.session import WorkerSession
 
+MOST_OPEN: Final = 8
+"""Segments of one channel that may be open at the same time: engines have one or two."""
 CLAIMED: Final = 1
 """The `seq` of a track's claim. Tracks have no `ready`."""
 
@@ -36,10 +39,13 @@ class _Put(NamedTuple):
 class Track(WorkerSession):
     """The text of one channel. Its segments have the engine's numbers; `numbers` has those that clients see."""
 
-    def __init__(self, session: "ChannelSession", channel: int, state: ChannelState) -> None:
+    def __init__(
+        self, session: "ChannelSession", channel: int, state: ChannelState, finals: Iterable[dict[str, Any]]
+    ) -> None:
+        """`finals` are those of the channel so far: the engine numbers them from 0 on."""
         self._session = session
         self.channel = channel
-        self.numbers = dict(state.numbers)
+        self.numbers = {own: final["segment"] for own, final in enumerate(finals)} | dict(state.numbers)
         self.reached_samples = state.checkpoint_samples
         """The engine's checkpoint. Outputs before it may still be held."""
         self.is_finished = False
@@ -57,7 +63,9 @@ class Track(WorkerSession):
     def state(self) -> ChannelState:
         """What a new owner needs to continue it."""
         committed = self.committed if self.committed.text else None
-        return ChannelState(self.checkpoint_samples, self.segment, dict(self.numbers), committed)
+        near = range(self.segment, self.segment + MOST_OPEN)
+        open_numbers = {own: self.numbers[own] for own in near if own in self.numbers}
+        return ChannelState(self.checkpoint_samples, self.segment, open_numbers, committed)
 
     def reconfigure(self, options: SessionOptions, at_samples: int) -> None:
         self.options = options
@@ -82,7 +90,6 @@ class Track(WorkerSession):
                 self.numbers[number] = self._session.new_number()
             fields["segment"] = self.numbers[number]
         if event_type is EventType.FINAL:
-            self.numbers = {own: seen for own, seen in self.numbers.items() if own >= self.segment}
             self._session.note(Said(fields["start_samples"], self.channel, fields["text"]))
         extra = {**fields.pop("extra", {}), "channel": self.channel}
         self._session.emit(event_type, extra=extra, **fields)
@@ -100,14 +107,18 @@ class ChannelSession(WorkerSession):
         states: ChannelStates,
         finals: Iterable[dict[str, Any]] = (),
     ) -> None:
-        self._said = [Said(final["start"] * 16_000, final.get("channel", 0), final["text"]) for final in finals]
+        finals = list(finals)
+        self._said = [Said(round(one["start"] * SAMPLE_RATE_HZ), one["channel"], one["text"]) for one in finals]
         self._commits: deque[tuple[int, set[int]]] = deque()
         """Commits that are not answered yet: their positions, and the channels that have not answered."""
         self._warned: set[tuple[str, str]] = set()
         self._states = self._stored_states = states
         super().__init__(claim, now_s, kept_samples)
         self.segment = states.next_segment
-        self._tracks = [Track(self, channel, state) for channel, state in enumerate(states.channels)]
+        self._tracks = [
+            Track(self, channel, state, [one for one in finals if one["channel"] == channel])
+            for channel, state in enumerate(states.channels)
+        ]
         self.handles = tuple(f"{self.handle}/{track.channel}" for track in self._tracks)
         self._by_handle = dict(zip(self.handles, self._tracks, strict=True))
         self._interleaving: Interleaving[_Put] = Interleaving(len(self._tracks))

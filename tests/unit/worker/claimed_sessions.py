@@ -8,7 +8,8 @@ from redis.exceptions import NoScriptError
 from shared.bus import keys
 from shared.bus.ownership import Owner
 from shared.events import SessionOptions
-from worker.session import Claim, WorkerSession
+from worker.claim import Claim
+from worker.session import WorkerSession
 
 
 def claimed(session_id: str = "s1", now_s: float = 1000.0, **changes: Any) -> WorkerSession:
