@@ -1,0 +1,118 @@
+"""The slots of sessions with separate channels, in the scripts: each channel has one, all of one worker."""
+
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.bus import keys, ownership
+from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, Scripts
+from shared.bus.ownership import Ending, Owner
+from shared.bus.registry import Registry
+from shared.bus.states import SessionState
+from tests.integration.owners import erase, write
+
+
+@pytest.fixture
+async def registry(redis: Redis) -> Registry:
+    """With two live workers of three free slots each."""
+    await redis.zadd(keys.free("echo"), {"w1": 3, "w2": 3})
+    seconds, _ = await redis.time()
+    await redis.zadd(keys.WORKERS, dict.fromkeys(("w1", "w2"), (seconds + 60) * 1000))
+    return Registry(redis, Scripts(redis))
+
+
+async def admit(registry: Registry, session_id: str, slots: int, capacity: int = 6) -> bool:
+    return await registry.admit(
+        session_id,
+        "echo",
+        capacity=capacity,
+        claim_timeout_s=5,
+        options=b"{}",
+        resume_digest="r",
+        viewer_digest="v",
+        slots=slots,
+    )
+
+
+async def claim(redis: Redis, worker: str, session_id: str, free_slots: int) -> Any:
+    names, arguments = ownership.claim(session_id, "echo", worker, free_slots=free_slots)
+    return await Scripts(redis).claim(keys=names, args=arguments)
+
+
+async def owned(redis: Redis, worker: str, session_id: str) -> Owner:
+    found = await claim(redis, worker, session_id, free_slots=3)
+    assert isinstance(found, list), found
+    return Owner(session_id, "echo", worker, int(dict(zip(found[::2], found[1::2], strict=True))[b"fence"]))
+
+
+async def free(redis: Redis, worker: str) -> float | None:
+    slots: float | None = await redis.zscore(keys.free("echo"), worker)
+    return slots
+
+
+async def gone(redis: Redis, *session_ids: str) -> None:
+    """Their clients have been away for long."""
+    await redis.zadd(keys.awaiting("echo"), {one: number for number, one in enumerate(session_ids)})
+
+
+async def test_capacity_counts_every_channel(registry: Registry) -> None:
+    assert await admit(registry, "s1", 3)
+    assert await admit(registry, "s2", 2)
+    assert await registry.admitted("echo") == 5
+    assert not await admit(registry, "s3", 2)
+    assert await admit(registry, "s3", 1)
+    assert not await admit(registry, "s4", 1)
+
+
+async def test_slots_must_be_free_at_one_worker(redis: Redis, registry: Registry) -> None:
+    await redis.zadd(keys.free("echo"), {"w1": 1, "w2": 1})
+    assert not await admit(registry, "s1", 2)
+    assert await admit(registry, "s1", 1)
+
+
+@pytest.mark.parametrize("ends", ["done", "erased"])
+async def test_worker_gets_all_slots_back(redis: Redis, registry: Registry, ends: str) -> None:
+    await admit(registry, "s1", 3)
+    owner = await owned(redis, "w1", "s1")
+    assert await free(redis, "w1") == 0
+    names, arguments = ownership.renew(owner, slots=3)
+    assert await Scripts(redis).renew(keys=names, args=arguments) == 1
+    assert await registry.admitted("echo") == 3
+    if ends == "done":
+        await write(redis, owner, 1, ending=Ending(SessionState.DONE, 10))
+    else:
+        await erase(redis)
+    assert await free(redis, "w1") == 3
+    assert await registry.admitted("echo") == 0
+
+
+async def test_worker_with_too_few_slots_claims_nothing(redis: Redis, registry: Registry) -> None:
+    await admit(registry, "s1", 2)
+    assert await claim(redis, "w1", "s1", free_slots=1) == NO_ROOM
+    await redis.zadd(keys.free("echo"), {"w2": 1})
+    assert await claim(redis, "w1", "s1", free_slots=1) is None, "no other worker has enough"
+    assert await redis.hget(keys.session("s1"), "state") == b"waiting"
+    assert isinstance(await claim(redis, "w1", "s1", free_slots=2), list)
+
+
+async def test_single_session_is_passed_on_by_a_worker_whose_slots_are_taken(redis: Redis, registry: Registry) -> None:
+    await admit(registry, "s1", 1)
+    assert await claim(redis, "w1", "s1", free_slots=0) == NO_ROOM
+    await redis.zadd(keys.free("echo"), {"w1": 1})
+    assert await claim(redis, "w1", "s1", free_slots=1) == ELSEWHERE
+
+
+async def test_sessions_of_absent_clients_give_way_only_if_that_is_enough(redis: Redis, registry: Registry) -> None:
+    assert await admit(registry, "pair", 2, capacity=4)
+    assert await admit(registry, "one", 1, capacity=4)
+    assert await admit(registry, "busy", 1, capacity=4)
+    await owned(redis, "w1", "pair")
+    await gone(redis, "one")
+    assert not await admit(registry, "new", 2, capacity=4)
+    assert await registry.admitted("echo") == 4
+    await gone(redis, "one", "pair")
+    assert await admit(registry, "new", 3, capacity=4)
+    assert await registry.admitted("echo") == 1 + 3
+    told = await redis.xrange(keys.control("w1"))
+    assert [fields for _, fields in told] == [{b"give_way": b"pair"}]
