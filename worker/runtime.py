@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 import structlog
@@ -199,29 +199,31 @@ class WorkerRuntime:
         free_slots, needed = self._free_slots, SessionOptions.from_wire(options).slots
         self._joining_slots += needed
         try:
-            return await self._claim(session_id, options, free_slots)
+            found = await self._claim(session_id, free_slots)
         finally:
             self._joining_slots -= needed
-
-    async def _claim(self, session_id: str, options: dict[str, Any], free_slots: int) -> WorkerSession | None:
-        names, arguments = claim(session_id, self._info.model, self.id, free_slots=free_slots)
-        found: Any = ELSEWHERE if self._heartbeat.draining else await self._scripts.claim(keys=names, args=arguments)
+        if isinstance(found, WorkerSession):
+            await self._reader.wake(self._redis)
+            return found
         if found == UNREADABLE:  # its frontend dispatches it again, and another worker may claim it
             log.warning("session_protocol_unsupported", protocol=OWN.number, session_id=session_id)
-            return None
-        if found in (ELSEWHERE, NO_ROOM):
+        elif found in (ELSEWHERE, NO_ROOM):
             if found == NO_ROOM:
                 await asyncio.sleep(PASS_ON_S)
             await self._dispatch(session_id, SessionOptions.from_wire(options), "stream")
-            return None
-        if found is None:
-            return None
+        return None
+
+    async def _claim(self, session_id: str, free_slots: int) -> WorkerSession | int | None:
+        """The session, or why it was not claimed: the answer of the script. Nothing is awaited after `_admit`."""
+        names, arguments = claim(session_id, self._info.model, self.id, free_slots=free_slots)
+        found: Any = ELSEWHERE if self._heartbeat.draining else await self._scripts.claim(keys=names, args=arguments)
+        if not isinstance(found, list):
+            return cast("int | None", found)
         held = dict(zip(found[::2], found[1::2], strict=True))
         finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
         owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
         session = claimed(owner, held, finals, time.monotonic(), self._kept_samples)
         self._admit(session, await self._past(session, finals))
-        await self._reader.wake(self._redis)
         return session
 
     async def _past(self, session: WorkerSession, finals: list[dict[str, Any]]) -> list[Command]:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from shared.bus import keys
-from shared.bus.lua.sessions import ELSEWHERE, FENCED, UNREADABLE
+from shared.bus.lua.sessions import ELSEWHERE, FENCED, NO_ROOM, UNREADABLE
 from shared.bus.messages import ControlWord, EntryField, WorkerMessage
 from shared.celery_config import Queue
 from shared.config import Settings
@@ -36,6 +36,8 @@ class Bus:
 
     def __init__(self) -> None:
         self.claim: Any = CLAIMED
+        self.free_slots: list[int] = []
+        """What the worker said of its slots with each claim."""
         self.write = 1
         self.written: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.endings: dict[str, str] = {}
@@ -70,6 +72,7 @@ class Bus:
     def _run(self, count: int, words: tuple[str, ...]) -> Any:
         self.scripts.append(count)
         if count == CLAIM:
+            self.free_slots.append(int(words[-1]))
             return self.claim
         if count == WRITE and self.write != FENCED:
             session_id, arguments = keys.session_of(words[0].encode()), words[count:]
@@ -149,12 +152,29 @@ def test_session_is_served_from_its_first_event_to_its_last(worker: Worker) -> N
     assert worker.bus.endings == {"s1": "done"}
 
 
-@pytest.mark.parametrize(("answer", "dispatched"), [(None, []), (UNREADABLE, []), (ELSEWHERE, ["s1"])])
+@pytest.mark.parametrize(
+    ("answer", "dispatched"), [(None, []), (UNREADABLE, []), (ELSEWHERE, ["s1"]), (NO_ROOM, ["s1"])]
+)
 def test_session_that_cannot_be_claimed_is_not_served(worker: Worker, answer: Any, dispatched: list[str]) -> None:
     worker.bus.claim = answer
     assert worker.serve("s1").result(limit_s(10)) == {"outcome": "not claimed"}
     assert worker.dispatched == dispatched
     assert not worker.is_serving("s1")
+
+
+def test_claims_say_how_many_slots_are_free(worker: Worker) -> None:
+    """A session with separate channels has one for each."""
+    stereo = orjson.dumps(OPTIONS | {"channels": 2})
+    worker.bus.claim = [stereo if one == CLAIMED[3] else one for one in CLAIMED]
+    worker.serve("s1")
+    worker.until(lambda: worker.is_serving("s1"))
+    worker.bus.claim = CLAIMED
+    for session_id in ("s2", "s3"):
+        worker.serve(session_id)
+        worker.until(lambda session_id=session_id: worker.is_serving(session_id))
+    worker.bus.claim = None
+    worker.serve("s4").result(limit_s(10))
+    assert worker.bus.free_slots == [4, 2, 1, 0]
 
 
 def test_lease_of_a_session_is_renewed(worker: Worker) -> None:
