@@ -19,6 +19,8 @@ class _Channel(Generic[T]):
     reached_samples: int = 0
     """No later output begins before this position."""
     is_over: bool = False
+    is_blocked: bool = False
+    """Whether its outputs wait for the other channels, whatever they are."""
 
 
 class Interleaving(Generic[T]):
@@ -39,6 +41,15 @@ class Interleaving(Generic[T]):
         """The channel has no more outputs."""
         self._channels[channel].is_over = True
 
+    def block(self, channel: int) -> None:
+        """Hold all outputs of the channel until `unblock`. Those of the others do not wait for them."""
+        self._channels[channel].is_blocked = True
+
+    def unblock(self) -> None:
+        """Hold no channel any more."""
+        for channel in self._channels:
+            channel.is_blocked = False
+
     def holds(self, channel: int) -> bool:
         return bool(self._channels[channel].held)
 
@@ -50,7 +61,7 @@ class Interleaving(Generic[T]):
     def _next(self) -> int | None:
         heads: list[tuple[int, int]] = []
         for number, channel in enumerate(self._channels):
-            if channel.held:
+            if channel.held and not channel.is_blocked:
                 start_samples = channel.held[0][0]
                 if start_samples is None:
                     return number
@@ -59,7 +70,7 @@ class Interleaving(Generic[T]):
             return None
         first = min(heads)
         passed = (
-            bool(channel.held) or channel.is_over or (channel.reached_samples, number) > first
+            bool(channel.held) or channel.is_over or channel.is_blocked or (channel.reached_samples, number) > first
             for number, channel in enumerate(self._channels)
         )
         return first[1] if all(passed) else None

@@ -245,13 +245,19 @@ class ChannelSession(WorkerSession):
         return None
 
     def _answer_commit(self, channel: int) -> None:
-        """`committed` follows when all channels have answered; they answer commits in order."""
-        for _, waiting in self._commits:
-            if channel in waiting:
-                waiting.remove(channel)
-                break
+        """`committed` follows when all channels have answered; they answer commits in order.
+
+        With `turns`, text before `committed` is of the audio before the commit: a channel that has answered waits.
+        """
+        asked = next((waiting for _, waiting in self._commits if channel in waiting), None)
+        if asked is None:
+            return
+        asked.remove(channel)
+        if self.options.turns:
+            self._interleaving.block(channel)
         while self._commits and not self._commits[0][1]:
             at_samples, _ = self._commits.popleft()
+            self._interleaving.unblock()
             if self.options.turns:
                 self._emit(EventType.COMMITTED, end_samples=at_samples)
 

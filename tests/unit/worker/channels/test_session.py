@@ -180,6 +180,18 @@ def test_commit_is_answered_when_all_channels_have_answered() -> None:
     assert [one["end"] for one in service.events if one["type"] == "committed"] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("recording", [False, True])
+def test_text_after_a_commit_follows_its_answer(recording: bool) -> None:
+    """Dialects take the text before it for that of the audio before the commit."""
+    service = Service(turns=True, recording=recording)
+    service.session.commit(2 * S)
+    service.take(1, final(0, "One.", S, 2 * S), Committed(2 * S), final(1, "Three.", 2 * S, 3 * S), Finished())
+    service.take(0, final(0, "Two.", S, 2 * S), Committed(2 * S), Finished())
+    texts = [event.get("text", event["type"]) for event in service.events[1:]]
+    assert texts == [*(["Two.", "One."] if recording else ["One.", "Two."]), "committed", "Three.", texts[-1]]
+    assert service.events[-1]["type"] == "done"
+
+
 def test_commit_before_the_checkpoint_of_a_channel_waits_only_for_the_others() -> None:
     service = Service(turns=True)
     service.take(0, final(0, "Yes.", 0, 2 * S))
