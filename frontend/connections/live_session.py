@@ -121,5 +121,5 @@ class LiveSession:
         if tracks is not None:
             audio_format = replace(audio_format, channels=tracks, separate=True)
         elif audio_format.separate:
-            raise InvalidFieldError("channel_mode", ChannelMode.SEPARATE, "mix: the session mixes its channels")
+            raise InvalidFieldError("channel_mode", ChannelMode.SEPARATE.value, "mix: the session mixes its channels")
         return RawIntake(self.session, audio_format, takes_container=self._takes_container)

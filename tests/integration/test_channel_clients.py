@@ -101,6 +101,22 @@ def test_session_with_channels_is_resumed_and_keeps_them(stack: Stack) -> None:
     second.close()
 
 
+def test_session_that_mixes_its_channels_is_not_resumed_as_another(stack: Stack) -> None:
+    first, second = open_client(stack, "websocket"), open_client(stack, "websocket")
+    ready = ask(first, type="start", channels=2)
+    first.send_audio(SECOND)
+    until(first, "partial")
+    named = {name: ready[name] for name in ("session_id", "resume_token")}
+    refused = ask(second, type="resume", seq=0, channels=2, **named, **SEPARATE)
+    assert refused["message"].startswith("channel_mode is 'separate'; allowed: mix")
+    assert ask(second, type="resume", seq=0, channels=2, **named)["type"] == "ready"
+    second.send_audio(SECOND)
+    tell(second, type="stop")
+    assert finals(until(second, "done")) == [(None, "2 seconds")]
+    first.close()
+    second.close()
+
+
 def test_one_shot_recordings(stack: Stack) -> None:
     client = open_client(stack, "websocket")
     for fields in ({"audio_data": base64_of(wav())}, {"audio_data": base64_of(SECOND), "channels": 2}):
@@ -197,7 +213,7 @@ def test_client_library_sends_channels(stack: Stack) -> None:
     assert done.duration_s == 2.0
 
 
-@pytest.mark.parametrize("how", [(), ("--live",), ("--format", "json")])
+@pytest.mark.parametrize("how", [(), ("--format", "json")])
 def test_command_line_names_the_channels(stack: Stack, tmp_path: Path, how: tuple[str, ...]) -> None:
     file = tmp_path / "call.wav"
     file.write_bytes(wav())

@@ -1,4 +1,4 @@
-"""A telephone call with one party on each channel comes out as a dialogue, recorded and live."""
+"""A telephone call with one party on each channel comes out as a dialogue."""
 
 import io
 import wave
@@ -8,7 +8,6 @@ import pytest
 
 from tests.bench.scoring import normalised
 from tests.integration.api_clients import multipart, request
-from tests.integration.native_clients import ask, open_client, tell, until
 from tests.speech import SENTENCES, synthesise
 from tests.stack import Stack
 
@@ -46,16 +45,3 @@ def test_recorded_call_is_a_dialogue(whisper_stack: Stack, call: np.ndarray) -> 
     lines = [line.partition(": ") for line in body.decode().splitlines()]
     assert [name for name, _, _ in lines] == [f"Channel {channel}" for channel, _ in SPOKEN]
     assert_dialogue([text for _, _, text in lines])
-
-
-def test_live_call_is_a_dialogue(whisper_stack: Stack, call: np.ndarray) -> None:
-    client = open_client(whisper_stack, "websocket")
-    ready = ask(client, type="start", channels=2, channel_mode="separate", language="en", partials=False)
-    assert ready["type"] == "ready", ready
-    client.send_audio(call.tobytes())
-    tell(client, type="stop")
-    events = until(client, "done")
-    assert_dialogue(events[-1]["text"].splitlines())
-    finals = sorted((event for event in events if event["type"] == "final"), key=lambda event: event["start"])
-    assert [event["channel"] for event in finals] == [channel for channel, _ in SPOKEN]
-    client.close()
