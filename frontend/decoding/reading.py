@@ -92,13 +92,11 @@ class Reading:
             self.warnings.append(warning_from(content))
         match kind:
             case Kind.AUDIO:
-                if self._separation is not None:
-                    check_frames(content, self._separation.frame_bytes)
+                channels = self._checked_channels(content)
                 self._left_bytes -= len(content)
                 if self._left_bytes < 0:
                     assert self._max_duration_s is not None
                     raise AudioTooLongError(self._max_duration_s)
-                channels = 1 if self._separation is None else self._separation.found or 1
                 return DecodedBlock(content, min(1.0, position_bytes / self._size_bytes), channels)
             case Kind.ERROR:
                 raise error_from(content, self._max_duration_s)
@@ -108,6 +106,15 @@ class Reading:
                 return None
             case Kind.WAITING | Kind.TRACKS:
                 raise WireError(f"a frame {kind.name} in a recording")
+
+    def _checked_channels(self, content: bytes) -> int:
+        """The number of tracks in a block. Raises WireError if it has no whole frames of them."""
+        if self._separation is None:
+            return 1
+        if self._separation.found is None:
+            raise WireError("audio of an unknown number of tracks")
+        check_frames(content, self._separation.frame_bytes)
+        return self._separation.found
 
     async def next_frame(self, stall_s: float) -> tuple[Kind, bytes, int]:
         """The next raw frame: its kind, its content, and how much has been read. If none has begun within `stall_s`,

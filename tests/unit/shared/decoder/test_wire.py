@@ -9,6 +9,7 @@ import pytest
 
 from frontend.decoding.reading import Reading, new_pipe
 from shared.audio.damage import AudioWarning
+from shared.audio.tracks import Separation
 from shared.decoder.wire import (
     HEAD,
     Kind,
@@ -24,10 +25,12 @@ from shared.errors import AudioTooLongError, InvalidAudioError, UnsupportedAudio
 
 
 @asynccontextmanager
-async def reading(*frames: bytes, max_duration_s: float | None = 1.0) -> AsyncIterator[Reading]:
+async def reading(
+    *frames: bytes, max_duration_s: float | None = 1.0, separation: Separation | None = None
+) -> AsyncIterator[Reading]:
     """What a decoder has written before it ended."""
     with new_pipe() as pipe:
-        reader = await Reading.of(pipe, 1000, max_duration_s)
+        reader = await Reading.of(pipe, 1000, max_duration_s, separation)
         os.write(pipe.writable, b"".join(frames))
     try:
         yield reader
@@ -145,3 +148,31 @@ async def test_decoder_that_ends_without_a_word_and_one_that_says_nothing() -> N
         with pytest.raises(TimeoutError):
             await silent.next(0.01)
         silent.close()
+
+
+async def test_number_of_tracks_is_known_before_their_audio() -> None:
+    separation, second = Separation(most=4), frame(Kind.AUDIO, bytes(24_000))
+    async with reading(frame(Kind.TRACKS, b"3"), second, second, separation=separation) as decoder:
+        blocks = [await decoder.next(1) for _ in range(2)]
+    assert separation.found == 3
+    assert [(block.channels, block.frame_bytes) for block in blocks if block] == [(3, 6), (3, 6)]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [frame(Kind.AUDIO, bytes(4))],
+        [frame(Kind.TRACKS, b"0")],
+        [frame(Kind.TRACKS, b"5")],
+        [frame(Kind.TRACKS, b"x")],
+        [frame(Kind.TRACKS, b"2"), frame(Kind.TRACKS, b"1")],
+        [frame(Kind.TRACKS, b"2"), frame(Kind.AUDIO, bytes(6))],
+    ],
+)
+async def test_tracks_that_no_decoder_sends_are_refused(frames: list[bytes]) -> None:
+    async with reading(*frames, separation=Separation(most=4)) as decoder:
+        with pytest.raises(WireError):
+            await decoder.next(1)
+    async with reading(frame(Kind.TRACKS, b"2")) as decoder:
+        with pytest.raises(WireError):
+            await decoder.next(1)
