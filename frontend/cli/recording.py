@@ -59,8 +59,10 @@ class Recording:
     async def decoded(
         self, *, strict: bool = False, separation: Separation | None = None
     ) -> AsyncIterator[AsyncIterator[Block]]:
-        """The audio, decoded in its own process, which ends with the `async with`. With a `separation`, the channels are
-        kept apart, and their number is known when the `async with` begins."""
+        """The audio, decoded in its own process, which ends with the `async with`.
+
+        With a `separation`, the channels are kept apart, and their number is known when the `async with` begins.
+        """
         self.warnings.clear()
         async with (
             Decoders.running(1, DECODER_PATIENCE_S) as decoders,

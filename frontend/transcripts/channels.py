@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.dialogue import Said, dialogue
-from shared.wire_events import Final
+from voxtral_client.events import Final
 
 
 def is_dialogue(finals: Iterable[Final]) -> bool:

@@ -19,6 +19,7 @@ class ChannelTurns:
     def __init__(self) -> None:
         self._chain = Chain()
         self._is_beta = False
+        self._by_rules = False
         self._start_s = 0.0
         self._channels: dict[int | None, Turns] = {None: Turns(self._chain)}
 
@@ -31,6 +32,16 @@ class ChannelTurns:
         self._is_beta = value
         for turns in self._channels.values():
             turns.is_beta = value
+
+    @property
+    def by_rules(self) -> bool:
+        return self._by_rules
+
+    @by_rules.setter
+    def by_rules(self, value: bool) -> None:
+        self._by_rules = value
+        for turns in self._channels.values():
+            turns.by_rules = value
 
     @property
     def start_s(self) -> float:
@@ -51,7 +62,7 @@ class ChannelTurns:
         wanted: list[int | None] = [None] if channels is None else [*range(channels)]
         if wanted != [*self._channels]:
             self._channels = {channel: Turns(self._chain) for channel in wanted}
-            self.is_beta = self._is_beta
+            self.is_beta, self.by_rules = self._is_beta, self._by_rules
         for turns in self._channels.values():
             turns.reset()
 

@@ -7,7 +7,7 @@ from frontend.api.renderers import MISTRAL, OPENAI, Format
 from frontend.transcripts.document import Form, SessionTranscript
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import cues
-from shared.wire_events import Final
+from voxtral_client.events import Final
 
 
 def said(segment: int, channel: int, text: str, start: float, end: float) -> dict[str, object]:
