@@ -95,6 +95,7 @@ async def test_each_channel_takes_a_slot(fleet: Fleet) -> None:
     with pytest.raises(ServerBusyError):
         await fleet.gateway.open(SessionOptions())
     await fleet.start("second")
+    await until(lambda: are_free(fleet, SLOTS))
     others = [await fleet.gateway.open(SessionOptions(channels=3))]
     assert [await fleet.owner(one) for one in (pair, single, *others)] == ["first", "first", "second"]
     for session in (pair, single, *others):
@@ -113,6 +114,7 @@ async def test_task_for_which_a_worker_has_too_few_slots_goes_to_another(fleet: 
     await fleet.start("first")
     held = [await fleet.gateway.open(SessionOptions()) for _ in range(2)]
     await fleet.start("second")
+    await until(lambda: are_free(fleet, 2 * SLOTS - 2))
     fleet.signal("second", signal.SIGSTOP)
     opening = asyncio.create_task(fleet.gateway.open(STEREO))
     await until(lambda: is_admitted(fleet, 4))
