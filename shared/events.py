@@ -7,7 +7,7 @@ session began; they become seconds only in `Event.to_wire`.
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from shared.turn_detection import TurnDetection
 
@@ -89,6 +89,19 @@ class EventType(StrEnum):
     DONE = "done"
 
 
+DEFAULT_BOOST: Final = 2.0
+"""Measured (docs/features.md): more finds few further terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerm:
+    """A word or name that the speech may contain."""
+
+    term: str
+    boost: float = DEFAULT_BOOST
+    """How much likelier it becomes; 0 has no effect."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
     """What a client may choose for its session. Validated by the protocol that creates it."""
@@ -133,6 +146,8 @@ class SessionOptions:
     """Words and names that are redacted, whatever their case."""
     turn_detection: TurnDetection | None = None
     """None uses the engine's own rules, and sends no events about turns."""
+    keyterms: tuple[KeyTerm, ...] | None = None
+    """Words and names that the model prefers if the audio may contain them."""
     channels: int | None = None
     """The number of channels that are transcribed separately, 1 to `MAX_TRACKS`; None mixes them."""
 
@@ -171,6 +186,10 @@ class SessionOptions:
                 given[name] = tuple(given[name])
         if "turn_detection" in given:
             given["turn_detection"] = TurnDetection.from_wire(given["turn_detection"])
+        if "keyterms" in given:
+            given["keyterms"] = tuple(
+                KeyTerm(str(one["term"]), float(one.get("boost", DEFAULT_BOOST))) for one in given["keyterms"]
+            )
         if given.get("commit_delay") in list(CommitDelay):
             given["commit_delay"] = CommitDelay(given["commit_delay"])
         else:

@@ -19,8 +19,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException
 
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
+from frontend.protocols.keyterms import distinct
 from frontend.protocols.kinds import Flag, Kind, Number
-from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_text, tracks
+from frontend.protocols.options import KEYWORDS, MAX_KEYTERMS, OPTIONS, WORDING, parse_json, parse_text, tracks
 from shared.errors import (
     ContentEncodingError,
     IdleTimeoutError,
@@ -32,6 +33,7 @@ from shared.errors import (
     ServerBusyError,
     shown,
 )
+from shared.events import KeyTerm
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 256
@@ -67,13 +69,17 @@ class Form:
 
     def texts(self, name: str) -> list[str]:
         """The values of a list, in the order in which they were sent."""
+        return [one for value in self._list_values(name) for one in _listed(name, value)]
+
+    def _list_values(self, name: str) -> list[str]:
+        """The fields of a list, as they were sent; empty ones are absent."""
         values: list[str] = []
         for given in self._list_names(name):
             for value in self._fields.getlist(given):
                 if isinstance(value, UploadFile):
                     raise InvalidFieldError(name, "a file", "text")
-                values += _listed(name, value)
-        return values
+                values.append(value)
+        return [value for value in values if value]
 
     def _list_names(self, name: str) -> list[str]:
         """The fields that hold a list; numbered fields in the order of their numbers."""
@@ -115,14 +121,15 @@ class Form:
         """The largest number of channels to separate; None to mix them."""
         return tracks(self.option("channel_mode"), self.option("channels"))
 
-    def prompt(self, *terms: str) -> str | None:
-        """The text that guides the spelling: the field of that name, and lists of expected terms."""
-        listed = [term for name in terms for term in self.texts(name)]
-        prompt = " ".join(part for part in (self.text("prompt"), ", ".join(listed)) if part)
-        if len(prompt) > MAX_PROMPT_CHARS:
-            named = " and ".join(("prompt", *terms))
-            raise InvalidFieldError(named, prompt, f"at most {MAX_PROMPT_CHARS} characters together")
-        return prompt or None
+    def keyterms(self, words: str) -> tuple[KeyTerm, ...] | None:
+        """The terms to expect: `keyterms`, and the list of words that an API has for them."""
+        terms: list[KeyTerm] = []
+        for value in self._list_values("keyterms"):
+            terms += parse_text("keyterms", value, OPTIONS["keyterms"].kind) or ()
+        terms += parse_json(words, self.texts(words), KEYWORDS) or ()
+        if len(found := distinct(terms)) > MAX_KEYTERMS:
+            raise InvalidFieldError(f"keyterms and {words}", f"{len(found)} terms", f"at most {MAX_KEYTERMS} together")
+        return found or None
 
     def audio(self) -> BinaryIO:
         """The uploaded file, which is deleted together with the form."""

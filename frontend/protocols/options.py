@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from frontend.protocols.keyterms import KeyTerms
 from frontend.protocols.kinds import (
     Choice,
     Choices,
@@ -42,6 +43,9 @@ MAX_PROMPT_CHARS: Final = 8_000
 MAX_NEW_TOKENS: Final = 4096
 MAX_REDACT_TERMS: Final = 200
 MAX_REDACT_TERM_CHARS: Final = 100
+MAX_KEYTERMS: Final = 200
+MAX_KEYTERM_CHARS: Final = 100
+MAX_BOOST: Final = 4.0
 
 ONE_SHOT, START, CONFIGURE = "audio", "start", "configure"
 """The native messages that accept options."""
@@ -159,6 +163,12 @@ _TABLE: Final = (
         "The number of channels with `channel_mode` `separate`; of a recording the most that it may have.",
         frozenset(),
     ),
+    Option(
+        "keyterms",
+        KeyTerms(MAX_KEYTERMS, MAX_KEYTERM_CHARS, MAX_BOOST),
+        "Words and names that the model prefers if the speech may contain them, each with a `boost` or as a string.",
+        _ALL,
+    ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
@@ -166,6 +176,8 @@ WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_ter
 """The options that say how text is written; every API takes them under these names."""
 CHANNELS: Final = ("channel_mode", "channels")
 """The options that say what becomes of channels. In native messages `channels` belongs to the format of the audio."""
+KEYWORDS: Final = KeyTerms(MAX_KEYTERMS, MAX_KEYTERM_CHARS)
+"""The same as OpenAI's `keywords` and Mistral's `context_bias`: strings only."""
 OPTIONS: Final = {option.name: option for option in _TABLE}
 
 

@@ -156,16 +156,16 @@ _SHARED_FIELDS: Final[Schema] = {
     "temperature": TEMPERATURE.schema(),
     "response_format": {"enum": list(FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),
-    **schemas((*WORDING, *CHANNELS)),
+    **schemas(("keyterms", *WORDING, *CHANNELS)),
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,
     "language": OPTIONS["language"].schema(),
     "stream": FLAG,
-    "keywords[]": said(list_of(TEXT), "Added to the prompt."),
+    "keywords[]": said(list_of(TEXT), "OpenAI: key terms without a boost."),
     "languages[]": OPTIONS["languages"].schema(),
     "include[]": said(list_of({"enum": list(INCLUDES)}), "OpenAI, with `json`: `logprobs`, one for each word."),
-    "context_bias": said(list_of(TEXT), "Mistral: added to the prompt."),
+    "context_bias": said(list_of(TEXT), "Mistral: key terms without a boost."),
     "diarize": {"const": False, "description": "Mistral: sent by its SDK; identifies its requests."},
 }
 

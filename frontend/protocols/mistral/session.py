@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from frontend.protocols.kinds import whole_number
-from frontend.protocols.options import CHANNELS, MAX_PROMPT_CHARS, OPTIONS, WORDING, parse_json, tracks
+from frontend.protocols.keyterms import distinct, written
+from frontend.protocols.kinds import WrongValueError, whole_number
+from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, WORDING, parse_json, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, SessionOptions
+from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, KeyTerm, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 ENCODINGS: Final = {
@@ -29,7 +30,6 @@ ENCODINGS: Final = {
 DEFAULT_ENCODING: Final = "pcm_s16le"
 MIN_DELAY_MS: Final = 80
 MAX_DELAY_MS: Final = 2400
-MAX_TERMS: Final = 100
 TURN_DETECTION_FIELDS: Final = {
     "start_threshold": "threshold",
     "eager_end_threshold": "early_threshold",
@@ -56,8 +56,10 @@ class MistralSession:
     sample_rate: int = SAMPLE_RATE_HZ
     delay_ms: int | None = None
     language: str | None = None
-    terms: tuple[str, ...] = ()
-    """Words to expect."""
+    terms: tuple[KeyTerm, ...] = ()
+    """`context_bias`: words to expect."""
+    keyterms: tuple[KeyTerm, ...] | None = None
+    """The same with boosts: our addition."""
     turns: Mapping[str, Any] | None = None
     """The client's `turn_detection`, only with values that it has set; None if it wants no events about turns."""
     wording: Mapping[str, Any] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class MistralSession:
     def options(self) -> SessionOptions:
         return SessionOptions(
             language=self.language,
-            prompt=", ".join(self.terms) or None,
+            keyterms=distinct([*(self.keyterms or ()), *self.terms])[:MAX_KEYTERMS] or None,
             delay_ms=self.delay_ms,
             words=False,
             turns=True,
@@ -108,11 +110,12 @@ class MistralSession:
             "audio_format": {"encoding": self.encoding, "sample_rate": self.sample_rate},
             "target_streaming_delay_ms": self.delay_ms,
             "language": self.language,
-            "context_bias": list(self.terms) or None,
+            "context_bias": [one.term for one in self.terms] or None,
             "diarize": False,
             "speaker_references": None,
             # null: the service's own value
             "turn_detection": None if self.turns is None else dict.fromkeys(TURN_DETECTION_FIELDS) | dict(self.turns),
+            **({} if self.keyterms is None else {"keyterms": written(self.keyterms)}),
             **{name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()},
             **self.separation,
         }
@@ -168,16 +171,15 @@ def _with_language(session: MistralSession, value: object) -> MistralSession:
 
 
 def _with_terms(session: MistralSession, value: object) -> MistralSession:
-    terms = () if value is None else value
-    if (
-        not isinstance(terms, list | tuple)
-        or not all(isinstance(term, str) for term in terms)
-        or len(terms) > MAX_TERMS
-        or len(", ".join(terms)) > MAX_PROMPT_CHARS
-    ):
-        allowed = f"a list of at most {MAX_TERMS} strings, {MAX_PROMPT_CHARS} characters in all"
-        raise InvalidFieldError("context_bias", value, allowed)
-    return replace(session, terms=tuple(terms))
+    try:
+        terms = KEYWORDS.parse([] if value is None else value)
+    except WrongValueError as error:
+        raise InvalidFieldError("context_bias", error.part or value, error.allowed) from None
+    return replace(session, terms=terms or ())
+
+
+def _with_keyterms(session: MistralSession, value: object) -> MistralSession:
+    return replace(session, keyterms=OPTIONS["keyterms"].parse(value))
 
 
 def _with_turn_detection(session: MistralSession, value: object) -> MistralSession:
@@ -225,6 +227,7 @@ _APPLY: Final[dict[str, Any]] = {
     "target_streaming_delay_ms": _with_delay,
     "language": _with_language,
     "context_bias": _with_terms,
+    "keyterms": _with_keyterms,
     "turn_detection": _with_turn_detection,
     "diarize": _without_speakers("diarize"),
     "speaker_references": _without_speakers("speaker_references"),

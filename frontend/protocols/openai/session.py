@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from frontend.protocols.openai.errors import RefusedError, invalid_value
+from frontend.protocols.keyterms import distinct, written
+from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.values import (
     a_flag,
     a_number,
@@ -19,7 +20,7 @@ from frontend.protocols.openai.values import (
     one_of,
     texts,
 )
-from frontend.protocols.options import CHANNELS, MAX_PROMPT_CHARS, WORDING, tracks
+from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, WORDING, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import ChannelMode, CommitDelay, SessionOptions
@@ -60,7 +61,10 @@ TURN_KEYS: Final = {
     "server_vad": (*SERVER_VAD, "idle_timeout_ms", *TURN_SWITCHES),
     "semantic_vad": (*SEMANTIC_VAD, *TURN_SWITCHES),
 }
-TRANSCRIPTION_KEYS: Final = ("model", "language", "prompt", "delay", "keywords", "languages", *WORDING, *CHANNELS)
+TRANSCRIPTION_KEYS: Final = (
+    *("model", "language", "prompt", "delay", "keywords", "keyterms", "languages"),
+    *(*WORDING, *CHANNELS),
+)
 DEFAULT_TRACKS: Final = 2
 """If a client separates channels and does not say how many."""
 FLAT_KEYS: Final = {
@@ -100,11 +104,13 @@ class SessionConfig:
     def options(self, model: str | None) -> SessionOptions:
         """The options of our session; `model` is used if the transcription names none."""
         wanted = self.transcription or {}
-        hints = [wanted.get("prompt"), ", ".join(wanted.get("keywords") or [])]
+        keyterms = OPTIONS["keyterms"].parse(wanted.get("keyterms") or []) or ()
+        keywords = KEYWORDS.parse(wanted.get("keywords") or []) or ()
         return SessionOptions(
             language=wanted.get("language"),
             languages=_kept(wanted.get("languages")),
-            prompt=" ".join(hint for hint in hints if hint) or None,
+            prompt=wanted.get("prompt"),
+            keyterms=distinct([*keyterms, *keywords])[:MAX_KEYTERMS] or None,
             delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
             commit_delay=COMMIT_DELAYS.get(wanted.get("delay") or ""),
             words=LOGPROBS in (self.include or ()),
@@ -242,7 +248,10 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
         elif name == "delay":
             merged[name] = one_of(entry, where, DELAYS_MS)
         elif name == "keywords":
-            merged[name] = _keywords(entry, where)
+            terms = a_value(texts(entry, where), where, KEYWORDS)
+            merged[name] = [one.term for one in terms or ()]
+        elif name == "keyterms":
+            merged[name] = written(an_option(entry, where, name))
         elif name == "languages" and entry == []:
             merged[name] = []
         else:
@@ -260,13 +269,6 @@ def _kept(value: Any) -> Any:
 def _listed(value: Any) -> Any:
     """An option as a value of the session object."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _keywords(value: Any, path: str) -> list[str]:
-    keywords = texts(value, path)
-    if sum(map(len, keywords)) > MAX_PROMPT_CHARS:
-        raise invalid_value(keywords, path, f"at most {MAX_PROMPT_CHARS} characters together")
-    return keywords
 
 
 def _turn_detection(before: Json | None, value: Any, path: str) -> Json:

@@ -1,11 +1,12 @@
 """The stored options of a session, and how the next worker or frontend reads them."""
 
+import json
 from dataclasses import fields, replace
 
 import orjson
 import pytest
 
-from shared.events import CommitDelay, Mode, SessionOptions
+from shared.events import CommitDelay, KeyTerm, Mode, SessionOptions
 from shared.turn_detection import TurnDetection
 
 
@@ -63,10 +64,22 @@ def test_task_shows_every_option_that_is_no_text_and_no_other() -> None:
         commit_delay=CommitDelay.FAST,
         redact_terms=("Ada",),
         turn_detection=TurnDetection("semantic", eagerness="low", early=True, max_silence_ms=900),
+        keyterms=(KeyTerm("Ada"),),
     )
     assert {field.name for field in fields(SessionOptions)} - options.without_text().keys() == {
         "prompt",
         "redact_terms",
+        "keyterms",
     }
     assert "Ada" not in str(options.without_text())
-    assert SessionOptions.from_wire(options.without_text()) == replace(options, prompt=None, redact_terms=None)
+    assert SessionOptions.from_wire(options.without_text()) == replace(
+        options, prompt=None, redact_terms=None, keyterms=None
+    )
+
+
+def test_key_terms_are_read_as_they_were_stored() -> None:
+    options = SessionOptions(keyterms=(KeyTerm("Ann Lee", 3.5), KeyTerm("Bob")))
+    stored = json.loads(json.dumps(options.to_wire()))
+    assert SessionOptions.from_wire(stored) == options
+    stored["keyterms"] = [{"term": "Ann Lee", "of_a_newer_version": 1}]
+    assert SessionOptions.from_wire(stored).keyterms == (KeyTerm("Ann Lee"),)

@@ -15,6 +15,7 @@ from starlette.types import Message
 
 from frontend.api.upload_form import bounded, received
 from shared.errors import IdleTimeoutError, InvalidFieldError, MessageTooLargeError
+from shared.events import KeyTerm
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -86,7 +87,7 @@ async def test_list_that_is_none_is_refused() -> None:
     for value in ("[1]", "[{}]", '["a", null]'):
         async with received(request_of([f"keywords={quote(value)}".encode()], FORM), 1000, 5) as form:
             with pytest.raises(InvalidFieldError, match="repeated fields, values separated by commas, or"):
-                form.prompt("keywords")
+                form.keyterms("keywords")
 
 
 async def test_term_in_brackets_is_no_list() -> None:
@@ -94,10 +95,13 @@ async def test_term_in_brackets_is_no_list() -> None:
         assert form.texts("keywords") == ["[laughs]", "5", "Ann"]
 
 
-async def test_names_to_expect_are_added_to_the_prompt() -> None:
-    body = b"keywords=a&keywords%5B%5D=b&keywords=&prompt=c, d"
+async def test_names_to_expect_are_key_terms_and_no_prompt() -> None:
+    body = (
+        b"keywords=a&keywords%5B%5D=b&keywords=&prompt=c, d&keyterms=" + quote('[{"term":"e","boost":3},"b"]').encode()
+    )
     async with received(request_of([body], FORM), 1000, 5) as form:
-        assert form.prompt("keywords") == "c, d a, b"
+        assert form.option("prompt") == "c, d"
+        assert form.keyterms("keywords") == (KeyTerm("e", 3), KeyTerm("b"), KeyTerm("a"))
 
 
 async def test_languages_are_checked_like_the_language() -> None:

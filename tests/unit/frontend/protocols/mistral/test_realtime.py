@@ -16,7 +16,7 @@ from frontend.protocols.mistral.realtime import MAX_APPEND_BYTES, MistralRealtim
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import IdleTimeoutError, InvalidFieldError, ServerBusyError, VoxtralError
-from shared.events import SessionOptions
+from shared.events import KeyTerm, SessionOptions
 from shared.turn_detection import TurnDetection
 
 AUDIO = json.dumps({"type": "input_audio.append", "audio": base64.b64encode(b"\1\0" * 160).decode()})
@@ -82,7 +82,8 @@ def test_updates_are_merged_and_null_takes_back(unset: str | None) -> None:
     list(dialect.receive(update(context_bias=["Voxtral", "Celery"], language=unset)))
     opening, append = dialect.receive(AUDIO)
     assert opening == Open(
-        SessionOptions(prompt="Voxtral, Celery", words=False, turns=True, model="auto"), AudioFormat("pcmu", 8000)
+        SessionOptions(keyterms=(KeyTerm("Voxtral"), KeyTerm("Celery")), words=False, turns=True, model="auto"),
+        AudioFormat("pcmu", 8000),
     )
     assert append == Append(b"\1\0" * 160)
     assert list(dialect.receive(AUDIO)) == [append]
@@ -100,7 +101,7 @@ def test_updates_are_merged_and_null_takes_back(unset: str | None) -> None:
         ({"target_streaming_delay_ms": True}, "from 80 to 2400"),
         ({"language": "klingon"}, "an English name such as 'english'"),
         ({"language": 0}, "'auto' to detect it"),
-        ({"context_bias": "Voxtral"}, "a list of at most 100 strings"),
+        ({"context_bias": "Voxtral"}, "a list of at most 200 strings"),
         ({"diarize": True}, "null or false"),
         ({"speaker_references": {"Ann": "AAAA"}}, "null or false"),
         ({"turn_detection": True}, "an object with any of start_threshold"),

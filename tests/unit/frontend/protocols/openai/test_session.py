@@ -9,7 +9,7 @@ from frontend.protocols.dialect import Append, Check, Configure, Open
 from frontend.protocols.openai.realtime import OpenAIRealtime
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
-from shared.events import CommitDelay
+from shared.events import CommitDelay, KeyTerm
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, final, kinds, partial, update
 
 
@@ -60,7 +60,8 @@ def test_updates_merge_and_null_clears() -> None:
     assert inputs["turn_detection"] == {"type": "semantic_vad", "eagerness": "auto"}
     assert inputs["noise_reduction"] is None
     wire.append(100)
-    assert wire.taken(Open)[0].options.prompt == "a Voxtral, Redis"
+    options = wire.taken(Open)[0].options
+    assert (options.prompt, options.keyterms) == ("a", (KeyTerm("Voxtral"), KeyTerm("Redis")))
 
 
 @pytest.mark.parametrize(
