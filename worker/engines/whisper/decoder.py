@@ -21,23 +21,21 @@ import tokenizers
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
-from shared.events import Mode
+from shared.events import KeyTerm, Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched
+from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, aligned_frames, chosen
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.placement import Placement, has_alignment_heads
-from worker.engines.whisper.words import HeardWord, Piece, Spelling, spelling, spread_words, timed_words
+from worker.engines.whisper.rescoring import Rescoring, Text, pieces_of
+from worker.engines.whisper.words import HeardWord, Spelling, spelling, spread_words, timed_words
 
-SAMPLE_RATE_HZ = 16_000
-FRAMES_PER_S = 100
 PADDING_S = 2.0
-MAX_WINDOW_S = 30.0
 DYNAMIC_RANGE = 2.0
 """The front end clips its output this far below its loudest point; digital silence has this value."""
 MIN_SAMPLES = 1600
 """The front end mirrors the edges of the audio and needs a few samples to mirror."""
-SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
 SECONDS_PER_TIMESTAMP = 0.02
 ENGLISH = "en"
 MAX_NEW_TOKENS = 224
@@ -55,8 +53,6 @@ MAX_DETECTED = 8
 """Segments of speech whose language is detected together."""
 EDGE_S = 0.1
 """Text after a timestamp this close to the end of the audio is made up."""
-ALIGNED_BEYOND_S = 0.3
-"""The alignment covers a little more than the audio, so that the token that ends the text has a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +76,7 @@ class Job:
     """An answer with a lower log-probability is decoded again with a beam, which is slower and mostly better."""
     translate: bool = False
     """Translate into English, whatever the language is."""
+    keyterms: tuple[KeyTerm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +136,7 @@ class WhisperDecoder:
         self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
         self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
+        self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS)
 
     @property
     def spectrogram(self) -> dict[str, int]:
@@ -234,8 +232,13 @@ class WhisperDecoder:
         decoded = self._generate(encoded, members, prompts, cap_tokens)
         for row, job in enumerate(members):
             if decoded[row].log_probability < job.beam_below or (job.closing and self._is_suspect(decoded[row])):
-                decoded[row] = self._decode_again(_chosen(encoded, [row]), job, prompts[row], decoded[row])
+                decoded[row] = self._decode_again(chosen(encoded, [row]), job, prompts[row], decoded[row])
         aligned = self._align(encoded, members, languages, [one.tokens for one in decoded])
+        for row, (job, language) in enumerate(zip(members, languages, strict=True)):
+            if job.keyterms and self._aligns and aligned[row][1]:
+                audio = encoded, row, len(job.pcm), job.forced, language
+                text = Text(*audio, job.translate, job.closing, job.prompt, aligned[row])
+                aligned[row] = self._rescoring.with_terms(text, job.keyterms)
         return [
             Heard(
                 tuple(word.earlier(job.lead_samples) for word in words),
@@ -316,17 +319,17 @@ class WhisperDecoder:
             if new_tokens[row]:
                 rows_of.setdefault((languages[row], job.translate), []).append(row)
         for (language, translate), rows in rows_of.items():
-            tokenizer = self._tokenizer(language, translate=translate)
+            tokenizer = self._tokenizer(language, translate)
             if not self._aligns:
                 for row in rows:
-                    spelled = spelling(self._pieces(new_tokens[row], tokenizer))
+                    spelled = spelling(pieces_of(tokenizer, new_tokens[row]))
                     found[row] = (spelled, spread_words(spelled, len(jobs[row].pcm)))
                 continue
-            view = encoded if len(rows) == len(jobs) else _chosen(encoded, rows)
-            lengths = [_aligned_frames(jobs[row].pcm) for row in rows]
+            view = encoded if len(rows) == len(jobs) else chosen(encoded, rows)
+            lengths = [aligned_frames(len(jobs[row].pcm)) for row in rows]
             tokens = [[*jobs[row].forced, *new_tokens[row]] for row in rows]
             for row, one in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
-                spelled = spelling(self._pieces(new_tokens[row], tokenizer))
+                spelled = spelling(pieces_of(tokenizer, new_tokens[row]))
                 words = timed_words(
                     spelled,
                     one.alignments,
@@ -337,20 +340,18 @@ class WhisperDecoder:
                 found[row] = (spelled, words)
         return found
 
-    def _pieces(self, tokens: list[int], tokenizer: Tokenizer) -> list[Piece]:
-        texts, groups = tokenizer.split_to_word_tokens(tokens)
-        return [Piece(text, tuple(group)) for text, group in zip(texts, groups, strict=True)]
-
     def _prompt_tokens(self, job: Job) -> list[int]:
-        if not job.prompt:
+        terms = "" if self._aligns else ", ".join(one.term for one in job.keyterms)
+        prompt = " ".join(part for part in (terms, job.prompt) if part)
+        if not prompt:
             return []
-        return [self._tokenizer("en").sot_prev, *self.tokens(" " + job.prompt.strip())[-MAX_PROMPT_TOKENS:]]
+        return [self._tokenizer("en").sot_prev, *self.tokens(" " + prompt.strip())[-MAX_PROMPT_TOKENS:]]
 
     def _prompt(self, job: Job, language: str) -> list[int]:
-        tokenizer = self._tokenizer(language, translate=job.translate)
+        tokenizer = self._tokenizer(language, job.translate)
         return [*self._prompt_tokens(job), *tokenizer.sot_sequence, self._timestamp_begin, *job.forced]
 
-    def _tokenizer(self, language: str, *, translate: bool = False) -> Tokenizer:
+    def _tokenizer(self, language: str, translate: bool = False) -> Tokenizer:
         if (language, translate) not in self._tokenizers:
             task = "translate" if translate else "transcribe"
             self._tokenizers[language, translate] = Tokenizer(
@@ -361,12 +362,6 @@ class WhisperDecoder:
     @property
     def _timestamp_begin(self) -> int:
         return self._tokenizer("en").timestamp_begin
-
-
-def _chosen(encoded: Any, rows: Sequence[int]) -> Any:
-    """Some rows of the encoder's output. Only this copies it to the host; batches of one language stay on the GPU."""
-    on_host = np.array(encoded.to_device(ctranslate2.Device.cpu))
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(on_host[rows]))
 
 
 def _with_lead(job: Job) -> Job:
@@ -380,11 +375,6 @@ def _with_lead(job: Job) -> Job:
 def _cap_tokens(job: Job) -> int:
     """The most tokens of an answer, without its first timestamp and the forced tokens."""
     return 1 + min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
-
-
-def _aligned_frames(pcm: NDArray[np.float32]) -> int:
-    frames = len(pcm) // SAMPLES_PER_FRAME + round(ALIGNED_BEYOND_S * FRAMES_PER_S)
-    return min(frames, round(MAX_WINDOW_S * FRAMES_PER_S))
 
 
 def _probabilities(found: Sequence[tuple[str, float]]) -> dict[str, float]:

@@ -187,6 +187,7 @@ class LiveSession(Session):
             beam_below=self._settings.beam_below if closing else -inf,
             cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
             translate=self._is_translated(),
+            keyterms=options.keyterms or (),
         )
 
     def _first_spoken_samples(self, wanted: Pass) -> int:

@@ -179,6 +179,7 @@ class Recording(Session):
             lead_samples=self._lead_samples(wanted.spans.start_samples, first.closed.speech_start_samples),
             beam_below=BEAM_BELOW,
             translate=self._is_translated(),
+            keyterms=self._segment_options.keyterms or (),
         )
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:

@@ -1,0 +1,157 @@
+"""Which words of a decoded text may be key terms that the model has misspelled. Pure.
+
+A term is proposed for a few successive words that sound like it. Whether the audio supports it is decided by the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.events import DEFAULT_BOOST, KeyTerm
+from worker.engines.keyterms.likeness import letters, similarities, sound_key
+
+MAX_WORDS: Final = 4
+"""A model may write one name as so many words."""
+MAX_BLOCK_WORDS: Final = 5
+SENTENCE_MARKS: Final = (".", "?", "!", "。", "？", "！")
+NATS_PER_LETTER: Final = 0.6
+"""What a term gains at `DEFAULT_BOOST`, for each of its letters: a short term needs clearer audio."""
+MAX_LETTERS: Final = 10
+"""More letters gain no more, so that the gain is bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A word as it was decoded."""
+
+    text: str
+    """With the space before it, without the mark after it."""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A key term in the place of some words."""
+
+    start: int
+    stop: int
+    text: str
+    """With the space that the first of the words has."""
+    bonus: float
+    """By how much the proposal may be less likely than the words, as a difference of natural logarithms."""
+    likeness: float
+
+    def overlaps(self, other: "Proposal") -> bool:
+        return self.start < other.stop and other.start < self.stop
+
+
+class SpokenTerms:
+    """The key terms of a session."""
+
+    def __init__(self, terms: tuple[KeyTerm, ...]) -> None:
+        self._terms = [one for one in terms if one.boost > 0 and letters(one.term)]
+        self._letters = [letters(one.term) for one in self._terms]
+        self._keys = [sound_key(one.term) for one in self._terms]
+        self._words = max((len(one.term.split()) for one in self._terms), default=0)
+
+    def proposals(self, words: Sequence[Written], *, likeness: float, most: int) -> list[Proposal]:
+        """At most so many, the likest first, each at least so like to its words (0 to 1)."""
+        spans = self._spans(words)
+        if not spans:
+            return []
+        texts = ["".join(word.text for word in words[start:stop]) for start, stop in spans]
+        like = self._likeness(texts)
+        found = []
+        for span, term in zip(*np.nonzero(like >= likeness), strict=True):
+            start, stop = spans[span]
+            text = _in_place(self._terms[term].term, texts[span])
+            if text != texts[span]:
+                found.append(Proposal(start, stop, text, self._bonus(term), float(like[span, term])))
+        return sorted(found, key=lambda one: -one.likeness)[:most]
+
+    def likely(self, words: Sequence[Written], *, likeness: float, most: int) -> list[str]:
+        """The terms that the text may contain, the likest first."""
+        texts = ["".join(word.text for word in words[start:stop]) for start, stop in self._spans(words)]
+        if not texts or not self._terms:
+            return []
+        best = self._likeness(texts).max(axis=0)
+        order = np.argsort(-best, kind="stable")[:most]
+        return [self._terms[index].term for index in order if best[index] >= likeness]
+
+    def differences(self, words: Sequence[Written], others: Sequence[Written]) -> list[Proposal]:
+        """What another decode of the same audio has instead of some words, if that contains a term."""
+        matcher = SequenceMatcher(None, _plain(words), _plain(others), autojunk=False)
+        found = []
+        for kind, start, stop, first, last in matcher.get_opcodes():
+            if kind != "replace" or max(stop - start, last - first) > MAX_BLOCK_WORDS:
+                continue
+            block = others[first:last]
+            text = "".join(word.text + word.mark for word in block[:-1]) + block[-1].text
+            before = letters("".join(word.text for word in words[start:stop]))
+            gained = [index for index, one in enumerate(self._letters) if one in letters(text) and one not in before]
+            gained = [index for index in gained if self._has(block, index)]
+            if gained:
+                bonus = max(self._bonus(index) for index in gained)
+                found.append(Proposal(start, stop, text, bonus, 0.0))
+        return found
+
+    def _spans(self, words: Sequence[Written]) -> list[tuple[int, int]]:
+        """Successive words of one sentence, without those that are terms already."""
+        kept = self._kept(words)
+        longest = max(MAX_WORDS, self._words + 1)
+        spans = []
+        for start in range(len(words)):
+            for stop in range(start + 1, min(start + longest, len(words)) + 1):
+                if kept[stop - 1] or (stop - start > 1 and words[stop - 2].mark.startswith(SENTENCE_MARKS)):
+                    break
+                spans.append((start, stop))
+        return spans
+
+    def _kept(self, words: Sequence[Written]) -> NDArray[np.bool_]:
+        """Which words are part of a term as the client writes it."""
+        kept = np.zeros(len(words), np.bool_)
+        for one in self._terms:
+            count = len(one.term.split())
+            for start in range(len(words) - count + 1):
+                text = "".join(word.text for word in words[start : start + count]).strip()
+                if text == one.term:
+                    kept[start : start + count] = True
+        return kept
+
+    def _has(self, block: Sequence[Written], index: int) -> bool:
+        """Whether successive words are the term."""
+        plain, wanted = _plain(block), self._letters[index]
+        return any(
+            "".join(plain[start:stop]) == wanted
+            for start in range(len(plain))
+            for stop in range(start + 1, len(plain) + 1)
+        )
+
+    def _likeness(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        by_sound = similarities([sound_key(text) for text in texts], self._keys)
+        return (by_sound + similarities([letters(text) for text in texts], self._letters)) / 2
+
+    def _bonus(self, index: int) -> float:
+        scale = self._terms[index].boost / DEFAULT_BOOST
+        return scale * NATS_PER_LETTER * min(len(self._letters[index]), MAX_LETTERS)
+
+
+@lru_cache(maxsize=256)
+def spoken_terms(terms: tuple[KeyTerm, ...]) -> SpokenTerms:
+    """Sessions with the same terms share them."""
+    return SpokenTerms(terms)
+
+
+def _in_place(term: str, before: str) -> str:
+    """The term with the space, and the English possessive, of the text that it replaces."""
+    ending = next((one for one in ("'s", "’s") if before.endswith(one) and not term.endswith(one)), "")
+    return (" " if before.startswith(" ") else "") + term + ending
+
+
+def _plain(words: Sequence[Written]) -> list[str]:
+    return [letters(word.text) for word in words]
