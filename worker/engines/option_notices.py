@@ -13,6 +13,7 @@ from worker.turns.judge import TurnJudge
 
 COMMIT_DELAY: Final = ("commit_delay",)
 DELAY: Final = ("delay_ms",)
+KEYTERMS: Final = ("keyterms",)
 LANGUAGES: Final = ("languages",)
 LANGUAGE: Final = ("language",)
 PROMPT: Final = ("prompt",)
@@ -23,6 +24,7 @@ TURN_DETECTION: Final = ("turn_detection",)
 _NOTICES: Final = {
     COMMIT_DELAY: ("commit_delay_ignored", "this model does not support different commit delays"),
     DELAY: ("delay_ignored", "this model has no fixed look-ahead"),
+    KEYTERMS: ("keyterms_ignored", "this model supports no key terms in mode {mode}"),
     LANGUAGES: ("languages_ignored", "this model cannot be limited to several languages"),
     LANGUAGE: ("language_ignored", "this model has a fixed language"),
     PROMPT: ("prompt_ignored", "this model uses no prompt in mode {mode}"),

@@ -22,7 +22,15 @@ from worker.engines.base import (
     TurnResumed,
 )
 from worker.engines.base import Final as FinalText
-from worker.engines.option_notices import DELAY, LANGUAGE, PROMPT, SAMPLING, turns_by_pauses, without_effect
+from worker.engines.option_notices import (
+    DELAY,
+    KEYTERMS,
+    LANGUAGE,
+    PROMPT,
+    SAMPLING,
+    turns_by_pauses,
+    without_effect,
+)
 from worker.engines.sherpa.hearing import Hearing
 from worker.engines.sherpa.recognizer import Recognizer
 from worker.engines.sherpa.spelling import Piece
@@ -246,5 +254,5 @@ class Session:
 
 
 def _notices(options: SessionOptions, judge: TurnJudge | None) -> list[Output]:
-    ignored = without_effect(options, DELAY, LANGUAGE, PROMPT, SAMPLING)
+    ignored = without_effect(options, DELAY, KEYTERMS, LANGUAGE, PROMPT, SAMPLING)
     return [*ignored, *turns_by_pauses(options.turn_detection, judge)]

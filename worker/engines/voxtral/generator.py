@@ -7,6 +7,8 @@ from typing import Final
 
 import torch
 
+from worker.engines.keyterms.boosting import Boosts
+from worker.engines.keyterms.trie import Trie
 from worker.engines.voxtral.features import Recording, Spectrograms
 from worker.engines.voxtral.kv import KvMemory
 from worker.engines.voxtral.passes import Passes, PromptPart
@@ -15,6 +17,7 @@ from worker.engines.voxtral.sampling import Dice, next_tokens
 from worker.engines.voxtral.schedule import Piece, Schedule
 from worker.engines.voxtral.steps import RunningRow
 
+State = tuple[Trie | None, int]
 SCORED_AT_ONCE: Final = 256
 """Tokens whose scores are in memory at the same time: 67 MB in bfloat16."""
 
@@ -78,9 +81,11 @@ class Generator:
             complete = [piece.request for piece, _ in members if piece.is_last]
             dice = [self._die(request) for request in complete for _ in range(1 + len(request.draft))]
             following: list[int] = []
+            states = [state for request in complete for state in _states(request)]
             for first in range(0, len(dice), SCORED_AT_ONCE):
                 part = slice(first, first + SCORED_AT_ONCE)
-                following += next_tokens(self._passes.scores(hidden[part]), dice[part])
+                boosts = self._boosts(enumerate(states[part]))
+                following += next_tokens(self._passes.scores(hidden[part]), dice[part], boosts)
             for request in complete:
                 count = 1 + len(request.draft)
                 answered.append((request, confirmed(request.draft, following[:count])))
@@ -124,21 +129,27 @@ class Generator:
         answered: list[tuple[Request, list[int]]] = []
         for block, members in blocks.items():
             running = [RunningRow(row, request.tokens[-1], request.next_position) for row, request in members]
+            boosts = self._boosts((row, (request.terms, request.terms_state)) for row, request in members)
             scores = self._passes.decode(self._memory.block(block), running)
             dice: list[Dice | None] = [None] * len(scores)
             for row, request in members:
                 dice[row] = self._die(request)
-            tokens = next_tokens(scores, dice)
+            tokens = next_tokens(scores, dice, boosts)
             answered += [(request, [tokens[row]]) for row, request in members]
         return answered
 
     def _take_tokens(self, request: Request, tokens: list[int]) -> None:
         ended = self._end_token in tokens
-        request.tokens += tokens[: tokens.index(self._end_token)] if ended else tokens
+        request.take(tokens[: tokens.index(self._end_token)] if ended else tokens)
         if ended or len(request.tokens) == request.max_new_tokens:
             request.done = True
             self.cancel(request)
         request.on_progress(request)
+
+    def _boosts(self, rows: Iterable[tuple[int, State]]) -> Boosts | None:
+        """For the rows that have key terms; None if there are none."""
+        found = [(row, trie, state) for row, (trie, state) in rows if trie is not None]
+        return Boosts(found, self._passes.device) if found else None
 
     def _recording(self, request: Request) -> Recording:
         if request not in self._recordings:
@@ -149,6 +160,15 @@ class Generator:
         if request.sampling is not None and request not in self._dice:
             self._dice[request] = Dice(request.sampling)
         return self._dice.get(request)
+
+
+def _states(request: Request) -> list[State]:
+    """The states of a request's terms after its prompt, and after each beginning of its draft."""
+    states = [(request.terms, request.terms_state)]
+    for token in request.draft:
+        trie, state = states[-1]
+        states.append((trie, trie.step(state, token) if trie else state))
+    return states
 
 
 def confirmed(draft: Sequence[int], following: Sequence[int]) -> list[int]:

@@ -7,6 +7,7 @@ from worker.engines.base import Notice
 from worker.engines.option_notices import (
     COMMIT_DELAY,
     DELAY,
+    KEYTERMS,
     PROMPT,
     SAMPLING,
     TURN_DETECTION,
@@ -19,9 +20,9 @@ LANGUAGES: Final = ("en", "es", "fr", "pt", "hi", "de", "nl", "it")
 """The languages that the model card names."""
 UNUSED: Final = {
     Mode.TRANSCRIBE: (DELAY, COMMIT_DELAY, PROMPT, SAMPLING),
-    Mode.UNDERSTAND: (DELAY, COMMIT_DELAY, TURN_DETECTION),
-    Mode.GENERAL: (DELAY, COMMIT_DELAY, PROMPT, TURN_DETECTION),
-    Mode.TRANSLATE: (DELAY, COMMIT_DELAY, PROMPT, TURN_DETECTION),
+    Mode.UNDERSTAND: (DELAY, COMMIT_DELAY, KEYTERMS, TURN_DETECTION),
+    Mode.GENERAL: (DELAY, COMMIT_DELAY, PROMPT, KEYTERMS, TURN_DETECTION),
+    Mode.TRANSLATE: (DELAY, COMMIT_DELAY, PROMPT, KEYTERMS, TURN_DETECTION),
 }
 
 

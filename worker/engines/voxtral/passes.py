@@ -44,6 +44,10 @@ class Passes:
         self._steps = Steps(self._step, slots, model.device, recorder)
 
     @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
     def recorded(self) -> bool:
         """Whether decode steps are replayed."""
         return self._steps.recorded

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.engines.keyterms.trie import AT_START, Trie
 from worker.engines.voxtral.prompts import Prompt
 from worker.engines.voxtral.rows import Row
 
@@ -34,6 +35,8 @@ class Request:
     """The expected beginning of the answer. The pass over the prompt verifies it; it changes no token of the answer."""
     patient: bool = False
     """No client waits for partial text, as with a file: it yields to other requests."""
+    terms: Trie | None = None
+    """The key terms of the answer, if it has any. They have no effect on sampled answers."""
     row: Row | None = None
     measured_windows: int = 0
     """Windows of the audio in which the loudest point has been searched."""
@@ -41,6 +44,8 @@ class Request:
     """Windows of the audio that are in the key-value memory, with the prompt around them."""
     tokens: list[int] = field(default_factory=list)
     """The answer, without the token that ends it."""
+    terms_state: int = AT_START
+    """The state of `terms` after `tokens`."""
     done: bool = False
     model_ms: float = 0.0
     """Time of the passes that it took part in."""
@@ -49,6 +54,13 @@ class Request:
         assert not (self.draft and self.sampling), "a draft is checked against the likeliest tokens"
         # After the draft comes at least one token that the model chooses.
         self.draft = self.draft[: self.max_new_tokens - 1]
+
+    def take(self, tokens: list[int]) -> None:
+        """Append tokens to the answer."""
+        self.tokens += tokens
+        if self.terms:
+            for token in tokens:
+                self.terms_state = self.terms.step(self.terms_state, token)
 
     @property
     def gives_way(self) -> bool:

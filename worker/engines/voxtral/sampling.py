@@ -2,6 +2,7 @@
 
 import torch
 
+from worker.engines.keyterms.boosting import Boosts
 from worker.engines.voxtral.requests import Sampling
 
 
@@ -28,7 +29,8 @@ def kept_probabilities(scores: torch.Tensor, sampling: Sampling) -> torch.Tensor
     return probabilities / probabilities.sum()
 
 
-def next_tokens(scores: torch.Tensor, dice: list[Dice | None]) -> list[int]:
+def next_tokens(scores: torch.Tensor, dice: list[Dice | None], boosts: Boosts | None = None) -> list[int]:
     """The next token of each row by its scores `[rows, vocabulary]`; the likeliest where a row has no dice."""
-    tokens: list[int] = scores.argmax(dim=-1).tolist()
+    likeliest = scores.argmax(dim=-1)
+    tokens: list[int] = (likeliest if boosts is None else boosts.preferred(scores, likeliest)).tolist()
     return [token if die is None else die.draw(row) for token, die, row in zip(tokens, dice, scores, strict=True)]

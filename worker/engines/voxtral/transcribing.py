@@ -199,7 +199,8 @@ class TranscribingSession:
             new_samples = one.end_samples - max(self._heard_samples, one.start_samples)
             cap = min(cap, self._partial_tokens + SPARE_PARTIAL_TOKENS + _tokens_in(new_samples))
         on_progress, draft = partial(self._take_progress, one), tuple(self._draft_of(one))
-        return Request(pcm, prompt, cap, None, on_progress, draft, patient=not options.partials)
+        terms = self._model.vocabulary.tries.of(options.keyterms)
+        return Request(pcm, prompt, cap, None, on_progress, draft, patient=not options.partials, terms=terms)
 
     def _take_progress(self, one: Pass, request: Request) -> None:
         if not request.done:

@@ -7,12 +7,15 @@ import codecs
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from mistral_common.tokens.tokenizers.audio import AudioConfig
 from mistral_common.tokens.tokenizers.base import SpecialTokens
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+from numpy.typing import NDArray
 
 from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
+from worker.engines.keyterms.trie import Tries, after_tokens
 
 WINDOW_S: Final = 30
 """The encoder processes this much audio at once; shorter audio is padded with silence."""
@@ -34,6 +37,8 @@ class Vocabulary:
             self.transcribe = self._tekken.get_special_token(SpecialTokens.transcribe)
         except (AssertionError, KeyError, OSError, TypeError, ValueError) as error:
             raise StartupError(f"The vocabulary {path} cannot be used: {' '.join(str(error).split())}.") from error
+        self.tries = Tries(self.encode, self._after)
+        """Makes the tries of key terms."""
         audio = self._tekken.audio
         if audio is None or audio.chunk_length_s != WINDOW_S or audio.sampling_rate != SAMPLE_RATE_HZ:
             raise StartupError(
@@ -45,6 +50,9 @@ class Vocabulary:
     def encode(self, text: str) -> list[int]:
         """Tokens of a text. The name of a special token, such as `[INST]`, is text like any other here."""
         return self._tekken.encode(text, bos=False, eos=False)
+
+    def _after(self) -> NDArray[np.int8]:
+        return after_tokens(self._tekken.n_words, self._tekken.num_special_tokens, self.encode)
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token: none if it is a special one, perhaps a part of a character."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shared.errors import ServerBusyError
 from shared.events import DELAYS_MS, SessionOptions
 from worker.engines.base import EngineInfo, History, Output, PassTime
+from worker.engines.keyterms.trie import Trie
 from worker.engines.loading.checkpoints import free_memory_bytes
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.speech.vad import WINDOW_SAMPLES, SileroVad, VadState
@@ -97,6 +98,8 @@ class VoxtralRealtimeEngine:
         """Sessions that have outputs."""
         self._gathering = Gathering(FRAME_MS / 1000, GATHER_S if info.device != "cpu" else 0.0)
         """A CPU takes as long for a pass over two sessions as for two passes."""
+        self._new_terms: dict[str, Trie | None] = {}
+        """The key terms of sessions that have changed them since the last pass."""
         self._flight: _Flight | None = None
         self._recalling: str | None = None
         """The session that processes its past in chunks, and takes part in no pass until it has finished."""
@@ -168,6 +171,8 @@ class VoxtralRealtimeEngine:
             raise ServerBusyError(f"All {self.info.slots} slots of this worker are taken.")
         self._rows.take(session_id)
         self._sessions[session_id] = session = self._new_session(options, start_samples, segment)
+        if options.keyterms:
+            self._new_terms[session_id] = self._vocabulary.tries.of(options.keyterms)
         self._note(session_id, session)
 
     def recall(self, session_id: str, history: History) -> None:
@@ -183,6 +188,8 @@ class VoxtralRealtimeEngine:
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
         session = self._sessions[session_id]
+        if options.keyterms != session.keyterms:
+            self._new_terms[session_id] = self._vocabulary.tries.of(options.keyterms)
         session.configure(options)
         self._note(session_id, session)
 
@@ -200,6 +207,7 @@ class VoxtralRealtimeEngine:
         if self._sessions.pop(session_id, None) is None:
             return
         self._due.pop(session_id, None)
+        self._new_terms.pop(session_id, None)
         self._speaking.pop(session_id, None)
         self._gathering.forget(session_id)
         move = self._rows.release(session_id)
@@ -320,6 +328,7 @@ class VoxtralRealtimeEngine:
         """Start a pass over all sessions that are due, except the one that processes its past."""
         started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
         due, self._due = self._due, {}
+        self._prefer_terms()
         members = []
         for session_id, since_s in due.items():
             if session_id == self._recalling:
@@ -337,6 +346,12 @@ class VoxtralRealtimeEngine:
         self._model.launch(batch)
         levels = self._frame_levels([row for _, row, *_ in members], batch)
         return _Flight(members, levels, started_s, timed_from_s)
+
+    def _prefer_terms(self) -> None:
+        """Apply changed key terms, while no pass is in flight."""
+        while self._new_terms:
+            session_id, trie = self._new_terms.popitem()
+            self._model.prefer(self._rows[session_id], trie)
 
     def _frame_levels(self, rows: list[int], batch: int) -> NDArray[np.float32]:
         """How loud the frames of these rows are, `[batch, hops]`. Computed while the device runs the pass."""

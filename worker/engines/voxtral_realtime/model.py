@@ -17,6 +17,8 @@ from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
 from worker.engines.compiling import Compiler
+from worker.engines.keyterms.boosting import BoostedRows
+from worker.engines.keyterms.trie import Trie
 from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
 from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
@@ -70,7 +72,10 @@ class BatchedModel:
         self._model = model
         self._log_mel = log_mel.to(device)
         self._prompt = prompt
-        self._speaking = Speaking(model.lm_head, sayable)
+        self._speaking = Speaking(model.lm_head, sayable, rows)
+        self._boosted = BoostedRows(rows, device)
+        self._with_terms: set[int] = set()
+        """The rows that have key terms."""
         self._frames: int = config.downsample_factor
         text = config.text_config
         self._text_group: int = text.num_attention_heads // text.num_key_value_heads
@@ -173,14 +178,26 @@ class BatchedModel:
         self._reached[row] = self._prompt.first_position
         self._restore_row(row, delay_tokens)
 
+    def prefer(self, row: int, trie: Trie | None) -> None:
+        """Set the key terms of a row from the next pass on. No pass may be in flight: this copies to the device."""
+        self._with_terms.discard(row)
+        if trie is not None:
+            self._with_terms.add(row)
+        self._write_terms(row, trie)
+
     def move(self, source: int, target: int) -> None:
         """Copy a row's state to another row."""
         self._reached[target] = self._reached[source]
+        self._with_terms.discard(target)
+        if source in self._with_terms:
+            self._with_terms.remove(source)
+            self._with_terms.add(target)
         self._copy_row(source, target)
 
     def rest(self, row: int) -> None:
         """Give a free row a position that sees an entry: one that sees nothing becomes NaN, and so does its ring."""
         self._reached[row] = 0
+        self._with_terms.discard(row)
         self._free_row(row)
 
     def prefill(self, row: int, pcm: NDArray[np.float32], tokens: Sequence[int]) -> None:
@@ -212,6 +229,8 @@ class BatchedModel:
             staged.send(self._passes.shape(batch))
         self._reached[:batch] += self._advances.rows[:batch]
         tokens = self._passes.run(batch, positions=int(self._reached[:batch].max()))
+        if self._with_terms:
+            self._prefer_terms(batch)
         self._said = tokens[:batch]
 
     def read(self) -> list[int]:
@@ -228,6 +247,18 @@ class BatchedModel:
         return self.read()
 
     @torch.inference_mode()
+    def _write_terms(self, row: int, trie: Trie | None) -> None:
+        self._boosted.write(row, trie)
+
+    @torch.inference_mode()
+    def _prefer_terms(self, batch: int) -> None:
+        """Replace the tokens of the pass by those that the rows with key terms prefer. Launched after each pass, since
+        recorded passes have no part for it."""
+        tokens, advances, own = self._speaking.tokens[:batch], self._advances.device[:batch], self._tokens[:batch]
+        self._boosted.prefer(self._speaking.scores[:batch], tokens, advances)
+        own.copy_(torch.where(advances, tokens, own))
+
+    @torch.inference_mode()
     def _restore_row(self, row: int, delay_tokens: int) -> None:
         silence = self._silence[delay_tokens]
         self._pads.restore(row, self._silent_pads)
@@ -235,10 +266,11 @@ class BatchedModel:
         self._text_ring.restore(row, silence.text)
         self._delays.write(row, silence.delay)
         self._positions[row] = self._prompt.first_position
+        self._boosted.restart(row)
 
     @torch.inference_mode()
     def _copy_row(self, source: int, target: int) -> None:
-        for part in (self._pads, self._encoder_ring, self._text_ring, self._delays):
+        for part in (self._pads, self._encoder_ring, self._text_ring, self._delays, self._boosted):
             part.copy_row(source, target)
         for tensor in (self._tokens, self._positions):
             tensor[target] = tensor[source]
@@ -246,6 +278,7 @@ class BatchedModel:
     @torch.inference_mode()
     def _free_row(self, row: int) -> None:
         self._positions[row] = 0
+        self._boosted.clear(row)
 
     @torch.inference_mode()
     def _prefill_row(self, row: int, first: int, pcm: NDArray[np.float32], tokens: Sequence[int]) -> None:

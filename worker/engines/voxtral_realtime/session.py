@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, KeyTerm, SessionOptions
 from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
 from worker.engines.option_notices import (
     COMMIT_DELAY,
@@ -106,6 +106,10 @@ class Session:
         self._audio.append(pcm)
         if self._turns is not None:
             self._turns.feed(pcm)
+
+    @property
+    def keyterms(self) -> tuple[KeyTerm, ...] | None:
+        return self._options.keyterms
 
     def configure(self, options: SessionOptions) -> None:
         """The language applies at once; a changed delay applies as soon as no segment is open."""

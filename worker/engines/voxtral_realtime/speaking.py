@@ -30,21 +30,28 @@ class Sayable:
 class Speaking(nn.Module):
     """The output layer of a model, with scores in float32: in bfloat16 likely tokens tie, and the lowest would win."""
 
-    def __init__(self, output_layer: nn.Linear, sayable: Sayable) -> None:
+    def __init__(self, output_layer: nn.Linear, sayable: Sayable, rows: int) -> None:
+        """`rows`: the most rows of a pass."""
         super().__init__()
         self._weight = output_layer.weight.detach()  # [vocabulary, width]
         self._pad, self._end = sayable.pad_token, sayable.end_token
         bias = torch.full((len(self._weight),), float("-inf"))
         bias[: len(sayable.allowed)][torch.from_numpy(sayable.allowed)] = 0.0
         self.bias = nn.Buffer(bias.to(self._weight.device), persistent=False)
+        self.scores = nn.Buffer(torch.empty(rows, len(self._weight), device=self._weight.device), persistent=False)
+        """Of the last pass, `[rows, vocabulary]`, in float32; -inf for tokens that are not allowed."""
+        tokens = torch.zeros(rows, dtype=torch.long, device=self._weight.device)
+        self.tokens = nn.Buffer(tokens, persistent=False)
+        """Of the last pass, `[rows]`."""
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """`hidden`, `[batch, width]`; returns the tokens, `[batch]`."""
+        """`hidden`, `[batch, width]`; returns the tokens, `[batch]`, which are valid until the next pass."""
         scores = self._scores(hidden)
         scores[:, self._pad] = torch.maximum(scores[:, self._pad], scores[:, self._end])
-        return (scores + self.bias).argmax(dim=-1)
+        kept = torch.add(scores, self.bias, out=self.scores[: len(hidden)])
+        return torch.argmax(kept, dim=-1, out=self.tokens[: len(hidden)])
 
     def _scores(self, hidden: Tensor) -> Tensor:
         """Scores in float32, `[batch, vocabulary]`."""

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import numpy as np
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+from numpy.typing import NDArray
 
 from shared.errors import StartupError
+from worker.engines.keyterms.trie import Tries, after_tokens
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.speaking import Sayable
 
@@ -24,6 +26,8 @@ class Vocabulary:
         """The tokens that have been decoded before."""
         self.pad_token: int = tekkenizer.get_special_token(PAD)
         self.word_token: int = tekkenizer.get_special_token(WORD)
+        self.tries = Tries(self.tokens, self._after)
+        """Makes the tries of key terms."""
 
     def sayable(self) -> Sayable:
         """The tokens that can be in a transcript."""
@@ -31,6 +35,10 @@ class Vocabulary:
         allowed[self._tekkenizer.num_special_tokens :] = True
         allowed[[self.pad_token, self.word_token]] = True
         return Sayable(self.pad_token, self._tekkenizer.eos_id, allowed)
+
+    def _after(self) -> NDArray[np.int8]:
+        count: int = self._tekkenizer.n_words
+        return after_tokens(count, self._special_tokens, self.tokens, [self.word_token])
 
     def text_bytes(self, token: int) -> bytes:
         """The token's part of the text in UTF-8, perhaps not whole characters; empty for special tokens."""

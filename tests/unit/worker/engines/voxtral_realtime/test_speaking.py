@@ -19,7 +19,7 @@ def speaking(rows: dict[int, list[float]], dtype: torch.dtype = torch.float32) -
         layer.weight[token] = torch.tensor(row, dtype=dtype)
     allowed = np.arange(9) >= SPECIAL
     allowed[[PAD, WORD]] = True
-    return Speaking(layer, Sayable(PAD, END, allowed))
+    return Speaking(layer, Sayable(PAD, END, allowed), rows=2)
 
 
 @pytest.mark.parametrize(
