@@ -90,14 +90,12 @@ class SpokenTerms:
         for kind, start, stop, first, last in matcher.get_opcodes():
             if kind != "replace" or max(stop - start, last - first) > MAX_BLOCK_WORDS:
                 continue
-            block = others[first:last]
-            text = "".join(word.text + word.mark for word in block[:-1]) + block[-1].text
             before = letters("".join(word.text for word in words[start:stop]))
-            gained = [index for index, one in enumerate(self._letters) if one in letters(text) and one not in before]
-            gained = [index for index in gained if self._has(block, index)]
-            if gained:
-                bonus = max(self._bonus(index) for index in gained)
-                found.append(Proposal(start, stop, text, bonus, 0.0))
+            for index, one in enumerate(self._letters):
+                place = None if one in before else _place(others[first:last], one)
+                if place and start + place[0] < stop - place[1]:
+                    text = _in_place(self._terms[index].term, words[start + place[0]].text)
+                    found.append(Proposal(start + place[0], stop - place[1], text, self._bonus(index), 0.0))
         return found
 
     def _spans(self, words: Sequence[Written]) -> list[tuple[int, int]]:
@@ -123,15 +121,6 @@ class SpokenTerms:
                     kept[start : start + count] = True
         return kept
 
-    def _has(self, block: Sequence[Written], index: int) -> bool:
-        """Whether successive words are the term."""
-        plain, wanted = _plain(block), self._letters[index]
-        return any(
-            "".join(plain[start:stop]) == wanted
-            for start in range(len(plain))
-            for stop in range(start + 1, len(plain) + 1)
-        )
-
     def _likeness(self, texts: Sequence[str]) -> NDArray[np.float64]:
         by_sound = similarities([sound_key(text) for text in texts], self._keys)
         return (by_sound + similarities([letters(text) for text in texts], self._letters)) / 2
@@ -151,6 +140,16 @@ def _in_place(term: str, before: str) -> str:
     """The term with the space, and the English possessive, of the text that it replaces."""
     ending = next((one for one in ("'s", "’s") if before.endswith(one) and not term.endswith(one)), "")
     return (" " if before.startswith(" ") else "") + term + ending
+
+
+def _place(words: Sequence[Written], wanted: str) -> tuple[int, int] | None:
+    """How many words are before and after the successive ones that have these letters."""
+    plain = _plain(words)
+    for start in range(len(plain)):
+        for stop in range(start + 1, len(plain) + 1):
+            if "".join(plain[start:stop]) == wanted:
+                return start, len(plain) - stop
+    return None
 
 
 def _plain(words: Sequence[Written]) -> list[str]:

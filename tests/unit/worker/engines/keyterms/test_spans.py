@@ -1,0 +1,77 @@
+"""Which words of a decoded text may be key terms."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.events import DEFAULT_BOOST, KeyTerm
+from worker.engines.keyterms.likeness import letters, similarities, sound_key
+from worker.engines.keyterms.spans import MAX_LETTERS, NATS_PER_LETTER, SpokenTerms, Written
+
+
+def words(text: str) -> list[Written]:
+    return [Written(" " + one.rstrip(".,?"), one[len(one.rstrip(".,?")) :]) for one in text.split()]
+
+
+def proposed(text: str, *terms: str, likeness: float = 0.5) -> list[tuple[str, str]]:
+    written = words(text)
+    found = SpokenTerms(tuple(map(KeyTerm, terms))).proposals(written, likeness=likeness, most=9)
+    return [("".join(one.text for one in written[p.start : p.stop]), p.text) for p in found]
+
+
+@pytest.mark.parametrize(
+    ("heard", "term"),
+    [
+        ("coval chick", "Kowalczyk"), ("see Oppen", "Siobhan"), ("Aglethort", "Oglethorpe"), ("zyrelto", "Xarelto"),
+        ("celery", "Celery"), ("sir talin", "Zyrtalin"), ("Reyk Javik", "Reykjavik"),
+    ],
+)  # fmt: skip
+def test_term_is_proposed_for_words_that_sound_like_it(heard: str, term: str) -> None:
+    assert proposed(f"We met {heard} at noon.", term)[0] == (f" {heard}", f" {term}")
+
+
+def test_nothing_is_proposed_for_words_that_sound_otherwise_or_are_the_term() -> None:
+    assert proposed("The morning train leaves the station at seven.", "Kowalczyk", "Zyrtalin", likeness=0.6) == []
+    assert proposed("We met Kowalczyk there.", "Kowalczyk") == []
+
+
+def test_possessive_stays_and_sentences_are_not_joined() -> None:
+    assert proposed("It is Covalchick's train.", "Kowalczyk")[0] == (" Covalchick's", " Kowalczyk's")
+    assert (" coval. Chick", " Kowalczyk") not in proposed("He said coval. Chick went.", "Kowalczyk", likeness=0.3)
+
+
+@given(st.text("abc ", max_size=20), st.floats(0.1, 4))
+def test_bonus_is_bounded(text: str, boost: float) -> None:
+    terms = SpokenTerms((KeyTerm("abcabcabcabcabc", boost), KeyTerm("ab", boost)))
+    most = NATS_PER_LETTER * MAX_LETTERS * boost / DEFAULT_BOOST
+    assert all(0 < one.bonus <= most + 1e-9 for one in terms.proposals(words(text), likeness=0.1, most=99))
+
+
+def test_another_decode_proposes_only_words_with_terms() -> None:
+    terms = SpokenTerms((KeyTerm("Kowalczyk"), KeyTerm("Zyrtalin")))
+    first = words("Dr. Cowoxic prescribed Zia Delen for the whole family.")
+    second = words("Doctor Kowalczyk prescribed Zyrtalin to a whole family.")
+    found = [(one.start, one.stop, one.text) for one in terms.differences(first, second)]
+    assert found == [(1, 2, " Kowalczyk"), (3, 5, " Zyrtalin")]
+    assert terms.differences(first, first) == []
+
+
+def test_terms_of_boost_zero_are_never_proposed() -> None:
+    assert SpokenTerms((KeyTerm("Celery", 0.0),)).proposals(words("celery"), likeness=0.1, most=9) == []
+
+
+@given(st.lists(st.text("abcdefg", max_size=8), max_size=4), st.lists(st.text("abcdefg", max_size=8), max_size=4))
+def test_similarities_are_one_less_the_share_of_edits(left: list[str], right: list[str]) -> None:
+    from tests.bench.scoring import edits
+
+    found = similarities(left, right)
+    for row, one in enumerate(left):
+        for column, other in enumerate(right):
+            wanted = 1 - edits(one, other) / max(len(one), len(other)) if one and other else 0.0
+            assert found[row, column] == pytest.approx(wanted)
+
+
+def test_keys_join_letters_that_sound_alike() -> None:
+    assert sound_key("Kowalczyk") == sound_key("coval chick")
+    assert sound_key("Phoebe") == sound_key("feebie")
+    assert letters("Éva-Łucja") == "evalucja"
