@@ -15,7 +15,7 @@ from worker.engines.voxtral.steps import RunningRow, Steps
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.passes import Passes
 
-ROW_CHANGES = ("_restore_row", "_copy_row", "_free_row", "_prefill_row")
+ROW_CHANGES = ("_restore_row", "_copy_row", "_free_row", "_prefill_row", "_write_terms", "_prefer_terms")
 
 
 class _LateTokens:

@@ -9,7 +9,7 @@ import torch
 
 import worker
 from shared.config import Settings
-from shared.events import Mode, SessionOptions
+from shared.events import KeyTerm, Mode, SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.late_device import make_late
 from tests.tiny.checkpoint import DIRECTORY
@@ -17,9 +17,10 @@ from tests.tiny.scenes import scene
 from tests.tiny.voxtral import write_checkpoint
 from worker.engines.registry import REALTIME, VOXTRAL, load_engine
 
+TERMS = tuple(KeyTerm(word, 4.0) for word in ("seven", "oh pen", "up"))
 SPOKEN = [scene(seed, 3) for seed in (3, 4)]
 STAGING_ENGINES = {
-    "voxtral_realtime": (REALTIME, SessionOptions()),
+    "voxtral_realtime": (REALTIME, SessionOptions(keyterms=TERMS)),
     "voxtral": (VOXTRAL[0], SessionOptions(mode=Mode.UNDERSTAND, prompt="Why?", max_new_tokens=20)),
 }
 """Every engine whose package imports `Staged`."""
@@ -34,7 +35,7 @@ def said(engine: Any, options: SessionOptions, passers_by: bool) -> list[str]:
     outputs: dict[str, list[Any]] = {"0": [], "1": []}
     for number, spoken in enumerate(SPOKEN):
         if passers_by:
-            engine.open(f"before {number}", SessionOptions(delay_ms=240))
+            engine.open(f"before {number}", SessionOptions(delay_ms=240, keyterms=TERMS[:1]))
             engine.feed(f"before {number}", SPOKEN[1].audio)
         engine.open(str(number), options)
         engine.feed(str(number), spoken.audio)

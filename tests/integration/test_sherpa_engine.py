@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, KeyTerm, Mode, SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.engine_sessions import drained, finals, partials
 from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain
@@ -290,10 +291,12 @@ def test_slots_are_limited_and_come_back(engine: SherpaEngine) -> None:
 
 
 def test_options_without_effect_are_reported_once(engine: SherpaEngine) -> None:
-    engine.open("a", SessionOptions(language="de", prompt="Ada", delay_ms=480, temperature=0.5, top_p=0.9))
+    given: dict[str, Any] = {"language": "de", "prompt": "Ada", "delay_ms": 480, "temperature": 0.5, "top_p": 0.9}
+    engine.open("a", SessionOptions(**given, keyterms=(KeyTerm("Ada"),)))
     notices = [output for output in drained(engine)["a"] if isinstance(output, Notice)]
     assert [notice.code for notice in notices] == [
         "delay_ignored",
+        "keyterms_ignored",
         "language_ignored",
         "prompt_ignored",
         "sampling_ignored",
