@@ -130,7 +130,7 @@ class SpokenTerms:
         return scale * NATS_PER_LETTER * min(len(self._letters[index]), MAX_LETTERS)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def spoken_terms(terms: tuple[KeyTerm, ...]) -> SpokenTerms:
     """Sessions with the same terms share them."""
     return SpokenTerms(terms)

@@ -136,7 +136,7 @@ class WhisperDecoder:
         self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
         self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
-        self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS)
+        self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS, MAX_POSITIONS)
 
     @property
     def spectrogram(self) -> dict[str, int]:

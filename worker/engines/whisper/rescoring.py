@@ -26,6 +26,7 @@ PARTIAL_PROPOSALS: Final = 3
 PROMPT_LIKENESS: Final = 0.45
 PROMPT_TERMS: Final = 24
 HYPOTHESES: Final = 5
+LEAST_PROMPT_TOKENS: Final = 16
 SPARE_TOKENS: Final = 12
 LEAST_PROBABILITY: Final = 1e-10
 
@@ -75,12 +76,16 @@ class Rescoring:
         tokenizer: Callable[[str, bool], Tokenizer],
         encode: Callable[[str], tuple[int, ...]],
         max_prompt_tokens: int,
+        max_positions: int,
     ) -> None:
-        """`tokenizer` of a language, to transcribe or to translate. `encode` is for a text as it stands."""
+        """`tokenizer` of a language, to transcribe or to translate. `encode` is for a text as it stands.
+
+        `max_positions` limits the tokens of a prompt and its answer together.
+        """
         self._model = model
         self._tokenizer = tokenizer
         self._encode = encode
-        self._max_prompt_tokens = max_prompt_tokens
+        self._max_prompt_tokens, self._max_positions = max_prompt_tokens, max_positions
 
     def with_terms(self, text: Text, keyterms: tuple[KeyTerm, ...]) -> Aligned:
         """The words with the terms that the audio supports."""
@@ -118,16 +123,18 @@ class Rescoring:
         """Several hypotheses of a decode that has the terms as its prompt, the likest term at its end."""
         tokenizer = self._tokenizer(text.language, text.translate)
         spoken = " ".join(part for part in (text.prompt, ", ".join(reversed(expected))) if part)
-        room = self._max_prompt_tokens
-        start = [tokenizer.sot_prev, *self._encode(" " + spoken.strip())[-room:]]
-        prompt = [*start, *tokenizer.sot_sequence, tokenizer.timestamp_begin, *text.forced]
+        answer = [*tokenizer.sot_sequence, tokenizer.timestamp_begin, *text.forced]
         cap_tokens = len(text.tokens(encode=self._encode)) + len(text.forced) + SPARE_TOKENS
+        room = min(self._max_prompt_tokens, self._max_positions - len(answer) - cap_tokens - 1)
+        if room < LEAST_PROMPT_TOKENS:
+            return []
+        prompt = [tokenizer.sot_prev, *self._encode(" " + spoken.strip())[-room:], *answer]
         [result] = self._model.generate(
             chosen(text.encoded, [text.row]),
             [prompt],
             beam_size=HYPOTHESES,
             num_hypotheses=HYPOTHESES,
-            max_length=max(2 * cap_tokens, cap_tokens + len(prompt)),
+            max_length=min(max(2 * cap_tokens, cap_tokens + len(prompt)), self._max_positions),
         )
         found = []
         for tokens in result.sequences_ids:
