@@ -257,7 +257,7 @@ class LiveSession(Session):
         self._queue.answer(closed, *([self._final(words, span, spoken, heard.language, model_ms)] if wanted else []))
         if wanted:
             self._segment += 1
-        if self._is_translated():
+        if self._is_translated() or self._has_new_terms():
             self._transcript.context.clear()
         self._cut_window(self.endpointing.segmenter.position_samples)
         if not self._transcript.context:
@@ -391,6 +391,10 @@ class LiveSession(Session):
     @property
     def answered_samples(self) -> int:
         return self._queue.answered_samples(self._heard_samples, waits_for_more=False)
+
+    def _forget_context(self) -> None:
+        self._transcript.context.clear()
+        self._cut_window(self.endpointing.segmenter.position_samples)
 
     def _forget_language(self) -> None:
         self._language = SpokenLanguage(self._options.languages or ())

@@ -271,6 +271,9 @@ class Recording(Session):
     def answered_samples(self) -> int:
         return self._queue.answered_samples(0, waits_for_more=True)
 
+    def _forget_context(self) -> None:
+        pass
+
     def _forget_language(self) -> None:
         self._language = None
 

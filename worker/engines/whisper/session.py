@@ -94,6 +94,8 @@ class Session(ABC):
         if not self.is_recording:
             self.endpointing.configure(options.turn_detection)
         if self.endpointing.segmenter.start_samples is None and not self._queue.unanswered:
+            if self._has_new_terms():
+                self._forget_context()
             self._segment_options = options
 
     def notify(self, notice: Notice) -> None:
@@ -163,6 +165,14 @@ class Session(ABC):
 
     @abstractmethod
     def _forget_language(self) -> None: ...
+
+    def _has_new_terms(self) -> bool:
+        """Whether the next segment has other key terms. The context may hold them in the spelling of the model."""
+        return self._options.keyterms != self._segment_options.keyterms
+
+    @abstractmethod
+    def _forget_context(self) -> None:
+        """Decode the next segment without the text before it."""
 
     def _voiced(
         self, words: tuple[HeardWord, ...], start_samples: int, end_samples: int, language: str
