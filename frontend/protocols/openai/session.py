@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend.protocols.keyterms import distinct, written
-from frontend.protocols.openai.errors import RefusedError
+from frontend.protocols.openai.errors import RefusedError, invalid_value
 from frontend.protocols.openai.values import (
     a_flag,
     a_number,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
-_LISTS: Final = frozenset({"languages", "redact", "redact_terms"})
+_LISTS: Final = frozenset({"languages", "keyterms", "redact", "redact_terms"})
 """Users give them as any sequence."""
 
 
@@ -16,6 +16,8 @@ class ChangeableOptions(TypedDict, total=False):
     """The languages that the speech can have; each segment has one of them."""
     prompt: str | None
     """Names to expect, or the question of the modes `understand` and `general`."""
+    keyterms: Sequence[str | Mapping[str, Any]] | None
+    """Words and names to expect: strings, or mappings with `term` and `boost`."""
     max_new_tokens: int | None
     """Longest answer of a language model."""
     temperature: float | None
