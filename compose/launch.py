@@ -37,6 +37,7 @@ from shared.entry import run_process
 from shared.gpus import ORDER, VISIBLE, visible_gpus
 from shared.ports import listeners
 from shared.version import VERSION
+from worker.model_files import FILES
 
 POLL_S = 0.2
 POLL_TIMEOUT_S = 2.0
@@ -91,7 +92,9 @@ async def _serve(settings: Settings, programs: list[Program], parent: int | None
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if parent is not None:
         end_with(parent, signal.SIGTERM, stop.set)
-    running = asyncio.ensure_future(asyncio.gather(supervisor.run(), _announce(settings, supervisor)))
+    running = asyncio.ensure_future(
+        asyncio.gather(supervisor.run(), _announce(settings, supervisor), _install_model_files())
+    )
     stopping = asyncio.ensure_future(stop.wait())
     waited: list[asyncio.Future[Any]] = [running, stopping]
     try:
@@ -125,6 +128,22 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
     _print(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{_warning(settings)}")
+
+
+async def _install_model_files() -> None:
+    """Install those that only some options need, if they are missing. The service does not wait for them."""
+    if all(file.is_installed() for file in FILES):
+        return
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "worker.model_files"), stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode != 0:
+        _print(f"Warning: speakers and ends of turns are not available. {errors.decode(errors='replace').strip()}")
 
 
 def _reason(answer: str) -> str:

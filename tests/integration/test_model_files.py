@@ -1,6 +1,7 @@
 """Model files are installed from packages whose code is not, and are read only if their content is the known one."""
 
 import hashlib
+import sys
 import zipfile
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_package_with_another_hash_is_rejected(file: ModelFile) -> None:
     with pytest.raises(StartupError, match=r"(?s)tiny-weights==1\.0 cannot be downloaded: .*DO NOT MATCH THE HASHES"):
         install((other,))
     assert not other.path.exists()
+
+
+def test_environment_without_pip_uses_that_of_uv(
+    file: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`uvx` here is a script that runs this environment's pip."""
+    monkeypatch.setattr(model_files, "find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StartupError, match=r"pip is not installed for .*; install pip or uv"):
+        install((file,))
+    tool = tmp_path / "uvx"
+    tool.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} -m pip "$@"\n')
+    tool.chmod(0o755)
+    install((file,))
+    assert file.read() == CONTENT
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
