@@ -171,7 +171,8 @@ async def test_recording_can_begin_without_the_server(stack: Stack, open_page: O
     page = await open_page(stack.web_url)
     await expect(page.get_by_role("status")).to_have_text("Connected")
     await page.wait_for_function(
-        "async () => (await (await caches.open('voxtral-page')).match('lib/recorder-worklet.js')) !== undefined"
+        """async () => navigator.serviceWorker.controller !== null
+            && (await (await caches.open("voxtral-page")).match("lib/recorder-worklet.js")) !== undefined"""
     )
     async with web_killed(stack):
         await page.reload()
