@@ -15,6 +15,13 @@ from tests.stack import Stack
 
 SENTENCE = "Please remember to water the plants in the kitchen."
 LONG_MS = limit_s(30) * 1000
+UNTIL_SAVED = """
+    async () => {
+        const storage = await (await import("./storage.js")).Storage.open();
+        const isSaved = async () => (await storage.documents())[0].state === "done";
+        while (!(await isSaved())) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+"""
 PLAYED_S = "document.querySelector('audio').currentTime"
 
 
@@ -76,9 +83,7 @@ async def test_recording_is_there_after_a_reload_and_can_be_played_corrected_and
 
 
 async def connected_again(page: Page) -> None:
-    await page.wait_for_function(  # saved within a second
-        "async () => (await (await (await import('./storage.js')).Storage.open()).documents())[0].state === 'done'"
-    )
+    await page.evaluate(UNTIL_SAVED)
     await page.reload()
     await connected(page)
 

@@ -66,6 +66,19 @@ SPEAK = """
         return heard;
     }
 """
+UNTIL_CACHED = """
+    async () => {
+        const cache = await caches.open("voxtral-page");
+        const isCached = async () => {
+            const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+            const files = loaded.filter((name) => /[.](js|css)$/.test(name));
+            const needed = [location.href, "lib/recorder-worklet.js", ...files];
+            const found = await Promise.all(needed.map((name) => cache.match(name)));
+            return navigator.serviceWorker.controller !== null && found.every((one) => one);
+        };
+        while (!(await isCached())) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+"""
 SAVED = """
     async () => {
         const { Storage } = await import("./storage.js");
@@ -170,10 +183,7 @@ async def test_recording_that_the_service_has_lost_is_heard_again_from_its_last_
 async def test_recording_can_begin_without_the_server(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(stack.web_url)
     await expect(page.get_by_role("status")).to_have_text("Connected")
-    await page.wait_for_function(
-        """async () => navigator.serviceWorker.controller !== null
-            && (await (await caches.open("voxtral-page")).match("lib/recorder-worklet.js")) !== undefined"""
-    )
+    await page.evaluate(UNTIL_CACHED)
     async with web_killed(stack):
         await page.reload()
         await expect(page.get_by_role("status")).to_have_text(re.compile("Not connected"))
