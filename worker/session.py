@@ -1,4 +1,4 @@
-"""One session in its worker: positions, the events that are still to be written, and how it ends.
+"""One session in its worker: its text, the events that are still to be written, and how it ends.
 
 Only state: no Redis, no model, no clock. Engine outputs go in, wire events come out.
 """
@@ -6,7 +6,7 @@ Only state: no Redis, no model, no clock. Engine outputs go in, wire events come
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
@@ -16,55 +16,30 @@ from shared.bus.messages import EventKind
 from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
-from shared.events import SAMPLE_RATE_HZ, CommittedText, Event, EventType, Latency, SessionOptions, seconds
+from shared.events import CommittedText, Event, EventType, Latency, SessionOptions, seconds
 from shared.seams import joined
 from worker.claim import Claim, Opening
 from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
 from worker.engines import base
+from worker.positions import SessionPositions
+from worker.turns.events import event_of
 from worker.wording.session_wording import SessionWording
-
-ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
-"""A session with this much unprocessed audio in the engine is not read further."""
-FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
-"""The same for recordings, whose segments are decoded in batches: with 10 s, a batch has few segments, which takes 1.7
-times as long."""
-PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
-"""How often a frontend gets the position up to which audio is processed; well below any backlog bound."""
 
 
 @dataclass(slots=True, eq=False)
-class WorkerSession:
+class WorkerSession(SessionPositions):
     """State of one claimed session. Belongs to the I/O loop; only `finished` is for other threads.
 
     Only its own methods change it. The loops call them, and keep further state of a session themselves.
     """
 
-    claim: Claim
-    now_s: float
-    kept_samples: int = 0
-    """Audio before the checkpoint that is kept, so that a new owner can process it again."""
-    options: SessionOptions = field(init=False)
     handles: tuple[str, ...] = field(init=False)
     """Its names in the engine. One, unless its channels are separate (`worker.channels`)."""
-    last_entry_id: bytes = field(init=False)
-    read_samples: int = field(init=False)
-    absorbed_samples: int = field(init=False)
-    checkpoint_samples: int = field(init=False)
-    told_samples: int = field(init=False)
-    """Position of the last progress message."""
     segment: int = field(init=False)
     seq: int = field(init=False)
     """Number of the last event that was created, written or not."""
     outbox: list[tuple[EventKind, bytes]] = field(default_factory=list)
     """Kind and payload of events that Redis has not confirmed yet, oldest first."""
-    finishing: bool = False
-    """Whether the client has ended the audio: the engine then ends the session, however long that takes."""
-    gives_way: bool = False
-    """Whether another session took its slot while its client was gone: it ends when the engine has finished."""
-    was_offered: bool = False
-    """Whether the session was offered to other workers."""
-    ending: SessionState | None = None
-    """The state of the session after its last event; None while it continues."""
     texts: list[str] = field(init=False)
     committed: Commitment = field(init=False)
     """The committed text of the open segment."""
@@ -73,11 +48,6 @@ class WorkerSession:
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when this worker no longer serves the session: it has ended, or another worker owns it."""
     _wording: SessionWording = field(init=False)
-    _heard_from_s: float = field(init=False)
-    """Monotonic time of the last entry from the client."""
-    _detached_s: float | None = None
-    """Monotonic time at which the client left."""
-    _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
     _errors: list[str] = field(default_factory=list)
     _worded_segment: int = -1
     """The last segment of which its client has a text."""
@@ -86,30 +56,16 @@ class WorkerSession:
 
     def __post_init__(self) -> None:
         claim = self.claim
-        self.options = claim.options
+        SessionPositions.__post_init__(self)
         self.handles = (self.handle,)
         self._wording = SessionWording(claim.options)
-        self.last_entry_id = b"%d-0" % claim.checkpoint_samples
-        self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
-        self.checkpoint_samples = claim.checkpoint_samples
         self.segment = claim.segment
         self.seq = claim.seq
         self._worded_segment = claim.segment if claim.seq else -1  # a former owner may have written its first text
-        self._heard_from_s = self.now_s
         self.texts = list(claim.texts)
         self.committed = self.stored = claim.committed or Commitment(claim.segment)
         if claim.seq == 0:
             self._emit(EventType.READY, extra={"model": claim.owner.model})
-
-    @property
-    def session_id(self) -> str:
-        return self.claim.owner.session_id
-
-    @property
-    def handle(self) -> str:
-        """The session's name in the engine. A worker may lose a session and claim it again: outputs of the
-        first claim must not be attributed to the second."""
-        return f"{self.session_id}/{self.claim.owner.fence}"
 
     @property
     def slots(self) -> int:
@@ -127,79 +83,9 @@ class WorkerSession:
         return self.seq - len(self.outbox) + 1
 
     @property
-    def throttled(self) -> bool:
-        """Whether the engine already has enough unprocessed audio of this session."""
-        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
-        return self.read_samples - self.absorbed_samples >= enough
-
-    @property
     def is_due(self) -> bool:
         """Whether something must be written although the engine has no output."""
         return self.progress_due
-
-    @property
-    def progress_due(self) -> bool:
-        return self.absorbed_samples - self.told_samples >= PROGRESS_SAMPLES
-
-    @property
-    def replay_samples(self) -> int:
-        """Audio that a new owner would process again before it publishes new text."""
-        return self.absorbed_samples - self.checkpoint_samples
-
-    @property
-    def is_detached(self) -> bool:
-        """Whether its client is gone."""
-        return self._detached_s is not None
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether its client is gone and could resume it."""
-        return self.is_detached and not self.finishing and self.ending is None
-
-    def awaited_for_s(self, now_s: float) -> float | None:
-        """How long its client has been gone; None if the session waits for no client."""
-        return now_s - self._detached_s if self._detached_s is not None and self.is_awaited else None
-
-    def exceeded_s(self, now_s: float, *, idle_timeout_s: float, resume_timeout_s: float) -> float | None:
-        """The time limit that the session has exceeded, if any: for input, or for its client while that is gone.
-
-        None while the model still processes audio.
-        """
-        if self.finishing or self.ending is not None or self.absorbed_samples < self.read_samples:
-            return None
-        if self._detached_s is not None:
-            return resume_timeout_s if now_s - self._detached_s > resume_timeout_s else None
-        return idle_timeout_s if now_s - self._heard_from_s > idle_timeout_s else None
-
-    def reset_idle_times(self, now_s: float) -> None:
-        """Restart the times of silence and absence, since no client could be received until now."""
-        self._heard_from_s = now_s
-        if self.is_detached:
-            self._detached_s = now_s
-
-    def attach(self) -> None:
-        """A connection of its client has taken it."""
-        self._detached_s = None
-
-    def detach(self, now_s: float) -> None:
-        """Its client is gone, and may resume it."""
-        self._detached_s = now_s
-
-    def heard(self, now_s: float) -> None:
-        """Something besides audio was received from its client or frontend."""
-        self._heard_from_s = now_s
-
-    def read(self, entry_id: bytes) -> None:
-        """Its audio stream has been read up to this entry."""
-        self.last_entry_id = entry_id
-
-    def finish(self) -> None:
-        """No more audio follows."""
-        self.finishing = True
-
-    def give_way(self) -> None:
-        """Another session has taken its slot while its client was gone: later audio is ignored."""
-        self.gives_way = self.finishing = True
 
     def cancel(self) -> None:
         """It has been erased: nothing more is written."""
@@ -209,13 +95,6 @@ class WorkerSession:
     def offered(self) -> None:
         """It has been offered to other workers."""
         self.was_offered = True
-
-    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- one
-        """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
-        was_throttled = self.throttled
-        self.absorbed_samples = absorbed_samples
-        self.checkpoint_samples = max(self.checkpoint_samples, checkpoint_samples)
-        return was_throttled and not self.throttled
 
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
         """The client has set options after this much audio."""
@@ -266,22 +145,6 @@ class WorkerSession:
         """The client commits the audio so far. Returns the handles that are committed."""
         return self.handles
 
-    def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
-        """Record audio up to a position, and when it reached the frontend (wall clock, ms)."""
-        self.read_samples = end_samples
-        self._heard_from_s = now_s
-        self._arrivals.append((end_samples, arrived_ms))
-
-    def waiting_since_ms(self) -> float | None:
-        """Arrival of the oldest audio that the engine has not absorbed."""
-        while self._arrivals and self._arrivals[0][0] <= min(self.absorbed_samples, self.checkpoint_samples):
-            self._arrivals.popleft()
-        return next((arrived for end, arrived in self._arrivals if end > self.absorbed_samples), None)
-
-    def arrived_ms(self, at_samples: int) -> float | None:
-        """When audio at a position reached the frontend (wall clock, ms); None if that is not known."""
-        return next((arrived for end, arrived in self._arrivals if end >= at_samples), None)
-
     def is_first_text(self, segment: int) -> bool:
         """Whether a text is the first one of its segment. To be asked once for each text."""
         is_first = segment > self._worded_segment
@@ -303,10 +166,15 @@ class WorkerSession:
                 return self._take_partial(output, step_started_ms, now_ms)
             case base.Final():
                 return self._take_final(output, step_started_ms, now_ms)
-            case base.SpeechStarted() | base.SpeechStopped():
-                self._take_speech(output)
-            case base.TurnEnded() | base.TurnEndedEarly() | base.TurnResumed():
-                self._take_turn(output)
+            case (
+                base.SpeechStarted()
+                | base.SpeechStopped()
+                | base.TurnEnded()
+                | base.TurnEndedEarly()
+                | base.TurnResumed()
+            ):
+                event_type, fields = event_of(output)
+                self._emit(event_type, **fields)
             case base.Committed():
                 if self.options.turns:
                     self._emit(EventType.COMMITTED, end_samples=output.at_samples)
@@ -319,27 +187,6 @@ class WorkerSession:
             case base.Failed():
                 self.fail(output.error)
         return None
-
-    def _take_speech(self, output: base.SpeechStarted | base.SpeechStopped) -> None:
-        if isinstance(output, base.SpeechStarted):
-            self._emit(EventType.SPEECH_STARTED, start_samples=output.at_samples)
-        else:
-            self._emit(EventType.SPEECH_STOPPED, end_samples=output.at_samples)
-
-    def _take_turn(self, output: base.Turn) -> None:
-        about: dict[str, Any] = {}
-        match output:
-            case base.TurnResumed():
-                self._emit(EventType.TURN_RESUMED, start_samples=output.at_samples)
-                return
-            case base.TurnEndedEarly():
-                kind = EventType.TURN_ENDED_EARLY
-            case base.TurnEnded():
-                kind, about["reason"] = EventType.TURN_ENDED, output.reason
-        if output.probability is not None:
-            about["probability"] = round(output.probability, 4)
-        about["decided_at"] = seconds(output.decided_samples)
-        self._emit(kind, end_samples=output.end_samples, extra=about)
 
     def _finish(self) -> None:
         if self.gives_way:
@@ -422,10 +269,7 @@ class WorkerSession:
         return self.committed if self.committed.segment == segment else Commitment(segment)
 
     def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
-        arrived_ms = self.arrived_ms(heard_samples)
-        if arrived_ms is None:  # replayed audio, whose arrival time is not known
-            return Latency(0.0, model_ms, now_ms - step_started_ms)
-        return Latency(max(0.0, step_started_ms - arrived_ms), model_ms, max(0.0, now_ms - arrived_ms))
+        return self._arrivals.latency(heard_samples, model_ms, step_started_ms, now_ms)
 
     def _emit(self, event_type: EventType, **fields: Any) -> None:
         self.seq += 1

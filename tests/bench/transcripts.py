@@ -11,7 +11,7 @@ from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
 from worker.engines.base import Final
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.weights import model_directory
-from worker.session import FILE_BACKLOG_SAMPLES
+from worker.positions import FILE_BACKLOG_SAMPLES
 
 OFFLINE_BEAM = 5
 

@@ -19,7 +19,7 @@ from tests.integration.api_clients import BOUNDARY
 from tests.speech import conversation, noise
 from tests.stack import Stack
 from worker.engines.whisper.engine import load
-from worker.session import FILE_BACKLOG_SAMPLES
+from worker.positions import FILE_BACKLOG_SAMPLES
 
 HOUR_S = 3600
 SETTLED_S = 600

@@ -33,7 +33,8 @@ from worker.claim import Claim
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial
 from worker.event_writer import SessionWrite
-from worker.session import PROGRESS_SAMPLES, WorkerSession
+from worker.positions import PROGRESS_SAMPLES
+from worker.session import WorkerSession
 
 pytestmark = pytest.mark.redis_server
 

@@ -17,7 +17,8 @@ from tests.unit.worker.claimed_sessions import claimed
 from worker import audio_reader
 from worker.audio_reader import AudioReader
 from worker.engine_thread import Command, Commit, Configure, Feed, Finish
-from worker.session import ENGINE_BACKLOG_SAMPLES, WorkerSession
+from worker.positions import ENGINE_BACKLOG_SAMPLES
+from worker.session import WorkerSession
 
 CONTROL = keys.control("w1")
 

@@ -1,0 +1,159 @@
+"""How far the audio of a session is read and processed, whether its client is there, and which limits that exceeds.
+
+Only state: no Redis, no model, no clock.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.bus.states import SessionState
+from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from worker.arrivals import Arrivals
+from worker.claim import Claim
+
+ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
+"""A session with this much unprocessed audio in the engine is not read further."""
+FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
+"""The same for recordings, whose segments are decoded in batches: with 10 s, a batch has few segments, which takes 1.7
+times as long."""
+PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
+"""How often a frontend gets the position up to which audio is processed; well below any backlog bound."""
+
+
+@dataclass(slots=True, eq=False)
+class SessionPositions:
+    """Belongs to the I/O loop. Positions are in samples."""
+
+    claim: Claim
+    now_s: float
+    kept_samples: int = 0
+    """Audio before the checkpoint that is kept, so that a new owner can process it again."""
+    options: SessionOptions = field(init=False)
+    last_entry_id: bytes = field(init=False)
+    read_samples: int = field(init=False)
+    absorbed_samples: int = field(init=False)
+    checkpoint_samples: int = field(init=False)
+    told_samples: int = field(init=False)
+    """Position of the last progress message."""
+    finishing: bool = False
+    """Whether the client has ended the audio: the engine then ends the session, however long that takes."""
+    gives_way: bool = False
+    """Whether another session took its slot while its client was gone: it ends when the engine has finished."""
+    was_offered: bool = False
+    """Whether the session was offered to other workers."""
+    ending: SessionState | None = None
+    """The state of the session after its last event; None while it continues."""
+    _heard_from_s: float = field(init=False)
+    """Monotonic time of the last entry from the client."""
+    _detached_s: float | None = None
+    """Monotonic time at which the client left."""
+    _arrivals: Arrivals = field(default_factory=Arrivals)
+
+    def __post_init__(self) -> None:
+        claim = self.claim
+        self.options = claim.options
+        self.last_entry_id = b"%d-0" % claim.checkpoint_samples
+        self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
+        self.checkpoint_samples = claim.checkpoint_samples
+        self._heard_from_s = self.now_s
+
+    @property
+    def session_id(self) -> str:
+        return self.claim.owner.session_id
+
+    @property
+    def handle(self) -> str:
+        """The session's name in the engine. A worker may lose a session and claim it again: outputs of the
+        first claim must not be attributed to the second."""
+        return f"{self.session_id}/{self.claim.owner.fence}"
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the engine already has enough unprocessed audio of this session."""
+        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
+        return self.read_samples - self.absorbed_samples >= enough
+
+    @property
+    def progress_due(self) -> bool:
+        return self.absorbed_samples - self.told_samples >= PROGRESS_SAMPLES
+
+    @property
+    def replay_samples(self) -> int:
+        """Audio that a new owner would process again before it publishes new text."""
+        return self.absorbed_samples - self.checkpoint_samples
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether its client is gone."""
+        return self._detached_s is not None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its client is gone and could resume it."""
+        return self.is_detached and not self.finishing and self.ending is None
+
+    def awaited_for_s(self, now_s: float) -> float | None:
+        """How long its client has been gone; None if the session waits for no client."""
+        return now_s - self._detached_s if self._detached_s is not None and self.is_awaited else None
+
+    def exceeded_s(self, now_s: float, *, idle_timeout_s: float, resume_timeout_s: float) -> float | None:
+        """The time limit that the session has exceeded, if any: for input, or for its client while that is gone.
+
+        None while the model still processes audio.
+        """
+        if self.finishing or self.ending is not None or self.absorbed_samples < self.read_samples:
+            return None
+        if self._detached_s is not None:
+            return resume_timeout_s if now_s - self._detached_s > resume_timeout_s else None
+        return idle_timeout_s if now_s - self._heard_from_s > idle_timeout_s else None
+
+    def reset_idle_times(self, now_s: float) -> None:
+        """Restart the times of silence and absence, since no client could be received until now."""
+        self._heard_from_s = now_s
+        if self.is_detached:
+            self._detached_s = now_s
+
+    def attach(self) -> None:
+        """A connection of its client has taken it."""
+        self._detached_s = None
+
+    def detach(self, now_s: float) -> None:
+        """Its client is gone, and may resume it."""
+        self._detached_s = now_s
+
+    def heard(self, now_s: float) -> None:
+        """Something besides audio was received from its client or frontend."""
+        self._heard_from_s = now_s
+
+    def read(self, entry_id: bytes) -> None:
+        """Its audio stream has been read up to this entry."""
+        self.last_entry_id = entry_id
+
+    def finish(self) -> None:
+        """No more audio follows."""
+        self.finishing = True
+
+    def give_way(self) -> None:
+        """Another session has taken its slot while its client was gone: later audio is ignored."""
+        self.gives_way = self.finishing = True
+
+    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- one
+        """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
+        was_throttled = self.throttled
+        self.absorbed_samples = absorbed_samples
+        self.checkpoint_samples = max(self.checkpoint_samples, checkpoint_samples)
+        return was_throttled and not self.throttled
+
+    def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
+        """Record audio up to a position, and when it reached the frontend (wall clock, ms)."""
+        self.read_samples = end_samples
+        self._heard_from_s = now_s
+        self._arrivals.note(end_samples, arrived_ms)
+
+    def waiting_since_ms(self) -> float | None:
+        """Arrival of the oldest audio that the engine has not absorbed."""
+        return self._arrivals.oldest_after_ms(self.absorbed_samples, self.checkpoint_samples)
+
+    def arrived_ms(self, at_samples: int) -> float | None:
+        """When audio at a position reached the frontend (wall clock, ms); None if that is not known."""
+        return self._arrivals.at_ms(at_samples)
