@@ -194,6 +194,15 @@ class SessionSettings(Section):
     """How soon words of an open segment are committed if a client does not choose, for engines that support it."""
 
 
+class SpeakerSettings(Section):
+    max_speakers: int = Field(8, ge=2, le=16)
+    """Most speakers of a session that does not say how many it has."""
+    model_path: Path | None = None
+    """An ONNX file that embeds voices. Unset: the installed GE2E encoder."""
+    similarity: float | None = Field(None, gt=0, lt=1)
+    """Cosine below which two voices are of different speakers. Unset: that of the model."""
+
+
 class ViewerSettings(Section):
     """Limits of viewers, for each frontend process."""
 
@@ -267,6 +276,7 @@ class Settings(BaseSettings):
     spectrogram: SpectrogramSettings = SpectrogramSettings()
     redis: RedisSettings = RedisSettings()
     session: SessionSettings = SessionSettings()
+    speakers: SpeakerSettings = SpeakerSettings()
     viewers: ViewerSettings = ViewerSettings()
     access: AccessSettings = AccessSettings()
     flower: FlowerSettings = FlowerSettings()

@@ -84,6 +84,8 @@ class EventType(StrEnum):
     TURN_ENDED_EARLY = "turn_ended_early"
     """Only if these request it, like the next one."""
     TURN_RESUMED = "turn_resumed"
+    SPEAKERS = "speakers"
+    """Who spoke in past finals: the first label of a final that was sent without one, or a better one."""
     WARNING = "warning"
     ERROR = "error"
     DONE = "done"
@@ -100,6 +102,21 @@ class KeyTerm:
     term: str
     boost: float = DEFAULT_BOOST
     """How much likelier it becomes; 0 has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpeaker:
+    """A speaker whose voice is known before the session. The name is the label."""
+
+    name: str
+    embedding: str | None = field(default=None, repr=False)
+    """The voice as `shared.voices` describes it. None if the audio is stored for the session instead."""
+    audio: bytes | None = field(default=None, repr=False)
+    """A recording of any kind, as a client sent it. The frontend decodes and stores it; it is never part of the stored
+    options."""
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"name": self.name} | ({} if self.embedding is None else {"embedding": self.embedding})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +173,12 @@ class SessionOptions:
         """The slots that the session needs: one for each track."""
         return self.channels or 1
 
+    diarize: bool | None = None
+    """Whether words and finals name their speaker. None is False."""
+    max_speakers: int | None = None
+    """Most speakers of the session, known ones included; None uses the worker's limit."""
+    known_speakers: tuple[KnownSpeaker, ...] | None = None
+
     def to_wire(self) -> dict[str, Any]:
         """The options as Redis stores them, for JSON.
 
@@ -167,6 +190,8 @@ class SessionOptions:
             del wire["recording"]
         if self.turn_detection is not None:
             wire["turn_detection"] = self.turn_detection.to_wire()
+        if self.known_speakers is not None:
+            wire["known_speakers"] = [speaker.to_wire() for speaker in self.known_speakers]
         return (
             wire | {"mode": self.mode.value} | ({"commit_delay": str(self.commit_delay)} if self.commit_delay else {})
         )
@@ -190,6 +215,9 @@ class SessionOptions:
             given["keyterms"] = tuple(
                 KeyTerm(str(one["term"]), float(one.get("boost", DEFAULT_BOOST))) for one in given["keyterms"]
             )
+        if "known_speakers" in given:
+            speakers = given["known_speakers"]
+            given["known_speakers"] = tuple(KnownSpeaker(one["name"], one.get("embedding")) for one in speakers)
         if given.get("commit_delay") in list(CommitDelay):
             given["commit_delay"] = CommitDelay(given["commit_delay"])
         else:
@@ -201,6 +229,7 @@ _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
     | {"turn_detection", "channels"}
+    | {"diarize", "max_speakers"}
 )
 """Fields of `SessionOptions` that hold no free text of a client."""
 
@@ -212,6 +241,30 @@ class Word:
     end_samples: int
     confidence: float | None = None
     """The probability that the model gives the word, from 0 to 1; None if it reports none."""
+    speaker: str | None = None
+    """A label such as "A", or the name of a known speaker. None if `speaker_unsure`, or if it is not known (yet)."""
+    speaker_unsure: bool = False
+    """Whether the service cannot tell who spoke, because speakers overlap or the turn is too short."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalSpeakers:
+    """Who spoke in one final."""
+
+    segment: int
+    speaker: str | None
+    """Who spoke most of it; None if the service cannot tell."""
+    words: tuple[str | None, ...] = ()
+    """Of each word of the final, in order; empty if it has no words."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The entry in the `segments` of an event `speakers`."""
+        speaker = {"speaker_unsure": True} if self.speaker is None else {"speaker": self.speaker}
+        return {"segment": self.segment} | speaker | ({"word_speakers": list(self.words)} if self.words else {})
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["segment"], wire.get("speaker"), tuple(wire.get("word_speakers", ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +336,9 @@ class Event:
     usage: Usage | None = None
     scores: Scores | None = None
     """Of a final."""
+    speaker: str | None = None
+    """Of a final: who spoke most of it, as in `Word`."""
+    speaker_unsure: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
     """Fields of a single event type: `model`, `resume_token`, `code`, `message`, `duration`, …; and the `channel` that
     the event is about, if the channels of the session are separate."""
@@ -316,13 +372,20 @@ class Event:
             wire["usage"] = asdict(self.usage)
         if self.scores is not None:
             wire |= self.scores.to_wire()
-        return wire | self.extra
+        return wire | _wire_speaker(self) | self.extra
+
+
+def _wire_speaker(spoken: "Word | Event") -> dict[str, Any]:
+    if spoken.speaker is not None:
+        return {"speaker": spoken.speaker}
+    return {"speaker_unsure": True} if spoken.speaker_unsure else {}
 
 
 def _wire_words(words: Iterable[Word]) -> list[dict[str, Any]]:
     return [
         {"text": word.text, "start": seconds(word.start_samples), "end": seconds(word.end_samples)}
         | ({} if word.confidence is None else {"confidence": round(word.confidence, 4)})
+        | _wire_speaker(word)
         for word in words
     ]
 

@@ -22,6 +22,8 @@ class Claim:
     """Texts of the finals so far."""
     committed: Commitment | None = None
     """The committed text of the segment after the checkpoint; None if there is none."""
+    speakers: bytes = b""
+    """What the former owner knew of the speakers' voices; empty if nothing."""
 
 
 class Opening(NamedTuple):

@@ -28,6 +28,7 @@ def claimed(
         checkpoint_samples=checkpoint_samples,
         segment=segment,
         texts=tuple(final["text"] for final in finals),
+        speakers=held.get(b"speakers", b""),
     )
     stored = held.get(b"committed")
     if options.channels is not None:

@@ -37,6 +37,8 @@ class SessionWrite:
     """The committed text of the open segment, if Redis does not have it."""
     consumed_samples: int | None
     ending: SessionState | None
+    speakers: bytes | None = None
+    """What is known of the speakers, if Redis does not have it."""
 
     @classmethod
     def of(cls, session: WorkerSession) -> Self:
@@ -45,10 +47,10 @@ class SessionWrite:
         settles = consumed is not None or any(kind is EventKind.FINAL for kind, _ in events)
         settled = session.settled() if settles else None
         committed = session.unwritten_commitment
-        return cls(session, events, settled, committed, consumed, session.ending)
+        return cls(session, events, settled, committed, consumed, session.ending, session.unwritten_speakers)
 
     def is_nothing(self) -> bool:
-        return not self.events and self.consumed_samples is None and self.ending is None
+        return not self.events and self.consumed_samples is None and self.ending is None and self.speakers is None
 
     def call(self, retention_s: float) -> Call:
         """Keys and arguments of the script, which may be repeated without harm."""
@@ -61,11 +63,12 @@ class SessionWrite:
             committed=None if self.committed is None else self.committed.encoded(),
             consumed_samples=self.consumed_samples,
             ending=None if self.ending is None else Ending(self.ending, kept_s),
+            speakers=self.speakers,
         )
 
     def confirm(self) -> None:
         """Record that Redis has it."""
-        self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples)
+        self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples, self.speakers)
 
 
 class EventWriter:

@@ -34,6 +34,7 @@ class Heartbeat:
         sessions: dict[str, WorkerSession],
         telemetry: Telemetry,
         gpu_memory: Callable[[], GpuMemory],
+        speaker_model: str = "",
     ) -> None:
         self._registry = registry
         self._worker_id = worker_id
@@ -41,6 +42,7 @@ class Heartbeat:
         self._sessions = sessions
         self._telemetry = telemetry
         self._gpu_memory = gpu_memory
+        self._speaker_model = speaker_model
         self._started_at = time.time()
         self._announced = asyncio.Event()
         self.draining = False
@@ -107,6 +109,7 @@ class Heartbeat:
             heard_again_total=self._telemetry.heard_again_total,
             audio_s_total=round(self._telemetry.audio_s_total, 1),
             errors=dict(self._telemetry.errors),
+            speaker_model=self._speaker_model,
             protocol=OWN,
             resources=resources(),
             slots_used=sum(session.slots for session in self._sessions.values()),

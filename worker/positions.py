@@ -10,6 +10,7 @@ from shared.bus.states import SessionState
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from worker.arrivals import Arrivals
 from worker.claim import Claim
+from worker.speakers.finals import SessionSpeakers
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 """A session with this much unprocessed audio in the engine is not read further."""
@@ -43,6 +44,7 @@ class SessionPositions:
     """Whether the session was offered to other workers."""
     ending: SessionState | None = None
     """The state of the session after its last event; None while it continues."""
+    speakers: SessionSpeakers = field(init=False)
     _heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
     _detached_s: float | None = None
@@ -52,6 +54,7 @@ class SessionPositions:
     def __post_init__(self) -> None:
         claim = self.claim
         self.options = claim.options
+        self.speakers = SessionSpeakers(claim.speakers, claim.speakers)
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
         self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
         self.checkpoint_samples = claim.checkpoint_samples
@@ -68,10 +71,17 @@ class SessionPositions:
         return f"{self.session_id}/{self.claim.owner.fence}"
 
     @property
+    def tracked_samples(self) -> int | None:
+        """Audio that the speaker thread has processed; None if it processes none of this session."""
+        return self.speakers.tracked_samples
+
+    @property
     def throttled(self) -> bool:
-        """Whether the engine already has enough unprocessed audio of this session."""
+        """Whether the engine, or the speaker thread, already has enough unprocessed audio of this session."""
         enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
-        return self.read_samples - self.absorbed_samples >= enough
+        tracked_samples = self.tracked_samples
+        done = self.absorbed_samples if tracked_samples is None else min(self.absorbed_samples, tracked_samples)
+        return self.read_samples - done >= enough
 
     @property
     def progress_due(self) -> bool:

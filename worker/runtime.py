@@ -23,6 +23,7 @@ from shared.bus.messages import WorkerMessage
 from shared.bus.ownership import Owner, claim
 from shared.bus.registry import Registry, process_id
 from shared.bus.totals import TotalsWriter
+from shared.bus.voices import read_voices
 from shared.config import Settings
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError
@@ -35,11 +36,14 @@ from worker.audio_reader import BLOCK_MS, AudioReader
 from worker.claiming import claimed
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
-from worker.engines.base import Engine, HeardAgain, Remembering
+from worker.engines.base import Engine, Remembering
 from worker.event_writer import EventWriter
 from worker.heartbeat import Heartbeat
 from worker.leases import Leases
+from worker.publishing import Publisher
 from worker.session import WorkerSession
+from worker.speakers.model_file import model_name
+from worker.speakers.sessions import DiarizedSessions
 from worker.takeover import read_history
 from worker.telemetry import Telemetry
 from worker.tracing import WorkerTraces
@@ -86,7 +90,7 @@ class WorkerRuntime:
             on_fenced=self._drop,
             on_written=self._traces.written,
         )
-        self._reader = AudioReader(self._blocking, self.id, self._sessions, self._engine.post)
+        self._reader = AudioReader(self._blocking, self.id, self._sessions, self._hear)
         self._leases = Leases(
             scripts=self._scripts,
             limits=settings.session,
@@ -102,9 +106,20 @@ class WorkerRuntime:
             sessions=self._sessions,
             telemetry=self._telemetry,
             gpu_memory=lambda: self._engine.gpu_memory,
+            speaker_model=model_name(settings.speakers.model_path),
         )
         self._totals = TotalsWriter(self._redis, self._telemetry.metrics)
+        self._publisher = Publisher(self._telemetry, self._traces, self._writer.mark)
         self._loop = uvloop.new_event_loop()
+        self._diarized = DiarizedSessions(
+            settings.speakers,
+            self._redis,
+            self._loop,
+            held=self._held,
+            publish=self._publisher.publish,
+            mark=self._writer.mark,
+            wake_reader=self._wake_reader,
+        )
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -156,6 +171,7 @@ class WorkerRuntime:
         self._loop.call_soon_threadsafe(self._tasks_ended.set)
         self._thread.join(2 * STOP_TIMEOUT_S)
         self._engine.stop(STOP_TIMEOUT_S)
+        self._diarized.stop(STOP_TIMEOUT_S)
         self._traces.close()
 
     def _run_loop(self) -> None:
@@ -223,7 +239,11 @@ class WorkerRuntime:
         finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
         owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
         session = claimed(owner, held, finals, time.monotonic(), self._kept_samples)
-        self._admit(session, await self._past(session, finals))
+        past = await self._past(session, finals)
+        is_new = session.options.diarize and not session.claim.speakers
+        recordings = await read_voices(self._redis, session_id) if is_new else {}
+        self._admit(session, past)
+        self._diarized.begin(session, recordings)
         return session
 
     async def _past(self, session: WorkerSession, finals: list[dict[str, Any]]) -> list[Command]:
@@ -268,32 +288,24 @@ class WorkerRuntime:
 
     def _take_step(self, report: StepReport) -> None:
         self._telemetry.observe_step(report, time.monotonic())
-        now_ms = time.time() * 1000
+        started_ms = report.started_s * 1000
         for handle, output in report.outputs:
             session = self._held(handle)
-            if session is not None and isinstance(output, HeardAgain):
-                self._note_heard_again(session, output)
-            elif session is not None:
-                latency = session.take(output, report.started_s * 1000, now_ms, handle)
-                self._traces.text(session, output, report)
-                if latency is not None and session.options.partials:  # those of files would distort the live ones
-                    self._telemetry.observe_latency(latency)
-                    self._telemetry.observe_text(session, output, now_ms)
-                self._writer.mark(session)
+            if session is not None and not self._diarized.take(session, output, handle, started_ms, report.step_ms):
+                self._publisher.publish(session, output, handle, started_ms=started_ms, step_ms=report.step_ms)
         released = False
         for handle, standing in report.standings.items():  # after the outputs of the step, which they include
             session = self._held(handle)
             if session is not None:
-                released = session.advance(standing.absorbed_samples, standing.checkpoint_samples, handle) or released
+                released = self._diarized.advance(session, handle, *standing) or released
                 if session.is_due:
                     self._writer.mark(session)
         if released:
             self._wake_reader()
 
-    def _note_heard_again(self, session: WorkerSession, heard: HeardAgain) -> None:
-        self._telemetry.heard_again_total += 1
-        where = {"from_s": seconds(heard.start_samples), "until_s": seconds(heard.end_samples)}
-        log.warning("speech_heard_again", session_id=session.session_id, **where)
+    def _hear(self, commands: list[Command]) -> None:
+        self._engine.post(commands)
+        self._diarized.hear(commands)
 
     def _wake_reader(self) -> None:
         task = self._loop.create_task(self._reader.wake(self._redis))
@@ -309,12 +321,16 @@ class WorkerRuntime:
             del self._sessions[session.session_id]
             self._engine.post([Close(handle) for handle in session.handles])
             self._telemetry.observe_end(session)
+            self._diarized.forget(session)
             self._traces.ended(session)
             session.finished.set()
 
     async def _dismiss(self) -> None:
         while True:
             how, session_id = await self._reader.dismissed.get()
+            if how is WorkerMessage.EMBED:
+                await self._diarized.embed(session_id)
+                continue
             session = self._sessions.get(session_id)
             if session is None:
                 continue
@@ -348,6 +364,7 @@ class WorkerRuntime:
 
     async def _end_all(self) -> None:
         for session in self._sessions.values():
+            self._diarized.release(session)
             session.fail(ModelUnavailableError("The worker is stopping; start a new session.", retry_after_s=2.0))
             self._writer.mark(session)
         deadline_s = time.monotonic() + STOP_TIMEOUT_S

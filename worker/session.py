@@ -5,8 +5,9 @@ Only state: no Redis, no model, no clock. Engine outputs go in, wire events come
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -18,12 +19,17 @@ from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
 from shared.events import CommittedText, Event, EventType, Latency, SessionOptions, seconds
 from shared.seams import joined
-from worker.claim import Claim, Opening
+from worker.claim import Opening
 from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
 from worker.engines import base
 from worker.positions import SessionPositions
+from worker.speakers.labelling import Labelling
+from worker.speakers.outputs import Released
 from worker.turns.events import event_of
 from worker.wording.session_wording import SessionWording
+
+KINDS: Final = {EventType.FINAL: EventKind.FINAL, EventType.SPEAKERS: EventKind.LABELS}
+"""How events are stored that outlive the bounded log."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,6 +89,25 @@ class WorkerSession(SessionPositions):
         return self.seq - len(self.outbox) + 1
 
     @property
+    def tracks(self) -> "tuple[WorkerSession, ...]":
+        """What makes text of the outputs of each handle, in the order of `handles`."""
+        return (self,)
+
+    def track(self, handle: str) -> "WorkerSession":
+        """The one of these that a handle belongs to."""
+        return self.tracks[self.handles.index(handle)]
+
+    @property
+    def label_prefix(self) -> str:
+        """What the labels of its speakers begin with, so that those of two channels differ."""
+        return ""
+
+    @property
+    def unwritten_speakers(self) -> bytes | None:
+        """What is known of the speakers, if Redis does not have it."""
+        return self.speakers.state if self.speakers.state != self.speakers.stored else None
+
+    @property
     def is_due(self) -> bool:
         """Whether something must be written although the engine has no output."""
         return self.progress_due
@@ -119,7 +144,12 @@ class WorkerSession(SessionPositions):
         return self.committed if self.has_unwritten_commitment else None
 
     def written(
-        self, events: int, settled: Settled | None, committed: StoredText | None, consumed_samples: int | None
+        self,
+        events: int,
+        settled: Settled | None,
+        committed: StoredText | None,
+        consumed_samples: int | None,
+        speakers: bytes | None = None,
     ) -> None:
         """Redis has this many of the oldest events, and the other values unless they are None."""
         del self.outbox[:events]
@@ -129,6 +159,8 @@ class WorkerSession(SessionPositions):
             self.stored = committed
         if consumed_samples is not None:
             self.told_samples = consumed_samples
+        if speakers is not None:
+            self.speakers.stored = speakers
 
     def settle(self, settled: Settled) -> None:
         """Redis has it. Options that were set exactly at the checkpoint may be newer, so they stay."""
@@ -157,15 +189,16 @@ class WorkerSession(SessionPositions):
         step_started_ms: float,
         now_ms: float,
         handle: str = "",  # noqa: ARG002 -- there is one
+        released: Released | None = None,
     ) -> Latency | None:
-        """Turn an engine's output into an event. Returns its latency, if it has one."""
+        """Turn an engine's output into an event. Returns its latency, if it has one. `released` has its speakers."""
         if self.ending is not None:
             return None
         match output:
             case base.Partial():
                 return self._take_partial(output, step_started_ms, now_ms)
             case base.Final():
-                return self._take_final(output, step_started_ms, now_ms)
+                return self._take_final(output, step_started_ms, now_ms, released)
             case (
                 base.SpeechStarted()
                 | base.SpeechStopped()
@@ -240,7 +273,20 @@ class WorkerSession(SessionPositions):
         )
         return latency
 
-    def _take_final(self, output: base.Final, step_started_ms: float, now_ms: float) -> Latency:
+    def relabel(self, labellings: Mapping[int, Labelling]) -> None:
+        """Report who spoke in past finals, if that is news for the client."""
+        changed = self.speakers.changed(labellings)
+        if changed and self.ending is None:
+            segments = [replace(one, segment=self._number_of(one.segment)) for one in changed]
+            self._emit(EventType.SPEAKERS, extra={"segments": [one.to_wire() for one in segments]})
+
+    def _number_of(self, segment: int) -> int:
+        """The number by which clients know a segment of the engine."""
+        return segment
+
+    def _take_final(
+        self, output: base.Final, step_started_ms: float, now_ms: float, released: Released | None = None
+    ) -> Latency:
         kept = self._kept(output.segment)
         output, notices = self._wording.final(output, is_committed=bool(kept.text))
         output = with_final(kept, output)
@@ -249,17 +295,20 @@ class WorkerSession(SessionPositions):
         self.committed = Commitment(self.segment)
         self.checkpoint_samples = max(self.checkpoint_samples, output.resume_samples)
         self.texts.append(output.text)
+        spoken = self.speakers.final(output, released, with_words=self.options.words)
         self._emit(
             EventType.FINAL,
             segment=output.segment,
             text=output.text,
             start_samples=output.start_samples,
             end_samples=output.end_samples,
-            words=output.words if self.options.words else None,
+            words=spoken.words if self.options.words else None,
             language=output.language,
             latency=latency,
             usage=output.usage,
             scores=output.scores,
+            speaker=spoken.speaker,
+            speaker_unsure=spoken.speaker_unsure,
         )
         for notice in notices:
             self.warn(notice.code, notice.message)
@@ -274,5 +323,5 @@ class WorkerSession(SessionPositions):
     def _emit(self, event_type: EventType, **fields: Any) -> None:
         self.seq += 1
         event = Event(event_type, self.session_id, self.seq, mode=self.options.mode, **fields)
-        kind = EventKind.FINAL if event_type is EventType.FINAL else EventKind.OTHER
+        kind = KINDS.get(event_type, EventKind.OTHER)
         self.outbox.append((kind, orjson.dumps(event.to_wire())))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from shared.events import seconds
 from shared.tracing import ROOT, Traces
-from worker.engine_thread import StepReport
 from worker.engines.base import Final, Output
 from worker.session import WorkerSession
 
@@ -37,19 +36,18 @@ class WorkerTraces:
         if self._traces is not None:
             self._began_s[session.handle] = time.time()
 
-    def text(self, session: WorkerSession, output: Output, report: StepReport) -> None:
-        """An output has become an event."""
+    def text(self, session: WorkerSession, output: Output, started_s: float, step_ms: float) -> None:
+        """An output has become an event. Its step started at `started_s` and took `step_ms`."""
         if self._traces is None or not isinstance(output, Final):
             return
         arrived_ms = session.arrived_ms(output.heard_samples)
-        started_s = report.started_s
         self._texts.setdefault(session.handle, []).append(
             _Text(
                 segment=output.segment,
                 audio_s=seconds(output.end_samples - output.start_samples),
                 arrived_s=started_s if arrived_ms is None else min(started_s, arrived_ms / 1000),
                 step_started_s=started_s,
-                step_ended_s=started_s + report.step_ms / 1000,
+                step_ended_s=started_s + step_ms / 1000,
                 emitted_s=time.time(),
             )
         )

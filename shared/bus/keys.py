@@ -17,6 +17,10 @@ CONTROL_TTL_S = 10
 """Messages to a worker are kept for so long after its last heartbeat."""
 CANCELLED_TTL_S = 5
 """A cancelled session keeps its state for so long, so that a late message gets the right error."""
+VOICES_TTL_S = 240
+"""The audio of known speakers is deleted by the session's worker, and after this time if no worker does that."""
+VOICE_REQUEST_TTL_S = 15
+"""The audio and the answer of a request to embed a voice."""
 AWAITED_S = 1.0
 """A session whose client is gone keeps its slot for at least this long, even if others wait for it: most clients
 reconnect at once."""
@@ -48,7 +52,7 @@ SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),
         *("options", "resume", "viewer", "key", "connection", "number"),
-        *("seq", "checkpoint", "segment", "committed", "consumed"),
+        *("seq", "checkpoint", "segment", "committed", "consumed", "speakers"),
     }
 )
 """The fields of a session's hash: its owner, its tokens and options, and its progress."""
@@ -96,6 +100,26 @@ def finals(session_id: str) -> str:
     return f"voxtral:{{{session_id}}}:finals"
 
 
+def labels(session_id: str) -> str:
+    """List of the events that say who spoke in past finals, in order."""
+    return f"voxtral:{{{session_id}}}:labels"
+
+
+def voices(session_id: str) -> str:
+    """Hash: name of a known speaker → a few seconds of PCM, until the session's worker has embedded them."""
+    return f"voxtral:{{{session_id}}}:voices"
+
+
+def voice_request(request_id: str) -> str:
+    """PCM of a voice that a worker is asked to embed."""
+    return f"voxtral:voice:{{{request_id}}}:request"
+
+
+def voice_reply(request_id: str) -> str:
+    """JSON: the embedding, or why there is none."""
+    return f"voxtral:voice:{{{request_id}}}:reply"
+
+
 def session_of(audio_key: bytes) -> str:
     """The session that an audio stream belongs to."""
     return audio_key[audio_key.index(b"{") + 1 : audio_key.rindex(b"}")].decode()
@@ -103,7 +127,7 @@ def session_of(audio_key: bytes) -> str:
 
 def session(session_id: str) -> str:
     """Hash: state, owner, fence, lease, seq, the name of the API key that opened it, and what a new owner starts from:
-    checkpoint, segment, options and the text that is committed after the checkpoint."""
+    checkpoint, segment, options, the text that is committed after the checkpoint, and the speakers' voices."""
     return f"voxtral:{{{session_id}}}:session"
 
 

@@ -42,12 +42,16 @@ class WorkerMessage(StrEnum):
     """The session has been erased."""
     GIVE_WAY = "give_way"
     """Another session has taken the slot of this one."""
+    EMBED = "embed"
+    """Embed a voice. The value is the id of the request, see `shared.bus.voices`."""
 
 
 class EventKind(StrEnum):
     """How `write` stores an event."""
 
     FINAL = "f"
+    LABELS = "s"
+    """Who spoke in past finals."""
     OTHER = "e"
 
 

@@ -114,7 +114,10 @@ def claim(
 def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None = None, slots: int = 1) -> Call:
     """`gone_s` is how long the client has been gone; None while it is connected."""
     return (
-        [*keys.of_session(owner.session_id), keys.admitted(owner.model), keys.awaiting(owner.model)],
+        [
+            *keys.of_session(owner.session_id),
+            *(keys.admitted(owner.model), keys.awaiting(owner.model), keys.labels(owner.session_id)),
+        ],
         [
             owner.fence,
             int(lease_s * 1000),
@@ -134,7 +137,10 @@ def offer(owner: Owner) -> Call:
 def erase(session_id: str, model: str) -> Call:
     """Not only for the owner: the frontend has checked that the caller may erase the session."""
     return (
-        [*keys.of_session(session_id), keys.admitted(model), keys.free(model), keys.UNERASED],
+        [
+            *keys.of_session(session_id),
+            *(keys.admitted(model), keys.free(model), keys.UNERASED, keys.voices(session_id), keys.labels(session_id)),
+        ],
         [session_id, keys.channel(session_id), keys.CANCELLED_TTL_S, _CANCELLED.removeprefix(b"{")],
     )
 
@@ -148,11 +154,13 @@ def write(
     committed: bytes | None = None,
     consumed_samples: int | None = None,
     ending: Ending | None = None,
+    speakers: bytes | None = None,
 ) -> Call:
     """`events` are kind and payload; the first one has the number `first_seq`.
 
     The position of the consumed audio is reported together with the checkpoint. `committed` is the committed text of
-    the segment that is open after the events, empty if there is none; None if the events do not change it.
+    the segment that is open after the events, empty if there is none; None if the events do not change it. `speakers`
+    is what is known of the voices after the events, and replaces the audio of known speakers; None: no change.
     """
     sid = owner.session_id
     where: tuple[object, ...] = ("", "", "", "")
@@ -166,6 +174,8 @@ def write(
             keys.free(owner.model),
             keys.UNERASED,
             keys.awaiting(owner.model),
+            keys.labels(sid),
+            keys.voices(sid),
         ],
         [
             owner.fence,
@@ -179,6 +189,7 @@ def write(
             "" if consumed_samples is None else consumed_samples,
             *(("", "") if ending is None else (ending.state, ending.retention_s)),
             "" if committed is None else committed or NOTHING_COMMITTED.encode(),
+            speakers or "",
             *(part for event in events for part in event),
         ],
     )

@@ -75,6 +75,8 @@ class WorkerReport:
     heard_again_total: int = 0
     """How often its model wrote nothing for speech and processed it again."""
     errors: dict[str, int] = field(default_factory=dict)
+    speaker_model: str = ""
+    """The model with which it tells speakers apart; empty if it cannot."""
     protocol: Protocol = UNNUMBERED
     """The protocol that it reads and writes; older processes without protocol numbers do not report it."""
     resources: dict[str, float] = field(default_factory=dict)

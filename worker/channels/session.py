@@ -12,15 +12,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
 from shared.dialogue import Said, dialogue
 from shared.events import SAMPLE_RATE_HZ, EventType, Latency, SessionOptions, seconds
 from worker.channels.interleaving import Interleaving
-from worker.channels.states import ChannelState, ChannelStates
+from worker.channels.states import ChannelState, ChannelStates, decoded_voices, encoded_voices
 from worker.claim import Claim, Opening
 from worker.commitment import Commitment, StoredText, unfinished
 from worker.engines import base
 from worker.session import WorkerSession
+from worker.speakers.outputs import Released
 
 MOST_OPEN: Final = 8
 """Segments of one channel that may be open at the same time: engines have one or two."""
@@ -34,15 +36,22 @@ class _Put(NamedTuple):
     output: base.Output
     step_started_ms: float
     now_ms: float
+    released: Released | None
+    """Its speakers, if the session is diarized."""
 
 
 class Track(WorkerSession):
     """The text of one channel. Its segments have the engine's numbers; `numbers` has those that clients see."""
 
     def __init__(
-        self, session: "ChannelSession", channel: int, state: ChannelState, finals: Iterable[dict[str, Any]]
+        self,
+        session: "ChannelSession",
+        channel: int,
+        state: ChannelState,
+        finals: Iterable[dict[str, Any]],
+        speakers: bytes,
     ) -> None:
-        """`finals` are those of the channel so far: the engine numbers them from 0 on."""
+        """`finals` are those of the channel so far: the engine numbers them from 0 on. `speakers`: see `Claim`."""
         self._session = session
         self.channel = channel
         self.numbers = {own: final["segment"] for own, final in enumerate(finals)} | dict(state.numbers)
@@ -56,8 +65,17 @@ class Track(WorkerSession):
             segment=state.segment,
             texts=(),
             committed=state.committed,
+            speakers=speakers,
         )
         super().__init__(claim, session.now_s)
+
+    @property
+    def handle(self) -> str:
+        return f"{self._session.handle}/{self.channel}"
+
+    @property
+    def label_prefix(self) -> str:
+        return str(self.channel)
 
     @property
     def state(self) -> ChannelState:
@@ -82,6 +100,9 @@ class Track(WorkerSession):
 
     def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
         return self._session.latency(heard_samples, model_ms, step_started_ms, now_ms)
+
+    def _number_of(self, segment: int) -> int:
+        return self.numbers[segment]
 
     def _emit(self, event_type: EventType, **fields: Any) -> None:
         number = fields.get("segment")
@@ -115,11 +136,13 @@ class ChannelSession(WorkerSession):
         self._states = self._stored_states = states
         super().__init__(claim, now_s, kept_samples)
         self.segment = states.next_segment
+        voices = decoded_voices(claim.speakers, len(states.channels))
+        self._stored_voices = claim.speakers
         self._tracks = [
-            Track(self, channel, state, [one for one in finals if one["channel"] == channel])
+            Track(self, channel, state, [one for one in finals if one["channel"] == channel], voices[channel])
             for channel, state in enumerate(states.channels)
         ]
-        self.handles = tuple(f"{self.handle}/{track.channel}" for track in self._tracks)
+        self.handles = tuple(track.handle for track in self._tracks)
         self._by_handle = dict(zip(self.handles, self._tracks, strict=True))
         self._interleaving: Interleaving[_Put] = Interleaving(len(self._tracks))
         if claim.seq == 0:
@@ -139,13 +162,37 @@ class ChannelSession(WorkerSession):
         return self.progress_due or bool(self.outbox)
 
     @property
+    def tracks(self) -> tuple[WorkerSession, ...]:
+        return tuple(self._tracks)
+
+    @property
+    def tracked_samples(self) -> int | None:
+        return min((at for track in self._tracks if (at := track.tracked_samples) is not None), default=None)
+
+    @property
+    def unwritten_speakers(self) -> bytes | None:
+        """None until each channel has a state: with it, Redis deletes the audio of known speakers."""
+        states = [track.speakers.state for track in self._tracks]
+        voices = encoded_voices(states) if all(states) else self._stored_voices
+        return voices if voices != self._stored_voices else None
+
+    @property
     def unwritten_commitment(self) -> StoredText | None:
         return self._states if self._states is not self._stored_states else None
 
-    def written(self, events: int, settled: Any, committed: StoredText | None, consumed_samples: int | None) -> None:
+    def written(
+        self,
+        events: int,
+        settled: Settled | None,
+        committed: StoredText | None,
+        consumed_samples: int | None,
+        speakers: bytes | None = None,
+    ) -> None:
         super().written(events, settled, None, consumed_samples)
         if isinstance(committed, ChannelStates):
             self._stored_states = committed
+        if speakers is not None:
+            self._stored_voices = speakers
 
     def parts(self, end_samples: int, pcm: bytes) -> list[tuple[str, NDArray[np.float32]]]:
         frames = np.frombuffer(pcm, "<i2").reshape(-1, len(self._tracks))
@@ -176,16 +223,23 @@ class ChannelSession(WorkerSession):
     def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:
         was_throttled, track = self.throttled, self._by_handle[handle]
         track.absorbed_samples = absorbed_samples
-        track.reached_samples = checkpoint_samples
-        self._interleaving.reach(track.channel, checkpoint_samples)
+        track.reached_samples = max(track.reached_samples, checkpoint_samples)
+        self._interleaving.reach(track.channel, track.reached_samples)
         self._release()
         self.absorbed_samples = min(one.absorbed_samples for one in self._tracks)
         return was_throttled and not self.throttled
 
-    def take(self, output: base.Output, step_started_ms: float, now_ms: float, handle: str = "") -> Latency | None:
+    def take(
+        self,
+        output: base.Output,
+        step_started_ms: float,
+        now_ms: float,
+        handle: str = "",
+        released: Released | None = None,
+    ) -> Latency | None:
         is_held = self.options.recording and isinstance(output, base.Final)
         start_samples = output.start_samples if is_held and isinstance(output, base.Final) else None
-        put = _Put(output, step_started_ms, now_ms)
+        put = _Put(output, step_started_ms, now_ms, released)
         self._interleaving.put(self._by_handle[handle].channel, put, start_samples)
         return self._release()
 
@@ -227,7 +281,7 @@ class ChannelSession(WorkerSession):
         return latency
 
     def _take_one(self, track: Track, put: _Put) -> Latency | None:
-        output, step_started_ms, now_ms = put
+        output, step_started_ms, now_ms, released = put
         match output:
             case base.Committed():
                 self._answer_commit(track.channel)
@@ -241,7 +295,7 @@ class ChannelSession(WorkerSession):
             case base.Failed():
                 self.fail(output.error)
             case _:
-                return track.take(output, step_started_ms, now_ms)
+                return track.take(output, step_started_ms, now_ms, released=released)
         return None
 
     def _answer_commit(self, channel: int) -> None:

@@ -3,7 +3,7 @@
 It is stored together with the events that it belongs to, in the place of the committed text of other sessions. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -54,3 +54,13 @@ def _decoded(encoded: list[Any], checkpoint_samples: int) -> ChannelState:
     own_samples, segment, numbers, committed, *_ = encoded
     kept = Commitment.decoded(committed.encode(), segment)
     return ChannelState(max(own_samples, checkpoint_samples), segment, dict(numbers), kept if kept.text else None)
+
+
+def encoded_voices(states: Sequence[bytes]) -> bytes:
+    """What is known of the speakers of each channel, in the place of that of other sessions."""
+    return orjson.dumps([state.decode() for state in states])
+
+
+def decoded_voices(encoded: bytes, channels: int) -> list[bytes]:
+    """What `encoded_voices` has written; empty for channels of which nothing is stored."""
+    return [state.encode() for state in orjson.loads(encoded)] if encoded else [b""] * channels

@@ -24,6 +24,7 @@ NAMES: Final[dict[str, str]] = {
     "event_field": messages.EVENT_FIELD,
     "epoch_field": messages.EPOCH_FIELD,
     "final_kind": EventKind.FINAL.value,
+    "labels_kind": EventKind.LABELS.value,
     "nothing_committed": messages.NOTHING_COMMITTED,
     "progress_message": messages.PROGRESS,
     "attached_message": messages.ATTACHED,

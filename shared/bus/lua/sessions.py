@@ -130,7 +130,7 @@ return redis.call('HGETALL', KEYS[1])
     no_room=NO_ROOM,
 )
 
-# KEYS: session, audio, events, finals, admitted, awaiting.
+# KEYS: session, audio, events, finals, admitted, awaiting, labels.
 # ARGV: fence, lease ms, ttl s, session id, admitted ms, for how many ms its client has been gone ('': it is connected),
 # number of its slots.
 # → 1, -1, or 0 if the session has ended
@@ -145,6 +145,7 @@ if not $may_renew then return 0 end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(lease))
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl) end
 for i = 1, tonumber(slots) do redis.call('ZADD', KEYS[5], now + tonumber(admitted), (select(i, slots_of(id)))) end
+redis.call('EXPIRE', KEYS[7], ttl)
 if redis.call('PTTL', KEYS[5]) < tonumber(admitted) then redis.call('PEXPIRE', KEYS[5], admitted) end
 if gone == '' then
   redis.call('ZREM', KEYS[6], id)
@@ -171,8 +172,8 @@ return 1
 )
 
 # Everything that an owner writes at one time: events, its progress, and the end of the session.
-# KEYS: session, audio, events, finals, admitted, free, unerased, awaiting.
-# ARGV: as unpacked ('' if absent), then kind ('f' final, 'e' any other) and payload of each event.
+# KEYS: session, audio, events, finals, admitted, free, unerased, awaiting, labels, voices.
+# ARGV: as unpacked ('' if absent), then kind (see `EventKind`) and payload of each event.
 # → events written, or -1
 # Events that the log already has, and a checkpoint older than the known one, are from a repeated write. The committed
 # text belongs to the last of the events, so it is stored only together with new events.
@@ -182,15 +183,16 @@ WRITE = named(
     + """
 local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
 local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
-local committed = ARGV[15]
+local committed, speakers = ARGV[15], ARGV[16]
 local held, last, state, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'state', 'checkpoint'))
 if held ~= fence then return $fenced end
 local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
-for i = 16, #ARGV, 2 do
+for i = 17, #ARGV, 2 do
   if seq > last then
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', '$event_field', ARGV[i + 1])
     if ARGV[i] == '$final_kind' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
+    if ARGV[i] == '$labels_kind' then redis.call('RPUSH', KEYS[9], ARGV[i + 1]) end
     redis.call('PUBLISH', channel, ARGV[i + 1])
     last, written = seq, written + 1
   end
@@ -198,12 +200,18 @@ for i = 16, #ARGV, 2 do
 end
 if written > 0 then
   redis.call('HSET', KEYS[1], 'seq', last)
-  for i = 3, 4 do if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end end
+  for _, i in ipairs({3, 4, 9}) do
+    if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end
+  end
   if committed == '$nothing_committed' then
     redis.call('HDEL', KEYS[1], 'committed')
   elseif committed ~= '' then
     redis.call('HSET', KEYS[1], 'committed', committed)
   end
+end
+if speakers ~= '' then
+  redis.call('HSET', KEYS[1], 'speakers', speakers)
+  redis.call('DEL', KEYS[10])
 end
 if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
   redis.call('HSET', KEYS[1], 'checkpoint', checkpoint, 'segment', segment)
@@ -216,8 +224,9 @@ if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
 end
 if ending ~= '' and $may_end then
   redis.call('HSET', KEYS[1], 'state', ending, 'owner', '', 'lease', 0)
-  redis.call('DEL', KEYS[2])
-  for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, retention) end
+  redis.call('HDEL', KEYS[1], 'speakers')
+  redis.call('DEL', KEYS[2], KEYS[10])
+  for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4], KEYS[9]}) do redis.call('EXPIRE', key, retention) end
   redis.call('ZADD', KEYS[7], now + retention * 1000, id)
   redis.call('ZREM', KEYS[5], slots_of(id))
   redis.call('ZREM', KEYS[8], id)
@@ -232,7 +241,7 @@ return written
 
 # Deletes the data of a session, ends it for all its followers, and frees its slot. If it has an owner, the state
 # `cancelled` and the digests of its tokens stay for a short time: the new fence rejects later writes of the owner.
-# KEYS: session, audio, events, finals, admitted, free, unerased.
+# KEYS: session, audio, events, finals, admitted, free, unerased, voices, labels.
 # ARGV: session id, channel, ttl s of the remaining hash, the end of an error event (JSON).
 # → the owner to notify, '' if there is none, or nil if there is no such session
 ERASE = named(
@@ -242,7 +251,7 @@ ERASE = named(
 local id, channel, ttl, told = unpack(ARGV, 1, 4)
 local state, owner, lease, fence, seq, resume, viewer, slots = unpack(
   redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer', 'slots'))
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9])
 if not state then return nil end
 if state == '$cancelled' then return '' end
 redis.call('DEL', KEYS[1])

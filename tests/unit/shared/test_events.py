@@ -6,8 +6,19 @@ from dataclasses import fields, replace
 import orjson
 import pytest
 
-from shared.events import CommitDelay, KeyTerm, Mode, SessionOptions
+from shared.events import (
+    CommitDelay,
+    Event,
+    EventType,
+    FinalSpeakers,
+    KeyTerm,
+    KnownSpeaker,
+    Mode,
+    SessionOptions,
+    Word,
+)
 from shared.turn_detection import TurnDetection
+from voxtral_client.events import Final, Speakers
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -65,15 +76,19 @@ def test_task_shows_every_option_that_is_no_text_and_no_other() -> None:
         redact_terms=("Ada",),
         turn_detection=TurnDetection("semantic", eagerness="low", early=True, max_silence_ms=900),
         keyterms=(KeyTerm("Ada"),),
+        diarize=True,
+        max_speakers=3,
+        known_speakers=(KnownSpeaker("Ada", "ge2e:AAAA"),),
     )
     assert {field.name for field in fields(SessionOptions)} - options.without_text().keys() == {
         "prompt",
         "redact_terms",
         "keyterms",
+        "known_speakers",
     }
     assert "Ada" not in str(options.without_text())
     assert SessionOptions.from_wire(options.without_text()) == replace(
-        options, prompt=None, redact_terms=None, keyterms=None
+        options, prompt=None, redact_terms=None, keyterms=None, known_speakers=None
     )
 
 
@@ -83,3 +98,29 @@ def test_key_terms_are_read_as_they_were_stored() -> None:
     assert SessionOptions.from_wire(stored) == options
     stored["keyterms"] = [{"term": "Ann Lee", "of_a_newer_version": 1}]
     assert SessionOptions.from_wire(stored).keyterms == (KeyTerm("Ann Lee"),)
+
+
+def test_known_speakers_are_stored_without_audio() -> None:
+    options = SessionOptions(known_speakers=(KnownSpeaker("Ada", audio=b"RIFF"), KnownSpeaker("Bo", "ge2e:AAAA")))
+    stored = options.to_wire()
+    assert stored["known_speakers"] == [{"name": "Ada"}, {"name": "Bo", "embedding": "ge2e:AAAA"}]
+    assert SessionOptions.from_wire(stored).known_speakers == (KnownSpeaker("Ada"), KnownSpeaker("Bo", "ge2e:AAAA"))
+
+
+def test_final_names_its_speaker_or_that_it_is_unsure() -> None:
+    words = (Word("Yes", 0, 160, speaker="A"), Word("no", 160, 320, speaker_unsure=True))
+    wire = Event(EventType.FINAL, "s1", 1, 0, "Yes no", 0, 320, words, speaker="A").to_wire()
+    assert wire["speaker"] == "A"
+    assert [word.get("speaker") for word in wire["words"]] == ["A", None]
+    assert [word.get("speaker_unsure") for word in wire["words"]] == [None, True]
+    assert Final.from_wire(wire).words[1].to_wire() == wire["words"][1]
+
+
+def test_labels_of_past_finals_are_read_as_they_were_written() -> None:
+    labels = (FinalSpeakers(3, "A", ("A", None)), FinalSpeakers(4, None))
+    extra = {"segments": [one.to_wire() for one in labels]}
+    read = Speakers.from_wire(Event(EventType.SPEAKERS, "s1", 9, extra=extra).to_wire())
+    assert [(one.segment, one.speaker, one.speaker_unsure, one.word_speakers) for one in read.segments] == [
+        (3, "A", False, ("A", None)),
+        (4, None, True, ()),
+    ]

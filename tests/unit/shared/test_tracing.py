@@ -34,7 +34,9 @@ def test_workers_that_follow_each_other_record_into_one_trace() -> None:
         traces = WorkerTraces(Traces(exporter, process="worker", sample_ratio=1.0), worker)
         traces.began(session)
         report = StepReport([], {}, 1000.0, 20.0, 1, 1.0)
-        traces.text(session, Final(0, "hello", 0, 16_000, 16_000, 16_000, (), None, 1.0), report)
+        traces.text(
+            session, Final(0, "hello", 0, 16_000, 16_000, 16_000, (), None, 1.0), report.started_s, report.step_ms
+        )
         traces.written(session, 1)
         traces.ended(session)
         traces.close()

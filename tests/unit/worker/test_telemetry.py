@@ -13,16 +13,17 @@ from tests.unit.worker.claimed_sessions import claimed
 from worker.commitment import Commitment
 from worker.engine_thread import StepReport
 from worker.engines.base import Final, Finished, HeardAgain, Partial, PassTime
-from worker.runtime import WorkerRuntime
+from worker.publishing import Publisher
 from worker.telemetry import Telemetry
+from worker.tracing import WorkerTraces
 
 
 def test_speech_that_is_heard_again_is_logged_and_counted() -> None:
-    runtime = WorkerRuntime.__new__(WorkerRuntime)
-    runtime._telemetry = Telemetry()
+    telemetry = Telemetry()
+    publisher = Publisher(telemetry, WorkerTraces(None, "w1"), mark=lambda _session: None)
     with capture_logs() as logs:
-        runtime._note_heard_again(claimed("abc"), HeardAgain(16_000, 64_000))
-    assert runtime._telemetry.heard_again_total == 1
+        publisher.publish(claimed("abc"), HeardAgain(16_000, 64_000), "abc/1", started_ms=0.0, step_ms=1.0)
+    assert telemetry.heard_again_total == 1
     [log] = logs
     assert (log["event"], log["session_id"], log["from_s"], log["until_s"]) == ("speech_heard_again", "abc", 1.0, 4.0)
     session = claimed("abc")
