@@ -25,6 +25,7 @@ from frontend.sessions.recordings import Recordings
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
 from frontend.sessions.tracing import SessionTraces
+from frontend.sessions.voices import Voices
 from frontend.viewers.viewers import Viewers
 from shared.bus.audio import AudioWriter
 from shared.bus.connect import connect
@@ -50,6 +51,7 @@ class FrontendProcess:
         """For live sessions, the watches and heartbeats. New clients do not delay it."""
         self._arrivals: Redis = connect(settings)
         scripts = Scripts(self._arrivals)
+        claim_timeout_s = settings.session.claim_timeout_s
         self.registry = Registry(self._arrivals, scripts)
         placement = Placement(self.registry)
         self._writer = AudioWriter(settings)
@@ -60,8 +62,8 @@ class FrontendProcess:
         self.access = Access(settings, self._arrivals, metrics)
         self.erasure = Erasure(self._arrivals, scripts, self.access)
         self._traces = SessionTraces(Traces.of(settings.tracing, kind))
+        self._decoders = Decoders(settings.audio.decoders, claim_timeout_s, most_live=settings.audio.live_decoders)
         sessions: dict[str, Session] = {}
-        claim_timeout_s = settings.session.claim_timeout_s
         self._recovery = Recovery(self._redis, sessions, self.dispatcher.dispatch, claim_timeout_s)
         self._outage = Outage(self._redis, self._writer, sessions, self._recovery)
         self.gateway = Gateway(
@@ -77,10 +79,10 @@ class FrontendProcess:
             recovery=self._recovery,
             erasure=self.erasure,
             traces=self._traces,
+            voices=Voices(self._arrivals, self._decoders, placement),
         )
         self.viewers = Viewers(self._arrivals, self.subscriber, settings.viewers)
         self.tally = Tally(kind, self.gateway, self.viewers, metrics)
-        self._decoders = Decoders(settings.audio.decoders, claim_timeout_s, most_live=settings.audio.live_decoders)
         self.recordings = Recordings(self.gateway, self._decoders, settings.audio, metrics)
         self.connections = Connections(
             settings, self.gateway, self.access, decoders=self._decoders, recordings=self.recordings, tally=self.tally

@@ -23,6 +23,7 @@ from frontend.api.openapi.schemas import (
     INTEGER,
     NULLABLE_TEXT,
     NUMBER,
+    SPEAKER,
     TEXT,
     Schema,
     events_of,
@@ -37,7 +38,6 @@ from frontend.viewers.sse import MEDIA_TYPE, EventStream
 from frontend.viewers.viewer import Frame, Viewer, error_frame
 from frontend.viewers.viewers import Place, Viewers
 from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
-from voxtral_client.events import Final as FinalEvent
 
 MAX_SEQ: Final = 2**53 - 1
 PING: Final = b"\x89\x00"
@@ -61,7 +61,7 @@ _EVENTS_DOC: Final[dict[int | str, Schema]] = {
 }
 
 _WORD_FIELDS: Final[Schema] = {"text": TEXT, "start": NUMBER, "end": NUMBER}
-_WORD: Final = object_of({**_WORD_FIELDS, "confidence": CONFIDENCE}, *_WORD_FIELDS)
+_WORD: Final = object_of({**_WORD_FIELDS, "confidence": CONFIDENCE, **SPEAKER}, *_WORD_FIELDS)
 _SEGMENT_FIELDS: Final[Schema] = {
     "segment": INTEGER,
     "start": NUMBER,
@@ -72,6 +72,7 @@ _SEGMENT_FIELDS: Final[Schema] = {
 }
 _MORE_FIELDS: Final[Schema] = {
     "channel": CHANNEL,
+    **SPEAKER,
     "confidence": CONFIDENCE,
     "avg_logprob": NUMBER,
     "no_speech_prob": NUMBER,
@@ -128,8 +129,8 @@ def routes(viewers: Viewers) -> APIRouter:
     async def transcript(request: Request, session_id: str, form: Form) -> Response:
         """The transcript so far. It is complete if the header `Transcript-Complete` is `true`."""
         standing = await viewers.standing(session_id, _token(request))
-        finals = [FinalEvent.from_wire(event.wire) for event in await viewers.finals(session_id)]
-        document = SessionTranscript(session_id, finals, standing.is_done)
+        events = [event.wire for event in await viewers.transcript(session_id)]
+        document = SessionTranscript.of(session_id, events, is_complete=standing.is_done)
         return Response(
             await asyncio.to_thread(document.written, form),
             headers={

@@ -40,6 +40,7 @@ def routes(settings: Settings, gateway: Gateway, access: Access) -> APIRouter:
         wanted = _object(b"".join([piece async for piece in bounded(request, MAX_BODY_BYTES, patience_s)]))
         session = wanted.get("session")
         config = begun(session)
+        _check_speakers(config)
         await _check_model(config, gateway)
         token, expires_at = await access.new_client_token(principal_of(request), session, _life_s(wanted))
         return {"value": token, "expires_at": expires_at, "session": _described(config)}
@@ -71,6 +72,16 @@ def _life_s(wanted: dict[str, Any]) -> int:
         allowed = f"an integer from {SHORTEST_LIFE_S} to {LONGEST_LIFE_S}"
         raise InvalidFieldError("expires_after.seconds", wanted_s, allowed)
     return life_s
+
+
+def _check_speakers(config: SessionConfig) -> None:
+    """Raises RefusedError for voices: they would be stored as long as the token."""
+    if (config.transcription or {}).get("known_speakers"):
+        raise RefusedError(
+            "invalid_parameter",
+            "The session of a token has no known speakers; send them with session.update.",
+            "session.audio.input.transcription.known_speakers",
+        )
 
 
 async def _check_model(config: SessionConfig, gateway: Gateway) -> None:

@@ -1,7 +1,8 @@
 """The body of a multipart/form-data request as clients send it: RFC 2046, 7578 and common deviations from them.
 
-A part is a file if it has a file name (`filename` or `filename*`) or is called `file`. Data before the first boundary
-is ignored. Raises `DamagedFormError` for an incomplete or malformed body.
+A part is a file if it has a file name (`filename` or `filename*`), is called `file`, or may hold the audio of known
+speakers, which is too long for a text. Data before the first boundary is ignored. Raises `DamagedFormError` for an
+incomplete or malformed body.
 
 This is the one module that uses the internals of starlette's parser. On its own the parser tells a file from a text by
 `filename` alone, and accepts a form that was cut short; a parser of our own would repeat all the rest of it.
@@ -20,6 +21,7 @@ from shared.errors import InvalidFieldError, VoxtralError
 
 MULTIPART: Final = "multipart/form-data"
 FILE_FIELD: Final = "file"
+_FILES: Final = re.compile(rb"file|speaker_references|known_speaker_references(\[[0-9]*\])?")
 _FILENAME: Final = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
@@ -71,7 +73,7 @@ class FilesParser(MultiPartParser):
         if b"filename" in options:
             return False
         named = _FILENAME.search(part.content_disposition or b"") is not None
-        return named or options.get(b"name") == FILE_FIELD.encode()
+        return named or _FILES.fullmatch(options.get(b"name", b"")) is not None
 
 
 def _boundary_of(headers: Headers) -> str:

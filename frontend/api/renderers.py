@@ -15,6 +15,7 @@ from frontend.protocols.openai import rest as openai
 from frontend.protocols.openai.rest import Task
 from frontend.transcripts.recording import Transcript
 from shared.errors import MissingFieldError, VoxtralError
+from voxtral_client.events import Final as Segment
 
 Json = dict[str, Any]
 
@@ -38,11 +39,13 @@ class Format:
     temperature: float = 0.0
     logprobs: bool = False
     """Whether the client wants the log probability of each word."""
+    diarize: bool = False
+    """Whether the client wants the speakers."""
 
     @property
     def is_json(self) -> bool:
         """Whether a response that is not streamed is JSON."""
-        return self.response_format in ("json", "verbose_json")
+        return self.response_format in ("json", "verbose_json", "diarized_json")
 
 
 NO_LOGPROBS: Final = {
@@ -77,6 +80,12 @@ class Renderer(Protocol):
     def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:
         """Server-sent events for a new final. `language` is given if it differs from that of the previous final."""
 
+    def spoken(self, segment: Segment, gap: str, wanted: Format) -> bytes:
+        """Server-sent events for a final when its speakers are known, after its `added`, if the client wants them.
+
+        `gap` is the space between the text before it and its own.
+        """
+
     def done(self, transcript: Transcript, wanted: Format) -> bytes: ...
 
 
@@ -88,7 +97,8 @@ class OpenAiRenderer:
 
     def error_body(self, error: VoxtralError) -> Json:
         known = status_of(error)
-        return self._body(error.message, known.type, error.field, known.code or error.code)
+        field = "known_speaker_references" if error.field == "known_speakers" else error.field
+        return self._body(error.message, known.type, field, known.code or error.code)
 
     def router_error(self, message: str, code: str | None) -> Json:
         return self._body(message, INVALID_REQUEST, None, code)
@@ -100,13 +110,20 @@ class OpenAiRenderer:
         if wanted.response_format == "json":
             body = openai.json_body(transcript, wanted.task, with_logprobs=wanted.logprobs)
             return JSONResponse(body)
+        if wanted.response_format == "diarized_json":
+            return JSONResponse(openai.diarized_body(transcript))
         if wanted.response_format == "verbose_json":
             body = openai.verbose_body(transcript, wanted.task, wanted.granularities, wanted.temperature)
             return JSONResponse(body)
         return PlainTextResponse(openai.plain_body(transcript, wanted.response_format))
 
     def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:  # noqa: ARG002
-        return openai.delta(transcript, text, with_logprobs=wanted.logprobs) if text else b""
+        if not text or wanted.response_format == "diarized_json":  # its deltas name their segment, in `spoken`
+            return b""
+        return openai.delta(transcript, text, with_logprobs=wanted.logprobs)
+
+    def spoken(self, segment: Segment, gap: str, wanted: Format) -> bytes:
+        return openai.spoken(segment, gap) if wanted.response_format == "diarized_json" else b""
 
     def done(self, transcript: Transcript, wanted: Format) -> bytes:
         return openai.done(transcript, with_logprobs=wanted.logprobs)
@@ -127,7 +144,8 @@ class MistralRenderer:
     def error_body(self, error: VoxtralError) -> Json:
         known = status_of(error)
         kind = "invalid_model" if known is MODEL_NOT_FOUND else known.type
-        body = self._body(error.message, kind, error.field, known.code or error.code)
+        field = "speaker_references" if error.field == "known_speakers" else error.field
+        body = self._body(error.message, kind, field, known.code or error.code)
         if self.error_status(error) == 422:  # its SDK expects `detail` to be a list
             body["detail"] = [{"loc": ["body", error.field or ""], "msg": error.message, "type": error.code}]
         return body
@@ -139,13 +157,16 @@ class MistralRenderer:
         return mistral.event({**self.error_body(error), "type": "error"})
 
     def transcript(self, transcript: Transcript, wanted: Format) -> Response:
-        return JSONResponse(mistral.json_body(transcript, wanted.granularities))
+        return JSONResponse(mistral.json_body(transcript, wanted.granularities, diarize=wanted.diarize))
 
     def added(self, transcript: Transcript, text: str, language: str | None, wanted: Format) -> bytes:
-        return mistral.added(transcript.segments[-1], text, wanted.granularities, language)
+        return mistral.added(transcript.segments[-1], text, wanted.granularities, language, diarize=wanted.diarize)
+
+    def spoken(self, segment: Segment, gap: str, wanted: Format) -> bytes:  # noqa: ARG002
+        return mistral.segments(segment, wanted.granularities, diarize=True)
 
     def done(self, transcript: Transcript, wanted: Format) -> bytes:
-        return mistral.done(transcript, wanted.granularities)
+        return mistral.done(transcript, wanted.granularities, diarize=wanted.diarize)
 
     @staticmethod
     def _body(message: str, kind: str, param: str | None, code: str | None) -> Json:

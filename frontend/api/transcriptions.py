@@ -25,7 +25,8 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import Session
-from frontend.transcripts.recording import Transcript
+from frontend.transcripts.awaited_labels import AwaitedLabels
+from frontend.transcripts.recording import Growth, Transcript
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import VoxtralError
@@ -97,6 +98,7 @@ class Transcriber:
                 events_and_progress(session) as events,
             ):
                 transcript, language = Transcript(session.model), None
+                awaited, told = AwaitedLabels(), Growth()
                 async for event in events:
                     if isinstance(event, bytes):
                         await push(event)
@@ -107,6 +109,8 @@ class Transcriber:
                         changed = None if spoken == language else spoken
                         await push(order.renderer.added(transcript, text, changed, order.format))
                         language = spoken or language
+                    for segment in awaited.take(event.wire) if order.format.diarize else ():
+                        await push(order.renderer.spoken(segment, told.gap(segment), order.format))
             transcript.warnings += [warning.wire() for warning in warnings]
             note_missing(transcript, order.format)
             await push(order.renderer.done(transcript, order.format))

@@ -21,7 +21,16 @@ from starlette.formparsers import FormParser, MultiPartException
 from frontend.api.multipart import FILE_FIELD, MULTIPART, DamagedFormError, FilesParser
 from frontend.protocols.keyterms import distinct
 from frontend.protocols.kinds import Flag, Kind, Number
-from frontend.protocols.options import KEYWORDS, MAX_KEYTERMS, OPTIONS, WORDING, parse_json, parse_text, tracks
+from frontend.protocols.options import (
+    KEYWORDS,
+    MAX_KEYTERMS,
+    MAX_SPEAKERS,
+    OPTIONS,
+    WORDING,
+    parse_json,
+    parse_text,
+    tracks,
+)
 from shared.errors import (
     ContentEncodingError,
     IdleTimeoutError,
@@ -38,7 +47,7 @@ from shared.events import KeyTerm
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 256
 MAX_FIELD_BYTES: Final = 64 * 1024
-MAX_FILES: Final = 4
+MAX_FILES: Final = 4 + MAX_SPEAKERS
 NO_ROOM_RETRY_S: Final = 30.0
 TEMPERATURE: Final = Number(0, 1)
 """The range that OpenAI and Mistral allow for recordings."""
@@ -80,6 +89,11 @@ class Form:
                     raise InvalidFieldError(name, "a file", "text")
                 values.append(value)
         return [value for value in values if value]
+
+    def long_texts(self, name: str, max_chars: int) -> list[str]:
+        """The values of a list whose values may be long, such as audio in base64; each field has one value."""
+        values = [value for given in self._list_names(name) for value in self._fields.getlist(given)]
+        return [text for value in values if (text := _long_text(name, value, max_chars))]
 
     def _list_names(self, name: str) -> list[str]:
         """The fields that hold a list; numbered fields in the order of their numbers."""
@@ -144,6 +158,14 @@ class Form:
             raise InvalidAudioError("The file is empty.")
         # Its class lacks `seekable` before Python 3.11 only; the decoder needs read, seek and tell.
         return cast("SpooledTemporaryFile[bytes]", value.file)  # type: ignore[return-value]
+
+
+def _long_text(name: str, value: UploadFile | str, max_chars: int) -> str:
+    if not isinstance(value, UploadFile):
+        return value
+    if (value.size or 0) > max_chars:
+        raise InvalidFieldError(name, f"{value.size} characters long", f"at most {max_chars} characters")
+    return value.file.read().decode(errors="replace")
 
 
 def _listed(name: str, value: str) -> list[str]:

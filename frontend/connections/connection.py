@@ -210,7 +210,14 @@ class Connection:
                     self._tally.received_bytes += len(action.audio)
                     if self._live is not None and not self._live.session.ended:
                         await self._live.intake.take(action.audio)
-                case actions.Check() | actions.Identify() | actions.Open() | actions.Resume() | actions.Answer():
+                case (
+                    actions.Check()
+                    | actions.Identify()
+                    | actions.Open()
+                    | actions.Resume()
+                    | actions.Answer()
+                    | actions.Embed()
+                ):
                     await self._admit(action)
                 case actions.Status():
                     await self._send_status(action)
@@ -220,7 +227,7 @@ class Connection:
                     await self._steer(action)
 
     async def _admit(
-        self, action: actions.Check | actions.Identify | actions.Open | actions.Resume | actions.Answer
+        self, action: actions.Check | actions.Identify | actions.Open | actions.Resume | actions.Answer | actions.Embed
     ) -> None:
         """Execute an action that depends on the principal of the client and on the running models."""
         match action:
@@ -230,6 +237,8 @@ class Connection:
                 await self._guard.identify(action.key)
             case actions.Answer():
                 await self._answer(action)
+            case actions.Embed():
+                await self._embed(action)
             case _:
                 await self._open(action)
 
@@ -243,7 +252,7 @@ class Connection:
     async def _resolved(self, options: SessionOptions) -> SessionOptions:
         """The options with the name of a running model. Raises what opening would raise, except for a lack of slots."""
         models = await self._gateway.models()
-        options = replace(options, model=resolve(options.model, models, options.mode, is_live=True))
+        options = replace(options, model=resolve(options.model, models, options.mode))
         candidates(models, options)
         return options
 
@@ -296,6 +305,11 @@ class Connection:
         finally:
             await end_all((answering,))
             del answering  # it may have failed: its error would hold this frame, and this frame the error
+
+    async def _embed(self, action: actions.Embed) -> None:
+        self._tally.received_bytes += len(action.audio)
+        await self._guard.admit(len(action.audio))
+        await self._patience.send(native.voice(await self._gateway.embedding(action.audio), action.request_id))
 
     async def _send_status(self, action: actions.Status) -> None:
         facts = await self._gateway.status() | {"connected_clients": self._tally.connected_clients}

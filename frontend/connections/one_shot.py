@@ -11,6 +11,9 @@ from frontend.protocols.native import states as native
 from frontend.protocols.native.messages import OneShot
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import Session
+from frontend.transcripts.channels import by_time
+from frontend.transcripts.recording import Transcript
+from frontend.transcripts.turns import turn_fields
 from shared.audio.damage import AudioWarning
 from shared.audio.live import CONTAINER
 from shared.audio.payload import is_file
@@ -31,7 +34,8 @@ async def answer(
     started_s = time.perf_counter()
     warnings: list[AudioWarning] = []
     async with _session(request, recordings, principal, warnings) as session:
-        ending, notices = await _follow(request, session, send)
+        transcript = Transcript(session.model)
+        ending = await _follow(request, session, send, transcript)
     if ending["type"] == EventType.ERROR:
         tally.count_error(ending["code"])
         return native.refusal(ending, request.request_id)
@@ -43,7 +47,8 @@ async def answer(
         text=ending.get("text", ""),
         processing_ms=(time.perf_counter() - started_s) * 1000,
         audio_ms=session.audio_received_samples * 1000 / SAMPLE_RATE_HZ,
-        warnings=[*notices, *(warning.wire() for warning in warnings)],
+        warnings=[*transcript.warnings, *(warning.wire() for warning in warnings)],
+        segments=turn_fields(by_time(transcript.segments)) if request.options.diarize else None,
     )
 
 
@@ -65,15 +70,13 @@ def _session(
 
 
 async def _follow(
-    request: OneShot, session: Session, send: Callable[[bytes], Awaitable[None]]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The session's last event, and its warnings, which say which fields of the request have no effect."""
+    request: OneShot, session: Session, send: Callable[[bytes], Awaitable[None]], transcript: Transcript
+) -> dict[str, Any]:
+    """The session's last event. `transcript` collects the others; its warnings say which fields have no effect."""
     ending: dict[str, Any] = {}
-    notices = []
     async for event in session.events():
-        if event.type == EventType.WARNING:
-            notices.append({"code": event.wire["code"], "message": event.wire["message"]})
+        transcript.take(event.wire)
         if request.stream and event.type in (EventType.PARTIAL, EventType.WARNING):
             await send(native.streamed(event.wire, request.request_id))
         ending = event.wire
-    return ending, notices
+    return ending

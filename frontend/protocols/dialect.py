@@ -137,6 +137,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Embed:
+    """Send the embedding of the voice in a recording."""
+
+    request_id: str | int | None
+    audio: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Send the status of the service."""
 
@@ -165,6 +173,7 @@ Action: TypeAlias = (
     | Cancel
     | Identify
     | Answer
+    | Embed
     | Status
     | Hangup
 )

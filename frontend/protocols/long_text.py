@@ -17,8 +17,8 @@ SHORT_MESSAGE_BYTES: Final = 64 * 1024
 """Messages up to this size are kept unchanged."""
 LONG_STRING_BYTES: Final = 128 * 1024
 """Longer strings of a long message are treated as base64. No other string that a client may send is as long."""
-MAX_DOCUMENT_BYTES: Final = 512 * 1024
-"""The limit of a long message without its long strings."""
+MAX_DOCUMENT_BYTES: Final = 2304 * 1024
+"""The limit of a long message without its long strings: the audio of 16 known speakers may be slightly shorter."""
 DATA_URL: Final = b"data:"
 MAX_URL_HEAD_BYTES: Final = 1024
 MAX_DEPTH: Final = 16

@@ -24,6 +24,7 @@ from frontend.protocols.kinds import (
     WrongFieldError,
     WrongValueError,
 )
+from frontend.protocols.known_speakers import KnownSpeakers
 from frontend.protocols.turn_detection import TurnDetectionKind
 from shared.errors import InvalidFieldError
 from shared.events import (
@@ -32,6 +33,7 @@ from shared.events import (
     ChannelMode,
     CommitDelay,
     FillerWords,
+    KnownSpeaker,
     Mode,
     Profanity,
     Redaction,
@@ -46,6 +48,8 @@ MAX_REDACT_TERM_CHARS: Final = 100
 MAX_KEYTERMS: Final = 200
 MAX_KEYTERM_CHARS: Final = 100
 MAX_BOOST: Final = 4.0
+MAX_SPEAKERS: Final = 16
+MAX_SPEAKER_NAME_CHARS: Final = 100
 
 ONE_SHOT, START, CONFIGURE = "audio", "start", "configure"
 """The native messages that accept options."""
@@ -169,6 +173,20 @@ _TABLE: Final = (
         "Words and names that the model prefers if the speech may contain them, each with a `boost` or as a string.",
         _ALL,
     ),
+    Option("diarize", Flag(), "Whether words and finals name their speaker.", _ALL),
+    Option(
+        "max_speakers",
+        Integer(2, MAX_SPEAKERS),
+        "Most speakers of the session, or of each separate channel, known ones included.",
+        _ALL,
+    ),
+    Option(
+        "known_speakers",
+        KnownSpeakers(MAX_SPEAKERS, MAX_SPEAKER_NAME_CHARS),
+        "Speakers whose name is their label: each with 1 to 10 seconds of `audio`, or with the `embedding` of its "
+        "voice.",
+        _AT_START,
+    ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
@@ -178,6 +196,8 @@ CHANNELS: Final = ("channel_mode", "channels")
 """The options that say what becomes of channels. In native messages `channels` belongs to the format of the audio."""
 KEYWORDS: Final = KeyTerms(MAX_KEYTERMS, MAX_KEYTERM_CHARS)
 """The same as OpenAI's `keywords` and Mistral's `context_bias`: strings only."""
+SPEAKERS: Final = ("diarize", "max_speakers", "known_speakers")
+"""The options of sessions whose text names its speakers."""
 OPTIONS: Final = {option.name: option for option in _TABLE}
 
 
@@ -219,8 +239,21 @@ def tracks(channel_mode: ChannelMode | None, channels: int | None, default: int 
     return None
 
 
+def parse_references(field: str, audio_by_name: Iterable[tuple[object, object]]) -> tuple[KnownSpeaker, ...] | None:
+    """`known_speakers` from names and their audio in base64. Raises InvalidFieldError that names `field`."""
+    listed = [{"name": name, "audio": audio} for name, audio in audio_by_name]
+    known: tuple[KnownSpeaker, ...] | None = parse_json(field, listed, OPTIONS["known_speakers"].kind)
+    return known
+
+
 def check_language(options: SessionOptions) -> None:
     """Raises InvalidFieldError for a language that is not in the list of languages given with it."""
     if options.language is not None and options.languages is not None and options.language not in options.languages:
         allowed = f"one of languages ({', '.join(options.languages)}), or null to detect which of them"
         raise InvalidFieldError("language", options.language, allowed)
+
+
+def check_speakers(options: SessionOptions) -> None:
+    """Raises InvalidFieldError for known speakers in a session that names none."""
+    if options.known_speakers and not options.diarize:
+        raise InvalidFieldError("diarize", options.diarize, "true if known_speakers is given")

@@ -1,21 +1,25 @@
 """vLLM's realtime dialect: consecutive recordings over one connection, each between two commits.
 
 The first commit starts a recording, one with `final` ends it. Audio is 16-bit PCM at 16 kHz. A client that never sends
-`final` gets deltas as long as it sends audio. Errors are strings, and do not end the connection.
+`final` gets deltas as long as it sends audio. With our option `diarize`, `transcription.done` has `segments`. Errors
+are strings, and do not end the connection.
 """
 
 import math
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
+from typing import Final as Constant
 
+from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
-from frontend.protocols.fields import Fields, decode_audio
+from frontend.protocols.fields import Fields
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.native.messages import decode_message
-from frontend.protocols.options import MAX_MODEL_CHARS
+from frontend.protocols.options import MAX_MODEL_CHARS, SPEAKERS
+from frontend.transcripts.turns import turn_fields
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
@@ -29,18 +33,21 @@ from shared.errors import (
     shown,
 )
 from shared.events import EventType, SessionOptions
+from voxtral_client.events import Final, Speakers
 
-FORMAT: Final = AudioFormat("pcm_s16le", 16_000, 1)
-TOKEN_S: Final = 0.08
+FORMAT: Constant = AudioFormat("pcm_s16le", 16_000, 1)
+TOKEN_S: Constant = 0.08
 """Audio that is one token for Voxtral."""
-CLIENT_EVENTS: Final = ("session.update", "input_audio_buffer.append", "input_audio_buffer.commit")
-CODES: Final[dict[type[VoxtralError], str]] = {
+MAX_SEGMENTS: Constant = 2000
+"""A `done` lists at most so many; for a longer recording it has only the text."""
+CLIENT_EVENTS: Constant = ("session.update", "input_audio_buffer.append", "input_audio_buffer.commit")
+CODES: Constant[dict[type[VoxtralError], str]] = {
     InvalidJsonError: "invalid_json",
     UnknownTypeError: "unknown_event",
     InvalidAudioError: "invalid_audio",
     InvalidFieldError: "invalid_event",
 }
-TRY_AGAIN: Final = (ServerBusyError, ModelUnavailableError)
+TRY_AGAIN: Constant = (ServerBusyError, ModelUnavailableError)
 """After these errors the connection is closed with 1013."""
 
 
@@ -68,6 +75,8 @@ class VllmRealtime:
         self._is_open = False
         self._is_finishing = False
         self._deltas = TranscriptDeltas()
+        self._finals: list[Final] = []
+        """Of the current recording, if the client wants speakers."""
         self._received_bytes = 0
 
     def greet(self) -> Iterable[Action]:
@@ -93,13 +102,19 @@ class VllmRealtime:
             case EventType.READY:
                 self._is_open, self._is_finishing = True, False
                 self._deltas = TranscriptDeltas()
+                self._finals = []
+            case EventType.SPEAKERS:
+                Speakers.from_wire(event.wire).label(self._finals)
             case EventType.PARTIAL | EventType.FINAL:
                 delta = self._deltas.hear(event.wire)
+                if self._diarizes and event.type == EventType.FINAL and len(self._finals) <= MAX_SEGMENTS:
+                    self._finals.append(Final.from_wire(event.wire))
                 if delta:
                     yield Send({"type": "transcription.delta", "delta": delta})
             case EventType.DONE:
                 self._is_open = False
-                yield Send({"type": "transcription.done", "text": self._deltas.text, "usage": self._usage()})
+                done = {"type": "transcription.done", "text": self._deltas.text, "usage": self._usage()}
+                yield Send(done | ({"segments": turn_fields(self._finals)} if self._tells_segments else {}))
             case EventType.ERROR:
                 self._is_open = False
                 yield _error("processing_error", event.wire["message"])
@@ -123,9 +138,22 @@ class VllmRealtime:
             raise VllmRefusedError("invalid_event", f"session.update requires a 'model'; this one has {shown(model)}.")
         fields = Fields(event)
         self._options = SessionOptions(
-            language=fields.option("language"), prompt=fields.option("prompt"), words=False, model=model
+            language=fields.option("language"),
+            prompt=fields.option("prompt"),
+            words=bool(fields.option("diarize")),
+            model=model,
+            **{name: fields.option(name) for name in SPEAKERS},
         )
         return [Check(self._options)]
+
+    @property
+    def _diarizes(self) -> bool:
+        return self._options is not None and bool(self._options.diarize)
+
+    @property
+    def _tells_segments(self) -> bool:
+        """Clients reject messages over 1 MiB."""
+        return self._diarizes and len(self._finals) <= MAX_SEGMENTS
 
     def _append(self, event: dict[str, Any]) -> list[Action]:
         audio = event.get("audio")

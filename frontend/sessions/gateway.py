@@ -27,6 +27,7 @@ from frontend.sessions.recovery import Recovery
 from frontend.sessions.running_models import RunningModel, running_models
 from frontend.sessions.session import Session
 from frontend.sessions.tracing import SessionTraces
+from frontend.sessions.voices import Voices
 from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioWriter
@@ -74,6 +75,7 @@ class Gateway:
         dispatcher: Dispatcher,
         recovery: Recovery,
         erasure: Erasure,
+        voices: Voices,
         traces: SessionTraces | None = None,
     ) -> None:
         """`redis` is for requests of new clients, which may slow it down. `sessions` is filled here."""
@@ -90,6 +92,7 @@ class Gateway:
         self._recovery = recovery
         self._erasure = erasure
         self._traces = traces or SessionTraces(None)
+        self._voices = voices
         self._chores = BackgroundTasks()
         self._starting: defaultdict[tuple[Queue, str], asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(MAX_STARTING)
@@ -106,8 +109,8 @@ class Gateway:
         A live session is rejected at once if every slot is taken. A one-shot (`queue="batch"`) waits for a
         slot up to `session.claim_timeout_s`.
 
-        Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, and for the principal's
-        key UnauthorizedError and RateLimitedError.
+        Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, VoiceError, and for the
+        principal's key UnauthorizedError and RateLimitedError.
         """
         session_id = secrets.token_hex(8)
         meter = await self._access.enter(principal, session_id)
@@ -138,6 +141,10 @@ class Gateway:
         meter = await self._access.enter(principal, session_id)
         with closed_on_failure(meter):
             return await self._resume(session_id, resume_token, seq, meter)
+
+    async def embedding(self, audio: bytes) -> str:
+        """The voice in a recording, for `known_speakers`; see `Voices.embedding`."""
+        return await self._voices.embedding(audio)
 
     async def status(self) -> dict[str, Any]:
         """What a client may know about this process and the workers."""
@@ -181,6 +188,7 @@ class Gateway:
     async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         requested_s = time.time()
         resume_token = new_resume_token()
+        options, voices = await self._voices.decoded(options)
         chosen = await self._admission.admit(
             session_id, resume_token, options, waits=queue == "batch", key_name=meter.principal.key_name or ""
         )
@@ -190,6 +198,7 @@ class Gateway:
         )
         self._traces.opened(session, meter.principal.key_name or "", requested_s)
         try:
+            await self._voices.store(session_id, voices)
             with self._traces.claim(session):
                 await self._start(session)
         except BaseException:

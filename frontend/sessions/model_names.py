@@ -38,8 +38,6 @@ OPENAI_PREFIX: Final = "gpt-"
 OPENAI_WORDS: Final = {"transcribe": Mode.TRANSCRIBE, "whisper": Mode.TRANSCRIBE, "audio": Mode.UNDERSTAND}
 """OpenAI's other names mean its service, which this service replaces: client code keeps whichever name it has. A word
 between hyphens gives the purpose of a model: `gpt-4o-mini-transcribe-2025-12-15`, `gpt-audio-mini`."""
-SPEAKERS: Final = "diarize"
-"""In a transcription name of OpenAI: a model with speaker diarization."""
 PUBLISHED: Final = {
     "mistralai/Voxtral-Mini-3B-2507": OFFLINE,
     "mistralai/Voxtral-Mini-4B-Realtime-2602": REALTIME,
@@ -49,12 +47,10 @@ PUBLISHED: Final = {
 """The engine of each model that a worker can run, and that a public name may require."""
 
 
-def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is_live: bool = False) -> str:
+def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode) -> str:
     """The name of the running model that a client means; `auto` if it leaves the choice to the service.
 
-    If several models match, one that serves `mode` comes first. OpenAI's name for a model with speaker diarization
-    selects one that transcribes, for clients that want plain text: diarization is requested by the format. If a client
-    `is_live`, it chooses no format and the name alone requests diarization, which is rejected.
+    If several models match, one that serves `mode` comes first.
 
     Raises InvalidFieldError that names the running models and, for a public name, the model that it needs;
     ModelUnavailableError if no model runs.
@@ -64,12 +60,12 @@ def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode, *, is
     if not running:
         raise none_runs()
     meant = _own(name, running)
-    if not meant and not (is_live and _tells_speakers(name)):
+    if not meant:
         meant = [model for model in running if _stands_for(model.name, model.engine, name)]
         meant.sort(key=lambda model: (_engines(name).index(model.engine), accuracy_rank(model.name)))
     if not meant:
         allowed = ", ".join([AUTO, *(model.name for model in running)])
-        raise InvalidFieldError("model", name, allowed + _reason(name, is_live=is_live))
+        raise InvalidFieldError("model", name, allowed + _reason(name))
     return next((model for model in meant if mode in model.modes), meant[0]).name
 
 
@@ -81,7 +77,7 @@ def check_live(name: str | None, running: Sequence[RunningModel]) -> None:
         for name, engine in PUBLISHED.items()
         if name not in names
     ]
-    resolve(name, [*running, *others], Mode.TRANSCRIBE, is_live=True)
+    resolve(name, [*running, *others], Mode.TRANSCRIBE)
 
 
 def _own(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
@@ -89,10 +85,8 @@ def _own(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
     return [model for model in running if model.name == name] or [model for model in running if model.answers_to(name)]
 
 
-def _reason(name: str, *, is_live: bool) -> str:
+def _reason(name: str) -> str:
     """Why no running model matches a public name, as the end of a sentence; empty for any other name."""
-    if is_live and _tells_speakers(name):
-        return "; speaker diarization is not supported"
     able = [model for model, engine in PUBLISHED.items() if _stands_for(model, engine, name)]
     able = [model for model in able if model not in WHISPER_MODELS or model == EMBEDDED_WHISPER]  # one represents all
     return f"; this name needs {' or '.join(able)}" if able else ""
@@ -113,10 +107,6 @@ def _engines(name: str) -> tuple[str, ...]:
         return ALIASES[alias]
     modes = [OPENAI_WORDS[word] for word in _openai_words(alias) if word in OPENAI_WORDS]
     return PREFERRED_ENGINES[modes[0]] if modes else ()
-
-
-def _tells_speakers(name: str) -> bool:
-    return SPEAKERS in _openai_words(name.casefold()) and bool(_engines(name))
 
 
 def _openai_words(alias: str) -> list[str]:

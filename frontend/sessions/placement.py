@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from frontend.protocols.options import check_language
+from frontend.protocols.options import check_language, check_speakers
 from frontend.sessions.running_models import RunningModel, running_models
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
@@ -89,6 +89,7 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
     ModeUnsupportedError.
     """
     check_language(options)
+    check_speakers(options)
     if not models:
         raise none_runs()
     named = _named(models, options.model)

@@ -4,9 +4,12 @@ Finals of such a session arrive as they settle; documents have them by where the
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
+from frontend.transcripts.turns import has_speakers, label, labelled_text, turns
 from shared.dialogue import Said, dialogue
+from shared.seams import joined
 from voxtral_client.events import Final
 
 
@@ -26,10 +29,13 @@ def said(finals: Iterable[Final]) -> Iterator[Said]:
 
 
 def plain_text(finals: Sequence[Final]) -> str:
-    """A line for each final; of separate channels a line for each turn, with the name of its channel."""
-    if is_dialogue(finals):
-        return f"{text}\n" if (text := dialogue(said(finals), labelled=True)) else ""
-    return "".join(f"{final.text}\n" for final in finals if final.text)
+    """A line for each final; of separate channels a line for each turn, with the name of its speaker or channel."""
+    if not is_dialogue(finals):
+        return labelled_text(finals)
+    if has_speakers(finals):
+        spoken = (turn for final in by_time(finals) for turn in turns(final) if turn.text)
+        return "".join(f"{name}: {joined(turn.text for turn in run)}\n" for name, run in groupby(spoken, key=label))
+    return f"{text}\n" if (text := dialogue(said(finals), labelled=True)) else ""
 
 
 def channel_of(final: Final) -> dict[str, Any]:

@@ -1,16 +1,19 @@
 """The transcript of a live or ended session as a document: JSON, text, SRT or WebVTT."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from frontend.transcripts.channels import by_time, channel_of, is_dialogue, plain_text, said
 from frontend.transcripts.subtitles import srt, vtt
 from shared.dialogue import dialogue
+from shared.events import EventType
 from shared.seams import joined
-from voxtral_client.events import Final
+from voxtral_client.events import Final, Speakers
+from voxtral_client.parts import speaker_fields
 
 
 class Form(StrEnum):
@@ -36,6 +39,17 @@ class SessionTranscript:
     finals: list[Final]
     is_complete: bool
     """Whether the session has ended without an error, so that no more text follows."""
+
+    @classmethod
+    def of(cls, session_id: str, events: Iterable[dict[str, Any]], *, is_complete: bool) -> Self:
+        """`events` are the finals and what later events say about their speakers, in order."""
+        finals: list[Final] = []
+        for wire in events:
+            if wire["type"] == EventType.SPEAKERS:
+                Speakers.from_wire(wire).label(finals)
+            else:
+                finals.append(Final.from_wire(wire))
+        return cls(session_id, finals, is_complete)
 
     def written(self, form: Form) -> bytes:
         """The document. Needs milliseconds for each minute of a long session."""
@@ -64,6 +78,7 @@ class SessionTranscript:
                     "text": final.text,
                     "language": final.language,
                     "words": [word.to_wire() for word in final.words],
+                    **speaker_fields(final),
                     **final.scores.to_wire(),
                     **channel_of(final),
                 }

@@ -4,13 +4,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events import EventType, Usage
-from shared.seams import seam
-from voxtral_client.events import Final
+from shared.seams import NEAR_CHARS, seam
+from voxtral_client.events import Final, Speakers
+
+
+@dataclass(slots=True)
+class Growth:
+    """The end of a text to which finals are added."""
+
+    end: str = ""
+    channel: int | None = None
+
+    def gap(self, final: Final) -> str:
+        """The space before a final, which is added: a new line if it is of another channel than the text before."""
+        if not final.text:
+            return ""
+        is_new_turn = bool(self.end) and final.channel != self.channel
+        gap = "\n" if is_new_turn else seam(self.end, final.text)
+        self.end, self.channel = (self.end + gap + final.text)[-NEAR_CHARS:], final.channel
+        return gap
 
 
 @dataclass(slots=True)
 class Transcript:
-    """Grows with `take`; complete after the session's `done`. Its text is the joined results of `take`."""
+    """Grows with `take`; complete after the session's `done`. Its text is the joined results of `take`.
+
+    If channels are separate, the text has a line for each turn.
+    """
 
     model: str
     segments: list[Final] = field(default_factory=list)
@@ -20,8 +40,7 @@ class Transcript:
     """The language of the first segment whose language is known."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
     """Warnings for the client: `code`, `message` and, for a position in the audio, `start` in seconds."""
-    _channel: int | None = None
-    """The channel of the last text. If channels are separate, the text has a line for each turn."""
+    _growth: Growth = field(default_factory=Growth)
 
     @property
     def languages(self) -> list[str]:
@@ -54,15 +73,13 @@ class Transcript:
             self.duration_s = event["duration"]
         if event["type"] == EventType.WARNING:
             self.warnings.append({"code": event["code"], "message": event["message"]})
+        if event["type"] == EventType.SPEAKERS:
+            Speakers.from_wire(event).label(self.segments)
         if event["type"] != EventType.FINAL:
             return ""
         segment = Final.from_wire(event)
         self.segments.append(segment)
         self.language = self.language or segment.language
-        if not segment.text:
-            return ""
-        is_new_turn = bool(self.text) and segment.channel != self._channel
-        added = ("\n" if is_new_turn else seam(self.text, segment.text)) + segment.text
-        self._channel = segment.channel
+        added = self._growth.gap(segment) + segment.text
         self.text += added
         return added

@@ -1,15 +1,17 @@
 """Converts timed words to subtitles: cues of at most two lines, as SRT or WebVTT.
 
-Knows no wire format: the input is anything with `text`, `start_s`, `end_s` and `words`. Does not change the text;
-it only decides where cues and lines break.
+Knows no wire format: the input is anything with `text`, `start_s`, `end_s`, `words` and `speaker`. Does not change the
+text; it only decides where cues and lines break. A cue has one speaker: WebVTT names it in each cue, and SRT before the
+first cue of a turn. With a `channel`, a segment is of one of several channels: their cues may overlap, and each names
+its speaker or, without one, its channel.
 """
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple
 
-from shared.dialogue import label
+from frontend.transcripts.turns import SpokenText, Turn, has_speakers, label, turns
 
 LINE_COLUMNS = 42
 """Width of a line. A wide character (Chinese, Japanese, Korean) counts as two columns."""
@@ -22,37 +24,13 @@ PAUSE_MS = 1_000
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
-class TimedWord(Protocol):
-    @property
-    def text(self) -> str: ...
-    @property
-    def start_s(self) -> float: ...
-    @property
-    def end_s(self) -> float: ...
-
-
-class TimedText(Protocol):
-    """One finished segment. Without words, its time is distributed over its text.
-
-    With a `channel`, it is of one of several channels: their cues may overlap, and name the channel.
-    """
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def start_s(self) -> float: ...
-    @property
-    def end_s(self) -> float: ...
-    @property
-    def words(self) -> Sequence[TimedWord]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Cue:
     start_ms: int
     end_ms: int
     lines: tuple[str, ...]
-    channel: int | None = None
+    voice: str | None = None
+    """Whose it is: the speaker, or the channel if the speaker is not known. None if neither is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +43,75 @@ class _Token:
     glued: bool
 
 
-def cues(segments: Iterable[TimedText], *, labelled: bool = False) -> list[Cue]:
+class _Group(NamedTuple):
+    """The tokens of one cue."""
+
+    voice: str | None
+    tokens: list[_Token]
+
+
+def cues(segments: Iterable[SpokenText], *, labelled: bool = False) -> list[Cue]:
     """Cues in order of time that contain every character but the spaces. Those of one channel do not overlap.
 
-    `labelled` cues begin with the name of their channel, if there are channels.
+    `labelled` cues begin with the name of their voice: each of several channels, others if the speaker changes.
     """
-    by_channel: dict[int | None, list[TimedText]] = {}
+    by_channel: dict[int | None, list[SpokenText]] = {}
     for segment in segments:
         by_channel.setdefault(getattr(segment, "channel", None), []).append(segment)
     made = [cue for channel, own in by_channel.items() for cue in _cues(own, channel, labelled=labelled)]
     return sorted(made, key=lambda cue: cue.start_ms) if len(by_channel) > 1 else made
 
 
-def _cues(segments: list[TimedText], channel: int | None, *, labelled: bool) -> list[Cue]:
-    name = f"{label(channel)}:" if labelled and channel is not None else ""
-    groups = [group for segment in segments for group in _groups(_tokens(segment), name)]
+def _cues(segments: list[SpokenText], channel: int | None, *, labelled: bool) -> list[Cue]:
+    groups = (
+        _labelled(segments, channel)
+        if labelled
+        else [
+            _Group(_voice(turn), tokens)
+            for segment in segments
+            for turn in turns(segment)
+            for tokens in _groups(_tokens(turn))
+        ]
+    )
     made: list[Cue] = []
     shown_until_ms = 0
-    for index, group in enumerate(groups):
+    for index, (voice, group) in enumerate(groups):
         start_ms = max(group[0].start_ms, shown_until_ms)
         end_ms = max(start_ms + MIN_CUE_MS, *(token.end_ms for token in group))
         if index + 1 < len(groups):
-            end_ms = min(end_ms, groups[index + 1][0].start_ms)
+            end_ms = min(end_ms, groups[index + 1].tokens[0].start_ms)
         shown_until_ms = max(end_ms, start_ms + 1)
-        made.append(Cue(start_ms, shown_until_ms, _lines(group), channel))
+        made.append(Cue(start_ms, shown_until_ms, _lines(group), voice))
     return made
 
 
-def srt(segments: Iterable[TimedText]) -> str:
+def _labelled(segments: list[SpokenText], channel: int | None) -> list[_Group]:
+    """The groups, with `A:` before the text in each cue of a channel, and otherwise where the speaker changes."""
+    is_named = channel is not None or has_speakers(segments)
+    groups: list[_Group] = []
+    named = ""
+    for turn in (turn for segment in segments for turn in turns(segment)):
+        tokens = _tokens(turn)
+        name = f"{label(turn)}:" if is_named else ""
+        if channel is not None and _columns(name) <= LINE_COLUMNS // 2:
+            groups += [_Group(_voice(turn), group) for group in _groups(tokens, name)]
+            continue
+        if tokens and name != named:
+            named = name
+            tokens = [*_name_tokens(name, tokens[0].start_ms), *tokens]
+        groups += [_Group(_voice(turn), group) for group in _groups(tokens)]
+    return groups
+
+
+def _name_tokens(name: str, start_ms: int) -> Iterator[_Token]:
+    return (token for part in name.split() for token in _pieces(part, start_ms, start_ms, glued=False))
+
+
+def _voice(turn: Turn) -> str | None:
+    return label(turn) if turn.speaker is not None or turn.channel is not None else None
+
+
+def srt(segments: Iterable[SpokenText]) -> str:
     """The segments as a SubRip file."""
     return "".join(
         f"{number}\n{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}\n{_body(cue)}\n\n"
@@ -100,16 +119,16 @@ def srt(segments: Iterable[TimedText]) -> str:
     )
 
 
-def vtt(segments: Iterable[TimedText]) -> str:
+def vtt(segments: Iterable[SpokenText]) -> str:
     """The segments as a WebVTT file."""
     blocks = (
-        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_voice(cue)}{_escaped(_body(cue))}\n\n"
+        f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{_tag(cue)}{_escaped(_body(cue))}\n\n"
         for cue in cues(segments)
     )
     return "WEBVTT\n\n" + "".join(blocks)
 
 
-def _tokens(segment: TimedText) -> list[_Token]:
+def _tokens(segment: Turn) -> list[_Token]:
     """The words of a segment with the spaces between them in its text."""
     if not segment.words:
         return _spread(segment)
@@ -127,7 +146,7 @@ def _tokens(segment: TimedText) -> list[_Token]:
     return tokens
 
 
-def _spread(segment: TimedText) -> list[_Token]:
+def _spread(segment: Turn) -> list[_Token]:
     """The text's words, each with a share of the segment's time in proportion to its length."""
     start_ms, end_ms = _ms(segment.start_s), _ms(segment.end_s)
     parts = segment.text.split()
@@ -154,8 +173,8 @@ def _pieces(text: str, start_ms: int, end_ms: int, *, glued: bool) -> Iterator[_
         yield _Token(piece, start_ms, end_ms, glued)
 
 
-def _groups(tokens: Sequence[_Token], name: str) -> Iterator[list[_Token]]:
-    """The tokens of one segment, split into the groups of each cue, which begin with the `name` if it is not empty."""
+def _groups(tokens: Sequence[_Token], name: str = "") -> Iterator[list[_Token]]:
+    """The tokens of one turn, split into the groups of each cue, which begin with the `name` if it is not empty."""
     group: list[_Token] = []
     for token in tokens:
         if group and _must_break(group, token):
@@ -220,9 +239,9 @@ def _body(cue: Cue) -> str:
     return "\n".join(cue.lines).replace("-->", "→")
 
 
-def _voice(cue: Cue) -> str:
+def _tag(cue: Cue) -> str:
     """The voice tag of WebVTT."""
-    return "" if cue.channel is None else f"<v {label(cue.channel)}>"
+    return "" if cue.voice is None else f"<v {_escaped(' '.join(cue.voice.split()))}>"
 
 
 def _escaped(text: str) -> str:

@@ -23,7 +23,7 @@ from frontend.viewers.viewer import STALL_S, Frame, Viewer
 from shared.bus import keys
 from shared.bus.event_log import EventSubscriber, LoggedEvent, parsed
 from shared.bus.failures import reaching_store, store_error
-from shared.bus.finals import read_finals
+from shared.bus.labels import read_transcript
 from shared.bus.messages import EVENT_FIELD
 from shared.bus.states import ACTIVE, SessionState, decoded
 from shared.config import ViewerSettings
@@ -100,10 +100,10 @@ class Viewers:
             raise _cancelled()
         return Standing(session_id, state, int(seq))
 
-    async def finals(self, session_id: str) -> list[LoggedEvent]:
-        """All finals of a session. Raises StoreUnreachableError."""
+    async def transcript(self, session_id: str) -> list[LoggedEvent]:
+        """All finals of a session, and the events that name their speakers later. Raises StoreUnreachableError."""
         with reaching_store():
-            return [final async for final in read_finals(self._redis, session_id)]
+            return [event async for event in read_transcript(self._redis, session_id)]
 
     @contextlib.asynccontextmanager
     async def place(self, session_id: str, token: str) -> AsyncIterator["Place"]:
@@ -232,15 +232,15 @@ class Place:
         seq = after_seq
         while seq < hub.seq:
             upto = hub.seq
-            async for final in read_finals(self._redis, hub.session_id, seq, upto):
-                await tell(Frame(final))
+            async for event in read_transcript(self._redis, hub.session_id, seq, upto):
+                await tell(Frame(event))
             seq = upto
         hub.add(viewer)
 
     async def _show_ended(self, viewer: Viewer, after_seq: int, tell: Tell) -> None:
         session_id = self._standing.session_id
-        async for final in read_finals(self._redis, session_id, after_seq):
-            await tell(Frame(final))
+        async for event in read_transcript(self._redis, session_id, after_seq):
+            await tell(Frame(event))
         newest = await self._redis.xrevrange(keys.events(session_id), count=1)
         for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", newest):
             await tell(Frame(parsed(fields[EVENT_FIELD.encode()])))

@@ -27,9 +27,14 @@ MISTRAL = {"user-agent": "speakeasy-sdk/python 3.7.0 mistralai"}
     ("fields", "status", "param", "said"),
     [
         ({"model": "whisper-9"}, 404, "model", "allowed: auto, echo"),
-        ({"response_format": "diarized_json"}, 400, "response_format", "json, text, srt, vtt, verbose_json"),
-        ({"known_speaker_names[]": "Ann"}, 400, "known_speaker_names", "speaker diarization is not supported"),
-        ({"response_format": "srt", "stream": "true"}, 400, "response_format", "json, text if stream is true"),
+        ({"response_format": "lrc"}, 400, "response_format", "json, text, srt, vtt, verbose_json, diarized_json"),
+        ({"known_speaker_names[]": "Ann"}, 400, "response_format", "diarized_json if known_speaker_names is given"),
+        (
+            {"response_format": "srt", "stream": "true"},
+            400,
+            "response_format",
+            "json, text, diarized_json if stream is true",
+        ),
         ({"timestamp_granularities[]": "word"}, 400, "response_format", "verbose_json if"),
         (
             {"timestamp_granularities[]": "line", "response_format": "verbose_json"},
@@ -172,8 +177,6 @@ def test_mistral_sdk_raises_its_own_errors(mistral_client: Mistral) -> None:
     with pytest.raises(SDKError) as unknown:
         audio.complete(model="voxtral-mini-latest", file=file)
     assert (unknown.value.status_code, json.loads(unknown.value.body)["type"]) == (400, "invalid_model")
-    with pytest.raises(SDKError, match="speaker diarization is not supported"):
-        audio.complete(model="echo", file=file, diarize=True)
     with pytest.raises(SDKError, match="send the recording itself as file"):
         audio.complete(model="echo", file_url="http://127.0.0.1/x.wav")
     with pytest.raises(SDKError, match="The field file is missing"):
@@ -197,5 +200,3 @@ def test_openai_model_for_speakers_writes_plain_text_and_no_speakers(whisper_sta
     model, file = "gpt-4o-transcribe-diarize", ("x.wav", WAV)
     with openai_of(whisper_stack) as client:
         assert client.audio.transcriptions.create(model=model, file=file).text == ""
-        with pytest.raises(openai.BadRequestError, match="response_format is 'diarized_json'"):
-            client.audio.transcriptions.create(model=model, file=file, response_format="diarized_json")

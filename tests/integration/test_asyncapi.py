@@ -20,6 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from frontend.api.app import STATIC_DIR
 from frontend.protocols.mistral.realtime import MAX_APPEND_BYTES
 from shared.version import VERSION
+from tests.integration.api_clients import wav_of
 from tests.integration.native_clients import base64_of, wav
 from tests.integration.recorder import Recorder, recorded
 from tests.integration.viewers import SseViewer
@@ -36,9 +37,13 @@ SECOND = b"\1\0" * 16_000
 TRAILING_BYTES = 48_000
 """Of the silence in which `speech` ends."""
 NOT_HEARD = {
-    "page": {"received"},  # heard below, by a client that asks for it
+    "page": {"received", "speakers"},  # the first is heard below, by a client that asks for it; the second is rare
+    "events": {"speakers"},
     "openai": {"conversation.item.input_audio_transcription.failed"},  # of sessions that break in the midst of a turn
-    "openaiBeta": {"conversation.item.input_audio_transcription.failed"},
+    "openaiBeta": {
+        "conversation.item.input_audio_transcription.failed",
+        "conversation.item.input_audio_transcription.segment",
+    },
 }
 
 
@@ -157,7 +162,11 @@ async def test_native_protocol(whisper_stack: Stack) -> None:
             tell(socket, type="resume", session_id="0123456789abcdef", resume_token="x", seq=0)
             tell(socket, type="audio", audio_data=base64_of(wav(0.5)), stream=True, id="b")
             until(socket, "response")
-            tell(socket, type="start", language="en", encoding="pcm_s16le", sample_rate=16000, temperature=None)
+            tell(socket, type="voice", audio_data=base64_of(wav_of(synthesise(SENTENCES[7]))))
+            embedding = until(socket, "voice")["embedding"]
+            options = {"language": "en", "temperature": None, "diarize": True}
+            known = [{"name": "Ann", "embedding": embedding}]
+            tell(socket, type="start", encoding="pcm_s16le", sample_rate=16000, known_speakers=known, **options)
             ready = until(socket, "ready")
             speak_until_partial(socket, socket)  # before a commit makes it final
             socket.send(speech()[-TRAILING_BYTES:])
@@ -232,7 +241,7 @@ def turns(url: str) -> None:
     """What the SDK of today does not ask for."""
     with connect(f"ws://{url}/v1/audio/transcriptions/realtime?model=auto&viewer_token=true") as socket:
         eager = {"eager_end_threshold": 1, "end_threshold": 0, "end_timeout_ms": 2500}
-        tell(socket, type="session.update", session={"turn_detection": eager})
+        tell(socket, type="session.update", session={"turn_detection": eager, "diarize": True})
         for at in range(0, len(hesitation()), MAX_APPEND_BYTES):
             tell(socket, type="input_audio.append", audio=base64_of(hesitation()[at : at + MAX_APPEND_BYTES]))
         tell(socket, type="session.update", session={"language": "en"})  # too late
@@ -270,7 +279,10 @@ async def test_openai_sdk(whisper_stack: Stack) -> None:
     def talk(url: str) -> None:
         client = OpenAI(api_key="unused", base_url=f"http://{url}/v1", websocket_base_url=f"ws://{url}/v1")
         with client.realtime.connect(extra_query={"intent": "transcription", "viewer_token": "true"}) as connection:
-            transcription = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+            transcription = {
+                "type": "transcription",
+                "audio": {"input": {"transcription": {"model": "whisper-1", "diarize": True}}},
+            }
             connection.session.update(session=transcription)  # type: ignore[arg-type]
             connection.input_audio_buffer.commit()
             speak_a_turn(connection)
@@ -305,7 +317,7 @@ async def test_vllm_client(whisper_stack: Stack) -> None:
             until(socket, "session.created")
             tell(socket, type="input_audio_buffer.commit")
             until(socket, "error")
-            tell(socket, type="session.update", model="whisper-base")
+            tell(socket, type="session.update", model="whisper-base", diarize=True)
             tell(socket, type="input_audio_buffer.commit")
             tell(socket, type="input_audio_buffer.append", audio=base64_of(speech()))
             tell(socket, type="input_audio_buffer.commit", final=True)

@@ -15,6 +15,7 @@ from frontend.api.openapi.schemas import (
     INTEGER,
     NULLABLE_TEXT,
     NUMBER,
+    SPEAKER,
     TEXT,
     Schema,
     events_of,
@@ -25,7 +26,7 @@ from frontend.api.openapi.schemas import (
 )
 from frontend.api.renderers import ApiDialect
 from frontend.api.responses import WARNING_HEADER
-from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES
+from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES, TRANSLATED_FORMATS
 from frontend.api.upload_form import TEMPERATURE
 from frontend.protocols.options import CHANNELS, OPTIONS, WORDING, schemas
 
@@ -52,7 +53,7 @@ _STRICT: Final = said(FLAG, "Whether a damaged recording is an error; by default
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
 _LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "The detected languages, in the order of the segments.")
 _WORD: Final = object_of(
-    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": CONFIDENCE, "channel": CHANNEL},
+    {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": CONFIDENCE, "channel": CHANNEL, **SPEAKER},
     *("word", "start", "end"),
 )
 _LOGPROBS: Final = said(
@@ -76,7 +77,9 @@ _SEGMENT_FIELDS: Final[Schema] = {
     "compression_ratio": said(NUMBER, "Size of the text in bytes divided by its compressed size."),
     "no_speech_prob": said(NUMBER, "Probability that there is no speech; 0 if the model does not report it."),
 }
-_SEGMENT: Final = object_of({**_SEGMENT_FIELDS, "confidence": CONFIDENCE, "channel": CHANNEL}, *_SEGMENT_FIELDS)
+_SEGMENT: Final = object_of(
+    {**_SEGMENT_FIELDS, "confidence": CONFIDENCE, "channel": CHANNEL, **SPEAKER}, *_SEGMENT_FIELDS
+)
 _VERBOSE: Final = object_of(
     {
         "task": {"enum": ["transcribe", "translate"]},
@@ -89,6 +92,27 @@ _VERBOSE: Final = object_of(
         "warnings": _WARNINGS,
     },
     *("task", "language", "duration", "text"),
+)
+_TURN: Final = object_of(
+    {
+        "type": {"const": "transcript.text.segment"},
+        "id": TEXT,
+        "start": NUMBER,
+        "end": NUMBER,
+        "text": TEXT,
+        "speaker": said(TEXT, "`A`, `B`, …, the name of a known speaker, or `?` if the service cannot tell."),
+    }
+)
+_DIARIZED: Final = object_of(
+    {
+        "task": {"const": "transcribe"},
+        "duration": NUMBER,
+        "text": TEXT,
+        "segments": said(list_of(_TURN), "One for each turn of a speaker."),
+        "usage": _DURATION_USAGE,
+        "warnings": _WARNINGS,
+    },
+    *("task", "duration", "text", "segments", "usage"),
 )
 _TOKEN_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 _TOKEN_USAGE: Final = object_of({name: said(INTEGER, "0 unless a Voxtral model answered.") for name in _TOKEN_COUNTS})
@@ -108,6 +132,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                     "language": said(TEXT, "The language of the segment, if known."),
                     "confidence": CONFIDENCE,
                     "channel": CHANNEL,
+                    "speaker_id": said(TEXT, "With `diarize`, if the service can tell who spoke."),
                 },
                 *("type", "text", "start", "end"),
             )
@@ -126,7 +151,8 @@ _PADDED: Final = (
     "SRT and WebVTT are not padded: behind a proxy with an idle timeout, use JSON or a stream for long recordings."
 )
 _TRANSCRIPT_EVENTS: Final = events_of(
-    "With `stream`. OpenAI: `transcript.text.delta`, `transcript.text.done`, then `[DONE]`. Mistral: "
+    "With `stream`. OpenAI: `transcript.text.delta`, with `diarized_json` `transcript.text.segment`, "
+    "`transcript.text.done`, then `[DONE]`. Mistral: "
     "`transcription.language`, `transcription.text.delta`, `transcription.segment`, `transcription.done`. "
     "Comments `: progress {received_s, heard_s}` are sent in between."
 )
@@ -154,19 +180,25 @@ _SHARED_FIELDS: Final[Schema] = {
     "model": OPTIONS["model"].schema(),
     "prompt": OPTIONS["prompt"].schema(),
     "temperature": TEMPERATURE.schema(),
-    "response_format": {"enum": list(FORMATS), "default": "json"},
+    "response_format": {"enum": list(TRANSLATED_FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),
-    **schemas(("keyterms", *WORDING, *CHANNELS)),
+    **schemas(("keyterms", *WORDING, *CHANNELS, "diarize", "max_speakers")),
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,
+    "response_format": {"enum": list(FORMATS), "default": "json"},
     "language": OPTIONS["language"].schema(),
     "stream": FLAG,
     "keywords[]": said(list_of(TEXT), "OpenAI: key terms without a boost."),
     "languages[]": OPTIONS["languages"].schema(),
     "include[]": said(list_of({"enum": list(INCLUDES)}), "OpenAI, with `json`: `logprobs`, one for each word."),
     "context_bias": said(list_of(TEXT), "Mistral: key terms without a boost."),
-    "diarize": {"const": False, "description": "Mistral: sent by its SDK; identifies its requests."},
+    "chunking_strategy": said(TEXT, "OpenAI: `auto` or a `server_vad` object; has no effect."),
+    "known_speaker_names[]": said(list_of(TEXT), "OpenAI, with `diarized_json`: names of speakers, at most 16."),
+    "known_speaker_references[]": said(
+        list_of(TEXT), "OpenAI: for each name a data URL of a recording of 1 to 10 s, of any kind."
+    ),
+    "speaker_references": said(TEXT, "Mistral: a JSON object of names and recordings of 1 to 10 s in base64."),
 }
 
 
@@ -185,7 +217,7 @@ _TRANSLATED: Final = object_of({"text": TEXT, "warnings": _WARNINGS}, "text")
 TRANSCRIPTIONS: Final[Schema] = {
     "response_model": None,
     "responses": {
-        **_transcript([_VERBOSE, _TIMED_TEXT, _MISTRAL_TRANSCRIPT], streams=True),
+        **_transcript([_DIARIZED, _VERBOSE, _TIMED_TEXT, _MISTRAL_TRANSCRIPT], streams=True),
         **_UPLOAD_ERRORS,
     },
     "openapi_extra": _form(_TRANSCRIPTION_FIELDS),

@@ -29,6 +29,12 @@ CHANNEL: Final = said(INTEGER, "The channel, from 0 on, if `channel_mode` is `se
 CONFIDENCE: Final = said(NUMBER, "0 to 1: the probability that the model gives the words. Absent if unknown.")
 
 
+SPEAKER: Final[Schema] = {
+    "speaker": said(TEXT, "With `diarize`: `A`, `B`, …, or the name of a known speaker."),
+    "speaker_unsure": {"const": True, "description": "In place of `speaker`: the service cannot tell who spoke."},
+}
+
+
 def json_of(description: str, schema: Schema) -> Schema:
     """A JSON response."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}

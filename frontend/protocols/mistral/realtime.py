@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Final
 
+from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.deltas import DialogueDeltas, TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.error_statuses import status_of
-from frontend.protocols.fields import decode_audio
 from frontend.protocols.long_text import LongText, Message
+from frontend.protocols.mistral.rest import chunks
 from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.native.messages import decode_message
+from frontend.transcripts.awaited_labels import AwaitedLabels
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
     InvalidAudioError,
@@ -27,6 +29,8 @@ from shared.errors import (
     shown,
 )
 from shared.events import EventType
+from voxtral_client.events import Final as Segment
+from voxtral_client.events import Speakers
 
 MAX_APPEND_BYTES: Final = 262_144
 """Audio in one message."""
@@ -71,6 +75,9 @@ class MistralRealtime:
         """The text of the last `done`."""
         self._language: str | None = None
         self._segments: list[dict[str, Any]] = []
+        self._finals: list[Segment] = []
+        """Instead of them if the client wants speakers, whose labels may change."""
+        self._unnamed = AwaitedLabels()
 
     def greet(self) -> Iterable[Action]:
         return [Check(self._session.options), self._told_session("session.created")]
@@ -110,11 +117,17 @@ class MistralRealtime:
                 actions = [*self._changed_language(wire), *self._delta(wire), *self._closed_segment(wire)]
             case EventType.SPEECH_STARTED | EventType.TURN_ENDED_EARLY | EventType.TURN_RESUMED | EventType.TURN_ENDED:
                 actions = self._turn(event.type, wire)
+            case EventType.SPEAKERS if self._session.diarize:
+                said = Speakers.from_wire(wire)
+                said.label(self._finals)
+                actions = self._named(self._unnamed.label(said))
             case EventType.COMMITTED if self._stage is Stage.LIVE and self._deltas.text != self._done_text:
                 actions = [self._done(wire["end"])]
+            case EventType.WARNING:
+                actions = self._named(self._unnamed.take(wire))
             case EventType.DONE:
                 self._stage = Stage.OVER
-                actions = [self._done(wire["duration"])]
+                actions = [*self._named(self._unnamed.rest()), self._done(wire["duration"])]
             case EventType.ERROR:
                 actions = self._fatal(VoxtralError.from_wire(wire))
         return actions
@@ -174,11 +187,22 @@ class MistralRealtime:
     def _closed_segment(self, wire: dict[str, Any]) -> list[Action]:
         if not wire["text"]:
             return []
+        if self._session.diarize:
+            final = Segment.from_wire(wire)
+            if len(self._finals) <= MAX_SEGMENTS:
+                self._finals.append(final)
+            return self._named(self._unnamed.add(final))
         names = ("text", "start", "end", "language", "confidence", "channel")
         segment: dict[str, Any] = {name: wire[name] for name in names if name in wire}
         if len(self._segments) <= MAX_SEGMENTS:
             self._segments.append({"type": "transcription_segment", **segment})
         return [Send({"type": "transcription.segment", **segment})]
+
+    @staticmethod
+    def _named(finals: Iterable[Segment]) -> list[Action]:
+        """Finals whose speakers are known, a segment for each turn."""
+        turns = [chunk for final in finals for chunk in chunks(final, (), diarize=True)]
+        return [Send({**turn, "type": "transcription.segment"}) for turn in turns]
 
     def _done(self, heard_s: float) -> Send:
         """All finals of the session so far, whether it has ended or not."""
@@ -196,8 +220,9 @@ class MistralRealtime:
                 "prompt_audio_seconds": math.ceil(heard_s),
             },
         }
-        if len(self._segments) <= MAX_SEGMENTS:
-            message["segments"] = list(self._segments)
+        segments = [*self._segments, *(turn for final in self._finals for turn in chunks(final, (), diarize=True))]
+        if max(len(self._finals), len(segments)) <= MAX_SEGMENTS:
+            message["segments"] = segments
         return Send(message)
 
     def _fatal(self, error: VoxtralError) -> list[Action]:

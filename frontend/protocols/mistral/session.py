@@ -11,11 +11,20 @@ from typing import Any, Final
 
 from frontend.protocols.keyterms import distinct, written
 from frontend.protocols.kinds import WrongValueError, whole_number
-from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, WORDING, parse_json, tracks
+from frontend.protocols.options import (
+    CHANNELS,
+    KEYWORDS,
+    MAX_KEYTERMS,
+    OPTIONS,
+    WORDING,
+    parse_json,
+    parse_references,
+    tracks,
+)
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, KeyTerm, SessionOptions
+from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, KeyTerm, KnownSpeaker, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 ENCODINGS: Final = {
@@ -62,8 +71,10 @@ class MistralSession:
     """The same with boosts: our addition."""
     turns: Mapping[str, Any] | None = None
     """The client's `turn_detection`, only with values that it has set; None if it wants no events about turns."""
+    diarize: bool = False
+    references: tuple[KnownSpeaker, ...] = ()
     wording: Mapping[str, Any] = field(default_factory=dict)
-    """Options that say how text is written: our addition. Only those that are set."""
+    """Options that say how text is written, and `max_speakers`: our additions. Only those that are set."""
     separation: Mapping[str, Any] = field(default_factory=dict)
     """The same for `channel_mode` and `channels`."""
 
@@ -84,11 +95,13 @@ class MistralSession:
             language=self.language,
             keyterms=distinct([*(self.keyterms or ()), *self.terms])[:MAX_KEYTERMS] or None,
             delay_ms=self.delay_ms,
-            words=False,
+            words=self.diarize,
             turns=True,
             model=self.model,
             turn_detection=self._turn_detection,
             channels=self.channels,
+            diarize=self.diarize or None,
+            known_speakers=self.references or None,
             **self.wording,
         )
 
@@ -111,8 +124,8 @@ class MistralSession:
             "target_streaming_delay_ms": self.delay_ms,
             "language": self.language,
             "context_bias": [one.term for one in self.terms] or None,
-            "diarize": False,
-            "speaker_references": None,
+            "diarize": self.diarize,
+            "speaker_references": [speaker.name for speaker in self.references] or None,
             # null: the service's own value
             "turn_detection": None if self.turns is None else dict.fromkeys(TURN_DETECTION_FIELDS) | dict(self.turns),
             **({} if self.keyterms is None else {"keyterms": written(self.keyterms)}),
@@ -213,13 +226,15 @@ def _with_option(group: str, name: str) -> Any:
     return apply
 
 
-def _without_speakers(name: str) -> Any:
-    def apply(session: MistralSession, value: object) -> MistralSession:
-        if value:
-            raise InvalidFieldError(name, value, "null or false; speaker diarization is not supported")
-        return session
+def _with_diarize(session: MistralSession, value: object) -> MistralSession:
+    return replace(session, diarize=bool(OPTIONS["diarize"].parse(value)))
 
-    return apply
+
+def _with_references(session: MistralSession, value: object) -> MistralSession:
+    known = {} if value is None else value
+    if not isinstance(known, dict):
+        raise InvalidFieldError("speaker_references", value, "an object: names, each with a recording in base64")
+    return replace(session, references=parse_references("speaker_references", known.items()) or ())
 
 
 _APPLY: Final[dict[str, Any]] = {
@@ -229,8 +244,8 @@ _APPLY: Final[dict[str, Any]] = {
     "context_bias": _with_terms,
     "keyterms": _with_keyterms,
     "turn_detection": _with_turn_detection,
-    "diarize": _without_speakers("diarize"),
-    "speaker_references": _without_speakers("speaker_references"),
-    **{name: _with_option("wording", name) for name in WORDING},
+    "diarize": _with_diarize,
+    "speaker_references": _with_references,
+    **{name: _with_option("wording", name) for name in (*WORDING, "max_speakers")},
     **{name: _with_option("separation", name) for name in CHANNELS},
 }

@@ -52,6 +52,15 @@ class OneShot:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """A recording of one speaker, to be answered by the embedding of the voice."""
+
+    kind: ClassVar[str] = "voice"
+    request_id: str | int | None
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     kind: ClassVar[str] = "ping"
     request_id: str | int | None
@@ -118,7 +127,9 @@ class Cancel:
     kind: ClassVar[str] = "cancel"
 
 
-Command: TypeAlias = Auth | OneShot | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
+Command: TypeAlias = (
+    Auth | OneShot | Voice | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
+)
 
 
 def decode_message(message: str | LongMessage) -> dict[str, Any]:
@@ -160,8 +171,8 @@ def request_id_of(message: dict[str, Any] | None) -> str | int | None:
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     request_id = fields.request_id()
     stream = fields.flag("stream", default=False)
-    separate = _separates(fields)
-    options = replace(_options(fields, ONE_SHOT), words=False, partials=stream, recording=True)
+    separate, options = _separates(fields), _options(fields, ONE_SHOT)
+    options = replace(options, words=bool(options.diarize), partials=stream, recording=True)
     encoding = fields.text("encoding")
     audio_format = _audio_format(fields, defaults, separate=separate)
     if separate:  # a file has its own number of channels
@@ -202,6 +213,7 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
 def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     fields.refuse("model", "in start only, which selects the model of a session")
     fields.refuse("channel_mode", "in start only: a session keeps its tracks")
+    fields.refuse("known_speakers", "in start only: the speakers of a session are known from its beginning")
     taken = [option.name for option in options_of(CONFIGURE)]
     changes = {name: fields.option(name) for name in taken if fields.given(name)}
     audio_readers: dict[str, Callable[[], Any]] = {
@@ -269,6 +281,7 @@ _PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {
     Stop.kind: lambda fields, _: Stop(fields.number()),
     Cancel.kind: lambda _fields, _: Cancel(),
     Auth.kind: lambda fields, _: Auth(fields.request_id(), fields.key()),
+    Voice.kind: lambda fields, _: Voice(fields.request_id(), fields.audio()),
 }
 KINDS: Final = tuple(_PARSERS)
 """Every `type` that a client may send."""

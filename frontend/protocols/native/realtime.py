@@ -15,6 +15,7 @@ from frontend.protocols.dialect import (
     Cancel,
     Change,
     Commit,
+    Embed,
     Finish,
     Identify,
     Open,
@@ -131,8 +132,8 @@ class NativeRealtime:
         match command:
             case commands.Auth():
                 return self._identify(command)
-            case commands.OneShot():
-                return (Answer(command),)
+            case commands.OneShot() | commands.Voice():
+                return (self._answer(command),)
             case commands.Ping():
                 return (Send(native.pong(command.request_id)),)
             case commands.Status():
@@ -141,6 +142,10 @@ class NativeRealtime:
                 return self._begin(command)
             case _:
                 return self._steer(command)
+
+    @staticmethod
+    def _answer(command: commands.OneShot | commands.Voice) -> Action:
+        return Answer(command) if isinstance(command, commands.OneShot) else Embed(command.request_id, command.audio)
 
     def _steer(self, command: commands.Command) -> Iterable[Action]:
         match command:

@@ -52,7 +52,7 @@ class Verdict(Enum):
 
 
 _ALWAYS: Final = frozenset({"ping", "status"})
-_REQUESTS: Final = _ALWAYS | {"auth", "audio", "start", "resume"}
+_REQUESTS: Final = _ALWAYS | {"auth", "audio", "voice", "start", "resume"}
 _AUDIO: Final = frozenset({BINARY, "chunk"})
 _OF_A_SESSION: Final = _AUDIO | {"commit", "configure", "stop", "cancel"}
 
@@ -62,7 +62,7 @@ ACCEPTED: Final[Mapping[State, frozenset[str]]] = {
     State.FINISHING: _ALWAYS | {"cancel"},
     State.OVER: _REQUESTS,
 }
-WAITING: Final = frozenset({"audio", "start", "resume"})
+WAITING: Final = frozenset({"audio", "voice", "start", "resume"})
 """While a session finishes, these wait for its end, and later messages wait too."""
 IGNORED: Final[Mapping[State, frozenset[str]]] = {
     State.IDLE: frozenset({"cancel"}),  # it crossed with `done`
@@ -145,9 +145,18 @@ def looks_like_json(text: str) -> bool:
 
 
 def response(
-    request: OneShot, *, text: str, processing_ms: float, audio_ms: float, warnings: Sequence[dict[str, Any]] = ()
+    request: OneShot,
+    *,
+    text: str,
+    processing_ms: float,
+    audio_ms: float,
+    warnings: Sequence[dict[str, Any]] = (),
+    segments: Sequence[dict[str, Any]] | None = None,
 ) -> bytes:
-    """The reply to a one-shot request. `warnings` report faults of the recording, and options without effect."""
+    """The reply to a one-shot request. `warnings` report faults of the recording, and options without effect.
+
+    `segments` are the turns of the speakers, if they are requested.
+    """
     return _encoded(
         {
             "type": "response",
@@ -156,6 +165,7 @@ def response(
             "processing_time_ms": round(processing_ms, 1),
             "audio_duration_ms": round(audio_ms, 1),
             "timestamp": time.time(),
+            **({} if segments is None else {"segments": list(segments)}),
             **({"warnings": list(warnings)} if warnings else {}),
         },
         request.request_id,
@@ -179,6 +189,11 @@ def pong(request_id: str | int | None) -> bytes:
 def authorized(request_id: str | int | None) -> bytes:
     """The reply to a valid key."""
     return _encoded({"type": "authorized"}, request_id)
+
+
+def voice(embedding: str, request_id: str | int | None) -> bytes:
+    """The reply with the embedding of a voice."""
+    return _encoded({"type": "voice", "embedding": embedding}, request_id)
 
 
 def status(facts: dict[str, Any], request_id: str | int | None) -> bytes:

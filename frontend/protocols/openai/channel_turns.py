@@ -7,7 +7,7 @@ session without separate channels has one channel, which is not named.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from frontend.protocols.openai.turns import Chain, Turns
+from frontend.protocols.openai.turns import Chain, Turns, Wanted
 from shared.events import EventType
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ class ChannelTurns:
     def __init__(self) -> None:
         self._chain = Chain()
         self._is_beta = False
-        self._by_rules = False
+        self._wanted = Wanted()
         self._start_s = 0.0
         self._channels: dict[int | None, Turns] = {None: Turns(self._chain)}
 
@@ -34,14 +34,14 @@ class ChannelTurns:
             turns.is_beta = value
 
     @property
-    def by_rules(self) -> bool:
-        return self._by_rules
+    def wanted(self) -> Wanted:
+        return self._wanted
 
-    @by_rules.setter
-    def by_rules(self, value: bool) -> None:
-        self._by_rules = value
+    @wanted.setter
+    def wanted(self, value: Wanted) -> None:
+        self._wanted = value
         for turns in self._channels.values():
-            turns.by_rules = value
+            turns.wanted = value
 
     @property
     def start_s(self) -> float:
@@ -62,7 +62,7 @@ class ChannelTurns:
         wanted: list[int | None] = [None] if channels is None else [*range(channels)]
         if wanted != [*self._channels]:
             self._channels = {channel: Turns(self._chain) for channel in wanted}
-            self.is_beta, self.by_rules = self._is_beta, self._by_rules
+            self.is_beta, self.wanted = self._is_beta, self._wanted
         for turns in self._channels.values():
             turns.reset()
 
@@ -75,7 +75,7 @@ class ChannelTurns:
 
     def take(self, event: Json, *, detects: bool) -> Iterator[Json]:
         channel = event.get("channel")
-        if event["type"] == EventType.COMMITTED:
+        if event["type"] == EventType.COMMITTED or (event["type"] == EventType.WARNING and channel is None):
             yield from self._each(lambda turns: turns.take(event, detects=detects))
         elif channel in self._channels:
             yield from _named(channel, self._channels[channel].take(event, detects=detects))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from frontend.protocols.fields import BASE64, Fields, decode_base64
+from frontend.protocols.base64_audio import BASE64, decode_base64
+from frontend.protocols.fields import Fields
 from frontend.protocols.kinds import whole_number
 from frontend.protocols.long_text import LongText
 from frontend.protocols.openai.rest import DONE, frame

@@ -8,7 +8,7 @@ from math import log
 from typing import Any, Final
 
 from shared.seams import seam
-from voxtral_client.events import Word
+from voxtral_client.parts import Word
 
 MIN_CONFIDENCE: Final = 0.0001
 """The smallest confidence above 0 that an event contains; the logarithm needs one."""

@@ -3,8 +3,9 @@
 Not supported: conversations, so `response.*` and items from clients are errors; a connection transcribes with one model
 and in one format, both fixed by its first audio. Fields of `turn_detection` that a client sets decide where turns end;
 engines decide if it sets none. `idle_timeout_ms` and `noise_reduction` have no effect. Logprobs come with `completed`,
-one for each word, if the model reports probabilities. If channels are separate, each has its own items. Warnings of a
-session are not sent: clients treat any `error` as the end.
+one for each word, if the model reports probabilities. If channels are separate, each has its own items. With speakers,
+`segment` tells who spoke each turn, as soon as it is known; it may follow `completed`. Warnings of a session are not
+sent: clients treat any `error` as the end.
 """
 
 import secrets
@@ -12,13 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from frontend.protocols.base64_audio import BASE64, decode_audio
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
-from frontend.protocols.fields import BASE64, decode_audio
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.channel_turns import ChannelTurns
 from frontend.protocols.openai.errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated
+from frontend.protocols.openai.turns import Wanted
 from frontend.protocols.options import CHANNELS
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
@@ -112,7 +114,11 @@ class OpenAIRealtime:
                 self._begin_session()
             case EventType.ERROR:
                 return self._lose_session(event.wire)
-        self._turns.by_rules = self._config.options(self._model).turn_detection is not None
+        self._turns.wanted = Wanted(
+            by_rules=self._config.options(self._model).turn_detection is not None,
+            logprobs=self._config.wants_logprobs,
+            speakers=self._config.names_speakers(self._model),
+        )
         return [self._said(told) for told in self._turns.take(event.wire, detects=self._detects)]
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
@@ -163,6 +169,10 @@ class OpenAIRealtime:
             return
         if after.audio_format != before.audio_format:
             raise RefusedError("invalid_parameter", _fixed("audio format"), self._path("format"))
+        if _known(after) != _known(before):
+            raise RefusedError(
+                "invalid_parameter", _fixed("list of known speakers"), f"{self._path('transcription')}.known_speakers"
+            )
         if after.options(self._model).model != before.options(self._model).model:
             raise RefusedError("invalid_parameter", _fixed("model"), self._param("model"))
 
@@ -250,7 +260,7 @@ class OpenAIRealtime:
 
     def _param(self, name: str | None) -> str | None:
         """The full path of an invalid option."""
-        if name not in ("model", "language", "languages", "prompt", *CHANNELS):
+        if name not in ("model", "language", "languages", "prompt", "diarize", "known_speakers", *CHANNELS):
             return name
         if name == "model" and not (self._config.transcription or {}).get("model"):
             return "model"  # the one in the address
@@ -265,6 +275,10 @@ class OpenAIRealtime:
 def _event_id(event: dict[str, Any]) -> str | None:
     value = event.get("event_id")
     return value if isinstance(value, str) and len(value) <= MAX_EVENT_ID_CHARS else None
+
+
+def _known(config: SessionConfig) -> Any:
+    return (config.transcription or {}).get("known_speakers")
 
 
 def _fixed(what: str) -> str:

@@ -2,8 +2,8 @@
 
 Fields that their format requires and no model here reports are derived: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0 if the engine does not report them, and
-`tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` and `confidence`
-of segments, `confidence` of words, `channel` of both and `warnings` are our additions.
+`tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` of segments,
+`confidence`, `channel` and `speaker` of segments and words, and `warnings` are our additions.
 """
 
 import zlib
@@ -17,7 +17,9 @@ from frontend.protocols.openai.logprobs import logprobs
 from frontend.transcripts.channels import channel_of, is_dialogue, plain_text
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt
+from frontend.transcripts.turns import has_speakers, label, turns
 from voxtral_client.events import Final as Segment
+from voxtral_client.parts import speaker_fields
 
 SEEK_HZ: Final = 100
 """`seek` counts frames of 10 ms."""
@@ -50,6 +52,7 @@ def verbose_body(
         body["words"] = [
             {"word": word.text, "start": word.start_s, "end": word.end_s, **channel_of(segment)}
             | _confidence(word.confidence)
+            | speaker_fields(word)
             for segment in transcript.segments
             for word in segment.words
         ]
@@ -57,10 +60,23 @@ def verbose_body(
     return body if task == "translate" else body | {"usage": _usage(transcript)}
 
 
+def diarized_body(transcript: Transcript) -> dict[str, Any]:
+    """`diarized_json`: a segment for each turn of a speaker."""
+    return {
+        "task": "transcribe",
+        "duration": transcript.duration_s,
+        "text": transcript.text,
+        "segments": [turn for segment in transcript.segments for turn in _turns(segment)],
+        "usage": _usage(transcript),
+        **transcript.warned,
+    }
+
+
 def plain_body(transcript: Transcript, text_format: str) -> str:
     """`text`, `srt` or `vtt`."""
     if text_format == "text":
-        return plain_text(transcript.segments) if is_dialogue(transcript.segments) else f"{transcript.text}\n"
+        is_labelled = is_dialogue(transcript.segments) or has_speakers(transcript.segments)
+        return plain_text(transcript.segments) if is_labelled else f"{transcript.text}\n"
     return (srt if text_format == "srt" else vtt)(transcript.segments)
 
 
@@ -72,6 +88,17 @@ def delta(transcript: Transcript, text: str, *, with_logprobs: bool = False) -> 
         before = transcript.text[: -len(segment.text)].rstrip()
         message |= _given(logprobs(segment.text, segment.words, before))
     return frame(message)
+
+
+def spoken(segment: Segment, gap: str) -> bytes:
+    """The deltas and the segments of a stream of `diarized_json` for one final. `gap` precedes its text."""
+    frames, at = b"", 0
+    for turn in _turns(segment):
+        end = segment.text.index(turn["text"], at) + len(turn["text"])
+        delta = {"delta": (gap if at == 0 else "") + segment.text[at:end], "segment_id": turn["id"]}
+        frames += frame({"type": "transcript.text.delta", **delta}) + frame(turn)
+        at = end
+    return frames
 
 
 def done(transcript: Transcript, *, with_logprobs: bool = False) -> bytes:
@@ -112,7 +139,24 @@ def _segment(number: int, segment: Segment, task: Task, temperature: float) -> d
         "no_speech_prob": segment.scores.no_speech_prob or 0.0,
         **_confidence(segment.scores.confidence),
         **channel_of(segment),
+        **speaker_fields(segment),
     }
+
+
+def _turns(segment: Segment) -> list[dict[str, Any]]:
+    spoken = [turn for turn in turns(segment) if turn.text]
+    return [
+        {
+            "type": "transcript.text.segment",
+            "id": f"seg_{segment.segment}_{number}",
+            "start": turn.start_s,
+            "end": turn.end_s,
+            "text": turn.text,
+            "speaker": label(turn),
+            **channel_of(segment),
+        }
+        for number, turn in enumerate(spoken)
+    ]
 
 
 def _logprobs(transcript: Transcript) -> dict[str, Any]:

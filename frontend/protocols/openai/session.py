@@ -20,7 +20,7 @@ from frontend.protocols.openai.values import (
     one_of,
     texts,
 )
-from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, WORDING, tracks
+from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, SPEAKERS, WORDING, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import ChannelMode, CommitDelay, SessionOptions
@@ -63,7 +63,7 @@ TURN_KEYS: Final = {
 }
 TRANSCRIPTION_KEYS: Final = (
     *("model", "language", "prompt", "delay", "keywords", "keyterms", "languages"),
-    *(*WORDING, *CHANNELS),
+    *(*WORDING, *CHANNELS, *SPEAKERS),
 )
 DEFAULT_TRACKS: Final = 2
 """If a client separates channels and does not say how many."""
@@ -90,6 +90,17 @@ class SessionConfig:
     include: tuple[str, ...] | None = None
 
     @property
+    def wants_logprobs(self) -> bool:
+        return LOGPROBS in (self.include or ())
+
+    def names_speakers(self, model: str | None) -> bool:
+        """Whether the client wants speakers: by our option, or by the name of OpenAI's model for them."""
+        wanted = self.transcription or {}
+        chosen: bool | None = wanted.get("diarize")
+        name = (wanted.get("model") or model or "").casefold()
+        return name.startswith("gpt-") and "diarize" in name.split("-") if chosen is None else chosen
+
+    @property
     def audio_format(self) -> AudioFormat:
         kind, channels = self.format["type"], self.channels
         encoding, rate_hz = ("pcm_s16le", self.format["rate"]) if kind == PCM else (G711[kind], G711_RATE_HZ)
@@ -104,6 +115,7 @@ class SessionConfig:
     def options(self, model: str | None) -> SessionOptions:
         """The options of our session; `model` is used if the transcription names none."""
         wanted = self.transcription or {}
+        diarize = self.names_speakers(model)
         keyterms = OPTIONS["keyterms"].parse(wanted.get("keyterms") or []) or ()
         keywords = KEYWORDS.parse(wanted.get("keywords") or []) or ()
         return SessionOptions(
@@ -113,12 +125,15 @@ class SessionConfig:
             keyterms=distinct([*keyterms, *keywords])[:MAX_KEYTERMS] or None,
             delay_ms=DELAYS_MS.get(wanted.get("delay") or ""),
             commit_delay=COMMIT_DELAYS.get(wanted.get("delay") or ""),
-            words=LOGPROBS in (self.include or ()),
+            words=self.wants_logprobs or diarize,
             turns=True,
             model=wanted.get("model") or model,
             turn_detection=self._turn_rule,
             channels=self.channels,
             **{name: _kept(wanted.get(name)) for name in WORDING},
+            diarize=diarize or None,
+            max_speakers=wanted.get("max_speakers"),
+            known_speakers=wanted.get("known_speakers"),
         )
 
     @property
@@ -135,7 +150,7 @@ class SessionConfig:
         return {
             "type": "transcription",
             "object": "realtime.transcription_session",
-            "audio": {"input": {name: getattr(self, name) for name in names}},
+            "audio": {"input": {name: getattr(self, name) for name in names} | {"transcription": self._shown()}},
             "include": None if self.include is None else list(self.include),
         }
 
@@ -145,11 +160,18 @@ class SessionConfig:
         return {
             "object": "realtime.transcription_session",
             "input_audio_format": flat[self.format["type"]],
-            "input_audio_transcription": self.transcription,
+            "input_audio_transcription": self._shown(),
             "input_audio_noise_reduction": self.noise_reduction,
             "turn_detection": self.turn_detection,
             "include": None if self.include is None else list(self.include),
         }
+
+    def _shown(self) -> Json | None:
+        """The transcription without the voices of known speakers."""
+        known = (self.transcription or {}).get("known_speakers")
+        if self.transcription is None or known is None:
+            return self.transcription
+        return self.transcription | {"known_speakers": [{"name": speaker.name} for speaker in known]}
 
 
 DEFAULT: Final = SessionConfig(format={"type": PCM, "rate": PCM_RATE_HZ}, turn_detection=SERVER_VAD)
@@ -254,6 +276,8 @@ def _transcription(before: Json | None, value: Any, path: str) -> Json:
             merged[name] = written(an_option(entry, where, name))
         elif name == "languages" and entry == []:
             merged[name] = []
+        elif name == "known_speakers":
+            merged[name] = an_option(entry, where, name)
         else:
             merged[name] = _listed(an_option(entry, where, name))
     if merged.get("channels") is not None and merged.get("channel_mode") is not ChannelMode.SEPARATE:

@@ -7,18 +7,22 @@ Our session answers commits in order with `committed`; until then, its text belo
 
 import secrets
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
+from typing import Final as Constant
 
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.openai.logprobs import logprobs
+from frontend.transcripts.awaited_labels import AwaitedLabels
+from frontend.transcripts.turns import label, turns
 from shared.events import EventType
-from voxtral_client.events import Word
+from voxtral_client.events import Final, Speakers
+from voxtral_client.parts import Word
 
 Json = dict[str, Any]
 
-TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
+TRANSCRIPTION: Constant = "conversation.item.input_audio_transcription"
 
 
 @dataclass(slots=True)
@@ -45,14 +49,23 @@ class Chain:
     last_committed_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the configuration of the client says about its items."""
+
+    by_rules: bool = False
+    """Whether turns end by the client's rules: a segment that ends before speech stops ends none."""
+    logprobs: bool = False
+    speakers: bool = False
+
+
 class Turns:
     """Every method returns the server events that it causes, without their ids."""
 
     def __init__(self, chain: Chain | None = None) -> None:
         """`chain` is shared with the turns of other channels."""
         self.is_beta = False
-        self.by_rules = False
-        """Whether turns end by the client's rules: a segment that ends before speech stops ends none."""
+        self.wanted = Wanted()
         self.start_s = 0.0
         """Where our session began in the audio of the connection."""
         self.detected_s = 0.0
@@ -63,6 +76,9 @@ class Turns:
         """For each commit that our session has not answered, its item; None discards the text until then."""
         self._answered_s = -1.0
         self._chain = chain or Chain()
+        self._unnamed = AwaitedLabels()
+        self._item_ids: dict[int, str] = {}
+        """The items of the segments whose speakers are not known yet."""
 
     def commit(self, audio_s: float) -> Iterator[Json]:
         """The client ends the turn, with this much audio in its buffer."""
@@ -83,6 +99,10 @@ class Turns:
         match event["type"]:
             case EventType.COMMITTED:
                 yield from self._take_committed(event["end"])
+            case EventType.SPEAKERS:
+                yield from self._name(self._unnamed.label(Speakers.from_wire(event)))
+            case EventType.WARNING:
+                yield from self._name(self._unnamed.take(event))
             case _ if self._discards:
                 pass
             case EventType.PARTIAL:
@@ -111,6 +131,8 @@ class Turns:
         self._items.clear()
         self._fences.clear()
         self._answered_s = -1.0
+        self._unnamed = AwaitedLabels()
+        self._item_ids.clear()
 
     def _take_committed(self, end_s: float) -> Iterator[Json]:
         """A worker that takes over repeats the answer to the commit at its start; commits of clients are further
@@ -134,15 +156,18 @@ class Turns:
         item = self._current()
         if detects:
             yield from self._announce(item, event["start"])
-            if not self.by_rules:
+            if not self.wanted.by_rules:
                 yield from self._stop(item, event["end"])
         item.spoken_s += event["end"] - event["start"]
         language = event.get("language")
         if event["text"] and language is not None and language not in item.languages:
             item.languages.append(language)
-        if event.get("words"):
+        if event.get("words") and self.wanted.logprobs:
             item.logprobs += logprobs(event["text"], [*map(Word.from_wire, event["words"])], item.deltas.text)
         yield from self._delta(item, item.deltas.hear(event))
+        if event["text"] and self.wanted.speakers:
+            self._item_ids[event["segment"]] = item.id
+            yield from self._name(self._unnamed.add(Final.from_wire(event)))
         if item.is_committed and item.audio_s is None:
             yield from self._complete(item)
 
@@ -180,6 +205,22 @@ class Turns:
     def _delta(self, item: Item, delta: str) -> Iterator[Json]:
         if delta:
             yield {"type": f"{TRANSCRIPTION}.delta", "item_id": item.id, "content_index": 0, "delta": delta}
+
+    def _name(self, finals: Iterable[Final]) -> Iterator[Json]:
+        """Tell who spoke these finals."""
+        for final in finals:
+            item_id = self._item_ids.pop(final.segment)
+            for number, turn in enumerate(turn for turn in turns(final) if turn.text):
+                yield {
+                    "type": f"{TRANSCRIPTION}.segment",
+                    "id": f"seg_{final.segment}_{number}",
+                    "item_id": item_id,
+                    "content_index": 0,
+                    "text": turn.text,
+                    "speaker": label(turn),
+                    "start": round(self.start_s + turn.start_s, 3),
+                    "end": round(self.start_s + turn.end_s, 3),
+                }
 
     def _complete(self, item: Item) -> Iterator[Json]:
         self._items.remove(item)

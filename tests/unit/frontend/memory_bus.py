@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 
 from frontend.access.access import Access
+from frontend.decoding.decoders import Decoders
 from frontend.sessions.admission import Admission
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import Placement
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
+from frontend.sessions.voices import Voices
 from shared.bus import keys
 from shared.bus.attachment import Attachment
 from shared.bus.audio import AudioTrack
@@ -68,6 +70,7 @@ class MemoryBus:
             dispatcher=self,
             recovery=Recovery(self.redis, sessions, self.dispatch, settings.session.claim_timeout_s),
             erasure=self,
+            voices=Voices(self.redis, Decoders(1, 1.0), placement),
         )
 
     def say(self, session_id: str, kind: str, **fields: Any) -> None:

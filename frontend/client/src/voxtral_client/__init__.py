@@ -9,22 +9,21 @@
 from voxtral_client.addresses import AddressError
 from voxtral_client.client import TranscriptionClient
 from voxtral_client.events import (
-    Committed,
     Done,
     Final,
-    Latency,
+    FinalSpeakers,
     Partial,
     Ready,
     Reply,
     SessionEvent,
+    Speakers,
     SpeechStarted,
     SpeechStopped,
+    SpokenTurn,
     TurnEnded,
     TurnEndedEarly,
     TurnResumed,
-    Usage,
     Warned,
-    Word,
 )
 from voxtral_client.messages import (
     ClientError,
@@ -33,6 +32,7 @@ from voxtral_client.messages import (
     UnexpectedMessageError,
     UnreachableError,
 )
+from voxtral_client.parts import Committed, Latency, Usage, Word
 from voxtral_client.session import LiveSession
 from voxtral_client.sync import transcribe
 from voxtral_client.version import VERSION
@@ -45,6 +45,7 @@ __all__ = [
     "ConnectionLostError",
     "Done",
     "Final",
+    "FinalSpeakers",
     "Latency",
     "LiveSession",
     "Partial",
@@ -52,8 +53,10 @@ __all__ = [
     "Reply",
     "ServerError",
     "SessionEvent",
+    "Speakers",
     "SpeechStarted",
     "SpeechStopped",
+    "SpokenTurn",
     "TranscriptionClient",
     "TurnEnded",
     "TurnEndedEarly",

@@ -138,6 +138,17 @@ class TranscriptionClient:
         except (KeyError, TypeError):
             raise UnexpectedMessageError(str(answer)) from None
 
+    async def embed_voice(self, audio: bytes | str | os.PathLike[str]) -> str:
+        """The voice in a recording of one speaker, for `known_speakers`; 1 to 10 s of speech are enough.
+
+        It identifies a person, and the server does not keep it.
+        """
+        recording = audio if isinstance(audio, bytes) else await asyncio.to_thread(Path(audio).read_bytes)
+        answer = await self._ask({"type": "voice", "audio_data": base64.b64encode(recording).decode()})
+        if not isinstance(answer.get("embedding"), str):
+            raise UnexpectedMessageError(str(answer))
+        return str(answer["embedding"])
+
     async def status(self) -> dict[str, Any]:
         """What the service reports to its clients: `model_info`, `slots`, `slots_free` and `version`."""
         answer = await self._ask({"type": "status"})

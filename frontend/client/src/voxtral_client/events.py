@@ -5,79 +5,14 @@ ignored, so that a newer server can add some. `start_s`, `end_s` and `duration_s
 `duration`.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import MutableSequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-
-def _also(name: str) -> property:
-    """Another name of a field."""
-    return property(lambda event: getattr(event, name), doc=f"The same as `{name}`.")
-
+from voxtral_client.parts import NOT_COMMITTED, Committed, Latency, Scores, Usage, Word, also
 
 RESUME_TIMEOUT_S = 30.0
 """Of a server whose `ready` does not tell it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    text: str
-    start: float
-    end: float
-    confidence: float | None = None
-    """The probability that the model gives the word, from 0 to 1; None if it reports none."""
-
-    start_s = _also("start")
-    end_s = _also("end")
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["text"], wire["start"], wire["end"], wire.get("confidence"))
-
-    def to_wire(self) -> dict[str, Any]:
-        """The word as events and documents have it."""
-        wire = {"text": self.text, "start": self.start, "end": self.end}
-        return wire if self.confidence is None else wire | {"confidence": self.confidence}
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Latency of one event in milliseconds, from the arrival of the last audio that it is based on."""
-
-    queue: float
-    model: float
-    total: float
-
-    queue_ms = _also("queue")
-    model_ms = _also("model")
-    total_ms = _also("total")
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["queue"], wire["model"], wire["total"])
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The tokens of one answer of a language model."""
-
-    prompt_tokens: int
-    """Tokens of the audio and of the question."""
-    completion_tokens: int
-    truncated: bool
-    """Whether it was cut off at its limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a model reports about the decoding of one final. Fields are None if it does not report them."""
-
-    confidence: float | None = None
-    avg_logprob: float | None = None
-    no_speech_prob: float | None = None
-
-    def to_wire(self) -> dict[str, float]:
-        """The known ones."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +53,6 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """The beginning of an open segment's text that will not change: every later text of the segment begins with it."""
-
-    text: str = ""
-    words: tuple[Word, ...] = ()
-    """With their times, if requested and if the model knows them. The last one may be missing while it grows."""
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["text"], tuple(Word.from_wire(word) for word in wire.get("words", ())))
-
-
-@dataclass(frozen=True, slots=True)
 class Partial:
     """The text of an open segment so far. Replaces the previous partial of its segment."""
 
@@ -140,14 +62,14 @@ class Partial:
     start: float
     end: float
     latency: Latency | None
-    committed: Committed = Committed()
+    committed: Committed = NOT_COMMITTED
     """Has no text if nothing is committed."""
     language: str | None = None
     channel: int | None = None
     """The channel that was heard, from 0 on, in a session with separate channels."""
 
-    start_s = _also("start")
-    end_s = _also("end")
+    start_s = also("start")
+    end_s = also("end")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -159,7 +81,7 @@ class Partial:
             start=start,
             end=wire.get("end", start),
             latency=_latency(wire),
-            committed=Committed.from_wire(wire["committed"]) if "committed" in wire else Committed(),
+            committed=Committed.from_wire(wire["committed"]) if "committed" in wire else NOT_COMMITTED,
             language=wire.get("language"),
             channel=wire.get("channel"),
         )
@@ -167,7 +89,7 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The text of a closed segment. Never changes."""
+    """The text of a closed segment. Never changes; `Speakers` may say later who spoke it."""
 
     seq: int
     segment: int
@@ -187,14 +109,34 @@ class Final:
     """Probability that the decoded audio holds no speech, from 0 to 1."""
     channel: int | None = None
     """As in `Partial`."""
+    speaker: str | None = None
+    """Who spoke most of it, in a session with `diarize`; None if that is not known."""
+    speaker_unsure: bool = False
+    """Whether the service cannot tell who spoke it."""
 
-    start_s = _also("start")
-    end_s = _also("end")
+    start_s = also("start")
+    end_s = also("end")
 
     @property
     def scores(self) -> Scores:
         """The same three values together."""
         return Scores(self.confidence, self.avg_logprob, self.no_speech_prob)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the service has said who spoke it, or that it cannot tell."""
+        return self.speaker is not None or self.speaker_unsure
+
+    def labelled(self, said: "FinalSpeakers") -> Self:
+        """The final with the speakers that an event `speakers` names. Words have the speaker of the whole if their
+        number differs."""
+        count = len(self.words)
+        names = said.word_speakers if len(said.word_speakers) == count else (said.speaker,) * count
+        words = tuple(
+            replace(word, speaker=name, speaker_unsure=name is None)
+            for word, name in zip(self.words, names, strict=True)
+        )
+        return replace(self, words=words, speaker=said.speaker, speaker_unsure=said.speaker is None)
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -212,7 +154,51 @@ class Final:
             avg_logprob=wire.get("avg_logprob"),
             no_speech_prob=wire.get("no_speech_prob"),
             channel=wire.get("channel"),
+            speaker=wire.get("speaker"),
+            speaker_unsure=wire.get("speaker_unsure", False),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FinalSpeakers:
+    """Who spoke in one final."""
+
+    segment: int
+    speaker: str | None
+    """Who spoke most of it; None if the service cannot tell."""
+    speaker_unsure: bool = False
+    """Whether the service cannot tell."""
+    word_speakers: tuple[str | None, ...] = ()
+    """Of each word of the final, in order; empty if it has no words."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        speaker = wire.get("speaker")
+        return cls(
+            wire["segment"], speaker, wire.get("speaker_unsure", speaker is None), tuple(wire.get("word_speakers", ()))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """Who spoke in past finals. Replaces what these finals said about it."""
+
+    seq: int
+    segments: tuple[FinalSpeakers, ...]
+    channel: int | None = None
+    """As in `Partial`."""
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["seq"], tuple(map(FinalSpeakers.from_wire, wire["segments"])), wire.get("channel"))
+
+    def label(self, finals: MutableSequence[Final]) -> None:
+        """Replace the finals that it is about, which are usually the last ones."""
+        for said in self.segments:
+            for index in range(len(finals) - 1, -1, -1):
+                if finals[index].segment == said.segment:
+                    finals[index] = finals[index].labelled(said)
+                    break
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +207,7 @@ class SpeechStarted:
     start: float | None
     channel: int | None = None
 
-    start_s = _also("start")
+    start_s = also("start")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -234,7 +220,7 @@ class SpeechStopped:
     end: float | None
     channel: int | None = None
 
-    end_s = _also("end")
+    end_s = also("end")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
@@ -312,11 +298,31 @@ class Done:
     duration: float
     """Seconds of audio."""
 
-    duration_s = _also("duration")
+    duration_s = also("duration")
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         return cls(wire["seq"], wire.get("text", ""), wire.get("duration", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenTurn:
+    """What one speaker said in a row."""
+
+    text: str
+    start: float
+    end: float
+    speaker: str | None
+    """None if the service cannot tell."""
+    channel: int | None = None
+    """As in `Partial`."""
+
+    start_s = also("start")
+    end_s = also("end")
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(wire["text"], wire["start"], wire["end"], wire.get("speaker"), wire.get("channel"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,15 +335,20 @@ class Reply:
     audio_duration_ms: float
     warnings: tuple[Warned, ...] = ()
     """What is wrong with the recording."""
+    segments: tuple[SpokenTurn, ...] = ()
+    """What each speaker said, if requested by `diarize`."""
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         warnings = tuple(map(Warned.from_wire, wire.get("warnings", ())))
-        return cls(wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"], warnings)
+        segments = tuple(map(SpokenTurn.from_wire, wire.get("segments", ())))
+        return cls(
+            wire["mode"], wire["text"], wire["processing_time_ms"], wire["audio_duration_ms"], warnings, segments
+        )
 
 
 Turn = TurnEnded | TurnEndedEarly | TurnResumed
-SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Turn | Warned | Done
+SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Turn | Speakers | Warned | Done
 EVENTS: dict[str, type[SessionEvent]] = {
     "ready": Ready,
     "partial": Partial,
@@ -347,6 +358,7 @@ EVENTS: dict[str, type[SessionEvent]] = {
     "turn_ended": TurnEnded,
     "turn_ended_early": TurnEndedEarly,
     "turn_resumed": TurnResumed,
+    "speakers": Speakers,
     "warning": Warned,
     "done": Done,
 }

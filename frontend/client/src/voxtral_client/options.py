@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
-_LISTS: Final = frozenset({"languages", "keyterms", "redact", "redact_terms"})
+_LISTS: Final = frozenset({"languages", "keyterms", "redact", "redact_terms", "known_speakers"})
 """Users give them as any sequence."""
 
 
@@ -32,6 +32,10 @@ class ChangeableOptions(TypedDict, total=False):
     """Any of `numbers`, `emails`, `phones`, `cards` and `ibans`."""
     redact_terms: Sequence[str] | None
     """Words and names that the text must not contain."""
+    diarize: bool | None
+    """Whether words and finals name their speaker."""
+    max_speakers: int | None
+    """Most speakers of the session, or of each channel, known ones included."""
 
 
 class Options(ChangeableOptions, total=False):
@@ -41,6 +45,9 @@ class Options(ChangeableOptions, total=False):
     """`transcribe` (the default), `translate`, `understand` or `general`."""
     model: str | None
     """One of the running models; without it the server chooses the best one for the mode."""
+    known_speakers: Sequence[Mapping[str, str]] | None
+    """Speakers whose name is their label: each with a `name`, and an `embedding` of `embed_voice` or `audio` (base64
+    of 1 to 10 s of speech)."""
 
 
 class ConfigureOptions(ChangeableOptions, total=False):

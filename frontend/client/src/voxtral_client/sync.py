@@ -188,6 +188,10 @@ class TranscriptionClient:
         """The answer for a whole recording: a path, the bytes of a file, or raw samples of the given encoding."""
         return self._loop.run(self._client.transcribe(audio, encoding=encoding, sample_rate=sample_rate, **options))
 
+    def embed_voice(self, audio: bytes | str | os.PathLike[str]) -> str:
+        """The voice in a recording of one speaker, for `known_speakers`."""
+        return self._loop.run(self._client.embed_voice(audio))
+
     def status(self) -> dict[str, Any]:
         """What the service reports to its clients: `model_info`, `slots`, `slots_free` and `version`."""
         return self._loop.run(self._client.status())

@@ -11,7 +11,7 @@ from shared.audio import live, pcm
 from shared.events import SAMPLE_RATE_HZ, Mode
 from shared.version import VERSION
 from tests.stack import PROJECT
-from voxtral_client import TranscriptionClient, events, wire
+from voxtral_client import TranscriptionClient, events, parts, wire
 from voxtral_client.options import ConfigureOptions, LiveOptions, RequestOptions
 from voxtral_client.version import VERSION as CLIENT_VERSION
 
@@ -51,7 +51,7 @@ def test_replies_have_the_fields_of_the_wire() -> None:
 
 
 def test_older_names_of_times_still_work() -> None:
-    word = events.Word("a", 1.0, 2.0)
+    word = parts.Word("a", 1.0, 2.0)
     done = events.Done(7, "a", 4.0)
 
     assert (word.start_s, word.end_s, done.duration_s) == (word.start, word.end, done.duration)

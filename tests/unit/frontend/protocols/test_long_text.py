@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from frontend.protocols.fields import Fields, decode_audio
+from frontend.protocols.base64_audio import decode_audio
+from frontend.protocols.fields import Fields
 from frontend.protocols.long_text import LONG_STRING_BYTES, MAX_DOCUMENT_BYTES, LongMessage, LongText, TextReader
 from frontend.protocols.native.framing import FrameReader, frame
 from frontend.protocols.native.messages import decode_message

@@ -116,11 +116,10 @@ def test_the_lists_of_the_openai_sdk_are_found() -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-transcribe-diarize", "gpt-4o-transcribe-diarize-2025-10-15"])
-def test_a_name_that_asks_for_speakers_means_nothing_where_no_format_is_chosen(name: str) -> None:
-    with pytest.raises(InvalidFieldError, match="allowed: auto, whisper-base; speaker diarization is not supported"):
-        resolve(name, [WHISPER], Mode.TRANSCRIBE, is_live=True)
+def test_a_name_that_asks_for_speakers_means_a_model_that_transcribes(name: str) -> None:
+    assert resolve(name, [WHISPER], Mode.TRANSCRIBE) == WHISPER.name
     own = _running(name, "another")
-    assert resolve(name, [WHISPER, own], Mode.TRANSCRIBE, is_live=True) == name
+    assert resolve(name, [WHISPER, own], Mode.TRANSCRIBE) == name
 
 
 @pytest.mark.parametrize("name", ["whisper-large-v3", "whisper-turbo", "whisper-1"])

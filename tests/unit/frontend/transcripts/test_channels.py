@@ -42,6 +42,20 @@ def test_subtitles_of_channels_overlap_and_name_them() -> None:
     assert "00:00:02.000 --> 00:00:03.000\n<v Channel 1>Fine, thanks.\n" in DOCUMENT.written(Form.VTT).decode()
 
 
+def test_speakers_of_channels_are_named_instead_of_their_channels() -> None:
+    names = ("1A", "0A", None)
+    finals = [
+        Final.from_wire(event | ({"speaker": name} if name else {"speaker_unsure": True}))
+        for event, name in zip(EVENTS, names, strict=True)
+    ]
+    document = SessionTranscript("s1", finals, is_complete=True)
+    assert document.written(Form.TXT).decode() == "0A: How are you?\n1A: Fine, thanks.\nChannel 0: Good.\n"
+    assert "\n1A: Fine, thanks.\n" in document.written(Form.SRT).decode()
+    assert "<v 1A>Fine, thanks.\n" in document.written(Form.VTT).decode()
+    segments = orjson.loads(document.written(Form.JSON))["segments"]
+    assert [(one["channel"], one.get("speaker")) for one in segments] == [(0, "0A"), (1, "1A"), (0, None)]
+
+
 def test_label_belongs_to_the_width_of_a_line() -> None:
     long = Final.from_wire(said(0, 3, "word " * 30, 0.0, 6.0) | {"words": []})
     for cue in cues([long], labelled=True):

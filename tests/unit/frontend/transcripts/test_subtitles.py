@@ -16,6 +16,7 @@ class Word:
     text: str
     start_s: float
     end_s: float
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Segment:
     start_s: float
     end_s: float
     words: tuple[Word, ...] = ()
+    speaker: str | None = None
 
 
 def evenly(text: str, start_s: float = 0.0, word_s: float = 0.3) -> Segment:

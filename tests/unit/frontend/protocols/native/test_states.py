@@ -12,10 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontend.protocols.fields import (
-    MAX_ID_CHARS,
-    decode_base64,
-)
+from frontend.protocols.base64_audio import decode_base64
+from frontend.protocols.fields import MAX_ID_CHARS
 from frontend.protocols.native import messages as commands
 from frontend.protocols.native import states as native
 from frontend.protocols.native.messages import decode_message, parse_command, request_id_of

@@ -10,7 +10,7 @@ from frontend.api.renderers import OPENAI, Format, note_missing
 from frontend.protocols.openai.logprobs import logprobs
 from frontend.transcripts.recording import Transcript
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected
-from voxtral_client.events import Word
+from voxtral_client.parts import Word
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
 WANTED = Format("transcribe", frozenset(), logprobs=True)
