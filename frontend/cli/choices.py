@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import click
 
+from frontend.cli.speakers import ALL, known_speakers
 from frontend.protocols.kinds import Choice, Flag
-from frontend.protocols.options import OPTIONS, WORDING, Option, parse_text
+from frontend.protocols.options import OPTIONS, SPEAKERS, WORDING, Option, parse_text
 from shared.errors import InvalidFieldError
 from shared.events import CommitDelay, Mode
 
@@ -21,7 +22,7 @@ class Choices:
     commit_delay: str | None = None
     """Of live sessions."""
     others: Mapping[str, Any] = field(default_factory=dict)
-    """Named as in the table."""
+    """Named as in the table; `known_speakers` are names of enrolled speakers, or `all`."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Choices":
@@ -30,14 +31,21 @@ class Choices:
         return cls(given["mode"], given["commit_delay"], others)
 
     @property
+    def names_speakers(self) -> bool:
+        return any(self.others.get(name) for name in SPEAKERS)
+
+    @property
     def of_requests(self) -> dict[str, Any]:
-        """Arguments of the client's `transcribe`."""
-        return {"mode": self.mode, **self.others}
+        """Arguments of the client's `transcribe`. Raises SpeakersError for a speaker who is not enrolled."""
+        names = self.others.get("known_speakers")
+        known = known_speakers(names) if names else None
+        speakers = {"diarize": self.names_speakers or None, "known_speakers": known or None}
+        return {"mode": self.mode, **self.others, **speakers}
 
     @property
     def of_sessions(self) -> dict[str, Any]:
-        """Arguments of the client's `live`."""
-        return {"mode": self.mode, "commit_delay": self.commit_delay, **self.others}
+        """Arguments of the client's `live`, with the same error."""
+        return {**self.of_requests, "commit_delay": self.commit_delay}
 
 
 def _checked(name: str) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -50,6 +58,10 @@ def _checked(name: str) -> Callable[[click.Context, click.Parameter, str | None]
             raise click.BadParameter(str(error)) from None
 
     return check
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, listed: str | None) -> tuple[str, ...] | None:
+    return None if listed is None else tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 _Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -75,6 +87,19 @@ _NAMED: tuple[_Decorator, ...] = (
         "--commit-delay",
         type=click.Choice([delay.value for delay in CommitDelay]),
         help="How soon words of live speech are committed; later ones are more accurate.  [default: the server's]",
+    ),
+    click.option("--diarize", is_flag=True, help="Name the speakers: A, B, ….  [implied by the next two]"),
+    click.option(
+        "--max-speakers",
+        metavar="N",
+        callback=_checked("max_speakers"),
+        help="Most speakers, of each channel if channels are separate.  [default: the server's]",
+    ),
+    click.option(
+        "--known-speakers",
+        metavar="NAME,…",
+        callback=_names,
+        help=f"Enrolled speakers to recognise, or '{ALL}'; see voxtral speakers.",
     ),
 )
 

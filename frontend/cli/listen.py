@@ -48,7 +48,8 @@ async def listen(
             click.echo("Listening. Press Ctrl-C to stop.", err=True)
             say_captions(captions, session)
             with screen_for("microphone", live=True, text=True) as screen, _interrupt_sets(stop):
-                hearing = Hearing(session, screen, Transcript("microphone", choices.mode))
+                transcript = Transcript("microphone", choices.mode)
+                hearing = Hearing(session, screen, transcript, names_speakers=choices.names_speakers)
                 await hearing.run(_until(stop, chunks))
     for warning in hearing.warnings:
         click.echo(warning, err=True)

@@ -8,19 +8,23 @@ import click
 from frontend.cli.recording import Block
 from frontend.cli.screen import Screen
 from frontend.cli.transcript import Transcript
-from shared.dialogue import label
+from frontend.transcripts.awaited_labels import UNAVAILABLE, AwaitedLabels
+from frontend.transcripts.turns import label, turns
 from shared.events import SAMPLE_RATE_HZ
-from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Warned
+from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Speakers, Warned
 
 
 class Hearing:
     """One session, from audio to transcript. `transcript` holds what has been received, also after an error."""
 
-    def __init__(self, session: LiveSession, screen: Screen, transcript: Transcript) -> None:
+    def __init__(
+        self, session: LiveSession, screen: Screen, transcript: Transcript, *, names_speakers: bool = False
+    ) -> None:
         self._session = session
         self._screen = screen
         self._transcript = transcript
         self._sent_s = 0.0
+        self._unnamed = AwaitedLabels() if names_speakers else None
         self._total_s = 0.0
         """The estimated length of the recording; exact after it has been sent."""
         self.warnings: list[str] = []
@@ -49,14 +53,24 @@ class Hearing:
                     self._screen.partial(event.text, event.committed.text)
                 case Final():
                     self._transcript.finals.append(event)
-                    if event.text:
-                        name = "" if event.channel is None else f"{label(event.channel)}: "
-                        self._screen.final(name + event.text)
+                    self._show([event] if self._unnamed is None else self._unnamed.add(event))
                     self._screen.progress(event.end, self._total_s)
-                case Warned(message=message):
+                case Speakers():
+                    event.label(self._transcript.finals)
+                    self._show([] if self._unnamed is None else self._unnamed.label(event))
+                case Warned(code=code, message=message):
                     self.warnings.append(message)
+                    if self._unnamed is not None and code == UNAVAILABLE:
+                        self._show(self._unnamed.give_up())
                 case Done(duration=duration_s):
                     self._transcript.duration_s = duration_s
+                    self._show([] if self._unnamed is None else self._unnamed.rest())
+
+    def _show(self, finals: list[Final]) -> None:
+        """With speakers or separate channels a line for each turn, when its speaker is known."""
+        for turn in (turn for final in finals for turn in turns(final) if turn.text):
+            is_named = self._unnamed is not None or turn.channel is not None
+            self._screen.final(f"{label(turn)}: {turn.text}" if is_named else turn.text)
 
 
 def say_captions(page: str | None, session: LiveSession) -> None:

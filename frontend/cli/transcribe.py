@@ -106,7 +106,7 @@ async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bo
     ):
         say_captions(job.captions, session)
         with screen_for(name_of(recording.name), live=job.live, text=text) as screen:
-            hearing = Hearing(session, screen, transcript)
+            hearing = Hearing(session, screen, transcript, names_speakers=job.choices.names_speakers)
             await hearing.run(paced(blocks, job.chunk_samples) if job.live else blocks)
     transcript.warnings = [warning.wire() for warning in recording.warnings]
     for warning in (*hearing.warnings, *(one.message for one in recording.warnings)):

@@ -10,6 +10,7 @@ from frontend.transcripts.subtitles import srt, vtt
 from shared.dialogue import dialogue
 from shared.seams import joined
 from voxtral_client import Final
+from voxtral_client.parts import speaker_fields
 
 
 @dataclass(slots=True)
@@ -65,4 +66,5 @@ def _segment(final: Final) -> dict[str, Any]:
         "end": final.end,
         "words": [word.to_wire() for word in final.words],
         **channel_of(final),
+        **speaker_fields(final),
     }
