@@ -9,6 +9,7 @@ import { labelOf } from "./exports.js";
 import { follow } from "./lib/event-stream.js";
 import { saveText } from "./files.js";
 import { drawText } from "./lib/partial.js";
+import { turnsOf, withSpeakers } from "./turns.js";
 
 /** More lines than a screen shows; the transcript has the older ones. */
 const KEPT_LINES = 200;
@@ -32,8 +33,8 @@ let following = true;
 /** The position and size of the view when it was last checked. */
 let seen = { top: 0, width: 0, height: 0, text: 1 };
 
-/** @type {number[]} when each shown final began */
-const starts = [];
+/** @type {{segment: any, lines: HTMLElement[]}[]} the shown finals, each with a line for each turn, by when they began */
+const shown = [];
 /** @type {Map<number, HTMLElement>} the line of each segment that is still open */
 const open = new Map();
 
@@ -41,6 +42,7 @@ const open = new Map();
 function show(event) {
   if (event.type === "partial") showPartial(event);
   if (event.type === "final") showFinal(event);
+  if (event.type === "speakers") showSpeakers(event);
   if (event.type === "error") dropPartials();
 }
 
@@ -60,16 +62,37 @@ function showFinal(event) {
   open.get(event.segment)?.remove();
   open.delete(event.segment);
   if (!event.text.trim()) return;
-  const line = newLine();
-  draw(line, event);
-  const start = event.start ?? 0;
-  const after = starts.findLastIndex((earlier) => earlier <= start) + 1; // another channel's may have begun later
-  starts.splice(after, 0, start);
-  finals.insertBefore(line, finals.children[after] ?? null);
+  const { words = [], start = 0, end = 0, speaker_unsure: isUnsure } = event;
+  const segment = { ...event, text: event.text.trim(), words, start, end, isUnsure };
+  const after = shown.findLastIndex((earlier) => earlier.segment.start <= start) + 1; // another channel's may begin later
+  shown.splice(after, 0, { segment, lines: [] });
+  drawFinal(after);
   while (finals.childElementCount > KEPT_LINES) {
-    finals.firstElementChild?.remove();
-    starts.shift();
+    shown[0].lines.shift()?.remove();
+    if (shown[0].lines.length === 0) shown.shift();
   }
+}
+
+/** @param {Record<string, any>} event who spoke in past finals */
+function showSpeakers(event) {
+  for (const said of event.segments) {
+    const at = shown.findIndex(({ segment }) => segment.segment === said.segment);
+    if (at < 0) continue;
+    shown[at].segment = withSpeakers(shown[at].segment, said);
+    drawFinal(at);
+  }
+}
+
+/** @param {number} at */
+function drawFinal(at) {
+  const final = shown[at];
+  for (const line of final.lines) line.remove();
+  final.lines = turnsOf(final.segment).map((turn) => {
+    const line = newLine();
+    draw(line, turn);
+    finals.insertBefore(line, shown[at + 1]?.lines[0] ?? null);
+    return line;
+  });
 }
 
 /**

@@ -3,6 +3,7 @@
 import { clock } from "./clock.js";
 import { labelOf } from "./exports.js";
 import { drawText } from "./lib/partial.js";
+import { turnsOf } from "./turns.js";
 
 /** The view follows new text if it is this near to the end. */
 const NEAR_PX = 160;
@@ -51,7 +52,7 @@ export class DocumentView {
     const segments = this.document?.segments ?? [];
     const isNear = this.isNearEnd;
     this.drawFinals(segments);
-    this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, "").row));
+    this.elements.partials.replaceChildren(...[...(this.document?.open.values() ?? [])].map((one) => this.newRow(one, [one], [""]).row));
     this.elements.empty.hidden = segments.length > 0 || (this.document?.open.size ?? 0) > 0;
     if (isNear) this.elements.scroller.scrollTop = this.elements.scroller.scrollHeight;
   }
@@ -67,13 +68,14 @@ export class DocumentView {
     }
     let label = "";
     segments.forEach((segment, at) => {
-      const name = this.document ? (labelOf(this.document.saved, segment) ?? "") : "";
-      const shown = name === label ? "" : name;
-      label = name;
-      const drawn = JSON.stringify([shown, segment]);
+      const turns = this.isEditing ? [segment] : turnsOf(segment);
+      const labels = turns.map((turn) => (this.document ? (labelOf(this.document.saved, turn) ?? "") : ""));
+      const shown = labels.map((name, index) => (name === (labels[index - 1] ?? label) ? "" : name));
+      label = labels[labels.length - 1];
+      const drawn = JSON.stringify([shown, segment, turns.length]);
       let known = this.rows.get(segment.id);
       if (known?.drawn !== drawn) {
-        const { row } = this.newRow(segment, shown);
+        const { row } = this.newRow(segment, turns, shown);
         known?.row.replaceWith(row);
         known = { row, drawn };
         this.rows.set(segment.id, known);
@@ -84,9 +86,10 @@ export class DocumentView {
 
   /**
    * @param {Segment & {committed?: {text: string}}} segment
-   * @param {string} label
+   * @param {(Segment & {committed?: {text: string}})[]} turns its parts, or the segment itself
+   * @param {string[]} labels of the parts; empty if the speaker is the same as before
    */
-  newRow(segment, label) {
+  newRow(segment, turns, labels) {
     const row = document.createElement("li");
     row.dataset.id = segment.id;
     row.classList.toggle("unsettled", Boolean(segment.isUnsettled));
@@ -95,21 +98,15 @@ export class DocumentView {
     time.textContent = clock(segment.start);
     time.dataset.start = String(segment.start);
     const body = document.createElement("div");
-    if (label) {
-      const speaker = document.createElement("button");
-      speaker.type = "button";
-      speaker.className = "speaker";
-      speaker.textContent = label;
-      speaker.title = "Rename";
-      speaker.dataset.label = segment.speaker ?? `channel ${segment.channel}`;
-      body.append(speaker);
-    }
-    const text = document.createElement("p");
-    text.dir = "auto";
-    drawText(text, segment, { isTimed: true });
-    body.append(text);
+    turns.forEach((turn, at) => {
+      if (labels[at]) body.append(speakerLabel(labels[at], turn));
+      const text = document.createElement("p");
+      text.dir = "auto";
+      drawText(text, turn, { isTimed: true });
+      this.setEditable(text, segment);
+      body.append(text);
+    });
     row.append(time, body);
-    this.setEditable(text, segment);
     return { row };
   }
 
@@ -117,6 +114,7 @@ export class DocumentView {
   setEditing(isEditing) {
     this.isEditing = isEditing;
     this.elements.finals.classList.toggle("editing", isEditing);
+    this.draw(); // a segment with several speakers is edited as a whole
     for (const segment of this.document?.segments ?? []) {
       const text = this.rows.get(segment.id)?.row.querySelector("p");
       if (text) this.setEditable(text, segment);
@@ -179,4 +177,21 @@ export class DocumentView {
     const { scrollHeight, scrollTop, clientHeight } = this.elements.scroller;
     return scrollHeight - scrollTop - clientHeight < NEAR_PX;
   }
+}
+
+/**
+ * The label before a turn. Chosen, it can be renamed, if it is known who speaks.
+ *
+ * @param {string} name
+ * @param {Segment} turn
+ */
+function speakerLabel(name, { speaker, channel }) {
+  const label = speaker ?? (channel === undefined ? undefined : `channel ${channel}`);
+  const element = document.createElement(label ? "button" : "span");
+  element.className = "speaker";
+  element.textContent = name;
+  element.title = label ? "Rename" : "The service cannot tell who spoke";
+  if (element instanceof HTMLButtonElement) element.type = "button";
+  if (label) element.dataset.label = label;
+  return element;
 }

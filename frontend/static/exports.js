@@ -1,12 +1,17 @@
 /** A document as text, Markdown, subtitles or JSON. Pure. */
 
 import { clock } from "./clock.js";
+import { turnsOf } from "./turns.js";
 
 /** @typedef {import("./transcript-document.js").Saved} Saved */
 /** @typedef {import("./transcript-document.js").Segment} Segment */
 /** @typedef {import("./transcript-document.js").Word} Word */
 /** @typedef {{start: number, end: number, lines: string[], speaker?: string}} Cue */
 
+/** The label of text whose speaker is not known, among other text whose speaker is. */
+const UNSURE = "?";
+/** The labels that the service gives: a letter, after the number of a separate channel. */
+const LETTER = /^\d?[A-Z]{1,2}$/;
 /** The bounds of subtitles, as `frontend/transcripts/subtitles.py` has them. */
 const LINE_COLUMNS = 42;
 const MAX_LINES = 2;
@@ -116,9 +121,10 @@ function rounded(seconds) {
  * @param {Segment} segment
  * @returns {string | undefined}
  */
-export function labelOf(saved, { speaker, channel }) {
-  if (speaker) return saved.speakers[speaker] ?? (speaker.length === 1 ? `Speaker ${speaker}` : speaker);
-  return channel === undefined ? undefined : (saved.speakers[`channel ${channel}`] ?? `Channel ${channel}`);
+export function labelOf(saved, { speaker, channel, isUnsure }) {
+  if (speaker) return saved.speakers[speaker] ?? (LETTER.test(speaker) ? `Speaker ${speaker}` : speaker);
+  if (channel === undefined) return isUnsure ? UNSURE : undefined;
+  return saved.speakers[`channel ${channel}`] ?? `Channel ${channel}`;
 }
 
 /**
@@ -129,7 +135,7 @@ export function labelOf(saved, { speaker, channel }) {
 function turns(saved) {
   /** @type {{speaker?: string, segments: Segment[]}[]} */
   const found = [];
-  for (const segment of saved.segments) {
+  for (const segment of saved.segments.flatMap(turnsOf)) {
     const speaker = labelOf(saved, segment);
     const last = found.at(-1);
     if (last && speaker && last.speaker === speaker) last.segments.push(segment);
@@ -146,7 +152,7 @@ function turns(saved) {
  * @returns {Cue[]}
  */
 export function cues(saved) {
-  return saved.segments.flatMap((segment) => {
+  return saved.segments.flatMap(turnsOf).flatMap((segment) => {
     const speaker = labelOf(saved, segment);
     return grouped(timed(segment)).map((words) => ({
       start: words[0].start,

@@ -33,16 +33,18 @@ export class OptionsForm {
     this.modes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input[name=mode]")]);
     this.language = /** @type {HTMLSelectElement} */ (form.querySelector("#language"));
     this.prompt = /** @type {HTMLInputElement} */ (form.querySelector("#prompt"));
+    this.diarize = /** @type {HTMLInputElement} */ (form.querySelector("#diarize"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#mode-hint"));
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => this.changed());
     this.restore();
-    this.showPromptHint();
+    this.fit();
   }
 
   /** @returns {Record<string, unknown> & {mode: string}} fields of a `start` message; without those that are unset */
   get chosen() {
     const { language, prompt, mode, ...flags } = this.values;
+    if (mode !== "transcribe") delete flags.diarize;
     const wanted = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== false && value !== ""));
     return { mode: String(mode), language: language || null, prompt: String(prompt).trim() || null, ...wanted };
   }
@@ -53,7 +55,7 @@ export class OptionsForm {
     const values = {};
     for (const field of this.fields) {
       if (field instanceof HTMLInputElement && field.type === "radio" && !field.checked) continue;
-      values[field.name] = field instanceof HTMLInputElement && field.type === "checkbox" ? field.checked : field.value;
+      values[field.name] = isCheckbox(field) ? checkedValue(field) : field.value;
     }
     return values;
   }
@@ -70,8 +72,8 @@ export class OptionsForm {
     for (const field of this.fields) {
       const value = options[field.name];
       if (value === undefined) continue;
-      if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = Boolean(value);
-      else if (field instanceof HTMLInputElement && field.type === "radio") field.checked = field.value === value;
+      if (field instanceof HTMLInputElement && field.type === "radio") field.checked = field.value === value;
+      else if (isCheckbox(field)) field.checked = Boolean(value);
       else field.value = String(value);
     }
   }
@@ -81,7 +83,7 @@ export class OptionsForm {
     const code = this.language.value;
     const recent = code ? [code, ...recentLanguages.filter((one) => one !== code)] : recentLanguages;
     this.settings.save({ options: this.values, recentLanguages: recent.slice(0, RECENT_LANGUAGES) });
-    this.showPromptHint();
+    this.fit();
   }
 
   /** @param {ServerConfig} config */
@@ -94,7 +96,7 @@ export class OptionsForm {
     if (this.mode.disabled) (this.modes.find(({ disabled }) => !disabled) ?? this.mode).checked = true;
     this.showMissing(config);
     this.listLanguages(config.languages);
-    this.showPromptHint();
+    this.fit();
   }
 
   get mode() {
@@ -121,9 +123,28 @@ export class OptionsForm {
     this.language.value = codes.includes(chosen) ? chosen : "";
   }
 
-  showPromptHint() {
+  /** Adapts the fields to the mode: only a transcript has speakers. */
+  fit() {
+    this.diarize.disabled = this.mode.value !== "transcribe";
     this.prompt.placeholder = PROMPT_HINTS[this.mode.value];
   }
+}
+
+/**
+ * @param {HTMLInputElement | HTMLSelectElement} field
+ * @returns {field is HTMLInputElement}
+ */
+function isCheckbox(field) {
+  return field instanceof HTMLInputElement && field.type === "checkbox";
+}
+
+/**
+ * What a checked box stands for: its attribute `value`, or true.
+ *
+ * @param {HTMLInputElement} box
+ */
+function checkedValue(box) {
+  return box.checked && (box.getAttribute("value") ?? true);
 }
 
 /**

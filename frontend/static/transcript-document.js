@@ -4,6 +4,7 @@
  */
 
 import { wordsAfterEdit } from "./edits.js";
+import { withSpeakers } from "./turns.js";
 
 /**
  * @typedef {{text: string, start: number, end: number, confidence?: number, speaker?: string}} Word
@@ -15,7 +16,8 @@ import { wordsAfterEdit } from "./edits.js";
  * @property {string} text
  * @property {Word[]} words empty if the server sent none
  * @property {string} [language]
- * @property {string} [speaker]
+ * @property {string} [speaker] who spoke most of it
+ * @property {boolean} [isUnsure] whether the service cannot tell who spoke
  * @property {number} [channel]
  * @property {boolean} [isEdited]
  * @property {boolean} [isUnsettled] its connection was lost before it was final, and its audio was not heard again yet
@@ -160,10 +162,8 @@ export class TranscriptDocument {
 
   /** @param {Record<string, any>} change of the speaker of a segment that is final */
   relabel(change) {
-    const segment = this.segments.find(({ id }) => id === this.idOf(change));
-    if (!segment) return;
-    segment.speaker = change.speaker ?? undefined;
-    if (change.words && !segment.isEdited) segment.words = change.words.map((/** @type {Word} */ word) => this.shifted(word));
+    const at = this.segments.findIndex(({ id }) => id === this.idOf(change));
+    if (at >= 0) this.segments[at] = withSpeakers(this.segments[at], change);
   }
 
   /** The text that may still change, as it is kept if the session is lost. @returns {Segment[]} */
@@ -283,7 +283,7 @@ export class TranscriptDocument {
    * @returns {Segment}
    */
   segmentOf(event) {
-    const { start = 0, end = 0, text = "", words = [], language, speaker, channel } = event;
+    const { start = 0, end = 0, text = "", words = [], language, speaker, channel, speaker_unsure: isUnsure } = event;
     const segment = {
       id: this.idOf(event),
       start: this.offset + start,
@@ -291,7 +291,8 @@ export class TranscriptDocument {
       text: text.trim(),
       words: words.map((/** @type {Word} */ word) => this.shifted(word)),
     };
-    return Object.assign(segment, language && { language }, speaker && { speaker }, channel !== undefined && { channel });
+    const about = { ...(language && { language }), ...(speaker && { speaker }), ...(isUnsure && { isUnsure }) };
+    return Object.assign(segment, about, channel !== undefined && { channel });
   }
 
   /** @param {Word} word */

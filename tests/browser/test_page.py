@@ -103,6 +103,11 @@ async def test_every_control_has_a_name(stack: Stack, open_page: OpenPage) -> No
         ("combobox", "Language"),
         ("textbox", "Prompt optional"),
         ("combobox", "Microphone"),
+        ("group", "Text"),
+        ("checkbox", "Speakers"),
+        ("checkbox", "Numbers in digits"),
+        ("checkbox", "Mask profanity"),
+        ("checkbox", "Drop filler words"),
         ("region", "Transcript"),
     ]:
         await expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
@@ -216,7 +221,7 @@ async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, s
     await expect(page.get_by_role("alert")).to_be_visible()
     await page.evaluate(
         """async () => {
-            const rows = "<li><time>0:01</time><p>Some words</p></li>";
+            const rows = "<li><time>0:01</time><button class=speaker>A</button><p>Some words</p></li>";
             for (const id of ["finals", "partials"]) document.getElementById(id).innerHTML = rows;
             const parts = ["document-header", "options-panel", "latency", "reconnect", "mode-hint", "find"];
             for (const id of [...parts, "player", "toast", "activity"]) document.getElementById(id).hidden = false;

@@ -128,6 +128,15 @@ test("text without spaces is cut into lines of wide characters", () => {
   assert.equal(made.flatMap(({ lines }) => lines).join(""), "日本語".repeat(20));
 });
 
+test("a final with several speakers is exported as turns, also after later labels", () => {
+  const spoken = words("Yes.", "No.", "Oh.").map((word, at) => ({ ...word, speaker: ["A", "A", "B"][at] }));
+  const document = documentWith(final(0, "Yes. No. Oh.", 0, 3, { speaker: "A", words: spoken }));
+  assert.equal(asText(document.saved), "Speaker A:\nYes. No.\n\nSpeaker B:\nOh.\n");
+  document.apply({ type: "speakers", segments: [{ segment: 0, speaker: "B", word_speakers: ["B", null, "B"] }] });
+  assert.equal(asText(document.saved), "Speaker B:\nYes.\n\n?:\nNo.\n\nSpeaker B:\nOh.\n");
+  assert.equal(document.segments.length, 1);
+});
+
 test("exports have names of speakers, and are safe in their formats", () => {
   const document = documentWith(
     final(0, "a < b & *c*", 0, 1, { speaker: "A", words: words("a", "<", "b", "&", "*c*") }),
