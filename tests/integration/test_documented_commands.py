@@ -55,7 +55,7 @@ def placed(text: str, stack: Stack) -> str:
     """The text with the addresses and the model of this service."""
     addressed = text.replace("http://127.0.0.1:8000", stack.web_url).replace("ws://127.0.0.1:8765", stack.ws_url)
     addressed = addressed.replace("127.0.0.1:8000", stack.web_url.removeprefix("http://"))
-    return addressed.replace('"whisper-1"', '"auto"')
+    return addressed.replace('"whisper-1"', '"auto"').replace('"gpt-4o-transcribe-diarize"', '"auto"')
 
 
 @pytest.fixture
