@@ -27,7 +27,7 @@ from frontend.api.errors import refusal
 from frontend.api.middleware import renderer_of
 from frontend.api.mistyped_addresses import PREFIX
 from frontend.api.not_found import refuse_stray
-from frontend.api.openapi.refusals import DocumentedApi
+from frontend.api.openapi.document import INFO, DocumentedApi
 from frontend.api.request_metrics import RequestMetrics
 from frontend.connections.connections import Connections
 from frontend.monitoring.process_report import Tally
@@ -40,7 +40,6 @@ from frontend.viewers.viewers import Viewers
 from shared.config import Settings
 from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
-from shared.version import VERSION
 
 STATIC_DIR = Path(__file__).parent.parent / "static"
 CLIENT_DIR = STATIC_DIR.parent / "client-js" / "lib"
@@ -74,7 +73,7 @@ def create_app(
 ) -> FastAPI:
     """The application. Each route receives the parts of the process that it needs."""
     page_token = secrets.token_urlsafe(16)
-    app = DocumentedApi(title="Voxtral Real-time Streaming", version=VERSION, docs_url=None, redoc_url=None)
+    app = DocumentedApi(**INFO, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, access=access, count_error=tally.count_error)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, tally.count_error))
     middleware.install(app, tally.count_error)

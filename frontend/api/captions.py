@@ -9,7 +9,7 @@ import re
 from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, Header, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Header, Path, Query, Request, Response, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
 
@@ -43,6 +43,7 @@ MAX_SEQ: Final = 2**53 - 1
 PING: Final = b"\x89\x00"
 """Browsers answer it automatically."""
 CLOSE_TIMEOUT_S: Final = 5.0
+_LAST: Final = "The `seq` of the last event that the client has; browsers send it when they reconnect."
 VIEWERS_ONLY_LISTEN: Final = 1008
 _SEQ: Final = re.compile(r"[0-9]{1,16}")
 _REFUSALS: Final = refusals.refusals(
@@ -61,7 +62,7 @@ _EVENTS_DOC: Final[dict[int | str, Schema]] = {
 }
 
 _WORD_FIELDS: Final[Schema] = {"text": TEXT, "start": NUMBER, "end": NUMBER}
-_WORD: Final = object_of({**_WORD_FIELDS, "confidence": CONFIDENCE, **SPEAKER}, *_WORD_FIELDS)
+_WORD: Final = object_of({**_WORD_FIELDS, "confidence": CONFIDENCE, **SPEAKER}, *_WORD_FIELDS, name="SessionWord")
 _SEGMENT_FIELDS: Final[Schema] = {
     "segment": INTEGER,
     "start": NUMBER,
@@ -82,10 +83,12 @@ _TRANSCRIPT: Final = object_of(
         "session_id": TEXT,
         "complete": FLAG,
         "text": TEXT,
-        "segments": list_of(object_of({**_SEGMENT_FIELDS, **_MORE_FIELDS}, *_SEGMENT_FIELDS)),
-    }
+        "segments": list_of(object_of({**_SEGMENT_FIELDS, **_MORE_FIELDS}, *_SEGMENT_FIELDS, name="SessionSegment")),
+    },
+    name="SessionTranscript",
 )
 
+WantedForm = Annotated[Form, Path(description="The format.", examples=["srt"])]
 Resumed = Annotated[str | None, Query(description="Like `Last-Event-ID`, for clients that cannot set headers.")]
 
 log = structlog.get_logger(__name__)
@@ -93,14 +96,21 @@ log = structlog.get_logger(__name__)
 
 def routes(viewers: Viewers) -> APIRouter:
     """The routes for viewers of a session."""
-    router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["live captions"])
+    router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["Live captions"])
 
-    @router.get("/events", response_class=Response, responses=_EVENTS_DOC, dependencies=refusals.FOR_VIEWERS)
+    @router.get(
+        "/events",
+        operation_id="followSession",
+        summary="Follow a session",
+        response_class=Response,
+        responses=_EVENTS_DOC,
+        dependencies=refusals.FOR_VIEWERS,
+    )
     async def events(
         request: Request,
-        session_id: str,
+        session_id: refusals.SessionId,
         last_event_id: Resumed = None,
-        resumed_after: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+        resumed_after: Annotated[str | None, Header(alias="Last-Event-ID", description=_LAST)] = None,
     ) -> Response:
         """Follow a session: first the finals so far, or the events after `Last-Event-ID`, then all new events.
 
@@ -124,9 +134,14 @@ def routes(viewers: Viewers) -> APIRouter:
 
     @router.head("/transcript.{form}", include_in_schema=False, response_class=Response)
     @router.get(
-        "/transcript.{form}", response_class=Response, responses=_transcript_doc(), dependencies=refusals.FOR_VIEWERS
+        "/transcript.{form}",
+        operation_id="getTranscript",
+        summary="Read the transcript of a session",
+        response_class=Response,
+        responses=_transcript_doc(),
+        dependencies=refusals.FOR_VIEWERS,
     )
-    async def transcript(request: Request, session_id: str, form: Form) -> Response:
+    async def transcript(request: Request, session_id: refusals.SessionId, form: WantedForm) -> Response:
         """The transcript so far. It is complete if the header `Transcript-Complete` is `true`."""
         standing = await viewers.standing(session_id, _token(request))
         events = [event.wire for event in await viewers.transcript(session_id)]

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from frontend.access.access import Access
 from frontend.api.authentication import principal_of
 from frontend.api.openapi import documents, refusals
+from frontend.api.openapi.schemas import named
 from frontend.api.upload_form import bounded
 from frontend.protocols.kinds import whole_number
 from frontend.protocols.openai.errors import RefusedError
@@ -101,38 +102,46 @@ def _described(config: SessionConfig) -> dict[str, Any]:
     return {"id": f"sess_{secrets.token_hex(12)}"} | config.to_wire()
 
 
-_ASKED: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "expires_after": {
-            "type": "object",
-            "properties": {
-                "anchor": {"const": "created_at"},
-                "seconds": {
-                    "type": "integer",
-                    "minimum": SHORTEST_LIFE_S,
-                    "maximum": LONGEST_LIFE_S,
-                    "default": DEFAULT_LIFE_S,
+_ASKED: Final = named(
+    "ClientSecretRequest",
+    {
+        "type": "object",
+        "properties": {
+            "expires_after": {
+                "type": "object",
+                "properties": {
+                    "anchor": {"const": "created_at"},
+                    "seconds": {
+                        "type": "integer",
+                        "minimum": SHORTEST_LIFE_S,
+                        "maximum": LONGEST_LIFE_S,
+                        "default": DEFAULT_LIFE_S,
+                    },
                 },
             },
-        },
-        "session": {
-            "type": "object",
-            "description": "A session of OpenAI's Realtime API, of the type `transcription`, with which a connection "
-            "starts. Its model need not be running yet.",
+            "session": {
+                "type": "object",
+                "description": "A session of OpenAI's Realtime API, of the type `transcription`, with which a "
+                "connection starts. Its model need not be running yet.",
+            },
         },
     },
-}
-_TOLD: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "value": {"type": "string"},
-        "expires_at": {"type": "integer"},
-        "session": {"type": "object", "description": "The whole session, as `session.created` will report it."},
+)
+_TOLD: Final = named(
+    "ClientSecret",
+    {
+        "type": "object",
+        "properties": {
+            "value": {"type": "string"},
+            "expires_at": {"type": "integer"},
+            "session": {"type": "object", "description": "The whole session, as `session.created` will report it."},
+        },
+        "required": ["value", "expires_at", "session"],
     },
-    "required": ["value", "expires_at", "session"],
-}
+)
 _DOCUMENT: Final[dict[str, Any]] = {
+    "operation_id": "createClientSecret",
+    "summary": "Create a token for a web page",
     "response_model": None,
     "responses": {
         200: {"description": "The token.", "content": {"application/json": {"schema": _TOLD}}},

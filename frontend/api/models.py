@@ -1,9 +1,9 @@
 """`GET /v1/models` and `/v1/models/{model}`: the running models. One response serves both dialects."""
 
 import time
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 
 from frontend.api.openapi import documents, refusals
 from frontend.sessions.gateway import Gateway
@@ -14,6 +14,7 @@ from shared.errors import InvalidFieldError
 from shared.events import Mode, SessionOptions
 
 OWNER: Final = "voxtral-realtime-streaming"
+_NAMES: Final = "The name of a running model. Names of OpenAI's and Mistral's models work too; `auto` is the best one."
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -28,9 +29,8 @@ def router(gateway: Gateway) -> APIRouter:
 
     @routes.head("/v1/models/{model:path}", include_in_schema=False, response_model=None)
     @routes.get("/v1/models/{model:path}", **documents.MODEL)
-    async def model(model: str) -> dict[str, Any]:
-        """Show the running model with this name. Names of OpenAI's and Mistral's models work too; `auto` is the best
-        one."""
+    async def model(model: Annotated[str, Path(description=_NAMES, examples=["auto"])]) -> dict[str, Any]:
+        """Show the running model with this name."""
         running = await gateway.models()
         if not model:  # requests may leave the name empty; in this address it is an error
             raise InvalidFieldError("model", model, ", ".join([AUTO, *(one.name for one in running)]))

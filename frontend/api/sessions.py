@@ -26,16 +26,18 @@ _REFUSALS: Final = refusals.refusals(
 
 def routes(erasure: Erasure) -> APIRouter:
     """The routes for the owner of a session."""
-    router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sessions"])
+    router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["Sessions"])
 
     @router.delete(
         "",
+        operation_id="eraseSession",
+        summary="Erase a session",
         status_code=204,
         response_class=Response,
         responses={204: {"description": "The session is deleted completely."}, **_REFUSALS},
         dependencies=refusals.FOR_OWNERS,
     )
-    async def erase(request: Request, session_id: str) -> Response:
+    async def erase(request: Request, session_id: refusals.SessionId) -> Response:
         """Erase a session, live or ended: its audio, its events and its transcript.
 
         Its worker stops, its slot becomes free, and clients and viewers that follow it get the error `session_expired`.

@@ -13,6 +13,7 @@ from frontend.api.openapi.schemas import (
     CONFIDENCE,
     FLAG,
     INTEGER,
+    NULL,
     NULLABLE_TEXT,
     NUMBER,
     SPEAKER,
@@ -40,7 +41,7 @@ def asked_dialect(
 _UPLOAD_ERRORS: Final = errors(400, 404, 408, 413, 415, 422)
 
 _WARNINGS: Final = said(
-    list_of(object_of({"code": TEXT, "message": TEXT, "start": NUMBER}, "code", "message")),
+    list_of(object_of({"code": TEXT, "message": TEXT, "start": NUMBER}, "code", "message", name="Warning")),
     "What is wrong with the recording, and where (`start`, in seconds), and which fields of the request have no "
     "effect. Left out if there is no warning.",
 )
@@ -50,19 +51,23 @@ _WARNED: Final[Schema] = {
     }
 }
 _STRICT: Final = said(FLAG, "Whether a damaged recording is an error; by default its undamaged part is transcribed.")
-_DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER})
-_LANGUAGES: Final = said(list_of(object_of({"code": TEXT})), "The detected languages, in the order of the segments.")
+_DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER}, name="DurationUsage")
+_LANGUAGES: Final = said(
+    list_of(object_of({"code": TEXT}, name="DetectedLanguage")), "The detected languages, in the order of the segments."
+)
 _WORD: Final = object_of(
     {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": CONFIDENCE, "channel": CHANNEL, **SPEAKER},
     *("word", "start", "end"),
+    name="Word",
 )
 _LOGPROBS: Final = said(
-    list_of(object_of({"token": TEXT, "logprob": NUMBER, "bytes": list_of(INTEGER)})),
+    list_of(object_of({"token": TEXT, "logprob": NUMBER, "bytes": list_of(INTEGER)}, name="LogProb")),
     "With `include[]=logprobs`: one token for each word. Absent if the model reports no probabilities.",
 )
 _TIMED_TEXT: Final = object_of(
     {"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE, "logprobs": _LOGPROBS, "warnings": _WARNINGS},
     *("text", "languages", "usage"),
+    name="Transcription",
 )
 _SEGMENT_FIELDS: Final[Schema] = {
     "id": INTEGER,
@@ -78,7 +83,7 @@ _SEGMENT_FIELDS: Final[Schema] = {
     "no_speech_prob": said(NUMBER, "Probability that there is no speech; 0 if the model does not report it."),
 }
 _SEGMENT: Final = object_of(
-    {**_SEGMENT_FIELDS, "confidence": CONFIDENCE, "channel": CHANNEL, **SPEAKER}, *_SEGMENT_FIELDS
+    {**_SEGMENT_FIELDS, "confidence": CONFIDENCE, "channel": CHANNEL, **SPEAKER}, *_SEGMENT_FIELDS, name="Segment"
 )
 _VERBOSE: Final = object_of(
     {
@@ -92,6 +97,7 @@ _VERBOSE: Final = object_of(
         "warnings": _WARNINGS,
     },
     *("task", "language", "duration", "text"),
+    name="VerboseTranscription",
 )
 _TURN: Final = object_of(
     {
@@ -101,7 +107,8 @@ _TURN: Final = object_of(
         "end": NUMBER,
         "text": TEXT,
         "speaker": said(TEXT, "`A`, `B`, …, the name of a known speaker, or `?` if the service cannot tell."),
-    }
+    },
+    name="SpeakerTurn",
 )
 _DIARIZED: Final = object_of(
     {
@@ -113,9 +120,12 @@ _DIARIZED: Final = object_of(
         "warnings": _WARNINGS,
     },
     *("task", "duration", "text", "segments", "usage"),
+    name="DiarizedTranscription",
 )
 _TOKEN_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
-_TOKEN_USAGE: Final = object_of({name: said(INTEGER, "0 unless a Voxtral model answered.") for name in _TOKEN_COUNTS})
+_TOKEN_USAGE: Final = object_of(
+    {name: said(INTEGER, "0 unless a Voxtral model answered.") for name in _TOKEN_COUNTS}, name="TokenUsage"
+)
 _UNCOUNTED: Final = {name: said(INTEGER, "0: tokens of transcripts are not counted.") for name in _TOKEN_COUNTS}
 _MISTRAL_TRANSCRIPT: Final = object_of(
     {
@@ -135,12 +145,14 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                     "speaker_id": said(TEXT, "With `diarize`, if the service can tell who spoke."),
                 },
                 *("type", "text", "start", "end"),
+                name="MistralSegment",
             )
         ),
-        "usage": object_of({**_UNCOUNTED, "prompt_audio_seconds": INTEGER}),
+        "usage": object_of({**_UNCOUNTED, "prompt_audio_seconds": INTEGER}, name="MistralUsage"),
         "warnings": _WARNINGS,
     },
     *("model", "text", "language", "segments", "usage"),
+    name="MistralTranscription",
 )
 
 
@@ -208,24 +220,28 @@ _LISTS: Final = (
 )
 
 
-def _form(fields: Schema) -> Schema:
-    schema = object_of(fields, "file", additionalProperties=True, description=_LISTS)
+def _form(name: str, fields: Schema) -> Schema:
+    schema = object_of(fields, "file", name=name, additionalProperties=True, description=_LISTS)
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-_TRANSLATED: Final = object_of({"text": TEXT, "warnings": _WARNINGS}, "text")
+_TRANSLATED: Final = object_of({"text": TEXT, "warnings": _WARNINGS}, "text", name="Translation")
 TRANSCRIPTIONS: Final[Schema] = {
+    "operation_id": "createTranscription",
+    "summary": "Transcribe a recording",
     "response_model": None,
     "responses": {
         **_transcript([_DIARIZED, _VERBOSE, _TIMED_TEXT, _MISTRAL_TRANSCRIPT], streams=True),
         **_UPLOAD_ERRORS,
     },
-    "openapi_extra": _form(_TRANSCRIPTION_FIELDS),
+    "openapi_extra": _form("TranscriptionRequest", _TRANSCRIPTION_FIELDS),
 }
 TRANSLATIONS: Final[Schema] = {
+    "operation_id": "createTranslation",
+    "summary": "Translate a recording into English",
     "response_model": None,
     "responses": {**_transcript([_VERBOSE, _TRANSLATED], streams=False), **_UPLOAD_ERRORS},
-    "openapi_extra": _form(_SHARED_FIELDS),
+    "openapi_extra": _form("TranslationRequest", _SHARED_FIELDS),
 }
 
 _MODEL: Final = object_of(
@@ -236,37 +252,46 @@ _MODEL: Final = object_of(
         "owned_by": TEXT,
         "type": {"const": "base"},
         "capabilities": {"type": "object", "additionalProperties": FLAG},
-    }
-)
-MODELS: Final[Schema] = {
-    "responses": {
-        200: json_of("The running models.", object_of({"object": {"const": "list"}, "data": list_of(_MODEL)})),
-        **errors(400),
     },
+    name="Model",
+)
+_MODEL_LIST: Final = object_of({"object": {"const": "list"}, "data": list_of(_MODEL)}, name="ModelList")
+MODELS: Final[Schema] = {
+    "operation_id": "listModels",
+    "summary": "List the running models",
+    "responses": {200: json_of("The running models.", _MODEL_LIST), **errors(400)},
     "response_model": None,
 }
 MODEL: Final[Schema] = {
+    "operation_id": "getModel",
+    "summary": "Show a running model",
     "responses": {200: json_of("The model.", _MODEL), **errors(400, 404)},
     "response_model": None,
 }
 
-_TEXT_PART: Final = object_of({"type": {"const": "text"}, "text": TEXT})
+_TEXT_PART: Final = object_of({"type": {"const": "text"}, "text": TEXT}, name="TextPart")
 _AUDIO_PART: Final = object_of(
     {
         "type": {"const": "input_audio"},
         "input_audio": {
             "anyOf": [said(TEXT, "Base64, or a data URL."), object_of({"data": TEXT, "format": TEXT}, "data")]
         },
-    }
+    },
+    name="AudioPart",
 )
 _URL_PART: Final = object_of(
-    {"type": {"const": "audio_url"}, "audio_url": object_of({"url": said(TEXT, "A data URL; others are not fetched.")})}
+    {
+        "type": {"const": "audio_url"},
+        "audio_url": object_of({"url": said(TEXT, "A data URL; others are not fetched.")}),
+    },
+    name="AudioUrlPart",
 )
 _MESSAGE: Final = object_of(
     {
         "role": {"enum": ["system", "developer", "user"]},
         "content": {"anyOf": [TEXT, list_of({"anyOf": [_TEXT_PART, _AUDIO_PART, _URL_PART]})]},
-    }
+    },
+    name="ChatMessage",
 )
 _CHAT_REQUEST: Final = object_of(
     {
@@ -282,6 +307,7 @@ _CHAT_REQUEST: Final = object_of(
         "strict": _STRICT,
     },
     *("messages",),
+    name="ChatRequest",
     additionalProperties=True,
 )
 _COMPLETION: Final = object_of(
@@ -295,16 +321,21 @@ _COMPLETION: Final = object_of(
                 {
                     "index": INTEGER,
                     "finish_reason": {"enum": ["stop", "length"]},
-                    "message": object_of({"role": {"const": "assistant"}, "content": TEXT}),
-                }
+                    "message": object_of({"role": {"const": "assistant"}, "content": TEXT, "refusal": NULL}),
+                    "logprobs": NULL,
+                },
+                name="ChatChoice",
             )
         ),
         "usage": _TOKEN_USAGE,
         "warnings": _WARNINGS,
     },
     *("id", "object", "created", "model", "choices", "usage"),
+    name="ChatCompletion",
 )
 CHAT: Final[Schema] = {
+    "operation_id": "createChatCompletion",
+    "summary": "Ask about a recording",
     "response_model": None,
     "responses": {
         200: {

@@ -4,15 +4,26 @@ Nothing here checks or rejects anything; `authentication`, `middleware` and `err
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Final
 
-from fastapi import FastAPI, Security
+from fastapi import Path, Security
 from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPBearer
 
-from frontend.api.openapi.schemas import INTEGER, NULLABLE_TEXT, TEXT, Schema, json_of, list_of, object_of
+from frontend.api.openapi.schemas import INTEGER, NULLABLE_TEXT, TEXT, Schema, json_of, list_of, named, object_of
 
 _OPENAI_ERROR: Final = object_of(
-    {"error": object_of({"message": TEXT, "type": TEXT, "param": NULLABLE_TEXT, "code": NULLABLE_TEXT})}
+    {"error": object_of({"message": TEXT, "type": TEXT, "param": NULLABLE_TEXT, "code": NULLABLE_TEXT})},
+    name="OpenAIError",
+    examples=[
+        {
+            "error": {
+                "message": "temperature is 7; allowed: a number from 0 to 2.",
+                "type": "invalid_request_error",
+                "param": "temperature",
+                "code": "invalid_value",
+            }
+        }
+    ],
 )
 _MISTRAL_ERROR: Final = object_of(
     {
@@ -24,7 +35,9 @@ _MISTRAL_ERROR: Final = object_of(
         "detail": list_of(object_of({"loc": list_of(TEXT), "msg": TEXT, "type": TEXT})),
     },
     *("object", "message", "type", "param", "code"),
+    name="MistralError",
 )
+_ERROR: Final = named("Error", {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR], "description": "In the client's dialect."})
 _RETRY_AFTER: Final = {"Retry-After": {"schema": INTEGER, "description": "Seconds to wait before a retry."}}
 
 EVERYWHERE: Final = (401, 403, 413, 429, 503)
@@ -51,43 +64,32 @@ _KEY: Final = (
     APIKeyHeader(name="X-API-Key", scheme_name="X-API-Key", description="A key, as with `Bearer`.", auto_error=False),
 )
 _RESUME_TOKEN: Final = HTTPBearer(
-    scheme_name="Resume token",
+    scheme_name="ResumeToken",
     description="The `resume_token` of the session's `ready`; works with and without keys.",
     auto_error=False,
 )
 _VIEWER_TOKEN: Final = (
     HTTPBearer(
-        scheme_name="Viewer token",
+        scheme_name="ViewerToken",
         description="The `viewer_token` of the session's `ready`. No key is required.",
         auto_error=False,
     ),
     APIKeyQuery(
         name="token",
-        scheme_name="Viewer token in the address",
+        scheme_name="ViewerTokenInAddress",
         description="The viewer token, for clients that cannot set headers.",
         auto_error=False,
     ),
 )
+SessionId = Annotated[str, Path(description="`session_id` of the session's `ready`.", examples=["5f0c2a9be1d84c70"])]
+"""The parameter of the addresses of a session."""
+
 KEYED: Final = [Security(scheme) for scheme in _KEY]
 """Dependencies of the routes behind the gate, which is the only part that checks the key."""
 FOR_OWNERS: Final = [*KEYED, Security(_RESUME_TOKEN)]
 """Dependencies of the routes for the owner of a session."""
 FOR_VIEWERS: Final = [Security(scheme) for scheme in _VIEWER_TOKEN]
 """Dependencies of the routes for viewers of a session."""
-
-
-class DocumentedApi(FastAPI):
-    """Its document lacks FastAPI's own 422: failed checks of FastAPI are answered with 400."""
-
-    def openapi(self) -> dict[str, Any]:
-        document = super().openapi()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                if "HTTPValidationError" in str(operation["responses"].get("422")):
-                    del operation["responses"]["422"]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            document["components"]["schemas"].pop(unused, None)
-        return document
 
 
 def errors(*statuses: int) -> dict[int | str, Schema]:
@@ -97,9 +99,7 @@ def errors(*statuses: int) -> dict[int | str, Schema]:
 
 def refusals(meanings: Mapping[int, str], statuses: set[int]) -> dict[int | str, Schema]:
     """The responses with these statuses, for a route with its own meanings."""
-    answers: dict[int | str, Schema] = {
-        status: json_of(meanings[status], {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR]}) for status in sorted(statuses)
-    }
+    answers: dict[int | str, Schema] = {status: json_of(meanings[status], _ERROR) for status in sorted(statuses)}
     for status in {429, 503} & answers.keys():
         answers[status] = answers[status] | {"headers": _RETRY_AFTER}
     return answers

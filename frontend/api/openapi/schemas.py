@@ -8,12 +8,21 @@ TEXT: Final[Schema] = {"type": "string"}
 NUMBER: Final[Schema] = {"type": "number"}
 INTEGER: Final[Schema] = {"type": "integer"}
 FLAG: Final[Schema] = {"type": "boolean"}
+NULL: Final[Schema] = {"type": "null"}
 NULLABLE_TEXT: Final[Schema] = {"type": ["string", "null"]}
+NAMED_SCHEMA: Final = "x-named-schema"
+"""The key of a schema beside a reference to it. Never in the finished document."""
 
 
-def object_of(properties: Schema, *required: str, **more: Any) -> Schema:
-    """All properties are required unless some are named."""
-    return {"type": "object", "properties": properties, "required": list(required or properties), **more}
+def object_of(properties: Schema, *required: str, name: str | None = None, **more: Any) -> Schema:
+    """All properties are required unless some are named. A schema with a name is a named schema of the document."""
+    schema = {"type": "object", "properties": properties, "required": list(required or properties), **more}
+    return schema if name is None else named(name, schema)
+
+
+def named(name: str, schema: Schema) -> Schema:
+    """A reference to the schema under this name; `DocumentedApi` moves the schema into the components."""
+    return {"$ref": f"#/components/schemas/{name}", NAMED_SCHEMA: schema}
 
 
 def list_of(items: Schema) -> Schema:
@@ -42,5 +51,5 @@ def json_of(description: str, schema: Schema) -> Schema:
 
 def events_of(description: str) -> Schema:
     """A response of server-sent events; the schema describes each event."""
-    event = object_of({"id": TEXT, "event": TEXT, "data": TEXT}, "data", description=description)
-    return {"schema": event}
+    event = object_of({"id": TEXT, "event": TEXT, "data": TEXT}, "data", name="ServerSentEvent")
+    return {"schema": said(event, description)}
