@@ -27,6 +27,7 @@ from frontend.api.errors import refusal
 from frontend.api.middleware import renderer_of
 from frontend.api.mistyped_addresses import PREFIX
 from frontend.api.not_found import refuse_stray
+from frontend.api.openapi import asyncapi
 from frontend.api.openapi.document import INFO, DocumentedApi
 from frontend.api.request_metrics import RequestMetrics
 from frontend.connections.connections import Connections
@@ -87,6 +88,10 @@ def create_app(
     @app.api_route("/docs", methods=READING, include_in_schema=False)
     async def documents() -> FileResponse:
         return FileResponse(STATIC_DIR / "docs.html")
+
+    @app.api_route("/asyncapi.json", methods=READING, include_in_schema=False)
+    def socket_messages() -> Response:  # in a thread, because reading it takes long
+        return Response(asyncapi.as_json(), media_type="application/json")
 
     @app.api_route("/config.json", methods=READING, include_in_schema=False)
     async def page_config(response: Response) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 /** Serves the page's own files from a cache while the server cannot be reached. Answers of the API are never cached. */
 
 const CACHE = "voxtral-page";
-const PAGE_FILES = /(^|\/)(captions|docs)?$|\.(js|css|html|svg|webmanifest)$/;
+const PAGE_FILES = /(^|\/)(captions|docs|(openapi|asyncapi)\.json)?$|\.(js|css|html|svg|webmanifest)$/;
 
 const worker = /** @type {any} */ (self);
 

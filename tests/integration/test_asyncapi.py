@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 import soxr
 import yaml
 from jsonschema import Draft202012Validator
@@ -132,6 +133,7 @@ def test_document_is_whole_and_served(stack: Stack) -> None:
     assert answer.response.headers["content-type"] == "application/yaml"
     assert yaml.safe_load(answer.response.read()) == DOCUMENT
     answer.close()
+    assert requests.get(f"{stack.web_url}/asyncapi.json", timeout=limit_s(20)).json() == DOCUMENT
     assert (DOCUMENT["asyncapi"], DOCUMENT["info"]["version"]) == ("3.0.0", VERSION)
     named = {reference["$ref"] for operation in DOCUMENT["operations"].values() for reference in operation["messages"]}
     offered = {

@@ -6,8 +6,12 @@ A test compares them, so the document cannot differ from what the protocols chec
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Final
+
+import orjson
+import yaml
 
 from frontend.protocols.options import OPTIONS
 
@@ -23,6 +27,12 @@ def with_options(document: str) -> str:
     ]
     head = " (written by: python -m frontend.api.openapi.asyncapi)\n"
     return _SECTION.sub(lambda _: head + "\n".join(lines) + "\n", document)
+
+
+@cache
+def as_json() -> bytes:
+    """The document in JSON, for readers that cannot read YAML, such as the page of the API."""
+    return orjson.dumps(yaml.safe_load(DOCUMENT.read_bytes()))
 
 
 if __name__ == "__main__":

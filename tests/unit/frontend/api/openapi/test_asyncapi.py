@@ -4,6 +4,9 @@ import re
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from frontend.api.openapi.asyncapi import DOCUMENT, with_options
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, OPTIONS, START, options_of
@@ -37,3 +40,16 @@ def test_native_protocol_page_lists_every_option() -> None:
 def test_every_option_is_a_field_of_a_session() -> None:
     """`channel_mode` decides whether `channels` is set."""
     assert set(OPTIONS) - {"channel_mode"} <= set(SessionOptions.__dataclass_fields__)
+
+
+def test_every_message_has_examples_that_its_schema_allows() -> None:
+    document = yaml.safe_load(DOCUMENT.read_text())
+    registry = Registry().with_resource("urn:asyncapi", DRAFT202012.create_resource(document))
+    for name, message in document["components"]["messages"].items():
+        if "name" not in message:  # binary
+            continue
+        schema = {"$ref": f"urn:asyncapi#/components/messages/{name}/payload"}
+        assert message.get("examples"), f"{name} has no example"
+        for example in message["examples"]:
+            Draft202012Validator(schema, registry=registry).validate(example["payload"])
+            assert example["payload"]["type"] == message["name"], name
