@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)  # the browsers' loop
-            if not CHROMIUM:
+            if not CHROMIUM and "browsers" in getattr(item, "fixturenames", ()):
                 item.add_marker(skip)
 
 

@@ -1,0 +1,41 @@
+"""The pages in Firefox: a recording is transcribed, kept over a reload, and played; the API is shown."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.firefox import FIREFOX, firefox
+from tests.stack import Stack
+
+pytestmark = pytest.mark.skipif(
+    not FIREFOX, reason="Firefox is not installed (Debian: apt install firefox-esr; Ubuntu: firefox)"
+)
+TEXT = "document.querySelector('#transcript').innerText"
+CONNECTED = "document.querySelector('#link-state').textContent === 'Connected'"
+RECORDED_S = "parseFloat(document.querySelector('#activity-text').textContent.slice(2))"
+PLAYED_S = "document.querySelector('audio').currentTime"
+SAVED = """
+    import('./storage.js').then(async ({Storage}) => (await (await Storage.open()).documents())[0]?.state === 'done')
+"""
+
+
+async def test_recording_is_kept_and_played_and_docs_are_shown(stack: Stack, tmp_path: Path) -> None:
+    async with firefox(tmp_path) as tab:
+        await tab.open(stack.web_url)
+        await tab.until(CONNECTED)
+        await tab.click("#record")
+        await tab.until(f"{TEXT}.includes('seconds')")
+        await tab.until(f"{RECORDED_S} >= 1")
+        await tab.click("#record")
+        text = await tab.until("document.querySelector('#finals p')?.textContent")
+        await tab.until("document.querySelector('#record-label').textContent === 'Start recording'")
+        await tab.until(f"(await {SAVED})")
+        await tab.reload()
+        await tab.until(CONNECTED)
+        await tab.click("#documents li button")
+        assert await tab.until("document.querySelector('#finals p')?.textContent") == text
+        await tab.click("#player button")
+        assert await tab.until(f"{PLAYED_S} > 0.2")
+        await tab.open(f"{stack.web_url}/docs")
+        await tab.until("document.querySelector('#socket-vllm')?.innerText.includes('transcription.done')")
+        assert tab.troubles == []
