@@ -185,6 +185,18 @@ async def test_forbidden_microphone_is_explained(stack: Stack, open_page: OpenPa
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
 
 
+async def test_audio_that_does_not_start_is_explained(stack: Stack, open_page: OpenPage) -> None:
+    """As in Firefox on a computer without an audio output."""
+    page = await connected(await open_page(stack.web_url))
+    await page.clock.install()
+    await page.evaluate("void (AudioContext.prototype.resume = () => new Promise(() => (window.hasAsked = true)))")
+    await page.get_by_role("button", name="Start recording").click()
+    await page.wait_for_function("window.hasAsked")
+    await page.clock.fast_forward(10_000)
+    await expect(page.get_by_role("alert")).to_contain_text("does not start its audio")
+    await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+
+
 async def test_recording_continues_while_the_server_is_busy(stack: Stack, open_page: OpenPage) -> None:
     page = await connected(await open_page(stack.web_url))
     async with AsyncExitStack() as others:

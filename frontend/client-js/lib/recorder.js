@@ -5,6 +5,9 @@ const CONSTRAINTS = { channelCount: 1, echoCancellation: true, noiseSuppression:
 /** The highest rate that the server accepts, in Hz. */
 const MAX_RATE_HZ = 48000;
 
+/** How long the audio may take to start. Firefox never starts it on a computer without an audio output. */
+const START_LIMIT_MS = 10000;
+
 /**
  * @typedef {object} RecorderHandlers
  * @property {(pcm: ArrayBuffer) => void} onChunk s16le, mono, at `Recorder.sampleRate`
@@ -28,7 +31,7 @@ export class Recorder {
     });
     try {
       const { context, source } = connectSource(stream, sampleRate);
-      await context.resume();
+      await resumed(context);
       await context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
       const chunkSamples = Math.round((chunkSize * context.sampleRate) / sampleRate);
       const node = new AudioWorkletNode(context, "chunk-processor", {
@@ -98,6 +101,27 @@ function connectSource(stream, sampleRate) {
     context = new AudioContext({ sampleRate: MAX_RATE_HZ });
   }
   return { context, source: context.createMediaStreamSource(stream) };
+}
+
+/**
+ * Rejects with a DOMException if the audio does not start in time.
+ *
+ * @param {AudioContext} context
+ */
+async function resumed(context) {
+  let timer = 0;
+  const late = new Promise((_, reject) => {
+    const error = new DOMException("the browser does not start its audio; it may need an audio output", "InvalidStateError");
+    timer = setTimeout(() => reject(error), START_LIMIT_MS);
+  });
+  try {
+    await Promise.race([context.resume(), late]);
+  } catch (error) {
+    void context.close();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** @param {MediaStream} stream */
