@@ -68,7 +68,8 @@ export class Sockets {
     for (const [, channel] of group) {
       const example = channel["x-example"];
       if (!example) continue;
-      const path = channel.address.replace("{session_id}", "5f0c2a9be1d84c70").slice(1);
+      const parameters = /** @type {[string, any][]} */ (Object.entries(channel.parameters ?? {}));
+      const filled = parameters.reduce((address, [name, { examples }]) => address.replace(`{${name}}`, examples[0]), channel.address);
       const used = /** @type {Record<string, number>} */ ({});
       const messages = example.send.map((/** @type {string} */ name) => {
         const { examples } = this.schemas.resolved(channel.messages[name]);
@@ -76,7 +77,7 @@ export class Sockets {
         return examples?.[used[name]].payload ?? null;
       });
       const conversation = {
-        url: this.base + path + (example.query ? `?${example.query}` : ""),
+        url: this.base + filled.slice(1) + (example.query ? `?${example.query}` : ""),
         token: this.keyNeeded && example.send.length ? "VOXTRAL_KEY" : undefined,
         messages,
         audio: example.audio,

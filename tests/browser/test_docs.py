@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,15 @@ from tests.browser.proxy import proxied_under
 from tests.browser.test_accessibility import check
 from tests.browser.test_page import AA_CONTRAST, CONTRAST_SCRIPT
 from tests.integration.node import needs_node
+from tests.integration.viewers import Speaker, speaking
+from tests.keys import KeyList
 from tests.limits import limit_s
 from tests.stack import Stack
 
 INTERPRETERS = {"curl": ["bash"], "Python": [sys.executable], "JavaScript": ["node", "--experimental-websocket"]}
 SUFFIXES = {"curl": "sh", "Python": "py", "JavaScript": "mjs"}
-OPERATIONS = ["createTranscription", "createTranslation", "createChatCompletion", "listModels", "getModel"]
+EXAMPLE_SESSION = "5f0c2a9be1d84c70"
+OPERATIONS = ["createTranscription", "createChatCompletion", "listModels"]
 SOCKETS = {
     "native": "done",
     "mistral": "transcription.done",
@@ -29,6 +34,11 @@ SOCKETS = {
     "openaiBeta": "conversation.item.input_audio_transcription.completed",
     "vllm": "transcription.done",
 }
+
+
+needs_curl = pytest.mark.skipif(
+    not shutil.which("curl"), reason="curl is not installed (Debian and Ubuntu: apt install curl)"
+)
 
 
 async def opened(open_page: OpenPage, url: str, **context: object) -> Page:
@@ -97,7 +107,7 @@ async def test_docs_try_a_request(stack: Stack, open_page: OpenPage) -> None:
 
 
 @needs_node
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed (Debian and Ubuntu: apt install curl)")
+@needs_curl
 async def test_programs_run(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
     page = await opened(open_page, f"{stack.web_url}/docs")
     write_wav(tmp_path / "speech.wav", np.full(16_000, 0.1, np.float32), 16_000)
@@ -111,18 +121,65 @@ async def test_programs_run(stack: Stack, open_page: OpenPage, tmp_path: Path) -
             assert json.loads(printed.splitlines()[-1])["type"] == last, (socket, language)
 
 
+@needs_node
+@needs_curl
+async def test_programs_send_keys(keyed_stack: Stack, key_list: KeyList, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await opened(open_page, f"{keyed_stack.web_url}/docs")
+    write_wav(tmp_path / "speech.wav", np.full(16_000, 0.1, np.float32), 16_000)
+    key = {"VOXTRAL_KEY": key_list.keys["anna"]}
+    for language in INTERPRETERS:
+        printed = await run(await program(page, "createClientSecret", language), language, tmp_path, **key)
+        assert "value" in json.loads(printed.removeprefix("200 ")), language
+    for language in ("Python", "JavaScript"):
+        printed = await run(await program(page, "socket-vllm", language), language, tmp_path, **key)
+        assert json.loads(printed.splitlines()[-1])["type"] == SOCKETS["vllm"], language
+
+
+@needs_node
+@needs_curl
+async def test_programs_follow_and_erase_a_session(
+    stack: Stack, open_page: OpenPage, tmp_path: Path, speaker: Speaker
+) -> None:
+    page = await opened(open_page, f"{stack.web_url}/docs")
+    speaker.say()
+    speaker.stop()
+    tokens = {"VIEWER_TOKEN": speaker.token, "RESUME_TOKEN": speaker.ready["resume_token"]}
+
+    async def printed(place: str, language: str) -> str:
+        text = (await program(page, place, language)).replace(EXAMPLE_SESSION, speaker.session_id)
+        return await run(text.replace("token=VIEWER_TOKEN", f"token={speaker.token}"), language, tmp_path, **tokens)
+
+    for language in INTERPRETERS:
+        assert "-->" in await printed("getTranscript", language)
+        assert '"type":"done"' in await printed("followSession", language)
+    for language in ("Python", "JavaScript"):
+        assert '"type":"done"' in await printed("socket-events", language)
+    assert await printed("eraseSession", "JavaScript") == "204 \n"
+
+
+@pytest.fixture
+def speaker(stack: Stack) -> Iterator[Speaker]:
+    with speaking(stack) as speaker:
+        yield speaker
+
+
 async def program(page: Page, place: str, language: str) -> str:
     tabs = page.locator(f"#{place} > .code .examples").first
     await tabs.get_by_role("tab", name=language).click()
     return await tabs.get_by_role("tabpanel", name=language).locator("code").inner_text()
 
 
-async def run(text: str, language: str, folder: Path) -> str:
+async def run(text: str, language: str, folder: Path, **environment: str) -> str:
     """What the program prints."""
     file = folder / f"program.{SUFFIXES[language]}"
     file.write_text(text)
     process = await asyncio.create_subprocess_exec(
-        *INTERPRETERS[language], file.name, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *INTERPRETERS[language],
+        file.name,
+        cwd=folder,
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(limit_s(30)):
