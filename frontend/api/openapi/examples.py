@@ -90,6 +90,22 @@ _VERBOSE: Final = {
     "segments": [_VERBOSE_SEGMENT],
     "usage": _USAGE,
 }
+_DIARIZED: Final = {
+    "task": "transcribe",
+    "duration": 2.5,
+    "text": _TEXT,
+    "segments": [
+        {
+            "type": "transcript.text.segment",
+            "id": "seg_0_0",
+            "start": 0.4,
+            "end": 2.1,
+            "text": _TEXT,
+            "speaker": "A",
+        }
+    ],
+    "usage": _USAGE,
+}
 _MISTRAL: Final = {
     "model": "whisper-base",
     "text": _TEXT,
@@ -118,6 +134,7 @@ RESPONSES: Final[dict[str, dict[str, Schema]]] = {
         "application/json": {
             "json": {"text": _TEXT, "languages": [{"code": "en"}], "usage": _USAGE},
             "verbose_json": _VERBOSE,
+            "diarized_json": _DIARIZED,
             "mistral": _MISTRAL,
         },
         "text/plain": {"text": f"{_TEXT}\n", "srt": _SRT, "vtt": _VTT},
