@@ -159,6 +159,17 @@ class Stack:
         """The output of a process."""
         return (self.folder / f"{label}.out").read_text(errors="replace")
 
+    def log_text(self) -> str:
+        """The whole lines of the log: a process may be in the middle of writing the last one."""
+        path = self.folder / "logs" / "voxtral_streaming.log"
+        text = path.read_text() if path.exists() else ""
+        return text[: text.rfind("\n") + 1]
+
+    def log(self, event: str | None = None) -> list[dict[str, Any]]:
+        """The fields of its lines (of those of one event)."""
+        lines: list[dict[str, Any]] = [json.loads(line) for line in self.log_text().splitlines()]
+        return [line for line in lines if event is None or line["event"] == event]
+
     def check_alive(self, *labels: str) -> None:
         """Fail if a process has ended (any, if none is named), with its last output."""
         for label in labels or self.processes:

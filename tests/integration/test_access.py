@@ -151,10 +151,10 @@ def test_bad_list_keeps_the_former_keys_and_is_logged(
     key_list.write("- {name: broken}\n")
     last_line = len(key_list.path.read_text().splitlines())
     client = enter("websocket", key_list.keys["anna"])
-    log = keyed_stack.folder / "logs" / "voxtral_streaming.log"
-    while "access_list_rejected" not in log.read_text():
+    while not keyed_stack.log("access_list_rejected"):
         assert ask(client, type="ping")["type"] == "pong"
-    assert f"line {last_line}: 'sha256' is missing" in log.read_text()
+    (rejected,) = {line["reason"] for line in keyed_stack.log("access_list_rejected")}
+    assert f"line {last_line}: 'sha256' is missing" in rejected
     assert ask(enter("tcp", key_list.keys["anna"]), type="status")["type"] == "status"
     key_list.write()
 

@@ -143,9 +143,7 @@ def test_log_tells_whose_key_has_opened_a_session(keyed_stack: Stack, key_list: 
     headers, body = multipart(silent_wav(1), model="echo")
     response, _ = request(keyed_stack, "POST", PATH, headers | {"X-API-Key": key_list.keys["anna"]}, body)
     assert response.status == 200
-    log = keyed_stack.folder / "logs" / "voxtral_streaming.log"
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    opened = [line for line in lines if line["event"] == "session_opened" and line["queue"] == "batch"]
+    opened = [line for line in keyed_stack.log("session_opened") if line["queue"] == "batch"]
     assert (opened[-1]["name"], opened[-1]["process"]) == ("anna", "web")
 
 

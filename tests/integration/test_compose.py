@@ -41,11 +41,11 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 def test_redis_waits_where_another_server_is_named(tmp_path: Path) -> None:
     stack = Stack(tmp_path)
     process = run(stack, "compose.redis", REDIS_URL="redis://:sesame@redis.example:1/0")
-    wait_until(lambda: "redis_external" in log_of(stack), "it says that there is nothing to start")
+    wait_until(lambda: "redis_external" in stack.log_text(), "it says that there is nothing to start")
     process.send_signal(signal.SIGTERM)
     status, err = ended(process)
     assert status == 0
-    assert "sesame" not in err + log_of(stack)
+    assert "sesame" not in err + stack.log_text()
 
 
 def test_redis_refuses_a_directory_that_another_server_uses(tmp_path: Path) -> None:
@@ -127,8 +127,3 @@ def get(url: str, auth: str | None, tls: ssl.SSLContext | None = None, **headers
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
-
-
-def log_of(stack: Stack) -> str:
-    path = stack.folder / "logs" / "voxtral_streaming.log"
-    return path.read_text() if path.exists() else ""

@@ -67,15 +67,10 @@ def test_resume_token_erases_without_any_key(stack: Stack, speaker: Speaker, wat
 def test_worker_of_an_erased_session_lets_it_go(stack: Stack, speaker: Speaker) -> None:
     speaker.say()
     assert erase(stack, speaker.session_id, speaker.ready["resume_token"]) == (204, None)
-    log = stack.folder / "logs" / "voxtral_streaming.log"
 
     def outcomes() -> list[str]:
-        lines = map(json.loads, log.read_text().splitlines())
-        return [
-            line["outcome"]
-            for line in lines
-            if line["event"] == "session_ended" and line["session_id"] == speaker.session_id
-        ]
+        ended = stack.log("session_ended")
+        return [line["outcome"] for line in ended if line["session_id"] == speaker.session_id]
 
     wait_until(lambda: outcomes() == ["cancelled"], "its worker has stopped")
 

@@ -1,7 +1,6 @@
 """Clients that are broken or hostile, and frontends that are stopped: others notice nothing, and nothing is left."""
 
 import contextlib
-import json
 import random
 import signal
 import socket
@@ -48,11 +47,6 @@ def log_bytes(stack: Stack) -> int:
     return sum(file.stat().st_size for file in (stack.folder / "logs").iterdir())
 
 
-def log_lines(stack: Stack, level: str) -> list[str]:
-    text = (stack.folder / "logs" / "voxtral_streaming.log").read_text()
-    return [line for line in text.splitlines() if json.loads(line)["level"] == level]
-
-
 def works(stack: Stack, frontend: str) -> bool:
     with contextlib.closing(open_client(stack, frontend)) as client:
         return ask(client, type="audio", audio_data=base64_of(tone(0.5)))["text"] == "0.5 seconds"
@@ -95,7 +89,7 @@ def test_any_bytes_on_the_wire_leave_the_service_well(stack: Stack, frontend: st
             if number % 5 == 0:
                 bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert works(stack, frontend)
-    assert not log_lines(stack, "error")
+    assert not [line for line in stack.log() if line["level"] == "error"]
     assert log_bytes(stack) - logged < 128 * 1024
 
 

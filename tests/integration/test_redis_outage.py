@@ -56,10 +56,6 @@ async def redis(service: Stack) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def log_of(stack: Stack) -> str:
-    return (stack.folder / "logs" / "voxtral_streaming.log").read_text()
-
-
 def ready(stack: Stack) -> tuple[int, str]:
     """Status and reason of `/ready`."""
     try:
@@ -153,9 +149,7 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
     assert heard.result().events[-1].text.lower().count("leaves the station at") == 2
     service.check_alive()
     await asyncio.to_thread(wait_until, lambda: service.status()["slots"] == SLOTS, "both workers are back", 20)
-    failures = [
-        line for line in map(json.loads, log_of(service).splitlines()) if line["level"] in {"error", "critical"}
-    ]
+    failures = [line for line in service.log() if line["level"] in {"error", "critical"}]
     assert {line["logger"] for line in failures} <= {"celery.worker.consumer.consumer"}, "it says that Redis is gone"
 
 

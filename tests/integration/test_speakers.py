@@ -81,8 +81,9 @@ async def test_channels_have_speakers_of_their_own_for_a_new_owner_too(fleet: Fl
     fleet.signal("first", signal.SIGKILL)
     await say_both(session, low(SENTENCES[2]), high(SENTENCES[3]), 2)
     await session.finish(number=3)
-    finals = [event for event in await events_of(session) if event["type"] == "final"]
-    assert sorted((one["channel"], one.get("speaker")) for one in finals) == [(0, "0A")] * 2 + [(1, "1A")] * 2
+    events = await events_of(session)
+    channels = [event["channel"] for event in events if event["type"] == "final"]
+    assert sorted(zip(channels, speakers_in(events), strict=True)) == [(0, "0A")] * 2 + [(1, "1A")] * 2
 
 
 async def say_both(session: Session, first: Floats, second: Floats, number: int) -> None:

@@ -1,6 +1,5 @@
 """Live captions: many viewers, slow ones among them, cost little and never slow the speaker."""
 
-import json
 import re
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -80,9 +79,8 @@ def test_slow_viewer_is_dropped_with_a_reason_and_nobody_waits_for_it(
 ) -> None:
     slow = watch(speaker, receive_buffer_bytes=4096)
     quick = watch(speaker)
-    log = stack.folder / "logs" / "voxtral_streaming.log"
     said = []
-    while speaker.session_id not in dropped(log.read_text()):
+    while speaker.session_id not in [line["session_id"] for line in stack.log("viewer_dropped")]:
         said += [speaker.say() for _ in range(50)]
         assert next_finals(quick, 50) == said[-50:]
     taken = slow.rest()
@@ -93,11 +91,6 @@ def test_slow_viewer_is_dropped_with_a_reason_and_nobody_waits_for_it(
     again = watch(speaker, slow.last_event_id)
     speaker.stop()
     assert heard + final_segments(again.rest()) == list(range(len(said)))
-
-
-def dropped(log: str) -> list[str]:
-    lines = (json.loads(line) for line in log.splitlines() if '"viewer_dropped"' in line)
-    return [line["session_id"] for line in lines]
 
 
 def test_places_are_bounded_and_a_stop_lets_viewers_go(
