@@ -36,7 +36,7 @@ class Choices:
 
     @property
     def of_requests(self) -> dict[str, Any]:
-        """Arguments of the client's `transcribe`. Raises SpeakersError for a speaker who is not enrolled."""
+        """Arguments of the client's `transcribe`. Raises SpeakersError if a known speaker is not enrolled."""
         names = self.others.get("known_speakers")
         known = known_speakers(names) if names else None
         speakers = {"diarize": self.names_speakers or None, "known_speakers": known or None}

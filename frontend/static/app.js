@@ -37,7 +37,7 @@ const fileInput = /** @type {HTMLInputElement} */ (element("file"));
 const microphone = /** @type {HTMLSelectElement} */ (element("microphone"));
 const bound = /** @type {HTMLSelectElement} */ (element("bound"));
 
-/** @type {import("./live-recording.js").AudioLimits} */
+/** @type {import("./job.js").AudioLimits} */
 let limits = { sampleRate: 16000, chunkSize: 1024, maxFileBytes: Infinity };
 let modelReady = false;
 /** @type {import("./lib/connection.js").LinkState} */
@@ -150,7 +150,7 @@ function showEvent(changed, event) {
 
 /**
  * @param {import("./transcript-document.js").TranscriptDocument} finished
- * @param {import("./live-recording.js").Trouble} [trouble]
+ * @param {import("./job.js").Trouble} [trouble]
  */
 function ended(finished, trouble) {
   isReconnecting = false;

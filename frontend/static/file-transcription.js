@@ -1,38 +1,16 @@
 /** Transcribes a file, or the audio of a recording, into a document. */
 
 import { decodeFile, toBase64 } from "./files.js";
+import { Job } from "./job.js";
 import { FileRequest, LiveSession } from "./lib/session.js";
 import { PEAK_S } from "./transcript-document.js";
 import * as wording from "./wording.js";
 
-/** How long the server may be silent after the last audio before the work is given up. */
-const SILENCE_LIMIT_MS = 30000;
 /** Half a second: a file need not be sent in the small pieces of a live recording. */
 const FILE_PIECES_PER_SECOND = 2;
 
-/** @typedef {import("./live-recording.js").Trouble} Trouble */
-
-export class FileTranscription {
-  /**
-   * @param {import("./transcript-document.js").TranscriptDocument} document
-   * @param {object} parts
-   * @param {import("./lib/connection.js").Connection} parts.connection
-   * @param {import("./live-recording.js").AudioLimits} parts.limits
-   * @param {Record<string, unknown>} parts.options fields of `start` or `audio`
-   * @param {import("./live-recording.js").WorkObserver} observer
-   */
-  constructor(document, { connection, limits, options }, observer) {
-    this.document = document;
-    this.connection = connection;
-    this.limits = limits;
-    this.options = options;
-    this.observer = observer;
-    this.isOver = false;
-    this.silenceTimer = 0;
-    /** @type {LiveSession | FileRequest | null} */
-    this.session = null;
-  }
-
+/** @extends {Job<LiveSession | FileRequest>} */
+export class FileTranscription extends Job {
   /** @param {Blob} file */
   async start(file) {
     this.observer.onPhase("file");
@@ -96,7 +74,7 @@ export class FileTranscription {
 
   /** @param {Record<string, any>} event */
   takeEvent(event) {
-    if (this.silenceTimer) this.expectAnswer();
+    this.hear();
     const { saved } = this.document;
     if (event.type === "response") {
       saved.durationS = event.audio_duration_ms / 1000;
@@ -107,40 +85,6 @@ export class FileTranscription {
     }
     if (event.end && saved.durationS) this.observer.onProgress(Math.min(1, event.end / saved.durationS));
     this.observer.onEvent(event);
-  }
-
-  /** From now on an answer of the server is expected. */
-  expectAnswer() {
-    clearTimeout(this.silenceTimer);
-    this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
-  }
-
-  /** @param {boolean} isLost whether the session has no connection and waits for a new one */
-  reconnecting(isLost) {
-    if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
-    else if (this.silenceTimer) this.expectAnswer();
-    this.observer.onReconnecting(isLost);
-  }
-
-  /** @param {Record<string, any>} message of the connection */
-  receive(message) {
-    this.session?.receive(message);
-  }
-
-  /** The connection has ended. */
-  lost() {
-    this.session?.lost();
-  }
-
-  /** @param {Trouble} [trouble] why it ends, if it failed */
-  end(trouble) {
-    if (this.isOver) return;
-    this.isOver = true;
-    clearTimeout(this.silenceTimer);
-    this.session?.cancel();
-    if (trouble) this.document.interrupt();
-    else this.document.finish();
-    this.observer.onEnd(trouble);
   }
 }
 

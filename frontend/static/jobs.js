@@ -4,8 +4,8 @@ import { FileTranscription } from "./file-transcription.js";
 import { LiveRecording } from "./live-recording.js";
 
 /** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
-/** @typedef {import("./live-recording.js").Trouble} Trouble */
-/** @typedef {import("./live-recording.js").Phase | "idle"} Phase */
+/** @typedef {import("./job.js").Trouble} Trouble */
+/** @typedef {import("./job.js").Phase | "idle"} Phase */
 
 /**
  * @typedef {object} JobHandlers
@@ -22,7 +22,7 @@ export class Jobs {
    * @param {object} parts
    * @param {import("./lib/connection.js").Connection} parts.connection
    * @param {import("./keeper.js").Keeper} parts.keeper
-   * @param {() => import("./live-recording.js").AudioLimits} parts.limits
+   * @param {() => import("./job.js").AudioLimits} parts.limits
    * @param {JobHandlers} handlers
    */
   constructor({ connection, keeper, limits }, handlers) {
@@ -113,7 +113,7 @@ export class Jobs {
 
   /**
    * @param {TranscriptDocument} document
-   * @returns {import("./live-recording.js").WorkObserver}
+   * @returns {import("./job.js").JobObserver}
    */
   observer(document) {
     const release = this.keeper.hold(document.saved.id);

@@ -4,12 +4,11 @@
  */
 
 import { AudioLog } from "./audio-log.js";
+import { Job } from "./job.js";
 import { Recorder } from "./lib/recorder.js";
 import { LiveSession } from "./lib/session.js";
 import * as wording from "./wording.js";
 
-/** How long the server may be silent after the last audio before the work is given up. */
-const SILENCE_LIMIT_MS = 30000;
 const RETRY_S = 2;
 /** Another attempt with the same options may succeed. Errors without a code are those of the connection. */
 const TEMPORARY = new Set([
@@ -23,55 +22,35 @@ const TEMPORARY = new Set([
   "unauthorized",
 ]);
 
-/** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
-/**
- * @typedef {"starting" | "recording" | "finishing" | "file"} Phase
- * @typedef {{message: string, code?: string, retry_after_s?: number}} Trouble
- * @typedef {{sampleRate: number, chunkSize: number, maxFileBytes: number}} AudioLimits
- *
- * @typedef {object} WorkObserver
- * @property {(phase: Phase) => void} onPhase
- * @property {(event: Record<string, any>) => void} onEvent after it was applied to the document
- * @property {(trouble?: Trouble) => void} onEnd called once
- * @property {(isLost: boolean, trouble?: Trouble) => void} onReconnecting whether the server is being looked for
- * @property {(peak: number) => void} onLevel of a recording
- * @property {(fraction: number) => void} onProgress of a file
- */
+/** @typedef {import("./job.js").Trouble} Trouble */
 
-export class LiveRecording {
+/** @extends {Job<LiveSession>} */
+export class LiveRecording extends Job {
   /**
-   * @param {TranscriptDocument} document
+   * @param {import("./transcript-document.js").TranscriptDocument} document
    * @param {object} parts
    * @param {import("./lib/connection.js").Connection} parts.connection
-   * @param {AudioLimits} parts.limits
+   * @param {import("./job.js").AudioLimits} parts.limits
    * @param {Record<string, unknown>} parts.options fields of `start`
    * @param {import("./storage.js").Storage | null} parts.storage
    * @param {string} [parts.deviceId] of the microphone
-   * @param {WorkObserver} observer
+   * @param {import("./job.js").JobObserver} observer
    */
-  constructor(document, { connection, limits, options, storage, deviceId }, observer) {
-    this.document = document;
-    this.connection = connection;
-    this.limits = limits;
-    this.options = options;
+  constructor(document, { storage, deviceId, ...parts }, observer) {
+    super(document, parts, observer);
     this.storage = storage;
     this.deviceId = deviceId;
-    this.observer = observer;
     /** @type {Recorder | null} */
     this.recorder = null;
     /** @type {AudioLog | null} */
     this.log = null;
-    /** @type {LiveSession | null} */
-    this.session = null;
     /** Position in the log up to which the session has the audio. */
     this.fedBytes = 0;
     this.isFeeding = false;
     this.isPaused = false;
     this.isStopped = false;
     this.hasSentStop = false;
-    this.isOver = false;
     this.hasWarned = false;
-    this.silenceTimer = 0;
     /** @type {() => void} */
     this.wake = () => {};
   }
@@ -190,32 +169,9 @@ export class LiveRecording {
   /** @param {Record<string, any>} event */
   takeEvent(event) {
     if (event.type === "ready") this.observer.onReconnecting(false);
-    if (this.silenceTimer) this.expectAnswer();
+    this.hear();
     this.document.apply(event);
     this.observer.onEvent(event);
-  }
-
-  /** From now on an answer of the server is expected. */
-  expectAnswer() {
-    clearTimeout(this.silenceTimer);
-    this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
-  }
-
-  /** @param {boolean} isLost whether the session has no connection and waits for a new one */
-  reconnecting(isLost) {
-    if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
-    else if (this.silenceTimer) this.expectAnswer();
-    this.observer.onReconnecting(isLost);
-  }
-
-  /** @param {Record<string, any>} message of the connection */
-  receive(message) {
-    this.session?.receive(message);
-  }
-
-  /** The connection has ended. */
-  lost() {
-    this.session?.lost();
   }
 
   /** @param {boolean} isPaused whether the microphone is ignored */
@@ -242,15 +198,10 @@ export class LiveRecording {
   /** @param {Trouble} [trouble] why it ends, if it failed */
   end(trouble) {
     if (this.isOver) return;
-    this.isOver = true;
-    clearTimeout(this.silenceTimer);
-    this.session?.cancel();
+    super.end(trouble);
     this.session = null;
     this.wake();
-    if (trouble) this.document.interrupt();
-    else this.document.finish();
     void this.release();
-    this.observer.onEnd(trouble);
   }
 
   /** Frees the microphone, and stores the last audio. */

@@ -76,7 +76,7 @@ class SpeakerService:
                 self._turn()
             except Exception as error:  # finals without labels are better than no worker
                 log.exception("diarization_failed")
-                self._give_up(f"The speakers cannot be told apart: {type(error).__name__}.")
+                self._give_up(f"The speakers cannot be distinguished: {type(error).__name__}.")
 
     def _turn(self) -> None:
         fed: set[str] = set()

@@ -1,0 +1,83 @@
+/** A recording or a file that is transcribed: one document, the session that fills it, and one end. */
+
+import * as wording from "./wording.js";
+
+/** How long the server may be silent after the last audio before the work is given up. */
+const SILENCE_LIMIT_MS = 30000;
+
+/** @typedef {import("./transcript-document.js").TranscriptDocument} TranscriptDocument */
+/**
+ * @typedef {"starting" | "recording" | "finishing" | "file"} Phase
+ * @typedef {{message: string, code?: string, retry_after_s?: number}} Trouble
+ * @typedef {{sampleRate: number, chunkSize: number, maxFileBytes: number}} AudioLimits
+ *
+ * @typedef {object} JobObserver
+ * @property {(phase: Phase) => void} onPhase
+ * @property {(event: Record<string, any>) => void} onEvent after it was applied to the document
+ * @property {(trouble?: Trouble) => void} onEnd called once
+ * @property {(isLost: boolean, trouble?: Trouble) => void} onReconnecting whether the server is being looked for
+ * @property {(peak: number) => void} onLevel of a recording
+ * @property {(fraction: number) => void} onProgress of a file
+ */
+
+/** @template {import("./lib/session.js").LiveSession | import("./lib/session.js").FileRequest} Session */
+export class Job {
+  /**
+   * @param {TranscriptDocument} document
+   * @param {object} parts
+   * @param {import("./lib/connection.js").Connection} parts.connection
+   * @param {AudioLimits} parts.limits
+   * @param {Record<string, unknown>} parts.options fields of `start` or `audio`
+   * @param {JobObserver} observer
+   */
+  constructor(document, { connection, limits, options }, observer) {
+    this.document = document;
+    this.connection = connection;
+    this.limits = limits;
+    this.options = options;
+    this.observer = observer;
+    this.isOver = false;
+    this.silenceTimer = 0;
+    /** @type {Session | null} */
+    this.session = null;
+  }
+
+  /** An event has come: if an answer is expected, the next one may take as long again. */
+  hear() {
+    if (this.silenceTimer) this.expectAnswer();
+  }
+
+  /** From now on an answer of the server is expected. */
+  expectAnswer() {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(() => this.end({ message: wording.NO_ANSWER }), SILENCE_LIMIT_MS);
+  }
+
+  /** @param {boolean} isLost whether the session has no connection and waits for a new one */
+  reconnecting(isLost) {
+    if (this.silenceTimer && isLost) clearTimeout(this.silenceTimer);
+    else if (this.silenceTimer) this.expectAnswer();
+    this.observer.onReconnecting(isLost);
+  }
+
+  /** @param {Record<string, any>} message of the connection */
+  receive(message) {
+    this.session?.receive(message);
+  }
+
+  /** The connection has ended. */
+  lost() {
+    this.session?.lost();
+  }
+
+  /** @param {Trouble} [trouble] why it ends, if it failed */
+  end(trouble) {
+    if (this.isOver) return;
+    this.isOver = true;
+    clearTimeout(this.silenceTimer);
+    this.session?.cancel();
+    if (trouble) this.document.interrupt();
+    else this.document.finish();
+    this.observer.onEnd(trouble);
+  }
+}
