@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import click
 
 from frontend.cli.speakers import ALL, known_speakers
+from frontend.protocols import keyterms
 from frontend.protocols.kinds import Choice, Flag
 from frontend.protocols.options import OPTIONS, SPEAKERS, WORDING, Option, parse_text
 from shared.errors import InvalidFieldError
@@ -60,6 +61,10 @@ def _checked(name: str) -> Callable[[click.Context, click.Parameter, str | None]
     return check
 
 
+def _terms(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    return keyterms.written(_checked("keyterms")(context, parameter, text))
+
+
 def _names(_context: click.Context, _parameter: click.Parameter, listed: str | None) -> tuple[str, ...] | None:
     return None if listed is None else tuple(name.strip() for name in listed.split(",") if name.strip())
 
@@ -87,6 +92,12 @@ _NAMED: tuple[_Decorator, ...] = (
         "--commit-delay",
         type=click.Choice([delay.value for delay in CommitDelay]),
         help="How soon words of live speech are committed; later ones are more accurate.  [default: the server's]",
+    ),
+    click.option(
+        "--keyterms",
+        metavar="TERM,…",
+        callback=_terms,
+        help="Words and names that the model prefers if it may hear them.",
     ),
     click.option("--diarize", is_flag=True, help="Name the speakers: A, B, ….  [implied by the next two]"),
     click.option(

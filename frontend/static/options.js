@@ -15,8 +15,8 @@
 
 /** @type {Record<string, string>} */
 const PROMPT_HINTS = {
-  transcribe: "Names and terms to expect",
-  translate: "Names and terms to expect",
+  transcribe: "What the recording is about",
+  translate: "What the recording is about",
   understand: "Describe what you hear in this audio.",
   general: "Instructions in addition to the spoken ones",
 };
@@ -33,6 +33,7 @@ export class OptionsForm {
     this.modes = /** @type {HTMLInputElement[]} */ ([...form.querySelectorAll("input[name=mode]")]);
     this.language = /** @type {HTMLSelectElement} */ (form.querySelector("#language"));
     this.prompt = /** @type {HTMLInputElement} */ (form.querySelector("#prompt"));
+    this.keyterms = /** @type {HTMLInputElement} */ (form.querySelector("#keyterms"));
     this.diarize = /** @type {HTMLInputElement} */ (form.querySelector("#diarize"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#mode-hint"));
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -43,10 +44,12 @@ export class OptionsForm {
 
   /** @returns {Record<string, unknown> & {mode: string}} fields of a `start` message; without those that are unset */
   get chosen() {
-    const { language, prompt, mode, ...flags } = this.values;
-    if (mode !== "transcribe") delete flags.diarize;
+    const { language, prompt, mode, diarize, keyterms, ...flags } = this.values;
     const wanted = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== false && value !== ""));
-    return { mode: String(mode), language: language || null, prompt: String(prompt).trim() || null, ...wanted };
+    const chosen = { mode: String(mode), language: language || null, prompt: String(prompt).trim() || null, ...wanted };
+    if (mode !== "transcribe") return chosen;
+    const terms = String(keyterms).split(",").map((term) => term.trim()).filter((term) => term);
+    return { ...chosen, ...(diarize && { diarize }), ...(terms.length > 0 && { keyterms: terms }) };
   }
 
   /** @returns {Record<string, string | boolean>} by name */
@@ -123,9 +126,9 @@ export class OptionsForm {
     this.language.value = codes.includes(chosen) ? chosen : "";
   }
 
-  /** Adapts the fields to the mode: only a transcript has speakers. */
+  /** Adapts the fields to the mode: only a transcript has speakers and key terms. */
   fit() {
-    this.diarize.disabled = this.mode.value !== "transcribe";
+    this.diarize.disabled = this.keyterms.disabled = this.mode.value !== "transcribe";
     this.prompt.placeholder = PROMPT_HINTS[this.mode.value];
   }
 }

@@ -101,6 +101,7 @@ def test_what_is_chosen_reaches_the_session_and_the_request() -> None:
     CliRunner().invoke(command, ["--languages", "en, German,en", "--commit-delay", "accurate", "--language", "english"])
     CliRunner().invoke(command, ["--languages", "auto", "--no-numerals", "--redact", "cards,phones"])
     CliRunner().invoke(command, ["--profanity", "mask", "--filler-words", "drop", "--redact-terms", "Anna, Acme Ltd"])
+    CliRunner().invoke(command, ["--keyterms", "Kowalczyk, Ann  Lee"])
 
     assert (seen[0].others["languages"], seen[0].others["language"]) == (("en", "de"), "en")
     assert seen[0].of_sessions["commit_delay"] == "accurate"
@@ -115,6 +116,7 @@ def test_what_is_chosen_reaches_the_session_and_the_request() -> None:
         "redact": None,
         "redact_terms": ("Anna", "Acme Ltd"),
     }
+    assert [one["term"] for one in seen[3].of_requests["keyterms"]] == ["Kowalczyk", "Ann Lee"]
 
 
 @pytest.mark.parametrize(
