@@ -72,7 +72,7 @@ function contentOf({ name, segments }) {
 /** @param {Saved} saved */
 function factsOf({ createdMs, durationS, state }) {
   const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(createdMs);
-  return [date, clock(durationS), STATES[state]].filter((fact) => fact).join(" · ");
+  return [date, durationS && clock(durationS), STATES[state]].filter((fact) => fact).join(" · ");
 }
 
 /**
