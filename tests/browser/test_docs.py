@@ -80,7 +80,7 @@ async def test_docs_are_readable_with_everything_open(
     await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     assert [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST] == []
-    await check(page, "everything open")
+    await check(page, "everything open", has_contrast=True)
 
 
 async def test_docs_remember_the_language_of_programs(stack: Stack, open_page: OpenPage) -> None:
