@@ -5,7 +5,7 @@ session began; they become seconds only in `Event.to_wire`.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -75,6 +75,8 @@ class EventType(StrEnum):
     READY = "ready"
     PARTIAL = "partial"
     FINAL = "final"
+    REVISED = "revised"
+    """Another text for an earlier final. Only in sessions with `SessionOptions.revise`."""
     SPEECH_STARTED = "speech_started"
     SPEECH_STOPPED = "speech_stopped"
     COMMITTED = "committed"
@@ -167,6 +169,8 @@ class SessionOptions:
     """Words and names that the model prefers if the audio may contain them."""
     channels: int | None = None
     """The number of channels that are transcribed separately, 1 to `MAX_TRACKS`; None mixes them."""
+    revise: bool | None = None
+    """Whether finals are decoded again by the worker's second model. None uses the worker's setting."""
 
     @property
     def slots(self) -> int:
@@ -228,7 +232,7 @@ class SessionOptions:
 _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
-    | {"turn_detection", "channels"}
+    | {"turn_detection", "channels", "revise"}
     | {"diarize", "max_speakers"}
 )
 """Fields of `SessionOptions` that hold no free text of a client."""
@@ -291,13 +295,25 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of one answer of a language model."""
+    """The tokens of one answer of a model."""
 
     prompt_tokens: int
-    """Tokens of the audio and of the question."""
+    """Tokens, or positions of the encoder, of the audio, and tokens of the question."""
     completion_tokens: int
     truncated: bool
     """Whether it was cut off at its limit."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.truncated or other.truncated,
+        )
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any] | None) -> Self:
+        """The field of a final; zeros if it has none."""
+        return cls(wire["prompt_tokens"], wire["completion_tokens"], wire["truncated"]) if wire else cls(0, 0, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +326,20 @@ class Scores:
     """Mean log-probability of the decoded tokens."""
     no_speech_prob: float | None = None
     """Probability that the decoded audio holds no speech, from 0 to 1."""
+    word_confidences: tuple[float, ...] | None = None
+    """Of the words of the text, split at white space, if the model gives the words no times."""
 
-    def to_wire(self) -> dict[str, float]:
+    def to_wire(self) -> dict[str, Any]:
         """The known ones, rounded."""
-        return {name: round(value, 4) for name, value in asdict(self).items() if value is not None}
+        wire = {name: getattr(self, name) for name in ("confidence", "avg_logprob", "no_speech_prob")}
+        known = {name: round(value, 4) for name, value in wire.items() if value is not None}
+        if self.word_confidences is not None:
+            known["word_confidences"] = [round(one, 4) for one in self.word_confidences]
+        return known
+
+    def without_words(self) -> Self:
+        """The scores of a text whose words have been changed."""
+        return replace(self, word_confidences=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 from torch import Tensor
 
 from worker.engines.staging import Staged
+from worker.engines.voxtral import sampling
 from worker.engines.voxtral.steps import RunningRow, Steps
 from worker.engines.voxtral_realtime.model import BatchedModel
 from worker.engines.voxtral_realtime.passes import Passes
@@ -41,9 +42,6 @@ class _LateScores:
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self._read())
 
-    def argmax(self, dim: int) -> _LateTokens:
-        return _LateTokens(lambda: self._read().argmax(dim=dim))
-
     def _read(self) -> Tensor:
         if self._scores is None:
             self._scores = self._finish()
@@ -53,7 +51,7 @@ class _LateScores:
 def make_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Delay every staged copy, pass, and change of a row, in their order, until the result of a pass is read."""
     waiting: list[Callable[[], None]] = []
-    plain_run, plain_step = Passes.run, Steps.run
+    plain_run, plain_step, plain_likeliest = Passes.run, Steps.run, sampling.likeliest
 
     def postponed(plain: Callable[..., None]) -> Callable[..., None]:
         return lambda *arguments: waiting.append(lambda: plain(*arguments))
@@ -87,6 +85,12 @@ def make_late(monkeypatch: pytest.MonkeyPatch) -> None:
         self._step = run_step
         return scores  # type: ignore[no-any-return]
 
+    def likeliest(scores: Any, boosts: Any = None) -> Any:
+        if not isinstance(scores, _LateScores):
+            return plain_likeliest(scores, boosts)
+        return _LateTokens(lambda: plain_likeliest(scores._read(), boosts))
+
+    monkeypatch.setattr(sampling, "likeliest", likeliest)
     monkeypatch.setattr(Staged, "send", postponed(Staged.send))
     monkeypatch.setattr(Passes, "run", run)
     monkeypatch.setattr(Steps, "run", step)

@@ -63,7 +63,9 @@ def with_final(kept: Commitment, final: Final) -> Final:
     if final.text.startswith(kept.text):
         return final
     text, words = _fitted(kept, final, final.text, final.words)
-    return replace(final, text=text, words=words, start_samples=min(kept.start_samples, final.start_samples))
+    scores = final.scores and final.scores.without_words()
+    start_samples = min(kept.start_samples, final.start_samples)
+    return replace(final, text=text, words=words, start_samples=start_samples, scores=scores)
 
 
 def unfinished(kept: Commitment) -> Final:

@@ -77,6 +77,7 @@ _MORE_FIELDS: Final[Schema] = {
     "confidence": CONFIDENCE,
     "avg_logprob": NUMBER,
     "no_speech_prob": NUMBER,
+    "word_confidences": list_of(NUMBER),
 }
 _TRANSCRIPT: Final = object_of(
     {

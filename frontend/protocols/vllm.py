@@ -32,7 +32,7 @@ from shared.errors import (
     VoxtralError,
     shown,
 )
-from shared.events import EventType, SessionOptions
+from shared.events import EventType, SessionOptions, Usage
 from voxtral_client.events import Final, Speakers
 
 FORMAT: Constant = AudioFormat("pcm_s16le", 16_000, 1)
@@ -77,6 +77,7 @@ class VllmRealtime:
         self._deltas = TranscriptDeltas()
         self._finals: list[Final] = []
         """Of the current recording, if the client wants speakers."""
+        self._counted = Usage(0, 0, truncated=False)
         self._received_bytes = 0
 
     def greet(self) -> Iterable[Action]:
@@ -102,10 +103,12 @@ class VllmRealtime:
             case EventType.READY:
                 self._is_open, self._is_finishing = True, False
                 self._deltas = TranscriptDeltas()
+                self._counted = Usage(0, 0, truncated=False)
                 self._finals = []
             case EventType.SPEAKERS:
                 Speakers.from_wire(event.wire).label(self._finals)
             case EventType.PARTIAL | EventType.FINAL:
+                self._counted += Usage.from_wire(event.wire.get("usage"))
                 delta = self._deltas.hear(event.wire)
                 if self._diarizes and event.type == EventType.FINAL and len(self._finals) <= MAX_SEGMENTS:
                     self._finals.append(Final.from_wire(event.wire))
@@ -186,7 +189,10 @@ class VllmRealtime:
         return [Open(self._options, FORMAT)]
 
     def _usage(self) -> dict[str, int]:
-        """Counted as Voxtral would: one token per 80 ms of audio, and about one per word."""
+        """If the model counts no tokens, as Voxtral would: one per 80 ms of audio, and about one per word."""
+        if self._counted.prompt_tokens:
+            heard, said = self._counted.prompt_tokens, self._counted.completion_tokens
+            return {"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said}
         heard = math.ceil(FORMAT.duration_s(self._received_bytes) / TOKEN_S)
         said = len(self._deltas.text.split())
         return {"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said}

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.events import EventType, Usage
 from shared.seams import NEAR_CHARS, seam
-from voxtral_client.events import Final, Speakers
+from voxtral_client.events import Final, Revised, Speakers
 
 
 @dataclass(slots=True)
@@ -27,9 +27,10 @@ class Growth:
 
 @dataclass(slots=True)
 class Transcript:
-    """Grows with `take`; complete after the session's `done`. Its text is the joined results of `take`.
+    """Grows with `take`; complete after the session's `done`.
 
-    If channels are separate, the text has a line for each turn.
+    Its text is the joined results of `take`, except for revised finals. If channels are separate, the text has a line
+    for each turn.
     """
 
     model: str
@@ -50,11 +51,18 @@ class Transcript:
     @property
     def has_confidence(self) -> bool:
         """Whether the model has reported the probability of a word."""
-        return any(word.confidence is not None for segment in self.segments for word in segment.words)
+        words = (word for segment in self.segments for word in segment.words)
+        in_scores = any(segment.word_confidences for segment in self.segments)
+        return in_scores or any(word.confidence is not None for word in words)
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether the model counts tokens."""
+        return any(segment.usage is not None for segment in self.segments)
 
     @property
     def usage(self) -> Usage:
-        """The sum over all answers; zeros if no language model has answered."""
+        """The sum over all answers; zeros if the model counts no tokens."""
         known = [segment.usage for segment in self.segments if segment.usage is not None]
         return Usage(
             prompt_tokens=sum(usage.prompt_tokens for usage in known),
@@ -73,6 +81,11 @@ class Transcript:
             self.duration_s = event["duration"]
         if event["type"] == EventType.WARNING:
             self.warnings.append({"code": event["code"], "message": event["message"]})
+        if event["type"] == EventType.REVISED:
+            Revised.from_wire(event).put_into(self.segments)
+            self.text, self._growth = "", Growth()
+            for segment in self.segments:
+                self._append(segment)
         if event["type"] == EventType.SPEAKERS:
             Speakers.from_wire(event).label(self.segments)
         if event["type"] != EventType.FINAL:
@@ -80,6 +93,10 @@ class Transcript:
         segment = Final.from_wire(event)
         self.segments.append(segment)
         self.language = self.language or segment.language
+        return self._append(segment)
+
+    def _append(self, segment: Final) -> str:
+        """The text that a segment adds, as in `take`."""
         added = self._growth.gap(segment) + segment.text
         self.text += added
         return added

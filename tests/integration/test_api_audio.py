@@ -31,7 +31,9 @@ def test_openai_json_is_what_was_said(whisper_openai: OpenAI, speech: bytes) -> 
         model="whisper-1", file=file_of(speech), language="en", prompt="", temperature=0, include=["logprobs"]
     )
     assert word_error_rate(SPOKEN, reply.text) <= MAX_WER
-    assert reply.usage.type == "duration"
+    assert reply.usage.type == "tokens"
+    assert reply.usage.total_tokens == reply.usage.input_tokens + reply.usage.output_tokens
+    assert reply.usage.output_tokens >= len(reply.text.split())
     assert reply.usage.seconds == pytest.approx(len(speech) / 32_000, abs=0.01)
     assert "".join(token.token for token in reply.logprobs) == reply.text
     assert all(-10 < token.logprob <= 0 for token in reply.logprobs)

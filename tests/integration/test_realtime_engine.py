@@ -38,9 +38,11 @@ class Overheard(Session):
 
     tokens: list[int]
 
-    def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
+    def _say(self, token: int, frame_samples: int, model_ms: float, log_probability: float | None) -> None:
         self.__dict__.setdefault("tokens", []).append(token)
-        super()._say(token, frame_samples, model_ms)
+        assert log_probability is not None
+        assert -50 < log_probability <= 0
+        super()._say(token, frame_samples, model_ms, log_probability)
 
 
 @dataclass

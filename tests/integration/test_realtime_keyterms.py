@@ -12,7 +12,7 @@ import jiwer
 import pytest
 
 from shared.events import KeyTerm, SessionOptions
-from tests.engine_sessions import drained, text_of
+from tests.engine_sessions import drained, finals, text_of
 from tests.replaying import ReplayRecorder
 from tests.tiny.alignment import spelling
 from tests.tiny.engine import loaded_realtime
@@ -144,3 +144,17 @@ def test_rows_take_their_terms_along_when_a_session_leaves(engine: Any) -> None:
     for session_id, rest in drained(engine).items():
         outputs.setdefault(session_id, []).extend(rest)
     assert [text_of(outputs[number]) for number in ("2", "3")] == written(engine, ALL)[2:]
+
+
+def test_words_that_only_terms_have_written_are_unsure(engine: Any) -> None:
+    """Their confidence is the probability that the model gives them, without the preference."""
+    engine.open("0", SessionOptions(keyterms=TERMS))
+    engine.feed("0", SCENES[0].audio)
+    engine.finish("0")
+    words = [word for final in finals(drained(engine)["0"]) for word in final.words]
+    before = written(engine, PLAIN)[0].lower().split()
+    preferred = [word for word in words if word.text.lower() in RARE and word.text.lower() not in before]
+    assert preferred
+    for word in words:
+        assert word.confidence is not None
+        assert 0 <= word.confidence <= (0.5 if word in preferred else 1.0)

@@ -25,6 +25,11 @@ def test_transcript_is_that_of_generate(engine: VoxtralEngine, reference: Refere
     for number, final in enumerate(finals(outputs)):
         assert final.text == spoken_text(reference, pcm, final, language)
         assert (final.segment, final.language, final.words) == (number, language, ())
+        assert final.scores is not None
+        assert final.usage is not None
+        assert len(final.scores.word_confidences or ()) == len(final.text.split())
+        assert final.scores.avg_logprob < 0  # type: ignore[operator]
+        assert final.usage.completion_tokens > 0
     assert partials(outputs) == []
     assert isinstance(outputs[-1], Finished)
 

@@ -112,7 +112,7 @@ class Final:
     language: str | None
     model_ms: float
     usage: Usage | None = None
-    """Only if a language model has answered."""
+    """For engines that count tokens."""
     scores: Scores | None = None
     """For engines that know probabilities."""
 

@@ -52,6 +52,15 @@ _WARNED: Final[Schema] = {
 }
 _STRICT: Final = said(FLAG, "Whether a damaged recording is an error; by default its undamaged part is transcribed.")
 _DURATION_USAGE: Final = object_of({"type": {"const": "duration"}, "seconds": NUMBER}, name="DurationUsage")
+_USAGE_COUNTS: Final = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), INTEGER)
+_USAGE: Final = said(
+    object_of(
+        {"type": {"enum": ["tokens", "duration"]}, "seconds": NUMBER, **_USAGE_COUNTS},
+        *("type", "seconds"),
+        name="TranscriptionUsage",
+    ),
+    "`tokens`, with their numbers, if the model counts them.",
+)
 _LANGUAGES: Final = said(
     list_of(object_of({"code": TEXT}, name="DetectedLanguage")), "The detected languages, in the order of the segments."
 )
@@ -65,7 +74,7 @@ _LOGPROBS: Final = said(
     "With `include[]=logprobs`: one token for each word. Absent if the model reports no probabilities.",
 )
 _TIMED_TEXT: Final = object_of(
-    {"text": TEXT, "languages": _LANGUAGES, "usage": _DURATION_USAGE, "logprobs": _LOGPROBS, "warnings": _WARNINGS},
+    {"text": TEXT, "languages": _LANGUAGES, "usage": _USAGE, "logprobs": _LOGPROBS, "warnings": _WARNINGS},
     *("text", "languages", "usage"),
     name="Transcription",
 )
@@ -123,10 +132,8 @@ _DIARIZED: Final = object_of(
     name="DiarizedTranscription",
 )
 _TOKEN_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
-_TOKEN_USAGE: Final = object_of(
-    {name: said(INTEGER, "0 unless a Voxtral model answered.") for name in _TOKEN_COUNTS}, name="TokenUsage"
-)
-_UNCOUNTED: Final = {name: said(INTEGER, "0: tokens of transcripts are not counted.") for name in _TOKEN_COUNTS}
+_COUNTED: Final = {name: said(INTEGER, "0 if the model counts no tokens.") for name in _TOKEN_COUNTS}
+_TOKEN_USAGE: Final = object_of(_COUNTED, name="TokenUsage")
 _MISTRAL_TRANSCRIPT: Final = object_of(
     {
         "model": TEXT,
@@ -148,7 +155,7 @@ _MISTRAL_TRANSCRIPT: Final = object_of(
                 name="MistralSegment",
             )
         ),
-        "usage": object_of({**_UNCOUNTED, "prompt_audio_seconds": INTEGER}, name="MistralUsage"),
+        "usage": object_of({**_COUNTED, "prompt_audio_seconds": INTEGER}, name="MistralUsage"),
         "warnings": _WARNINGS,
     },
     *("model", "text", "language", "segments", "usage"),

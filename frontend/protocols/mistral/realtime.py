@@ -4,7 +4,6 @@ Its clients configure the session before any audio, send audio, may `flush` to h
 `end`. One connection is one session. A client waits only for `transcription.done`, so each session has one.
 """
 
-import math
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Final
@@ -14,7 +13,7 @@ from frontend.protocols.deltas import DialogueDeltas, TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.error_statuses import status_of
 from frontend.protocols.long_text import LongText, Message
-from frontend.protocols.mistral.rest import chunks
+from frontend.protocols.mistral.rest import chunks, usage
 from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.native.messages import decode_message
 from frontend.transcripts.awaited_labels import AwaitedLabels
@@ -28,7 +27,7 @@ from shared.errors import (
     VoxtralError,
     shown,
 )
-from shared.events import EventType
+from shared.events import EventType, Usage
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Speakers
 
@@ -78,6 +77,7 @@ class MistralRealtime:
         self._finals: list[Segment] = []
         """Instead of them if the client wants speakers, whose labels may change."""
         self._unnamed = AwaitedLabels()
+        self._usage = Usage(0, 0, truncated=False)
 
     def greet(self) -> Iterable[Action]:
         return [Check(self._session.options), self._told_session("session.created")]
@@ -114,6 +114,7 @@ class MistralRealtime:
             case EventType.PARTIAL:
                 actions = self._delta(wire)
             case EventType.FINAL:
+                self._usage += Usage.from_wire(wire.get("usage"))
                 actions = [*self._changed_language(wire), *self._delta(wire), *self._closed_segment(wire)]
             case EventType.SPEECH_STARTED | EventType.TURN_ENDED_EARLY | EventType.TURN_RESUMED | EventType.TURN_ENDED:
                 actions = self._turn(event.type, wire)
@@ -212,13 +213,7 @@ class MistralRealtime:
             "model": self._model,
             "text": self._done_text,
             "language": self._language,
-            # Its clients accept only whole numbers. Tokens are not counted here.
-            "usage": {
-                "prompt_tokens": 0,
-                "completion_tokens": 0,
-                "total_tokens": 0,
-                "prompt_audio_seconds": math.ceil(heard_s),
-            },
+            "usage": usage(self._usage, heard_s),
         }
         segments = [*self._segments, *(turn for final in self._finals for turn in chunks(final, (), diarize=True))]
         if max(len(self._finals), len(segments)) <= MAX_SEGMENTS:

@@ -1,7 +1,7 @@
 """Mistral's HTTP bodies for transcripts. Pure: no I/O, no form.
 
-Tokens are not counted here, so the counts in `usage` are 0; only `prompt_audio_seconds` is measured (whole seconds,
-as its SDK requires, rounded up). `language`, `confidence` and `channel` of a segment and `warnings` are our additions.
+The counts of tokens in `usage` are 0 if the engine counts none. `prompt_audio_seconds` are whole seconds, rounded up,
+as its SDK requires. `language`, `confidence` and `channel` of a segment and `warnings` are our additions.
 """
 
 import math
@@ -13,6 +13,7 @@ import orjson
 from frontend.transcripts.channels import channel_of
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.turns import Turn, turns
+from shared.events import Usage
 from voxtral_client.events import Final as Segment
 
 
@@ -25,13 +26,18 @@ def json_body(transcript: Transcript, granularities: Collection[str], *, diarize
         "segments": [
             chunk for segment in transcript.segments for chunk in chunks(segment, granularities, diarize=diarize)
         ],
-        "usage": {
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "total_tokens": 0,
-            "prompt_audio_seconds": math.ceil(transcript.duration_s),
-        },
+        "usage": usage(transcript.usage, transcript.duration_s),
         **transcript.warned,
+    }
+
+
+def usage(counted: Usage, duration_s: float) -> dict[str, int]:
+    """Its clients accept only whole numbers."""
+    return {
+        "prompt_tokens": counted.prompt_tokens,
+        "completion_tokens": counted.completion_tokens,
+        "total_tokens": counted.prompt_tokens + counted.completion_tokens,
+        "prompt_audio_seconds": math.ceil(duration_s),
     }
 
 

@@ -2,7 +2,7 @@
 
 Fields that their format requires and no model here reports are derived: `seek` from the segment's start, and
 `compression_ratio` from its text. `avg_logprob` and `no_speech_prob` are 0 if the engine does not report them, and
-`tokens` is empty: the engine's tokens are internal. Tokens are never counted for `usage`. `language` of segments,
+`tokens` is empty: the engine's tokens are internal. `usage` counts tokens if the engine does. `language` of segments,
 `confidence`, `channel` and `speaker` of segments and words, and `warnings` are our additions.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from frontend.protocols.languages import NAMES
-from frontend.protocols.openai.logprobs import logprobs
+from frontend.protocols.openai.logprobs import logprobs_of
+from frontend.protocols.openai.usage import token_usage
 from frontend.transcripts.channels import channel_of, is_dialogue, plain_text
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.subtitles import srt, vtt
@@ -57,7 +58,7 @@ def verbose_body(
             for word in segment.words
         ]
     body |= transcript.warned
-    return body if task == "translate" else body | {"usage": _usage(transcript)}
+    return body if task == "translate" else body | {"usage": _duration(transcript)}
 
 
 def diarized_body(transcript: Transcript) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def delta(transcript: Transcript, text: str, *, with_logprobs: bool = False) -> 
     if with_logprobs:
         segment = transcript.segments[-1]
         before = transcript.text[: -len(segment.text)].rstrip()
-        message |= _given(logprobs(segment.text, segment.words, before))
+        message |= _given(logprobs_of(segment.text, segment.words, segment.word_confidences, before))
     return frame(message)
 
 
@@ -102,8 +103,10 @@ def spoken(segment: Segment, gap: str) -> bytes:
 
 
 def done(transcript: Transcript, *, with_logprobs: bool = False) -> bytes:
-    """The last event and the end of the stream. Its `usage` would need token counts, so there is none."""
+    """The last event and the end of the stream. It has `usage` if tokens are counted."""
     told = {"text": transcript.text, "languages": languages(transcript.languages), **transcript.warned}
+    if transcript.has_usage:
+        told["usage"] = token_usage(transcript.usage)
     if with_logprobs:
         told |= _logprobs(transcript)
     return frame({"type": "transcript.text.done", **told}) + DONE
@@ -164,7 +167,7 @@ def _logprobs(transcript: Transcript) -> dict[str, Any]:
     before = ""
     for segment in transcript.segments:
         if segment.text:
-            found += logprobs(segment.text, segment.words, before)
+            found += logprobs_of(segment.text, segment.words, segment.word_confidences, before)
             before = segment.text
     return _given(found)
 
@@ -183,4 +186,10 @@ def _spoken(code: str | None, task: Task) -> str:
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:
+    """Tokens and the duration, or only the duration if the engine counts no tokens."""
+    return _duration(transcript) | (token_usage(transcript.usage) if transcript.has_usage else {})
+
+
+def _duration(transcript: Transcript) -> dict[str, Any]:
+    """All that OpenAI has in `verbose_json`."""
     return {"type": "duration", "seconds": transcript.duration_s}

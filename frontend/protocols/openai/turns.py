@@ -13,10 +13,11 @@ from typing import Any
 from typing import Final as Constant
 
 from frontend.protocols.deltas import TranscriptDeltas
-from frontend.protocols.openai.logprobs import logprobs
+from frontend.protocols.openai.logprobs import logprobs_of
+from frontend.protocols.openai.usage import token_usage
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from frontend.transcripts.turns import label, turns
-from shared.events import EventType
+from shared.events import EventType, Usage
 from voxtral_client.events import Final, Speakers
 from voxtral_client.parts import Word
 
@@ -40,6 +41,8 @@ class Item:
     """Of the words of its segments, if the client wants them and the model reports them."""
     languages: list[str] = field(default_factory=list)
     """The languages of its segments with text, in order."""
+    usage: Usage | None = None
+    """Of its segments, if the model counts tokens."""
 
 
 @dataclass(slots=True)
@@ -162,8 +165,12 @@ class Turns:
         language = event.get("language")
         if event["text"] and language is not None and language not in item.languages:
             item.languages.append(language)
-        if event.get("words") and self.wanted.logprobs:
-            item.logprobs += logprobs(event["text"], [*map(Word.from_wire, event["words"])], item.deltas.text)
+        if self.wanted.logprobs:
+            words = [Word.from_wire(word) for word in event.get("words", ())]
+            item.logprobs += logprobs_of(event["text"], words, event.get("word_confidences"), item.deltas.text)
+        if "usage" in event:
+            usage = Usage.from_wire(event["usage"])
+            item.usage = usage if item.usage is None else item.usage + usage
         yield from self._delta(item, item.deltas.hear(event))
         if event["text"] and self.wanted.speakers:
             self._item_ids[event["segment"]] = item.id
@@ -231,7 +238,8 @@ class Turns:
             "content_index": 0,
             "transcript": item.deltas.text,
             "languages": [{"code": code} for code in item.languages],
-            "usage": {"type": "duration", "seconds": round(seconds, 3)},
+            "usage": {"type": "duration", "seconds": round(seconds, 3)}
+            | (token_usage(item.usage) if item.usage else {}),
         } | ({"logprobs": item.logprobs} if item.logprobs else {})
 
     def _current(self) -> Item:

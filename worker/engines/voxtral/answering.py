@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import AudioTooLongError, InvalidFieldError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Usage
+from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
 from worker.engines import base
 from worker.engines.base import Committed, Failed, Finished, Output, Partial
 from worker.engines.speech.vad import SileroVad
@@ -175,11 +175,8 @@ class AnsweringSession:
             words=(),
             language=question.options.language,
             model_ms=request.model_ms,
-            usage=Usage(
-                prompt_tokens=len(request.prompt),
-                completion_tokens=len(request.tokens),
-                truncated=len(request.tokens) == request.max_new_tokens,
-            ),
+            usage=self._model.usage(request),
+            scores=self._model.scores(request, words=False),
         )
 
     def _sampling(self, options: SessionOptions) -> Sampling | None:

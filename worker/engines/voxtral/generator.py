@@ -13,7 +13,7 @@ from worker.engines.voxtral.features import Recording, Spectrograms
 from worker.engines.voxtral.kv import KvMemory
 from worker.engines.voxtral.passes import Passes, PromptPart
 from worker.engines.voxtral.requests import Request
-from worker.engines.voxtral.sampling import Dice, next_tokens
+from worker.engines.voxtral.sampling import Dice, Said, next_tokens
 from worker.engines.voxtral.schedule import Piece, Schedule
 from worker.engines.voxtral.steps import RunningRow
 
@@ -71,16 +71,16 @@ class Generator:
         pass_ms = (time.perf_counter() - started_s) * 1000
         for request in taking_part:
             request.model_ms += pass_ms
-        for request, tokens in answered:
-            self._take_tokens(request, tokens)
+        for request, said in answered:
+            self._take_tokens(request, said)
 
-    def _prefill(self, pieces: Iterable[Piece]) -> list[tuple[Request, list[int]]]:
-        answered: list[tuple[Request, list[int]]] = []
+    def _prefill(self, pieces: Iterable[Piece]) -> list[tuple[Request, list[Said]]]:
+        answered: list[tuple[Request, list[Said]]] = []
         for block, members in self._encoded(pieces).items():
             hidden = self._passes.prefill(self._memory.block(block), [part for _, part in members])
             complete = [piece.request for piece, _ in members if piece.is_last]
             dice = [self._die(request) for request in complete for _ in range(1 + len(request.draft))]
-            following: list[int] = []
+            following: list[Said] = []
             states = [state for request in complete for state in _states(request)]
             for first in range(0, len(dice), SCORED_AT_ONCE):
                 part = slice(first, first + SCORED_AT_ONCE)
@@ -88,7 +88,8 @@ class Generator:
                 following += next_tokens(self._passes.scores(hidden[part]), dice[part], boosts)
             for request in complete:
                 count = 1 + len(request.draft)
-                answered.append((request, confirmed(request.draft, following[:count])))
+                tokens = confirmed(request.draft, [one.token for one in following[:count]])
+                answered.append((request, following[: len(tokens)]))
                 following = following[count:]
         return answered
 
@@ -121,12 +122,12 @@ class Generator:
             parts[row.block].append((piece, part))
         return parts
 
-    def _decode(self, requests: Iterable[Request]) -> list[tuple[Request, list[int]]]:
+    def _decode(self, requests: Iterable[Request]) -> list[tuple[Request, list[Said]]]:
         blocks: dict[int, list[tuple[int, Request]]] = defaultdict(list)
         for request in requests:
             assert request.row, "a request goes through the model in its row"
             blocks[request.row.block].append((request.row.index, request))
-        answered: list[tuple[Request, list[int]]] = []
+        answered: list[tuple[Request, list[Said]]] = []
         for block, members in blocks.items():
             running = [RunningRow(row, request.tokens[-1], request.next_position) for row, request in members]
             boosts = self._boosts((row, (request.terms, request.terms_state)) for row, request in members)
@@ -138,9 +139,12 @@ class Generator:
             answered += [(request, [tokens[row]]) for row, request in members]
         return answered
 
-    def _take_tokens(self, request: Request, tokens: list[int]) -> None:
+    def _take_tokens(self, request: Request, said: list[Said]) -> None:
+        tokens = [one.token for one in said]
         ended = self._end_token in tokens
-        request.take(tokens[: tokens.index(self._end_token)] if ended else tokens)
+        new = said[: tokens.index(self._end_token)] if ended else said
+        request.take([one.token for one in new])
+        request.log_probabilities += [one.log_probability for one in new]
         if ended or len(request.tokens) == request.max_new_tokens:
             request.done = True
             self.cancel(request)

@@ -46,6 +46,8 @@ class Request:
     """The answer, without the token that ends it."""
     terms_state: int = AT_START
     """The state of `terms` after `tokens`."""
+    log_probabilities: list[float] = field(default_factory=list)
+    """Of these tokens."""
     done: bool = False
     model_ms: float = 0.0
     """Time of the passes that it took part in."""

@@ -1,9 +1,21 @@
 """The next token of each row, from the model's scores."""
 
+from typing import Final, NamedTuple
+
 import torch
 
 from worker.engines.keyterms.boosting import Boosts
 from worker.engines.voxtral.requests import Sampling
+
+STEPS: Final = 10_000
+"""Log-probabilities are whole numbers of steps, so that they are read together with the tokens."""
+ROWS_AT_ONCE: Final = 32
+"""Rows whose probabilities are in memory at the same time: 34 MB in float32."""
+
+
+class Said(NamedTuple):
+    token: int
+    log_probability: float
 
 
 class Dice:
@@ -13,10 +25,12 @@ class Dice:
         self._sampling = sampling
         self._generator = torch.Generator().manual_seed(sampling.seed)
 
-    def draw(self, scores: torch.Tensor) -> int:
-        """A token by the scores `[vocabulary]` of one row, on any device."""
-        probabilities = kept_probabilities(scores.float().cpu(), self._sampling)
-        return int(torch.multinomial(probabilities, 1, generator=self._generator))
+    def draw(self, scores: torch.Tensor) -> Said:
+        """A token by the scores `[vocabulary]` of one row, on any device. Its probability is that at temperature 1."""
+        scores = scores.float().cpu()
+        probabilities = kept_probabilities(scores, self._sampling)
+        token = int(torch.multinomial(probabilities, 1, generator=self._generator))
+        return Said(token, float(scores.log_softmax(dim=-1)[token]))
 
 
 def kept_probabilities(scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
@@ -29,8 +43,25 @@ def kept_probabilities(scores: torch.Tensor, sampling: Sampling) -> torch.Tensor
     return probabilities / probabilities.sum()
 
 
-def next_tokens(scores: torch.Tensor, dice: list[Dice | None], boosts: Boosts | None = None) -> list[int]:
+def next_tokens(scores: torch.Tensor, dice: list[Dice | None], boosts: Boosts | None = None) -> list[Said]:
     """The next token of each row by its scores `[rows, vocabulary]`; the likeliest where a row has no dice."""
-    likeliest = scores.argmax(dim=-1)
-    tokens: list[int] = (likeliest if boosts is None else boosts.preferred(scores, likeliest)).tolist()
-    return [token if die is None else die.draw(row) for token, die, row in zip(tokens, dice, scores, strict=True)]
+    tokens, steps = likeliest(scores, boosts).tolist()  # waits for the device
+    return [
+        Said(token, step / STEPS) if die is None else die.draw(row)
+        for token, step, die, row in zip(tokens, steps, dice, scores, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def likeliest(scores: torch.Tensor, boosts: Boosts | None = None) -> torch.Tensor:
+    """The likeliest token of each row, or the one that `boosts` prefers, and its log-probability in `STEPS`.
+
+    `[2, rows]` on the device of the scores. Boosts do not change the probability of a token.
+    """
+    first = scores.argmax(dim=-1)
+    best = scores.gather(1, first[:, None]).float()
+    parts = zip(scores.split(ROWS_AT_ONCE), best.split(ROWS_AT_ONCE), strict=True)
+    totals = torch.cat([(part.float() - top).exp_().sum(dim=-1) for part, top in parts])
+    tokens = first if boosts is None else boosts.preferred(scores, first)
+    lacking = (scores.gather(1, tokens[:, None]).float() - best)[:, 0]
+    return torch.stack([tokens, ((lacking - totals.log_()) * STEPS).long()])

@@ -1,14 +1,15 @@
 """The interface between the engine and its sessions of all modes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.events import Scores, SessionOptions, Usage
 from worker.engines.base import Output
 from worker.engines.speech.vad import SileroVad
+from worker.engines.token_scores import ScoredPiece, scores_of, word_confidences
 from worker.engines.voxtral.prompts import Prompts
 from worker.engines.voxtral.requests import Request
 from worker.engines.voxtral.vocabulary import GrowingText, Vocabulary
@@ -44,6 +45,23 @@ class Model:
         for token in tokens:
             growing.append(token)
         return growing.text
+
+    def scores(self, request: Request, *, words: bool) -> Scores | None:
+        """What is known about the text of an answer; None if it has none. `words`: of each of its words, too."""
+        growing = GrowingText(self.vocabulary)
+        said = zip(request.tokens, request.log_probabilities, strict=True)
+        pieces = [ScoredPiece(growing.append(token), log_probability) for token, log_probability in said]
+        confidences = word_confidences(pieces)
+        scores = scores_of(pieces, confidences)
+        return replace(scores, word_confidences=tuple(confidences)) if scores is not None and words else scores
+
+    @staticmethod
+    def usage(request: Request) -> Usage:
+        return Usage(
+            prompt_tokens=len(request.prompt),
+            completion_tokens=len(request.tokens),
+            truncated=len(request.tokens) == request.max_new_tokens,
+        )
 
 
 class Session(Protocol):

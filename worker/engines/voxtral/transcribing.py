@@ -237,23 +237,30 @@ class TranscribingSession:
                 return
             text = self._model.text(request.tokens) if request and is_speech else ""
             if text or self._partial_text or self._options.turns:
-                self._queue.answer(closed, self._final(closed, text, request.model_ms if request else 0.0))
+                self._queue.answer(closed, self._final(closed, text, request))
                 self._segment += 1
             else:
                 self._queue.answer(closed)
             self._begin_next(closed)
 
-    def _final(self, closed: Closed, text: str, model_ms: float) -> base.Final:
+    def _final(self, closed: Closed, text: str, request: Request | None) -> base.Final:
+        options = self._closed_options[closed.start_samples, closed.end_samples]
+        agreed = self._agreed.close(text)
+        scores = None
+        if request is not None and text:
+            scores = self._model.scores(request, words=options.words and agreed == text)
         return base.Final(
             segment=self._segment,
-            text=self._agreed.close(text),
+            text=agreed,
             start_samples=closed.start_samples,
             end_samples=closed.end_samples,
             heard_samples=closed.end_samples,
             resume_samples=closed.end_samples,
             words=(),
-            language=self._closed_options[closed.start_samples, closed.end_samples].language,
-            model_ms=model_ms,
+            language=options.language,
+            model_ms=request.model_ms if request else 0.0,
+            usage=self._model.usage(request) if request else None,
+            scores=scores,
         )
 
     def _begin_next(self, closed: Closed) -> None:

@@ -77,7 +77,12 @@ class GrowingText:
         """Without leading and trailing spaces."""
         return self._text.strip()
 
-    def append(self, token: int) -> None:
-        """A special token adds no text, but ends an incomplete character, as in mistral-common's `decode`."""
+    def append(self, token: int) -> str:
+        """Returns what the token adds to the text.
+
+        A special token adds no text, but ends an incomplete character, as in mistral-common's `decode`.
+        """
         self.tokens += 1
-        self._text += self._decoder.decode(self._vocabulary.piece(token), final=self._vocabulary.is_special(token))
+        added = self._decoder.decode(self._vocabulary.piece(token), final=self._vocabulary.is_special(token))
+        self._text += added
+        return added

@@ -61,7 +61,8 @@ class _Finished:
 
     flight: _Flight
     tokens: list[int]
-    """By row."""
+    log_probabilities: list[float]
+    """Both by row."""
     model_ms: float
 
 
@@ -160,7 +161,7 @@ class VoxtralRealtimeEngine:
             session.feed(frame)
             if session.is_ready:
                 heard = session.window()[self._prompt.lead_samples :][: self._prompt.frame_samples]
-                session.take(levels_of(heard), tokens[tick % len(tokens)], 0.0)
+                session.take(levels_of(heard), tokens[tick % len(tokens)], 0.0, -0.1)
                 session.take_outputs()
             times_ms.append((time.perf_counter() - started_s) * 1000)
         return sorted(times_ms)[HOST_TICKS // 2]
@@ -367,14 +368,16 @@ class VoxtralRealtimeEngine:
         """Wait for the pass that has been launched."""
         flight, self._flight = self._flight, None
         assert flight is not None, "no pass has been launched"
-        return _Finished(flight, self._model.read(), (time.perf_counter() - flight.started_s) * 1000)
+        tokens = self._model.read()
+        model_ms = (time.perf_counter() - flight.started_s) * 1000
+        return _Finished(flight, tokens, self._model.log_probabilities, model_ms)
 
     def _deliver(self, finished: _Finished) -> None:
         """Pass the tokens on to the sessions, except those that were closed or restarted after the launch."""
         flight, tokens, model_ms = finished.flight, finished.tokens, finished.model_ms
         for session_id, row, session, stretch in flight.members:
             if session.stretch == stretch and self._sessions.get(session_id) is session:
-                session.take(flight.levels[row], tokens[row], model_ms)
+                session.take(flight.levels[row], tokens[row], model_ms, finished.log_probabilities[row])
                 if session.stretch != stretch:
                     self._note(session_id, session)
                 elif session.has_outputs:

@@ -29,7 +29,7 @@ from worker.engines.voxtral_realtime.prefill import CHUNK, Prefill
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring, Snapshot
 from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
-from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
+from worker.engines.voxtral_realtime.speaking import STEPS, Sayable, Speaking
 from worker.engines.voxtral_realtime.weights import small_weights
 
 COLD_PASSES: Final = 2
@@ -86,7 +86,9 @@ class BatchedModel:
         self._delays = DelayConditions(model, rows)
         self._dtype = dtype
         self._said: Tensor | None = None
-        """The tokens of the pass that has been launched; the device may still run it."""
+        """The result of the pass that has been launched, `[2, batch]`; the device may still run it."""
+        self.log_probabilities: list[float] = []
+        """Of the tokens that were read last, by row."""
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self._positions = torch.zeros(rows, dtype=torch.long, device=device)
         self._pcm = Staged(torch.zeros(rows, prompt.window_samples), device)
@@ -228,18 +230,20 @@ class BatchedModel:
         for staged in (self._pcm, self._forced, self._advances):
             staged.send(self._passes.shape(batch))
         self._reached[:batch] += self._advances.rows[:batch]
-        tokens = self._passes.run(batch, positions=int(self._reached[:batch].max()))
+        said = self._passes.run(batch, positions=int(self._reached[:batch].max()))
         if self._with_terms:
             self._prefer_terms(batch)
-        self._said = tokens[:batch]
+        self._said = said[:, :batch]
 
     def read(self) -> list[int]:
         """Wait for the pass and return the token of each row; those of rows not staged are meaningless."""
         assert self._said is not None, "no pass has been launched"
-        said: list[int] = self._said.tolist()  # waits for the device: from here on it has read what was staged
+        said, steps = self._said.tolist()  # waits for the device: from here on it has read what was staged
         self._said = None
         self._advances.rows[:] = False
-        return said
+        self.log_probabilities = [one / STEPS for one in steps]
+        tokens: list[int] = said
+        return tokens
 
     def run(self, batch: int) -> list[int]:
         """A pass from its launch to its tokens."""
@@ -255,7 +259,10 @@ class BatchedModel:
         """Replace the tokens of the pass by those that the rows with key terms prefer. Launched after each pass, since
         recorded passes have no part for it."""
         tokens, advances, own = self._speaking.tokens[:batch], self._advances.device[:batch], self._tokens[:batch]
-        self._boosted.prefer(self._speaking.scores[:batch], tokens, advances)
+        scores, likeliest = self._speaking.scores[:batch], tokens[:, None].clone()
+        self._boosted.prefer(scores, tokens, advances)
+        lacking = scores.gather(1, tokens[:, None]) - scores.gather(1, likeliest)
+        self._speaking.said[1, :batch] += (lacking[:, 0] * STEPS).long()
         own.copy_(torch.where(advances, tokens, own))
 
     @torch.inference_mode()
@@ -336,7 +343,7 @@ class BatchedModel:
             self.rest(row)
 
     def _pass(self, batch: int, positions: int) -> Tensor:
-        """`positions`: every row of the batch is within it, or the rings are full. Returns tokens, `[batch]`."""
+        """`positions`: every row of the batch is within it, or the rings are full. Returns what `Speaking` does."""
         with pinned_kernels(self._positions.device):
             return self._tokens_of(batch, positions)
 
@@ -353,10 +360,10 @@ class BatchedModel:
             t_cond=self._delays.rows(0, batch),
             use_cache=True,
         ).last_hidden_state
-        tokens: Tensor = self._speaking(said[:, 0])
-        own.copy_(torch.where(advances, tokens, own))
+        chosen: Tensor = self._speaking(said[:, 0])
+        own.copy_(torch.where(advances, chosen[0], own))
         self._positions[:batch] += advances
-        return tokens
+        return chosen
 
     def _encode(self, batch: int, positions: int) -> Tensor:
         """The audio embeddings of each row, `[batch, 1, text width]`."""

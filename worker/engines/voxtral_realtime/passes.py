@@ -76,7 +76,7 @@ def record_or_log(recorder: Recorder, run: Replay, *, event: str, message: str) 
 
 class Passes:
     def __init__(self, run: Pass, rows: int, positions: int, recorder: Recorder | None) -> None:
-        """`run(batch, positions)` leaves the tokens on the device and must not allocate memory that outlives it."""
+        """`run(batch, positions)` leaves its result on the device and must not allocate memory that outlives it."""
         self._run = run
         self._recorder = recorder
         self._batches, self._positions = shapes(rows, positions)
@@ -122,7 +122,7 @@ class Passes:
         return shortest_s(run, None if self._recorder is None else self._recorder.record)
 
     def run(self, batch: int, positions: int) -> Tensor:
-        """Tokens, `[at least batch]`, valid until the next pass."""
+        """What the pass returns, valid until the next one; its last dimension has at least `batch` rows."""
         if not self.recorded:
             return self._run(batch, positions)
         return self._replays[self.shape(batch), covering(self._positions, positions)]()

@@ -223,14 +223,20 @@ class Session:
             window[first - start : last - start] = self._audio.between(first, last)
         return window
 
-    def take(self, levels: NDArray[np.float32], token: int, model_ms: float) -> None:
-        """Handle the model's token for the oldest provided position, and the loudness of the hops of its frame."""
+    def take(
+        self, levels: NDArray[np.float32], token: int, model_ms: float, log_probability: float | None = None
+    ) -> None:
+        """Handle the model's token for the oldest provided position, and the loudness of the hops of its frame.
+
+        `log_probability` is the token's.
+        """
         if self._position >= self._prompt.left_pad_tokens:
             self._loudness.hear(levels)
         frame = self._prompt.frame_said_at(self._position, self.delay_tokens)
         self._position += 1
         if frame is not None and frame >= len(self._known_tokens):
-            self._say(token, self._origin_samples + frame * self._prompt.frame_samples, model_ms)
+            at_samples = self._origin_samples + frame * self._prompt.frame_samples
+            self._say(token, at_samples, model_ms, log_probability)
         if self._ends_samples:
             if self._blank.is_stuck:
                 self._hear_again()
@@ -269,7 +275,7 @@ class Session:
         """A new owner must process all of the open segment: its words are in no final yet."""
         return self._segment_resume_samples if self._transcript.is_open else self._settled_samples
 
-    def _say(self, token: int, frame_samples: int, model_ms: float) -> None:
+    def _say(self, token: int, frame_samples: int, model_ms: float, log_probability: float | None) -> None:
         """`frame_samples`: the start of the frame that the token is about."""
         if token == self._vocabulary.word_token:
             self._begin_word(frame_samples, model_ms)
@@ -277,7 +283,7 @@ class Session:
             unmarked_samples = frame_samples - self._last_word_end_samples
             if unmarked_samples > MAX_UNMARKED_SAMPLES or not self._transcript.is_open:
                 self._begin_word(frame_samples, model_ms)
-            self._put(self._transcript.append(piece, self._heard_samples, model_ms))
+            self._put(self._transcript.append(piece, self._heard_samples, model_ms, log_probability))
         else:
             until_samples = min(frame_samples + self._prompt.frame_samples, self._limit_samples)
             self._blank.pad(until_samples, self._audio, self._loudness)

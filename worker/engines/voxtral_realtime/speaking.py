@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 CHUNK: Final = 16_384
 """Rows of the output layer that a CPU converts to float32 at a time."""
+STEPS: Final = 10_000
+"""Log-probabilities are whole numbers of steps, so that they are read together with the tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,29 @@ class Speaking(nn.Module):
         self.bias = nn.Buffer(bias.to(self._weight.device), persistent=False)
         self.scores = nn.Buffer(torch.empty(rows, len(self._weight), device=self._weight.device), persistent=False)
         """Of the last pass, `[rows, vocabulary]`, in float32; -inf for tokens that are not allowed."""
-        tokens = torch.zeros(rows, dtype=torch.long, device=self._weight.device)
-        self.tokens = nn.Buffer(tokens, persistent=False)
-        """Of the last pass, `[rows]`."""
+        said = torch.zeros(2, rows, dtype=torch.long, device=self._weight.device)
+        self.said = nn.Buffer(said, persistent=False)
+        """Of the last pass, `[2, rows]`: the tokens, and their log-probabilities in `STEPS`, which are those among the
+        tokens of a transcript."""
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
         torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
+    @property
+    def tokens(self) -> Tensor:
+        """Of the last pass, `[rows]`."""
+        return self.said[0]
+
     def forward(self, hidden: Tensor) -> Tensor:
-        """`hidden`, `[batch, width]`; returns the tokens, `[batch]`, which are valid until the next pass."""
+        """`hidden`, `[batch, width]`; returns `said` of these rows, which is valid until the next pass."""
         scores = self._scores(hidden)
         scores[:, self._pad] = torch.maximum(scores[:, self._pad], scores[:, self._end])
-        kept = torch.add(scores, self.bias, out=self.scores[: len(hidden)])
-        return torch.argmax(kept, dim=-1, out=self.tokens[: len(hidden)])
+        batch = len(hidden)
+        kept = torch.add(scores, self.bias, out=self.scores[:batch])
+        tokens = torch.argmax(kept, dim=-1, out=self.tokens[:batch])
+        # In place: with many rows, another copy of the scores would take hundreds of megabytes.
+        total = torch.sub(kept, kept.gather(1, tokens[:, None]), out=scores).exp_().sum(dim=-1)
+        self.said[1, :batch] = (total.log_() * -STEPS).long()
+        return self.said[:, :batch]
 
     def _scores(self, hidden: Tensor) -> Tensor:
         """Scores in float32, `[batch, vocabulary]`."""

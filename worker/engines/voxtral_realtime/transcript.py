@@ -6,15 +6,18 @@ appended, so all text of a partial is committed; its last word may still grow.
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from shared.events import Word
+from shared.events import Usage, Word
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Output, Partial, SpeechStarted, SpeechStopped
+from worker.engines.token_scores import ScoredPiece, scores_of, word_confidences
 
 ENDPOINT_FRAMES: Final = 8
 """A segment ends after 0.64 s without words."""
+TOKEN_SAMPLES: Final = 1280
+"""80 ms: the audio that the language model takes in as one token."""
 MAX_SEGMENT_SAMPLES: Final = 20 * 16_000
 """A longer segment ends before the next word."""
 
@@ -26,6 +29,8 @@ class _SpokenWord:
     start_samples: int
     end_samples: int
     text: str = ""
+    pieces: list[ScoredPiece] = field(default_factory=list)
+    """Its tokens, if their probabilities are known."""
 
 
 class Transcript:
@@ -38,6 +43,10 @@ class Transcript:
         self._told: list[Word] = []
         """All words except the last, which may still grow."""
         self._told_text = ""
+        self._pieces: list[ScoredPiece] = []
+        """The tokens of these words."""
+        self._tokens = 0
+        """Of the open segment's text."""
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         self._quiet_frames = 0
         self._shown = ""
@@ -72,12 +81,19 @@ class Transcript:
         elif self._words:
             self._told += _singles(self._words[-1])
             self._told_text += self._words[-1].text
+            self._pieces += self._words[-1].pieces
         self._words.append(_SpokenWord(start_samples, end_samples))
 
-    def append(self, piece: bytes, heard_samples: int, model_ms: float) -> list[Output]:
+    def append(
+        self, piece: bytes, heard_samples: int, model_ms: float, log_probability: float | None = None
+    ) -> list[Output]:
         """More text of the last word; `begin_word` must have been called in this segment."""
         self._quiet_frames = 0
-        self._words[-1].text += self._characters.decode(piece)
+        self._tokens += 1
+        added = self._characters.decode(piece)
+        self._words[-1].text += added
+        if log_probability is not None:
+            self._words[-1].pieces.append(ScoredPiece(added, log_probability))
         text = self._text()
         if text == self._shown:
             return []
@@ -99,8 +115,11 @@ class Transcript:
         if self._words:
             self._words[-1].text += self._characters.decode(b"", final=True)
             self._told += _singles(self._words[-1])
+            self._pieces += self._words[-1].pieces
         words = tuple(self._told)
         text = self._text()
+        pieces, self._pieces = self._pieces, []
+        tokens, self._tokens = self._tokens, 0
         segment, started = self._segment, bool(self._shown)
         self._words, self._shown, self._quiet_frames = [], "", 0
         self._told, self._told_text = [], ""
@@ -119,6 +138,8 @@ class Transcript:
             words=words,
             language=self.language,
             model_ms=model_ms,
+            usage=Usage(-(-(end_samples - start_samples) // TOKEN_SAMPLES), tokens, truncated=False),
+            scores=scores_of(pieces, [word.confidence for word in words if word.confidence is not None]),
         )
         opening: list[Output] = [] if started else [SpeechStarted(start_samples)]
         return [*opening, SpeechStopped(end_samples), final]
@@ -148,7 +169,10 @@ def _singles(word: _SpokenWord) -> Iterator[Word]:
     """The words of one marker: usually one. Several share its time in proportion to their lengths in characters."""
     texts = word.text.split()
     duration_samples, characters, before = word.end_samples - word.start_samples, sum(map(len, texts)), 0
-    for text in texts:
+    confidences: list[float | None] = [*word_confidences(word.pieces)]
+    if len(confidences) != len(texts):  # unknown, or the text ends in half a character
+        confidences = [None] * len(texts)
+    for text, confidence in zip(texts, confidences, strict=True):
         start_samples = word.start_samples + duration_samples * before // characters
         before += len(text)
-        yield Word(text, start_samples, word.start_samples + duration_samples * before // characters)
+        yield Word(text, start_samples, word.start_samples + duration_samples * before // characters, confidence)

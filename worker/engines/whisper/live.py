@@ -27,7 +27,7 @@ from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Transcript, joined
 from worker.engines.whisper.window import RollingWindow
-from worker.engines.whisper.words import HeardWord, mean_confidence
+from worker.engines.whisper.words import HeardWord, mean_confidence, usage_of
 from worker.turns.judge import TurnJudge
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
@@ -278,6 +278,7 @@ class LiveSession(Session):
             words=wire_words(words, spoken) if self._segment_options.words else (),
             language=language if words else None,
             model_ms=model_ms,
+            usage=usage_of(words, span.length_samples),
             scores=Scores(confidence=mean_confidence(words)),
         )
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-from shared.config import Settings
+from shared.config import ModelSettings, Settings
 from shared.errors import StartupError
 from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, whisper_model
 from worker.engines.loading.spectrogram import check_spectrogram
+from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.settings import WhisperSettings
@@ -27,7 +28,26 @@ NOT_TRANSLATING: Final = {"whisper-large-v3-turbo"}
 
 def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: int) -> WhisperEngine:
     """The engine for the name of a Whisper model, with the files in `model.path` if that is set."""
-    model = settings.model
+    shown, directory, placement = _located(settings.model, name, threads)
+    engine = WhisperEngine(
+        directory,
+        model=shown,
+        slots=settings.model.slots or default_slots,
+        placement=placement,
+        settings=GPU_SETTINGS if placement.on_gpu else CPU_SETTINGS,
+    )
+    check_spectrogram(settings.spectrogram, engine.spectrogram, shown)
+    return engine
+
+
+def load_decoder(model: ModelSettings, threads: int) -> tuple[str, WhisperDecoder]:
+    """The name and the decoder of the Whisper in `model.name`, without an engine."""
+    shown, directory, placement = _located(model, model.name, threads)
+    return shown, WhisperDecoder(directory, placement)
+
+
+def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, Placement]:
+    """The model's name as clients see it, its files, and where it runs."""
     path = str(model.path) if model.path is not None else None
     name = whisper_model(name)
     if name == ANY_WHISPER and path is None:
@@ -40,23 +60,18 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
     shown = _shown_name(name, path)
     directory = _directory(name, path)
     size = size_of(shown, (directory / WEIGHTS_NAME).stat().st_size)
-    placement = Placement(
-        place,
-        asked or auto_compute_type(place, size),
-        GPU_THREADS if place != "cpu" else threads,
-        feature_threads=threads if place != "cpu" else 1,
-        english=shown in ENGLISH_BY_TRAINING,
-        translates=shown not in NOT_TRANSLATING,
-    )
-    engine = WhisperEngine(
+    return (
+        shown,
         directory,
-        model=shown,
-        slots=model.slots or default_slots,
-        placement=placement,
-        settings=GPU_SETTINGS if placement.on_gpu else CPU_SETTINGS,
+        Placement(
+            place,
+            asked or auto_compute_type(place, size),
+            GPU_THREADS if place != "cpu" else threads,
+            feature_threads=threads if place != "cpu" else 1,
+            english=shown in ENGLISH_BY_TRAINING,
+            translates=shown not in NOT_TRANSLATING,
+        ),
     )
-    check_spectrogram(settings.spectrogram, engine.spectrogram, shown)
-    return engine
 
 
 def _shown_name(name: str, path: str | None) -> str:

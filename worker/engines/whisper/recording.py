@@ -23,7 +23,7 @@ from worker.engines.whisper.languages import Probabilities, likeliest, surely_sp
 from worker.engines.whisper.session import Pass, Place, Session, wire_words
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.transcript import joined
-from worker.engines.whisper.words import HeardWord, mean_confidence
+from worker.engines.whisper.words import HeardWord, mean_confidence, usage_of
 
 WINDOW_S = 28.0
 """The model accepts 30 s; 2 s of padding end its text."""
@@ -248,6 +248,7 @@ class Recording(Session):
             words=wire_words(words, spoken) if self._segment_options.words else (),
             language=segment.language if words else None,
             model_ms=model_ms,
+            usage=usage_of(words, segment.span.length_samples),
             scores=scores,
         )
         if not (words and self._options.partials):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
 
+from shared.events import Usage
+
 SAMPLES_PER_POSITION = 320
 """One encoder position, the unit of word times."""
 
@@ -147,6 +149,12 @@ def _letters(word: Sequence[Piece]) -> Sequence[Piece]:
     while count > 1 and not _has_letters(word[count - 1]):
         count -= 1
     return word[:count]
+
+
+def usage_of(words: Sequence[HeardWord], length_samples: int) -> Usage:
+    """The tokens of a text, and the positions of the encoder for its audio."""
+    said = sum(len(word.tokens) + len(word.mark_tokens) for word in words)
+    return Usage(-(-length_samples // SAMPLES_PER_POSITION), said, truncated=False)
 
 
 def mean_confidence(words: Sequence[HeardWord]) -> float | None:

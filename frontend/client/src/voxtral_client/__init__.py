@@ -15,14 +15,12 @@ from voxtral_client.events import (
     Partial,
     Ready,
     Reply,
+    Revised,
     SessionEvent,
     Speakers,
     SpeechStarted,
     SpeechStopped,
     SpokenTurn,
-    TurnEnded,
-    TurnEndedEarly,
-    TurnResumed,
     Warned,
 )
 from voxtral_client.messages import (
@@ -35,6 +33,7 @@ from voxtral_client.messages import (
 from voxtral_client.parts import Committed, Latency, Usage, Word
 from voxtral_client.session import LiveSession
 from voxtral_client.sync import transcribe
+from voxtral_client.turns import TurnEnded, TurnEndedEarly, TurnResumed
 from voxtral_client.version import VERSION
 
 __all__ = [
@@ -51,6 +50,7 @@ __all__ = [
     "Partial",
     "Ready",
     "Reply",
+    "Revised",
     "ServerError",
     "SessionEvent",
     "Speakers",

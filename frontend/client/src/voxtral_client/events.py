@@ -9,7 +9,8 @@ from collections.abc import MutableSequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from voxtral_client.parts import NOT_COMMITTED, Committed, Latency, Scores, Usage, Word, also
+from voxtral_client.parts import NOT_COMMITTED, Committed, Latency, Scores, Usage, Word, also, scores_in
+from voxtral_client.turns import TurnEnded, TurnEndedEarly, TurnResumed
 
 RESUME_TIMEOUT_S = 30.0
 """Of a server whose `ready` does not tell it."""
@@ -89,7 +90,7 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The text of a closed segment. Never changes; `Speakers` may say later who spoke it."""
+    """The text of a closed segment. Never changes, except by `Revised`; `Speakers` may say later who spoke it."""
 
     seq: int
     segment: int
@@ -100,13 +101,15 @@ class Final:
     language: str | None
     latency: Latency | None
     usage: Usage | None = None
-    """Only if a language model has answered."""
+    """Only if the model counts tokens."""
     confidence: float | None = None
-    """Mean of the words' confidence, from 0 to 1. This and the next two are None if the model does not report them."""
+    """Mean of the words' confidence, from 0 to 1. This and the next three are None if the model reports none."""
     avg_logprob: float | None = None
     """Mean log-probability of the decoded tokens."""
     no_speech_prob: float | None = None
     """Probability that the decoded audio holds no speech, from 0 to 1."""
+    word_confidences: tuple[float, ...] | None = None
+    """Of the words of the text, split at white space, if the model gives the words no times."""
     channel: int | None = None
     """As in `Partial`."""
     speaker: str | None = None
@@ -119,8 +122,8 @@ class Final:
 
     @property
     def scores(self) -> Scores:
-        """The same three values together."""
-        return Scores(self.confidence, self.avg_logprob, self.no_speech_prob)
+        """The same four values together."""
+        return Scores(self.confidence, self.avg_logprob, self.no_speech_prob, self.word_confidences)
 
     @property
     def is_labelled(self) -> bool:
@@ -150,13 +153,74 @@ class Final:
             language=wire.get("language"),
             latency=_latency(wire),
             usage=_usage(wire["usage"]) if "usage" in wire else None,
-            confidence=wire.get("confidence"),
-            avg_logprob=wire.get("avg_logprob"),
-            no_speech_prob=wire.get("no_speech_prob"),
+            **scores_in(wire),
             channel=wire.get("channel"),
             speaker=wire.get("speaker"),
             speaker_unsure=wire.get("speaker_unsure", False),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """Another text for the final of a segment, by the server's second model."""
+
+    seq: int
+    segment: int
+    text: str
+    start: float
+    end: float
+    words: tuple[Word, ...]
+    language: str | None
+    pending: int
+    """Finals of the session that wait to be decoded again."""
+    confidence: float | None = None
+    """This and the next three are as in `Final`, and of the new text."""
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+    word_confidences: tuple[float, ...] | None = None
+    channel: int | None = None
+    """As in `Partial`."""
+    speaker: str | None = None
+    """As in `Final`, and so far: `Speakers` may change it later."""
+    speaker_unsure: bool = False
+
+    start_s = also("start")
+    end_s = also("end")
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Self:
+        return cls(
+            seq=wire["seq"],
+            segment=wire["segment"],
+            text=wire["text"],
+            start=wire["start"],
+            end=wire["end"],
+            words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
+            language=wire.get("language"),
+            pending=wire.get("pending", 0),
+            **scores_in(wire),
+            channel=wire.get("channel"),
+            speaker=wire.get("speaker"),
+            speaker_unsure=wire.get("speaker_unsure", False),
+        )
+
+    def put_into(self, finals: MutableSequence[Final]) -> None:
+        """Replace the final of the segment in a list, the newest one if there are several."""
+        for index in reversed(range(len(finals))):
+            if finals[index].segment == self.segment:
+                finals[index] = replace(
+                    finals[index],
+                    text=self.text,
+                    words=self.words,
+                    language=self.language,
+                    confidence=self.confidence,
+                    avg_logprob=self.avg_logprob,
+                    no_speech_prob=self.no_speech_prob,
+                    word_confidences=self.word_confidences,
+                    speaker=self.speaker,
+                    speaker_unsure=self.speaker_unsure,
+                )
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,51 +289,6 @@ class SpeechStopped:
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         return cls(wire["seq"], wire.get("end"), wire.get("channel"))
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """The speaker's turn is over; its finals came before. Only with `turn_detection`, like the two below."""
-
-    seq: int
-    end: float
-    """The end of the speech."""
-    decided_at: float
-    """The audio up to here was heard for the decision."""
-    reason: str
-    """`finished`, `silence` or `commit`."""
-    probability: float | None
-    """That the speaker has finished, from 0 to 1; None if no model was asked."""
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("reason", ""), wire.get("probability"))
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEndedEarly:
-    """The speaker has probably finished. `TurnEnded` or `TurnResumed` follows."""
-
-    seq: int
-    end: float
-    decided_at: float
-    probability: float | None
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire["end"], wire["decided_at"], wire.get("probability"))
-
-
-@dataclass(frozen=True, slots=True)
-class TurnResumed:
-    """The speaker continues after `TurnEndedEarly`."""
-
-    seq: int
-    start: float
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["seq"], wire["start"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,11 +367,12 @@ class Reply:
 
 
 Turn = TurnEnded | TurnEndedEarly | TurnResumed
-SessionEvent = Ready | Partial | Final | SpeechStarted | SpeechStopped | Turn | Speakers | Warned | Done
+SessionEvent = Ready | Partial | Final | Revised | SpeechStarted | SpeechStopped | Turn | Speakers | Warned | Done
 EVENTS: dict[str, type[SessionEvent]] = {
     "ready": Ready,
     "partial": Partial,
     "final": Final,
+    "revised": Revised,
     "speech_started": SpeechStarted,
     "speech_stopped": SpeechStopped,
     "turn_ended": TurnEnded,

@@ -62,10 +62,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of one answer of a language model."""
+    """The tokens of one answer of a model."""
 
     prompt_tokens: int
-    """Tokens of the audio and of the question."""
+    """Tokens, or positions of the encoder, of the audio, and tokens of the question."""
     completion_tokens: int
     truncated: bool
     """Whether it was cut off at its limit."""
@@ -78,10 +78,22 @@ class Scores:
     confidence: float | None = None
     avg_logprob: float | None = None
     no_speech_prob: float | None = None
+    word_confidences: tuple[float, ...] | None = None
 
-    def to_wire(self) -> dict[str, float]:
+    def to_wire(self) -> dict[str, Any]:
         """The known ones."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def scores_in(wire: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `Scores` in an event."""
+    one_by_one = wire.get("word_confidences")
+    return {
+        "confidence": wire.get("confidence"),
+        "avg_logprob": wire.get("avg_logprob"),
+        "no_speech_prob": wire.get("no_speech_prob"),
+        "word_confidences": None if one_by_one is None else tuple(one_by_one),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Segments, words and partials from what each position says."""
 
+from math import log
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import Word
+from shared.events import Usage, Word
 from worker.engines.base import Final, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.voxtral_realtime.loudness import HOP_SAMPLES, PLAIN_WORD_SAMPLES, Loudness, _background, levels_of
 from worker.engines.voxtral_realtime.transcript import ENDPOINT_FRAMES, MAX_SEGMENT_SAMPLES, Transcript
@@ -31,7 +33,7 @@ def test_partials_grow_and_the_final_holds_the_words() -> None:
     words = (Word("one", 1000, 2000), Word("two", 3000, 4000))
     assert transcript.close(9000, 4500, 2.0) == [
         SpeechStopped(4000),
-        Final(3, "one two", 1000, 4000, 9000, 4500, words, "en", 2.0),
+        Final(3, "one two", 1000, 4000, 9000, 4500, words, "en", 2.0, Usage(3, 2, truncated=False)),
     ]
     assert transcript.close(9000, 4500, 2.0) == []
     [_, partial] = say(transcript, "three")
@@ -136,3 +138,22 @@ def test_levels_are_the_root_mean_squares_of_hops() -> None:
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=600))
 def test_background_is_the_percentile_of_numpy(levels: list[float]) -> None:
     assert _background(np.array(levels, np.float32)) == pytest.approx(np.percentile(levels, 20), abs=1e-6)
+
+
+def test_words_and_final_have_the_probabilities_of_their_tokens() -> None:
+    transcript = Transcript(0, "en")
+    for word, pieces in enumerate(([" He", "llo", ","], [" it", " is"])):
+        transcript.begin_word(2000 * word, 2000 * word + 1000)
+        for piece, probability in zip(pieces, (0.9, 0.5, 0.2), strict=False):
+            transcript.append(piece.encode(), 9000, 1.0, log(probability))
+    final = transcript.close(9000, 9000, 1.0)[-1]
+    assert isinstance(final, Final)
+    assert [(word.text, round(word.confidence or 0, 4)) for word in final.words] == [
+        ("Hello,", 0.45),
+        ("it", 0.9),
+        ("is", 0.5),
+    ]
+    assert final.scores is not None
+    assert final.scores.confidence == pytest.approx((0.45 + 0.9 + 0.5) / 3)
+    assert final.scores.avg_logprob == pytest.approx(log(0.9 * 0.5 * 0.2 * 0.9 * 0.5) / 5)
+    assert final.usage == Usage(3, 5, truncated=False)
