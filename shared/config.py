@@ -76,6 +76,15 @@ class ModelSettings(Section):
     """A local directory that holds the model, instead of the name's own source. For a Whisper also a Hub repository."""
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
     """`auto` uses CUDA if it is available."""
+    second: str | None = None
+    """A Whisper, usually a larger one, that decodes the finals of sessions with `revise` again in idle time. None: no
+    session is revised."""
+    second_path: Path | None = None
+    """A local directory, or a Hub repository, that holds it, instead of the name's own source."""
+    second_device: str | None = Field(None, description="auto, cpu, cuda, cuda:0, cuda:1, … or null")
+    """None: like `device`."""
+    second_backlog_s: float = Field(600, gt=0, le=36_000)
+    """Audio of finals that wait for it, for each worker; the oldest are dropped. Each second takes 32 KB of memory."""
     torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """For Voxtral: `auto` uses the published precision on CUDA, and float32 on a CPU."""
     compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = "auto"
@@ -111,10 +120,10 @@ class ModelSettings(Section):
     def _yaml_reads_on_as_true(cls, value: object) -> object:
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
-    @field_validator("device")
+    @field_validator("device", "second_device")
     @classmethod
-    def _device_is_known(cls, device: str) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+    def _device_is_known(cls, device: str | None) -> str | None:
+        if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
             raise ValueError("not a device")
         return device
 
@@ -192,6 +201,10 @@ class SessionSettings(Section):
     """How long a worker that is stopping serves sessions that no other worker takes over."""
     commit_delay: CommitDelay = Field(CommitDelay.BALANCED, description=", ".join(CommitDelay))
     """How soon words of an open segment are committed if a client does not choose, for engines that support it."""
+    revise: bool = False
+    """Whether `model.second` decodes the finals of sessions again whose clients do not choose."""
+    revise_timeout_s: float = Field(30, ge=0, le=3600)
+    """How long `done` waits for finals that are not yet decoded again."""
 
 
 class SpeakerSettings(Section):

@@ -16,6 +16,7 @@ from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 from worker.progress import STARTING, Phase
 from worker.runtime import WorkerRuntime
+from worker.second_pass.loading import load_second
 from worker.start_report import StartReporter
 
 SWITCH_INTERVAL_S = 0.001
@@ -32,6 +33,7 @@ def main(settings: Settings) -> int:
         StartReporter(settings, STARTING),
         memory_needed(device=settings.model.device, slots=settings.model.slots),
     ):
+        second = load_second(settings)
         engine = load_engine(settings)
         STARTING.begin(Phase.WARM, engine.info.model)
         engine.warm_up()
@@ -46,7 +48,7 @@ def main(settings: Settings) -> int:
         took_s=round(time.monotonic() - started_s, 1),
     )
     dispatcher = Dispatcher(settings)
-    runtime = WorkerRuntime(settings, engine, dispatcher.dispatch)
+    runtime = WorkerRuntime(settings, engine, dispatcher.dispatch, second=second)
     serve_sessions(dispatcher.app, runtime)
     runtime.start()
     stop_signals.follow(runtime)

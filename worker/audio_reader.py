@@ -108,6 +108,8 @@ class AudioReader:
         if entry.control is None:
             parts = session.parts(entry.end_samples, entry.pcm)
             session.arrived(entry.end_samples, entry.arrived_ms, now_s)
+            for handle, samples in parts:
+                session.keep(handle, samples)
             return [Feed(handle, samples) for handle, samples in parts]
         session.heard(now_s)
         match entry.control:

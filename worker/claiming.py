@@ -12,13 +12,23 @@ from worker.channels.session import ChannelSession
 from worker.channels.states import ChannelStates
 from worker.claim import Claim
 from worker.commitment import Commitment
+from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
 
 
 def claimed(
-    owner: Owner, held: Mapping[bytes, bytes], finals: Sequence[dict[str, Any]], now_s: float, kept_samples: int
+    owner: Owner,
+    held: Mapping[bytes, bytes],
+    finals: Sequence[dict[str, Any]],
+    now_s: float,
+    kept_samples: int,
+    *,
+    revisions: Revisions | None = None,
 ) -> WorkerSession:
-    """The session whose hash after the claim is `held`; `finals` are its finals as clients see them."""
+    """The session whose hash after the claim is `held`; `finals` are its finals as clients see them.
+
+    `revisions` are those of a worker with a second model.
+    """
     options = SessionOptions.from_wire(orjson.loads(held[b"options"]))
     checkpoint_samples, segment = int(held[b"checkpoint"]), int(held[b"segment"])
     claim = Claim(
@@ -33,6 +43,12 @@ def claimed(
     stored = held.get(b"committed")
     if options.channels is not None:
         states = ChannelStates.decoded(stored, options.channels, checkpoint_samples=checkpoint_samples, segment=segment)
-        return ChannelSession(claim, now_s, kept_samples, states=states, finals=finals)
-    claim = replace(claim, committed=Commitment.decoded(stored, segment))
-    return WorkerSession(claim, now_s, kept_samples)
+        session: WorkerSession = ChannelSession(
+            claim, now_s, kept_samples, revisions=revisions, states=states, finals=finals
+        )
+    else:
+        claim = replace(claim, committed=Commitment.decoded(stored, segment))
+        session = WorkerSession(claim, now_s, kept_samples, revisions=revisions)
+    if revisions is not None:
+        revisions.open(session.openings)
+    return session

@@ -95,7 +95,8 @@ class StepReport:
 class EngineThread:
     """Runs an engine. `post` may be called from any thread; `on_step` is called on the engine's.
 
-    `commit_delay` is for sessions that choose none, if the engine supports it.
+    `commit_delay` is for sessions that choose none, if the engine supports it. `idle` is set while the engine has no
+    work.
     """
 
     def __init__(
@@ -104,10 +105,12 @@ class EngineThread:
         on_step: Callable[[StepReport], None],
         on_failure: Callable[[BaseException], None],
         commit_delay: CommitDelay,
+        idle: threading.Event | None = None,
     ) -> None:
         self._engine = engine
         self._paced = engine if isinstance(engine, Paced) else None
         self._commit_delay = commit_delay
+        self._idle = idle
         self._on_step = on_step
         self._on_failure = on_failure
         self._inbox: deque[Command] = deque()
@@ -140,12 +143,20 @@ class EngineThread:
         try:
             while not self._stopping:
                 if pause_s := self._pause_s():
-                    self._wake.wait(pause_s)
+                    self._wait(pause_s)
                 self._wake.clear()
                 self._gpu_memory.sample()
                 self._turn()
         except BaseException as error:  # noqa: BLE001 -- whatever it is, the worker must be notified
             self._on_failure(error)
+
+    def _wait(self, pause_s: float) -> None:
+        if self._idle is None or self._wake.is_set() or self._engine.ready():
+            self._wake.wait(pause_s)
+            return
+        self._idle.set()
+        self._wake.wait(pause_s)
+        self._idle.clear()
 
     def _pause_s(self) -> float:
         """How long to wait for the next command."""

@@ -31,7 +31,7 @@ class SessionWrite:
     """One write of a session: everything that is pending now."""
 
     session: WorkerSession
-    events: list[tuple[EventKind, bytes]]
+    events: list[tuple[str, bytes]]
     settled: Settled | None
     committed: StoredText | None
     """The committed text of the open segment, if Redis does not have it."""
@@ -44,7 +44,7 @@ class SessionWrite:
     def of(cls, session: WorkerSession) -> Self:
         consumed = session.absorbed_samples if session.progress_due else None
         events = list(session.outbox)
-        settles = consumed is not None or any(kind is EventKind.FINAL for kind, _ in events)
+        settles = consumed is not None or any(kind == EventKind.FINAL for kind, _ in events)
         settled = session.settled() if settles else None
         committed = session.unwritten_commitment
         return cls(session, events, settled, committed, consumed, session.ending, session.unwritten_speakers)
@@ -126,7 +126,7 @@ class EventWriter:
     def _settle(self, said: SessionWrite) -> None:
         said.confirm()
         session = said.session
-        if finals := sum(kind is EventKind.FINAL for kind, _ in said.events):
+        if finals := sum(kind == EventKind.FINAL for kind, _ in said.events):
             self._on_written(session, finals)
         if said.ending is not None:
             self._on_ended(session)

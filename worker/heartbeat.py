@@ -16,6 +16,7 @@ from shared.protocol import OWN
 from shared.version import VERSION
 from worker.engines.base import EngineInfo
 from worker.gpu_memory import GpuMemory
+from worker.second_pass.second_pass import SecondPass
 from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 
@@ -35,6 +36,7 @@ class Heartbeat:
         telemetry: Telemetry,
         gpu_memory: Callable[[], GpuMemory],
         speaker_model: str = "",
+        second: SecondPass | None = None,
     ) -> None:
         self._registry = registry
         self._worker_id = worker_id
@@ -43,6 +45,7 @@ class Heartbeat:
         self._telemetry = telemetry
         self._gpu_memory = gpu_memory
         self._speaker_model = speaker_model
+        self._second = second
         self._started_at = time.time()
         self._announced = asyncio.Event()
         self.draining = False
@@ -107,6 +110,8 @@ class Heartbeat:
             gpu_memory_total_bytes=gpu_memory.total_bytes,
             sessions_total=self._telemetry.sessions_total,
             heard_again_total=self._telemetry.heard_again_total,
+            second_model=self._second.name if self._second is not None else "",
+            revisions_pending=len(self._second.backlog) if self._second is not None else 0,
             audio_s_total=round(self._telemetry.audio_s_total, 1),
             errors=dict(self._telemetry.errors),
             speaker_model=self._speaker_model,

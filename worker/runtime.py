@@ -41,6 +41,8 @@ from worker.event_writer import EventWriter
 from worker.heartbeat import Heartbeat
 from worker.leases import Leases
 from worker.publishing import Publisher
+from worker.second_pass.revising import Revising
+from worker.second_pass.second_pass import Model as SecondModel
 from worker.session import WorkerSession
 from worker.speakers.model_file import model_name
 from worker.speakers.sessions import DiarizedSessions
@@ -66,8 +68,9 @@ class WorkerRuntime:
         engine: Engine,
         dispatch: Dispatch,
         client: Callable[..., Redis] = connect,
+        second: SecondModel | None = None,
     ) -> None:
-        """`client` creates a client of Redis with the arguments of `connect`."""
+        """`client` creates a client of Redis with the arguments of `connect`. `second` decodes finals again."""
         self.id = process_id()
         self._settings = settings
         self._dispatch = dispatch
@@ -78,8 +81,14 @@ class WorkerRuntime:
         self._telemetry = Telemetry(engine.info.frame_ms, engine.info.model)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
+        self._loop = uvloop.new_event_loop()
         self._traces = WorkerTraces(Traces.of(settings.tracing, "worker"), self.id)
-        self._engine = EngineThread(engine, self._on_step, self._on_failure, settings.session.commit_delay)
+        self._revising = Revising(
+            second, settings, loop=self._loop, telemetry=self._telemetry, held=self._held, mark=self._mark
+        )
+        self._engine = EngineThread(
+            engine, self._on_step, self._on_failure, settings.session.commit_delay, self._revising.idle
+        )
         self._redis = client(settings)
         self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
         self._scripts = Scripts(self._redis)
@@ -107,17 +116,17 @@ class WorkerRuntime:
             telemetry=self._telemetry,
             gpu_memory=lambda: self._engine.gpu_memory,
             speaker_model=model_name(settings.speakers.model_path),
+            second=self._revising.second_pass,
         )
         self._totals = TotalsWriter(self._redis, self._telemetry.metrics)
         self._publisher = Publisher(self._telemetry, self._traces, self._writer.mark)
-        self._loop = uvloop.new_event_loop()
         self._diarized = DiarizedSessions(
             settings.speakers,
             self._redis,
             self._loop,
             held=self._held,
             publish=self._publisher.publish,
-            mark=self._writer.mark,
+            mark=self._mark_released,
             wake_reader=self._wake_reader,
         )
         self._started = threading.Event()
@@ -129,6 +138,7 @@ class WorkerRuntime:
     def start(self) -> None:
         """Start both threads; return when sessions can be served. The engine must be warm."""
         self._engine.start()
+        self._revising.start()
         self._thread.start()
         self._started.wait()
 
@@ -170,6 +180,7 @@ class WorkerRuntime:
         """Wait until `stop` has finished. Until this is called, `serve` works, since a task may arrive late."""
         self._loop.call_soon_threadsafe(self._tasks_ended.set)
         self._thread.join(2 * STOP_TIMEOUT_S)
+        self._revising.stop()
         self._engine.stop(STOP_TIMEOUT_S)
         self._diarized.stop(STOP_TIMEOUT_S)
         self._traces.close()
@@ -238,7 +249,9 @@ class WorkerRuntime:
         held = dict(zip(found[::2], found[1::2], strict=True))
         finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
         owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
-        session = claimed(owner, held, finals, time.monotonic(), self._kept_samples)
+        session = claimed(
+            owner, held, finals, time.monotonic(), self._kept_samples, revisions=self._revising.revisions()
+        )
         past = await self._past(session, finals)
         is_new = session.options.diarize and not session.claim.speakers
         recordings = await read_voices(self._redis, session_id) if is_new else {}
@@ -300,6 +313,7 @@ class WorkerRuntime:
                 released = self._diarized.advance(session, handle, *standing) or released
                 if session.is_due:
                     self._writer.mark(session)
+        self._revising.collect(filter(None, map(self._held, dict.fromkeys((*dict(report.outputs), *report.standings)))))
         if released:
             self._wake_reader()
 
@@ -315,6 +329,14 @@ class WorkerRuntime:
         session = self._sessions.get(handle.partition("/")[0])
         return session if session is not None and handle in session.handles else None
 
+    def _mark(self, session: WorkerSession) -> None:
+        self._writer.mark(session)
+
+    def _mark_released(self, session: WorkerSession) -> None:
+        """Finals of a diarized session are complete when they have their labels."""
+        self._revising.collect([session])
+        self._writer.mark(session)
+
     def _drop(self, session: WorkerSession) -> None:
         """Remove a session that has ended or that another worker now owns."""
         if self._sessions.get(session.session_id) is session:
@@ -323,6 +345,7 @@ class WorkerRuntime:
             self._telemetry.observe_end(session)
             self._diarized.forget(session)
             self._traces.ended(session)
+            self._revising.forget(session)
             session.finished.set()
 
     async def _dismiss(self) -> None:
@@ -342,6 +365,8 @@ class WorkerRuntime:
                 self._engine.post([Finish(handle) for handle in session.handles])
 
     async def _shut_down(self) -> None:
+        for session in list(self._sessions.values()):
+            self._revising.stop_awaiting(session)
         try:
             await self._heartbeat.drain()
         except (RedisError, OSError) as error:
@@ -365,6 +390,7 @@ class WorkerRuntime:
     async def _end_all(self) -> None:
         for session in self._sessions.values():
             self._diarized.release(session)
+            self._revising.stop_awaiting(session)
             session.fail(ModelUnavailableError("The worker is stopping; start a new session.", retry_after_s=2.0))
             self._writer.mark(session)
         deadline_s = time.monotonic() + STOP_TIMEOUT_S

@@ -23,6 +23,8 @@ from worker.claim import Opening
 from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
 from worker.engines import base
 from worker.positions import SessionPositions
+from worker.second_pass.revisions import Revisions, revise_notices
+from worker.second_pass.second_pass import Answer
 from worker.speakers.labelling import Labelling
 from worker.speakers.outputs import Released
 from worker.turns.events import event_of
@@ -39,12 +41,14 @@ class WorkerSession(SessionPositions):
     Only its own methods change it. The loops call them, and keep further state of a session themselves.
     """
 
+    revisions: Revisions | None = None
+    """None if the worker has no second model."""
     handles: tuple[str, ...] = field(init=False)
     """Its names in the engine. One, unless its channels are separate (`worker.channels`)."""
     segment: int = field(init=False)
     seq: int = field(init=False)
     """Number of the last event that was created, written or not."""
-    outbox: list[tuple[EventKind, bytes]] = field(default_factory=list)
+    outbox: list[tuple[str, bytes]] = field(default_factory=list)
     """Kind and payload of events that Redis has not confirmed yet, oldest first."""
     texts: list[str] = field(init=False)
     committed: Commitment = field(init=False)
@@ -72,6 +76,7 @@ class WorkerSession(SessionPositions):
         self.committed = self.stored = claim.committed or Commitment(claim.segment)
         if claim.seq == 0:
             self._emit(EventType.READY, extra={"model": claim.owner.model})
+            self._warn_all(revise_notices(None, claim.options, self.revisions))
 
     @property
     def slots(self) -> int:
@@ -123,6 +128,7 @@ class WorkerSession(SessionPositions):
 
     def configure(self, options: SessionOptions, encoded: bytes, at_samples: int) -> None:
         """The client has set options after this much audio."""
+        self._warn_all(revise_notices(self.options, options, self.revisions))
         self.options = options
         self._wording.configure(options, at_samples)
         if self._configured and self._configured[-1][0] == at_samples:
@@ -173,6 +179,11 @@ class WorkerSession(SessionPositions):
         samples = np.frombuffer(pcm, "<i2")[max(0, self.read_samples - start_samples) :]
         return [(self.handles[0], samples.astype(np.float32) / np.float32(32768))]
 
+    def keep(self, handle: str, samples: NDArray[np.float32]) -> None:
+        """Keep audio of a handle, as `parts` has it, while its finals may be decoded again."""
+        if self.revisions is not None:
+            self.revisions.hear(handle, samples, self.options)
+
     def commit(self, at_samples: int) -> tuple[str, ...]:  # noqa: ARG002 -- the engine knows the position
         """The client commits the audio so far. Returns the handles that are committed."""
         return self.handles
@@ -221,17 +232,36 @@ class WorkerSession(SessionPositions):
                 self.fail(output.error)
         return None
 
+    def revise(self, index: int, answer: Answer | None) -> bool:
+        """Take the second model's answer about a final; None: there is none. Returns whether the final has changed."""
+        assert self.revisions is not None, "only its own tasks are answered"
+        revision = None
+        if self.ending is None:
+            revision = self.revisions.answer(index, answer, self.session_id, self.seq + 1, words=self.options.words)
+            if revision is not None:
+                self.seq += 1
+                self._replace_text(index, revision.text)
+                self.outbox.append((f"{EventKind.REVISED}{index}", revision.payload))
+            if self.revisions.are_awaited and not self.revisions.pending:
+                self._finish()
+        return revision is not None
+
     def _finish(self) -> None:
         if self.gives_way:
             message = "The client of the session was gone, and another client needed its slot; start a new session."
             self.fail(SessionExpiredError(message))
             return
-        self._emit(
-            EventType.DONE,
-            text=joined(self.texts),
-            extra={"duration": seconds(self.read_samples)},
-        )
+        if self.revisions is not None and self.revisions.wait(self.options):
+            return
+        self._emit(EventType.DONE, text=self._whole_text(), extra={"duration": seconds(self.read_samples)})
         self.ending = SessionState.DONE
+
+    def _whole_text(self) -> str:
+        return joined(self.texts)
+
+    def _replace_text(self, index: int, text: str) -> None:
+        """A final has another text; `index` is its place among the session's finals."""
+        self.texts[index] = text
 
     def warn(self, code: str, message: str) -> None:
         self._emit(EventType.WARNING, extra={"code": code, "message": message})
@@ -288,15 +318,15 @@ class WorkerSession(SessionPositions):
         self, output: base.Final, step_started_ms: float, now_ms: float, released: Released | None = None
     ) -> Latency:
         kept = self._kept(output.segment)
-        output, notices = self._wording.final(output, is_committed=bool(kept.text))
-        output = with_final(kept, output)
+        written, notices = self._wording.final(output, is_committed=bool(kept.text))
+        heard, output = output, with_final(kept, written)
         latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
         self.segment = output.segment + 1
         self.committed = Commitment(self.segment)
         self.checkpoint_samples = max(self.checkpoint_samples, output.resume_samples)
         self.texts.append(output.text)
         spoken = self.speakers.final(output, released, with_words=self.options.words)
-        self._emit(
+        wire = self._emit(
             EventType.FINAL,
             segment=output.segment,
             text=output.text,
@@ -310,9 +340,21 @@ class WorkerSession(SessionPositions):
             speaker=spoken.speaker,
             speaker_unsure=spoken.speaker_unsure,
         )
+        self._made(heard, wire)
+        self._warn_all(notices)
+        return latency
+
+    def _made(self, heard: base.Final, wire: dict[str, Any]) -> None:
+        """A final was made: `heard` is as the engine gave it, `wire` as clients get it."""
+        if self.revisions is not None:
+            index, past = len(self.texts) - 1, self.speakers.past(heard.segment)
+            self.revisions.close(
+                self.handle, index, heard, wire, options=self.options, wording=self._wording, spoken=past
+            )
+
+    def _warn_all(self, notices: list[base.Notice]) -> None:
         for notice in notices:
             self.warn(notice.code, notice.message)
-        return latency
 
     def _kept(self, segment: int) -> Commitment:
         return self.committed if self.committed.segment == segment else Commitment(segment)
@@ -320,8 +362,9 @@ class WorkerSession(SessionPositions):
     def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
         return self._arrivals.latency(heard_samples, model_ms, step_started_ms, now_ms)
 
-    def _emit(self, event_type: EventType, **fields: Any) -> None:
+    def _emit(self, event_type: EventType, **fields: Any) -> dict[str, Any]:
         self.seq += 1
-        event = Event(event_type, self.session_id, self.seq, mode=self.options.mode, **fields)
+        wire = Event(event_type, self.session_id, self.seq, mode=self.options.mode, **fields).to_wire()
         kind = KINDS.get(event_type, EventKind.OTHER)
-        self.outbox.append((kind, orjson.dumps(event.to_wire())))
+        self.outbox.append((kind, orjson.dumps(wire)))
+        return wire

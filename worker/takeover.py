@@ -32,13 +32,14 @@ async def read_history(
 ) -> tuple[History, NDArray[np.float32]]:
     """The history of the last `window_samples` before the checkpoint, and its audio: empty if none is retained.
 
-    `finals` are the session's, as clients see them; those without words are not used. `committed` is the text
-    that is committed after the checkpoint. If the session has several `channels`, all of it is of one `channel`.
+    `finals` are the session's, as clients see them; those without words are not used, nor those up to the last one that
+    was revised. `committed` is the text that is committed after the checkpoint. If the session has several `channels`,
+    all of it is of one `channel`.
     """
     found = await _entries(redis, session_id, checkpoint_samples, window_samples)
     pieces = ((entry.end_samples, np.frombuffer(entry.pcm, "<i2")[channel::channels]) for entry in found)
     start_samples, pcm = _retained(pieces, checkpoint_samples, window_samples)
-    words = tuple(_words(finals, start_samples)) if start_samples < checkpoint_samples else ()
+    words = tuple(_words(_as_heard(finals), start_samples)) if start_samples < checkpoint_samples else ()
     return History(start_samples, words, committed.words, committed.text), pcm
 
 
@@ -75,6 +76,12 @@ def _unbroken(found: Iterable[tuple[int, NDArray[np.int16]]], until_samples: int
     if start_samples >= until_samples or end_samples < until_samples:
         return until_samples, np.empty(0, np.int16)
     return start_samples, np.concatenate(pieces)[: until_samples - start_samples]
+
+
+def _as_heard(finals: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The finals after the last one that was revised: earlier text is not what the model wrote."""
+    revised = [index for index, final in enumerate(finals) if "revised_seq" in final]
+    return finals[revised[-1] + 1 :] if revised else finals
 
 
 def _words(finals: Sequence[dict[str, Any]], start_samples: int) -> list[SettledWord]:

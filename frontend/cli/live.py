@@ -11,7 +11,7 @@ from frontend.cli.transcript import Transcript
 from frontend.transcripts.awaited_labels import UNAVAILABLE, AwaitedLabels
 from frontend.transcripts.turns import label, turns
 from shared.events import SAMPLE_RATE_HZ
-from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Speakers, Warned
+from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Revised, Speakers, Warned
 
 
 class Hearing:
@@ -55,6 +55,8 @@ class Hearing:
                     self._transcript.finals.append(event)
                     self._show([event] if self._unnamed is None else self._unnamed.add(event))
                     self._screen.progress(event.end, self._total_s)
+                case Revised():
+                    event.put_into(self._transcript.finals)
                 case Speakers():
                     event.label(self._transcript.finals)
                     self._show([] if self._unnamed is None else self._unnamed.label(event))

@@ -73,8 +73,9 @@ def transcribe_all(job: Job, sources: Sequence[str], planned: Sequence[Sequence[
 def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> None:
     """Raises the error of this recording. In that case no file is written."""
     transcript = Transcript(recording.name, job.choices.mode)
-    is_ordered = job.live or not job.separates  # otherwise the text is ordered when it is complete
-    shows_text = documents == [Output("text")] and is_ordered
+    # Otherwise the text is ordered, or revised, when it is complete.
+    is_lasting = job.live or not (job.separates or job.choices.others.get("revise"))
+    shows_text = documents == [Output("text")] and is_lasting
     to_files = all(document.path is not None for document in documents)
     # An answer about a whole recording needs the whole file; live, each segment is answered separately.
     if job.live or job.choices.mode in ("transcribe", "translate"):

@@ -27,6 +27,7 @@ WORKER_GAUGES: dict[str, tuple[str, Callable[[WorkerReport], float | None]]] = {
         OLD + "see process_resident_memory_bytes.",
         lambda worker: worker.rss_bytes,
     ),
+    "revisions_pending": ("Finals that wait for the second model.", lambda worker: worker.revisions_pending),
     "gpu_memory_used_bytes": ("Memory in use on the worker's GPU.", lambda worker: worker.gpu_memory_used_bytes),
     "gpu_memory_total_bytes": ("Total memory of the worker's GPU.", lambda worker: worker.gpu_memory_total_bytes),
 }

@@ -187,11 +187,17 @@ _TABLE: Final = (
         "voice.",
         _AT_START,
     ),
+    Option(
+        "revise",
+        Flag(),
+        "Whether finals are decoded again by a second model, if the server has one; `revised` replaces their text.",
+        _ALL,
+    ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
-WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms")
-"""The options that say how text is written; every API takes them under these names."""
+WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms", "revise")
+"""The options of the text of finals; every API takes them under these names."""
 CHANNELS: Final = ("channel_mode", "channels")
 """The options that say what becomes of channels. In native messages `channels` belongs to the format of the audio."""
 KEYWORDS: Final = KeyTerms(MAX_KEYTERMS, MAX_KEYTERM_CHARS)

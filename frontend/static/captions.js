@@ -42,6 +42,7 @@ const open = new Map();
 function show(event) {
   if (event.type === "partial") showPartial(event);
   if (event.type === "final") showFinal(event);
+  if (event.type === "revised") showRevised(event);
   if (event.type === "speakers") showSpeakers(event);
   if (event.type === "error") dropPartials();
 }
@@ -62,15 +63,31 @@ function showFinal(event) {
   open.get(event.segment)?.remove();
   open.delete(event.segment);
   if (!event.text.trim()) return;
-  const { words = [], start = 0, end = 0, speaker_unsure: isUnsure } = event;
-  const segment = { ...event, text: event.text.trim(), words, start, end, isUnsure };
-  const after = shown.findLastIndex((earlier) => earlier.segment.start <= start) + 1; // another channel's may begin later
+  const segment = segmentOf(event);
+  const after = shown.findLastIndex((earlier) => earlier.segment.start <= segment.start) + 1; // another channel's may begin later
   shown.splice(after, 0, { segment, lines: [] });
   drawFinal(after);
   while (finals.childElementCount > KEPT_LINES) {
     shown[0].lines.shift()?.remove();
     if (shown[0].lines.length === 0) shown.shift();
   }
+}
+
+/**
+ * @param {Record<string, any>} event a `final` or a `revised`
+ * @returns {Record<string, any>}
+ */
+function segmentOf(event) {
+  const { words = [], start = 0, end = 0, speaker_unsure: isUnsure } = event;
+  return { ...event, text: event.text.trim(), words, start, end, isUnsure };
+}
+
+/** @param {Record<string, any>} event another text for a final, if that is still shown */
+function showRevised(event) {
+  const at = shown.findIndex(({ segment }) => segment.segment === event.segment);
+  if (at < 0) return;
+  shown[at].segment = segmentOf(event);
+  drawFinal(at);
 }
 
 /** @param {Record<string, any>} event who spoke in past finals */

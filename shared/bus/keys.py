@@ -52,7 +52,7 @@ SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),
         *("options", "resume", "viewer", "key", "connection", "number"),
-        *("seq", "checkpoint", "segment", "committed", "consumed", "speakers"),
+        *("seq", "checkpoint", "segment", "committed", "consumed", "speakers", "revised"),
     }
 )
 """The fields of a session's hash: its owner, its tokens and options, and its progress."""
@@ -96,7 +96,7 @@ def events(session_id: str) -> str:
 
 
 def finals(session_id: str) -> str:
-    """List of the final events, in order."""
+    """List of the final events, in order. One that was revised has the new text, its own `seq`, and `revised_seq`."""
     return f"voxtral:{{{session_id}}}:finals"
 
 

@@ -52,6 +52,9 @@ class EventKind(StrEnum):
     FINAL = "f"
     LABELS = "s"
     """Who spoke in past finals."""
+    REVISED = "r"
+    """The kind of an event that replaces a final: this letter and the index of the final in the list of finals. Its
+    payload has two lines: the event, and the new entry of the list."""
     OTHER = "e"
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from shared.bus import keys
-from shared.bus.messages import NOTHING_COMMITTED, EventKind
+from shared.bus.messages import NOTHING_COMMITTED
 from shared.bus.scripts import Call
 from shared.bus.states import Move, SessionState, check
 from shared.errors import SessionExpiredError
@@ -148,7 +148,7 @@ def erase(session_id: str, model: str) -> Call:
 def write(
     owner: Owner,
     first_seq: int,
-    events: Sequence[tuple[EventKind, bytes]] = (),
+    events: Sequence[tuple[str, bytes]] = (),
     *,
     settled: Settled | None = None,
     committed: bytes | None = None,
@@ -156,7 +156,7 @@ def write(
     ending: Ending | None = None,
     speakers: bytes | None = None,
 ) -> Call:
-    """`events` are kind and payload; the first one has the number `first_seq`.
+    """`events` are kind (see `EventKind`) and payload; the first one has the number `first_seq`.
 
     The position of the consumed audio is reported together with the checkpoint. `committed` is the committed text of
     the segment that is open after the events, empty if there is none; None if the events do not change it. `speakers`

@@ -74,6 +74,10 @@ class WorkerReport:
     audio_s_total: float = 0.0
     heard_again_total: int = 0
     """How often its model wrote nothing for speech and processed it again."""
+    second_model: str = ""
+    """The model that decodes finals again; empty if there is none."""
+    revisions_pending: int = 0
+    """Finals that wait for it."""
     errors: dict[str, int] = field(default_factory=dict)
     speaker_model: str = ""
     """The model with which it tells speakers apart; empty if it cannot."""

@@ -59,6 +59,11 @@ UPLOAD_RATE: Final = Family(
     ("model",),
     _REAL_TIME,
 )
+REVISIONS: Final = Family(
+    "voxtral_revisions",
+    "Finals for the second model, by outcome: revised, unchanged, or dropped because too many waited or it failed.",
+    ("model", "outcome"),
+)
 ERRORS: Final = Family("voxtral_errors", "Errors that clients received, by code.", ("code",))
 AUDIO: Final = Family("voxtral_audio_seconds", "Audio accepted from clients, by the name of their API key.", ("key",))
 HTTP_REQUESTS: Final = Family(
@@ -72,5 +77,5 @@ HTTP_DURATION: Final = Family(
 )
 FAMILIES: Final = (
     *(EVENT_LATENCY, STEP, FIRST_WORD, FINAL_DELAY, SESSION, UPLOAD_RATE),
-    *(ERRORS, AUDIO, HTTP_REQUESTS, HTTP_DURATION),
+    *(REVISIONS, ERRORS, AUDIO, HTTP_REQUESTS, HTTP_DURATION),
 )

@@ -94,3 +94,13 @@ async def test_history_of_a_channel_is_that_of_its_track(redis: Redis) -> None:
         )
         assert found.start_samples == 500
         assert (pcm * 32768).tolist() == frames[500:2000, channel].tolist()
+
+
+async def test_history_has_no_words_up_to_a_revised_final(redis: Redis) -> None:
+    """The model did not write them, so it would not find them in the audio."""
+    await written(redis, (0, 16_000))
+    revised = [FINALS[0] | {"revised_seq": 9}, *FINALS[1:]]
+    found, _ = await read_history(
+        redis, "s", checkpoint_samples=16_000, window_samples=16_000, finals=revised, committed=COMMITTED
+    )
+    assert [word.text for word in found.words] == [" 三", "四"]

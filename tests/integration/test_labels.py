@@ -27,7 +27,7 @@ def labels(seq: int, segment: int, speaker: str) -> tuple[EventKind, bytes]:
     return EventKind.LABELS, orjson.dumps(wire)
 
 
-async def write_all(redis: Redis, owner: Owner | None, *events: tuple[EventKind, bytes]) -> None:
+async def write_all(redis: Redis, owner: Owner | None, *events: tuple[str, bytes]) -> None:
     assert owner is not None
     names, arguments = ownership.write(owner, 1, events)
     assert await Scripts(redis).write(keys=names, args=arguments) == len(events)
@@ -47,6 +47,24 @@ async def test_labels_are_read_between_the_finals_in_their_order(redis: Redis) -
     assert transcript.written(Form.TXT) == b"C: Word 0.\n\nB: Word 1.\n\n?: Word 2.\n"
     segments = orjson.loads(transcript.written(Form.JSON))["segments"]
     assert [segment.get("speaker") for segment in segments] == ["C", "B", None]
+
+
+async def test_labels_of_text_that_was_revised_later_are_left_out(redis: Redis) -> None:
+    await admitted(redis)
+    owner = await claim(redis, "w1")
+    kind, payload = labels(3, 0, "A")
+    both = orjson.loads(payload)
+    both["segments"] += [{"segment": 1, "speaker": "B"}]
+    entry = orjson.loads(final(1, 0)[1]) | {"text": "Revised.", "speaker": "C", "revised_seq": 4}
+    revised = entry | {"type": "revised", "seq": 4}
+    replaced = (f"{EventKind.REVISED}0", orjson.dumps(revised) + b"\n" + orjson.dumps(entry))
+    await write_all(redis, owner, final(1, 0), final(2, 1), (kind, orjson.dumps(both)), replaced, labels(5, 0, "D"))
+    events = [event.wire async for event in read_transcript(redis, "s1", upto_seq=4)]
+    assert [(one["seq"], one.get("segments")) for one in events] == [(1, None), (2, None), (3, both["segments"][1:])]
+    transcript = SessionTranscript.of("s1", events, is_complete=True)
+    assert transcript.written(Form.TXT) == b"C: Revised.\n\nB: Word 1.\n"
+    later = [event.wire async for event in read_transcript(redis, "s1", 2)]
+    assert [(one["type"], one["seq"]) for one in later] == [("speakers", 3), ("revised", 4), ("speakers", 5)]
 
 
 async def test_labels_live_as_long_as_the_session_and_end_with_it(redis: Redis) -> None:

@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bus.ownership import Settled
-from shared.bus.states import SessionState
 from shared.dialogue import Said, dialogue
-from shared.events import SAMPLE_RATE_HZ, EventType, Latency, SessionOptions, seconds
+from shared.events import SAMPLE_RATE_HZ, EventType, Latency, SessionOptions
 from worker.channels.interleaving import Interleaving
 from worker.channels.states import ChannelState, ChannelStates, decoded_voices, encoded_voices
 from worker.claim import Claim, Opening
 from worker.commitment import Commitment, StoredText, unfinished
 from worker.engines import base
+from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
+from worker.speakers.finals import PastFinal
 from worker.speakers.outputs import Released
+from worker.wording.session_wording import SessionWording
 
 MOST_OPEN: Final = 8
 """Segments of one channel that may be open at the same time: engines have one or two."""
@@ -104,7 +106,10 @@ class Track(WorkerSession):
     def _number_of(self, segment: int) -> int:
         return self.numbers[segment]
 
-    def _emit(self, event_type: EventType, **fields: Any) -> None:
+    def _made(self, heard: base.Final, wire: dict[str, Any]) -> None:
+        self._session.made(self.channel, heard, wire, self._wording, self.speakers.past(heard.segment))
+
+    def _emit(self, event_type: EventType, **fields: Any) -> dict[str, Any]:
         number = fields.get("segment")
         if number is not None:
             if number not in self.numbers:
@@ -113,7 +118,7 @@ class Track(WorkerSession):
         if event_type is EventType.FINAL:
             self._session.note(Said(fields["start_samples"], self.channel, fields["text"]))
         extra = {**fields.pop("extra", {}), "channel": self.channel}
-        self._session.emit(event_type, extra=extra, **fields)
+        return self._session.emit(event_type, extra=extra, **fields)
 
 
 class ChannelSession(WorkerSession):
@@ -125,6 +130,7 @@ class ChannelSession(WorkerSession):
         now_s: float,
         kept_samples: int = 0,
         *,
+        revisions: Revisions | None = None,
         states: ChannelStates,
         finals: Iterable[dict[str, Any]] = (),
     ) -> None:
@@ -134,7 +140,7 @@ class ChannelSession(WorkerSession):
         """Commits that are not answered yet: their positions, and the channels that have not answered."""
         self._warned: set[tuple[str, str]] = set()
         self._states = self._stored_states = states
-        super().__init__(claim, now_s, kept_samples)
+        super().__init__(claim, now_s, kept_samples, revisions=revisions)
         self.segment = states.next_segment
         voices = decoded_voices(claim.speakers, len(states.channels))
         self._stored_voices = claim.speakers
@@ -258,9 +264,19 @@ class ChannelSession(WorkerSession):
         """A track has a final."""
         self._said.append(said)
 
-    def emit(self, event_type: EventType, **fields: Any) -> None:
+    def made(
+        self, channel: int, heard: base.Final, wire: dict[str, Any], wording: SessionWording, past: PastFinal | None
+    ) -> None:
+        """A final of a track is complete; it is the last one that was noted."""
+        if self.revisions is not None:
+            index = len(self._said) - 1
+            self.revisions.close(
+                self.handles[channel], index, heard, wire, options=self.options, wording=wording, spoken=past
+            )
+
+    def emit(self, event_type: EventType, **fields: Any) -> dict[str, Any]:
         """Add an event of a track."""
-        self._emit(event_type, **fields)
+        return self._emit(event_type, **fields)
 
     def latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
         return self._latency(heard_samples, model_ms, step_started_ms, now_ms)
@@ -315,12 +331,11 @@ class ChannelSession(WorkerSession):
             if self.options.turns:
                 self._emit(EventType.COMMITTED, end_samples=at_samples)
 
-    def _finish(self) -> None:
-        if self.gives_way:
-            super()._finish()
-            return
-        self._emit(EventType.DONE, text=dialogue(self._said), extra={"duration": seconds(self.read_samples)})
-        self.ending = SessionState.DONE
+    def _whole_text(self) -> str:
+        return dialogue(self._said)
+
+    def _replace_text(self, index: int, text: str) -> None:
+        self._said[index] = self._said[index]._replace(text=text)
 
     def _snapshot(self) -> None:
         self._states = ChannelStates(self.segment, tuple(track.state for track in self._tracks))

@@ -25,12 +25,34 @@ class SpokenFinal:
 
 
 @dataclass(slots=True)
-class _Past:
+class PastFinal:
+    """A final whose labels may still change."""
+
+    segment: int
     spans: tuple[tuple[int, int], ...]
     """Of its words, in samples."""
     has_words: bool
-    said: FinalSpeakers | None
+    labelling: Labelling | None = None
+    """The newest one; None if the final has no label yet."""
+    said: FinalSpeakers | None = None
     """What the client knows; None if the final has no label yet."""
+
+    def revised(self, words: tuple[Word, ...], *, with_words: bool) -> SpokenFinal:
+        """Other words of the final, with their speakers. Later labels are about these words."""
+        if words:
+            self.spans = _spans(words)
+        self.has_words = bool(words) and with_words
+        return self.spoken(words)
+
+    def spoken(self, words: tuple[Word, ...]) -> SpokenFinal:
+        """Its words with their speakers, as its client gets them."""
+        if self.labelling is None:
+            return SpokenFinal(words)
+        self.said, names = _said(self, self.labelling)
+        labelled = tuple(
+            replace(word, speaker=name, speaker_unsure=name is None) for word, name in zip(words, names, strict=False)
+        )
+        return SpokenFinal(labelled, self.said.speaker, self.said.speaker is None)
 
 
 @dataclass(slots=True)
@@ -43,7 +65,7 @@ class SessionSpeakers:
     """The state that Redis has."""
     tracked_samples: int | None = None
     """Audio that the speaker thread has processed; None if it processes none of this session."""
-    _past: dict[int, _Past] = field(default_factory=dict)
+    _past: dict[int, PastFinal] = field(default_factory=dict)
     _order: deque[int] = field(default_factory=deque)
     _ahead: dict[int, Labelling] = field(default_factory=dict)
     """Newer labels of finals that wait to be sent, for example for another channel."""
@@ -58,22 +80,20 @@ class SessionSpeakers:
             return SpokenFinal(final.words)
         self.state = released.state or self.state
         labelling = self._ahead.pop(final.segment, released.labelling)
-        spans = tuple((word.start_samples, word.end_samples) for word in final.words)
+        spans = _spans(final.words)
         if not spans:
             steps = range(final.start_samples, max(final.start_samples + 1, final.end_samples), STEP_SAMPLES)
             spans = tuple((at, min(at + STEP_SAMPLES, final.end_samples)) for at in steps)
-        past = _Past(spans, bool(final.words) and with_words, None)
-        self._remember(final.segment, past)
+        past = PastFinal(final.segment, spans, bool(final.words) and with_words)
+        self._remember(past)
         if labelling is None or not final.text:
             return SpokenFinal(final.words)
-        past.said, names = _said(final.segment, past, labelling)
-        if not final.words:
-            return SpokenFinal((), past.said.speaker, past.said.speaker is None)
-        words = tuple(
-            replace(word, speaker=name, speaker_unsure=name is None)
-            for word, name in zip(final.words, names, strict=True)
-        )
-        return SpokenFinal(words, past.said.speaker, past.said.speaker is None)
+        past.labelling = labelling
+        return past.spoken(final.words)
+
+    def past(self, segment: int) -> PastFinal | None:
+        """A past final; None if the session was not diarized then, or if the final is not remembered any more."""
+        return self._past.get(segment)
 
     def changed(self, labellings: Mapping[int, Labelling]) -> list[FinalSpeakers]:
         """What is new for the client in labels of past finals."""
@@ -84,20 +104,25 @@ class SessionSpeakers:
                 if not self._order or segment > self._order[-1]:
                     self._ahead[segment] = labelling
                 continue
-            said, _ = _said(segment, past, labelling)
+            past.labelling = labelling
+            said, _ = _said(past, labelling)
             if said != past.said:
                 past.said = said
                 found.append(said)
         return found
 
-    def _remember(self, segment: int, past: _Past) -> None:
-        self._past[segment] = past
-        self._order.append(segment)
+    def _remember(self, past: PastFinal) -> None:
+        self._past[past.segment] = past
+        self._order.append(past.segment)
         if len(self._order) > REMEMBERED_FINALS + 1:
             self._past.pop(self._order.popleft(), None)
 
 
-def _said(segment: int, past: _Past, labelling: Labelling) -> tuple[FinalSpeakers, list[str | None]]:
+def _spans(words: tuple[Word, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((word.start_samples, word.end_samples) for word in words)
+
+
+def _said(past: PastFinal, labelling: Labelling) -> tuple[FinalSpeakers, list[str | None]]:
     """The labels of a final, and of each of its spans. The final's own is that of more than half of its speech."""
     names = [labelling.between(start, end) for start, end in past.spans]
     shares: dict[str, int] = {}
@@ -107,4 +132,4 @@ def _said(segment: int, past: _Past, labelling: Labelling) -> tuple[FinalSpeaker
     total = sum(max(1, end - start) for start, end in past.spans)
     best = max(shares, key=lambda name: shares[name], default=None)
     speaker = best if best is not None and 2 * shares[best] > total else None
-    return FinalSpeakers(segment, speaker, tuple(names) if past.has_words else ()), names
+    return FinalSpeakers(past.segment, speaker, tuple(names) if past.has_words else ()), names

@@ -18,8 +18,15 @@ class SessionWording:
         self._language: str | None = None
         """Language of the last final that has one; None for translations, whose text is in another language."""
         self._mode = options.mode
+        self.applied: Wording | None = None
+        """The wording of the last final; None if it was not rewritten."""
         self._reported: set[str] = set()
         """Codes of the notices sent so far."""
+
+    @property
+    def language(self) -> str | None:
+        """The language that the last final was rewritten in, if it is known."""
+        return self._language
 
     def configure(self, options: SessionOptions, at_samples: int) -> None:
         self._coming.append((at_samples, options))
@@ -36,7 +43,7 @@ class SessionWording:
 
     def final(self, final: Final, *, is_committed: bool) -> tuple[Final, list[Notice]]:
         """The final as clients receive it, and the notices about it."""
-        wording = self._in_force(final.segment, final.heard_samples, is_committed)
+        wording = self.applied = self._in_force(final.segment, final.heard_samples, is_committed)
         if final.language is not None and self._mode is not Mode.TRANSLATE:
             self._language = final.language
         if wording is None or not final.text:

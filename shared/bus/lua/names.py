@@ -25,6 +25,8 @@ NAMES: Final[dict[str, str]] = {
     "epoch_field": messages.EPOCH_FIELD,
     "final_kind": EventKind.FINAL.value,
     "labels_kind": EventKind.LABELS.value,
+    "revised_kind": EventKind.REVISED.value,
+    "line_break": r"\n",
     "nothing_committed": messages.NOTHING_COMMITTED,
     "progress_message": messages.PROGRESS,
     "attached_message": messages.ATTACHED,

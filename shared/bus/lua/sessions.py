@@ -190,10 +190,17 @@ local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
 for i = 17, #ARGV, 2 do
   if seq > last then
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', '$event_field', ARGV[i + 1])
-    if ARGV[i] == '$final_kind' then redis.call('RPUSH', KEYS[4], ARGV[i + 1]) end
-    if ARGV[i] == '$labels_kind' then redis.call('RPUSH', KEYS[9], ARGV[i + 1]) end
-    redis.call('PUBLISH', channel, ARGV[i + 1])
+    local kind, event = ARGV[i], ARGV[i + 1]
+    if string.sub(kind, 1, 1) == '$revised_kind' then
+      local index, cut = tonumber(string.sub(kind, 2)), string.find(event, '$line_break', 1, true)
+      if redis.call('LLEN', KEYS[4]) > index then redis.call('LSET', KEYS[4], index, string.sub(event, cut + 1)) end
+      redis.call('HSET', KEYS[1], 'revised', seq)
+      event = string.sub(event, 1, cut - 1)
+    end
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', '$event_field', event)
+    if kind == '$final_kind' then redis.call('RPUSH', KEYS[4], event) end
+    if kind == '$labels_kind' then redis.call('RPUSH', KEYS[9], event) end
+    redis.call('PUBLISH', channel, event)
     last, written = seq, written + 1
   end
   seq = seq + 1

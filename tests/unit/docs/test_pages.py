@@ -92,4 +92,4 @@ def test_defaults_in_the_table_of_settings_are_true() -> None:
     )
     assert len(rows) > 5
     for section, key, default in rows:
-        assert str(settings[section][key]) in (default, f"{default}.0"), f"{section}.{key}"
+        assert str(settings[section][key]).lower() in (default.lower(), f"{default}.0"), f"{section}.{key}"

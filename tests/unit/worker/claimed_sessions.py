@@ -9,13 +9,19 @@ from shared.bus import keys
 from shared.bus.ownership import Owner
 from shared.events import SessionOptions
 from worker.claim import Claim
+from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
 
 
-def claimed(session_id: str = "s1", now_s: float = 1000.0, **changes: Any) -> WorkerSession:
+def claimed(
+    session_id: str = "s1", now_s: float = 1000.0, revisions: Revisions | None = None, **changes: Any
+) -> WorkerSession:
     """A new session whose `ready` is not yet written. `changes` are fields of its claim."""
     new = Claim(Owner(session_id, "echo", "w1", fence=1), SessionOptions(), 0, 0, 0, ())
-    return WorkerSession(replace(new, **changes), now_s)
+    session = WorkerSession(replace(new, **changes), now_s, revisions=revisions)
+    if revisions is not None:
+        revisions.open(session.openings)
+    return session
 
 
 class ScriptCalls:

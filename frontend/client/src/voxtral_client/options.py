@@ -36,6 +36,8 @@ class ChangeableOptions(TypedDict, total=False):
     """Whether words and finals name their speaker."""
     max_speakers: int | None
     """Most speakers of the session, or of each channel, known ones included."""
+    revise: bool | None
+    """Whether the server's second model decodes finals again; a `Revised` then replaces the text of a `Final`."""
 
 
 class Options(ChangeableOptions, total=False):

@@ -115,6 +115,7 @@ def test_what_is_chosen_reaches_the_session_and_the_request() -> None:
         "filler_words": "drop",
         "redact": None,
         "redact_terms": ("Anna", "Acme Ltd"),
+        "revise": None,
     }
     assert [one["term"] for one in seen[3].of_requests["keyterms"]] == ["Kowalczyk", "Ann Lee"]
 

@@ -18,8 +18,8 @@ from voxtral_client.version import VERSION as CLIENT_VERSION
 MESSAGES: dict[str, Any] = yaml.safe_load((PROJECT / "frontend/static/asyncapi.yaml").read_text())["components"][
     "messages"
 ]
-LEFT_OUT = {"type", "session_id", "id", "mode", "timestamp"}
-"""Fields that say what the reader knows: its session, its request, the class of the event."""
+LEFT_OUT = {"type", "session_id", "id", "mode", "timestamp", "revised_seq"}
+"""Fields that say what the reader knows (its session, its request, the class of the event), or only viewers get."""
 
 
 def test_constants_agree() -> None:

@@ -22,6 +22,7 @@ GIVEN: dict[str, Any] = {
     "filler_words": "drop",
     "redact": ["phones", "cards"],
     "redact_terms": ["Ann Lee", "Bob"],
+    "revise": True,
 }
 WRONG: dict[str, Any] = {
     "numerals": "yes",
@@ -29,6 +30,7 @@ WRONG: dict[str, Any] = {
     "filler_words": "mask",
     "redact": ["names"],
     "redact_terms": ["x" * 101],
+    "revise": "yes",
 }
 FORM_FIELDS = [
     ("numerals", "true"),
@@ -37,6 +39,7 @@ FORM_FIELDS = [
     ("redact[]", "phones"),
     ("redact[]", "cards"),
     ("redact_terms", '["Ann Lee", "Bob"]'),
+    ("revise", "true"),
 ]
 
 

@@ -1,0 +1,128 @@
+"""Whether a second pass delays the finals of live sessions: `SPEECH=folder python -m tests.bench.second_pass`.
+
+Recorded speech goes through the whole service in real time, in rounds with and without `revise`, one after the other.
+Latencies are the service's own: from the arrival of a final's last audio to the final.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from websockets.asyncio.client import connect
+
+from tests.bench.clips import Clip, Group, load_clips
+from tests.bench.figures import Figure, machine, percentile, show
+from tests.bench.pipeline import CHUNK_SAMPLES
+from tests.bench.processes import running
+from tests.bench.scoring import edits, normalised
+
+
+@dataclass(slots=True)
+class Heard:
+    """The events of all sessions of one kind."""
+
+    latencies_ms: list[float] = field(default_factory=list)
+    """Of finals."""
+    partial_ms: list[float] = field(default_factory=list)
+    revised: int = 0
+    waited_s: list[float] = field(default_factory=list)
+    """From the last final to `done`."""
+    errors: int = 0
+    words: int = 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="whisper-base")
+    parser.add_argument("--second", default="whisper-base")
+    parser.add_argument("--streams", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="with, and as many without `revise`")
+    parser.add_argument("--seconds", type=float, default=60.0, help="speech of each stream and round")
+    arguments = parser.parse_args()
+    clips = _chosen(arguments.seconds)
+    print(machine(), flush=True)
+    print(", ".join(clip.id for clip in clips), flush=True)
+    heard = {False: Heard(), True: Heard()}
+    with running({"model": {"name": arguments.model, "second": arguments.second}}) as stack:
+        for _ in range(arguments.rounds):
+            for revise in (False, True):
+                asyncio.run(_round(stack.ws_url, clips, arguments.streams, heard[revise], revise=revise))
+    for revise, found in heard.items():
+        for figure in _figures(found, "with the second pass" if revise else "without"):
+            print(show(figure))
+
+
+def _chosen(seconds: float) -> list[Clip]:
+    """English clips that no setting was chosen on, the shortest first, as many as fit."""
+    chosen: list[Clip] = []
+    for clip in sorted(load_clips(os.environ.get("SPEECH")), key=lambda one: one.seconds):
+        spoken_s = sum(one.seconds for one in chosen) + clip.seconds
+        if clip.group != Group.OTHER and not clip.is_tuned_on and spoken_s <= seconds:
+            chosen.append(clip)
+    return chosen
+
+
+async def _round(url: str, clips: list[Clip], streams: int, heard: Heard, *, revise: bool) -> None:
+    async def speak(number: int) -> None:
+        await asyncio.sleep(1.3 * number)
+        for clip in [*clips[number:], *clips[:number]]:
+            await _spoken(url, clip, heard, revise=revise)
+
+    async with asyncio.TaskGroup() as speakers:
+        for number in range(streams):
+            speakers.create_task(speak(number), name=f"speaker-{number}")
+
+
+async def _spoken(url: str, clip: Clip, heard: Heard, *, revise: bool) -> None:
+    """One clip in real time, as a microphone sends it."""
+    raw = (clip.pcm * 32767).astype("<i2").tobytes()
+    async with connect(url, compression=None, max_size=None) as socket:
+        await socket.send(orjson.dumps({"type": "start", "language": "en", "revise": revise}).decode())
+        assert orjson.loads(await socket.recv())["type"] == "ready"
+        began_s = time.perf_counter()
+
+        async def speak() -> None:
+            for start in range(0, len(raw), 2 * CHUNK_SAMPLES):
+                chunk = raw[start : start + 2 * CHUNK_SAMPLES]
+                await asyncio.sleep(max(0.0, began_s + (start + len(chunk)) / 32000 - time.perf_counter()))
+                await socket.send(chunk)
+            await socket.send('{"type":"stop"}')
+
+        speaking = asyncio.create_task(speak())
+        final_s = began_s
+        async for message in socket:
+            event: dict[str, Any] = orjson.loads(message)
+            match event["type"]:
+                case "final":
+                    heard.latencies_ms.append(event["latency"]["total"])
+                    final_s = time.perf_counter()
+                case "partial":
+                    heard.partial_ms.append(event["latency"]["total"])
+                case "revised":
+                    heard.revised += 1
+                case "done":
+                    break
+        await speaking
+    heard.waited_s.append(time.perf_counter() - final_s)
+    heard.errors += edits(clip.words, normalised(event["text"]))
+    heard.words += len(clip.words)
+
+
+def _figures(heard: Heard, label: str) -> list[Figure]:
+    return [
+        Figure(f"final, {label}, p50 of {len(heard.latencies_ms)}", percentile(heard.latencies_ms, 0.5), "ms"),
+        Figure(f"final, {label}, p95", percentile(heard.latencies_ms, 0.95), "ms"),
+        Figure(f"partial, {label}, p50", percentile(heard.partial_ms, 0.5), "ms"),
+        Figure(f"partial, {label}, p95", percentile(heard.partial_ms, 0.95), "ms"),
+        Figure(f"revised finals, {label}", heard.revised, ""),
+        Figure(f"last final to done, {label}, p50", percentile(heard.waited_s, 0.5), "s"),
+        Figure(f"word error rate, {label}", 100 * heard.errors / max(1, heard.words), "%"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
