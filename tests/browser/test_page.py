@@ -243,9 +243,9 @@ async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, s
     assert weak == []
 
 
-@pytest.mark.parametrize("width", [320, 390, 768])
-async def test_nothing_is_cut_off_on_narrow_screens(stack: Stack, open_page: OpenPage, width: int) -> None:
-    page = await open_page(stack.web_url, viewport={"width": width, "height": 700})
+@pytest.mark.parametrize(("width", "height"), [(320, 700), (390, 700), (768, 700), (640, 320)])
+async def test_nothing_is_cut_off_on_small_screens(stack: Stack, open_page: OpenPage, width: int, height: int) -> None:
+    page = await open_page(stack.web_url, viewport={"width": width, "height": height})
     await expect(page.locator("#link-state")).to_have_text("Connected")
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
     await page.get_by_role("button", name="Start recording").click()
@@ -253,6 +253,26 @@ async def test_nothing_is_cut_off_on_narrow_screens(stack: Stack, open_page: Ope
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
     await expect(page.get_by_role("button", name="Stop")).to_be_in_viewport()
     await page.get_by_role("button", name="Stop").click()
+
+
+async def test_print_has_the_document_alone(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.get_by_text("seconds")).to_be_visible()
+    await page.get_by_role("button", name="Stop").click()
+    await page.emulate_media(media="print")
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(page.get_by_role("log")).to_be_visible()
+    assert await page.get_by_role("button").filter(visible=True).all_text_contents() == []
+
+
+async def test_page_can_be_installed_as_an_application(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    link = await page.locator("link[rel=manifest]").get_attribute("href")
+    manifest = await (await page.request.get(f"{stack.web_url}/{link}")).json()
+    assert {"name", "start_url", "display"} <= manifest.keys()
+    for icon in manifest["icons"]:
+        assert (await page.request.get(f"{stack.web_url}/{icon['src']}")).headers["content-type"] == icon["type"]
 
 
 async def test_socket_address_follows_the_page(stack: Stack, open_page: OpenPage) -> None:

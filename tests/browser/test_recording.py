@@ -1,0 +1,74 @@
+"""The controls of a recording: pause, the title of the tab, the microphone, and the question before leaving."""
+
+import re
+
+from playwright.async_api import Dialog, Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.stack import Stack
+
+ASKED_SCRIPT = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.asked = [];
+    navigator.mediaDevices.getUserMedia = (constraints) => {
+        window.asked.push(constraints.audio.deviceId);
+        return ask(constraints);
+    };
+"""
+
+
+async def recording(page: Page) -> None:
+    await expect(page.get_by_role("status")).to_have_text("Connected")
+    await page.get_by_role("button", name="Start recording").click()
+    await expect(page.locator("#partials")).to_contain_text("seconds")
+
+
+async def test_pause_settles_the_text_and_the_title_says_it(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await recording(page)
+    await expect(page).to_have_title(re.compile(r"^● \d:\d\d "))
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.get_by_role("log")).to_contain_text("seconds")
+    await expect(page).to_have_title(re.compile(r"^❚❚ \d:\d\d "))
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page).to_have_title(re.compile(r"^● \d:\d\d "))
+    await expect(page.locator("#partials")).to_contain_text("seconds")
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page).to_have_title(re.compile(r"^[^●❚]+$"))
+    await expect(page.get_by_role("log").get_by_role("listitem")).to_have_count(2)
+
+
+async def test_leaving_in_mid_recording_is_asked_about(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    dialogs: list[str] = []
+
+    async def leave(dialog: Dialog) -> None:
+        dialogs.append(dialog.type)
+        await dialog.accept()
+
+    page.on("dialog", leave)
+    await recording(page)
+    await page.reload()
+    assert dialogs == ["beforeunload"]
+    await page.reload()
+    assert dialogs == ["beforeunload"], "nothing is being recorded"
+
+
+async def test_chosen_microphone_is_used_and_remembered(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await page.add_init_script(ASKED_SCRIPT)
+    await page.reload()
+    await recording(page)
+    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Options").click()
+    microphone = page.get_by_role("combobox", name="Microphone")
+    await microphone.focus()
+    second = microphone.get_by_role("option", name="Fake Audio Input 2")
+    await expect(second).to_have_count(1)
+    device = await second.get_attribute("value")
+    await microphone.select_option(device)
+    await page.reload()
+    await recording(page)
+    (asked,) = await page.evaluate("asked")
+    assert device in str(asked)
+    await page.get_by_role("button", name="Stop").click()
