@@ -149,7 +149,7 @@ async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
     try:
         model = (await gateway.status())["model_info"]
     except VoxtralError:
-        model = {"model": None, "device": None, "modes": [], "languages": []}
+        model = {"model": None, "device": None, "modes": [], "languages": [], "second_models": []}
     return {
         "sample_rate": settings.audio.sample_rate,
         "chunk_size": settings.audio.chunk_size,
@@ -157,6 +157,7 @@ async def _page_config(settings: Settings, gateway: Gateway) -> dict[str, Any]:
         "model": model["model"],
         "device": model["device"],
         "languages": model["languages"],
+        "revises": bool(model["second_models"]),
         "modes": [
             {"name": mode, "available": not model["modes"] or mode in model["modes"], "needs": MODELS_BY_MODE[mode]}
             for mode in Mode

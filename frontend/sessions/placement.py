@@ -78,6 +78,7 @@ class Placement:
             "device": ", ".join(sorted({worker.device for worker in workers})) or None,
             "modes": sorted({mode for worker in workers for mode in worker.modes}),
             "languages": sorted({language for worker in workers for language in worker.languages}),
+            "second_models": sorted({worker.second_model for worker in workers if worker.second_model}),
             "models": [model.to_wire() for model in running_models(workers)],
         }
 

@@ -11,6 +11,7 @@
  * @property {string | null} device
  * @property {{name: string, available: boolean, needs: string}[]} modes
  * @property {string[]} languages ISO 639-1
+ * @property {boolean} revises whether a second model can decode finals again
  */
 
 /** @type {Record<string, string>} */
@@ -21,6 +22,8 @@ const PROMPT_HINTS = {
   general: "Instructions in addition to the spoken ones",
 };
 const RECENT_LANGUAGES = 3;
+/** The modes of a second model, which is a Whisper. */
+const REVISED_MODES = new Set(["transcribe", "translate"]);
 
 export class OptionsForm {
   /**
@@ -35,6 +38,7 @@ export class OptionsForm {
     this.prompt = /** @type {HTMLInputElement} */ (form.querySelector("#prompt"));
     this.keyterms = /** @type {HTMLInputElement} */ (form.querySelector("#keyterms"));
     this.diarize = /** @type {HTMLInputElement} */ (form.querySelector("#diarize"));
+    this.revise = /** @type {HTMLInputElement} */ (form.querySelector("#revise"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#mode-hint"));
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => this.changed());
@@ -45,6 +49,7 @@ export class OptionsForm {
   /** @returns {Record<string, unknown> & {mode: string}} fields of a `start` message; without those that are unset */
   get chosen() {
     const { language, prompt, mode, diarize, keyterms, ...flags } = this.values;
+    if (this.revise.disabled || !REVISED_MODES.has(String(mode))) delete flags.revise;
     const wanted = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== false && value !== ""));
     const chosen = { mode: String(mode), language: language || null, prompt: String(prompt).trim() || null, ...wanted };
     if (mode !== "transcribe") return chosen;
@@ -97,6 +102,8 @@ export class OptionsForm {
       /** @type {HTMLElement} */ (input.closest("label")).hidden = input.disabled;
     }
     if (this.mode.disabled) (this.modes.find(({ disabled }) => !disabled) ?? this.mode).checked = true;
+    this.revise.disabled = !config.revises;
+    /** @type {HTMLElement} */ (this.revise.closest("label")).hidden = this.revise.disabled;
     this.showMissing(config);
     this.listLanguages(config.languages);
     this.fit();

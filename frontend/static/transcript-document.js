@@ -155,7 +155,7 @@ export class TranscriptDocument {
   replace(revised) {
     const at = this.segments.findIndex(({ id }) => id === revised.id);
     if (at < 0 || this.segments[at].isEdited) return false; // what the user wrote stays
-    if (revised.text) this.segments[at] = { ...this.segments[at], ...revised };
+    if (revised.text) this.segments[at] = revised;
     else this.segments.splice(at, 1);
     return true;
   }

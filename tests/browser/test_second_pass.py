@@ -7,9 +7,18 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.test_captions import address
+from tests.browser.test_page import connected
+from tests.browser.test_page_speakers import OPTIONS_SCRIPT
 from tests.integration.native_clients import ask, open_client, tell, tone, until
 from tests.stack import Stack
 from tests.tiny.whisper import write_whisper
+
+ELEMENT_SCRIPT = """async (href) => {
+    await import("/lib/captions-element.js");
+    const captions = document.createElement("voxtral-captions");
+    captions.setAttribute("href", href);
+    document.body.append(captions);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +39,29 @@ async def test_captions_replace_a_line_by_its_revised_text(revising: Stack, open
     page = await open_page(address(revising, ready["session_id"], ready["viewer_token"]))
     await expect(page.get_by_role("status")).to_have_text("Live")
     lines = page.get_by_role("log").locator("p")
+    other = await open_page(f"{revising.web_url}/docs")
+    await other.evaluate(ELEMENT_SCRIPT, page.url)
+    other_lines = other.locator("voxtral-captions").get_by_role("log").locator("p")
     client.send_audio(tone(1.0))
     tell(client, type="commit")
     revised = until(client, "revised")[-1]
-    await expect(lines).to_have_text([revised["text"]])
+    for shown in (lines, other_lines):
+        await expect(shown).to_have_text([revised["text"]])
     tell(client, type="stop")
     until(client, "done")
     client.close()
     await expect(page.get_by_role("status")).to_have_text("The session has ended")
     await expect(lines).to_have_text([revised["text"]])
+
+
+async def test_page_offers_a_second_pass_only_if_there_is_a_second_model(
+    revising: Stack, stack: Stack, open_page: OpenPage
+) -> None:
+    plain = await connected(await open_page(stack.web_url))
+    await plain.keyboard.press("o")
+    await expect(plain.get_by_label("Drop filler words")).to_be_visible()
+    await expect(plain.locator("#revise")).to_be_hidden()
+    page = await connected(await open_page(revising.web_url))
+    await page.keyboard.press("o")
+    await page.get_by_label("Correct the text afterwards").check()
+    assert (await page.evaluate(OPTIONS_SCRIPT))["revise"] is True

@@ -68,6 +68,7 @@ def test_config_tells_what_the_server_can_do(stack: Stack) -> None:
         "understand": True,
         "general": True,
     }
+    assert config["revises"] is False
     assert config["max_file_bytes"] * 4 / 3 < stack.settings.server.max_message_bytes
 
 

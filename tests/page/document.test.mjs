@@ -57,6 +57,13 @@ test("a revised text replaces its segment unless the user has edited it", () => 
   assert.equal(document.text, "One.\nTwo!");
 });
 
+test("a revised text has its own speakers and language", () => {
+  const document = documentWith(final(0, "Wun too.", 0, 2, { speaker: "A", language: "de", words: words("Wun", "too.") }));
+  document.apply({ ...final(0, "One two.", 0, 2, { speaker_unsure: true }), type: "revised" });
+  const { speaker, isUnsure, language, words: revised } = document.segments[0];
+  assert.deepEqual([speaker, isUnsure, language, revised], [undefined, true, undefined, []]);
+});
+
 test("speakers of finals change by an event of their own", () => {
   const document = documentWith(final(0, "Hello.", 0, 1, { speaker: "A" }), final(1, "Hi.", 1, 2, { speaker: "A" }));
   document.apply({ type: "speakers", segments: [{ segment: 1, speaker: "B" }] });

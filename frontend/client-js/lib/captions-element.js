@@ -50,6 +50,7 @@ export class VoxtralCaptions extends (globalThis.HTMLElement ?? Object) {
 
   /** @param {Record<string, any>} event */
   show(event) {
+    if (event.type === "revised") return this.revise(event);
     if (event.type !== "partial" && event.type !== "final") return;
     const line = this.open.get(event.segment) ?? document.createElement("p");
     line.dir = "auto";
@@ -58,9 +59,16 @@ export class VoxtralCaptions extends (globalThis.HTMLElement ?? Object) {
     (isFinal ? this.finals : this.partials).append(line);
     if (isFinal) this.open.delete(event.segment);
     else this.open.set(event.segment, line);
+    line.dataset.segment = event.segment;
     if (isFinal && !event.text.trim()) line.remove();
     const kept = Number(this.getAttribute("lines")) || LINES;
     while (this.finals.childElementCount > kept) this.finals.firstElementChild?.remove();
+  }
+
+  /** @param {Record<string, any>} event another text for a final, if that is still shown */
+  revise(event) {
+    const line = /** @type {HTMLElement | null} */ (this.finals.querySelector(`[data-segment="${Number(event.segment)}"]`));
+    if (line) drawText(line, /** @type {any} */ (event));
   }
 
   /**
