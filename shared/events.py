@@ -232,8 +232,7 @@ class SessionOptions:
 _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
-    | {"turn_detection", "channels", "revise"}
-    | {"diarize", "max_speakers"}
+    | {"turn_detection", "channels", "revise", "diarize", "max_speakers"}
 )
 """Fields of `SessionOptions` that hold no free text of a client."""
 
@@ -249,26 +248,6 @@ class Word:
     """A label such as "A", or the name of a known speaker. None if `speaker_unsure`, or if it is not known (yet)."""
     speaker_unsure: bool = False
     """Whether the service cannot tell who spoke, because speakers overlap or the turn is too short."""
-
-
-@dataclass(frozen=True, slots=True)
-class FinalSpeakers:
-    """Who spoke in one final."""
-
-    segment: int
-    speaker: str | None
-    """Who spoke most of it; None if the service cannot tell."""
-    words: tuple[str | None, ...] = ()
-    """Of each word of the final, in order; empty if it has no words."""
-
-    def to_wire(self) -> dict[str, Any]:
-        """The entry in the `segments` of an event `speakers`."""
-        speaker = {"speaker_unsure": True} if self.speaker is None else {"speaker": self.speaker}
-        return {"segment": self.segment} | speaker | ({"word_speakers": list(self.words)} if self.words else {})
-
-    @classmethod
-    def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(wire["segment"], wire.get("speaker"), tuple(wire.get("word_speakers", ())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,12 +83,6 @@ class WorkerRuntime:
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
         self._loop = uvloop.new_event_loop()
         self._traces = WorkerTraces(Traces.of(settings.tracing, "worker"), self.id)
-        self._revising = Revising(
-            second, settings, loop=self._loop, telemetry=self._telemetry, held=self._held, mark=self._mark
-        )
-        self._engine = EngineThread(
-            engine, self._on_step, self._on_failure, settings.session.commit_delay, self._revising.idle
-        )
         self._redis = client(settings)
         self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
         self._scripts = Scripts(self._redis)
@@ -98,6 +92,12 @@ class WorkerRuntime:
             on_ended=self._drop,
             on_fenced=self._drop,
             on_written=self._traces.written,
+        )
+        self._revising = Revising(
+            second, settings, loop=self._loop, telemetry=self._telemetry, held=self._held, mark=self._writer.mark
+        )
+        self._engine = EngineThread(
+            engine, self._on_step, self._on_failure, settings.session.commit_delay, self._revising.idle
         )
         self._reader = AudioReader(self._blocking, self.id, self._sessions, self._hear)
         self._leases = Leases(
@@ -249,9 +249,8 @@ class WorkerRuntime:
         held = dict(zip(found[::2], found[1::2], strict=True))
         finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
         owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
-        session = claimed(
-            owner, held, finals, time.monotonic(), self._kept_samples, revisions=self._revising.revisions()
-        )
+        revisions = self._revising.revisions()
+        session = claimed(owner, held, finals, time.monotonic(), self._kept_samples, revisions=revisions)
         past = await self._past(session, finals)
         is_new = session.options.diarize and not session.claim.speakers
         recordings = await read_voices(self._redis, session_id) if is_new else {}
@@ -329,9 +328,6 @@ class WorkerRuntime:
         session = self._sessions.get(handle.partition("/")[0])
         return session if session is not None and handle in session.handles else None
 
-    def _mark(self, session: WorkerSession) -> None:
-        self._writer.mark(session)
-
     def _mark_released(self, session: WorkerSession) -> None:
         """Finals of a diarized session are complete when they have their labels."""
         self._revising.collect([session])
@@ -365,8 +361,7 @@ class WorkerRuntime:
                 self._engine.post([Finish(handle) for handle in session.handles])
 
     async def _shut_down(self) -> None:
-        for session in list(self._sessions.values()):
-            self._revising.stop_awaiting(session)
+        self._revising.stop_awaiting(*self._sessions.values())
         try:
             await self._heartbeat.drain()
         except (RedisError, OSError) as error:

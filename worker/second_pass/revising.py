@@ -72,14 +72,14 @@ class Revising:
                 self._timed.add(session)
                 self._loop.call_later(self._limits.revise_timeout_s, self.stop_awaiting, session)
 
-    def stop_awaiting(self, session: WorkerSession) -> None:
-        """End a session that only waits for the second model: its finals keep the texts that they have now."""
-        if session.revisions is None or self._held(session.handles[0]) is not session:
-            return
-        if session.revisions.are_awaited:
-            for index in session.revisions.pending_indices:
-                session.revise(index, None)
-            self._mark(session)
+    def stop_awaiting(self, *sessions: WorkerSession) -> None:
+        """End those that only wait for the second model: their finals keep the texts that they have now."""
+        for session in sessions:
+            is_held = self._held(session.handles[0]) is session
+            if is_held and session.revisions is not None and session.revisions.are_awaited:
+                for index in session.revisions.pending_indices:
+                    session.revise(index, None)
+                self._mark(session)
 
     def forget(self, session: WorkerSession) -> None:
         """The session has ended, or another worker owns it."""

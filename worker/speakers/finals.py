@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from shared.events import FinalSpeakers, Word
+from shared.events import Word
+from shared.final_speakers import FinalSpeakers
 from worker.engines import base
 from worker.speakers.labelling import Labelling
 from worker.speakers.outputs import Released

@@ -375,8 +375,6 @@ class LiveSession(Session):
         new_s = (end_samples - self._heard_samples) / SAMPLE_RATE_HZ
         return self._partial_tokens + SPARE_PARTIAL_TOKENS + round(TOKENS_PER_S * new_s)
 
-    # Positions
-
     @property
     def checkpoint_samples(self) -> int:
         needed = self.endpointing.segmenter.needed_from_samples

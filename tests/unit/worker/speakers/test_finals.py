@@ -1,6 +1,7 @@
 """What clients get of the labels: with a final, or later."""
 
-from shared.events import FinalSpeakers, Word
+from shared.events import Word
+from shared.final_speakers import FinalSpeakers
 from worker.engines.base import Final
 from worker.speakers.finals import SessionSpeakers
 from worker.speakers.labelling import Labelling
