@@ -184,3 +184,11 @@ def test_separate_channels_are_revised_each(stack: Stack) -> None:
     assert {channel: event["segment"] for channel, event in revised.items()} == finals
     assert events[-1]["text"] == f"{revised[0]['text']}\n{revised[1]['text']}"
     schemas("native", "send")["revised"].validate(revised[0])
+
+
+def test_sessions_with_speakers_are_revised(stack: Stack) -> None:
+    _, events = spoken(stack, revise=True, diarize=True)
+    assert [event["segment"] for event in events if event["type"] == "revised"] == [0, 1]
+    texts = [event["text"] for event in events if event["type"] == "revised"]
+    assert events[-1]["text"] == " ".join(texts)
+    assert ECHOED not in texts

@@ -10,13 +10,13 @@ from shared.events import (
     CommitDelay,
     Event,
     EventType,
-    FinalSpeakers,
     KeyTerm,
     KnownSpeaker,
     Mode,
     SessionOptions,
     Word,
 )
+from shared.final_speakers import FinalSpeakers
 from shared.turn_detection import TurnDetection
 from voxtral_client.events import Final, Speakers
 
