@@ -33,7 +33,7 @@ from shared.errors import (
     shown,
 )
 from shared.events import EventType, SessionOptions, Usage
-from voxtral_client.events import Final, Speakers
+from voxtral_client.events import Final, Revised, Speakers
 
 FORMAT: Constant = AudioFormat("pcm_s16le", 16_000, 1)
 TOKEN_S: Constant = 0.08
@@ -105,6 +105,8 @@ class VllmRealtime:
                 self._deltas = TranscriptDeltas()
                 self._counted = Usage(0, 0, truncated=False)
                 self._finals = []
+            case EventType.REVISED:
+                Revised.from_wire(event.wire).put_into(self._finals)  # later labels are about its words
             case EventType.SPEAKERS:
                 Speakers.from_wire(event.wire).label(self._finals)
             case EventType.PARTIAL | EventType.FINAL:

@@ -29,7 +29,7 @@ from shared.errors import (
 )
 from shared.events import EventType, Usage
 from voxtral_client.events import Final as Segment
-from voxtral_client.events import Speakers
+from voxtral_client.events import Revised, Speakers
 
 MAX_APPEND_BYTES: Final = 262_144
 """Audio in one message."""
@@ -118,6 +118,8 @@ class MistralRealtime:
                 actions = [*self._changed_language(wire), *self._delta(wire), *self._closed_segment(wire)]
             case EventType.SPEECH_STARTED | EventType.TURN_ENDED_EARLY | EventType.TURN_RESUMED | EventType.TURN_ENDED:
                 actions = self._turn(event.type, wire)
+            case EventType.REVISED if self._session.diarize:
+                Revised.from_wire(wire).put_into(self._finals)  # later labels are about its words
             case EventType.SPEAKERS if self._session.diarize:
                 said = Speakers.from_wire(wire)
                 said.label(self._finals)

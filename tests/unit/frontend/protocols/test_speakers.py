@@ -285,6 +285,23 @@ def test_vllms_done_has_the_turns_if_they_are_wanted() -> None:
     assert [one.get("speaker") for one in done["segments"]] == ["A", "B", "B", None]
 
 
+@pytest.mark.parametrize("dialect", [MistralRealtime("r1", "auto"), VllmRealtime()])
+def test_late_labels_are_about_the_revised_words(dialect: Any) -> None:
+    update = {"type": "session.update", "model": "echo", "diarize": True, "session": {"diarize": True}}
+    list(dialect.receive(orjson.dumps(update).decode()))
+    revised = final(0, "Hello there. Hi!") | {"type": "revised", "seq": 3, "pending": 0}
+    labels = {"seq": 4, "segments": [{"segment": 0, "speaker": "A", "word_speakers": ["A", "A", "B"]}]}
+    for event in (
+        {"type": "ready", "model": "echo"},
+        final(0, "A:Hello A:Hi!"),
+        revised,
+        {"type": "speakers", **labels},
+    ):
+        rendered(dialect, event)
+    done = rendered(dialect, {"type": "done", "text": "", "duration": 3.0})[-1]
+    assert [one["text"] for one in done["segments"]] == ["Hello there.", "Hi!"]
+
+
 def rendered(dialect: Any, event: dict[str, Any]) -> list[dict[str, Any]]:
     actions = dialect.render(LoggedEvent(orjson.dumps(event), event))
     return [action.message for action in actions if isinstance(action, Send)]
