@@ -12,7 +12,8 @@ from typing import Any
 
 from frontend.access.hosts import Hosts
 from frontend.servers.tls import server_context
-from shared.celery_config import broker_url
+from shared.bus.connect import connect
+from shared.celery_config import broker_url, celery_app
 from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
@@ -30,6 +31,9 @@ def main(settings: Settings) -> None:
     warnings.simplefilter("ignore")
     from celery.__main__ import main as run_celery  # noqa: PLC0415
 
+    if settings.redis_at.is_sentinel:  # its connections need more than a URL
+        celery_app(settings).set_default()
+        _read_queues_of_primary(settings)
     _restrict_handlers(settings)
     sys.argv = ["celery", "flower", *_options(settings)]
     run_celery()
@@ -70,6 +74,14 @@ def _restrict_handlers(settings: Settings) -> None:
     Metrics.get = authenticated(Metrics.get)
     if settings.flower.basic_auth:
         options["ssl_options"] = server_context(settings)
+
+
+def _read_queues_of_primary(settings: Settings) -> None:
+    """Let Flower's page of the broker read the queues over a client of ours: it has the passwords and TLS."""
+    from flower.utils.broker import RedisSentinel  # noqa: PLC0415
+
+    RedisSentinel._prepare_master_name = lambda *_: settings.redis_at.service
+    RedisSentinel._get_redis_client = lambda *_: connect(settings)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class FrontendProcess:
         self._redis: Redis = connect(settings)
         """For live sessions, the watches and heartbeats. New clients do not delay it."""
         self._arrivals: Redis = connect(settings)
-        scripts = Scripts(self._arrivals)
+        scripts = Scripts(self._arrivals, settings.redis.confirm_replicas)
         claim_timeout_s = settings.session.claim_timeout_s
         self.registry = Registry(self._arrivals, scripts)
         placement = Placement(self.registry)

@@ -8,8 +8,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from celery import Celery
 
+from shared.bus.primary import Primary
 from shared.celery_internals import QuickAmqp
 from shared.config import Settings
+from shared.redis_address import shown_node
 
 SESSION_TASK: Final = "voxtral.session"
 Queue: TypeAlias = Literal["stream", "batch"]
@@ -27,6 +29,9 @@ def queue_name(queue: Queue, model: str) -> str:
 
 def broker_url(settings: Settings) -> str:
     """The URL of Redis for Celery, which verifies the server's TLS certificate only if the URL requests it."""
+    address = settings.redis_at
+    if address.is_sentinel:
+        return ";".join(f"sentinel://{shown_node(node)}/{address.db}" for node in address.nodes)
     url = urlsplit(settings.redis_url)
     if url.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(url.query):
         return settings.redis_url
@@ -36,6 +41,7 @@ def broker_url(settings: Settings) -> str:
 def celery_app(settings: Settings) -> Celery:
     """A Celery application. Tasks are JSON only. No results are kept: the event log is the result."""
     app = Celery("voxtral", broker=broker_url(settings), amqp=QuickAmqp)
+    address = settings.redis_at
     options: dict[str, Any] = {
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -53,5 +59,9 @@ def celery_app(settings: Settings) -> Celery:
         "broker_transport_options": {"socket_keepalive": True, "socket_connect_timeout": 2.0},
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }
+    if address.is_sentinel:
+        options["broker_transport_options"]["primary"] = Primary.of(address).name
+        if address.has_tls:  # otherwise the URL says it
+            options["broker_use_ssl"] = {"ssl_cert_reqs": "required"} | address.tls_options
     app.conf.update(options)
     return app

@@ -10,7 +10,6 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -20,6 +19,7 @@ from shared.config_renames import RenamedSource
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, CommitDelay, Mode
+from shared.redis_address import FORMS, RedisAddress
 from shared.variables import COMMAND_VARIABLES
 
 ENV_PREFIX = "VOXTRAL_"
@@ -166,8 +166,11 @@ class SpectrogramSettings(Section):
 
 
 class RedisSettings(Section):
-    url: SecretStr | None = Field(None, description="redis://host:port/number, or rediss:// for TLS")
-    """The server to use. Unset: the embedded one on loopback, at `port`."""
+    url: SecretStr | None = Field(None, description=FORMS)
+    """The server or the Sentinels to use, see `shared.redis_address`. Unset: the embedded server, at `port`."""
+    confirm_replicas: int = Field(0, ge=0, le=16)
+    """Replicas that must have received a new session, its claim, each final and its end before the service continues
+    (`WAIT`); 0 does not wait."""
     port: int = Field(6379, ge=1, le=65535)
     data_dir: Path = Path("data/redis")
     """Where the embedded server keeps its append-only file."""
@@ -177,9 +180,8 @@ class RedisSettings(Section):
     @field_validator("url")
     @classmethod
     def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(url.get_secret_value()) if url else None
-        if parts and (parts.scheme not in {"redis", "rediss"} or not parts.hostname or parts.port == 0):
-            raise ValueError("not an address of a Redis server")
+        if url:
+            RedisAddress.read(url.get_secret_value())
         return url
 
 
@@ -324,6 +326,11 @@ class Settings(BaseSettings):
         if self.redis.url is None:
             return f"redis://127.0.0.1:{self.redis.port}/0"
         return self.redis.url.get_secret_value()
+
+    @property
+    def redis_at(self) -> RedisAddress:
+        """The same, in its parts."""
+        return RedisAddress.read(self.redis_url)
 
     @property
     def redis_address(self) -> str:

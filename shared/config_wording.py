@@ -18,6 +18,11 @@ from shared.errors import StartupError, shown
 Fields = dict[str, FieldInfo]
 
 
+class ExplainedError(ValueError):
+    """A bad value whose message says what is wrong with it: "it has no host". Also shown for secrets, so the message
+    must not contain the value."""
+
+
 def sentence(error: ValidationError, fields: Fields) -> str:
     """The sentence for the first fault. `fields` are those of the settings' top level."""
     first = error.errors()[0]
@@ -29,7 +34,9 @@ def sentence(error: ValidationError, fields: Fields) -> str:
     field = known[-1]
     key = ".".join(location[: len(location) - len(rest)])
     if SecretStr in _types(field):
-        return f"Setting {key} has a bad value; allowed: {_allowed(field)}."
+        fault = first.get("ctx", {}).get("error")
+        reason = f": {fault}" if isinstance(fault, ExplainedError) else ""
+        return f"Setting {key} has a bad value{reason}; allowed: {_allowed(field)}."
     return f"Setting {key} is {shown(first['input'])}; allowed: {_allowed(field)}."
 
 

@@ -2,21 +2,28 @@
 
 Events keep their `seq` when a write is repeated, so a lost reply duplicates nothing. The last event of a session, its
 end and the release of its slot are one write, so no other write can come between them.
+
+On each new connection the most recent writes are repeated first (`RecentWrites`): a Redis that has failed over, or that
+was killed, may have lost writes that it had confirmed, and the log must have no gap.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.messages import EventKind
 from shared.bus.ownership import Ending, Settled, write
-from shared.bus.scripts import Call
+from shared.bus.recent import KEPT_S
+from shared.bus.scripts import Call, Script
 from shared.bus.states import SessionState
 from worker.commitment import StoredText
 from worker.session import WorkerSession
@@ -66,16 +73,44 @@ class SessionWrite:
             speakers=self.speakers,
         )
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether a failover must not lose it, even together with this worker."""
+        return self.ending is not None or any(kind is EventKind.FINAL for kind, _ in self.events)
+
     def confirm(self) -> None:
         """Record that Redis has it."""
         self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples, self.speakers)
+
+
+class RecentWrites:
+    """The writes of the last `KEPT_S` seconds of all sessions, in order. Its `repeat` is the `greet` of the client that
+    writes them. Times are of one monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, Call]] = deque()
+        self._script: Script | None = None
+
+    def add(self, script: Script, calls: Sequence[Call], now_s: float) -> None:
+        """Record writes that Redis has just confirmed."""
+        self._script = script
+        self._kept.extend((now_s, call) for call in calls)
+        while self._kept and self._kept[0][0] < now_s - KEPT_S:
+            self._kept.popleft()
+
+    async def repeat(self, connection: AbstractConnection) -> None:
+        """Repeat them on a new connection. Raises Redis' errors; the connection is then not used."""
+        await connection.on_connect()
+        if self._script is not None:
+            await self._script.on_connection(connection, [call for _, call in self._kept])
 
 
 class EventWriter:
     """Call `mark` for a session that has something to write.
 
     `on_ended` is called for each session whose end has been written, `on_fenced` for each that another worker now owns,
-    and `on_written` for each session of which finals were written, with their number.
+    and `on_written` for each session of which finals were written, with their number. `recent` is that of the client of
+    `scripts`, which has no other user.
     """
 
     def __init__(
@@ -85,12 +120,15 @@ class EventWriter:
         on_ended: Callable[[WorkerSession], None],
         on_fenced: Callable[[WorkerSession], None],
         on_written: Callable[[WorkerSession, int], None] = lambda _session, _finals: None,
+        *,
+        recent: RecentWrites | None = None,
     ) -> None:
         self._scripts = scripts
         self._retention_s = retention_s
         self._on_ended = on_ended
         self._on_fenced = on_fenced
         self._on_written = on_written
+        self._recent = recent or RecentWrites()
         self._marked: dict[str, WorkerSession] = {}
         self._work = asyncio.Event()
 
@@ -114,7 +152,8 @@ class EventWriter:
 
     async def _write(self, batch: list[WorkerSession]) -> None:
         said = [one for one in map(SessionWrite.of, batch) if not one.is_nothing()]
-        replies = await self._scripts.write.many([one.call(self._retention_s) for one in said])
+        calls = [one.call(self._retention_s) for one in said]
+        replies = await self._scripts.write.many(calls, confirm=any(one.is_lasting for one in said))
         for one, reply in zip(said, replies, strict=True):
             if isinstance(reply, ResponseError):
                 raise reply
@@ -122,6 +161,7 @@ class EventWriter:
                 self._on_fenced(one.session)
             else:
                 self._settle(one)
+        self._recent.add(self._scripts.write, calls, time.monotonic())
 
     def _settle(self, said: SessionWrite) -> None:
         said.confirm()

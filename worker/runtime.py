@@ -37,7 +37,7 @@ from worker.claiming import claimed
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
 from worker.engines.base import Engine, Remembering
-from worker.event_writer import EventWriter
+from worker.event_writer import EventWriter, RecentWrites
 from worker.heartbeat import Heartbeat
 from worker.leases import Leases
 from worker.publishing import Publisher
@@ -85,9 +85,13 @@ class WorkerRuntime:
         self._traces = WorkerTraces(Traces.of(settings.tracing, "worker"), self.id)
         self._redis = client(settings)
         self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000)
-        self._scripts = Scripts(self._redis)
+        replicas = settings.redis.confirm_replicas
+        self._scripts = Scripts(self._redis, replicas)
+        recent = RecentWrites()
+        self._writing = client(settings, greet=recent.repeat)
         self._writer = EventWriter(
-            self._scripts,
+            Scripts(self._writing, replicas),
+            recent=recent,
             retention_s=settings.session.retention_s,
             on_ended=self._drop,
             on_fenced=self._drop,
@@ -213,6 +217,7 @@ class WorkerRuntime:
         await end_all(loops)
         await self._tasks_ended.wait()
         await self._blocking.aclose()
+        await self._writing.aclose()
         await self._redis.aclose()
 
     @property

@@ -122,6 +122,8 @@ def _summary(answer: dict[str, Any]) -> Group:
         table.add_row("", f"Slots of a worker: {reason}.")
     table.add_row("Connections", str(answer["connections"]))
     table.add_row("Redis", f"{redis['address']} ({'no answer' if redis_ms is None else f'{redis_ms:g} ms'})")
+    if redis.get("topology") == "sentinel":
+        table.add_row("", "Sentinel: " + (redis["trouble"] or f"the primary is {redis['primary']}"))
     for stage, percentiles in answer["latency_ms"].items():
         shown = " / ".join(f"{percentiles[name]:.0f}" for name in ("p50", "p95", "p99"))
         table.add_row(f"Latency, {stage}", f"{shown} ms (p50 / p95 / p99)")

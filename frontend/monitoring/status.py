@@ -14,10 +14,12 @@ from frontend.sessions.placement import misfit
 from frontend.sessions.running_models import running_models
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
+from shared.bus.primary import Primary
 from shared.bus.registry import FrontendReport, Percentiles, Registry, StartReport, WorkerReport
 from shared.bus.totals import read_totals
 from shared.config import Settings
 from shared.protocol import OWN
+from shared.redis_address import shown_node
 from shared.version import VERSION
 
 REDIS_DEADLINE_S = 0.8
@@ -52,7 +54,8 @@ class Snapshot:
     def obstacle(self, settings: Settings) -> str | None:
         """Why a session would not be accepted now, in one sentence; None if it would be."""
         if self.redis_ms is None:
-            return f"Redis at {settings.redis_address} does not answer within {REDIS_DEADLINE_S:g} s."
+            silence = f"Redis at {settings.redis_address} does not answer within {REDIS_DEADLINE_S:g} s."
+            return _trouble(settings) or silence
         if self.refusal is not None:
             return f"Redis at {settings.redis_address} rejects writes: {self.refusal.rstrip('.')}."
         if not self.workers:
@@ -111,6 +114,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "redis": {
             "address": settings.redis_address,
             "embedded": settings.redis_is_embedded,
+            **_topology(settings),
             "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
         },
         "models": [model.to_wire() for model in running_models(workers)],
@@ -132,6 +136,21 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "frontends": [asdict(frontend) for frontend in frontends],
         "settings": settings.public(),
     }
+
+
+def _topology(settings: Settings) -> dict[str, Any]:
+    """How many servers Redis is, which of them is used, and why the Sentinels cannot be asked."""
+    address = settings.redis_at
+    if not address.is_sentinel:
+        return {"topology": "server", "primary": None, "trouble": None}
+    primary = Primary.of(address)
+    known = None if primary.known is None else shown_node(primary.known)
+    return {"topology": "sentinel", "primary": known, "trouble": primary.trouble}
+
+
+def _trouble(settings: Settings) -> str | None:
+    """Why the Sentinels name no primary, in one sentence; None if they do, or if there are none."""
+    return Primary.of(settings.redis_at).trouble if settings.redis_at.is_sentinel else None
 
 
 def _worst(parts: Iterable[Percentiles]) -> Percentiles:

@@ -1,4 +1,4 @@
-"""The connections to Redis, the same for every process.
+"""The connections to Redis, the same for every process, to one server or to the primary that Sentinels name.
 
 A client has a bounded number of connections. If all of them are in use, commands wait in order.
 """
@@ -10,6 +10,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from shared.bus.primary import Primary
+from shared.bus.primary_connections import TO_PRIMARY
 from shared.bus.redis_internals import PACKED, FairPool
 from shared.config import Settings
 
@@ -30,8 +32,9 @@ def connect(
     package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
     must itself await `on_connect`.
     """
+    address = settings.redis_at
     pool = FairPool.from_url(
-        settings.redis_url,
+        address.url_of(address.nodes[0]),
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=reply_timeout_s,
         socket_keepalive=True,
@@ -40,4 +43,7 @@ def connect(
         redis_connect_func=greet,
     )
     pool.connection_class = PACKED[pool.connection_class]
+    if address.is_sentinel:
+        pool.connection_class = TO_PRIMARY[pool.connection_class]
+        pool.connection_kwargs["primary"] = Primary.of(address)
     return Redis.from_pool(pool)

@@ -6,11 +6,16 @@ from typing import Final
 from redis.exceptions import AuthenticationError, RedisError
 
 from shared.bus.connect import CONNECT_TIMEOUT_S, connect
+from shared.bus.primary import Primary, SentinelRefusalError
 from shared.config import Settings
 from shared.errors import StartupError
+from shared.redis_address import Node
 
 CREDENTIALS_ADVICE: Final = (
     "Set REDIS_URL to redis://user:password@host:port/0, or to redis://host:port/0 if there is no password."
+)
+SENTINEL_ADVICE: Final = (
+    "The password of the Sentinels is ?sentinel_password=… in REDIS_URL, and that of Redis is before the hosts."
 )
 _HAS_NONE: Final = "without any password configured"
 """Part of the answer to a password from a server that has none."""
@@ -24,24 +29,38 @@ def check_credentials(settings: Settings) -> None:
     try:
         asyncio.run(_ask(settings))
     except AuthenticationError as error:
-        raise StartupError(f"{refusal(settings, error)} {CREDENTIALS_ADVICE}") from None
+        raise StartupError(f"{refusal(settings, error)} {advice(settings)}") from None
     except (RedisError, OSError):
         return
 
 
 def refusal(settings: Settings, error: AuthenticationError) -> str:
-    """Why Redis rejects the credentials, in one sentence without the password."""
+    """Why Redis or its Sentinels reject the credentials, in one sentence without the password."""
+    if isinstance(error, SentinelRefusalError):
+        return str(error)
     where = f"Redis at {settings.redis_address}"
-    if "@" not in settings.redis_url:
+    if not settings.redis_at.credentials:
         return f"{where} requires a password, but REDIS_URL has none."
     if _HAS_NONE in str(error):
         return f"{where} has no password, but REDIS_URL has one."
     return f"{where} rejects the password in REDIS_URL."
 
 
+def advice(settings: Settings) -> str:
+    """How to correct rejected credentials."""
+    return SENTINEL_ADVICE if settings.redis_at.is_sentinel else CREDENTIALS_ADVICE
+
+
 async def _ask(settings: Settings) -> None:
+    await find_primary(settings)
     redis = connect(settings, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
     try:
         await redis.ping()
     finally:
         await redis.aclose()
+
+
+async def find_primary(settings: Settings) -> Node | None:
+    """The primary that the Sentinels name; None without Sentinels. Raises what `Primary.find` raises."""
+    address = settings.redis_at
+    return await asyncio.to_thread(Primary.of(address).find) if address.is_sentinel else None

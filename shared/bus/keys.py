@@ -48,6 +48,9 @@ TOTALS = "voxtral:metrics:{totals}"
 IDLE_CHANNEL = "voxtral:idle"
 """Pub/sub channel on which nothing is published. Each subscription connection subscribes to it first; the
 confirmation means that Redis has all of the connection's channels."""
+REPLICATION_MARK = "voxtral:replicas"
+"""Pub/sub channel without subscribers. An empty message on it marks the place up to which replicas must have received
+the writes of a connection."""
 SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),

@@ -8,9 +8,9 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
 
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from frontend.access.key_source import KeySource
@@ -20,11 +20,14 @@ from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
 from shared.bus.connect import connect
-from shared.bus.credentials import CREDENTIALS_ADVICE, refusal
+from shared.bus.credentials import advice as credentials_advice
+from shared.bus.credentials import find_primary, refusal
+from shared.bus.primary import NoPrimaryError
 from shared.bus.server_binary import server_binary
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.ports import Listener, listeners
+from shared.redis_address import Node, shown_node
 from voxtral_client import ClientError, TranscriptionClient
 
 PROBE_TIMEOUT_S = 3.0
@@ -92,34 +95,84 @@ def check_ports(settings: Settings) -> Iterator[Check]:
 
 def check_redis(settings: Settings) -> Check:
     """Redis answers and is new enough. An embedded server that is not running is not a fault."""
+    try:
+        found = asyncio.run(_server(settings))
+    except (RedisError, OSError, ValueError) as error:
+        return _no_redis(settings, error)
+    if found.major < MIN_REDIS_VERSION:
+        detail = f"{found.name} at {settings.redis_address} is too old"
+        return broken("Redis", detail, f"Use version {MIN_REDIS_VERSION} or newer.")
+    return _check_replicas(settings, found)
+
+
+def _no_redis(settings: Settings, error: Exception) -> Check:
+    """Why Redis cannot be used."""
     address = settings.redis_address
     advice = "Check that it runs and that REDIS_URL is correct."
-    try:
-        info = asyncio.run(_server_info(settings))
-    except AuthenticationError as error:
-        return broken("Redis", refusal(settings, error).rstrip("."), CREDENTIALS_ADVICE)
-    except RedisConnectionError as error:
-        if settings.redis_is_embedded and isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
-            return absent("Redis", "the embedded server is not running", "`voxtral serve` starts it.")
-        return broken("Redis", f"{address} cannot be reached ({_short(error)})", advice)
-    except (RedisError, OSError, ValueError) as error:
+    if isinstance(error, AuthenticationError):
+        return broken("Redis", refusal(settings, error).rstrip("."), credentials_advice(settings))
+    if isinstance(error, NoPrimaryError):
+        return broken("Redis", str(error).rstrip("."), "Check the Sentinels, and their hosts and service in REDIS_URL.")
+    if not isinstance(error, RedisConnectionError):
         return broken("Redis", f"{address} does not answer as Redis does ({_short(error)})", advice)
-    name = "Valkey" if "valkey_version" in info else "Redis"
-    version = str(info.get("valkey_version", info["redis_version"]))
-    if int(str(info["redis_version"]).partition(".")[0]) < MIN_REDIS_VERSION:
-        return broken(
-            "Redis", f"{name} {version} at {address} is too old", f"Use version {MIN_REDIS_VERSION} or newer."
+    if settings.redis_is_embedded and isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
+        return absent("Redis", "the embedded server is not running", "`voxtral serve` starts it.")
+    return broken("Redis", f"{address} cannot be reached ({_short(error)})", advice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The Redis that the service would use, as it reports itself."""
+
+    name: str
+    """Product and version."""
+    major: int
+    """The version of Redis that it is compatible with."""
+    primary: Node | None
+    """Its host and port, if Sentinels have named it."""
+    replicas: int
+    required: int | None
+    """Its `min-replicas-to-write`; None if it may not be read."""
+
+
+def _check_replicas(settings: Settings, server: _Server) -> Check:
+    """Whether a failover can lose writes."""
+    detail, wanted = f"{server.name} at {settings.redis_address}", settings.redis.confirm_replicas
+    if server.primary is not None:
+        replicas = f"{server.replicas} {'replica' if server.replicas == 1 else 'replicas'}"
+        detail = f"{detail}; the primary is {shown_node(server.primary)}, with {replicas}"
+    if server.replicas < wanted:
+        advice = "Start more replicas, or lower redis.confirm_replicas."
+        return warning("Redis", f"{detail}, but redis.confirm_replicas is {wanted}", advice)
+    if server.primary is not None and server.required == 0:
+        return warning(
+            "Redis",
+            f"{detail}; without replicas it would still accept writes, which a failover loses",
+            "Set min-replicas-to-write to 1 and min-replicas-max-lag to 2 on each Redis server.",
         )
-    return ok("Redis", f"{name} {version} at {address}")
+    return ok("Redis", detail)
 
 
-async def _server_info(settings: Settings) -> dict[str, Any]:
+async def _server(settings: Settings) -> _Server:
     """Queried over a connection like those of the service, which may be rejected where others are not."""
+    primary = await find_primary(settings)
     redis = connect(settings, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
     try:
-        return await redis.info("server")
+        info = {**await redis.info("server"), **await redis.info("replication")}
+        try:
+            required = int((await redis.config_get("min-replicas-to-write"))["min-replicas-to-write"] or 0)
+        except (ResponseError, KeyError):
+            required = None
     finally:
         await redis.aclose()
+    product = "Valkey" if "valkey_version" in info else "Redis"
+    return _Server(
+        name=f"{product} {info.get('valkey_version', info['redis_version'])}",
+        major=int(str(info["redis_version"]).partition(".")[0]),
+        primary=primary,
+        replicas=int(info.get("connected_slaves", 0)),
+        required=required,
+    )
 
 
 def check_embedded_server(settings: Settings) -> Check:

@@ -290,13 +290,16 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 
 class Scripts:
-    """All scripts of sessions and heartbeats, on one client."""
+    """All scripts of sessions and heartbeats, on one client.
 
-    def __init__(self, redis: Redis) -> None:
-        self.admit = Script(redis, ADMIT)
-        self.claim = Script(redis, _WHEN_FULL + CLAIM)
+    `replicas` must have received a new session, a claim and, where the caller asks for it, what an owner writes.
+    """
+
+    def __init__(self, redis: Redis, replicas: int = 0) -> None:
+        self.admit = Script(redis, ADMIT, replicas)
+        self.claim = Script(redis, _WHEN_FULL + CLAIM, replicas)
         self.renew = Script(redis, _WHEN_FULL + RENEW)
         self.offer = Script(redis, _WHEN_FULL + OFFER)
-        self.write = Script(redis, _WHEN_FULL + WRITE)
+        self.write = Script(redis, _WHEN_FULL + WRITE, replicas)
         self.erase = Script(redis, _WHEN_FULL + ERASE)
         self.beat = Script(redis, _WHEN_FULL + BEAT)

@@ -131,8 +131,15 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ("session: {commit_delay: slow}", "Setting session.commit_delay is 'slow'; allowed: fast, balanced, accurate."),
         ("session: {idle_timeout_s: 0}", "Setting session.idle_timeout_s is 0; allowed: a number, more than 0."),
         ("spectrogram: {n_mels: 0}", "Setting spectrogram.n_mels is 0; allowed: a whole number, at least 1."),
-        ("redis: {url: 'http://:pw@x'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
-        ("redis: {url: 'redis://:pw@x:y'}", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
+        (
+            "redis: {url: 'http://:pw@x'}",
+            "Setting redis.url has a bad value: it does not begin with redis://, rediss://, redis+sentinel://, "
+            "rediss+sentinel://; allowed: redis://host:port/number, ",
+        ),
+        (
+            "redis: {url: 'redis://:pw@x:y'}",
+            "Setting redis.url has a bad value: it has no host, or a port that is not a number; allowed: redis://host:",
+        ),
         ("flower: {basic_auth: sesame}", "Setting flower.basic_auth has a bad value; allowed: user:password."),
         ("- server", "The configuration config.yaml has no sections; allowed: lines like `server:`."),
         ("server: [", "The configuration config.yaml cannot be read: "),
@@ -176,7 +183,7 @@ def test_bad_file_is_one_sentence(load: Load, text: str, sentence: str) -> None:
         ),
         ("VOXTRAL_SERVER", "{", "The variable VOXTRAL_SERVER is '{'; allowed: a section with host, "),
         ("VOXTRAL_CONFIG", "/nowhere.yaml", "VOXTRAL_CONFIG names /nowhere.yaml, which is not a file."),
-        ("REDIS_URL", "localhost:6379", "Setting redis.url has a bad value; allowed: redis://host:port/number, "),
+        ("REDIS_URL", "localhost:6379", "Setting redis.url has a bad value: it does not begin with redis://, "),
     ],
 )
 def test_bad_variable_is_one_sentence(load: Load, name: str, value: str, sentence: str) -> None:

@@ -1,10 +1,12 @@
 """redis-py still has what `shared.bus.redis_internals` relies on."""
 
 import hiredis
+import redis
 from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 
+from shared.bus.primary_connections import BrokerConnection, TcpToPrimary
 from shared.bus.redis_internals import PACKED, FairPool, PackedTcpConnection, own_connection
 from tests.internals import Canary
 
@@ -39,6 +41,17 @@ def test_own_connection_is_of_the_clients_kind_and_not_in_its_pool() -> None:
     connection = own_connection(Redis.from_pool(pool))
     canary.holds(isinstance(connection, PackedTcpConnection), "make_connection makes connections of another class")
     canary.holds(not pool._in_use_connections, "make_connection counts its connection as one of the pool")
+
+
+def test_connections_to_the_primary_override_what_is_called() -> None:
+    canary = Canary("redis", "shared/bus/primary_connections.py")
+    for theirs, ours in ((AbstractConnection, TcpToPrimary), (redis.Connection, BrokerConnection)):
+        canary.has(theirs, "_connect", "on_connect_check_health", "read_response", "disconnect")
+        canary.calls(theirs.connect_check_health, "_connect", "on_connect_check_health")
+        canary.takes(ours.on_connect_check_health, "self", "check_health")
+        canary.takes(theirs.on_connect_check_health, "self", "check_health")
+    canary.has(redis.Connection(), "_sock", "host", "port")
+    canary.has(Connection(), "host", "port")
 
 
 def test_hiredis_packs_commands() -> None:

@@ -1,0 +1,206 @@
+"""The primary that Sentinels name, and the connections to it: one object for each service and process.
+
+A connection asks for the primary before it opens (`find`). After that a thread asks the Sentinels twice a second: if
+they name another primary, it cuts the connections to the former one. A server that hangs, or whose network is gone,
+does not close them itself, and nothing sent to it would be kept.
+"""
+
+import contextlib
+import itertools
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from shared.redis_address import Node, RedisAddress, shown_node
+
+POLL_S: Final = 0.5
+FRESH_S: Final = 0.2
+"""Connections that open at the same moment share one answer."""
+ANSWER_S: Final = 0.5
+"""A Sentinel must answer within this time."""
+_DOWN: Final = frozenset({"s_down", "o_down"})
+
+log = structlog.get_logger()
+
+
+class NoPrimaryError(RedisConnectionError):
+    """The Sentinels name no primary. The message is one sentence without a password."""
+
+
+class SentinelRefusalError(AuthenticationError):
+    """The Sentinels reject our user or password, or require one."""
+
+
+class Watched(Protocol):
+    """A connection. Host and port are those that it was opened with."""
+
+    host: str
+    port: int
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def cut(self) -> None:
+        """Make its reader and its writer fail. Any thread may call it, also while it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    node: Node
+    epoch: int
+    """Grows with each failover: of several answers the highest one is right."""
+    replicas: int
+
+
+class Primary:
+    """Thread-safe. Made by `Primary.of`."""
+
+    def __init__(self, address: RedisAddress, name: str) -> None:
+        assert address.service is not None
+        self.name = name
+        """Identifies this object in this process: `Primary.named`. Contains no password."""
+        self.address = address
+        self._service = address.service
+        self._sentinels = {node: _client(address.sentinel_url_of(node)) for node in address.nodes}
+        self._asking = threading.Lock()
+        self._answer: _Answer | None = None
+        self._asked_s = -FRESH_S
+        self._connections: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self.trouble: str | None = None
+        """Why the last question had no answer."""
+
+    @staticmethod
+    def of(address: RedisAddress) -> "Primary":
+        with _making:
+            if address not in _by_address:
+                _by_address[address] = Primary(address, f"{address.service}#{next(_numbers)}")
+            return _by_address[address]
+
+    @staticmethod
+    def named(name: str) -> "Primary":
+        return next(one for one in list(_by_address.values()) if one.name == name)
+
+    @property
+    def known(self) -> Node | None:
+        """The last answer, which may be old."""
+        return None if self._answer is None else self._answer.node
+
+    def find(self) -> Node:
+        """Host and port of the primary, by the Sentinels' latest knowledge. Blocks for `ANSWER_S` for each Sentinel.
+
+        Raises NoPrimaryError, and SentinelRefusalError if each Sentinel that answers rejects the credentials.
+        """
+        with self._asking:
+            if self._answer is None or self.trouble or time.monotonic() - self._asked_s >= FRESH_S:
+                self._ask()
+            assert self._answer is not None
+            return self._answer.node
+
+    def watch(self, connection: Watched) -> None:
+        """Cut this connection as soon as the Sentinels name another primary than its host and port."""
+        self._connections.add(connection)
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="primary-watch", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        """Ends when no connection is open; the next one starts it again."""
+        while True:
+            time.sleep(POLL_S)
+            with self._starting:
+                if not any(one.is_open for one in list(self._connections)):
+                    self._thread = None
+                    return
+            with contextlib.suppress(RedisError):  # connections to a primary that is well continue without Sentinels
+                self._cut_others(self.find())
+
+    def _cut_others(self, primary: Node) -> None:
+        for connection in list(self._connections):
+            if connection.is_open and (connection.host, connection.port) != primary:
+                connection.cut()
+
+    def _ask(self) -> None:
+        faults: dict[Node, RedisError] = {}
+        answers = []
+        for node, sentinel in self._sentinels.items():
+            try:
+                said = sentinel.execute_command("SENTINEL MASTER", self._service)  # type: ignore[no-untyped-call]
+                answers.append(_answer(said))
+            except RedisError as fault:
+                faults[node] = fault
+        self._asked_s = time.monotonic()
+        best = max((one for one in answers if one), key=lambda one: one.epoch, default=None)
+        if best is None:
+            error = self._error(faults)
+            self.trouble = str(error)
+            raise error
+        if self._answer is not None and self._answer.node != best.node:
+            log.warning("redis_primary_changed", primary=shown_node(best.node), former=shown_node(self._answer.node))
+        self._answer, self.trouble = best, None
+
+    def _error(self, faults: dict[Node, RedisError]) -> RedisError:
+        where = {node: f"Sentinel at {shown_node(node)}" for node in self._sentinels}
+        for node, fault in faults.items():
+            if isinstance(fault, AuthenticationError):
+                return SentinelRefusalError(f"The {where[node]} {_refusal(fault)}")
+        for node, fault in faults.items():
+            if isinstance(fault, ResponseError):
+                if "No such master" in str(fault):
+                    return NoPrimaryError(f"The {where[node]} knows no service {self._service!r}.")
+                return NoPrimaryError(f"The {where[node]} answers with an error: {str(fault).rstrip('.')}.")
+        if len(faults) < len(where):
+            return NoPrimaryError(f"The primary of {self._service!r} is down, and no failover has ended yet.")
+        reasons = "; ".join(f"{shown_node(node)}: {_short(fault)}" for node, fault in faults.items())
+        return NoPrimaryError(f"No Sentinel of {self._service!r} can be reached ({reasons}).")
+
+
+_making = threading.Lock()
+_numbers = itertools.count()
+_by_address: dict[RedisAddress, Primary] = {}
+
+
+def _client(url: str) -> Redis:
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=ANSWER_S,
+        socket_timeout=ANSWER_S,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+def _answer(said: dict[Any, Any]) -> _Answer | None:
+    """What a Sentinel says of the primary; None while it is down."""
+    fields = {_text(name): _text(value) for name, value in said.items()}
+    if _DOWN & set(fields["flags"].split(",")):
+        return None
+    node = (fields["ip"], int(fields["port"]))
+    return _Answer(node, int(fields["config-epoch"]), int(fields.get("num-slaves", 0)))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _refusal(fault: AuthenticationError) -> str:
+    if "without any password configured" in str(fault):
+        return "has no password, but REDIS_URL has a sentinel_password."
+    if "required" in str(fault):
+        return "requires a password, but REDIS_URL has no sentinel_password."
+    return "rejects the sentinel_password in REDIS_URL."
+
+
+def _short(fault: RedisError) -> str:
+    return str(fault).partition("\n")[0].rstrip(".")

@@ -1,0 +1,208 @@
+"""A Redis service for tests that fails over: a primary, two replicas, and three Sentinels that watch them."""
+
+import os
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from shared.bus.server_binary import server_binary
+from shared.config import RedisSettings
+from tests.limits import limit_s, slowness
+from tests.stack import free_ports, wait_until
+
+SERVICE: Final = "mymaster"
+SERVERS: Final = 3
+SENTINELS: Final = 3
+DOWN_AFTER_MS: Final = 500
+"""On a busy machine the time is longer, so that its pauses are no failures."""
+
+
+class RedisGroup:
+    """Servers and Sentinels by their ports. The first server begins as the primary."""
+
+    def __init__(self, folder: Path, password: str = "", sentinel_password: str = "") -> None:
+        self._folder = folder
+        self._binary = server_binary(RedisSettings(binary=os.environ.get("VOXTRAL_REDIS__BINARY")))
+        ports = free_ports(SERVERS + SENTINELS)
+        self.servers, self.sentinels = ports[:SERVERS], ports[SERVERS:]
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._password = password
+        self._sentinel_password = sentinel_password
+        self._ids = {port: secrets.token_hex(20) for port in self.sentinels}
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
+        credentials = f":{self._password}@" if self._password else ""
+        query = f"?sentinel_password={self._sentinel_password}" if self._sentinel_password else ""
+        return f"redis+sentinel://{credentials}{hosts}/{SERVICE}/0{query}"
+
+    @property
+    def primary(self) -> int:
+        """The port of the primary, by most of the Sentinels."""
+        named = [port for port in map(self._named_by, self.sentinels) if port]
+        return max(set(named), key=named.count) if named else 0
+
+    def start(self) -> None:
+        """Return when the replicas are in step and every Sentinel knows them and the others."""
+        for port in self.servers:
+            self.start_server(port)
+        primary, *_ = self.servers
+        wait_until(lambda: self._replicas_of(primary) == SERVERS - 1, "the replicas are in step", 20)
+        for port in self.sentinels:
+            self._start_sentinel(port)
+        wait_until(self._is_complete, "the Sentinels know each other", 20)
+
+    def start_server(self, port: int) -> None:
+        """Start a server, at first or again. It begins as a replica, unless it is the first one of a new group."""
+        first, *_ = self.servers
+        primary = (self.primary or first) if self.processes else first
+        options = ["--port", port, "--bind", "127.0.0.1", "--dir", self._folder, "--save", "", "--appendonly", "no"]
+        options += ["--repl-diskless-sync-delay", 0, "--loglevel", "warning", "--dbfilename", f"{port}.rdb"]
+        if self._password:
+            options += ["--requirepass", self._password, "--masterauth", self._password]
+        if port != primary:
+            options += ["--replicaof", f"127.0.0.1 {primary}"]
+        self._spawn(port, [str(option) for option in options])
+        wait_until(lambda: self._answers(port), f"Redis at {port} answers", 20)
+
+    def client(self, port: int) -> Redis:
+        password = self._sentinel_password if port in self.sentinels else self._password
+        once = Retry(NoBackoff(), 0)
+        timeout_s = limit_s(2)
+        return Redis(port=port, password=password or None, socket_timeout=timeout_s, retry=once, decode_responses=True)
+
+    def kill(self, port: int) -> None:
+        process = self.processes.pop(port)
+        process.kill()
+        process.wait()
+
+    def hang(self, port: int) -> None:
+        self.processes[port].send_signal(signal.SIGSTOP)
+
+    def resume(self, port: int) -> None:
+        if port in self.processes:
+            self.processes[port].send_signal(signal.SIGCONT)
+
+    def detach_replicas(self) -> None:
+        """Nothing that the primary writes reaches its replicas any more. The Sentinels repair this after 8 s."""
+        primary = self.primary
+        for port in self.servers:
+            if port != primary:
+                with self.client(port) as client:
+                    client.execute_command("REPLICAOF", "127.0.0.1", 1)
+
+    def await_failover(self, former: int) -> int:
+        """The port of the next primary, once most of the Sentinels name it and it accepts writes."""
+        wait_until(lambda: self.primary not in (0, former), "another server is the primary", 30)
+        found = self.primary
+        wait_until(lambda: self._role(found) == "master", "it knows that it is the primary", 20)
+        return found
+
+    def await_replicas(self, count: int = SERVERS - 1) -> None:
+        """Wait until so many replicas follow the primary."""
+        wait_until(lambda: self._replicas_of(self.primary) == count, f"{count} replicas follow the primary", 30)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        for process in self.processes.values():
+            process.wait()
+        self.processes.clear()
+
+    def _start_sentinel(self, port: int) -> None:
+        """The configuration already names the replicas and the other Sentinels: to find them takes seconds."""
+        primary, *replicas = self.servers
+        down_after_ms = round(DOWN_AFTER_MS * slowness())
+        lines = [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {self._folder}",
+            f"sentinel myid {self._ids[port]}",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {primary} {SENTINELS // 2 + 1}",
+            f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}",
+            f"sentinel failover-timeout {SERVICE} {3 * down_after_ms}",
+            f"sentinel parallel-syncs {SERVICE} {SERVERS}",
+            *(f"sentinel known-replica {SERVICE} 127.0.0.1 {replica}" for replica in replicas),
+            *(
+                f"sentinel known-sentinel {SERVICE} 127.0.0.1 {other} {self._ids[other]}"
+                for other in self.sentinels
+                if other != port
+            ),
+        ]
+        if self._password:
+            lines.append(f"sentinel auth-pass {SERVICE} {self._password}")
+        if self._sentinel_password:
+            lines += [f"requirepass {self._sentinel_password}", f"sentinel sentinel-pass {self._sentinel_password}"]
+        config = self._folder / f"sentinel-{port}.conf"
+        config.write_text("\n".join(lines))
+        self._spawn(port, [str(config), "--sentinel"])
+
+    def _spawn(self, port: int, arguments: list[str]) -> None:
+        with (self._folder / f"redis-{port}.out").open("ab") as output:
+            self.processes[port] = subprocess.Popen(
+                [str(self._binary), *arguments], stdout=output, stderr=output, start_new_session=True
+            )
+
+    def _answers(self, port: int) -> bool:
+        assert self.processes[port].poll() is None, (self._folder / f"redis-{port}.out").read_text()[-2000:]
+        try:
+            with self.client(port) as client:
+                return bool(client.ping())
+        except (RedisError, OSError):
+            return False
+
+    def _role(self, port: int) -> str:
+        try:
+            with self.client(port) as client:
+                return str(client.info("replication")["role"])
+        except (RedisError, OSError):
+            return ""
+
+    def _replicas_of(self, port: int) -> int:
+        try:
+            with self.client(port) as client:
+                replicas = [value for name, value in client.info("replication").items() if name.startswith("slave")]
+                return sum(replica["state"] == "online" for replica in replicas if isinstance(replica, dict))
+        except (RedisError, OSError):
+            return 0
+
+    def _named_by(self, sentinel: int) -> int:
+        try:
+            with self.client(sentinel) as client:
+                return int(client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
+        except (RedisError, OSError, TypeError):
+            return 0
+
+    def _is_complete(self) -> bool:
+        return all(self._knows_all(sentinel) for sentinel in self.sentinels)
+
+    def _knows_all(self, sentinel: int) -> bool:
+        try:
+            with self.client(sentinel) as client:
+                said = client.execute_command("SENTINEL MASTER", SERVICE)
+                replicas = client.execute_command("SENTINEL REPLICAS", SERVICE)
+        except (RedisError, OSError):
+            return False
+        others = int(said["num-other-sentinels"])
+        return others == SENTINELS - 1 and sum(one["flags"] == "slave" for one in replicas) == SERVERS - 1
+
+
+@contextmanager
+def redis_group(folder: Path, **passwords: str) -> Iterator[RedisGroup]:
+    group = RedisGroup(folder, **passwords)
+    try:
+        group.start()
+        yield group
+    finally:
+        group.stop()
