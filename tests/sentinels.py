@@ -59,7 +59,8 @@ class RedisGroup:
         primary, *_ = self.servers
         wait_until(lambda: self._replicas_of(primary) == SERVERS - 1, "the replicas are in step", 20)
         for port in self.sentinels:
-            self._start_sentinel(port)
+            self._configure_sentinel(port)
+            self.start_sentinel(port)
         wait_until(self._is_complete, "the Sentinels know each other", 20)
 
     def start_server(self, port: int) -> None:
@@ -120,7 +121,14 @@ class RedisGroup:
             process.wait()
         self.processes.clear()
 
-    def _start_sentinel(self, port: int) -> None:
+    def start_sentinel(self, port: int) -> None:
+        """Start a Sentinel, at first or again: it keeps what it knows in its configuration."""
+        self._spawn(port, [str(self._config_of(port)), "--sentinel"])
+
+    def _config_of(self, port: int) -> Path:
+        return self._folder / f"sentinel-{port}.conf"
+
+    def _configure_sentinel(self, port: int) -> None:
         """The configuration already names the replicas and the other Sentinels: to find them takes seconds."""
         primary, *replicas = self.servers
         down_after_ms = round(DOWN_AFTER_MS * slowness())
@@ -144,9 +152,7 @@ class RedisGroup:
             lines.append(f"sentinel auth-pass {SERVICE} {self._password}")
         if self._sentinel_password:
             lines += [f"requirepass {self._sentinel_password}", f"sentinel sentinel-pass {self._sentinel_password}"]
-        config = self._folder / f"sentinel-{port}.conf"
-        config.write_text("\n".join(lines))
-        self._spawn(port, [str(config), "--sentinel"])
+        self._config_of(port).write_text("\n".join(lines))
 
     def _spawn(self, port: int, arguments: list[str]) -> None:
         with (self._folder / f"redis-{port}.out").open("ab") as output:

@@ -1,6 +1,7 @@
 """Rounds of chaos with real processes: `make chaos`, or `python -m tests.chaos --rounds 20 --seed 7`.
 
-Each round speaks several sessions in real time and injects two random faults. Prints the faults, the sessions, the
+Each round speaks several sessions in real time and injects two random faults. The rounds are run with one Redis, and
+then with a primary, two replicas and three Sentinels. Prints the faults, the sessions, the
 words lost (must be 0) and how long it took from a fault to a session's next event.
 """
 
@@ -14,22 +15,24 @@ from pathlib import Path
 
 from tests.bench.figures import machine, percentile
 from tests.chaos.cluster import Cluster
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import faults_of
 from tests.chaos.rounds import Outcome, judge_cleanliness, run_round
 
 FAULTS_PER_ROUND = 2
+REDIS = {"single": False, "sentinel": True}
+"""By name, whether there are Sentinels."""
 
 
-async def run(rounds: int, sessions: int, seed: int) -> list[Outcome]:
+async def run(rounds: int, sessions: int, seed: int, *, has_sentinels: bool) -> list[Outcome]:
     generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder))
+        cluster = Cluster(Path(folder), has_sentinels=has_sentinels)
         try:
             cluster.start()
             await cluster.until_warm()
             outcomes = []
             for number in range(rounds):
-                names = generator.sample(sorted(FAULTS), FAULTS_PER_ROUND)
+                names = generator.sample(faults_of(cluster), FAULTS_PER_ROUND)
                 outcome = await run_round(cluster, names, sessions, seed * 1000 + number)
                 print(
                     f"round {number + 1}: {', '.join(names)}; {outcome.words_lost} of {outcome.words} words lost",
@@ -65,8 +68,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sessions", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--redis", choices=list(REDIS), help="only this; without it, both in turn")
     arguments = parser.parse_args()
-    return report(asyncio.run(run(arguments.rounds, arguments.sessions, arguments.seed)))
+    outcomes = []
+    for name in [arguments.redis] if arguments.redis else REDIS:
+        print(f"Redis: {name}", flush=True)
+        run_rounds = run(arguments.rounds, arguments.sessions, arguments.seed, has_sentinels=REDIS[name])
+        outcomes += asyncio.run(run_rounds)
+    return report(outcomes)
 
 
 if __name__ == "__main__":

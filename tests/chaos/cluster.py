@@ -1,4 +1,5 @@
-"""A whole service with several processes of each kind, for fault injection: two frontends, three workers, one Redis."""
+"""A whole service with several processes of each kind, for fault injection: two frontends, three workers, and one Redis
+or a group of Redis servers with Sentinels."""
 
 import asyncio
 import itertools
@@ -15,6 +16,7 @@ from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
 from tests.chaos.clocks import Clocks
 from tests.limits import limit_s
+from tests.sentinels import RedisGroup
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.registry import REALTIME
@@ -27,9 +29,15 @@ START_TIMEOUT_S: Final = 60.0
 class Cluster:
     """Every process has a label; a process that replaces a dead one gets a new label."""
 
-    def __init__(self, folder: Path, retention_s: int = 20, *, steps_clocks: bool = True) -> None:
+    def __init__(
+        self, folder: Path, retention_s: int = 20, *, steps_clocks: bool = True, has_sentinels: bool = False
+    ) -> None:
         model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
-        self.stack = Stack(folder, model=model, session={"retention_s": retention_s, "claim_timeout_s": 20})
+        self.group = RedisGroup(folder) if has_sentinels else None
+        redis = {} if self.group is None else {"url": self.group.url, "confirm_replicas": 1}
+        self.stack = Stack(
+            folder, model=model, session={"retention_s": retention_s, "claim_timeout_s": 20}, redis=redis
+        )
         self.clocks = Clocks(folder / "clocks")
         self._steps_clocks = steps_clocks
         self._numbers = itertools.count()
@@ -37,7 +45,10 @@ class Cluster:
         self.workers: list[str] = []
 
     def start(self) -> None:
-        self.start_redis()
+        if self.group is None:
+            self.start_redis()
+        else:
+            self.group.start()
         for label in self.frontend_ports:
             self.start_frontend(label)
         for _ in range(WORKERS):
@@ -46,6 +57,8 @@ class Cluster:
     def stop(self) -> None:
         self.resume_all()
         self.stack.stop_all()
+        if self.group is not None:
+            self.group.stop()
 
     def start_redis(self) -> None:
         self.stack.spawn("redis")

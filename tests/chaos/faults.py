@@ -17,6 +17,7 @@ from shared.bus.connect import connect
 from shared.celery_config import SESSION_TASK, celery_app, queue_name
 from tests.chaos.cluster import Cluster
 from tests.chaos.speakers import Speaker
+from tests.sentinels import RedisGroup
 from tests.wire import Wire
 
 
@@ -77,6 +78,37 @@ async def hang_redis(scene: Scene) -> None:
     scene.cluster.resume("redis")
 
 
+async def kill_primary(scene: Scene) -> None:
+    """A replica becomes the primary; the killed server returns as a replica."""
+    group = _group(scene)
+    former = group.primary
+    group.kill(former)
+    await asyncio.to_thread(group.await_failover, former)
+    await asyncio.sleep(scene.random.uniform(0, 1))
+    await asyncio.to_thread(group.start_server, former)
+    await asyncio.to_thread(group.await_replicas)
+
+
+async def hang_primary(scene: Scene) -> None:
+    """It wakes as a primary that was replaced."""
+    group = _group(scene)
+    former = group.primary
+    group.hang(former)
+    await asyncio.to_thread(group.await_failover, former)
+    await asyncio.sleep(scene.random.uniform(0, 1))
+    group.resume(former)
+    await asyncio.to_thread(group.await_replicas)
+
+
+async def kill_sentinel(scene: Scene) -> None:
+    """The primary dies as well: the other two Sentinels suffice."""
+    group = _group(scene)
+    killed = scene.random.choice(group.sentinels)
+    group.kill(killed)
+    await kill_primary(scene)
+    await asyncio.to_thread(group.start_sentinel, killed)
+
+
 async def cut_connections(scene: Scene) -> None:
     for _ in range(scene.random.randint(1, 3)):
         for wire in scene.wires:
@@ -104,6 +136,8 @@ async def step_clocks(scene: Scene) -> None:
         scene.cluster.clocks.step(label, scene.random.choice((-1, 1)) * scene.random.choice((7, 60, 3600)))
 
 
+OF_ONE_REDIS: Final = ("restart redis", "hang redis")
+OF_SENTINELS: Final = ("kill primary", "hang primary", "kill sentinel and primary")
 FAULTS: Final[dict[str, Fault]] = {
     "kill worker": kill_worker,
     "hang worker": hang_worker,
@@ -111,10 +145,24 @@ FAULTS: Final[dict[str, Fault]] = {
     "kill frontend": kill_frontend,
     "restart redis": restart_redis,
     "hang redis": hang_redis,
+    "kill primary": kill_primary,
+    "hang primary": hang_primary,
+    "kill sentinel and primary": kill_sentinel,
     "cut connections": cut_connections,
     "deliver tasks twice": deliver_tasks_twice,
     "step clocks": step_clocks,
 }
+
+
+def faults_of(cluster: Cluster) -> list[str]:
+    """The names of the faults that its Redis can have."""
+    others = OF_ONE_REDIS if cluster.group is not None else OF_SENTINELS
+    return sorted(set(FAULTS).difference(others))
+
+
+def _group(scene: Scene) -> RedisGroup:
+    assert scene.cluster.group is not None
+    return scene.cluster.group
 
 
 async def busy_worker(scene: Scene) -> str:
