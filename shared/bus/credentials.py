@@ -1,9 +1,13 @@
-"""Whether Redis accepts the credentials of this service. If not, waiting does not help, so nothing is started."""
+"""Whether Redis accepts this service: its credentials, and that it is no Redis Cluster.
+
+If it does not, waiting does not help, so nothing is started.
+"""
 
 import asyncio
+import contextlib
 from typing import Final
 
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from shared.bus.connect import CONNECT_TIMEOUT_S, connect
 from shared.bus.primary import Primary, SentinelRefusalError
@@ -14,6 +18,7 @@ from shared.redis_address import Node
 CREDENTIALS_ADVICE: Final = (
     "Set REDIS_URL to redis://user:password@host:port/0, or to redis://host:port/0 if there is no password."
 )
+CLUSTER_ADVICE: Final = "Set REDIS_URL to one server, or to Sentinels; see docs/redis.md."
 SENTINEL_ADVICE: Final = (
     "The password of the Sentinels is ?sentinel_password=… in REDIS_URL, and that of Redis is before the hosts."
 )
@@ -22,12 +27,13 @@ _HAS_NONE: Final = "without any password configured"
 
 
 def check_credentials(settings: Settings) -> None:
-    """Raises StartupError if Redis rejects the user or the password in `REDIS_URL`.
+    """Raises StartupError if Redis rejects the user or the password in `REDIS_URL`, or belongs to a Redis Cluster.
 
     A Redis that does not answer may start later, so that is no error here.
     """
     try:
-        asyncio.run(_ask(settings))
+        if asyncio.run(_is_of_cluster(settings)):
+            raise StartupError(f"{of_cluster(settings)} {CLUSTER_ADVICE}")
     except AuthenticationError as error:
         raise StartupError(f"{refusal(settings, error)} {advice(settings)}") from None
     except (RedisError, OSError):
@@ -51,11 +57,19 @@ def advice(settings: Settings) -> str:
     return SENTINEL_ADVICE if settings.redis_at.is_sentinel else CREDENTIALS_ADVICE
 
 
-async def _ask(settings: Settings) -> None:
+def of_cluster(settings: Settings) -> str:
+    """What is wrong with a node of a Redis Cluster."""
+    return f"Redis at {settings.redis_address} is a node of a Redis Cluster, which the service cannot use."
+
+
+async def _is_of_cluster(settings: Settings) -> bool:
     await find_primary(settings)
     redis = connect(settings, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
     try:
         await redis.ping()
+        with contextlib.suppress(ResponseError):  # INFO may be forbidden
+            return bool((await redis.info("cluster")).get("cluster_enabled"))
+        return False
     finally:
         await redis.aclose()
 

@@ -21,12 +21,14 @@ SETTLE_S = 2.0
 CHUNK = b"\0\0" * CHUNK_SAMPLES
 
 
-async def stream(url: str, seconds: float, all_started: asyncio.Event) -> list[float]:
+async def stream(
+    url: str, seconds: float, all_started: asyncio.Event, options: dict[str, object] | None = None
+) -> list[float]:
     """One live session; returns the milliseconds from each chunk to its partial, once all streams have started."""
     sent_s: dict[int, float] = {}
     latencies_ms: list[float] = []
     async with connect(url, compression=None, max_size=None) as socket:
-        await socket.send(orjson.dumps({"type": "start"}).decode())
+        await socket.send(orjson.dumps({"type": "start"} | (options or {})).decode())
         ready = orjson.loads(await socket.recv())
         assert ready["type"] == "ready", ready
         await asyncio.sleep(random.random() * CHUNK_S)
@@ -58,13 +60,14 @@ async def stream(url: str, seconds: float, all_started: asyncio.Event) -> list[f
     return latencies_ms
 
 
-async def load(url: str, streams: int, seconds: float) -> list[float]:
-    """Streams that start a few at a time, so that the load is measured and not the starts."""
+async def load(url: str, streams: int, seconds: float, **options: object) -> list[float]:
+    """Streams that start a few at a time, so that the load is measured and not the starts. `options` are those of the
+    message `start`."""
     all_started = asyncio.Event()
     start_s = streams / 10 * STAGGER_S
     tasks = []
     for number in range(streams):
-        tasks.append(asyncio.create_task(stream(url, start_s + SETTLE_S + seconds, all_started)))
+        tasks.append(asyncio.create_task(stream(url, start_s + SETTLE_S + seconds, all_started, options)))
         if number % 10 == 9:
             await asyncio.sleep(STAGGER_S)
     await asyncio.sleep(SETTLE_S)

@@ -30,7 +30,8 @@ from tests.sentinels import RedisGroup, redis_group
 from tests.stack import Stack
 
 RESULT: Final = Path("build/bench-redis.json")
-STREAMS: Final = (50, 200)
+LOADS: Final = ((100, True), (400, True), (400, False))
+"""Number of streams, and whether they have partials."""
 SPEAKING: Final = 8
 WRITES: Final = 300
 
@@ -44,8 +45,8 @@ def main() -> None:
     print(machine(), flush=True)
     figures: list[Figure] = []
     with running({"model": {"name": "echo", "slots": 512}}) as stack:
-        for streams in STREAMS:
-            figures += _shown(_cost(stack, streams, arguments.seconds))
+        for streams, partials in LOADS:
+            figures += _shown(_cost(stack, streams, arguments.seconds, partials=partials))
     with _group() as group:
         for replicas in (0, 1, 2):
             figures += _shown([asyncio.run(_confirmed(group, replicas))])
@@ -59,14 +60,14 @@ def _shown(figures: list[Figure]) -> list[Figure]:
     return figures
 
 
-def _cost(stack: Stack, streams: int, seconds: float) -> list[Figure]:
+def _cost(stack: Stack, streams: int, seconds: float, *, partials: bool) -> list[Figure]:
     """What one stream costs, by the difference of Redis' counters while all streams speak."""
     with Redis.from_url(stack.redis_url) as redis:
         idle = redis.info()
         taken: list[tuple[float, dict[str, Any]]] = []
 
         async def run() -> None:
-            loading = asyncio.create_task(load(stack.ws_url, streams, seconds))
+            loading = asyncio.create_task(load(stack.ws_url, streams, seconds, partials=partials))
             await asyncio.sleep(streams / 100 + 3)  # by then all streams have started
             taken.append((time.monotonic(), redis.info()))
             await asyncio.sleep(seconds - 2)
@@ -80,7 +81,7 @@ def _cost(stack: Stack, streams: int, seconds: float) -> list[Figure]:
     def grown(*names: str) -> float:
         return sum(float(after[name]) - float(before[name]) for name in names) / streamed_s
 
-    name = f"Redis, {streams} streams, for each"
+    name = f"Redis, {streams} streams {'with' if partials else 'without'} partials, for each"
     return [
         Figure(f"{name}: CPU", 1000 * grown("used_cpu_user", "used_cpu_sys"), "ms/s"),
         Figure(f"{name}: commands", grown("total_commands_processed"), "/s"),

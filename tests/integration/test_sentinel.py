@@ -30,6 +30,8 @@ from tests.limits import limit_s
 from tests.sentinels import SERVICE, RedisGroup, redis_group
 from tests.stack import START_TIMEOUT_S, Stack, free_ports, listens, wait_until
 
+pytestmark = pytest.mark.redis_server
+
 PASSWORDS = {"password": "hush", "sentinel_password": "sesame"}
 SPOKEN_S = 12.0
 TIMEOUT_S = 90

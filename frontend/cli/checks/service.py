@@ -9,6 +9,7 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,8 +21,8 @@ from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
 from shared.bus.connect import connect
+from shared.bus.credentials import CLUSTER_ADVICE, find_primary, of_cluster, refusal
 from shared.bus.credentials import advice as credentials_advice
-from shared.bus.credentials import find_primary, refusal
 from shared.bus.primary import NoPrimaryError
 from shared.bus.server_binary import server_binary
 from shared.config import Settings
@@ -99,6 +100,8 @@ def check_redis(settings: Settings) -> Check:
         found = asyncio.run(_server(settings))
     except (RedisError, OSError, ValueError) as error:
         return _no_redis(settings, error)
+    if found.is_of_cluster:
+        return broken("Redis", of_cluster(settings).rstrip("."), CLUSTER_ADVICE)
     if found.major < MIN_REDIS_VERSION:
         detail = f"{found.name} at {settings.redis_address} is too old"
         return broken("Redis", detail, f"Use version {MIN_REDIS_VERSION} or newer.")
@@ -128,6 +131,7 @@ class _Server:
     """Product and version."""
     major: int
     """The version of Redis that it is compatible with."""
+    is_of_cluster: bool
     primary: Node | None
     """Its host and port, if Sentinels have named it."""
     replicas: int
@@ -158,7 +162,9 @@ async def _server(settings: Settings) -> _Server:
     primary = await find_primary(settings)
     redis = connect(settings, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
     try:
-        info = {**await redis.info("server"), **await redis.info("replication")}
+        info: dict[str, Any] = {}
+        for section in ("server", "replication", "cluster"):
+            info |= await redis.info(section)
         try:
             required = int((await redis.config_get("min-replicas-to-write"))["min-replicas-to-write"] or 0)
         except (ResponseError, KeyError):
@@ -169,6 +175,7 @@ async def _server(settings: Settings) -> _Server:
     return _Server(
         name=f"{product} {info.get('valkey_version', info['redis_version'])}",
         major=int(str(info["redis_version"]).partition(".")[0]),
+        is_of_cluster=bool(info.get("cluster_enabled")),
         primary=primary,
         replicas=int(info.get("connected_slaves", 0)),
         required=required,
