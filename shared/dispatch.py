@@ -64,5 +64,4 @@ class Dispatcher:
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
-        self.app.pool.force_close_all()  # otherwise its sockets stay open until they are collected as garbage
         self.app.close()

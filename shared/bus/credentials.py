@@ -32,7 +32,7 @@ def check_credentials(settings: Settings) -> None:
     A Redis that does not answer may start later, so that is no error here.
     """
     try:
-        if asyncio.run(_is_of_cluster(settings)):
+        if asyncio.run(_ask(settings)):
             raise StartupError(f"{of_cluster(settings)} {CLUSTER_ADVICE}")
     except AuthenticationError as error:
         raise StartupError(f"{refusal(settings, error)} {advice(settings)}") from None
@@ -62,7 +62,8 @@ def of_cluster(settings: Settings) -> str:
     return f"Redis at {settings.redis_address} is a node of a Redis Cluster, which the service cannot use."
 
 
-async def _is_of_cluster(settings: Settings) -> bool:
+async def _ask(settings: Settings) -> bool:
+    """Whether Redis is a node of a Redis Cluster. Raises Redis' errors."""
     await find_primary(settings)
     redis = connect(settings, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
     try:

@@ -8,6 +8,7 @@ replica. One that finds itself at a replica, by an answer READONLY, closes; redi
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import Any, Final
 
@@ -92,7 +93,8 @@ class BrokerConnection(redis.Connection):
 
     @property
     def is_open(self) -> bool:
-        return self._sock is not None
+        held = self._sock
+        return held is not None and not _is_closed_by_peer(held)
 
     def cut(self) -> None:
         held = self._sock
@@ -124,6 +126,17 @@ class BrokerConnection(redis.Connection):
 
 class BrokerTlsConnection(BrokerConnection, redis.SSLConnection):
     """The same with TLS."""
+
+
+def _is_closed_by_peer(held: socket.socket) -> bool:
+    """Never waits: `held` itself would wait as long as its reader may, so another object for it is asked."""
+    try:
+        with socket.socket(fileno=os.dup(held.fileno())) as probe:
+            return not probe.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:  # it has just been closed
+        return True
 
 
 def _at_replica(host: str, port: int) -> RedisConnectionError:
