@@ -6,6 +6,7 @@ Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, and `REDIS_URL`), t
 
 import os
 import re
+from enum import StrEnum
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,6 +31,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ForeignProtocol(StrEnum):
+    """A protocol of another service that clients may use here."""
+
+    OPENAI = "openai"
+    """Also vLLM's dialect of its Realtime API."""
+    MISTRAL = "mistral"
+    DEEPGRAM = "deepgram"
+
+
 class ServerSettings(Section):
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` opens the service to other machines."""
@@ -43,6 +53,11 @@ class ServerSettings(Section):
     """Half an hour of 16 kHz PCM in base64 fits into the default."""
     max_upload_bytes: int = Field(512 * 1024 * 1024, ge=64 * 1024)
     """Largest form of an upload, including the file. Half an hour of 48 kHz stereo WAV fits into the default."""
+    protocols: tuple[ForeignProtocol, ...] = Field(
+        (ForeignProtocol.OPENAI, ForeignProtocol.MISTRAL, ForeignProtocol.DEEPGRAM),
+        description=f"a list of any of {', '.join(ForeignProtocol)}",
+    )
+    """The protocols of other services that this service also speaks. The addresses of all others do not exist."""
     keepalive_s: float = Field(15, ge=0, description="seconds, or 0 for never")
     """How often white space is sent while a JSON answer is not ready, so that proxies do not cut the connection."""
     hosts: tuple[str, ...] = Field((), description="names such as voice.example or *.voice.example, or * for all")

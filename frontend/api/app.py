@@ -38,7 +38,7 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import MODELS_BY_MODE
 from frontend.sessions.recordings import Recordings
 from frontend.viewers.viewers import Viewers
-from shared.config import Settings
+from shared.config import ForeignProtocol, Settings
 from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
 
@@ -78,9 +78,11 @@ def create_app(
     app.add_middleware(Gate, access=access, count_error=tally.count_error)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, tally.count_error))
     middleware.install(app, tally.count_error)
-    app.include_router(transcriptions.router(settings, gateway, recordings, access, tally))
+    spoken = settings.server.protocols
+    if ForeignProtocol.OPENAI in spoken or ForeignProtocol.MISTRAL in spoken:  # they share these addresses
+        app.include_router(transcriptions.router(settings, gateway, recordings, access, tally))
+        app.include_router(chat.router(settings, gateway, recordings, access, tally))
     app.include_router(models.router(gateway))
-    app.include_router(chat.router(settings, gateway, recordings, access, tally))
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
     app.add_middleware(RequestMetrics, metrics=tally.metrics)
@@ -112,13 +114,14 @@ def create_app(
         await websocket.accept(subprotocol=chosen_subprotocol(headers))
         await connections.serve_native(transport, presented_key(headers))
 
-    app.include_router(client_secrets.routes(settings, gateway, access))
+    if ForeignProtocol.OPENAI in spoken:
+        app.include_router(client_secrets.routes(settings, gateway, access))
 
     @app.api_route("/captions", methods=READING, include_in_schema=False)
     async def captions_page() -> FileResponse:
         return FileResponse(STATIC_DIR / "captions.html")
 
-    app.include_router(realtime.routes(connections))
+    app.include_router(realtime.routes(connections, spoken))
     app.include_router(captions.routes(viewers))
     app.include_router(sessions.routes(erasure))
 

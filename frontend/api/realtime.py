@@ -5,7 +5,8 @@ Mistral's realtime transcription.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, WebSocket
@@ -20,36 +21,41 @@ from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.options import MAX_MODEL_CHARS
 from frontend.servers.transports import StarletteTransport
 from frontend.sessions.placement import AUTO
+from shared.config import ForeignProtocol
 from shared.errors import InvalidFieldError, VoxtralError
 
 VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter
 
 
-def routes(connections: Connections) -> APIRouter:
+def routes(connections: Connections, spoken: Collection[ForeignProtocol]) -> APIRouter:
+    """The addresses of the protocols in `spoken`."""
     router = APIRouter()
-
-    @router.websocket("/v1/realtime")
-    async def openai(websocket: WebSocket) -> None:
-        def dialect() -> Dialect:
-            return realtime_dialect(
-                websocket.query_params,
-                websocket.headers.get("openai-beta", ""),
-                websocket.scope["subprotocols"],
-                principal_of(websocket).session,
-            )
-
-        await serve_websocket(websocket, OPENAI, dialect, connections)
-
-    @router.websocket("/v1/audio/transcriptions/realtime")
-    async def mistral(websocket: WebSocket) -> None:
-        model = (websocket.query_params.get("model") or AUTO)[:MAX_MODEL_CHARS]
-
-        def dialect() -> MistralRealtime:
-            return MistralRealtime(secrets.token_hex(16), model)
-
-        await serve_websocket(websocket, MISTRAL, dialect, connections)
-
+    if ForeignProtocol.OPENAI in spoken:
+        router.add_api_websocket_route("/v1/realtime", partial(_serve_openai, connections))
+    if ForeignProtocol.MISTRAL in spoken:
+        router.add_api_websocket_route("/v1/audio/transcriptions/realtime", partial(_serve_mistral, connections))
     return router
+
+
+async def _serve_openai(connections: Connections, websocket: WebSocket) -> None:
+    def dialect() -> Dialect:
+        return realtime_dialect(
+            websocket.query_params,
+            websocket.headers.get("openai-beta", ""),
+            websocket.scope["subprotocols"],
+            principal_of(websocket).session,
+        )
+
+    await serve_websocket(websocket, OPENAI, dialect, connections)
+
+
+async def _serve_mistral(connections: Connections, websocket: WebSocket) -> None:
+    model = (websocket.query_params.get("model") or AUTO)[:MAX_MODEL_CHARS]
+
+    def dialect() -> MistralRealtime:
+        return MistralRealtime(secrets.token_hex(16), model)
+
+    await serve_websocket(websocket, MISTRAL, dialect, connections)
 
 
 async def serve_websocket(

@@ -1,0 +1,45 @@
+"""Which addresses exist with each `server.protocols`."""
+
+from typing import Any, cast
+
+import pytest
+from starlette.types import Scope
+
+from frontend.api.app import create_app
+from frontend.api.mistyped_addresses import is_socket, methods_at
+from frontend.monitoring.process_report import Tally
+from shared.config import Settings
+from shared.metrics.metrics import Metrics
+
+UNUSED: Any = cast("Any", None)
+SHARED = {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/completions"}
+OPENAI = {"/v1/realtime", "/v1/realtime/client_secrets"}
+MISTRAL = {"/v1/audio/transcriptions/realtime"}
+ALL = SHARED | OPENAI | MISTRAL
+
+
+@pytest.mark.parametrize(
+    ("protocols", "paths"),
+    [
+        (["openai", "mistral"], ALL),
+        (["openai"], SHARED | OPENAI),
+        (["mistral"], SHARED | MISTRAL),
+        ([], set()),
+    ],
+)
+def test_only_the_addresses_of_configured_protocols_exist(protocols: list[str], paths: set[str]) -> None:
+    settings = Settings(server={"protocols": protocols})  # type: ignore[arg-type]
+    app = create_app(
+        settings,
+        UNUSED,
+        access=UNUSED,
+        connections=UNUSED,
+        recordings=UNUSED,
+        viewers=UNUSED,
+        erasure=UNUSED,
+        tally=Tally("web", UNUSED, (), Metrics()),
+    )
+    scope: Scope = {"type": "http", "app": app, "method": "POST", "path": "/", "root_path": "", "headers": []}
+    found = {path for path in {*ALL, "/v1/models", "/ws"} if methods_at(scope, path) or is_socket(scope, path)}
+    assert found == paths | {"/v1/models", "/ws"}
+    assert app.openapi()["paths"].keys() >= paths - OPENAI - MISTRAL
