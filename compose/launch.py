@@ -182,6 +182,7 @@ def _urls(settings: Settings, host: str) -> str:
         "api": f"{http}://{host}:{settings.server.http_port}/docs",
         "websocket": f"{ws}://{host}:{settings.websocket_port}",
         "tcp": f"{tcp}://{host}:{settings.tcp_port}",
+        **({"wyoming": f"tcp://{settings.wyoming.host}:{settings.wyoming.port}"} if settings.speaks_wyoming else {}),
         "status": f"{http}://{host}:{settings.server.health_port}/status",
         "flower": f"{flower}:{settings.flower.port}/",
     }

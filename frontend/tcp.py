@@ -1,13 +1,14 @@
-"""The native protocol on a plain TCP port: `python -m frontend.tcp`."""
+"""The native protocol on a plain TCP port, and Wyoming on another if it is configured: `python -m frontend.tcp`."""
 
 import asyncio
 import sys
+from contextlib import ExitStack
 
 import uvloop
 
 from frontend.process import FrontendProcess
 from frontend.servers.listening import listen
-from frontend.servers.tcp import serve_tcp
+from frontend.servers.tcp import native_port, serve_tcp, wyoming_port
 from shared.config import Settings
 from shared.entry import run_process
 from shared.process import return_large_blocks
@@ -20,10 +21,18 @@ def main(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    """Raises `StartupError` if the port cannot be bound."""
-    with listen(settings.server.host, settings.tcp_port, "server.tcp_ports[1]") as listener:
+    """Raises `StartupError` if a port cannot be bound."""
+    wyoming = settings.wyoming
+    with ExitStack() as listeners:
+        native = listeners.enter_context(listen(settings.server.host, settings.tcp_port, "server.tcp_ports[1]"))
+        other = None
+        if settings.speaks_wyoming:
+            other = listeners.enter_context(listen(wyoming.host, wyoming.port, "wyoming.port"))
         async with FrontendProcess.running(settings, "tcp") as process:
-            await serve_tcp(listener, settings, process.access, process.connections.serve_native)
+            ports = [native_port(native, settings, process.access, process.connections.serve_native)]
+            if other is not None:
+                ports.append(wyoming_port(other, process.connections.serve_wyoming))
+            await serve_tcp(ports)
 
 
 if __name__ == "__main__":

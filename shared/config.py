@@ -38,6 +38,12 @@ class ForeignProtocol(StrEnum):
     """Also vLLM's dialect of its Realtime API."""
     MISTRAL = "mistral"
     DEEPGRAM = "deepgram"
+    WYOMING = "wyoming"
+    """Home Assistant's, on a TCP port of its own."""
+
+
+KEYLESS = frozenset({ForeignProtocol.WYOMING})
+"""The protocols whose clients present no key."""
 
 
 class ServerSettings(Section):
@@ -81,6 +87,14 @@ class ServerSettings(Section):
         if not all(1 <= port <= 65535 for port in ports) or ports[0] == ports[1]:
             raise ValueError("not two ports")
         return ports
+
+
+class WyomingSettings(Section):
+    """The port of the Wyoming protocol, which is open if `server.protocols` contains `wyoming`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. The protocol has neither keys nor TLS."""
+    port: int = Field(10300, ge=1, le=65535)
 
 
 class ModelSettings(Section):
@@ -249,6 +263,19 @@ class AccessSettings(Section):
     origins: tuple[str, ...] = Field((), description="pages such as https://voice.example, or * for all")
     """Web pages that may use the service besides its own. CORS is enabled for them, and off if there are none."""
 
+    protocol_keys: dict[ForeignProtocol, str] = Field(
+        {}, description=f"names of keys by protocol, any of {', '.join(sorted(KEYLESS))}"
+    )
+    """The name of the key that all clients of a protocol use, for protocols whose clients present none. It is needed if
+    keys are required."""
+
+    @field_validator("protocol_keys")
+    @classmethod
+    def _protocols_are_keyless(cls, keys: dict[ForeignProtocol, str]) -> dict[ForeignProtocol, str]:
+        if not keys.keys() <= KEYLESS:
+            raise ValueError("a protocol whose clients present a key")
+        return keys
+
     @property
     def needs_key(self) -> bool:
         """Whether keys are required. An empty list admits no client."""
@@ -312,6 +339,7 @@ class Settings(BaseSettings):
     flower: FlowerSettings = FlowerSettings()
     logs: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+    wyoming: WyomingSettings = WyomingSettings()
 
     @property
     def websocket_port(self) -> int:
@@ -324,12 +352,18 @@ class Settings(BaseSettings):
     @property
     def is_exposed(self) -> bool:
         """Whether other machines can reach the service, since it does not listen on loopback."""
-        return not is_loopback(self.server.host)
+        return not is_loopback(self.server.host) or (self.speaks_wyoming and not is_loopback(self.wyoming.host))
+
+    @property
+    def speaks_wyoming(self) -> bool:
+        """Whether the port of the Wyoming protocol is open."""
+        return ForeignProtocol.WYOMING in self.server.protocols
 
     @property
     def sends_keys_in_clear(self) -> bool:
         """Whether keys reach this service over a network without TLS, unless a proxy in front of it terminates TLS."""
-        return self.is_exposed and self.access.needs_key and self.server.tls_certificate is None
+        is_exposed = not is_loopback(self.server.host)
+        return is_exposed and self.access.needs_key and self.server.tls_certificate is None
 
     @property
     def redis_is_embedded(self) -> bool:

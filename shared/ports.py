@@ -25,6 +25,8 @@ def listeners(settings: Settings) -> list[Listener]:
         Listener("tcp", server.host, settings.tcp_port, "server.tcp_ports"),
         Listener("flower", flower_host, flower.port, "flower.port"),
     ]
+    if settings.speaks_wyoming:
+        found.append(Listener("wyoming", settings.wyoming.host, settings.wyoming.port, "wyoming.port"))
     if settings.redis_is_embedded:
         found.append(Listener("redis", "127.0.0.1", settings.redis.port, "redis.port"))
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from shared.config import load_settings
+from shared.config import KEYLESS, ForeignProtocol, load_settings
 from tests.certificates import Certificate
 from tests.keys import KeyList
 from tests.limits import limit_s
@@ -78,7 +78,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the echo engine, which answers at once."""
-    yield from _running(Stack(tmp_path_factory.mktemp("echo")))
+    yield from _running(Stack(tmp_path_factory.mktemp("echo"), server={"protocols": list(map(str, ForeignProtocol))}))
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +102,8 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
     keys.add("small", upload_bytes=20_000)
     keys.add("leaving")
     keys.add("erasing", requests_per_minute=2)
+    for protocol in KEYLESS:
+        keys.add(protocol, sessions=1)
     keys.write()
     return keys
 
@@ -109,8 +111,13 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
 @pytest.fixture(scope="session")
 def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service with the echo engine that requires keys."""
-    access = {"keys_file": str(key_list.path), "origins": ["https://voice.example"]}
-    yield from _running(Stack(tmp_path_factory.mktemp("keyed"), access=access))
+    access = {
+        "keys_file": str(key_list.path),
+        "origins": ["https://voice.example"],
+        "protocol_keys": {str(protocol): str(protocol) for protocol in KEYLESS},
+    }
+    server = {"protocols": list(map(str, ForeignProtocol))}
+    yield from _running(Stack(tmp_path_factory.mktemp("keyed"), access=access, server=server))
 
 
 @pytest.fixture(scope="session")

@@ -40,12 +40,13 @@ class Stack:
 
     def __init__(self, folder: Path, **overrides: dict[str, Any]) -> None:
         self.folder = folder
-        ports = free_ports(6)
+        ports = free_ports(7)
         written: dict[str, dict[str, Any]] = {
             "server": {"http_port": ports[0], "health_port": ports[1], "tcp_ports": ports[2:4]},
             "model": {"name": "echo", "slots": 32},
             "redis": {"port": ports[4], "data_dir": str(folder / "redis")},
             "flower": {"port": ports[5]},
+            "wyoming": {"port": ports[6]},
             "logs": {"dir": str(folder / "logs")},
         }
         for section, values in overrides.items():

@@ -26,7 +26,7 @@ from frontend.access.origins import is_allowed_origin
 from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.strangers import Strangers
 from frontend.access.tokens import digest, new_token
-from shared.config import Settings
+from shared.config import ForeignProtocol, Settings
 from shared.errors import (
     ForbiddenError,
     MessageTooLargeError,
@@ -54,6 +54,7 @@ class Access:
         """`metrics` counts the audio of each key. Raises StartupError for a bad list of keys."""
         self._metrics = metrics or Metrics()
         self._source = KeySource(settings.access)
+        self._protocol_keys = settings.access.protocol_keys
         self._origins = settings.access.origins
         self._page_port = settings.server.http_port
         self._limiter = Limiter(redis)
@@ -134,6 +135,21 @@ class Access:
         if key is None or is_expired(key):
             log.warning("access_rejected", reason="unknown" if key is None else "expired", name=key and key.name)
             raise UnauthorizedError("The key is wrong or has expired.")
+        return Principal(key.name, key)
+
+    def identify_protocol(self, protocol: ForeignProtocol) -> Principal:
+        """The principal of a client that uses a protocol without keys: the key that `access.protocol_keys` names.
+
+        Counts no request. Raises UnauthorizedError.
+        """
+        if not self.enabled:
+            return ANONYMOUS
+        name = self._protocol_keys.get(protocol)
+        key = None if name is None else self._source.ring.named(name)
+        if key is None:
+            reason = "names no key" if name is None else f"names {shown(name)}, which is not a valid key"
+            log.warning("access_rejected", reason=f"access.protocol_keys {reason} for {protocol}", name=name)
+            raise UnauthorizedError(f"A key is required, and the service has none for the clients of {protocol}.")
         return Principal(key.name, key)
 
     def check(self, principal: Principal) -> Key | None:

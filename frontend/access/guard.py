@@ -12,6 +12,7 @@ from typing import Final, NoReturn, Protocol
 from frontend.access.access import Access
 from frontend.access.principal import Principal
 from frontend.access.strangers import KEY_FIRST, Stranger
+from shared.config import ForeignProtocol
 from shared.errors import MessageTooLargeError, UnauthorizedError, VoxtralError
 
 WATCH_INTERVAL_S: Final = 2.0
@@ -44,8 +45,10 @@ class Guard:
         *,
         presented_key: str | None = None,
         admitted: Principal | None = None,
+        protocol: ForeignProtocol | None = None,
     ) -> None:
-        """`presented_key` is the key of the handshake, `admitted` the principal that the handshake has admitted.
+        """`presented_key` is the key of the handshake, `admitted` the principal that the handshake has admitted,
+        `protocol` that of a client that presents no key.
 
         Call `close` at the end of the connection.
         """
@@ -54,6 +57,7 @@ class Guard:
         self._address = address
         self._presented_key = presented_key
         self._principal = admitted
+        self._protocol = protocol
         self._counts_requests = admitted is None
         self._stranger: Stranger | None = None
         self._came_at_s = time.monotonic()
@@ -65,7 +69,9 @@ class Guard:
         """
         if self._principal is not None:
             return
-        if self._presented_key is not None or not self._access.enabled:
+        if self._protocol is not None:
+            self._principal = self._access.identify_protocol(self._protocol)
+        elif self._presented_key is not None or not self._access.enabled:
             await self.identify(self._presented_key)
         else:
             self._stranger = self._access.strangers.enter(self._address)

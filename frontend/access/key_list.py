@@ -60,6 +60,11 @@ class KeyRing:
         ]
         return matching[0] if matching else None
 
+    def named(self, name: str) -> Key | None:
+        """The key with this name; None if it is missing or has expired."""
+        held = self._keys.get(name)
+        return None if held is None or is_expired(held) else held
+
     def current(self, key: Key) -> Key | None:
         """The same key as it is in this ring, perhaps with other limits; None if it is missing or has expired."""
         held = self._keys.get(key.name)

@@ -30,7 +30,7 @@ from frontend.protocols.native import states as native
 from frontend.servers.transports import DisconnectedError, Transport
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
-from frontend.sessions.placement import candidates
+from frontend.sessions.placement import candidates, none_runs
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import TERMINAL, Session
 from shared.bus.event_log import LoggedEvent
@@ -221,6 +221,8 @@ class Connection:
                     await self._admit(action)
                 case actions.Status():
                     await self._send_status(action)
+                case actions.ListModels():
+                    await self._list_models(action)
                 case Hangup():
                     raise HangupError(action)
                 case _:
@@ -314,6 +316,12 @@ class Connection:
     async def _send_status(self, action: actions.Status) -> None:
         facts = await self._gateway.status() | {"connected_clients": self._tally.connected_clients}
         await self._patience.send(native.status(facts, action.request_id))
+
+    async def _list_models(self, action: actions.ListModels) -> None:
+        models = await self._gateway.models()
+        if not models:
+            raise none_runs()
+        await self._patience.send(action.message(models))
 
     def _release(self) -> LiveSession | None:
         """Detach the session from this connection."""

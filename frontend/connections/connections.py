@@ -11,10 +11,11 @@ from frontend.decoding.decoders import Decoders
 from frontend.monitoring.process_report import Tally
 from frontend.protocols.dialect import Dialect
 from frontend.protocols.native.realtime import NativeRealtime
+from frontend.protocols.wyoming.asr import WyomingAsr
 from frontend.servers.transports import Transport
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.recordings import Recordings
-from shared.config import Settings
+from shared.config import ForeignProtocol, Settings
 
 
 class Connections:
@@ -48,6 +49,12 @@ class Connections:
         guard = Guard(self._access, transport, transport.address, presented_key=presented_key)
         with contextlib.suppress(asyncio.CancelledError), self._tally.connection():
             await Connection(transport, dialect, guard, self._parts).run()
+
+    async def serve_wyoming(self, transport: Transport) -> None:
+        """Serve a client of the Wyoming protocol, which presents no key."""
+        guard = Guard(self._access, transport, transport.address, protocol=ForeignProtocol.WYOMING)
+        with contextlib.suppress(asyncio.CancelledError), self._tally.connection():
+            await Connection(transport, WyomingAsr(), guard, self._parts).run()
 
     async def serve(
         self,

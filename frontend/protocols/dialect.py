@@ -8,7 +8,7 @@ executed. If an action fails, the following ones are dropped and `refuse` is cal
 dialect that has changed its state for the failed message can undo that there. Actions for an ended session are ignored.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -28,7 +28,7 @@ class Send:
     """Send a message to the client."""
 
     message: dict[str, Any] | bytes
-    """Bytes are JSON text already."""
+    """Bytes are JSON text already, or whatever else the transport of the dialect sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,27 @@ class Status:
     request_id: str | int | None
 
 
+class OfferedModel(Protocol):
+    """A running model."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def modes(self) -> tuple[str, ...]: ...
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-1 codes; empty if the model ignores language."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListModels:
+    """Send the message that `message` makes of the running models. Raises ModelUnavailableError if none runs."""
+
+    message: Callable[[Sequence[OfferedModel]], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Hangup:
     """Close the connection after all earlier messages. A session that has not ended ends with it."""
@@ -175,6 +196,7 @@ Action: TypeAlias = (
     | Answer
     | Embed
     | Status
+    | ListModels
     | Hangup
 )
 

@@ -1,4 +1,4 @@
-"""The three transports of the native protocol, behind one small interface.
+"""The three transports of a client, behind one small interface.
 
 Nothing here knows what a message means.
 """
@@ -6,6 +6,7 @@ Nothing here knows what a message means.
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -15,7 +16,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.framing import FrameReader, frame
+from frontend.protocols.native.framing import frame
 from frontend.servers.direct_writes import inbox_of
 from frontend.servers.inbox import Inbox
 from shared.errors import FrameInvalidError, VoxtralError
@@ -169,17 +170,43 @@ class WebSocketTransport:
         self._connection.transport.abort()
 
 
+class Frames(Protocol):
+    """Splits the bytes of a TCP connection into messages."""
+
+    limit_bytes: int
+    """Of a message. May be changed at any time."""
+
+    @property
+    def mid_frame(self) -> bool:
+        """Whether a message has begun and is not complete."""
+
+    def feed(self, received: bytes) -> None: ...
+
+    def next_message(self) -> Message | None:
+        """The oldest complete message, or None. Raises FrameInvalidError and MessageTooLargeError."""
+
+    def clear(self) -> None: ...
+
+
 class TcpTransport:
-    """A TCP connection with length-prefixed frames."""
+    """A TCP connection. `frames` splits what arrives into messages, and `frame` frames what is sent, by default as the
+    native protocol does."""
 
     guesses_text = True
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        frames: Frames,
+        frame: Callable[[bytes], bytes] = frame,
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._limit_bytes = limit_bytes
+        self._limit_bytes = frames.limit_bytes
         self._read_bytes = READ_BYTES
-        self._frames = FrameReader(limit_bytes)
+        self._frames = frames
+        self._frame = frame
         self.heard_at_s = 0.0
         self.left = False
         self._is_ended_here = False
@@ -218,7 +245,7 @@ class TcpTransport:
 
     async def send(self, text: bytes) -> None:
         try:
-            self._writer.write(frame(text))
+            self._writer.write(self._frame(text))
             await self._writer.drain()
         except (OSError, RuntimeError):
             raise DisconnectedError from None
