@@ -71,7 +71,7 @@ soak: .venv/installed-dev ## Mixed clients at the slot limit, then resumed sessi
 fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
 	@$(BIN)/python -m tests.fuzz --seed $(SEED) --mutants $(MUTANTS)
 
-plugins: .venv/installed-dev .venv-plugins/installed ## Transcribe phrases through the plug-ins of LiveKit Agents and Pipecat
+plugins: .venv/installed-dev .venv-plugins/installed ## Transcribe phrases through the plug-ins of LiveKit Agents and Pipecat, and WhisperLive's client
 	@$(BIN)/python -m tests.plugins
 
 lock: ## Resolve the dependencies again (needs uv)
@@ -102,7 +102,8 @@ tests/page/node_modules/.package-lock.json: tests/page/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed to check the types of the page (Debian and Ubuntu: apt install npm)." >&2; exit 1; }
 	@npm ci --prefix tests/page --silent --no-fund --no-audit
 
-.venv-plugins/installed: tests/plugins/requirements.txt
+.venv-plugins/installed: tests/plugins/requirements.txt tests/plugins/no_deps.txt
 	@$(BIN)/python -m venv --clear .venv-plugins
 	@.venv-plugins/bin/pip install --quiet --disable-pip-version-check --requirement tests/plugins/requirements.txt
+	@.venv-plugins/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/plugins/no_deps.txt
 	@touch $@

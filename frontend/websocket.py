@@ -1,4 +1,4 @@
-"""The native protocol on its own WebSocket port: `python -m frontend.websocket`."""
+"""The native protocol, and WhisperLive's if configured, on a WebSocket port: `python -m frontend.websocket`."""
 
 import asyncio
 import sys
@@ -23,7 +23,8 @@ async def _serve(settings: Settings) -> None:
     """Raises `StartupError` if the port cannot be bound."""
     with listen(settings.server.host, settings.websocket_port, "server.tcp_ports[0]") as listener:
         async with FrontendProcess.running(settings, "websocket") as process:
-            await serve_websocket(listener, settings, process.access, process.connections.serve_native)
+            serve = process.connections.serve_native_or_whisperlive
+            await serve_websocket(listener, settings, process.access, serve)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,11 @@ class ForeignProtocol(StrEnum):
     DEEPGRAM = "deepgram"
     WYOMING = "wyoming"
     """Home Assistant's, on a TCP port of its own."""
+    WHISPERLIVE = "whisperlive"
+    """On the WebSocket port of the native protocol."""
 
 
-KEYLESS = frozenset({ForeignProtocol.WYOMING})
+KEYLESS = frozenset({ForeignProtocol.WYOMING, ForeignProtocol.WHISPERLIVE})
 """The protocols whose clients present no key."""
 
 

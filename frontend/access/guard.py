@@ -82,6 +82,13 @@ class Guard:
         self._client.trust()
         self.close()
 
+    def use_protocol_key(self, protocol: ForeignProtocol) -> None:
+        """Authenticate a client of a protocol without keys, unless it is authenticated. Raises UnauthorizedError."""
+        if self._principal is None:
+            self._principal = self._access.identify_protocol(protocol)
+            self._client.trust()
+            self.close()
+
     def close(self) -> None:
         if self._stranger is not None:
             self._stranger.leave()

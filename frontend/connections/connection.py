@@ -213,6 +213,7 @@ class Connection:
                 case (
                     actions.Check()
                     | actions.Identify()
+                    | actions.UseProtocolKey()
                     | actions.Open()
                     | actions.Resume()
                     | actions.Answer()
@@ -229,7 +230,16 @@ class Connection:
                     await self._steer(action)
 
     async def _admit(
-        self, action: actions.Check | actions.Identify | actions.Open | actions.Resume | actions.Answer | actions.Embed
+        self,
+        action: (
+            actions.Check
+            | actions.Identify
+            | actions.UseProtocolKey
+            | actions.Open
+            | actions.Resume
+            | actions.Answer
+            | actions.Embed
+        ),
     ) -> None:
         """Execute an action that depends on the principal of the client and on the running models."""
         match action:
@@ -237,6 +247,8 @@ class Connection:
                 await self._resolved(action.options)
             case actions.Identify():
                 await self._guard.identify(action.key)
+            case actions.UseProtocolKey():
+                self._guard.use_protocol_key(action.protocol)
             case actions.Answer():
                 await self._answer(action)
             case actions.Embed():

@@ -11,6 +11,7 @@ from frontend.decoding.decoders import Decoders
 from frontend.monitoring.process_report import Tally
 from frontend.protocols.dialect import Dialect
 from frontend.protocols.native.realtime import NativeRealtime
+from frontend.protocols.whisperlive.detection import NativeOrWhisperLive
 from frontend.protocols.wyoming.asr import WyomingAsr
 from frontend.servers.transports import Transport
 from frontend.sessions.gateway import Gateway
@@ -37,15 +38,27 @@ class Connections:
         self._audio = settings.audio
         self._access = access
         self._tally = tally
+        self._speaks_whisperlive = ForeignProtocol.WHISPERLIVE in settings.server.protocols
         self._parts = Parts(settings, gateway, decoders, recordings, tally)
 
     async def serve_native(self, transport: Transport, presented_key: str | None = None) -> None:
         """Serve a client of the native protocol. `presented_key` is the key that it sent before its first message."""
-        dialect = NativeRealtime(
+        await self._serve_native(transport, self._native(transport, presented_key), presented_key)
+
+    async def serve_native_or_whisperlive(self, transport: Transport, presented_key: str | None = None) -> None:
+        """The same, and for clients of WhisperLive, if it is configured: both connect to a port without a path."""
+        native = self._native(transport, presented_key)
+        dialect = NativeOrWhisperLive(native) if self._speaks_whisperlive else native
+        await self._serve_native(transport, dialect, presented_key)
+
+    def _native(self, transport: Transport, presented_key: str | None) -> NativeRealtime:
+        return NativeRealtime(
             self._audio,
             guesses_text=transport.guesses_text,
             needs_key=self._access.enabled and presented_key is None,
         )
+
+    async def _serve_native(self, transport: Transport, dialect: Dialect, presented_key: str | None) -> None:
         guard = Guard(self._access, transport, transport.address, presented_key=presented_key)
         with contextlib.suppress(asyncio.CancelledError), self._tally.connection():
             await Connection(transport, dialect, guard, self._parts).run()

@@ -16,6 +16,7 @@ from frontend.protocols.long_text import Message
 from frontend.protocols.native.messages import OneShot
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
+from shared.config import ForeignProtocol
 from shared.errors import VoxtralError
 from shared.events import SessionOptions
 
@@ -130,6 +131,13 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
+class UseProtocolKey:
+    """Authenticate the client as `access.protocol_keys` says, unless it has presented a key."""
+
+    protocol: ForeignProtocol
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Transcribe one recording, and send the reply."""
 
@@ -193,6 +201,7 @@ Action: TypeAlias = (
     | AwaitEnd
     | Cancel
     | Identify
+    | UseProtocolKey
     | Answer
     | Embed
     | Status

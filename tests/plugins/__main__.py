@@ -1,4 +1,5 @@
-"""`make plugins`: speak short phrases to a service through the OpenAI plug-ins of LiveKit Agents and of Pipecat."""
+"""`make plugins`: speak short phrases to a service through the OpenAI plug-ins of LiveKit Agents and of Pipecat, and
+through WhisperLive's client."""
 
 import json
 import subprocess
@@ -18,10 +19,13 @@ PHRASES = ("Sit down.", "Turn on the lights.", "Never mind.", "Good morning.", "
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         files = [_recorded(Path(folder) / f"{index}.wav", phrase, index) for index, phrase in enumerate(PHRASES)]
-        stack = Stack(Path(folder), model={"name": "whisper-base", "slots": 4})
+        stack = Stack(
+            Path(folder), model={"name": "whisper-base", "slots": 4}, server={"protocols": ["openai", "whisperlive"]}
+        )
         try:
             stack.start()
             wrong = [_wrong(name, stack.web_url, files) for name in ("livekit_stt", "pipecat_stt")]
+            wrong.append(_wrong("whisperlive", stack.ws_url, files))
         finally:
             stack.stop_all()
     return 1 if any(wrong) else 0
