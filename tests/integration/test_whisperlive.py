@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import ClientConnection, connect
 
 from tests.certificates import Certificate
@@ -29,12 +28,8 @@ def connected(stack: Stack, **changes: Any) -> Iterator[ClientConnection]:
 
 
 def rest(client: ClientConnection) -> list[dict[str, Any]]:
-    """All messages until the service closes the connection."""
-    messages = []
-    with pytest.raises(ConnectionClosedOK):
-        while True:
-            messages.append(json.loads(client.recv(TIMEOUT_S)))
-    return messages
+    """All messages until the service closes the connection. It raises an error for a code other than 1000."""
+    return [json.loads(message) for message in client]
 
 
 def test_a_stream_is_transcribed(stack: Stack) -> None:
