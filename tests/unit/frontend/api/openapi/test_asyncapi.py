@@ -52,4 +52,5 @@ def test_every_message_has_examples_that_its_schema_allows() -> None:
         assert message.get("examples"), f"{name} has no example"
         for example in message["examples"]:
             Draft202012Validator(schema, registry=registry).validate(example["payload"])
-            assert example["payload"]["type"] == message["name"], name
+            if not name.startswith("whisperlive"):  # its messages have no type
+                assert example["payload"]["type"] == message["name"], name

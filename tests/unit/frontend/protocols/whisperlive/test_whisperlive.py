@@ -15,6 +15,7 @@ from frontend.protocols.whisperlive.realtime import FORMAT, WhisperLive
 from shared.config import AudioSettings, ForeignProtocol
 from shared.errors import RateLimitedError, ServerBusyError, VoxtralError
 from shared.events import KeyTerm, Mode, SessionOptions
+from tests.socket_messages import message_validator
 from tests.unit.frontend.protocols.openai.openai_wire import Wire
 
 OPTIONS = {
@@ -38,13 +39,21 @@ OPTIONS = {
     "vad_parameters": None,
 }
 """What version 0.10.0 of the client sends if its user chooses only the language."""
+DOCUMENTED = {
+    "SERVER_READY": "whisperliveReady",
+    "DISCONNECT": "whisperliveDisconnect",
+    "segments": "whisperliveSegments",
+    "language": "whisperliveLanguage",
+    "status": "whisperliveStatus",
+}
 READY = {"uid": "u1", "message": "SERVER_READY", "backend": "faster_whisper"}
 
 
 class WhisperLiveWire(Wire):
     @staticmethod
     def judge(message: dict[str, Any]) -> dict[str, Any]:
-        assert message["uid"] in ("u1", "")
+        kind = next((name for name in ("segments", "language", "status") if name in message), message.get("message"))
+        message_validator(DOCUMENTED[kind or ""]).validate(message)
         return message
 
     def begin(self, **changes: Any) -> list[dict[str, Any]]:
@@ -88,6 +97,10 @@ def test_segments_are_open_until_they_are_completed() -> None:
     assert wire.taken(Finish) == [Finish()]
     assert wire.say(type="done", seq=5, text="", duration=3) == []
     assert wire.actions[-1] == Hangup(1000, "")
+
+
+def test_the_messages_are_documented() -> None:
+    message_validator("whisperliveOptions").validate(OPTIONS)
 
 
 def test_only_the_last_segments_are_sent() -> None:

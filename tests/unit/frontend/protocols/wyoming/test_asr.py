@@ -22,6 +22,7 @@ from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import ServerBusyError, VoxtralError
 from shared.events import KeyTerm
+from tests.socket_messages import message_validator
 from tests.unit.frontend.protocols.wyoming.test_framing import written
 
 CHUNK = AudioChunk(16_000, 2, 1, bytes(640))
@@ -33,6 +34,13 @@ class Model:
     name: str
     modes: tuple[str, ...]
     languages: tuple[str, ...] = ()
+
+
+def documented(event: Event) -> Event:
+    """The event, if it is as the AsyncAPI document says."""
+    name = "".join(word.title() for word in event.type.split("-"))
+    message_validator(f"wyoming{name}").validate({"type": event.type, "data": event.data})
+    return event
 
 
 class Wire:
@@ -67,7 +75,7 @@ class Wire:
                 assert isinstance(action.message, bytes)
                 event = read_event(io.BytesIO(action.message))
                 assert event is not None
-                self.sent.append(event)
+                self.sent.append(documented(event))
             else:
                 others.append(action)
         return others
@@ -140,6 +148,11 @@ def test_names_and_terms_become_key_terms() -> None:
     assert opening.options.keyterms[:150] == tuple(map(KeyTerm, names))
 
 
+def test_the_messages_are_documented() -> None:
+    for sent in (Describe(), SelectProgram("voxtral"), Transcribe(language="en"), START, CHUNK, AudioStop(), Ping("a")):
+        documented(sent.event())
+
+
 def test_models_that_transcribe_are_described() -> None:
     wire = Wire()
     [action] = wire.tell(SelectProgram("voxtral"), Describe())
@@ -147,7 +160,7 @@ def test_models_that_transcribe_are_described() -> None:
     models = [Model("echo", ("transcribe",)), Model("org/one", ("transcribe", "translate"), ("de", "en"))]
     event = read_event(io.BytesIO(action.message([*models, Model("chat", ("understand",))])))
     assert event is not None
-    [program] = Info.from_event(event).asr
+    [program] = Info.from_event(documented(event)).asr
     assert (program.name, program.installed, program.supports_transcript_streaming) == ("voxtral", True, True)
     assert [model.name for model in program.models] == ["echo", "org/one"]
     assert program.models[1].languages == ["de", "en"]
