@@ -140,6 +140,10 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
             "redis: {url: 'redis://:pw@x:y'}",
             "Setting redis.url has a bad value: it has no host, or a port that is not a number; allowed: redis://host:",
         ),
+        (
+            "access: {protocol_keys: {openai: anna}}",
+            "Setting access.protocol_keys is {'openai': 'anna'}; allowed: names of keys by protocol, any of whisper",
+        ),
         ("flower: {basic_auth: sesame}", "Setting flower.basic_auth has a bad value; allowed: user:password."),
         ("- server", "The configuration config.yaml has no sections; allowed: lines like `server:`."),
         ("server: [", "The configuration config.yaml cannot be read: "),

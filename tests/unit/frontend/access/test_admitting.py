@@ -16,7 +16,7 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import matches, new_resume_token, viewer_token
 from frontend.access.tokens import digest
 from shared.bus import keys as bus_keys
-from shared.config import Settings
+from shared.config import ForeignProtocol, Settings
 from shared.errors import (
     ForbiddenError,
     MessageTooLargeError,
@@ -25,6 +25,7 @@ from shared.errors import (
     UnauthorizedError,
     VoxtralError,
 )
+from tests.keys import KeyList
 from tests.unit.frontend.access.store import Store, access_of, reread
 
 
@@ -69,6 +70,28 @@ async def test_key_lets_in_and_wrong_ones_do_not(tmp_path: Path, store: Store) -
     for wrong in ("vox_x", "ek_x", "ek_" + "x" * 200, keys.keys["late"]):
         with pytest.raises(UnauthorizedError, match="wrong or has expired"):
             await access.identify(wrong)
+
+
+async def test_clients_of_a_protocol_without_keys_use_the_key_of_the_protocol(tmp_path: Path, store: Store) -> None:
+    keys = KeyList(tmp_path / "keys.yaml")
+    for name, expires in (("home", None), ("late", "2020-01-01")):
+        keys.add(name, **({} if expires is None else {"expires": expires}))
+    keys.write()
+    for named, allowed in (
+        ({"wyoming": "home"}, True),
+        ({"wyoming": "late"}, False),
+        ({"wyoming": "none"}, False),
+        ({}, False),
+    ):
+        settings = Settings(access={"keys_file": str(keys.path), "protocol_keys": named})  # type: ignore[arg-type]
+        access = Access(settings, store.redis)
+        if allowed:
+            assert access.identify_protocol(ForeignProtocol.WYOMING).name == "home"
+            continue
+        with capture_logs() as logs, pytest.raises(UnauthorizedError, match="none for the clients of wyoming"):
+            access.identify_protocol(ForeignProtocol.WYOMING)
+        assert "access.protocol_keys" in logs[0]["reason"]
+    assert Access(Settings(), store.redis).identify_protocol(ForeignProtocol.WYOMING) is ANONYMOUS
 
 
 async def test_requests_and_uploads_of_a_key_are_limited(tmp_path: Path, store: Store) -> None:
