@@ -78,7 +78,7 @@ def _expect_equal(report: Report, name: str, model: BatchedModel, every: list[Sh
     found = f"equal in {len(every)} shapes" if not differing else "; ".join(differing[:MOST_LISTED])
     if len(differing) > MOST_LISTED:
         found += f"; and {len(differing) - MOST_LISTED} more of {len(every)} shapes"
-    report.expect(name, not differing, expected="equal tokens, keys, values and paddings in each shape", found=found)
+    report.expect(name, not differing, expected="equal tokens, log-probabilities, keys, values and paddings in each shape", found=found)
 
 
 def _gap(first: State, second: State, part: str) -> str:
@@ -133,10 +133,11 @@ def _ran(model: BatchedModel, batch: int, positions: int, run: Run) -> State:
     for staged in (model._pcm, model._forced, model._advances):
         staged.send(batch)
     at = model._positions[:batch].clone()
-    said = run(batch, positions)[:batch].clone()
+    tokens, log_probabilities = run(batch, positions)[:, :batch].clone()
     frames = [at * model._frames + frame for frame in range(model._frames)]
     heard = _entries("encoder", model._encoder_ring, batch, frames)
-    return {"tokens": said} | heard | _entries("text", model._text_ring, batch, [at]) | _kept(model, batch)
+    said = {"tokens": tokens, "log-probabilities": log_probabilities}
+    return said | heard | _entries("text", model._text_ring, batch, [at]) | _kept(model, batch)
 
 
 def _entries(name: str, ring: Any, batch: int, positions: list[Tensor]) -> State:

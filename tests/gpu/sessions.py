@@ -115,9 +115,9 @@ def _join(engine: Any, key: str, speaker: Speaker, tokens: list[int]) -> None:
     session = engine._sessions[key]
     plain = session._say
 
-    def say(token: int, frame_samples: int, model_ms: float) -> None:
+    def say(token: int, *about: float | None) -> None:
         tokens.append(token)
-        plain(token, frame_samples, model_ms)
+        plain(token, *about)
 
     session._say = say  # listens in on what the model says
     engine.feed(key, speaker.scene.audio)
