@@ -78,7 +78,12 @@ def _expect_equal(report: Report, name: str, model: BatchedModel, every: list[Sh
     found = f"equal in {len(every)} shapes" if not differing else "; ".join(differing[:MOST_LISTED])
     if len(differing) > MOST_LISTED:
         found += f"; and {len(differing) - MOST_LISTED} more of {len(every)} shapes"
-    report.expect(name, not differing, expected="equal tokens, log-probabilities, keys, values and paddings in each shape", found=found)
+    report.expect(
+        name,
+        not differing,
+        expected="equal tokens, log-probabilities, keys, values and paddings in each shape",
+        found=found,
+    )
 
 
 def _gap(first: State, second: State, part: str) -> str:
