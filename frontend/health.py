@@ -1,8 +1,9 @@
 """Health endpoints for operators: `python -m frontend.health`.
 
 `/health`: this process is alive. `/ready`: whether a session would be accepted now: 200, or 503 with the reason.
-`/status`: the full state, as JSON. `/metrics`: the same for Prometheus, with totals of the whole service. Everything is
-read from Redis, never from a worker itself, and is answered within a second even if Redis hangs.
+`/status`: the full state, as JSON. `/metrics`: the same for Prometheus, with totals of the whole service. `/`: the page
+of operators. Everything is read from Redis, never from a worker itself, and is answered within a second or two even if
+Redis hangs.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from redis.asyncio import Redis
 from starlette.types import Scope
 
 from frontend.access.hosts import HostGuard, Hosts
+from frontend.access.operators import Operators
+from frontend.monitoring import operator_api
 from frontend.monitoring.monotone import Monotone
 from frontend.monitoring.process_metrics import ProcessUse
 from frontend.monitoring.prometheus import prometheus_text
@@ -30,10 +33,11 @@ from shared.config import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
 from shared.process import resources
+from shared.tasks import end_all
 from shared.version import VERSION
 
 
-def create_app(settings: Settings, redis: Redis) -> FastAPI:
+def create_app(settings: Settings, redis: Redis, operators: Operators) -> FastAPI:
     app = FastAPI(title="Voxtral health", version=VERSION, docs_url=None, redoc_url=None)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=_refusal_of_host)
     started_at = time.time()
@@ -71,6 +75,7 @@ def create_app(settings: Settings, redis: Redis) -> FastAPI:
         )
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(operator_api.routes(settings, redis, operators))
     return app
 
 
@@ -84,16 +89,19 @@ def main(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    operators = Operators(settings.access)
     redis = connect(settings, reply_timeout_s=REDIS_DEADLINE_S, retries=0)
+    watch = asyncio.create_task(operators.run(), name="operators")
     try:
         await serve_http(
-            create_app(settings, redis),
+            create_app(settings, redis, operators),
             host=settings.server.host,
             port=settings.server.health_port,
             port_setting="server.health_port",
             tls=server_context(settings),
         )
     finally:
+        await end_all([watch])
         await redis.aclose()
 
 

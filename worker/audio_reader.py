@@ -52,7 +52,7 @@ class AudioReader:
         self._clock = clock
         self.dismissed: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
         """Sessions that must end, by id: `CANCEL` (erased) or `GIVE_WAY` (another session has taken its slot); and
-        requests to embed a voice (`EMBED`)."""
+        requests to embed a voice (`EMBED`) and of operators (`END`, `DRAIN`)."""
 
     async def wake(self, redis: Redis) -> None:
         """End the blocking read, so that it restarts with the current sessions. `redis` is another client."""
@@ -96,8 +96,8 @@ class AudioReader:
     def _take_control(self, entries: list[Any]) -> None:
         for entry_id, fields in entries:
             self._control_id = entry_id
-            for how in (WorkerMessage.CANCEL, WorkerMessage.GIVE_WAY, WorkerMessage.EMBED):
-                if (named := fields.get(how.encode())) is not None:
+            for how in WorkerMessage:
+                if how is not WorkerMessage.WAKE and (named := fields.get(how.encode())) is not None:
                     self.dismissed.put_nowait((how, named.decode()))
 
     @staticmethod

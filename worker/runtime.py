@@ -5,6 +5,7 @@ Celery's pool threads call `serve`, which returns when the session has ended.
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from shared.bus.totals import TotalsWriter
 from shared.bus.voices import read_voices
 from shared.config import Settings
 from shared.dispatch import Dispatch
-from shared.errors import ModelUnavailableError
+from shared.errors import ModelUnavailableError, SessionExpiredError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
 from shared.logs import bind_session
 from shared.protocol import OWN
@@ -43,6 +44,7 @@ from worker.leases import Leases
 from worker.publishing import Publisher
 from worker.second_pass.revising import Revising
 from worker.second_pass.second_pass import Model as SecondModel
+from worker.served import ServedReports
 from worker.session import WorkerSession
 from worker.speakers.model_file import model_name
 from worker.speakers.sessions import DiarizedSessions
@@ -69,11 +71,14 @@ class WorkerRuntime:
         dispatch: Dispatch,
         client: Callable[..., Redis] = connect,
         second: SecondModel | None = None,
+        terminate: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM),
     ) -> None:
-        """`client` creates a client of Redis with the arguments of `connect`. `second` decodes finals again."""
+        """`client` creates a client of Redis with the arguments of `connect`. `second` decodes finals again.
+        `terminate` stops this process, as a rolling deploy does, when an operator drains it."""
         self.id = process_id()
         self._settings = settings
         self._dispatch = dispatch
+        self._terminate = terminate
         self._info = engine.info
         self._sessions: dict[str, WorkerSession] = {}
         self._joining_slots = 0
@@ -122,6 +127,7 @@ class WorkerRuntime:
             speaker_model=model_name(settings.speakers.model_path),
             second=self._revising.second_pass,
         )
+        self._served = ServedReports(self._redis, self.id, self._sessions)
         self._totals = TotalsWriter(self._redis, self._telemetry.metrics)
         self._publisher = Publisher(self._telemetry, self._traces, self._writer.mark)
         self._diarized = DiarizedSessions(
@@ -204,6 +210,7 @@ class WorkerRuntime:
                 ("writer", self._writer.run()),
                 ("leases", self._leases.run()),
                 ("heartbeat", self._heartbeat.run()),
+                ("served", self._served.run()),
                 ("totals", self._totals.run()),
                 ("dismissals", self._dismiss()),
             )
@@ -355,11 +362,20 @@ class WorkerRuntime:
             if how is WorkerMessage.EMBED:
                 await self._diarized.embed(session_id)
                 continue
+            if how is WorkerMessage.DRAIN:
+                log.info("drain_requested")
+                self._terminate()
+                continue
             session = self._sessions.get(session_id)
             if session is None:
                 continue
             if how is WorkerMessage.CANCEL:
                 session.cancel()
+                self._writer.mark(session)
+            elif how is WorkerMessage.END:
+                log.info("session_end_requested", session_id=session_id)
+                self._diarized.release(session)
+                session.fail(SessionExpiredError("An operator has ended the session."))
                 self._writer.mark(session)
             elif session.is_awaited:
                 session.give_way()

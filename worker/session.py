@@ -59,6 +59,8 @@ class WorkerSession(SessionPositions):
     """Set when this worker no longer serves the session: it has ended, or another worker owns it."""
     _wording: SessionWording = field(init=False)
     _errors: list[str] = field(default_factory=list)
+    spoken_language: str | None = None
+    """The language of its last final."""
     _worded_segment: int = -1
     """The last segment of which its client has a text."""
     _configured: deque[tuple[int, bytes]] = field(default_factory=deque)
@@ -325,6 +327,7 @@ class WorkerSession(SessionPositions):
         self.committed = Commitment(self.segment)
         self.checkpoint_samples = max(self.checkpoint_samples, output.resume_samples)
         self.texts.append(output.text)
+        self.spoken_language = output.language or self.spoken_language
         spoken = self.speakers.final(output, released, with_words=self.options.words)
         wire = self._emit(
             EventType.FINAL,

@@ -24,7 +24,7 @@ MAX_LIST_BYTES: Final = 1024 * 1024
 MAX_KEYS: Final = 2000
 MAX_LIMIT: Final = 10**12
 LIMITS: Final = ("sessions", "audio_s_per_minute", "requests_per_minute", "upload_bytes")
-FIELDS: Final = ("name", "sha256", "expires", *LIMITS)
+FIELDS: Final = ("name", "sha256", "expires", "operator", *LIMITS)
 
 _LOOKUP_CHARS: Final = 8
 NAME_ALLOWED: Final = "1 to 64 letters, digits, dots, dashes and underscores"
@@ -138,6 +138,7 @@ class _Entry:
             name=self._matching("name", _NAME, NAME_ALLOWED),
             digest=self._matching("sha256", _DIGEST, "the 64 hex digits that `voxtral keys new` prints"),
             expires_at_s=self._optional("expires", _unix_time, "a time such as 2027-01-31 or 2027-01-31T12:00:00Z"),
+            is_operator=self._optional("operator", _flag, "true or false") or False,
             limits=Limits(
                 **{name: self._optional(name, _limit, f"a whole number from 1 to {MAX_LIMIT}") for name in LIMITS}
             ),
@@ -178,6 +179,12 @@ def _limit(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,13}", text) or not 1 <= int(text) <= MAX_LIMIT:
         raise ValueError("not a limit")
     return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("not a flag")
+    return text == "true"
 
 
 def _unix_time(text: str) -> float:

@@ -27,6 +27,8 @@ class Key:
     expires_at_s: float | None = None
     """Unix time."""
     limits: Limits = Limits()
+    is_operator: bool = False
+    """Whether it may view and end all sessions, and drain workers, on the operators' page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ WHEN: Final = "days such as 90d, or a time such as 2027-01-31 or 2027-01-31T12:0
 _DAYS: Final = re.compile(r"([0-9]{1,5})d")
 
 
-def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tuple[str, str]:
+def new_key(
+    name: str, expires: str | None, limits: dict[str, int | None], *, operator: bool = False
+) -> tuple[str, str]:
     """A new key, and the line for the list of keys. `expires` is a time as in the list, or days such as `90d`.
 
     Raises click.BadParameter with the error that the list would raise, and for a key that has already expired.
@@ -29,6 +31,8 @@ def new_key(name: str, expires: str | None, limits: dict[str, int | None]) -> tu
     fields = {"name": name, "sha256": digest(key)}
     if expires is not None:
         fields["expires"] = _moment(expires)
+    if operator:
+        fields["operator"] = "true"
     fields |= {limit: str(limits[limit]) for limit in LIMITS if limits[limit] is not None}
     line = f"- {{{', '.join(f'{field}: {value}' for field, value in fields.items())}}}"
     try:

@@ -174,6 +174,11 @@ def client_secret(digest: str) -> str:
     return f"voxtral:access:secret:{{{digest}}}"
 
 
+def served(worker_id: str) -> str:
+    """JSON: the sessions that a worker serves now, see `shared.bus.operation`."""
+    return f"voxtral:worker:{worker_id}:served"
+
+
 def control(worker_id: str) -> str:
     """Stream that wakes a worker's reader when a session has joined, left or been cancelled."""
     return f"voxtral:worker:{worker_id}:control"

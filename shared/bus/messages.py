@@ -44,6 +44,10 @@ class WorkerMessage(StrEnum):
     """Another session has taken the slot of this one."""
     EMBED = "embed"
     """Embed a voice. The value is the id of the request, see `shared.bus.voices`."""
+    END = "end"
+    """An operator ends the session. Its text stays until it expires."""
+    DRAIN = "drain"
+    """An operator drains the worker. The value is the id of the worker."""
 
 
 class EventKind(StrEnum):

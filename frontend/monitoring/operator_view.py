@@ -1,0 +1,122 @@
+"""The content of the operators' page: sessions, workers, errors and latency, read from Redis at most once a second.
+
+All operators of a health process share one reading.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from frontend.monitoring.status import REDIS_DEADLINE_S, Snapshot, full_status, take_snapshot
+from shared.bus.operation import Opening, ServedSession, read_openings, read_served
+from shared.bus.registry import WorkerReport
+from shared.config import Settings
+
+READING_LIFE_S: Final = 1.0
+MAX_SESSIONS: Final = 500
+"""The page shows the sessions with the largest lag if there are more."""
+GONE_S: Final = 300.0
+"""How long a worker stays on the page after its heartbeat has stopped without a drain."""
+MAX_GONE: Final = 20
+SHARED: Final = ("status", "reason", "version", "slots", "slots_free", "connections", "viewers", "lag_ms", "latency_ms")
+"""What the state has in common with `/status`."""
+WORKER_FIELDS: Final = (
+    *("id", "host", "model", "device", "slots", "draining", "overloaded", "load", "lag_ms", "rss_bytes"),
+    *("gpu_memory_used_bytes", "gpu_memory_total_bytes", "started_at", "version"),
+)
+
+
+class OperatorView:
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._lock = asyncio.Lock()
+        self._read_at_s = float("-inf")
+        self._reading: dict[str, Any] = {}
+        self._openings: dict[str, Opening] = {}
+        self._seen: dict[str, tuple[float, WorkerReport]] = {}
+        """The last report of each worker, and when it was read (monotonic clock)."""
+
+    async def read(self) -> dict[str, Any]:
+        """The state, at most a second old."""
+        async with self._lock:
+            if time.monotonic() - self._read_at_s >= READING_LIFE_S:
+                self._reading = await self._read()
+                self._read_at_s = time.monotonic()
+        return self._reading
+
+    async def _read(self) -> dict[str, Any]:
+        snapshot = await take_snapshot(self._redis)
+        served: dict[str, list[ServedSession]] = {}
+        try:
+            async with asyncio.timeout(REDIS_DEADLINE_S):
+                served = await read_served(self._redis, [worker.id for worker in snapshot.workers])
+                await self._learn(one.id for sessions in served.values() for one in sessions)
+        except (RedisError, OSError):
+            pass  # `redis_ms` of the snapshot, or of the next one, says that Redis does not answer
+        status, workers = full_status(snapshot, self._settings), self._workers(snapshot)
+        return {
+            **{name: status[name] for name in SHARED},
+            "redis_ms": status["redis"]["answer_ms"],
+            "errors": {"frontends": status["errors"]["by_code"], "workers": status["worker_errors"]["by_code"]},
+            "sessions_total": sum(map(len, served.values())),
+            "sessions": self._sessions(served),
+            "workers": workers,
+            "starting": status["starting"],
+        }
+
+    async def _learn(self, session_ids: Iterable[str]) -> None:
+        """Read how new sessions began, and forget those that have ended."""
+        current = set(session_ids)
+        new = await read_openings(self._redis, current - self._openings.keys())
+        self._openings = {id_: one for id_, one in (self._openings | new).items() if id_ in current}
+
+    def _sessions(self, served: dict[str, list[ServedSession]]) -> list[dict[str, Any]]:
+        now_ms = time.time() * 1000
+        models = {worker_id: report.model for worker_id, (_, report) in self._seen.items()}
+        ordered = sorted(
+            ((worker_id, one) for worker_id, sessions in served.items() for one in sessions),
+            key=lambda pair: (-pair[1].lag_ms, pair[1].id),
+        )
+        return [
+            {
+                "id": one.id,
+                "key": opening.key_name if opening else "",
+                "age_s": round(max(0.0, now_ms - opening.created_ms) / 1000, 1) if opening else None,
+                "model": models.get(worker_id),
+                "worker": worker_id,
+                "language": one.language,
+                "lag_ms": one.lag_ms,
+                "audio_s": round(one.audio_s, 1),
+                "recording": one.is_recording,
+                "detached": one.is_detached,
+            }
+            for worker_id, one in ordered[:MAX_SESSIONS]
+            for opening in (self._openings.get(one.id),)
+        ]
+
+    def _workers(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """Running workers, and those that have stopped without a drain. None is gone while Redis does not answer."""
+        now_s = time.monotonic()
+        running = {worker.id: worker for worker in snapshot.workers}
+        if snapshot.redis_ms is not None:
+            gone = {
+                id_: (at_s, report)
+                for id_, (at_s, report) in self._seen.items()
+                if id_ not in running and not report.draining and now_s - at_s < GONE_S
+            }
+            kept = dict(sorted(gone.items(), key=lambda item: -item[1][0])[:MAX_GONE])
+            self._seen = {id_: (now_s, report) for id_, report in running.items()} | kept
+        return [
+            {
+                **{name: getattr(report, name) for name in WORKER_FIELDS},
+                "slots_used": report.slots_taken,
+                "step_ms": {"p50": report.step.p50, "p99": report.step.p99},
+                "gone_s": None if id_ in running else round(now_s - at_s, 1),
+            }
+            for id_, (at_s, report) in sorted(self._seen.items())
+        ]
