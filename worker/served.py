@@ -37,10 +37,9 @@ class ServedReports:
 
 def served_session(session: WorkerSession, now_ms: float) -> ServedSession:
     """`now_ms` is wall clock."""
-    spoken = next((track.spoken_language for track in session.tracks if track.spoken_language), None)
     return ServedSession(
         id=session.session_id,
-        language=spoken or session.options.language,
+        language=session.language,
         lag_ms=lag_ms([session], now_ms),
         audio_s=seconds(session.read_samples),
         is_recording=session.options.recording,

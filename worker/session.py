@@ -119,6 +119,12 @@ class WorkerSession(SessionPositions):
         """Whether something must be written although the engine has no output."""
         return self.progress_due
 
+    @property
+    def language(self) -> str | None:
+        """The language of its last final, otherwise the one that its client has set."""
+        spoken = next((track.spoken_language for track in self.tracks if track.spoken_language), None)
+        return spoken or self.options.language
+
     def cancel(self) -> None:
         """It has been erased: nothing more is written."""
         self.ending = SessionState.CANCELLED
@@ -280,6 +286,9 @@ class WorkerSession(SessionPositions):
         outcome = "handed over" if self.was_offered else "taken over"
         return {
             "outcome": outcome if self.ending is None else self.ending.value,
+            "key_name": self.claim.key_name or None,
+            "model": self.claim.owner.model,
+            "language": self.language,
             "audio_s": seconds(self.read_samples),
             "segments": self.segment,
             "events": self.seq,

@@ -128,6 +128,9 @@ function draw() {
 function showWorkers(now) {
   const rows = now.workers.map((worker) => [
     { text: worker.id },
+    ...(now.can_change
+      ? [{ text: "", button: action("Drain", `operator/workers/${encodeURIComponent(worker.id)}/drain`, "POST", `worker ${worker.id}`, worker.draining || worker.gone_s !== null) }]
+      : []),
     workerState(worker),
     { text: worker.model },
     { text: worker.device },
@@ -136,13 +139,10 @@ function showWorkers(now) {
     { text: duration(worker.lag_ms), number: true },
     { text: size(worker.rss_bytes), number: true },
     { text: worker.gpu_memory_used_bytes === null ? "–" : `${size(worker.gpu_memory_used_bytes)} of ${size(worker.gpu_memory_total_bytes ?? 0)}`, number: true },
-    ...(now.can_change
-      ? [{ text: "", button: action("Drain", `operator/workers/${encodeURIComponent(worker.id)}/drain`, "POST", `worker ${worker.id}`, worker.draining || worker.gone_s !== null) }]
-      : []),
   ]);
   const starting = now.starting.map(({ doing }) => doing).join("; ");
-  const headings = ["Worker", "State", "Model", "Device", "#Slots used", "#Step p50 / p99", "#Lag", "#Memory", "#GPU memory"];
-  showTable(byId("workers"), now.can_change ? [...headings, "Drain"] : headings, rows, starting ? `One ${starting}` : "No worker is running.");
+  const headings = ["Worker", ...(now.can_change ? ["Drain"] : []), "State", "Model", "Device", "#Slots used", "#Step p50 / p99", "#Lag", "#Memory", "#GPU memory"];
+  showTable(byId("workers"), headings, rows, starting ? `No worker is running with a warm model. One ${starting}.` : "No worker is running.");
 }
 
 /** @param {State} now */
@@ -152,6 +152,9 @@ function showSessions(now) {
   note.textContent = `The ${now.sessions.length} sessions with the largest lag, of ${now.sessions_total}.`;
   const rows = now.sessions.map((session) => [
     { text: session.id },
+    ...(now.can_change
+      ? [{ text: "", button: action("End", `operator/sessions/${encodeURIComponent(session.id)}`, "DELETE", `session ${session.id}`, false) }]
+      : []),
     { text: session.key || "–" },
     { text: session.model ?? "–" },
     { text: session.recording ? "recording" : session.detached ? "live, client gone" : "live", state: session.detached ? "wait" : "" },
@@ -159,12 +162,9 @@ function showSessions(now) {
     { text: duration(session.lag_ms), number: true, state: session.lag_ms > 2000 ? "bad" : "" },
     { text: duration(1000 * session.audio_s), number: true },
     { text: session.language ?? "–" },
-    ...(now.can_change
-      ? [{ text: "", button: action("End", `operator/sessions/${encodeURIComponent(session.id)}`, "DELETE", `session ${session.id}`, false) }]
-      : []),
   ]);
-  const headings = ["Session", "Key", "Model", "Kind", "#Age", "#Lag", "#Audio", "Language"];
-  showTable(byId("sessions"), now.can_change ? [...headings, "End"] : headings, rows, "No sessions.");
+  const headings = ["Session", ...(now.can_change ? ["End"] : []), "Key", "Model", "Kind", "#Age", "#Lag", "#Audio", "Language"];
+  showTable(byId("sessions"), headings, rows, "No sessions.");
 }
 
 /**

@@ -109,7 +109,7 @@ export function sparkline(name, values) {
   const path = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
   const step = values.length > 1 ? 100 / (values.length - 1) : 100;
   const shown = values.length > 1 ? values : [values[0] ?? 0, values[0] ?? 0];
-  path.setAttribute("d", `M${shown.map((value, at) => `${at * step} ${29 - (28 * value) / most}`).join("L")}`);
+  path.setAttribute("d", `M${shown.map((value, at) => `${at * step} ${29 - (22 * value) / most}`).join("L")}`);
   made.append(svg);
   return made;
 }
