@@ -138,7 +138,7 @@ function showWorkers(now) {
     { text: `${worker.step_ms.p50.toFixed(1)} / ${worker.step_ms.p99.toFixed(1)} ms`, number: true },
     { text: duration(worker.lag_ms), number: true },
     { text: size(worker.rss_bytes), number: true },
-    { text: worker.gpu_memory_used_bytes === null ? "–" : `${size(worker.gpu_memory_used_bytes)} of ${size(worker.gpu_memory_total_bytes ?? 0)}`, number: true },
+    { text: worker.gpu_memory_used_bytes === null ? "–" : `${(worker.gpu_memory_used_bytes / 1e9).toFixed(1)} / ${size(worker.gpu_memory_total_bytes ?? 0)}`, number: true },
   ]);
   const starting = now.starting.map(({ doing }) => doing).join("; ");
   const headings = ["Worker", ...(now.can_change ? ["Drain"] : []), "State", "Model", "Device", "#Slots used", "#Step p50 / p99", "#Lag", "#Memory", "#GPU memory"];

@@ -52,6 +52,7 @@ def test_wheel_holds_what_starts_the_service_and_the_client(installed: Path) -> 
     assert (installed / "compose" / "redis.conf").is_file()
     assert (installed / "voxtral_client" / "py.typed").is_file()
     assert (installed / "frontend" / "static" / "index.html").is_file()
+    assert (installed / "frontend" / "operator-page" / "index.html").is_file()
     assert not list(installed.glob("frontend/client/src"))
     (entry,) = installed.glob("*.dist-info/entry_points.txt")
     assert "voxtral = frontend.cli.start:main" in entry.read_text()

@@ -269,6 +269,7 @@ def test_handle_tells_two_claims_of_one_session_apart() -> None:
 def test_outcome_says_whether_a_session_was_given_or_taken() -> None:
     session = claimed()
     assert session.summary()["outcome"] == "taken over"
+    assert {"key_name", "model", "language", "audio_s"} <= session.summary().keys()
     session.offered()
     assert session.summary()["outcome"] == "handed over"
 
