@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from frontend.monitoring.status import REDIS_DEADLINE_S, Snapshot, full_status, take_snapshot
-from shared.bus.operation import Opening, ServedSession, read_openings, read_served
+from shared.bus.operation import Opening, ServedSession, read_openings, read_served, which_left
 from shared.bus.registry import WorkerReport
 from shared.config import Settings
 
@@ -55,6 +55,8 @@ class OperatorView:
         try:
             async with asyncio.timeout(REDIS_DEADLINE_S):
                 served = await read_served(self._redis, [worker.id for worker in snapshot.workers])
+                for id_ in await which_left(self._redis, self._seen.keys() - served.keys()):
+                    del self._seen[id_]
                 await self._learn(one.id for sessions in served.values() for one in sessions)
         except (RedisError, OSError):
             pass  # `redis_ms` of the snapshot, or of the next one, says that Redis does not answer

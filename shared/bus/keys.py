@@ -17,6 +17,8 @@ CONTROL_TTL_S = 10
 """Messages to a worker are kept for so long after its last heartbeat."""
 CANCELLED_TTL_S = 5
 """A cancelled session keeps its state for so long, so that a late message gets the right error."""
+LEFT_TTL_S = 600
+"""A worker that has left is not shown as missing for so long."""
 VOICES_TTL_S = 240
 """The audio of known speakers is deleted by the session's worker, and after this time if no worker does that."""
 VOICE_REQUEST_TTL_S = 15
@@ -177,6 +179,11 @@ def client_secret(digest: str) -> str:
 def served(worker_id: str) -> str:
     """JSON: the sessions that a worker serves now, see `shared.bus.operation`."""
     return f"voxtral:worker:{worker_id}:served"
+
+
+def left(worker_id: str) -> str:
+    """Exists for a while after a worker has left on purpose: its heartbeat is then not missing."""
+    return f"voxtral:worker:{worker_id}:left"
 
 
 def control(worker_id: str) -> str:

@@ -74,6 +74,16 @@ async def read_openings(redis: Redis, session_ids: Iterable[str]) -> dict[str, O
     }
 
 
+async def which_left(redis: Redis, worker_ids: Iterable[str]) -> set[str]:
+    """Those of these workers that have left on purpose, a few minutes ago at most."""
+    ids = list(worker_ids)
+    pipe = redis.pipeline(transaction=False)
+    for worker_id in ids:
+        pipe.exists(keys.left(worker_id))
+    found = await pipe.execute() if ids else []
+    return {worker_id for worker_id, has_left in zip(ids, found, strict=True) if has_left}
+
+
 async def request_end(redis: Redis, session_id: str) -> bool:
     """Ask the owner of a session to end it; its client gets `session_expired`. False if no worker owns it."""
     held = await redis.hmget(keys.session(session_id), ["owner", "state"])

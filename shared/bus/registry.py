@@ -177,6 +177,8 @@ class Registry:
     async def leave(self, report: WorkerReport | FrontendReport) -> None:
         """Remove the process at once, instead of when its heartbeat expires."""
         index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
+        if isinstance(report, WorkerReport):
+            await self._redis.set(keys.left(report.id), 1, ex=keys.LEFT_TTL_S)
         await self._redis.zrem(index, report.id)
         await self._redis.delete(keys.heartbeat(index, report.id))
         if isinstance(report, WorkerReport):
