@@ -36,7 +36,7 @@ from shared.tracing import Traces
 from worker.audio_reader import BLOCK_MS, AudioReader
 from worker.claiming import claimed
 from worker.drain import Drain
-from worker.engine_thread import Close, Command, EngineThread, Feed, Finish, Open, Recall, StepReport
+from worker.engine_thread import Close, Command, EngineThread, Finish, Open, StepReport
 from worker.engines.base import Engine, Remembering
 from worker.event_writer import EventWriter, RecentWrites
 from worker.heartbeat import Heartbeat
@@ -48,10 +48,9 @@ from worker.served import ServedReports
 from worker.session import WorkerSession
 from worker.speakers.model_file import model_name
 from worker.speakers.sessions import DiarizedSessions
-from worker.takeover import read_history
+from worker.takeover import past_of
 from worker.telemetry import Telemetry
 from worker.tracing import WorkerTraces
-from worker.wording.wording import Wording
 
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""
@@ -69,6 +68,7 @@ class WorkerRuntime:
         settings: Settings,
         engine: Engine,
         dispatch: Dispatch,
+        *,
         client: Callable[..., Redis] = connect,
         second: SecondModel | None = None,
         terminate: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -263,36 +263,12 @@ class WorkerRuntime:
         owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
         revisions = self._revising.revisions()
         session = claimed(owner, held, finals, time.monotonic(), self._kept_samples, revisions=revisions)
-        past = await self._past(session, finals)
+        past = await past_of(session, finals, self._redis, self._kept_samples) if self._remembers else []
         is_new = session.options.diarize and not session.claim.speakers
         recordings = await read_voices(self._redis, session_id) if is_new else {}
         self._admit(session, past)
         self._diarized.begin(session, recordings)
         return session
-
-    async def _past(self, session: WorkerSession, finals: list[dict[str, Any]]) -> list[Command]:
-        """The commands that give a Remembering engine the history of a session that it takes over."""
-        if not self._remembers:
-            return []
-        if Wording.of(session.claim.options) is not None:
-            finals = []  # they are not as the model wrote them
-        commands: list[Command] = []
-        for channel, opening in enumerate(session.openings):
-            history, pcm = await read_history(
-                self._redis,
-                session.session_id,
-                checkpoint_samples=opening.checkpoint_samples,
-                window_samples=self._kept_samples,
-                finals=[final for final in finals if final.get("channel", 0) == channel],
-                committed=opening.committed,
-                channel=channel,
-                channels=session.slots,
-            )
-            if len(pcm):
-                commands += [Recall(opening.handle, history), Feed(opening.handle, pcm)]
-            elif history.committed_text:
-                commands.append(Recall(opening.handle, history))
-        return commands
 
     def _admit(self, session: WorkerSession, past: list[Command]) -> None:
         former = self._sessions.get(session.session_id)

@@ -14,9 +14,37 @@ from shared.bus import keys
 from shared.bus.audio import ENTRY_MAX_BYTES, AudioEntry, parse_entry
 from shared.events import SAMPLE_RATE_HZ
 from worker.commitment import Commitment
+from worker.engine_thread import Command, Feed, Recall
 from worker.engines.base import History, SettledWord
+from worker.session import WorkerSession
+from worker.wording.wording import Wording
 
 ENTRY_MAX_SAMPLES: Final = ENTRY_MAX_BYTES // 2
+
+
+async def past_of(
+    session: WorkerSession, finals: list[dict[str, Any]], redis: Redis, window_samples: int
+) -> list[Command]:
+    """The commands that give the engine the last `window_samples` of audio of each channel, and their text."""
+    if Wording.of(session.claim.options) is not None:
+        finals = []  # they are not as the model wrote them
+    commands: list[Command] = []
+    for channel, opening in enumerate(session.openings):
+        history, pcm = await read_history(
+            redis,
+            session.session_id,
+            checkpoint_samples=opening.checkpoint_samples,
+            window_samples=window_samples,
+            finals=[final for final in finals if final.get("channel", 0) == channel],
+            committed=opening.committed,
+            channel=channel,
+            channels=session.slots,
+        )
+        if len(pcm):
+            commands += [Recall(opening.handle, history), Feed(opening.handle, pcm)]
+        elif history.committed_text:
+            commands.append(Recall(opening.handle, history))
+    return commands
 
 
 async def read_history(

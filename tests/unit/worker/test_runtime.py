@@ -106,7 +106,9 @@ class Worker:
         self.bus = Bus()
         self.dispatched: list[str] = []
         settings = Settings()
-        self.runtime = WorkerRuntime(settings, EchoEngine(slots=4), self._dispatch, lambda *_, **__: answered(self.bus))
+        self.runtime = WorkerRuntime(
+            settings, EchoEngine(slots=4), self._dispatch, client=lambda *_, **__: answered(self.bus)
+        )
         self._pool = ThreadPoolExecutor(4)
         self._changed = threading.Event()
         self.runtime.start()
