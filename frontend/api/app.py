@@ -24,7 +24,7 @@ from frontend.access.hosts import HostGuard, Hosts
 from frontend.api import captions, chat, client_secrets, middleware, models, realtime, sessions, transcriptions
 from frontend.api.authentication import Gate
 from frontend.api.errors import refusal
-from frontend.api.middleware import renderer_of
+from frontend.api.middleware import errors_of
 from frontend.api.mistyped_addresses import PREFIX
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi import asyncapi
@@ -137,7 +137,7 @@ def create_app(
 def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
     count_error(error.code)
     if scope["path"].startswith(PREFIX):
-        return refusal(error, renderer_of(scope))
+        return refusal(error, errors_of(scope))
     return PlainTextResponse(f"{error.message}\n", status_code=403)
 
 

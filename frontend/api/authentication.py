@@ -16,7 +16,7 @@ from frontend.access.access import Access
 from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
 from frontend.api.errors import refusal
-from frontend.api.middleware import renderer_of
+from frontend.api.middleware import errors_of
 from frontend.api.mistyped_addresses import PREFIX
 from shared.errors import VoxtralError
 
@@ -55,7 +55,7 @@ class Gate:
         except VoxtralError as error:
             self._count_error(error.code)
             await websocket.receive()  # the request to connect, which the denial answers
-            await websocket.send_denial_response(refusal(error, renderer_of(scope)))
+            await websocket.send_denial_response(refusal(error, errors_of(scope)))
             return
         scope.setdefault("state", {})["principal"] = principal
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from starlette.responses import JSONResponse
 
-from frontend.api.renderers import Renderer
+from frontend.api.deepgram_errors import DeepgramErrors
+from frontend.api.renderers import ErrorRenderer
 from shared.errors import ContentEncodingError, VoxtralError
 
 DEFAULT_RETRY_AFTER_S: Final = 2.0
@@ -13,7 +14,7 @@ HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 426: "upgrade_
 """Codes of responses that are not caused by an error class of ours."""
 
 
-def refusal(error: VoxtralError, renderer: Renderer) -> JSONResponse:
+def refusal(error: VoxtralError, renderer: ErrorRenderer) -> JSONResponse:
     """The complete response, with `Retry-After` if a retry may succeed."""
     status = renderer.error_status(error)
     headers = {}
@@ -24,9 +25,12 @@ def refusal(error: VoxtralError, renderer: Renderer) -> JSONResponse:
         headers["accept-encoding"] = "identity"
     if status == 401:
         headers["www-authenticate"] = "Bearer"
+    if isinstance(renderer, DeepgramErrors):
+        headers["dg-error"] = error.message.encode("ascii", "replace").decode()
+        headers["dg-request-id"] = renderer.request_id
     return JSONResponse(renderer.error_body(error), status, headers)
 
 
-def http_refusal(status: int, message: str, renderer: Renderer, headers: dict[str, str]) -> JSONResponse:
+def http_refusal(status: int, message: str, renderer: ErrorRenderer, headers: dict[str, str]) -> JSONResponse:
     """The response for an unknown address or an unsupported method."""
     return JSONResponse(renderer.router_error(message, HTTP_CODES.get(status)), status, headers)

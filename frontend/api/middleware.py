@@ -19,9 +19,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from frontend.api.deepgram_errors import PREFIXES, DeepgramErrors
 from frontend.api.errors import http_refusal, refusal
 from frontend.api.mistyped_addresses import PREFIX, is_socket, meant_address, methods_at
-from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, Renderer
+from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, ErrorRenderer, Renderer
 from frontend.connections.closing import drop_frames
 from shared.errors import InvalidFieldError, VoxtralError
 from shared.incidents import incident
@@ -43,6 +44,14 @@ def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
     app.add_middleware(ApiAnswers, count_error=count_error)
     app.add_exception_handler(HTTPException, _router_refusal)
     app.add_exception_handler(RequestValidationError, _as_field_error)
+
+
+def errors_of(scope: Scope) -> ErrorRenderer:
+    """The shape of errors for the client: Deepgram's at its addresses, elsewhere that of the client's dialect."""
+    if scope["path"] in PREFIXES:
+        state = scope.setdefault("state", {})
+        return DeepgramErrors(state.setdefault("request_id", _new_request_id()))
+    return renderer_of(scope)
 
 
 def renderer_of(scope: Scope) -> Renderer:
@@ -69,7 +78,8 @@ class ApiAnswers:
             await self._app(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            await self._app(scope, receive, _numbering_refusals(send))
+            request_id = scope.setdefault("state", {}).setdefault("request_id", _new_request_id())
+            await self._app(scope, receive, _numbering_refusals(send, request_id))
             return
         exchange = _Exchange(scope, receive, send)
         scope.setdefault("state", {})["request_id"] = exchange.request_id
@@ -81,7 +91,7 @@ class ApiAnswers:
         except Exception as failure:  # noqa: BLE001 -- the last frame: unexpected errors become incidents
             error = failure if isinstance(failure, VoxtralError) else incident(failure, None)
             self._count_error(error.code)
-            answer = refusal(error, renderer_of(scope))
+            answer = refusal(error, errors_of(scope))
             drop_frames(failure)  # before the rest of an upload is read: the error would hold its received part
             if not exchange.answered:
                 await answer(scope, exchange.receive, exchange.send)
@@ -135,12 +145,12 @@ def _new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def _numbering_refusals(send: Send) -> Send:
+def _numbering_refusals(send: Send, request_id: str) -> Send:
     """For a WebSocket: a rejected handshake has an HTTP response, which gets a request id like any other."""
 
     async def send_numbered(message: Message) -> None:
         if message["type"] == "websocket.http.response.start":
-            MutableHeaders(scope=message).setdefault("x-request-id", _new_request_id())
+            MutableHeaders(scope=message).setdefault("x-request-id", request_id)
         await send(message)
 
     return send_numbered
@@ -150,7 +160,7 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     """Unknown address or unsupported method. The page's files match every path, so their own answer would mislead."""
     assert isinstance(refused, HTTPException)
     scope, full_path = request.scope, request.scope["path"]
-    renderer, headers, path = renderer_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
+    renderer, headers, path = errors_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
     is_api, meant = full_path.startswith(PREFIX), None
     if refused.status_code in (404, 405):
         meant = meant_address(scope)
@@ -176,4 +186,4 @@ async def _as_field_error(request: Request, invalid: Exception) -> Response:
     first: dict[str, Any] = next(iter(invalid.errors()))
     allowed = first.get("ctx", {}).get("expected") or first["msg"]
     error = InvalidFieldError(str(first["loc"][-1]), first.get("input"), allowed)
-    return refusal(error, renderer_of(request.scope))
+    return refusal(error, errors_of(request.scope))

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from frontend.api.errors import http_refusal
-from frontend.api.middleware import MAX_PATH_CHARS, renderer_of
+from frontend.api.middleware import MAX_PATH_CHARS, errors_of
 from frontend.api.mistyped_addresses import PREFIX, meant_socket
 
 
@@ -17,7 +17,7 @@ async def refuse_stray(scope: Scope, receive: Receive, send: Send) -> None:
     path, meant = scope["path"], meant_socket(scope)
     message = f"There is no WebSocket at {path[:MAX_PATH_CHARS]}." + (f" Did you mean {meant}?" if meant else "")
     await WebSocket(scope, receive, send).send_denial_response(
-        http_refusal(404, message, renderer_of(scope), {})
+        http_refusal(404, message, errors_of(scope), {})
         if path.startswith(PREFIX)
         else PlainTextResponse(message, status_code=404)
     )

@@ -1,7 +1,7 @@
 """The WebSockets in the dialects of other services.
 
 `WS /v1/realtime` is OpenAI's Realtime transcription and vLLM's dialect of it; `WS /v1/audio/transcriptions/realtime` is
-Mistral's realtime transcription.
+Mistral's realtime transcription; `WS /v1/listen` is Deepgram's live transcription.
 """
 
 import secrets
@@ -13,8 +13,11 @@ from fastapi import APIRouter, WebSocket
 
 from frontend.api.authentication import principal_of
 from frontend.api.errors import refusal
-from frontend.api.renderers import MISTRAL, OPENAI, Renderer
+from frontend.api.middleware import errors_of
+from frontend.api.renderers import MISTRAL, OPENAI, ErrorRenderer
 from frontend.connections.connections import Connections
+from frontend.protocols.deepgram.query import listen, query_of
+from frontend.protocols.deepgram.realtime import DeepgramRealtime
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
 from frontend.protocols.mistral.realtime import MistralRealtime
@@ -34,6 +37,8 @@ def routes(connections: Connections, spoken: Collection[ForeignProtocol]) -> API
         router.add_api_websocket_route("/v1/realtime", partial(_serve_openai, connections))
     if ForeignProtocol.MISTRAL in spoken:
         router.add_api_websocket_route("/v1/audio/transcriptions/realtime", partial(_serve_mistral, connections))
+    if ForeignProtocol.DEEPGRAM in spoken:
+        router.add_api_websocket_route("/v1/listen", partial(_serve_deepgram, connections))
     return router
 
 
@@ -58,8 +63,15 @@ async def _serve_mistral(connections: Connections, websocket: WebSocket) -> None
     await serve_websocket(websocket, MISTRAL, dialect, connections)
 
 
+async def _serve_deepgram(connections: Connections, websocket: WebSocket) -> None:
+    def dialect() -> DeepgramRealtime:
+        return DeepgramRealtime(websocket.state.request_id, listen(query_of(websocket.query_params.multi_items())))
+
+    await serve_websocket(websocket, errors_of(websocket.scope), dialect, connections)
+
+
 async def serve_websocket(
-    websocket: WebSocket, answers_in: Renderer, make: Callable[[], Dialect], connections: Connections
+    websocket: WebSocket, answers_in: ErrorRenderer, make: Callable[[], Dialect], connections: Connections
 ) -> None:
     """Serve one client in the dialect that `make` makes.
 

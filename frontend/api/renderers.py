@@ -60,9 +60,8 @@ def note_missing(transcript: Transcript, wanted: Format) -> None:
         transcript.warnings.append(NO_LOGPROBS)
 
 
-class Renderer(Protocol):
-    @property
-    def dialect(self) -> ApiDialect: ...
+class ErrorRenderer(Protocol):
+    """Errors in the shape of one API."""
 
     def error_status(self, error: VoxtralError) -> int: ...
 
@@ -71,6 +70,11 @@ class Renderer(Protocol):
 
     def router_error(self, message: str, code: str | None) -> Json:
         """The body for an address or a method that does not exist."""
+
+
+class Renderer(ErrorRenderer, Protocol):
+    @property
+    def dialect(self) -> ApiDialect: ...
 
     def error_event(self, error: VoxtralError) -> bytes:
         """The last server-sent event of a stream that fails."""

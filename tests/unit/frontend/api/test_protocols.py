@@ -15,13 +15,15 @@ UNUSED: Any = cast("Any", None)
 SHARED = {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/completions"}
 OPENAI = {"/v1/realtime", "/v1/realtime/client_secrets"}
 MISTRAL = {"/v1/audio/transcriptions/realtime"}
-ALL = SHARED | OPENAI | MISTRAL
+DEEPGRAM = {"/v1/listen"}
+ALL = SHARED | OPENAI | MISTRAL | DEEPGRAM
 
 
 @pytest.mark.parametrize(
     ("protocols", "paths"),
     [
-        (["openai", "mistral"], ALL),
+        (["openai", "mistral", "deepgram"], ALL),
+        (["deepgram"], DEEPGRAM),
         (["openai"], SHARED | OPENAI),
         (["mistral"], SHARED | MISTRAL),
         ([], set()),
@@ -42,4 +44,4 @@ def test_only_the_addresses_of_configured_protocols_exist(protocols: list[str], 
     scope: Scope = {"type": "http", "app": app, "method": "POST", "path": "/", "root_path": "", "headers": []}
     found = {path for path in {*ALL, "/v1/models", "/ws"} if methods_at(scope, path) or is_socket(scope, path)}
     assert found == paths | {"/v1/models", "/ws"}
-    assert app.openapi()["paths"].keys() >= paths - OPENAI - MISTRAL
+    assert app.openapi()["paths"].keys() >= paths & SHARED

@@ -1,0 +1,84 @@
+"""Deepgram's own client against a running service."""
+
+import json
+from typing import Any
+
+import pytest
+from deepgram import AsyncDeepgramClient, DeepgramClientEnvironment
+from deepgram.core.api_error import ApiError
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests.integration.native_clients import tone
+from tests.keys import KeyList
+from tests.stack import Stack
+
+RAW = {"model": "nova-3", "encoding": "linear16", "sample_rate": "16000"}
+
+
+def client(stack: Stack, key: str = "none") -> AsyncDeepgramClient:
+    ws = stack.web_url.replace("http", "ws", 1)
+    here = DeepgramClientEnvironment(base=stack.web_url, production=ws, agent=ws, agent_rest=stack.web_url)
+    return AsyncDeepgramClient(api_key=key, environment=here)
+
+
+async def test_live_transcription(stack: Stack) -> None:
+    messages: list[Any] = []
+    async with client(stack).listen.v1.connect(**RAW, interim_results="true", vad_events="true") as socket:
+        await socket.send_media(tone(1))
+        await socket.send_keep_alive()
+        await socket.send_finalize()
+        async for message in socket:
+            messages.append(message)
+            if message.type == "Results" and message.from_finalize:
+                await socket.send_media(tone(0.5))
+                await socket.send_close_stream()
+    finals = [message for message in messages if message.type == "Results" and message.is_final]
+    assert [final.from_finalize for final in finals][:1] == [True]
+    said = " ".join(final.channel.alternatives[0].transcript for final in finals)
+    assert said.strip()
+    assert finals[0].metadata.model_info.name == "echo"
+    assert (messages[-1].type, messages[-1].duration) == ("Metadata", 1.5)
+    assert messages[-1].request_id == finals[0].metadata.request_id
+
+
+async def test_bad_parameters_are_rejected_before_the_connection_opens(stack: Stack) -> None:
+    with pytest.raises(ApiError) as refused:
+        async with client(stack).listen.v1.connect(**RAW, redact="phi"):
+            pass
+    assert refused.value.status_code == 400
+    address = stack.web_url.replace("http", "ws", 1) + "/v1/listen?encoding=linear16"
+    with pytest.raises(InvalidStatus) as rejected:
+        connect(address)
+    response = rejected.value.response
+    body = json.loads(response.body or b"")
+    assert (body["err_code"], "sample_rate" in body["err_msg"]) == ("Bad Request", True)
+    assert body["request_id"] == response.headers["dg-request-id"] == response.headers["x-request-id"]
+    assert response.headers["dg-error"] == body["err_msg"]
+
+
+def test_an_unknown_model_is_an_error_message(stack: Stack) -> None:
+    address = stack.web_url.replace("http", "ws", 1) + "/v1/listen?model=nobody"
+    with connect(address) as socket:
+        error = json.loads(socket.recv())
+        assert (error["type"], "nobody" in error["description"]) == ("Error", True)
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
+    assert socket.close_code == 1011
+
+
+async def test_keys(keyed_stack: Stack, key_list: KeyList) -> None:
+    key = key_list.keys["anna"]
+    async with client(keyed_stack, key).listen.v1.connect(**RAW) as socket:
+        await socket.send_close_stream()
+        assert (await socket.recv()).type == "Metadata"
+    with pytest.raises(ApiError) as refused:
+        async with client(keyed_stack, "wrong").listen.v1.connect(**RAW):
+            pass
+    assert refused.value.status_code == 401
+    address = keyed_stack.web_url.replace("http", "ws", 1) + "/v1/listen"
+    with connect(address, subprotocols=["token", key]) as browser:  # type: ignore[list-item]
+        assert browser.subprotocol == "token"
+    with pytest.raises(InvalidStatus) as rejected:
+        connect(address)
+    assert json.loads(rejected.value.response.body or b"")["err_code"] == "INVALID_AUTH"
