@@ -21,7 +21,17 @@ from frontend.access.cors import allow_pages
 from frontend.access.credentials import chosen_subprotocol, presented_key
 from frontend.access.guard import restrict_stranger
 from frontend.access.hosts import HostGuard, Hosts
-from frontend.api import captions, chat, client_secrets, middleware, models, realtime, sessions, transcriptions
+from frontend.api import (
+    captions,
+    chat,
+    client_secrets,
+    deepgram,
+    middleware,
+    models,
+    realtime,
+    sessions,
+    transcriptions,
+)
 from frontend.api.authentication import Gate
 from frontend.api.errors import refusal
 from frontend.api.middleware import errors_of
@@ -82,6 +92,8 @@ def create_app(
     if ForeignProtocol.OPENAI in spoken or ForeignProtocol.MISTRAL in spoken:  # they share these addresses
         app.include_router(transcriptions.router(settings, gateway, recordings, access, tally))
         app.include_router(chat.router(settings, gateway, recordings, access, tally))
+    if ForeignProtocol.DEEPGRAM in spoken:
+        app.include_router(deepgram.router(settings, gateway, recordings, access, tally))
     app.include_router(models.router(gateway))
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)

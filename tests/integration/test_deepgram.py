@@ -1,25 +1,29 @@
 """Deepgram's own client against a running service."""
 
+import hashlib
 import json
 from typing import Any
 
+import httpx
 import pytest
 from deepgram import AsyncDeepgramClient, DeepgramClientEnvironment
 from deepgram.core.api_error import ApiError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.integration.api_clients import silent_wav
 from tests.integration.native_clients import tone
 from tests.keys import KeyList
+from tests.limits import limit_s
 from tests.stack import Stack
 
 RAW = {"model": "nova-3", "encoding": "linear16", "sample_rate": "16000"}
 
 
-def client(stack: Stack, key: str = "none") -> AsyncDeepgramClient:
+def client(stack: Stack, key: str = "none", http: httpx.AsyncClient | None = None) -> AsyncDeepgramClient:
     ws = stack.web_url.replace("http", "ws", 1)
     here = DeepgramClientEnvironment(base=stack.web_url, production=ws, agent=ws, agent_rest=stack.web_url)
-    return AsyncDeepgramClient(api_key=key, environment=here)
+    return AsyncDeepgramClient(api_key=key, environment=here, httpx_client=http)
 
 
 async def test_live_transcription(stack: Stack) -> None:
@@ -82,3 +86,28 @@ async def test_keys(keyed_stack: Stack, key_list: KeyList) -> None:
     with pytest.raises(InvalidStatus) as rejected:
         connect(address)
     assert json.loads(rejected.value.response.body or b"")["err_code"] == "INVALID_AUTH"
+
+
+async def test_a_recording(stack: Stack) -> None:
+    file = silent_wav(2)
+    async with httpx.AsyncClient(timeout=limit_s(30)) as http:
+        await transcribe(client(stack, http=http), file)
+
+
+async def transcribe(deepgram: AsyncDeepgramClient, file: bytes) -> None:
+    answer = await deepgram.listen.v1.media.transcribe_file(
+        request=file, model="nova-3", utterances=True, paragraphs=True, diarize=True, detect_language=True
+    )
+    assert answer.metadata.sha256 == hashlib.sha256(file).hexdigest()
+    assert (answer.metadata.duration, answer.metadata.channels) == (2.0, 1)
+    said = answer.results.channels[0].alternatives[0]
+    assert said.transcript
+    assert said.paragraphs.paragraphs[0].sentences[0].text
+    assert answer.results.utterances[0].transcript
+    for body in (b"", b"no recording at all"):
+        with pytest.raises(ApiError) as refused:
+            await deepgram.listen.v1.media.transcribe_file(request=body, model="nova-3")
+        assert (refused.value.status_code, refused.value.body["err_code"]) == (400, "Bad Request")
+    with pytest.raises(ApiError) as unfetched:
+        await deepgram.listen.v1.media.transcribe_url(url="https://voice.example/a.wav", model="nova-3")
+    assert (unfetched.value.status_code, "send the recording" in unfetched.value.body["err_msg"]) == (400, True)

@@ -33,6 +33,7 @@ def _silent_wav() -> str:
 REQUESTS: Final[Schema] = {
     "createTranscription": {"file": "speech.wav", "model": "auto", "response_format": "json"},
     "createTranslation": {"file": "speech.wav", "model": "auto", "response_format": "json"},
+    "listen": "speech.wav",
     "createChatCompletion": {
         "messages": [
             {
@@ -129,7 +130,32 @@ def _session_event(kind: str, seq: int, **more: Any) -> dict[str, str]:
 
 _END: Final = _event("[DONE]")
 _CHUNK: Final = {"id": "chatcmpl-4f1c", "object": "chat.completion.chunk", "created": _CREATED, "model": "Voxtral-Mini"}
+_LISTENED: Final[Schema] = {
+    "metadata": {
+        "request_id": "req_2f6f2c1e9d0b4a7f8e3c5d1a",
+        "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
+        "created": "2026-11-29T09:00:00.000Z",
+        "duration": 1.6,
+        "channels": 1,
+    },
+    "results": {
+        "channels": [
+            {
+                "alternatives": [
+                    {
+                        "transcript": "Hello.",
+                        "confidence": 0.93,
+                        "words": [
+                            {"word": "hello", "start": 0.1, "end": 0.5, "confidence": 0.93, "punctuated_word": "Hello."}
+                        ],
+                    }
+                ]
+            }
+        ]
+    },
+}
 RESPONSES: Final[dict[str, dict[str, Schema]]] = {
+    "listen": {"application/json": {"json": _LISTENED}},
     "createTranscription": {
         "application/json": {
             "json": {"text": _TEXT, "languages": [{"code": "en"}], "usage": _USAGE},

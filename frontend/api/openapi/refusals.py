@@ -37,7 +37,10 @@ _MISTRAL_ERROR: Final = object_of(
     *("object", "message", "type", "param", "code"),
     name="MistralError",
 )
-_ERROR: Final = named("Error", {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR], "description": "In the client's dialect."})
+_DEEPGRAM_ERROR: Final = object_of({"err_code": TEXT, "err_msg": TEXT, "request_id": TEXT}, name="DeepgramError")
+_ERROR: Final = named(
+    "Error", {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR, _DEEPGRAM_ERROR], "description": "In the client's dialect."}
+)
 _RETRY_AFTER: Final = {"Retry-After": {"schema": INTEGER, "description": "Seconds to wait before a retry."}}
 
 EVERYWHERE: Final = (401, 403, 413, 429, 503)

@@ -6,7 +6,7 @@ supported here are rejected.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend.protocols.keyterms import distinct
@@ -109,6 +109,16 @@ def listen(query: Query) -> Listen:
         None if utterance_end_ms is None else utterance_end_ms / 1000,
         _flag(query, "vad_events"),
     )
+
+
+def recording(query: Query) -> SessionOptions:
+    """The options for an uploaded recording, whose own header describes it. Raises what `listen` raises."""
+    wanted = listen(query)
+    if wanted.audio_format is not None:
+        given = _last(query, "encoding")
+        raise InvalidFieldError("encoding", given, "nothing for a recording: send it in a container, such as WAV")
+    options = replace(wanted.options, recording=True, partials=False, turns=False, turn_detection=None)
+    return replace(options, channels=MAX_TRACKS) if options.channels and not _last(query, "channels") else options
 
 
 def _last(query: Query, name: str) -> str | None:
