@@ -17,6 +17,7 @@ from tests.stack import PROJECT, Stack
 LINTER = PROJECT / "tests/page/openapi.mjs"
 OPERATIONS = {
     "createTranscription",
+    "listen",
     "createTranslation",
     "listModels",
     "getModel",
