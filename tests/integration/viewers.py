@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,16 +66,19 @@ class SseViewer:
         last_event_id: object = None,
         *,
         receive_buffer_bytes: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port)
-        self.socket = socket.socket()
+        self.socket: socket.socket = socket.socket()
         self.socket.settimeout(TIMEOUT_S)
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.connect((parts.hostname, parts.port))
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=parts.hostname)
         self.connection.sock = self.socket
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if last_event_id is not None:
