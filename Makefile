@@ -21,7 +21,7 @@ PROSE = frontend worker shared compose docs README.md CONTRIBUTING.md SECURITY.m
 export PYTHON TORCH
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports unit coverage test bench bench-voxtral chaos soak fuzz plugins lock sbom
+.PHONY: help run install check style types imports unit coverage test bench bench-voxtral chaos soak fuzz plugins image-check lock sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ fuzz: .venv/installed-dev ## Decode damaged recordings; SEED=7 MUTANTS=20000
 
 plugins: .venv/installed-dev .venv-plugins/installed ## Transcribe phrases through the plug-ins of LiveKit Agents and Pipecat, and WhisperLive's client
 	@$(BIN)/python -m tests.plugins
+
+image-check: .venv/installed-dev ## Build the image's CPU target without Docker and transcribe in it (needs root, bubblewrap, mmdebstrap)
+	@$(BIN)/python -m tests.image
 
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
