@@ -145,7 +145,17 @@ def sandbox(image: Image, *, network_files: bool = False, writable: tuple[str, .
     """The command that runs another one in the image, as its user. `writable` folders may be changed; "/" is all."""
     bind = "--bind" if "/" in writable else "--ro-bind"
     command = ["bwrap", bind, str(image.root), "/", "--dev", "/dev", "--proc", "/proc"]
-    command += ["--perms", "1777", "--tmpfs", "/tmp", "--die-with-parent", "--clearenv", "--chdir", image.workdir]
+    command += [
+        "--perms",
+        "1777",
+        "--tmpfs",
+        "/tmp",
+        "--die-with-parent",
+        "--unshare-pid",
+        "--clearenv",
+        "--chdir",
+        image.workdir,
+    ]
     for folder in writable:
         if folder != "/":
             command += ["--bind", str(_inside(image.root, folder)), folder]
