@@ -50,7 +50,6 @@ UNSUPPORTED: Final = (
     *("translate", "custom_topic", "custom_intent"),
 )
 """Parameters that are rejected unless they are false: without them the answer would lack what the client expects."""
-DEFAULT_UTTERANCE_END_MS: Final = 1000
 _FLAG: Final = Flag()
 
 
