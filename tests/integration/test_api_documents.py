@@ -13,7 +13,9 @@ from tests.integration.viewers import speaking
 from tests.limits import limit_s
 from tests.stack import Stack
 
+LISTEN = "/v1/listen"
 OURS = {
+    LISTEN: {"post"},
     "/v1/audio/transcriptions": {"post"},
     "/v1/audio/translations": {"post"},
     "/v1/chat/completions": {"post"},
@@ -68,7 +70,7 @@ def test_document_has_every_address(stack: Stack) -> None:
     for path in OURS:
         [operation] = paths[path].values()
         assert {"403", "413", "429"} <= set(operation["responses"])
-        assert "dialect" in [parameter["name"] for parameter in operation["parameters"]]
+        assert (path == LISTEN) == ("dialect" not in [parameter["name"] for parameter in operation["parameters"]])
     assert "ValidationError" not in json.dumps(document)
     schemes = document["components"]["securitySchemes"]
     assert {scheme for way in KEYS + RESUME_TOKENS + VIEWER_TOKENS for scheme in way} == set(schemes)

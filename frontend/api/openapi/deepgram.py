@@ -5,6 +5,8 @@ from typing import Any, Final
 from frontend.api.openapi.refusals import errors
 from frontend.api.openapi.schemas import FLAG, INTEGER, NUMBER, TEXT, Schema, json_of, list_of, object_of, said
 
+MEDIA_TYPES: Final = ("audio/*", "application/octet-stream")
+"""Of the body. Its own header decides what it is, so other types are accepted too, but for JSON."""
 _WORD: Final = object_of(
     {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": NUMBER, "punctuated_word": TEXT, "speaker": INTEGER},
     *("word", "start", "end", "confidence", "punctuated_word"),
@@ -65,7 +67,7 @@ LISTEN: Final[Schema] = {
         "requestBody": {
             "required": True,
             "description": "The recording, in any container.",
-            "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES},
         },
     },
 }
