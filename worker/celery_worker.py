@@ -21,9 +21,9 @@ def serve_sessions(app: Celery, runtime: WorkerRuntime) -> None:
     """Register the task, and start and stop `runtime` with Celery."""
 
     @app.task(name=SESSION_TASK, ignore_result=True)
-    def session(session_id: str, options: dict[str, Any], **_unknown: Any) -> dict[str, Any]:
+    def session(session_id: str, options: dict[str, Any], key: str = "", **_unknown: Any) -> dict[str, Any]:
         """Serve one session. Unknown arguments of a newer frontend are ignored."""
-        return runtime.serve(session_id, options)
+        return runtime.serve(session_id, options, key)
 
     @worker_ready.connect(weak=False)
     def announce(**_: Any) -> None:

@@ -85,7 +85,7 @@ class Drain:
         if await self._scripts.offer(keys=names, args=arguments) == FENCED:
             self._on_fenced(session)
             return
-        await self._dispatch(session.session_id, session.options, "stream")
+        await self._dispatch(session.session_id, session.options, "stream", session.claim.key_name)
         session.offered()
         self._offered_at_s[session] = now_s
 

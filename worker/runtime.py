@@ -156,13 +156,13 @@ class WorkerRuntime:
         """Report this worker, which now accepts tasks, to the frontends. Any thread may call it."""
         self._loop.call_soon_threadsafe(self._heartbeat.announce)
 
-    def serve(self, session_id: str, options: dict[str, Any]) -> dict[str, Any]:
+    def serve(self, session_id: str, options: dict[str, Any], key_name: str = "") -> dict[str, Any]:
         """Claim a session and serve it until it ends, or until another worker owns it. Blocks; called by a pool thread.
 
-        `options` are those of the task; they are sent along if it is passed on to another worker.
+        `options` and `key_name` are those of the task; they are sent along if it is passed on to another worker.
         """
         bind_session(session_id)
-        session = asyncio.run_coroutine_threadsafe(self._join(session_id, options), self._loop).result()
+        session = asyncio.run_coroutine_threadsafe(self._join(session_id, options, key_name), self._loop).result()
         if session is None:
             log.debug("session_not_claimed")
             return {"outcome": "not claimed"}
@@ -232,7 +232,7 @@ class WorkerRuntime:
         taken = sum(session.slots for session in self._sessions.values())
         return self._info.slots - taken - self._joining_slots
 
-    async def _join(self, session_id: str, options: dict[str, Any]) -> WorkerSession | None:
+    async def _join(self, session_id: str, options: dict[str, Any], key_name: str) -> WorkerSession | None:
         if session_id in self._sessions and not self._heartbeat.draining:
             return None  # its lease expired while Redis was unavailable, and is about to be renewed
         free_slots, needed = self._free_slots, SessionOptions.from_wire(options).slots
@@ -249,7 +249,7 @@ class WorkerRuntime:
         elif found in (ELSEWHERE, NO_ROOM):
             if found == NO_ROOM:
                 await asyncio.sleep(PASS_ON_S)
-            await self._dispatch(session_id, SessionOptions.from_wire(options), "stream")
+            await self._dispatch(session_id, SessionOptions.from_wire(options), "stream", key_name)
         return None
 
     async def _claim(self, session_id: str, free_slots: int) -> WorkerSession | int | None:

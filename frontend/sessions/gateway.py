@@ -242,7 +242,7 @@ class Gateway:
         timeout_s = self._settings.claim_timeout_s
         try:
             async with asyncio.timeout(timeout_s), self._starting[session.queue, session.model]:
-                await self._dispatcher.dispatch(session.id, session.options, session.queue)
+                await self._dispatcher.dispatch(session.id, session.options, session.queue, session.key_name)
                 self._recovery.dispatched(session)
                 event = await session.first_event()
         except TimeoutError:

@@ -125,7 +125,7 @@ class Recovery:
             return
         log.warning("session_orphaned", session_id=session.id)
         loss.dispatched_at_s = now_s
-        await self._dispatch(session.id, session.options, session.queue)
+        await self._dispatch(session.id, session.options, session.queue, session.key_name)
 
     def _held(self, by_session: dict[Session, T]) -> dict[Session, T]:
         """Without the sessions that this frontend no longer holds."""

@@ -90,6 +90,11 @@ class Session:
         return viewer_token(self.resume_token)
 
     @property
+    def key_name(self) -> str:
+        """The name of the API key that opened it; empty without keys."""
+        return self._meter.principal.key_name or ""
+
+    @property
     def audio_received_samples(self) -> int:
         """Audio accepted since the session began, over all connections."""
         return self._track.end_samples

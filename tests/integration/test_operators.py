@@ -13,6 +13,7 @@ from redis import Redis
 from websockets.sync.client import ClientConnection, connect
 
 from shared.bus import keys
+from shared.celery_config import celery_app
 from tests.keys import KeyList
 from tests.limits import limit_s
 from tests.stack import Stack, listens, wait_until
@@ -49,6 +50,14 @@ def session(stack: Stack, key: str | None = None) -> Iterator[tuple[ClientConnec
 def shown(stack: Stack, session_id: str, **headers: str) -> dict[str, Any] | None:
     state = ask(f"{stack.health_url}/operator/state", **headers)[1]
     return next((one for one in state["sessions"] if one["id"] == session_id), None)
+
+
+def test_task_of_a_live_session_names_its_key_model_and_language(keyed_stack: Stack, key_list: KeyList) -> None:
+    with session(keyed_stack, key_list.keys["anna"]) as (_, session_id), celery_app(keyed_stack.settings) as app:
+        active = app.control.inspect(timeout=limit_s(3), limit=1).active()
+        (task,) = (task for tasks in active.values() for task in tasks if task["id"] == session_id)
+    assert (task["name"], task["kwargs"]["key"]) == ("voxtral.session", "anna")
+    assert (task["kwargs"]["options"]["model"], task["kwargs"]["options"]["language"]) == ("echo", "de")
 
 
 def test_page_shows_sessions_and_workers_but_changes_nothing_without_keys(stack: Stack) -> None:

@@ -98,7 +98,7 @@ class MemoryBus:
     async def awaits_clients(self, _models: Any) -> bool:
         return False
 
-    async def dispatch(self, session_id: str, options: SessionOptions, _queue: Queue) -> None:
+    async def dispatch(self, session_id: str, options: SessionOptions, _queue: Queue, _key_name: str = "") -> None:
         if self.claims:
             self.held[session_id].state = b"live"
             self.say(session_id, "ready", model=options.model)

@@ -46,7 +46,7 @@ class Worker:
         await self.drain.check(self.clock.now_s - self.begun_s)
         return self.dispatched
 
-    async def _dispatch(self, session_id: str, _options: SessionOptions, queue: Queue) -> None:
+    async def _dispatch(self, session_id: str, _options: SessionOptions, queue: Queue, _key_name: str) -> None:
         assert queue == "stream"
         self.dispatched.append(session_id)
 

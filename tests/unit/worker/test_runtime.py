@@ -105,6 +105,7 @@ class Worker:
     def __init__(self) -> None:
         self.bus = Bus()
         self.dispatched: list[str] = []
+        self.dispatched_keys: list[str] = []
         settings = Settings()
         self.runtime = WorkerRuntime(
             settings, EchoEngine(slots=4), self._dispatch, client=lambda *_, **__: answered(self.bus)
@@ -114,7 +115,7 @@ class Worker:
         self.runtime.start()
 
     def serve(self, session_id: str) -> Future[dict[str, Any]]:
-        return self._pool.submit(self.runtime.serve, session_id, OPTIONS)
+        return self._pool.submit(self.runtime.serve, session_id, OPTIONS, "anna")
 
     def is_serving(self, session_id: str) -> bool:
         return bool(self.bus.written[session_id])
@@ -131,8 +132,9 @@ class Worker:
         self.runtime.join()
         self._pool.shutdown()
 
-    async def _dispatch(self, session_id: str, _options: SessionOptions, _queue: Queue) -> None:
+    async def _dispatch(self, session_id: str, _options: SessionOptions, _queue: Queue, key_name: str) -> None:
         self.dispatched.append(session_id)
+        self.dispatched_keys.append(key_name)
 
 
 @pytest.fixture
@@ -212,7 +214,7 @@ def test_task_that_arrives_while_the_worker_stops_is_passed_on(worker: Worker) -
     worker.runtime.stop()
     worker.until(lambda: keys.WORKERS in worker.bus.removed)
     assert worker.serve("s1").result(limit_s(10)) == {"outcome": "not claimed"}
-    assert worker.dispatched == ["s1"]
+    assert (worker.dispatched, worker.dispatched_keys) == (["s1"], ["anna"])
     assert CLAIM not in worker.bus.scripts
 
 

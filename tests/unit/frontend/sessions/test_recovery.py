@@ -61,7 +61,7 @@ class Frontend:
         held = self.hashes.get(words[0], {})
         return [held[field].encode() if field in held else None for field in words[1:]]
 
-    async def _dispatch(self, session_id: str, _options: SessionOptions, _queue: Queue) -> None:
+    async def _dispatch(self, session_id: str, _options: SessionOptions, _queue: Queue, _key: str) -> None:
         self.dispatched.append(session_id)
 
 
