@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from frontend.sessions.session import Session
+from shared.bus import keys
 from shared.celery_config import QUEUES, queue_name
 from shared.events import SessionOptions
 from tests.integration.workers import SECOND, Fleet, admitted_are, events_of, redis_alone, until
@@ -91,10 +92,11 @@ async def test_nothing_stays_in_redis(fleet: Fleet) -> None:
 
 async def only_frontends_are_left(fleet: Fleet) -> bool:
     """The gateway of this test goes on to say that it is there, and knows which sessions are to leave the disk; Celery
-    remembers names of queues, not tasks."""
+    remembers names of queues, not tasks. For some minutes it is known which workers have left on purpose."""
     mine = (b"voxtral:frontend", b"voxtral:disk", b"voxtral:metrics", b"_kombu.binding")
-    left = [key async for key in fleet.redis.scan_iter("*") if not key.startswith(mine)]
-    return not left
+    found = [key async for key in fleet.redis.scan_iter("*") if not key.startswith(mine)]
+    notes = [key for key in found if key.endswith(b":left")]
+    return found == notes and all([0 < await fleet.redis.ttl(note) <= keys.LEFT_TTL_S for note in notes])
 
 
 async def test_stopped_workers_leave_no_tasks(fleet: Fleet) -> None:
