@@ -31,9 +31,10 @@ DOORS = {"tcp": ("tcp",), "websocket": ("websocket",), "web": ("web", "upload", 
 @pytest.fixture
 def settings(stack: Stack) -> Settings:
     """The settings of a frontend in this process, on its own ports."""
-    first, second, third = free_ports(3)
+    first, second, third, fourth = free_ports(4)
     server = stack.settings.server.model_copy(update={"http_port": first, "tcp_ports": [second, third]})
-    return stack.settings.model_copy(update={"server": server})
+    wyoming = stack.settings.wyoming.model_copy(update={"port": fourth})
+    return stack.settings.model_copy(update={"server": server, "wyoming": wyoming})
 
 
 @contextlib.asynccontextmanager
