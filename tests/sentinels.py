@@ -95,8 +95,11 @@ class RedisGroup:
             self.processes[port].send_signal(signal.SIGCONT)
 
     def detach_replicas(self) -> None:
-        """Nothing that the primary writes reaches its replicas any more. The Sentinels repair this after 8 s."""
+        """Nothing that the primary writes from now on reaches its replicas. The Sentinels repair this after 8 s."""
         primary = self.primary
+        with self.client(primary) as client:
+            client.set("mark", "", px=1)  # WAIT is about the writes of its own connection
+            wait_until(lambda: client.wait(SERVERS - 1, 1000) == SERVERS - 1, "the replicas have all writes so far")
         for port in self.servers:
             if port != primary:
                 with self.client(port) as client:

@@ -20,6 +20,7 @@ from tests.stack import Stack, free_ports, listens
 REQUEST_BYTES = 4_000_000
 KEPT_BYTES = REQUEST_BYTES // 2
 """Less than the audio of one request, and more than what caches and logs may take."""
+ATTEMPTS = 3
 SERVERS: dict[str, Callable[[Settings], Awaitable[None]]] = {
     "tcp": tcp._serve,
     "websocket": websocket._serve,
@@ -70,14 +71,21 @@ async def test_what_a_connection_has_sent_is_given_back(settings: Settings, fron
                 await large.ask(door, end)  # whatever is made once is made now
         for door in DOORS[frontend]:
             for end in ENDS:
-                before, _ = tracemalloc.get_traced_memory()
-                for _ in range(2):
-                    await large.ask(door, end)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(30):
-                        while _kept_bytes(before) > KEPT_BYTES:  # noqa: ASYNC110 -- other tasks end meanwhile
-                            await asyncio.sleep(0.05)
-                assert _kept_bytes(before) <= KEPT_BYTES, (door, end)
+                assert await gives_back(large, door, end), (door, end)
+
+
+async def gives_back(large: Large, door: str, end: str) -> bool:
+    """Whether no more memory is in use after two requests. What grows for another reason does so once: try again."""
+    for _ in range(ATTEMPTS):
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(2):
+            await large.ask(door, end)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                while _kept_bytes(before) > KEPT_BYTES:  # noqa: ASYNC110 -- other tasks end meanwhile
+                    await asyncio.sleep(0.05)
+                return True
+    return False
 
 
 def _kept_bytes(before_bytes: int) -> int:
