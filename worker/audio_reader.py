@@ -14,7 +14,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.bus import keys
+from shared.bus import control, keys
 from shared.bus.audio import AudioEntry, parse_entry
 from shared.bus.messages import ControlWord, WorkerMessage
 from shared.events import SessionOptions
@@ -28,7 +28,6 @@ RETRY_PAUSE_S: Final = 0.25
 GATHER_S_PER_SESSION: Final = 8e-6
 MAX_GATHER_S: Final = 0.01
 """Pause between reads that grows with the number of sessions: a call then reads more of them at a lower cost each."""
-_CONTROL_MAX_ENTRIES: Final = 1000
 
 log = structlog.get_logger()
 
@@ -45,6 +44,7 @@ class AudioReader:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
+        self._worker_id = worker_id
         self._control_key = keys.control(worker_id)
         self._control_id = b"0-0"
         self._sessions = sessions
@@ -56,8 +56,7 @@ class AudioReader:
 
     async def wake(self, redis: Redis) -> None:
         """End the blocking read, so that it restarts with the current sessions. `redis` is another client."""
-        await redis.xadd(self._control_key, {WorkerMessage.WAKE: 1}, maxlen=_CONTROL_MAX_ENTRIES)
-        await redis.expire(self._control_key, keys.CONTROL_TTL_S)
+        await control.send(redis, self._worker_id, WorkerMessage.WAKE, 1)
 
     async def run(self) -> None:
         """The loop; runs until cancelled. It waits while Redis is unavailable."""

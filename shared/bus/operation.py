@@ -5,16 +5,14 @@ A worker stores its sessions as one value each second, so the cost does not depe
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import orjson
 from redis.asyncio import Redis
 
-from shared.bus import keys
+from shared.bus import control, keys
 from shared.bus.messages import WorkerMessage
 from shared.bus.states import SessionState, decoded
-
-_CONTROL_MAX_ENTRIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ async def request_end(redis: Redis, session_id: str) -> bool:
     owner, state = cast("list[bytes | None]", held)
     if not owner or decoded(state) not in (SessionState.LIVE, SessionState.OFFERED):
         return False
-    await _send(redis, owner.decode(), WorkerMessage.END, session_id)
+    await control.send(redis, owner.decode(), WorkerMessage.END, session_id)
     return True
 
 
@@ -98,16 +96,8 @@ async def request_drain(redis: Redis, worker_id: str) -> bool:
     """Ask a worker to hand its sessions over and stop. False if there is no such worker."""
     if await redis.zscore(keys.WORKERS, worker_id) is None:
         return False
-    await _send(redis, worker_id, WorkerMessage.DRAIN, worker_id)
+    await control.send(redis, worker_id, WorkerMessage.DRAIN, worker_id)
     return True
-
-
-async def _send(redis: Redis, worker_id: str, message: WorkerMessage, value: str) -> None:
-    control = keys.control(worker_id)
-    pipe = redis.pipeline(transaction=True)
-    pipe.xadd(control, {message: value}, maxlen=_CONTROL_MAX_ENTRIES)
-    pipe.expire(control, keys.CONTROL_TTL_S)
-    await pipe.execute()
 
 
 def _known(found: dict[str, Any]) -> ServedSession:

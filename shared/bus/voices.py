@@ -12,7 +12,7 @@ from typing import Final, cast
 import orjson
 from redis.asyncio import Redis
 
-from shared.bus import keys
+from shared.bus import control, keys
 from shared.bus.append_only import now_ms
 from shared.bus.messages import WorkerMessage
 from shared.errors import InvalidFieldError, ModelUnavailableError
@@ -21,7 +21,6 @@ from shared.voices import MAX_VOICE_S
 
 MAX_VOICE_BYTES: Final = 2 * round(MAX_VOICE_S * SAMPLE_RATE_HZ)
 _POLL_S: Final = 0.05
-_CONTROL_MAX_ENTRIES: Final = 1000
 
 
 async def store_voices(redis: Redis, session_id: str, voices: Mapping[str, bytes]) -> None:
@@ -50,13 +49,11 @@ async def embed(redis: Redis, worker_id: str, pcm: bytes) -> str:
     Raises InvalidFieldError if the audio contains too little speech, and ModelUnavailableError if no answer arrives.
     """
     request_id = secrets.token_urlsafe(12)
-    control = keys.control(worker_id)
     erased_at_ms = await now_ms(redis) + 1000 * keys.VOICE_REQUEST_TTL_S
     pipe = redis.pipeline(transaction=True)
     pipe.set(keys.voice_request(request_id), pcm[:MAX_VOICE_BYTES], ex=keys.VOICE_REQUEST_TTL_S)
     pipe.zadd(keys.UNERASED, {request_id: erased_at_ms})
-    pipe.xadd(control, {WorkerMessage.EMBED: request_id}, maxlen=_CONTROL_MAX_ENTRIES)
-    pipe.expire(control, keys.CONTROL_TTL_S)
+    control.add(pipe, worker_id, WorkerMessage.EMBED, request_id)
     await pipe.execute()
     for _ in range(round(keys.VOICE_REQUEST_TTL_S / _POLL_S)):
         reply = cast("bytes | None", await redis.getdel(keys.voice_reply(request_id)))
