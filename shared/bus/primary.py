@@ -58,7 +58,6 @@ class _Answer:
     node: Node
     epoch: int
     """Grows with each failover: of several answers the highest one is right."""
-    replicas: int
 
 
 class Primary:
@@ -187,7 +186,7 @@ def _answer(said: dict[Any, Any]) -> _Answer | None:
     if _DOWN & set(fields["flags"].split(",")):
         return None
     node = (fields["ip"], int(fields["port"]))
-    return _Answer(node, int(fields["config-epoch"]), int(fields.get("num-slaves", 0)))
+    return _Answer(node, int(fields["config-epoch"]))
 
 
 def _text(value: Any) -> str:
