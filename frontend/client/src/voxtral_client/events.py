@@ -143,21 +143,8 @@ class Final:
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(
-            seq=wire["seq"],
-            segment=wire["segment"],
-            text=wire["text"],
-            start=wire["start"],
-            end=wire["end"],
-            words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
-            language=wire.get("language"),
-            latency=_latency(wire),
-            usage=_usage(wire["usage"]) if "usage" in wire else None,
-            **scores_in(wire),
-            channel=wire.get("channel"),
-            speaker=wire.get("speaker"),
-            speaker_unsure=wire.get("speaker_unsure", False),
-        )
+        usage = _usage(wire["usage"]) if "usage" in wire else None
+        return cls(**_text_of_segment(wire), latency=_latency(wire), usage=usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +176,7 @@ class Revised:
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
-        return cls(
-            seq=wire["seq"],
-            segment=wire["segment"],
-            text=wire["text"],
-            start=wire["start"],
-            end=wire["end"],
-            words=tuple(Word.from_wire(word) for word in wire.get("words", ())),
-            language=wire.get("language"),
-            pending=wire.get("pending", 0),
-            **scores_in(wire),
-            channel=wire.get("channel"),
-            speaker=wire.get("speaker"),
-            speaker_unsure=wire.get("speaker_unsure", False),
-        )
+        return cls(**_text_of_segment(wire), pending=wire.get("pending", 0))
 
     def put_into(self, finals: MutableSequence[Final]) -> None:
         """Replace the final of the segment in a list, the newest one if there are several."""
@@ -386,6 +360,23 @@ EVENTS: dict[str, type[SessionEvent]] = {
 
 def _usage(wire: dict[str, Any]) -> Usage:
     return Usage(wire["prompt_tokens"], wire["completion_tokens"], wire["truncated"])
+
+
+def _text_of_segment(wire: dict[str, Any]) -> dict[str, Any]:
+    """The fields that `Final` and `Revised` have in common."""
+    return {
+        "seq": wire["seq"],
+        "segment": wire["segment"],
+        "text": wire["text"],
+        "start": wire["start"],
+        "end": wire["end"],
+        "words": tuple(Word.from_wire(word) for word in wire.get("words", ())),
+        "language": wire.get("language"),
+        **scores_in(wire),
+        "channel": wire.get("channel"),
+        "speaker": wire.get("speaker"),
+        "speaker_unsure": wire.get("speaker_unsure", False),
+    }
 
 
 def _latency(wire: dict[str, Any]) -> Latency | None:
