@@ -2,7 +2,8 @@
 
 The first message of a client is a JSON object with its options, which is answered by `SERVER_READY`; all others are
 audio, 32-bit floats at 16 kHz, until `END_OF_AUDIO`. Each answer lists the last segments: those that are `completed`,
-and the open one. A client that gets no slot is told how long to `WAIT`. After an error the connection is closed.
+and the open one. A client that gets no slot receives `WAIT`, with the minutes to wait. After an error the service
+closes the connection.
 """
 
 from collections.abc import Iterable
