@@ -12,7 +12,7 @@ from shared.config import KEYLESS, ForeignProtocol, load_settings
 from tests.certificates import Certificate
 from tests.keys import KeyList
 from tests.limits import limit_s
-from tests.stack import Stack
+from tests.stack import Stack, serving
 
 # Read when Triton is imported: its kernels then run on a CPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -78,14 +78,17 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the echo engine, which answers at once."""
-    yield from _running(Stack(tmp_path_factory.mktemp("echo"), server={"protocols": list(map(str, ForeignProtocol))}))
+    server = {"protocols": list(map(str, ForeignProtocol))}
+    with serving(Stack(tmp_path_factory.mktemp("echo"), server=server)) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
 def whisper_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the embedded Whisper engine."""
     folder = tmp_path_factory.mktemp("whisper")
-    yield from _running(Stack(folder, model={"name": "whisper-base", "slots": 8, "threads": 1}))
+    with serving(Stack(folder, model={"name": "whisper-base", "slots": 8, "threads": 1})) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +121,8 @@ def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> 
         "protocol_keys": {str(protocol): str(protocol) for protocol in KEYLESS},
     }
     server = {"protocols": list(map(str, ForeignProtocol))}
-    yield from _running(Stack(tmp_path_factory.mktemp("keyed"), access=access, server=server))
+    with serving(Stack(tmp_path_factory.mktemp("keyed"), access=access, server=server)) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
@@ -130,12 +134,5 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 @pytest.fixture(scope="session")
 def tls_stack(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service with the echo engine whose ports use TLS."""
-    yield from _running(Stack(tmp_path_factory.mktemp("tls"), server=certificate.settings))
-
-
-def _running(service: Stack) -> Iterator[Stack]:
-    try:
-        service.start()
+    with serving(Stack(tmp_path_factory.mktemp("tls"), server=certificate.settings)) as service:
         yield service
-    finally:
-        service.stop_all()

@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,16 @@ class Stack:
             status = self.processes[label].poll()
             if status is not None:
                 raise AssertionError(f"{label} ended with {status}:\n{self.output(label)[-3000:]}")
+
+
+@contextmanager
+def serving(stack: Stack) -> Iterator[Stack]:
+    """All processes of the service, until the end of the block."""
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop_all()
 
 
 def wait_until(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.stack import Stack
+from tests.stack import Stack, serving
 
 WHISPER = {"model": {"name": "whisper-base", "slots": 16}}
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -18,13 +18,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 @contextmanager
 def running(settings: dict[str, dict[str, Any]]) -> Iterator[Stack]:
     """A ready service, in its own folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(Path(folder), **settings)
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop_all()
+    with tempfile.TemporaryDirectory() as folder, serving(Stack(Path(folder), **settings)) as stack:
+        yield stack
 
 
 def allow_open_files() -> None:

@@ -2,9 +2,10 @@
 
 import re
 
-from playwright.async_api import Dialog, Page, expect
+from playwright.async_api import Dialog, expect
 
 from tests.browser.conftest import OpenPage
+from tests.browser.test_resuming import recording
 from tests.stack import Stack
 
 ASKED_SCRIPT = """
@@ -15,12 +16,6 @@ ASKED_SCRIPT = """
         return ask(constraints);
     };
 """
-
-
-async def recording(page: Page) -> None:
-    await expect(page.get_by_role("status")).to_have_text("Connected")
-    await page.get_by_role("button", name="Start recording").click()
-    await expect(page.locator("#partials")).to_contain_text("seconds")
 
 
 async def test_pause_settles_the_text_and_the_title_says_it(stack: Stack, open_page: OpenPage) -> None:

@@ -10,7 +10,7 @@ from tests.browser.test_captions import address
 from tests.browser.test_page import connected
 from tests.browser.test_page_speakers import OPTIONS_SCRIPT
 from tests.integration.native_clients import ask, open_client, tell, tone, until
-from tests.stack import Stack
+from tests.stack import Stack, serving
 from tests.tiny.whisper import write_whisper
 
 ELEMENT_SCRIPT = """async (href) => {
@@ -25,12 +25,8 @@ ELEMENT_SCRIPT = """async (href) => {
 def revising(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("second")
     model = {"second": "whisper", "second_path": str(write_whisper(folder / "tiny"))}
-    stack = Stack(folder, model=model)
-    try:
-        stack.start()
+    with serving(Stack(folder, model=model)) as stack:
         yield stack
-    finally:
-        stack.stop_all()
 
 
 async def test_captions_replace_a_line_by_its_revised_text(revising: Stack, open_page: OpenPage) -> None:

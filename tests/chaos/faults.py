@@ -81,22 +81,22 @@ async def hang_redis(scene: Scene) -> None:
 async def kill_primary(scene: Scene) -> None:
     """A replica becomes the primary; the killed server returns as a replica."""
     group = _group(scene)
-    former = group.primary
-    group.kill(former)
-    await asyncio.to_thread(group.await_failover, former)
-    await asyncio.sleep(scene.random.uniform(0, 1))
-    await asyncio.to_thread(group.start_server, former)
-    await asyncio.to_thread(group.await_replicas)
+    await _replace_primary(scene, group.kill, group.start_server)
 
 
 async def hang_primary(scene: Scene) -> None:
     """It wakes as a primary that was replaced."""
     group = _group(scene)
+    await _replace_primary(scene, group.hang, group.resume)
+
+
+async def _replace_primary(scene: Scene, stop: Callable[[int], None], bring_back: Callable[[int], None]) -> None:
+    group = _group(scene)
     former = group.primary
-    group.hang(former)
+    stop(former)
     await asyncio.to_thread(group.await_failover, former)
     await asyncio.sleep(scene.random.uniform(0, 1))
-    group.resume(former)
+    await asyncio.to_thread(bring_back, former)
     await asyncio.to_thread(group.await_replicas)
 
 

@@ -27,7 +27,7 @@ from tests.integration.native_clients import (
     until,
 )
 from tests.limits import limit_s
-from tests.stack import COMMANDS, PROJECT, Stack, wait_until
+from tests.stack import COMMANDS, PROJECT, Stack, serving, wait_until
 
 GARBAGE_MESSAGES = 8000
 SETTINGS_OF_PORTS = {"websocket": "server.tcp_ports[0]", "tcp": "server.tcp_ports[1]", "web": "server.http_port"}
@@ -158,12 +158,8 @@ def test_a_connection_that_breaks_off_within_a_one_shot_costs_its_session(stack:
 @pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service whose frontends are stopped by the tests."""
-    service = Stack(tmp_path_factory.mktemp("mortal"))
-    try:
-        service.start()
+    with serving(Stack(tmp_path_factory.mktemp("mortal"))) as service:
         yield service
-    finally:
-        service.stop_all()
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])

@@ -23,7 +23,7 @@ from tests.integration.native_clients import (
     until,
     wav,
 )
-from tests.stack import Stack, wait_until
+from tests.stack import Stack, serving, wait_until
 
 SECOND = tone(1)
 LIMIT_BYTES = 256 * 1024
@@ -45,29 +45,22 @@ def client(stack: Stack, frontend: str) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service with narrow limits, and one worker with two slots."""
-    yield from running(
-        Stack(
-            tmp_path_factory.mktemp("strict"),
-            server={"max_message_bytes": LIMIT_BYTES, "max_connections": 8},
-            model={"slots": 2},
-            audio={"max_duration_s": 3, "max_question_s": 5},
-            session={"claim_timeout_s": 1},
-        )
+    stack = Stack(
+        tmp_path_factory.mktemp("strict"),
+        server={"max_message_bytes": LIMIT_BYTES, "max_connections": 8},
+        model={"slots": 2},
+        audio={"max_duration_s": 3, "max_question_s": 5},
+        session={"claim_timeout_s": 1},
     )
+    with serving(stack):
+        yield stack
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service that gives silent clients up soon."""
-    yield from running(Stack(tmp_path_factory.mktemp("hasty"), session={"idle_timeout_s": IDLE_S}))
-
-
-def running(service: Stack) -> Iterator[Stack]:
-    try:
-        service.start()
+    with serving(Stack(tmp_path_factory.mktemp("hasty"), session={"idle_timeout_s": IDLE_S})) as service:
         yield service
-    finally:
-        service.stop_all()
 
 
 @pytest.fixture

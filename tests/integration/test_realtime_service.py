@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from frontend.cli.http_get import get_json
 from tests.engine_sessions import plain
-from tests.stack import Stack
+from tests.stack import Stack, serving
 from tests.tiny import scenes
 from worker.engines.registry import REALTIME
 
@@ -42,12 +42,8 @@ class Heard:
 @pytest.fixture(scope="module")
 def realtime_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     model = {"name": REALTIME, "path": str(CHECKPOINT), "device": "cpu", "threads": 1, "slots": 40}
-    service = Stack(tmp_path_factory.mktemp("realtime"), model=model)
-    try:
-        service.start()
+    with serving(Stack(tmp_path_factory.mktemp("realtime"), model=model)) as service:
         yield service
-    finally:
-        service.stop_all()
 
 
 async def said(

@@ -18,7 +18,7 @@ from tests.integration.native_clients import ask, base64_of, open_client, tell, 
 from tests.integration.test_asyncapi import schemas
 from tests.integration.viewers import Read
 from tests.limits import limit_s
-from tests.stack import Stack, wait_until
+from tests.stack import Stack, serving, wait_until
 from tests.tiny.whisper import write_whisper
 from voxtral_client import Done, Final, Revised, TranscriptionClient
 
@@ -29,12 +29,8 @@ ECHOED = "1 seconds"
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("second")
     model = {"second": "whisper", "second_path": str(write_whisper(folder / "tiny"))}
-    stack = Stack(folder, model=model)
-    try:
-        stack.start()
+    with serving(Stack(folder, model=model)) as stack:
         yield stack
-    finally:
-        stack.stop_all()
 
 
 def spoken(stack: Stack, **options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

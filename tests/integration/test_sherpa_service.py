@@ -14,7 +14,7 @@ from tests.integration.api_clients import openai_of, wav_of
 from tests.limits import limit_s
 from tests.sherpa_models import marked, write_ctc
 from tests.speech import SENTENCES, silence, synthesise
-from tests.stack import Stack
+from tests.stack import Stack, serving
 from voxtral_client.events import Final, Partial, SessionEvent, Warned
 
 NAME = "sherpa:marks"
@@ -32,12 +32,8 @@ PCM = (
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("sherpa")
     model = {"name": NAME, "path": str(write_ctc(folder / "model")), "threads": 1, "slots": 3}
-    stack = Stack(folder, model=model)
-    try:
-        stack.start()
+    with serving(Stack(folder, model=model)) as stack:
         yield stack
-    finally:
-        stack.stop_all()
 
 
 def test_status_and_models_show_the_name(service: Stack) -> None:

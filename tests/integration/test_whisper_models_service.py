@@ -6,7 +6,7 @@ import pytest
 
 from tests.command import run
 from tests.integration.api_clients import openai_of
-from tests.stack import Stack
+from tests.stack import Stack, serving
 from tests.tiny.whisper import ENGLISH, write_whisper
 
 REASON = "model.name is auto, so the Whisper in model.path runs on the CPU."
@@ -17,12 +17,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("service")
     path = write_whisper(folder / "our-whisper", ENGLISH)
     model = {"name": "auto", "path": str(path), "device": "cpu", "compute_type": "float32", "slots": 2}
-    stack = Stack(folder, model=model)
-    try:
-        stack.start()
+    with serving(Stack(folder, model=model)) as stack:
         yield stack
-    finally:
-        stack.stop_all()
 
 
 def test_status_shows_the_model_its_precision_and_why_it_was_chosen(service: Stack) -> None:
