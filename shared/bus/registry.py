@@ -3,7 +3,7 @@
 import os
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, cast
 
@@ -156,18 +156,27 @@ class Registry:
         self._scripts = scripts
 
     async def beat(self, report: WorkerReport | FrontendReport) -> None:
-        index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
-        await self._scripts.beat(
-            keys=[index, keys.heartbeat(index, report.id)],
-            args=[report.id, int(keys.HEARTBEAT_TTL_S * 1000), orjson.dumps(asdict(report))],
-        )
         if isinstance(report, WorkerReport):
-            await self._offer_slots(report)
+            offered = "" if report.draining else report.slots_free
+            of_worker = [keys.free(report.model), keys.control(report.id)]
+            await self._beat(keys.WORKERS, report, of_worker, [offered, keys.CONTROL_TTL_S])
+        else:
+            await self._beat(keys.FRONTENDS, report)
 
     async def beat_start(self, report: StartReport) -> None:
+        await self._beat(keys.STARTING, report)
+
+    async def _beat(
+        self,
+        index: str,
+        report: WorkerReport | FrontendReport | StartReport,
+        more_keys: Sequence[str] = (),
+        more_args: Sequence[str | int] = (),
+    ) -> None:
+        ttl_ms = int(keys.HEARTBEAT_TTL_S * 1000)
         await self._scripts.beat(
-            keys=[keys.STARTING, keys.heartbeat(keys.STARTING, report.id)],
-            args=[report.id, int(keys.HEARTBEAT_TTL_S * 1000), orjson.dumps(asdict(report))],
+            keys=[index, keys.heartbeat(index, report.id), *more_keys],
+            args=[report.id, ttl_ms, orjson.dumps(asdict(report)), *more_args],
         )
 
     async def end_start(self, report: StartReport) -> None:
@@ -184,19 +193,6 @@ class Registry:
         if isinstance(report, WorkerReport):
             await self._redis.zrem(keys.free(report.model), report.id)
             await self._redis.delete(keys.control(report.id))
-
-    async def _offer_slots(self, report: WorkerReport) -> None:
-        """Sessions go to the worker with the most free slots; between heartbeats, claims and ends update the count."""
-        free = keys.free(report.model)
-        pipe = self._redis.pipeline(transaction=False)
-        if report.draining:
-            pipe.zrem(free, report.id)
-        else:
-            pipe.zadd(free, {report.id: report.slots_free})
-        pipe.zinterstore(free, {free: 1, keys.WORKERS: 0})  # removes workers that are gone
-        pipe.pexpire(free, int(keys.HEARTBEAT_TTL_S * 1000))
-        pipe.expire(keys.control(report.id), keys.CONTROL_TTL_S)
-        await pipe.execute()
 
     async def workers(self) -> list[WorkerReport]:
         return [report for found in await self._reports(keys.WORKERS) if (report := _read(WorkerReport, found))]

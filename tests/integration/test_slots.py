@@ -1,5 +1,6 @@
 """The slots of sessions with separate channels, in the scripts: each channel has one, all of one worker."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from shared.bus.ownership import Ending, Owner
 from shared.bus.registry import Registry
 from shared.bus.states import SessionState
 from tests.integration.owners import erase, write
+from tests.unit.reports import report
 
 
 @pytest.fixture
@@ -63,6 +65,18 @@ async def test_capacity_counts_every_channel(registry: Registry) -> None:
     assert not await admit(registry, "s3", 2)
     assert await admit(registry, "s3", 1)
     assert not await admit(registry, "s4", 1)
+
+
+async def test_heartbeat_offers_the_slots_of_its_worker_and_of_no_other(redis: Redis, registry: Registry) -> None:
+    await redis.zadd(keys.free("echo"), {"gone": 3})
+    worker = report("echo", 1, id="w1", slots=4)
+    await registry.beat(worker)
+    assert await redis.zrange(keys.free("echo"), 0, -1, withscores=True) == [(b"w1", 3), (b"w2", 3)]
+    await registry.beat(replace(worker, slots=2, sessions=0))
+    assert (await free(redis, "w1"), await free(redis, "w2")) == (2, 3)
+    assert 0 < await redis.pttl(keys.free("echo")) <= keys.HEARTBEAT_TTL_S * 1000
+    await registry.beat(replace(worker, draining=True))
+    assert (await free(redis, "w1"), await free(redis, "w2")) == (None, 3)
 
 
 async def test_slots_must_be_free_at_one_worker(redis: Redis, registry: Registry) -> None:

@@ -276,7 +276,10 @@ return owner
 """
 )
 
-# KEYS: index, heartbeat. ARGV: process id, ttl ms, report
+# KEYS: index, heartbeat; of a worker also free, control.
+# ARGV: process id, ttl ms, report; of a worker also free slots (none while it drains), ttl of control s.
+# A worker is never seen without the slots that it offers. Sessions go to the worker with the most free slots; between
+# heartbeats, claims and ends update the count. Workers that are gone are removed.
 BEAT = named(
     NOW
     + """
@@ -285,6 +288,11 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 redis.call('HSET', KEYS[2], '$report_field', ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if not KEYS[3] then return end
+if ARGV[4] == '' then redis.call('ZREM', KEYS[3], ARGV[1]) else redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1]) end
+redis.call('ZINTERSTORE', KEYS[3], 2, KEYS[3], KEYS[1], 'WEIGHTS', 1, 0)
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
+redis.call('EXPIRE', KEYS[4], ARGV[5])
 """
 )
 

@@ -25,7 +25,7 @@ from worker.runtime import WorkerRuntime
 OPTIONS = SessionOptions(model="echo", partials=False).to_wire()
 CLAIMED = [b"fence", b"1", b"options", orjson.dumps(OPTIONS), b"seq", b"0", b"checkpoint", b"0", b"segment", b"0"]
 OF_SESSION = len(keys.of_session(""))
-BEAT, CLAIM, RENEW, WRITE = 2, 3, OF_SESSION + 3, OF_SESSION + 6
+BEAT, CLAIM, RENEW, WRITE = 4, 3, OF_SESSION + 3, OF_SESSION + 6
 """Each script by the number of its keys."""
 FIRST_EVENT, ENDING = 16, 12
 """Arguments of `write`."""

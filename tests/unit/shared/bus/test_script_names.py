@@ -15,7 +15,7 @@ from tests.stack import PROJECT
 
 REDIS_WORDS = {
     *("NOMKSTREAM", "MAXLEN", "MINID", "~", "NX", "PX", "STREAM", "WITHSCORES", "-inf", "+inf", "(", "-*", "-0"),
-    *("0-1", "0", "1", "", "}", ",", '","seq":', ',"connection":', ',"consumed":', ',"session_id":"'),
+    *("0-1", "0", "1", "", "}", ",", '","seq":', ',"connection":', ',"consumed":', ',"session_id":"', "WEIGHTS"),
     *("last-generated-id", "^%d+", "equal or smaller", "table", "%.3f"),
 }
 """Redis' own options, and pieces of JSON, ids and Lua."""
