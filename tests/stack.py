@@ -10,14 +10,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+from redis import Redis, ResponseError
 
+from shared.bus import keys
 from shared.config import Settings
+from shared.events import SAMPLE_RATE_HZ
 from tests.forking import PROJECT, Forked, start
 from tests.limits import limit_s
 
@@ -148,14 +151,24 @@ class Stack:
             status: dict[str, Any] = json.load(answer)
             return status
 
-    def audio_s(self) -> float:
-        """How much audio its workers have processed."""
-        return float(sum(worker["audio_s_total"] for worker in self.status()["workers"]))
+    def received_s(self) -> dict[str, float]:
+        """How much audio of each running session has arrived in Redis, by id of the session."""
+        received_s = {}
+        with Redis.from_url(self.redis_url) as redis:
+            for name in redis.scan_iter(match=keys.audio("*"), count=1000):
+                with suppress(ResponseError):  # the session has ended since
+                    last_id = redis.xinfo_stream(name)["last-generated-id"]
+                    received_s[keys.session_of(name)] = int(last_id.split(b"-")[0]) / SAMPLE_RATE_HZ
+        return received_s
 
-    def hears(self, seconds: float, since_s: float | None = None) -> None:
-        """Wait until its workers have processed so much more audio (than at `since_s`)."""
-        enough_s = (self.audio_s() if since_s is None else since_s) + seconds
-        wait_until(lambda: self.audio_s() >= enough_s, f"{seconds} s more are heard", pause_s=0.1)
+    def receives(self, seconds: float, earlier: Collection[str], sessions: int = 1) -> None:
+        """Wait until so much audio has arrived of each of so many sessions that are none of the `earlier` ones."""
+
+        def has_arrived() -> bool:
+            received_s = self.received_s()
+            return sum(received_s[name] >= seconds for name in received_s.keys() - set(earlier)) >= sessions
+
+        wait_until(has_arrived, f"{seconds} s of {sessions} new sessions arrive", pause_s=0.05)
 
     def output(self, label: str) -> str:
         """The output of a process."""

@@ -224,10 +224,11 @@ def test_transcribe_with_a_bad_setting_names_it(stack: Stack, quiet: Path) -> No
 
 
 def test_transcribe_can_be_interrupted_quietly(stack: Stack, quiet: Path) -> None:
+    earlier = stack.received_s()
     with running(stack, "transcribe", "--live", quiet, quiet) as process:
         assert process.stdout is not None
         process.stdout.readline()  # the name of the first file: it is being heard
-        stack.hears(0.3)
+        stack.receives(0.3, earlier)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=limit_s(10))
 

@@ -61,9 +61,9 @@ def test_interrupt_while_a_pipe_is_awaited_prints_nothing(stack: Stack) -> None:
         stderr=subprocess.PIPE,
     ) as process:
         os.close(reading)
-        before_s = stack.audio_s()
+        earlier = stack.received_s()
         os.write(writing, bytes(32_000))
-        stack.hears(0.3, since_s=before_s)
+        stack.receives(0.3, earlier)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=limit_s(10))
     os.close(writing)

@@ -50,12 +50,12 @@ def with_sounddevice(folder: Path, source: str, stack: Stack) -> dict[str, str]:
 
 def test_listen_transcribes_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
     variables = with_sounddevice(tmp_path, MICROPHONE, stack)
-    before_s = stack.audio_s()
+    earlier = stack.received_s()
     with running(stack, "listen", "--model", "echo", "--captions", "--url", stack.web_url, **variables) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == b"Listening. Press Ctrl-C to stop.\n"
         assert process.stderr.readline().startswith(f"Captions: {stack.web_url}/captions?session=".encode())
-        stack.hears(0.3, since_s=before_s)
+        stack.receives(0.3, earlier)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=limit_s(10))
 

@@ -123,6 +123,7 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
     speech = (synthesise(SENTENCES[0], seed=1) * 32767).astype("<i2").tobytes()
     silence = bytes(32_000 * 3)
     told = speech + silence + speech + silence
+    earlier = service.received_s()
     async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
         echoes = [tasks.create_task(speak(service, "echo", CHUNK * 150, CHUNK_S / 2)) for _ in range(4)]
         audience: list[asyncio.Task[list[dict[str, Any]]]] = []
@@ -131,7 +132,7 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
             audience.append(tasks.create_task(asyncio.to_thread(read_along, service, ready)))
 
         heard = tasks.create_task(speak(service, "whisper-base", told, CHUNK_S / 2, invite))
-        await asyncio.to_thread(service.hears, 12.0)
+        await asyncio.to_thread(service.receives, 2.4, earlier, sessions=5)
         breaking = tasks.create_task(outage(service, OUTAGE_S))
         await asyncio.to_thread(wait_until, lambda: is_unready(service, "does not answer"), "the outage is reported")
         await breaking
@@ -154,9 +155,10 @@ async def test_live_sessions_survive_an_outage_of_redis_whole(service: Stack, ou
 
 
 async def test_full_memory_is_felt_and_gone_when_there_is_room_again(service: Stack, redis: Redis) -> None:
+    earlier = service.received_s()
     async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
         echo = tasks.create_task(speak(service, "echo", CHUNK * 100, CHUNK_S / 2))
-        await asyncio.to_thread(service.hears, 1.0)
+        await asyncio.to_thread(service.receives, 1.0, earlier)
         await redis.config_set("maxmemory", 1)
         await asyncio.to_thread(wait_until, lambda: is_unready(service, "rejects writes"), "full memory is reported")
         async with TranscriptionClient(service.ws_url) as client:
@@ -174,9 +176,10 @@ async def test_full_memory_is_felt_and_gone_when_there_is_room_again(service: St
 
 async def test_a_redis_that_takes_no_writes_at_all_is_waited_for(service: Stack, redis: Redis) -> None:
     """As with a full disk: even leases cannot be renewed, while reading works."""
+    earlier = service.received_s()
     async with asyncio.timeout(TIMEOUT_S), asyncio.TaskGroup() as tasks:
         echo = tasks.create_task(speak(service, "echo", CHUNK * 100, CHUNK_S / 2))
-        await asyncio.to_thread(service.hears, 1.0)
+        await asyncio.to_thread(service.receives, 1.0, earlier)
         await redis.config_set("min-replicas-to-write", 1)
         await asyncio.sleep(5)  # longer than any lease
         status, reason = await asyncio.to_thread(ready, service)
