@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -20,6 +21,8 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 # Without bytecode every process compiles its imports, which takes longer than most tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+UNIT = Path(__file__).with_name("unit")
 
 # The duration of an example depends on the load of the machine, not on the tested code.
 BUSY = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -49,9 +52,13 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Allow a test more time on a slow or busy machine."""
+    """Allow a test more time on a slow or busy machine, and a second run if it has processes, which a busy machine
+    may delay at any point. The summary lists tests that were run again: each has a fault, or the product has.
+    """
     limit = pytest.mark.timeout(limit_s(float(config.getini("timeout"))))
     for item in items:
+        if not item.path.is_relative_to(UNIT):
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(limit)
 
