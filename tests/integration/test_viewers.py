@@ -54,18 +54,18 @@ def test_viewer_comes_again_and_misses_no_final(watch: Watch, read: Read, speake
 
 def test_viewers_are_counted_while_they_read(stack: Stack, watch: Watch, speaker: Speaker) -> None:
     speaker.say()
-    before = stack.status()["viewers"]
+    wait_until(lambda: stack.status()["viewers"] == 0, "viewers of earlier tests have gone")
     viewers = [watch(speaker) for _ in range(3)]
     for viewer in viewers:
         viewer.next()
-    wait_until(lambda: stack.status()["viewers"] == before + 3, "they are counted")
+    wait_until(lambda: stack.status()["viewers"] == 3, "they are counted")
     with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=limit_s(2)) as response:
         lines = response.read().decode().splitlines()
     counts = [line for line in lines if line.startswith("voxtral_frontend_viewers{")]
-    assert [line.endswith(f" {before + 3}.0") for line in counts if 'kind="web"' in line] == [True]
+    assert [line.endswith(" 3.0") for line in counts if 'kind="web"' in line] == [True]
     for viewer in viewers:
         viewer.close()
-    wait_until(lambda: stack.status()["viewers"] == before, "they have gone")
+    wait_until(lambda: stack.status()["viewers"] == 0, "they have gone")
 
 
 def test_ended_session_is_told_again_and_then_closed(stack: Stack, watch: Watch, speaker: Speaker) -> None:
