@@ -25,6 +25,8 @@ from shared.variables import COMMAND_VARIABLES
 
 ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
+MIN_TOKEN_CHARS = 16
+"""A shorter one can be guessed."""
 
 
 class Section(BaseModel):
@@ -42,9 +44,15 @@ class ForeignProtocol(StrEnum):
     """Home Assistant's, on a TCP port of its own."""
     WHISPERLIVE = "whisperlive"
     """On the WebSocket port of the native protocol."""
+    TWILIO = "twilio"
+    """The media streams of calls."""
+    TELNYX = "telnyx"
+    """The same."""
 
 
-KEYLESS = frozenset({ForeignProtocol.WYOMING, ForeignProtocol.WHISPERLIVE})
+TELEPHONY = (ForeignProtocol.TWILIO, ForeignProtocol.TELNYX)
+"""The telephone services. Each has a secret in the section `telephony`."""
+KEYLESS = frozenset({ForeignProtocol.WYOMING, ForeignProtocol.WHISPERLIVE, *TELEPHONY})
 """The protocols whose clients present no key."""
 
 
@@ -97,6 +105,20 @@ class WyomingSettings(Section):
     host: str = "127.0.0.1"
     """Address to listen on. The protocol has neither keys nor TLS."""
     port: int = Field(10300, ge=1, le=65535)
+
+
+class TelephonySettings(Section):
+    """How telephone services prove that a media stream comes from them."""
+
+    twilio_auth_token: SecretStr | None = None
+    """The auth token of the account, with which Twilio signs. Needed if `server.protocols` contains `twilio`."""
+    twilio_url: str | None = Field(None, pattern=r"^wss://[^\s/]+/\S*$", description="wss://host/path or null")
+    """The address of the stream as Twilio knows it, if a proxy changes the host or the path. None: that of the
+    request."""
+    telnyx_stream_token: SecretStr | None = Field(
+        None, min_length=MIN_TOKEN_CHARS, max_length=4000, description=f"{MIN_TOKEN_CHARS} to 4000 characters"
+    )
+    """The `stream_auth_token` of the streams. Needed if `server.protocols` contains `telnyx`."""
 
 
 class ModelSettings(Section):
@@ -342,6 +364,7 @@ class Settings(BaseSettings):
     logs: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     wyoming: WyomingSettings = WyomingSettings()
+    telephony: TelephonySettings = TelephonySettings()
 
     @property
     def websocket_port(self) -> int:
@@ -360,6 +383,17 @@ class Settings(BaseSettings):
     def speaks_wyoming(self) -> bool:
         """Whether the port of the Wyoming protocol is open."""
         return ForeignProtocol.WYOMING in self.server.protocols
+
+    def telephony_secret(self, protocol: ForeignProtocol) -> str:
+        """What proves that a stream comes from this telephone service. Raises StartupError if it is not set."""
+        secrets = {
+            ForeignProtocol.TWILIO: ("twilio_auth_token", self.telephony.twilio_auth_token),
+            ForeignProtocol.TELNYX: ("telnyx_stream_token", self.telephony.telnyx_stream_token),
+        }
+        name, secret = secrets[protocol]
+        if secret is None or not secret.get_secret_value():
+            raise StartupError(f"server.protocols contains {protocol}, which needs the setting telephony.{name}.")
+        return secret.get_secret_value()
 
     @property
     def sends_keys_in_clear(self) -> bool:
@@ -434,11 +468,15 @@ def load_settings() -> Settings:
     try:
         if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):
             raise StartupError(f"The configuration {path} has no sections; allowed: lines like `server:`.")
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         raise StartupError(sentence(error, Settings.model_fields)) from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, OSError) as error:
         raise StartupError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from None
+    for protocol in TELEPHONY:
+        if protocol in settings.server.protocols:
+            settings.telephony_secret(protocol)
+    return settings
 
 
 def _config_path() -> Path:

@@ -14,6 +14,7 @@ from tests.certificates import Certificate
 from tests.keys import KeyList
 from tests.limits import limit_s
 from tests.stack import Stack, serving
+from tests.telephony import TELNYX_STREAM_TOKEN, TWILIO_AUTH_TOKEN
 
 # Read when Triton is imported: its kernels then run on a CPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -82,11 +83,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+EVERY_PROTOCOL: dict[str, dict[str, Any]] = {
+    "server": {"protocols": list(map(str, ForeignProtocol))},
+    "telephony": {"twilio_auth_token": TWILIO_AUTH_TOKEN, "telnyx_stream_token": TELNYX_STREAM_TOKEN},
+}
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the echo engine, which answers at once."""
-    server = {"protocols": list(map(str, ForeignProtocol))}
-    with serving(Stack(tmp_path_factory.mktemp("echo"), server=server)) as service:
+    with serving(Stack(tmp_path_factory.mktemp("echo"), **EVERY_PROTOCOL)) as service:
         yield service
 
 
@@ -127,8 +133,7 @@ def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> 
         "origins": ["https://voice.example"],
         "protocol_keys": {str(protocol): str(protocol) for protocol in KEYLESS},
     }
-    server = {"protocols": list(map(str, ForeignProtocol))}
-    with serving(Stack(tmp_path_factory.mktemp("keyed"), access=access, server=server)) as service:
+    with serving(Stack(tmp_path_factory.mktemp("keyed"), access=access, **EVERY_PROTOCOL)) as service:
         yield service
 
 

@@ -7,8 +7,26 @@ a client that resumes can receive it again. It gives access only to the text.
 import base64
 import hmac
 import secrets
+from dataclasses import dataclass, field
 
 from frontend.access.tokens import matches as is_token_of
+
+
+@dataclass(frozen=True, slots=True)
+class SessionIdentity:
+    session_id: str
+    resume_token: str = field(repr=False)
+
+
+def new_identity() -> SessionIdentity:
+    return SessionIdentity(secrets.token_hex(8), new_resume_token())
+
+
+def identity_of(secret: str, name: str) -> SessionIdentity:
+    """The identity of the session that has a name in another system. It is always the same, so nothing stores it, and
+    only those who have the secret can compute it."""
+    tag = hmac.digest(secret.encode(), f"voxtral session {name}".encode(), "sha256")
+    return SessionIdentity(tag[:8].hex(), base64.urlsafe_b64encode(tag[8:]).decode())
 
 
 def new_resume_token() -> str:

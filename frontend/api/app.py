@@ -30,6 +30,7 @@ from frontend.api import (
     models,
     realtime,
     sessions,
+    telephony,
     transcriptions,
 )
 from frontend.api.authentication import Gate
@@ -134,6 +135,7 @@ def create_app(
         return FileResponse(STATIC_DIR / "captions.html")
 
     app.include_router(realtime.routes(connections, spoken))
+    app.include_router(telephony.routes(settings, connections, viewers, access, tally))
     app.include_router(captions.routes(viewers))
     app.include_router(sessions.routes(erasure))
 

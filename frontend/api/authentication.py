@@ -21,6 +21,8 @@ from frontend.api.mistyped_addresses import PREFIX
 from shared.errors import VoxtralError
 
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
+WITH_PROOFS_OF_THEIR_OWN: Final = ("/v1/telephony/twilio", "/v1/telephony/telnyx")
+"""WebSockets of services that present no key."""
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
@@ -39,7 +41,8 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        if not path.startswith(PREFIX) or path.startswith(WITH_TOKENS_OF_THEIR_OWN):
+        proves_itself = scope["type"] == "websocket" and path in WITH_PROOFS_OF_THEIR_OWN
+        if not path.startswith(PREFIX) or path.startswith(WITH_TOKENS_OF_THEIR_OWN) or proves_itself:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             principal = await self._access.admit_http(Request(scope))

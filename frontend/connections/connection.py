@@ -9,7 +9,7 @@ Nothing here knows what messages mean: the dialect turns them into actions, whic
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -65,8 +65,17 @@ class Parts:
 
 class Connection:
     def __init__(
-        self, transport: Transport, dialect: Dialect, guard: Guard, parts: Parts, *, tells_viewer_token: bool = False
+        self,
+        transport: Transport,
+        dialect: Dialect,
+        guard: Guard,
+        parts: Parts,
+        *,
+        tells_viewer_token: bool = False,
+        at_end: Callable[[], Iterable[Action]] | None = None,
     ) -> None:
+        """`at_end` returns the actions after the client has sent its last message. With it, or `tells_viewer_token`,
+        the audio of a client that disconnects is still transcribed, for viewers."""
         self._transport = transport
         self._dialect = dialect
         self._guard = guard
@@ -76,6 +85,7 @@ class Connection:
         self._tally = parts.tally
         self._max_connections = parts.settings.server.max_connections
         self._tells_viewer_token = tells_viewer_token
+        self._at_end = at_end
         self._patience = Patience(transport, max(parts.settings.session.idle_timeout_s, dialect.quiet_s))
         self._tasks = asyncio.TaskGroup()
         self._live: LiveSession | None = None
@@ -120,6 +130,8 @@ class Connection:
         """Never returns: raises DisconnectedError when the client sends nothing more and needs no more answers."""
         while (message := await self._next_message()) is not None:
             await self._handle(message)
+        if self._at_end is not None:
+            await self._obey(self._at_end())
         if self._live is not None and self._has_left(self._live):
             await self._live.obey(actions.Finish())
         if self._live is not None and self._live.is_finishing and not self._transport.gone:
@@ -198,7 +210,8 @@ class Connection:
         if self._dialect.resumes:
             await session.leave()
         elif not session.ended:
-            await (session.conclude() if self._tells_viewer_token else session.cancel())
+            has_viewers = self._tells_viewer_token or self._at_end is not None
+            await (session.conclude() if has_viewers else session.cancel())
 
     async def _obey(self, wanted: Iterable[Action]) -> None:
         """Execute actions in order; the first error skips the rest."""
@@ -279,7 +292,7 @@ class Connection:
             )
         else:
             options = wanted.options if wanted.is_native else await self._resolved(wanted.options)
-            session = await self._gateway.open(options, principal=principal)
+            session = await self._gateway.open(options, principal=principal, identity=wanted.identity)
         if wanted.acknowledge:
             session.acknowledge()
         try:

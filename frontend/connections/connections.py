@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterable
 
 from frontend.access.access import Access
 from frontend.access.guard import Guard
@@ -9,7 +10,7 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.connections.connection import Connection, Parts
 from frontend.decoding.decoders import Decoders
 from frontend.monitoring.process_report import Tally
-from frontend.protocols.dialect import Dialect
+from frontend.protocols.dialect import Action, Dialect
 from frontend.protocols.native.realtime import NativeRealtime
 from frontend.protocols.whisperlive.detection import NativeOrWhisperLive
 from frontend.protocols.wyoming.asr import WyomingAsr
@@ -76,12 +77,21 @@ class Connections:
         principal: Principal = ANONYMOUS,
         *,
         tells_viewer_token: bool = False,
+        at_end: Callable[[], Iterable[Action]] | None = None,
     ) -> None:
         """Serve a client of another dialect, which `Access.admit_websocket` has admitted as `principal`.
 
         With `tells_viewer_token` the client receives one of our own messages, which is in no dialect, whenever it opens
-        a session: with that token others can view the session.
+        a session: with that token others can view the session. `at_end` is for sessions that others can view without
+        it, see `Connection`.
         """
         guard = Guard(self._access, transport, transport.address, admitted=principal)
         with contextlib.suppress(asyncio.CancelledError), self._tally.connection():
-            await Connection(transport, dialect, guard, self._parts, tells_viewer_token=tells_viewer_token).run()
+            await Connection(
+                transport,
+                dialect,
+                guard,
+                self._parts,
+                tells_viewer_token=tells_viewer_token,
+                at_end=at_end,
+            ).run()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
+from frontend.access.session_tokens import SessionIdentity
 from frontend.protocols.long_text import Message
 from frontend.protocols.native.messages import OneShot
 from shared.audio.pcm import AudioFormat
@@ -56,6 +57,8 @@ class Open:
     is_native: bool = False
     """For the native protocol: `options.model` is not looked up among the names of other services, and a message that
     rejects the audio may suggest sending it in a container."""
+    identity: SessionIdentity | None = None
+    """The id and the resume token of the session, if they are not new random ones."""
 
 
 @dataclass(frozen=True, slots=True)

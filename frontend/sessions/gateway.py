@@ -5,7 +5,6 @@ Every protocol meets the bus here. `frontend.process` creates, starts and stops 
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import Coroutine
@@ -19,7 +18,7 @@ from redis.exceptions import RedisError
 from frontend.access.access import Access
 from frontend.access.meter import Meter, closed_on_failure
 from frontend.access.principal import ANONYMOUS, Principal
-from frontend.access.session_tokens import matches, new_resume_token
+from frontend.access.session_tokens import SessionIdentity, matches, new_identity
 from frontend.sessions.admission import RETRY_AFTER_S, Admission
 from frontend.sessions.erasure import Erasure
 from frontend.sessions.placement import Placement, candidates
@@ -41,6 +40,7 @@ from shared.errors import (
     ModelUnavailableError,
     ServerBusyError,
     SessionExpiredError,
+    SessionResumedError,
     SessionUnknownError,
     VoxtralError,
 )
@@ -102,20 +102,27 @@ class Gateway:
         """Sessions opened by this process since it started."""
 
     async def open(
-        self, options: SessionOptions, *, queue: Queue = "stream", principal: Principal = ANONYMOUS
+        self,
+        options: SessionOptions,
+        *,
+        queue: Queue = "stream",
+        principal: Principal = ANONYMOUS,
+        identity: SessionIdentity | None = None,
     ) -> Session:
         """Start a session and wait until a worker has claimed it; `ready` is its first event.
 
         A live session is rejected at once if every slot is taken. A one-shot (`queue="batch"`) waits for a
         slot up to `session.claim_timeout_s`.
 
-        Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, VoiceError, and for the
-        principal's key UnauthorizedError and RateLimitedError.
+        Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, VoiceError, for the
+        principal's key UnauthorizedError and RateLimitedError, and SessionResumedError if a session has the identity.
         """
-        session_id = secrets.token_hex(8)
-        meter = await self._access.enter(principal, session_id)
+        if identity is not None and await self._exists(identity.session_id):
+            raise SessionResumedError(f"Session {identity.session_id} has begun already, over another connection.")
+        identity = identity or new_identity()
+        meter = await self._access.enter(principal, identity.session_id)
         with closed_on_failure(meter):
-            return await self._open(session_id, options, queue, meter)
+            return await self._open(identity, options, queue, meter)
 
     async def models(self) -> list[RunningModel]:
         """The running models, as of their last heartbeats."""
@@ -185,9 +192,13 @@ class Gateway:
         """Wait for the remaining work of ended sessions."""
         await self._chores.end()
 
-    async def _open(self, session_id: str, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
+    async def _exists(self, session_id: str) -> bool:
+        with reaching_store():
+            return bool(await self._redis.exists(keys.session(session_id)))
+
+    async def _open(self, identity: SessionIdentity, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         requested_s = time.time()
-        resume_token = new_resume_token()
+        session_id, resume_token = identity.session_id, identity.resume_token
         options, voices = await self._voices.decoded(options)
         chosen = await self._admission.admit(
             session_id, resume_token, options, waits=queue == "batch", key_name=meter.principal.key_name or ""

@@ -40,6 +40,9 @@ needs_curl = pytest.mark.skipif(
     not shutil.which("curl"), reason="curl is not installed (Debian and Ubuntu: apt install curl)"
 )
 
+ALWAYS = {"whisperlive": '"uid"', "twilio": '"event"', "telnyx": '"event"'}
+"""A field of all messages of a channel, if it is not their type."""
+
 
 async def opened(open_page: OpenPage, url: str, **context: object) -> Page:
     page = await open_page(url, **context)
@@ -67,7 +70,7 @@ async def test_docs_show_each_message_with_its_example(stack: Stack, open_page: 
         messages = page.locator(f"#socket-{name} .messages > details")
         assert await messages.count() == len(channels[name]["messages"])
         examples = await messages.locator(".message > .code").all_text_contents()
-        always = '"uid"' if name == "whisperlive" else '"type"'
+        always = ALWAYS.get(name, '"type"')
         assert sum(always in example for example in examples) == len(channels[name]["messages"].keys() - {"samples"})
 
 

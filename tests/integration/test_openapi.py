@@ -26,6 +26,7 @@ OPERATIONS = {
     "followSession",
     "getTranscript",
     "eraseSession",
+    "getCallSession",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
-from frontend.api.openapi.refusals import errors
+from frontend.api.openapi.refusals import ERROR, KEYED, errors
 from frontend.api.openapi.schemas import (
     CHANNEL,
     CONFIDENCE,
@@ -274,6 +274,20 @@ MODEL: Final[Schema] = {
     "summary": "Show a running model",
     "responses": {200: json_of("The model.", _MODEL), **errors(400, 404)},
     "response_model": None,
+}
+
+_CALL_SESSION: Final = object_of({"session_id": TEXT, "viewer_token": TEXT}, name="CallSession")
+CALL_STREAM: Final[Schema] = {
+    "operation_id": "getCallSession",
+    "summary": "Find the session of a call",
+    "tags": ["Sessions"],
+    "responses": {
+        200: json_of("The session, and the token of its viewers.", _CALL_SESSION),
+        **errors(400),
+        404: json_of("No session of this key has this stream, or it ended too long ago.", ERROR),
+    },
+    "response_model": None,
+    "dependencies": KEYED,
 }
 
 _TEXT_PART: Final = object_of({"type": {"const": "text"}, "text": TEXT}, name="TextPart")

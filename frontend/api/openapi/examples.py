@@ -180,6 +180,9 @@ RESPONSES: Final[dict[str, dict[str, Schema]]] = {
     },
     "listModels": {"application/json": {"models": {"object": "list", "data": [_MODEL]}}},
     "getModel": {"application/json": {"model": _MODEL}},
+    "getCallSession": {
+        "application/json": {"call": {"session_id": "5f0c2a9be1d84c70", "viewer_token": "Zm9vYmFyYmF6"}}
+    },
     "createChatCompletion": {
         "application/json": {
             "answer": {

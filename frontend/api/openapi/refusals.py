@@ -38,7 +38,7 @@ _MISTRAL_ERROR: Final = object_of(
     name="MistralError",
 )
 _DEEPGRAM_ERROR: Final = object_of({"err_code": TEXT, "err_msg": TEXT, "request_id": TEXT}, name="DeepgramError")
-_ERROR: Final = named(
+ERROR: Final = named(
     "Error", {"anyOf": [_OPENAI_ERROR, _MISTRAL_ERROR, _DEEPGRAM_ERROR], "description": "In the client's dialect."}
 )
 _RETRY_AFTER: Final = {"Retry-After": {"schema": INTEGER, "description": "Seconds to wait before a retry."}}
@@ -102,7 +102,7 @@ def errors(*statuses: int) -> dict[int | str, Schema]:
 
 def refusals(meanings: Mapping[int, str], statuses: set[int]) -> dict[int | str, Schema]:
     """The responses with these statuses, for a route with its own meanings."""
-    answers: dict[int | str, Schema] = {status: json_of(meanings[status], _ERROR) for status in sorted(statuses)}
+    answers: dict[int | str, Schema] = {status: json_of(meanings[status], ERROR) for status in sorted(statuses)}
     for status in {429, 503} & answers.keys():
         answers[status] = answers[status] | {"headers": _RETRY_AFTER}
     return answers

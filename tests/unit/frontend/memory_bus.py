@@ -134,6 +134,8 @@ class MemoryBus:
     def _answer(self, command: str, *words: str) -> Any:
         """What Redis replies to a command."""
         match command:
+            case "EXISTS":
+                return int(words[0] in map(keys.session, self.held))
             case "HMGET":
                 return self._facts(words[0])
             case "EVALSHA":

@@ -142,8 +142,21 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         ),
         (
             "access: {protocol_keys: {openai: anna}}",
-            "Setting access.protocol_keys is {'openai': 'anna'}; allowed: names of keys by protocol, any of whisper",
+            "Setting access.protocol_keys is {'openai': 'anna'}; allowed: names of keys by protocol, any of telnyx, ",
         ),
+        (
+            "server: {protocols: [twilio]}",
+            "server.protocols contains twilio, which needs the setting telephony.twilio_auth_token.",
+        ),
+        (
+            "{server: {protocols: [telnyx]}, telephony: {twilio_auth_token: pw}}",
+            "server.protocols contains telnyx, which needs the setting telephony.telnyx_stream_token.",
+        ),
+        (
+            "telephony: {telnyx_stream_token: pw}",
+            "Setting telephony.telnyx_stream_token has a bad value; allowed: 16 to 4000 characters.",
+        ),
+        ("telephony: {twilio_url: 'https://x'}", "Setting telephony.twilio_url is 'https://x'; allowed: wss://host/pa"),
         ("flower: {basic_auth: sesame}", "Setting flower.basic_auth has a bad value; allowed: user:password."),
         ("- server", "The configuration config.yaml has no sections; allowed: lines like `server:`."),
         ("server: [", "The configuration config.yaml cannot be read: "),

@@ -16,21 +16,27 @@ SHARED = {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/chat/comple
 OPENAI = {"/v1/realtime", "/v1/realtime/client_secrets"}
 MISTRAL = {"/v1/audio/transcriptions/realtime"}
 DEEPGRAM = {"/v1/listen"}
-ALL = SHARED | OPENAI | MISTRAL | DEEPGRAM
+STREAMS = "/v1/telephony/twilio/streams/MZ0"
+TWILIO = {"/v1/telephony/twilio", STREAMS}
+TELNYX = {"/v1/telephony/telnyx", STREAMS}
+ALL = SHARED | OPENAI | MISTRAL | DEEPGRAM | TWILIO | TELNYX
+TELEPHONY = {"twilio_auth_token": "0123456789abcdef", "telnyx_stream_token": "0123456789abcdef"}
 
 
 @pytest.mark.parametrize(
     ("protocols", "paths"),
     [
-        (["openai", "mistral", "deepgram"], ALL),
+        (["openai", "mistral", "deepgram"], SHARED | OPENAI | MISTRAL | DEEPGRAM),
         (["deepgram"], DEEPGRAM),
         (["openai"], SHARED | OPENAI),
         (["mistral"], SHARED | MISTRAL),
+        (["twilio"], TWILIO),
+        (["telnyx"], TELNYX),
         ([], set()),
     ],
 )
 def test_only_the_addresses_of_configured_protocols_exist(protocols: list[str], paths: set[str]) -> None:
-    settings = Settings(server={"protocols": protocols})  # type: ignore[arg-type]
+    settings = Settings(server={"protocols": protocols}, telephony=TELEPHONY)  # type: ignore[arg-type]
     app = create_app(
         settings,
         UNUSED,

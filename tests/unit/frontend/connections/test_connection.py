@@ -10,11 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from frontend.access.access import Access
+from frontend.access.session_tokens import identity_of
 from frontend.connections.connections import Connections
 from frontend.decoding.decoders import Decoders
 from frontend.monitoring.process_report import Tally
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.openai.realtime import OpenAIRealtime
+from frontend.protocols.telephony import twilio
+from frontend.protocols.telephony.call_stream import CallStream
 from frontend.servers.transports import DisconnectedError
 from frontend.sessions.recordings import Recordings
 from shared.config import Settings
@@ -23,6 +26,7 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.metrics.metrics import Metrics
 from tests.unit.clock import clocked
 from tests.unit.frontend.memory_bus import MemoryBus
+from tests.unit.frontend.protocols.telephony.messages import STREAM, media, start
 
 SECOND = b"\1\0" * SAMPLE_RATE_HZ
 START = '{"type": "start"}'
@@ -281,6 +285,19 @@ async def test_with_viewers_what_was_said_is_still_answered() -> None:
     assert (held.controls, served.bus.erased) == (["end"], [])
     told = next(wire for wire in served.transport.sent if wire["type"] == "voxtral.session")
     assert told["viewer_token"]
+
+
+@clocked
+async def test_a_call_that_is_hung_up_is_transcribed_to_its_end() -> None:
+    """Without `stop`, and with a packet of only one of its tracks."""
+    served = Served()
+    stream = CallStream(twilio.parse_start, lambda stream_id: identity_of("secret", stream_id))
+    served.transport.say(json.dumps(start(tracks=["inbound", "outbound"])), json.dumps(media(b"\1" * 800)), LEAVES)
+    served.transport.gone = True
+    await served.connections.serve(served.transport, stream, at_end=stream.end)
+    assert list(served.bus.held) == [identity_of("secret", STREAM).session_id]
+    [held] = served.bus.held.values()
+    assert (set(held.controls), held.samples, served.bus.erased, served.transport.sent) == ({"end"}, 1600, [], [])
 
 
 @clocked

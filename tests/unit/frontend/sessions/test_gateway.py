@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from frontend.access.session_tokens import identity_of
 from shared.config import Settings
 from shared.errors import (
     InvalidFieldError,
     ModelUnavailableError,
     ServerBusyError,
     SessionExpiredError,
+    SessionResumedError,
     SessionUnknownError,
 )
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
@@ -29,6 +31,18 @@ async def test_an_opened_session_begins_with_ready_and_its_tokens() -> None:
     assert (ready["type"], ready["model"], ready["seq"]) == ("ready", MODEL, 1)
     assert (ready["resume_token"], ready["viewer_token"]) == (session.resume_token, session.viewer_token)
     assert (gateway.sessions, gateway.opened_total) == ({session.id: session}, 1)
+
+
+@clocked
+async def test_a_session_has_the_identity_that_is_wanted_unless_another_one_has_it() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    identity = identity_of("secret", "call")
+    session = await gateway.open(SessionOptions(), identity=identity)
+    assert (session.id, session.resume_token) == (identity.session_id, identity.resume_token)
+    with pytest.raises(SessionResumedError, match="has begun already"):
+        await gateway.open(SessionOptions(), identity=identity)
+    assert (gateway.sessions, bus.erased) == ({session.id: session}, [])
 
 
 @clocked

@@ -1,0 +1,49 @@
+"""How telephone services prove that a WebSocket handshake comes from them. Pure.
+
+Twilio signs the address that it connects to with the auth token of the account ("Webhooks Security" in its
+documentation). Telnyx signs only webhooks; it sends a token that was given with the command that starts the stream.
+"""
+
+import base64
+import hmac
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+SIGNATURE_HEADER: Final = "x-twilio-signature"
+TOKEN_HEADER: Final = "x-telnyx-streaming-auth-token"  # noqa: S105 -- the name of a header
+TLS_PORT: Final = 443
+
+
+def signature(auth_token: str, url: str) -> str:
+    """HMAC-SHA1 in base64. A handshake has no form, whose fields would be signed too."""
+    return base64.b64encode(hmac.digest(auth_token.encode(), url.encode(), "sha1")).decode()
+
+
+def is_signed(auth_token: str, url: str, presented: str | None) -> bool:
+    """Whether the header is a signature of this URL, with or without its port: Twilio uses both forms."""
+    signed = [_is_same(signature(auth_token, form), presented) for form in _forms(url)]
+    return any(signed)
+
+
+def is_token(token: str, presented: str | None) -> bool:
+    return _is_same(token, presented)
+
+
+def _is_same(expected: str, presented: str | None) -> bool:
+    """Takes the same time for every wrong value of the same length."""
+    return presented is not None and hmac.compare_digest(expected.encode(), presented.encode())
+
+
+def _forms(url: str) -> Iterator[str]:
+    yield url
+    parts = urlsplit(url)
+    host, colon, port = parts.netloc.rpartition(":")
+    if not colon or not port.isdecimal():
+        yield _at(parts, f"{parts.netloc}:{TLS_PORT}")
+    else:
+        yield _at(parts, host)
+
+
+def _at(parts: SplitResult, netloc: str) -> str:
+    return parts._replace(netloc=netloc).geturl()

@@ -1,0 +1,52 @@
+"""The proofs of telephone services."""
+
+import pytest
+
+from frontend.access.session_tokens import identity_of, new_identity
+from frontend.access.stream_secrets import is_signed, is_token, signature
+
+HOST = "wss://voice.example"
+PATH = "/v1/telephony/twilio"
+SIGNATURES = {
+    f"{HOST}{PATH}": "5BsGau7JI8tQQQeMjshH4mURJSM=",
+    f"{HOST}{PATH}?a=b": "W4JcwEj0zWgYSrpALW0eKItEBNk=",
+    f"{HOST}:443{PATH}": "CukQeazb47whfLdSDtkmd/UyetY=",
+    f"{HOST}:8443{PATH}": "QIIP1F5Fs8jCSG0Fauno5uvizG4=",
+}
+"""`RequestValidator("12345").compute_signature(address, {})` of the package twilio, 9.13.0."""
+
+
+@pytest.mark.parametrize("address", SIGNATURES)
+def test_signatures_are_those_of_twilios_own_validator(address: str) -> None:
+    assert signature("12345", address) == SIGNATURES[address]
+    assert is_signed("12345", address, SIGNATURES[address])
+    assert not is_signed("1234", address, SIGNATURES[address])
+    for wrong in (None, "", "ä", SIGNATURES[address][:-2]):
+        assert not is_signed("12345", address, wrong)
+    assert not is_signed("12345", f"{HOST}/v1/other", SIGNATURES[address])
+
+
+@pytest.mark.parametrize(("port", "signed"), [("", ":443"), (":443", ""), (":8443", "")])
+def test_the_port_may_be_left_out(port: str, signed: str) -> None:
+    assert is_signed("12345", f"{HOST}{port}{PATH}", SIGNATURES[f"{HOST}{signed}{PATH}"])
+
+
+def test_another_port_is_another_address() -> None:
+    assert not is_signed("12345", f"{HOST}{PATH}", SIGNATURES[f"{HOST}:8443{PATH}"])
+
+
+def test_tokens_are_compared() -> None:
+    assert is_token("0123456789abcdef", "0123456789abcdef")
+    for wrong in (None, "", "0123456789abcdeF", "ä"):
+        assert not is_token("0123456789abcdef", wrong)
+
+
+def test_the_identity_of_a_name_is_always_the_same_and_depends_on_the_secret() -> None:
+    identity = identity_of("secret", "twilio MZ1")
+    assert identity == identity_of("secret", "twilio MZ1")
+    for other in (identity_of("secret2", "twilio MZ1"), identity_of("secret", "twilio MZ2"), new_identity()):
+        assert other.session_id != identity.session_id
+        assert other.resume_token != identity.resume_token
+        assert len(other.session_id) == len(identity.session_id) == 16
+        assert len(other.resume_token) == len(identity.resume_token) == 32
+    assert identity.resume_token not in repr(identity)
