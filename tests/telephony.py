@@ -26,7 +26,7 @@ def proof(service: str, address: str, *, wrong: bool = False) -> dict[str, str]:
 def streaming(web_url: str, service: str, query: str = "", **headers: str) -> Iterator[ClientConnection]:
     """A stream of the service; `headers` replace its proof."""
     address = f"{web_url.removeprefix('http://')}/v1/telephony/{service}{query}"
-    with connect(f"ws://{address}", additional_headers=headers or proof(service, address)) as client:
+    with connect(f"ws://{address}", additional_headers=headers or proof(service, address), close_timeout=1) as client:
         yield client
 
 

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
-import structlog
 from fastapi import APIRouter, Path, Request, WebSocket
 
 from frontend.access.access import Access
 from frontend.access.session_tokens import SessionIdentity, identity_of, viewer_token
-from frontend.access.stream_secrets import SIGNATURE_HEADER, TOKEN_HEADER, is_signed, is_token
+from frontend.access.stream_secrets import check_telnyx, check_twilio
 from frontend.api.authentication import principal_of
 from frontend.api.errors import refusal
 from frontend.api.logged_call import LoggedCall
@@ -31,7 +30,7 @@ from frontend.protocols.telephony.call_stream import CallStream
 from frontend.servers.transports import StarletteTransport
 from frontend.viewers.viewers import Viewers
 from shared.config import TELEPHONY, ForeignProtocol, Settings
-from shared.errors import ForbiddenError, SessionUnknownError, UnauthorizedError, VoxtralError, shown
+from shared.errors import ForbiddenError, SessionUnknownError, VoxtralError, shown
 
 PREFIX: Final = "/v1/telephony"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -46,8 +45,6 @@ StreamId = Annotated[
         max_length=MAX_ID_CHARS,
     ),
 ]
-
-log = structlog.get_logger(__name__)
 
 
 class _Service:
@@ -65,12 +62,9 @@ class _Service:
     def check(self, websocket: WebSocket) -> None:
         """Raise UnauthorizedError unless the handshake comes from the service."""
         if self.protocol is ForeignProtocol.TWILIO:
-            address = self._url or _address(websocket)
-            if not is_signed(self._secret, address, websocket.headers.get(SIGNATURE_HEADER)):
-                reason = f"X-Twilio-Signature is missing, or does not sign {address[:200]}"
-                raise _rejected(self.protocol, reason)
-        elif not is_token(self._secret, websocket.headers.get(TOKEN_HEADER)):
-            raise _rejected(self.protocol, f"{TOKEN_HEADER} is missing or wrong")
+            check_twilio(websocket, self._secret, self._url)
+        else:
+            check_telnyx(websocket, self._secret)
 
     def stream(self, websocket: WebSocket) -> CallStream:
         parse: Callable[[dict[str, Any]], Call] = twilio.parse_start
@@ -125,17 +119,6 @@ def routes(settings: Settings, connections: Connections, viewers: Viewers, acces
         return {"session_id": identity.session_id, "viewer_token": token}
 
     return router
-
-
-def _address(websocket: WebSocket) -> str:
-    """The address that the service connected to: `wss`, which a proxy may terminate."""
-    url = websocket.url
-    return f"wss://{websocket.headers.get('host', '')}{url.path}" + (f"?{url.query}" if url.query else "")
-
-
-def _rejected(protocol: ForeignProtocol, reason: str) -> UnauthorizedError:
-    log.warning("access_rejected", reason=reason, service=protocol.value)
-    return UnauthorizedError(f"The handshake does not come from {protocol.value.capitalize()}: {reason}.")
 
 
 def _unknown(stream_id: str) -> SessionUnknownError:

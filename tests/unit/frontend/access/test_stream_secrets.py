@@ -1,9 +1,12 @@
 """The proofs of telephone services."""
 
 import pytest
+from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
 
 from frontend.access.session_tokens import identity_of, new_identity
-from frontend.access.stream_secrets import is_signed, is_token, signature
+from frontend.access.stream_secrets import check_telnyx, check_twilio, is_signed, signature
+from shared.errors import UnauthorizedError
 
 HOST = "wss://voice.example"
 PATH = "/v1/telephony/twilio"
@@ -35,10 +38,32 @@ def test_another_port_is_another_address() -> None:
     assert not is_signed("12345", f"{HOST}{PATH}", SIGNATURES[f"{HOST}:8443{PATH}"])
 
 
-def test_tokens_are_compared() -> None:
-    assert is_token("0123456789abcdef", "0123456789abcdef")
-    for wrong in (None, "", "0123456789abcdeF", "ä"):
-        assert not is_token("0123456789abcdef", wrong)
+def handshake(path: str = PATH, **headers: str) -> WebSocket:
+    fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "websocket", "scheme": "ws", "path": path, "query_string": b"", "headers": fields}
+    return WebSocket(scope, None, None)  # type: ignore[arg-type]
+
+
+def test_twilio_signs_the_address_of_the_handshake_or_the_configured_one() -> None:
+    """A proxy terminates TLS; it may also change the host and the path."""
+    signed = SIGNATURES[f"{HOST}{PATH}"]
+    check_twilio(handshake(host="voice.example", x_twilio_signature=signed), "12345", None)
+    check_twilio(handshake("/twilio", host="10.0.0.1:8000", x_twilio_signature=signed), "12345", f"{HOST}{PATH}")
+    for wrong in (handshake(host="10.0.0.1", x_twilio_signature=signed), handshake(host="voice.example"), handshake()):
+        with capture_logs() as logs, pytest.raises(UnauthorizedError, match="does not come from Twilio"):
+            check_twilio(wrong, "12345", None)
+        assert (logs[0]["event"], logs[0]["service"]) == ("access_rejected", "twilio")
+        assert "wss://" in logs[0]["reason"]
+
+
+def test_telnyx_sends_the_token() -> None:
+    check_telnyx(handshake(x_telnyx_streaming_auth_token="0123456789abcdef"), "0123456789abcdef")
+    for wrong in ("", "0123456789abcdeF", "ä"):
+        with capture_logs() as logs, pytest.raises(UnauthorizedError, match="does not come from Telnyx"):
+            check_telnyx(handshake(x_telnyx_streaming_auth_token=wrong), "0123456789abcdef")
+        assert "0123456789" not in logs[0]["reason"]
+    with pytest.raises(UnauthorizedError):
+        check_telnyx(handshake(), "0123456789abcdef")
 
 
 def test_the_identity_of_a_name_is_always_the_same_and_depends_on_the_secret() -> None:
