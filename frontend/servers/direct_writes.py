@@ -34,6 +34,8 @@ LONGEST_PROBE_S: Final = 5.0
 """How often a client that has shut down its writing side is probed. The pauses double up to the longest."""
 TLS_GOODBYE_S: Final = 1.0
 """How long a stopping server waits for an idle client to confirm the end of TLS. Many clients never do."""
+CLOSE_TIMEOUT_S: Final = 1.0
+"""How long a client may take to answer a close. The answer is not read if it follows a message that was rejected."""
 _WIRE: Final = "voxtral.wire"
 _INBOX: Final = "voxtral.inbox"
 
@@ -171,6 +173,7 @@ class WiredWebSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.close_timeout = CLOSE_TIMEOUT_S
         self.inbox = Inbox(
             self.queue,
             self.config.ws_max_size,

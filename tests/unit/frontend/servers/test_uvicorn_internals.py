@@ -32,7 +32,7 @@ async def test_http_protocol_has_what_we_read() -> None:
 
 async def test_websocket_protocol_has_what_we_read() -> None:
     protocol = WebSocketsSansIOProtocol(config(), ServerState(), {})
-    canary.has(protocol, "app", "queue", "config", "transport", "conn")
+    canary.has(protocol, "app", "queue", "config", "transport", "conn", "close_timeout")
     canary.has(protocol.config, "ws_max_size")
     canary.takes(WebSocketsSansIOProtocol.data_received, "self", "data")
     for name in ("send", "receive"):
