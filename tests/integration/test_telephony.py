@@ -150,7 +150,11 @@ def test_calls_belong_to_the_key_of_the_protocol_and_its_limits_hold(
         tell(client, *first("twilio", stream_id), twilio_media(LOUD))
         wait_until(lambda: found("twilio", **bearer("twilio")) == 200, "the call has a session")
         assert found("twilio", **bearer("anna")) == 404
-        assert found("telnyx", **bearer("telnyx")) == 404
+        assert found("telnyx", **bearer("telnyx")) == found("openai", **bearer("twilio")) == 404
+        body = b"{}"
+        headers = {**bearer("twilio"), "Content-Type": "application/json"}
+        _, made = request(keyed_stack, "POST", "/v1/realtime/client_secrets", headers, body)
+        assert found("twilio", Authorization=f"Bearer {json.loads(made)['value']}") == 403
         assert found("twilio") == 401
         with streaming(keyed_stack.web_url, "twilio") as other:
             tell(other, *first("twilio", f"{stream_id}2"))
