@@ -19,6 +19,8 @@ from tests.integration.node import needs_node, printed_by
 from tests.integration.viewers import Speaker
 from tests.limits import limit_s
 from tests.stack import Stack
+from tests.telephony import LOUD, streaming, tell
+from tests.unit.frontend.protocols.telephony.messages import STOP, STREAM, start, twilio_media
 
 NOT_RUN: Final = {
     "make run": "starts a service; tests/integration/test_launch.py does that",
@@ -67,11 +69,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def session(stack: Stack) -> dict[str, str]:
-    """The variables of a session that has ended."""
+    """The variables of a session and a call that have ended."""
     speaker = Speaker(stack)
     speaker.say()
     speaker.stop()
+    with streaming(stack.web_url, "twilio") as call:
+        tell(call, start(), twilio_media(LOUD), STOP)
+        assert list(call) == []
     return {
+        "STREAM_SID": STREAM,
         "SESSION_ID": speaker.session_id,
         "VIEWER_TOKEN": speaker.token,
         "RESUME_TOKEN": speaker.ready["resume_token"],

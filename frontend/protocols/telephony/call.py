@@ -10,7 +10,7 @@ from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import SessionOptions
 
 TRACKS: Final = ("inbound", "outbound")
-"""The caller's audio, and the audio that the caller hears."""
+"""The audio of the person on the phone, and the audio that this person hears."""
 MAX_ID_CHARS: Final = 128
 PARAMETERS: Final = tuple(
     option.name for option in options_of(START) if option.name not in (*CHANNELS, "known_speakers")

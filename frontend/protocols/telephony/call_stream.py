@@ -1,7 +1,7 @@
 """The media streams of telephone services: the audio of a call, in JSON messages. No I/O.
 
 A service sends `connected`, `start` with the call, `media` with a packet of one track each, and `stop`. Both tracks are
-separate channels, the caller's first. Nothing is sent back, because services accept nothing that is not for the call:
+separate channels, `inbound` first. Nothing is sent back, because services accept nothing that is not for the call:
 the text goes to viewers of the session. After an error the connection is closed.
 """
 
@@ -115,8 +115,8 @@ class CallStream:
 
 def _time_ms(value: object) -> int | None:
     """Services send the number as a string. None if it is not one."""
-    is_number = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MAX_TIME_CHARS
-    return int(value) if is_number else None  # type: ignore[call-overload]
+    is_number = isinstance(value, int | str) and str(value).isascii() and str(value).isdecimal()
+    return int(str(value)) if is_number and len(str(value)) <= MAX_TIME_CHARS else None
 
 
 def _fatal(error: VoxtralError) -> list[Action]:

@@ -127,6 +127,17 @@ def test_both_tracks_are_channels(stream: CallStream, message: dict[str, Any]) -
     assert sent == [Append(b"\1\2" * 160), Append(b"\xff\3" * 160), Finish()]
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "gap_ms"), [("1000", 1000), (1000, 1000), ("x", 0), (-5, 0), (True, 0), ("9" * 13, 0)]
+)
+def test_the_time_of_a_packet_is_a_number_of_milliseconds(timestamp: object, gap_ms: int) -> None:
+    stream = of_twilio()
+    tell(stream, start())
+    packet = {"event": "media", "media": {**media(A)["media"], "timestamp": timestamp}}
+    sent = b"".join(action.audio for action in tell(stream, packet, STOP) if isinstance(action, Append))
+    assert sent == b"\xff" * 8 * gap_ms + A
+
+
 def test_custom_parameters_choose_options() -> None:
     parameters = {"language": "de-DE", "model": "whisper-base", "prompt": "", "keyterms": "Ann Lee, Zyrtalin", "x": "y"}
     more = {"diarize": "true", "numerals": "true", "words": "false"}
