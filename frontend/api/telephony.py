@@ -30,7 +30,7 @@ from frontend.protocols.telephony.call_stream import CallStream
 from frontend.servers.transports import StarletteTransport
 from frontend.viewers.viewers import Viewers
 from shared.config import TELEPHONY, ForeignProtocol, Settings
-from shared.errors import ForbiddenError, SessionUnknownError, VoxtralError, shown
+from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, VoxtralError, shown
 
 PREFIX: Final = "/v1/telephony"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -114,7 +114,7 @@ def routes(settings: Settings, connections: Connections, viewers: Viewers, acces
         token = viewer_token(identity.resume_token)
         try:
             await viewers.standing(identity.session_id, token)
-        except SessionUnknownError:
+        except (SessionUnknownError, SessionExpiredError):
             raise _unknown(stream_id) from None
         return {"session_id": identity.session_id, "viewer_token": token}
 
