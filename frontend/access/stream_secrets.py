@@ -8,7 +8,6 @@ import base64
 import hmac
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 import structlog
 from starlette.requests import HTTPConnection
@@ -53,23 +52,20 @@ def _is_same(expected: str, presented: str | None) -> bool:
 
 
 def _forms(url: str) -> Iterator[str]:
+    """The URL may have any text of a client as its host."""
     yield url
-    parts = urlsplit(url)
-    host, colon, port = parts.netloc.rpartition(":")
-    if not colon or not port.isdecimal():
-        yield _at(parts, f"{parts.netloc}:{TLS_PORT}")
-    else:
-        yield _at(parts, host)
-
-
-def _at(parts: SplitResult, netloc: str) -> str:
-    return parts._replace(netloc=netloc).geturl()
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    name, _, port = host.rpartition(":")
+    other = name if name and port.isdecimal() else f"{host}:{TLS_PORT}"
+    yield f"{scheme}://{other}{slash}{path}"
 
 
 def _address(connection: HTTPConnection) -> str:
     """The address that the service connected to: `wss`, which a proxy may terminate."""
-    url = connection.url
-    return f"wss://{connection.headers.get('host', '')}{url.path}" + (f"?{url.query}" if url.query else "")
+    query = connection.scope["query_string"].decode("latin-1")
+    address = f"wss://{connection.headers.get('host', '')}{connection.scope['path']}"
+    return f"{address}?{query}" if query else address
 
 
 def _rejected(service: str, reason: str) -> UnauthorizedError:

@@ -49,7 +49,8 @@ def test_twilio_signs_the_address_of_the_handshake_or_the_configured_one() -> No
     signed = SIGNATURES[f"{HOST}{PATH}"]
     check_twilio(handshake(host="voice.example", x_twilio_signature=signed), "12345", None)
     check_twilio(handshake("/twilio", host="10.0.0.1:8000", x_twilio_signature=signed), "12345", f"{HOST}{PATH}")
-    for wrong in (handshake(host="10.0.0.1", x_twilio_signature=signed), handshake(host="voice.example"), handshake()):
+    others = [handshake(host=host, x_twilio_signature=signed) for host in ("10.0.0.1", "[::1", "[::1]:80", ":", "ä")]
+    for wrong in (*others, handshake(host="voice.example"), handshake()):
         with capture_logs() as logs, pytest.raises(UnauthorizedError, match="does not come from Twilio"):
             check_twilio(wrong, "12345", None)
         assert (logs[0]["event"], logs[0]["service"]) == ("access_rejected", "twilio")
