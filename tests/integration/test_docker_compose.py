@@ -1,0 +1,126 @@
+"""The Compose files as Docker's own Compose resolves them; it needs no daemon for that."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from shared.config import Settings, load_settings
+from tests.image.build import read_stages
+from tests.stack import PROJECT
+
+PROGRAM: Final = Path(sys.executable).parent / "docker-compose"
+FOLDER: Final = PROJECT / "compose"
+OURS: Final = {"websocket", "tcp", "web", "health", "worker", "flower"}
+KEYS: Final = "VOXTRAL_ACCESS__KEYS_FILE"
+
+
+def run(*files: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    options = [part for file in files for part in ("--file", str(FOLDER / file))]
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
+    command = [PROGRAM, *options, "--profile", "flower", "config", "--format", "json"]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+
+
+def resolved(*overrides: str, **variables: str) -> dict[str, Any]:
+    """The services of the file with overrides. A warning of Compose is a failure."""
+    files = ("docker-compose.yml", *(f"docker-compose.{name}.yml" for name in overrides))
+    done = run(*files, **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    services: dict[str, Any] = json.loads(done.stdout)["services"]
+    assert services.keys() == OURS | {"redis"}
+    return services
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return resolved()
+
+
+@pytest.mark.parametrize("overrides", [(), ("cuda",), ("keys",), ("cuda", "keys")], ids="+".join)
+def test_every_combination_is_valid_and_has_least_privilege(overrides: tuple[str, ...]) -> None:
+    services = resolved(*overrides)
+    for name in OURS:
+        service = services[name]
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["depends_on"]["redis"]["condition"] == "service_healthy"
+        assert service["init"]
+        assert service["build"]["target"] in read_stages()
+
+
+def test_an_unknown_key_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("services: {worker: {restrat: always}}\n")
+    done = run("docker-compose.yml", str(tmp_path / "bad.yml"))
+    assert done.returncode != 0
+    assert "restrat" in done.stderr
+
+
+def test_ports_are_the_settings_and_open_to_this_machine_only(services: dict[str, Any]) -> None:
+    settings = Settings()
+    expected = {
+        "websocket": settings.websocket_port,
+        "tcp": settings.tcp_port,
+        "web": settings.server.http_port,
+        "health": settings.server.health_port,
+        "flower": settings.flower.port,
+    }
+    for name, port in expected.items():
+        [published] = services[name]["ports"]
+        assert (published["host_ip"], published["published"], published["target"]) == ("127.0.0.1", str(port), port)
+    assert {name for name, service in services.items() if "ports" in service} == expected.keys()
+    opened = resolved(PUBLISH_ON="0.0.0.0")
+    assert {opened[name]["ports"][0]["host_ip"] for name in expected} == {"0.0.0.0"}
+
+
+def test_health_checks_run_with_this_program(services: dict[str, Any]) -> None:
+    for name in OURS - {"health"}:
+        test = services[name]["healthcheck"]["test"]
+        check = "worker" if name == "worker" else str(services[name]["ports"][0]["target"])
+        assert test == ["CMD", "python", "-m", "compose.healthcheck", check]
+    assert "healthcheck" not in services["health"], "the image's own asks /ready"
+
+
+def test_variables_are_settings(services: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXTRAL_SERVER__HOST", "0.0.0.0")
+    for name in OURS:
+        environment = services[name]["environment"]
+        assert environment["VOXTRAL_ACCESS__KEYS"] is None, "without it no key is required"
+        for variable, value in environment.items():
+            if value:  # an empty one is unset
+                monkeypatch.setenv(variable, value)
+    settings = load_settings()
+    assert settings.server.hosts == ("localhost",)
+    assert settings.redis_address == "redis://redis:6379/0"
+
+
+def test_keys_are_a_secret_of_the_processes_that_read_them(tmp_path: Path) -> None:
+    services = resolved("keys", KEYS_FILE=str(tmp_path / "list.yaml"))
+    for name in ("websocket", "tcp", "web", "health"):
+        assert services[name]["environment"][KEYS] == "/run/secrets/keys"
+        assert [secret["source"] for secret in services[name]["secrets"]] == ["keys"]
+    for name in ("worker", "flower", "redis"):
+        assert "secrets" not in services[name]
+        assert KEYS not in services[name].get("environment", {})
+
+
+def test_only_the_worker_gets_a_gpu() -> None:
+    services = resolved("cuda")
+    with_gpu = {
+        name for name, one in services.items() if one.get("deploy", {}).get("resources", {}).get("reservations")
+    }
+    assert with_gpu == {"worker"}
+    assert services["worker"]["build"]["target"] == "cuda"
+    assert services["worker"]["image"] != services["web"]["image"]
+
+
+def test_the_worker_may_drain_and_keeps_its_models(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+    assert float(worker["stop_grace_period"].removesuffix("s")) > Settings().session.drain_timeout_s
+    [volume] = worker["volumes"]
+    assert (volume["source"], volume["target"]) == ("models", "/data/models")

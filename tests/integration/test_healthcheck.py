@@ -1,0 +1,57 @@
+"""The health checks of containers, against a running service."""
+
+import subprocess
+import sys
+
+import pytest
+
+from compose.healthcheck import REPORTING, main
+from shared.config import Settings
+from tests.stack import Stack, free_ports
+
+
+def check(stack: Stack, *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "compose.healthcheck", *arguments]
+    done = subprocess.run(command, cwd=stack.folder, env=stack.env, capture_output=True, check=False, text=True)
+    return done.returncode, done.stderr
+
+
+def elsewhere(stack: Stack) -> Settings:
+    """Settings of a service that is not running."""
+    ports = free_ports(2)
+    changes = {"server": {"health_port": ports[0]}, "redis": {"port": ports[1]}}
+    return Settings.model_validate(stack.settings.model_dump() | changes)
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_processes_that_run_are_healthy(stack: Stack, alive: bool) -> None:
+    for one in (None, stack.settings.websocket_port, *REPORTING):
+        assert main(one, stack.settings, alive=alive) == 0, one
+
+
+def test_processes_that_do_not_run_are_not(stack: Stack) -> None:
+    settings = elsewhere(stack)
+    for one in (None, settings.server.health_port, *REPORTING):
+        assert main(one, settings) == 1, one
+
+
+def test_processes_of_other_hosts_do_not_count(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    for one in REPORTING:
+        assert main(one, stack.settings, alive=True) == 1, one
+
+
+def test_an_outage_of_redis_restarts_nothing(stack: Stack) -> None:
+    settings = elsewhere(stack)
+    for one in REPORTING:
+        assert main(one, settings, alive=True) == 0, one
+    for one in (None, settings.server.health_port):
+        assert main(one, settings, alive=True) == 1, one
+
+
+def test_command_line(stack: Stack) -> None:
+    assert check(stack, "worker", "--alive") == (0, "")
+    assert check(stack, str(free_ports(1)[0])) == (1, "")
+    status, message = check(stack, "redis")
+    assert status == 2
+    assert "'redis' is neither a port nor one of worker, websocket, tcp, web" in message
