@@ -1,0 +1,66 @@
+"""Keeps a worker serving until others can replace it: `python -m compose.successor SECONDS`.
+
+It runs before a worker in a container is stopped. A worker that stops hands its sessions over to other workers at once,
+but if its node is drained, the worker that replaces it only begins to load its model, and until that is warm nobody
+accepts new sessions. So this waits until the other workers of the same model have free slots for all sessions of this
+host's worker, for the given seconds at most. It changes nothing: SIGTERM starts the handover.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from shared.bus.connect import connect
+from shared.bus.lua.sessions import Scripts
+from shared.bus.registry import Registry, WorkerReport
+from shared.config import Settings, load_settings
+
+POLL_S: Final = 0.5
+
+
+def can_stop(workers: Sequence[WorkerReport], host: str) -> bool:
+    """Whether the sessions of this host's workers, and a new one, find a slot elsewhere.
+
+    True if this host has no worker that serves: its model is not warm, or it is draining.
+    """
+    for own in workers:
+        if own.host == host and not own.draining:
+            others = [other for other in workers if other.model == own.model and other.host != host]
+            free = sum(other.slots_free for other in others if not other.draining)
+            if free < max(1, own.slots_taken):
+                return False
+    return True
+
+
+async def wait(settings: Settings, limit_s: float) -> bool:
+    """Wait until `can_stop`; False if it is not true within the limit. An outage of Redis is waited for, too."""
+    redis = connect(settings, retries=0)
+    registry = Registry(redis, Scripts(redis))
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                with contextlib.suppress(RedisError, OSError):
+                    if can_stop(await registry.workers(), socket.gethostname()):
+                        return True
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return False
+    finally:
+        await redis.aclose()
+
+
+def main(settings: Settings, limit_s: float) -> int:
+    """The exit status: 0 if other workers can take over, 1 if they cannot within the limit."""
+    return 0 if asyncio.run(wait(settings, limit_s)) else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m compose.successor", description="Wait until other workers can take over.")
+    parser.add_argument("seconds", type=float, help="wait for so long at most")
+    sys.exit(main(load_settings(), parser.parse_args().seconds))

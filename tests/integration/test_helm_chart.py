@@ -1,0 +1,95 @@
+"""The Helm chart: what Helm's linter says, whether Kubernetes knows what it renders, and what it rejects."""
+
+import json
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
+from pydantic import BaseModel
+
+from shared.version import VERSION
+from tests.helm.chart import CHART, RELEASE, SETS, VALUES, helm, rendering
+
+KUBERNETES = "1.37"
+OF_OPERATORS: dict[str, type[BaseModel]] = {
+    "ScaledObject": keda.ScaledObject,
+    "ServiceMonitor": prometheus_operator.ServiceMonitor,
+}
+REJECTED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"worker": {"replicas": "two"}}, "at '/worker/replicas': got string, want integer"),
+    ({"wroker": {}}, "additional properties 'wroker' not allowed"),
+    ({"worker": {"gpu": {"number": 1}}}, "at '/worker/gpu': additional properties 'number' not allowed"),
+    ({"config": {"session": {"drain_timeout_s": "30s"}}}, "at '/config/session/drain_timeout_s': got string"),
+    ({"redis": {"url": "http://redis"}}, "at '/redis/url': 'http://redis' does not match pattern"),
+    ({"worker": {"autoscaling": {"minReplicas": 0}}}, "at '/worker/autoscaling/minReplicas': minimum: got 0"),
+    ({"redis": {"existingSecret": ""}}, "redis.existingSecret or redis.url must be set"),
+    ({"config": {"server": {"http_port": 80}}}, "config.server.http_port must not be set: the chart sets it"),
+    ({"config": {"server": {"protocols": ["wyoming"]}}}, "config.server.protocols must not contain wyoming"),
+    ({"ingress": {"enabled": True}}, "ingress.enabled opens the service: set keys.existingSecret or keys.list"),
+    ({"tcp": {"service": {"type": "NodePort"}}}, "tcp.service.type=NodePort opens the service: set keys."),
+    ({"flower": {"enabled": True}}, "flower.enabled needs flower.existingSecret"),
+    ({"worker": {"autoscaling": {"enabled": True, "minReplicas": 5}}}, "maxReplicas must not be smaller than"),
+)
+INFORMATION = 1
+"""The severity of a hint of `helm lint`."""
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_helm_lints_and_renders_it(name: str) -> None:
+    found = rendering(name)
+    assert found.lint["errors"] == []
+    assert [message for message in found.lint["messages"] if message["severity"] > INFORMATION] == []
+    assert found.notes.startswith(f"Voxtral {VERSION} ")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_kubernetes_knows_every_field(name: str) -> None:
+    for manifest in rendering(name).manifests:
+        if manifest["kind"] in OF_OPERATORS:
+            model = OF_OPERATORS[manifest["kind"]].model_validate(manifest)
+            assert model.model_dump(mode="json", by_alias=True, exclude_unset=True) == manifest
+        else:
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_names_are_unique_and_everything_is_on() -> None:
+    manifests = rendering("everything").manifests
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    assert len(names) == len(set(names))
+    assert {kind for kind, _ in names} == {
+        *("ConfigMap", "Secret", "ServiceAccount", "Deployment", "Service", "PodDisruptionBudget"),
+        *("PersistentVolumeClaim", "Ingress", "NetworkPolicy", "ScaledObject", "ServiceMonitor"),
+    }
+    assert {kind for kind, _ in names} - {manifest["kind"] for manifest in rendering("default").manifests} == {
+        *("Secret", "PersistentVolumeClaim", "Ingress", "ScaledObject", "ServiceMonitor")
+    }
+
+
+def test_version_is_the_release() -> None:
+    lines = (CHART / "Chart.yaml").read_text().splitlines()
+    assert f"version: {VERSION}" in lines
+    assert any(line.startswith(f"appVersion: {VERSION} ") for line in lines)
+
+
+def test_bad_values_are_rejected_with_a_reason() -> None:
+    answers = helm([values for values, _ in REJECTED])
+    for (values, reason), answer in zip(REJECTED, answers, strict=True):
+        assert reason in answer.get("error", "accepted"), values
+
+
+def test_notes_name_what_is_missing() -> None:
+    notes = rendering("default").notes
+    assert "create secret generic voxtral-redis --from-literal=url=" in notes
+    assert "Warning: no key is required." in notes
+    assert f"service/{RELEASE}-web 8000" in notes
+    other = rendering("everything").notes
+    assert "https://voice.example/" in other
+    assert "Warning" not in other
+    assert "create secret" not in other
+
+
+def test_every_value_has_a_schema() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert VALUES.keys() == schema["properties"].keys() - {"global"}
