@@ -61,6 +61,8 @@ def main(settings: Settings, limit_s: float) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m compose.successor", description="Wait until other workers can take over.")
+    parser = argparse.ArgumentParser(
+        prog="python -m compose.successor", description="Wait until other workers can take over."
+    )
     parser.add_argument("seconds", type=float, help="wait for so long at most")
     sys.exit(main(load_settings(), parser.parse_args().seconds))

@@ -21,6 +21,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     "imagePullSecrets": [{"name": "registry"}],
     "redis": {"url": "redis+sentinel://s1,s2/mymaster"},
     "keys": {"list": "- name: shop\n  sha256: 0123\n- name: ops\n  sha256: 4567\n"},
+    "extraEnv": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
     "tls": {"secretName": "internal-tls"},
     "config": {
         "server": {"hosts": ["voice.example"], "max_message_bytes": 100_000_000},
@@ -57,7 +58,7 @@ SETS: Final[dict[str, dict[str, Any]]] = {
         "config": {"model": {"name": "whisper-large-v3-turbo"}},
     },
 }
-EXISTING: Final = {"voxtral-redis", "voice-example-tls", "internal-tls", "flower", "registry"}
+EXISTING: Final = {"voxtral-redis", "voice-example-tls", "internal-tls", "flower", "registry", "hub"}
 """The Secrets that these values name."""
 
 Manifest = dict[str, Any]

@@ -57,6 +57,17 @@ def read_stages() -> dict[str, Stage]:
     return stages
 
 
+def configuration(target: str) -> Image:
+    """What the instructions of a target and its parents set; nothing is built."""
+    stages = read_stages()
+    stage = stages[target]
+    image = configuration(stage.parent) if stage.parent in stages else Image(Path("/nowhere"))
+    for word, value in stage.steps:
+        if word not in {"RUN", "COPY", "WORKDIR"}:
+            Builder(Path("/nowhere"))._execute(image, word, value)
+    return image
+
+
 def sources(value: str) -> tuple[str | None, list[str], str]:
     """The stage that a COPY names, its sources, and its destination."""
     words = shlex.split(value)

@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.config import load_settings
-from tests.image.build import DOCKERFILE, Builder, Image, context_files, read_stages, sources
+from tests.image.build import DOCKERFILE, configuration, context_files, read_stages, sources
 
 STAGES = read_stages()
-
-
-def configuration(target: str) -> Image:
-    """What the instructions of a target and its parents set; nothing is built."""
-    stage = STAGES[target]
-    image = configuration(stage.parent) if stage.parent in STAGES else Image(Path("/nowhere"))
-    for word, value in stage.steps:
-        if word not in {"RUN", "COPY", "WORKDIR"}:
-            Builder(Path("/nowhere"))._execute(image, word, value)
-    return image
 
 
 def test_sources_of_each_copy_are_in_the_context() -> None:

@@ -45,6 +45,9 @@ capabilities: {drop: [ALL]}
 {{- if and .readsKeys (include "voxtral.keysSecret" .root) }}
 - {name: VOXTRAL_ACCESS__KEYS_FILE, value: /run/secrets/keys/keys.yaml}
 {{- end }}
+{{- with .root.Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "voxtral.volumeMounts" -}}

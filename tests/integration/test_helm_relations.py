@@ -1,0 +1,248 @@
+"""What must agree in the manifests of the Helm chart: with each other, with the settings, and with the processes."""
+
+import http.client
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from compose.procfile import read_procfile
+from shared.config import Settings, load_settings
+from shared.errors import StartupError
+from tests.helm.chart import EXISTING, RELEASE, SETS, Manifest, rendering
+from tests.image.build import configuration
+from tests.stack import PROJECT, Stack
+
+PORTS: Final = {
+    "web": Settings().server.http_port,
+    "websocket": Settings().websocket_port,
+    "tcp": Settings().tcp_port,
+    "health": Settings().server.health_port,
+    "flower": Settings().flower.port,
+}
+EACH_SET: Final = pytest.mark.parametrize("name", SETS)
+
+
+def variables(name: str, process: str) -> dict[str, str]:
+    """The variables of a process in its pod, those of the image included; secrets have an example."""
+    examples = {"REDIS_URL": "redis://redis", "VOXTRAL_FLOWER__BASIC_AUTH": "user:password", "HF_TOKEN": "hf"}
+    image = configuration("cuda" if process == "worker" and name != "default" else "cpu")
+    own = rendering(name).container(process)["env"]
+    return image.env | {one["name"]: one.get("value") or examples[one["name"]] for one in own}
+
+
+def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+def pods(name: str) -> Iterator[tuple[dict[str, str], Manifest]]:
+    """Labels and specification of each pod."""
+    for found in rendering(name).of("Deployment").values():
+        template = found["spec"]["template"]
+        yield template["metadata"]["labels"], template["spec"]
+
+
+@EACH_SET
+def test_selectors_select_the_pods_of_one_process(name: str) -> None:
+    found = rendering(name)
+    for kind in ("Deployment", "PodDisruptionBudget", "Service", "NetworkPolicy"):
+        for title, manifest in found.of(kind).items():
+            spec = manifest["spec"]
+            selector = spec.get("selector", spec.get("podSelector"))
+            selected = [pod for labels, pod in pods(name) if matches(selector.get("matchLabels", selector), labels)]
+            assert len(selected) == (len(found.processes) if title == RELEASE else 1), (kind, title)
+            if kind == "Service":
+                [port] = spec["ports"]
+                [container] = selected[0]["containers"]
+                assert port["targetPort"] in [one["name"] for one in container["ports"]]
+    for process in found.processes:
+        budget = found.of("PodDisruptionBudget")[f"{RELEASE}-{process}"]["spec"]
+        assert budget["maxUnavailable"] == 1
+
+
+@EACH_SET
+def test_everything_that_a_pod_names_exists(name: str) -> None:
+    found = rendering(name)
+    secrets = found.of("Secret").keys() | EXISTING
+    for _, pod in pods(name):
+        assert pod["serviceAccountName"] in found.of("ServiceAccount")
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        [container] = pod["containers"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == volumes.keys()
+        for volume in volumes.values():
+            assert volume.get("configMap", {"name": RELEASE})["name"] in found.of("ConfigMap")
+            assert volume.get("secret", {"secretName": "flower"})["secretName"] in secrets
+            claim = volume.get("persistentVolumeClaim")
+            assert claim is None or claim["claimName"] in found.of("PersistentVolumeClaim")
+        for variable in container["env"]:
+            if "valueFrom" in variable:
+                assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets
+    for secret in found.of("Secret").values():
+        assert secret["stringData"].keys() <= {"url", "keys.yaml"}
+
+
+def test_ingress_and_monitor_name_ports_of_services() -> None:
+    found = rendering("everything")
+    [ingress] = found.of("Ingress").values()
+    hosts = {}
+    for rule in ingress["spec"]["rules"]:
+        [path] = rule["http"]["paths"]
+        service = path["backend"]["service"]
+        hosts[rule["host"]] = service["name"]
+        assert service["port"]["name"] in [
+            port["name"] for port in found.of("Service")[service["name"]]["spec"]["ports"]
+        ]
+    assert hosts == {"voice.example": "voxtral-web", "ws.voice.example": "voxtral-websocket"}
+    [tls] = ingress["spec"]["tls"]
+    assert set(tls["hosts"]) == hosts.keys()
+    annotations = ingress["metadata"]["annotations"]
+    prefix = "nginx.ingress.kubernetes.io/proxy"
+    assert int(annotations[f"{prefix}-read-timeout"]) > Settings().session.idle_timeout_s
+    assert annotations[f"{prefix}-buffering"] == annotations[f"{prefix}-request-buffering"] == "off"
+    assert int(annotations[f"{prefix}-body-size"].removesuffix("m")) * 2**20 == Settings().server.max_upload_bytes
+    [monitor] = found.of("ServiceMonitor").values()
+    selected = [one for one in found.of("Service").values() if matches(_selector(monitor), one["metadata"]["labels"])]
+    assert [[port["name"] for port in one["spec"]["ports"]] for one in selected] == [["health"]]
+    assert monitor["spec"]["endpoints"][0]["port"] == "health"
+
+
+def _selector(manifest: Manifest) -> dict[str, str]:
+    selector: dict[str, str] = manifest["spec"]["selector"]["matchLabels"]
+    return selector
+
+
+@EACH_SET
+def test_processes_start_with_their_settings(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = rendering(name)
+    written = found.of("ConfigMap")[RELEASE]["data"]["config.yaml"]
+    (tmp_path / "config.yaml").write_text(written)
+    commands = {program.name: list(program.command) for program in read_procfile(PROJECT / "Procfile")}
+    for process in found.processes:
+        with monkeypatch.context() as pod:
+            for variable, value in variables(name, process).items():
+                pod.setenv(variable, value)
+            mount = next(one for one in found.container(process)["volumeMounts"] if one["name"] == "config")
+            assert variables(name, process)["VOXTRAL_CONFIG"] == f"{mount['mountPath']}/config.yaml"
+            pod.setenv("VOXTRAL_CONFIG", str(tmp_path / "config.yaml"))
+            settings = load_settings.__wrapped__()
+        assert found.container(process)["command"] == commands[process]
+        _check(settings, process)
+        for section, keys in yaml.safe_load(written).items():
+            own = settings.model_dump(mode="json")[section]
+            kept = keys.items() if (process, section) != ("health", "server") else ()
+            assert {key: own[key] for key, _ in kept} == dict(kept)
+
+
+def _check(settings: Settings, process: str) -> None:
+    assert settings.server.host == "0.0.0.0"
+    ports = {
+        "web": settings.server.http_port,
+        "websocket": settings.websocket_port,
+        "tcp": settings.tcp_port,
+        "health": settings.server.health_port,
+        "flower": settings.flower.port,
+    }
+    assert ports == PORTS
+    for folder in (settings.logs.dir, settings.redis.data_dir):
+        assert str(folder).startswith("/data/")
+    if process == "health":
+        assert settings.server.hosts == ("*",)
+
+
+@EACH_SET
+def test_ports_are_those_of_the_settings(name: str) -> None:
+    found = rendering(name)
+    for process in set(found.processes) - {"worker"}:
+        [port] = found.container(process)["ports"]
+        assert port["containerPort"] == PORTS[process]
+        [published] = found.of("Service")[f"{RELEASE}-{process}"]["spec"]["ports"]
+        assert published["port"] == PORTS[process]
+        ingress = found.of("NetworkPolicy")[f"{RELEASE}-{process}"]["spec"]["ingress"]
+        assert [port["port"] for rule in ingress for port in rule["ports"]] == [PORTS[process]]
+    assert "ports" not in found.container("worker")
+
+
+@EACH_SET
+def test_pods_have_least_privilege(name: str) -> None:
+    for _, pod in pods(name):
+        assert not pod["automountServiceAccountToken"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert str(pod["securityContext"]["runAsUser"]) == configuration("cpu").user
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        [container] = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["limits"]["memory"]
+
+
+def test_variables_of_services_would_stop_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXTRAL_WEB_SERVICE_HOST", "10.0.0.7")  # as Kubernetes sets it for the Service voxtral-web
+    with pytest.raises(StartupError, match="VOXTRAL_WEB_SERVICE_HOST"):
+        load_settings.__wrapped__()
+    for name in SETS:
+        assert not any(pod["enableServiceLinks"] for _, pod in pods(name))
+
+
+@EACH_SET
+def test_a_worker_has_time_to_hand_over(name: str) -> None:
+    found = rendering(name)
+    drain_s = yaml.safe_load(found.of("ConfigMap")[RELEASE]["data"]["config.yaml"])["session"]["drain_timeout_s"]
+    command = found.container("worker")["lifecycle"]["preStop"]["exec"]["command"]
+    assert command[:3] == ["python", "-m", "compose.successor"]
+    grace_s = found.pod("worker")["terminationGracePeriodSeconds"]
+    assert grace_s >= float(command[3]) + math.ceil(drain_s) + 10
+    for process in set(found.processes) - {"worker"}:
+        assert found.pod(process)["terminationGracePeriodSeconds"] >= 30
+        assert found.container(process)["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
+
+
+def test_gpus_are_requested_and_models_kept() -> None:
+    for name in ("gpu", "everything"):
+        found = rendering(name)
+        worker = found.container("worker")
+        assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
+        assert worker["resources"]["limits"]["memory"]
+        tolerations = found.pod("worker")["tolerations"]
+        assert tolerations[0] == {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+        mount = next(one for one in worker["volumeMounts"] if one["name"] == "models")
+        assert mount["mountPath"] == configuration("cuda").env["HF_HOME"]
+        assert len(found.of("PersistentVolumeClaim")) == 1
+    assert rendering("gpu").container("worker")["image"] == "registry.example/voxtral:cuda"
+    assert rendering("gpu").container("web")["image"] == "registry.example/voxtral:cpu"
+    assert "nvidia.com/gpu" not in json.dumps(rendering("default").manifests)
+
+
+def test_secrets_reach_only_the_processes_that_need_them() -> None:
+    found = rendering("everything")
+    with_keys = {one for one in found.processes if "VOXTRAL_ACCESS__KEYS_FILE" in variables("everything", one)}
+    assert with_keys == {"web", "websocket", "tcp", "health"}
+    assert not {"VOXTRAL_ACCESS__KEYS", "VOXTRAL_REDIS__URL"} & variables("everything", "web").keys()
+    assert "redis+sentinel" not in json.dumps([pod for _, pod in pods("everything")])
+
+
+def test_http_probes_are_answered_by_a_service_with_keys_and_hosts(keyed_stack: Stack) -> None:
+    urls = {"web": keyed_stack.web_url, "health": keyed_stack.health_url}
+    for process, url in urls.items():
+        container = rendering("default").container(process)
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            probe = container[kind]["httpGet"]
+            headers = {one["name"]: one["value"] for one in probe["httpHeaders"]}
+            assert _status(url, probe["path"], headers) == 200
+            assert _status(url, probe["path"], {"Host": "10.1.2.3:8000"}) == 403, "as without the header of the probe"
+        assert rendering("everything").container(process)["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+
+
+def _status(url: str, path: str, headers: dict[str, str]) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
