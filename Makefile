@@ -21,7 +21,7 @@ PROSE = frontend worker shared compose docs README.md CONTRIBUTING.md SECURITY.m
 export PYTHON TORCH
 
 .DEFAULT_GOAL := help
-.PHONY: help run install check style types imports unit coverage test bench bench-voxtral chaos soak fuzz plugins image-check lock sbom
+.PHONY: help run install check style types imports unit coverage test bench bench-voxtral chaos soak fuzz plugins image-check systemd-check lock sbom
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ plugins: .venv/installed-dev .venv-plugins/installed ## Transcribe phrases throu
 
 image-check: .venv/installed-dev ## Build the image's CPU target without Docker and transcribe in it (needs root, bubblewrap, mmdebstrap)
 	@$(BIN)/python -m tests.image
+
+systemd-check: .venv/installed-dev ## Run the units for systemd by systemd itself and transcribe with them (needs root)
+	@$(BIN)/python -m tests.systemd
 
 lock: ## Resolve the dependencies again (needs uv)
 	$(LOCK) --extra voxtral --output-file requirements/voxtral.txt
