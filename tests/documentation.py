@@ -31,8 +31,9 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(page: Path) -> list[str]:
-    """The commands after `$ ` in the console blocks of a page, without trailing comments."""
-    lines = [line for block in blocks(page) if block.language == "console" for line in block.text.splitlines()]
+    """The commands after `$ ` in the console blocks of a page, in one line each, without trailing comments."""
+    texts = [re.sub(r"\\\n\s*", "", block.text) for block in blocks(page) if block.language == "console"]
+    lines = [line for text in texts for line in text.splitlines()]
     return [re.sub(r"\s{2,}#.*", "", line[2:]).strip() for line in lines if line.startswith("$ ")]
 
 

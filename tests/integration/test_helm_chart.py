@@ -1,6 +1,7 @@
 """The Helm chart: what Helm's linter says, whether Kubernetes knows what it renders, and what it rejects."""
 
 import json
+import shlex
 from typing import Any
 
 import kubernetes_validate
@@ -10,7 +11,9 @@ from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 from pydantic import BaseModel
 
 from shared.version import VERSION
+from tests.documentation import commands
 from tests.helm.chart import CHART, RELEASE, SETS, VALUES, helm, rendering
+from tests.stack import PROJECT
 
 KUBERNETES = "1.37"
 OF_OPERATORS: dict[str, type[BaseModel]] = {
@@ -77,6 +80,23 @@ def test_bad_values_are_rejected_with_a_reason() -> None:
     answers = helm([values for values, _ in REJECTED])
     for (values, reason), answer in zip(REJECTED, answers, strict=True):
         assert reason in answer.get("error", "accepted"), values
+
+
+def test_documented_values_are_accepted() -> None:
+    [command] = [one for one in commands(PROJECT / "docs/deployment.md") if one.startswith("helm install")]
+    words = shlex.split(command)
+    assert (PROJECT / words[3]) == CHART
+    values: dict[str, Any] = {}
+    for option, pair in zip(words[4::2], words[5::2], strict=True):
+        assert option == "--set"
+        path, _, value = pair.partition("=")
+        *sections, key = path.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[key] = value == "true" or value
+    [answer] = helm([values])
+    assert "error" not in answer, answer["error"]
 
 
 def test_notes_name_what_is_missing() -> None:

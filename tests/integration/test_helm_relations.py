@@ -24,6 +24,8 @@ PORTS: Final = {
     "health": Settings().server.health_port,
     "flower": Settings().flower.port,
 }
+CLUSTER_AUTOSCALER_S: Final = 600
+"""Its default for `--max-graceful-termination-sec`, after which it kills pods."""
 EACH_SET: Final = pytest.mark.parametrize("name", SETS)
 
 
@@ -198,6 +200,7 @@ def test_a_worker_has_time_to_hand_over(name: str) -> None:
     assert command[:3] == ["python", "-m", "compose.successor"]
     grace_s = found.pod("worker")["terminationGracePeriodSeconds"]
     assert grace_s >= float(command[3]) + math.ceil(drain_s) + 10
+    assert grace_s < CLUSTER_AUTOSCALER_S
     for process in set(found.processes) - {"worker"}:
         assert found.pod(process)["terminationGracePeriodSeconds"] >= 30
         assert found.container(process)["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
