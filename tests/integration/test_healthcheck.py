@@ -7,7 +7,7 @@ import pytest
 
 from compose.healthcheck import REPORTING, main
 from shared.config import Settings
-from tests.stack import Stack, free_ports
+from tests.stack import Stack, free_ports, wait_until
 
 
 def check(stack: Stack, *arguments: str) -> tuple[int, str]:
@@ -26,7 +26,7 @@ def elsewhere(stack: Stack) -> Settings:
 @pytest.mark.parametrize("alive", [False, True])
 def test_processes_that_run_are_healthy(stack: Stack, alive: bool) -> None:
     for one in (None, stack.settings.websocket_port, *REPORTING):
-        assert main(one, stack.settings, alive=alive) == 0, one
+        wait_until(lambda one=one: main(one, stack.settings, alive=alive) == 0, f"{one} is healthy")
 
 
 def test_processes_that_do_not_run_are_not(stack: Stack) -> None:
@@ -50,7 +50,7 @@ def test_an_outage_of_redis_restarts_nothing(stack: Stack) -> None:
 
 
 def test_command_line(stack: Stack) -> None:
-    assert check(stack, "worker", "--alive") == (0, "")
+    wait_until(lambda: check(stack, "worker", "--alive") == (0, ""), "the worker is healthy", 20)
     assert check(stack, str(free_ports(1)[0])) == (1, "")
     status, message = check(stack, "redis")
     assert status == 2

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from compose.healthcheck import REPORTING
 from compose.procfile import read_procfile
 from shared.config import Settings, load_settings
 from shared.errors import StartupError
@@ -240,6 +241,21 @@ def test_http_probes_are_answered_by_a_service_with_keys_and_hosts(keyed_stack: 
             assert _status(url, probe["path"], headers) == 200
             assert _status(url, probe["path"], {"Host": "10.1.2.3:8000"}) == 403, "as without the header of the probe"
         assert rendering("everything").container(process)["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+
+
+@EACH_SET
+def test_commands_of_probes_check_the_process_itself(name: str) -> None:
+    found = rendering(name)
+    for process in set(found.processes) & set(REPORTING) - {"web"}:
+        container = found.container(process)
+        check = ["python", "-m", "compose.healthcheck", process]
+        assert container["livenessProbe"]["exec"]["command"] == [*check, "--alive"]
+        if process == "worker":
+            assert container["startupProbe"]["exec"]["command"] == check
+            assert "readinessProbe" not in container, "it is ready from its start on, and no Service selects it"
+        else:
+            port = container["ports"][0]["name"]
+            assert container["startupProbe"]["tcpSocket"] == container["readinessProbe"]["tcpSocket"] == {"port": port}
 
 
 def _status(url: str, path: str, headers: dict[str, str]) -> int:
