@@ -108,6 +108,9 @@ def test_notes_name_what_is_missing() -> None:
     assert "https://voice.example/" in other
     assert "Warning" not in other
     assert "create secret" not in other
+    alone = rendering("another model").notes
+    assert "rollout status deployment voxtral-worker" in alone
+    assert "service/" not in alone
 
 
 def test_every_value_has_a_schema() -> None:
