@@ -1,6 +1,7 @@
 """`make image-check`: builds the image for a CPU, starts the service in it as its user, and transcribes a file.
 
-It needs root, bubblewrap, mmdebstrap and a network. The root file system is read-only except for /data and /tmp.
+Then it starts the pods of the Helm chart from it, and replaces a worker. It needs root, bubblewrap, mmdebstrap and a
+network. The root file system is read-only except for /data and /tmp.
 """
 
 import io
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
+from tests.image import pods
 from tests.image.build import Builder, Image, sandbox
 from tests.speech import SAMPLE_RATE_HZ, SENTENCES, synthesise
 from tests.stack import free_ports
@@ -28,6 +30,7 @@ def main() -> None:
     try:
         image = Builder(folder).build("cpu")
         _transcribe(image)
+        pods.check(image, folder / "pods", _speech(), heard=_check_words)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -54,12 +57,16 @@ def _transcribe(image: Image) -> None:
         assert str(owner) == image.user, f"The service runs as {owner}, not as {image.user}."
         client = OpenAI(base_url=f"http://127.0.0.1:{web}/v1", api_key="none")
         text = client.audio.transcriptions.create(model="whisper-1", file=("speech.wav", _speech())).text
-        print(f"The service in the image heard: {text}")
-        missing = set(_words(SENTENCES[1])) - set(_words(text))
-        assert len(missing) <= 1, f"It did not hear {sorted(missing)}."
+        _check_words(text)
     finally:
         os.kill(service.pid, signal.SIGINT)
         service.wait(20)
+
+
+def _check_words(text: str) -> None:
+    print(f"The service in the image heard: {text}", flush=True)
+    missing = set(_words(SENTENCES[1])) - set(_words(text))
+    assert len(missing) <= 1, f"It did not hear {sorted(missing)}."
 
 
 def _words(text: str) -> list[str]:

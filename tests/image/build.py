@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -152,8 +153,13 @@ class Builder:
                 shutil.copy2(PROJECT / file, placed)
 
 
-def sandbox(image: Image, *, network_files: bool = False, writable: tuple[str, ...] = ("/",)) -> list[str]:
-    """The command that runs another one in the image, as its user. `writable` folders may be changed; "/" is all."""
+def sandbox(
+    image: Image, *, network_files: bool = False, writable: tuple[str, ...] = ("/",), options: Sequence[str] = ()
+) -> list[str]:
+    """The command that runs another one in the image, as its user. `writable` folders may be changed; "/" is all.
+
+    `options` are more ones of bubblewrap.
+    """
     bind = "--bind" if "/" in writable else "--ro-bind"
     command = ["bwrap", bind, str(image.root), "/", "--dev", "/dev", "--proc", "/proc"]
     command += [
@@ -177,6 +183,7 @@ def sandbox(image: Image, *, network_files: bool = False, writable: tuple[str, .
             if path and Path(path).exists():
                 command += ["--ro-bind", path, f"/dev/{variable}"]
                 env[variable] = f"/dev/{variable}"
+    command += options
     for name, text in env.items():
         command += ["--setenv", name, text]
     if image.user != "0":
