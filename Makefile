@@ -17,6 +17,8 @@ LOCK = echo "setuptools>=77" | $(COMPILE) pyproject.toml -
 WITHOUT_TORCH = awk '/^[a-z]/ { kept = /^nvidia-ml-py==/ || !/^((cuda|nvidia)-|torch==)/ } /^\#/ || kept'
 PYTORCH_CPU = https://download.pytorch.org/whl/cpu
 PYTORCH_CU126 = https://download.pytorch.org/whl/cu126
+# Compiling everything takes longer than the tests, which import little of it.
+PLUGINS_PIP = $(BIN)/python -m pip --python .venv-plugins/bin/python --disable-pip-version-check install --quiet --no-compile
 PROSE = frontend worker shared compose docs README.md CONTRIBUTING.md SECURITY.md config.yaml
 export PYTHON TORCH
 
@@ -108,8 +110,8 @@ tests/page/node_modules/.package-lock.json: tests/page/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed to check the types of the page (Debian and Ubuntu: apt install npm)." >&2; exit 1; }
 	@npm ci --prefix tests/page --silent --no-fund --no-audit
 
-.venv-plugins/installed: tests/plugins/requirements.txt tests/plugins/no_deps.txt
-	@$(BIN)/python -m venv --clear .venv-plugins
-	@.venv-plugins/bin/pip install --quiet --disable-pip-version-check --requirement tests/plugins/requirements.txt
-	@.venv-plugins/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/plugins/no_deps.txt
+.venv-plugins/installed: tests/plugins/requirements.txt tests/plugins/no_deps.txt | .venv/installed-dev
+	@$(BIN)/python -m venv --clear --without-pip .venv-plugins
+	@$(PLUGINS_PIP) --requirement tests/plugins/requirements.txt
+	@$(PLUGINS_PIP) --no-deps --requirement tests/plugins/no_deps.txt
 	@touch $@

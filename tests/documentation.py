@@ -9,7 +9,10 @@ from tests.stack import PROJECT
 
 PAGES: Final = tuple(
     sorted(
-        path for folder in (PROJECT, PROJECT / "docs") for path in folder.glob("*.md") if path.name != "CHANGELOG.md"
+        path
+        for folder in (PROJECT, PROJECT / "docs", PROJECT / "docs" / "integrations")
+        for path in folder.glob("*.md")
+        if path.name != "CHANGELOG.md"
     )
 )
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

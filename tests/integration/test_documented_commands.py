@@ -47,6 +47,8 @@ NOT_RUN: Final = {
     "voxtral transcribe talk.wav --mode understand": "needs Voxtral 3B",
     ".venv/bin/python -m tests.gpu": "needs a GPU",
     "cat keys.yaml": "shows a file",
+    "python -m livekit.agents": "needs a LiveKit server; tests/integration/test_integrations.py runs the agent",
+    "VOXTRAL_URL=": "needs a microphone; the same runs the bot",
 }
 RUN: Final = sorted({command for page in PAGES for command in commands(page) if not command.startswith(tuple(NOT_RUN))})
 EXAMPLES: Final = [

@@ -1,18 +1,16 @@
-"""`make plugins`: speak short phrases to a service through the OpenAI plug-ins of LiveKit Agents and of Pipecat, and
-through WhisperLive's client."""
+"""`make plugins`: speak short phrases to a service through the examples of docs/integrations, which use the plug-ins of
+LiveKit Agents and of Pipecat, and through WhisperLive's client."""
 
-import json
-import subprocess
 import sys
 import tempfile
 import wave
 from pathlib import Path
 
 from tests.bench.scoring import normalised
+from tests.plugins.running import printed
 from tests.speech import SAMPLE_RATE_HZ, synthesise
 from tests.stack import Stack
 
-PYTHON = Path(".venv-plugins/bin/python").absolute()
 PHRASES = ("Sit down.", "Turn on the lights.", "Never mind.", "Good morning.", "What time is it?")
 
 
@@ -24,8 +22,11 @@ def main() -> int:
         )
         try:
             stack.start()
-            wrong = [_wrong(name, stack.web_url, files) for name in ("livekit_stt", "pipecat_stt")]
-            wrong.append(_wrong("whisperlive", stack.ws_url, files))
+            wrong = [
+                _wrong(stack.web_url, "livekit_stt", *files),
+                _wrong(stack.web_url, "pipecat_stt", "--commits", *files),
+                _wrong(stack.web_url, "whisperlive", stack.ws_url, *files),
+            ]
         finally:
             stack.stop_all()
     return 1 if any(wrong) else 0
@@ -40,16 +41,14 @@ def _recorded(path: Path, phrase: str, seed: int) -> Path:
     return path
 
 
-def _wrong(name: str, url: str, files: list[Path]) -> int:
+def _wrong(url: str, name: str, *arguments: object) -> int:
     """How many phrases one plug-in does not give once and right."""
-    command = [PYTHON, Path(__file__).with_name(f"{name}.py"), url, *files]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
     wrong = 0
-    for line in done.stdout.splitlines():
-        index, way, texts = json.loads(line)
-        is_right = [normalised(text) for text in texts] == [normalised(PHRASES[index])]
+    for index, way, lines in printed(url, name, *arguments):
+        finals = [line.removeprefix("final: ") for line in lines if line.startswith("final: ")]
+        is_right = [normalised(text) for text in finals] == [normalised(PHRASES[index])]
         wrong += not is_right
-        print(f"{'right' if is_right else 'WRONG'}  {way}: {PHRASES[index]!r} -> {texts}")
+        print(f"{'right' if is_right else 'WRONG'}  {way}: {PHRASES[index]!r} -> {finals}")
     return wrong
 
 

@@ -1,78 +1,118 @@
-"""`pipecat_stt.py URL FILE...` prints `[number, way, texts]` for each WAV file. Runs in .venv-plugins."""
+"""`pipecat_stt.py FILE...` plays each WAV file to the bot of docs/integrations. Runs in .venv-plugins.
+
+Prints `[number, way, lines]` for each: what the bot prints until a turn has ended. `--commits` plays them also with
+Pipecat's own detection of speech, after which its plug-in commits the audio.
+"""
 
 import asyncio
+import contextlib
+import io
 import json
 import sys
 import wave
+from itertools import count
+from pathlib import Path
 
 from loguru import logger
 from pipecat.frames.frames import (
     EndFrame,
-    Frame,
     InputAudioRawFrame,
-    TranscriptionFrame,
+    StartFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "integrations"))
+import pipecat_bot
 
 PIECE_S = 0.02
 ANSWER_S = 20.0
-WAYS = {"Pipecat, commits": {}, "Pipecat, server_vad": {"turn_detection": {"type": "server_vad"}}}
 
 
-class Texts(FrameProcessor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-        self.came = asyncio.Event()
+class Played(BaseInputTransport):
+    """A file in real time, and silence after it, as a microphone without speech has it."""
 
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        if isinstance(frame, TranscriptionFrame):
-            self.texts.append(frame.text)
-            self.came.set()
-        await self.push_frame(frame, direction)
+    def __init__(self, path: str, *, is_detected: bool = False) -> None:
+        """`is_detected`: whether frames say when the speech begins and ends."""
+        with wave.open(path) as file:
+            self._rate, self._pcm = file.getframerate(), file.readframes(file.getnframes())
+        super().__init__(TransportParams(audio_in_enabled=True, audio_in_sample_rate=self._rate))
+        self._is_detected = is_detected
+        self._playing: asyncio.Task[None] | None = None
 
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+        self._playing = self.create_task(self._play())
 
-async def transcribed(url: str, path: str, options: dict) -> list[str]:
-    """The texts of a file that is played in real time; with `turn_detection` a second of silence is behind it."""
-    with wave.open(path) as file:
-        rate, pcm = file.getframerate(), file.readframes(file.getnframes())
-    settings = OpenAIRealtimeSTTService.Settings(model="whisper-base")
-    base_url = f"{url.replace('http', 'ws', 1)}/v1/realtime"
-    service = OpenAIRealtimeSTTService(api_key="unused", base_url=base_url, settings=settings, **options)
-    texts = Texts()
-    worker = PipelineWorker(Pipeline([service, texts]), params=PipelineParams(audio_in_sample_rate=rate))
-    runner = WorkerRunner(handle_sigint=False)
+    async def stop(self, frame: EndFrame) -> None:
+        if self._playing is not None:
+            await self.cancel_task(self._playing)
+        await super().stop(frame)
 
-    async def speak() -> None:
-        if not options:
-            await worker.queue_frame(VADUserStartedSpeakingFrame())
-        step, spoken = 2 * round(rate * PIECE_S), pcm + bytes(2 * rate if options else 0)
-        for at in range(0, len(spoken), step):
-            piece = InputAudioRawFrame(audio=spoken[at : at + step], sample_rate=rate, num_channels=1)
-            await worker.queue_frame(piece)
+    async def _play(self) -> None:
+        step = 2 * round(self._rate * PIECE_S)
+        if self._is_detected:
+            await self.push_frame(VADUserStartedSpeakingFrame())
+        for at in count(0, step):
+            if self._is_detected and at >= len(self._pcm):
+                await self.push_frame(VADUserStoppedSpeakingFrame())
+                return
+            piece = self._pcm[at : at + step].ljust(step, b"\0")
+            await self.push_audio_frame(InputAudioRawFrame(audio=piece, sample_rate=self._rate, num_channels=1))
             await asyncio.sleep(PIECE_S)
-        if not options:
-            await worker.queue_frame(VADUserStoppedSpeakingFrame())
-        await asyncio.wait_for(texts.came.wait(), ANSWER_S)
-        await worker.queue_frame(EndFrame())
 
-    await runner.add_workers(worker)
-    await asyncio.gather(runner.run(), speak())
-    return texts.texts
+
+class Printed(io.StringIO):
+    """What the bot prints; `last_came` is set by a line that begins with `last`."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__()
+        self._last = last
+        self.last_came = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        if text.startswith(self._last):
+            self.last_came.set()
+        return super().write(text)
+
+
+async def end_after(worker: PipelineWorker, printed: Printed) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(printed.last_came.wait(), ANSWER_S)
+    await worker.queue_frame(EndFrame())
+
+
+async def shown(played: Played, last: str) -> list[str]:
+    printed, runner = Printed(last), WorkerRunner(handle_sigint=False)
+    with contextlib.redirect_stdout(printed):
+        worker = pipecat_bot.listening(played)
+        await runner.add_workers(worker)
+        await asyncio.gather(runner.run(), end_after(worker, printed))
+    return printed.getvalue().splitlines()
+
+
+def committing() -> OpenAIRealtimeSTTService:
+    settings = OpenAIRealtimeSTTService.Settings(model="auto")
+    base_url = f"{pipecat_bot.URL.replace('http', 'ws', 1)}/v1/realtime"
+    return OpenAIRealtimeSTTService(api_key="none", base_url=base_url, settings=settings)
 
 
 async def main() -> None:
     logger.remove()
-    for number, path in enumerate(sys.argv[2:]):
-        for way, options in WAYS.items():
-            print(json.dumps([number, way, await transcribed(sys.argv[1], path, options)]), flush=True)
+    files = [argument for argument in sys.argv[1:] if argument != "--commits"]
+    for number, path in enumerate(files):
+        print(json.dumps([number, "Pipecat", await shown(Played(path), "turn: ")]), flush=True)
+    if "--commits" in sys.argv:
+        pipecat_bot.speech_to_text = committing
+        for number, path in enumerate(files):
+            lines = await shown(Played(path, is_detected=True), "final: ")
+            print(json.dumps([number, "Pipecat, commits", lines]), flush=True)
 
 
 asyncio.run(main())

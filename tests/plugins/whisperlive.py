@@ -37,8 +37,8 @@ def main(url: str, *files: str) -> None:
             )
             client.client.disconnect_if_no_response_for = 3  # seconds, after which the client ends its audio
             client(file)
-        texts = [segment["text"].strip() for segment in client.client.transcript]
-        print(json.dumps([index, "WhisperLive", texts]), flush=True)
+        lines = [f"final: {segment['text'].strip()}" for segment in client.client.transcript]
+        print(json.dumps([index, "WhisperLive", lines]), flush=True)
 
 
 if __name__ == "__main__":
