@@ -1,4 +1,4 @@
-"""The web application: the page and its settings, the native protocol at `/ws`, and the HTTP APIs under `/v1`.
+"""The web application: the page and its settings, the native protocol at `/ws`, and the APIs under `/v1` and `/v2`.
 
 The page uses relative addresses only, so it works under any path prefix that a proxy adds.
 """
@@ -36,7 +36,7 @@ from frontend.api import (
 from frontend.api.authentication import Gate
 from frontend.api.errors import refusal
 from frontend.api.middleware import errors_of
-from frontend.api.mistyped_addresses import PREFIX
+from frontend.api.mistyped_addresses import API_PREFIXES
 from frontend.api.not_found import refuse_stray
 from frontend.api.openapi import asyncapi
 from frontend.api.openapi.document import INFO, DocumentedApi
@@ -150,7 +150,7 @@ def create_app(
 
 def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
     count_error(error.code)
-    if scope["path"].startswith(PREFIX):
+    if scope["path"].startswith(API_PREFIXES):
         return refusal(error, errors_of(scope))
     return PlainTextResponse(f"{error.message}\n", status_code=403)
 

@@ -1,4 +1,4 @@
-"""Authentication of everything under `/v1`: the client is identified before a route or a body is looked at.
+"""Authentication of everything under `/v1` and `/v2`: the client is identified before a route or a body is looked at.
 
 A route gets the principal from `principal_of`, so it cannot skip the check. Viewers of a session present a token of
 that session instead of a key.
@@ -17,7 +17,7 @@ from frontend.access.credentials import chosen_subprotocol
 from frontend.access.principal import Principal
 from frontend.api.errors import refusal
 from frontend.api.middleware import errors_of
-from frontend.api.mistyped_addresses import PREFIX
+from frontend.api.mistyped_addresses import API_PREFIXES
 from shared.errors import VoxtralError
 
 WITH_TOKENS_OF_THEIR_OWN: Final = ("/v1/sessions/",)
@@ -26,7 +26,7 @@ WITH_PROOFS_OF_THEIR_OWN: Final = ("/v1/telephony/twilio", "/v1/telephony/telnyx
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
-    """The principal that sends this request, or opens this WebSocket, under `/v1`."""
+    """The principal that sends this request, or opens this WebSocket, under `/v1` and `/v2`."""
     principal: Principal = connection.state.principal
     return principal
 
@@ -42,7 +42,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         proves_itself = scope["type"] == "websocket" and path in WITH_PROOFS_OF_THEIR_OWN
-        if not path.startswith(PREFIX) or path.startswith(WITH_TOKENS_OF_THEIR_OWN) or proves_itself:
+        if not path.startswith(API_PREFIXES) or path.startswith(WITH_TOKENS_OF_THEIR_OWN) or proves_itself:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             principal = await self._access.admit_http(Request(scope))

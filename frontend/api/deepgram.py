@@ -21,7 +21,8 @@ from frontend.api.padding import PaddedReply
 from frontend.api.responses import Answering, Exchange, counted, transcript_of, warned
 from frontend.api.upload_form import NO_ROOM_RETRY_S, bounded, media_type_of
 from frontend.monitoring.process_report import Tally
-from frontend.protocols.deepgram.query import Query, query_of, recording
+from frontend.protocols.deepgram.parameters import Query, query_of
+from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
 from frontend.protocols.kinds import Flag
 from frontend.protocols.options import parse_text

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frontend.api.deepgram_errors import PREFIXES, DeepgramErrors
 from frontend.api.errors import http_refusal, refusal
-from frontend.api.mistyped_addresses import PREFIX, is_socket, meant_address, methods_at
+from frontend.api.mistyped_addresses import API_PREFIXES, is_socket, meant_address, methods_at
 from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, ErrorRenderer, Renderer
 from frontend.connections.closing import drop_frames
 from shared.errors import InvalidFieldError, VoxtralError
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
-    """Answer errors under `/v1` in the shapes of the APIs. `count_error` receives the code of each."""
+    """Answer errors under `/v1` and `/v2` in the shapes of the APIs. `count_error` receives the code of each."""
     app.add_middleware(ApiAnswers, count_error=count_error)
     app.add_exception_handler(HTTPException, _router_refusal)
     app.add_exception_handler(RequestValidationError, _as_field_error)
@@ -138,7 +138,7 @@ class _Exchange:
 
 def _is_for_the_page(scope: Scope) -> bool:
     """Whether a request is not for the API, not even with a wrong address: requests for the API send bodies."""
-    return not scope["path"].startswith(PREFIX) and scope.get("method", "GET") in READING
+    return not scope["path"].startswith(API_PREFIXES) and scope.get("method", "GET") in READING
 
 
 def _new_request_id() -> str:
@@ -161,7 +161,7 @@ async def _router_refusal(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, HTTPException)
     scope, full_path = request.scope, request.scope["path"]
     renderer, headers, path = errors_of(scope), dict(refused.headers or {}), full_path[:MAX_PATH_CHARS]
-    is_api, meant = full_path.startswith(PREFIX), None
+    is_api, meant = full_path.startswith(API_PREFIXES), None
     if refused.status_code in (404, 405):
         meant = meant_address(scope)
     elif is_api:

@@ -5,9 +5,10 @@ from typing import Final
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-PREFIX: Final = "/v1/"
+API_PREFIXES: Final = ("/v1/", "/v2/")
+"""How the addresses of the API begin."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_NOT_COUNTED: Final = frozenset({"", "v1", "api", "openai"})
+_NOT_COUNTED: Final = frozenset({"", "v1", "v2", "api", "openai"})
 """Parts of a path that base URLs often repeat or leave out."""
 _TRANSCRIPTIONS: Final = "audio/transcriptions"
 _TRANSLATIONS: Final = "audio/translations"
@@ -47,7 +48,7 @@ def is_socket(scope: Scope, path: str) -> bool:
 
 
 def meant_socket(scope: Scope) -> str | None:
-    """The address of a WebSocket that differs from the requested one only in slashes, letter case or `v1`."""
+    """The address of a WebSocket that differs from the requested one only in slashes, letter case or the version."""
     return next((path for path in _candidates(scope["path"]) if is_socket(scope, path)), None)
 
 
@@ -67,10 +68,11 @@ def _candidates(path: str) -> list[str]:
     rest = "/".join(parts)
     # Proxies, and Azure's `/openai/deployments/NAME/…`, put a prefix before an address.
     ends = ("/".join(parts[-2:]).lower(),) if len(parts) > 2 else ()
+    versions = sorted(API_PREFIXES, key=lambda prefix: prefix not in f"{path.lower()}/")
     return [
         candidate
         for name in dict.fromkeys((rest, rest.lower(), _OTHERWISE.get(rest.lower(), rest), *ends))
-        for candidate in (f"{PREFIX}{name}", f"/{name}")
+        for candidate in (*(f"{version}{name}" for version in versions), f"/{name}")
         if name
     ]
 

@@ -1,7 +1,7 @@
 """The WebSockets in the dialects of other services.
 
 `WS /v1/realtime` is OpenAI's Realtime transcription and vLLM's dialect of it; `WS /v1/audio/transcriptions/realtime` is
-Mistral's realtime transcription; `WS /v1/listen` is Deepgram's live transcription.
+Mistral's realtime transcription; `WS /v1/listen` is Deepgram's live transcription, and `WS /v2/listen` its Flux.
 """
 
 import secrets
@@ -16,7 +16,10 @@ from frontend.api.errors import refusal
 from frontend.api.middleware import errors_of
 from frontend.api.renderers import MISTRAL, OPENAI, ErrorRenderer
 from frontend.connections.connections import Connections
-from frontend.protocols.deepgram.query import listen, query_of
+from frontend.protocols.deepgram.flux import DeepgramFlux
+from frontend.protocols.deepgram.flux_query import flux_listen
+from frontend.protocols.deepgram.parameters import query_of
+from frontend.protocols.deepgram.query import listen
 from frontend.protocols.deepgram.realtime import DeepgramRealtime
 from frontend.protocols.detection import realtime_dialect
 from frontend.protocols.dialect import Dialect
@@ -39,6 +42,7 @@ def routes(connections: Connections, spoken: Collection[ForeignProtocol]) -> API
         router.add_api_websocket_route("/v1/audio/transcriptions/realtime", partial(_serve_mistral, connections))
     if ForeignProtocol.DEEPGRAM in spoken:
         router.add_api_websocket_route("/v1/listen", partial(_serve_deepgram, connections))
+        router.add_api_websocket_route("/v2/listen", partial(_serve_flux, connections))
     return router
 
 
@@ -66,6 +70,13 @@ async def _serve_mistral(connections: Connections, websocket: WebSocket) -> None
 async def _serve_deepgram(connections: Connections, websocket: WebSocket) -> None:
     def dialect() -> DeepgramRealtime:
         return DeepgramRealtime(websocket.state.request_id, listen(query_of(websocket.query_params.multi_items())))
+
+    await serve_websocket(websocket, errors_of(websocket.scope), dialect, connections)
+
+
+async def _serve_flux(connections: Connections, websocket: WebSocket) -> None:
+    def dialect() -> DeepgramFlux:
+        return DeepgramFlux(websocket.state.request_id, flux_listen(query_of(websocket.query_params.multi_items())))
 
     await serve_websocket(websocket, errors_of(websocket.scope), dialect, connections)
 

@@ -369,4 +369,7 @@ class Connection:
 
 
 def _text(action: Send) -> bytes:
-    return action.message if isinstance(action.message, bytes) else orjson.dumps(action.message)
+    message = action.message
+    if isinstance(message, bytes):
+        return message
+    return orjson.dumps(message() if callable(message) else message)

@@ -29,8 +29,9 @@ EARLIER_AUDIO: Final = b""
 class Send:
     """Send a message to the client."""
 
-    message: dict[str, Any] | bytes
-    """Bytes are JSON text already, or whatever else the transport of the dialect sends."""
+    message: dict[str, Any] | bytes | Callable[[], dict[str, Any]]
+    """Bytes are JSON text already, or whatever else the transport of the dialect sends. A function is called when the
+    message is sent."""
 
 
 @dataclass(frozen=True, slots=True)

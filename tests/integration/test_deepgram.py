@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from deepgram import AsyncDeepgramClient, DeepgramClientEnvironment
 from deepgram.core.api_error import ApiError
@@ -15,9 +16,17 @@ from tests.integration.api_clients import silent_wav
 from tests.integration.native_clients import tone
 from tests.keys import KeyList
 from tests.limits import limit_s
+from tests.speech import SAMPLE_RATE_HZ, SENTENCES, silence, synthesise
 from tests.stack import Stack
 
-RAW = {"model": "nova-3", "encoding": "linear16", "sample_rate": "16000"}
+FLUX = {"encoding": "linear16", "sample_rate": "16000"}
+RAW = {"model": "nova-3", **FLUX}
+
+
+def speech() -> bytes:
+    """A sentence, and a second of silence."""
+    pcm = np.concatenate([synthesise(SENTENCES[9]), silence(1)])
+    return (pcm * 32767).astype("<i2").tobytes()
 
 
 def client(stack: Stack, key: str = "none", http: httpx.AsyncClient | None = None) -> AsyncDeepgramClient:
@@ -44,6 +53,42 @@ async def test_live_transcription(stack: Stack) -> None:
     assert finals[0].metadata.model_info.name == "echo"
     assert (messages[-1].type, messages[-1].duration) == ("Metadata", 1.5)
     assert messages[-1].request_id == finals[0].metadata.request_id
+
+
+async def test_flux(stack: Stack) -> None:
+    infos: list[Any] = []
+    others: list[Any] = []
+    thresholds = {"eager_eot_threshold": "0.3", "eot_threshold": "0.5", "eot_timeout_ms": "500"}
+    async with client(stack).listen.v2.connect(model="flux-general-en", **FLUX, **thresholds) as socket:
+        await socket.send_configure({"type": "Configure", "keyterms": ["Ann"], "thresholds": {"eot_threshold": 0.6}})
+        await socket.send_configure({"type": "Configure", "thresholds": {"eot_threshold": 0.1}})
+        await socket.send_media(speech())
+        async for message in socket:
+            (infos if message.type == "TurnInfo" else others).append(message)
+            if message.type == "TurnInfo" and message.event == "EndOfTurn":
+                if message.turn_index:
+                    await socket.send_close_stream()
+                else:
+                    await socket.send_media(speech()[: 2 * SAMPLE_RATE_HZ])  # a second, inside the sentence
+                    await socket.send_force_end_turn()
+    assert [message.type for message in others] == ["Connected", "ConfigureSuccess", "ConfigureFailure"]
+    assert others[1].thresholds.eot_threshold == 0.6
+    assert others[1].keyterms == ["Ann"]
+    assert infos[0].event == "StartOfTurn"
+    ends = [info for info in infos if info.event == "EndOfTurn"]
+    assert [(end.turn_index, end.trigger in ("model", "timeout")) for end in ends] == [(0, True), (1, False)]
+    assert ends[1].trigger == "manual"
+    assert all(end.transcript and end.words for end in ends)
+    assert ends[0].end_of_turn_confidence > 0
+    assert sorted(message.sequence_id for message in infos + others) == list(range(len(infos + others)))
+
+
+async def test_bad_parameters_of_flux_are_rejected_before_the_connection_opens(stack: Stack) -> None:
+    address = stack.web_url.replace("http", "ws", 1) + "/v2/listen?eot_threshold=2"
+    with pytest.raises(InvalidStatus) as rejected:
+        connect(address)
+    body = json.loads(rejected.value.response.body or b"")
+    assert (body["err_code"], "eot_threshold" in body["err_msg"]) == ("Bad Request", True)
 
 
 async def test_bad_parameters_are_rejected_before_the_connection_opens(stack: Stack) -> None:
@@ -83,9 +128,10 @@ async def test_keys(keyed_stack: Stack, key_list: KeyList) -> None:
     address = keyed_stack.web_url.replace("http", "ws", 1) + "/v1/listen"
     with connect(address, subprotocols=["token", key]) as browser:  # type: ignore[list-item]
         assert browser.subprotocol == "token"
-    with pytest.raises(InvalidStatus) as rejected:
-        connect(address)
-    assert json.loads(rejected.value.response.body or b"")["err_code"] == "INVALID_AUTH"
+    for path in ("/v1/listen", "/v2/listen"):
+        with pytest.raises(InvalidStatus) as rejected:
+            connect(keyed_stack.web_url.replace("http", "ws", 1) + path)
+        assert json.loads(rejected.value.response.body or b"")["err_code"] == "INVALID_AUTH"
 
 
 async def test_a_recording(stack: Stack) -> None:

@@ -1,14 +1,16 @@
-"""Deepgram's live transcription, `WS /v1/listen`: binary audio and three control messages. No I/O.
+"""Deepgram's live transcription, `WS /v1/listen`: binary audio and four control messages. No I/O.
 
 One connection is one session, which begins with the first audio. The parameters of the address configure it. A client
 ends its audio with `CloseStream` or an empty binary message; it then gets the rest of the transcript and `Metadata`.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final
 
+from frontend.protocols.deepgram.configure import configure_failure, listen_changes
 from frontend.protocols.deepgram.query import Listen
 from frontend.protocols.deepgram.results import SpeakerNumbers, alternative, model_id, model_info
 from frontend.protocols.dialect import Action, Append, Change, Check, Commit, Finish, Hangup, Open, Send
@@ -29,7 +31,7 @@ from shared.events import EventType
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Partial
 
-CONTROLS: Final = ("KeepAlive", "Finalize", "CloseStream")
+CONTROLS: Final = ("KeepAlive", "Finalize", "Configure", "CloseStream")
 BAD_AUDIO: Final = (InvalidAudioError.code, UnsupportedAudioError.code)
 NO_SHA256: Final = "0" * 64
 """Audio is not kept, so it has no digest."""
@@ -57,7 +59,10 @@ class DeepgramRealtime:
 
     def __init__(self, request_id: str, wanted: Listen) -> None:
         self._request_id = request_id
-        self._wanted = wanted
+        self._wanted = self._before = wanted
+        """What the client wants now, and before its last message: a rejected message changes nothing."""
+        self._is_configuring = False
+        """Whether that message was `Configure`."""
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._stage = Stage.READY
         self._model = self._engine = ""
@@ -76,6 +81,7 @@ class DeepgramRealtime:
         return [Check(self._wanted.options)]
 
     def receive(self, message: Message) -> Iterable[Action]:
+        self._before, self._is_configuring = self._wanted, False
         if self._stage in (Stage.ENDING, Stage.OVER):
             return []
         if isinstance(message, bytes):
@@ -85,10 +91,9 @@ class DeepgramRealtime:
             case "KeepAlive":
                 return [Change({})] if self._stage is Stage.LIVE else []  # input, so the session does not time out
             case "Finalize":
-                if self._stage is Stage.READY:
-                    return []
-                self._finalizing += 1
-                return [Commit()]
+                return self._finalize()
+            case "Configure":
+                return self._configure(control)
             case "CloseStream":
                 return self._close()
         kind = shown(control.get("type"))
@@ -122,6 +127,10 @@ class DeepgramRealtime:
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         is_fatal = message is None or isinstance(message, bytes)
+        if self._is_configuring and not is_fatal:
+            self._wanted = self._before
+            failure = configure_failure(error)
+            return [Send({"request_id": self._request_id, **failure})]
         if is_fatal or not isinstance(error, UnknownTypeError | InvalidJsonError):
             return self._fatal(error)
         return [_error("SchemaError", error)]
@@ -141,6 +150,22 @@ class DeepgramRealtime:
             return [self._metadata(0.0), Hangup(1000, "")]
         self._stage = Stage.ENDING
         return [Finish()]
+
+    def _finalize(self) -> list[Action]:
+        if self._stage is Stage.READY:
+            return []
+        self._finalizing += 1
+        return [Commit()]
+
+    def _configure(self, control: dict[str, Any]) -> list[Action]:
+        self._is_configuring = True
+        changes = listen_changes(control)
+        self._wanted = replace(self._wanted, options=replace(self._wanted.options, **changes))
+        told: dict[str, Any] = {"type": "ConfigureSuccess", "request_id": self._request_id}
+        if "keyterms" in changes:
+            told["keyterms"] = [one.term for one in changes["keyterms"] or ()]
+        apply = Change(changes) if self._stage is Stage.LIVE else Check(self._wanted.options)
+        return [apply, Send(told)]
 
     @property
     def _received_s(self) -> float:

@@ -23,6 +23,8 @@ def application() -> FastAPI:
         app.add_api_route(path, answer, methods=["POST"])
     app.add_api_route("/v1/models", answer, methods=["GET", "HEAD"])
     app.add_api_websocket_route("/v1/realtime", talk)
+    app.add_api_websocket_route("/v1/listen", talk)
+    app.add_api_websocket_route("/v2/listen", talk)
     app.add_api_websocket_route("/ws", talk)
     return app
 
@@ -70,6 +72,9 @@ def test_nearly_right_address_of_a_websocket_is_recognized() -> None:
     assert meant_socket(scope_of("/realtime", kind="websocket")) == "/v1/realtime"
     assert meant_socket(scope_of("/v1/WS/", kind="websocket")) == "/ws"
     assert meant_socket(scope_of("/v1/models", kind="websocket")) is None
+    assert meant_socket(scope_of("/listen", kind="websocket")) == "/v1/listen"
+    assert meant_socket(scope_of("/V2/listen/", kind="websocket")) == "/v2/listen"
+    assert meant_socket(scope_of("/v2/realtime", kind="websocket")) == "/v1/realtime"
 
 
 def test_methods_of_an_address_are_known() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.protocols.deepgram.query import REDACTED, Listen, listen, query_of
+from frontend.protocols.deepgram.parameters import query_of
+from frontend.protocols.deepgram.query import REDACTED, Listen, listen
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import KeyTerm, SessionOptions

@@ -5,17 +5,27 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from deepgram.core.unchecked_base_model import construct_type
 from deepgram.listen.v1.socket_client import V1SocketClientResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.protocols.deepgram.query import listen, query_of
+from frontend.protocols.deepgram.parameters import query_of
+from frontend.protocols.deepgram.query import listen
 from frontend.protocols.deepgram.realtime import DeepgramRealtime
 from frontend.protocols.dialect import EARLIER_AUDIO, Action, Append, Change, Check, Commit, Finish, Hangup, Open, Send
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
-from shared.errors import IdleTimeoutError, InvalidAudioError, ServerBusyError, UnknownTypeError, VoxtralError
+from shared.errors import (
+    IdleTimeoutError,
+    InvalidAudioError,
+    InvalidFieldError,
+    ServerBusyError,
+    UnknownTypeError,
+    VoxtralError,
+)
+from shared.events import KeyTerm
 
 SECOND = b"\1\0" * 16_000
 WORDS = [
@@ -99,6 +109,33 @@ def test_keep_alive_is_input_of_a_session() -> None:
     assert list(begun().receive(control("KeepAlive"))) == [Change({})]
 
 
+def test_configure_changes_the_text_from_the_next_segment_on() -> None:
+    dialect = begun()
+    change, confirmed = dialect.receive(
+        json.dumps({"type": "Configure", "keyterms": ["Ann"], "features": {"numerals": True, "dictation": True}})
+    )
+    assert change == Change({"keyterms": (KeyTerm("Ann"),), "numerals": True})
+    assert sent([confirmed]) == [{"type": "ConfigureSuccess", "request_id": "r1", "keyterms": ["Ann"]}]
+    [_, confirmed] = dialect.receive(json.dumps({"type": "Configure", "features": {"profanity_filter": False}}))
+    assert "keyterms" not in sent([confirmed])[0]
+
+
+def test_a_configure_that_fails_changes_nothing() -> None:
+    dialect = DeepgramRealtime("r1", listen({}))
+    for message in ({"keyterms": ["a"] * 201}, {"keyterms": 1}, {"features": []}, {"features": {"numerals": "yes"}}):
+        text = json.dumps({"type": "Configure", **message})
+        with pytest.raises(InvalidFieldError) as refused:
+            dialect.receive(text)
+        [failure] = sent(dialect.refuse(refused.value, text))
+        assert (failure["type"], failure["code"]) == ("ConfigureFailure", "CONFIGURE_INVALID_FIELD")
+    text = json.dumps({"type": "Configure", "keyterms": ["Ann"]})
+    assert isinstance(next(iter(dialect.receive(text))), Check)
+    list(dialect.refuse(ServerBusyError("no"), text))
+    [opening, _] = dialect.receive(SECOND)
+    assert isinstance(opening, Open)
+    assert opening.options.keyterms is None
+
+
 def test_an_utterance_ends_after_the_silence_that_was_asked_for() -> None:
     dialect = begun(utterance_end_ms="1000")
     told(dialect, "final", **FINAL)
@@ -140,7 +177,8 @@ def test_errors_close_with_the_codes_of_deepgram() -> None:
     assert body["variant"] == "SchemaError"
 
 
-MESSAGES = st.sampled_from([*map(control, ("KeepAlive", "Finalize", "CloseStream", "x")), SECOND, b"", "{", "[]", "1"])
+KINDS = ("KeepAlive", "Finalize", "Configure", "CloseStream", "x")
+MESSAGES = st.sampled_from([*map(control, KINDS), SECOND, b"", "{", "[]", "1"])
 EVENTS = st.sampled_from(
     [
         ("partial", {"seq": 1, "segment": 0, "text": "Hello", "start": 0.0, "end": 0.5}),

@@ -4,7 +4,8 @@ from typing import Any
 
 from deepgram.types.listen_v1response import ListenV1Response
 
-from frontend.protocols.deepgram.query import query_of, recording
+from frontend.protocols.deepgram.parameters import query_of
+from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
 from frontend.transcripts.recording import Transcript
 from shared.events import SessionOptions
