@@ -5,11 +5,14 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import yaml
 from deepgram.core.unchecked_base_model import construct_type
 from deepgram.listen.v2.socket_client import V2SocketClientResponse
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from frontend.api.openapi.asyncapi import DOCUMENT
 from frontend.protocols.deepgram.flux import DeepgramFlux
 from frontend.protocols.deepgram.flux_query import flux_listen
 from frontend.protocols.deepgram.flux_turn import MAX_CHARS
@@ -37,21 +40,15 @@ PARTIAL = {"seq": 2, "segment": 0, "text": "Hello wor", "start": 0.0, "end": 0.6
 FINAL = {"seq": 3, "segment": 0, "text": "Hello world.", "start": 0.0, "end": 1.0, "words": WORDS, "language": "en"}
 EARLY = {"end": 1.0, "decided_at": 1.2, "probability": 0.55}
 ENDED = {"end": 1.0, "decided_at": 1.2, "probability": 0.9, "reason": "finished"}
-REQUIRED = {
-    "Connected": {"request_id", "sequence_id"},
-    "TurnInfo": {
-        *("request_id", "sequence_id", "event", "turn_index", "audio_window_start", "audio_window_end"),
-        *("transcript", "words", "end_of_turn_confidence"),
-    },
-    "ConfigureSuccess": {"request_id", "sequence_id", "thresholds", "keyterms"},
-    "ConfigureFailure": {"request_id", "sequence_id", "code", "description"},
-    "Warning": {"request_id", "sequence_id", "code", "description"},
-    "Error": {"sequence_id", "code", "description"},
+SCHEMAS = {
+    message["name"]: Draft202012Validator(message["payload"])
+    for name, message in yaml.safe_load(DOCUMENT.read_text())["components"]["messages"].items()
+    if name.startswith("flux") and "name" in message
 }
 
 
 class Client:
-    """Plays events and messages to a session that has received a second of audio."""
+    """Gives events and messages to a session that has received a second of audio."""
 
     def __init__(self, **query: str) -> None:
         query = {"model": "flux-general-multi", "encoding": "linear16", "sample_rate": "16000"} | query
@@ -84,7 +81,7 @@ class Client:
         for message in messages:
             parsed = construct_type(type_=V2SocketClientResponse, object_=message)
             assert type(parsed).__name__.removeprefix("ListenV2") in (message["type"], "Fatal" + message["type"])
-            assert message.keys() >= REQUIRED[message["type"]]
+            SCHEMAS[message["type"]].validate(message)
             assert message["sequence_id"] == self.received
             self.received += 1
         return messages
