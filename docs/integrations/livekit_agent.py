@@ -4,15 +4,23 @@ import os
 
 from livekit.agents import Agent, AgentServer, AgentSession, JobContext, StopResponse, UserInputTranscribedEvent, stt
 from livekit.agents.llm import ChatContext, ChatMessage
-from livekit.plugins import openai
+from livekit.plugins import deepgram, openai
 
 URL = os.environ.get("VOXTRAL_URL", "http://127.0.0.1:8000")
 KEY = os.environ.get("VOXTRAL_KEY", "none")
+PLUGIN = os.environ.get("PLUGIN", "openai")
 
 server = AgentServer()
 
 
 def speech_to_text() -> stt.STT:
+    if PLUGIN == "deepgram":
+        return deepgram.STTv2(
+            base_url=f"{URL}/v2/listen",  # the line to change
+            api_key=KEY,
+            model="flux-general-multi",
+            eager_eot_threshold=0.5,
+        )
     return openai.STT(
         base_url=f"{URL}/v1",  # the line to change
         api_key=KEY,

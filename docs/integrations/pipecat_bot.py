@@ -9,17 +9,25 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.deepgram.flux.stt import DeepgramFluxSTTService
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 from pipecat.services.stt_service import STTService
 from pipecat.workers.runner import WorkerRunner
 
-URL = os.environ.get("VOXTRAL_URL", "http://127.0.0.1:8000")
+URL = os.environ.get("VOXTRAL_URL", "ws://127.0.0.1:8000")
 KEY = os.environ.get("VOXTRAL_KEY", "none")
+PLUGIN = os.environ.get("PLUGIN", "openai")
 
 
 def speech_to_text() -> STTService:
+    if PLUGIN == "deepgram":
+        return DeepgramFluxSTTService(
+            url=f"{URL}/v2/listen",  # the line to change
+            api_key=KEY,
+            settings=DeepgramFluxSTTService.Settings(model="flux-general-multi", eager_eot_threshold=0.5),
+        )
     return OpenAIRealtimeSTTService(
-        base_url=f"{URL.replace('http', 'ws', 1)}/v1/realtime",  # the line to change
+        base_url=f"{URL}/v1/realtime",  # the line to change
         api_key=KEY,
         settings=OpenAIRealtimeSTTService.Settings(model="auto", language=None),
         turn_detection={"type": "semantic_vad", "eagerness": "medium"},

@@ -7,24 +7,24 @@ import wave
 from pathlib import Path
 
 from tests.bench.scoring import normalised
-from tests.plugins.running import printed
+from tests.plugins.running import printed_by
 from tests.speech import SAMPLE_RATE_HZ, synthesise
 from tests.stack import Stack
 
 PHRASES = ("Sit down.", "Turn on the lights.", "Never mind.", "Good morning.", "What time is it?")
+PROTOCOLS = ["openai", "deepgram", "whisperlive"]
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         files = [_recorded(Path(folder) / f"{index}.wav", phrase, index) for index, phrase in enumerate(PHRASES)]
-        stack = Stack(
-            Path(folder), model={"name": "whisper-base", "slots": 4}, server={"protocols": ["openai", "whisperlive"]}
-        )
+        stack = Stack(Path(folder), model={"name": "whisper-base", "slots": 4}, server={"protocols": PROTOCOLS})
         try:
             stack.start()
+            web_socket = stack.web_url.replace("http", "ws", 1)
             wrong = [
                 _wrong(stack.web_url, "livekit_stt", *files),
-                _wrong(stack.web_url, "pipecat_stt", "--commits", *files),
+                _wrong(web_socket, "pipecat_stt", "--commits", *files),
                 _wrong(stack.web_url, "whisperlive", stack.ws_url, *files),
             ]
         finally:
@@ -44,7 +44,7 @@ def _recorded(path: Path, phrase: str, seed: int) -> Path:
 def _wrong(url: str, name: str, *arguments: object) -> int:
     """How many phrases one plug-in does not give once and right."""
     wrong = 0
-    for index, way, lines in printed(url, name, *arguments):
+    for index, way, lines in printed_by(name, *arguments, url=url):
         finals = [line.removeprefix("final: ") for line in lines if line.startswith("final: ")]
         is_right = [normalised(text) for text in finals] == [normalised(PHRASES[index])]
         wrong += not is_right

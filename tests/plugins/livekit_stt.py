@@ -21,6 +21,7 @@ from livekit.agents.voice.io import AudioInput
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "integrations"))
 import livekit_agent
 
+PLUGINS = ("openai", "deepgram")
 PIECE_S = 0.05
 ANSWER_S = 20.0
 
@@ -69,8 +70,9 @@ async def shown(path: str) -> list[str]:
 
 async def main() -> None:
     async with utils.http_context.open():
-        for number, path in enumerate(sys.argv[1:]):
-            print(json.dumps([number, "LiveKit", await shown(path)]), flush=True)
+        for livekit_agent.PLUGIN in PLUGINS:
+            for number, path in enumerate(sys.argv[1:]):
+                print(json.dumps([number, f"LiveKit, {livekit_agent.PLUGIN}", await shown(path)]), flush=True)
 
 
 asyncio.run(main())

@@ -30,6 +30,7 @@ from pipecat.workers.runner import WorkerRunner
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "integrations"))
 import pipecat_bot
 
+PLUGINS = ("openai", "deepgram")
 PIECE_S = 0.02
 ANSWER_S = 20.0
 
@@ -99,20 +100,21 @@ async def shown(played: Played, last: str) -> list[str]:
 
 def committing() -> OpenAIRealtimeSTTService:
     settings = OpenAIRealtimeSTTService.Settings(model="auto")
-    base_url = f"{pipecat_bot.URL.replace('http', 'ws', 1)}/v1/realtime"
-    return OpenAIRealtimeSTTService(api_key="none", base_url=base_url, settings=settings)
+    return OpenAIRealtimeSTTService(api_key="none", base_url=f"{pipecat_bot.URL}/v1/realtime", settings=settings)
 
 
 async def main() -> None:
     logger.remove()
     files = [argument for argument in sys.argv[1:] if argument != "--commits"]
-    for number, path in enumerate(files):
-        print(json.dumps([number, "Pipecat", await shown(Played(path), "turn: ")]), flush=True)
+    for pipecat_bot.PLUGIN in PLUGINS:
+        for number, path in enumerate(files):
+            lines = await shown(Played(path), "turn: ")
+            print(json.dumps([number, f"Pipecat, {pipecat_bot.PLUGIN}", lines]), flush=True)
     if "--commits" in sys.argv:
         pipecat_bot.speech_to_text = committing
         for number, path in enumerate(files):
             lines = await shown(Played(path, is_detected=True), "final: ")
-            print(json.dumps([number, "Pipecat, commits", lines]), flush=True)
+            print(json.dumps([number, "Pipecat, openai, commits", lines]), flush=True)
 
 
 asyncio.run(main())

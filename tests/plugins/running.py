@@ -13,7 +13,7 @@ INSTALLED: Final = Path(".venv-plugins/installed").absolute()
 """Exists if `make plugins` has installed the packages."""
 
 
-def printed(url: str, name: str, *arguments: object) -> list[tuple[int, str, list[str]]]:
+def printed_by(name: str, *arguments: object, url: str) -> list[tuple[int, str, list[str]]]:
     """The number of each file, the plug-in that played it, and what it printed. `url` is the service's."""
     command = [INSTALLED.with_name("bin") / "python", Path(__file__).with_name(f"{name}.py"), *map(str, arguments)]
     env = os.environ | {"VOXTRAL_URL": url}
