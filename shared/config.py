@@ -20,6 +20,7 @@ from shared.config_renames import RenamedSource
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, CommitDelay, Mode
+from shared.outgoing.addresses import AllowList
 from shared.redis_address import FORMS, RedisAddress
 from shared.variables import COMMAND_VARIABLES
 
@@ -334,6 +335,20 @@ class LogSettings(Section):
     files: int = Field(5, ge=1, le=100)
 
 
+class OutgoingSettings(Section):
+    """Requests of the service to URLs that its clients choose."""
+
+    allow: tuple[str, ...] = Field((), description="names such as receiver.internal or *.internal, and networks")
+    """Hosts that such URLs may name although they are not public, with any port and without TLS, and networks that
+    names may resolve to."""
+
+    @field_validator("allow")
+    @classmethod
+    def _entries_are_hosts(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        AllowList(allow)
+        return allow
+
+
 class TracingSettings(Section):
     otlp_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
     """Address of a collector for OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces, without a password, which
@@ -365,6 +380,7 @@ class Settings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
     wyoming: WyomingSettings = WyomingSettings()
     telephony: TelephonySettings = TelephonySettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
 
     @property
     def websocket_port(self) -> int:
