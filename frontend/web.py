@@ -1,6 +1,7 @@
 """The web page, the native protocol at `/ws` and the HTTP APIs: `python -m frontend.web`."""
 
 import asyncio
+import contextlib
 import sys
 
 import uvloop
@@ -11,6 +12,7 @@ from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
 from shared.config import Settings
 from shared.entry import run_process
+from shared.outgoing.client import OutgoingClient
 from shared.process import return_large_blocks
 
 
@@ -21,7 +23,10 @@ def main(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with FrontendProcess.running(settings, "web") as process:
+    async with FrontendProcess.running(settings, "web") as process, contextlib.AsyncExitStack() as stack:
+        outgoing = None
+        if settings.server.recording_urls:
+            outgoing = await stack.enter_async_context(OutgoingClient(settings.outgoing))
         app = create_app(
             settings,
             process.gateway,
@@ -31,6 +36,7 @@ async def _serve(settings: Settings) -> None:
             viewers=process.viewers,
             erasure=process.erasure,
             tally=process.tally,
+            outgoing=outgoing,
         )
         await serve_http(
             app,

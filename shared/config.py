@@ -70,6 +70,8 @@ class ServerSettings(Section):
     """Half an hour of 16 kHz PCM in base64 fits into the default."""
     max_upload_bytes: int = Field(512 * 1024 * 1024, ge=64 * 1024)
     """Largest form of an upload, including the file. Half an hour of 48 kHz stereo WAV fits into the default."""
+    recording_urls: bool = False
+    """Whether clients may name the URL of a recording, which the service then downloads: see `outgoing`."""
     protocols: tuple[ForeignProtocol, ...] = Field(
         (ForeignProtocol.OPENAI, ForeignProtocol.MISTRAL, ForeignProtocol.DEEPGRAM),
         description=f"a list of any of {', '.join(ForeignProtocol)}",

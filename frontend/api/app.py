@@ -52,6 +52,7 @@ from frontend.viewers.viewers import Viewers
 from shared.config import ForeignProtocol, Settings
 from shared.errors import ForbiddenError, VoxtralError
 from shared.events import Mode
+from shared.outgoing.client import OutgoingClient
 
 STATIC_DIR = Path(__file__).parent.parent / "static"
 CLIENT_DIR = STATIC_DIR.parent / "client-js" / "lib"
@@ -82,8 +83,12 @@ def create_app(
     viewers: Viewers,
     erasure: Erasure,
     tally: Tally,
+    outgoing: OutgoingClient | None = None,
 ) -> FastAPI:
-    """The application. Each route receives the parts of the process that it needs."""
+    """The application. Each route receives the parts of the process that it needs.
+
+    `outgoing` downloads recordings at URLs that clients name; None rejects URLs.
+    """
     page_token = secrets.token_urlsafe(16)
     app = DocumentedApi(**INFO, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, access=access, count_error=tally.count_error)
@@ -94,7 +99,7 @@ def create_app(
         app.include_router(transcriptions.router(settings, gateway, recordings, access, tally))
         app.include_router(chat.router(settings, gateway, recordings, access, tally))
     if ForeignProtocol.DEEPGRAM in spoken:
-        app.include_router(deepgram.router(settings, gateway, recordings, access, tally))
+        app.include_router(deepgram.router(settings, gateway, recordings, access, tally, outgoing=outgoing))
     app.include_router(models.router(gateway))
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)

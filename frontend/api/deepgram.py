@@ -1,7 +1,8 @@
-"""`POST /v1/listen`: Deepgram's transcription of a recording, which is the body of the request."""
+"""`POST /v1/listen`: Deepgram's transcription of a recording, which is the body of the request or at a URL in it."""
 
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
@@ -18,6 +19,7 @@ from frontend.api.deepgram_errors import DeepgramErrors
 from frontend.api.openapi import deepgram as documents
 from frontend.api.openapi import refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.recording_url import MAX_BODY_BYTES, check_permitted, downloaded, url_in
 from frontend.api.responses import Answering, Exchange, counted, transcript_of, warned
 from frontend.api.upload_form import NO_ROOM_RETRY_S, bounded, media_type_of
 from frontend.monitoring.process_report import Tally
@@ -31,8 +33,9 @@ from frontend.sessions.model_names import resolve
 from frontend.sessions.recordings import Recordings
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
-from shared.errors import InvalidAudioError, InvalidFieldError, ServerBusyError, VoxtralError
+from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from shared.events import SessionOptions
+from shared.outgoing.client import OutgoingClient
 
 IN_MEMORY_BYTES: Final = 1 << 20
 """A larger recording is stored on disk while it is decoded."""
@@ -40,7 +43,16 @@ IN_MEMORY_BYTES: Final = 1 << 20
 log = structlog.get_logger(__name__)
 
 
-def router(settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally) -> APIRouter:
+def router(
+    settings: Settings,
+    gateway: Gateway,
+    recordings: Recordings,
+    access: Access,
+    tally: Tally,
+    *,
+    outgoing: OutgoingClient | None,
+) -> APIRouter:
+    """`outgoing` downloads recordings; None: URLs are rejected."""
     routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED])
 
     async def serve(request: Request, exchange: Exchange) -> None:
@@ -50,19 +62,28 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
         with counted(tally, settings), SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
             options = recording(query)
             flags = {name: _flag(query, name) for name in ("utterances", "paragraphs", "detect_language")}
+            about = {"request_id": request.state.request_id, "created": _now()}
+            elsewhere = None
             if media_type_of(request) == "application/json":
-                raise InvalidFieldError("url", "…", "nothing: send the recording itself as the body")
-            digest, size_bytes = await _stored(bounded(request, limit_bytes, patience_s), file)
-            access.check_upload(principal, size_bytes)
-            tally.received_bytes += size_bytes
-            models = await gateway.models()
-            options = replace(options, model=resolve(options.model, models, options.mode))
-            about = {"request_id": request.state.request_id, "sha256": digest, "created": _now()}
-            work = answer(cast("BinaryIO", file), options, principal, exchange, about=about, flags=flags)
+                client = check_permitted(outgoing)
+                url = url_in(b"".join([chunk async for chunk in bounded(request, MAX_BODY_BYTES, patience_s)]))
+                elsewhere = downloaded(client, url, limit_bytes)
+            else:
+                about["sha256"] = await keep(bounded(request, limit_bytes, patience_s), file, principal)
+            work = answer(file, elsewhere, options, principal, exchange, about=about, flags=flags)
             await exchange.while_connected(work)
 
+    async def keep(
+        recording: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile[bytes]", principal: Principal
+    ) -> str:
+        digest, size_bytes = await _stored(recording, file)
+        access.check_upload(principal, size_bytes)
+        tally.received_bytes += size_bytes
+        return digest
+
     async def answer(
-        file: BinaryIO,
+        file: "SpooledTemporaryFile[bytes]",
+        elsewhere: AsyncGenerator[bytes, None] | None,
         options: SessionOptions,
         principal: Principal,
         exchange: Exchange,
@@ -70,14 +91,21 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
         about: dict[str, Any],
         flags: dict[str, bool],
     ) -> None:
+        """`elsewhere` is the recording if `file` does not contain it yet."""
         warnings: list[AudioWarning] = []
+        if elsewhere is not None:
+            about["sha256"] = await keep(elsewhere, file, principal)
+        models = await gateway.models()
+        options = replace(options, model=resolve(options.model, models, options.mode))
 
         def refused(error: VoxtralError) -> dict[str, Any]:
             tally.count_error(error.code)
             return DeepgramErrors(about["request_id"]).error_body(error)
 
         async with PaddedReply.of(exchange, settings.server.keepalive_s, refused) as reply:
-            async with recordings.file(file, options, principal, strict=False, warnings=warnings) as session:
+            async with recordings.file(
+                cast("BinaryIO", file), options, principal, strict=False, warnings=warnings
+            ) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
@@ -105,19 +133,21 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def _stored(body: AsyncIterator[bytes], file: "SpooledTemporaryFile[bytes]") -> tuple[str, int]:
-    """The SHA-256 and the size of a body, which is stored in `file`. Raises what `bounded` raises, InvalidAudioError
+async def _stored(body: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile[bytes]") -> tuple[str, int]:
+    """The SHA-256 and the size of a recording, which is stored in `file`. Raises what `body` raises, InvalidAudioError
     for an empty one, and ServerBusyError if the disk is full."""
     digest, size_bytes = hashlib.sha256(), 0
-    async for chunk in body:
-        digest.update(chunk)
-        size_bytes += len(chunk)
-        try:
-            file.write(chunk)
-        except OSError as error:
-            log.error("upload_not_stored", reason=str(error))
-            raise ServerBusyError("There is no disk space for the upload.", retry_after_s=NO_ROOM_RETRY_S) from error
+    async with contextlib.aclosing(body):
+        async for chunk in body:
+            digest.update(chunk)
+            size_bytes += len(chunk)
+            try:
+                file.write(chunk)
+            except OSError as error:
+                log.error("upload_not_stored", reason=str(error))
+                message = "There is no disk space for the upload."
+                raise ServerBusyError(message, retry_after_s=NO_ROOM_RETRY_S) from error
     if not size_bytes:
-        raise InvalidAudioError("The body is empty; it must be a recording.")
+        raise InvalidAudioError("The recording is empty.")
     file.seek(0)
     return digest.hexdigest(), size_bytes

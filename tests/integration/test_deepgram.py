@@ -1,7 +1,9 @@
 """Deepgram's own client against a running service."""
 
+import asyncio
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from tests.integration.api_clients import silent_wav
 from tests.integration.native_clients import tone
 from tests.keys import KeyList
 from tests.limits import limit_s
+from tests.receivers import receiving, status, whole
 from tests.speech import SAMPLE_RATE_HZ, SENTENCES, silence, synthesise
 from tests.stack import Stack
 
@@ -157,3 +160,39 @@ async def transcribe(deepgram: AsyncDeepgramClient, file: bytes) -> None:
     with pytest.raises(ApiError) as unfetched:
         await deepgram.listen.v1.media.transcribe_url(url="https://voice.example/a.wav", model="nova-3")
     assert (unfetched.value.status_code, "send the recording" in unfetched.value.body["err_msg"]) == (400, True)
+
+
+async def test_a_recording_at_a_url(tmp_path: Path) -> None:
+    file = silent_wav(2)
+    answers = {"/a.wav": whole(file), "/large.wav": whole(bytes(70_000)), "/none.wav": status(404)}
+    server = {"recording_urls": True, "max_upload_bytes": 65_536}
+    async with receiving() as receiver, httpx.AsyncClient(timeout=limit_s(30)) as http:
+        receiver.answer = lambda request: answers[request.path]
+        stack = Stack(tmp_path, server=server, outgoing={"allow": ["127.0.0.1"]})
+        try:
+            await asyncio.to_thread(stack.start)
+            transcribe = client(stack, http=http).listen.v1.media.transcribe_url
+            answer = await transcribe(url=receiver.url("/a.wav"), model="nova-3")
+            assert answer.metadata.sha256 == hashlib.sha256(file).hexdigest()
+            assert answer.metadata.duration == 2.0
+            for url, reason in (
+                (receiver.url("/large.wav"), "larger than 65536 bytes"),
+                (receiver.url("/none.wav"), "answered 404"),
+                ("http://169.254.169.254/latest/meta-data/", "only https"),
+                ("https://10.0.0.1/secret", "not public"),
+            ):
+                with pytest.raises(ApiError) as refused:
+                    await transcribe(url=url, model="nova-3")
+                assert refused.value.status_code == 400
+                assert reason in refused.value.body["err_msg"]
+                assert "secret" not in refused.value.body["err_msg"]
+            for body in ("{", "[]", "{}", '{"url": 1}', '{"url": "' + "a" * 70_000 + '"}'):
+                rejected = await http.post(
+                    f"{stack.web_url}/v1/listen", content=body, headers={"content-type": "application/json"}
+                )
+                assert (rejected.status_code, rejected.json()["err_code"]) in (
+                    (400, "Bad Request"),
+                    (413, "PAYLOAD_TOO_LARGE"),
+                )
+        finally:
+            await asyncio.to_thread(stack.stop_all)

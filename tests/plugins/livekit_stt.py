@@ -65,6 +65,7 @@ async def shown(path: str) -> list[str]:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(agent.turn_ended.wait(), ANSWER_S)
         await session.aclose()
+        await session.stt.aclose()  # usually its process ends here, and with it the connections that it keeps
     return printed.getvalue().splitlines()
 
 

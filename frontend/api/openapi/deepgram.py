@@ -6,7 +6,7 @@ from frontend.api.openapi.refusals import errors
 from frontend.api.openapi.schemas import FLAG, INTEGER, NUMBER, TEXT, Schema, json_of, list_of, object_of, said
 
 MEDIA_TYPES: Final = ("audio/*", "application/octet-stream")
-"""Of the body. Its own header decides what it is, so other types are accepted too, but for JSON."""
+"""Of a recording. Its own header decides what it is, so other types are accepted too."""
 _WORD: Final = object_of(
     {"word": TEXT, "start": NUMBER, "end": NUMBER, "confidence": NUMBER, "punctuated_word": TEXT, "speaker": INTEGER},
     *("word", "start", "end", "confidence", "punctuated_word"),
@@ -37,6 +37,7 @@ _BODY: Final = object_of(
     },
     name="DeepgramTranscription",
 )
+_URL: Final = object_of({"url": said(TEXT, "With https, of a public host.")}, "url", name="DeepgramRecordingUrl")
 _PARAMETERS: Final = {
     "model": (TEXT, "A running model. Deepgram's names (`nova-3`, …) mean the best one."),
     "language": (TEXT, "A code; absent or `multi`: detected."),
@@ -66,8 +67,9 @@ LISTEN: Final[Schema] = {
         "parameters": [_parameter(name, *described) for name, described in _PARAMETERS.items()],
         "requestBody": {
             "required": True,
-            "description": "The recording, in any container.",
-            "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES},
+            "description": "The recording, in any container, or its URL if the server permits it.",
+            "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES}
+            | {"application/json": {"schema": _URL}},
         },
     },
 }
