@@ -69,7 +69,7 @@ LISTEN: Final[Schema] = {
             "required": True,
             "description": "The recording, in any container, or its URL if the server permits it.",
             "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES}
-            | {"application/json": {"schema": _URL}},
+            | {"application/json": {"schema": _URL, "example": {"url": "https://voice.example/talk.mp3"}}},
         },
     },
 }

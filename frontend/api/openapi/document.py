@@ -71,7 +71,7 @@ def _add_examples(paths: Schema) -> None:
         for operation in operations.values():
             name = operation["operationId"]
             for media in operation.get("requestBody", {}).get("content", {}).values():
-                media["example"] = REQUESTS.get(name)
+                media.setdefault("example", REQUESTS.get(name))
             for status, answer in operation["responses"].items():
                 for kind, media in answer.get("content", {}).items():
                     if status.startswith("2"):
