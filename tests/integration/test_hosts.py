@@ -44,7 +44,7 @@ def test_refused_host_is_told_in_the_shape_of_the_api(stack: Stack) -> None:
 @pytest.mark.parametrize("frontend", ["websocket", "web"])
 def test_no_websocket_is_opened_for_another_host(stack: Stack, frontend: str) -> None:
     port = {"websocket": stack.settings.websocket_port, "web": stack.settings.server.http_port}[frontend]
-    paths = ("/ws", "/v1/realtime", "/v1/audio/transcriptions/realtime") if frontend == "web" else ("/",)
+    paths = ("/ws", "/v1/realtime", "/v1/audio/transcriptions/realtime", "/v2/listen") if frontend == "web" else ("/",)
     for path in paths:
         # As of a page whose name has been pointed at this machine.
         with socket.create_connection(("127.0.0.1", port)) as to_this_machine, pytest.raises(InvalidStatus) as refused:
