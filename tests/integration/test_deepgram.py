@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from deepgram import AsyncDeepgramClient, DeepgramClientEnvironment
 from deepgram.core.api_error import ApiError
+from deepgram.listen.v1.types import ListenV1Configure
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -43,6 +44,7 @@ async def test_live_transcription(stack: Stack) -> None:
     async with client(stack).listen.v1.connect(**RAW, interim_results="true", vad_events="true") as socket:
         await socket.send_media(tone(1))
         await socket.send_keep_alive()
+        await socket.send_configure(ListenV1Configure(keyterms=["Ann"], features={"numerals": True}))
         await socket.send_finalize()
         async for message in socket:
             messages.append(message)
@@ -54,6 +56,7 @@ async def test_live_transcription(stack: Stack) -> None:
     said = " ".join(final.channel.alternatives[0].transcript for final in finals)
     assert said.strip()
     assert finals[0].metadata.model_info.name == "echo"
+    assert [message.keyterms for message in messages if message.type == "ConfigureSuccess"] == [["Ann"]]
     assert (messages[-1].type, messages[-1].duration) == ("Metadata", 1.5)
     assert messages[-1].request_id == finals[0].metadata.request_id
 
