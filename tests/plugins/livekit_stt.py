@@ -23,7 +23,7 @@ import livekit_agent
 
 PLUGINS = ("openai", "deepgram")
 PIECE_S = 0.05
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 
 
 class Played(AudioInput):

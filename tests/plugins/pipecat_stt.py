@@ -32,7 +32,7 @@ import pipecat_bot
 
 PLUGINS = ("openai", "deepgram")
 PIECE_S = 0.02
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 
 
 class Played(BaseInputTransport):
