@@ -30,7 +30,8 @@ class FluxTurn:
 
     def hear(self, said: Partial | Segment) -> None:
         if isinstance(said, Segment):
-            self._partial = None
+            if self._partial is not None and self._partial.segment <= said.segment:
+                self._partial = None  # a later one may be open already
             self._finals.append(said)
         else:
             self._partial = said

@@ -161,6 +161,17 @@ def test_a_turn_that_was_no_speech_ends_without_text() -> None:
     assert (end["transcript"], end["turn_index"]) == ("", 1)
 
 
+def test_a_final_does_not_replace_the_text_of_a_later_segment() -> None:
+    client = Client()
+    client.tell("partial", **PARTIAL | {"segment": 1})
+    assert client.tell("final", **FINAL | {"text": "", "words": []}) == []
+    client.tell("final", **FINAL)
+    [update] = client.tell("partial", **PARTIAL | {"segment": 1, "text": "Again"})
+    assert update["transcript"] == "Hello world. Again"
+    [end] = client.tell("turn_ended", **ENDED)
+    assert end["transcript"] == "Hello world."
+
+
 def test_a_very_long_turn_ends_by_itself() -> None:
     client = Client()
     client.tell("partial", **PARTIAL)
