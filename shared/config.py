@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from shared.config_renames import RenamedSource
+from shared.config_section import Section
+from shared.config_webhooks import OutgoingSettings, WebhookSettings
 from shared.config_wording import check_variables, sentence
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, CommitDelay, Mode
-from shared.outgoing.addresses import AllowList
 from shared.redis_address import FORMS, RedisAddress
 from shared.variables import COMMAND_VARIABLES
 
@@ -28,10 +29,6 @@ ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
 MIN_TOKEN_CHARS = 16
 """A shorter one can be guessed."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ForeignProtocol(StrEnum):
@@ -337,20 +334,6 @@ class LogSettings(Section):
     files: int = Field(5, ge=1, le=100)
 
 
-class OutgoingSettings(Section):
-    """Requests of the service to URLs that its clients choose."""
-
-    allow: tuple[str, ...] = Field((), description="names such as receiver.internal or *.internal, and networks")
-    """Hosts that such URLs may name although they are not public, with any port and without TLS, and networks that
-    names may resolve to."""
-
-    @field_validator("allow")
-    @classmethod
-    def _entries_are_hosts(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
-        AllowList(allow)
-        return allow
-
-
 class TracingSettings(Section):
     otlp_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@]+$")
     """Address of a collector for OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces, without a password, which
@@ -383,6 +366,7 @@ class Settings(BaseSettings):
     wyoming: WyomingSettings = WyomingSettings()
     telephony: TelephonySettings = TelephonySettings()
     outgoing: OutgoingSettings = OutgoingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @property
     def websocket_port(self) -> int:

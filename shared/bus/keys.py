@@ -53,6 +53,12 @@ confirmation means that Redis has all of the connection's channels."""
 REPLICATION_MARK = "voxtral:replicas"
 """Pub/sub channel without subscribers. An empty message on it marks the place up to which replicas must have received
 the writes of a connection."""
+REPORTED = "voxtral:{webhooks}:sessions"
+"""Sorted set: sessions with a webhook → when they are looked up again (ms, Redis' clock). See `shared.bus.webhooks`."""
+DUE = "voxtral:{webhooks}:due"
+"""Sorted set: `{session id}/{seq}` of events for webhooks → when they are sent again (ms, Redis' clock)."""
+SENDERS = "voxtral:senders"
+"""The same as WORKERS for the processes that send webhooks."""
 SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),
@@ -113,6 +119,11 @@ def labels(session_id: str) -> str:
 def voices(session_id: str) -> str:
     """Hash: name of a known speaker → a few seconds of PCM, until the session's worker has embedded them."""
     return f"voxtral:{{{session_id}}}:voices"
+
+
+def webhook(session_id: str) -> str:
+    """Hash: the webhook of a session, and the events for it that are not delivered yet. See `shared.bus.webhooks`."""
+    return f"voxtral:{{{session_id}}}:webhook"
 
 
 def voice_request(request_id: str) -> str:

@@ -50,6 +50,21 @@ class WorkerMessage(StrEnum):
     """An operator drains the worker. The value is the id of the worker."""
 
 
+class WebhookField(StrEnum):
+    """The fields of the hash of a session's webhook."""
+
+    TARGET = "target"
+    """The webhook as JSON."""
+    FINALS = "finals"
+    """How many of the session's finals were read."""
+    ENDED = "ended"
+    """Exists if no event follows those that are stored."""
+    EVENT = "e:"
+    """Followed by the number of an event: the body that is sent. It is deleted when it is delivered or given up."""
+    ATTEMPTS = "a:"
+    """The same: how many attempts to send it have failed."""
+
+
 class EventKind(StrEnum):
     """How `write` stores an event."""
 

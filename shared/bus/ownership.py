@@ -140,6 +140,7 @@ def erase(session_id: str, model: str) -> Call:
         [
             *keys.of_session(session_id),
             *(keys.admitted(model), keys.free(model), keys.UNERASED, keys.voices(session_id), keys.labels(session_id)),
+            keys.webhook(session_id),
         ],
         [session_id, keys.channel(session_id), keys.CANCELLED_TTL_S, _CANCELLED.removeprefix(b"{")],
     )

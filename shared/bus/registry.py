@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import orjson
 import structlog
@@ -137,8 +137,27 @@ class StartReport:
     """The same with figures, as a predicate whose subject is the worker."""
 
 
-Report = TypeVar("Report", WorkerReport, FrontendReport, StartReport)
-Part = TypeVar("Part", WorkerReport, FrontendReport, StartReport, Percentiles, Protocol)
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    """What a process that sends webhooks reports each second."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: float
+    sending: int
+    """Attempts that it makes now."""
+    sessions: int
+    """Live sessions with a webhook, of the whole service."""
+    pending: int
+    """Events that wait to be sent, of the whole service."""
+    resources: dict[str, float] = field(default_factory=dict)
+
+
+Report = TypeVar("Report", WorkerReport, FrontendReport, StartReport, SenderReport)
+Part = TypeVar("Part", WorkerReport, FrontendReport, StartReport, SenderReport, Percentiles, Protocol)
+_INDEX: Final = {WorkerReport: keys.WORKERS, FrontendReport: keys.FRONTENDS, SenderReport: keys.SENDERS}
 
 log = structlog.get_logger(__name__)
 
@@ -155,13 +174,13 @@ class Registry:
         self._redis = redis
         self._scripts = scripts
 
-    async def beat(self, report: WorkerReport | FrontendReport) -> None:
+    async def beat(self, report: WorkerReport | FrontendReport | SenderReport) -> None:
         if isinstance(report, WorkerReport):
             offered = "" if report.draining else report.slots_free
             of_worker = [keys.free(report.model), keys.control(report.id)]
             await self._beat(keys.WORKERS, report, of_worker, [offered, keys.CONTROL_TTL_S])
         else:
-            await self._beat(keys.FRONTENDS, report)
+            await self._beat(_INDEX[type(report)], report)
 
     async def beat_start(self, report: StartReport) -> None:
         await self._beat(keys.STARTING, report)
@@ -169,7 +188,7 @@ class Registry:
     async def _beat(
         self,
         index: str,
-        report: WorkerReport | FrontendReport | StartReport,
+        report: WorkerReport | FrontendReport | StartReport | SenderReport,
         more_keys: Sequence[str] = (),
         more_args: Sequence[str | int] = (),
     ) -> None:
@@ -183,9 +202,9 @@ class Registry:
         await self._redis.zrem(keys.STARTING, report.id)
         await self._redis.delete(keys.heartbeat(keys.STARTING, report.id))
 
-    async def leave(self, report: WorkerReport | FrontendReport) -> None:
+    async def leave(self, report: WorkerReport | FrontendReport | SenderReport) -> None:
         """Remove the process at once, instead of when its heartbeat expires."""
-        index = keys.WORKERS if isinstance(report, WorkerReport) else keys.FRONTENDS
+        index = _INDEX[type(report)]
         if isinstance(report, WorkerReport):
             await self._redis.set(keys.left(report.id), 1, ex=keys.LEFT_TTL_S)
         await self._redis.zrem(index, report.id)
@@ -203,6 +222,9 @@ class Registry:
 
     async def frontends(self) -> list[FrontendReport]:
         return [report for found in await self._reports(keys.FRONTENDS) if (report := _read(FrontendReport, found))]
+
+    async def senders(self) -> list[SenderReport]:
+        return [report for found in await self._reports(keys.SENDERS) if (report := _read(SenderReport, found))]
 
     async def admitted(self, model: str) -> int:
         """Slots of this model that sessions hold or wait for."""

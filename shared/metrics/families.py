@@ -26,6 +26,7 @@ _STEP_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12
 _SPEECH_S: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _SESSION_S: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
 _REAL_TIME: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0)
+_DELIVERY_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0, 86400.0)
 _HTTP_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 EVENT_LATENCY: Final = Family(
@@ -75,7 +76,19 @@ HTTP_DURATION: Final = Family(
     ("method", "route"),
     _HTTP_S,
 )
+WEBHOOK_DELIVERIES: Final = Family(
+    "voxtral_webhook_deliveries",
+    "Attempts to send an event to a webhook, by result: delivered, failed (another attempt follows), given_up, gone "
+    "(the receiver answered 410), or dropped because too many events waited.",
+    ("result",),
+)
+WEBHOOK_DELAY: Final = Family(
+    "voxtral_webhook_delay_seconds",
+    "From the reading of an event of a session to its delivery to a webhook.",
+    (),
+    _DELIVERY_S,
+)
 FAMILIES: Final = (
     *(EVENT_LATENCY, STEP, FIRST_WORD, FINAL_DELAY, SESSION, UPLOAD_RATE),
-    *(REVISIONS, ERRORS, AUDIO, HTTP_REQUESTS, HTTP_DURATION),
+    *(REVISIONS, ERRORS, AUDIO, HTTP_REQUESTS, HTTP_DURATION, WEBHOOK_DELIVERIES, WEBHOOK_DELAY),
 )

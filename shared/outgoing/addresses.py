@@ -5,7 +5,7 @@ A URL of a client must not reach what only this machine or its network can reach
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -56,7 +56,7 @@ class Target:
     port: int
     path: str
     """With the query."""
-    is_listed: bool
+    is_listed: bool = False
     """Whether the setting allows this host by its name, with all its addresses."""
 
     def __repr__(self) -> str:
@@ -68,6 +68,29 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
+
+
+def read_url(url: str) -> Target:
+    """The parts of a URL of a web server. Raises RefusedUrlError."""
+    if len(url) > MAX_URL_CHARS:
+        raise RefusedUrlError(f"a URL may have at most {MAX_URL_CHARS} characters")
+    if not _URL_CHARS.fullmatch(url):
+        raise RefusedUrlError("a URL may contain visible ASCII only; encode other characters with % or as punycode")
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme.lower(), (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        raise RefusedUrlError("it is not a URL") from None
+    if scheme not in DEFAULT_PORTS or not host:
+        raise RefusedUrlError("a URL must begin with https:// and a host")
+    if "@" in parts.netloc:
+        raise RefusedUrlError("a URL must not contain a user or a password")
+    if "#" in url:
+        raise RefusedUrlError("a URL must not contain a fragment (#)")
+    if _address(host) is None and (not _NAME.fullmatch(host) or "[" in parts.netloc):
+        raise RefusedUrlError("its host is neither a host name nor an IP address")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(scheme, host, DEFAULT_PORTS[scheme] if port is None else port, path)
 
 
 class AllowList:
@@ -91,46 +114,10 @@ class AllowList:
 
     def target(self, url: str) -> Target:
         """The target of a URL. Resolves no name. Raises RefusedUrlError."""
-        if len(url) > MAX_URL_CHARS:
-            raise RefusedUrlError(f"a URL may have at most {MAX_URL_CHARS} characters")
-        if not _URL_CHARS.fullmatch(url):
-            raise RefusedUrlError(
-                "a URL may contain visible ASCII characters only; encode others with % or as punycode"
-            )
-        try:
-            parts = urlsplit(url)
-            scheme, host, port = parts.scheme.lower(), (parts.hostname or "").rstrip("."), parts.port
-        except ValueError:
-            raise RefusedUrlError("it is not a URL") from None
-        if scheme not in DEFAULT_PORTS or not host:
-            raise RefusedUrlError("a URL must begin with https:// and a host")
-        if "@" in parts.netloc:
-            raise RefusedUrlError("a URL must not contain a user or a password")
-        if "#" in url:
-            raise RefusedUrlError("a URL must not contain a fragment (#)")
-        address = _address(host)
-        if address is None and (not _NAME.fullmatch(host) or "[" in parts.netloc):
-            raise RefusedUrlError("its host is neither a host name nor an IP address")
-        is_listed = self._lists_name(host) if address is None else self._lists(address)
-        found = Target(
-            scheme,
-            host,
-            DEFAULT_PORTS[scheme] if port is None else port,
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            is_listed,
-        )
-        if not is_listed:
-            self._check_open(found, address)
-        return found
-
-    def check(self, target: Target, address: Address) -> Address:
-        """The address to connect to. Raises RefusedUrlError if this target may not be reached there."""
-        if not target.is_listed and not self._lists(address) and not is_public(address):
-            raise RefusedUrlError(_NO_PUBLIC_ADDRESS)
-        return _unmapped(address)
-
-    @staticmethod
-    def _check_open(target: Target, address: Address | None) -> None:
+        target = read_url(url)
+        address = _address(target.host)
+        if self._lists_name(target.host) if address is None else self._lists(address):
+            return replace(target, is_listed=True)
         if target.scheme != "https":
             raise RefusedUrlError("only https is allowed, except for hosts of the setting outgoing.allow")
         if target.port not in PORTS:
@@ -138,6 +125,13 @@ class AllowList:
             raise RefusedUrlError(f"the port must be one of {allowed}, except for hosts of the setting outgoing.allow")
         if address is not None and not is_public(address):
             raise RefusedUrlError(_NO_PUBLIC_ADDRESS)
+        return target
+
+    def check(self, target: Target, address: Address) -> Address:
+        """The address to connect to. Raises RefusedUrlError if this target may not be reached there."""
+        if not target.is_listed and not self._lists(address) and not is_public(address):
+            raise RefusedUrlError(_NO_PUBLIC_ADDRESS)
+        return _unmapped(address)
 
     def _lists_name(self, host: str) -> bool:
         return host in self._names or any(host.endswith(suffix) for suffix in self._suffixes)

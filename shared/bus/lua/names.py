@@ -31,6 +31,7 @@ NAMES: Final[dict[str, str]] = {
     "progress_message": messages.PROGRESS,
     "attached_message": messages.ATTACHED,
     "error_message": messages.ERROR,
+    **{f"webhook_{one.name.lower()}": one.value for one in messages.WebhookField},
 }
 
 

@@ -248,7 +248,7 @@ return written
 
 # Deletes the data of a session, ends it for all its followers, and frees its slot. If it has an owner, the state
 # `cancelled` and the digests of its tokens stay for a short time: the new fence rejects later writes of the owner.
-# KEYS: session, audio, events, finals, admitted, free, unerased, voices, labels.
+# KEYS: session, audio, events, finals, admitted, free, unerased, voices, labels, webhook.
 # ARGV: session id, channel, ttl s of the remaining hash, the end of an error event (JSON).
 # → the owner to notify, '' if there is none, or nil if there is no such session
 ERASE = named(
@@ -258,7 +258,7 @@ ERASE = named(
 local id, channel, ttl, told = unpack(ARGV, 1, 4)
 local state, owner, lease, fence, seq, resume, viewer, slots = unpack(
   redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer', 'slots'))
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9], KEYS[10])
 if not state then return nil end
 if state == '$cancelled' then return '' end
 redis.call('DEL', KEYS[1])

@@ -1,0 +1,60 @@
+"""The writes of webhooks, in Lua. Each script changes the keys of one session, or one sorted set of the service."""
+
+from shared.bus.lua.names import NOW, named
+
+# KEYS: a sorted set of names → when they are due. ARGV: for how long they are taken, ms; how many at most.
+# → the names that are due. They are due again after that time, unless `POSTPONE` or a removal comes first: the
+# process that has taken them may die.
+TAKE = named(
+    NOW
+    + """
+local taken = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+for _, name in ipairs(taken) do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), name) end
+return taken
+"""
+)
+
+# KEYS: the same. ARGV: ttl s; ms from now on; names. An absent name is added only if the time is 0.
+POSTPONE = named(
+    NOW
+    + """
+local how = ARGV[2] == '0' and 'NX' or 'XX'
+for i = 3, #ARGV do redis.call('ZADD', KEYS[1], how, now + tonumber(ARGV[2]), ARGV[i]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+"""
+)
+
+# KEYS: webhook. ARGV: ttl s, most fields, then fields and values.
+# → 1; 0 if there is no webhook: the session was erased; -1 if too many events wait: nothing is stored
+STORE = named(
+    """
+if redis.call('HEXISTS', KEYS[1], '$webhook_target') == 0 then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+if redis.call('HLEN', KEYS[1]) + #ARGV > tonumber(ARGV[2]) then return -1 end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
+)
+
+# KEYS: webhook. ARGV: how many finals were stored, whether the session has ended ('1' or '')
+# → 1, or 0 if there is no webhook
+ADVANCE = named(
+    """
+if redis.call('HEXISTS', KEYS[1], '$webhook_target') == 0 then return 0 end
+redis.call('HSET', KEYS[1], '$webhook_finals', ARGV[1])
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], '$webhook_ended', 1) end
+return 1
+"""
+)
+
+# KEYS: webhook. ARGV: fields of an event that is not sent again.
+# → 1 if nothing is left to send, and the session has ended: the webhook is then deleted; 0 otherwise
+SETTLE = named(
+    """
+redis.call('HDEL', KEYS[1], unpack(ARGV))
+local rest = redis.call('HEXISTS', KEYS[1], '$webhook_target') + redis.call('HEXISTS', KEYS[1], '$webhook_finals') + 1
+if redis.call('HEXISTS', KEYS[1], '$webhook_ended') == 0 or redis.call('HLEN', KEYS[1]) > rest then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+)
