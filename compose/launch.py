@@ -29,6 +29,7 @@ from compose.procfile import Program, read_procfile, scaled
 from compose.redis import why_not_loaded
 from compose.supervisor import Supervisor, end_with
 from frontend.access.key_source import KeySource
+from frontend.access.webhooks import WebhookRules
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only import rewrite_once
 from shared.bus.connect import connect
@@ -60,7 +61,9 @@ def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -
     programs = scaled(read_procfile(procfile), "worker", workers, _gpus_of_workers(settings, workers))
     if not settings.redis_is_embedded:
         programs = [program for program in programs if program.name != "redis"]
-    KeySource(settings.access)  # report a bad list of keys once, instead of in each process
+    if not settings.webhooks.enabled:
+        programs = [program for program in programs if program.name != "webhooks"]
+    KeySource(settings.access, WebhookRules(settings).check_key)  # report a bad list once, instead of in each process
     server_context(settings)  # and a bad certificate
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))

@@ -182,6 +182,10 @@ class SessionOptions:
     max_speakers: int | None = None
     """Most speakers of the session, known ones included; None uses the worker's limit."""
     known_speakers: tuple[KnownSpeaker, ...] | None = None
+    webhook: str | None = field(default=None, repr=False)
+    """A URL to which events of the session are sent. Frontends register it, and do not store it with the options."""
+    webhook_events: tuple[str, ...] | None = None
+    """Those of them that are sent, each a `shared.webhooks.webhook.WebhookEvent`; None sends all."""
 
     def to_wire(self) -> dict[str, Any]:
         """The options as Redis stores them, for JSON.
@@ -210,7 +214,7 @@ class SessionOptions:
         known = {field.name for field in fields(cls)}
         given = {name: value for name, value in wire.items() if name in known and value is not None}
         given["mode"] = Mode(given.get("mode", Mode.TRANSCRIBE))
-        for name in ("languages", "redact", "redact_terms"):
+        for name in ("languages", "redact", "redact_terms", "webhook_events"):
             if name in given:
                 given[name] = tuple(given[name])
         if "turn_detection" in given:

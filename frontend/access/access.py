@@ -26,6 +26,7 @@ from frontend.access.origins import is_allowed_origin
 from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.strangers import Strangers
 from frontend.access.tokens import digest, new_token
+from frontend.access.webhooks import WebhookRules
 from shared.config import ForeignProtocol, Settings
 from shared.errors import (
     ForbiddenError,
@@ -51,9 +52,11 @@ log = structlog.get_logger(__name__)
 
 class Access:
     def __init__(self, settings: Settings, redis: Redis, metrics: Metrics | None = None) -> None:
-        """`metrics` counts the audio of each key. Raises StartupError for a bad list of keys."""
+        """`metrics` counts the audio of each key. Raises StartupError for a bad list of keys, and for webhooks without
+        a secret."""
         self._metrics = metrics or Metrics()
-        self._source = KeySource(settings.access)
+        self.webhooks = WebhookRules(settings)
+        self._source = KeySource(settings.access, self.webhooks.check_key)
         self._protocol_keys = settings.access.protocol_keys
         self._origins = settings.access.origins
         self._page_port = settings.server.http_port

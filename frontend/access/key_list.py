@@ -19,12 +19,14 @@ import yaml
 from frontend.access.principal import Key, Limits
 from frontend.access.tokens import MAX_KEY_CHARS, digest
 from shared.errors import StartupError, shown
+from shared.outgoing.addresses import RefusedUrlError, read_url
+from shared.webhooks.webhook import ALL, Webhook, WebhookEvent, events_of
 
 MAX_LIST_BYTES: Final = 1024 * 1024
 MAX_KEYS: Final = 2000
 MAX_LIMIT: Final = 10**12
 LIMITS: Final = ("sessions", "audio_s_per_minute", "requests_per_minute", "upload_bytes")
-FIELDS: Final = ("name", "sha256", "expires", "operator", *LIMITS)
+FIELDS: Final = ("name", "sha256", "expires", "operator", "webhook", "webhook_events", *LIMITS)
 
 _LOOKUP_CHARS: Final = 8
 NAME_ALLOWED: Final = "1 to 64 letters, digits, dots, dashes and underscores"
@@ -134,15 +136,32 @@ class _Entry:
             self._texts[name] = value
 
     def key(self) -> Key:
+        name = self._matching("name", _NAME, NAME_ALLOWED)
         return Key(
-            name=self._matching("name", _NAME, NAME_ALLOWED),
+            name=name,
             digest=self._matching("sha256", _DIGEST, "the 64 hex digits that `voxtral keys new` prints"),
             expires_at_s=self._optional("expires", _unix_time, "a time such as 2027-01-31 or 2027-01-31T12:00:00Z"),
             is_operator=self._optional("operator", _flag, "true or false") or False,
             limits=Limits(
-                **{name: self._optional(name, _limit, f"a whole number from 1 to {MAX_LIMIT}") for name in LIMITS}
+                **{limit: self._optional(limit, _limit, f"a whole number from 1 to {MAX_LIMIT}") for limit in LIMITS}
             ),
+            webhook=self._webhook(name),
         )
+
+    def _webhook(self, key_name: str) -> Webhook | None:
+        events = self._optional("webhook_events", _events, f"any of {', '.join(ALL)}, separated by spaces")
+        url = self._texts.get("webhook")
+        if url is None:
+            if events is not None:
+                raise self._complaint("webhook_events", "given without webhook", "webhook and webhook_events")
+            return None
+        try:
+            read_url(url)
+        except RefusedUrlError as error:
+            raise self._complaint(
+                "webhook", "no such URL", f"a URL such as https://receiver.example/hook: {error}"
+            ) from None
+        return Webhook(url, events or ALL, key_name)
 
     def _scalars(self, node: yaml.MappingNode) -> Iterator[tuple[str, str]]:
         for name, value in node.value:
@@ -185,6 +204,13 @@ def _flag(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("not a flag")
     return text == "true"
+
+
+def _events(text: str) -> tuple[WebhookEvent, ...]:
+    events = events_of(text.replace(",", " ").split())
+    if len(events) != len(set(text.replace(",", " ").split())) or not events:
+        raise ValueError("not events")
+    return events
 
 
 def _unix_time(text: str) -> float:

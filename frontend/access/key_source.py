@@ -2,12 +2,13 @@
 change."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from frontend.access.key_list import MAX_LIST_BYTES, joined, parse_keys
+from frontend.access.key_list import MAX_LIST_BYTES, KeyRing, joined, parse_keys
 from frontend.access.principal import Key
 from shared.config import AccessSettings
 from shared.errors import StartupError
@@ -24,13 +25,15 @@ class KeySource:
     """The current ring. The first reading raises StartupError for a bad file; later a bad file leaves the former
     keys."""
 
-    def __init__(self, settings: AccessSettings) -> None:
+    def __init__(self, settings: AccessSettings, check: Callable[[Key], None] = lambda _: None) -> None:
+        """`check` raises StartupError for a key that the other settings do not allow."""
+        self._check = check
         self._file = settings.keys_file
         fixed = settings.keys.get_secret_value() if settings.keys is not None else None
         self._fixed = [] if fixed is None else parse_keys(fixed, ENVIRONMENT)
         self.enabled = settings.needs_key
         self._read = self._seen = self._signature()
-        self.ring = joined([*self._fixed, *self._from_file()])
+        self.ring = self._joined()
 
     async def refresh(self) -> bool:
         """Read the file if it has changed and then stayed the same since the last look; returns whether it was read.
@@ -42,12 +45,18 @@ class KeySource:
             return False
         self._read = self._seen
         try:
-            self.ring = await asyncio.to_thread(lambda: joined([*self._fixed, *self._from_file()]))
+            self.ring = await asyncio.to_thread(self._joined)
         except StartupError as error:
             log.error("access_list_rejected", reason=str(error), consequence="the former keys stay valid")
             return False
         log.info("access_list_read", count=len(self.ring))
         return True
+
+    def _joined(self) -> KeyRing:
+        keys = [*self._fixed, *self._from_file()]
+        for key in keys:
+            self._check(key)
+        return joined(keys)
 
     def _from_file(self) -> list[Key]:
         if self._file is None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from shared.webhooks.webhook import Webhook
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -29,6 +31,8 @@ class Key:
     limits: Limits = Limits()
     is_operator: bool = False
     """Whether it may view and end all sessions, and drain workers, on the operators' page."""
+    webhook: Webhook | None = None
+    """Where events of its sessions are sent, unless a session names another webhook."""
 
 
 @dataclass(frozen=True, slots=True)

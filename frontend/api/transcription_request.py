@@ -75,6 +75,7 @@ def openai_order(form: Form, task: Task) -> Order:
         temperature=form.option("temperature", TEMPERATURE),
         channels=form.channels(),
         **form.wording(),
+        **form.webhook(),
         **speakers,
     )
     wanted = Format(
@@ -102,6 +103,7 @@ def mistral_order(form: Form) -> Order:
         temperature=form.option("temperature", TEMPERATURE),
         channels=form.channels(),
         **form.wording(),
+        **form.webhook(),
         **speakers,
     )
     wanted = Format("transcribe", frozenset(granularities), diarize=bool(options.diarize))

@@ -131,6 +131,13 @@ class Form:
         lists = {name: OPTIONS[name].parse(self.texts(name) or None) for name in ("redact", "redact_terms")}
         return {name: lists[name] if name in lists else self.option(name) for name in WORDING}
 
+    def webhook(self) -> dict[str, Any]:
+        """The options that say where events of the session are sent."""
+        return {
+            "webhook": self.option("webhook"),
+            "webhook_events": OPTIONS["webhook_events"].parse(self.texts("webhook_events") or None),
+        }
+
     def channels(self) -> int | None:
         """The largest number of channels to separate; None to mix them."""
         return tracks(self.option("channel_mode"), self.option("channels"))

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeGuard, TypeVar
 
 from frontend.protocols.languages import MAX_CHARS, is_detected, language_code
+from shared.outgoing.addresses import MAX_URL_CHARS, RefusedUrlError, read_url
 
 Schema = dict[str, Any]
 E = TypeVar("E", bound=StrEnum)
@@ -87,6 +88,31 @@ class Text:
 
     def schema(self) -> Schema:
         return {"type": "string", "maxLength": self.max_chars}
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """The URL of a web server. An error does not repeat it: it may hold secrets."""
+
+    @property
+    def allowed(self) -> str:
+        return f"a URL of at most {MAX_URL_CHARS} characters, such as 'https://receiver.example/hook'"
+
+    def parse(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            raise WrongTypeError("a string")
+        if value:
+            try:
+                read_url(value)
+            except RefusedUrlError as error:
+                raise WrongValueError(str(error), part="…") from None
+        return value or None
+
+    def from_text(self, text: str) -> str | None:
+        return self.parse(text)
+
+    def schema(self) -> Schema:
+        return {"type": "string", "format": "uri", "maxLength": MAX_URL_CHARS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from frontend.protocols.kinds import (
     Steps,
     Terms,
     Text,
+    Url,
     WrongFieldError,
     WrongValueError,
 )
@@ -39,6 +40,7 @@ from shared.events import (
     Redaction,
     SessionOptions,
 )
+from shared.webhooks.webhook import WebhookEvent
 
 MAX_MODEL_CHARS: Final = 128
 MAX_PROMPT_CHARS: Final = 8_000
@@ -193,6 +195,18 @@ _TABLE: Final = (
         "Whether finals are decoded again by a second model, if the server has one; `revised` replaces their text.",
         _ALL,
     ),
+    Option(
+        "webhook",
+        Url(),
+        "A URL to which the server sends finals and the end of the session, signed, if it allows webhooks.",
+        _AT_START,
+    ),
+    Option(
+        "webhook_events",
+        Choices(WebhookEvent),
+        "The events that are sent to `webhook`, or to the webhook of the key; all if it is absent.",
+        _AT_START,
+    ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
 )
@@ -202,6 +216,8 @@ CHANNELS: Final = ("channel_mode", "channels")
 """The options that say what becomes of channels. In native messages `channels` belongs to the format of the audio."""
 KEYWORDS: Final = KeyTerms(MAX_KEYTERMS, MAX_KEYTERM_CHARS)
 """The same as OpenAI's `keywords` and Mistral's `context_bias`: strings only."""
+WEBHOOK: Final = ("webhook", "webhook_events")
+"""The options that say where events are sent; every API that has them takes them under these names."""
 SPEAKERS: Final = ("diarize", "max_speakers", "known_speakers")
 """The options of sessions whose text names its speakers."""
 OPTIONS: Final = {option.name: option for option in _TABLE}

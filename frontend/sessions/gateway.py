@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import orjson
@@ -33,6 +34,7 @@ from shared.bus.audio import AudioWriter
 from shared.bus.event_log import EventSubscriber, Follower
 from shared.bus.failures import reaching_store
 from shared.bus.states import SessionState, decoded
+from shared.bus.webhooks import register
 from shared.celery_config import Queue
 from shared.config import SessionSettings
 from shared.dispatch import Dispatcher
@@ -199,7 +201,8 @@ class Gateway:
     async def _open(self, identity: SessionIdentity, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         requested_s = time.time()
         session_id, resume_token = identity.session_id, identity.resume_token
-        options, voices = await self._voices.decoded(options)
+        webhook = self._access.webhooks.chosen(options, meter.principal, meter.key)
+        options, voices = await self._voices.decoded(replace(options, webhook=None, webhook_events=None))
         chosen = await self._admission.admit(
             session_id, resume_token, options, waits=queue == "batch", key_name=meter.principal.key_name or ""
         )
@@ -209,6 +212,9 @@ class Gateway:
         )
         self._traces.opened(session, meter.principal.key_name or "", requested_s)
         try:
+            if webhook is not None:
+                await register(self._redis, session_id, webhook, self._access.webhooks.kept_s)
+                session.has_webhook = True
             await self._voices.store(session_id, voices)
             with self._traces.claim(session):
                 await self._start(session)

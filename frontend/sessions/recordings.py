@@ -124,7 +124,7 @@ async def _fed(blocks: AsyncGenerator[bytes, None], first: bytes, session: Sessi
         raise failures.exceptions[0] from None
     finally:
         pump = None  # if it failed, its error would hold this frame, and this frame would hold the error
-        await session.cancel()  # no other client knows it: its text is not kept
+        await session.release()
 
 
 async def _pump(session: Session, block: bytes, blocks: AsyncGenerator[bytes, None]) -> None:

@@ -66,6 +66,8 @@ class Session:
         self.queue = queue
         self.ended = False
         """Set when a `done` or an `error` has been read."""
+        self.has_webhook = False
+        """Whether a webhook is still to get its last events when it has ended."""
         self.is_done = False
         """Set when a `done` has been read."""
         self._track = track
@@ -162,6 +164,14 @@ class Session:
         """Erase the session at once: its audio and its text are deleted, and its worker stops."""
         self._stop()
         await self._listener.on_cancelled(self)
+
+    async def release(self) -> None:
+        """The session of a recording is read, or its client has disconnected: nobody else knows it, so erase it.
+
+        If it has a webhook and has ended, its text stays for that until it expires.
+        """
+        if not (self.ended and self.has_webhook):
+            await self.cancel()
 
     async def conclude(self) -> None:
         """The client has disconnected and cannot resume: transcribe the rest of its audio for viewers."""

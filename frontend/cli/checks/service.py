@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from frontend.access.key_source import KeySource
+from frontend.access.webhooks import WebhookRules
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.checks.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
@@ -42,7 +43,7 @@ def check_keys(settings: Settings) -> Check:
     """Whether keys are on. An exposed service without keys is a warning, as in `make run`."""
     host = settings.server.host
     try:
-        source = KeySource(settings.access)
+        source = KeySource(settings.access, WebhookRules(settings).check_key)
     except StartupError as error:
         return broken("Keys", str(error), "Correct the list; `voxtral keys new` prints lines for it.")
     if source.enabled:

@@ -11,7 +11,7 @@ import orjson
 
 from frontend.protocols.fields import Fields, valid_request_id
 from frontend.protocols.long_text import LongMessage
-from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, options_of
+from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, WEBHOOK, options_of
 from shared.audio.live import CONTAINER
 from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.config import AudioSettings
@@ -213,6 +213,8 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
 def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
     fields.refuse("model", "in start only, which selects the model of a session")
     fields.refuse("channel_mode", "in start only: a session keeps its tracks")
+    for name in WEBHOOK:
+        fields.refuse(name, "in start only: a session keeps its webhook")
     fields.refuse("known_speakers", "in start only: the speakers of a session are known from its beginning")
     taken = [option.name for option in options_of(CONFIGURE)]
     changes = {name: fields.option(name) for name in taken if fields.given(name)}

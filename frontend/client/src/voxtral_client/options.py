@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
-_LISTS: Final = frozenset({"languages", "keyterms", "redact", "redact_terms", "known_speakers"})
+_LISTS: Final = frozenset({"languages", "keyterms", "redact", "redact_terms", "known_speakers", "webhook_events"})
 """Users give them as any sequence."""
 
 
@@ -50,6 +50,10 @@ class Options(ChangeableOptions, total=False):
     known_speakers: Sequence[Mapping[str, str]] | None
     """Speakers whose name is their label: each with a `name`, and an `embedding` of `embed_voice` or `audio` (base64
     of 1 to 10 s of speech)."""
+    webhook: str | None
+    """A URL to which the server sends finals and the end of the session, if it allows webhooks."""
+    webhook_events: Sequence[str] | None
+    """Those of `final`, `done` and `error` that are sent; all of them if it is absent."""
 
 
 class ConfigureOptions(ChangeableOptions, total=False):
