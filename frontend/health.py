@@ -72,6 +72,7 @@ def create_app(settings: Settings, redis: Redis, operators: Operators) -> FastAP
             ready=snapshot.obstacle(settings) is None,
             totals=None if held is None else monotone.totals(held),
             own=[ProcessUse(own_id, "health", started_at, resources())],
+            senders=snapshot.senders,
         )
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 

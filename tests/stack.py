@@ -33,6 +33,7 @@ COMMANDS = {
     "tcp": "frontend.tcp",
     "web": "frontend.web",
     "health": "frontend.health",
+    "webhooks": "worker.webhooks",
 }
 
 
@@ -94,13 +95,18 @@ class Stack:
 
     def start(self, *names: str) -> None:
         """Start processes (all of them if none is named) and wait until the service is ready."""
-        for name in names or COMMANDS:
+        for name in names or self._programs:
             self.spawn(name)
             if name == "redis":
                 wait_until(lambda: listens(self.settings.redis.port), "Redis listens")
         wait_until(self.is_ready, "the service is ready", START_TIMEOUT_S, self.check_alive, pause_s=0.1)
         for port in (*self.settings.server.tcp_ports, self.settings.server.http_port):
             wait_until(lambda port=port: listens(port), f"port {port} listens", START_TIMEOUT_S, self.check_alive)
+
+    @property
+    def _programs(self) -> list[str]:
+        """Those that `make run` starts."""
+        return [name for name in COMMANDS if name != "webhooks" or self.settings.webhooks.enabled]
 
     def spawn(self, name: str, label: str | None = None, **variables: str) -> Process:
         """Start one process; `label` distinguishes several of one name, `variables` are added to its environment."""

@@ -7,7 +7,7 @@ from typing import Final, Self
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from shared.bus.registry import FrontendReport, WorkerReport
+from shared.bus.registry import FrontendReport, SenderReport, WorkerReport
 
 CPU: Final = ("process_cpu_seconds", "User and system CPU time.")
 GAUGES: Final = {
@@ -17,6 +17,7 @@ GAUGES: Final = {
     "process_max_fds": "Limit for open file descriptors.",
 }
 LABELS: Final = ("process", "kind")
+_KINDS: Final[dict[type, str]] = {WorkerReport: "worker", SenderReport: "webhooks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,13 @@ class ProcessUse:
 
     id: str
     kind: str
-    """`worker`, `websocket`, `tcp`, `web` or `health`."""
+    """`worker`, `websocket`, `tcp`, `web`, `webhooks` or `health`."""
     started_at: float
     resources: dict[str, float]
 
     @classmethod
-    def of(cls, report: WorkerReport | FrontendReport) -> Self:
-        kind = report.kind if isinstance(report, FrontendReport) else "worker"
+    def of(cls, report: WorkerReport | FrontendReport | SenderReport) -> Self:
+        kind = report.kind if isinstance(report, FrontendReport) else _KINDS[type(report)]
         return cls(report.id, kind, report.started_at, report.resources)
 
 

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from frontend.monitoring.process_metrics import ProcessUse, process_metrics
 from frontend.monitoring.totals import families_of
-from shared.bus.registry import FrontendReport, Percentiles, WorkerReport
+from shared.bus.registry import FrontendReport, Percentiles, SenderReport, WorkerReport
 from shared.version import VERSION
 
 QUANTILES = {"0.5": "p50", "0.95": "p95", "0.99": "p99"}
@@ -41,13 +41,15 @@ def prometheus_text(
     ready: bool,
     totals: dict[bytes, float] | None = None,
     own: Sequence[ProcessUse] = (),
+    senders: Sequence[SenderReport] = (),
 ) -> bytes:
     """One scrape, in Prometheus' text format. `totals` are those of `Monotone`, None if Redis does not answer; `own`
     are processes that send no heartbeat."""
-    uses = [*map(ProcessUse.of, workers), *map(ProcessUse.of, frontends), *own]
+    uses = [*map(ProcessUse.of, workers), *map(ProcessUse.of, frontends), *map(ProcessUse.of, senders), *own]
     registry = CollectorRegistry()
     registry.register(_Heartbeats(workers, frontends, redis_up=redis_up, ready=ready))
     registry.register(_Collected(families_of(totals)))
+    registry.register(_Collected(_of_webhooks(senders)))
     registry.register(_Collected(process_metrics(uses)))
     return generate_latest(registry)
 
@@ -157,6 +159,16 @@ def _of_frontends(frontends: Sequence[FrontendReport]) -> Iterable[Metric]:
         sessions.add_metric(who, frontend.sessions_total)
         received.add_metric(who, frontend.received_bytes_total)
     yield from (connections, open_sessions, viewers, memory, sessions, received, _errors("frontend", frontends))
+
+
+def _of_webhooks(senders: Sequence[SenderReport]) -> Iterable[Metric]:
+    """Each sender reports the counts of the whole service."""
+    running = GaugeMetricFamily("voxtral_webhook_senders", "Processes that send webhooks.")
+    running.add_metric([], len(senders))
+    pending = GaugeMetricFamily("voxtral_webhook_pending", "Events that wait to be sent to webhooks.")
+    for count in sorted((sender.pending for sender in senders), reverse=True)[:1]:
+        pending.add_metric([], count)
+    yield from (running, pending)
 
 
 def _errors(kind: str, reports: Sequence[WorkerReport] | Sequence[FrontendReport]) -> Metric:

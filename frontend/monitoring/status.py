@@ -15,7 +15,7 @@ from frontend.sessions.running_models import running_models
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.primary import Primary
-from shared.bus.registry import FrontendReport, Percentiles, Registry, StartReport, WorkerReport
+from shared.bus.registry import FrontendReport, Percentiles, Registry, SenderReport, StartReport, WorkerReport
 from shared.bus.totals import read_totals
 from shared.config import Settings
 from shared.protocol import OWN
@@ -38,6 +38,8 @@ class Snapshot:
     frontends: list[FrontendReport]
     starting: list[StartReport] = field(default_factory=list)
     """Workers whose model is not warm yet."""
+    senders: list[SenderReport] = field(default_factory=list)
+    """The processes that send webhooks."""
 
     @property
     def slots(self) -> int:
@@ -77,12 +79,12 @@ async def take_snapshot(redis: Redis) -> Snapshot:
     started_s = time.perf_counter()
     try:
         async with asyncio.timeout(REDIS_DEADLINE_S):
-            refusal, workers, frontends, starting = await asyncio.gather(
-                _refusal(redis), registry.workers(), registry.frontends(), registry.starting()
+            refusal, workers, frontends, starting, senders = await asyncio.gather(
+                *(_refusal(redis), registry.workers(), registry.frontends(), registry.starting(), registry.senders())
             )
     except (RedisError, OSError):
         return Snapshot(None, None, [], [])
-    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends, starting)
+    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends, starting, senders)
 
 
 async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
@@ -134,6 +136,12 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
         "workers": [asdict(worker) for worker in workers],
         "starting": [asdict(start) for start in snapshot.starting],
         "frontends": [asdict(frontend) for frontend in frontends],
+        "webhooks": {
+            "enabled": settings.webhooks.enabled,
+            "sessions": max((sender.sessions for sender in snapshot.senders), default=None),
+            "pending": max((sender.pending for sender in snapshot.senders), default=None),
+            "senders": [asdict(sender) for sender in snapshot.senders],
+        },
         "settings": settings.public(),
     }
 
