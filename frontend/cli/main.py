@@ -15,6 +15,7 @@ from frontend.cli.commands.keys import keys
 from frontend.cli.commands.recordings import listen, transcribe
 from frontend.cli.commands.service import doctor, models, serve, status
 from frontend.cli.commands.speakers import speakers
+from frontend.cli.commands.webhooks import webhooks
 from frontend.cli.failures import Status, failure
 from shared.variables import KEY_VARIABLE
 from shared.version import VERSION
@@ -46,5 +47,5 @@ def cli(debug: bool) -> None:
     """Transcribe speech, live or recorded, and answer questions about it."""
 
 
-for command in (transcribe, listen, serve, status, models, doctor, keys, speakers, completion):
+for command in (transcribe, listen, serve, status, models, doctor, keys, webhooks, speakers, completion):
     cli.add_command(command)

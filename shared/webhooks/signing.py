@@ -86,8 +86,8 @@ def _secret_text(settings: WebhookSettings) -> tuple[str, str]:
         return settings.secret.get_secret_value() or "-", "Setting webhooks.secret"
     if settings.secret_file is None:
         raise StartupError(
-            "Setting webhooks.enabled is true, but there is no secret to sign with: set webhooks.secret_file, or "
-            f"webhooks.secret (VOXTRAL_WEBHOOKS__SECRET); allowed: {ALLOWED}."
+            "There is no secret to sign webhooks with: set webhooks.secret_file, or webhooks.secret "
+            f"(VOXTRAL_WEBHOOKS__SECRET); allowed: {ALLOWED}."
         )
     where = f"The file {settings.secret_file} (webhooks.secret_file)"
     try:

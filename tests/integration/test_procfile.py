@@ -85,7 +85,7 @@ def test_workers_are_spread_over_the_gpus(
 def test_our_procfile_starts_modules_that_exist() -> None:
     programs = read_procfile(PROJECT / "Procfile")
     assert [program.name for program in programs] == [
-        *("redis", "websocket", "tcp", "web", "health", "worker", "flower")
+        *("redis", "websocket", "tcp", "web", "health", "worker", "webhooks", "flower")
     ]
     for program in programs:
         assert program.command[:2] == ("python", "-m")

@@ -29,7 +29,7 @@ from frontend.api.renderers import ApiDialect
 from frontend.api.responses import WARNING_HEADER
 from frontend.api.transcription_request import FORMATS, GRANULARITIES, INCLUDES, TRANSLATED_FORMATS
 from frontend.api.upload_form import TEMPERATURE
-from frontend.protocols.options import CHANNELS, OPTIONS, WORDING, schemas
+from frontend.protocols.options import CHANNELS, OPTIONS, WEBHOOK, WORDING, schemas
 
 
 def asked_dialect(
@@ -201,7 +201,7 @@ _SHARED_FIELDS: Final[Schema] = {
     "temperature": TEMPERATURE.schema(),
     "response_format": {"enum": list(TRANSLATED_FORMATS), "default": "json"},
     "timestamp_granularities[]": list_of({"enum": list(GRANULARITIES)}),
-    **schemas(("keyterms", *WORDING, *CHANNELS, "diarize", "max_speakers")),
+    **schemas(("keyterms", *WORDING, *CHANNELS, "diarize", "max_speakers", *WEBHOOK)),
 }
 _TRANSCRIPTION_FIELDS: Final[Schema] = {
     **_SHARED_FIELDS,
