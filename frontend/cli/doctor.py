@@ -18,6 +18,7 @@ from frontend.cli.checks.service import (
     check_redis,
     check_store,
     check_tls,
+    check_webhooks,
 )
 from shared.bus.append_only_file import damage, locked, move_aside
 from shared.bus.server_binary import server_binary
@@ -77,7 +78,10 @@ def all_checks() -> Iterator[Check]:
         yield absent("The rest", "not checked without a valid configuration")
         return
     yield ok("Configuration", "valid")
-    yield check_keys(settings)
+    keys = check_keys(settings)
+    yield keys
+    if keys.state is not State.BROKEN:
+        yield check_webhooks(settings)
     yield check_tls(settings)
     yield check_log(settings)
     yield check_disk(settings)

@@ -50,6 +50,11 @@ class Look:
     """Whether its events have expired."""
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.webhook is not None and not self.finals and not self.is_over
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing follows."""
         return (self.has_ended or self.is_lost) and len(self.finals) < PAGE_FINALS
@@ -106,8 +111,12 @@ class Outbox:
         for one in session_ids:
             pipe.hmget(keys.webhook(one), [WebhookField.TARGET, WebhookField.FINALS])
             pipe.hget(keys.session(one), "state")
+            pipe.expire(keys.webhook(one), self._keep_s)
         found = iter(await pipe.execute())
-        known = [(one, *next(found), decoded(next(found))) for one in session_ids]
+        known = [
+            (one, *target, decoded(state))
+            for one, target, state, _ in zip(session_ids, found, found, found, strict=True)
+        ]
         pipe = self._redis.pipeline(transaction=False)
         for session_id, _, before, _ in known:  # after the states: the finals of a session that has ended are complete
             pipe.lrange(keys.finals(session_id), int(before or 0), int(before or 0) + PAGE_FINALS - 1)
@@ -128,7 +137,7 @@ class Outbox:
 
     async def store(self, look: Look, bodies: Mapping[int | str, bytes]) -> int:
         """Store events to be sent, by their `seq`, and when the session is looked up next. Returns how many were
-        stored: none if too many wait already.
+        stored: none if too many wait already. Not needed for a look that is quiet.
 
         Its progress is stored last, so that nothing is missed if this process dies meanwhile.
         """
@@ -141,8 +150,6 @@ class Outbox:
                 await self._postpone(keys=[keys.DUE], args=[self._keep_s, 0, *names])
             else:
                 stored = 0
-        else:
-            await self._redis.expire(keys.webhook(session_id), self._keep_s)
         ended = "1" if look.is_over else ""
         if look.finals or ended:
             seen = look.finals_before + len(look.finals)
@@ -154,6 +161,11 @@ class Outbox:
         else:
             await self._put_off(keys.REPORTED, LOOK_S if len(look.finals) < PAGE_FINALS else 0, session_id)
         return stored
+
+    async def look_later(self, session_ids: Sequence[str]) -> None:
+        """Look these sessions up again at the usual time."""
+        if session_ids:
+            await self._put_off(keys.REPORTED, LOOK_S, *session_ids)
 
     async def pending(self, name: str) -> Pending | None:
         """An event that is due; None if it must not be sent any more."""
@@ -194,8 +206,8 @@ class Outbox:
         taken = await self._take(keys=[index], args=[int(lease_s * 1000), count]) if count > 0 else []
         return [name.decode() for name in taken]
 
-    async def _put_off(self, index: str, pause_s: float, name: str) -> None:
-        await self._postpone(keys=[index], args=[self._keep_s, max(1, int(pause_s * 1000)), name])
+    async def _put_off(self, index: str, pause_s: float, *names: str) -> None:
+        await self._postpone(keys=[index], args=[self._keep_s, max(1, int(pause_s * 1000)), *names])
 
     async def _settled(self, session_id: str, *fields: str) -> None:
         if await self._settle(keys=[keys.webhook(session_id)], args=fields) == 1:

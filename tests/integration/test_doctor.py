@@ -11,8 +11,9 @@ import pytest
 from frontend.cli.checks import machine as machine_checks
 from frontend.cli.checks.check import State
 from frontend.cli.checks.machine import check_disk, check_gpu, check_log, check_model, check_python
-from frontend.cli.checks.service import check_embedded_server, check_keys, check_ports, check_redis
+from frontend.cli.checks.service import check_embedded_server, check_keys, check_ports, check_redis, check_webhooks
 from shared.config import Settings
+from shared.webhooks.signing import encoded
 from tests.keys import KeyList
 from tests.stack import free_ports
 
@@ -52,6 +53,18 @@ def test_check_keys_counts_them(tmp_path: Path) -> None:
     keys.write("- anna")
     assert check_keys(settings).state is State.BROKEN
     assert "line 3 is not a key" in check_keys(settings).detail
+
+
+def test_check_webhooks_finds_what_would_stop_the_start(tmp_path: Path) -> None:
+    assert check_webhooks(Settings()).state is State.ABSENT
+    secret = {"enabled": True, "secret": encoded(bytes(32))}
+    assert check_webhooks(Settings(webhooks=secret)).state is State.OK
+    assert "There is no secret" in check_webhooks(Settings(webhooks={"enabled": True})).detail
+    keys = KeyList(tmp_path / "keys.yaml")
+    keys.add("anna", webhook="https://127.0.0.1/")
+    keys.write()
+    private = check_webhooks(Settings(webhooks=secret, access={"keys_file": str(keys.path)}))
+    assert (private.state, "not public" in private.detail) == (State.BROKEN, True)
 
 
 def test_check_keys_warns_where_the_service_is_open_without_any() -> None:

@@ -10,7 +10,9 @@ from frontend.sessions.recordings import session_for
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.event_log import Follower
+from shared.bus.webhooks import Outbox, register
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.webhooks.webhook import Webhook
 from tests.integration.disk import is_on_disk, until_gone, without_compression
 from tests.integration.workers import Fleet, admitted_are, assert_whole, events_of, redis_alone, until
 from tests.stack import Stack
@@ -19,6 +21,7 @@ RETENTION_S = 1
 VOICE = b"\x31\x07\x5e\x1bvoice-of-the-speaker-as-pcm\x0d\x19"
 """In 16-bit samples, and nowhere else."""
 PROMPT = "Zyzzogeton, Quiddlesworth"
+HOOK, TEXT = "Xylotomous", "Vexillology"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,34 @@ async def test_erased_session_is_gone_at_once_and_others_continue(fleet: Fleet, 
     await until_gone(data_dir, *traces(erased))
     await kept.finish()
     assert_whole(await events_of(kept), 1.0)
+
+
+async def test_webhook_keeps_the_text_of_a_recording_until_it_is_delivered(fleet: Fleet, data_dir: Path) -> None:
+    """What waits is kept longer than the session; then it leaves the disk, too."""
+    await without_compression(fleet.redis)
+    await fleet.start("worker")
+    outbox = Outbox(fleet.redis, 3600)
+    session = await fleet.gateway.open(SessionOptions())
+    await register(fleet.redis, session.id, Webhook(f"https://receiver.example/{HOOK}"), 3600)
+    await session.write(VOICE * 1000)
+    await session.finish()
+    await events_of(session)
+    (look,) = await outbox.look_up([session.id])
+    assert await outbox.store(look, {7: TEXT.encode()}) == 1
+    await until(lambda: is_gone(fleet, session))
+    name = f"{session.id}/7"
+    pending = await outbox.pending(name)
+    assert pending is not None
+    assert (pending.body, pending.attempts) == (TEXT.encode(), 0)
+    assert is_on_disk(data_dir, HOOK.encode(), TEXT.encode())
+    await outbox.settle(name)
+    assert not [key async for key in fleet.redis.scan_iter(f"*{session.id}*")]
+    await until_gone(data_dir, HOOK.encode(), TEXT.encode())
+    assert await outbox.pending(name) is None
+
+
+async def is_gone(fleet: Fleet, session: Session) -> bool:
+    return not await fleet.redis.exists(*keys.of_session(session.id))
 
 
 async def test_recording_is_erased_when_it_is_answered(fleet: Fleet) -> None:

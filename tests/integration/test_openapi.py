@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
@@ -49,6 +50,13 @@ def test_document_meets_the_rules_that_redocly_recommends(document: Any, tmp_pat
     file.write_text(json.dumps(document))
     linted = subprocess.run(["node", LINTER, file], capture_output=True, text=True, timeout=limit_s(60), check=True)
     assert linted.stdout == ""
+
+
+def test_webhooks_have_examples_that_their_schemas_allow(document: Any) -> None:
+    assert set(document["webhooks"]) == {"session.final", "session.done", "session.error"}
+    for webhook in document["webhooks"].values():
+        media = webhook["post"]["requestBody"]["content"]["application/json"]
+        jsonschema.validate(media["example"], media["schema"])
 
 
 def test_operations_have_names_and_examples(document: Any) -> None:

@@ -27,7 +27,7 @@ from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry, SenderReport, process_id
 from shared.bus.totals import TotalsWriter
-from shared.bus.webhooks import Outbox
+from shared.bus.webhooks import MAX_SESSIONS, Look, Outbox
 from shared.config import Settings
 from shared.metrics.families import WEBHOOK_DELIVERIES
 from shared.metrics.metrics import Metrics
@@ -146,10 +146,15 @@ class Sender:
 
     async def _read(self) -> None:
         """Read what is new in the sessions, and store what is to be sent."""
-        sessions = await self._outbox.take_sessions()
-        if not sessions:
-            return
-        for look in await self._outbox.look_up(sessions):
+        while sessions := await self._outbox.take_sessions():
+            looks = await self._outbox.look_up(sessions)
+            await self._outbox.look_later([look.session_id for look in looks if look.is_quiet])
+            await self._store([look for look in looks if not look.is_quiet])
+            if len(sessions) < MAX_SESSIONS:
+                return
+
+    async def _store(self, looks: list[Look]) -> None:
+        for look in looks:
             found = bodies(look, datetime.now(UTC))
             stored = await self._outbox.store(look, found)
             if stored:

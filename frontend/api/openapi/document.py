@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from frontend.api.openapi.examples import REQUESTS, RESPONSES
 from frontend.api.openapi.schemas import NAMED_SCHEMA, Schema
+from frontend.api.openapi.webhooks import webhooks
 from shared.version import VERSION
 
 INFO: Final[dict[str, Any]] = {
@@ -39,6 +40,7 @@ class DocumentedApi(FastAPI):
             _name_schemas(document["paths"], schemas)
             document["components"]["schemas"] = dict(sorted(schemas.items()))
             _add_examples(document["paths"])
+            document["webhooks"] = webhooks()
             self.openapi_schema = document
         return self.openapi_schema
 

@@ -39,11 +39,20 @@ PONG_LIMIT_BYTES = 4096
 PAGE_LIMIT_BYTES = 64 * 1024
 
 
+def check_webhooks(settings: Settings) -> Check:
+    """Whether webhooks have a secret, and those of the keys are allowed."""
+    try:
+        KeySource(settings.access, WebhookRules(settings).check_key)
+    except StartupError as error:
+        return broken("Webhooks", str(error), "docs/webhooks.md says how webhooks are enabled.")
+    return ok("Webhooks", "on") if settings.webhooks.enabled else absent("Webhooks", "off")
+
+
 def check_keys(settings: Settings) -> Check:
     """Whether keys are on. An exposed service without keys is a warning, as in `make run`."""
     host = settings.server.host
     try:
-        source = KeySource(settings.access, WebhookRules(settings).check_key)
+        source = KeySource(settings.access)
     except StartupError as error:
         return broken("Keys", str(error), "Correct the list; `voxtral keys new` prints lines for it.")
     if source.enabled:
