@@ -58,17 +58,20 @@ PREFIX_COLOURS = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
 def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -> int:
-    programs = scaled(read_procfile(procfile), "worker", workers, _gpus_of_workers(settings, workers))
-    if not settings.redis_is_embedded:
-        programs = [program for program in programs if program.name != "redis"]
-    if not settings.webhooks.enabled:
-        programs = [program for program in programs if program.name != "webhooks"]
+    programs = _programs(settings, procfile, workers)
     KeySource(settings.access, WebhookRules(settings).check_key)  # report a bad list once, instead of in each process
     server_context(settings)  # and a bad certificate
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))
     _allow_open_files()
     return asyncio.run(_serve(settings, programs, parent))
+
+
+def _programs(settings: Settings, procfile: Path, workers: int) -> list[Program]:
+    """Those of the Procfile that these settings need."""
+    programs = scaled(read_procfile(procfile), "worker", workers, _gpus_of_workers(settings, workers))
+    needed = {"redis": settings.redis_is_embedded, "webhooks": settings.webhooks.enabled}
+    return [program for program in programs if needed.get(program.name, True)]
 
 
 def _gpus_of_workers(settings: Settings, workers: int) -> list[dict[str, str]]:

@@ -2,11 +2,12 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from compose.launch import _gpus_of_workers
+from compose.launch import _gpus_of_workers, _programs
 from compose.procfile import Program, read_procfile, scaled
 from shared import gpus
 from shared.config import Settings
@@ -90,6 +91,15 @@ def test_our_procfile_starts_modules_that_exist() -> None:
     for program in programs:
         assert program.command[:2] == ("python", "-m")
         assert importlib.util.find_spec(program.command[2]) is not None, program
+
+
+def test_only_programs_that_the_settings_need_are_started() -> None:
+    def started(**sections: Any) -> set[str]:
+        return {program.name for program in _programs(Settings(**sections), PROJECT / "Procfile", 1)}
+
+    assert started() == {"redis", "websocket", "tcp", "web", "health", "worker", "flower"}
+    assert started(webhooks={"enabled": True}) - started() == {"webhooks"}
+    assert started() - started(redis={"url": "redis://elsewhere:6379/0"}) == {"redis"}
 
 
 def test_docker_compose_runs_the_same_programs() -> None:
