@@ -76,6 +76,7 @@ HTTP_DURATION: Final = Family(
     ("method", "route"),
     _HTTP_S,
 )
+DELIVERY_RESULTS: Final = ("delivered", "failed", "given_up", "gone", "dropped")
 WEBHOOK_DELIVERIES: Final = Family(
     "voxtral_webhook_deliveries",
     "Attempts to send an event to a webhook, by result: delivered, failed (another attempt follows), given_up, gone "
