@@ -206,12 +206,13 @@ class Connection:
         await self._obey(told)
 
     async def _leave(self, session: Session) -> None:
-        """Keep the session if its client can resume it. Otherwise finish it for its viewers, or free its slot."""
+        """Keep the session if its client can resume it. Otherwise finish it for its viewers or its webhook, or
+        free its slot."""
         if self._dialect.resumes:
             await session.leave()
         elif not session.ended:
-            has_viewers = self._tells_viewer_token or self._at_end is not None
-            await (session.conclude() if has_viewers else session.cancel())
+            is_read = self._tells_viewer_token or self._at_end is not None or session.has_webhook
+            await (session.conclude() if is_read else session.cancel())
 
     async def _obey(self, wanted: Iterable[Action]) -> None:
         """Execute actions in order; the first error skips the rest."""

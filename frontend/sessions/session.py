@@ -5,6 +5,7 @@ Knows no protocol. Created only by `Gateway.open` and `Gateway.resume`.
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import orjson
@@ -151,8 +152,9 @@ class Session:
         self._track.control(ControlWord.COMMIT, number=number)
 
     async def configure(self, options: SessionOptions, number: int | None = None) -> None:
-        """Use these options from the next segment on."""
+        """Use these options from the next segment on. The session keeps its webhook."""
         await self._room()
+        options = replace(options, webhook=None, webhook_events=None)
         self.options = options
         self._track.control(ControlWord.CONFIGURE, orjson.dumps(options.to_wire()), number)
 
@@ -174,7 +176,7 @@ class Session:
             await self.cancel()
 
     async def conclude(self) -> None:
-        """The client has disconnected and cannot resume: transcribe the rest of its audio for viewers."""
+        """The client has disconnected and cannot resume: transcribe the rest for its viewers or its webhook."""
         if self.audio_received_samples:
             await self.finish()
             self._stop()

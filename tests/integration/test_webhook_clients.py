@@ -1,6 +1,7 @@
 """Webhooks as clients and operators ask for them: sessions, uploads, keys, secrets, and the receiver of the docs."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -16,7 +17,17 @@ from standardwebhooks.webhooks import Webhook as Judge
 from tests import command
 from tests.documentation import blocks
 from tests.integration.api_clients import multipart, request, silent_wav
-from tests.integration.native_clients import Client, ask, base64_of, open_client, tell, token_of, tone, until
+from tests.integration.native_clients import (
+    Client,
+    WebSocketClient,
+    ask,
+    base64_of,
+    open_client,
+    tell,
+    token_of,
+    tone,
+    until,
+)
 from tests.integration.workers import until as becomes
 from tests.keys import KeyList
 from tests.limits import limit_s
@@ -139,6 +150,34 @@ async def test_recording_in_one_message_names_its_webhook(service: Stack, keys: 
     client.close()
     assert answer["type"] == "response"
     await received(receiver, "session.final", "session.done")
+
+
+async def test_live_session_of_openai_names_its_webhook(service: Stack, keys: KeyList, receiver: Receiver) -> None:
+    """It ends with its connection, and the webhook gets its end."""
+
+    def session(webhook: str) -> dict[str, Any]:
+        transcription = {"model": "echo", "webhook": webhook}
+        audio = {"input": {"transcription": transcription, "turn_detection": None}}
+        return {"type": "session.update", "session": {"type": "transcription", "audio": audio}}
+
+    def spoken(webhook: str) -> dict[str, Any]:
+        """The last message: the transcript, or an error."""
+        url = f"{service.web_url.replace('http', 'ws')}/v1/realtime?intent=transcription"
+        headers = {"Authorization": f"Bearer {keys.keys['anna']}"}
+        with contextlib.closing(WebSocketClient(url, additional_headers=headers)) as client:
+            tell(client, **session(webhook))
+            tell(client, type="input_audio_buffer.append", audio=base64_of(tone(0.5)))
+            tell(client, type="input_audio_buffer.commit")
+            while (message := client.receive()) is not None:
+                if message["type"].endswith((".completed", "error")):
+                    return message
+        raise AssertionError("the connection ended")
+
+    completed = await asyncio.to_thread(spoken, receiver.url())
+    await received(receiver, "session.final", "session.done")
+    assert completed["transcript"] in [body["data"]["text"] for body in receiver.bodies]
+    error = (await asyncio.to_thread(spoken, "https://10.0.0.1/"))["error"]
+    assert error["param"] == "session.audio.input.transcription.webhook"
 
 
 def test_refused_webhook_has_the_error_of_each_api(service: Stack, keys: KeyList) -> None:

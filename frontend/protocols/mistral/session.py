@@ -16,6 +16,7 @@ from frontend.protocols.options import (
     KEYWORDS,
     MAX_KEYTERMS,
     OPTIONS,
+    WEBHOOK,
     WORDING,
     parse_json,
     parse_references,
@@ -77,6 +78,8 @@ class MistralSession:
     """Options that say how text is written, and `max_speakers`: our additions. Only those that are set."""
     separation: Mapping[str, Any] = field(default_factory=dict)
     """The same for `channel_mode` and `channels`."""
+    webhook: Mapping[str, Any] = field(default_factory=dict)
+    """The same for `webhook` and `webhook_events`."""
 
     @property
     def channels(self) -> int | None:
@@ -103,6 +106,7 @@ class MistralSession:
             diarize=self.diarize or None,
             known_speakers=self.references or None,
             **self.wording,
+            **self.webhook,
         )
 
     @property
@@ -129,7 +133,10 @@ class MistralSession:
             # null: the service's own value
             "turn_detection": None if self.turns is None else dict.fromkeys(TURN_DETECTION_FIELDS) | dict(self.turns),
             **({} if self.keyterms is None else {"keyterms": written(self.keyterms)}),
-            **{name: list(value) if isinstance(value, tuple) else value for name, value in self.wording.items()},
+            **{
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in {**self.wording, **self.webhook}.items()
+            },
             **self.separation,
         }
 
@@ -248,4 +255,5 @@ _APPLY: Final[dict[str, Any]] = {
     "speaker_references": _with_references,
     **{name: _with_option("wording", name) for name in (*WORDING, "max_speakers")},
     **{name: _with_option("separation", name) for name in CHANNELS},
+    **{name: _with_option("webhook", name) for name in WEBHOOK},
 }

@@ -21,7 +21,7 @@ from frontend.protocols.openai.channel_turns import ChannelTurns
 from frontend.protocols.openai.errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai.turns import Wanted
-from frontend.protocols.options import CHANNELS
+from frontend.protocols.options import CHANNELS, WEBHOOK
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
 from shared.events import EventType
@@ -173,6 +173,8 @@ class OpenAIRealtime:
             raise RefusedError(
                 "invalid_parameter", _fixed("list of known speakers"), f"{self._path('transcription')}.known_speakers"
             )
+        if _webhook(after) != _webhook(before):
+            raise RefusedError("invalid_parameter", _fixed("webhook"), f"{self._path('transcription')}.webhook")
         if after.options(self._model).model != before.options(self._model).model:
             raise RefusedError("invalid_parameter", _fixed("model"), self._param("model"))
 
@@ -260,7 +262,7 @@ class OpenAIRealtime:
 
     def _param(self, name: str | None) -> str | None:
         """The full path of an invalid option."""
-        if name not in ("model", "language", "languages", "prompt", "diarize", "known_speakers", *CHANNELS):
+        if name not in ("model", "language", "languages", "prompt", "diarize", "known_speakers", *CHANNELS, *WEBHOOK):
             return name
         if name == "model" and not (self._config.transcription or {}).get("model"):
             return "model"  # the one in the address
@@ -279,6 +281,10 @@ def _event_id(event: dict[str, Any]) -> str | None:
 
 def _known(config: SessionConfig) -> Any:
     return (config.transcription or {}).get("known_speakers")
+
+
+def _webhook(config: SessionConfig) -> list[Any]:
+    return [(config.transcription or {}).get(name) for name in WEBHOOK]
 
 
 def _fixed(what: str) -> str:

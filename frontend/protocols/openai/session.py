@@ -20,7 +20,7 @@ from frontend.protocols.openai.values import (
     one_of,
     texts,
 )
-from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, SPEAKERS, WORDING, tracks
+from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, SPEAKERS, WEBHOOK, WORDING, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
 from shared.events import ChannelMode, CommitDelay, SessionOptions
@@ -63,7 +63,7 @@ TURN_KEYS: Final = {
 }
 TRANSCRIPTION_KEYS: Final = (
     *("model", "language", "prompt", "delay", "keywords", "keyterms", "languages"),
-    *(*WORDING, *CHANNELS, *SPEAKERS),
+    *(*WORDING, *CHANNELS, *SPEAKERS, *WEBHOOK),
 )
 DEFAULT_TRACKS: Final = 2
 """If a client separates channels and does not say how many."""
@@ -130,7 +130,7 @@ class SessionConfig:
             model=wanted.get("model") or model,
             turn_detection=self._turn_rule,
             channels=self.channels,
-            **{name: _kept(wanted.get(name)) for name in WORDING},
+            **{name: _kept(wanted.get(name)) for name in (*WORDING, *WEBHOOK)},
             diarize=diarize or None,
             max_speakers=wanted.get("max_speakers"),
             known_speakers=wanted.get("known_speakers"),

@@ -1,0 +1,63 @@
+"""Webhooks in every API whose sessions may name one: the fields, and that a session keeps its webhook."""
+
+import json
+from typing import Any
+
+import pytest
+
+from frontend.protocols.dialect import Check, Open
+from frontend.protocols.mistral.realtime import MistralRealtime
+from frontend.protocols.native.messages import Start, parse_command
+from frontend.protocols.openai.realtime import OpenAIRealtime
+from shared.config import AudioSettings
+from shared.errors import InvalidFieldError
+from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, update
+
+URL = "https://receiver.example/hook?token=s3cret"
+WANTED: dict[str, Any] = {"webhook": URL, "webhook_events": ["done", "final", "done"]}
+BAD = {"webhook": "receiver.example/s3cret", "webhook_events": ["partial"]}
+
+
+def test_native_session_names_its_webhook() -> None:
+    command = parse_command({"type": "start", **WANTED}, AudioSettings())
+    assert isinstance(command, Start)
+    assert (command.options.webhook, command.options.webhook_events) == (URL, ("done", "final"))
+    assert "s3cret" not in repr(command)
+    for name, value in BAD.items():
+        with pytest.raises(InvalidFieldError, match=f"^{name} is ") as refused:
+            parse_command({"type": "start", name: value}, AudioSettings())
+        assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_native_session_keeps_its_webhook(name: str) -> None:
+    with pytest.raises(InvalidFieldError, match="in start only: a session keeps its webhook"):
+        parse_command({"type": "configure", name: WANTED[name]}, AudioSettings())
+
+
+def test_openais_session_names_its_webhook_before_any_audio() -> None:
+    wire = connected(transcription={"model": "echo", **WANTED})
+    assert wire.sent[-1]["session"]["audio"]["input"]["transcription"]["webhook"] == URL
+    wire.append(200)
+    (opened,) = wire.taken(Open)
+    assert isinstance(opened, Open)
+    assert (opened.options.webhook, opened.options.webhook_events) == (URL, ("done", "final"))
+    error = error_of(update(wire, transcription={"webhook": "https://other.example/"}))
+    assert (error["code"], error["param"]) == ("invalid_parameter", "session.audio.input.transcription.webhook")
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_openais_session_rejects_a_bad_webhook(name: str) -> None:
+    error = error_of(update(Wire(OpenAIRealtime()), transcription={name: BAD[name]}))
+    assert error["param"].startswith(f"session.audio.input.transcription.{name}")
+    assert "s3cret" not in error["message"]
+
+
+def test_mistrals_session_names_its_webhook() -> None:
+    dialect = MistralRealtime("r1", "auto")
+    check, _ = dialect.receive(json.dumps({"type": "session.update", "session": WANTED}))
+    assert isinstance(check, Check)
+    assert (check.options.webhook, check.options.webhook_events) == (URL, ("done", "final"))
+    for name, value in BAD.items():
+        with pytest.raises(InvalidFieldError, match=f"^{name} is "):
+            dialect.receive(json.dumps({"type": "session.update", "session": {name: value}}))
