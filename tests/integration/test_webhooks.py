@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
+from shared.entry import CANNOT_START
 from shared.events import SessionOptions
 from shared.webhooks.signing import encoded
 from tests.integration.workers import SECOND, events_of, redis_alone, until
 from tests.receivers import NO_CONTENT, Receiver, receiving, status
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 SECRET = encoded(bytes(range(32)))
 ATTEMPTS = 4
@@ -249,6 +251,25 @@ async def test_session_whose_events_have_expired_is_reported(
     await store.delete(*keys.of_session(session.id))
     await until(has(receiver, "session.error"))
     assert receiver.received[0].headers["webhook-id"] == f"{session.id}-lost"
+
+
+def test_process_waits_if_webhooks_are_disabled(tmp_path: Path) -> None:
+    """A process manager starts all programs of the Procfile, and one that ends may end the others."""
+    stack = Stack(tmp_path)
+    try:
+        stack.spawn("webhooks")
+        wait_until(lambda: bool(stack.log("webhooks_disabled")), "the process waits", check=stack.check_alive)
+        assert stack.stop("webhooks") == 0
+    finally:
+        stack.stop_all()
+
+
+def test_process_does_not_start_without_a_secret(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, webhooks={"enabled": True})
+    for program in ("webhooks", "web"):
+        stack.spawn(program)
+        assert stack.wait(program, 20) == CANNOT_START
+        assert "There is no secret to sign webhooks with" in stack.output(program)
 
 
 async def test_nothing_is_sent_or_stored_without_a_webhook(

@@ -25,14 +25,16 @@ TASK: Final = "voxtral.webhook"
 TASK_WAIT_S: Final = 0.25
 """How long Celery waits for a task at a time."""
 SPARE_CONNECTIONS: Final = 10
+ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
 
 
 def main(settings: Settings) -> int:
     if not settings.webhooks.enabled:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         log.info("webhooks_disabled")
-        signal.sigwait((signal.SIGTERM, signal.SIGINT))
+        signal.sigwait(ENDING)
         return 0
     sender = Sender(settings)
     app = celery_app(settings)

@@ -76,6 +76,7 @@ class Delivery:
         if answer is not None and answer.status == GONE:
             log.warning("webhook_gone", **about, consequence="no more events of the session are sent")
             await self.outbox.drop_all(pending.session_id)
+            await self.outbox.settle(pending.name)
             return Result.GONE
         wanted = None if answer is None else answer.headers.get("retry-after")
         pause_s = self.backoff.pause_s(about["attempt"], retry_after_s(wanted, self.clock()))
