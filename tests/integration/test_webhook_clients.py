@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -33,6 +34,9 @@ from tests.keys import KeyList
 from tests.limits import limit_s
 from tests.receivers import Receiver, receiving
 from tests.stack import PROJECT, Stack, free_ports, listens, serving, wait_until
+from tests.telephony import LOUD, TWILIO_AUTH_TOKEN, streaming
+from tests.telephony import tell as telephone
+from tests.unit.frontend.protocols.telephony.messages import CONNECTED, STOP, start, twilio_media
 
 UPLOAD = "/v1/audio/transcriptions"
 
@@ -58,7 +62,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, keys: KeyList) -> Iterator
     secret = folder / "secret"
     stack = Stack(
         folder,
-        access={"keys_file": str(keys.path)},
+        server={"protocols": ["openai", "mistral", "twilio"]},
+        telephony={"twilio_auth_token": TWILIO_AUTH_TOKEN},
+        access={"keys_file": str(keys.path), "protocol_keys": {"twilio": "anna"}},
         webhooks={"enabled": True, "secret_file": str(secret), "first_retry_s": 0.1},
         outgoing={"allow": ["127.0.0.1"]},
     )
@@ -178,6 +184,21 @@ async def test_live_session_of_openai_names_its_webhook(service: Stack, keys: Ke
     assert completed["transcript"] in [body["data"]["text"] for body in receiver.bodies]
     error = (await asyncio.to_thread(spoken, "https://10.0.0.1/"))["error"]
     assert error["param"] == "session.audio.input.transcription.webhook"
+
+
+async def test_call_names_its_webhook(service: Stack, receiver: Receiver) -> None:
+    """In a custom parameter of its stream. It is transcribed to its end although nobody reads its text here."""
+
+    def call() -> None:
+        parameters = {"webhook": receiver.url("/call"), "webhook_events": "done"}
+        with streaming(service.web_url, "twilio") as client:
+            telephone(client, CONNECTED, start(f"MZ{secrets.token_hex(16)}", customParameters=parameters))
+            telephone(client, *(twilio_media(LOUD, "inbound", 20 * number) for number in range(50)), STOP)
+            assert list(client) == []
+
+    await asyncio.to_thread(call)
+    await received(receiver, "session.done")
+    assert receiver.bodies[0]["data"]["duration"] >= 1
 
 
 def test_refused_webhook_has_the_error_of_each_api(service: Stack, keys: KeyList) -> None:
