@@ -50,5 +50,7 @@ class WebhookSettings(Section):
     """The pause after the first attempt. Each one after it is four times as long, 4 h at most."""
     timeout_s: float = Field(10, gt=0, le=60)
     """Time limit of each attempt, including the resolution of the name."""
+    max_pending: int = Field(20_000, ge=1)
+    """Events of all sessions that wait to be sent; further ones are dropped. Each takes a few kilobytes of Redis."""
     concurrency: int = Field(16, ge=1, le=256)
     """Attempts that one process makes at the same time."""

@@ -95,6 +95,7 @@ class Outbox:
         self._postpone = Script(redis, lua.POSTPONE)
         self._store = Script(redis, lua.STORE)
         self._advance = Script(redis, lua.ADVANCE)
+        self._record = Script(redis, lua.RECORD)
         self._settle = Script(redis, lua.SETTLE)
 
     async def take_sessions(self) -> list[str]:
@@ -187,10 +188,9 @@ class Outbox:
     async def again_later(self, pending: Pending, pause_s: float) -> None:
         """Send an event again after a pause."""
         seq = pending.name.partition("/")[2]
-        fields = [_attempts(seq), pending.attempts + 1]
-        # A final that was erased meanwhile is not stored again: only the number is, and only beside a webhook.
-        await self._store(keys=[keys.webhook(pending.session_id)], args=[self._keep_s, 2 * MAX_FIELDS, *fields])
-        await self._put_off(keys.DUE, pause_s, pending.name)
+        recorded = [self._keep_s, _field(seq), _attempts(seq), pending.attempts + 1]
+        if await self._record(keys=[keys.webhook(pending.session_id)], args=recorded):
+            await self._put_off(keys.DUE, pause_s, pending.name)
 
     async def drop_all(self, session_id: str) -> None:
         """Send nothing more of a session: its receiver wants no more."""

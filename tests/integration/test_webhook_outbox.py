@@ -86,6 +86,18 @@ async def test_failed_attempts_are_counted(outbox: Outbox) -> None:
     assert await outbox.counts() == (1, 0)
 
 
+async def test_attempt_that_ends_after_another_has_delivered_changes_nothing(redis: Redis, outbox: Outbox) -> None:
+    await redis.hset(keys.session("s1"), "state", "done")
+    await outbox.store(await look(outbox), {1: b"a", 2: b"b"})
+    late = await outbox.pending("s1/1")
+    assert late is not None
+    await outbox.settle("s1/1")
+    await outbox.again_later(late, 0)
+    assert await outbox.pending("s1/1") is None
+    await outbox.settle("s1/2")
+    assert not await redis.exists(keys.webhook("s1"), keys.DUE)
+
+
 @pytest.mark.parametrize("when", ["before it is stored", "while it is sent", "before it is settled"])
 async def test_nothing_of_an_erased_session_returns(redis: Redis, outbox: Outbox, when: str) -> None:
     found = await look(outbox)

@@ -234,6 +234,23 @@ async def test_killed_worker_loses_no_event(
     assert received == {f"{session.id}-{event['seq']}" for event in wanted(events, "final", "done")}
 
 
+async def test_events_are_dropped_while_too_many_wait(
+    frontend: FrontendProcess, receiver: Receiver, service: Stack, store: Redis
+) -> None:
+    await asyncio.to_thread(service.stop, "webhooks")
+    service.spawn("webhooks", VOXTRAL_WEBHOOKS__MAX_PENDING="1")
+    receiver.answer = lambda _: status(503, "Retry-After: 60")
+    waiting = await spoken(frontend.gateway, receiver, finals=1)
+    await until(has(receiver, "session.final"))
+    events = await ended(frontend.gateway, receiver, finals=1)
+    await until(lambda: is_unreported(store, events[0]["session_id"]))
+    assert {line["session_id"] for line in service.log("webhook_events_dropped")} == {events[0]["session_id"]}
+    await until(lambda: gone(store, events[0]["session_id"]))
+    await waiting.cancel()
+    await asyncio.to_thread(service.stop, "webhooks")
+    service.spawn("webhooks")
+
+
 async def test_error_of_a_session_is_sent(frontend: FrontendProcess, receiver: Receiver, store: Redis) -> None:
     session = await spoken(frontend.gateway, receiver, finals=0)
     owner = await store.hget(keys.session(session.id), "owner")

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from logging import DEBUG, WARNING
 from typing import Any, Final
 
 import structlog
@@ -16,9 +17,11 @@ from shared.outgoing.client import Answer, OutgoingClient, OutgoingError
 from shared.webhooks.schedule import Backoff, retry_after_s
 from shared.webhooks.signing import Signer
 from worker.webhooks.bodies import sent_at_s
+from worker.webhooks.silent_receivers import SilentReceivers
 
 GONE: Final = 410
 """The receiver wants no more events (Standard Webhooks)."""
+SILENT: Final = "the receiver has not answered the requests before"
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +46,7 @@ class Delivery:
     backoff: Backoff
     metrics: Metrics
     timeout_s: float
+    silent: SilentReceivers = field(default_factory=SilentReceivers)
     clock: Callable[[], float] = time.time
 
     async def attempt(self, name: str) -> dict[str, Any]:
@@ -58,13 +62,18 @@ class Delivery:
 
     async def _send(self, pending: Pending) -> tuple[Answer | None, str]:
         """The answer, if there is one, and why the event counts as not delivered; empty if it is delivered."""
+        receiver = self._shown(pending.webhook.url)
+        if not self.silent.may_try(receiver):
+            return None, SILENT
         message_id = pending.name.replace("/", "-")
         signed = self.signer.headers(message_id, int(self.clock()), pending.body, pending.webhook.key_name)
         headers = {"Content-Type": "application/json", **signed}
         try:
             answer = await self.client.post(pending.webhook.url, pending.body, headers, within_s=self.timeout_s)
         except (RefusedUrlError, OutgoingError) as error:
+            self.silent.note(receiver, answered=False)
             return None, str(error)
+        self.silent.note(receiver, answered=True)
         return answer, "" if 200 <= answer.status < 300 else f"the receiver answered {answer.status}"
 
     async def _conclude(self, pending: Pending, answer: Answer | None, about: dict[str, Any]) -> Result:
@@ -84,7 +93,8 @@ class Delivery:
             log.error("webhook_given_up", **about)
             await self.outbox.settle(pending.name)
             return Result.GIVEN_UP
-        log.warning("webhook_failed", **about, next_in_s=round(pause_s, 1))
+        level = DEBUG if about["reason"] == SILENT else WARNING
+        log.log(level, "webhook_failed", **about, next_in_s=round(pause_s, 1))
         await self.outbox.again_later(pending, pause_s)
         return Result.FAILED
 

@@ -62,6 +62,7 @@ class Sender:
         self.queue = f"webhooks:{self.id}"
         self.lease_s = AHEAD * (settings.webhooks.timeout_s + 1) + 1
         """After this time an event is due again whose attempt has not ended. It may wait for one attempt before it."""
+        self._max_pending = settings.webhooks.max_pending
         self._most = AHEAD * settings.webhooks.concurrency
         self._loop = uvloop.new_event_loop()
         self._redis: Redis = connect(settings)
@@ -154,9 +155,11 @@ class Sender:
                 return
 
     async def _store(self, looks: list[Look]) -> None:
+        _, pending = await self._outbox.counts() if looks else (0, 0)
         for look in looks:
             found = bodies(look, datetime.now(UTC))
-            stored = await self._outbox.store(look, found)
+            stored = await self._outbox.store(look, found if pending < self._max_pending else {})
+            pending += stored
             if stored:
                 self._wake.set()
             elif found and look.webhook is not None:

@@ -47,6 +47,17 @@ return 1
 """
 )
 
+# KEYS: webhook. ARGV: ttl s, field of an event, field of its attempts, their number.
+# → 1, or 0 if the event is not there any more: it was erased, or another sender has delivered it
+RECORD = named(
+    """
+if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+)
+
 # KEYS: webhook. ARGV: fields of an event that is not sent again.
 # → 1 if nothing is left to send, and the session has ended: the webhook is then deleted; 0 otherwise
 SETTLE = named(
