@@ -237,6 +237,7 @@ async def test_killed_worker_loses_no_event(
 async def test_events_are_dropped_while_too_many_wait(
     frontend: FrontendProcess, receiver: Receiver, service: Stack, store: Redis
 ) -> None:
+    await until(lambda: is_idle(store))
     await asyncio.to_thread(service.stop, "webhooks")
     service.spawn("webhooks", VOXTRAL_WEBHOOKS__MAX_PENDING="1")
     receiver.answer = lambda _: status(503, "Retry-After: 60")
@@ -249,6 +250,10 @@ async def test_events_are_dropped_while_too_many_wait(
     await waiting.cancel()
     await asyncio.to_thread(service.stop, "webhooks")
     service.spawn("webhooks")
+
+
+async def is_idle(store: Redis) -> bool:
+    return not await store.zcard(keys.DUE)
 
 
 async def test_error_of_a_session_is_sent(frontend: FrontendProcess, receiver: Receiver, store: Redis) -> None:
