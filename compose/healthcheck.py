@@ -1,9 +1,9 @@
 """The container's health: `python -m compose.healthcheck [CHECK] [--alive]` ends with 0 if the process works.
 
 Without a check it asks `/ready` of the health port. With a port it only checks that something accepts connections
-there. With the name of a process (`worker`, `websocket`, `tcp`, `web`) it checks that this process of this host has
-reported to Redis within the last seconds: a worker does so as soon as its model is warm, and none does while it hangs.
-With `--alive` a process counts as working while Redis does not answer, since a restart would not help.
+there. With the name of a process (`worker`, `websocket`, `tcp`, `web`, `webhooks`) it checks that this process of this
+host has reported to Redis within the last seconds: a worker does so as soon as its model is warm, and none does while
+it hangs. With `--alive` a process counts as working while Redis does not answer, since a restart would not help.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from shared.config import Settings, load_settings
 
 TIMEOUT_S = 3.0
 WORKER = "worker"
-REPORTING = (WORKER, "websocket", "tcp", "web")
+WEBHOOKS = "webhooks"
+REPORTING = (WORKER, "websocket", "tcp", "web", WEBHOOKS)
 """The processes that report to Redis."""
 
 
@@ -68,6 +69,8 @@ async def _reports(settings: Settings, process: str) -> bool:
             registry = Registry(redis, Scripts(redis))
             if process == WORKER:
                 hosts = {worker.host for worker in await registry.workers()}
+            elif process == WEBHOOKS:
+                hosts = {sender.host for sender in await registry.senders()}
             else:
                 hosts = {frontend.host for frontend in await registry.frontends() if frontend.kind == process}
     finally:

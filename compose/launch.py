@@ -38,6 +38,7 @@ from shared.entry import run_process
 from shared.gpus import ORDER, VISIBLE, visible_gpus
 from shared.ports import listeners
 from shared.version import VERSION
+from shared.webhooks.signing import Signer
 from worker.model_files import FILES
 
 POLL_S = 0.2
@@ -61,6 +62,8 @@ def main(settings: Settings, procfile: Path, workers: int, parent: int | None) -
     programs = _programs(settings, procfile, workers)
     KeySource(settings.access, WebhookRules(settings).check_key)  # report a bad list once, instead of in each process
     server_context(settings)  # and a bad certificate
+    if settings.webhooks.enabled:
+        Signer.of(settings.webhooks)
     check_disk(settings.redis.data_dir)
     check_ports(listeners(settings))
     _allow_open_files()

@@ -52,8 +52,7 @@ log = structlog.get_logger(__name__)
 
 class Access:
     def __init__(self, settings: Settings, redis: Redis, metrics: Metrics | None = None) -> None:
-        """`metrics` counts the audio of each key. Raises StartupError for a bad list of keys, and for webhooks without
-        a secret."""
+        """`metrics` counts the audio of each key. Raises StartupError for a bad list of keys."""
         self._metrics = metrics or Metrics()
         self.webhooks = WebhookRules(settings)
         self._source = KeySource(settings.access, self.webhooks.check_key)

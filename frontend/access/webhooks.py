@@ -9,7 +9,6 @@ from shared.errors import InvalidFieldError, StartupError
 from shared.events import SessionOptions
 from shared.outgoing.addresses import AllowList, RefusedUrlError
 from shared.webhooks.schedule import Backoff
-from shared.webhooks.signing import Signer
 from shared.webhooks.webhook import ALL, SERVICE, Webhook, events_of
 
 HIDDEN: Final = "…"
@@ -18,13 +17,10 @@ HIDDEN: Final = "…"
 
 class WebhookRules:
     def __init__(self, settings: Settings) -> None:
-        """Raises StartupError if webhooks are enabled without a secret."""
         self._settings = settings.webhooks
         self._allowed = AllowList(settings.outgoing.allow)
         self.kept_s = Backoff(settings.webhooks).kept_s
         """How long an event may wait to be delivered."""
-        if settings.webhooks.enabled:
-            Signer.of(settings.webhooks)
 
     def check_key(self, key: Key) -> None:
         """Raise StartupError for a key whose webhook would have no effect."""

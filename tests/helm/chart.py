@@ -30,6 +30,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     },
     "tcp": {"service": {"type": "LoadBalancer", "annotations": {"example/internal": "true"}}},
     "flower": {"enabled": True, "existingSecret": "flower"},
+    "webhooks": {"enabled": True, "existingSecret": "webhooks"},
     "worker": {
         "image": {"repository": "registry.example/voxtral-gpu", "tag": "1"},
         "gpu": {"count": 1, "runtimeClassName": "nvidia"},
@@ -58,7 +59,7 @@ SETS: Final[dict[str, dict[str, Any]]] = {
         "config": {"model": {"name": "whisper-large-v3-turbo"}},
     },
 }
-EXISTING: Final = {"voxtral-redis", "voice-example-tls", "internal-tls", "flower", "registry", "hub"}
+EXISTING: Final = {"voxtral-redis", "voice-example-tls", "internal-tls", "flower", "webhooks", "registry", "hub"}
 """The Secrets that these values name."""
 
 Manifest = dict[str, Any]

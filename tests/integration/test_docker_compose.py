@@ -15,14 +15,14 @@ from tests.stack import PROJECT
 
 PROGRAM: Final = Path(sys.executable).parent / "docker-compose"
 FOLDER: Final = PROJECT / "compose"
-OURS: Final = {"websocket", "tcp", "web", "health", "worker", "flower"}
+OURS: Final = {"websocket", "tcp", "web", "health", "worker", "webhooks", "flower"}
 KEYS: Final = "VOXTRAL_ACCESS__KEYS_FILE"
 
 
 def run(*files: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     options = [part for file in files for part in ("--file", str(FOLDER / file))]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
-    command = [PROGRAM, *options, "--profile", "flower", "config", "--format", "json"]
+    command = [PROGRAM, *options, "--profile", "flower", "--profile", "webhooks", "config", "--format", "json"]
     return subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
 
 
@@ -81,7 +81,7 @@ def test_ports_are_the_settings_and_open_to_this_machine_only(services: dict[str
 def test_health_checks_run_with_this_program(services: dict[str, Any]) -> None:
     for name in OURS - {"health"}:
         test = services[name]["healthcheck"]["test"]
-        check = "worker" if name == "worker" else str(services[name]["ports"][0]["target"])
+        check = str(services[name]["ports"][0]["target"]) if "ports" in services[name] else name
         assert test == ["CMD", "python", "-m", "compose.healthcheck", check]
     assert "healthcheck" not in services["health"], "the image's own asks /ready"
 
@@ -104,7 +104,7 @@ def test_keys_are_a_secret_of_the_processes_that_read_them(tmp_path: Path) -> No
     for name in ("websocket", "tcp", "web", "health"):
         assert services[name]["environment"][KEYS] == "/run/secrets/keys"
         assert [secret["source"] for secret in services[name]["secrets"]] == ["keys"]
-    for name in ("worker", "flower", "redis"):
+    for name in ("worker", "webhooks", "flower", "redis"):
         assert "secrets" not in services[name]
         assert KEYS not in services[name].get("environment", {})
 

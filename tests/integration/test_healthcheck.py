@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from compose.healthcheck import REPORTING, main
+from compose.healthcheck import REPORTING, WEBHOOKS, main
 from shared.config import Settings
 from tests.stack import Stack, free_ports, wait_until
 
@@ -25,7 +25,8 @@ def elsewhere(stack: Stack) -> Settings:
 
 @pytest.mark.parametrize("alive", [False, True])
 def test_processes_that_run_are_healthy(stack: Stack, alive: bool) -> None:
-    for one in (None, stack.settings.websocket_port, *REPORTING):
+    running = [one for one in REPORTING if one != WEBHOOKS]  # tests/integration/test_webhook_clients.py has that one
+    for one in (None, stack.settings.websocket_port, *running):
         wait_until(lambda one=one: main(one, stack.settings, alive=alive) == 0, f"{one} is healthy")
 
 

@@ -33,6 +33,8 @@ REJECTED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"ingress": {"enabled": True}}, "ingress.enabled opens the service: set keys.existingSecret or keys.list"),
     ({"tcp": {"service": {"type": "NodePort"}}}, "tcp.service.type=NodePort opens the service: set keys."),
     ({"flower": {"enabled": True}}, "flower.enabled needs flower.existingSecret"),
+    ({"webhooks": {"enabled": True}}, "webhooks.enabled needs webhooks.existingSecret"),
+    ({"config": {"webhooks": {"secret": "whsec_"}}}, "config.webhooks.secret must not be set"),
     ({"worker": {"autoscaling": {"enabled": True, "minReplicas": 5}}}, "maxReplicas must not be smaller than"),
 )
 INFORMATION = 1

@@ -27,12 +27,14 @@ PORTS: Final = {
 }
 CLUSTER_AUTOSCALER_S: Final = 600
 """Its default for `--max-graceful-termination-sec`, after which it kills pods."""
+PORTLESS: Final = {"worker", "webhooks"}
 EACH_SET: Final = pytest.mark.parametrize("name", SETS)
 
 
 def variables(name: str, process: str) -> dict[str, str]:
     """The variables of a process in its pod, those of the image included; secrets have an example."""
     examples = {"REDIS_URL": "redis://redis", "VOXTRAL_FLOWER__BASIC_AUTH": "user:password", "HF_TOKEN": "hf"}
+    examples["VOXTRAL_WEBHOOKS__SECRET"] = "whsec_"
     image = configuration("cuda" if process == "worker" and name != "default" else "cpu")
     own = rendering(name).container(process)["env"]
     return image.env | {one["name"]: one.get("value") or examples[one["name"]] for one in own}
@@ -154,19 +156,22 @@ def _check(settings: Settings, process: str) -> None:
         assert str(folder).startswith("/data/")
     if process == "health":
         assert settings.server.hosts == ("*",)
+    if process == "webhooks":
+        assert settings.webhooks.enabled
+        assert settings.webhooks.secret is not None
 
 
 @EACH_SET
 def test_ports_are_those_of_the_settings(name: str) -> None:
     found = rendering(name)
-    for process in set(found.processes) - {"worker"}:
+    for process in set(found.processes) - PORTLESS:
         [port] = found.container(process)["ports"]
         assert port["containerPort"] == PORTS[process]
         [published] = found.of("Service")[f"{RELEASE}-{process}"]["spec"]["ports"]
         assert published["port"] == PORTS[process]
         ingress = found.of("NetworkPolicy")[f"{RELEASE}-{process}"]["spec"]["ingress"]
         assert [port["port"] for rule in ingress for port in rule["ports"]] == [PORTS[process]]
-    assert "ports" not in found.container("worker")
+    assert not any("ports" in found.container(process) for process in PORTLESS & set(found.processes))
 
 
 @EACH_SET
@@ -202,7 +207,7 @@ def test_a_worker_has_time_to_hand_over(name: str) -> None:
     grace_s = found.pod("worker")["terminationGracePeriodSeconds"]
     assert grace_s >= float(command[3]) + math.ceil(drain_s) + 10
     assert grace_s < CLUSTER_AUTOSCALER_S
-    for process in set(found.processes) - {"worker"}:
+    for process in set(found.processes) - PORTLESS:
         assert found.pod(process)["terminationGracePeriodSeconds"] >= 30
         assert found.container(process)["lifecycle"]["preStop"]["sleep"]["seconds"] > 0
 
@@ -227,6 +232,9 @@ def test_secrets_reach_only_the_processes_that_need_them() -> None:
     found = rendering("everything")
     with_keys = {one for one in found.processes if "VOXTRAL_ACCESS__KEYS_FILE" in variables("everything", one)}
     assert with_keys == {"web", "websocket", "tcp", "health"}
+    assert [one for one in found.processes if "VOXTRAL_WEBHOOKS__SECRET" in variables("everything", one)] == [
+        "webhooks"
+    ]
     assert not {"VOXTRAL_ACCESS__KEYS", "VOXTRAL_REDIS__URL"} & variables("everything", "web").keys()
     assert "redis+sentinel" not in json.dumps([pod for _, pod in pods("everything")])
 
@@ -250,7 +258,7 @@ def test_commands_of_probes_check_the_process_itself(name: str) -> None:
         container = found.container(process)
         check = ["python", "-m", "compose.healthcheck", process]
         assert container["livenessProbe"]["exec"]["command"] == [*check, "--alive"]
-        if process == "worker":
+        if process in PORTLESS:
             assert container["startupProbe"]["exec"]["command"] == check
             assert "readinessProbe" not in container, "it is ready from its start on, and no Service selects it"
         else:

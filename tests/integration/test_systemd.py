@@ -16,7 +16,7 @@ from tests.stack import PROJECT
 FOLDER: Final = PROJECT / "compose/systemd"
 COMMON: Final = "voxtral-.service.d/common.conf"
 UNITS: Final = (
-    *("voxtral-redis.service", "voxtral-worker@0.service", "voxtral-flower.service"),
+    *("voxtral-redis.service", "voxtral-worker@0.service", "voxtral-flower.service", "voxtral-webhooks.service"),
     *(f"voxtral-frontend@{process}.service" for process in ("websocket", "tcp", "web", "health")),
 )
 MOST_EXPOSURE: Final = 20
@@ -77,7 +77,7 @@ def test_units_are_hardened(unit: str, units: Path) -> None:
 
 def test_target_starts_every_process_of_the_procfile() -> None:
     wanted = {unit for line in read("voxtral.target")["Wants"] for unit in line.split()}
-    assert wanted == set(UNITS) - {"voxtral-flower.service"}
+    assert wanted == set(UNITS) - {"voxtral-flower.service", "voxtral-webhooks.service"}
     commands = set()
     for unit in UNITS:
         instance = unit.partition("@")[2].removesuffix(".service")

@@ -15,6 +15,7 @@ import pytest
 from redis import Redis
 from standardwebhooks.webhooks import Webhook as Judge
 
+from compose import healthcheck
 from tests import command
 from tests.documentation import blocks
 from tests.integration.api_clients import multipart, request, silent_wav
@@ -240,6 +241,7 @@ def test_session_keeps_its_webhook(service: Stack, keys: KeyList) -> None:
 def test_status_metrics_and_store_tell_of_webhooks(service: Stack) -> None:
     (sender,) = service.status()["webhooks"]["senders"]
     assert sender["pid"] == service.processes["webhooks"].pid
+    assert healthcheck.main(healthcheck.WEBHOOKS, service.settings) == 0
     with Redis.from_url(service.redis_url) as store:
         assert not list(store.scan_iter("voxtral:*:webhook")), "all of it was delivered, or nothing was to be"
 

@@ -59,7 +59,7 @@ flower: {module: compose.flower, port: 5555, path: /healthcheck}
 
 {{/* Values that do not fit together. */}}
 {{- define "voxtral.check" -}}
-{{- range tuple "server.host" "server.http_port" "server.health_port" "server.tcp_ports" "server.tls_certificate" "server.tls_key" "redis.url" "redis.port" "redis.data_dir" "redis.binary" "access.keys" "access.keys_file" "flower.port" "flower.basic_auth" "wyoming.host" "wyoming.port" "logs.dir" -}}
+{{- range tuple "server.host" "server.http_port" "server.health_port" "server.tcp_ports" "server.tls_certificate" "server.tls_key" "redis.url" "redis.port" "redis.data_dir" "redis.binary" "access.keys" "access.keys_file" "flower.port" "flower.basic_auth" "wyoming.host" "wyoming.port" "webhooks.enabled" "webhooks.secret" "webhooks.secret_file" "logs.dir" -}}
 {{- $parts := splitList "." . -}}
 {{- if hasKey (default dict (index $.Values.config (first $parts))) (last $parts) -}}
 {{- fail (printf "config.%s must not be set: the chart sets it" .) -}}
@@ -89,6 +89,9 @@ flower: {module: compose.flower, port: 5555, path: /healthcheck}
 {{- end -}}
 {{- if and .Values.flower.enabled (not .Values.flower.existingSecret) -}}
 {{- fail "flower.enabled needs flower.existingSecret, a Secret with its password" -}}
+{{- end -}}
+{{- if and .Values.webhooks.enabled (not .Values.webhooks.existingSecret) -}}
+{{- fail "webhooks.enabled needs webhooks.existingSecret, a Secret with what signs them" -}}
 {{- end -}}
 {{- $scaling := .Values.worker.autoscaling -}}
 {{- if and $scaling.enabled (lt (int $scaling.maxReplicas) (int $scaling.minReplicas)) -}}

@@ -45,6 +45,9 @@ capabilities: {drop: [ALL]}
 {{- if and .readsKeys (include "voxtral.keysSecret" .root) }}
 - {name: VOXTRAL_ACCESS__KEYS_FILE, value: /run/secrets/keys/keys.yaml}
 {{- end }}
+{{- if .root.Values.webhooks.enabled }}
+- {name: VOXTRAL_WEBHOOKS__ENABLED, value: "true"}
+{{- end }}
 {{- with .root.Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

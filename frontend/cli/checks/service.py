@@ -30,6 +30,7 @@ from shared.config import Settings
 from shared.errors import StartupError
 from shared.ports import Listener, listeners
 from shared.redis_address import Node, shown_node
+from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
 
 PROBE_TIMEOUT_S = 3.0
@@ -43,6 +44,8 @@ def check_webhooks(settings: Settings) -> Check:
     """Whether webhooks have a secret, and those of the keys are allowed."""
     try:
         KeySource(settings.access, WebhookRules(settings).check_key)
+        if settings.webhooks.enabled:
+            Signer.of(settings.webhooks)
     except StartupError as error:
         return broken("Webhooks", str(error), "docs/webhooks.md says how webhooks are enabled.")
     return ok("Webhooks", "on") if settings.webhooks.enabled else absent("Webhooks", "off")

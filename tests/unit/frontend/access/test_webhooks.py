@@ -105,9 +105,3 @@ def test_webhook_of_a_key_must_have_an_effect() -> None:
     rules(allow=("10.0.0.0/8",)).check_key(key)
     with pytest.raises(StartupError, match=r"The key anna has a webhook, which needs the setting webhooks\.enabled"):
         rules(enabled=False).check_key(key)
-
-
-def test_webhooks_need_a_secret() -> None:
-    with pytest.raises(StartupError, match="There is no secret"):
-        WebhookRules(Settings(webhooks={"enabled": True}))
-    WebhookRules(Settings())
