@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from frontend.client import TranscriptionClient
+from shared.webhooks.signing import encoded
 from tests.documentation import PAGES, PROJECT, blocks, commands
 from tests.integration.native_clients import tone, wav
 from tests.integration.node import needs_node, printed_by
@@ -26,6 +27,7 @@ NOT_RUN: Final = {
     "make run": "starts a service; tests/integration/test_launch.py does that",
     "VOXTRAL_ACCESS__KEYS_FILE=keys.yaml make run": "the same",
     "VOXTRAL_TRACING__OTLP_ENDPOINT=": "the same",
+    "VOXTRAL_WEBHOOKS__ENABLED=true": "the same",
     "npm pack": "tests/integration/test_javascript_client.py does that",
     "prometheus ": "runs until it is stopped; tests/integration/test_prometheus.py starts it",
     "VOXTRAL_MODEL__NAME=": "needs a model that is not installed",
@@ -70,6 +72,7 @@ def placed(text: str, stack: Stack) -> str:
 def folder(tmp_path: Path) -> Path:
     for name in ("speech.wav", "talk.wav", "talk.mp3", "call.wav"):
         (tmp_path / name).write_bytes(wav(1))
+    (tmp_path / "webhook-secret.txt").write_text(encoded(bytes(32)))
     return tmp_path
 
 
