@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, keys: KeyList) -> Iterator
     secret = folder / "secret"
     stack = Stack(
         folder,
-        server={"protocols": ["openai", "mistral", "twilio"]},
+        server={"protocols": ["openai", "mistral", "deepgram", "twilio"]},
         telephony={"twilio_auth_token": TWILIO_AUTH_TOKEN},
         access={"keys_file": str(keys.path), "protocol_keys": {"twilio": "anna"}},
         webhooks={"enabled": True, "secret_file": str(secret), "first_retry_s": 0.1},
@@ -148,6 +149,21 @@ async def test_upload_names_its_webhook(service: Stack, keys: KeyList, receiver:
     assert status == 200
     await received(receiver, "session.done")
     assert receiver.bodies[0]["data"]["text"] == answer["text"]
+
+
+async def test_recording_in_deepgrams_api_names_its_webhook(service: Stack, keys: KeyList, receiver: Receiver) -> None:
+    def listened(url: str) -> tuple[int, dict[str, Any]]:
+        query = urllib.parse.urlencode({"webhook": url, "webhook_events": "done"})
+        headers = {"authorization": f"Token {keys.keys['anna']}", "content-type": "audio/wav"}
+        response, answer = request(service, "POST", f"/v1/listen?{query}", headers, silent_wav(0.5))
+        return response.status, json.loads(answer)
+
+    status, _ = await asyncio.to_thread(listened, receiver.url())
+    assert status == 200
+    await received(receiver, "session.done")
+    status, error = await asyncio.to_thread(listened, "https://10.0.0.1/")
+    assert status == 400
+    assert "webhook is '…'; allowed: https URLs of public hosts" in error["err_msg"]
 
 
 async def test_recording_in_one_message_names_its_webhook(service: Stack, keys: KeyList, receiver: Receiver) -> None:

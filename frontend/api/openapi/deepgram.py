@@ -47,6 +47,8 @@ _PARAMETERS: Final = {
     "profanity_filter": (FLAG, "Whether profane words are masked."),
     "redact": (TEXT, "What is redacted: `pci`, `pii`, `numbers`, …"),
     "diarize": (FLAG, "Whether words have the number of their speaker."),
+    "webhook": (TEXT, "A URL to which the server also sends the text, signed, if it allows webhooks."),
+    "webhook_events": (TEXT, "Those of `final`, `done` and `error` that are sent; may be repeated."),
     "keyterm": (TEXT, "A term to expect; may be repeated."),
     "multichannel": (FLAG, "Whether each channel is transcribed on its own."),
     "utterances": (FLAG, "Whether the answer has `utterances`."),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import feature_changes, keyterm_changes
-from frontend.protocols.deepgram.parameters import Query, audio_format, flag, key_terms, last, running_model
+from frontend.protocols.deepgram.parameters import Query, audio_format, flag, key_terms, last, running_model, webhook
 from frontend.protocols.kinds import Integer, Kind, Number, WrongFieldError
 from frontend.protocols.options import OPTIONS, parse_json, parse_text
 from frontend.protocols.turn_detection import checked
@@ -66,6 +66,7 @@ def flux_listen(query: Query) -> FluxListen:
         numerals=flag(query, "numerals") or None,
         profanity=Profanity.MASK if flag(query, "profanity_filter") else None,
         redact=_redact(query.get("redact", ())),
+        **webhook(query),
     )
     return FluxListen(options, audio_format(query, 1, separate=False), is_multilingual)
 

@@ -2,11 +2,19 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from frontend.protocols.keyterms import distinct
 from frontend.protocols.kinds import Flag, Integer
-from frontend.protocols.options import MAX_BOOST, MAX_KEYTERM_CHARS, MAX_KEYTERMS, MAX_MODEL_CHARS, parse_text
+from frontend.protocols.options import (
+    MAX_BOOST,
+    MAX_KEYTERM_CHARS,
+    MAX_KEYTERMS,
+    MAX_MODEL_CHARS,
+    OPTIONS,
+    WEBHOOK,
+    parse_text,
+)
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
 from shared.events import KeyTerm
@@ -51,6 +59,13 @@ def running_model(query: Query) -> str | None:
     if name is None or OWN_MODELS.fullmatch(name.casefold()):
         return None
     return name[:MAX_MODEL_CHARS]
+
+
+def webhook(query: Query) -> dict[str, Any]:
+    """The options that say where events of the session are sent: our additions."""
+    events = ",".join(query.get("webhook_events", ())) or None
+    values = {"webhook": last(query, "webhook"), "webhook_events": events}
+    return {name: parse_text(name, values[name], OPTIONS[name].kind) for name in WEBHOOK}
 
 
 def key_terms(query: Query) -> tuple[KeyTerm, ...] | None:

@@ -7,7 +7,16 @@ supported here are rejected.
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from frontend.protocols.deepgram.parameters import Query, audio_format, flag, integer, key_terms, last, running_model
+from frontend.protocols.deepgram.parameters import (
+    Query,
+    audio_format,
+    flag,
+    integer,
+    key_terms,
+    last,
+    running_model,
+    webhook,
+)
 from frontend.protocols.kinds import Integer
 from frontend.protocols.options import OPTIONS, parse_text
 from frontend.protocols.turn_detection import MAX_SILENCE_MS, MIN_SILENCE_MS
@@ -72,6 +81,7 @@ def listen(query: Query) -> Listen:
         profanity=Profanity.MASK if flag(query, "profanity_filter") else None,
         filler_words=FillerWords.DROP if last(query, "filler_words") == "false" else None,
         redact=_redact(query),
+        **webhook(query),
     )
     return Listen(
         options,

@@ -67,6 +67,12 @@ def test_live_parameters() -> None:
     )
 
 
+def test_session_names_its_webhook() -> None:
+    url = "https://receiver.example/hook?token=s3cret"
+    wanted = parsed(("webhook_events", "done"), ("webhook_events", "final"), webhook=url).options
+    assert (wanted.webhook, wanted.webhook_events) == (url, ("done", "final"))
+
+
 def test_pauses_are_not_shorter_than_the_detector_can_hear() -> None:
     assert parsed(endpointing="10").options.turn_detection == TurnDetection("pause", silence_duration_ms=64)
     assert not parsed(endpointing="false").endpointing
@@ -78,6 +84,8 @@ def test_pauses_are_not_shorter_than_the_detector_can_hear() -> None:
         ({"callback": "https://voice.example"}, "callback"),
         ({"summarize": "v2"}, "summarize"),
         ({"redact": "phi"}, "redact"),
+        ({"webhook": "receiver.example"}, "webhook"),
+        ({"webhook_events": "partial"}, "webhook_events"),
         ({"encoding": "g729"}, "encoding"),
         ({"encoding": "linear16", "sample_rate": "1"}, "sample_rate"),
         ({"interim_results": "maybe"}, "interim_results"),
