@@ -167,6 +167,8 @@ class SessionOptions:
     """None uses the engine's own rules, and sends no events about turns."""
     keyterms: tuple[KeyTerm, ...] | None = None
     """Words and names that the model prefers if the audio may contain them."""
+    progress_ms: int | None = None
+    """How often the frontend gets the position up to which audio is processed, in audio; None uses the worker's own."""
     channels: int | None = None
     """The number of channels that are transcribed separately, 1 to `MAX_TRACKS`; None mixes them."""
     revise: bool | None = None
@@ -236,7 +238,7 @@ class SessionOptions:
 _NAMES_AND_NUMBERS = frozenset(
     {"mode", "model", "language", "languages", "delay_ms", "commit_delay", "max_new_tokens", "temperature", "top_p"}
     | {"words", "partials", "recording", "turns", "numerals", "profanity", "filler_words", "redact"}
-    | {"turn_detection", "channels", "revise", "diarize", "max_speakers"}
+    | {"turn_detection", "progress_ms", "channels", "revise", "diarize", "max_speakers"}
 )
 """Fields of `SessionOptions` that hold no free text of a client."""
 

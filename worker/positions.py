@@ -18,7 +18,8 @@ FILE_BACKLOG_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """The same for recordings, whose segments are decoded in batches: with 10 s, a batch has few segments, which takes 1.7
 times as long."""
 PROGRESS_SAMPLES: Final = 5 * SAMPLE_RATE_HZ
-"""How often a frontend gets the position up to which audio is processed; well below any backlog bound."""
+"""How often a frontend gets the position up to which audio is processed, unless it wants it more often; well below any
+backlog bound."""
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +86,9 @@ class SessionPositions:
 
     @property
     def progress_due(self) -> bool:
-        return self.absorbed_samples - self.told_samples >= PROGRESS_SAMPLES
+        wanted_ms = self.options.progress_ms
+        interval_samples = PROGRESS_SAMPLES if wanted_ms is None else wanted_ms * SAMPLE_RATE_HZ // 1000
+        return self.absorbed_samples - self.told_samples >= interval_samples
 
     @property
     def replay_samples(self) -> int:

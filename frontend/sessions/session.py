@@ -14,7 +14,7 @@ from frontend.access.meter import Meter
 from frontend.access.session_tokens import viewer_token
 from frontend.sessions.backpressure import Backpressure
 from shared.bus.audio import AudioTrack
-from shared.bus.event_log import Follower, LoggedEvent
+from shared.bus.event_log import AUDIO_PROCESSED, Follower, LoggedEvent
 from shared.bus.messages import ControlWord
 from shared.celery_config import Queue
 from shared.errors import RateLimitedError, SessionResumedError, VoxtralError
@@ -85,6 +85,7 @@ class Session:
         self._first: list[LoggedEvent] = []
         self._source = aiter(follower)
         self._follower.progress(track.attachment.consumed_samples)
+        self._follower.on_progress = self._tell_progress
         self._acknowledged_samples = track.written_samples
 
     @property
@@ -271,6 +272,10 @@ class Session:
         if stored_samples - self._acknowledged_samples >= ACKNOWLEDGE_SAMPLES:
             self._acknowledged_samples = stored_samples
             self.tell({"type": "received", "session_id": self.id, "audio_received_samples": stored_samples})
+
+    def _tell_progress(self, consumed_samples: int) -> None:
+        if self.options.progress_ms is not None:
+            self.tell({"type": AUDIO_PROCESSED, "session_id": self.id, "audio_processed_samples": consumed_samples})
 
     def _note_connection(self, connection: int) -> None:
         if connection > self._track.attachment.connection:

@@ -30,6 +30,9 @@ QUIET_S: Final = 1.5
 RECONNECT_PAUSE_S: Final = 0.25
 CONFIRMATION_S: Final = 5.0
 """Redis must confirm a subscription within this time."""
+AUDIO_PROCESSED: Final = "audio_processed"
+"""The type of an event about the position up to which audio is processed. It follows all events about that audio; it is
+not in the log, and only sessions with `SessionOptions.progress_ms` have it."""
 _IDLE_CHANNEL: Final = keys.IDLE_CHANNEL.encode()
 _PROGRESS: Final = PROGRESS.encode()
 _ATTACHED: Final = ATTACHED.encode()
@@ -74,6 +77,8 @@ class Follower:
         """Audio that the worker has processed, by its last report."""
         self.progressed = asyncio.Event()
         """Set at each change of `consumed_samples`."""
+        self.on_progress: Callable[[int], None] | None = None
+        """Called with `consumed_samples` at each report. Events that were published before it are queued already."""
         self.on_attached: Callable[[int], None] | None = None
         """Called with the number of each connection that takes the session over."""
 
@@ -112,6 +117,8 @@ class Follower:
     def progress(self, consumed_samples: int) -> None:
         self.consumed_samples = max(self.consumed_samples, consumed_samples)
         self.progressed.set()
+        if self.on_progress is not None:
+            self.on_progress(self.consumed_samples)
 
     def fill(self) -> None:
         """Read the log before the next event, since something may have been missed."""
@@ -119,7 +126,8 @@ class Follower:
         self._arrived.set()
 
     def tell(self, kind: str, event: LoggedEvent) -> None:
-        """Yield an event that is not in the log soon. It replaces an older one of its kind that still waits."""
+        """Yield an event that is not in the log, after all that have arrived. It replaces an older one of its kind that
+        still waits."""
         self._asides[kind] = event
         self._arrived.set()
 
@@ -148,8 +156,9 @@ class Follower:
                 if seq > self._after_seq:
                     self._after_seq = seq
                     yield event
-            while self._asides:
+            if self._asides:
                 yield self._asides.pop(next(iter(self._asides)))
+                continue  # events may have arrived meanwhile, before the next of these was told
             if self._ending is not None:
                 wire = self._ending | {"seq": self._after_seq + 1}
                 yield LoggedEvent(orjson.dumps(wire), wire)

@@ -166,6 +166,19 @@ def test_session_of_the_client_goes_on_after_its_mistakes(stack: Stack) -> None:
                 assert collect(connection, "completed")[-1].transcript.endswith(" seconds")
 
 
+def test_silence_times_out_where_the_client_asks(stack: Stack) -> None:
+    client = OpenAI(api_key="unused", base_url=f"{stack.web_url}/v1")
+    detection = {"type": "server_vad", "idle_timeout_ms": 5000}
+    with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        connection.session.update(session=session(transcription={"model": "echo"}, turn_detection=detection))
+        for _ in range(12):
+            connection.input_audio_buffer.append(audio=base64_of(bytes(48_000)))
+        told = collect(connection, "completed")
+    [timeout] = [event for event in told if event.type == "input_audio_buffer.timeout_triggered"]
+    assert (timeout.audio_start_ms, told[-1].item_id, told[-1].transcript) == (0, timeout.item_id, "")
+    assert 5000 <= timeout.audio_end_ms <= 12_000
+
+
 def receive(connection: ClientConnection, last: str) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     while not events or events[-1]["type"] != last:

@@ -57,6 +57,10 @@ class ChannelTurns:
     def detected_s(self) -> float:
         return max(turns.detected_s for turns in self._channels.values())
 
+    @property
+    def is_idle(self) -> bool:
+        return all(turns.is_idle for turns in self._channels.values())
+
     def begin(self, channels: int | None) -> None:
         """Another session of ours begins, with so many separate channels; None if it has none."""
         wanted: list[int | None] = [None] if channels is None else [*range(channels)]
@@ -72,6 +76,9 @@ class ChannelTurns:
     def clear(self) -> None:
         for turns in self._channels.values():
             turns.clear()
+
+    def time_out(self, start_s: float, end_s: float) -> Iterator[Json]:
+        yield from self._each(lambda turns: turns.time_out(start_s, end_s))
 
     def take(self, event: Json, *, detects: bool) -> Iterator[Json]:
         channel = event.get("channel")

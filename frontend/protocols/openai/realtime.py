@@ -2,10 +2,10 @@
 
 Not supported: conversations, so `response.*` and items from clients are errors; a connection transcribes with one model
 and in one format, both fixed by its first audio. Fields of `turn_detection` that a client sets decide where turns end;
-engines decide if it sets none. `idle_timeout_ms` and `noise_reduction` have no effect. Logprobs come with `completed`,
-one for each word, if the model reports probabilities. If channels are separate, each has its own items. With speakers,
-`segment` tells who spoke each turn, as soon as it is known; it may follow `completed`. Warnings of a session are not
-sent: clients treat any `error` as the end.
+engines decide if it sets none. `idle_timeout_ms` counts processed audio; `noise_reduction` has no effect. Logprobs come
+with `completed`, one for each word, if the model reports probabilities. If channels are separate, each has its own
+items. With speakers, `segment` tells who spoke each turn, as soon as it is known; it may follow `completed`. Warnings
+of a session are not sent: clients treat any `error` as the end.
 """
 
 import secrets
@@ -22,9 +22,9 @@ from frontend.protocols.openai.errors import RefusedError, details, invalid_type
 from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated
 from frontend.protocols.openai.turns import Wanted
 from frontend.protocols.options import CHANNELS, WEBHOOK
-from shared.bus.event_log import LoggedEvent
+from shared.bus.event_log import AUDIO_PROCESSED, LoggedEvent
 from shared.errors import InvalidAudioError, SessionExpiredError, VoxtralError, shown
-from shared.events import EventType
+from shared.events import EventType, seconds
 
 SESSION_S: Final = 3600
 """The longest duration of a connection, as with OpenAI."""
@@ -114,6 +114,8 @@ class OpenAIRealtime:
                 self._begin_session()
             case EventType.ERROR:
                 return self._lose_session(event.wire)
+            case kind if kind == AUDIO_PROCESSED:
+                return self._time_out(self._opening_at_s + seconds(event.wire["audio_processed_samples"]))
         self._turns.wanted = Wanted(
             by_rules=self._config.options(self._model).turn_detection is not None,
             logprobs=self._config.wants_logprobs,
@@ -231,10 +233,21 @@ class OpenAIRealtime:
         self._buffer_start_s = self._received_s
         return [*actions, self._said({"type": "input_audio_buffer.cleared"})]
 
+    def _time_out(self, processed_s: float) -> list[Action]:
+        """The client's timeout, if no speech has begun for so long in the audio that is processed."""
+        timeout_s, start_s, end_s = self._config.idle_timeout_s, self._held_from_s, min(processed_s, self._received_s)
+        if timeout_s is None or end_s - start_s < timeout_s or not self._turns.is_idle:
+            return []
+        return [self._said(told) for told in self._turns.time_out(start_s, end_s)]
+
+    @property
+    def _held_from_s(self) -> float:
+        """Where the audio begins that is in no item and was not cleared."""
+        return max(self._buffer_start_s, self._turns.detected_s)
+
     @property
     def _held_s(self) -> float:
-        """Audio that is in no item and was not cleared."""
-        return self._received_s - max(self._buffer_start_s, self._turns.detected_s)
+        return self._received_s - self._held_from_s
 
     def _lose_session(self, wire: dict[str, Any]) -> list[Action]:
         """Our session has ended early; the next audio opens another one. An idle timeout is not reported."""

@@ -74,7 +74,11 @@ FLAT_KEYS: Final = {
     "input_audio_noise_reduction": "noise_reduction",
 }
 FLAT_IGNORED: Final = ("client_secret", "modalities")
-MAX_IDLE_MS: Final = 60_000
+MIN_IDLE_MS: Final = 5000
+MAX_IDLE_MS: Final = 30_000
+"""The bounds of `idle_timeout_ms` are OpenAI's."""
+PROGRESS_MS: Final = 500
+"""How late a timeout may be noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class SessionConfig:
             turns=True,
             model=wanted.get("model") or model,
             turn_detection=self._turn_rule,
+            progress_ms=None if self.idle_timeout_s is None else PROGRESS_MS,
             channels=self.channels,
             **{name: _kept(wanted.get(name)) for name in (*WORDING, *WEBHOOK)},
             diarize=diarize or None,
@@ -137,12 +142,21 @@ class SessionConfig:
         )
 
     @property
+    def idle_timeout_s(self) -> float | None:
+        """After so much audio without speech, the silence becomes an item."""
+        timeout_ms = (self.turn_detection or {}).get("idle_timeout_ms")
+        return None if timeout_ms is None else timeout_ms / 1000
+
+    @property
     def _turn_rule(self) -> TurnDetection | None:
-        """None: the engine's own pauses, or no detection at all."""
+        """None: the engine's own pauses, or no detection at all.
+
+        A timeout for silence needs a rule: with one, all engines say where speech begins before they have its text.
+        """
         given = self.turn_detection or {}
         rule = {name: given[name] for name in TURN_FIELDS if name in self.turn_fields and given.get(name) is not None}
-        is_semantic = given.get("type") == "semantic_vad"
-        return TurnDetection(TURN_TYPES[given["type"]], **rule) if rule or is_semantic else None
+        is_ruled = rule or given.get("type") == "semantic_vad" or self.idle_timeout_s is not None
+        return TurnDetection(TURN_TYPES[given["type"]], **rule) if is_ruled else None
 
     def to_wire(self) -> Json:
         """The session as in `session.created` and `session.updated`, without its id and its end."""
@@ -314,7 +328,7 @@ def _turn_detection(before: Json | None, value: Any, path: str) -> Json:
         elif name in TURN_SWITCHES:
             merged[name] = a_flag(entry, where)
         else:
-            merged[name] = an_integer(entry, where, 0, MAX_IDLE_MS)
+            merged[name] = an_integer(entry, where, MIN_IDLE_MS, MAX_IDLE_MS)
     return merged
 
 

@@ -97,6 +97,21 @@ class Turns:
             self._items.remove(item)
         self._fences.append(None)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the audio that our session has processed belongs to no item that is incomplete."""
+        return not self._items and not self._fences
+
+    def time_out(self, start_s: float, end_s: float) -> Iterator[Json]:
+        """The silence between these positions of the connection's audio becomes an item without text."""
+        item = self._begin()
+        item.audio_s, self.detected_s = end_s - start_s, end_s
+        start_ms, end_ms = round(start_s * 1000), round(end_s * 1000)
+        positions = {"audio_start_ms": start_ms, "audio_end_ms": end_ms}
+        yield {"type": "input_audio_buffer.timeout_triggered", **positions, "item_id": item.id}
+        yield from self._commit(item)
+        yield from self._complete(item)
+
     def take(self, event: Json, *, detects: bool) -> Iterator[Json]:
         """Handle an event of our session; `detects` says whether the server detects the turns."""
         match event["type"]:

@@ -67,7 +67,7 @@ def test_options_that_use_no_newer_field_are_those_of_an_older_version() -> None
 def test_task_shows_every_option_that_is_no_text_and_no_other() -> None:
     given = {"prompt": "Ada", "language": "en", "languages": ("en",), "model": "echo", "delay_ms": 80, "top_p": 0.5}
     given |= {"numerals": True, "profanity": "mask", "filler_words": "drop", "redact": ("cards",)}
-    given |= {"channels": 2, "revise": True}
+    given |= {"channels": 2, "revise": True, "progress_ms": 500}
     options = SessionOptions(
         **given,
         recording=True,

@@ -161,6 +161,14 @@ def test_progress_is_due_every_five_seconds_of_audio() -> None:
     assert session.progress_due
 
 
+def test_progress_is_due_as_often_as_the_options_ask() -> None:
+    session = claimed(options=SessionOptions(progress_ms=500))
+    session.advance(7999, 0)
+    assert not session.progress_due
+    session.advance(8000, 0)
+    assert session.progress_due
+
+
 def test_lag_is_the_arrival_of_the_oldest_audio_not_absorbed() -> None:
     session = claimed()
     assert session.waiting_since_ms() is None

@@ -1,8 +1,10 @@
 """A session over a bus in memory: backpressure, its end, and what its listener learns."""
 
 import asyncio
+from typing import Any
 
 from frontend.sessions.session import Session
+from shared.bus.event_log import AUDIO_PROCESSED
 from shared.config import Settings
 from shared.errors import UnauthorizedError
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
@@ -13,8 +15,8 @@ SECOND = b"\1\0" * SAMPLE_RATE_HZ
 SETTINGS = Settings(session={"max_backlog_s": 2})
 
 
-async def opened(bus: MemoryBus) -> Session:
-    session = await bus.gateway(SETTINGS).open(SessionOptions())
+async def opened(bus: MemoryBus, **options: Any) -> Session:
+    session = await bus.gateway(SETTINGS).open(SessionOptions(**options))
     assert (await anext(session.events())).type == "ready"
     return session
 
@@ -106,3 +108,19 @@ async def test_audio_is_acknowledged_twice_a_second_if_the_client_asks() -> None
         ("received", SAMPLE_RATE_HZ),
     ]
     assert told[0]["session_id"] == session.id
+
+
+@clocked
+async def test_progress_is_an_event_after_those_before_it_if_the_options_ask() -> None:
+    bus = MemoryBus()
+    session = await opened(bus, progress_ms=500)
+    bus.say(session.id, "speech_started", start=0.2)
+    bus.hear(session.id, SAMPLE_RATE_HZ)
+    events = session.events()
+    assert (await anext(events)).type == "speech_started"
+    told = (await anext(events)).wire
+    assert (told["type"], told["audio_processed_samples"]) == (AUDIO_PROCESSED, SAMPLE_RATE_HZ)
+    await session.configure(SessionOptions())
+    bus.hear(session.id, 2 * SAMPLE_RATE_HZ)
+    bus.say(session.id, "done", text="", duration=2.0)
+    assert [event.type async for event in events] == ["done"]

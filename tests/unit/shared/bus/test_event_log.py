@@ -119,6 +119,26 @@ async def test_newer_event_of_a_kind_replaces_the_one_that_waits(log: Log) -> No
     assert told == [("received", 2), ("warning", 1), ("error", None)]
 
 
+async def test_what_is_told_follows_the_events_that_arrived_before_it(log: Log) -> None:
+    follower = log.follower()
+    source = aiter(follower)
+    aside = parsed(b'{"type":"received"}')
+    follower.tell("warning", parsed(b'{"type":"warning"}'))
+    assert (await anext(source)).type == "warning"
+    follower.push(b'{"type":"partial","seq":1}')
+    follower.tell("received", aside)
+    assert [(await anext(source)).type for _ in range(2)] == ["partial", "received"]
+
+
+async def test_progress_is_reported_to_whoever_wants_it(log: Log) -> None:
+    follower = log.follower()
+    reports: list[int] = []
+    follower.on_progress = reports.append
+    follower.push(f'{PROGRESS},"consumed":1600}}'.encode())
+    follower.progress(800)
+    assert reports == [1600, 1600]
+
+
 async def test_progress_and_connections_are_no_events(log: Log) -> None:
     follower = log.follower()
     connections: list[int] = []
