@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from frontend.access.access import Access
 from frontend.access.session_tokens import matches
-from shared.bus import keys, ownership
+from shared.bus import control, keys, ownership
 from shared.bus.failures import reaching_store
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
@@ -40,7 +40,7 @@ class Erasure:
         names, arguments = ownership.erase(session_id, model)
         owner = await self._scripts.erase(keys=names, args=arguments)
         if owner:
-            await self._redis.xadd(keys.control(owner.decode()), {WorkerMessage.CANCEL: session_id})
+            await control.send(self._redis, owner.decode(), WorkerMessage.CANCEL, session_id)
         return owner is not None
 
     async def erase_for(self, presented: str | None, session_id: str) -> None:

@@ -11,7 +11,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus import keys, ownership
+from shared.bus import control, keys, ownership
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import REPORT_FIELD, WorkerMessage
 from shared.events import MAX_TRACKS
@@ -275,7 +275,7 @@ class Registry:
         """Notify the worker of a session that lost its slot."""
         owner = cast("bytes | None", await self._redis.hget(keys.session(session_id), "owner"))
         if owner:
-            await self._redis.xadd(keys.control(owner.decode()), {WorkerMessage.GIVE_WAY: session_id})
+            await control.send(self._redis, owner.decode(), WorkerMessage.GIVE_WAY, session_id)
 
     async def _reports(self, index: str) -> list[dict[str, Any]]:
         members = cast("list[bytes]", await self._redis.zrange(index, 0, -1))

@@ -97,7 +97,12 @@ async def test_slot_is_taken_from_a_session_whose_client_is_gone(server: Server)
     digests = {"resume_digest": "r", "viewer_digest": "v"}
     server.admitted = [b"s1"]
     assert await server.registry.admit("s2", "echo", **named, **digests)
-    assert ("XADD", keys.control("w1"), "*", WorkerMessage.GIVE_WAY, "s1") in server.commands
+    sent = [command for command in server.commands if command[1] == keys.control("w1")]
+    assert [(name, *words[-2:]) for name, _, *words in sent] == [
+        ("XADD", WorkerMessage.GIVE_WAY, "s1"),
+        ("EXPIRE", str(keys.CONTROL_TTL_S)),
+    ]
+    assert "MAXLEN" in sent[0]
     server.admitted = 0
     assert not await server.registry.admit("s3", "echo", **named, **digests)
 
