@@ -20,12 +20,13 @@ from shared.bus.operation import request_drain, request_end
 from shared.config import Settings
 from shared.errors import ForbiddenError, UnauthorizedError
 
-PAGE_DIR: Final = Path(__file__).parent.parent / "operator-page"
+FRONTEND_DIR: Final = Path(__file__).parent.parent
 FILES: Final = {
-    "/": ("index.html", "text/html"),
-    "/operator/page.js": ("page.js", "text/javascript"),
-    "/operator/tables.js": ("tables.js", "text/javascript"),
-    "/operator/page.css": ("page.css", "text/css"),
+    "/": ("operator-page/index.html", "text/html"),
+    "/operator/page.js": ("operator-page/page.js", "text/javascript"),
+    "/operator/tables.js": ("operator-page/tables.js", "text/javascript"),
+    "/operator/page.css": ("operator-page/page.css", "text/css"),
+    "/operator/colours.css": ("static/colours.css", "text/css"),
 }
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -74,7 +75,7 @@ def routes(settings: Settings, redis: Redis, operators: Operators) -> APIRouter:
         return _json({"status": "requested"}, 202)
 
     for path, (name, media_type) in FILES.items():
-        router.add_api_route(path, _file_of(PAGE_DIR / name, media_type), methods=["GET", "HEAD"])
+        router.add_api_route(path, _file_of(FRONTEND_DIR / name, media_type), methods=["GET", "HEAD"])
     return router
 
 

@@ -89,6 +89,15 @@ def test_page_runs_no_foreign_code_and_cannot_be_framed(stack: Stack) -> None:
     assert "unsafe" not in policy
 
 
+def test_page_has_the_colours_of_the_web_page(stack: Stack) -> None:
+    served = []
+    for url in (f"{stack.web_url}/colours.css", f"{stack.health_url}/operator/colours.css"):
+        with urllib.request.urlopen(url, timeout=limit_s(10)) as colours:
+            assert colours.headers.get_content_type() == "text/css"
+            served.append(colours.read())
+    assert served[0] == served[1]
+
+
 def test_state_needs_an_operators_key_if_keys_are_on(keyed_stack: Stack, key_list: KeyList) -> None:
     url = f"{keyed_stack.health_url}/operator/state"
     assert ask(url)[0] == 401
