@@ -1,10 +1,13 @@
-"""The pages in Firefox: a recording is transcribed, kept over a reload, and played; the API is shown."""
+"""The pages in Firefox: a recording is transcribed, kept over a reload, and played; the API and operation are shown."""
 
+import json
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.browser.firefox import FIREFOX, firefox
+from tests.limits import limit_s
 from tests.stack import Stack
 
 pytestmark = pytest.mark.skipif(
@@ -39,3 +42,16 @@ async def test_recording_is_kept_and_played_and_docs_are_shown(stack: Stack, tmp
         await tab.open(f"{stack.web_url}/docs")
         await tab.until("document.querySelector('#socket-vllm')?.innerText.includes('transcription.done')")
         assert tab.troubles == []
+
+
+async def test_operators_page_shows_sessions_and_workers(stack: Stack, tmp_path: Path) -> None:
+    with connect(stack.ws_url) as client:
+        client.send(json.dumps({"type": "start", "sample_rate": 16000, "encoding": "pcm_s16le"}))
+        session_id = json.loads(client.recv(timeout=limit_s(10)))["session_id"]
+        async with firefox(tmp_path) as tab:
+            await tab.open(stack.health_url)
+            await tab.until(f"document.querySelector('#sessions').innerText.includes({json.dumps(session_id)})")
+            await tab.until("document.querySelector('#workers').innerText.includes('serving')")
+            paper = "getComputedStyle(document.documentElement).getPropertyValue('--paper')"
+            assert await tab.until(paper), "the colours are loaded"
+            assert tab.troubles == []
