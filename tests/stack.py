@@ -157,6 +157,13 @@ class Stack:
             status: dict[str, Any] = json.load(answer)
             return status
 
+    def slots_held(self) -> set[str]:
+        """The slots that sessions have now: those of one channel by the id of their session. Unlike `status`, it is not
+        of a heartbeat up to a second ago."""
+        with Redis.from_url(self.redis_url) as redis:
+            held: list[bytes] = redis.zrange(keys.admitted(self.settings.model.name), 0, -1)
+        return {slot.decode() for slot in held}
+
     def received_s(self) -> dict[str, float]:
         """How much audio of each running session has arrived in Redis, by id of the session."""
         received_s = {}

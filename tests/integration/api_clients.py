@@ -77,9 +77,3 @@ def post_form(stack: Stack, path: str, file: bytes | None, **fields: str) -> tup
     """The status of an upload and its JSON."""
     response, body = request(stack, "POST", path, *multipart(file, **fields))
     return response.status, json.loads(body)
-
-
-def sessions(stack: Stack) -> int:
-    """Slots in use, as the health server reports them."""
-    status = stack.status()
-    return int(status["slots"] - status["slots_free"])

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from tests.integration.api_clients import multipart, post_form, sessions, silent_wav, wav_of
+from tests.integration.api_clients import multipart, post_form, silent_wav, wav_of
 from tests.integration.decoding import decoders_of_process
 from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation
@@ -65,25 +65,27 @@ def test_client_that_waits_for_100_continue_sends_no_oversize_body(stack: Stack)
 
 def test_upload_that_breaks_off_takes_no_slot(stack: Stack) -> None:
     errors = stack.output("web").count("internal_error")
-    taken = sessions(stack)  # of clients that may still come back
+    earlier = stack.slots_held()
     with upload(stack, file=silent_wav(60), model="echo") as (connection, body):
         connection.sendall(body[: len(body) // 2])
     assert post_form(stack, PATH, silent_wav(1), model="echo")[0] == 200
     assert stack.output("web").count("internal_error") == errors
-    wait_until(lambda: sessions(stack) <= taken, "it holds no slot")
+    wait_until(lambda: stack.slots_held() <= earlier, "it holds no slot")
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
 def test_client_that_leaves_frees_its_slot(whisper_stack: Stack, long_speech: bytes, stream: str) -> None:
+    earlier = whisper_stack.slots_held()
     with upload(whisper_stack, file=long_speech, model="auto", stream=stream) as (connection, body):
         connection.sendall(body)
-        wait_until(lambda: sessions(whisper_stack) == 1, "the upload has a slot")
+        wait_until(lambda: not whisper_stack.slots_held() <= earlier, "the upload has a slot")
         assert decoders_of_process(whisper_stack.processes["web"].pid)
-    wait_until(lambda: sessions(whisper_stack) == 0, "its slot is free")
+    wait_until(lambda: whisper_stack.slots_held() <= earlier, "its slot is free")
     wait_until(lambda: not decoders_of_process(whisper_stack.processes["web"].pid), "its decoder has ended")
 
 
 def test_stream_tells_how_far_it_is_before_and_between_texts(whisper_stack: Stack, long_speech: bytes) -> None:
+    earlier = whisper_stack.slots_held()
     heard_s: list[float] = []
     with upload(whisper_stack, file=long_speech, model="auto", stream="true") as (connection, body):
         connection.sendall(body)
@@ -96,4 +98,4 @@ def test_stream_tells_how_far_it_is_before_and_between_texts(whisper_stack: Stac
                 if heard_s and heard_s[-1] > 0:
                     break
     assert heard_s[0] == 0
-    wait_until(lambda: sessions(whisper_stack) == 0, "its slot is free")
+    wait_until(lambda: whisper_stack.slots_held() <= earlier, "its slot is free")

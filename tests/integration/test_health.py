@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -45,6 +46,7 @@ def test_health_says_the_process_is_alive(stack: Stack) -> None:
 
 
 def test_ready_counts_free_slots(stack: Stack) -> None:
+    wait_until(stack.is_ready, "it is ready, and not overloaded by an earlier test")
     status, answer = get_json(f"{stack.health_url}/ready")
     assert (status, answer["status"]) == (200, "ready")
     assert 0 < answer["slots_free"] <= stack.settings.model.slots
@@ -56,16 +58,21 @@ def test_status_holds_everything(stack: Stack) -> None:
         client.send(bytes(32000))
         while json.loads(client.recv(timeout=limit_s(10)))["type"] != "partial":
             pass
-        wait_until(lambda: stack.status()["sessions"] >= 1 and stack.status()["connections"] >= 1, "it is counted")
-        wait_until(lambda: stack.status()["latency_ms"]["total"]["p99"] > 0, "its latency is known")
-        status = stack.status()
+        status: dict[str, Any] = {}
+
+        def is_counted() -> bool:
+            status.update(stack.status())
+            latency_ms = status["latency_ms"]["total"]["p99"]
+            return min(status["sessions"], status["connections"], status["slots_free"]) >= 1 and latency_ms > 0
+
+        wait_until(is_counted, "it is counted, and its latency is known")
     assert (status["status"], status["reason"], status["version"]) == ("ready", None, VERSION)
     slots = {"slots": status["slots"], "slots_free": status["slots_free"]}
     modes = ["transcribe", "understand", "general", "translate"]
     assert status["models"] == [{"model": "echo", "engine": "echo", "modes": modes, "workers": 1, **slots}]
     assert status["devices"] == ["cpu"]
     assert status["slots"] == stack.settings.model.slots
-    assert status["slots_free"] == status["slots"] - status["sessions"]
+    assert status["slots_free"] <= status["slots"] - status["sessions"], "a session may have several slots"
     assert status["redis"]["answer_ms"] < 800
     assert set(status["latency_ms"]) == {"queue", "model", "total"}
     assert {frontend["kind"] for frontend in status["frontends"]} == {"websocket", "tcp", "web"}

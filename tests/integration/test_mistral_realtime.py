@@ -162,22 +162,19 @@ async def test_audio_behind_the_end_is_refused(stack: Stack) -> None:
 
 
 async def test_a_busy_service_says_so_and_what_the_client_still_sends_does_not_fail(whisper_stack: Stack) -> None:
+    slots = whisper_stack.settings.model.slots
     async with contextlib.AsyncExitStack() as taken:
-        for _ in range(whisper_stack.settings.model.slots):
+        for _ in range(slots):
             one = await taken.enter_async_context(await realtime(whisper_stack).connect("auto"))
             await one.send_audio(bytes(3200))
-        await asyncio.to_thread(wait_until, lambda: whisper_stack.status()["slots_free"] == 0, "every slot is taken")
+        await asyncio.to_thread(wait_until, lambda: len(whisper_stack.slots_held()) == slots, "every slot is taken")
         connection = await realtime(whisper_stack).connect("auto")
         await connection.send_audio(bytes(3200))
         assert (await next_of(connection, "error"))["error"]["code"] == 503
         for _ in range(3):
             await connection.send_audio(bytes(3200))
         assert [event async for event in connection.events()][1:] == [], "closed in good order"
-    await asyncio.to_thread(
-        wait_until,
-        lambda: whisper_stack.status()["slots_free"] == whisper_stack.settings.model.slots,
-        "every slot is free",
-    )
+    await asyncio.to_thread(wait_until, lambda: not whisper_stack.slots_held(), "every slot is free")
 
 
 def test_a_client_that_vanishes_frees_its_slot(stack: Stack) -> None:

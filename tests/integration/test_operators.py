@@ -52,6 +52,11 @@ def shown(stack: Stack, session_id: str, **headers: str) -> dict[str, Any] | Non
     return next((one for one in state["sessions"] if one["id"] == session_id), None)
 
 
+def slots_used(stack: Stack, worker_id: str) -> int:
+    state = ask(f"{stack.health_url}/operator/state")[1]
+    return next(int(worker["slots_used"]) for worker in state["workers"] if worker["id"] == worker_id)
+
+
 def test_task_of_a_live_session_names_its_key_model_and_language(keyed_stack: Stack, key_list: KeyList) -> None:
     with session(keyed_stack, key_list.keys["anna"]) as (_, session_id), celery_app(keyed_stack.settings) as app:
         active = app.control.inspect(timeout=limit_s(3), limit=1).active()
@@ -70,7 +75,7 @@ def test_page_shows_sessions_and_workers_but_changes_nothing_without_keys(stack:
         status, state = ask(f"{stack.health_url}/operator/state")
         assert (status, state["can_change"]) == (200, False)
         worker = next(worker for worker in state["workers"] if worker["id"] == one["worker"])
-        assert worker["slots_used"] >= 1
+        wait_until(lambda: slots_used(stack, worker["id"]) >= 1, "its slot is shown with the next heartbeat")
         assert worker["gone_s"] is None
         assert set(worker["step_ms"]) == {"p50", "p99"}
         for method, path in (("DELETE", f"sessions/{session_id}"), ("POST", f"workers/{worker['id']}/drain")):
