@@ -49,6 +49,9 @@ NOT_HEARD = {
 }
 
 
+IDLE = {"type": "server_vad", "idle_timeout_ms": 5000}
+
+
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in node:
         found: Any = DOCUMENT
@@ -278,6 +281,14 @@ def speak_a_turn(connection: Any) -> None:
             break
 
 
+def time_out(connection: Any) -> None:
+    """The same with silence, if the session's timeout is `IDLE`."""
+    connection.input_audio_buffer.append(audio=base64_of(bytes(2 * 24_000 * 7)))
+    for event in connection:
+        if event.type.endswith("timeout_triggered"):
+            break
+
+
 async def test_openai_sdk(whisper_stack: Stack) -> None:
     def talk(url: str) -> None:
         client = OpenAI(api_key="unused", base_url=f"http://{url}/v1", websocket_base_url=f"ws://{url}/v1")
@@ -289,6 +300,9 @@ async def test_openai_sdk(whisper_stack: Stack) -> None:
             connection.session.update(session=transcription)  # type: ignore[arg-type]
             connection.input_audio_buffer.commit()
             speak_a_turn(connection)
+            idle = {"type": "transcription", "audio": {"input": {"turn_detection": IDLE}}}
+            connection.session.update(session=idle)  # type: ignore[arg-type]
+            time_out(connection)
 
     await record(whisper_stack, "openai", talk)
 
@@ -310,6 +324,8 @@ async def test_openai_sdk_with_the_beta(whisper_stack: Stack) -> None:
             for session in (flat, {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}, "include": None}):
                 connection.transcription_session.update(session=session)  # type: ignore[arg-type]
             speak_a_turn(connection)
+            connection.transcription_session.update(session={"turn_detection": IDLE})  # type: ignore[typeddict-item]
+            time_out(connection)
 
     await record(whisper_stack, "openaiBeta", talk)
 
