@@ -12,7 +12,7 @@ from typing import Any
 
 from frontend.access.hosts import Hosts
 from frontend.servers.tls import server_context
-from shared.bus.connect import connect
+from shared.bus.connect import connect_to
 from shared.celery_config import broker_url, celery_app
 from shared.config import Settings
 from shared.entry import run_process
@@ -31,7 +31,7 @@ def main(settings: Settings) -> None:
     warnings.simplefilter("ignore")
     from celery.__main__ import main as run_celery  # noqa: PLC0415
 
-    if settings.redis_at.is_sentinel:  # its connections need more than a URL
+    if settings.broker_at.is_sentinel:  # its connections need more than a URL
         celery_app(settings).set_default()
         _read_queues_of_primary(settings)
     _restrict_handlers(settings)
@@ -80,8 +80,8 @@ def _read_queues_of_primary(settings: Settings) -> None:
     """Let Flower's page of the broker read the queues over a client of ours: it has the passwords and TLS."""
     from flower.utils.broker import RedisSentinel  # noqa: PLC0415
 
-    RedisSentinel._prepare_master_name = lambda *_: settings.redis_at.service
-    RedisSentinel._get_redis_client = lambda *_: connect(settings)
+    RedisSentinel._prepare_master_name = lambda *_: settings.broker_at.service
+    RedisSentinel._get_redis_client = lambda *_: connect_to(settings.broker_at)
 
 
 if __name__ == "__main__":

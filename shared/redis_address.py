@@ -33,6 +33,8 @@ _NODE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(:(?P<port>\d+
 class RedisAddress:
     """An address that has been read. `repr` shows no password."""
 
+    shown: str
+    """The URL without user, password and options."""
     scheme: str
     """`redis`, or `rediss` for TLS."""
     nodes: tuple[Node, ...]
@@ -44,15 +46,17 @@ class RedisAddress:
     """`user:password`, percent-encoded as in the URL; empty if there are none."""
     sentinel_credentials: str = field(default="", repr=False)
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    variable: str = "REDIS_URL"
+    """The variable that holds the URL, for messages."""
 
     @classmethod
-    def read(cls, url: str) -> Self:
+    def read(cls, url: str, variable: str = "REDIS_URL") -> Self:
         """Read a URL. Raises ExplainedError, whose message does not contain the URL."""
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in SCHEMES:
             raise ExplainedError(f"it does not begin with {', '.join(f'{one}://' for one in SCHEMES)}")
         rest, _, query = rest.partition("?")
-        authority, _, path = rest.partition("/")
+        authority, slash, path = rest.partition("/")
         credentials, _, hosts = authority.rpartition("@")
         is_sentinel = scheme.endswith(_SUFFIX)
         nodes = _nodes(hosts, is_sentinel=is_sentinel)
@@ -64,6 +68,7 @@ class RedisAddress:
         if user and not password:
             raise ExplainedError("it has a sentinel_username without a sentinel_password")
         return cls(
+            f"{scheme}://{hosts}{slash}{path}",
             scheme.removesuffix(_SUFFIX),
             nodes,
             service,
@@ -71,6 +76,7 @@ class RedisAddress:
             credentials,
             f"{quote(user, safe='')}:{quote(password, safe='')}" if password else "",
             tuple(options.items()),
+            variable,
         )
 
     @property

@@ -90,7 +90,7 @@ class Stack:
     @property
     def env(self) -> dict[str, str]:
         """The environment in which the project's commands use this service."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("VOXTRAL_", "REDIS_URL"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("VOXTRAL_", "REDIS_"))}
         return kept | {"VOXTRAL_CONFIG": str(self.config), "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "default"}
 
     def start(self, *names: str) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from frontend.cli.checks.check import Check, State, absent, broken, ok
 from frontend.cli.checks.machine import check_disk, check_gpu, check_log, check_model, check_python
 from frontend.cli.checks.service import (
+    check_broker,
     check_embedded_server,
     check_keys,
     check_ports,
@@ -89,6 +90,7 @@ def all_checks() -> Iterator[Check]:
     yield check_embedded_server(settings)
     yield check_store(settings)
     yield check_redis(settings)
+    yield from check_broker(settings)
     yield from check_ports(settings)
     yield from check_model(settings)
     yield check_readiness(settings)

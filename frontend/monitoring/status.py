@@ -40,6 +40,8 @@ class Snapshot:
     """Workers whose model is not warm yet."""
     senders: list[SenderReport] = field(default_factory=list)
     """The processes that send webhooks."""
+    has_broker: bool = True
+    """Whether the Redis of Celery's queues answers."""
 
     @property
     def slots(self) -> int:
@@ -60,6 +62,8 @@ class Snapshot:
             return _trouble(settings) or silence
         if self.refusal is not None:
             return f"Redis at {settings.redis_address} rejects writes: {self.refusal.rstrip('.')}."
+        if not self.has_broker:
+            return f"Redis at {settings.broker_at.shown} (the broker) does not answer within {REDIS_DEADLINE_S:g} s."
         if not self.workers:
             starts = "".join(f" One {start.doing}." for start in self.starting)
             return f"No worker is running with a warm model.{starts}"
@@ -74,7 +78,8 @@ class Snapshot:
         return f"All {self.slots} slots are in use."
 
 
-async def take_snapshot(redis: Redis) -> Snapshot:
+async def take_snapshot(redis: Redis, broker: Redis | None = None) -> Snapshot:
+    """`broker` is the Redis of Celery's queues, if it is another one."""
     registry = Registry(redis, Scripts(redis))
     started_s = time.perf_counter()
     try:
@@ -84,7 +89,9 @@ async def take_snapshot(redis: Redis) -> Snapshot:
             )
     except (RedisError, OSError):
         return Snapshot(None, None, [], [])
-    return Snapshot((time.perf_counter() - started_s) * 1000, refusal, workers, frontends, starting, senders)
+    redis_ms = (time.perf_counter() - started_s) * 1000
+    has_broker = broker is None or await _answers(broker)
+    return Snapshot(redis_ms, refusal, workers, frontends, starting, senders, has_broker)
 
 
 async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
@@ -94,6 +101,15 @@ async def take_totals(redis: Redis) -> dict[bytes, bytes] | None:
             return await read_totals(redis)
     except (RedisError, OSError):
         return None
+
+
+async def _answers(broker: Redis) -> bool:
+    try:
+        async with asyncio.timeout(REDIS_DEADLINE_S):
+            await broker.ping()
+    except (RedisError, OSError):
+        return False
+    return True
 
 
 async def _refusal(redis: Redis) -> str | None:
@@ -117,6 +133,7 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
             "address": settings.redis_address,
             "embedded": settings.redis_is_embedded,
             **_topology(settings),
+            "broker": None if settings.redis.broker_url is None else settings.broker_at.shown,
             "answer_ms": None if snapshot.redis_ms is None else round(snapshot.redis_ms, 2),
         },
         "models": [model.to_wire() for model in running_models(workers)],

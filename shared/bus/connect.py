@@ -4,6 +4,7 @@ A client has a bounded number of connections. If all of them are in use, command
 """
 
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
@@ -14,9 +15,13 @@ from shared.bus.primary import Primary
 from shared.bus.primary_connections import TO_PRIMARY
 from shared.bus.redis_internals import PACKED, FairPool
 from shared.config import Settings
+from shared.redis_address import RedisAddress
 
 CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
+
+
+Greet: TypeAlias = Callable[[AbstractConnection], Awaitable[None]]
 
 
 def connect(
@@ -24,7 +29,18 @@ def connect(
     *,
     reply_timeout_s: float = REPLY_TIMEOUT_S,
     retries: int = 3,
-    greet: Callable[[AbstractConnection], Awaitable[None]] | None = None,
+    greet: Greet | None = None,
+) -> Redis:
+    """A client of the Redis of sessions. See `connect_to`."""
+    return connect_to(settings.redis_at, reply_timeout_s=reply_timeout_s, retries=retries, greet=greet)
+
+
+def connect_to(
+    address: RedisAddress,
+    *,
+    reply_timeout_s: float = REPLY_TIMEOUT_S,
+    retries: int = 3,
+    greet: Greet | None = None,
 ) -> Redis:
     """A client that opens connections as they are needed, `MAX_CONNECTIONS` at most; replies are bytes.
 
@@ -32,7 +48,6 @@ def connect(
     package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
     must itself await `on_connect`.
     """
-    address = settings.redis_at
     pool = FairPool.from_url(
         address.url_of(address.nodes[0]),
         socket_connect_timeout=CONNECT_TIMEOUT_S,

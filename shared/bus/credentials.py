@@ -9,63 +9,70 @@ from typing import Final
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from shared.bus.connect import CONNECT_TIMEOUT_S, connect
+from shared.bus.connect import CONNECT_TIMEOUT_S, connect_to
 from shared.bus.primary import Primary, SentinelRefusalError
 from shared.config import Settings
 from shared.errors import StartupError
-from shared.redis_address import Node
+from shared.redis_address import Node, RedisAddress
 
 CREDENTIALS_ADVICE: Final = (
-    "Set REDIS_URL to redis://user:password@host:port/0, or to redis://host:port/0 if there is no password."
+    "Set {variable} to redis://user:password@host:port/0, or to redis://host:port/0 if there is no password."
 )
-CLUSTER_ADVICE: Final = "Set REDIS_URL to one server, or to Sentinels; see docs/redis.md."
 SENTINEL_ADVICE: Final = (
-    "The password of the Sentinels is ?sentinel_password=… in REDIS_URL, and that of Redis is before the hosts."
+    "The password of the Sentinels is ?sentinel_password=… in {variable}, and that of Redis is before the hosts."
 )
 _HAS_NONE: Final = "without any password configured"
 """Part of the answer to a password from a server that has none."""
 
 
 def check_credentials(settings: Settings) -> None:
-    """Raises StartupError if Redis rejects the user or the password in `REDIS_URL`, or belongs to a Redis Cluster.
+    """Raises StartupError if Redis rejects the user or the password in its URL, or belongs to a Redis Cluster.
+
+    The same for the Redis of Celery's queues.
 
     A Redis that does not answer may start later, so that is no error here.
     """
-    try:
-        if asyncio.run(_ask(settings)):
-            raise StartupError(f"{of_cluster(settings)} {CLUSTER_ADVICE}")
-    except AuthenticationError as error:
-        raise StartupError(f"{refusal(settings, error)} {advice(settings)}") from None
-    except (RedisError, OSError):
-        return
+    for address in settings.stores:
+        try:
+            if asyncio.run(_ask(address)):
+                raise StartupError(f"{of_cluster(address)} {cluster_advice(address)}")
+        except AuthenticationError as error:
+            raise StartupError(f"{refusal(address, error)} {advice(address)}") from None
+        except (RedisError, OSError):
+            continue
 
 
-def refusal(settings: Settings, error: AuthenticationError) -> str:
+def refusal(address: RedisAddress, error: AuthenticationError) -> str:
     """Why Redis or its Sentinels reject the credentials, in one sentence without the password."""
     if isinstance(error, SentinelRefusalError):
         return str(error)
-    where = f"Redis at {settings.redis_address}"
-    if not settings.redis_at.credentials:
-        return f"{where} requires a password, but REDIS_URL has none."
+    where = f"Redis at {address.shown}"
+    if not address.credentials:
+        return f"{where} requires a password, but {address.variable} has none."
     if _HAS_NONE in str(error):
-        return f"{where} has no password, but REDIS_URL has one."
-    return f"{where} rejects the password in REDIS_URL."
+        return f"{where} has no password, but {address.variable} has one."
+    return f"{where} rejects the password in {address.variable}."
 
 
-def advice(settings: Settings) -> str:
+def advice(address: RedisAddress) -> str:
     """How to correct rejected credentials."""
-    return SENTINEL_ADVICE if settings.redis_at.is_sentinel else CREDENTIALS_ADVICE
+    return (SENTINEL_ADVICE if address.is_sentinel else CREDENTIALS_ADVICE).format(variable=address.variable)
 
 
-def of_cluster(settings: Settings) -> str:
+def cluster_advice(address: RedisAddress) -> str:
+    """What to use instead of a node of a Redis Cluster."""
+    return f"Set {address.variable} to one server, or to Sentinels; see docs/redis.md."
+
+
+def of_cluster(address: RedisAddress) -> str:
     """What is wrong with a node of a Redis Cluster."""
-    return f"Redis at {settings.redis_address} is a node of a Redis Cluster, which the service cannot use."
+    return f"Redis at {address.shown} is a node of a Redis Cluster, which the service cannot use."
 
 
-async def _ask(settings: Settings) -> bool:
+async def _ask(address: RedisAddress) -> bool:
     """Whether Redis is a node of a Redis Cluster. Raises Redis' errors."""
-    await find_primary(settings)
-    redis = connect(settings, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
+    await find_primary(address)
+    redis = connect_to(address, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
     try:
         await redis.ping()
         with contextlib.suppress(ResponseError):  # INFO may be forbidden
@@ -75,7 +82,6 @@ async def _ask(settings: Settings) -> bool:
         await redis.aclose()
 
 
-async def find_primary(settings: Settings) -> Node | None:
+async def find_primary(address: RedisAddress) -> Node | None:
     """The primary that the Sentinels name; None without Sentinels. Raises what `Primary.find` raises."""
-    address = settings.redis_at
     return await asyncio.to_thread(Primary.of(address).find) if address.is_sentinel else None

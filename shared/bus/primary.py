@@ -153,7 +153,7 @@ class Primary:
         where = {node: f"Sentinel at {shown_node(node)}" for node in self._sentinels}
         for node, fault in faults.items():
             if isinstance(fault, AuthenticationError):
-                return SentinelRefusalError(f"The {where[node]} {_refusal(fault)}")
+                return SentinelRefusalError(f"The {where[node]} {_refusal(fault, self.address.variable)}")
         for node, fault in faults.items():
             if isinstance(fault, ResponseError):
                 if "No such master" in str(fault):
@@ -193,12 +193,12 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _refusal(fault: AuthenticationError) -> str:
+def _refusal(fault: AuthenticationError, variable: str) -> str:
     if "without any password configured" in str(fault):
-        return "has no password, but REDIS_URL has a sentinel_password."
+        return f"has no password, but {variable} has a sentinel_password."
     if "required" in str(fault):
-        return "requires a password, but REDIS_URL has no sentinel_password."
-    return "rejects the sentinel_password in REDIS_URL."
+        return f"requires a password, but {variable} has no sentinel_password."
+    return f"rejects the sentinel_password in {variable}."
 
 
 def _short(fault: RedisError) -> str:

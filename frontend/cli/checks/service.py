@@ -21,15 +21,15 @@ from frontend.cli.checks.check import Check, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
-from shared.bus.connect import connect
-from shared.bus.credentials import CLUSTER_ADVICE, find_primary, of_cluster, refusal
+from shared.bus.connect import connect_to
 from shared.bus.credentials import advice as credentials_advice
+from shared.bus.credentials import cluster_advice, find_primary, of_cluster, refusal
 from shared.bus.primary import NoPrimaryError
 from shared.bus.server_binary import server_binary
 from shared.config import Settings
 from shared.errors import StartupError
 from shared.ports import Listener, listeners
-from shared.redis_address import Node, shown_node
+from shared.redis_address import Node, RedisAddress, shown_node
 from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
 
@@ -109,31 +109,44 @@ def check_ports(settings: Settings) -> Iterator[Check]:
 
 def check_redis(settings: Settings) -> Check:
     """Redis answers and is new enough. An embedded server that is not running is not a fault."""
+    return _check_redis("Redis", settings.redis_at, settings, confirming=settings.redis.confirm_replicas)
+
+
+def check_broker(settings: Settings) -> Iterator[Check]:
+    """The same for the Redis of Celery's queues, if it is another one."""
+    if settings.redis.broker_url is not None:
+        yield _check_redis("Broker", settings.broker_at, settings, confirming=0)
+
+
+def _check_redis(name: str, address: RedisAddress, settings: Settings, *, confirming: int) -> Check:
+    """`confirming` is the number of replicas that the service waits for."""
     try:
-        found = asyncio.run(_server(settings))
+        found = asyncio.run(_server(address))
     except (RedisError, OSError, ValueError) as error:
-        return _no_redis(settings, error)
+        return _no_redis(name, address, settings, error)
     if found.is_of_cluster:
-        return broken("Redis", of_cluster(settings).rstrip("."), CLUSTER_ADVICE)
+        return broken(name, of_cluster(address).rstrip("."), cluster_advice(address))
     if found.major < MIN_REDIS_VERSION:
-        detail = f"{found.name} at {settings.redis_address} is too old"
-        return broken("Redis", detail, f"Use version {MIN_REDIS_VERSION} or newer.")
-    return _check_replicas(settings, found)
+        detail = f"{found.name} at {address.shown} is too old"
+        return broken(name, detail, f"Use version {MIN_REDIS_VERSION} or newer.")
+    return _check_replicas(name, address, found, confirming)
 
 
-def _no_redis(settings: Settings, error: Exception) -> Check:
+def _no_redis(name: str, address: RedisAddress, settings: Settings, error: Exception) -> Check:
     """Why Redis cannot be used."""
-    address = settings.redis_address
-    advice = "Check that it runs and that REDIS_URL is correct."
+    variable = address.variable
+    advice = f"Check that it runs and that {variable} is correct."
     if isinstance(error, AuthenticationError):
-        return broken("Redis", refusal(settings, error).rstrip("."), credentials_advice(settings))
+        return broken(name, refusal(address, error).rstrip("."), credentials_advice(address))
     if isinstance(error, NoPrimaryError):
-        return broken("Redis", str(error).rstrip("."), "Check the Sentinels, and their hosts and service in REDIS_URL.")
+        advice = f"Check the Sentinels, and their hosts and service in {variable}."
+        return broken(name, str(error).rstrip("."), advice)
     if not isinstance(error, RedisConnectionError):
-        return broken("Redis", f"{address} does not answer as Redis does ({_short(error)})", advice)
-    if settings.redis_is_embedded and isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
-        return absent("Redis", "the embedded server is not running", "`voxtral serve` starts it.")
-    return broken("Redis", f"{address} cannot be reached ({_short(error)})", advice)
+        return broken(name, f"{address.shown} does not answer as Redis does ({_short(error)})", advice)
+    is_off = isinstance(error.__cause__ or error.__context__, ConnectionRefusedError)
+    if settings.redis_is_embedded and address == settings.redis_at and is_off:
+        return absent(name, "the embedded server is not running", "`voxtral serve` starts it.")
+    return broken(name, f"{address.shown} cannot be reached ({_short(error)})", advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,28 +165,28 @@ class _Server:
     """Its `min-replicas-to-write`; None if it may not be read."""
 
 
-def _check_replicas(settings: Settings, server: _Server) -> Check:
+def _check_replicas(name: str, address: RedisAddress, server: _Server, confirming: int) -> Check:
     """Whether a failover can lose writes."""
-    detail, wanted = f"{server.name} at {settings.redis_address}", settings.redis.confirm_replicas
+    detail = f"{server.name} at {address.shown}"
     if server.primary is not None:
         replicas = f"{server.replicas} {'replica' if server.replicas == 1 else 'replicas'}"
         detail = f"{detail}; the primary is {shown_node(server.primary)}, with {replicas}"
-    if server.replicas < wanted:
+    if server.replicas < confirming:
         advice = "Start more replicas, or lower redis.confirm_replicas."
-        return warning("Redis", f"{detail}, but redis.confirm_replicas is {wanted}", advice)
+        return warning(name, f"{detail}, but redis.confirm_replicas is {confirming}", advice)
     if server.primary is not None and server.required == 0:
         return warning(
-            "Redis",
+            name,
             f"{detail}; without replicas it would still accept writes, which a failover loses",
             "Set min-replicas-to-write to 1 and min-replicas-max-lag to 2 on each Redis server.",
         )
-    return ok("Redis", detail)
+    return ok(name, detail)
 
 
-async def _server(settings: Settings) -> _Server:
+async def _server(address: RedisAddress) -> _Server:
     """Queried over a connection like those of the service, which may be rejected where others are not."""
-    primary = await find_primary(settings)
-    redis = connect(settings, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
+    primary = await find_primary(address)
+    redis = connect_to(address, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
     try:
         info: dict[str, Any] = {}
         for section in ("server", "replication", "cluster"):

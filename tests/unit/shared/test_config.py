@@ -33,7 +33,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         load_settings.cache_clear()
         return load_settings()
 
-    for name in ("VOXTRAL_CONFIG", "VOXTRAL_REDIS__BINARY", "REDIS_URL"):
+    for name in ("VOXTRAL_CONFIG", "VOXTRAL_REDIS__BINARY", "REDIS_URL", "REDIS_BROKER_URL"):
         monkeypatch.delenv(name, raising=False)
     return load
 
@@ -102,6 +102,18 @@ def test_redis_url_wins_over_everything_and_embeds_nothing(load: Load) -> None:
     assert not settings.redis_is_embedded
     assert settings.redis_url == "redis://:pw@host:1/2?x=pw"
     assert settings.redis_address == "redis://host:1/2"
+
+
+def test_broker_is_the_redis_of_sessions_unless_it_has_its_own_url(load: Load) -> None:
+    settings = load("", REDIS_URL="redis://:pw@host:1/2")
+    assert settings.broker_url == settings.redis_url
+    assert [one.shown for one in settings.stores] == ["redis://host:1/2"]
+    assert settings.public()["redis"]["broker_url"] is None
+    settings = load("redis: {broker_url: redis://file/0}")
+    assert settings.broker_url == "redis://file/0"
+    settings = load("", REDIS_URL="redis://:pw@host:1/2", REDIS_BROKER_URL="redis://:hush@broker/1?x=y")
+    assert [one.shown for one in settings.stores] == ["redis://host:1/2", "redis://broker/1"]
+    assert settings.public()["redis"]["broker_url"] == "redis://broker/1"
 
 
 def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:

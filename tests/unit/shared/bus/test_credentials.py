@@ -4,7 +4,7 @@ import pytest
 from redis.exceptions import AuthenticationError
 
 from shared.bus.credentials import refusal
-from shared.config import Settings
+from shared.redis_address import RedisAddress
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from shared.config import Settings
     ],
 )
 def test_reason_is_said_in_one_sentence(url: str, answer: str, sentence: str) -> None:
-    said = refusal(Settings(redis={"url": url}), AuthenticationError(answer))
+    said = refusal(RedisAddress.read(url), AuthenticationError(answer))
     assert said.endswith(sentence)
     assert said.startswith("Redis at redis://host:6379/0 ")
     assert "secret" not in said

@@ -14,6 +14,7 @@ from shared.bus.redis_internals import NoConnectionFreeError
 from shared.bus.server_binary import server_binary
 from shared.config import RedisSettings, Settings
 from shared.errors import ServerBusyError, StartupError, StoreUnreachableError
+from shared.redis_address import RedisAddress
 
 
 @pytest.mark.parametrize(
@@ -31,17 +32,33 @@ from shared.errors import ServerBusyError, StartupError, StoreUnreachableError
 def test_credentials_that_redis_refuses_stop_the_start(
     monkeypatch: pytest.MonkeyPatch, url: str, answer: str, sentence: str
 ) -> None:
-    async def refuse(settings: Settings) -> None:
+    async def refuse(address: RedisAddress) -> None:
         raise AuthenticationError(answer)
 
     monkeypatch.setattr(credentials, "_ask", refuse)
     with pytest.raises(StartupError) as refused:
         check_credentials(Settings(redis={"url": url}))
-    assert str(refused.value) == f"{sentence} {CREDENTIALS_ADVICE}"
+    assert str(refused.value) == f"{sentence} {CREDENTIALS_ADVICE.format(variable='REDIS_URL')}"
+
+
+def test_credentials_of_the_broker_are_checked_too_and_named_by_their_own_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(address: RedisAddress) -> bool:
+        if address.variable == "REDIS_URL":
+            return False
+        raise AuthenticationError("WRONGPASS")
+
+    monkeypatch.setattr(credentials, "_ask", refuse)
+    with pytest.raises(StartupError) as refused:
+        check_credentials(Settings(redis={"url": "redis://there/0", "broker_url": "redis://me:secret@broker/0"}))
+    said = str(refused.value)
+    assert said.startswith("Redis at redis://broker/0 rejects the password in REDIS_BROKER_URL. Set REDIS_BROKER_URL ")
+    assert "secret" not in said
 
 
 def test_redis_that_does_not_answer_may_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(settings: Settings) -> None:
+    async def fail(address: RedisAddress) -> None:
         raise RedisError("gone")
 
     monkeypatch.setattr(credentials, "_ask", fail)
