@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.messages import EventKind
-from shared.bus.ownership import Ending, Settled, write
+from shared.bus.ownership import Ending, Settled, release, renew, write
 from shared.bus.recent import KEPT_S
 from shared.bus.scripts import Call, Script
 from shared.bus.states import SessionState
@@ -61,7 +61,6 @@ class SessionWrite:
 
     def call(self, retention_s: float) -> Call:
         """Keys and arguments of the script, which may be repeated without harm."""
-        kept_s = keys.CANCELLED_TTL_S if self.ending is SessionState.CANCELLED else int(retention_s)
         return write(
             self.session.claim.owner,
             self.session.first_unwritten_seq,
@@ -69,14 +68,22 @@ class SessionWrite:
             settled=self.settled,
             committed=None if self.committed is None else self.committed.encoded(),
             consumed_samples=self.consumed_samples,
-            ending=None if self.ending is None else Ending(self.ending, kept_s),
+            ending=None if self.ending is None else Ending(self.ending, self._kept_s(retention_s)),
             speakers=self.speakers,
         )
+
+    def release(self, retention_s: float) -> Call:
+        """Keys and arguments of the script that frees the slots of a session that ends."""
+        owner = self.session.claim.owner
+        return release(owner.session_id, owner.model, owner.worker_id, self.session.slots, self._kept_s(retention_s))
 
     @property
     def is_lasting(self) -> bool:
         """Whether a failover must not lose it, even together with this worker."""
         return self.ending is not None or any(kind is EventKind.FINAL for kind, _ in self.events)
+
+    def _kept_s(self, retention_s: float) -> int:
+        return keys.CANCELLED_TTL_S if self.ending is SessionState.CANCELLED else int(retention_s)
 
     def confirm(self) -> None:
         """Record that Redis has it."""
@@ -152,16 +159,34 @@ class EventWriter:
 
     async def _write(self, batch: list[WorkerSession]) -> None:
         said = [one for one in map(SessionWrite.of, batch) if not one.is_nothing()]
+        ending = [one for one in said if one.ending is not None]
+        refused = await self._send([one for one in said if one.ending is None])
+        if ending:
+            await self._release(ending)
+            refused += await self._send(ending)
+        if refused:
+            raise refused[0]
+
+    async def _send(self, said: list[SessionWrite]) -> list[ResponseError]:
+        """Write them in one round trip. Returns the errors with which Redis has refused some. Raises others."""
         calls = [one.call(self._retention_s) for one in said]
         replies = await self._scripts.write.many(calls, confirm=any(one.is_lasting for one in said))
         for one, reply in zip(said, replies, strict=True):
             if isinstance(reply, ResponseError):
-                raise reply
+                continue
             if reply == FENCED:
                 self._on_fenced(one.session)
             else:
                 self._settle(one)
         self._recent.add(self._scripts.write, calls, time.monotonic())
+        return [reply for reply in replies if isinstance(reply, ResponseError)]
+
+    async def _release(self, ending: list[SessionWrite]) -> None:
+        """Free the slots of sessions whose end is written next; see `shared.bus.moves`. If Redis refuses it for one,
+        the slot expires."""
+        held = await self._scripts.renew.many([renew(one.session.claim.owner) for one in ending])
+        owned = [one for one, answer in zip(ending, held, strict=True) if answer in (0, 1)]
+        await self._scripts.release.many([one.release(self._retention_s) for one in owned])
 
     def _settle(self, said: SessionWrite) -> None:
         said.confirm()

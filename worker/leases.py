@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
-from shared.bus.ownership import renew
+from shared.bus.ownership import Kept, keep, renew
+from shared.bus.scripts import answers
 from shared.config import SessionSettings
 from shared.errors import IdleTimeoutError
 from worker.event_writer import EventWriter
@@ -87,14 +88,19 @@ class Leases:
 
     async def _renew(self, due: list[WorkerSession], now_s: float) -> None:
         detached = [one.is_detached for one in due]
-        calls = [renew(one.claim.owner, gone_s=one.awaited_for_s(now_s), slots=one.slots) for one in due]
-        replies = await self._scripts.renew.many(calls)
-        for session, was_detached, reply in zip(due, detached, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                raise reply
-            self._renewals[session] = _Renewal(now_s + keys.RENEW_INTERVAL_S, was_detached)
+        gone_s = [one.awaited_for_s(now_s) for one in due]
+        replies = answers(await self._scripts.renew.many([renew(one.claim.owner) for one in due]))
+        kept = []
+        for session, its_gone_s, reply in zip(due, gone_s, replies, strict=True):
             if reply == FENCED:
                 self._on_fenced(session)
+            elif reply and session.ending is None:  # otherwise the writer is about to free its slots
+                kept.append(Kept(session.session_id, its_gone_s, session.slots))
+        if kept:
+            names, arguments = keep(due[0].claim.owner.model, kept)
+            await self._scripts.keep(keys=names, args=arguments)
+        for session, was_detached in zip(due, detached, strict=True):
+            self._renewals[session] = _Renewal(now_s + keys.RENEW_INTERVAL_S, was_detached)
 
     def _reset_idle_times(self) -> None:
         """Restart idle times, since no client could be received while Redis was unavailable."""

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -21,7 +21,8 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, UNREADABLE, Scripts
 from shared.bus.messages import WorkerMessage
-from shared.bus.ownership import Owner, claim
+from shared.bus.moves import claim
+from shared.bus.ownership import Owner
 from shared.bus.registry import Registry, process_id
 from shared.bus.totals import TotalsWriter
 from shared.bus.voices import read_voices
@@ -238,7 +239,7 @@ class WorkerRuntime:
         free_slots, needed = self._free_slots, SessionOptions.from_wire(options).slots
         self._joining_slots += needed
         try:
-            found = await self._claim(session_id, free_slots)
+            found = await self._claim(session_id, needed, free_slots)
         finally:
             self._joining_slots -= needed
         if isinstance(found, WorkerSession):
@@ -252,12 +253,13 @@ class WorkerRuntime:
             await self._dispatch(session_id, SessionOptions.from_wire(options), "stream", key_name)
         return None
 
-    async def _claim(self, session_id: str, free_slots: int) -> WorkerSession | int | None:
+    async def _claim(self, session_id: str, slots: int, free_slots: int) -> WorkerSession | int | None:
         """The session, or why it was not claimed: the answer of the script. Nothing is awaited after `_admit`."""
-        names, arguments = claim(session_id, self._info.model, self.id, free_slots=free_slots)
-        found: Any = ELSEWHERE if self._heartbeat.draining else await self._scripts.claim(keys=names, args=arguments)
+        if self._heartbeat.draining:
+            return ELSEWHERE
+        found = await claim(self._scripts, session_id, self._info.model, self.id, slots=slots, free_slots=free_slots)
         if not isinstance(found, list):
-            return cast("int | None", found)
+            return found
         held = dict(zip(found[::2], found[1::2], strict=True))
         finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
         owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))

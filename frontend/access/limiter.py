@@ -91,15 +91,14 @@ class Limiter:
         Raises RateLimitedError if the key has the maximum of valid tokens.
         """
         wait_ms = await _asked(
-            self._scripts.issue(
-                keys=[keys.client_secrets_of(name), keys.UNERASED], args=[digest, life_s * 1000, MAX_CLIENT_TOKENS]
-            )
+            self._scripts.issue(keys=[keys.client_secrets_of(name)], args=[digest, life_s * 1000, MAX_CLIENT_TOKENS])
         )
         if wait_ms:
             raise RateLimitedError(
                 f"{name} has {MAX_CLIENT_TOKENS} valid client tokens, the maximum; give them a shorter life.",
                 retry_after_s=wait_ms / 1000,
             )
+        await _asked(self._scripts.note(keys=[keys.UNERASED], args=[digest, life_s * 1000]))
         await _asked(self._redis.set(keys.client_secret(digest), content, ex=life_s))
 
     async def recall(self, digest: str) -> bytes | None:

@@ -12,7 +12,7 @@ from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
 from frontend.sessions.placement import Placement
 from frontend.sessions.running_models import RunningModel
-from shared.bus import keys
+from shared.bus import keys, ownership
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
 from shared.events import SessionOptions
@@ -90,7 +90,7 @@ class Admission:
             if not model.capacity:
                 continue
             chosen = replace(options, model=model.name)
-            if await self._registry.admit(
+            wanted = ownership.NewSession(
                 session_id,
                 model.name,
                 capacity=model.capacity,
@@ -101,6 +101,7 @@ class Admission:
                 key_name=key_name,
                 slots=options.slots,
                 protocol=OWN if options.channels is None else OF_CHANNELS,
-            ):
+            )
+            if await self._registry.admit(wanted):
                 return chosen
         return None

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from frontend.access.access import Access
 from frontend.access.session_tokens import matches
-from shared.bus import control, keys, ownership
+from shared.bus import control, keys, moves
 from shared.bus.failures import reaching_store
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
@@ -37,10 +37,9 @@ class Erasure:
 
         Clients and viewers that follow it get `session_expired` as its last event. Raises Redis errors.
         """
-        names, arguments = ownership.erase(session_id, model)
-        owner = await self._scripts.erase(keys=names, args=arguments)
+        owner = await moves.erase(self._scripts, session_id, model)
         if owner:
-            await control.send(self._redis, owner.decode(), WorkerMessage.CANCEL, session_id)
+            await control.send(self._redis, owner, WorkerMessage.CANCEL, session_id)
         return owner is not None
 
     async def erase_for(self, presented: str | None, session_id: str) -> None:

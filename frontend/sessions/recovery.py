@@ -17,6 +17,8 @@ from redis.exceptions import RedisError
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.event_log import QUIET_S
+from shared.bus.lua.sessions import Scripts
+from shared.bus.scripts import answers
 from shared.bus.states import OWNED, SessionState, decoded
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
@@ -49,7 +51,7 @@ class Recovery:
         give_up_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._redis = redis
+        self._scripts = Scripts(redis)
         self._sessions = sessions
         self._dispatch = dispatch
         self._give_up_s = give_up_s
@@ -92,13 +94,8 @@ class Recovery:
                 log.warning("recovery_delayed", reason=str(error))
 
     async def _look_up(self, quiet: list[Session]) -> None:
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.time()
-        for session in quiet:
-            pipe.execute_command("HMGET", keys.session(session.id), "state", "lease", "consumed", "seq")
-        (seconds, microseconds), *found = await pipe.execute()
-        now_ms = seconds * 1000 + microseconds // 1000
-        for session, (held_state, lease, consumed, seq) in zip(quiet, found, strict=True):
+        found = answers(await self._scripts.look.many([([keys.session(session.id)], ()) for session in quiet]))
+        for session, (held_state, lapsed, consumed, seq) in zip(quiet, found, strict=True):
             state = decoded(held_state)
             if consumed is not None:
                 session.progress(int(consumed))
@@ -106,7 +103,7 @@ class Recovery:
                 session.fill()
             if state == SessionState.WAITING and session not in self._started_s:
                 continue  # it is still in the queue of starting sessions
-            if state == SessionState.WAITING or (state in OWNED and int(lease) < now_ms):
+            if state == SessionState.WAITING or (state in OWNED and lapsed):
                 await self._recover(session)
             elif state in OWNED:
                 self._losses.pop(session, None)

@@ -3,7 +3,6 @@
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
 from shared.bus import keys
 from shared.bus.messages import WorkerMessage
@@ -15,9 +14,3 @@ async def send(redis: Redis, worker_id: str, message: WorkerMessage, value: str 
     """The stream expires with a worker that is gone."""
     await redis.xadd(keys.control(worker_id), {message: value}, maxlen=_MAX_ENTRIES)
     await redis.expire(keys.control(worker_id), keys.CONTROL_TTL_S)
-
-
-def add(pipe: Pipeline, worker_id: str, message: WorkerMessage, value: str | int) -> None:
-    """The same, with the other commands of a pipeline."""
-    pipe.xadd(keys.control(worker_id), {message: value}, maxlen=_MAX_ENTRIES)
-    pipe.expire(keys.control(worker_id), keys.CONTROL_TTL_S)

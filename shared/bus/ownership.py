@@ -1,9 +1,10 @@
-"""What the owner of a session writes to Redis: keys and arguments of the scripts, all of them required.
+"""Keys and arguments of the scripts of sessions and slots, all of them required.
 
-Owners, erasure, and the tests that only the owner can write, all call the scripts through these functions.
+Owners, erasure, and the tests that only the owner can write, all call the scripts through these functions, those that
+belong together in the order that `shared.bus.moves` gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,80 +54,125 @@ class Ending:
         check(Move.END, SessionState.LIVE, self.state)
 
 
-def admit(
-    session_id: str,
-    model: str,
-    *,
-    capacity: int,
-    claim_timeout_s: float,
-    options: bytes,
-    resume_digest: str,
-    viewer_digest: str,
-    key_name: str,
-    slots: int = 1,
-    protocol: Protocol = OWN,
-) -> Call:
-    """`capacity` is the number of the model's slots, and `slots` how many of them the session needs; `key_name` names
-    the API key that may erase the session. `protocol` says which processes may serve it."""
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session that is to be admitted."""
+
+    session_id: str
+    model: str
+    capacity: int
+    """The number of the model's slots."""
+    claim_timeout_s: float
+    """The time within which a worker must claim it."""
+    options: bytes
+    resume_digest: str
+    viewer_digest: str
+    key_name: str = ""
+    """The API key that may erase it."""
+    slots: int = 1
+    """How many of the model's slots it needs."""
+    protocol: Protocol = OWN
+    """Says which processes may serve it."""
+
+    @property
+    def claim_ms(self) -> int:
+        return int((self.claim_timeout_s + keys.LEASE_S) * 1000)
+
+
+def reserve(wanted: NewSession) -> Call:
+    model = wanted.model
     return (
+        [keys.admitted(model), keys.UNERASED, keys.awaiting(model), keys.free(model)],
         [
-            keys.admitted(model),
-            keys.session(session_id),
-            keys.audio(session_id),
-            keys.UNERASED,
-            keys.awaiting(model),
-            keys.free(model),
-        ],
-        [
-            session_id,
-            capacity,
-            int((claim_timeout_s + keys.LEASE_S) * 1000),
+            wanted.session_id,
+            wanted.capacity,
+            wanted.claim_ms,
             keys.SESSION_TTL_S,
-            options,
-            resume_digest,
-            viewer_digest,
-            key_name,
             int(keys.AWAITED_S * 1000),
-            protocol.number,
-            protocol.oldest,
-            slots,
+            wanted.slots,
         ],
     )
+
+
+def admit(wanted: NewSession) -> Call:
+    return (
+        [keys.session(wanted.session_id), keys.audio(wanted.session_id)],
+        [
+            wanted.claim_ms,
+            keys.SESSION_TTL_S,
+            wanted.options,
+            wanted.resume_digest,
+            wanted.viewer_digest,
+            wanted.key_name,
+            wanted.protocol.number,
+            wanted.protocol.oldest,
+            wanted.slots,
+        ],
+    )
+
+
+def rank(model: str, worker_id: str, slots: int, free_slots: int | None) -> Call:
+    """`free_slots` are the worker's; None if they are enough for any session."""
+    return [keys.free(model), keys.WORKERS], [worker_id, slots, "" if free_slots is None else free_slots]
+
+
+def count(model: str, worker_id: str, change: int) -> Call:
+    return [keys.free(model)], [worker_id, change]
 
 
 def claim(
     session_id: str,
-    model: str,
     worker_id: str,
     *,
-    free_slots: int | None = None,
+    standing: int,
+    workers: int,
     lease_s: float = keys.LEASE_S,
     protocol: Protocol = OWN,
 ) -> Call:
-    """`free_slots` are the worker's; None if they are enough for any session."""
-    room = () if free_slots is None else (free_slots,)
+    """`standing` and `workers` are the answer of `rank`."""
     return (
-        [keys.session(session_id), keys.free(model), keys.WORKERS],
-        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S, protocol.number, protocol.oldest, *room],
+        [keys.session(session_id)],
+        [worker_id, int(lease_s * 1000), keys.SESSION_TTL_S, protocol.number, protocol.oldest, standing, workers],
     )
 
 
-def renew(owner: Owner, *, lease_s: float = keys.LEASE_S, gone_s: float | None = None, slots: int = 1) -> Call:
-    """`gone_s` is how long the client has been gone; None while it is connected."""
+def renew(owner: Owner, *, lease_s: float = keys.LEASE_S) -> Call:
     return (
+        [*keys.of_session(owner.session_id), keys.labels(owner.session_id)],
+        [owner.fence, int(lease_s * 1000), keys.SESSION_TTL_S],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A session that keeps its slots."""
+
+    session_id: str
+    gone_s: float | None
+    """How long its client has been gone; None while it is connected."""
+    slots: int
+
+
+def keep(model: str, kept: Iterable[Kept]) -> Call:
+    return (
+        [keys.admitted(model), keys.awaiting(model)],
         [
-            *keys.of_session(owner.session_id),
-            *(keys.admitted(owner.model), keys.awaiting(owner.model), keys.labels(owner.session_id)),
-        ],
-        [
-            owner.fence,
-            int(lease_s * 1000),
-            keys.SESSION_TTL_S,
-            owner.session_id,
             int(keys.HEARTBEAT_TTL_S * 1000),
-            "" if gone_s is None else int(gone_s * 1000),
-            slots,
+            keys.SESSION_TTL_S,
+            *(
+                part
+                for one in kept
+                for part in (one.session_id, "" if one.gone_s is None else int(one.gone_s * 1000), one.slots)
+            ),
         ],
+    )
+
+
+def release(session_id: str, model: str, worker_id: str, slots: int, kept_s: int) -> Call:
+    """`worker_id` is the owner's, empty if there is none; `kept_s` is how long the session's keys are kept."""
+    return (
+        [keys.admitted(model), keys.awaiting(model), keys.free(model), keys.UNERASED],
+        [session_id, worker_id, slots, kept_s],
     )
 
 
@@ -134,14 +180,10 @@ def offer(owner: Owner) -> Call:
     return [keys.session(owner.session_id)], [owner.fence]
 
 
-def erase(session_id: str, model: str) -> Call:
+def erase(session_id: str) -> Call:
     """Not only for the owner: the frontend has checked that the caller may erase the session."""
     return (
-        [
-            *keys.of_session(session_id),
-            *(keys.admitted(model), keys.free(model), keys.UNERASED, keys.voices(session_id), keys.labels(session_id)),
-            keys.webhook(session_id),
-        ],
+        [*keys.of_session(session_id), keys.voices(session_id), keys.labels(session_id), keys.webhook(session_id)],
         [session_id, keys.channel(session_id), keys.CANCELLED_TTL_S, _CANCELLED.removeprefix(b"{")],
     )
 
@@ -169,19 +211,9 @@ def write(
         keep_from_samples = max(0, settled.checkpoint_samples - settled.kept_samples)
         where = (settled.checkpoint_samples, keep_from_samples, settled.segment, settled.options or "")
     return (
-        [
-            *keys.of_session(sid),
-            keys.admitted(owner.model),
-            keys.free(owner.model),
-            keys.UNERASED,
-            keys.awaiting(owner.model),
-            keys.labels(sid),
-            keys.voices(sid),
-        ],
+        [*keys.of_session(sid), keys.labels(sid), keys.voices(sid)],
         [
             owner.fence,
-            sid,
-            owner.worker_id,
             keys.channel(sid),
             keys.EVENT_LOG_MAX,
             keys.SESSION_TTL_S,

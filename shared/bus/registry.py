@@ -11,11 +11,12 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 
-from shared.bus import control, keys, ownership
+from shared.bus import control, keys, moves
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import REPORT_FIELD, WorkerMessage
+from shared.bus.ownership import NewSession
 from shared.events import MAX_TRACKS
-from shared.protocol import OF_CHANNELS, OWN, UNNUMBERED, Protocol
+from shared.protocol import OF_CHANNELS, UNNUMBERED, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,42 +231,16 @@ class Registry:
         """Slots of this model that sessions hold or wait for."""
         return int(await self._redis.zcard(keys.admitted(model)))
 
-    async def admit(
-        self,
-        session_id: str,
-        model: str,
-        *,
-        capacity: int,
-        claim_timeout_s: float,
-        options: bytes,
-        resume_digest: str,
-        viewer_digest: str,
-        key_name: str = "",
-        slots: int = 1,
-        protocol: Protocol = OWN,
-    ) -> bool:
-        """Reserve slots of the model and make the session's hash and audio stream, atomically.
+    async def admit(self, wanted: NewSession) -> bool:
+        """Reserve slots of the model and make the session's hash and audio stream.
 
-        `key_name` names the API key that may erase it. If too many of the model's slots, `capacity`, are taken,
-        sessions whose clients are gone lose their slots. False if these are too few, too.
+        If too many of the model's slots are taken, sessions whose clients are gone lose their slots. False if these are
+        too few, too.
         """
-        names, arguments = ownership.admit(
-            session_id,
-            model,
-            capacity=capacity,
-            claim_timeout_s=claim_timeout_s,
-            options=options,
-            resume_digest=resume_digest,
-            viewer_digest=viewer_digest,
-            key_name=key_name,
-            slots=slots,
-            protocol=protocol,
-        )
-        admitted = await self._scripts.admit(keys=names, args=arguments)
-        if isinstance(admitted, list):
-            for loser in admitted:
-                await self._take_slot_of(loser.decode())
-        return bool(admitted)
+        losers = await moves.admit(self._scripts, wanted)
+        for loser in losers or ():
+            await self._take_slot_of(loser)
+        return losers is not None
 
     async def awaits_clients(self, models: Iterable[str]) -> bool:
         """Whether there are sessions of these models that will lose their slots unless their clients reconnect."""

@@ -27,6 +27,14 @@ Call: TypeAlias = tuple[Sequence[str], Sequence[Any]]
 """Keys and arguments of one script."""
 
 
+def answers(found: list[Any]) -> list[Any]:
+    """The answers of `Script.many`. Raises the first error among them."""
+    for one in found:
+        if isinstance(one, Exception):
+            raise one
+    return found
+
+
 class Script:
     """One script, registered on one client. `replicas` must receive its writes before a call returns."""
 
@@ -36,11 +44,7 @@ class Script:
         self._registered: AsyncScript = redis.register_script(text)
 
     async def __call__(self, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
-        if not self._replicas:
-            return await self._registered(keys=keys, args=args)
-        [answer] = await self.many([(keys, args)], confirm=True)
-        if isinstance(answer, Exception):
-            raise answer
+        [answer] = answers(await self.many([(keys, args)], confirm=True))
         return answer
 
     async def many(self, calls: Sequence[Call], *, confirm: bool = False) -> list[Any]:

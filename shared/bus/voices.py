@@ -13,8 +13,9 @@ import orjson
 from redis.asyncio import Redis
 
 from shared.bus import control, keys
-from shared.bus.append_only import now_ms
+from shared.bus.lua.slots import NOTE
 from shared.bus.messages import WorkerMessage
+from shared.bus.scripts import Script
 from shared.errors import InvalidFieldError, ModelUnavailableError
 from shared.events import SAMPLE_RATE_HZ
 from shared.voices import MAX_VOICE_S
@@ -49,12 +50,9 @@ async def embed(redis: Redis, worker_id: str, pcm: bytes) -> str:
     Raises InvalidFieldError if the audio contains too little speech, and ModelUnavailableError if no answer arrives.
     """
     request_id = secrets.token_urlsafe(12)
-    erased_at_ms = await now_ms(redis) + 1000 * keys.VOICE_REQUEST_TTL_S
-    pipe = redis.pipeline(transaction=True)
-    pipe.set(keys.voice_request(request_id), pcm[:MAX_VOICE_BYTES], ex=keys.VOICE_REQUEST_TTL_S)
-    pipe.zadd(keys.UNERASED, {request_id: erased_at_ms})
-    control.add(pipe, worker_id, WorkerMessage.EMBED, request_id)
-    await pipe.execute()
+    await Script(redis, NOTE)(keys=[keys.UNERASED], args=[request_id, 1000 * keys.VOICE_REQUEST_TTL_S])
+    await redis.set(keys.voice_request(request_id), pcm[:MAX_VOICE_BYTES], ex=keys.VOICE_REQUEST_TTL_S)
+    await control.send(redis, worker_id, WorkerMessage.EMBED, request_id)
     for _ in range(round(keys.VOICE_REQUEST_TTL_S / _POLL_S)):
         reply = cast("bytes | None", await redis.getdel(keys.voice_reply(request_id)))
         if reply is not None:

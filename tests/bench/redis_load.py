@@ -17,7 +17,7 @@ from redis import Redis
 
 from frontend.process import FrontendProcess
 from frontend.sessions.session import Session
-from shared.bus import keys, ownership
+from shared.bus import keys, moves, ownership
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import EventKind
@@ -106,11 +106,11 @@ async def _confirmed(group: RedisGroup, replicas: int) -> Figure:
     session_id, took_ms = f"wait-{replicas}", []
     try:
         await Registry(redis, scripts).admit(
-            *(session_id, "echo"),
-            **{"capacity": 9, "claim_timeout_s": 60, "options": b"{}", "resume_digest": "", "viewer_digest": ""},
+            ownership.NewSession(
+                session_id, "echo", capacity=9, claim_timeout_s=60, options=b"{}", resume_digest="", viewer_digest=""
+            )
         )
-        names, arguments = ownership.claim(session_id, "echo", "w")
-        await scripts.claim(keys=names, args=arguments)
+        await moves.claim(scripts, session_id, "echo", "w")
         owner = ownership.Owner(session_id, "echo", "w", 1)
         for seq in range(1, WRITES + 1):
             started_s = time.perf_counter()

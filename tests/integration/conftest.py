@@ -1,6 +1,7 @@
 """Shared fixtures: Redis without other processes, workers on it, SDKs, speakers and viewers."""
 
-from collections.abc import AsyncIterator, Iterator
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,11 +11,30 @@ from redis.asyncio import Redis
 
 from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
+from shared.bus.hash_slots import slot_of
+from shared.bus.lua.audio import APPEND
 from shared.bus.registry import Registry
+from shared.bus.scripts import Script
 from tests.integration.api_clients import mistral_of, openai_of
 from tests.integration.viewers import Read, Speaker, SseViewer, Watch, speaking
 from tests.integration.workers import Fleet, emptied, redis_alone
 from tests.stack import Stack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _scripts_stay_on_one_slot() -> Iterator[None]:
+    """Redis Cluster accepts a script only if all its keys have one hash slot. One script writes the audio of many
+    sessions at once, which only one server does."""
+    usual = Script._command
+    many = hashlib.sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
+
+    def checked(script: Script, names: Sequence[str], arguments: Sequence[Any]) -> Any:
+        assert script._registered.sha == many or len({slot_of(name) for name in names}) == 1, names
+        return usual(script, names, arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Script, "_command", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,14 @@ from typing import Any
 import orjson
 from redis.asyncio import Redis
 
-from shared.bus import keys, ownership
-from shared.bus.lua.sessions import Scripts
-from shared.bus.ownership import Owner, Settled
+from shared.bus import keys, moves, ownership
+from shared.bus.lua.sessions import FENCED, Scripts
+from shared.bus.ownership import Kept, NewSession, Owner, Settled
 from shared.bus.registry import Registry
 
 
-async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, model: str = "echo") -> bool:
-    registry = Registry(redis, Scripts(redis))
-    return await registry.admit(
+def new_session(session_id: str = "s1", capacity: int = 2, model: str = "echo") -> NewSession:
+    return NewSession(
         session_id,
         model,
         capacity=capacity,
@@ -24,10 +23,13 @@ async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, mode
     )
 
 
+async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, model: str = "echo") -> bool:
+    return await Registry(redis, Scripts(redis)).admit(new_session(session_id, capacity, model))
+
+
 async def claim(redis: Redis, worker: str, session_id: str = "s1") -> Owner | None:
-    names, arguments = ownership.claim(session_id, "echo", worker)
-    found = await Scripts(redis).claim(keys=names, args=arguments)
-    if not found:
+    found = await moves.claim(Scripts(redis), session_id, "echo", worker)
+    if not isinstance(found, list):
         return None
     return Owner(session_id, "echo", worker, int(dict(zip(found[::2], found[1::2], strict=True))[b"fence"]))
 
@@ -37,14 +39,30 @@ async def write(redis: Redis, owner: Owner | None, first_seq: int, *texts: str, 
     said = [
         (kind, orjson.dumps({"type": "partial", "seq": seq, "text": text})) for seq, text in enumerate(texts, first_seq)
     ]
+    if (ending := more.get("ending")) is not None and await renew(redis, owner) != FENCED:
+        await release(redis, owner, ending.retention_s)
     names, arguments = ownership.write(owner, first_seq, said, **more)
     return int(await Scripts(redis).write(keys=names, args=arguments))
 
 
-async def renew(redis: Redis, owner: Owner | None, gone_s: float | None = None) -> int:
+async def release(redis: Redis, owner: Owner, kept_s: int) -> None:
+    slots = int(await redis.hget(keys.session(owner.session_id), "slots") or 1)
+    names, arguments = ownership.release(owner.session_id, owner.model, owner.worker_id, slots, kept_s)
+    await Scripts(redis).release(keys=names, args=arguments)
+
+
+async def renew(redis: Redis, owner: Owner | None, gone_s: float | None = None, slots: int = 1) -> int:
     assert owner is not None
-    names, arguments = ownership.renew(owner, gone_s=gone_s)
-    return int(await Scripts(redis).renew(keys=names, args=arguments))
+    names, arguments = ownership.renew(owner)
+    answer = int(await Scripts(redis).renew(keys=names, args=arguments))
+    if answer == 1:
+        await keep(redis, owner, gone_s, slots)
+    return answer
+
+
+async def keep(redis: Redis, owner: Owner, gone_s: float | None = None, slots: int = 1) -> None:
+    names, arguments = ownership.keep(owner.model, [Kept(owner.session_id, gone_s, slots)])
+    await Scripts(redis).keep(keys=names, args=arguments)
 
 
 async def offer(redis: Redis, owner: Owner) -> int:
@@ -53,9 +71,8 @@ async def offer(redis: Redis, owner: Owner) -> int:
 
 
 async def erase(redis: Redis, session_id: str = "s1", model: str = "echo") -> bytes | None:
-    names, arguments = ownership.erase(session_id, model)
-    answer: bytes | None = await Scripts(redis).erase(keys=names, args=arguments)
-    return answer
+    owner = await moves.erase(Scripts(redis), session_id, model)
+    return None if owner is None else owner.encode()
 
 
 def settled(checkpoint_samples: int, segment: int = 1, options: bytes | None = None) -> Settled:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from shared.bus import keys, ownership
+from shared.bus import keys, moves
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import ELSEWHERE, FENCED, Scripts
 from shared.bus.ownership import Ending, Owner
@@ -65,8 +65,7 @@ async def admit_by_model(server: Stack, steps: list[tuple[str, str, int]]) -> No
 
 
 async def claimed_fence(redis: Redis, session_id: str, model: str) -> int:
-    names, arguments = ownership.claim(session_id, model, "w1")
-    await Scripts(redis).claim(keys=names, args=arguments)
+    await moves.claim(Scripts(redis), session_id, model, "w1")
     return int(await redis.hget(keys.session(session_id), "fence"))
 
 
@@ -134,8 +133,8 @@ async def test_committed_text_is_kept_with_its_event_and_taken_away_with_its_fin
     assert await write(redis, owner, 2, "one two") == 1
     assert await redis.hget(keys.session("s1"), "committed") == b'[0,"one"]'
     await redis.hset(keys.session("s1"), "lease", 0)
-    names, arguments = ownership.claim("s1", "echo", "w2")
-    found = await Scripts(redis).claim(keys=names, args=arguments)
+    found = await moves.claim(Scripts(redis), "s1", "echo", "w2")
+    assert isinstance(found, list)
     held = dict(zip(found[::2], found[1::2], strict=True))
     assert held[b"committed"] == b'[0,"one"]'
     assert await write(redis, owner, 3, "stale", committed=b'[0,"stale"]') == FENCED
@@ -170,8 +169,7 @@ async def test_session_goes_to_the_worker_with_the_most_free_slots(redis: Redis)
     lapses_ms = {"full": 1, "free": 1, "dead": -1}
     await redis.zadd(keys.WORKERS, {name: (seconds + 60 * sign) * 1000 for name, sign in lapses_ms.items()})
     await admitted(redis)
-    names, arguments = ownership.claim("s1", "echo", "full")
-    assert await Scripts(redis).claim(keys=names, args=arguments) == ELSEWHERE
+    assert await moves.claim(Scripts(redis), "s1", "echo", "full") == ELSEWHERE
     assert await claim(redis, "free") is not None
     assert await redis.zscore(keys.free("echo"), "free") == 2
 

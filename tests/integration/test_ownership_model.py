@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 
 from shared.bus import keys, ownership
 from shared.bus.lua import sessions as scripts
+from shared.bus.lua import slots
 from shared.bus.ownership import Owner
 from shared.bus.scripts import Call
 from shared.events import SessionOptions, seconds
@@ -152,12 +153,16 @@ class Protocol(RuleBasedStateMachine):
         super().__init__()
         self.redis = client
         self.script = {
-            name: client.register_script(getattr(scripts, name.upper()))
-            for name in ("admit", "claim", "renew", "offer", "write")
+            name: client.register_script(getattr(module, name.upper()))
+            for module, names in (
+                (scripts, ("admit", "claim", "renew", "offer", "write")),
+                (slots, ("reserve", "keep", "release")),
+            )
+            for name in names
         }
         self.workers: dict[str, Worker] = {}
-        self.on_the_way: list[tuple[int, Call]] = []
-        """Fence and write of what is late."""
+        self.on_the_way: list[tuple[int, Call, Call | None]] = []
+        """Fence and write of what is late, and what frees the slot before it."""
         self.seen = 0
         self.checkpoint = 0
         self._stored: Stored | None = None
@@ -166,7 +171,7 @@ class Protocol(RuleBasedStateMachine):
     def begin(self) -> None:
         self._stored = None
         self.redis.flushall()
-        names, arguments = ownership.admit(
+        wanted = ownership.NewSession(
             SID,
             MODEL,
             capacity=1,
@@ -174,9 +179,9 @@ class Protocol(RuleBasedStateMachine):
             options=b"options 0",
             resume_digest="digest",
             viewer_digest="viewer",
-            key_name="",
         )
-        self.script["admit"](keys=names, args=arguments)
+        self.call("reserve", ownership.reserve(wanted))
+        self.call("admit", ownership.admit(wanted))
         with self.redis.pipeline(transaction=False) as pipeline:
             for entry in range(1, ENTRIES + 1):
                 pipeline.xadd(keys.audio(SID), {"a": b"\0\0"}, f"{entry * ENTRY_SAMPLES}-0")
@@ -191,7 +196,7 @@ class Protocol(RuleBasedStateMachine):
         state, fence = self.held("state"), int(self.held("fence"))
         lapsed = self.held("lease") == b"0"
         free = state == b"offered" or (state == b"live" and lapsed) or (state == b"waiting" and not lapsed)
-        found = self.call("claim", ownership.claim(SID, MODEL, worker, lease_s=60))
+        found = self.call("claim", ownership.claim(SID, worker, standing=slots.BEST, workers=3, lease_s=60))
         assert (found is not None) == free
         if found is not None:
             held = dict(zip(found[::2], found[1::2], strict=True))
@@ -213,13 +218,13 @@ class Protocol(RuleBasedStateMachine):
             if held.hear() and what != "nothing":
                 getattr(held, what)()
         said = SessionWrite.of(held.session)
-        call = said.call(60)
+        call, release = said.call(60), said.release(60) if said.ending is not None else None
         if meanwhile:
             held.hear()
         if fate == "late":
-            self.on_the_way.append((held.owner.fence, call))
+            self.on_the_way.append((held.owner.fence, call, release))
             return
-        reply = self.deliver(held.owner.fence, call)
+        reply = self.deliver(held.owner.fence, call, release)
         if fate == "answered" and reply == scripts.FENCED:
             del self.workers[worker]
         elif fate == "answered":
@@ -241,7 +246,9 @@ class Protocol(RuleBasedStateMachine):
     @precondition(owned)
     @rule(pick=PICKS)
     def renew(self, pick: int) -> None:
-        self.tell(self.picked(pick), "renew", lambda owner: ownership.renew(owner, lease_s=60))
+        worker = self.picked(pick)
+        if self.tell(worker, "renew", lambda owner: ownership.renew(owner, lease_s=60)) == 1:
+            self.call("keep", ownership.keep(MODEL, [ownership.Kept(SID, None, 1)]))
 
     @precondition(owned)
     @rule(pick=PICKS)
@@ -331,8 +338,10 @@ class Protocol(RuleBasedStateMachine):
         self._stored = None
         return self.script[name](keys=call[0], args=call[1])
 
-    def deliver(self, fence: int, call: Call) -> int:
+    def deliver(self, fence: int, call: Call, release: Call | None) -> int:
         is_owner = self.held("fence") == b"%d" % fence
+        if release is not None and is_owner:  # it has just been renewed
+            self.call("release", release)
         reply = self.call("write", call)
         assert (reply == scripts.FENCED) == (not is_owner), "only the last owner writes, and a former one learns it"
         return int(reply)
@@ -340,13 +349,15 @@ class Protocol(RuleBasedStateMachine):
     def picked(self, pick: int) -> str:
         return sorted(self.workers)[pick % len(self.workers)]
 
-    def tell(self, worker: str, name: str, call: Any) -> None:
+    def tell(self, worker: str, name: str, call: Any) -> int:
         held = self.workers[worker]
         is_owner = self.held("fence") == b"%d" % held.owner.fence
         ended = self.held("state") == b"done"
-        assert self.call(name, call(held.owner)) == ((0 if ended else 1) if is_owner else scripts.FENCED)
+        answer: int = self.call(name, call(held.owner))
+        assert answer == ((0 if ended else 1) if is_owner else scripts.FENCED)
         if not is_owner:
             del self.workers[worker]
+        return answer
 
 
 @pytest.fixture(scope="module")

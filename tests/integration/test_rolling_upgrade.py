@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from frontend.monitoring.status import Snapshot
-from shared.bus import keys, ownership
+from shared.bus import keys, moves
 from shared.bus.lua.sessions import UNREADABLE, Scripts
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import ModelUnavailableError
@@ -155,8 +155,7 @@ async def test_worker_claims_only_sessions_that_it_can_read(fleet: Fleet) -> Non
     scripts = Scripts(redis)
 
     async def claimed(protocol: Protocol) -> Any:
-        names, arguments = ownership.claim("s1", "echo", "w1", protocol=protocol)
-        return await scripts.claim(keys=names, args=arguments)
+        return await moves.claim(scripts, "s1", "echo", "w1", protocol=protocol)
 
     assert await claimed(NEWER) == UNREADABLE
     assert await redis.hget(keys.session("s1"), "state") == b"waiting"

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.bus import keys, ownership
+from shared.bus import keys, moves
 from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, Scripts
-from shared.bus.ownership import Ending, Owner
+from shared.bus.ownership import Ending, NewSession, Owner
 from shared.bus.registry import Registry
 from shared.bus.states import SessionState
-from tests.integration.owners import erase, write
+from tests.integration.owners import erase, renew, write
 from tests.unit.reports import report
 
 
@@ -26,20 +26,22 @@ async def registry(redis: Redis) -> Registry:
 
 async def admit(registry: Registry, session_id: str, slots: int, capacity: int = 6) -> bool:
     return await registry.admit(
-        session_id,
-        "echo",
-        capacity=capacity,
-        claim_timeout_s=5,
-        options=b"{}",
-        resume_digest="r",
-        viewer_digest="v",
-        slots=slots,
+        NewSession(
+            session_id,
+            "echo",
+            capacity=capacity,
+            claim_timeout_s=5,
+            options=b"{}",
+            resume_digest="r",
+            viewer_digest="v",
+            slots=slots,
+        )
     )
 
 
 async def claim(redis: Redis, worker: str, session_id: str, free_slots: int) -> Any:
-    names, arguments = ownership.claim(session_id, "echo", worker, free_slots=free_slots)
-    return await Scripts(redis).claim(keys=names, args=arguments)
+    slots = int(await redis.hget(keys.session(session_id), "slots") or 1)
+    return await moves.claim(Scripts(redis), session_id, "echo", worker, slots=slots, free_slots=free_slots)
 
 
 async def owned(redis: Redis, worker: str, session_id: str) -> Owner:
@@ -90,8 +92,7 @@ async def test_worker_gets_all_slots_back(redis: Redis, registry: Registry, ends
     await admit(registry, "s1", 3)
     owner = await owned(redis, "w1", "s1")
     assert await free(redis, "w1") == 0
-    names, arguments = ownership.renew(owner, slots=3)
-    assert await Scripts(redis).renew(keys=names, args=arguments) == 1
+    assert await renew(redis, owner, slots=3) == 1
     assert await registry.admitted("echo") == 3
     if ends == "done":
         await write(redis, owner, 1, ending=Ending(SessionState.DONE, 10))

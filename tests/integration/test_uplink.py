@@ -10,9 +10,8 @@ from shared.bus import keys
 from shared.bus.attachment import Attachment, attach
 from shared.bus.audio import AudioEntry, AudioWriter, parse_entry
 from shared.bus.connect import connect
-from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import ControlWord
-from shared.bus.registry import Registry
+from tests.integration.owners import admitted
 from tests.integration.workers import redis_alone
 from tests.limits import limit_s
 from tests.stack import Stack
@@ -33,9 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 async def redis(server: Stack) -> AsyncIterator[Redis]:
     client = connect(server.settings)
     await client.flushall()
-    await Registry(client, Scripts(client)).admit(
-        "s1", "echo", capacity=2, claim_timeout_s=5, options=b"{}", resume_digest="digest", viewer_digest="digest"
-    )
+    assert await admitted(client)
     yield client
     await client.config_set("maxmemory", "2gb")
     await client.aclose()

@@ -11,8 +11,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
+from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import EVENT_FIELD
 from shared.bus.redis_internals import FairPool
+from shared.bus.scripts import Script
 
 Answer = Callable[..., Any | Awaitable[Any]]
 """Gets the words of one command. Returns Redis' reply or an awaitable of it; raises ResponseError as Redis
@@ -72,6 +74,18 @@ class MemoryConnection(AbstractConnection):
 def answered(answer: Answer) -> Redis:
     """A client whose commands this function answers."""
     return Redis.from_pool(FairPool(connection_class=MemoryConnection, answer=answer, protocol=2))
+
+
+def script_named(sha: str) -> str:
+    """The name of a script of sessions and slots, such as `write`, by its hash; empty for other scripts."""
+    return _names.get(sha, "")
+
+
+_names = {
+    script._registered.sha: name
+    for name, script in vars(Scripts(answered(lambda *_: None))).items()
+    if isinstance(script, Script)
+}
 
 
 def log_range(events: Sequence[bytes], first: str, last: str) -> list[list[Any]]:

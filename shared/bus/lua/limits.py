@@ -8,6 +8,7 @@ version.) The time is Redis' own. Unused keys expire.
 from redis.asyncio import Redis
 
 from shared.bus.lua.names import NOW
+from shared.bus.lua.slots import NOTE
 from shared.bus.scripts import Script
 
 WINDOW_MS = 60_000
@@ -46,7 +47,7 @@ return 0
 """
 )
 
-# KEYS: client tokens, unerased. ARGV: digest, life ms, most tokens
+# KEYS: client tokens. ARGV: digest, life ms, most tokens
 # → 0, or ms until one expires if there are as many as allowed
 ISSUE = (
     NOW
@@ -58,7 +59,6 @@ if redis.call('ZCARD', KEYS[1]) >= most then
 end
 redis.call('ZADD', KEYS[1], now + life, digest)
 redis.call('PEXPIREAT', KEYS[1], redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
-redis.call('ZADD', KEYS[2], now + life, digest)
 return 0
 """
 )
@@ -81,3 +81,4 @@ class LimitScripts:
         self.enter = Script(redis, ENTER)
         self.renew = Script(redis, RENEW)
         self.issue = Script(redis, ISSUE)
+        self.note = Script(redis, NOTE)

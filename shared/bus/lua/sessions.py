@@ -1,11 +1,14 @@
 """The atomic writes of sessions, in Lua. The time is Redis' own, so that clocks of other machines do not matter.
 
+All keys of a script are of one session, see `shared.bus.lua.slots`.
+
 A session's `fence` grows with each owner. Every write of an owner names the fence that it was given; once
 another worker has claimed the session, all writes of the former owner are rejected.
 """
 
 from redis.asyncio import Redis
 
+from shared.bus.lua import slots
 from shared.bus.lua.names import NOW, named
 from shared.bus.scripts import Script
 
@@ -22,69 +25,35 @@ UNREADABLE = -2
 """Returned by a claim if the session's protocol is not compatible with the worker's."""
 NO_ROOM = -3
 """Returned by a claim if the worker has too few free slots for the session, and another one has enough."""
-_SLOTS = "local function slots_of(id) local mark = id .. '$slot_mark'; return id, mark .. 1, mark .. 2, mark .. 3 end\n"
-"""The members that a session may have in the set of admitted ones: one for each slot. See `keys.admitted`."""
 
-# KEYS: admitted, session, audio, unerased, awaiting, free.
-# ARGV: session id, capacity, claim ms, ttl s, options, resume digest, viewer digest, name of the API key, awaited ms,
-# number and oldest of the protocol, number of slots that the session needs.
-# → 0 if too few slots are free (several must be free at one worker), 1, or a list of the sessions that lost their slots
-# to this one: those whose clients have been gone for the longest time, and for at least `awaited ms`. An error if a
-# session already has the id.
+# KEYS: session, audio.
+# ARGV: claim ms, ttl s, options, resume digest, viewer digest, name of the API key, number and oldest of
+# the protocol, number of slots that the session has.
+# An error if a session already has the id.
 # The audio stream is created only here: a late write cannot recreate it after the session has ended.
 # Before the session has an owner, its lease is the time within which a worker must claim it: Celery would compare the
 # clocks of two machines to decide whether a task is too old.
-# The set of admitted sessions expires with its last member, so nothing is left of a model that is gone.
 ADMIT = named(
     NOW
-    + _SLOTS
     + """
-local there = redis.call('HGET', KEYS[2], 'state')
+local there = redis.call('HGET', KEYS[1], 'state')
 if there then
   return redis.error_reply('ILLEGAL Move admit: a session in ' .. there .. ' came, expected no session.')
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local given, slots = 1, tonumber(ARGV[12])
-local missing = redis.call('ZCARD', KEYS[1]) + slots - tonumber(ARGV[2])
-if missing > 0 then
-  local losers = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[9]))) do
-    local held = 0
-    for _, score in ipairs(redis.call('ZMSCORE', KEYS[1], slots_of(id))) do if score then held = held + 1 end end
-    if held > 0 then
-      losers[#losers + 1] = id
-      missing = missing - held
-      if missing <= 0 then break end
-    else
-      redis.call('ZREM', KEYS[5], id)
-    end
-  end
-  if missing > 0 then return 0 end
-  for _, id in ipairs(losers) do
-    redis.call('ZREM', KEYS[5], id)
-    redis.call('ZREM', KEYS[1], slots_of(id))
-  end
-  given = losers
-elseif slots > 1 and redis.call('ZCOUNT', KEYS[6], slots, '+inf') == 0 then
-  return 0
-end
-for i = 1, slots do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), (select(i, slots_of(ARGV[1])))) end
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-redis.call('HSET', KEYS[2], 'state', '$waiting', 'options', ARGV[5], 'resume', ARGV[6], 'viewer', ARGV[7],
-  'key', ARGV[8], 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
-  'lease', now + tonumber(ARGV[3]), 'created', now,
-  'protocol', ARGV[10], 'protocol_oldest', ARGV[11])
-if slots > 1 then redis.call('HSET', KEYS[2], 'slots', slots) end
-redis.call('XADD', KEYS[3], '0-1', '$control_field', '$attach')
-redis.call('EXPIRE', KEYS[2], ARGV[4])
-redis.call('EXPIRE', KEYS[3], ARGV[4])
-redis.call('ZADD', KEYS[4], now + ARGV[4] * 1000, ARGV[1])
-return given
+local claim, ttl, options, resume, viewer, key, number, oldest, slots = unpack(ARGV, 1, 9)
+redis.call('HSET', KEYS[1], 'state', '$waiting', 'options', options, 'resume', resume, 'viewer', viewer,
+  'key', key, 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
+  'lease', now + tonumber(claim), 'created', now, 'protocol', number, 'protocol_oldest', oldest)
+if tonumber(slots) > 1 then redis.call('HSET', KEYS[1], 'slots', slots) end
+redis.call('XADD', KEYS[2], '0-1', '$control_field', '$attach')
+redis.call('EXPIRE', KEYS[1], ttl)
+redis.call('EXPIRE', KEYS[2], ttl)
 """
 )
 
-# KEYS: session, free, workers.
-# ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol, free slots of the worker (or none).
+# KEYS: session.
+# ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol, how the worker stands (see `RANK`),
+# number of workers of its model.
 # → the hash after the claim, 0 if another worker has more free slots, -2 if the protocols are not compatible, -3 if the
 # slots of this worker are too few and those of another are enough, or nil if the session cannot be claimed
 # The owner writes in its own protocol: from then on readers of the session must know the higher one of both.
@@ -92,32 +61,22 @@ return given
 CLAIM = named(
     NOW
     + """
-local me, lease, ttl, number, oldest, room = unpack(ARGV, 1, 6)
-local state, until_ms, passed, its_number, its_oldest, slots = unpack(
-  redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed', 'protocol', 'protocol_oldest', 'slots'))
+local me, lease, ttl, number, oldest, standing, workers = unpack(ARGV, 1, 7)
+local state, until_ms, passed, its_number, its_oldest = unpack(
+  redis.call('HMGET', KEYS[1], 'state', 'lease', 'passed', 'protocol', 'protocol_oldest'))
 if not state then return nil end
 local lapsed = tonumber(until_ms) <= now
 if not $may_claim then return nil end
 number, its_number = tonumber(number), tonumber(its_number or 1)
 oldest, its_oldest = tonumber(oldest), tonumber(its_oldest or 1)
 if number < its_oldest or its_number < oldest then return $unreadable end
-slots = tonumber(slots or 1)
-if tonumber(room or slots) < slots then
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], slots, '+inf')) do
-    if other ~= me and tonumber(redis.call('ZSCORE', KEYS[3], other) or 0) > now then return $no_room end
-  end
-  return nil
+standing = tonumber(standing)
+if standing == $others_fit then return $no_room end
+if standing == $none_fits then return nil end
+if standing == $others_freer and tonumber(passed or 0) < tonumber(workers) then
+  redis.call('HINCRBY', KEYS[1], 'passed', 1)
+  return $elsewhere
 end
-local mine = redis.call('ZSCORE', KEYS[2], me)
-if mine and tonumber(passed or 0) < redis.call('ZCARD', KEYS[2]) then
-  for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', '(' .. mine)) do
-    if tonumber(redis.call('ZSCORE', KEYS[3], other) or 0) > now then
-      redis.call('HINCRBY', KEYS[1], 'passed', 1)
-      return $elsewhere
-    end
-  end
-end
-if mine then redis.call('ZINCRBY', KEYS[2], -slots, me) end
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'state', '$live', 'owner', me, 'lease', now + tonumber(lease),
   'protocol', math.max(number, its_number), 'protocol_oldest', math.max(oldest, its_oldest))
@@ -128,31 +87,21 @@ return redis.call('HGETALL', KEYS[1])
     elsewhere=ELSEWHERE,
     unreadable=UNREADABLE,
     no_room=NO_ROOM,
+    others_freer=slots.OTHERS_FREER,
+    others_fit=slots.OTHERS_FIT,
+    none_fits=slots.NONE_FITS,
 )
 
-# KEYS: session, audio, events, finals, admitted, awaiting, labels.
-# ARGV: fence, lease ms, ttl s, session id, admitted ms, for how many ms its client has been gone ('': it is connected),
-# number of its slots.
-# → 1, -1, or 0 if the session has ended
+# KEYS: session, audio, events, finals, labels. ARGV: fence, lease ms, ttl s. → 1, -1, or 0 if the session has ended
 RENEW = named(
     NOW
-    + _SLOTS
     + """
-local fence, lease, ttl, id, admitted, gone, slots = unpack(ARGV, 1, 7)
+local fence, lease, ttl = unpack(ARGV, 1, 3)
 local held, state = unpack(redis.call('HMGET', KEYS[1], 'fence', 'state'))
 if held ~= fence then return $fenced end
 if not $may_renew then return 0 end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(lease))
-for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ttl) end
-for i = 1, tonumber(slots) do redis.call('ZADD', KEYS[5], now + tonumber(admitted), (select(i, slots_of(id)))) end
-redis.call('EXPIRE', KEYS[7], ttl)
-if redis.call('PTTL', KEYS[5]) < tonumber(admitted) then redis.call('PEXPIRE', KEYS[5], admitted) end
-if gone == '' then
-  redis.call('ZREM', KEYS[6], id)
-else
-  redis.call('ZADD', KEYS[6], 'NX', now - tonumber(gone), id)
-  redis.call('EXPIRE', KEYS[6], ttl)
-end
+for i = 1, 5 do redis.call('EXPIRE', KEYS[i], ttl) end
 return 1
 """,
     fenced=FENCED,
@@ -172,23 +121,21 @@ return 1
 )
 
 # Everything that an owner writes at one time: events, its progress, and the end of the session.
-# KEYS: session, audio, events, finals, admitted, free, unerased, awaiting, labels, voices.
+# KEYS: session, audio, events, finals, labels, voices.
 # ARGV: as unpacked ('' if absent), then kind (see `EventKind`) and payload of each event.
 # → events written, or -1
 # Events that the log already has, and a checkpoint older than the known one, are from a repeated write. The committed
 # text belongs to the last of the events, so it is stored only together with new events.
 WRITE = named(
-    NOW
-    + _SLOTS
-    + """
-local fence, id, worker, channel, log_length, ttl = unpack(ARGV, 1, 6)
-local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 7, 14)
-local committed, speakers = ARGV[15], ARGV[16]
+    """
+local fence, channel, log_length, ttl = unpack(ARGV, 1, 4)
+local first_seq, checkpoint, keep_from, segment, options, consumed, ending, retention = unpack(ARGV, 5, 12)
+local committed, speakers = ARGV[13], ARGV[14]
 local held, last, state, settled = unpack(redis.call('HMGET', KEYS[1], 'fence', 'seq', 'state', 'checkpoint'))
 if held ~= fence then return $fenced end
 local seq, written = tonumber(first_seq), 0
 last = tonumber(last)
-for i = 17, #ARGV, 2 do
+for i = 15, #ARGV, 2 do
   if seq > last then
     local kind, event = ARGV[i], ARGV[i + 1]
     if string.sub(kind, 1, 1) == '$revised_kind' then
@@ -199,7 +146,7 @@ for i = 17, #ARGV, 2 do
     end
     redis.call('XADD', KEYS[3], 'MAXLEN', '~', log_length, seq .. '-0', '$event_field', event)
     if kind == '$final_kind' then redis.call('RPUSH', KEYS[4], event) end
-    if kind == '$labels_kind' then redis.call('RPUSH', KEYS[9], event) end
+    if kind == '$labels_kind' then redis.call('RPUSH', KEYS[5], event) end
     redis.call('PUBLISH', channel, event)
     last, written = seq, written + 1
   end
@@ -207,7 +154,7 @@ for i = 17, #ARGV, 2 do
 end
 if written > 0 then
   redis.call('HSET', KEYS[1], 'seq', last)
-  for _, i in ipairs({3, 4, 9}) do
+  for _, i in ipairs({3, 4, 5}) do
     if redis.call('TTL', KEYS[i]) == -1 then redis.call('EXPIRE', KEYS[i], ttl) end
   end
   if committed == '$nothing_committed' then
@@ -218,7 +165,7 @@ if written > 0 then
 end
 if speakers ~= '' then
   redis.call('HSET', KEYS[1], 'speakers', speakers)
-  redis.call('DEL', KEYS[10])
+  redis.call('DEL', KEYS[6])
 end
 if checkpoint ~= '' and tonumber(checkpoint) >= tonumber(settled) then
   redis.call('HSET', KEYS[1], 'checkpoint', checkpoint, 'segment', segment)
@@ -232,47 +179,48 @@ end
 if ending ~= '' and $may_end then
   redis.call('HSET', KEYS[1], 'state', ending, 'owner', '', 'lease', 0)
   redis.call('HDEL', KEYS[1], 'speakers')
-  redis.call('DEL', KEYS[2], KEYS[10])
-  for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4], KEYS[9]}) do redis.call('EXPIRE', key, retention) end
-  redis.call('ZADD', KEYS[7], now + retention * 1000, id)
-  redis.call('ZREM', KEYS[5], slots_of(id))
-  redis.call('ZREM', KEYS[8], id)
-  if redis.call('ZSCORE', KEYS[6], worker) then
-    redis.call('ZINCRBY', KEYS[6], redis.call('HGET', KEYS[1], 'slots') or 1, worker)
-  end
+  redis.call('DEL', KEYS[2], KEYS[6])
+  for _, key in ipairs({KEYS[1], KEYS[3], KEYS[4], KEYS[5]}) do redis.call('EXPIRE', key, retention) end
 end
 return written
 """,
     fenced=FENCED,
 )
 
-# Deletes the data of a session, ends it for all its followers, and frees its slot. If it has an owner, the state
-# `cancelled` and the digests of its tokens stay for a short time: the new fence rejects later writes of the owner.
-# KEYS: session, audio, events, finals, admitted, free, unerased, voices, labels, webhook.
+# Deletes the data of a session, and ends it for all its followers. If it has an owner, the state `cancelled` and the
+# digests of its tokens stay for a short time: the new fence rejects later writes of the owner.
+# KEYS: session, audio, events, finals, voices, labels, webhook.
 # ARGV: session id, channel, ttl s of the remaining hash, the end of an error event (JSON).
-# → the owner to notify, '' if there is none, or nil if there is no such session
+# → the owner to notify, '' if there is none, and the number of slots; or nil if there is no such session
 ERASE = named(
     NOW
-    + _SLOTS
     + """
 local id, channel, ttl, told = unpack(ARGV, 1, 4)
 local state, owner, lease, fence, seq, resume, viewer, slots = unpack(
   redis.call('HMGET', KEYS[1], 'state', 'owner', 'lease', 'fence', 'seq', 'resume', 'viewer', 'slots'))
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[8], KEYS[9], KEYS[10])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
 if not state then return nil end
-if state == '$cancelled' then return '' end
+slots = tonumber(slots or 1)
+if state == '$cancelled' then return {'', slots} end
 redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[5], slots_of(id))
-redis.call('ZADD', KEYS[7], now, id)
 if $is_owned then
   redis.call('PUBLISH', channel, '$error_message,"session_id":"' .. id .. '","seq":' .. seq + 1 .. ',' .. told)
 end
-if not $is_owned or tonumber(lease) <= now then return '' end
+if not $is_owned or tonumber(lease) <= now then return {'', slots} end
 redis.call('HSET', KEYS[1], 'state', '$cancelled', 'owner', '', 'lease', 0, 'fence', fence + 1, 'seq', seq,
   'resume', resume, 'viewer', viewer)
 redis.call('EXPIRE', KEYS[1], ttl)
-if redis.call('ZSCORE', KEYS[6], owner) then redis.call('ZINCRBY', KEYS[6], slots or 1, owner) end
-return owner
+return {owner, slots}
+"""
+)
+
+# KEYS: session. → its state (nil if there is no such session), 1 if its lease has expired, its consumed samples, the
+# number of its last event
+LOOK = (
+    NOW
+    + """
+local state, lease, consumed, seq = unpack(redis.call('HMGET', KEYS[1], 'state', 'lease', 'consumed', 'seq'))
+return {state, tonumber(lease or 0) < now and 1 or 0, consumed, seq}
 """
 )
 
@@ -298,7 +246,7 @@ redis.call('EXPIRE', KEYS[4], ARGV[5])
 
 
 class Scripts:
-    """All scripts of sessions and heartbeats, on one client.
+    """All scripts of sessions, slots and heartbeats, on one client.
 
     `replicas` must have received a new session, a claim and, where the caller asks for it, what an owner writes.
     """
@@ -310,4 +258,10 @@ class Scripts:
         self.offer = Script(redis, _WHEN_FULL + OFFER)
         self.write = Script(redis, _WHEN_FULL + WRITE, replicas)
         self.erase = Script(redis, _WHEN_FULL + ERASE)
+        self.look = Script(redis, _WHEN_FULL + LOOK)
         self.beat = Script(redis, _WHEN_FULL + BEAT)
+        self.reserve = Script(redis, slots.RESERVE)
+        self.keep = Script(redis, _WHEN_FULL + slots.KEEP)
+        self.release = Script(redis, _WHEN_FULL + slots.RELEASE)
+        self.rank = Script(redis, _WHEN_FULL + slots.RANK)
+        self.count = Script(redis, _WHEN_FULL + slots.COUNT)

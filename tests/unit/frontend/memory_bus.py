@@ -19,6 +19,7 @@ from shared.bus.attachment import Attachment
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower
 from shared.bus.messages import EntryField
+from shared.bus.ownership import NewSession
 from shared.bus.registry import WorkerReport
 from shared.celery_config import Queue
 from shared.config import Settings
@@ -89,10 +90,10 @@ class MemoryBus:
     async def workers(self) -> list[WorkerReport]:
         return [report(MODEL, 0, slots=self.slots, protocol=OWN)] if self.slots else []
 
-    async def admit(self, session_id: str, _model: str, *, capacity: int, **named: Any) -> bool:
-        if sum(held.state in (b"waiting", b"live") for held in self.held.values()) >= capacity:
+    async def admit(self, wanted: NewSession) -> bool:
+        if sum(held.state in (b"waiting", b"live") for held in self.held.values()) >= wanted.capacity:
             return False
-        self.held[session_id] = Held(options=named["options"], resume_digest=named["resume_digest"])
+        self.held[wanted.session_id] = Held(options=wanted.options, resume_digest=wanted.resume_digest)
         return True
 
     async def awaits_clients(self, _models: Any) -> bool:

@@ -8,6 +8,7 @@ from redis.exceptions import NoScriptError
 from shared.bus import keys
 from shared.bus.ownership import Owner
 from shared.events import SessionOptions
+from tests.unit.redis_in_memory import script_named
 from worker.claim import Claim
 from worker.second_pass.revisions import Revisions
 from worker.session import WorkerSession
@@ -25,13 +26,19 @@ def claimed(
 
 
 class ScriptCalls:
-    """Answers the calls of one script, and records them."""
+    """Answers the calls of one script of sessions, and records them; also renewals, and what is said of slots."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, list[str]]] = []
         """Session id and arguments of each call that was answered."""
         self.replies: dict[str, Any] = {}
         """By session id; an exception is raised. Without one a call is answered with 1."""
+        self.gone_ms: dict[str, str] = {}
+        """For how long the clients of sessions have been gone, as it was last said; empty if they are connected."""
+        self.renewed: list[str] = []
+        """Sessions whose leases were renewed."""
+        self.released: list[str] = []
+        """Sessions whose slots were freed."""
         self.is_loaded = True
         self.fault: Exception | None = None
         """Raised by each command."""
@@ -46,11 +53,21 @@ class ScriptCalls:
         if not self.is_loaded:
             raise NoScriptError("No matching script")
         count = int(words[1])
+        match script_named(words[0]):
+            case "keep":
+                self.gone_ms |= dict(zip(words[4 + count :: 3], words[5 + count :: 3], strict=True))
+                return None
+            case "release":
+                self.released.append(words[2 + count])
+                return None
         session_id = keys.session_of(words[2].encode())
         reply = self.replies.get(session_id, 1)
         if isinstance(reply, Exception):
             raise reply
-        self.calls.append((session_id, list(words[2 + count :])))
+        if script_named(words[0]) == "renew":
+            self.renewed.append(session_id)
+        else:
+            self.calls.append((session_id, list(words[2 + count :])))
         return reply
 
     @property

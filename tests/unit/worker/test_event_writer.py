@@ -39,7 +39,7 @@ def written(session: WorkerSession) -> bytes:
     said = SessionWrite.of(session)
     _, arguments = said.call(1)
     said.confirm()
-    told: bytes | str = arguments[14]
+    told: bytes | str = arguments[12]
     return told.encode() if isinstance(told, str) else told
 
 

@@ -16,9 +16,9 @@ from worker.engines.base import SpeechStarted
 from worker.event_writer import EventWriter
 from worker.session import WorkerSession
 
-FIRST_SEQ = 6
+FIRST_SEQ = 4
 """Place of the number of the first event among the arguments of `write`; events begin at `EVENTS`."""
-EVENTS = 15
+EVENTS = 14
 
 
 class Worker:
@@ -80,6 +80,7 @@ async def test_all_that_a_session_has_to_say_is_one_write(worker: Worker) -> Non
     await worker.until_left()
     assert worker.written("s1") == [(1, 3)]
     assert (worker.ended, session.outbox) == (["s1"], [])
+    assert worker.redis.released == ["s1"]
 
 
 async def test_sessions_are_written_together(worker: Worker) -> None:

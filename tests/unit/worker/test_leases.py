@@ -8,7 +8,7 @@ from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.states import SessionState
 from shared.config import SessionSettings
-from tests.unit.redis_in_memory import Clock, answered
+from tests.unit.redis_in_memory import Clock, answered, script_named
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker.event_writer import EventWriter
 from worker.leases import Leases
@@ -16,8 +16,6 @@ from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 
 DETACHED_S = 30.0
-GONE = 5
-"""Place of the argument of `renew` that says for how long the client has been gone, ms."""
 
 
 class Worker:
@@ -45,9 +43,9 @@ class Worker:
     async def pass_s(self, seconds: float) -> list[str]:
         """Time passes, then the leases are checked. Returns whose were renewed."""
         self.clock.pass_s(seconds)
-        self.redis.calls.clear()
+        self.redis.renewed.clear()
         await self.leases.check()
-        return self.redis.sessions
+        return self.redis.renewed.copy()
 
 
 @pytest.fixture
@@ -74,23 +72,26 @@ async def test_leases_are_renewed_each_in_its_time(worker: Worker) -> None:
 async def test_client_that_goes_or_comes_is_reported_at_once(worker: Worker) -> None:
     session = worker.claim("s1")
     assert await worker.pass_s(0.1) == ["s1"]
-    assert worker.redis.calls[0][1][GONE] == ""
+    assert worker.redis.gone_ms["s1"] == ""
     session.detach(worker.clock.now_s)
     assert await worker.pass_s(0.125) == ["s1"]
-    assert worker.redis.calls[0][1][GONE] == "125"
+    assert worker.redis.gone_ms["s1"] == "125"
     assert await worker.pass_s(0.1) == []
     session.attach()
     assert await worker.pass_s(0.1) == ["s1"]
-    assert worker.redis.calls[0][1][GONE] == ""
+    assert worker.redis.gone_ms["s1"] == ""
 
 
 async def test_client_that_goes_while_the_lease_is_renewed_is_reported_next(worker: Worker) -> None:
     session = worker.claim("s1")
 
     def goes(*words: str) -> object:
-        if words[0] == "EVALSHA":
+        if words[0] == "EVALSHA" and script_named(words[1]) == "renew":
+            said.append(worker.redis.gone_ms.get("s1"))
             session.detach(worker.clock.now_s)
         return worker.redis(*words)
+
+    said: list[str | None] = []
 
     leases = Leases(
         scripts=Scripts(answered(goes)),
@@ -103,7 +104,7 @@ async def test_client_that_goes_while_the_lease_is_renewed_is_reported_next(work
     )
     await leases.check()
     await leases.check()
-    assert [arguments[GONE] for _, arguments in worker.redis.calls] == ["", "0"]
+    assert [*said, worker.redis.gone_ms["s1"]] == [None, "", "0"]
 
 
 async def test_finished_session_waits_for_no_client(worker: Worker) -> None:
@@ -111,7 +112,7 @@ async def test_finished_session_waits_for_no_client(worker: Worker) -> None:
     session.finish()
     session.detach(worker.clock.now_s)
     assert await worker.pass_s(1.0) == ["s1"]
-    assert worker.redis.calls[0][1][GONE] == ""
+    assert worker.redis.gone_ms["s1"] == ""
 
 
 async def test_session_of_another_owner_is_dropped(worker: Worker) -> None:

@@ -13,21 +13,19 @@ import pytest
 
 from shared.bus import keys
 from shared.bus.lua.sessions import ELSEWHERE, FENCED, NO_ROOM, UNREADABLE
+from shared.bus.lua.slots import BEST
 from shared.bus.messages import ControlWord, EntryField, WorkerMessage
 from shared.celery_config import Queue
 from shared.config import Settings
 from shared.events import SAMPLE_RATE_HZ, SessionOptions
 from tests.limits import limit_s
-from tests.unit.redis_in_memory import answered
+from tests.unit.redis_in_memory import answered, script_named
 from worker.engines.echo import EchoEngine
 from worker.runtime import WorkerRuntime
 
 OPTIONS = SessionOptions(model="echo", partials=False).to_wire()
 CLAIMED = [b"fence", b"1", b"options", orjson.dumps(OPTIONS), b"seq", b"0", b"checkpoint", b"0", b"segment", b"0"]
-OF_SESSION = len(keys.of_session(""))
-BEAT, CLAIM, RENEW, WRITE = 4, 3, OF_SESSION + 3, OF_SESSION + 6
-"""Each script by the number of its keys."""
-FIRST_EVENT, ENDING = 16, 12
+FIRST_EVENT, ENDING = 14, 10
 """Arguments of `write`."""
 
 
@@ -41,7 +39,7 @@ class Bus:
         self.write = 1
         self.written: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.endings: dict[str, str] = {}
-        self.scripts: list[int] = []
+        self.scripts: list[str] = []
         self.removed: list[str] = []
         self.streams: defaultdict[str, list[tuple[str, list[bytes]]]] = defaultdict(list)
 
@@ -58,7 +56,7 @@ class Bus:
     def __call__(self, command: str, *words: str) -> Any:
         match command:
             case "EVALSHA":
-                return self._run(int(words[1]), words[2:])
+                return self._run(script_named(words[0]), int(words[1]), words[2:])
             case "XREAD":
                 return self._read(words[words.index("STREAMS") + 1 :])
             case "XADD":
@@ -69,12 +67,14 @@ class Bus:
                 self.removed.append(words[0])
         return 1
 
-    def _run(self, count: int, words: tuple[str, ...]) -> Any:
-        self.scripts.append(count)
-        if count == CLAIM:
+    def _run(self, script: str, count: int, words: tuple[str, ...]) -> Any:
+        self.scripts.append(script)
+        if script == "rank":
             self.free_slots.append(int(words[-1]))
+            return [BEST, 1]
+        if script == "claim":
             return self.claim
-        if count == WRITE and self.write != FENCED:
+        if script == "write" and self.write != FENCED:
             session_id, arguments = keys.session_of(words[0].encode()), words[count:]
             self.written[session_id] += [orjson.loads(event) for event in arguments[FIRST_EVENT + 1 :: 2]]
             if arguments[ENDING]:
@@ -183,7 +183,7 @@ def test_claims_say_how_many_slots_are_free(worker: Worker) -> None:
 
 def test_lease_of_a_session_is_renewed(worker: Worker) -> None:
     worker.serve("s1")
-    worker.until(lambda: RENEW in worker.bus.scripts)
+    worker.until(lambda: "renew" in worker.bus.scripts)
 
 
 def test_session_of_another_worker_is_dropped_at_the_next_write(worker: Worker) -> None:
@@ -215,10 +215,10 @@ def test_task_that_arrives_while_the_worker_stops_is_passed_on(worker: Worker) -
     worker.until(lambda: keys.WORKERS in worker.bus.removed)
     assert worker.serve("s1").result(limit_s(10)) == {"outcome": "not claimed"}
     assert (worker.dispatched, worker.dispatched_keys) == (["s1"], ["anna"])
-    assert CLAIM not in worker.bus.scripts
+    assert "claim" not in worker.bus.scripts
 
 
 def test_worker_reports_itself_once_it_takes_tasks(worker: Worker) -> None:
-    assert BEAT not in worker.bus.scripts
+    assert "beat" not in worker.bus.scripts
     worker.runtime.announce()
-    worker.until(lambda: BEAT in worker.bus.scripts)
+    worker.until(lambda: "beat" in worker.bus.scripts)

@@ -8,7 +8,7 @@ from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
 from shared.config import Settings
-from tests.unit.redis_in_memory import answered
+from tests.unit.redis_in_memory import answered, script_named
 
 
 async def test_worker_gets_a_message_that_expires() -> None:
@@ -16,7 +16,7 @@ async def test_worker_gets_a_message_that_expires() -> None:
 
     def answer(command: str, *words: str) -> Any:
         commands.append((command, *words))
-        return b"w1" if command == "EVALSHA" else 1
+        return [b"w1", 1] if command == "EVALSHA" and script_named(words[0]) == "erase" else 1
 
     redis = answered(answer)
     assert await Erasure(redis, Scripts(redis), Access(Settings(), redis)).erase("s1", "echo")

@@ -14,7 +14,7 @@ from shared.celery_config import Queue
 from shared.config import Settings
 from shared.events import SessionOptions
 from tests.unit.frontend.sessions.held_sessions import Held
-from tests.unit.redis_in_memory import Clock, answered
+from tests.unit.redis_in_memory import Clock, answered, script_named
 
 GIVE_UP_S = 10.0
 
@@ -54,12 +54,11 @@ class Frontend:
     def _answer(self, command: str, *words: str) -> Any:
         if not self.is_reachable:
             raise RedisConnectionError("gone")
-        if command == "TIME":
-            return [str(int(self.clock.now_s)).encode(), b"0"]
-        assert command == "HMGET"
+        assert (command, script_named(words[0])) == ("EVALSHA", "look")
         self.lookups += 1
-        held = self.hashes.get(words[0], {})
-        return [held[field].encode() if field in held else None for field in words[1:]]
+        held = self.hashes.get(words[2], {})
+        state, consumed, seq = (held[name].encode() if name in held else None for name in ("state", "consumed", "seq"))
+        return [state, int(int(held.get("lease", 0)) < self._now_ms()), consumed, seq]
 
     async def _dispatch(self, session_id: str, _options: SessionOptions, _queue: Queue, _key: str) -> None:
         self.dispatched.append(session_id)

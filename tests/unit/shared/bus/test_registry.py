@@ -10,9 +10,10 @@ import pytest
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
+from shared.bus.ownership import NewSession
 from shared.bus.registry import Percentiles, Registry, StartReport
 from shared.protocol import OWN
-from tests.unit.redis_in_memory import answered
+from tests.unit.redis_in_memory import answered, script_named
 from tests.unit.reports import report
 
 WORKER = report(
@@ -24,7 +25,6 @@ WORKER = report(
     latency={"total": Percentiles(4.0, 5.0, 6.0)},
     protocol=OWN,
 )
-INDEXES = (keys.WORKERS, keys.FRONTENDS, keys.STARTING)
 
 
 class Server:
@@ -34,19 +34,19 @@ class Server:
         self.reports: dict[str, str] = {}
         self.members: defaultdict[str, list[str]] = defaultdict(list)
         self.commands: list[tuple[str, ...]] = []
-        self.admitted: Any = 1
+        self.reserved: Any = 1
         redis = answered(self)
         self.registry = Registry(redis, Scripts(redis))
 
     def __call__(self, command: str, *words: str) -> Any:
         self.commands.append((command, *words))
         match command:
-            case "EVALSHA" if words[2] in INDEXES:  # a heartbeat
+            case "EVALSHA" if script_named(words[0]) == "beat":
                 arguments = words[2 + int(words[1]) :]
                 self.members[words[2]].append(arguments[0])
                 self.reports[words[3]] = arguments[2]
-            case "EVALSHA":
-                return self.admitted
+            case "EVALSHA" if script_named(words[0]) == "reserve":
+                return self.reserved
             case "ZRANGE":
                 return [member.encode() for member in self.members[words[0]]]
             case "HGET" if words[1] == "owner":
@@ -93,18 +93,19 @@ async def test_report_of_another_version_is_read_as_far_as_it_is_known(server: S
 
 
 async def test_slot_is_taken_from_a_session_whose_client_is_gone(server: Server) -> None:
-    named: dict[str, Any] = {"capacity": 1, "claim_timeout_s": 1.0, "options": b"{}"}
-    digests = {"resume_digest": "r", "viewer_digest": "v"}
-    server.admitted = [b"s1"]
-    assert await server.registry.admit("s2", "echo", **named, **digests)
+    wanted = NewSession(
+        "s2", "echo", capacity=1, claim_timeout_s=1.0, options=b"{}", resume_digest="r", viewer_digest="v"
+    )
+    server.reserved = [b"s1"]
+    assert await server.registry.admit(wanted)
     sent = [command for command in server.commands if command[1] == keys.control("w1")]
     assert [(name, *words[-2:]) for name, _, *words in sent] == [
         ("XADD", WorkerMessage.GIVE_WAY, "s1"),
         ("EXPIRE", str(keys.CONTROL_TTL_S)),
     ]
     assert "MAXLEN" in sent[0]
-    server.admitted = 0
-    assert not await server.registry.admit("s3", "echo", **named, **digests)
+    server.reserved = 0
+    assert not await server.registry.admit(replace(wanted, session_id="s3"))
 
 
 async def test_worker_is_starting_until_its_model_is_warm(server: Server) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus import keys, messages
-from shared.bus.lua import audio, limits, sessions, totals
+from shared.bus.lua import audio, limits, sessions, slots, totals
 from shared.bus.lua.names import NAMES, named
 from shared.bus.messages import ControlWord, EntryField
 from shared.bus.states import SessionState
@@ -21,7 +21,7 @@ REDIS_WORDS = {
 """Redis' own options, and pieces of JSON, ids and Lua."""
 SCRIPTS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (sessions, audio, limits, totals)
+    for module in (sessions, slots, audio, limits, totals)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str) and "redis.call" in text
 }
@@ -36,7 +36,23 @@ def literals(script: str) -> set[str]:
 
 def test_all_scripts_are_found() -> None:
     found = {name.partition(".")[2] for name in SCRIPTS}
-    assert found >= {"ADMIT", "CLAIM", "RENEW", "OFFER", "WRITE", "ERASE", "BEAT", "APPEND", "ATTACH", "TAKE", "ENTER"}
+    assert found >= {
+        "RESERVE",
+        "KEEP",
+        "RELEASE",
+        "RANK",
+        "ADMIT",
+        "CLAIM",
+        "RENEW",
+        "OFFER",
+        "WRITE",
+        "ERASE",
+        "BEAT",
+        "APPEND",
+        "ATTACH",
+        "TAKE",
+        "ENTER",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
@@ -50,7 +66,7 @@ def test_every_name_in_a_script_is_a_shared_one(name: str) -> None:
 def test_scripts_interpolate_states_and_words() -> None:
     """The text in the source holds none of them: a name that changes, changes in one place."""
     spelled = {*map(str, SessionState), *map(str, ControlWord)}
-    for module in (sessions, audio, totals):
+    for module in (sessions, slots, audio, totals):
         tree = ast.parse(Path(module.__file__ or "").read_text())
         texts = [
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -94,7 +110,7 @@ def test_modules_read_only_fields_that_a_session_has() -> None:
                     read |= {
                         one.value for one in constants if isinstance(one, ast.Constant) and str(one.value).islower()
                     }
-    assert {"state", "lease", "viewer", "options"} <= read
+    assert {"state", "viewer", "options"} <= read
     assert read <= keys.SESSION_FIELDS
 
 
