@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from shared.config_renames import RenamedSource
 from shared.config_section import Section
 from shared.config_webhooks import OutgoingSettings, WebhookSettings
-from shared.config_wording import check_variables, sentence
+from shared.config_wording import ExplainedError, check_variables, sentence
 from shared.errors import StartupError
 from shared.events import DELAYS_MS, CommitDelay, Mode
-from shared.redis_address import FORMS, RedisAddress
+from shared.redis_address import BROKER_FORMS, FORMS, RedisAddress
 from shared.variables import COMMAND_VARIABLES
 
 ENV_PREFIX = "VOXTRAL_"
@@ -225,8 +225,8 @@ class SpectrogramSettings(Section):
 class RedisSettings(Section):
     url: SecretStr | None = Field(None, description=FORMS)
     """The server or the Sentinels to use, see `shared.redis_address`. Unset: the embedded server, at `port`."""
-    broker_url: SecretStr | None = Field(None, description=FORMS)
-    """The Redis of Celery's queues. Unset: the same as for sessions."""
+    broker_url: SecretStr | None = Field(None, validate_default=True, description=BROKER_FORMS)
+    """The Redis of Celery's queues, which cannot be a cluster. Unset: the same as for sessions."""
     confirm_replicas: int = Field(0, ge=0, le=16)
     """Replicas that must have received a new session, its claim, each final and its end before the service continues
     (`WAIT`); 0 does not wait."""
@@ -241,6 +241,16 @@ class RedisSettings(Section):
     def _url_is_of_redis(cls, url: SecretStr | None) -> SecretStr | None:
         if url:
             RedisAddress.read(url.get_secret_value())
+        return url
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_is_no_cluster(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if url and RedisAddress.read(url.get_secret_value()).is_cluster:
+            raise ExplainedError("it is a Redis Cluster, which Celery's queues cannot use")
+        sessions = info.data.get("url")
+        if url is None and sessions and RedisAddress.read(sessions.get_secret_value()).is_cluster:
+            raise ExplainedError(f"it is missing, and {BROKER_VARIABLE} too, but redis.url is a Redis Cluster")
         return url
 
 

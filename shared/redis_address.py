@@ -1,11 +1,12 @@
-"""The addresses of Redis that `REDIS_URL` may hold: one server, or a service that Sentinels watch.
+"""The addresses of Redis that `REDIS_URL` may hold: one server, a service that Sentinels watch, or a Redis Cluster.
 
     redis://[user:password@]host[:6379][/db][?option=…]
     redis+sentinel://[user:password@]host[:26379],host[:26379],…/service[/db][?sentinel_password=…&option=…]
+    redis+cluster://[user:password@]host[:6379],host[:6379],…[?option=…]
 
-`rediss://` and `rediss+sentinel://` use TLS, for the Sentinels as well. User and password are those of Redis; the
-Sentinels have their own in `sentinel_username` and `sentinel_password`. Other options are those of redis-py, such as
-`ssl_ca_certs`.
+`rediss://`, `rediss+sentinel://` and `rediss+cluster://` use TLS, for the Sentinels as well. User and password are
+those of Redis; the Sentinels have their own in `sentinel_username` and `sentinel_password`. Other options are those of
+redis-py, such as `ssl_ca_certs`.
 """
 
 import re
@@ -18,14 +19,16 @@ from shared.config_wording import ExplainedError
 Node: TypeAlias = tuple[str, int]
 """Host and port."""
 
-SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel")
-FORMS: Final = (
+SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+BROKER_FORMS: Final = (
     "redis://host:port/number, or redis+sentinel://host:port,host:port/service/number for Sentinel; "
     "rediss:// and rediss+sentinel:// for TLS"
 )
+FORMS: Final = f"{BROKER_FORMS}; redis+cluster://host:port,host:port or rediss+cluster:// for Redis Cluster"
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
-_SUFFIX: Final = "+sentinel"
+_SENTINEL: Final = "+sentinel"
+_CLUSTER: Final = "+cluster"
 _NODE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(:(?P<port>\d+))?")
 
 
@@ -38,7 +41,7 @@ class RedisAddress:
     scheme: str
     """`redis`, or `rediss` for TLS."""
     nodes: tuple[Node, ...]
-    """The server, or the Sentinels."""
+    """The server, the Sentinels, or some nodes of the cluster."""
     service: str | None = None
     """The name under which the Sentinels know the primary; None for one server."""
     db: int = 0
@@ -48,6 +51,7 @@ class RedisAddress:
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     variable: str = "REDIS_URL"
     """The variable that holds the URL, for messages."""
+    is_cluster: bool = False
 
     @classmethod
     def read(cls, url: str, variable: str = "REDIS_URL") -> Self:
@@ -58,9 +62,11 @@ class RedisAddress:
         rest, _, query = rest.partition("?")
         authority, slash, path = rest.partition("/")
         credentials, _, hosts = authority.rpartition("@")
-        is_sentinel = scheme.endswith(_SUFFIX)
-        nodes = _nodes(hosts, is_sentinel=is_sentinel)
+        is_sentinel, is_cluster = scheme.endswith(_SENTINEL), scheme.endswith(_CLUSTER)
+        nodes = _nodes(hosts, is_sentinel=is_sentinel, is_cluster=is_cluster)
         service, db = _service_and_db(path, is_sentinel=is_sentinel)
+        if is_cluster and db:
+            raise ExplainedError("it has a database, but a Redis Cluster has only number 0")
         options = dict(parse_qsl(query, keep_blank_values=True))
         user, password = options.pop("sentinel_username", ""), options.pop("sentinel_password", "")
         if (user or password) and not is_sentinel:
@@ -69,7 +75,7 @@ class RedisAddress:
             raise ExplainedError("it has a sentinel_username without a sentinel_password")
         return cls(
             f"{scheme}://{hosts}{slash}{path}",
-            scheme.removesuffix(_SUFFIX),
+            scheme.removesuffix(_SENTINEL).removesuffix(_CLUSTER),
             nodes,
             service,
             db,
@@ -77,6 +83,7 @@ class RedisAddress:
             f"{quote(user, safe='')}:{quote(password, safe='')}" if password else "",
             tuple(options.items()),
             variable,
+            is_cluster,
         )
 
     @property
@@ -113,7 +120,7 @@ def _at(credentials: str) -> str:
     return f"{credentials}@" if credentials else ""
 
 
-def _nodes(hosts: str, *, is_sentinel: bool) -> tuple[Node, ...]:
+def _nodes(hosts: str, *, is_sentinel: bool, is_cluster: bool) -> tuple[Node, ...]:
     found = []
     for part in hosts.split(","):
         node = _NODE.fullmatch(part)
@@ -123,8 +130,8 @@ def _nodes(hosts: str, *, is_sentinel: bool) -> tuple[Node, ...]:
         if not 1 <= port <= 65535:
             raise ExplainedError("it has a port that is not from 1 to 65535")
         found.append((node["host"].strip("[]"), port))
-    if len(found) > 1 and not is_sentinel:
-        raise ExplainedError("it names several hosts, which only redis+sentinel:// may")
+    if len(found) > 1 and not is_sentinel and not is_cluster:
+        raise ExplainedError("it names several hosts, which only redis+sentinel:// and redis+cluster:// may")
     return tuple(found)
 
 

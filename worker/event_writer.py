@@ -8,27 +8,32 @@ was killed, may have lost writes that it had confirmed, and the log must have no
 """
 
 import asyncio
+import contextlib
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import structlog
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from shared.bus import keys
+from shared.bus.cluster import Shard
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.messages import EventKind
 from shared.bus.ownership import Ending, Settled, release, renew, write
 from shared.bus.recent import KEPT_S
 from shared.bus.scripts import Call, Script
+from shared.bus.sharded import client_at, held_at, on_each_shard, place_at, place_of
 from shared.bus.states import SessionState
 from worker.commitment import StoredText
 from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
+MOVED_S: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -90,6 +95,11 @@ class SessionWrite:
         self.session.written(len(self.events), self.settled, self.committed, self.consumed_samples, self.speakers)
 
 
+def session_key(session: WorkerSession) -> str:
+    """The key that says which shard has the session."""
+    return keys.session(session.session_id)
+
+
 class RecentWrites:
     """The writes of the last `KEPT_S` seconds of all sessions, in order. Its `repeat` is the `greet` of the client that
     writes them. Times are of one monotonic clock, in seconds."""
@@ -106,10 +116,12 @@ class RecentWrites:
             self._kept.popleft()
 
     async def repeat(self, connection: AbstractConnection) -> None:
-        """Repeat them on a new connection. Raises Redis' errors; the connection is then not used."""
+        """Repeat those of a shard on a new connection to it. Raises Redis' errors; it is then not used."""
         await connection.on_connect()
         if self._script is not None:
-            await self._script.on_connection(connection, [call for _, call in self._kept])
+            redis, calls = self._script.redis, [call for _, call in self._kept]
+            place = place_of(client_at(redis, connection))
+            await self._script.on_connection(connection, held_at(redis, place, calls, lambda call: call[0][0]))
 
 
 class EventWriter:
@@ -137,24 +149,35 @@ class EventWriter:
         self._on_written = on_written
         self._recent = recent or RecentWrites()
         self._marked: dict[str, WorkerSession] = {}
-        self._work = asyncio.Event()
+        self._work: dict[Shard | None, asyncio.Event] = defaultdict(asyncio.Event)
+        """Set if sessions of a shard are marked."""
 
     def mark(self, session: WorkerSession) -> None:
         self._marked[session.session_id] = session
-        self._work.set()
+        self._work[place_at(self._scripts.redis, session_key(session))].set()
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. Sessions whose write Redis does not accept stay marked."""
+        """The loops, one for each shard of Redis; runs until cancelled. Sessions whose write Redis does not accept stay
+        marked, and delay only those of their shard."""
+        await on_each_shard(self._scripts.redis, self._run)
+
+    async def _run(self, shard: Redis) -> None:
+        place = place_of(shard)
+        work = self._work[place]
         while True:
-            await self._work.wait()
-            self._work.clear()
-            batch, self._marked = self._marked, {}
+            with contextlib.suppress(TimeoutError):  # a session may have moved here since it was marked
+                async with asyncio.timeout(MOVED_S):
+                    await work.wait()
+            work.clear()
+            batch = held_at(self._scripts.redis, place, self._marked.values(), session_key)
+            for session in batch:
+                del self._marked[session.session_id]
             try:
-                await self._write(list(batch.values()))
+                await self._write(batch)
             except (RedisError, OSError) as error:
                 log.warning("event_write_delayed", sessions=len(batch), reason=str(error))
-                self._marked = batch | self._marked
-                self._work.set()
+                self._marked = {one.session_id: one for one in batch} | self._marked
+                work.set()
                 await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _write(self, batch: list[WorkerSession]) -> None:

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.bus import keys
+from shared.bus.cluster import Shard
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import Kept, keep, renew
 from shared.bus.scripts import answers
+from shared.bus.sharded import held_at, on_each_shard, place_of
 from shared.config import SessionSettings
 from shared.errors import IdleTimeoutError
-from worker.event_writer import EventWriter
+from worker.event_writer import EventWriter, session_key
 from worker.session import WorkerSession
 from worker.telemetry import Telemetry
 
@@ -57,29 +60,51 @@ class Leases:
         self._on_fenced = on_fenced
         self._clock = clock
         self._renewals: dict[WorkerSession, _Renewal] = {}
-        self._redis_was_lost = False
+        self._lost: set[Shard | None] = set()
+        """Shards of Redis that could not be reached."""
+        self._kept: dict[WorkerSession, float | None] = {}
+        """Sessions whose slots must be renewed, and how long their clients have been gone."""
+        self._renewed = asyncio.Event()
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. It waits while Redis is unavailable."""
+        """The loops, one for each shard of Redis and one for the slots; runs until cancelled. A loop waits while Redis
+        is unavailable, and the others go on."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(on_each_shard(self._scripts.redis, self._run))
+            loops.create_task(self._run_slots())
+
+    async def _run(self, shard: Redis) -> None:
         while True:
-            await self.check()
+            await self._renew_at(place_of(shard))
+            await asyncio.sleep(TICK_S)
+
+    async def _run_slots(self) -> None:
+        while True:
+            await self._renewed.wait()
+            await self._keep()
             await asyncio.sleep(TICK_S)
 
     async def check(self) -> None:
-        """One round: renew the leases that are due, then end idle sessions."""
+        """One round: renew the leases that are due with their slots, then end idle sessions."""
+        await self._renew_at(None)
+        await self._keep()
+
+    async def _renew_at(self, place: Shard | None) -> None:
+        """Renew the leases that are due at a shard, then end its idle sessions."""
         now_s = self._clock()
-        sessions = list(self._sessions.values())
-        self._renewals = {one: self._renewals[one] for one in sessions if one in self._renewals}
+        self._renewals = {one: at for one, at in self._renewals.items() if self._sessions.get(one.session_id) is one}
+        sessions = held_at(self._scripts.redis, place, self._sessions.values(), session_key)
         try:
             await self._renew([one for one in sessions if self._is_due(one, now_s)], now_s)
         except (RedisError, OSError) as error:
             log.warning("lease_renewal_delayed", reason=str(error))
-            self._redis_was_lost = True
+            self._lost.add(place)
             return
-        if self._redis_was_lost:
-            self._reset_idle_times()
-        self._redis_was_lost = False
-        self._end_idle(now_s)
+        if place in self._lost:
+            self._lost.discard(place)
+            for session in sessions:  # no client could be received meanwhile
+                session.reset_idle_times(self._clock())
+        self._end_idle(sessions, now_s)
 
     def _is_due(self, session: WorkerSession, now_s: float) -> bool:
         """A client that connected or disconnected is reported at once: another session may wait for the slot."""
@@ -90,26 +115,34 @@ class Leases:
         detached = [one.is_detached for one in due]
         gone_s = [one.awaited_for_s(now_s) for one in due]
         replies = answers(await self._scripts.renew.many([renew(one.claim.owner) for one in due]))
-        kept = []
         for session, its_gone_s, reply in zip(due, gone_s, replies, strict=True):
             if reply == FENCED:
                 self._on_fenced(session)
-            elif reply and session.ending is None:  # otherwise the writer is about to free its slots
-                kept.append(Kept(session.session_id, its_gone_s, session.slots))
-        if kept:
-            names, arguments = keep(due[0].claim.owner.model, kept)
-            await self._scripts.keep(keys=names, args=arguments)
+            elif reply:
+                self._kept[session] = its_gone_s
+                self._renewed.set()
         for session, was_detached in zip(due, detached, strict=True):
             self._renewals[session] = _Renewal(now_s + keys.RENEW_INTERVAL_S, was_detached)
 
-    def _reset_idle_times(self) -> None:
-        """Restart idle times, since no client could be received while Redis was unavailable."""
-        now_s = self._clock()
-        for session in self._sessions.values():
-            session.reset_idle_times(now_s)
+    async def _keep(self) -> None:
+        """Renew the slots of sessions whose leases have been renewed."""
+        self._renewed.clear()
+        renewed, self._kept = self._kept, {}
+        # A session that has an ending is about to give its slots back.
+        sessions = [one for one in renewed if one.ending is None and self._sessions.get(one.session_id) is one]
+        if not sessions:
+            return
+        kept = [Kept(one.session_id, renewed[one], one.slots) for one in sessions]
+        names, arguments = keep(sessions[0].claim.owner.model, kept)
+        try:
+            await self._scripts.keep(keys=names, args=arguments)
+        except (RedisError, OSError) as error:
+            log.warning("slot_renewal_delayed", reason=str(error))
+            self._kept = renewed | self._kept
+            self._renewed.set()
 
-    def _end_idle(self, now_s: float) -> None:
-        for session in list(self._sessions.values()):
+    def _end_idle(self, sessions: list[WorkerSession], now_s: float) -> None:
+        for session in sessions:
             exceeded_s = session.exceeded_s(
                 now_s,
                 idle_timeout_s=self._limits.idle_timeout_s,

@@ -13,9 +13,11 @@ from redis.exceptions import RedisError, ResponseError
 from frontend.sessions.placement import misfit
 from frontend.sessions.running_models import running_models
 from shared.bus import keys
+from shared.bus.cluster import Cluster
 from shared.bus.lua.sessions import Scripts
 from shared.bus.primary import Primary
 from shared.bus.registry import FrontendReport, Percentiles, Registry, SenderReport, StartReport, WorkerReport
+from shared.bus.sharded import shards_of, tag_of
 from shared.bus.totals import read_totals
 from shared.config import Settings
 from shared.protocol import OWN
@@ -113,8 +115,15 @@ async def _answers(broker: Redis) -> bool:
 
 
 async def _refusal(redis: Redis) -> str | None:
+    """The shard that all sessions share must answer. Others that do not are named by the trouble of the cluster."""
+    await redis.ping()
+    found = await asyncio.gather(*map(_refusal_at, shards_of(redis)), return_exceptions=True)
+    return next((one for one in found if isinstance(one, str)), None)
+
+
+async def _refusal_at(shard: Redis) -> str | None:
     try:
-        await redis.set(keys.WRITE_PROBE, 1, px=PROBE_LIFE_MS)
+        await shard.set(keys.write_probe(tag_of(shard)), 1, px=PROBE_LIFE_MS)
     except ResponseError as error:
         return str(error)
     return None
@@ -164,8 +173,12 @@ def full_status(snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
 
 
 def _topology(settings: Settings) -> dict[str, Any]:
-    """How many servers Redis is, which of them is used, and why the Sentinels cannot be asked."""
+    """How many servers Redis is, which of them are used, and what is wrong with the Sentinels or the cluster."""
     address = settings.redis_at
+    if address.is_cluster:
+        cluster = Cluster.of(address)
+        shards = [None if shard.node is None else shown_node(shard.node) for shard in cluster.shards]
+        return {"topology": "cluster", "primary": None, "shards": shards, "trouble": cluster.trouble}
     if not address.is_sentinel:
         return {"topology": "server", "primary": None, "trouble": None}
     primary = Primary.of(address)
@@ -174,8 +187,12 @@ def _topology(settings: Settings) -> dict[str, Any]:
 
 
 def _trouble(settings: Settings) -> str | None:
-    """Why the Sentinels name no primary, in one sentence; None if they do, or if there are none."""
-    return Primary.of(settings.redis_at).trouble if settings.redis_at.is_sentinel else None
+    """Why the Sentinels name no primary, or the cluster has none for some slots, in one sentence; None if nothing is
+    wrong, or with one server."""
+    address = settings.redis_at
+    if address.is_cluster:
+        return Cluster.of(address).trouble
+    return Primary.of(address).trouble if address.is_sentinel else None
 
 
 def _worst(parts: Iterable[Percentiles]) -> Percentiles:

@@ -1,6 +1,7 @@
 """Detects that Redis is unreachable, or rejects writes, and informs clients of live sessions: a warning, then an error.
 
 Meanwhile audio is still accepted up to each session's limit, and sessions continue when Redis is available again.
+Each shard of a Redis Cluster concerns only its own sessions.
 """
 
 import asyncio
@@ -15,7 +16,10 @@ from redis.exceptions import RedisError
 from frontend.sessions.admission import RETRY_AFTER_S
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
+from shared.bus import keys
 from shared.bus.audio import AudioWriter
+from shared.bus.cluster import Shard
+from shared.bus.sharded import held_at, place_of, shards_of
 from shared.errors import ModelUnavailableError
 
 INTERVAL_S: Final = 0.5
@@ -47,7 +51,8 @@ class Outage:
         self._sessions = sessions
         self._recovery = recovery
         self._clock = clock
-        self._since_s: float | None = None
+        self._since_s: dict[Shard | None, float] = {}
+        """Since when each shard of Redis has been unavailable."""
         self._warned: set[Session] = set()
 
     async def run(self) -> None:
@@ -58,39 +63,49 @@ class Outage:
 
     async def check(self) -> None:
         """One round: ping Redis, and inform the clients of live sessions of a change."""
-        trouble = self._writer.trouble or await self._ping()
-        if trouble is None:
-            self._recovered()
-        else:
-            self._report(trouble)
+        shards = shards_of(self._redis) or [self._redis]
+        pings = await asyncio.gather(*map(self._ping, shards))
+        for place, ping in zip(map(place_of, shards), pings, strict=True):
+            trouble = self._writer.troubles.get(place) or ping
+            if trouble is None:
+                self._recovered(place)
+            else:
+                self._report(place, trouble)
 
-    async def _ping(self) -> str | None:
-        """Why Redis cannot be used; None if it can."""
+    @staticmethod
+    async def _ping(shard: Redis) -> str | None:
+        """Why it cannot be used; None if it can."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                await self._redis.ping()
+                await shard.ping()
         except (RedisError, OSError) as error:
             return str(error) or f"no answer within {ANSWER_S:g} s"
         return None
 
-    def _recovered(self) -> None:
-        if self._since_s is not None:
-            log.info("redis_recovered", after_s=round(self._clock() - self._since_s, 1))
-        self._since_s = None
-        self._warned.clear()
+    def _at(self, place: Shard | None) -> list[Session]:
+        """The sessions of a shard; all of them if it is the only one, or if none is known."""
+        if place is None:
+            return list(self._sessions.values())
+        return held_at(self._redis, place, self._sessions.values(), lambda one: keys.session(one.id))
 
-    def _report(self, trouble: str) -> None:
-        now_s = self._clock()
-        if self._since_s is None:
-            self._since_s = now_s
-            log.warning("store_unavailable", reason=trouble, sessions=len(self._sessions))
-        self._recovery.forget_losses()
-        lasted_s = now_s - self._since_s
+    def _recovered(self, place: Shard | None) -> None:
+        since_s = self._since_s.pop(place, None)
+        if since_s is not None:
+            log.info("redis_recovered", after_s=round(self._clock() - since_s, 1))
+            self._warned.difference_update(self._at(place))
+
+    def _report(self, place: Shard | None, trouble: str) -> None:
+        now_s, sessions = self._clock(), self._at(place)
+        if place not in self._since_s:
+            self._since_s[place] = now_s
+            log.warning("store_unavailable", reason=trouble, sessions=len(sessions))
+        self._recovery.forget_losses(sessions)
+        lasted_s = now_s - self._since_s[place]
         if lasted_s >= GIVE_UP_AFTER_S:
-            for session in list(self._sessions.values()):
+            for session in sessions:
                 self._give_up(session)
         elif lasted_s >= WARN_AFTER_S:
-            for session in self._sessions.values():
+            for session in sessions:
                 self._warn(session)
 
     def _warn(self, session: Session) -> None:

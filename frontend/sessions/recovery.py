@@ -6,7 +6,7 @@ with a new session that no worker claims: a worker may have died, or may hang, w
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from shared.bus import keys
 from shared.bus.event_log import QUIET_S
 from shared.bus.lua.sessions import Scripts
 from shared.bus.scripts import answers
+from shared.bus.sharded import held_at, on_each_shard, place_of
 from shared.bus.states import OWNED, SessionState, decoded
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
@@ -51,6 +52,7 @@ class Recovery:
         give_up_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._redis = redis
         self._scripts = Scripts(redis)
         self._sessions = sessions
         self._dispatch = dispatch
@@ -61,27 +63,31 @@ class Recovery:
         self._losses: dict[Session, _Loss] = {}
 
     async def run(self) -> None:
-        """The loop; runs until cancelled. Waits while Redis is not available."""
+        """The loops, one for each shard of Redis; runs until cancelled. Waits while Redis is not available."""
+        await on_each_shard(self._redis, self._run)
+
+    async def _run(self, shard: Redis) -> None:
         while True:
             await asyncio.sleep(INTERVAL_S)
-            await self.check()
+            await self.check(shard)
 
     def dispatched(self, session: Session) -> None:
         """The task of a new session has been dispatched: from now on the session is recovered too."""
         self._started_s[session] = self._clock()
 
-    def forget_losses(self) -> None:
-        """Redis was unavailable, so no worker could renew a lease: a session counts as lost only if it is seen so
+    def forget_losses(self, sessions: Iterable[Session]) -> None:
+        """Redis was unavailable, so no worker could renew their leases: a session counts as lost only if it is seen so
         again."""
-        self._losses.clear()
+        for session in sessions:
+            self._losses.pop(session, None)
 
-    async def check(self) -> None:
-        """One round: look up the sessions that are quiet, and recover those that have no owner."""
+    async def check(self, shard: Redis | None = None) -> None:
+        """One round: look up the sessions of a shard that are quiet, or all, and recover those that have no owner."""
         now_s = self._clock()
         self._losses = self._held(self._losses)
         self._started_s = self._held(self._started_s)
         quiet = []
-        for session in self._sessions.values():
+        for session in self._at(shard):
             started_s = self._started_s.get(session)
             if session.is_quiet(QUIET_S) and (started_s is None or now_s - started_s > QUIET_S):
                 quiet.append(session)
@@ -92,6 +98,11 @@ class Recovery:
                 await self._look_up(quiet)
             except (RedisError, OSError) as error:
                 log.warning("recovery_delayed", reason=str(error))
+
+    def _at(self, shard: Redis | None) -> list[Session]:
+        if shard is None:
+            return list(self._sessions.values())
+        return held_at(self._redis, place_of(shard), self._sessions.values(), lambda one: keys.session(one.id))
 
     async def _look_up(self, quiet: list[Session]) -> None:
         found = answers(await self._scripts.look.many([([keys.session(session.id)], ()) for session in quiet]))

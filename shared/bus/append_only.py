@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from shared.bus import keys
+from shared.bus.cluster import Shard
+from shared.bus.sharded import held_at
 
 SMALL_BYTES: Final = 8 << 20
 """A rewrite of a file with so much live data takes milliseconds, so it is worth it however little it erases."""
@@ -91,13 +93,15 @@ async def now_ms(redis: Redis) -> int:
 
 
 async def has_due(redis: Redis, upto_ms: int) -> bool:
-    """Whether the file may hold anything that was due to be deleted by then."""
+    """Whether a file may hold anything that was due to be deleted by then."""
     return bool(await redis.zrangebyscore(keys.UNERASED, "-inf", upto_ms, start=0, num=1))
 
 
-async def find_due(redis: Redis, upto_ms: int) -> Due:
-    """What was due to be deleted by then. The look-up makes Redis delete expired keys, which a rewrite would keep."""
-    noted = cast("list[bytes]", await redis.zrangebyscore(keys.UNERASED, "-inf", upto_ms))
+async def find_due(redis: Redis, upto_ms: int, place: Shard | None = None) -> Due:
+    """What was due to be deleted by then, on a Redis Cluster from the file of one shard. The look-up makes Redis delete
+    expired keys, which a rewrite would keep."""
+    found = cast("list[bytes]", await redis.zrangebyscore(keys.UNERASED, "-inf", upto_ms))
+    noted = held_at(redis, place, found, lambda one: keys.session(one.decode()))
     due = Due(upto_ms, [], [])
     for page in _pages(noted):
         pipe = redis.pipeline(transaction=False)

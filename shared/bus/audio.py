@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.attachment import Attachment
+from shared.bus.cluster import Shard
 from shared.bus.connect import connect
 from shared.bus.lua.audio import APPEND
 from shared.bus.messages import ControlWord, EntryField
 from shared.bus.recent import Recent
-from shared.bus.scripts import Call, Script
+from shared.bus.scripts import Call, Script, answers
+from shared.bus.sharded import client_at, is_of_cluster, on_each_shard, place_of, shard_of
 from shared.config import Settings
 
 ENTRY_MAX_BYTES: Final = 3200
@@ -95,6 +98,7 @@ class AudioTrack:
         "attachment",
         "end_samples",
         "frame_bytes",
+        "lane",
         "number",
         "on_refused",
         "on_stored",
@@ -110,6 +114,8 @@ class AudioTrack:
         self._controls_here = attachment.controls_here
         self._first_arrival_s = 0.0
         self.session_id = session_id
+        self.lane: _Lane | None = None
+        """Who writes its entries."""
         self.attachment = attachment
         self.number = attachment.number
         """The number of the last numbered control message that was accepted."""
@@ -165,24 +171,17 @@ class AudioTrack:
 
 
 class AudioWriter:
-    """Writes the audio of all sessions of a process, many entries in one call.
-
-    While one call is in flight, entries for the next one collect, so each entry costs less under load. The writer has
-    its own connection: whenever it reconnects, it first repeats its most recent writes (`recent`). A Redis that was
-    killed may have lost them, and the streams must have no gap.
-    """
+    """Writes the audio of all sessions of a process. Each shard of Redis has its own lane: while one fails over, the
+    others go on."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redis = connect(settings, greet=self._repeat)
-        self._append = Script(self._redis, APPEND)
-        self._waiting: dict[AudioTrack, None] = {}
-        self._queue: list[_Entry] = []
-        self._recent: Recent[_Entry] = Recent()
-        self._in_flight = False
-        self._work = asyncio.Event()
-        self._idle = asyncio.Event()
-        self.trouble: str | None = None
-        """Why Redis currently rejects writes; None while it accepts them."""
+        self._redis = connect(settings, greet=self._greet)
+        self._lanes: dict[Redis, _Lane] = {}
+
+    @property
+    def troubles(self) -> dict[Shard | None, str]:
+        """Why shards currently reject writes, by `place_of`; empty while all accept them."""
+        return {place_of(shard): lane.trouble for shard, lane in self._lanes.items() if lane.trouble is not None}
 
     def track(
         self,
@@ -193,42 +192,110 @@ class AudioWriter:
         return AudioTrack(self, session_id, attachment, tracks)
 
     def wake(self, track: AudioTrack) -> None:
+        self._held(track).wake(track)
+
+    def enqueue(self, entry: _Entry) -> None:
+        entry.track.unwritten_entries += 1
+        self._held(entry.track).enqueue(entry)
+
+    async def flushed(self) -> None:
+        """Wait until everything accepted so far is in Redis."""
+        for lane in list(self._lanes.values()):
+            await lane.flushed()
+
+    async def run(self) -> None:
+        """The writer's loops; runs until cancelled. If Redis is unavailable, writes are delayed and none is lost."""
+        await on_each_shard(self._redis, lambda shard: self._lane(shard).run())
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    def _held(self, track: AudioTrack) -> "_Lane":
+        """The lane that has the track: until it hands it over, also if another shard has the session."""
+        if track.lane is None:
+            track.lane = self._lane_of(track)
+        return track.lane
+
+    def _lane_of(self, track: AudioTrack) -> "_Lane":
+        return self._lane(shard_of(self._redis, keys.audio(track.session_id)))
+
+    def _lane(self, shard: Redis) -> "_Lane":
+        if shard not in self._lanes:
+            self._lanes[shard] = _Lane(shard, self._lane_of)
+        return self._lanes[shard]
+
+    async def _greet(self, connection: AbstractConnection) -> None:
+        """Repeat recent writes on a new connection. Raises Redis' errors; the connection is then not used."""
+        await connection.on_connect()
+        await self._lane(client_at(self._redis, connection)).repeat(connection)
+
+
+class _Lane:
+    """Writes the audio of the sessions of one shard, many entries in one call.
+
+    While one call is in flight, entries for the next one collect, so each entry costs less under load. A lane has its
+    own connection: whenever it reconnects, it first repeats its most recent writes (`recent`). A Redis that was
+    killed may have lost them, and the streams must have no gap.
+    """
+
+    def __init__(self, shard: Redis, lane_of: Callable[[AudioTrack], "_Lane"]) -> None:
+        self._lane_of = lane_of
+        self._append = Script(shard, APPEND)
+        self._joins = not is_of_cluster(shard)
+        """Whether one script may write several sessions."""
+        self._waiting: dict[AudioTrack, None] = {}
+        self._queue: list[_Entry] = []
+        """Entries that Redis has not confirmed."""
+        self._recent: Recent[_Entry] = Recent()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self.trouble: str | None = None
+        """Why Redis currently rejects writes; None while it accepts them."""
+
+    def wake(self, track: AudioTrack) -> None:
         self._waiting[track] = None
         self._work.set()
 
     def enqueue(self, entry: _Entry) -> None:
-        entry.track.unwritten_entries += 1
         self._queue.append(entry)
         self._work.set()
 
+    def take_over(self, track: AudioTrack, entries: list[_Entry]) -> None:
+        track.lane = self
+        self._queue += entries
+        self.wake(track)
+
     async def flushed(self) -> None:
-        """Wait until everything accepted so far is in Redis."""
         for track in list(self._waiting):
             track.cut()
-        while self._queue or self._in_flight:
+        while self._queue:
             self._idle.clear()
             await self._idle.wait()
 
     async def run(self) -> None:
-        """The writer's loop; runs until cancelled. If Redis is unavailable, writes are delayed and none is lost."""
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            self._collect()
-            if self._queue:
-                batch, self._queue = self._queue, []
-                self._in_flight = True
-                for start in range(0, len(batch), ENTRIES_PER_CALL):
-                    await self._write(batch[start : start + ENTRIES_PER_CALL])
-                self._in_flight = False
-                await asyncio.sleep(GATHER_S)
-            if not self._queue:
-                self._idle.set()
-            if self._waiting:
-                await self._wait_for_more()
+        """The loop; runs until cancelled."""
+        try:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                self._collect()
+                if self._queue:
+                    left = len(self._queue)
+                    while left > 0 and self._queue:
+                        left -= await self._write(self._queue[: min(left, ENTRIES_PER_CALL)])
+                    await asyncio.sleep(GATHER_S)
+                if not self._queue:
+                    self._idle.set()
+                if self._waiting:
+                    await self._wait_for_more()
+        finally:
+            self._hand_over()
 
-    async def close(self) -> None:
-        await self._redis.aclose()
+    async def repeat(self, connection: AbstractConnection) -> None:
+        entries = self._recent.entries()
+        pieces = (entries[start : start + ENTRIES_PER_CALL] for start in range(0, len(entries), ENTRIES_PER_CALL))
+        calls = [call for piece in pieces for call in self._calls(_by_track(piece))]
+        await self._append.on_connection(connection, calls)
 
     async def _wait_for_more(self) -> None:
         """Small pieces are pending: wait `COALESCE_S` for more, unless a full entry arrives first."""
@@ -244,23 +311,27 @@ class AudioWriter:
                 del self._waiting[track]
                 track.cut()
 
-    async def _write(self, entries: list[_Entry]) -> None:
-        """Write some entries, and retry until Redis accepts them."""
+    async def _write(self, entries: list[_Entry]) -> int:
+        """Write the first entries of the queue; returns how many were written, none if Redis does not accept them."""
         by_track = _by_track(entries)
-        names, arguments = _append_call(by_track)
-        while True:
-            try:
-                refused = await self._append(keys=names, args=arguments)
-            except (RedisError, OSError) as error:
-                if self.trouble is None:
-                    log.warning("audio_write_retrying", entries=len(entries), reason=str(error))
-                self.trouble = str(error)
-                await asyncio.sleep(RETRY_PAUSE_S)
-            else:
-                break
+        try:
+            found = answers(await self._append.many(self._calls(by_track)))
+        except (RedisError, OSError) as error:
+            if self.trouble is None:
+                log.warning("audio_write_retrying", entries=len(entries), reason=str(error))
+            self.trouble = str(error)
+            await asyncio.sleep(RETRY_PAUSE_S)
+            self._hand_over()
+            return 0
         if self.trouble is not None:
             log.info("audio_write_recovered")
             self.trouble = None
+        del self._queue[: len(entries)]
+        self._settle(entries, by_track, found)
+        return len(entries)
+
+    def _settle(self, entries: list[_Entry], by_track: dict[AudioTrack, list[_Entry]], found: list[list[int]]) -> None:
+        refused = found[0] if self._joins else [index for index, answer in enumerate(found) if answer]
         self._recent.add(entries, time.monotonic())
         for entry in entries:
             entry.track.unwritten_entries -= 1
@@ -271,12 +342,22 @@ class AudioWriter:
             elif track.on_stored is not None:
                 track.on_stored(its_entries[-1].end_samples)
 
-    async def _repeat(self, connection: AbstractConnection) -> None:
-        """Repeat recent writes on a new connection. Raises Redis' errors; the connection is then not used."""
-        await connection.on_connect()
-        entries = self._recent.entries()
-        pieces = (entries[start : start + ENTRIES_PER_CALL] for start in range(0, len(entries), ENTRIES_PER_CALL))
-        await self._append.on_connection(connection, (_append_call(_by_track(piece)) for piece in pieces))
+    def _hand_over(self) -> None:
+        """Give sessions that another shard has now to its lane, with all that is still to be written."""
+        with contextlib.suppress(RedisError):  # no shard has them now
+            for track in dict.fromkeys((*(entry.track for entry in self._queue), *self._waiting)):
+                lane = self._lane_of(track)
+                if lane is not self:
+                    lane.take_over(track, [entry for entry in self._queue if entry.track is track])
+                    self._queue = [entry for entry in self._queue if entry.track is not track]
+                    self._waiting.pop(track, None)
+        if not self._queue:
+            self.trouble = None
+
+    def _calls(self, by_track: dict[AudioTrack, list[_Entry]]) -> list[Call]:
+        if self._joins:
+            return [_append_call(by_track)]
+        return [_append_call({track: entries}) for track, entries in by_track.items()]
 
 
 def _by_track(entries: Iterable[_Entry]) -> dict[AudioTrack, list[_Entry]]:

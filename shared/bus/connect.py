@@ -1,19 +1,22 @@
-"""The connections to Redis, the same for every process, to one server or to the primary that Sentinels name.
+"""The connections to Redis, the same for every process, to one server, to the primary that Sentinels name, or to the
+shards of a Redis Cluster.
 
 A client has a bounded number of connections. If all of them are in use, commands wait in order.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from shared.bus.cluster import Cluster
 from shared.bus.primary import Primary
-from shared.bus.primary_connections import TO_PRIMARY
+from shared.bus.primary_connections import TO_PRIMARY, TO_SHARD
 from shared.bus.redis_internals import PACKED, FairPool
+from shared.bus.sharded import ShardedRedis, ShardRedis
 from shared.config import Settings
 from shared.redis_address import RedisAddress
 
@@ -48,17 +51,23 @@ def connect_to(
     package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
     must itself await `on_connect`.
     """
-    pool = FairPool.from_url(
-        address.url_of(address.nodes[0]),
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=reply_timeout_s,
-        socket_keepalive=True,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
-        protocol=2,
-        redis_connect_func=greet,
-    )
-    pool.connection_class = PACKED[pool.connection_class]
+
+    def pool_to(classes: Mapping[type[AbstractConnection], type[AbstractConnection]], **more: Any) -> FairPool:
+        pool = FairPool.from_url(
+            address.url_of(address.nodes[0]),
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=reply_timeout_s,
+            socket_keepalive=True,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
+            protocol=2,
+            redis_connect_func=greet,
+        )
+        pool.connection_class = classes[PACKED[pool.connection_class]] if classes else PACKED[pool.connection_class]
+        pool.connection_kwargs |= more
+        return pool
+
+    if address.is_cluster:
+        return ShardedRedis(Cluster.of(address), lambda shard: ShardRedis(shard, pool_to(TO_SHARD, primary=shard)))
     if address.is_sentinel:
-        pool.connection_class = TO_PRIMARY[pool.connection_class]
-        pool.connection_kwargs["primary"] = Primary.of(address)
-    return Redis.from_pool(pool)
+        return Redis.from_pool(pool_to(TO_PRIMARY, primary=Primary.of(address)))
+    return Redis.from_pool(pool_to({}))

@@ -9,9 +9,10 @@ from typing import Final
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+from shared.bus.cluster import Cluster, NotClusterError
 from shared.bus.connect import CONNECT_TIMEOUT_S, connect_to
 from shared.bus.primary import Primary, SentinelRefusalError
-from shared.config import Settings
+from shared.config import BROKER_VARIABLE, Settings
 from shared.errors import StartupError
 from shared.redis_address import Node, RedisAddress
 
@@ -21,6 +22,7 @@ CREDENTIALS_ADVICE: Final = (
 SENTINEL_ADVICE: Final = (
     "The password of the Sentinels is ?sentinel_password=… in {variable}, and that of Redis is before the hosts."
 )
+SERVER_ADVICE: Final = "Set REDIS_URL to redis://host:port/0 for one server."
 _HAS_NONE: Final = "without any password configured"
 """Part of the answer to a password from a server that has none."""
 
@@ -36,15 +38,15 @@ def check_credentials(settings: Settings) -> None:
         try:
             if asyncio.run(_ask(address)):
                 raise StartupError(f"{of_cluster(address)} {cluster_advice(address)}")
-        except AuthenticationError as error:
-            raise StartupError(f"{refusal(address, error)} {advice(address)}") from None
+        except (AuthenticationError, NotClusterError) as error:
+            raise StartupError(f"{refusal(address, error)} {advice(address, error)}") from None
         except (RedisError, OSError):
             continue
 
 
-def refusal(address: RedisAddress, error: AuthenticationError) -> str:
+def refusal(address: RedisAddress, error: AuthenticationError | NotClusterError) -> str:
     """Why Redis or its Sentinels reject the credentials, in one sentence without the password."""
-    if isinstance(error, SentinelRefusalError):
+    if isinstance(error, SentinelRefusalError | NotClusterError):
         return str(error)
     where = f"Redis at {address.shown}"
     if not address.credentials:
@@ -54,23 +56,30 @@ def refusal(address: RedisAddress, error: AuthenticationError) -> str:
     return f"{where} rejects the password in {address.variable}."
 
 
-def advice(address: RedisAddress) -> str:
+def advice(address: RedisAddress, error: AuthenticationError | NotClusterError) -> str:
     """How to correct rejected credentials."""
+    if isinstance(error, NotClusterError):
+        return SERVER_ADVICE
     return (SENTINEL_ADVICE if address.is_sentinel else CREDENTIALS_ADVICE).format(variable=address.variable)
 
 
 def cluster_advice(address: RedisAddress) -> str:
-    """What to use instead of a node of a Redis Cluster."""
-    return f"Set {address.variable} to one server, or to Sentinels; see docs/redis.md."
+    """What to use instead of the address of one node of a Redis Cluster."""
+    if address.variable == BROKER_VARIABLE:
+        return f"Set {address.variable} to one server, or to Sentinels; see docs/redis.md."
+    return f"Set {address.variable} to redis+cluster://host:port,…; see docs/redis.md."
 
 
 def of_cluster(address: RedisAddress) -> str:
     """What is wrong with a node of a Redis Cluster."""
-    return f"Redis at {address.shown} is a node of a Redis Cluster, which the service cannot use."
+    return f"Redis at {address.shown} is a node of a Redis Cluster."
 
 
 async def _ask(address: RedisAddress) -> bool:
     """Whether Redis is a node of a Redis Cluster. Raises Redis' errors."""
+    if address.is_cluster:
+        await asyncio.to_thread(Cluster.of(address).locate)
+        return False
     await find_primary(address)
     redis = connect_to(address, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
     try:

@@ -9,19 +9,21 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import orjson
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.bus import keys
 from shared.bus.messages import ATTACHED, EVENT_FIELD, PROGRESS
 from shared.bus.redis_internals import own_connection
+from shared.bus.sharded import is_of_cluster, on_each_shard, shard_of, tag_of
 
 QUEUE_MAX: Final = 512
 """Events queued for one slow follower; it reads further ones from the log."""
@@ -33,7 +35,6 @@ CONFIRMATION_S: Final = 5.0
 AUDIO_PROCESSED: Final = "audio_processed"
 """The type of an event about the position up to which audio is processed. It follows all events about that audio; it is
 not in the log, and only sessions with `SessionOptions.progress_ms` have it."""
-_IDLE_CHANNEL: Final = keys.IDLE_CHANNEL.encode()
 _PROGRESS: Final = PROGRESS.encode()
 _ATTACHED: Final = ATTACHED.encode()
 _EVENT_FIELD: Final = EVENT_FIELD.encode()
@@ -186,21 +187,11 @@ class Follower:
 
 
 class EventSubscriber:
-    """The one subscription connection of a process.
-
-    Only `run` opens it and reads from it. Other tasks write to it while it is open; channels that they follow while it
-    is closed are subscribed to by `run` when it opens. (redis-py's own `PubSub` is opened by each task that subscribes:
-    if two do so at the same moment, one connection is subscribed and the other one is read.)
-    """
+    """The subscriptions of a process: one connection, on a Redis Cluster one to each shard."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._connection = own_connection(redis)
-        self._is_open = False
-        self._heard_at_s = 0.0
-        """When Redis last sent something on it."""
-        self._followers: dict[bytes, set[Follower]] = {}
-        """By channel. A session briefly has two when a client moves it from one connection to another."""
+        self._subscriptions: dict[Redis, _Subscription] = {}
 
     async def follow(self, session_id: str, after_seq: int = 0) -> Follower:
         """Subscribe; returns once Redis has confirmed it, so that nothing published later is missed.
@@ -208,53 +199,124 @@ class EventSubscriber:
         Raises redis.exceptions.TimeoutError if it does not within `CONFIRMATION_S`. A connection on which nothing
         has arrived for so long is then reopened: its peer may have gone without closing it.
         """
-        asked_at_s = time.monotonic()
-        channel = keys.channel(session_id).encode()
         follower = Follower(self._redis, session_id, after_seq)
-        self._followers.setdefault(channel, set()).add(follower)
+        await self._at(session_id).follow(follower)
+        return follower
+
+    async def unfollow(self, follower: Follower) -> None:
+        for subscription in list(self._subscriptions.values()):
+            await subscription.unfollow(follower)
+
+    async def run(self) -> None:
+        """The loops of all connections; runs until cancelled. Each reconnects by itself."""
+        await on_each_shard(self._redis, self._run)
+
+    async def close(self) -> None:
+        """Call this after `run` has ended."""
+        for subscription in self._subscriptions.values():
+            await subscription.close()
+
+    async def _run(self, shard: Redis) -> None:
+        await self._of(shard).run(self._moved)
+
+    def _at(self, session_id: str) -> "_Subscription":
+        return self._of(shard_of(self._redis, keys.channel(session_id)))
+
+    def _of(self, shard: Redis) -> "_Subscription":
+        if shard not in self._subscriptions:
+            self._subscriptions[shard] = _Subscription(shard)
+        return self._subscriptions[shard]
+
+    async def _moved(self, former: "_Subscription") -> None:
+        """Move the followers of sessions that another shard has now."""
+        for follower in former.followers():
+            with contextlib.suppress(RedisError):  # no shard has it now
+                subscription = self._at(follower.session_id)
+                if subscription is not former:
+                    await former.unfollow(follower)
+                    await subscription.add(follower)
+
+
+class _Subscription:
+    """The one subscription connection to a server.
+
+    Only `run` opens it and reads from it. Other tasks write to it while it is open; channels that they follow while it
+    is closed are subscribed to by `run` when it opens. (redis-py's own `PubSub` is opened by each task that subscribes:
+    if two do so at the same moment, one connection is subscribed and the other one is read.)
+
+    On a Redis Cluster channels are sharded: a message stays on the shard of its session.
+    """
+
+    def __init__(self, shard: Redis) -> None:
+        self._connection = own_connection(shard)
+        self._s = b"s" if is_of_cluster(shard) else b""
+        """Commands and messages of sharded channels begin with it."""
+        tag = tag_of(shard)
+        self._idle_channel = (keys.idle_channel(tag) if tag else keys.IDLE_CHANNEL).encode()
+        self._is_open = False
+        self._heard_at_s = 0.0
+        """When Redis last sent something on it."""
+        self._followers: dict[bytes, set[Follower]] = {}
+        """By channel. A session briefly has two when a client moves it from one connection to another."""
+
+    def followers(self) -> list[Follower]:
+        return [follower for followers in self._followers.values() for follower in followers]
+
+    async def follow(self, follower: Follower) -> None:
+        asked_at_s = time.monotonic()
         try:
             async with asyncio.timeout(CONFIRMATION_S):
-                await self._send("SUBSCRIBE", channel)
+                await self.add(follower)
                 await follower.subscribed.wait()
         except BaseException as error:
-            self._forget(channel, follower)
+            self._forget(follower)
             if isinstance(error, TimeoutError):
                 if self._is_open and self._heard_at_s < asked_at_s:
                     await self._connection.disconnect(nowait=True)
                 raise RedisTimeoutError(f"No subscription within {CONFIRMATION_S:g} s") from None
             raise
-        return follower
+
+    async def add(self, follower: Follower) -> None:
+        channel = _channel_of(follower)
+        self._followers.setdefault(channel, set()).add(follower)
+        await self._send("SUBSCRIBE", channel)
 
     async def unfollow(self, follower: Follower) -> None:
-        channel = keys.channel(follower.session_id).encode()
-        if self._forget(channel, follower):
-            await self._send("UNSUBSCRIBE", channel)
+        if self._forget(follower):
+            await self._send("UNSUBSCRIBE", _channel_of(follower))
 
-    async def run(self) -> None:
-        """The subscriber's loop; runs until cancelled and reconnects by itself."""
-        while True:
-            try:
-                await self._connection.connect()  # type: ignore[no-untyped-call]
-                self._is_open = True
-                await self._send("SUBSCRIBE", _IDLE_CHANNEL, *self._followers)
-                while True:
-                    # No time-out: a quiet channel is normal, and keep-alive detects a dead peer.
-                    response = await self._connection.read_response(timeout=math.inf)
-                    self._heard_at_s = time.monotonic()
-                    await self._dispatch(*response)
-            except (RedisError, OSError) as error:
-                log.warning("subscription_lost", reason=str(error))
-                self._is_open = False
-                await asyncio.sleep(RECONNECT_PAUSE_S)
+    async def run(self, on_lost: Callable[["_Subscription"], Awaitable[None]]) -> None:
+        """The loop; runs until cancelled. `on_lost` is called before it reconnects, and when it ends."""
+        try:
+            while True:
+                try:
+                    await self._connection.connect()  # type: ignore[no-untyped-call]
+                    self._is_open = True
+                    await self._send("SUBSCRIBE", self._idle_channel, *self._followers)
+                    while True:
+                        # No time-out: a quiet channel is normal, and keep-alive detects a dead peer.
+                        response = await self._connection.read_response(timeout=math.inf)
+                        self._heard_at_s = time.monotonic()
+                        await self._dispatch(*response)
+                except (RedisError, OSError) as error:
+                    log.warning("subscription_lost", reason=str(error))
+                    self._is_open = False
+                    await self._connection.disconnect(nowait=True)
+                    await asyncio.sleep(RECONNECT_PAUSE_S)
+                    await on_lost(self)
+        finally:
+            await on_lost(self)
 
     async def close(self) -> None:
-        """Call this after `run` has ended."""
         self._is_open = False
         await self._connection.disconnect(nowait=True)
 
-    def _forget(self, channel: bytes, follower: Follower) -> bool:
+    def _forget(self, follower: Follower) -> bool:
         """True if the channel has no followers any more."""
-        left = self._followers.get(channel, set())
+        channel = _channel_of(follower)
+        if channel not in self._followers:
+            return False
+        left = self._followers[channel]
         left.discard(follower)
         if not left:
             self._followers.pop(channel, None)
@@ -262,27 +324,41 @@ class EventSubscriber:
 
     async def _send(self, command: str, *channels: bytes) -> None:
         """If the connection breaks, `run` notices it and subscribes to all channels again."""
-        if self._is_open and self._connection.is_connected:
-            with contextlib.suppress(RedisError):
+        if not self._is_open or not self._connection.is_connected:
+            return
+        with contextlib.suppress(RedisError):
+            if self._s:  # the channels of one command must have one hash slot
+                for channel in channels:
+                    await self._connection.send_command(f"S{command}", channel)
+            else:
                 await self._connection.send_command(command, *channels)
 
     async def _dispatch(self, kind: bytes, channel: bytes, payload: Any) -> None:
+        kind = kind.removeprefix(self._s) if self._s else kind
         if kind == b"message":
             for follower in self._followers.get(channel, ()):
                 follower.push(payload)
-        elif kind == b"subscribe" and channel == _IDLE_CHANNEL:
+        elif kind == b"subscribe" and channel == self._idle_channel:
             self._fill_all()
         elif kind == b"subscribe" and channel in self._followers:
             for follower in self._followers[channel]:
+                if self._s and follower.subscribed.is_set():  # again, after the idle channel
+                    follower.fill()
                 follower.subscribed.set()
         elif kind == b"subscribe":  # its followers have gone meanwhile
             await self._send("UNSUBSCRIBE", channel)
+        elif kind == b"unsubscribe" and channel in self._followers:
+            raise RedisConnectionError("Another shard has a session now.")
 
     def _fill_all(self) -> None:
         """After a reconnect: all channels are subscribed to again, and earlier events are in the log."""
         for followers in self._followers.values():
             for follower in followers:
                 follower.fill()
+
+
+def _channel_of(follower: Follower) -> bytes:
+    return keys.channel(follower.session_id).encode()
 
 
 def parsed(raw: bytes) -> LoggedEvent:

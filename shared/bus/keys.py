@@ -197,6 +197,26 @@ def left(worker_id: str) -> str:
     return f"voxtral:worker:{worker_id}:left"
 
 
+def write_probe(tag: str) -> str:
+    """`WRITE_PROBE`, on a shard of a Redis Cluster one with this tag."""
+    return f"voxtral:{{{tag}}}:probe" if tag else WRITE_PROBE
+
+
+def mark(tag: str) -> str:
+    """Written on a shard of a Redis Cluster instead of a message on `REPLICATION_MARK`."""
+    return f"voxtral:{{{tag}}}:replicas"
+
+
+def idle_channel(tag: str) -> str:
+    """`IDLE_CHANNEL` of a shard of a Redis Cluster."""
+    return f"voxtral:{{{tag}}}:idle"
+
+
+def wake(worker_id: str, tag: str) -> str:
+    """Stream that wakes the reader of a worker at a shard of a Redis Cluster."""
+    return f"voxtral:worker:{worker_id}:{{{tag}}}:wake"
+
+
 def control(worker_id: str) -> str:
     """Stream that wakes a worker's reader when a session has joined, left or been cancelled."""
     return f"voxtral:worker:{worker_id}:control"

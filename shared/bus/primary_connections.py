@@ -1,4 +1,5 @@
-"""Connections that open to the primary that Sentinels name, for asyncio and for Celery, by redis-py's insides.
+"""Connections that open to the primary that Sentinels, or the nodes of a Redis Cluster, name: for asyncio, and with
+Sentinels also for Celery. By redis-py's insides.
 
 Each checks with `ROLE` that the server is a primary: Sentinels need a moment to notice that one has restarted as a
 replica. One that finds itself at a replica, by an answer READONLY, closes; redis-py then opens it again.
@@ -17,6 +18,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError
 
+from shared.bus.cluster import Shard
+from shared.bus.hash_slots import placed_words
 from shared.bus.primary import Primary
 from shared.bus.redis_internals import PackedConnection, PackedTcpConnection, PackedTlsConnection
 from shared.redis_address import shown_node
@@ -30,9 +33,9 @@ class ToPrimary(PackedConnection):
     host: str
     port: int
 
-    def __init__(self, *, primary: Primary, **options: Any) -> None:
+    def __init__(self, *, primary: Primary | Shard, **options: Any) -> None:
         super().__init__(**options)
-        self._primary = primary
+        self.primary = primary
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -50,9 +53,9 @@ class ToPrimary(PackedConnection):
 
     async def _connect(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.host, self.port = await asyncio.to_thread(self._primary.find)
+        self.host, self.port = await asyncio.to_thread(self.primary.find)
         await super()._connect()  # type: ignore[safe-super, no-untyped-call]
-        self._primary.watch(self)
+        self.primary.watch(self)
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
         await super().on_connect_check_health(check_health)
@@ -81,6 +84,27 @@ class TlsToPrimary(ToPrimary, PackedTlsConnection):
 TO_PRIMARY: Final[dict[type[AbstractConnection], type[ToPrimary]]] = {
     PackedTcpConnection: TcpToPrimary,
     PackedTlsConnection: TlsToPrimary,
+}
+
+
+class ToShard(ToPrimary):
+    """To the primary of a shard, where keys have other names."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        return super().pack_command(*placed_words(args))
+
+
+class TcpToShard(ToShard, PackedTcpConnection):
+    """`redis+cluster://`"""
+
+
+class TlsToShard(ToShard, PackedTlsConnection):
+    """`rediss+cluster://`"""
+
+
+TO_SHARD: Final[dict[type[AbstractConnection], type[ToShard]]] = {
+    PackedTcpConnection: TcpToShard,
+    PackedTlsConnection: TlsToShard,
 }
 
 

@@ -29,7 +29,7 @@ def _scripts_stay_on_one_slot() -> Iterator[None]:
     many = hashlib.sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
 
     def checked(script: Script, names: Sequence[str], arguments: Sequence[Any]) -> Any:
-        assert script._registered.sha == many or len({slot_of(name) for name in names}) == 1, names
+        assert script._sha == many or len({slot_of(name) for name in names}) == 1, names
         return usual(script, names, arguments)
 
     with pytest.MonkeyPatch.context() as patch:

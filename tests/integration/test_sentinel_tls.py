@@ -81,15 +81,16 @@ async def test_sentinel_that_nobody_vouches_for_is_told_nothing(url: str) -> Non
 
 
 def test_node_of_a_cluster_is_rejected(tmp_path: Path) -> None:
-    [port] = free_ports(1)
+    port, bus_port = free_ports(2)
     command = ["redis-server", "--port", str(port), "--cluster-enabled", "yes", "--save", "", "--dir", str(tmp_path)]
+    command += ["--cluster-port", str(bus_port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     settings = Settings(redis={"url": f"redis://127.0.0.1:{port}/0"})
     try:
         wait_until(lambda: listens(port), "the node listens", 20)
         with Redis(port=port) as client:
             wait_until(client.ping, "the node answers")
-        fault = f"Redis at redis://127.0.0.1:{port}/0 is a node of a Redis Cluster, which the service cannot use"
+        fault = f"Redis at redis://127.0.0.1:{port}/0 is a node of a Redis Cluster"
         with pytest.raises(StartupError, match=fault):
             check_credentials(settings)
         assert (check_redis(settings).state, check_redis(settings).detail) == (State.BROKEN, fault)

@@ -82,9 +82,7 @@ def script_named(sha: str) -> str:
 
 
 _names = {
-    script._registered.sha: name
-    for name, script in vars(Scripts(answered(lambda *_: None))).items()
-    if isinstance(script, Script)
+    script._sha: name for name, script in vars(Scripts(answered(lambda *_: None))).items() if isinstance(script, Script)
 }
 
 

@@ -18,9 +18,11 @@ from frontend.access.key_source import KeySource
 from frontend.access.webhooks import WebhookRules
 from frontend.cli.address import WILDCARDS, authority, own_health_url
 from frontend.cli.checks.check import Check, absent, broken, ok, warning
+from frontend.cli.checks.cluster import check_cluster
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
+from shared.bus.cluster import NotClusterError
 from shared.bus.connect import connect_to
 from shared.bus.credentials import advice as credentials_advice
 from shared.bus.credentials import cluster_advice, find_primary, of_cluster, refusal
@@ -121,6 +123,8 @@ def check_broker(settings: Settings) -> Iterator[Check]:
 def _check_redis(name: str, address: RedisAddress, settings: Settings, *, confirming: int) -> Check:
     """`confirming` is the number of replicas that the service waits for."""
     try:
+        if address.is_cluster:
+            return check_cluster(address, confirming)
         found = asyncio.run(_server(address))
     except (RedisError, OSError, ValueError) as error:
         return _no_redis(name, address, settings, error)
@@ -136,11 +140,11 @@ def _no_redis(name: str, address: RedisAddress, settings: Settings, error: Excep
     """Why Redis cannot be used."""
     variable = address.variable
     advice = f"Check that it runs and that {variable} is correct."
-    if isinstance(error, AuthenticationError):
-        return broken(name, refusal(address, error).rstrip("."), credentials_advice(address))
+    if isinstance(error, AuthenticationError | NotClusterError):
+        return broken(name, refusal(address, error).rstrip("."), credentials_advice(address, error))
     if isinstance(error, NoPrimaryError):
-        advice = f"Check the Sentinels, and their hosts and service in {variable}."
-        return broken(name, str(error).rstrip("."), advice)
+        named = "the nodes, and their hosts" if address.is_cluster else "the Sentinels, and their hosts and service"
+        return broken(name, str(error).rstrip("."), f"Check {named} in {variable}.")
     if not isinstance(error, RedisConnectionError):
         return broken(name, f"{address.shown} does not answer as Redis does ({_short(error)})", advice)
     is_off = isinstance(error.__cause__ or error.__context__, ConnectionRefusedError)

@@ -252,6 +252,7 @@ class Scripts:
     """
 
     def __init__(self, redis: Redis, replicas: int = 0) -> None:
+        self.redis = redis
         self.admit = Script(redis, ADMIT, replicas)
         self.claim = Script(redis, _WHEN_FULL + CLAIM, replicas)
         self.renew = Script(redis, _WHEN_FULL + RENEW)

@@ -1,5 +1,6 @@
 """The settings: what existing users have loads, errors are reported in one sentence, secrets stay secret."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,6 +117,21 @@ def test_broker_is_the_redis_of_sessions_unless_it_has_its_own_url(load: Load) -
     assert settings.public()["redis"]["broker_url"] == "redis://broker/1"
 
 
+@pytest.mark.parametrize(
+    ("broker", "fault"),
+    [
+        ("", "it is missing, and REDIS_BROKER_URL too, but redis.url is a Redis Cluster; allowed: redis://host:port"),
+        ("redis+cluster://h1", "it is a Redis Cluster, which Celery's queues cannot use; allowed: redis://host:port"),
+    ],
+)
+def test_cluster_needs_a_broker_that_is_none(load: Load, broker: str, fault: str) -> None:
+    with pytest.raises(StartupError, match=f"Setting redis.broker_url has a bad value: {re.escape(fault)}"):
+        load("", REDIS_URL="redis+cluster://:hush@h1,h2", REDIS_BROKER_URL=broker)
+    settings = load("", REDIS_URL="redis+cluster://:hush@h1,h2", REDIS_BROKER_URL="redis+sentinel://s1/mymaster")
+    assert settings.redis_at.is_cluster
+    assert settings.broker_at.is_sentinel
+
+
 def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
     (tmp_path / "other.yaml").write_text("model: {name: echo}")
     assert load("model: {name: auto}", VOXTRAL_CONFIG=str(tmp_path / "other.yaml")).model.name == "echo"
@@ -146,7 +162,7 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
         (
             "redis: {url: 'http://:pw@x'}",
             "Setting redis.url has a bad value: it does not begin with redis://, rediss://, redis+sentinel://, "
-            "rediss+sentinel://; allowed: redis://host:port/number, ",
+            "rediss+sentinel://, redis+cluster://, rediss+cluster://; allowed: redis://host:port/number, ",
         ),
         (
             "redis: {url: 'redis://:pw@x:y'}",

@@ -29,18 +29,32 @@ def test_sentinels_have_the_same_certificates() -> None:
     assert address.tls_options == {"ssl_ca_certs": "/ca.pem"}
 
 
+def test_nodes_of_a_cluster() -> None:
+    address = RedisAddress.read("rediss+cluster://anna:p%2Fw@h1,[::1]:7,h2?ssl_ca_certs=/ca.pem")
+    assert address.nodes == (("h1", 6379), ("::1", 7), ("h2", 6379))
+    assert (address.is_cluster, address.is_sentinel, address.has_tls, address.db) == (True, False, True, 0)
+    assert address.url_of(("::1", 7)) == "rediss://anna:p%2Fw@[::1]:7/0?ssl_ca_certs=%2Fca.pem"
+    assert address.shown == "rediss+cluster://h1,[::1]:7,h2"
+
+
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("host:6379", "it does not begin with redis://, rediss://, redis+sentinel://, rediss+sentinel://"),
+        (
+            "host:6379",
+            "it does not begin with redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, "
+            "rediss+cluster://",
+        ),
         ("redis://", "it has no host, or a port that is not a number"),
         ("redis://h:0", "it has a port that is not from 1 to 65535"),
-        ("redis://h1,h2/0", "it names several hosts, which only redis+sentinel:// may"),
+        ("redis://h1,h2/0", "it names several hosts, which only redis+sentinel:// and redis+cluster:// may"),
         ("redis://h/zero", "its database is not a number"),
         ("redis+sentinel://h1,h2", "it names no service after the Sentinels, such as /mymaster"),
         ("redis+sentinel://h1,h2/0", "it names no service after the Sentinels, such as /mymaster"),
         ("redis+sentinel://h1,,h2/m", "it has no host, or a port that is not a number"),
         ("redis+sentinel://h1/m?sentinel_username=eva", "it has a sentinel_username without a sentinel_password"),
+        ("redis+cluster://h1/2", "it has a database, but a Redis Cluster has only number 0"),
+        ("redis+cluster://h1?sentinel_password=sesame", "it has a password for Sentinels, but it names none"),
         ("redis://h1/0?sentinel_password=sesame", "it has a password for Sentinels, but it names none"),
     ],
 )

@@ -92,7 +92,7 @@ async def test_sessions_end_when_redis_stays_away(frontend: Frontend) -> None:
 
 
 async def test_redis_that_takes_no_audio_counts_as_gone(frontend: Frontend) -> None:
-    frontend.writer.trouble = "OOM command not allowed"
+    frontend.writer._lane(frontend.writer._redis).trouble = "OOM command not allowed"
     await frontend.pass_s(1.0)
     await frontend.pass_s(WARN_AFTER_S)
     assert (await frontend.held.next_event())["type"] == "warning"

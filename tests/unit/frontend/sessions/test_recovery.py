@@ -149,7 +149,7 @@ async def test_outage_gives_every_session_its_full_time_again(frontend: Frontend
     held = frontend.hold("s1", state="live")
     frontend.lapse("s1")
     await frontend.pass_s(QUIET_S + 0.1)
-    frontend.recovery.forget_losses()
+    frontend.recovery.forget_losses(frontend.sessions.values())
     await frontend.pass_s(GIVE_UP_S + 0.1)
     assert frontend.dispatched == ["s1", "s1"]
     assert not held.session.ended
