@@ -90,6 +90,10 @@ class Cluster:
         self._table: list[Shard | None] = [None] * SLOTS
         self._clients: dict[Node, Redis] = {}
         self._known: list[Node] = []
+        self._silent: set[Node] = set()
+        """Nodes that did not answer: they are asked last."""
+        self._has_failed = False
+        """Whether the last question had no answer."""
         self._asking = threading.Lock()
         self._asked_s = -FRESH_S
         self._starting = threading.Lock()
@@ -112,7 +116,7 @@ class Cluster:
         Raises NoPrimaryError if none answers, and redis-py's AuthenticationError if they reject the credentials.
         """
         with self._asking:
-            if not self.shards or self.trouble or time.monotonic() - self._asked_s >= FRESH_S:
+            if not self.shards or self._has_failed or time.monotonic() - self._asked_s >= FRESH_S:
                 self._ask()
 
     def keep_watch(self) -> None:
@@ -139,15 +143,18 @@ class Cluster:
         answers: list[Mapping[str, Any]] = []
         faults: dict[Node, RedisError] = {}
         random.shuffle(self._known)
-        for node in dict.fromkeys((*self._known, *self.address.nodes)):
+        for node in sorted(dict.fromkeys((*self._known, *self.address.nodes)), key=self._silent.__contains__):
             if len(answers) == ASKED:
                 break
             try:
                 said = self._client(node).execute_command("CLUSTER NODES")  # type: ignore[no-untyped-call]
                 answers.append(_at(node, said))
+                self._silent.discard(node)
             except RedisError as fault:
                 faults[node] = fault
+                self._silent.add(node)
         self._asked_s = time.monotonic()
+        self._has_failed = not answers
         if not answers:
             error = _error(faults)
             self.trouble = str(error)

@@ -1,8 +1,8 @@
 """Rounds of chaos with real processes: `make chaos`, or `python -m tests.chaos --rounds 20 --seed 7`.
 
-Each round speaks several sessions in real time and injects two random faults. The rounds are run with one Redis, and
-then with a primary, two replicas and three Sentinels. Prints the faults, the sessions, the
-words lost (must be 0) and how long it took from a fault to a session's next event.
+Each round speaks several sessions in real time and injects two random faults. The rounds are run with one Redis, then
+with a primary, two replicas and three Sentinels, and then with a Redis Cluster of three shards. Prints the faults, the
+sessions, the words lost (must be 0) and how long it took from a fault to a session's next event.
 """
 
 import argparse
@@ -14,19 +14,18 @@ from collections import Counter
 from pathlib import Path
 
 from tests.bench.figures import machine, percentile
-from tests.chaos.cluster import Cluster
+from tests.chaos.cluster import Cluster, RedisKind
 from tests.chaos.faults import faults_of
 from tests.chaos.rounds import Outcome, judge_cleanliness, run_round
 
 FAULTS_PER_ROUND = 2
-REDIS = {"single": False, "sentinel": True}
-"""By name, whether there are Sentinels."""
+REDIS: tuple[RedisKind, ...] = ("single", "sentinel", "cluster")
 
 
-async def run(rounds: int, sessions: int, seed: int, *, has_sentinels: bool) -> list[Outcome]:
+async def run(rounds: int, sessions: int, seed: int, kind: RedisKind) -> list[Outcome]:
     generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder), has_sentinels=has_sentinels)
+        cluster = Cluster(Path(folder), kind=kind)
         try:
             cluster.start()
             await cluster.until_warm()
@@ -68,13 +67,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sessions", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--redis", choices=list(REDIS), help="only this; without it, both in turn")
+    parser.add_argument("--redis", choices=REDIS, help="only this; without it, all in turn")
     arguments = parser.parse_args()
     outcomes = []
     for name in [arguments.redis] if arguments.redis else REDIS:
         print(f"Redis: {name}", flush=True)
-        run_rounds = run(arguments.rounds, arguments.sessions, arguments.seed, has_sentinels=REDIS[name])
-        outcomes += asyncio.run(run_rounds)
+        outcomes += asyncio.run(run(arguments.rounds, arguments.sessions, arguments.seed, name))
     return report(outcomes)
 
 

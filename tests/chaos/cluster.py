@@ -1,5 +1,5 @@
-"""A whole service with several processes of each kind, for fault injection: two frontends, three workers, and one Redis
-or a group of Redis servers with Sentinels."""
+"""A whole service with several processes of each kind, for fault injection: two frontends, three workers, and one
+Redis, a group of Redis servers with Sentinels, or a Redis Cluster."""
 
 import asyncio
 import itertools
@@ -7,20 +7,23 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal, TypeAlias
 
 from redis.asyncio import Redis
 
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
+from shared.bus.sharded import shards_of
 from tests.chaos.clocks import Clocks
+from tests.clusters import RedisShards
 from tests.limits import limit_s
 from tests.sentinels import RedisGroup
 from tests.stack import Stack, free_ports, listens, wait_until
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.registry import REALTIME
 
+RedisKind: TypeAlias = Literal["single", "sentinel", "cluster"]
 WORKERS: Final = 3
 SLOTS: Final = 8
 START_TIMEOUT_S: Final = 60.0
@@ -30,11 +33,18 @@ class Cluster:
     """Every process has a label; a process that replaces a dead one gets a new label."""
 
     def __init__(
-        self, folder: Path, retention_s: int = 20, *, steps_clocks: bool = True, has_sentinels: bool = False
+        self, folder: Path, retention_s: int = 20, *, steps_clocks: bool = True, kind: RedisKind = "single"
     ) -> None:
         model = {"name": REALTIME, "path": str(DIRECTORY), "device": "cpu", "threads": 1, "slots": SLOTS}
-        self.group = RedisGroup(folder) if has_sentinels else None
-        redis = {} if self.group is None else {"url": self.group.url, "confirm_replicas": 1}
+        self.group = RedisGroup(folder) if kind == "sentinel" else None
+        self.shards = RedisShards(folder) if kind == "cluster" else None
+        redis: dict[str, Any] = {}
+        if self.group is not None:
+            redis = {"url": self.group.url, "confirm_replicas": 1}
+        elif self.shards is not None:
+            (folder / "queues").mkdir()
+            self.queues = Stack(folder / "queues")
+            redis = {"url": self.shards.url, "broker_url": self.queues.redis_url, "confirm_replicas": 1}
         self.stack = Stack(
             folder, model=model, session={"retention_s": retention_s, "claim_timeout_s": 20}, redis=redis
         )
@@ -45,10 +55,13 @@ class Cluster:
         self.workers: list[str] = []
 
     def start(self) -> None:
-        if self.group is None:
-            self.start_redis()
-        else:
+        if self.group is not None:
             self.group.start()
+        elif self.shards is not None:
+            self.shards.start()
+            _start_redis(self.queues)
+        else:
+            self.start_redis()
         for label in self.frontend_ports:
             self.start_frontend(label)
         for _ in range(WORKERS):
@@ -59,10 +72,12 @@ class Cluster:
         self.stack.stop_all()
         if self.group is not None:
             self.group.stop()
+        if self.shards is not None:
+            self.shards.stop()
+            self.queues.stop_all()
 
     def start_redis(self) -> None:
-        self.stack.spawn("redis")
-        wait_until(lambda: listens(self.stack.settings.redis.port), "Redis listens", check=self.stack.check_alive)
+        _start_redis(self.stack)
 
     def start_frontend(self, label: str) -> None:
         ports = json.dumps([self.frontend_ports[label], self.stack.settings.tcp_port])
@@ -118,6 +133,11 @@ class Cluster:
             await redis.aclose()
 
 
+def _start_redis(stack: Stack) -> None:
+    stack.spawn("redis")
+    wait_until(lambda: listens(stack.settings.redis.port), "Redis listens", check=stack.check_alive)
+
+
 async def until(
     condition: Callable[[], object], what: str, timeout_s: float, check: Callable[[], None] = lambda: None
 ) -> None:
@@ -133,7 +153,8 @@ async def until(
 
 async def leftovers(redis: Redis) -> list[str]:
     """Keys of sessions, and tasks that no worker has taken."""
-    keys = [key.decode() async for key in redis.scan_iter("voxtral:{*")]
-    keys += [key.decode() async for key in redis.scan_iter("voxtral:admitted:*")]
-    keys += [key.decode() async for key in redis.scan_iter("stream:*")]
-    return keys
+    found = []
+    for shard in shards_of(redis):
+        for pattern in ("voxtral:{????????????????}*", "*voxtral:admitted:*", "stream:*"):
+            found += [key.decode() async for key in shard.scan_iter(pattern)]
+    return found

@@ -17,6 +17,7 @@ from shared.bus.connect import connect
 from shared.celery_config import SESSION_TASK, celery_app, queue_name
 from tests.chaos.cluster import Cluster
 from tests.chaos.speakers import Speaker
+from tests.clusters import RedisShards
 from tests.sentinels import RedisGroup
 from tests.wire import Wire
 
@@ -90,6 +91,43 @@ async def hang_primary(scene: Scene) -> None:
     await _replace_primary(scene, group.hang, group.resume)
 
 
+async def kill_shard(scene: Scene) -> None:
+    """The primary of a shard dies, and its replica takes over; the killed server returns as a replica."""
+    shards = _shards(scene)
+    await _replace_in_shard(scene, shards.kill, shards.start_server)
+
+
+async def hang_shard(scene: Scene) -> None:
+    """It wakes as a primary that was replaced."""
+    shards = _shards(scene)
+    await _replace_in_shard(scene, shards.hang, shards.resume)
+
+
+async def kill_home(scene: Scene) -> None:
+    """The same with the shard that all sessions share."""
+    shards = _shards(scene)
+    await _replace_in_shard(scene, shards.kill, shards.start_server, shards.primary_of(keys.WORKERS))
+
+
+async def move_slot(scene: Scene) -> None:
+    """The hash slot of a session moves to another shard."""
+    if sessions := scene.live_sessions():
+        name = keys.session(scene.random.choice(sessions))
+        await asyncio.to_thread(_shards(scene).move_slot_of, name)
+
+
+async def _replace_in_shard(
+    scene: Scene, stop: Callable[[int], None], bring_back: Callable[[int], None], former: int | None = None
+) -> None:
+    shards = _shards(scene)
+    former = former or scene.random.choice(shards.primaries)
+    stop(former)
+    await asyncio.to_thread(shards.await_failover, former)
+    await asyncio.sleep(scene.random.uniform(0, 1))
+    await asyncio.to_thread(bring_back, former)
+    await asyncio.to_thread(shards.await_replicas)
+
+
 async def _replace_primary(scene: Scene, stop: Callable[[int], None], bring_back: Callable[[int], None]) -> None:
     group = _group(scene)
     former = group.primary
@@ -138,6 +176,7 @@ async def step_clocks(scene: Scene) -> None:
 
 OF_ONE_REDIS: Final = ("restart redis", "hang redis")
 OF_SENTINELS: Final = ("kill primary", "hang primary", "kill sentinel and primary")
+OF_CLUSTER: Final = ("kill shard", "hang shard", "kill home", "move slot")
 FAULTS: Final[dict[str, Fault]] = {
     "kill worker": kill_worker,
     "hang worker": hang_worker,
@@ -148,6 +187,10 @@ FAULTS: Final[dict[str, Fault]] = {
     "kill primary": kill_primary,
     "hang primary": hang_primary,
     "kill sentinel and primary": kill_sentinel,
+    "kill shard": kill_shard,
+    "hang shard": hang_shard,
+    "kill home": kill_home,
+    "move slot": move_slot,
     "cut connections": cut_connections,
     "deliver tasks twice": deliver_tasks_twice,
     "step clocks": step_clocks,
@@ -156,8 +199,13 @@ FAULTS: Final[dict[str, Fault]] = {
 
 def faults_of(cluster: Cluster) -> list[str]:
     """The names of the faults that its Redis can have."""
-    others = OF_ONE_REDIS if cluster.group is not None else OF_SENTINELS
-    return sorted(set(FAULTS).difference(others))
+    own = OF_SENTINELS if cluster.group is not None else OF_CLUSTER if cluster.shards is not None else OF_ONE_REDIS
+    return sorted(set(FAULTS).difference(OF_ONE_REDIS, OF_SENTINELS, OF_CLUSTER) | set(own))
+
+
+def _shards(scene: Scene) -> RedisShards:
+    assert scene.cluster.shards is not None
+    return scene.cluster.shards
 
 
 def _group(scene: Scene) -> RedisGroup:
