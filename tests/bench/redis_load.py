@@ -8,10 +8,11 @@ import argparse
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 
@@ -26,12 +27,19 @@ from shared.events import SessionOptions
 from tests.bench.figures import Figure, keep, machine, percentile, show
 from tests.bench.pipeline import CHUNK, CHUNK_S, load
 from tests.bench.processes import allow_open_files, running
+from tests.clusters import redis_shards
+from tests.integration.workers import redis_alone
 from tests.sentinels import RedisGroup, redis_group
-from tests.stack import Stack
+from tests.stack import COMMANDS, Stack
 
 RESULT: Final = Path("build/bench-redis.json")
 LOADS: Final = ((100, True), (400, True), (400, False))
 """Number of streams, and whether they have partials."""
+IN_CLUSTER: Final = (100, 400)
+COUNTERS: Final = (
+    *("used_cpu_user", "used_cpu_sys", "total_commands_processed"),
+    *("total_net_input_bytes", "total_net_output_bytes", "used_memory"),
+)
 SPEAKING: Final = 8
 WRITES: Final = 300
 
@@ -44,9 +52,11 @@ def main() -> None:
     allow_open_files()
     print(machine(), flush=True)
     figures: list[Figure] = []
-    with running({"model": {"name": "echo", "slots": 512}}) as stack:
+    with running({"model": {"name": "echo", "slots": 512}}) as stack, Redis.from_url(stack.redis_url) as redis:
         for streams, partials in LOADS:
-            figures += _shown(_cost(stack, streams, arguments.seconds, partials=partials))
+            figures += _shown(_cost(stack, [redis], "Redis", streams, arguments.seconds, partials=partials))
+    for streams in IN_CLUSTER:
+        figures += _shown(_cost_in_cluster(streams, arguments.seconds))
     with _group() as group:
         for replicas in (0, 1, 2):
             figures += _shown([asyncio.run(_confirmed(group, replicas))])
@@ -60,28 +70,54 @@ def _shown(figures: list[Figure]) -> list[Figure]:
     return figures
 
 
-def _cost(stack: Stack, streams: int, seconds: float, *, partials: bool) -> list[Figure]:
-    """What one stream costs, by the difference of Redis' counters while all streams speak."""
-    with Redis.from_url(stack.redis_url) as redis:
-        idle = redis.info()
-        taken: list[tuple[float, dict[str, Any]]] = []
+def _cost_in_cluster(streams: int, seconds: float) -> list[Figure]:
+    """The same for the primaries of three shards together, each with a replica."""
+    with tempfile.TemporaryDirectory() as folder:
+        rooms = [Path(folder) / name for name in ("shards", "queues", "service")]
+        for room in rooms:
+            room.mkdir()
+        with redis_shards(rooms[0]) as shards, redis_alone(rooms[1]) as queues:
+            redis = {"url": shards.url, "broker_url": queues.redis_url}
+            stack = Stack(rooms[2], model={"name": "echo", "slots": 512}, redis=redis)
+            try:
+                stack.start(*(name for name in COMMANDS if name != "redis"))
+                primaries = [shards.client(port) for port in shards.primaries]
+                return _cost(stack, primaries, "Redis Cluster", streams, seconds, partials=True)
+            finally:
+                stack.stop_all()
 
-        async def run() -> None:
-            loading = asyncio.create_task(load(stack.ws_url, streams, seconds, partials=partials))
-            await asyncio.sleep(streams / 100 + 3)  # by then all streams have started
-            taken.append((time.monotonic(), redis.info()))
-            await asyncio.sleep(seconds - 2)
-            taken.append((time.monotonic(), redis.info()))
-            await loading
 
-        asyncio.run(run())
+def _cost(
+    stack: Stack, servers: list[Redis], what: str, streams: int, seconds: float, *, partials: bool
+) -> list[Figure]:
+    """What one stream costs, by the difference of the servers' counters while all streams speak."""
+
+    def counted() -> Counter[str]:
+        total: Counter[str] = Counter()
+        for server in servers:
+            info = server.info()
+            total.update({name: info[name] for name in COUNTERS})
+        return total
+
+    idle = counted()
+    taken: list[tuple[float, Counter[str]]] = []
+
+    async def run() -> None:
+        loading = asyncio.create_task(load(stack.ws_url, streams, seconds, partials=partials))
+        await asyncio.sleep(streams / 100 + 3)  # by then all streams have started
+        taken.append((time.monotonic(), counted()))
+        await asyncio.sleep(seconds - 2)
+        taken.append((time.monotonic(), counted()))
+        await loading
+
+    asyncio.run(run())
     (began_s, before), (ended_s, after) = taken
     streamed_s = (ended_s - began_s) * streams
 
     def grown(*names: str) -> float:
         return sum(float(after[name]) - float(before[name]) for name in names) / streamed_s
 
-    name = f"Redis, {streams} streams {'with' if partials else 'without'} partials, for each"
+    name = f"{what}, {streams} streams {'with' if partials else 'without'} partials, for each"
     return [
         Figure(f"{name}: CPU", 1000 * grown("used_cpu_user", "used_cpu_sys"), "ms/s"),
         Figure(f"{name}: commands", grown("total_commands_processed"), "/s"),
