@@ -34,6 +34,7 @@ from worker.session import WorkerSession
 
 RETRY_PAUSE_S: Final = 0.25
 MOVED_S: Final = 1.0
+RELEASE_S: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -205,11 +206,15 @@ class EventWriter:
         return [reply for reply in replies if isinstance(reply, ResponseError)]
 
     async def _release(self, ending: list[SessionWrite]) -> None:
-        """Free the slots of sessions whose end is written next; see `shared.bus.moves`. If Redis refuses it for one,
-        the slot expires."""
+        """Free the slots of sessions whose end is written next; see `shared.bus.moves`. If the shard that has the slots
+        does not do it in time, they expire: sessions of other shards do not wait for it."""
         held = await self._scripts.renew.many([renew(one.session.claim.owner) for one in ending])
         owned = [one for one, answer in zip(ending, held, strict=True) if answer in (0, 1)]
-        await self._scripts.release.many([one.release(self._retention_s) for one in owned])
+        try:
+            async with asyncio.timeout(RELEASE_S):
+                await self._scripts.release.many([one.release(self._retention_s) for one in owned])
+        except (RedisError, OSError) as error:  # a TimeoutError as well
+            log.warning("slots_not_released", sessions=len(owned), reason=str(error) or "no answer in time")
 
     def _settle(self, said: SessionWrite) -> None:
         said.confirm()

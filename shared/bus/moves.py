@@ -13,7 +13,8 @@ that stays wrong for longer than a lease:
 - **end**: first the session is renewed, so that no other worker can claim it meanwhile and a former owner frees
   nothing, then its slots are freed, then its last event is written. In between the slots of a session that still runs
   are free: another session may be admitted to them, and waits until a worker has room. The next renewal takes them
-  again. A client that has received the last event finds the slot free in any case. The event writer does this.
+  again. A client that has received the last event finds the slot free, unless the shard that has the slots does not
+  answer: then the session ends without it, and its slots expire. The event writer does this.
 - **erase**: first the session, then its slots, which expire by themselves.
 
 The files of Redis may hold what was deleted. `keys.UNERASED` has a session from before it exists. If a later time is

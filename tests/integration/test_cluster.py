@@ -14,9 +14,11 @@ from frontend.cli.checks.service import check_redis
 from frontend.process import FrontendProcess
 from frontend.sessions.session import Session
 from shared.bus import keys
+from shared.bus.append_only import find_due
 from shared.bus.connect import connect
 from shared.bus.credentials import check_credentials
 from shared.bus.registry import Registry
+from shared.bus.sharded import place_of, shards_of
 from shared.config import RedisSettings, Settings
 from shared.errors import StartupError
 from shared.events import SessionOptions
@@ -159,6 +161,21 @@ async def test_session_continues_while_its_slot_moves_to_another_shard(
     for session, events in zip(sessions, told, strict=True):
         assert_whole([event for event in events.result() if event["type"] != "warning"], SPOKEN_S)
         assert told_by(await logged(service.settings, session)) == told_by(events.result())
+
+
+async def test_each_file_is_asked_for_its_own_sessions(shards: RedisShards) -> None:
+    """Each server has an append-only file of its own."""
+    redis = connect(Settings(redis=of(shards)))
+    try:
+        names = {f"s{number}" for number in range(20)}
+        await redis.zadd(keys.UNERASED, dict.fromkeys(names, 1))
+        await redis.hset(keys.session("s7"), "state", "live")
+        found = [await find_due(redis, 2, place_of(shard)) for shard in shards_of(redis)]
+        assert sorted(one.decode() for due in found for one in (*due.gone, *due.live)) == sorted(names)
+        assert [due.live for due in found if due.live] == [[b"s7"]]
+        assert all(due.gone for due in found)
+    finally:
+        await redis.aclose()
 
 
 async def test_shards_are_in_the_report_of_the_service_and_of_the_doctor(shards: RedisShards, service: Stack) -> None:

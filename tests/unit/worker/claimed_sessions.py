@@ -1,5 +1,6 @@
 """Sessions in the state of a worker."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,7 @@ class ScriptCalls:
         """Sessions whose leases were renewed."""
         self.released: list[str] = []
         """Sessions whose slots were freed."""
+        self.release_hangs = False
         self.is_loaded = True
         self.fault: Exception | None = None
         """Raised by each command."""
@@ -59,7 +61,7 @@ class ScriptCalls:
                 return None
             case "release":
                 self.released.append(words[2 + count])
-                return None
+                return asyncio.get_running_loop().create_future() if self.release_hangs else None
         session_id = keys.session_of(words[2].encode())
         reply = self.replies.get(session_id, 1)
         if isinstance(reply, Exception):

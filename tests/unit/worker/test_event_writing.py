@@ -83,6 +83,17 @@ async def test_all_that_a_session_has_to_say_is_one_write(worker: Worker) -> Non
     assert worker.redis.released == ["s1"]
 
 
+async def test_session_ends_without_the_shard_that_has_its_slot(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slot expires. Other sessions must not wait for a shard that is not theirs."""
+    monkeypatch.setattr(event_writer, "RELEASE_S", 0.01)
+    worker.redis.release_hangs = True
+    worker.end(claimed())
+    await worker.until_left()
+    assert (worker.ended, worker.redis.released) == (["s1"], ["s1"])
+
+
 async def test_sessions_are_written_together(worker: Worker) -> None:
     for session_id in ("s1", "s2"):
         worker.end(claimed(session_id))

@@ -54,5 +54,14 @@ def test_connections_to_the_primary_override_what_is_called() -> None:
     canary.has(Connection(), "host", "port")
 
 
+def test_client_of_a_cluster_overrides_what_is_called() -> None:
+    canary = Canary("redis", "shared/bus/sharded.py")
+    canary.takes(Pipeline.__init__, "self", "connection_pool", "response_callbacks", "transaction", "shard_hint")
+    canary.has(Pipeline(FairPool(), {}, False, None), "command_stack", "is_transaction")
+    canary.calls(Pipeline.pipeline_execute_command, "command_stack")
+    canary.takes(Redis.pipeline, "self", "transaction", "shard_hint")
+    canary.has(Redis.from_pool(FairPool()), "execute_command", "response_callbacks")
+
+
 def test_hiredis_packs_commands() -> None:
     Canary("hiredis", "shared/bus/redis_internals.py").has(hiredis, "pack_command")
