@@ -3,14 +3,14 @@
 The same call reads the worker's control stream, so that a session that joins, leaves or is cancelled
 wakes it at once.
 
-A node of a Redis Cluster rejects a call that names streams of several hash slots. So each shard is read by itself: in
-one round trip, with a call for each stream, `POLL_S` after the last one. A shard without sessions is read with a
-blocking call of its own stream.
+A node of a Redis Cluster rejects a call that names streams of several hash slots. There each session is read by a
+blocking call and over a connection of its own, and so is the control stream: a worker has few sessions on each of many
+shards, and a shard that fails over delays no session of another one.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
@@ -21,22 +21,21 @@ from redis.exceptions import RedisError
 from shared.bus import control, keys
 from shared.bus.audio import AudioEntry, parse_entry
 from shared.bus.messages import ControlWord, WorkerMessage
-from shared.bus.scripts import answers
-from shared.bus.sharded import held_at, is_of_cluster, name_at, on_each_shard, place_at, place_of, shards_of
+from shared.bus.sharded import is_of_cluster, name_in_answers
 from shared.events import SessionOptions
+from shared.tasks import end_all
 from worker.engine_thread import Command, Commit, Configure, Feed, Finish
 from worker.session import WorkerSession
 
 BLOCK_MS: Final = 1000
 ENTRIES_PER_READ: Final = 100
 """Entries of one session per read: at most 10 s of audio, so that one upload does not delay the others."""
-POLL_S: Final = 0.01
-POLL_S_PER_SESSION: Final = 5e-5
-"""Added for each session of the shard: hundreds are read less often."""
 RETRY_PAUSE_S: Final = 0.25
 GATHER_S_PER_SESSION: Final = 8e-6
 MAX_GATHER_S: Final = 0.01
 """Pause between reads that grows with the number of sessions: a call then reads more of them at a lower cost each."""
+THROTTLED_S: Final = 0.02
+"""How often a session that reads ahead looks whether it may read on, on a cluster."""
 
 log = structlog.get_logger()
 
@@ -54,8 +53,9 @@ class AudioReader:
     ) -> None:
         self._redis = redis
         self._worker_id = worker_id
-        self._control_ids: dict[bytes, bytes] = {}
-        """The last entry that was read of each control stream, by its name in Redis."""
+        self._control_key = keys.control(worker_id)
+        self._control_name = name_in_answers(redis, self._control_key).encode()
+        self._control_id = b"0-0"
         self._sessions = sessions
         self._post = post
         self._clock = clock
@@ -64,58 +64,70 @@ class AudioReader:
         requests to embed a voice (`EMBED`) and of operators (`END`, `DRAIN`)."""
 
     async def wake(self, redis: Redis) -> None:
-        """End the blocking reads, so that they restart with the current sessions. `redis` is another client."""
-        if not is_of_cluster(redis):
-            await control.wake(redis, self._worker_id)
-            return
-        places = {place_at(redis, keys.audio(session_id)) for session_id in self._sessions}
-        for shard in shards_of(redis):
-            if place_of(shard) in places:
-                await control.wake(shard, self._worker_id)
+        """End the blocking read, so that it restarts with the current sessions. `redis` is another client."""
+        await control.send(redis, self._worker_id, WorkerMessage.WAKE, 1)
 
     async def run(self) -> None:
-        """The loops, one for each shard of Redis; runs until cancelled. A loop waits while Redis is unavailable."""
-        await on_each_shard(self._redis, self._run)
-
-    async def _run(self, shard: Redis) -> None:
+        """The loop; runs until cancelled. It waits while Redis is unavailable."""
+        if is_of_cluster(self._redis):
+            await self._run_each()
+            return
         while True:
-            try:
-                streams = await self._read(shard)
-            except (RedisError, OSError) as error:
-                log.warning("audio_read_delayed", reason=str(error))
-                await asyncio.sleep(RETRY_PAUSE_S)
-                continue
-            self._take(streams)
-            await asyncio.sleep(min(MAX_GATHER_S, GATHER_S_PER_SESSION * len(self._sessions)))
+            if await self._read_into(self._read()):
+                await asyncio.sleep(min(MAX_GATHER_S, GATHER_S_PER_SESSION * len(self._sessions)))
 
-    async def _read(self, shard: Redis) -> list[Any]:
-        """What has arrived at a shard, by stream."""
-        stream = control.stream_at(shard, self._worker_id)
-        wanted = {stream: self._control_ids.setdefault(name_at(shard, stream).encode(), b"0-0")}
-        here = held_at(self._redis, place_of(shard), self._sessions.values(), lambda one: keys.audio(one.session_id))
-        for session in here:
+    async def _run_each(self) -> None:
+        """Read the control stream, and each session by itself."""
+        running: dict[WorkerSession, asyncio.Task[None]] = {}
+        try:
+            while True:
+                await self._read_into(self._read_stream(self._control_key, self._control_id))
+                for session in self._sessions.values():
+                    if session not in running:
+                        running[session] = asyncio.create_task(self._run_session(session))
+                for session in [one for one, task in running.items() if task.done()]:
+                    running.pop(session).result()
+        finally:
+            await end_all(running.values())
+
+    async def _run_session(self, session: WorkerSession) -> None:
+        name = keys.audio(session.session_id)
+        while session.ending is None and self._sessions.get(session.session_id) is session:
+            if session.throttled:
+                await asyncio.sleep(THROTTLED_S)
+            elif await self._read_into(self._read_stream(name, session.last_entry_id)):
+                await asyncio.sleep(MAX_GATHER_S)
+
+    async def _read_into(self, reading: Awaitable[list[Any]]) -> bool:
+        """Take what has been read; False if Redis is unavailable."""
+        try:
+            streams = await reading
+        except (RedisError, OSError) as error:
+            log.warning("audio_read_delayed", reason=str(error))
+            await asyncio.sleep(RETRY_PAUSE_S)
+            return False
+        self._take(streams)
+        return True
+
+    async def _read_stream(self, name: str, last_id: bytes) -> list[Any]:
+        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", name, last_id)
+        return list(await self._redis.execute_command(*command) or ())
+
+    async def _read(self) -> list[Any]:
+        names, ids = [self._control_key], [self._control_id]
+        for session in self._sessions.values():
             if not session.throttled and session.ending is None:
-                wanted[keys.audio(session.session_id)] = session.last_entry_id
-        if is_of_cluster(shard) and len(wanted) > 1:
-            return await self._read_each(shard, wanted)
-        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", *wanted.keys(), *wanted.values())
-        return list(await shard.execute_command(*command) or ())
-
-    @staticmethod
-    async def _read_each(shard: Redis, wanted: dict[str, bytes]) -> list[Any]:
-        await asyncio.sleep(POLL_S + POLL_S_PER_SESSION * len(wanted))
-        pipe = shard.pipeline(transaction=False)
-        for stream, last_id in wanted.items():
-            pipe.execute_command("XREAD", "COUNT", ENTRIES_PER_READ, "STREAMS", stream, last_id)
-        found = answers(await pipe.execute(raise_on_error=False))
-        return [stream for answer in found for stream in answer or ()]
+                names.append(keys.audio(session.session_id))
+                ids.append(session.last_entry_id)
+        command = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids)
+        return list(await self._redis.execute_command(*command) or ())
 
     def _take(self, streams: list[Any]) -> None:
         commands: list[Command] = []
         now_s = self._clock()
         for name, entries in streams:
-            if name in self._control_ids:
-                self._take_control(name, entries)
+            if name == self._control_name:
+                self._take_control(entries)
                 continue
             session = self._sessions.get(keys.session_of(name))
             if session is not None:
@@ -123,9 +135,9 @@ class AudioReader:
                     commands.extend(self._take_entry(session, parse_entry(entry_id, fields), now_s))
         self._post(commands)
 
-    def _take_control(self, stream: bytes, entries: list[Any]) -> None:
+    def _take_control(self, entries: list[Any]) -> None:
         for entry_id, fields in entries:
-            self._control_ids[stream] = entry_id
+            self._control_id = entry_id
             for how in WorkerMessage:
                 if how is not WorkerMessage.WAKE and (named := fields.get(how.encode())) is not None:
                     self.dismissed.put_nowait((how, named.decode()))

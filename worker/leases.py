@@ -15,7 +15,7 @@ from shared.bus.cluster import Shard
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import Kept, keep, renew
 from shared.bus.scripts import answers
-from shared.bus.sharded import held_at, on_each_shard, place_of
+from shared.bus.sharded import held_at, on_each_shard, place_at, place_of
 from shared.config import SessionSettings
 from shared.errors import IdleTimeoutError
 from worker.event_writer import EventWriter, session_key
@@ -72,6 +72,7 @@ class Leases:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(on_each_shard(self._scripts.redis, self._run))
             loops.create_task(self._run_slots())
+            loops.create_task(self._run_idle())
 
     async def _run(self, shard: Redis) -> None:
         while True:
@@ -84,27 +85,32 @@ class Leases:
             await self._keep()
             await asyncio.sleep(TICK_S)
 
+    async def _run_idle(self) -> None:
+        while True:
+            self._end_idle()
+            await asyncio.sleep(TICK_S)
+
     async def check(self) -> None:
         """One round: renew the leases that are due with their slots, then end idle sessions."""
         await self._renew_at(None)
         await self._keep()
+        self._end_idle()
 
     async def _renew_at(self, place: Shard | None) -> None:
-        """Renew the leases that are due at a shard, then end its idle sessions."""
+        """Renew the leases that are due at a shard."""
         now_s = self._clock()
         self._renewals = {one: at for one, at in self._renewals.items() if self._sessions.get(one.session_id) is one}
-        sessions = held_at(self._scripts.redis, place, self._sessions.values(), session_key)
+        due = [one for one in self._sessions.values() if self._is_due(one, now_s)]
         try:
-            await self._renew([one for one in sessions if self._is_due(one, now_s)], now_s)
+            await self._renew(held_at(self._scripts.redis, place, due, session_key), now_s)
         except (RedisError, OSError) as error:
             log.warning("lease_renewal_delayed", reason=str(error))
             self._lost.add(place)
             return
         if place in self._lost:
             self._lost.discard(place)
-            for session in sessions:  # no client could be received meanwhile
-                session.reset_idle_times(self._clock())
-        self._end_idle(sessions, now_s)
+            for session in held_at(self._scripts.redis, place, self._sessions.values(), session_key):
+                session.reset_idle_times(self._clock())  # no client could be received meanwhile
 
     def _is_due(self, session: WorkerSession, now_s: float) -> bool:
         """A client that connected or disconnected is reported at once: another session may wait for the slot."""
@@ -141,8 +147,12 @@ class Leases:
             self._kept = renewed | self._kept
             self._renewed.set()
 
-    def _end_idle(self, sessions: list[WorkerSession], now_s: float) -> None:
-        for session in sessions:
+    def _end_idle(self) -> None:
+        """Sessions of a shard that cannot be reached are not idle: no client could be received."""
+        now_s = self._clock()
+        for session in list(self._sessions.values()):
+            if self._lost and place_at(self._scripts.redis, session_key(session)) in self._lost:
+                continue
             exceeded_s = session.exceeded_s(
                 now_s,
                 idle_timeout_s=self._limits.idle_timeout_s,

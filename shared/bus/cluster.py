@@ -51,10 +51,6 @@ class Shard:
         self.tag = ""
         """A hash tag of one of its slots, for keys that are of this shard and no session."""
 
-    def has(self, name: str) -> bool:
-        """Whether it serves a key now."""
-        return self._cluster.shard_at(slot_of(name)) is self
-
     def find(self) -> Node:
         """Host and port of its primary, by the nodes' latest knowledge. Blocks. Raises NoPrimaryError."""
         self._cluster.locate()

@@ -15,7 +15,7 @@ from redis.retry import Retry
 from shared.bus.cluster import Cluster
 from shared.bus.primary import Primary
 from shared.bus.primary_connections import TO_PRIMARY, TO_SHARD
-from shared.bus.redis_internals import PACKED, FairPool
+from shared.bus.redis_internals import MAX_CONNECTIONS, PACKED, FairPool
 from shared.bus.sharded import ShardedRedis, ShardRedis
 from shared.config import Settings
 from shared.redis_address import RedisAddress
@@ -33,9 +33,12 @@ def connect(
     reply_timeout_s: float = REPLY_TIMEOUT_S,
     retries: int = 3,
     greet: Greet | None = None,
+    connections: int = MAX_CONNECTIONS,
 ) -> Redis:
     """A client of the Redis of sessions. See `connect_to`."""
-    return connect_to(settings.redis_at, reply_timeout_s=reply_timeout_s, retries=retries, greet=greet)
+    return connect_to(
+        settings.redis_at, reply_timeout_s=reply_timeout_s, retries=retries, greet=greet, connections=connections
+    )
 
 
 def connect_to(
@@ -44,8 +47,9 @@ def connect_to(
     reply_timeout_s: float = REPLY_TIMEOUT_S,
     retries: int = 3,
     greet: Greet | None = None,
+    connections: int = MAX_CONNECTIONS,
 ) -> Redis:
-    """A client that opens connections as they are needed, `MAX_CONNECTIONS` at most; replies are bytes.
+    """A client that opens connections as they are needed, so many at most to each server; replies are bytes.
 
     If the connection is lost, a command is sent again after a short pause: every write of this
     package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
@@ -61,6 +65,7 @@ def connect_to(
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
             protocol=2,
             redis_connect_func=greet,
+            max_connections=connections,
         )
         pool.connection_class = classes[PACKED[pool.connection_class]] if classes else PACKED[pool.connection_class]
         pool.connection_kwargs |= more

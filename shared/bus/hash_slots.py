@@ -5,6 +5,7 @@ sessions share have none: on a cluster their names begin with the tag `HOME`, so
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from redis.crc import key_slot
@@ -26,6 +27,7 @@ def placed(name: str) -> str:
     return name if "{" in name else f"{HOME}:{name}"
 
 
+@lru_cache(maxsize=65_536)
 def slot_of(name: str) -> int:
     """The hash slot of a key on a cluster."""
     return key_slot(placed(name).encode())

@@ -1,7 +1,7 @@
 """Every Redis key, channel, field and lifetime. No other module builds a name.
 
 The braces are Redis Cluster's hash tag: all keys of one session are on one node, so that one script can
-access them together.
+access them together. Names without braces are shared by sessions; see `shared.bus.hash_slots`.
 """
 
 SESSION_TTL_S = 240
@@ -210,11 +210,6 @@ def mark(tag: str) -> str:
 def idle_channel(tag: str) -> str:
     """`IDLE_CHANNEL` of a shard of a Redis Cluster."""
     return f"voxtral:{{{tag}}}:idle"
-
-
-def wake(worker_id: str, tag: str) -> str:
-    """Stream that wakes the reader of a worker at a shard of a Redis Cluster."""
-    return f"voxtral:worker:{worker_id}:{{{tag}}}:wake"
 
 
 def control(worker_id: str) -> str:

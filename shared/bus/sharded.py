@@ -180,9 +180,9 @@ def place_of(shard: Redis) -> Shard | None:
     return shard.shard if isinstance(shard, ShardRedis) else None
 
 
-def name_at(shard: Redis, name: str) -> str:
-    """The name of a key as answers of a shard have it."""
-    return placed(name) if isinstance(shard, ShardRedis) else name
+def name_in_answers(redis: Redis, name: str) -> str:
+    """The name of a key as Redis' answers have it."""
+    return placed(name) if is_of_cluster(redis) else name
 
 
 def place_at(redis: Redis, name: str) -> Shard | None:
