@@ -103,24 +103,30 @@ def session_key(session: WorkerSession) -> str:
 
 class RecentWrites:
     """The writes of the last `KEPT_S` seconds of all sessions, in order. Its `repeat` is the `greet` of the client that
-    writes them. Times are of one monotonic clock, in seconds."""
+    writes them. Times are of one monotonic clock, in seconds.
+
+    Writes of a shard are kept until later ones to it are confirmed, however long it fails over.
+    """
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, Call]] = deque()
+        self._kept: defaultdict[Shard | None, deque[tuple[float, Call]]] = defaultdict(deque)
         self._script: Script | None = None
 
     def add(self, script: Script, calls: Sequence[Call], now_s: float) -> None:
-        """Record writes that Redis has just confirmed."""
+        """Record writes of one shard that Redis has just confirmed."""
+        if not calls:
+            return
         self._script = script
-        self._kept.extend((now_s, call) for call in calls)
-        while self._kept and self._kept[0][0] < now_s - KEPT_S:
-            self._kept.popleft()
+        kept = self._kept[place_at(script.redis, calls[0][0][0])]
+        kept.extend((now_s, call) for call in calls)
+        while kept[0][0] < now_s - KEPT_S:
+            kept.popleft()
 
     async def repeat(self, connection: AbstractConnection) -> None:
         """Repeat those of a shard on a new connection to it. Raises Redis' errors; it is then not used."""
         await connection.on_connect()
         if self._script is not None:
-            redis, calls = self._script.redis, [call for _, call in self._kept]
+            redis, calls = self._script.redis, [call for kept in self._kept.values() for _, call in kept]
             place = place_of(client_at(redis, connection))
             await self._script.on_connection(connection, held_at(redis, place, calls, lambda call: call[0][0]))
 

@@ -17,6 +17,7 @@ from shared.bus import keys
 from shared.bus.append_only import find_due
 from shared.bus.connect import connect
 from shared.bus.credentials import check_credentials
+from shared.bus.recent import KEPT_S
 from shared.bus.registry import Registry
 from shared.bus.sharded import place_of, shards_of
 from shared.config import RedisSettings, Settings
@@ -123,11 +124,17 @@ async def opened(frontend: FrontendProcess) -> Session:
 async def test_writes_that_no_replica_has_received_are_repeated_after_a_failover(
     shards: RedisShards, service: Stack, frontend: FrontendProcess
 ) -> None:
-    """The primary of a shard confirms audio and events alone, and dies."""
+    """The primary of a shard confirms audio and events alone, and dies. Meanwhile a session of another shard speaks for
+    longer than writes are kept."""
     async with asyncio.timeout(limit_s(TIMEOUT_S)), asyncio.TaskGroup() as tasks:
         session = await frontend.gateway.open(SessionOptions())
         told = tasks.create_task(events_of(session))
         primary = shards.primary_of(keys.session(session.id))
+        other = await frontend.gateway.open(SessionOptions())
+        while shards.primary_of(keys.session(other.id)) == primary:
+            await other.cancel()
+            other = await frontend.gateway.open(SessionOptions())
+        told_other = tasks.create_task(events_of(other))
         await session.write(SECOND)
         await until(lambda: has_said(service.settings, [session]))
         replica = shards.replica_of(primary)
@@ -136,12 +143,15 @@ async def test_writes_that_no_replica_has_received_are_repeated_after_a_failover
         await session.write(SECOND)
         await until(lambda: has_said(service.settings, [session], before + 1))
         shards.kill(primary)
+        await speak(other, 4 * KEPT_S, faster=3)
+        await other.finish()
         shards.resume(replica)
         await asyncio.to_thread(shards.await_failover, primary)
         await session.write(SECOND)
         await session.finish()
     heard = [event for event in told.result() if event["type"] != "warning"]
     assert_whole(heard, 3.0)
+    assert_whole(told_other.result(), 4 * KEPT_S)
     assert told_by(await logged(service.settings, session)) == told_by(heard)
 
 

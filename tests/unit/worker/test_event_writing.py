@@ -8,12 +8,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from shared.bus.lua.sessions import FENCED, Scripts
+from shared.bus.ownership import write
 from shared.errors import IdleTimeoutError
 from tests.unit.redis_in_memory import answered
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker import event_writer
 from worker.engines.base import SpeechStarted
-from worker.event_writer import EventWriter
+from worker.event_writer import EventWriter, RecentWrites
 from worker.session import WorkerSession
 
 FIRST_SEQ = 4
@@ -92,6 +93,25 @@ async def test_session_ends_without_the_shard_that_has_its_slot(
     worker.end(claimed())
     await worker.until_left()
     assert (worker.ended, worker.redis.released) == (["s1"], ["s1"])
+
+
+async def test_recent_writes_are_kept_until_later_ones_are_confirmed() -> None:
+    """A failover may take longer than they are kept."""
+    redis = ScriptCalls()
+    scripts, recent = Scripts(answered(redis)), RecentWrites()
+    owner = claimed().claim.owner
+    for now_s, calls in [(0.0, [write(owner, 1)]), (60.0, [])]:
+        recent.add(scripts.write, calls, now_s)
+    await recent.repeat(scripts.redis.connection_pool.make_connection())
+    assert redis.sessions == ["s1"]
+    recent.add(scripts.write, [write(owner, 2)], 61.0)
+    redis.calls.clear()
+    await recent.repeat(scripts.redis.connection_pool.make_connection())
+    assert worker_seqs(redis) == [2]
+
+
+def worker_seqs(redis: ScriptCalls) -> list[int]:
+    return [int(arguments[FIRST_SEQ]) for _, arguments in redis.calls]
 
 
 async def test_sessions_are_written_together(worker: Worker) -> None:
