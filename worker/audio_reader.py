@@ -28,6 +28,8 @@ from worker.engine_thread import Command, Commit, Configure, Feed, Finish
 from worker.session import WorkerSession
 
 BLOCK_MS: Final = 1000
+SPARE_CONNECTIONS: Final = 4
+"""Of the reader, besides one for each session, which it needs on a Redis Cluster."""
 ENTRIES_PER_READ: Final = 100
 """Entries of one session per read: at most 10 s of audio, so that one upload does not delay the others."""
 RETRY_PAUSE_S: Final = 0.25

@@ -34,7 +34,7 @@ from shared.logs import bind_session
 from shared.protocol import OWN
 from shared.tasks import end_all
 from shared.tracing import Traces
-from worker.audio_reader import BLOCK_MS, AudioReader
+from worker.audio_reader import BLOCK_MS, SPARE_CONNECTIONS, AudioReader
 from worker.claiming import claimed
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Finish, Open, StepReport
@@ -56,8 +56,6 @@ from worker.tracing import WorkerTraces
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""
 STOP_TIMEOUT_S: Final = 2.0
-SPARE_CONNECTIONS: Final = 4
-"""Of the audio reader besides one for each session, which it needs on a Redis Cluster."""
 PASS_ON_S: Final = 0.05
 """A task for which the free slots are too few waits so long before it is passed on: otherwise it could return here at
 once, again and again, until another worker takes it."""
@@ -92,9 +90,8 @@ class WorkerRuntime:
         self._loop = uvloop.new_event_loop()
         self._traces = WorkerTraces(Traces.of(settings.tracing, "worker"), self.id)
         self._redis = client(settings)
-        self._blocking = client(
-            settings, reply_timeout_s=5 * BLOCK_MS / 1000, connections=engine.info.slots + SPARE_CONNECTIONS
-        )
+        readers = engine.info.slots + SPARE_CONNECTIONS
+        self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000, connections=readers)
         replicas = settings.redis.confirm_replicas
         self._scripts = Scripts(self._redis, replicas)
         recent = RecentWrites()

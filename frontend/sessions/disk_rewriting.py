@@ -74,7 +74,10 @@ class DiskWatch:
         for shard in shards_of(self._redis):
             if shard not in self._files:
                 self._files[shard] = FileWatch(self._redis, shard, self._retention_s)
-            await self._files[shard].look(upto_ms, is_due=is_due)
+            try:
+                await self._files[shard].look(upto_ms, is_due=is_due)
+            except (RedisError, OSError) as error:  # the other shards have files of their own
+                log.warning("disk_watch_delayed", reason=str(error))
 
 
 class FileWatch:
