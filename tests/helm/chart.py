@@ -19,7 +19,7 @@ SOMEONE: Final = {"podSelector": {"matchLabels": {"app": "shop"}}}
 EVERYTHING: Final[dict[str, Any]] = {
     "image": {"repository": "registry.example/voxtral", "tag": "1"},
     "imagePullSecrets": [{"name": "registry"}],
-    "redis": {"url": "redis+sentinel://s1,s2/mymaster"},
+    "redis": {"url": "redis+cluster://r1,r2,r3", "brokerUrl": "redis+sentinel://s1,s2/mymaster"},
     "keys": {"list": "- name: shop\n  sha256: 0123\n- name: ops\n  sha256: 4567\n"},
     "extraEnv": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
     "tls": {"secretName": "internal-tls"},

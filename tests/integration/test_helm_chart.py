@@ -28,6 +28,12 @@ REJECTED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"redis": {"url": "http://redis"}}, "at '/redis/url': 'http://redis' does not match pattern"),
     ({"worker": {"autoscaling": {"minReplicas": 0}}}, "at '/worker/autoscaling/minReplicas': minimum: got 0"),
     ({"redis": {"existingSecret": ""}}, "redis.existingSecret or redis.url must be set"),
+    ({"redis": {"url": "redis+cluster://r1"}}, "which cannot have the queues: set redis.brokerUrl"),
+    ({"redis": {"brokerUrl": "redis://q"}}, "redis.brokerUrl needs redis.url"),
+    (
+        {"redis": {"brokerUrl": "redis+cluster://q"}},
+        "at '/redis/brokerUrl': 'redis+cluster://q' does not match pattern",
+    ),
     ({"config": {"server": {"http_port": 80}}}, "config.server.http_port must not be set: the chart sets it"),
     ({"config": {"server": {"protocols": ["wyoming"]}}}, "config.server.protocols must not contain wyoming"),
     ({"ingress": {"enabled": True}}, "ingress.enabled opens the service: set keys.existingSecret or keys.list"),

@@ -33,8 +33,8 @@ EACH_SET: Final = pytest.mark.parametrize("name", SETS)
 
 def variables(name: str, process: str) -> dict[str, str]:
     """The variables of a process in its pod, those of the image included; secrets have an example."""
-    examples = {"REDIS_URL": "redis://redis", "VOXTRAL_FLOWER__BASIC_AUTH": "user:password", "HF_TOKEN": "hf"}
-    examples["VOXTRAL_WEBHOOKS__SECRET"] = "whsec_"
+    examples = {"REDIS_URL": "redis://redis", "REDIS_BROKER_URL": "redis://queues", "HF_TOKEN": "hf"}
+    examples |= {"VOXTRAL_FLOWER__BASIC_AUTH": "user:password", "VOXTRAL_WEBHOOKS__SECRET": "whsec_"}
     image = configuration("cuda" if process == "worker" and name != "default" else "cpu")
     own = rendering(name).container(process)["env"]
     return image.env | {one["name"]: one.get("value") or examples[one["name"]] for one in own}
@@ -70,6 +70,22 @@ def test_selectors_select_the_pods_of_one_process(name: str) -> None:
 
 
 @EACH_SET
+def test_every_process_gets_both_addresses_of_redis(name: str) -> None:
+    found = rendering(name)
+    for process in found.processes:
+        own = {
+            one["name"]: one["valueFrom"]["secretKeyRef"]
+            for one in found.container(process)["env"]
+            if "valueFrom" in one
+        }
+        assert own["REDIS_URL"]["key"] == "url"
+        assert (own["REDIS_BROKER_URL"]["key"], own["REDIS_BROKER_URL"]["optional"]) == ("broker-url", True)
+    if name == "everything":
+        [secret] = [one["stringData"] for one in found.of("Secret").values() if "url" in one["stringData"]]
+        assert secret == {"url": "redis+cluster://r1,r2,r3", "broker-url": "redis+sentinel://s1,s2/mymaster"}
+
+
+@EACH_SET
 def test_everything_that_a_pod_names_exists(name: str) -> None:
     found = rendering(name)
     secrets = found.of("Secret").keys() | EXISTING
@@ -87,7 +103,7 @@ def test_everything_that_a_pod_names_exists(name: str) -> None:
             if "valueFrom" in variable:
                 assert variable["valueFrom"]["secretKeyRef"]["name"] in secrets
     for secret in found.of("Secret").values():
-        assert secret["stringData"].keys() <= {"url", "keys.yaml"}
+        assert secret["stringData"].keys() <= {"url", "broker-url", "keys.yaml"}
 
 
 def test_ingress_and_monitor_name_ports_of_services() -> None:

@@ -59,11 +59,17 @@ flower: {module: compose.flower, port: 5555, path: /healthcheck}
 
 {{/* Values that do not fit together. */}}
 {{- define "voxtral.check" -}}
-{{- range tuple "server.host" "server.http_port" "server.health_port" "server.tcp_ports" "server.tls_certificate" "server.tls_key" "redis.url" "redis.port" "redis.data_dir" "redis.binary" "access.keys" "access.keys_file" "flower.port" "flower.basic_auth" "wyoming.host" "wyoming.port" "webhooks.enabled" "webhooks.secret" "webhooks.secret_file" "logs.dir" -}}
+{{- range tuple "server.host" "server.http_port" "server.health_port" "server.tcp_ports" "server.tls_certificate" "server.tls_key" "redis.url" "redis.broker_url" "redis.port" "redis.data_dir" "redis.binary" "access.keys" "access.keys_file" "flower.port" "flower.basic_auth" "wyoming.host" "wyoming.port" "webhooks.enabled" "webhooks.secret" "webhooks.secret_file" "logs.dir" -}}
 {{- $parts := splitList "." . -}}
 {{- if hasKey (default dict (index $.Values.config (first $parts))) (last $parts) -}}
 {{- fail (printf "config.%s must not be set: the chart sets it" .) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (contains "+cluster://" .Values.redis.url) (not .Values.redis.brokerUrl) -}}
+{{- fail "redis.url names a Redis Cluster, which cannot have the queues: set redis.brokerUrl" -}}
+{{- end -}}
+{{- if and .Values.redis.brokerUrl (not .Values.redis.url) -}}
+{{- fail "redis.brokerUrl needs redis.url; in redis.existingSecret it is the key broker-url" -}}
 {{- end -}}
 {{- if has "wyoming" (dig "server" "protocols" list .Values.config) -}}
 {{- fail "config.server.protocols must not contain wyoming: the chart does not open its port, which has neither keys nor TLS" -}}

@@ -38,6 +38,9 @@ capabilities: {drop: [ALL]}
 - name: REDIS_URL
   valueFrom:
     secretKeyRef: {name: {{ include "voxtral.redisSecret" .root }}, key: url}
+- name: REDIS_BROKER_URL
+  valueFrom:
+    secretKeyRef: {name: {{ include "voxtral.redisSecret" .root }}, key: broker-url, optional: true}
 {{- if .root.Values.tls.secretName }}
 - {name: VOXTRAL_SERVER__TLS_CERTIFICATE, value: /run/secrets/tls/tls.crt}
 - {name: VOXTRAL_SERVER__TLS_KEY, value: /run/secrets/tls/tls.key}
