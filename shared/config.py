@@ -22,8 +22,8 @@ from shared.config_section import Section
 from shared.config_webhooks import OutgoingSettings, WebhookSettings
 from shared.config_wording import ExplainedError, check_variables, sentence
 from shared.errors import StartupError
-from shared.events import DELAYS_MS, CommitDelay, Mode
 from shared.redis_address import BROKER_FORMS, FORMS, RedisAddress
+from shared.session_options import DELAYS_MS, CommitDelay, Mode
 from shared.variables import COMMAND_VARIABLES
 
 ENV_PREFIX = "VOXTRAL_"

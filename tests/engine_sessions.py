@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from worker.engines.base import Engine, Final, Output, Partial
 
 Outputs = dict[str, list[Output]]

@@ -23,7 +23,8 @@ from shared.audio.pcm import AudioFormat
 from shared.audio.stream import PcmStream
 from shared.config import CONFIG_PATH_VARIABLE, load_settings
 from shared.errors import StartupError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.limits import limit_s
 from tests.speech import silence, synthesise
 from tests.stack import Stack

@@ -22,7 +22,7 @@ from shared.bus import control, keys
 from shared.bus.audio import AudioEntry, parse_entry
 from shared.bus.messages import ControlWord, WorkerMessage
 from shared.bus.sharded import is_of_cluster, name_in_answers
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.tasks import end_all
 from worker.engine_thread import Command, Commit, Configure, Feed, Finish
 from worker.session import WorkerSession

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shared.bus.ownership import Owner
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from worker.commitment import Commitment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from shared.bus.ownership import Owner
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from worker.channels.session import ChannelSession
 from worker.channels.states import ChannelStates
 from worker.claim import Claim

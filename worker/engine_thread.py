@@ -15,7 +15,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import CommitDelay, SessionOptions
 from worker.engines.base import Engine, History, Output, Paced, PassTime, Remembering, TurnTaking
 from worker.gpu_memory import GpuMemory, GpuMemoryWatch
 

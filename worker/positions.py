@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.bus.states import SessionState
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from worker.arrivals import Arrivals
 from worker.claim import Claim
 from worker.speakers.finals import SessionSpeakers

@@ -29,9 +29,10 @@ from shared.bus.voices import read_voices
 from shared.config import Settings
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions, seconds
+from shared.events import SAMPLE_RATE_HZ, seconds
 from shared.logs import bind_session
 from shared.protocol import OWN
+from shared.session_options import SessionOptions
 from shared.tasks import end_all
 from shared.tracing import Traces
 from worker.audio_reader import BLOCK_MS, SPARE_CONNECTIONS, AudioReader

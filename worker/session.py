@@ -17,8 +17,9 @@ from shared.bus.messages import EventKind
 from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
-from shared.events import CommittedText, Event, EventType, Latency, SessionOptions, seconds
+from shared.events import CommittedText, Event, EventType, Latency, seconds
 from shared.seams import joined
+from shared.session_options import SessionOptions
 from worker.claim import Opening
 from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
 from worker.engines import base

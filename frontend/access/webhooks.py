@@ -6,8 +6,8 @@ from frontend.access.principal import Key, Principal
 from shared.config import Settings
 from shared.config_webhooks import WebhookClients
 from shared.errors import InvalidFieldError, StartupError
-from shared.events import SessionOptions
 from shared.outgoing.addresses import AllowList, RefusedUrlError
+from shared.session_options import SessionOptions
 from shared.webhooks.schedule import Backoff
 from shared.webhooks.webhook import ALL, SERVICE, Webhook, events_of
 

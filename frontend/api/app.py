@@ -51,8 +51,8 @@ from frontend.sessions.recordings import Recordings
 from frontend.viewers.viewers import Viewers
 from shared.config import ForeignProtocol, Settings
 from shared.errors import ForbiddenError, VoxtralError
-from shared.events import Mode
 from shared.outgoing.client import OutgoingClient
+from shared.session_options import Mode
 
 STATIC_DIR = Path(__file__).parent.parent / "static"
 CLIENT_DIR = STATIC_DIR.parent / "client-js" / "lib"

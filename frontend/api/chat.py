@@ -33,8 +33,9 @@ from frontend.transcripts.recording import Transcript
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
-from shared.events import EventType, Mode
+from shared.events import EventType
 from shared.seams import is_decided, seam
+from shared.session_options import Mode
 
 
 def router(settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally) -> APIRouter:

@@ -34,8 +34,8 @@ from frontend.sessions.recordings import Recordings
 from shared.audio.damage import AudioWarning
 from shared.config import Settings
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
-from shared.events import SessionOptions
 from shared.outgoing.client import OutgoingClient
+from shared.session_options import SessionOptions
 
 IN_MEMORY_BYTES: Final = 1 << 20
 """A larger recording is stored on disk while it is decoded."""

@@ -11,7 +11,7 @@ from frontend.sessions.model_names import resolve
 from frontend.sessions.placement import AUTO, candidates
 from frontend.sessions.running_models import RunningModel
 from shared.errors import InvalidFieldError
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 
 OWNER: Final = "voxtral-realtime-streaming"
 _NAMES: Final = "The name of a running model. Names of OpenAI's and Mistral's models work too; `auto` is the best one."

@@ -11,7 +11,7 @@ from frontend.api.speaker_fields import DIARIZED, mistral_speakers, openai_speak
 from frontend.api.upload_form import TEMPERATURE, URLENCODED, Form
 from frontend.protocols.openai.rest import Task
 from shared.errors import InvalidFieldError
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json", DIARIZED)
 TRANSLATED_FORMATS: Final = FORMATS[:-1]

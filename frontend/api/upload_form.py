@@ -42,7 +42,7 @@ from shared.errors import (
     ServerBusyError,
     shown,
 )
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 256

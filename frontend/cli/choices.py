@@ -12,7 +12,7 @@ from frontend.protocols import keyterms
 from frontend.protocols.kinds import Choice, Flag
 from frontend.protocols.options import OPTIONS, SPEAKERS, WORDING, Option, parse_text
 from shared.errors import InvalidFieldError
-from shared.events import CommitDelay, Mode
+from shared.session_options import CommitDelay, Mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from frontend.cli.transcript import Transcript
 from shared.audio.pcm import AudioFormat
 from shared.audio.tracks import Separation
 from shared.errors import UnauthorizedError, VoxtralError
-from shared.events import MAX_TRACKS, ChannelMode
+from shared.session_options import MAX_TRACKS, ChannelMode
 from voxtral_client import ConnectionLostError, ServerError, TranscriptionClient
 
 

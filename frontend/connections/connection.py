@@ -36,8 +36,9 @@ from frontend.sessions.session import TERMINAL, Session
 from shared.bus.event_log import LoggedEvent
 from shared.config import Settings
 from shared.errors import MessageTooLargeError, VoxtralError
-from shared.events import EventType, SessionOptions
+from shared.events import EventType
 from shared.incidents import incident
+from shared.session_options import SessionOptions
 from shared.tasks import end_all
 
 VIEWERS_MAY_COME: Final = "voxtral.session"

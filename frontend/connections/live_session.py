@@ -14,7 +14,8 @@ from frontend.sessions.session import Session
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidFieldError, VoxtralError
-from shared.events import ChannelMode, EventType
+from shared.events import EventType
+from shared.session_options import ChannelMode
 
 Steering = Commit | Configure | Change | Finish | AwaitEnd | Cancel
 

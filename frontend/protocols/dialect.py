@@ -19,7 +19,7 @@ from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.config import ForeignProtocol
 from shared.errors import VoxtralError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 
 EARLIER_AUDIO: Final = b""
 """Replaces the message in `Dialect.refuse` if audio that was accepted before cannot be decoded."""

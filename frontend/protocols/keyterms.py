@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from frontend.protocols.kinds import Number, Schema, WrongTypeError, WrongValueError
-from shared.events import DEFAULT_BOOST, KeyTerm
+from shared.session_options import DEFAULT_BOOST, KeyTerm
 
 FIELDS: Final = frozenset({"term", "boost"})
 

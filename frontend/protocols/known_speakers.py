@@ -9,7 +9,7 @@ from frontend.protocols.kinds import Schema, WrongTypeError, WrongValueError
 from frontend.protocols.long_text import LongText
 from shared import voices
 from shared.errors import InvalidAudioError
-from shared.events import KnownSpeaker
+from shared.session_options import KnownSpeaker
 
 
 @dataclass(frozen=True, slots=True)

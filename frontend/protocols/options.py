@@ -28,7 +28,7 @@ from frontend.protocols.kinds import (
 from frontend.protocols.known_speakers import KnownSpeakers
 from frontend.protocols.turn_detection import TurnDetectionKind
 from shared.errors import InvalidFieldError
-from shared.events import (
+from shared.session_options import (
     DELAYS_MS,
     MAX_TRACKS,
     ChannelMode,

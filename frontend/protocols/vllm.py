@@ -32,7 +32,8 @@ from shared.errors import (
     VoxtralError,
     shown,
 )
-from shared.events import EventType, SessionOptions, Usage
+from shared.events import EventType, Usage
+from shared.session_options import SessionOptions
 from voxtral_client.events import Final, Revised, Speakers
 
 FORMAT: Constant = AudioFormat("pcm_s16le", 16_000, 1)

@@ -15,8 +15,8 @@ from frontend.sessions.running_models import RunningModel
 from shared.bus import keys, ownership
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
-from shared.events import SessionOptions
 from shared.protocol import OF_CHANNELS, OWN
+from shared.session_options import SessionOptions
 
 ADMIT_RETRY_S: Final = 0.1
 GIVING_WAY_S: Final = keys.AWAITED_S + 0.5

@@ -46,8 +46,9 @@ from shared.errors import (
     SessionUnknownError,
     VoxtralError,
 )
-from shared.events import EventType, SessionOptions
+from shared.events import EventType
 from shared.protocol import OWN, Protocol
+from shared.session_options import SessionOptions
 from shared.tasks import BackgroundTasks
 from shared.version import VERSION
 

@@ -10,7 +10,7 @@ from typing import Final
 from frontend.sessions.placement import AUTO, PREFERRED_ENGINES, none_runs
 from frontend.sessions.running_models import RunningModel
 from shared.errors import InvalidFieldError
-from shared.events import Mode
+from shared.session_options import Mode
 from shared.whisper_models import EMBEDDED_WHISPER, WHISPER_MODELS, accuracy_rank
 
 REALTIME: Final = "voxtral_realtime"

@@ -9,8 +9,8 @@ from frontend.protocols.options import check_language, check_speakers
 from frontend.sessions.running_models import RunningModel, running_models
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
-from shared.events import Mode, SessionOptions
 from shared.protocol import OWN
+from shared.session_options import Mode, SessionOptions
 from shared.version import VERSION
 from shared.whisper_models import accuracy_rank
 

@@ -19,9 +19,10 @@ from shared.audio.payload import decode_raw
 from shared.audio.tracks import Separation
 from shared.config import AudioSettings
 from shared.errors import InvalidAudioError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
 from shared.metrics.families import UPLOAD_RATE
 from shared.metrics.metrics import Metrics
+from shared.session_options import SessionOptions
 from shared.tasks import in_thread
 
 

@@ -18,7 +18,8 @@ from shared.bus.event_log import AUDIO_PROCESSED, Follower, LoggedEvent
 from shared.bus.messages import ControlWord
 from shared.celery_config import Queue
 from shared.errors import RateLimitedError, SessionResumedError, VoxtralError
-from shared.events import SAMPLE_RATE_HZ, EventType, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, EventType
+from shared.session_options import SessionOptions
 
 BACKLOG_POLL_S: Final = 1.0
 """Progress is reported by pub/sub; a writer that waits for it also polls it this often."""

@@ -24,7 +24,8 @@ from shared.errors import (
     VoxtralError,
     shown,
 )
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from shared.voices import MAX_VOICE_S, MIN_VOICE_S
 
 SLACK_S: Final = 0.5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.audio.stereo import StereoMix
 from shared.errors import InvalidAudioError, InvalidFieldError
-from shared.events import MAX_TRACKS
+from shared.session_options import MAX_TRACKS
 
 Samples: TypeAlias = NDArray[np.float32]
 """Mono samples, shape [samples], full scale ±1."""

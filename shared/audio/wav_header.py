@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.errors import InvalidAudioError, InvalidFieldError, UnsupportedAudioError
-from shared.events import MAX_TRACKS
+from shared.session_options import MAX_TRACKS
 
 MAX_HEADER_BYTES: Final = 1 << 20
 """Limit of bytes before the samples. Chunks with descriptions have a few kilobytes."""

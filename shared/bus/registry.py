@@ -15,8 +15,8 @@ from shared.bus import control, keys, moves
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import REPORT_FIELD, WorkerMessage
 from shared.bus.ownership import NewSession
-from shared.events import MAX_TRACKS
 from shared.protocol import OF_CHANNELS, UNNUMBERED, Protocol
+from shared.session_options import MAX_TRACKS
 
 
 @dataclass(frozen=True, slots=True)

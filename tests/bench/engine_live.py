@@ -10,7 +10,8 @@ import resource
 
 import numpy as np
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.alignment import token_ends
 from tests.bench.scoring import normalised
 from tests.bench.screen import Measured, Script, measured

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from shared.events import CommitDelay, SessionOptions
+from shared.session_options import CommitDelay, SessionOptions
 from tests.bench.figures import Figure, keep, machine, percentile, show
 from tests.tiny.engine import loaded_realtime
 from worker.engine_thread import Command, EngineThread, Feed, Open, StepReport

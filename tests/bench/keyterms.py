@@ -16,7 +16,7 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import KeyTerm, SessionOptions
+from shared.session_options import KeyTerm, SessionOptions
 from tests.bench.clips import Clip, SpeechFolderError, load_clips
 from tests.bench.rare_names import ABSENT, CHOSEN_ON, REPORTED, Sentence
 from tests.bench.scoring import normalised

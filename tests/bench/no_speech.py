@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.figures import Figure
 from tests.bench.scoring import plain_words
 from tests.bench.screen import Script, Sight

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.bench.clips import Group, load_clips
 from tests.bench.figures import Figure
 from tests.bench.scoring import edits, normalised

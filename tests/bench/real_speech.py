@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench import processors, service_speech
 from tests.bench.alignment import last_sound_samples, long_token_ends
 from tests.bench.clips import Clip, SpeechFolderError, load_clips

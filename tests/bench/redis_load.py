@@ -23,7 +23,7 @@ from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import EventKind
 from shared.bus.registry import Registry
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.bench.figures import Figure, keep, machine, percentile, show
 from tests.bench.pipeline import CHUNK, CHUNK_S, load
 from tests.bench.processes import allow_open_files, running

@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.clips import Clip, SpeechFolderError, load_clips
 from tests.bench.conversations import Conversation, composed
 from tests.bench.diarization import Errors, Turn, errors

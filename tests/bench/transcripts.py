@@ -7,7 +7,8 @@ import numpy as np
 from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Word
+from shared.session_options import SessionOptions
 from worker.engines.base import Final
 from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.weights import model_directory

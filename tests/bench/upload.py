@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.figures import Figure
 from tests.bench.processes import rss_mib
 from tests.integration.api_clients import BOUNDARY

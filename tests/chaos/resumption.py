@@ -21,7 +21,8 @@ import structlog
 from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
 from shared.errors import VoxtralError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.integration.workers import SECOND, redis_alone, until, workers_are
 from tests.stack import START_TIMEOUT_S, Stack
 

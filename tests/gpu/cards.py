@@ -9,7 +9,7 @@ from functools import cache
 from math import prod
 from typing import Any, Final
 
-from shared.events import DELAYS_MS
+from shared.session_options import DELAYS_MS
 from tests.published import realtime
 from tests.published.files import weights_bytes
 from worker.engines.voxtral_realtime.passes import recorded_passes

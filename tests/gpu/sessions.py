@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import jiwer
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.tiny.engine import loaded_realtime
 from tests.tiny.scenes import Scene, scene

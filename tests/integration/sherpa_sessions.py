@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests import engine_sessions
 from tests.engine_sessions import finals
 from tests.speech import SENTENCES, silence, synthesise

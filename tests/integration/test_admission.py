@@ -14,7 +14,7 @@ from frontend.client import ServerError, TranscriptionClient
 from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
 from shared.bus import keys
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.tasks import end_all
 from tests.integration.native_clients import (
     FRONTENDS,

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.alignment import last_sound_samples, long_token_ends, token_ends
 from tests.bench.scoring import edits, normalised
 from tests.bench.screen import Script, measured

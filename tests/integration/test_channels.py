@@ -11,8 +11,9 @@ import pytest
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
 from shared.protocol import Protocol
+from shared.session_options import SessionOptions
 from tests.integration.workers import Fleet, admitted_are, events_of, redis_alone, until
 from tests.limits import limit_s
 from tests.stack import Stack

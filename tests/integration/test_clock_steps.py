@@ -3,7 +3,7 @@
 from frontend.process import FrontendProcess
 from shared.bus import keys
 from shared.bus.connect import connect
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.workers import SECOND, events_of
 from tests.stack import Stack
 

@@ -22,7 +22,7 @@ from shared.bus.registry import Registry
 from shared.bus.sharded import place_of, shards_of
 from shared.config import RedisSettings, Settings
 from shared.errors import StartupError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.clusters import RedisShards, redis_shards
 from tests.integration.workers import SECOND, assert_whole, events_of, speak, until
 from tests.limits import limit_s

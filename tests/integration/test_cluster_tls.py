@@ -13,7 +13,7 @@ from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_redis
 from frontend.process import FrontendProcess
 from shared.config import RedisSettings, Settings
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.certificates import Certificate
 from tests.integration.workers import SECOND, assert_whole, events_of, until
 from tests.stack import START_TIMEOUT_S, Stack, free_ports, listens, wait_until

@@ -15,7 +15,7 @@ from shared.bus import keys, redis_internals
 from shared.bus.failures import store_error
 from shared.bus.redis_internals import FairPool, NoConnectionFreeError, PackedTcpConnection
 from shared.errors import ServerBusyError, SessionUnknownError, VoxtralError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.workers import SECOND, Fleet
 from tests.stack import Stack
 

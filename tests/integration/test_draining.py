@@ -15,7 +15,7 @@ from shared.bus import keys
 from shared.celery_config import celery_app, queue_name
 from shared.dispatch import Dispatcher
 from shared.errors import ModelUnavailableError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.workers import (
     SECOND,
     Fleet,

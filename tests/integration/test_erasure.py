@@ -11,7 +11,8 @@ from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.event_log import Follower
 from shared.bus.webhooks import Outbox, register
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from shared.webhooks.webhook import Webhook
 from tests.integration.disk import is_on_disk, until_gone, without_compression
 from tests.integration.workers import Fleet, admitted_are, assert_whole, events_of, redis_alone, until

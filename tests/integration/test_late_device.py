@@ -9,7 +9,7 @@ import torch
 
 import worker
 from shared.config import Settings
-from shared.events import KeyTerm, Mode, SessionOptions
+from shared.session_options import KeyTerm, Mode, SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.late_device import make_late
 from tests.tiny.checkpoint import DIRECTORY

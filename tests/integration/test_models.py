@@ -13,7 +13,7 @@ from frontend.sessions.session import Session
 from shared.bus.registry import Registry
 from shared.celery_config import queue_name
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError, ServerBusyError
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 from tests.integration.workers import SECOND, admitted_are, emptied, events_of, redis_alone, until, workers_are
 from tests.limits import limit_s
 from tests.stack import Stack

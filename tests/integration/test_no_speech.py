@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.scoring import normalised
 from tests.bench.screen import Script
 from tests.bench.transcripts import transcribe_recording

@@ -11,7 +11,7 @@ from frontend.sessions.placement import CACHE_S, Placement
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
 from shared.errors import ServerBusyError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.owners import claim
 from tests.limits import limit_s
 from worker.engines.echo import EchoEngine

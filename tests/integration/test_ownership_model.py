@@ -27,7 +27,8 @@ from shared.bus.lua import sessions as scripts
 from shared.bus.lua import slots
 from shared.bus.ownership import Owner
 from shared.bus.scripts import Call
-from shared.events import SessionOptions, seconds
+from shared.events import seconds
+from shared.session_options import SessionOptions
 from tests.integration.workers import redis_alone
 from tests.stack import Stack
 from worker.claim import Claim

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.engine_sessions import heard
 from tests.speech import SENTENCES, silence, synthesise

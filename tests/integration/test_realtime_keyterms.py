@@ -11,7 +11,7 @@ from typing import Any
 import jiwer
 import pytest
 
-from shared.events import KeyTerm, SessionOptions
+from shared.session_options import KeyTerm, SessionOptions
 from tests.engine_sessions import drained, finals, text_of
 from tests.replaying import ReplayRecorder
 from tests.tiny.alignment import spelling

@@ -13,7 +13,7 @@ import torch
 from structlog.testing import capture_logs
 
 from shared.errors import ServerBusyError, StartupError
-from shared.events import DELAYS_MS, Mode, SessionOptions
+from shared.session_options import DELAYS_MS, Mode, SessionOptions
 from tests.forking import captured
 from tests.stack import PROJECT
 from tests.tiny import realtime

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, fed, finals, text_of
 from tests.tiny.engine import loaded_realtime
 from tests.tiny.scenes import scene

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from shared.config import Settings
 from shared.errors import StartupError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, plain, text_of
 from tests.tiny import realtime, scenes
 from tests.tiny.engine import loaded_realtime

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, finals
 from tests.tiny import scenes
 from tests.tiny.engine import loaded_realtime

@@ -6,7 +6,7 @@ Its window is 128 positions (10.24 s). Scenes are several times as long, so that
 import jiwer
 import torch
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, plain, text_of
 from tests.tiny import scenes
 from tests.tiny.checkpoint import TEXT_WINDOW_POSITIONS

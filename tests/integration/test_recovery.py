@@ -10,7 +10,7 @@ import pytest
 
 from frontend.sessions.session import Session
 from shared.bus import keys
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.workers import (
     SECOND,
     Fleet,

@@ -12,7 +12,8 @@ import pytest
 
 from frontend.sessions.session import Session
 from shared.bus import keys
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.integration.workers import Fleet, events_of, redis_alone, until
 from tests.stack import Stack
 from tests.tiny import scenes

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from frontend.sessions.session import Session
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.scoring import word_error_rate
 from tests.integration.workers import Fleet, redis_alone, until
 from tests.limits import limit_s

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from frontend.sessions.session import Session
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.integration.workers import Fleet, events_of, redis_alone, until
 from tests.speech import SENTENCES, silence, synthesise

@@ -16,7 +16,7 @@ from shared.bus.connect import connect
 from shared.bus.redis_internals import PackedTcpConnection
 from shared.config import RedisSettings, Settings
 from shared.dispatch import Dispatcher
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.certificates import Certificate
 from tests.integration.workers import SECOND, Fleet, Link, assert_whole, events_of
 from tests.limits import limit_s

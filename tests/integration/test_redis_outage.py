@@ -16,7 +16,7 @@ from frontend.client import Done, Final, ServerError, TranscriptionClient, Warne
 from frontend.process import FrontendProcess
 from frontend.sessions import outage
 from shared.bus.connect import connect
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.test_client_resumes import CHUNK, Listener
 from tests.integration.viewers import SseViewer, final_segments
 from tests.limits import limit_s

@@ -15,8 +15,9 @@ from shared.bus import keys, moves
 from shared.bus.lua.sessions import UNREADABLE, Scripts
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import ModelUnavailableError
-from shared.events import EventType, SessionOptions
+from shared.events import EventType
 from shared.protocol import OWN, UNNUMBERED, Protocol
+from shared.session_options import SessionOptions
 from tests.integration.owners import admitted
 from tests.integration.workers import SECOND, Fleet, events_of
 from tests.stack import Stack

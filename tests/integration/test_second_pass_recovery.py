@@ -13,7 +13,7 @@ from frontend.sessions.session import Session
 from shared.bus import keys, ownership
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import Owner
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.owners import admitted, claim, write
 from tests.integration.workers import SECOND, Fleet, events_of, redis_alone, until
 from tests.limits import limit_s

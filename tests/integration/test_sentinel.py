@@ -23,7 +23,7 @@ from shared.bus.primary import Primary
 from shared.bus.registry import Registry
 from shared.config import RedisSettings, Settings
 from shared.errors import StartupError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.test_compose import ended, run
 from tests.integration.workers import SECOND, assert_whole, events_of, speak, until
 from tests.limits import limit_s

@@ -15,7 +15,7 @@ from frontend.process import FrontendProcess
 from shared.bus.credentials import check_credentials
 from shared.config import RedisSettings, Settings
 from shared.errors import StartupError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.certificates import Certificate
 from tests.integration.workers import SECOND, assert_whole, events_of, until
 from tests.stack import START_TIMEOUT_S, Stack, free_ports, listens, wait_until

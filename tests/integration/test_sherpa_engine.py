@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, KeyTerm, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import KeyTerm, Mode, SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.engine_sessions import drained, finals, partials
 from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain

@@ -13,7 +13,8 @@ from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.voices import embed, store_voices
 from shared.errors import InvalidFieldError
-from shared.events import SAMPLE_RATE_HZ, KnownSpeaker, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import KnownSpeaker, SessionOptions
 from tests.integration.workers import Fleet, events_of, redis_alone, until
 from tests.speech import SENTENCES, silence
 from tests.stack import Stack

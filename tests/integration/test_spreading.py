@@ -9,7 +9,7 @@ import pytest
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.celery_config import QUEUES, queue_name
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.integration.workers import SECOND, Fleet, admitted_are, events_of, redis_alone, until
 from tests.stack import Stack
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from shared.config import TracingSettings
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.tracing import CLOSE_TIMEOUT_S, ROOT, Traces, span_id, trace_id
 from tests.integration.collector import Collector, collecting
 from tests.integration.workers import SECOND, Fleet, events_of, redis_alone, until

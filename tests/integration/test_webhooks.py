@@ -16,7 +16,7 @@ from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.connect import connect
 from shared.entry import CANNOT_START
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.webhooks.signing import encoded
 from tests.integration.workers import SECOND, events_of, redis_alone, until
 from tests.receivers import NO_CONTENT, Receiver, receiving, status

@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import Outputs, drained, finals, heard, partials, text_of
 from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.events import KeyTerm, SessionOptions
+from shared.session_options import KeyTerm, SessionOptions
 from tests.bench.rare_names import ABSENT
 from tests.bench.scoring import normalised
 from tests.engine_sessions import drained, finals, heard, text_of

@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 
 from shared.config import Settings
 from shared.errors import StartupError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from shared.whisper_models import WHISPER_MODELS
 from tests.limits import limit_s
 from tests.speech import SENTENCES, synthesise

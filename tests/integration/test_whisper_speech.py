@@ -8,7 +8,8 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import drained, fed, finals, heard, partials, text_of
 from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors

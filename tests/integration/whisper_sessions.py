@@ -1,6 +1,6 @@
 """Helpers for tests of the Whisper engine: sessions that are fed and drained, and their outputs."""
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import text_of
 from worker.engines.base import Output

@@ -18,7 +18,8 @@ import structlog
 from redis.asyncio import Redis
 
 from shared.bus import keys
-from shared.events import CommitDelay, CommittedText, Event, EventType, Latency, Mode, SessionOptions, Usage, Word
+from shared.events import CommittedText, Event, EventType, Latency, Usage, Word
+from shared.session_options import CommitDelay, Mode, SessionOptions
 from tests.integration.workers import SECOND, Fleet, redis_alone, until
 from worker.channels.states import ChannelState, ChannelStates
 from worker.commitment import Commitment

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from shared.config import Settings
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import heard
 from tests.gpu.cards import WEIGHTS_BYTES
 from tests.published import mini_3b, realtime

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.config import ModelSettings
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from tests.speech import SENTENCES, synthesise
 from tests.voxtral.reference import Reference
 from worker.engines.base import Final

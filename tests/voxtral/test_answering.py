@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from tests.engine_sessions import drained, finals, heard
 from tests.voxtral.driving import answer_text, asked, samples
 from tests.voxtral.reference import Reference, murmur

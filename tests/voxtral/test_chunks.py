@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, finals
 from tests.speech import silence
 from tests.voxtral.driving import answers_of, asked, samples, speech, submitted, without_drafts

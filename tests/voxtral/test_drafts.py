@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, fed
 from tests.speech import silence
 from tests.tiny.vocabulary import AUDIO, EOS

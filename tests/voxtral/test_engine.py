@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shared.errors import ServerBusyError, StartupError
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 from tests.engine_sessions import Outputs, drained, finals, heard
 from tests.speech import SENTENCES, conversation
 from tests.voxtral.driving import CONTEXT_TOKENS, FILE, NAME, answer_text, asked, loaded, samples, spoken_text

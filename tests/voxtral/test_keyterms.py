@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.events import KeyTerm, Mode, SessionOptions
+from shared.session_options import KeyTerm, Mode, SessionOptions
 from tests.engine_sessions import finals, heard
 from tests.voxtral.driving import answers_of, speech, submitted
 from tests.voxtral.reference import murmur

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from tests.unit.worker.engines.keyterms.vocabulary import COUNT, encoded, trie_of
 from worker.engines.keyterms.boosting import Boosts
 from worker.engines.keyterms.trie import AT_START

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from shared.continuation import continuation
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.engine_sessions import drained, finals, heard, partials
 from tests.speech import SENTENCES, conversation, silence

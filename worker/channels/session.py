@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from shared.bus.ownership import Settled
 from shared.dialogue import Said, dialogue
-from shared.events import SAMPLE_RATE_HZ, EventType, Latency, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, EventType, Latency
+from shared.session_options import SessionOptions
 from worker.channels.interleaving import Interleaving
 from worker.channels.states import ChannelState, ChannelStates, decoded_voices, encoded_voices
 from worker.claim import Claim, Opening

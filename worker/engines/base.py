@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import VoxtralError
-from shared.events import Mode, Scores, SessionOptions, Usage, Word
+from shared.events import Scores, Usage, Word
+from shared.session_options import Mode, SessionOptions
 from worker.turns.judge import TurnJudge
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word, seconds
+from shared.events import SAMPLE_RATE_HZ, Word, seconds
+from shared.session_options import Mode, SessionOptions
 from worker.engines.base import Committed, EngineInfo, Finished, Notice, Output, Partial
 from worker.engines.base import Final as FinalText
 from worker.turns.judge import TurnJudge

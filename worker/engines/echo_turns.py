@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions, Word, seconds
+from shared.events import Word, seconds
+from shared.session_options import SessionOptions
 from worker.engines.base import Final, Output, Partial
 from worker.engines.option_notices import turns_by_pauses
 from worker.engines.speech.segment_queue import SegmentQueue

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from shared.errors import shown
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 from worker.engines.base import Notice
 from worker.model_files import COMMAND

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from shared.events import SAMPLE_RATE_HZ, Mode, Scores
+from shared.events import SAMPLE_RATE_HZ, Scores
+from shared.session_options import Mode
 from worker.engines.whisper.decoder import Heard, Job, WhisperDecoder
 from worker.engines.whisper.languages import likeliest
 from worker.engines.whisper.session import wire_words

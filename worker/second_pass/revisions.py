@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Event, EventType, Mode, Scores, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Event, EventType, Scores
+from shared.session_options import Mode, SessionOptions
 from worker.claim import Opening
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Notice

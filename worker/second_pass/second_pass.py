@@ -11,7 +11,8 @@ from typing import Protocol
 
 import structlog
 
-from shared.events import Mode, Scores, Word
+from shared.events import Scores, Word
+from shared.session_options import Mode
 from worker.second_pass.backlog import Backlog, Task
 
 log = structlog.get_logger()

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import voices
-from shared.events import SAMPLE_RATE_HZ, KnownSpeaker
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import KnownSpeaker
 from worker.engines.speech.vad import SileroVad
 from worker.speakers.clusters import Thresholds
 from worker.speakers.encoders import load_encoder

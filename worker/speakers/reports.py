@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import KnownSpeaker
+from shared.session_options import KnownSpeaker
 from worker.speakers.labelling import Labelling
 
 UNAVAILABLE: Final = "diarize_unavailable"

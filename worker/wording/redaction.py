@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
-from shared.events import Redaction
 from shared.seams import UNSPACED
+from shared.session_options import Redaction
 from worker.wording import numerals
 from worker.wording.edits import Edit
 

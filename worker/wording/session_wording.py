@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 from worker.engines.base import Final, Notice, Partial
 from worker.wording.wording import Wording
 

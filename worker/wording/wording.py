@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from shared.events import FillerWords, Mode, Profanity, SessionOptions, Word
+from shared.events import Word
+from shared.session_options import FillerWords, Mode, Profanity, SessionOptions
 from worker.engines.base import Final as FinalText
 from worker.engines.base import Notice, Partial
 from worker.wording import fillers, numerals, profanity, redaction

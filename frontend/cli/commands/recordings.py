@@ -13,7 +13,7 @@ from frontend.cli.commands.command import Command
 from frontend.cli.commands.connection import Service, service_options
 from frontend.cli.failures import OutputError
 from frontend.cli.outputs import ALL, SUFFIXES, is_url, outputs
-from shared.events import ChannelMode, Mode
+from shared.session_options import ChannelMode, Mode
 
 if TYPE_CHECKING:
     from shared.audio.pcm import AudioFormat

@@ -6,7 +6,7 @@ from typing import Any, Final
 from frontend.protocols.kinds import Flag
 from frontend.protocols.options import KEYWORDS, parse_json
 from shared.errors import InvalidFieldError, VoxtralError
-from shared.events import Profanity
+from shared.session_options import Profanity
 
 FEATURES: Final = {"numerals": "numerals", "smart_format": "numerals", "profanity_filter": "profanity"}
 """The option of each feature of `/v1/listen` that can be turned on or off."""

@@ -14,7 +14,7 @@ from frontend.protocols.options import OPTIONS, parse_json, parse_text
 from frontend.protocols.turn_detection import checked
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
-from shared.events import Profanity, Redaction, SessionOptions
+from shared.session_options import Profanity, Redaction, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 ENGLISH: Final = "flux-general-en"

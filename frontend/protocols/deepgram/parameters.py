@@ -17,7 +17,7 @@ from frontend.protocols.options import (
 )
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 
 Query = Mapping[str, Sequence[str]]
 """The values of each parameter, in the order in which they were sent."""

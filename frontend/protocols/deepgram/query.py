@@ -22,7 +22,7 @@ from frontend.protocols.options import OPTIONS, parse_text
 from frontend.protocols.turn_detection import MAX_SILENCE_MS, MIN_SILENCE_MS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
-from shared.events import MAX_TRACKS, FillerWords, Profanity, Redaction, SessionOptions
+from shared.session_options import MAX_TRACKS, FillerWords, Profanity, Redaction, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 REDACTED: Final = {

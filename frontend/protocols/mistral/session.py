@@ -25,7 +25,8 @@ from frontend.protocols.options import (
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import DELAYS_MS, SAMPLE_RATE_HZ, KeyTerm, KnownSpeaker, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import DELAYS_MS, KeyTerm, KnownSpeaker, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 ENCODINGS: Final = {

@@ -16,7 +16,8 @@ from shared.audio.live import CONTAINER
 from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.config import AudioSettings
 from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, UnknownTypeError, shown
-from shared.events import MAX_TRACKS, SAMPLE_RATE_HZ, ChannelMode, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import MAX_TRACKS, ChannelMode, Mode, SessionOptions
 
 MAX_VALUES: Final = 16_384
 """Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, contains

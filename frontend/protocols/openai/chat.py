@@ -16,7 +16,8 @@ from frontend.protocols.openai.rest import DONE, frame
 from frontend.protocols.options import MAX_NEW_TOKENS, MAX_PROMPT_CHARS
 from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
-from shared.events import Mode, SessionOptions, Usage
+from shared.events import Usage
+from shared.session_options import Mode, SessionOptions
 
 MAX_MESSAGES: Final = 64
 DATA_URL: Final = "data:"

@@ -23,7 +23,7 @@ from frontend.protocols.openai.values import (
 from frontend.protocols.options import CHANNELS, KEYWORDS, MAX_KEYTERMS, OPTIONS, SPEAKERS, WEBHOOK, WORDING, tracks
 from frontend.protocols.turn_detection import FIELDS as TURN_FIELDS
 from shared.audio.pcm import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, AudioFormat
-from shared.events import ChannelMode, CommitDelay, SessionOptions
+from shared.session_options import ChannelMode, CommitDelay, SessionOptions
 from shared.turn_detection import TurnDetection, TurnDetectionType
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from frontend.protocols.options import CHANNELS, OPTIONS, START, check_language, options_of, parse_text
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 
 TRACKS: Final = ("inbound", "outbound")
 """The audio of the person on the phone, and the audio that this person hears."""

@@ -10,7 +10,7 @@ from frontend.protocols.keyterms import distinct
 from frontend.protocols.kinds import Integer, Text
 from frontend.protocols.options import KEYWORDS, MAX_SPEAKERS, OPTIONS, parse_json, parse_references
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import KeyTerm, KnownSpeaker, Mode, SessionOptions
+from shared.session_options import KeyTerm, KnownSpeaker, Mode, SessionOptions
 from shared.whisper_models import is_whisper
 
 UID: Final = Text(128, min_chars=1)

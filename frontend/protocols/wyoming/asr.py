@@ -21,7 +21,8 @@ from frontend.protocols.wyoming.framing import MAX_DATA_BYTES, Event, event_byte
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidFieldError, MissingFieldError, VoxtralError
-from shared.events import EventType, KeyTerm, Mode, SessionOptions
+from shared.events import EventType
+from shared.session_options import KeyTerm, Mode, SessionOptions
 from shared.version import VERSION
 
 PROGRAM: Final = "voxtral"

@@ -23,8 +23,8 @@ from shared.bus.ownership import NewSession
 from shared.bus.registry import WorkerReport
 from shared.celery_config import Queue
 from shared.config import Settings
-from shared.events import SessionOptions
 from shared.protocol import OWN
+from shared.session_options import SessionOptions
 from tests.unit.redis_in_memory import answered, log_range
 from tests.unit.reports import report
 

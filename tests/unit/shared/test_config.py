@@ -9,7 +9,7 @@ import pytest
 from shared.config import Settings, load_settings
 from shared.config_renames import RenamedSettingWarning
 from shared.errors import StartupError
-from shared.events import Mode
+from shared.session_options import Mode
 from tests.stack import PROJECT
 
 EXISTING_FILE = """

@@ -6,17 +6,9 @@ from dataclasses import fields, replace
 import orjson
 import pytest
 
-from shared.events import (
-    CommitDelay,
-    Event,
-    EventType,
-    KeyTerm,
-    KnownSpeaker,
-    Mode,
-    SessionOptions,
-    Word,
-)
+from shared.events import Event, EventType, Word
 from shared.final_speakers import FinalSpeakers
+from shared.session_options import CommitDelay, KeyTerm, KnownSpeaker, Mode, SessionOptions
 from shared.turn_detection import TurnDetection
 from voxtral_client.events import Final, Speakers
 

@@ -8,7 +8,7 @@ from redis.exceptions import NoScriptError
 
 from shared.bus import keys
 from shared.bus.ownership import Owner
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.unit.redis_in_memory import script_named
 from worker.claim import Claim
 from worker.second_pass.revisions import Revisions

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.bus import keys
 from shared.bus.messages import ControlWord, WorkerMessage
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.unit.redis_in_memory import Clock, answered
 from tests.unit.worker.claimed_sessions import claimed
 from worker import audio_reader

@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.celery_config import Queue
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.unit.redis_in_memory import Clock, answered
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker.drain import FIRST_OFFER_S, LATEST_OFFER_S, NEXT_OFFER_S, SHORT_REPLAY_SAMPLES, Drain

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.events import CommitDelay, SessionOptions
+from shared.session_options import CommitDelay, SessionOptions
 from tests.limits import limit_s
 from worker.engine_thread import _IDLE_WAIT_S, Configure, EngineThread, Feed, Open, StepReport
 from worker.engines.base import PassTime

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from shared.bus.messages import NOTHING_COMMITTED
-from shared.events import SessionOptions, Word
+from shared.events import Word
+from shared.session_options import SessionOptions
 from tests.unit.worker import claimed_sessions
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial

@@ -15,7 +15,7 @@ import pynvml
 import pytest
 import torch
 
-from shared.events import CommitDelay, SessionOptions
+from shared.session_options import CommitDelay, SessionOptions
 from worker import gpu_memory
 from worker.engine_thread import EngineThread, Feed, Open
 from worker.engines.echo import EchoEngine

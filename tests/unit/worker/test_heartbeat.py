@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.events import Mode
+from shared.session_options import Mode
 from tests.unit.redis_in_memory import answered
 from tests.unit.worker.claimed_sessions import claimed
 from worker.engines.base import EngineInfo

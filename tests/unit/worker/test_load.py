@@ -11,7 +11,7 @@ from frontend.monitoring.prometheus import prometheus_text
 from frontend.monitoring.status import Snapshot
 from frontend.sessions.running_models import running_models
 from shared.config import Settings
-from shared.events import CommitDelay, SessionOptions
+from shared.session_options import CommitDelay, SessionOptions
 from tests.unit.reports import report
 from worker.engine_thread import EngineThread, Feed, Open, StepReport
 from worker.engines.base import PassTime

@@ -17,7 +17,8 @@ from shared.bus.lua.slots import BEST
 from shared.bus.messages import ControlWord, EntryField, WorkerMessage
 from shared.celery_config import Queue
 from shared.config import Settings
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.limits import limit_s
 from tests.unit.redis_in_memory import answered, script_named
 from worker.engines.echo import EchoEngine

@@ -8,7 +8,8 @@ import pytest
 
 from shared.bus.ownership import Owner, Settled
 from shared.errors import IdleTimeoutError
-from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Scores, Word
+from shared.session_options import SessionOptions
 from tests.unit.worker import claimed_sessions
 from worker.engines.base import (
     Committed,

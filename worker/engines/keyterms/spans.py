@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import DEFAULT_BOOST, KeyTerm
+from shared.session_options import DEFAULT_BOOST, KeyTerm
 from worker.engines.keyterms.likeness import letters, similarities, sound_key
 
 MAX_WORDS: Final = 4

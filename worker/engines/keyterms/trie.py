@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 
 INSIDE: Final = 0
 """The state after a token that no term continues: only a token that begins with a space starts a word."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.config import Settings
 from shared.errors import ServerBusyError
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
 from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.sherpa.files import Kind, ModelFiles, find_model

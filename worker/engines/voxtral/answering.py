@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import AudioTooLongError, InvalidFieldError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from worker.engines import base
 from worker.engines.base import Committed, Failed, Finished, Output, Partial
 from worker.engines.speech.vad import SileroVad

@@ -14,7 +14,8 @@ from transformers import VoxtralForConditionalGeneration
 
 from shared.config import ModelSettings
 from shared.errors import ServerBusyError, StartupError
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
 from worker.engines.compiling import Compiler
 from worker.engines.loading import checkpoints

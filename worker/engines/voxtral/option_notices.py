@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.events import Mode, SessionOptions
+from shared.session_options import Mode, SessionOptions
 from worker.engines.base import Notice
 from worker.engines.option_notices import (
     COMMIT_DELAY,

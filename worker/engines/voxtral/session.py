@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import Scores, SessionOptions, Usage
+from shared.events import Scores, Usage
+from shared.session_options import SessionOptions
 from worker.engines.base import Output
 from worker.engines.speech.vad import SileroVad
 from worker.engines.token_scores import ScoredPiece, scores_of, word_confidences

@@ -14,7 +14,7 @@ import structlog
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
-from shared.events import DELAYS_MS, SessionOptions
+from shared.session_options import DELAYS_MS, SessionOptions
 from worker.engines.base import EngineInfo, History, Output, PassTime
 from worker.engines.keyterms.trie import Trie
 from worker.engines.loading.checkpoints import free_memory_bytes

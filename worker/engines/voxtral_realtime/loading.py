@@ -9,7 +9,7 @@ from transformers import VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForCond
 
 from shared.config import ModelSettings, Settings
 from shared.errors import StartupError
-from shared.events import DELAYS_MS, Mode
+from shared.session_options import DELAYS_MS, Mode
 from worker.engines.auto import MIN_REALTIME_SLOTS
 from worker.engines.base import EngineInfo
 from worker.engines.compiling import Compiler

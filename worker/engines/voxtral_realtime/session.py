@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, KeyTerm, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import KeyTerm, SessionOptions
 from worker.engines.base import Committed, Finished, HeardAgain, History, Output, Partial
 from worker.engines.option_notices import (
     COMMIT_DELAY,

@@ -21,7 +21,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
-from shared.events import KeyTerm, Mode
+from shared.session_options import KeyTerm, Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
 from worker.engines.whisper import guards
 from worker.engines.whisper.batches import Batch, Shape, batched

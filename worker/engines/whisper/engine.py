@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ServerBusyError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from worker.engines.base import EngineInfo, History, Output
 from worker.engines.option_notices import cut_prompt
 from worker.engines.speech.segment_queue import Kind

@@ -12,7 +12,8 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay, Scores, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Scores
+from shared.session_options import CommitDelay, SessionOptions
 from worker.engines.base import Final, History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind

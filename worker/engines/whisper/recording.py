@@ -11,7 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Scores
+from shared.session_options import SessionOptions
 from worker.engines.base import Final, Output, Partial
 from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Any, Final
 
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from worker.engines.keyterms.spans import Proposal, SpokenTerms, Written, spoken_terms
 from worker.engines.loading.faster_whisper_internals import Tokenizer
 from worker.engines.whisper.encoded import aligned_frames, chosen

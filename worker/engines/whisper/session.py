@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Word
+from shared.session_options import Mode, SessionOptions
 from worker.engines.base import Committed, Notice, Output
 from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turns_by_pauses, without_effect
 from worker.engines.speech.segment_queue import Kind, SegmentQueue

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from shared.events import CommitDelay
+from shared.session_options import CommitDelay
 from worker.engines.speech.segmenter import SegmenterSettings
 from worker.engines.whisper.transcript import RULES, Rule
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import CommitDelay
 from worker.engines.speech.agreement import common_prefix, normalised
 from worker.engines.whisper.words import HeardWord
 

@@ -9,7 +9,7 @@ from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.webhooks import WebhookRules
 from shared.config import Settings
 from shared.errors import InvalidFieldError, StartupError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.webhooks.signing import encoded
 from shared.webhooks.webhook import ALL, Webhook, WebhookEvent
 

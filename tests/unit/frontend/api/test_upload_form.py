@@ -15,7 +15,7 @@ from starlette.types import Message
 
 from frontend.api.upload_form import bounded, received
 from shared.errors import IdleTimeoutError, InvalidFieldError, MessageTooLargeError
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 

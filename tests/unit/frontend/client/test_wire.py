@@ -8,7 +8,8 @@ import yaml
 
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, START, options_of
 from shared.audio import live, pcm
-from shared.events import SAMPLE_RATE_HZ, Mode
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode
 from shared.version import VERSION
 from tests.stack import PROJECT
 from voxtral_client import TranscriptionClient, events, parts, wire

@@ -13,7 +13,7 @@ from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.native.messages import parse_command
 from shared.config import AudioSettings
 from shared.errors import InvalidFieldError
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from tests.unit.frontend.protocols.openai.openai_wire import connected, error_of, update
 
 GIVEN = [{"term": "Ann  Lee ", "boost": 3}, "Bob", "Bob", {"term": "Zyrtalin"}]

@@ -18,7 +18,7 @@ from frontend.protocols.kinds import (
     WrongTypeError,
     WrongValueError,
 )
-from shared.events import Mode, Redaction
+from shared.session_options import Mode, Redaction
 
 SHORT = Text(5, min_chars=1)
 STEPS = Steps((80, 160), "80 or 160")

@@ -7,7 +7,7 @@ import pytest
 
 from frontend.protocols.options import OPTIONS, check_speakers
 from shared.errors import InvalidFieldError
-from shared.events import KnownSpeaker, SessionOptions
+from shared.session_options import KnownSpeaker, SessionOptions
 from shared.voices import encoded, is_embedding
 
 EMBEDDING = encoded("ge2e", b"\x00\x3c" * 256)

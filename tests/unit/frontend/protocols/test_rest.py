@@ -10,7 +10,8 @@ from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.chat import Chunks, completion, parse_chat
 from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
-from shared.events import Mode, Usage
+from shared.events import Usage
+from shared.session_options import Mode
 
 AUDIO = b"RIFF...."
 ENCODED = b64encode(AUDIO).decode()

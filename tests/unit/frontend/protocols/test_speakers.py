@@ -26,7 +26,7 @@ from frontend.transcripts.recording import Growth, Transcript
 from shared.bus.event_log import LoggedEvent
 from shared.config import AudioSettings
 from shared.errors import InvalidFieldError
-from shared.events import KnownSpeaker
+from shared.session_options import KnownSpeaker
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, kinds, silence, update
 from voxtral_client.events import Final
 from worker.speakers import reports

@@ -13,7 +13,7 @@ from frontend.protocols.native.messages import parse_command
 from frontend.protocols.options import WORDING
 from shared.config import AudioSettings
 from shared.errors import InvalidFieldError
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.unit.frontend.protocols.openai.openai_wire import connected, error_of, update
 
 GIVEN: dict[str, Any] = {

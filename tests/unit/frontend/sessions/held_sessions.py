@@ -12,9 +12,9 @@ from shared.bus.attachment import Attachment
 from shared.bus.audio import AudioWriter
 from shared.bus.event_log import Follower
 from shared.errors import VoxtralError
-from shared.events import SessionOptions
 from shared.metrics.families import AUDIO
 from shared.metrics.metrics import Metrics
+from shared.session_options import SessionOptions
 from shared.tasks import BackgroundTasks
 from tests.unit.redis_in_memory import Clock
 

@@ -14,7 +14,8 @@ from shared.errors import (
     SessionResumedError,
     SessionUnknownError,
 )
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.unit.clock import clocked
 from tests.unit.frontend.memory_bus import MODEL, MemoryBus
 

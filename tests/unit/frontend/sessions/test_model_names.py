@@ -9,7 +9,7 @@ from openai.types.realtime import AudioTranscription, RealtimeSessionCreateReque
 from frontend.sessions.model_names import check_live, resolve
 from frontend.sessions.running_models import RunningModel
 from shared.errors import InvalidFieldError, ModelUnavailableError
-from shared.events import Mode
+from shared.session_options import Mode
 
 
 def _running(name: str, engine: str, *modes: Mode) -> RunningModel:

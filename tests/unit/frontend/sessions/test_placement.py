@@ -5,8 +5,8 @@ import pytest
 from frontend.sessions.placement import candidates
 from frontend.sessions.running_models import RunningModel, running_models
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
-from shared.events import Mode, SessionOptions
 from shared.protocol import OWN, Protocol
+from shared.session_options import Mode, SessionOptions
 from tests.unit.reports import report
 
 ALL = tuple(Mode)

@@ -7,7 +7,8 @@ from frontend.sessions.session import Session
 from shared.bus.event_log import AUDIO_PROCESSED
 from shared.config import Settings
 from shared.errors import UnauthorizedError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from tests.unit.clock import clocked
 from tests.unit.frontend.memory_bus import MemoryBus
 

@@ -8,7 +8,8 @@ import pytest
 
 from shared.bus.ownership import Owner
 from shared.errors import InvalidAudioError
-from shared.events import SAMPLE_RATE_HZ, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Word
+from shared.session_options import SessionOptions
 from worker.channels.session import ChannelSession
 from worker.claiming import claimed
 from worker.commitment import Commitment

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.config import Settings
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from worker.engines.base import Final, Partial
 from worker.engines.echo import EchoEngine
 from worker.engines.registry import load_engine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.speech import SENTENCES, silence, synthesise
 from worker.engines.base import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.events import CommitDelay, Mode, SessionOptions
+from shared.session_options import CommitDelay, Mode, SessionOptions
 from worker.engines.base import Notice
 from worker.engines.option_notices import (
     COMMIT_DELAY,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Scores, Word
+from shared.session_options import SessionOptions
 from worker.second_pass.backlog import Task
 from worker.second_pass.second_pass import Answer
 

@@ -6,7 +6,8 @@ import numpy as np
 import orjson
 
 from shared.bus.ownership import Owner
-from shared.events import SAMPLE_RATE_HZ, Mode, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import Mode, SessionOptions
 from tests.unit.worker.second_pass.tasks import answer
 from worker.claiming import claimed
 from worker.engines.base import Final, Finished

@@ -7,7 +7,8 @@ import numpy as np
 import orjson
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, Mode, Scores, SessionOptions, Word
+from shared.events import SAMPLE_RATE_HZ, Scores, Word
+from shared.session_options import Mode, SessionOptions
 from tests.unit.worker.claimed_sessions import claimed
 from tests.unit.worker.second_pass.tasks import answer
 from worker.engines.base import Final, Finished

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.events import CommitDelay, Mode, SessionOptions
+from shared.session_options import CommitDelay, Mode, SessionOptions
 from tests.limits import limit_s
 from tests.unit.worker.second_pass.tasks import answer, task
 from worker.engine_thread import EngineThread, Feed, Open

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.events import KnownSpeaker
+from shared.session_options import KnownSpeaker
 from tests.speech import SENTENCES, silence
 from tests.two_voices import high, low, pcm_of
 from worker.speakers.model import SpeakerModel

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import Redaction
+from shared.session_options import Redaction
 from worker.wording import redaction
 from worker.wording.edits import applied
 

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.events import FillerWords, Mode, Profanity, Redaction, SessionOptions, Word
+from shared.events import Word
+from shared.session_options import FillerWords, Mode, Profanity, Redaction, SessionOptions
 from tests.unit.worker import claimed_sessions
 from worker.commitment import Commitment
 from worker.engines.base import Final, Finished, Partial

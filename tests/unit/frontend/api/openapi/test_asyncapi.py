@@ -10,7 +10,7 @@ from referencing.jsonschema import DRAFT202012
 
 from frontend.api.openapi.asyncapi import DOCUMENT, with_options
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, OPTIONS, START, options_of
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.stack import PROJECT
 
 

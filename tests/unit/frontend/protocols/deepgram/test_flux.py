@@ -29,7 +29,7 @@ from shared.errors import (
     UnknownTypeError,
     VoxtralError,
 )
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 
 SECOND = b"\1\0" * 16_000
 WORDS = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from frontend.protocols.deepgram.flux_query import FluxListen, configured, flux_listen
 from frontend.protocols.deepgram.parameters import query_of
 from shared.errors import VoxtralError
-from shared.events import KeyTerm, Profanity
+from shared.session_options import KeyTerm, Profanity
 from shared.turn_detection import TurnDetection
 
 

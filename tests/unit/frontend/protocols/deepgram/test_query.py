@@ -11,7 +11,7 @@ from frontend.protocols.deepgram.parameters import query_of
 from frontend.protocols.deepgram.query import REDACTED, Listen, listen
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError, MissingFieldError
-from shared.events import KeyTerm, SessionOptions
+from shared.session_options import KeyTerm, SessionOptions
 from shared.turn_detection import TurnDetection
 
 NAMES = (

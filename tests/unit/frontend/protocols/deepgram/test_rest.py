@@ -8,7 +8,7 @@ from frontend.protocols.deepgram.parameters import query_of
 from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
 from frontend.transcripts.recording import Transcript
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 
 ABOUT = {"request_id": "r1", "sha256": "0", "created": "2026-11-29T09:00:00.000Z"}
 

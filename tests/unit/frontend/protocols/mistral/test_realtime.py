@@ -16,7 +16,7 @@ from frontend.protocols.mistral.realtime import MAX_APPEND_BYTES, MistralRealtim
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import IdleTimeoutError, InvalidFieldError, ServerBusyError, VoxtralError
-from shared.events import KeyTerm, SessionOptions
+from shared.session_options import KeyTerm, SessionOptions
 from shared.turn_detection import TurnDetection
 
 AUDIO = json.dumps({"type": "input_audio.append", "audio": base64.b64encode(b"\1\0" * 160).decode()})

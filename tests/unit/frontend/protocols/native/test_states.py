@@ -31,7 +31,7 @@ from shared.errors import (
     UnknownTypeError,
     VoxtralError,
 )
-from shared.events import CommitDelay, Mode, SessionOptions
+from shared.session_options import CommitDelay, Mode, SessionOptions
 
 DEFAULTS = AudioSettings()
 PCM = base64.b64encode(b"\x01\x02" * 8).decode()

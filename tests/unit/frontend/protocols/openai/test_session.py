@@ -9,7 +9,7 @@ from frontend.protocols.dialect import Append, Check, Configure, Open
 from frontend.protocols.openai.realtime import OpenAIRealtime
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
-from shared.events import CommitDelay, KeyTerm
+from shared.session_options import CommitDelay, KeyTerm
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, final, kinds, partial, update
 
 

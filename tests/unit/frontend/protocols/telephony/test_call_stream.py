@@ -17,7 +17,7 @@ from frontend.protocols.telephony.call_stream import CallStream
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import VoxtralError
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from tests.socket_messages import message_validator
 from tests.unit.frontend.protocols.telephony.messages import (
     CALL,

@@ -14,7 +14,7 @@ from frontend.protocols.whisperlive.detection import NativeOrWhisperLive
 from frontend.protocols.whisperlive.realtime import FORMAT, WhisperLive
 from shared.config import AudioSettings, ForeignProtocol
 from shared.errors import RateLimitedError, ServerBusyError, VoxtralError
-from shared.events import KeyTerm, Mode, SessionOptions
+from shared.session_options import KeyTerm, Mode, SessionOptions
 from tests.socket_messages import message_validator
 from tests.unit.frontend.protocols.openai.openai_wire import Wire
 

@@ -21,7 +21,7 @@ from frontend.protocols.wyoming.asr import WyomingAsr
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import ServerBusyError, VoxtralError
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from tests.socket_messages import message_validator
 from tests.unit.frontend.protocols.wyoming.test_framing import written
 

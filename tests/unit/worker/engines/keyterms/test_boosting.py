@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from tests.fake_device import DEVICE, Counting, fake_device
 from tests.unit.worker.engines.keyterms.test_trie import TERMS, gains
 from tests.unit.worker.engines.keyterms.vocabulary import COUNT, after, trie_of

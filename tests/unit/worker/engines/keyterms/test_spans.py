@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import DEFAULT_BOOST, KeyTerm
+from shared.session_options import DEFAULT_BOOST, KeyTerm
 from worker.engines.keyterms.likeness import letters, similarities, sound_key
 from worker.engines.keyterms.spans import MAX_LETTERS, NATS_PER_LETTER, SpokenTerms, Written
 

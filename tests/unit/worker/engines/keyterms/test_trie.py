@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from tests.unit.worker.engines.keyterms.vocabulary import COUNT, PAD, WORD, after, encoded, trie_of, walked
 from worker.engines.keyterms import trie as trie_module
 from worker.engines.keyterms.trie import ANYWHERE, AT_START, FIRST_NODE, INSIDE, Trie, Tries, gained

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import KeyTerm
+from shared.session_options import KeyTerm
 from worker.engines.keyterms.trie import After, Trie, Tries, after_tokens
 
 PAD, WORD, SPECIAL = 0, 1, 4

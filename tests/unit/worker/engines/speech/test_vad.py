@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.speech import SENTENCES, noise, silence, synthesise
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.levels import AHEAD_WINDOWS, LOUD, SILENT, Levels

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import finals
 from tests.tiny.scenes import background, scene
 from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, heard

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from tests.engine_sessions import finals
 from worker.engines.base import (
     Committed,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.events import SessionOptions
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.speech import SENTENCES, silence, synthesise
 from tests.unit.worker.engines.voxtral_realtime.test_session import FRAME, PAD, PROMPT, WORD, _Alphabet, heard

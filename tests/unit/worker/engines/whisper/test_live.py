@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay, Mode, Scores, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Scores
+from shared.session_options import CommitDelay, Mode, SessionOptions
 from tests.unit.worker.engines.whisper.heard_words import tokens, word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, SessionOptions
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.unit.worker.engines.whisper.test_live import PATIENT, SETTINGS, STORY, check_contract
 from tests.unit.worker.engines.whisper.whisper_speech import play, speech

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.events import SAMPLE_RATE_HZ, Scores, SessionOptions
+from shared.events import SAMPLE_RATE_HZ, Scores
+from shared.session_options import SessionOptions
 from tests.unit.worker.engines.whisper.heard_words import word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, Speech, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, SpeechStarted, SpeechStopped

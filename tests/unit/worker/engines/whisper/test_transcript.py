@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import SAMPLE_RATE_HZ, CommitDelay
+from shared.events import SAMPLE_RATE_HZ
+from shared.session_options import CommitDelay
 from tests.unit.worker.engines.whisper.heard_words import tokens, word, words
 from worker.engines.whisper.transcript import ALONE_LAG_S, NEVER, OVERDUE_S, RULES, Rule, Transcript, joined
 from worker.engines.whisper.words import HeardWord
