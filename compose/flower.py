@@ -14,7 +14,7 @@ from frontend.access.hosts import Hosts
 from frontend.servers.tls import server_context
 from shared.bus.connect import connect_to
 from shared.celery_config import broker_url, celery_app
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
 

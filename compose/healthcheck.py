@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 
 TIMEOUT_S = 3.0
 WORKER = "worker"

@@ -33,7 +33,7 @@ from frontend.access.webhooks import WebhookRules
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only import rewrite_once
 from shared.bus.connect import connect
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.gpus import ORDER, VISIBLE, visible_gpus
 from shared.ports import listeners

@@ -13,7 +13,8 @@ import structlog
 
 from shared.bus.append_only_file import REMEDY, damage, lock, locked
 from shared.bus.server_binary import server_binary
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.errors import StartupError
 

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry, WorkerReport
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 
 POLL_S: Final = 0.5
 

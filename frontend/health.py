@@ -29,7 +29,7 @@ from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
 from shared.bus.connect import connect_to
 from shared.bus.registry import process_id
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.errors import ForbiddenError
 from shared.process import resources

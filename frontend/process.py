@@ -33,7 +33,7 @@ from shared.bus.event_log import EventSubscriber
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
 from shared.bus.totals import TotalsWriter
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.dispatch import Dispatcher
 from shared.metrics.metrics import Metrics
 from shared.tasks import end_all

@@ -9,7 +9,7 @@ import uvloop
 from frontend.process import FrontendProcess
 from frontend.servers.listening import listen
 from frontend.servers.tcp import native_port, serve_tcp, wyoming_port
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.process import return_large_blocks
 

@@ -10,7 +10,7 @@ from frontend.api.app import create_app
 from frontend.process import FrontendProcess
 from frontend.servers.http import serve_http
 from frontend.servers.tls import server_context
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.outgoing.client import OutgoingClient
 from shared.process import return_large_blocks

@@ -10,7 +10,7 @@ from celery import Celery
 
 from shared.bus.primary import Primary
 from shared.celery_internals import QuickAmqp
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.redis_address import shown_node
 
 SESSION_TASK: Final = "voxtral.session"

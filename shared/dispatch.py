@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from shared.celery_config import SESSION_TASK, Queue, celery_app, queue_name
 from shared.celery_internals import expire_queue
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 
 REPLY_TIMEOUT_S: Final = 5.0

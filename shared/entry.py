@@ -14,8 +14,8 @@ from collections.abc import Callable
 import structlog
 
 from shared.bus.credentials import check_credentials
-from shared.config import Settings, load_settings
-from shared.config_renames import RenamedSettingWarning
+from shared.config.renames import RenamedSettingWarning
+from shared.config.settings import Settings, load_settings
 from shared.errors import StartupError
 from shared.logs import configure_logging
 

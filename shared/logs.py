@@ -20,7 +20,8 @@ from concurrent_log_handler import ConcurrentRotatingFileHandler
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from shared.config import LogSettings, Settings
+from shared.config.sections import LogSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.log_lines import RateLimiter, clean
 

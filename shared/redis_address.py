@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from shared.config_wording import ExplainedError
+from shared.config.wording import ExplainedError
 
 Node: TypeAlias = tuple[str, int]
 """Host and port."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Self
 
-from shared.config import TracingSettings
+from shared.config.sections import TracingSettings
 from shared.errors import StartupError
 from shared.version import VERSION
 

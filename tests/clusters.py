@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from shared.bus.hash_slots import SLOTS, slot_of
 from shared.bus.server_binary import server_binary
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from tests.limits import limit_s, slowness
 from tests.stack import free_ports, wait_until
 

@@ -9,7 +9,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from shared.config import KEYLESS, ForeignProtocol, load_settings
+from shared.config.sections import KEYLESS, ForeignProtocol
+from shared.config.settings import load_settings
 from tests.certificates import Certificate
 from tests.keys import KeyList
 from tests.limits import limit_s

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from shared.bus.server_binary import server_binary
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from tests.limits import limit_s, slowness
 from tests.stack import free_ports, wait_until
 

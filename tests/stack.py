@@ -19,7 +19,7 @@ import yaml
 from redis import Redis, ResponseError
 
 from shared.bus import keys
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.events import SAMPLE_RATE_HZ
 from tests.forking import PROJECT, Forked, start
 from tests.limits import limit_s

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from shared.audio.pcm import AudioFormat
 from shared.audio.stream import PcmStream
-from shared.config import CONFIG_PATH_VARIABLE, load_settings
+from shared.config.settings import CONFIG_PATH_VARIABLE, load_settings
 from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions

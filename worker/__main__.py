@@ -6,7 +6,7 @@ import time
 
 import structlog
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.dispatch import Dispatcher
 from shared.entry import run_process
 from shared.gpus import ORDER

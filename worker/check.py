@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from shared.config import load_settings
+from shared.config.settings import load_settings
 from shared.errors import StartupError
 from shared.gpus import ORDER
 from worker.engines.loading.huggingface import NotDownloadedError, downloads

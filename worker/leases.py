@@ -16,7 +16,7 @@ from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import Kept, keep, renew
 from shared.bus.scripts import answers
 from shared.bus.sharded import held_at, on_each_shard, place_at, place_of
-from shared.config import SessionSettings
+from shared.config.sections import SessionSettings
 from shared.errors import IdleTimeoutError
 from worker.event_writer import EventWriter, session_key
 from worker.session import WorkerSession

@@ -26,7 +26,7 @@ from shared.bus.ownership import Owner
 from shared.bus.registry import Registry, process_id
 from shared.bus.totals import TotalsWriter
 from shared.bus.voices import read_voices
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
 from shared.events import SAMPLE_RATE_HZ, seconds

@@ -17,7 +17,7 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry, StartReport, process_id
-from shared.config import Settings
+from shared.config.settings import Settings
 from worker.progress import Phase, Progress, Starting
 
 LOG_INTERVAL_S: Final = 10.0

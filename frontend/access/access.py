@@ -27,7 +27,8 @@ from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.strangers import Strangers
 from frontend.access.tokens import digest, new_token
 from frontend.access.webhooks import WebhookRules
-from shared.config import ForeignProtocol, Settings
+from shared.config.sections import ForeignProtocol
+from shared.config.settings import Settings
 from shared.errors import (
     ForbiddenError,
     MessageTooLargeError,

@@ -12,7 +12,7 @@ from typing import Final, NoReturn, Protocol
 from frontend.access.access import Access
 from frontend.access.principal import Principal
 from frontend.access.strangers import KEY_FIRST, Stranger
-from shared.config import ForeignProtocol
+from shared.config.sections import ForeignProtocol
 from shared.errors import MessageTooLargeError, UnauthorizedError, VoxtralError
 
 WATCH_INTERVAL_S: Final = 2.0

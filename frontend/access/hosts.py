@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from frontend.access.origins import LOOPBACK_NAMES, host_of
-from shared.config import Settings, is_loopback
+from shared.config.settings import Settings, is_loopback
 from shared.errors import ForbiddenError, shown
 
 EVERY_HOST: Final = "*"

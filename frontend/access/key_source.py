@@ -10,7 +10,7 @@ import structlog
 
 from frontend.access.key_list import MAX_LIST_BYTES, KeyRing, joined, parse_keys
 from frontend.access.principal import Key
-from shared.config import AccessSettings
+from shared.config.sections import AccessSettings
 from shared.errors import StartupError
 
 ENVIRONMENT: Final = "The setting access.keys"

@@ -14,7 +14,7 @@ from frontend.access.credentials import presented_key
 from frontend.access.key_list import is_expired
 from frontend.access.key_source import KeySource
 from frontend.access.origins import is_same_origin
-from shared.config import AccessSettings
+from shared.config.sections import AccessSettings
 from shared.errors import ForbiddenError, UnauthorizedError
 
 WATCH_INTERVAL_S: Final = 1.0

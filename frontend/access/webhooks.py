@@ -3,8 +3,8 @@
 from typing import Final
 
 from frontend.access.principal import Key, Principal
-from shared.config import Settings
-from shared.config_webhooks import WebhookClients
+from shared.config.settings import Settings
+from shared.config.webhooks import WebhookClients
 from shared.errors import InvalidFieldError, StartupError
 from shared.outgoing.addresses import AllowList, RefusedUrlError
 from shared.session_options import SessionOptions

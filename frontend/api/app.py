@@ -49,7 +49,8 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.placement import MODELS_BY_MODE
 from frontend.sessions.recordings import Recordings
 from frontend.viewers.viewers import Viewers
-from shared.config import ForeignProtocol, Settings
+from shared.config.sections import ForeignProtocol
+from shared.config.settings import Settings
 from shared.errors import ForbiddenError, VoxtralError
 from shared.outgoing.client import OutgoingClient
 from shared.session_options import Mode

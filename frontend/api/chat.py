@@ -31,7 +31,7 @@ from frontend.sessions.running_models import RunningModel
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
 from shared.audio.damage import AudioWarning
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
 from shared.events import EventType
 from shared.seams import is_decided, seam

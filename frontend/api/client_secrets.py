@@ -21,7 +21,7 @@ from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import SessionConfig, begun
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import check_live
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import InvalidFieldError, InvalidJsonError
 
 MAX_BODY_BYTES: Final = 64 * 1024

@@ -32,7 +32,7 @@ from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
 from frontend.sessions.recordings import Recordings
 from shared.audio.damage import AudioWarning
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from shared.outgoing.client import OutgoingClient
 from shared.session_options import SessionOptions

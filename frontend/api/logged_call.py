@@ -8,7 +8,7 @@ from frontend.protocols.dialect import Action
 from frontend.protocols.long_text import Message
 from frontend.protocols.telephony.call_stream import CallStream
 from shared.bus.event_log import LoggedEvent
-from shared.config import ForeignProtocol
+from shared.config.sections import ForeignProtocol
 from shared.errors import VoxtralError
 from shared.events import EventType
 

@@ -27,7 +27,7 @@ from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.options import MAX_MODEL_CHARS
 from frontend.servers.transports import StarletteTransport
 from frontend.sessions.placement import AUTO
-from shared.config import ForeignProtocol
+from shared.config.sections import ForeignProtocol
 from shared.errors import InvalidFieldError, VoxtralError
 
 VIEWER_TOKEN: Final = "viewer_token"  # noqa: S105 -- the name of a parameter

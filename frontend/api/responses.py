@@ -22,7 +22,7 @@ from frontend.servers.direct_writes import wire_of
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
 from shared.bus.event_log import LoggedEvent
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import VoxtralError
 from shared.events import EventType, seconds
 from shared.incidents import incident

@@ -29,7 +29,8 @@ from frontend.protocols.telephony.call import MAX_ID_CHARS, Call
 from frontend.protocols.telephony.call_stream import CallStream
 from frontend.servers.transports import StarletteTransport
 from frontend.viewers.viewers import Viewers
-from shared.config import TELEPHONY, ForeignProtocol, Settings
+from shared.config.sections import TELEPHONY, ForeignProtocol
+from shared.config.settings import Settings
 from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, VoxtralError, shown
 
 PREFIX: Final = "/v1/telephony"

@@ -28,7 +28,7 @@ from frontend.sessions.session import Session
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from frontend.transcripts.recording import Growth, Transcript
 from shared.audio.damage import AudioWarning
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import VoxtralError
 from shared.events import EventType
 

@@ -2,7 +2,7 @@
 
 import click
 
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 from voxtral_client.addresses import AddressError, http_url
 from voxtral_client.addresses import websocket_url as given_websocket_url
 

@@ -5,7 +5,7 @@ import ssl
 import click
 
 from frontend.servers.tls import own_context
-from shared.config import load_settings
+from shared.config.settings import load_settings
 
 
 def trusted(url: str | None, ca_file: str | None) -> ssl.SSLContext | None:

@@ -23,7 +23,7 @@ from frontend.cli.checks.service import (
 )
 from shared.bus.append_only_file import damage, locked, move_aside
 from shared.bus.server_binary import server_binary
-from shared.config import load_settings
+from shared.config.settings import load_settings
 from shared.errors import StartupError
 
 MARKS = {

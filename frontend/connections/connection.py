@@ -34,7 +34,7 @@ from frontend.sessions.placement import candidates, none_runs
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import TERMINAL, Session
 from shared.bus.event_log import LoggedEvent
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import MessageTooLargeError, VoxtralError
 from shared.events import EventType
 from shared.incidents import incident

@@ -17,7 +17,8 @@ from frontend.protocols.wyoming.asr import WyomingAsr
 from frontend.servers.transports import Transport
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.recordings import Recordings
-from shared.config import ForeignProtocol, Settings
+from shared.config.sections import ForeignProtocol
+from shared.config.settings import Settings
 
 
 class Connections:

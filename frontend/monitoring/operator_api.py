@@ -17,7 +17,7 @@ from starlette.responses import Response
 from frontend.access.operators import Operators
 from frontend.monitoring.operator_view import OperatorView
 from shared.bus.operation import request_drain, request_end
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import ForbiddenError, UnauthorizedError
 
 FRONTEND_DIR: Final = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from frontend.monitoring.status import REDIS_DEADLINE_S, Snapshot, full_status, take_snapshot
 from shared.bus.operation import Opening, ServedSession, read_openings, read_served, which_left
 from shared.bus.registry import WorkerReport
-from shared.config import Settings
+from shared.config.settings import Settings
 
 READING_LIFE_S: Final = 1.0
 MAX_SESSIONS: Final = 500

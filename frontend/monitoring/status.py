@@ -19,7 +19,7 @@ from shared.bus.primary import Primary
 from shared.bus.registry import FrontendReport, Percentiles, Registry, SenderReport, StartReport, WorkerReport
 from shared.bus.sharded import shards_of, tag_of
 from shared.bus.totals import read_totals
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.protocol import OWN
 from shared.redis_address import shown_node
 from shared.version import VERSION

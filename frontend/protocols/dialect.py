@@ -17,7 +17,7 @@ from frontend.protocols.long_text import Message
 from frontend.protocols.native.messages import OneShot
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
-from shared.config import ForeignProtocol
+from shared.config.sections import ForeignProtocol
 from shared.errors import VoxtralError
 from shared.session_options import SessionOptions
 

@@ -16,7 +16,7 @@ from frontend.protocols.wyoming.framing import EventReader, unframed
 from frontend.servers.listening import stop_signal
 from frontend.servers.tls import tls_options
 from frontend.servers.transports import TcpTransport, Transport
-from shared.config import Settings
+from shared.config.settings import Settings
 
 SHUTDOWN_S: Final = 1.5
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 
 LOOK_INTERVAL_S: Final = 1.0

@@ -21,7 +21,7 @@ from frontend.access.hosts import Hosts
 from frontend.servers.listening import SilentConnections, stop_signal
 from frontend.servers.tls import tls_options
 from frontend.servers.transports import FramedConnection, Transport, WebSocketTransport
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import ForbiddenError
 
 PING_INTERVAL_S: Final = 20.0

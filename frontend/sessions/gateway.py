@@ -36,7 +36,7 @@ from shared.bus.failures import reaching_store
 from shared.bus.states import SessionState, decoded
 from shared.bus.webhooks import register
 from shared.celery_config import Queue
-from shared.config import SessionSettings
+from shared.config.sections import SessionSettings
 from shared.dispatch import Dispatcher
 from shared.errors import (
     ModelUnavailableError,

@@ -17,7 +17,7 @@ from frontend.sessions.session import Session
 from shared.audio.damage import AudioWarning
 from shared.audio.payload import decode_raw
 from shared.audio.tracks import Separation
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidAudioError
 from shared.events import SAMPLE_RATE_HZ
 from shared.metrics.families import UPLOAD_RATE

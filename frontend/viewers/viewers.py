@@ -26,7 +26,7 @@ from shared.bus.failures import reaching_store, store_error
 from shared.bus.labels import read_transcript
 from shared.bus.messages import EVENT_FIELD
 from shared.bus.states import ACTIVE, SessionState, decoded
-from shared.config import ViewerSettings
+from shared.config.sections import ViewerSettings
 from shared.errors import (
     ServerBusyError,
     SessionExpiredError,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from shared.errors import StartupError
 
 APPEND_ONLY: Final = "appendonlydir"

@@ -26,7 +26,7 @@ from shared.bus.messages import ControlWord, EntryField
 from shared.bus.recent import Recent
 from shared.bus.scripts import Call, Script, answers
 from shared.bus.sharded import client_at, is_of_cluster, on_each_shard, place_of, shard_of
-from shared.config import Settings
+from shared.config.settings import Settings
 
 ENTRY_MAX_BYTES: Final = 3200
 """100 ms of s16le at 16 kHz; of several tracks a part of that."""

@@ -17,7 +17,7 @@ from shared.bus.primary import Primary
 from shared.bus.primary_connections import TO_PRIMARY, TO_SHARD
 from shared.bus.redis_internals import MAX_CONNECTIONS, PACKED, FairPool
 from shared.bus.sharded import ShardedRedis, ShardRedis
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.redis_address import RedisAddress
 
 CONNECT_TIMEOUT_S = 2.0

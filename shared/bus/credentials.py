@@ -12,7 +12,8 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from shared.bus.cluster import Cluster, NotClusterError
 from shared.bus.connect import CONNECT_TIMEOUT_S, connect_to
 from shared.bus.primary import Primary, SentinelRefusalError
-from shared.config import BROKER_VARIABLE, Settings
+from shared.config.sections import BROKER_VARIABLE
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.redis_address import Node, RedisAddress
 

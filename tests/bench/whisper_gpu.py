@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from shared.events import SAMPLE_RATE_HZ
 from shared.gpus import memory_bytes
 from tests.bench.figures import Figure, keep, machine, percentile, show

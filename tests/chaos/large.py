@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.bench.figures import machine
 from tests.bench.processes import rss_mib
 from tests.stack import Stack

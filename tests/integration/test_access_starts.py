@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from frontend.access.access import Access
 from frontend.access.tokens import digest
 from shared.bus.connect import connect
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import CANNOT_START
 from tests.integration.launcher import Launcher, launcher_in
 

@@ -10,7 +10,7 @@ from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_broker
 from frontend.monitoring.status import take_snapshot
 from shared.bus.connect import connect_to
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 from tests.integration.workers import SECOND, Fleet, assert_whole, emptied, events_of, redis_alone
 from tests.stack import Stack, free_ports

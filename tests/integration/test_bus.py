@@ -16,7 +16,7 @@ from shared.bus.finals import PAGE_FINALS, read_finals
 from shared.bus.messages import ControlWord
 from shared.bus.ownership import Ending
 from shared.bus.states import SessionState
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.integration.owners import admitted, claim, settled, write
 from tests.integration.viewers import subscribers
 from tests.integration.workers import Link

@@ -13,7 +13,7 @@ from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_tls
 from frontend.servers import tls
 from frontend.servers.tls import own_context, server_context
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from tests.certificates import Certificate
 

@@ -20,7 +20,8 @@ from shared.bus.credentials import check_credentials
 from shared.bus.recent import KEPT_S
 from shared.bus.registry import Registry
 from shared.bus.sharded import place_of, shards_of
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import SessionOptions
 from tests.clusters import RedisShards, redis_shards

@@ -12,7 +12,8 @@ from redis import Redis
 from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_redis
 from frontend.process import FrontendProcess
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 from tests.certificates import Certificate
 from tests.integration.workers import SECOND, assert_whole, events_of, until

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from shared.bus.server_binary import server_binary
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
 from tests.certificates import Certificate

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus.append_only_file import APPEND_ONLY, LOADED, damage
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 
 BEGIN = "1:M 01 Jan 2027 10:00:00.000 * Server initialized"
 BAD = "1:M 01 Jan 2027 10:00:00.001 # Bad file format reading the append only file: make a backup of your AOF file"

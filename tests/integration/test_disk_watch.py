@@ -13,7 +13,7 @@ from frontend.access.limiter import Limiter
 from frontend.sessions.disk_rewriting import DiskWatch
 from shared.bus import keys
 from shared.bus.connect import connect
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from shared.tasks import end_all
 from tests.integration.disk import is_on_disk, until_gone, without_compression
 from tests.integration.owners import admitted, erase

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 from tests.image.build import read_stages
 from tests.stack import PROJECT
 

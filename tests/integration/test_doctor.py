@@ -12,7 +12,7 @@ from frontend.cli.checks import machine as machine_checks
 from frontend.cli.checks.check import State
 from frontend.cli.checks.machine import check_disk, check_gpu, check_log, check_model, check_python
 from frontend.cli.checks.service import check_embedded_server, check_keys, check_ports, check_redis, check_webhooks
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.webhooks.signing import encoded
 from tests.keys import KeyList
 from tests.stack import free_ports

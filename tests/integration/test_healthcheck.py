@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from compose.healthcheck import REPORTING, WEBHOOKS, main
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.stack import Stack, free_ports, wait_until
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from compose.healthcheck import REPORTING
 from compose.procfile import read_procfile
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 from shared.errors import StartupError
 from tests.helm.chart import EXISTING, RELEASE, SETS, Manifest, rendering
 from tests.image.build import configuration

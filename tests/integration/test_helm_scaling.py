@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from frontend.monitoring.prometheus import prometheus_text
 from shared.bus.registry import WorkerReport
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.helm.chart import NAMESPACE, RELEASE, rendering
 from tests.unit.reports import report
 

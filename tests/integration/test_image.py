@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import load_settings
+from shared.config.settings import load_settings
 from tests.image.build import DOCKERFILE, configuration, context_files, read_stages, sources
 
 STAGES = read_stages()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import worker
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import KeyTerm, Mode, SessionOptions
 from tests.engine_sessions import drained, text_of
 from tests.late_device import make_late

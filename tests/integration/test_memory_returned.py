@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from frontend import tcp, web, websocket
 from frontend.servers import direct_writes as wire
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.chaos.large import ENDS, Large
 from tests.stack import Stack, free_ports, listens
 

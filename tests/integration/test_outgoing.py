@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from shared.config_webhooks import OutgoingSettings
+from shared.config.webhooks import OutgoingSettings
 from shared.outgoing.addresses import Address, RefusedUrlError
 from shared.outgoing.client import MAX_ANSWER_BYTES, MAX_REDIRECTS, OutgoingClient, OutgoingError
 from tests.certificates import Certificate

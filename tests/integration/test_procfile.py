@@ -10,7 +10,7 @@ import yaml
 from compose.launch import _gpus_of_workers, _programs
 from compose.procfile import Program, read_procfile, scaled
 from shared import gpus
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from tests.stack import PROJECT
 

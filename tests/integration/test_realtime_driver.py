@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from frontend.process import FrontendProcess
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.openai.realtime import OpenAIRealtime
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.integration.native_clients import base64_of, tone
 from tests.integration.test_connection import BrokenTransport
 from tests.limits import limit_s

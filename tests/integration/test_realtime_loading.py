@@ -185,7 +185,7 @@ def test_base_installation_needs_none_of_the_libraries() -> None:
         "for name in ('torch', 'transformers', 'mistral_common', 'safetensors'): sys.modules[name] = None\n"
         "import frontend.web, frontend.tcp, frontend.websocket, frontend.health, frontend.cli.main, compose.launch\n"
         "import worker.celery_worker\n"
-        "from shared.config import Settings\n"
+        "from shared.config.settings import Settings\n"
         "from worker.engines.registry import load_engine\n"
         "load_engine(Settings(model={'name': 'whisper-base', 'threads': 1})).warm_up()\n"
         "try: load_engine(Settings(model={'name': 'mistralai/Voxtral-Mini-4B-Realtime-2602'}))\n"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, plain, text_of

@@ -14,7 +14,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from frontend.process import FrontendProcess
 from shared.bus.connect import connect
 from shared.bus.redis_internals import PackedTcpConnection
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.dispatch import Dispatcher
 from shared.session_options import SessionOptions
 from tests.certificates import Certificate

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_redis
 from shared.bus.credentials import check_credentials
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
 from tests.integration.launcher import Launcher, launcher_in

@@ -21,7 +21,8 @@ from shared.bus.connect import connect
 from shared.bus.credentials import check_credentials
 from shared.bus.primary import Primary
 from shared.bus.registry import Registry
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import SessionOptions
 from tests.integration.test_compose import ended, run

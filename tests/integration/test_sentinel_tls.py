@@ -13,7 +13,8 @@ from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_redis
 from frontend.process import FrontendProcess
 from shared.bus.credentials import check_credentials
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import SessionOptions
 from tests.certificates import Certificate

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from tests.forking import captured
 from tests.sherpa_models import set_metadata, write_ctc, write_tokens, write_transducer

@@ -4,7 +4,7 @@ from frontend.cli.checks.check import State
 from frontend.cli.checks.machine import check_model
 from frontend.monitoring.status import Snapshot
 from shared.bus.registry import StartReport
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.stack import Stack, free_ports, wait_until
 from worker.progress import Phase, Starting
 from worker.start_report import StartReporter

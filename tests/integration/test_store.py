@@ -9,7 +9,7 @@ from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_store
 from frontend.cli.doctor import repair_store
 from shared.bus.append_only_file import APPEND_ONLY, locked
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
 from tests.integration.launcher import Launcher, launcher_in

@@ -11,7 +11,7 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.integration.workers import redis_alone
 from tests.limits import limit_s
 from tests.stack import Stack, free_ports

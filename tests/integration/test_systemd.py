@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from compose.procfile import read_procfile
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 from shared.entry import CANNOT_START
 from tests.stack import PROJECT
 

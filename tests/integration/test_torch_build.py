@@ -10,7 +10,8 @@ import torch
 from frontend.cli.checks.check import State
 from frontend.cli.checks.machine import check_gpu
 from shared import gpus
-from shared.config import ModelSettings, Settings
+from shared.config.sections import ModelSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.torch_build import TorchBuild, installed_torch
 from tests.stack import PROJECT

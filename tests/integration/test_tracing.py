@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from shared.config import TracingSettings
+from shared.config.sections import TracingSettings
 from shared.session_options import SessionOptions
 from shared.tracing import CLOSE_TIMEOUT_S, ROOT, Traces, span_id, trace_id
 from tests.integration.collector import Collector, collecting

@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import constants
 from structlog.testing import capture_logs
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
@@ -266,7 +266,7 @@ def test_auto_takes_a_whisper_on_a_small_gpu_or_says_why_not(tmp_path: Path, mem
     variables = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     variables |= {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "VOXTRAL_LOGS__DIR": str(tmp_path)}
     code = (
-        "from shared.config import load_settings\n"
+        "from shared.config.settings import load_settings\n"
         "from worker.engines.registry import _choose, load_engine\n"
         "print(_choose(load_settings())[0].model)\n"
         "try: load_engine(load_settings())\n"

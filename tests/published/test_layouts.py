@@ -18,7 +18,7 @@ from transformers import (
     VoxtralRealtimeForConditionalGeneration,
 )
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 from tests.engine_sessions import heard
 from tests.gpu.cards import WEIGHTS_BYTES

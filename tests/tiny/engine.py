@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.tiny.checkpoint import DIRECTORY
 from worker.engines.registry import REALTIME, load_engine
 

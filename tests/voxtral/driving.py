@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
 from tests.speech import SENTENCES, synthesise

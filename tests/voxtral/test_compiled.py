@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import VoxtralForConditionalGeneration
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from tests.engine_sessions import finals, heard
 from tests.tiny.voxtral import write_checkpoint
 from tests.voxtral.driving import NAME, answer_text, asked, samples

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.gpus import memory_bytes, visible_gpus
 from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper

@@ -3,7 +3,8 @@
 import os
 from typing import TYPE_CHECKING, Final
 
-from shared.config import ModelSettings, Settings
+from shared.config.sections import ModelSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.whisper_models import ANY_WHISPER, WHISPER_MODELS, is_whisper
 from worker.progress import STARTING, Phase

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.metrics.families import REVISIONS
 from worker.second_pass.backlog import Backlog, Task
 from worker.second_pass.revisions import Revisions

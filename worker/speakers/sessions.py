@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.bus import voices
-from shared.config import SpeakerSettings
+from shared.config.sections import SpeakerSettings
 from worker.engine_thread import Command, Configure, Feed
 from worker.engines import base
 from worker.session import WorkerSession

@@ -16,7 +16,7 @@ from celery.exceptions import SecurityWarning
 
 from shared.celery_config import celery_app
 from shared.celery_internals import expire_queue
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.dispatch import REPLY_TIMEOUT_S
 from shared.entry import run_process
 from worker.webhooks.sender import Sender

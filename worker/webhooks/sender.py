@@ -28,7 +28,7 @@ from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry, SenderReport, process_id
 from shared.bus.totals import TotalsWriter
 from shared.bus.webhooks import MAX_SESSIONS, Look, Outbox
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.metrics.families import WEBHOOK_DELIVERIES
 from shared.metrics.metrics import Metrics
 from shared.outgoing.client import OutgoingClient

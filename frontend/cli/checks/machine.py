@@ -12,7 +12,7 @@ from frontend.cli.address import own_health_url
 from frontend.cli.checks.check import Check, State, absent, broken, ok, warning
 from frontend.cli.http_get import HttpError, get_json
 from frontend.servers.tls import probe_context
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.logs import log_path
 from shared.torch_build import installed_torch

@@ -28,7 +28,7 @@ from shared.bus.credentials import advice as credentials_advice
 from shared.bus.credentials import cluster_advice, find_primary, of_cluster, refusal
 from shared.bus.primary import NoPrimaryError
 from shared.bus.server_binary import server_binary
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.ports import Listener, listeners
 from shared.redis_address import Node, RedisAddress, shown_node

@@ -63,7 +63,8 @@ class Service:
     @property
     def chunk_samples(self) -> int:
         """The settings here say nothing about a service elsewhere, and need not be valid."""
-        from shared.config import AudioSettings, load_settings
+        from shared.config.sections import AudioSettings
+        from shared.config.settings import load_settings
 
         return (load_settings().audio if self.url is None else AudioSettings()).chunk_size
 

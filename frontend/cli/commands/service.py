@@ -48,7 +48,7 @@ def status(*, service: Service, as_json: bool) -> None:
     from frontend.cli.address import own_health_url
     from frontend.cli.failures import Status
     from frontend.cli.status import show_status, show_status_at
-    from shared.config import load_settings
+    from shared.config.settings import load_settings
 
     tls = service.tls
     if service.url is None:

@@ -28,7 +28,7 @@ def secret(*, name: str) -> None:
     Without NAME: for sessions without a key. The secret of the service comes from the settings here.
     """
     from frontend.access.key_list import NAME_ALLOWED, is_key_name
-    from shared.config import load_settings
+    from shared.config.settings import load_settings
     from shared.errors import shown
     from shared.webhooks.signing import Signer
 

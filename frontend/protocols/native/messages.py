@@ -14,7 +14,7 @@ from frontend.protocols.long_text import LongMessage
 from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, WEBHOOK, options_of
 from shared.audio.live import CONTAINER
 from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, UnknownTypeError, shown
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import MAX_TRACKS, ChannelMode, Mode, SessionOptions

@@ -30,7 +30,7 @@ from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
 from shared.audio.live import UnsupportedStreamError
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidJsonError, UnauthorizedError, VoxtralError
 from shared.events import EventType
 

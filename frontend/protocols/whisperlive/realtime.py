@@ -16,7 +16,7 @@ from frontend.protocols.native.messages import decode_message
 from frontend.protocols.whisperlive.options import Options, parse_options, uid_of
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
-from shared.config import ForeignProtocol
+from shared.config.sections import ForeignProtocol
 from shared.errors import InvalidJsonError, RateLimitedError, ServerBusyError, UnknownTypeError, VoxtralError
 from shared.events import EventType
 from voxtral_client.events import Final, Partial, Speakers

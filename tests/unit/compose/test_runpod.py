@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from frontend.access.key_list import parse_keys
-from shared.config import load_settings
+from shared.config.settings import load_settings
 from shared.errors import StartupError
 from tests.image.build import configuration
 from tests.stack import PROJECT

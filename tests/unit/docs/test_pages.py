@@ -11,7 +11,7 @@ import click
 import pytest
 
 from frontend.cli.main import cli as program
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.documentation import PAGES, PROJECT, anchors, blocks, commands, links
 
 README_LINES = 150

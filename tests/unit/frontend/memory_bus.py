@@ -22,7 +22,7 @@ from shared.bus.messages import EntryField
 from shared.bus.ownership import NewSession
 from shared.bus.registry import WorkerReport
 from shared.celery_config import Queue
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.protocol import OWN
 from shared.session_options import SessionOptions
 from tests.unit.redis_in_memory import answered, log_range

@@ -9,7 +9,7 @@ from kombu.transport.redis import Channel, SentinelChannel
 from shared.bus.primary_connections import BrokerConnection
 from shared.celery_config import broker_url, celery_app
 from shared.celery_internals import RETRY_LONGEST_S, BrokerTransport, QuickAmqp, QuickConnection
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.internals import Canary
 
 MODULE = "shared/celery_internals.py"

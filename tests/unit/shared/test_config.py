@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Settings, load_settings
-from shared.config_renames import RenamedSettingWarning
+from shared.config.renames import RenamedSettingWarning
+from shared.config.settings import Settings, load_settings
 from shared.errors import StartupError
 from shared.session_options import Mode
 from tests.stack import PROJECT

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from shared.config import Settings, load_settings
+from shared.config.settings import Settings, load_settings
 from shared.entry import CANNOT_START, run_process
 from shared.errors import StartupError
 from shared.log_lines import LINES_PER_WINDOW, RateLimiter

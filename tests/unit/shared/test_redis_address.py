@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.config_wording import ExplainedError
+from shared.config.wording import ExplainedError
 from shared.redis_address import RedisAddress
 
 

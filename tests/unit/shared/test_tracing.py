@@ -6,7 +6,8 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.bus.ownership import Owner
-from shared.config import Settings, TracingSettings
+from shared.config.sections import TracingSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.tracing import ROOT, Traces, span_id, trace_id
 from tests.unit.worker.claimed_sessions import claimed

@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 from shared.bus import keys
 from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.states import SessionState
-from shared.config import SessionSettings
+from shared.config.sections import SessionSettings
 from tests.unit.redis_in_memory import Clock, answered, script_named
 from tests.unit.worker.claimed_sessions import ScriptCalls, claimed
 from worker.event_writer import EventWriter

@@ -10,7 +10,7 @@ import pytest
 from frontend.monitoring.prometheus import prometheus_text
 from frontend.monitoring.status import Snapshot
 from frontend.sessions.running_models import running_models
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import CommitDelay, SessionOptions
 from tests.unit.reports import report
 from worker.engine_thread import EngineThread, Feed, Open, StepReport

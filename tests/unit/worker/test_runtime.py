@@ -16,7 +16,7 @@ from shared.bus.lua.sessions import ELSEWHERE, FENCED, NO_ROOM, UNREADABLE
 from shared.bus.lua.slots import BEST
 from shared.bus.messages import ControlWord, EntryField, WorkerMessage
 from shared.celery_config import Queue
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from tests.limits import limit_s

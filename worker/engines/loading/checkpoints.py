@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from shared.errors import StartupError
 from shared.gpus import driver_version
 from shared.torch_build import TorchBuild

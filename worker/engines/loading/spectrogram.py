@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shared.config import SpectrogramSettings
+from shared.config.sections import SpectrogramSettings
 from shared.errors import StartupError
 
 

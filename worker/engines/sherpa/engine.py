@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import ServerBusyError
 from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import VoxtralForConditionalGeneration
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from shared.errors import ServerBusyError, StartupError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions

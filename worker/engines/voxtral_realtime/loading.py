@@ -7,7 +7,8 @@ import structlog
 import torch
 from transformers import VoxtralRealtimeFeatureExtractor, VoxtralRealtimeForConditionalGeneration
 
-from shared.config import ModelSettings, Settings
+from shared.config.sections import ModelSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import DELAYS_MS, Mode
 from worker.engines.auto import MIN_REALTIME_SLOTS

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from shared.config import ModelSettings, Settings
+from shared.config.sections import ModelSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, whisper_model
 from worker.engines.loading.spectrogram import check_spectrogram

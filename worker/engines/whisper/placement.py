@@ -11,7 +11,7 @@ from typing import Final
 import ctranslate2
 import structlog
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from shared.errors import StartupError
 from shared.gpus import gpu_count, memory_bytes
 from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits

@@ -7,7 +7,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from frontend.access.access import Access
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.keys import KeyList
 from tests.unit.redis_in_memory import answered
 

@@ -10,7 +10,8 @@ from frontend.access.key_list import is_expired, joined, parse_keys
 from frontend.access.key_source import KeySource
 from frontend.access.origins import is_allowed_origin
 from frontend.access.tokens import digest, matches, new_token
-from shared.config import AccessSettings, Settings
+from shared.config.sections import AccessSettings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from tests.keys import KeyList
 

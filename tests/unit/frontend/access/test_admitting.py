@@ -16,7 +16,8 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import matches, new_resume_token, viewer_token
 from frontend.access.tokens import digest
 from shared.bus import keys as bus_keys
-from shared.config import ForeignProtocol, Settings
+from shared.config.sections import ForeignProtocol
+from shared.config.settings import Settings
 from shared.errors import (
     ForbiddenError,
     MessageTooLargeError,

@@ -10,7 +10,7 @@ from frontend.access.access import Access
 from frontend.access.guard import KEY_TIMEOUT_S, STRANGER_MESSAGE_MAX, Guard, restrict_stranger
 from frontend.access.principal import ANONYMOUS
 from frontend.access.strangers import Strangers
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import MessageTooLargeError, ServerBusyError, UnauthorizedError
 from tests.keys import KeyList
 from tests.unit.frontend.access.store import Store, access_of, reread

@@ -3,7 +3,7 @@
 import pytest
 
 from frontend.access.hosts import Hosts
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import ForbiddenError
 
 

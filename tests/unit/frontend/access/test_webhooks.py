@@ -7,7 +7,7 @@ import pytest
 from frontend.access.key_list import parse_keys
 from frontend.access.principal import ANONYMOUS, Key, Principal
 from frontend.access.webhooks import WebhookRules
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import InvalidFieldError, StartupError
 from shared.session_options import SessionOptions
 from shared.webhooks.signing import encoded

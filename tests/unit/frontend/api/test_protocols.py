@@ -8,7 +8,7 @@ from starlette.types import Scope
 from frontend.api.app import create_app
 from frontend.api.mistyped_addresses import is_socket, methods_at
 from frontend.monitoring.process_report import Tally
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.metrics.metrics import Metrics
 
 UNUSED: Any = cast("Any", None)

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from frontend.cli.address import base_url, own_health_url, websocket_url
-from shared.config import CONFIG_PATH_VARIABLE, load_settings
+from shared.config.settings import CONFIG_PATH_VARIABLE, load_settings
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from frontend.protocols.telephony import twilio
 from frontend.protocols.telephony.call_stream import CallStream
 from frontend.servers.transports import DisconnectedError
 from frontend.sessions.recordings import Recordings
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import FrameInvalidError
 from shared.events import SAMPLE_RATE_HZ
 from shared.metrics.metrics import Metrics

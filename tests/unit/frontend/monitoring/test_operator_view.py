@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from frontend.access.key_list import parse_keys
 from frontend.monitoring import operator_view
 from frontend.monitoring.operator_view import OperatorView
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 
 

@@ -13,7 +13,7 @@ from frontend.protocols.native.messages import OneShot, Resume, Start, parse_com
 from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import DEFAULT, updated
 from shared.audio.pcm import AudioFormat
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError, MissingFieldError
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected
 from tests.unit.frontend.protocols.test_wording import form

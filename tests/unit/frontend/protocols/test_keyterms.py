@@ -11,7 +11,7 @@ from frontend.protocols.dialect import Configure, Open
 from frontend.protocols.keyterms import KeyTerms
 from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.native.messages import parse_command
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
 from shared.session_options import KeyTerm
 from tests.unit.frontend.protocols.openai.openai_wire import connected, error_of, update

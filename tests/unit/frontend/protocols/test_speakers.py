@@ -24,7 +24,7 @@ from frontend.protocols.vllm import VllmRealtime
 from frontend.transcripts.awaited_labels import MAX_HELD, AwaitedLabels
 from frontend.transcripts.recording import Growth, Transcript
 from shared.bus.event_log import LoggedEvent
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
 from shared.session_options import KnownSpeaker
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, kinds, silence, update

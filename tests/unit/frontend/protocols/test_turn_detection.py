@@ -8,7 +8,7 @@ from frontend.protocols.dialect import Configure, Open
 from frontend.protocols.kinds import WrongValueError
 from frontend.protocols.native.messages import Start, parse_command
 from frontend.protocols.turn_detection import TurnDetectionKind
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
 from shared.turn_detection import TurnDetection
 from tests.unit.frontend.protocols.openai.openai_wire import connected, error_of, final, kinds, update

@@ -9,7 +9,7 @@ from frontend.protocols.dialect import Check, Open
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.native.messages import Start, parse_command
 from frontend.protocols.openai.realtime import OpenAIRealtime
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, update
 

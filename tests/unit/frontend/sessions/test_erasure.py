@@ -7,7 +7,7 @@ from frontend.sessions.erasure import Erasure
 from shared.bus import keys
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.unit.redis_in_memory import answered, script_named
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from frontend.access.session_tokens import identity_of
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import (
     InvalidFieldError,
     ModelUnavailableError,

@@ -12,7 +12,7 @@ from frontend.sessions.outage import GIVE_UP_AFTER_S, WARN_AFTER_S, Outage
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
 from shared.bus.audio import AudioWriter
-from shared.config import Settings
+from shared.config.settings import Settings
 from tests.unit.frontend.sessions.held_sessions import Held
 from tests.unit.redis_in_memory import Clock, answered
 

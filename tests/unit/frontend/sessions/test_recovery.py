@@ -11,7 +11,7 @@ from shared.bus import keys
 from shared.bus.audio import AudioWriter
 from shared.bus.event_log import QUIET_S
 from shared.celery_config import Queue
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 from tests.unit.frontend.sessions.held_sessions import Held
 from tests.unit.redis_in_memory import Clock, answered, script_named

@@ -5,7 +5,7 @@ from typing import Any
 
 from frontend.sessions.session import Session
 from shared.bus.event_log import AUDIO_PROCESSED
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import UnauthorizedError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions

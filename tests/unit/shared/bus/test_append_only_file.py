@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus.append_only_file import APPEND_ONLY, damage, lock, locked, move_aside
-from shared.config import RedisSettings
+from shared.config.sections import RedisSettings
 from shared.errors import StartupError
 
 

@@ -12,7 +12,8 @@ from shared.bus.credentials import CREDENTIALS_ADVICE, check_credentials
 from shared.bus.failures import reaching_store
 from shared.bus.redis_internals import NoConnectionFreeError
 from shared.bus.server_binary import server_binary
-from shared.config import RedisSettings, Settings
+from shared.config.sections import RedisSettings
+from shared.config.settings import Settings
 from shared.errors import ServerBusyError, StartupError, StoreUnreachableError
 from shared.redis_address import RedisAddress
 

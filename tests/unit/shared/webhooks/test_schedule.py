@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.config_webhooks import WebhookSettings
+from shared.config.webhooks import WebhookSettings
 from shared.webhooks.schedule import JITTER, LONGEST_S, Backoff, retry_after_s
 
 

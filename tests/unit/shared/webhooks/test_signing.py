@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook as Judge
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from shared.config_webhooks import WebhookSettings
+from shared.config.webhooks import WebhookSettings
 from shared.errors import StartupError
 from shared.webhooks.signing import Signer, encoded
 from shared.webhooks.webhook import SERVICE

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.session_options import SessionOptions
 from worker.engines.base import Final, Partial
 from worker.engines.echo import EchoEngine

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from worker.second_pass.loading import load_second
 

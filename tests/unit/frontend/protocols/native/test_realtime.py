@@ -26,7 +26,7 @@ from frontend.protocols.native.realtime import NativeRealtime
 from shared.audio.live import UnsupportedStreamError
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import (
     IdleTimeoutError,
     InvalidAudioError,

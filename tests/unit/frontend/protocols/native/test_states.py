@@ -20,7 +20,7 @@ from frontend.protocols.native.messages import decode_message, parse_command, re
 from frontend.protocols.native.states import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
 from frontend.protocols.options import MAX_MODEL_CHARS, MAX_NEW_TOKENS, MAX_PROMPT_CHARS
 from shared.audio.pcm import AudioFormat
-from shared.config import AudioSettings
+from shared.config.sections import AudioSettings
 from shared.errors import (
     InvalidAudioError,
     InvalidFieldError,

@@ -12,7 +12,7 @@ from frontend.protocols.dialect import Append, Finish, Hangup, Open, Send, UsePr
 from frontend.protocols.native.realtime import NativeRealtime
 from frontend.protocols.whisperlive.detection import NativeOrWhisperLive
 from frontend.protocols.whisperlive.realtime import FORMAT, WhisperLive
-from shared.config import AudioSettings, ForeignProtocol
+from shared.config.sections import AudioSettings, ForeignProtocol
 from shared.errors import RateLimitedError, ServerBusyError, VoxtralError
 from shared.session_options import KeyTerm, Mode, SessionOptions
 from tests.socket_messages import message_validator

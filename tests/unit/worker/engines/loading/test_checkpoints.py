@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import VoxtralForConditionalGeneration, VoxtralRealtimeForConditionalGeneration
 
-from shared.config import ModelSettings
+from shared.config.sections import ModelSettings
 from shared.errors import StartupError
 from tests.tiny.voxtral import write_checkpoint
 from worker.engines.loading import checkpoints

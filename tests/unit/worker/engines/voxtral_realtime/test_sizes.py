@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from shared.config import Settings
+from shared.config.settings import Settings
 from shared.errors import StartupError
 from worker.engines.loading.checkpoints import Placement
 from worker.engines.voxtral_realtime import loading

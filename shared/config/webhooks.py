@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
-from shared.config_section import Section
+from shared.config.section import Section
 from shared.outgoing.addresses import AllowList
 
 
