@@ -5,8 +5,8 @@ so workers need not know in which format it was sent.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol, TypeAlias
 
 from frontend.decoding.decoders import Decoders
 from frontend.decoding.live import LiveDecoding
@@ -17,6 +17,9 @@ from shared.errors import VoxtralError
 
 SLICE_BYTES: Final = 64 * 1024
 """Decoded at a time: about a millisecond of work, after which other tasks run."""
+
+Start: TypeAlias = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Starts a task that ends the connection if it fails."""
 
 
 class Intake(Protocol):
@@ -68,12 +71,15 @@ class RawIntake:
 class ContainerIntake:
     """A stream in a container, decoded by its own process, which is started with the first bytes."""
 
-    def __init__(self, session: Session, decoders: Decoders, report: Callable[[Exception], Awaitable[None]]) -> None:
+    def __init__(
+        self, session: Session, decoders: Decoders, report: Callable[[Exception], Awaitable[None]], start: Start
+    ) -> None:
         """`report` is called once, when the stream cannot be decoded any further. The rest of the stream is
-        discarded."""
+        discarded. `start` starts the task that does it, which ends the connection if `report` raises an error."""
         self._session = session
         self._decoders = decoders
         self._report = report
+        self._start = start
         self._decoding: LiveDecoding | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -83,7 +89,8 @@ class ContainerIntake:
             return
         if self._decoding is None:
             self._decoding = await self._decoders.live(self._session.options.channels)
-            self._pump = asyncio.create_task(self._write_decoded(self._decoding), name=f"decoded {self._session.id}")
+            self._pump = self._start(self._write_decoded(self._decoding))
+            self._pump.set_name(f"decoded {self._session.id}")
         for start in range(0, len(audio), SLICE_BYTES):
             await self._decoding.write(audio[start : start + SLICE_BYTES])
 

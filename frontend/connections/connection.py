@@ -299,7 +299,12 @@ class Connection:
             session.acknowledge()
         try:
             live = self._live = LiveSession(
-                session, wanted, gateway=self._gateway, decoders=self._decoders, report=self._report_undecodable
+                session,
+                wanted,
+                gateway=self._gateway,
+                decoders=self._decoders,
+                report=self._report_undecodable,
+                start=self._tasks.create_task,
             )
         except VoxtralError:
             session.detach()

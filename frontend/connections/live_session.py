@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import orjson
 
-from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake
+from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake, Start
 from frontend.decoding.decoders import Decoders
 from frontend.protocols.dialect import AwaitEnd, Cancel, Change, Commit, Configure, Finish, Open, Resume
 from frontend.sessions.gateway import Gateway
@@ -31,8 +31,9 @@ class LiveSession:
         gateway: Gateway,
         decoders: Decoders,
         report: Callable[[Exception], Awaitable[None]],
+        start: Start,
     ) -> None:
-        """`report` is called if previously accepted audio cannot be decoded."""
+        """`report` is called if previously accepted audio cannot be decoded, by a task that `start` starts."""
         self.session = session
         self.acknowledges = wanted.acknowledge
         """Whether its client keeps its audio, and may resume over another connection."""
@@ -43,6 +44,7 @@ class LiveSession:
         self._gateway = gateway
         self._decoders = decoders
         self._report = report
+        self._start = start
         self._takes_container = isinstance(wanted, Resume) or wanted.is_native
         self._is_closed = False
         self.intake = self._new_intake(wanted.audio_format)
@@ -118,7 +120,7 @@ class LiveSession:
     def _new_intake(self, audio_format: AudioFormat | None) -> Intake:
         tracks = self.session.options.channels
         if audio_format is None:
-            return ContainerIntake(self.session, self._decoders, self._report)
+            return ContainerIntake(self.session, self._decoders, self._report, self._start)
         if tracks is not None:
             audio_format = replace(audio_format, channels=tracks, separate=True)
         elif audio_format.separate:

@@ -122,6 +122,18 @@ def test_an_unknown_model_is_an_error_message(stack: Stack) -> None:
     assert socket.close_code == 1011
 
 
+@pytest.mark.parametrize(("path", "reason"), [("/v1/listen", "DATA-0000"), ("/v2/listen", "UNSUPPORTED_AUDIO")])
+def test_a_container_that_cannot_be_decoded_closes_the_connection(stack: Stack, path: str, reason: str) -> None:
+    with connect(f"{stack.web_url.replace('http', 'ws', 1)}{path}?encoding=opus") as socket:
+        socket.send(b"This is text." * 100)
+        told = json.loads(next(message for message in iter(lambda: socket.recv(limit_s(20)), "") if "Error" in message))
+        assert told["description"].startswith("The audio is text")
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(limit_s(20))
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, reason)
+
+
 async def test_keys(keyed_stack: Stack, key_list: KeyList) -> None:
     key = key_list.keys["anna"]
     async with client(keyed_stack, key).listen.v1.connect(**RAW) as socket:
