@@ -8,13 +8,21 @@ from typing import Final
 
 import orjson
 
-from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError
+from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, VoxtralError
 from shared.outgoing.addresses import RefusedUrlError
 from shared.outgoing.client import OutgoingClient, OutgoingError
 
 MAX_BODY_BYTES: Final = 64 * 1024
 DOWNLOAD_S: Final = 300.0
 """Time limit, from the resolution of the name to the last byte."""
+
+
+class UnusableUrlError(InvalidFieldError):
+    """Repeats no URL: it may hold a secret."""
+
+    def __init__(self, reason: str) -> None:
+        VoxtralError.__init__(self, f"url cannot be used: {reason}.")
+        self.field = "url"
 
 
 def url_in(body: bytes) -> str:
@@ -34,19 +42,17 @@ def url_in(body: bytes) -> str:
 
 
 def check_permitted(outgoing: OutgoingClient | None) -> OutgoingClient:
-    """Raises InvalidFieldError unless this service downloads recordings."""
+    """Raises UnusableUrlError unless this service downloads recordings."""
     if outgoing is None:
-        raise InvalidFieldError(
-            "url", "…", "nothing, because server.recording_urls is false: send the recording itself as the body"
-        )
+        raise UnusableUrlError("server.recording_urls is false; send the recording itself as the body")
     return outgoing
 
 
 async def downloaded(outgoing: OutgoingClient, url: str, limit_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The recording, chunk by chunk. Raises InvalidFieldError, which repeats no URL: it may hold a secret."""
+    """The recording, chunk by chunk. Raises UnusableUrlError."""
     try:
         async with outgoing.download(url, max_bytes=limit_bytes, within_s=DOWNLOAD_S) as recording:
             async for chunk in recording:
                 yield chunk
     except (RefusedUrlError, OutgoingError) as error:
-        raise InvalidFieldError("url", "…", f"the address of a recording for this service; here {error}") from None
+        raise UnusableUrlError(str(error)) from None

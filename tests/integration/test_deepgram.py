@@ -174,7 +174,10 @@ async def transcribe(deepgram: AsyncDeepgramClient, file: bytes) -> None:
         assert (refused.value.status_code, refused.value.body["err_code"]) == (400, "Bad Request")
     with pytest.raises(ApiError) as unfetched:
         await deepgram.listen.v1.media.transcribe_url(url="https://voice.example/a.wav", model="nova-3")
-    assert (unfetched.value.status_code, "send the recording" in unfetched.value.body["err_msg"]) == (400, True)
+    reason = "url cannot be used: server.recording_urls is false; send the recording itself as the body."
+    assert (unfetched.value.status_code, unfetched.value.body["err_msg"]) == (400, reason)
+    assert unfetched.value.headers is not None
+    assert unfetched.value.headers["dg-error"] == reason
 
 
 async def test_a_recording_at_a_url(tmp_path: Path) -> None:
