@@ -9,7 +9,7 @@ import pytest
 
 from shared.config.webhooks import OutgoingSettings
 from shared.outgoing.addresses import Address, RefusedUrlError
-from shared.outgoing.client import MAX_ANSWER_BYTES, MAX_REDIRECTS, OutgoingClient, OutgoingError
+from shared.outgoing.client import MAX_ADDRESSES, MAX_ANSWER_BYTES, MAX_REDIRECTS, OutgoingClient, OutgoingError
 from tests.certificates import Certificate
 from tests.receivers import Receiver, receiving, status, whole
 
@@ -50,6 +50,7 @@ async def test_post_sends_the_body_and_nothing_of_the_environment(monkeypatch: p
     assert (first.method, first.path, first.body, first.headers["x-id"]) == ("POST", "/hook?a=1", b"{}", "7")
     assert first.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert "cookie" not in second.headers
+    assert first.headers["accept-encoding"] == "identity"
 
 
 async def test_loopback_is_refused_unless_it_is_listed() -> None:
@@ -85,6 +86,15 @@ async def test_next_address_is_tried_if_the_first_one_does_not_answer() -> None:
         async with OutgoingClient(settings, resolve=Resolver("127.0.0.3 127.0.0.2")) as outgoing:
             url = f"http://receiver.example:{receiver.port}/"
             assert (await outgoing.post(url, b"", {}, within_s=LONG_S)).status == 204
+
+
+async def test_no_more_than_a_few_addresses_are_tried() -> None:
+    silent = [f"127.0.0.{number}" for number in range(10, 10 + MAX_ADDRESSES)]
+    async with receiving("127.0.0.2") as receiver:
+        settings = OutgoingSettings(allow=("receiver.example",))
+        async with OutgoingClient(settings, resolve=Resolver(" ".join([*silent, "127.0.0.2"]))) as outgoing:
+            with pytest.raises(OutgoingError, match="no connection"):
+                await outgoing.post(f"http://receiver.example:{receiver.port}/", b"", {}, within_s=LONG_S)
 
 
 async def test_name_that_does_not_resolve_is_an_error() -> None:

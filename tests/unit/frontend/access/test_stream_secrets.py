@@ -38,9 +38,9 @@ def test_another_port_is_another_address() -> None:
     assert not is_signed("12345", f"{HOST}{PATH}", SIGNATURES[f"{HOST}:8443{PATH}"])
 
 
-def handshake(path: str = PATH, **headers: str) -> WebSocket:
+def handshake(path: str = PATH, query: str = "", **headers: str) -> WebSocket:
     fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "websocket", "scheme": "ws", "path": path, "query_string": b"", "headers": fields}
+    scope = {"type": "websocket", "scheme": "ws", "path": path, "query_string": query.encode(), "headers": fields}
     return WebSocket(scope, None, None)  # type: ignore[arg-type]
 
 
@@ -55,6 +55,14 @@ def test_twilio_signs_the_address_of_the_handshake_or_the_configured_one() -> No
             check_twilio(wrong, "12345", None)
         assert (logs[0]["event"], logs[0]["service"]) == ("access_rejected", "twilio")
         assert "wss://" in logs[0]["reason"]
+
+
+def test_twilio_signs_parameters_of_the_address() -> None:
+    signed = SIGNATURES[f"{HOST}{PATH}?a=b"]
+    check_twilio(handshake(query="a=b", host="voice.example", x_twilio_signature=signed), "12345", None)
+    for query in ("", "a=c"):
+        with pytest.raises(UnauthorizedError):
+            check_twilio(handshake(query=query, host="voice.example", x_twilio_signature=signed), "12345", None)
 
 
 def test_telnyx_sends_the_token() -> None:

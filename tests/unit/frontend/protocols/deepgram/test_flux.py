@@ -172,6 +172,30 @@ def test_a_final_does_not_replace_the_text_of_a_later_segment() -> None:
     assert end["transcript"] == "Hello world."
 
 
+def test_a_final_replaces_the_text_of_earlier_segments() -> None:
+    client = Client(eager_eot_threshold="0.5")
+    client.tell("partial", **PARTIAL | {"text": "Hm"})
+    client.tell("final", **FINAL | {"segment": 1})
+    assert events(client.tell("turn_ended_early", **EARLY)) == [("EagerEndOfTurn", "Hello world.", 0.55)]
+
+
+def test_an_early_end_is_reported_once_until_the_turn_resumes() -> None:
+    client = Client(eager_eot_threshold="0.5")
+    client.tell("partial", **PARTIAL)
+    kinds = ("turn_ended_early", "turn_ended_early", "turn_resumed", "turn_resumed", "turn_ended_early")
+    told = [message["event"] for kind in kinds for message in client.tell(kind, **EARLY | {"start": 1.3})]
+    assert told == ["EagerEndOfTurn", "TurnResumed", "EagerEndOfTurn"]
+
+
+def test_the_early_end_of_a_turn_says_nothing_about_the_next_one() -> None:
+    client = Client(eager_eot_threshold="0.5")
+    for kind, fields in (("partial", PARTIAL), ("turn_ended_early", EARLY), ("final", FINAL), ("turn_ended", ENDED)):
+        client.tell(kind, **fields)
+    client.tell("partial", **PARTIAL | {"segment": 1})
+    [end] = client.tell("final", **FINAL | {"segment": 1, "text": "", "words": []})
+    assert (end["turn_index"], end["trigger"]) == (1, "no_speech")
+
+
 def test_a_very_long_turn_ends_by_itself() -> None:
     client = Client()
     client.tell("partial", **PARTIAL)

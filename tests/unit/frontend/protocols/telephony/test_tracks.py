@@ -93,6 +93,19 @@ def test_a_wrong_time_moves_nothing_and_loses_nothing(at_ms: int) -> None:
     assert sent(call, *packets) == b"".join(packet for _, packet, _ in packets)
 
 
+@pytest.mark.parametrize("shift_ms", [-9, 0, 9])
+def test_a_late_packet_with_a_rounded_time_fills_its_gap_whole(shift_ms: int) -> None:
+    first, late, last = SPEECH[:3]
+    packets = [first, last, ("inbound", late[1], 20 + shift_ms)]
+    assert sent(tracks("inbound"), *packets) == first[1] + late[1] + last[1]
+
+
+def test_a_late_packet_that_is_longer_than_its_gap_is_not_cut() -> None:
+    first, _, last = SPEECH[:3]
+    long = b"\7" * (2 * PACKET)
+    assert sent(tracks("inbound"), first, last, ("inbound", long, 20)) == first[1] + b"\xff" * PACKET + last[1] + long
+
+
 @given(st.randoms(use_true_random=False))
 def test_packets_in_another_order_are_put_in_order(chance: random.Random) -> None:
     """Within the time for which a missing packet is awaited."""
