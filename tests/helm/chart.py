@@ -24,7 +24,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     "extraEnv": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
     "tls": {"secretName": "internal-tls"},
     "config": {
-        "server": {"hosts": ["voice.example"], "max_message_bytes": 100_000_000},
+        "server": {"hosts": ["voice.example"], "max_message_bytes": 100_000_000, "recording_urls": True},
         "session": {"drain_timeout_s": 59.5},
         "tracing": {"otlp_endpoint": "http://collector:4318/v1/traces"},
     },

@@ -14,7 +14,8 @@ from compose.healthcheck import REPORTING
 from compose.procfile import read_procfile
 from shared.config.settings import Settings, load_settings
 from shared.errors import StartupError
-from tests.helm.chart import EXISTING, RELEASE, SETS, Manifest, rendering
+from shared.outgoing.addresses import PORTS as PORTS_OF_URLS
+from tests.helm.chart import EXISTING, RELEASE, SETS, VALUES, Manifest, rendering
 from tests.image.build import configuration
 from tests.stack import PROJECT, Stack
 
@@ -190,6 +191,46 @@ def test_ports_are_those_of_the_settings(name: str) -> None:
     assert not any("ports" in found.container(process) for process in PORTLESS & set(found.processes))
 
 
+def rules(name: str, process: str, kind: str) -> list[dict[str, Any]]:
+    """The connections to or from a pod that the policies which select it permit together; all others are dropped."""
+    found = rendering(name)
+    labels = found.of("Deployment")[f"{RELEASE}-{process}"]["spec"]["template"]["metadata"]["labels"]
+    specs = [policy["spec"] for policy in found.of("NetworkPolicy").values()]
+    selecting = [
+        spec
+        for spec in specs
+        if kind.title() in spec["policyTypes"] and matches(spec["podSelector"]["matchLabels"], labels)
+    ]
+    assert selecting, "without a policy, all connections are permitted"
+    return [rule for spec in selecting for rule in spec.get(kind, ())]
+
+
+@EACH_SET
+def test_pods_accept_connections_of_their_clients_only(name: str) -> None:
+    policy = VALUES["networkPolicy"] | SETS[name].get("networkPolicy", {})
+    for process in rendering(name).processes:
+        ingress = rules(name, process, "ingress")
+        if process in PORTLESS:
+            assert ingress == []
+        else:
+            peers = policy["operators" if process in ("health", "flower") else "clients"]
+            assert ingress == [{"ports": [{"port": PORTS[process]}], **({"from": peers} if peers else {})}]
+
+
+@EACH_SET
+def test_pods_open_only_the_connections_that_they_need(name: str) -> None:
+    policy = VALUES["networkPolicy"] | SETS[name].get("networkPolicy", {})
+    has_urls = SETS[name].get("config", {}).get("server", {}).get("recording_urls", False)
+    own = {"worker": {443}, "webhooks": PORTS_OF_URLS, "web": PORTS_OF_URLS if has_urls else set()}
+    for process in rendering(name).processes:
+        egress = rules(name, process, "egress")
+        assert [rule for rule in egress if "to" in rule] == policy["egress"]
+        ports = {(port["port"], port.get("protocol", "TCP")) for rule in egress for port in rule["ports"]}
+        more = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+        tcp = {53, *policy["redisPorts"], *more, *own.get(process, ())}
+        assert ports == {(53, "UDP"), *((port, "TCP") for port in tcp)}, process
+
+
 @EACH_SET
 def test_pods_have_least_privilege(name: str) -> None:
     for _, pod in pods(name):
@@ -219,7 +260,8 @@ def test_a_worker_has_time_to_hand_over(name: str) -> None:
     found = rendering(name)
     drain_s = yaml.safe_load(found.of("ConfigMap")[RELEASE]["data"]["config.yaml"])["session"]["drain_timeout_s"]
     command = found.container("worker")["lifecycle"]["preStop"]["exec"]["command"]
-    assert command[:3] == ["python", "-m", "compose.successor"]
+    wanted_s = SETS[name].get("worker", {}).get("successorSeconds", VALUES["worker"]["successorSeconds"])
+    assert command == ["python", "-m", "compose.successor", str(wanted_s)]
     grace_s = found.pod("worker")["terminationGracePeriodSeconds"]
     assert grace_s >= float(command[3]) + math.ceil(drain_s) + 10
     assert grace_s < CLUSTER_AUTOSCALER_S
