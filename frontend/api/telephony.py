@@ -10,7 +10,7 @@ are found without being stored.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Request, WebSocket
 
@@ -37,7 +37,7 @@ PREFIX: Final = "/v1/telephony"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 """A packet has 20 ms of audio, which are 160 bytes."""
 
-ServiceName = Annotated[ForeignProtocol, Path(description="`twilio` or `telnyx`.", examples=["twilio"])]
+ServiceName = Annotated[Literal["twilio", "telnyx"], Path(description="The service.", examples=["twilio"])]
 StreamId = Annotated[
     str,
     Path(
@@ -104,14 +104,15 @@ def routes(settings: Settings, connections: Connections, viewers: Viewers, acces
     async def session(request: Request, service: ServiceName, stream_id: StreamId) -> dict[str, Any]:
         """The session of a stream, with the token of its viewers, during the call and for `session.retention_s` after
         it."""
-        if service not in services:
+        protocol = ForeignProtocol(service)
+        if protocol not in services:
             raise _unknown(stream_id)
         principal = principal_of(request)
         if principal.is_client_token:
             raise ForbiddenError("A client token cannot ask for the sessions of calls; use the key.")
-        if principal.name != access.identify_protocol(service).name:
+        if principal.name != access.identify_protocol(protocol).name:
             raise _unknown(stream_id)
-        identity = services[service].identity(stream_id)
+        identity = services[protocol].identity(stream_id)
         token = viewer_token(identity.resume_token)
         try:
             await viewers.standing(identity.session_id, token)

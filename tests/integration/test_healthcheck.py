@@ -1,12 +1,20 @@
 """The health checks of containers, against a running service."""
 
+import asyncio
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from compose.healthcheck import REPORTING, WEBHOOKS, main
+from shared.bus import keys
+from shared.bus.connect import connect
+from shared.bus.lua.sessions import Scripts
+from shared.bus.registry import FrontendReport, Registry
 from shared.config.settings import Settings
+from tests.integration.workers import redis_alone
 from tests.stack import Stack, free_ports, wait_until
 
 
@@ -40,6 +48,21 @@ def test_processes_of_other_hosts_do_not_count(stack: Stack, monkeypatch: pytest
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     for one in REPORTING:
         assert main(one, stack.settings, alive=True) == 1, one
+
+
+def test_other_processes_of_this_host_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "HEARTBEAT_TTL_S", 600)  # however long this machine pauses
+    own = FrontendReport("f", "web", socket.gethostname(), 1, "1", 0.0, 0, 0, 0, 0, 0)
+
+    async def report(settings: Settings) -> None:
+        redis = connect(settings)
+        await Registry(redis, Scripts(redis)).beat(own)
+        await redis.aclose()
+
+    with redis_alone(tmp_path) as service:
+        asyncio.run(report(service.settings))
+        wait_until(lambda: main("web", service.settings) == 0, "the process that reports is healthy")
+        assert main("tcp", service.settings) == 1
 
 
 def test_an_outage_of_redis_restarts_nothing(stack: Stack) -> None:
