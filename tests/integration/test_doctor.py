@@ -50,6 +50,10 @@ def test_check_keys_counts_them(tmp_path: Path) -> None:
         keys.add(name)
         keys.write()
         assert (check_keys(settings).state, check_keys(settings).detail) == (State.OK, detail)
+    for named, state in (({}, State.WARNING), ({"twilio": "nobody"}, State.WARNING), ({"twilio": "anna"}, State.OK)):
+        access = {"keys_file": keys.path, "protocol_keys": named}
+        found = check_keys(Settings(server={"protocols": ["openai", "twilio"]}, access=access))
+        assert (found.state, "all clients of twilio are rejected" in found.detail) == (state, state is State.WARNING)
     keys.write("- anna")
     assert check_keys(settings).state is State.BROKEN
     assert "line 3 is not a key" in check_keys(settings).detail

@@ -28,6 +28,7 @@ from shared.bus.credentials import advice as credentials_advice
 from shared.bus.credentials import cluster_advice, find_primary, of_cluster, refusal
 from shared.bus.primary import NoPrimaryError
 from shared.bus.server_binary import server_binary
+from shared.config.sections import KEYLESS
 from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.ports import Listener, listeners
@@ -65,6 +66,14 @@ def check_keys(settings: Settings) -> Check:
         if count == 0:
             return warning(
                 "Keys", "on, but the list is empty: no client is admitted", "Create one: `voxtral keys new`."
+            )
+        spoken, named = KEYLESS.intersection(settings.server.protocols), settings.access.protocol_keys
+        without = sorted(one for one in spoken if one not in named or source.ring.named(named[one]) is None)
+        if without:
+            return warning(
+                "Keys",
+                f"on, but all clients of {', '.join(without)} are rejected: they present no key",
+                "access.protocol_keys must name a valid key for each of these protocols.",
             )
         return ok("Keys", f"on: {count} {'key' if count == 1 else 'keys'}")
     if settings.is_exposed:
