@@ -121,6 +121,7 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
     keys.add("erasing", requests_per_minute=2)
     for protocol in KEYLESS:
         keys.add(protocol, sessions=1)
+    keys.add("telnyx", sessions=1, requests_per_minute=10)
     keys.add("operating", operator="true")
     keys.write()
     return keys

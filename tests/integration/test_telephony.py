@@ -183,3 +183,16 @@ def test_calls_belong_to_the_key_of_the_protocol_and_its_limits_hold(
     response, _ = request(keyed_stack, "DELETE", f"/v1/sessions/{session_id}", bearer("twilio"))
     assert response.status == 204
     assert found("twilio", **bearer("twilio")) == 404
+
+
+def test_handshakes_count_as_requests_of_the_key(keyed_stack: Stack) -> None:
+    """The key for Telnyx allows ten a minute."""
+
+    def call() -> None:
+        for _ in range(50):
+            with streaming(keyed_stack.web_url, "telnyx"):
+                pass
+
+    with pytest.raises(InvalidStatus) as rejected:
+        call()
+    assert rejected.value.response.status_code == 429

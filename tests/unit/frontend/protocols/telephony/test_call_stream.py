@@ -153,6 +153,12 @@ def test_custom_parameters_choose_options() -> None:
         assert (options.diarize, options.numerals, options.words) == (True, True, False)
 
 
+def test_a_stream_of_telnyx_may_have_the_outbound_track_alone() -> None:
+    stream = of_telnyx(stream_track="outbound_track")
+    assert tell(stream, telnyx_start(), telnyx_media(A, "outbound"))[-1] == Append(A)
+    assert tell(stream, telnyx_media(A, "inbound")) == [Hangup(1008, "invalid_field")]
+
+
 @pytest.mark.parametrize(
     ("messages", "code"),
     [
