@@ -78,17 +78,22 @@ def admitted(model: str) -> str:
 
     The first slot of a session has the session's id, further ones (of separate channels) `{id}#1`, `{id}#2`, …
     """
-    return f"voxtral:admitted:{model}"
+    return f"voxtral:admitted:{_untagged(model)}"
 
 
 def awaiting(model: str) -> str:
     """Sorted set of the sessions of one model whose clients are gone: id → since when (ms, Redis' clock)."""
-    return f"voxtral:awaiting:{model}"
+    return f"voxtral:awaiting:{_untagged(model)}"
 
 
 def free(model: str) -> str:
     """Sorted set of the workers of one model that accept sessions: id → free slots."""
-    return f"voxtral:free:{model}"
+    return f"voxtral:free:{_untagged(model)}"
+
+
+def _untagged(model: str) -> str:
+    """Braces in the name of a model, which may be a path, would be a hash tag."""
+    return model.replace("{", "%7B").replace("}", "%7D")
 
 
 def of_session(session_id: str) -> tuple[str, str, str, str]:
