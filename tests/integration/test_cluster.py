@@ -24,9 +24,11 @@ from shared.config.sections import RedisSettings
 from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import SessionOptions
+from shared.webhooks.signing import encoded
 from tests.clusters import RedisShards, redis_shards
 from tests.integration.workers import SECOND, assert_whole, events_of, speak, until
 from tests.limits import limit_s
+from tests.receivers import Receiver, receiving
 from tests.stack import START_TIMEOUT_S, Stack, listens, wait_until
 
 pytestmark = pytest.mark.redis_server
@@ -172,6 +174,33 @@ async def test_session_continues_while_its_slot_moves_to_another_shard(
     for session, events in zip(sessions, told, strict=True):
         assert_whole([event for event in events.result() if event["type"] != "warning"], SPOKEN_S)
         assert told_by(await logged(service.settings, session)) == told_by(events.result())
+
+
+async def test_events_of_all_shards_are_sent_to_webhooks(tmp_path: Path, shards: RedisShards, server: Stack) -> None:
+    stack = Stack(
+        tmp_path,
+        redis={"url": shards.url, "broker_url": server.redis_url},
+        webhooks={"enabled": True, "clients": "all", "secret": encoded(bytes(32))},
+        outgoing={"allow": ["127.0.0.1"]},
+    )
+    try:
+        stack.spawn("worker")
+        stack.spawn("webhooks")
+        async with receiving() as receiver, FrontendProcess.running(stack.settings, "test") as frontend:
+            await until(lambda: has_workers(frontend.registry), START_TIMEOUT_S)
+            sessions = [await frontend.gateway.open(SessionOptions(webhook=receiver.url())) for _ in range(SESSIONS)]
+            for session in sessions:
+                await session.write(SECOND)
+                await session.finish()
+            wanted = sorted((session.id, kind) for session in sessions for kind in ("done", "final"))
+            await until(lambda: has_received(receiver, wanted))
+        assert len({shards.primary_of(keys.session(session.id)) for session in sessions}) > 1
+    finally:
+        stack.stop_all()
+
+
+async def has_received(receiver: Receiver, wanted: list[tuple[str, str]]) -> bool:
+    return sorted((body["data"]["session_id"], body["data"]["type"]) for body in receiver.bodies) == wanted
 
 
 async def test_each_file_is_asked_for_its_own_sessions(shards: RedisShards) -> None:
