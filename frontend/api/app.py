@@ -90,7 +90,6 @@ def create_app(
 
     `outgoing` downloads recordings at URLs that clients name; None rejects URLs.
     """
-    page_token = secrets.token_urlsafe(16)
     app = DocumentedApi(**INFO, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, access=access, count_error=tally.count_error)
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, tally.count_error))
@@ -105,6 +104,21 @@ def create_app(
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)
     app.add_middleware(RequestMetrics, metrics=tally.metrics)
+
+    _add_pages(app, settings, gateway, access, connections)
+    if ForeignProtocol.OPENAI in spoken:
+        app.include_router(client_secrets.routes(settings, gateway, access))
+    app.include_router(realtime.routes(connections, spoken))
+    app.include_router(telephony.routes(settings, connections, viewers, access, tally))
+    app.include_router(captions.routes(viewers))
+    app.include_router(sessions.routes(erasure))
+    _add_files(app)
+    return app
+
+
+def _add_pages(app: FastAPI, settings: Settings, gateway: Gateway, access: Access, connections: Connections) -> None:
+    """The documents that browsers open, and the WebSocket of the page."""
+    page_token = secrets.token_urlsafe(16)
 
     @app.api_route("/docs", methods=READING, include_in_schema=False)
     async def documents() -> FileResponse:
@@ -133,25 +147,19 @@ def create_app(
         await websocket.accept(subprotocol=chosen_subprotocol(headers))
         await connections.serve_native(transport, presented_key(headers))
 
-    if ForeignProtocol.OPENAI in spoken:
-        app.include_router(client_secrets.routes(settings, gateway, access))
-
     @app.api_route("/captions", methods=READING, include_in_schema=False)
     async def captions_page() -> FileResponse:
         return FileResponse(STATIC_DIR / "captions.html")
 
-    app.include_router(realtime.routes(connections, spoken))
-    app.include_router(telephony.routes(settings, connections, viewers, access, tally))
-    app.include_router(captions.routes(viewers))
-    app.include_router(sessions.routes(erasure))
 
+def _add_files(app: FastAPI) -> None:
+    """The files of the JavaScript client and of the page, which has all paths that no route has, so it comes last."""
     # Some systems map .js to a type that browsers reject for modules.
     mimetypes.add_type("text/javascript", ".js")
     mimetypes.add_type("application/yaml", ".yaml")
     mimetypes.add_type("application/manifest+json", ".webmanifest")
     app.mount("/lib", _PageFiles(directory=CLIENT_DIR))
     app.mount("/", _PageFiles(directory=STATIC_DIR, html=True))
-    return app
 
 
 def _refusal_of_host(count_error: Callable[[str], None], error: ForbiddenError, scope: Scope) -> Response:
