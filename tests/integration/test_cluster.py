@@ -31,8 +31,6 @@ from tests.limits import limit_s
 from tests.receivers import Receiver, receiving
 from tests.stack import START_TIMEOUT_S, Stack, listens, wait_until
 
-pytestmark = pytest.mark.redis_server
-
 SPOKEN_S = 10.0
 SESSIONS = 6
 TIMEOUT_S = 90
