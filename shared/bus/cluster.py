@@ -6,23 +6,20 @@ a second. If they name another primary, it cuts the connections to the former on
 A shard stays the same object when one of its replicas becomes its primary, and when hash slots move to or from it.
 """
 
-import contextlib
 import itertools
 import random
 import threading
 import time
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
-from redis.retry import Retry
 
 from shared.bus.hash_slots import SLOTS, slot_of
-from shared.bus.primary import ANSWER_S, NoPrimaryError, Watched
+from shared.bus.primary import NoPrimaryError
+from shared.bus.watched import Watch, Watched, WatchedConnections, asked_at
 from shared.redis_address import Node, RedisAddress, shown_node
 
 POLL_S: Final = 1.0
@@ -43,7 +40,7 @@ class Shard:
 
     def __init__(self, cluster: "Cluster") -> None:
         self._cluster = cluster
-        self._connections: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._connections = WatchedConnections()
         self.ids: frozenset[str] = frozenset()
         """The ids of its nodes, that of its primary first known."""
         self.node: Node | None = None
@@ -65,13 +62,12 @@ class Shard:
 
     @property
     def is_connected(self) -> bool:
-        return any(one.is_open for one in list(self._connections))
+        return self._connections.are_open
 
     def cut_former(self) -> None:
         """Cut the connections to other servers than the primary. Nothing is cut while none is named."""
-        for connection in list(self._connections):
-            if self.node is not None and connection.is_open and (connection.host, connection.port) != self.node:
-                connection.cut()
+        if self.node is not None:
+            self._connections.cut_others(self.node)
 
 
 class Cluster:
@@ -92,8 +88,7 @@ class Cluster:
         """Whether the last question had no answer."""
         self._asking = threading.Lock()
         self._asked_s = -FRESH_S
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._watch = Watch("cluster-watch", POLL_S, self._is_connected, self._look)
 
     @staticmethod
     def of(address: RedisAddress) -> "Cluster":
@@ -107,9 +102,10 @@ class Cluster:
         return self._table[slot]
 
     def locate(self) -> None:
-        """Ask the nodes, unless one has just answered. Blocks for `ANSWER_S` for each node that does not answer.
+        """Ask the nodes, unless one has just answered.
 
-        Raises NoPrimaryError if none answers, and redis-py's AuthenticationError if they reject the credentials.
+        Blocks for `watched.ANSWER_S` for each node that does not answer. Raises NoPrimaryError if none answers, and
+        redis-py's AuthenticationError if they reject the credentials.
         """
         with self._asking:
             if not self.shards or self._has_failed or time.monotonic() - self._asked_s >= FRESH_S:
@@ -117,23 +113,15 @@ class Cluster:
 
     def keep_watch(self) -> None:
         """Ask regularly as long as connections are open."""
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="cluster-watch", daemon=True)
-                self._thread.start()
+        self._watch.keep()
 
-    def _run(self) -> None:
-        """Ends when no connection is open; the next one starts it again."""
-        while True:
-            time.sleep(POLL_S)
-            with self._starting:
-                if not any(shard.is_connected for shard in self.shards):
-                    self._thread = None
-                    return
-            with contextlib.suppress(RedisError):  # connections to primaries that are well continue
-                self.locate()
-                for shard in self.shards:
-                    shard.cut_former()
+    def _is_connected(self) -> bool:
+        return any(shard.is_connected for shard in self.shards)
+
+    def _look(self) -> None:
+        self.locate()
+        for shard in self.shards:
+            shard.cut_former()
 
     def _ask(self) -> None:
         answers: list[Mapping[str, Any]] = []
@@ -194,13 +182,7 @@ class Cluster:
 
     def _client(self, node: Node) -> Redis:
         if node not in self._clients:
-            self._clients[node] = Redis.from_url(
-                self.address.url_of(node),
-                socket_connect_timeout=ANSWER_S,
-                socket_timeout=ANSWER_S,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,
-            )
+            self._clients[node] = asked_at(self.address.url_of(node))
         return self._clients[node]
 
 

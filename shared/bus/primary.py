@@ -1,32 +1,25 @@
 """The primary that Sentinels name, and the connections to it: one object for each service and process.
 
 A connection asks for the primary before it opens (`find`). After that a thread asks the Sentinels twice a second: if
-they name another primary, it cuts the connections to the former one. A server that hangs, or whose network is gone,
-does not close them itself, and nothing sent to it would be kept.
+they name another primary, it cuts the connections to the former one (`shared.bus.watched`).
 """
 
-import contextlib
 import itertools
 import threading
 import time
-import weakref
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
+from shared.bus.watched import Watch, Watched, WatchedConnections, asked_at
 from shared.redis_address import Node, RedisAddress, shown_node
 
 POLL_S: Final = 0.5
 FRESH_S: Final = 0.2
 """Connections that open at the same moment share one answer."""
-ANSWER_S: Final = 0.5
-"""A Sentinel must answer within this time."""
 _DOWN: Final = frozenset({"s_down", "o_down"})
 
 log = structlog.get_logger()
@@ -38,19 +31,6 @@ class NoPrimaryError(RedisConnectionError):
 
 class SentinelRefusalError(AuthenticationError):
     """The Sentinels reject our user or password, or require one."""
-
-
-class Watched(Protocol):
-    """A connection. Host and port are those that it was opened with."""
-
-    host: str
-    port: int
-
-    @property
-    def is_open(self) -> bool: ...
-
-    def cut(self) -> None:
-        """Make its reader and its writer fail. Any thread may call it, also while it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +49,12 @@ class Primary:
         """Identifies this object in this process: `Primary.named`. Contains no password."""
         self.address = address
         self._service = address.service
-        self._sentinels = {node: _client(address.sentinel_url_of(node)) for node in address.nodes}
+        self._sentinels = {node: asked_at(address.sentinel_url_of(node)) for node in address.nodes}
         self._asking = threading.Lock()
         self._answer: _Answer | None = None
         self._asked_s = -FRESH_S
-        self._connections: weakref.WeakSet[Watched] = weakref.WeakSet()
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._connections = WatchedConnections()
+        self._watch = Watch("primary-watch", POLL_S, lambda: self._connections.are_open, self._look)
         self.trouble: str | None = None
         """Why the last question had no answer."""
 
@@ -96,9 +75,10 @@ class Primary:
         return None if self._answer is None else self._answer.node
 
     def find(self) -> Node:
-        """Host and port of the primary, by the Sentinels' latest knowledge. Blocks for `ANSWER_S` for each Sentinel.
+        """Host and port of the primary, by the Sentinels' latest knowledge.
 
-        Raises NoPrimaryError, and SentinelRefusalError if each Sentinel that answers rejects the credentials.
+        Blocks for `watched.ANSWER_S` for each Sentinel. Raises NoPrimaryError, and SentinelRefusalError if each
+        Sentinel that answers rejects the credentials.
         """
         with self._asking:
             if self._answer is None or self.trouble or time.monotonic() - self._asked_s >= FRESH_S:
@@ -109,26 +89,10 @@ class Primary:
     def watch(self, connection: Watched) -> None:
         """Cut this connection as soon as the Sentinels name another primary than its host and port."""
         self._connections.add(connection)
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="primary-watch", daemon=True)
-                self._thread.start()
+        self._watch.keep()
 
-    def _run(self) -> None:
-        """Ends when no connection is open; the next one starts it again."""
-        while True:
-            time.sleep(POLL_S)
-            with self._starting:
-                if not any(one.is_open for one in list(self._connections)):
-                    self._thread = None
-                    return
-            with contextlib.suppress(RedisError):  # connections to a primary that is well continue without Sentinels
-                self._cut_others(self.find())
-
-    def _cut_others(self, primary: Node) -> None:
-        for connection in list(self._connections):
-            if connection.is_open and (connection.host, connection.port) != primary:
-                connection.cut()
+    def _look(self) -> None:
+        self._connections.cut_others(self.find())
 
     def _ask(self) -> None:
         faults: dict[Node, RedisError] = {}
@@ -168,16 +132,6 @@ class Primary:
 _making = threading.Lock()
 _numbers = itertools.count()
 _by_address: dict[RedisAddress, Primary] = {}
-
-
-def _client(url: str) -> Redis:
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=ANSWER_S,
-        socket_timeout=ANSWER_S,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
 
 
 def _answer(said: dict[Any, Any]) -> _Answer | None:
