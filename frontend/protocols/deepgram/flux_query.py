@@ -3,12 +3,21 @@
 A turn ends by our semantic turn detection: its probability that the speaker has finished is Flux's confidence.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import feature_changes, keyterm_changes
-from frontend.protocols.deepgram.parameters import Query, audio_format, flag, key_terms, last, running_model, webhook
+from frontend.protocols.deepgram.parameters import (
+    Query,
+    audio_format,
+    flag,
+    key_terms,
+    last,
+    redaction,
+    running_model,
+    webhook,
+)
 from frontend.protocols.kinds import Integer, Kind, Number, WrongFieldError
 from frontend.protocols.options import OPTIONS, parse_json, parse_text
 from frontend.protocols.turn_detection import checked
@@ -29,8 +38,7 @@ THRESHOLDS: Final[dict[str, tuple[str, Kind]]] = {
 TIMEOUT_MS: Final = 5000
 """Flux's default."""
 LANGUAGES: Final = OPTIONS["languages"].kind
-REDACTED: Final = ("numbers", "aggressive_numbers")
-"""Both are our `numbers`."""
+REDACTED: Final = {"numbers": (Redaction.NUMBERS,), "aggressive_numbers": (Redaction.NUMBERS,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ def flux_listen(query: Query) -> FluxListen:
         turn_detection=_detection(TurnDetection(TurnDetectionType.SEMANTIC, max_silence_ms=TIMEOUT_MS), given),
         numerals=flag(query, "numerals") or None,
         profanity=Profanity.MASK if flag(query, "profanity_filter") else None,
-        redact=_redact(query.get("redact", ())),
+        redact=redaction(query, REDACTED),
         **webhook(query),
     )
     return FluxListen(options, audio_format(query, 1, separate=False), is_multilingual)
@@ -99,11 +107,3 @@ def _detection(before: TurnDetection, given: Mapping[str, Any]) -> TurnDetection
     except WrongFieldError as error:
         raise InvalidFieldError(EAGER, error.part, "at most eot_threshold") from None
     return replace(detection, early=detection.early_threshold is not None)
-
-
-def _redact(values: Iterable[str]) -> tuple[str, ...] | None:
-    wanted = [value for value in values if value.lower() not in ("", "false")]
-    for value in wanted:
-        if value.lower() not in REDACTED:
-            raise InvalidFieldError("redact", value, ", ".join(REDACTED))
-    return (Redaction.NUMBERS,) if wanted else None

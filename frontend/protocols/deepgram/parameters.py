@@ -68,6 +68,18 @@ def webhook(query: Query) -> dict[str, Any]:
     return {name: parse_text(name, values[name], OPTIONS[name].kind) for name in WEBHOOK}
 
 
+def redaction(query: Query, allowed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """What the values of `redact` mean together. `allowed`: what each of them means."""
+    kinds: list[str] = []
+    for value in query.get("redact", ()):
+        if value.lower() in ("", "false"):
+            continue
+        if value.lower() not in allowed:
+            raise InvalidFieldError("redact", value, ", ".join(allowed))
+        kinds += allowed[value.lower()]
+    return tuple(dict.fromkeys(kinds)) or None
+
+
 def key_terms(query: Query) -> tuple[KeyTerm, ...] | None:
     """`keyterm` has terms; `keywords` has terms that may end with a colon and their weight."""
     terms = [_term("keyterm", value.strip()) for value in query.get("keyterm", ()) if value.strip()]

@@ -14,6 +14,7 @@ from frontend.protocols.deepgram.parameters import (
     integer,
     key_terms,
     last,
+    redaction,
     running_model,
     webhook,
 )
@@ -80,7 +81,7 @@ def listen(query: Query) -> Listen:
         numerals=flag(query, "numerals") or flag(query, "smart_format") or None,
         profanity=Profanity.MASK if flag(query, "profanity_filter") else None,
         filler_words=FillerWords.DROP if last(query, "filler_words") == "false" else None,
-        redact=_redact(query),
+        redact=redaction(query, REDACTED),
         **webhook(query),
     )
     return Listen(
@@ -121,14 +122,3 @@ def _endpointing(query: Query) -> tuple[bool, TurnDetection | None]:
         return value is None or value.lower() == "true", None
     pause_ms = parse_text("endpointing", value, Integer(0, MAX_SILENCE_MS))
     return True, TurnDetection(TurnDetectionType.PAUSE, silence_duration_ms=max(pause_ms, MIN_SILENCE_MS))
-
-
-def _redact(query: Query) -> tuple[str, ...] | None:
-    kinds: list[str] = []
-    for value in query.get("redact", ()):
-        if value.lower() in ("", "false"):
-            continue
-        if value.lower() not in REDACTED:
-            raise InvalidFieldError("redact", value, ", ".join(REDACTED))
-        kinds += REDACTED[value.lower()]
-    return tuple(dict.fromkeys(kinds)) or None
