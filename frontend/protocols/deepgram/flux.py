@@ -1,68 +1,40 @@
 """Deepgram's Flux, `WS /v2/listen`: audio in, the turns of a conversation out. No I/O.
 
-One connection is one session, which begins with the first audio. `TurnInfo` reports the turn that is being spoken:
-`StartOfTurn` with its first text, `Update` with each further one, `EndOfTurn` when our turn detection ends it, and,
-if the client sets `eager_eot_threshold`, `EagerEndOfTurn` and `TurnResumed` before that.
+`TurnInfo` reports the turn that is being spoken: `StartOfTurn` with its first text, `Update` with each further one,
+`EndOfTurn` when our turn detection ends it, and, if the client sets `eager_eot_threshold`, `EagerEndOfTurn` and
+`TurnResumed` before that.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
-from enum import Enum, auto
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import configure_failure
 from frontend.protocols.deepgram.flux_query import FluxListen, configured
 from frontend.protocols.deepgram.flux_turn import FluxTurn
-from frontend.protocols.dialect import Action, Append, Change, Check, Commit, Finish, Hangup, Open, Send
+from frontend.protocols.deepgram.live import DeepgramLive, Stage
+from frontend.protocols.dialect import Action, Check, Commit, Hangup, Send
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from shared.bus.event_log import LoggedEvent
-from shared.errors import (
-    InternalError,
-    InvalidAudioError,
-    InvalidJsonError,
-    UnknownTypeError,
-    UnsupportedAudioError,
-    VoxtralError,
-    shown,
-)
+from shared.errors import InternalError, InvalidJsonError, UnknownTypeError, VoxtralError
 from shared.events import EventType
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Partial
 
-CONTROLS: Final = ("Configure", "ForceEndTurn", "CloseStream")
 TRIGGERS: Final = {"finished": "model", "silence": "timeout", "commit": "manual"}
 """Flux's name for each reason of `turn_ended`."""
 CLOSED: Final = "close_stream"
 NO_SPEECH: Final = "no_speech"
 TOO_LONG: Final = "too_long"
 """Triggers of our own: the client has ended its audio; what began a turn was no speech; see `FluxTurn.is_full`."""
-BAD_AUDIO: Final = (InvalidAudioError.code, UnsupportedAudioError.code)
 
 
-class Stage(Enum):
-    READY = auto()
-    """No audio has been received."""
-    LIVE = auto()
-    """The first audio has requested a session."""
-    ENDING = auto()
-    OVER = auto()
-
-
-class DeepgramFlux:
+class DeepgramFlux(DeepgramLive[FluxListen]):
     """Implements `dialect.Dialect`."""
 
-    quiet_s = 0.0
-    linger_s = 1.0
-    resumes = False
+    controls = ("Configure", "ForceEndTurn", "CloseStream")
 
     def __init__(self, request_id: str, wanted: FluxListen) -> None:
-        self._request_id = request_id
-        self._wanted = self._before = wanted
-        """What the client wants now, and before its last message: a rejected message changes nothing."""
-        self._is_configuring = False
-        """Whether that message was `Configure`."""
-        self._stage = Stage.READY
+        super().__init__(request_id, wanted)
         self._sent = 0
         self._turn = FluxTurn(0, 0.0)
         self._may_have_ended = False
@@ -71,13 +43,7 @@ class DeepgramFlux:
     def greet(self) -> Iterable[Action]:
         return [Check(self._wanted.options), self._message("Connected")]
 
-    def receive(self, message: Message) -> Iterable[Action]:
-        self._before, self._is_configuring = self._wanted, False
-        if self._stage in (Stage.ENDING, Stage.OVER):
-            return []
-        if isinstance(message, bytes):
-            return self._audio(message)
-        control = decode_message(message)
+    def _control(self, control: dict[str, Any]) -> list[Action] | None:
         match control.get("type"):
             case "Configure":
                 return self._configure(control)
@@ -85,8 +51,7 @@ class DeepgramFlux:
                 return [Commit()] if self._stage is Stage.LIVE else []
             case "CloseStream":
                 return self._close()
-        kind = shown(control.get("type"))
-        raise UnknownTypeError(f"type is {kind}; allowed: {', '.join(CONTROLS)}; audio is sent in binary messages.")
+        return None
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         wire = event.wire
@@ -125,24 +90,11 @@ class DeepgramFlux:
         return self._fatal(error)
 
     def _audio(self, audio: bytes) -> list[Action]:
-        if not audio:
-            return []
-        if self._stage is Stage.LIVE:
-            return [Append(audio)]
-        self._stage = Stage.LIVE
-        return [Open(self._wanted.options, self._wanted.audio_format), Append(audio)]
-
-    def _close(self) -> list[Action]:
-        if self._stage is Stage.READY:
-            self._stage = Stage.OVER
-            return [Hangup(1000, "")]
-        self._stage = Stage.ENDING
-        return [Finish()]
+        return self._append(audio) if audio else []
 
     def _configure(self, control: dict[str, Any]) -> list[Action]:
         self._is_configuring = True
-        changes = configured(control, self._wanted)
-        self._wanted = replace(self._wanted, options=replace(self._wanted.options, **changes))
+        apply = self._apply(configured(control, self._wanted))
         options = self._wanted.options
         fields: dict[str, Any] = {
             "thresholds": self._wanted.thresholds,
@@ -150,7 +102,6 @@ class DeepgramFlux:
             "numerals": bool(options.numerals),
             **({"language_hints": list(options.languages)} if options.languages else {}),
         }
-        apply = Change(changes) if self._stage is Stage.LIVE else Check(options)
         return [apply, self._message("ConfigureSuccess", **fields)]
 
     def _said(self, said: Partial | Segment) -> list[Action]:
@@ -216,11 +167,6 @@ class DeepgramFlux:
 
         return Send(numbered)
 
-    def _fatal(self, error: VoxtralError) -> list[Action]:
-        """The error, and the close with its code: 1008 for audio that cannot be decoded, 1011 for all others."""
-        if self._stage is Stage.OVER:
-            return [Hangup(1000, "")]
-        self._stage = Stage.OVER
+    def _failed(self, error: VoxtralError, close_code: int) -> list[Action]:
         code = "INTERNAL_SERVER_ERROR" if error.code == InternalError.code else error.code.upper()
-        told = self._message("Error", code=code, description=error.message)
-        return [told, Hangup(1008 if error.code in BAD_AUDIO else 1011, code)]
+        return [self._message("Error", code=code, description=error.message), Hangup(close_code, code)]

@@ -5,34 +5,22 @@ ends its audio with `CloseStream` or an empty binary message; it then gets the r
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import configure_failure, listen_changes
+from frontend.protocols.deepgram.live import BAD_AUDIO_CLOSE, DeepgramLive, Stage
 from frontend.protocols.deepgram.query import Listen
 from frontend.protocols.deepgram.results import SpeakerNumbers, alternative, model_id, model_info
-from frontend.protocols.dialect import Action, Append, Change, Check, Commit, Finish, Hangup, Open, Send
+from frontend.protocols.dialect import Action, Change, Check, Commit, Hangup, Send
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from shared.bus.event_log import LoggedEvent
-from shared.errors import (
-    IdleTimeoutError,
-    InvalidAudioError,
-    InvalidJsonError,
-    UnknownTypeError,
-    UnsupportedAudioError,
-    VoxtralError,
-    shown,
-)
+from shared.errors import IdleTimeoutError, InvalidJsonError, UnknownTypeError, VoxtralError
 from shared.events import EventType
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Partial
 
-CONTROLS: Final = ("KeepAlive", "Finalize", "Configure", "CloseStream")
-BAD_AUDIO: Final = (InvalidAudioError.code, UnsupportedAudioError.code)
 NO_SHA256: Final = "0" * 64
 """Audio is not kept, so it has no digest."""
 SETTLE_S: Final = 0.3
@@ -41,30 +29,14 @@ AHEAD_S: Final = 5.0
 """A client that is so far ahead of the finals does not send its audio in real time."""
 
 
-class Stage(Enum):
-    READY = auto()
-    """No audio has been received."""
-    LIVE = auto()
-    """The first audio has requested a session."""
-    ENDING = auto()
-    OVER = auto()
-
-
-class DeepgramRealtime:
+class DeepgramRealtime(DeepgramLive[Listen]):
     """Implements `dialect.Dialect`."""
 
-    quiet_s = 0.0
-    linger_s = 1.0
-    resumes = False
+    controls = ("KeepAlive", "Finalize", "Configure", "CloseStream")
 
     def __init__(self, request_id: str, wanted: Listen) -> None:
-        self._request_id = request_id
-        self._wanted = self._before = wanted
-        """What the client wants now, and before its last message: a rejected message changes nothing."""
-        self._is_configuring = False
-        """Whether that message was `Configure`."""
+        super().__init__(request_id, wanted)
         self._created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._stage = Stage.READY
         self._model = self._engine = ""
         self._received_bytes = 0
         self._speakers = SpeakerNumbers()
@@ -80,13 +52,7 @@ class DeepgramRealtime:
     def greet(self) -> Iterable[Action]:
         return [Check(self._wanted.options)]
 
-    def receive(self, message: Message) -> Iterable[Action]:
-        self._before, self._is_configuring = self._wanted, False
-        if self._stage in (Stage.ENDING, Stage.OVER):
-            return []
-        if isinstance(message, bytes):
-            return self._audio(message) if message else self._close()
-        control = decode_message(message)
+    def _control(self, control: dict[str, Any]) -> list[Action] | None:
         match control.get("type"):
             case "KeepAlive":
                 return [Change({})] if self._stage is Stage.LIVE else []  # input, so the session does not time out
@@ -96,8 +62,7 @@ class DeepgramRealtime:
                 return self._configure(control)
             case "CloseStream":
                 return self._close()
-        kind = shown(control.get("type"))
-        raise UnknownTypeError(f"type is {kind}; allowed: {', '.join(CONTROLS)}; audio is sent in binary messages.")
+        return None
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         wire = event.wire
@@ -136,20 +101,14 @@ class DeepgramRealtime:
         return [_error("SchemaError", error)]
 
     def _audio(self, audio: bytes) -> list[Action]:
-        begin: list[Action] = []
-        if self._stage is Stage.READY:
-            self._stage = Stage.LIVE
-            begin = [Open(self._wanted.options, self._wanted.audio_format)]
+        if not audio:
+            return self._close()
         self._received_bytes += len(audio)
         due = [channel for channel, due_s in self._utterance_due_s.items() if due_s <= self._received_s]
-        return [*begin, Append(audio), *(self._utterance_end(channel) for channel in due)]
+        return [*self._append(audio), *(self._utterance_end(channel) for channel in due)]
 
-    def _close(self) -> list[Action]:
-        if self._stage is Stage.READY:
-            self._stage = Stage.OVER
-            return [self._metadata(0.0), Hangup(1000, "")]
-        self._stage = Stage.ENDING
-        return [Finish()]
+    def _unheard(self) -> list[Action]:
+        return [self._metadata(0.0)]
 
     def _finalize(self) -> list[Action]:
         if self._stage is Stage.READY:
@@ -160,11 +119,10 @@ class DeepgramRealtime:
     def _configure(self, control: dict[str, Any]) -> list[Action]:
         self._is_configuring = True
         changes = listen_changes(control)
-        self._wanted = replace(self._wanted, options=replace(self._wanted.options, **changes))
+        apply = self._apply(changes)
         told: dict[str, Any] = {"type": "ConfigureSuccess", "request_id": self._request_id}
         if "keyterms" in changes:
             told["keyterms"] = [one.term for one in changes["keyterms"] or ()]
-        apply = Change(changes) if self._stage is Stage.LIVE else Check(self._wanted.options)
         return [apply, Send(told)]
 
     @property
@@ -278,17 +236,11 @@ class DeepgramRealtime:
             }
         )
 
-    def _fatal(self, error: VoxtralError) -> list[Action]:
-        """The error, and the close with its code: 1008 for audio that cannot be decoded, 1011 for all others."""
-        if self._stage is Stage.OVER:
-            return [Hangup(1000, "")]
-        self._stage = Stage.OVER
-        code, reason = 1011, "SERVER-0000"
-        if error.code in BAD_AUDIO:
-            code, reason = 1008, "DATA-0000"
-        elif error.code == IdleTimeoutError.code:
-            reason = "NET-0001"
-        return [_error(error.code, error), Hangup(code, reason)]
+    def _failed(self, error: VoxtralError, close_code: int) -> list[Action]:
+        reason = "NET-0001" if error.code == IdleTimeoutError.code else "SERVER-0000"
+        if close_code == BAD_AUDIO_CLOSE:
+            reason = "DATA-0000"
+        return [_error(error.code, error), Hangup(close_code, reason)]
 
 
 def _error(variant: str, error: VoxtralError) -> Send:
