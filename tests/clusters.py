@@ -1,23 +1,16 @@
 """A Redis Cluster for tests: three shards, each a primary with a replica."""
 
-import os
 import secrets
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from shared.bus.hash_slots import SLOTS, slot_of
-from shared.bus.server_binary import server_binary
-from shared.config.sections import RedisSettings
-from tests.limits import limit_s, slowness
+from tests.limits import slowness
+from tests.redis_servers import RedisServers
 from tests.stack import free_ports, wait_until
 
 SHARDS: Final = 3
@@ -25,18 +18,15 @@ NODE_TIMEOUT_MS: Final = 800
 """On a busy machine the time is longer, so that its pauses are no failures."""
 
 
-class RedisShards:
+class RedisShards(RedisServers):
     """Servers by their ports. The first three begin as primaries, and the others as their replicas, in this order."""
 
     def __init__(self, folder: Path, password: str = "") -> None:
-        self._folder = folder
-        self._binary = server_binary(RedisSettings(binary=os.environ.get("VOXTRAL_REDIS__BINARY")))
+        super().__init__(folder, password)
         ports = free_ports(4 * SHARDS)
         self.ports = ports[: 2 * SHARDS]
         self._bus_ports = dict(zip(self.ports, ports[2 * SHARDS :], strict=True))
         self._ids = {port: secrets.token_hex(20) for port in self.ports}
-        self._password = password
-        self.processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
     def url(self) -> str:
@@ -58,24 +48,11 @@ class RedisShards:
 
     def start_server(self, port: int) -> None:
         """Start a server, at first or again: it keeps what it knows of the others."""
-        options: list[object] = ["--port", port, "--bind", "127.0.0.1", "--dir", self._folder, "--save", ""]
-        options += ["--appendonly", "no", "--loglevel", "warning", "--dbfilename", f"{port}.rdb"]
-        options += ["--repl-diskless-sync-delay", 0, "--cluster-enabled", "yes"]
-        options += ["--cluster-config-file", self._config_of(port), "--cluster-port", self._bus_ports[port]]
+        options: list[object] = ["--cluster-enabled", "yes", "--cluster-config-file", self._config_of(port)]
+        options += ["--cluster-port", self._bus_ports[port]]
         options += ["--cluster-node-timeout", round(NODE_TIMEOUT_MS * slowness())]
         options += ["--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"]
-        if self._password:
-            options += ["--requirepass", self._password, "--masterauth", self._password]
-        with (self._folder / f"redis-{port}.out").open("ab") as output:
-            command = [str(self._binary), *map(str, options)]
-            self.processes[port] = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        wait_until(lambda: self._answers(port), f"Redis at {port} answers", 20)
-
-    def client(self, port: int) -> Redis:
-        once, timeout_s = Retry(NoBackoff(), 0), limit_s(2)
-        return Redis(
-            port=port, password=self._password or None, socket_timeout=timeout_s, retry=once, decode_responses=True
-        )
+        self._serve(port, *options)
 
     def primary_of(self, name: str) -> int:
         """The port of the primary that has a key."""
@@ -84,18 +61,6 @@ class RedisShards:
             if "master" in node["flags"] and any(int(part[0]) <= slot <= int(part[-1]) for part in node["slots"]):
                 return port
         raise AssertionError(f"no primary has {name}")
-
-    def kill(self, port: int) -> None:
-        process = self.processes.pop(port)
-        process.kill()
-        process.wait()
-
-    def hang(self, port: int) -> None:
-        self.processes[port].send_signal(signal.SIGSTOP)
-
-    def resume(self, port: int) -> None:
-        if port in self.processes:
-            self.processes[port].send_signal(signal.SIGCONT)
 
     def await_failover(self, former: int) -> None:
         """Wait until another server serves the slots of this one, by all that run."""
@@ -128,14 +93,6 @@ class RedisShards:
         """The port of the replica of a primary."""
         return next(port for port, node in self._nodes().items() if node["master_id"] == self._ids[primary])
 
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-        for process in self.processes.values():
-            process.wait()
-        self.processes.clear()
-
     def _config_of(self, port: int) -> Path:
         return self._folder / f"nodes-{port}.conf"
 
@@ -152,14 +109,6 @@ class RedisShards:
                 part = f"{myself}slave {primary} 0 0 {index - SHARDS + 1} connected"
             lines.append(f"{self._ids[port]} {address} {part}\n")
         return "".join(lines) + f"vars currentEpoch {SHARDS} lastVoteEpoch 0\n"
-
-    def _answers(self, port: int) -> bool:
-        assert self.processes[port].poll() is None, (self._folder / f"redis-{port}.out").read_text()[-2000:]
-        try:
-            with self.client(port) as client:
-                return bool(client.ping())
-        except (RedisError, OSError):
-            return False
 
     def _nodes(self) -> dict[int, Any]:
         for port in self.ports:

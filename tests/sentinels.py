@@ -1,22 +1,15 @@
 """A Redis service for tests that fails over: a primary, two replicas, and three Sentinels that watch them."""
 
-import os
 import secrets
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from shared.bus.server_binary import server_binary
-from shared.config.sections import RedisSettings
-from tests.limits import limit_s, slowness
+from tests.limits import slowness
+from tests.redis_servers import RedisServers
 from tests.stack import free_ports, wait_until
 
 SERVICE: Final = "mymaster"
@@ -26,16 +19,13 @@ DOWN_AFTER_MS: Final = 500
 """On a busy machine the time is longer, so that its pauses are no failures."""
 
 
-class RedisGroup:
+class RedisGroup(RedisServers):
     """Servers and Sentinels by their ports. The first server begins as the primary."""
 
     def __init__(self, folder: Path, password: str = "", sentinel_password: str = "") -> None:
-        self._folder = folder
-        self._binary = server_binary(RedisSettings(binary=os.environ.get("VOXTRAL_REDIS__BINARY")))
+        super().__init__(folder, password)
         ports = free_ports(SERVERS + SENTINELS)
         self.servers, self.sentinels = ports[:SERVERS], ports[SERVERS:]
-        self.processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._password = password
         self._sentinel_password = sentinel_password
         self._ids = {port: secrets.token_hex(20) for port in self.sentinels}
 
@@ -67,32 +57,10 @@ class RedisGroup:
         """Start a server, at first or again. It begins as a replica, unless it is the first one of a new group."""
         first, *_ = self.servers
         primary = (self.primary or first) if self.processes else first
-        options = ["--port", port, "--bind", "127.0.0.1", "--dir", self._folder, "--save", "", "--appendonly", "no"]
-        options += ["--repl-diskless-sync-delay", 0, "--loglevel", "warning", "--dbfilename", f"{port}.rdb"]
-        if self._password:
-            options += ["--requirepass", self._password, "--masterauth", self._password]
-        if port != primary:
-            options += ["--replicaof", f"127.0.0.1 {primary}"]
-        self._spawn(port, [str(option) for option in options])
-        wait_until(lambda: self._answers(port), f"Redis at {port} answers", 20)
+        self._serve(port, *([] if port == primary else ["--replicaof", f"127.0.0.1 {primary}"]))
 
-    def client(self, port: int) -> Redis:
-        password = self._sentinel_password if port in self.sentinels else self._password
-        once = Retry(NoBackoff(), 0)
-        timeout_s = limit_s(2)
-        return Redis(port=port, password=password or None, socket_timeout=timeout_s, retry=once, decode_responses=True)
-
-    def kill(self, port: int) -> None:
-        process = self.processes.pop(port)
-        process.kill()
-        process.wait()
-
-    def hang(self, port: int) -> None:
-        self.processes[port].send_signal(signal.SIGSTOP)
-
-    def resume(self, port: int) -> None:
-        if port in self.processes:
-            self.processes[port].send_signal(signal.SIGCONT)
+    def password_of(self, port: int) -> str:
+        return self._sentinel_password if port in self.sentinels else self._password
 
     def detach_replicas(self) -> None:
         """Nothing that the primary writes from now on reaches its replicas. The Sentinels repair this after 8 s."""
@@ -116,17 +84,9 @@ class RedisGroup:
         """Wait until so many replicas follow the primary."""
         wait_until(lambda: self._replicas_of(self.primary) == count, f"{count} replicas follow the primary", 30)
 
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-        for process in self.processes.values():
-            process.wait()
-        self.processes.clear()
-
     def start_sentinel(self, port: int) -> None:
         """Start a Sentinel, at first or again: it keeps what it knows in its configuration."""
-        self._spawn(port, [str(self._config_of(port)), "--sentinel"])
+        self._spawn(port, self._config_of(port), "--sentinel")
 
     def _config_of(self, port: int) -> Path:
         return self._folder / f"sentinel-{port}.conf"
@@ -156,20 +116,6 @@ class RedisGroup:
         if self._sentinel_password:
             lines += [f"requirepass {self._sentinel_password}", f"sentinel sentinel-pass {self._sentinel_password}"]
         self._config_of(port).write_text("\n".join(lines))
-
-    def _spawn(self, port: int, arguments: list[str]) -> None:
-        with (self._folder / f"redis-{port}.out").open("ab") as output:
-            self.processes[port] = subprocess.Popen(
-                [str(self._binary), *arguments], stdout=output, stderr=output, start_new_session=True
-            )
-
-    def _answers(self, port: int) -> bool:
-        assert self.processes[port].poll() is None, (self._folder / f"redis-{port}.out").read_text()[-2000:]
-        try:
-            with self.client(port) as client:
-                return bool(client.ping())
-        except (RedisError, OSError):
-            return False
 
     def _role(self, port: int) -> str:
         try:
