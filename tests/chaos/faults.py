@@ -120,22 +120,26 @@ async def _replace_in_shard(
     scene: Scene, stop: Callable[[int], None], bring_back: Callable[[int], None], former: int | None = None
 ) -> None:
     shards = _shards(scene)
-    former = former or scene.random.choice(shards.primaries)
-    stop(former)
-    await asyncio.to_thread(shards.await_failover, former)
-    await asyncio.sleep(scene.random.uniform(0, 1))
-    await asyncio.to_thread(bring_back, former)
-    await asyncio.to_thread(shards.await_replicas)
+    await _replace(scene, shards, former or scene.random.choice(shards.primaries), stop, bring_back)
 
 
 async def _replace_primary(scene: Scene, stop: Callable[[int], None], bring_back: Callable[[int], None]) -> None:
     group = _group(scene)
-    former = group.primary
+    await _replace(scene, group, group.primary, stop, bring_back)
+
+
+async def _replace(
+    scene: Scene,
+    servers: RedisGroup | RedisShards,
+    former: int,
+    stop: Callable[[int], None],
+    bring_back: Callable[[int], None],
+) -> None:
     stop(former)
-    await asyncio.to_thread(group.await_failover, former)
+    await asyncio.to_thread(servers.await_failover, former)
     await asyncio.sleep(scene.random.uniform(0, 1))
     await asyncio.to_thread(bring_back, former)
-    await asyncio.to_thread(group.await_replicas)
+    await asyncio.to_thread(servers.await_replicas)
 
 
 async def kill_sentinel(scene: Scene) -> None:

@@ -18,7 +18,6 @@ from shared.bus.append_only import find_due
 from shared.bus.connect import connect
 from shared.bus.credentials import check_credentials
 from shared.bus.recent import KEPT_S
-from shared.bus.registry import Registry
 from shared.bus.sharded import place_of, shards_of
 from shared.config.sections import RedisSettings
 from shared.config.settings import Settings
@@ -26,6 +25,7 @@ from shared.errors import StartupError
 from shared.session_options import SessionOptions
 from shared.webhooks.signing import encoded
 from tests.clusters import RedisShards, redis_shards
+from tests.integration.failovers import has_said, has_workers, logged, served
 from tests.integration.workers import SECOND, assert_whole, events_of, speak, until
 from tests.limits import limit_s
 from tests.receivers import Receiver, receiving
@@ -57,27 +57,8 @@ def service(tmp_path: Path, shards: RedisShards, server: Stack, request: pytest.
 
 @pytest.fixture
 async def frontend(service: Stack) -> AsyncIterator[FrontendProcess]:
-    service.spawn("worker")
-    async with FrontendProcess.running(service.settings, "test") as frontend:
-        await until(lambda: has_workers(frontend.registry), START_TIMEOUT_S)
+    async with served(service) as frontend:
         yield frontend
-
-
-async def has_workers(registry: Registry) -> bool:
-    return bool(await registry.workers())
-
-
-async def logged(settings: Settings, session: Session) -> list[dict[str, Any]]:
-    redis = connect(settings)
-    try:
-        return [json.loads(fields[b"e"]) for _, fields in await redis.xrange(keys.events(session.id))]
-    finally:
-        await redis.aclose()
-
-
-async def has_said(settings: Settings, sessions: list[Session], count: int = 2) -> bool:
-    """Whether the log of each session has so many events; `ready` is one."""
-    return all([len(await logged(settings, session)) >= count for session in sessions])
 
 
 def told_by(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,13 +11,11 @@ from redis import Redis
 
 from frontend.cli.checks.check import State
 from frontend.cli.checks.service import check_redis
-from frontend.process import FrontendProcess
 from shared.config.sections import RedisSettings
 from shared.config.settings import Settings
-from shared.session_options import SessionOptions
 from tests.certificates import Certificate
-from tests.integration.workers import SECOND, assert_whole, events_of, until
-from tests.stack import START_TIMEOUT_S, Stack, free_ports, listens, wait_until
+from tests.integration.failovers import assert_serves
+from tests.stack import Stack, free_ports, listens, wait_until
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("redis-server"),
@@ -58,17 +56,7 @@ def url(tmp_path: Path, certificate: Certificate) -> Iterator[str]:
 
 
 async def test_session_over_tls_to_the_cluster(tmp_path: Path, url: str, server: Stack) -> None:
-    stack = Stack(tmp_path, redis={"url": url, "broker_url": server.redis_url})
-    try:
-        stack.spawn("worker")
-        async with FrontendProcess.running(stack.settings, "test") as frontend:
-            await until(frontend.registry.workers, START_TIMEOUT_S)
-            session = await frontend.gateway.open(SessionOptions())
-            await session.write(SECOND)
-            await session.finish()
-            assert_whole(await events_of(session), 1.0)
-    finally:
-        stack.stop_all()
+    await assert_serves(Stack(tmp_path, redis={"url": url, "broker_url": server.redis_url}))
     distrusting = RedisSettings(url=url.partition("?")[0], broker_url=server.redis_url)
     check = await asyncio.to_thread(check_redis, Settings(redis=distrusting))
     assert check.state is State.BROKEN

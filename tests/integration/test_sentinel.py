@@ -20,11 +20,11 @@ from shared.bus import keys
 from shared.bus.connect import connect
 from shared.bus.credentials import check_credentials
 from shared.bus.primary import Primary
-from shared.bus.registry import Registry
 from shared.config.sections import RedisSettings
 from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.session_options import SessionOptions
+from tests.integration.failovers import has_said, logged, served
 from tests.integration.test_compose import ended, run
 from tests.integration.workers import SECOND, assert_whole, events_of, speak, until
 from tests.limits import limit_s
@@ -58,27 +58,8 @@ def service(tmp_path: Path, group: RedisGroup, request: pytest.FixtureRequest) -
 
 @pytest.fixture
 async def frontend(service: Stack) -> AsyncIterator[FrontendProcess]:
-    service.spawn("worker")
-    async with FrontendProcess.running(service.settings, "test") as frontend:
-        await until(lambda: has_workers(frontend.registry), START_TIMEOUT_S)
+    async with served(service) as frontend:
         yield frontend
-
-
-async def has_workers(registry: Registry) -> bool:
-    return bool(await registry.workers())
-
-
-async def logged(settings: Settings, session: Session) -> list[dict[str, Any]]:
-    redis = connect(settings)
-    try:
-        return [json.loads(fields[b"e"]) for _, fields in await redis.xrange(keys.events(session.id))]
-    finally:
-        await redis.aclose()
-
-
-async def has_said(settings: Settings, sessions: list[Session], count: int = 2) -> bool:
-    """Whether the log of each session has so many events; `ready` is one."""
-    return all([len(await logged(settings, session)) >= count for session in sessions])
 
 
 @pytest.mark.parametrize("failure", [RedisGroup.kill, RedisGroup.hang], ids=["killed", "hangs"])
