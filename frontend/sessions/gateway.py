@@ -22,6 +22,7 @@ from frontend.access.principal import ANONYMOUS, Principal
 from frontend.access.session_tokens import SessionIdentity, matches, new_identity
 from frontend.sessions.admission import RETRY_AFTER_S, Admission
 from frontend.sessions.erasure import Erasure
+from frontend.sessions.identities import sole_opening
 from frontend.sessions.placement import Placement, candidates
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.running_models import RunningModel, running_models
@@ -42,7 +43,6 @@ from shared.errors import (
     ModelUnavailableError,
     ServerBusyError,
     SessionExpiredError,
-    SessionResumedError,
     SessionUnknownError,
     VoxtralError,
 )
@@ -118,14 +118,13 @@ class Gateway:
         slot up to `session.claim_timeout_s`.
 
         Raises ServerBusyError, ModeUnsupportedError, ModelUnavailableError, InvalidFieldError, VoiceError, for the
-        principal's key UnauthorizedError and RateLimitedError, and SessionResumedError if a session has the identity.
+        principal's key UnauthorizedError and RateLimitedError, and SessionResumedError if a session has the identity or
+        is being opened with it.
         """
-        if identity is not None and await self._exists(identity.session_id):
-            raise SessionResumedError(f"Session {identity.session_id} has begun already, over another connection.")
-        identity = identity or new_identity()
-        meter = await self._access.enter(principal, identity.session_id)
-        with closed_on_failure(meter):
-            return await self._open(identity, options, queue, meter)
+        if identity is None:
+            return await self._admit(new_identity(), options, queue, principal)
+        async with sole_opening(self._redis, identity.session_id, self._settings.claim_timeout_s):
+            return await self._admit(identity, options, queue, principal)
 
     async def models(self) -> list[RunningModel]:
         """The running models, as of their last heartbeats."""
@@ -195,9 +194,12 @@ class Gateway:
         """Wait for the remaining work of ended sessions."""
         await self._chores.end()
 
-    async def _exists(self, session_id: str) -> bool:
-        with reaching_store():
-            return bool(await self._redis.exists(keys.session(session_id)))
+    async def _admit(
+        self, identity: SessionIdentity, options: SessionOptions, queue: Queue, principal: Principal
+    ) -> Session:
+        meter = await self._access.enter(principal, identity.session_id)
+        with closed_on_failure(meter):
+            return await self._open(identity, options, queue, meter)
 
     async def _open(self, identity: SessionIdentity, options: SessionOptions, queue: Queue, meter: Meter) -> Session:
         requested_s = time.time()

@@ -152,6 +152,11 @@ def session(session_id: str) -> str:
     return f"voxtral:{{{session_id}}}:session"
 
 
+def opening(session_id: str) -> str:
+    """Exists while a connection opens a session with an id that other connections may present too."""
+    return f"voxtral:{{{session_id}}}:opening"
+
+
 def channel(session_id: str) -> str:
     """Pub/sub channel of the session's events and of its `progress`, which is not logged."""
     return f"voxtral:{{{session_id}}}"

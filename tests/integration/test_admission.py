@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from frontend.access.session_tokens import identity_of
 from frontend.client import ServerError, TranscriptionClient
 from frontend.process import FrontendProcess
 from frontend.sessions.gateway import Gateway
+from frontend.sessions.session import Session
 from shared.bus import keys
+from shared.errors import SessionResumedError
 from shared.session_options import SessionOptions
 from shared.tasks import end_all
 from tests.integration.native_clients import (
@@ -64,6 +67,19 @@ async def test_live_session_is_refused_before_it_sends_audio(service: Stack) -> 
             assert raised.value.code == "server_busy"
             assert raised.value.retry_after_s
     print(f"server_busy, with the connection made for it: {sorted(times_ms)[5]:.1f} ms, worst {max(times_ms):.1f} ms")
+
+
+async def test_of_two_frontends_one_opens_the_session_of_an_identity(service: Stack, frontend: FrontendProcess) -> None:
+    identity = identity_of("secret", "call")
+    async with FrontendProcess.running(service.settings, "other") as other:
+        openings = [one.gateway.open(SessionOptions(), identity=identity) for one in (frontend, other)]
+        found = await asyncio.gather(*openings, return_exceptions=True)
+        [error] = [one for one in found if isinstance(one, BaseException)]
+        assert isinstance(error, SessionResumedError)
+        [session] = [one for one in found if isinstance(one, Session)]
+        await session.write(bytes(tone(0.5)))
+        await session.finish()
+        assert [event.type async for event in session.events()][-1] == "done"
 
 
 async def test_recordings_get_the_slot_in_the_order_in_which_they_came(gateway: Gateway) -> None:

@@ -1,5 +1,6 @@
 """Stands for Redis and one worker, in memory: a gateway works on it without a process or a socket."""
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,12 @@ class Held:
     followers: list[Follower] = field(default_factory=list)
 
 
+async def delivered(reply: int) -> int:
+    """The reply arrives after other tasks have run, as over a socket."""
+    await asyncio.sleep(0)
+    return reply
+
+
 class MemoryBus:
     """Every part of a gateway that needs Redis. The other parts are the real ones."""
 
@@ -55,6 +62,8 @@ class MemoryBus:
         """Whether a worker takes the sessions that are dispatched."""
         self.held: defaultdict[str, Held] = defaultdict(Held)
         self.erased: list[str] = []
+        self.marks: dict[str, bytes] = {}
+        """Identities that are being opened, by key."""
 
     def gateway(self, settings: Settings) -> Gateway:
         placement = Placement(self)
@@ -136,7 +145,13 @@ class MemoryBus:
         """What Redis replies to a command."""
         match command:
             case "EXISTS":
-                return int(words[0] in map(keys.session, self.held))
+                return delivered(int(words[0] in map(keys.session, self.held)))
+            case "SET":
+                before = self.marks.get(words[0])
+                self.marks.setdefault(words[0], words[1].encode())
+                return before
+            case "DEL":
+                return int(self.marks.pop(words[0], None) is not None)
             case "HMGET":
                 return self._facts(words[0])
             case "EVALSHA":

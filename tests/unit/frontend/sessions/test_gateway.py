@@ -47,6 +47,32 @@ async def test_a_session_has_the_identity_that_is_wanted_unless_another_one_has_
 
 
 @clocked
+async def test_of_two_openings_with_one_identity_the_second_is_rejected_and_the_first_continues() -> None:
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    identity = identity_of("secret", "call")
+    opening = [asyncio.create_task(gateway.open(SessionOptions(), identity=identity)) for _ in range(2)]
+    session = await opening[0]
+    with pytest.raises(SessionResumedError, match=f"Another connection is opening session {session.id}"):
+        await opening[1]
+    await session.write(SECOND)
+    assert bus.held[session.id].samples == SAMPLE_RATE_HZ
+    assert (gateway.sessions, bus.erased, bus.marks) == ({session.id: session}, [], {})
+
+
+@clocked
+async def test_an_identity_can_be_opened_again_after_an_opening_that_failed() -> None:
+    bus = MemoryBus(slots=1)
+    gateway = bus.gateway(SETTINGS)
+    other = await gateway.open(SessionOptions())
+    identity = identity_of("secret", "call")
+    with pytest.raises(ServerBusyError):
+        await gateway.open(SessionOptions(), identity=identity)
+    await other.cancel()
+    assert (await gateway.open(SessionOptions(), identity=identity)).id == identity.session_id
+
+
+@clocked
 async def test_a_session_that_no_worker_claims_is_erased_after_the_claim_timeout() -> None:
     bus = MemoryBus()
     bus.claims = False
