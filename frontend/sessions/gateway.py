@@ -254,7 +254,9 @@ class Gateway:
             meter=meter,
             listener=self,
         )
-        self.sessions[session_id] = session
+        held = self.sessions.get(session_id)
+        if held is None or held.connection <= session.connection:  # otherwise a later connection was answered first
+            self.sessions[session_id] = session
         return session
 
     async def _start(self, session: Session) -> None:

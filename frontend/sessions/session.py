@@ -88,6 +88,12 @@ class Session:
         self._follower.progress(track.attachment.consumed_samples)
         self._follower.on_progress = self._tell_progress
         self._acknowledged_samples = track.written_samples
+        self._note_connection(follower.last_attached)
+
+    @property
+    def connection(self) -> int:
+        """Counts the connections of the session; a higher number is a later one."""
+        return self._track.attachment.connection
 
     @property
     def viewer_token(self) -> str:
@@ -279,7 +285,7 @@ class Session:
             self.tell({"type": AUDIO_PROCESSED, "session_id": self.id, "audio_processed_samples": consumed_samples})
 
     def _note_connection(self, connection: int) -> None:
-        if connection > self._track.attachment.connection:
+        if connection > self.connection:
             self._taken_over()
 
     def _taken_over(self) -> None:

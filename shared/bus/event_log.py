@@ -82,6 +82,8 @@ class Follower:
         """Called with `consumed_samples` at each report. Events that were published before it are queued already."""
         self.on_attached: Callable[[int], None] | None = None
         """Called with the number of each connection that takes the session over."""
+        self.last_attached = 0
+        """The highest of these numbers, also of those that were reported before `on_attached` was set."""
 
     @property
     def seq(self) -> int:
@@ -104,8 +106,10 @@ class Follower:
             self.progress(orjson.loads(payload)["consumed"])
             return
         if payload.startswith(_ATTACHED):
+            connection = orjson.loads(payload)["connection"]
+            self.last_attached = max(self.last_attached, connection)
             if self.on_attached is not None:
-                self.on_attached(orjson.loads(payload)["connection"])
+                self.on_attached(connection)
             return
         if self._ending is not None:
             return

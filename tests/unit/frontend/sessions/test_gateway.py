@@ -126,6 +126,22 @@ async def test_a_resumed_session_continues_where_the_client_was_and_the_old_conn
     assert gateway.sessions == {old.id: resumed}
 
 
+@pytest.mark.parametrize("turns", [(1, 1), (6, 1)])
+@clocked
+async def test_of_two_connections_that_resume_at_once_the_later_one_has_the_session(turns: tuple[int, int]) -> None:
+    """In whichever order they learn it."""
+    bus = MemoryBus()
+    gateway = bus.gateway(SETTINGS)
+    old = await gateway.open(SessionOptions())
+    await old.write(SECOND)
+    bus.attach_turns = list(turns)
+    earlier, later = await asyncio.gather(*(gateway.resume(old.id, old.resume_token, 1) for _ in range(2)))
+    assert (earlier.connection, later.connection) == (1, 2)
+    assert [event.wire async for event in earlier.events()][-1]["code"] == "session_resumed"
+    await gateway.close()
+    assert (gateway.sessions, later.ended) == ({old.id: later}, False)
+
+
 @clocked
 async def test_only_a_session_of_this_token_that_was_not_cancelled_is_resumed() -> None:
     gateway = MemoryBus().gateway(SETTINGS)
