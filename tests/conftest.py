@@ -113,6 +113,7 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
     keys.add("late", expires="2020-01-01")
     keys.add("single", sessions=1)
     keys.add("dying", sessions=1)
+    keys.add("resuming", sessions=1)
     keys.add("asking", requests_per_minute=3)
     keys.add("listening", audio_s_per_minute=60)
     keys.add("long", audio_s_per_minute=60)

@@ -55,6 +55,7 @@ class Meter:
         self._uncharged_samples = 0
         self._charging: asyncio.Task[None] | None = None
         self._paid_at_s = 0.0
+        self._is_handed_over = False
         self._closed = False
 
     @property
@@ -71,7 +72,12 @@ class Meter:
 
     @property
     def is_leased(self) -> bool:
-        return self.key is not None and self.key.limits.sessions is not None
+        """Whether it holds a place among the sessions of the key."""
+        return self.key is not None and self.key.limits.sessions is not None and not self._is_handed_over
+
+    def hand_over(self) -> None:
+        """Another connection has the session now, and its meter holds the place: do not free it at the end."""
+        self._is_handed_over = True
 
     def add(self, samples: int) -> None:
         """Count accepted audio."""

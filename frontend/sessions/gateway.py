@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import orjson
@@ -59,6 +59,14 @@ FILE_BACKLOG_S: Final = 75.0
 """The minimum of a recording's audio that is accepted ahead: somewhat more than what a worker reads ahead."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What Redis holds of a session that can be resumed."""
+
+    options: SessionOptions
+    last_seq: int
 
 
 class Gateway:
@@ -147,9 +155,10 @@ class Gateway:
 
         Raises SessionUnknownError (also for a wrong token), SessionExpiredError, and what `open` raises for the key.
         """
-        meter = await self._access.enter(principal, session_id)
+        held = await self._resumable(session_id, resume_token)
+        meter = await self._access.enter(principal, session_id)  # at its end it frees the place of the session
         with closed_on_failure(meter):
-            return await self._resume(session_id, resume_token, seq, meter)
+            return await self._resume(session_id, resume_token, held, seq, meter)
 
     async def embedding(self, audio: bytes) -> str:
         """The voice in a recording, for `known_speakers`; see `Voices.embedding`."""
@@ -283,19 +292,25 @@ class Gateway:
             "viewer_token": session.viewer_token,
         }
 
-    async def _resume(self, session_id: str, resume_token: str, seq: int, meter: Meter) -> Session:
+    async def _resumable(self, session_id: str, resume_token: str) -> _Held:
+        """What is stored of the session of this token. Raises SessionUnknownError, SessionExpiredError,
+        ModelUnavailableError."""
         wanted = ["state", "resume", "options", "seq", "protocol", "protocol_oldest"]
-        held = await self._redis.hmget(keys.session(session_id), wanted)
-        state, digest, encoded, last_seq, number, oldest = cast("list[bytes | None]", held)
+        with reaching_store():
+            found = await self._redis.hmget(keys.session(session_id), wanted)
+        state, digest, options, last_seq, number, oldest = cast("list[bytes | None]", found)
         is_known = matches(resume_token, digest)
         if is_known and decoded(state) == SessionState.CANCELLED:
             raise SessionExpiredError(f"Session {session_id} was cancelled.")
-        if not is_known or encoded is None:
+        if not is_known or options is None:
             raise SessionUnknownError("No session has this session_id and resume_token, or it ended too long ago.")
         if not OWN.fits(Protocol(int(number or 1), int(oldest or 1))):
             message = f"Session {session_id} is served by a version that is incompatible with version {VERSION} here."
             raise ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S)
-        seq = min(seq, int(last_seq or 0))  # an error that ended a connection has a `seq` that is not in the log
+        return _Held(SessionOptions.from_wire(orjson.loads(options)), int(last_seq or 0))
+
+    async def _resume(self, session_id: str, resume_token: str, held: _Held, seq: int, meter: Meter) -> Session:
+        seq = min(seq, held.last_seq)  # an error that ended a connection has a `seq` that is not in the log
         follower = await self._subscriber.follow(session_id, after_seq=seq)
         try:
             attachment = await attach(self._redis, session_id)
@@ -304,8 +319,9 @@ class Gateway:
         except BaseException:
             await self._quietly(self._subscriber.unfollow(follower))
             raise
-        options = SessionOptions.from_wire(orjson.loads(encoded))
-        session = self._hold(session_id, resume_token, options, follower=follower, attachment=attachment, meter=meter)
+        session = self._hold(
+            session_id, resume_token, held.options, follower=follower, attachment=attachment, meter=meter
+        )
         self._traces.resumed(session, meter.principal.key_name or "")
         session.put_first(
             {

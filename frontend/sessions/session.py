@@ -289,6 +289,7 @@ class Session:
             self._taken_over()
 
     def _taken_over(self) -> None:
+        self._meter.hand_over()
         self.fail_with(SessionResumedError("The session was resumed over another connection."))
 
     def _revoke(self, error: VoxtralError) -> None:

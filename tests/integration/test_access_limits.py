@@ -22,6 +22,7 @@ from tests.integration.native_clients import (
     open_client,
     reset,
     tell,
+    token_of,
     tone,
     until,
     wav,
@@ -65,6 +66,20 @@ def test_sessions_are_counted_over_all_doors(enter: Callable[[str, str], Client]
             assert "allows 1 sessions at the same time" in refused["message"]
     tell(first, type="cancel")
     wait_until(lambda: ask(other, type="start")["type"] == "ready", "the place is free again")
+
+
+def test_a_session_keeps_its_place_while_others_try_to_resume_it_and_when_one_does(
+    enter: Callable[[str, str], Client],
+) -> None:
+    first, other = enter("websocket", "resuming"), enter("tcp", "resuming")
+    token = token_of(ask(first, type="start"))
+    wrong = {**token, "resume_token": "wrong"}
+    assert ask(other, type="resume", seq=1, **wrong)["code"] == "session_unknown"
+    assert ask(other, type="start")["code"] == "rate_limited"
+    resuming = enter("web", "resuming")
+    assert ask(resuming, type="resume", seq=1, **token)["type"] == "ready"
+    assert until(first, "error")[-1]["code"] == "session_resumed"
+    assert ask(other, type="start")["code"] == "rate_limited"
 
 
 def test_place_of_a_client_that_broke_off_is_free_again(enter: Callable[[str, str], Client]) -> None:

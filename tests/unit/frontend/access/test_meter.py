@@ -56,6 +56,16 @@ async def test_end_charges_what_is_left_and_gives_the_place_back(tmp_path: Path,
     assert meter.wait_s == 0
 
 
+async def test_a_session_that_another_connection_has_now_keeps_its_place(tmp_path: Path, store: Store) -> None:
+    access, meter = await metered(tmp_path, store)
+    meter.add(8000)
+    meter.hand_over()
+    meter.close()
+    await access.close()
+    assert sum(float(asked[1]) for asked in charged(store)) == pytest.approx(500)
+    assert ("left", bus_keys.sessions_of("bert"), "s1") not in store.asked
+
+
 async def test_audio_of_a_key_without_a_limit_costs_nothing(tmp_path: Path, store: Store) -> None:
     access, meter = await metered(tmp_path, store, "anna")
     meter.add(10 * CHARGE_SAMPLES)
