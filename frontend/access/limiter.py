@@ -1,12 +1,13 @@
 """The limits of keys, kept in Redis for all frontends together.
 
 Each method makes one round trip, and only if the key has such a limit. Every method raises StoreUnreachableError if
-Redis does not answer.
+Redis does not answer. Every rejection by a limit is logged.
 """
 
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
+import structlog
 from redis.asyncio import Redis
 
 from frontend.access.principal import Key
@@ -24,6 +25,8 @@ MAX_CLIENT_TOKENS: Final = 1000
 SESSIONS_RETRY_S: Final = 2.0
 """The retry hint if a key has no free session: when one ends is not known."""
 
+log = structlog.get_logger(__name__)
+
 
 class Limiter:
     def __init__(self, redis: Redis) -> None:
@@ -39,10 +42,8 @@ class Limiter:
             self._scripts.take(keys=[keys.requests_of(key.name)], args=[WINDOW_MS / limit, WINDOW_MS, 0])
         )
         if wait_ms:
-            raise RateLimitedError(
-                f"The key {key.name} allows {limit} requests a minute, and they are used up.",
-                retry_after_s=wait_ms / 1000,
-            )
+            reason = f"The key {key.name} allows {limit} requests a minute, and they are used up."
+            raise _rejected(key.name, reason, wait_ms / 1000)
 
     async def enter(self, key: Key, session_id: str) -> None:
         """Count a session from now on. Raises RateLimitedError if there are too many, or if the audio is used up."""
@@ -57,15 +58,11 @@ class Limiter:
             )
         )
         if answer < 0:
-            raise RateLimitedError(
-                f"The key {key.name} allows {limits.sessions} sessions at the same time, and they are taken.",
-                retry_after_s=SESSIONS_RETRY_S,
-            )
+            reason = f"The key {key.name} allows {limits.sessions} sessions at the same time, and they are taken."
+            raise _rejected(key.name, reason, SESSIONS_RETRY_S)
         if answer and limits.audio_s_per_minute is not None:
-            raise RateLimitedError(
-                f"The key {key.name} allows {limits.audio_s_per_minute} s of audio a minute, and they are used up.",
-                retry_after_s=answer / 1000,
-            )
+            reason = f"The key {key.name} allows {limits.audio_s_per_minute} s of audio a minute, and they are used up."
+            raise _rejected(key.name, reason, answer / 1000)
 
     async def charge(self, key: Key, samples: int) -> float:
         """Take audio from the key's minute, even if none is left; returns the seconds until it would have been
@@ -94,10 +91,8 @@ class Limiter:
             self._scripts.issue(keys=[keys.client_secrets_of(name)], args=[digest, life_s * 1000, MAX_CLIENT_TOKENS])
         )
         if wait_ms:
-            raise RateLimitedError(
-                f"{name} has {MAX_CLIENT_TOKENS} valid client tokens, the maximum; give them a shorter life.",
-                retry_after_s=wait_ms / 1000,
-            )
+            reason = f"{name} has {MAX_CLIENT_TOKENS} valid client tokens, the maximum; give them a shorter life."
+            raise _rejected(name, reason, wait_ms / 1000)
         await _asked(self._scripts.note(keys=[keys.UNERASED], args=[digest, life_s * 1000]))
         await _asked(self._redis.set(keys.client_secret(digest), content, ex=life_s))
 
@@ -105,6 +100,11 @@ class Limiter:
         """The content of the client token with this digest; None if it has expired or never existed."""
         found: bytes | None = await _asked(self._redis.get(keys.client_secret(digest)))
         return found
+
+
+def _rejected(name: str, reason: str, retry_after_s: float) -> RateLimitedError:
+    log.warning("access_rejected", reason=reason, name=name)
+    return RateLimitedError(reason, retry_after_s=retry_after_s)
 
 
 async def _asked(question: Awaitable[Any]) -> Any:

@@ -196,3 +196,9 @@ def test_handshakes_count_as_requests_of_the_key(keyed_stack: Stack) -> None:
     with pytest.raises(InvalidStatus) as rejected:
         call()
     assert rejected.value.response.status_code == 429
+    reason = json.loads(rejected.value.response.body)["error"]["message"]
+
+    def logged_reasons() -> list[str]:
+        return [line["reason"] for line in keyed_stack.log("access_rejected") if line.get("name") == "telnyx"]
+
+    wait_until(lambda: reason in logged_reasons(), "the rejection is logged")

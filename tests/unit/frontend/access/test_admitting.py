@@ -39,6 +39,11 @@ def bearer(key: str, **headers: str) -> Request:
     return request(authorization=f"Bearer {key}", **headers)
 
 
+def rejection(name: str, error: RateLimitedError) -> dict[str, str]:
+    """The line of the log about it."""
+    return {"event": "access_rejected", "log_level": "warning", "name": name, "reason": error.message}
+
+
 @pytest.fixture
 def store() -> Store:
     return Store()
@@ -110,8 +115,9 @@ async def test_requests_and_uploads_of_a_key_are_limited(tmp_path: Path, store: 
         access.check_upload(principal, 1001)
     assert store.asked[0] == (bus_keys.requests_of("bert"), "20000.0", "60000", "0")
     store.answers[bus_keys.requests_of("bert")] = 1500
-    with pytest.raises(RateLimitedError, match="allows 3 requests a minute") as refused:
+    with capture_logs() as logs, pytest.raises(RateLimitedError, match="allows 3 requests a minute") as refused:
         await access.admit_http(bearer(key))
+    assert logs == [rejection("bert", refused.value)]
     assert refused.value.retry_after_s == 1.5
     store.is_gone = True
     with pytest.raises(StoreUnreachableError):
@@ -129,8 +135,9 @@ async def test_client_token_stands_for_its_key_and_makes_no_others(tmp_path: Pat
     with pytest.raises(ForbiddenError, match="cannot create other tokens"):
         await access.new_client_token(found, None, 60)
     store.answers[bus_keys.client_secrets_of("anna")] = 5000
-    with pytest.raises(RateLimitedError, match="anna has 1000 valid client tokens") as refused:
+    with capture_logs() as logs, pytest.raises(RateLimitedError, match="anna has 1000 valid client tokens") as refused:
         await access.new_client_token(anna, None, 60)
+    assert logs == [rejection("anna", refused.value)]
     assert refused.value.retry_after_s == 5
     keys.remove("anna")
     keys.write()
@@ -186,8 +193,9 @@ async def test_session_that_a_key_does_not_allow_does_not_begin(
 ) -> None:
     access, keys = access_of(tmp_path, store)
     store.answers[bus_keys.sessions_of("bert")] = answer
-    with pytest.raises(RateLimitedError, match=sentence) as refused:
+    with capture_logs() as logs, pytest.raises(RateLimitedError, match=sentence) as refused:
         await access.enter(await access.identify(keys.keys["bert"]), "s1")
+    assert logs == [rejection("bert", refused.value)]
     assert refused.value.retry_after_s == (2 if answer < 0 else 2.5)
 
 
