@@ -4,8 +4,12 @@ An error carries the measured value and the limit as fields; `str()` returns the
 a `VoxtralError` is an internal fault and reaches a client only as `internal_error` with an incident id.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+_NAME: Final = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)+")
+"""A word in a message that can only be the name of a field."""
 
 
 class VoxtralError(Exception):
@@ -20,6 +24,11 @@ class VoxtralError(Exception):
         super().__init__(message)
         self.message = message
         self.retry_after_s = retry_after_s
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Use the names of the client's API. `names` has them by the names of ours that differ."""
+        if self.field is not None:
+            self.field = names.get(self.field, self.field)
 
     def to_wire(self) -> dict[str, Any]:
         """The fields of an event of type `error`."""
@@ -58,10 +67,23 @@ class MissingFieldError(VoxtralError):
 
 class InvalidFieldError(VoxtralError):
     code = "invalid_field"
+    _value_and_allowed: tuple[str, str] | None = None
+    """What the message consists of, besides the field. None: it does not name the field."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field} is {shown(value)}; allowed: {allowed}.")
+        self._value_and_allowed = shown(value), allowed
+        super().__init__(_invalid(field, *self._value_and_allowed))
         self.field = field
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Also of other fields that the message mentions, if they cannot be other words."""
+        super().rename(names)
+        if self._value_and_allowed is not None and self.field is not None:
+            value, allowed = self._value_and_allowed
+            allowed = _NAME.sub(lambda found: names.get(found[0], found[0]), allowed)
+            self._value_and_allowed = value, allowed
+            self.message = _invalid(self.field, value, allowed)
+            self.args = (self.message,)
 
 
 class InvalidAudioError(VoxtralError):
@@ -185,6 +207,10 @@ class InternalError(VoxtralError):
 
 class StartupError(Exception):
     """A setting or the machine does not allow a start. One sentence; the process exits with status 78 (EX_CONFIG)."""
+
+
+def _invalid(field: str, value: str, allowed: str) -> str:
+    return f"{field} is {value}; allowed: {allowed}."
 
 
 def shown(value: object, limit_chars: int = 60) -> str:

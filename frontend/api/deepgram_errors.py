@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from frontend.protocols.deepgram.query import NAMES
 from frontend.protocols.error_statuses import status_of
 from shared.errors import MissingFieldError, VoxtralError
 
@@ -31,6 +32,7 @@ class DeepgramErrors:
         return 400 if error.field == "model" or error.code == MissingFieldError.code else status_of(error).status
 
     def error_body(self, error: VoxtralError) -> dict[str, Any]:
+        error.rename(NAMES)
         return self._body(CODES.get(self.error_status(error), "INTERNAL_SERVER_ERROR"), error.message)
 
     def router_error(self, message: str, code: str | None) -> dict[str, Any]:

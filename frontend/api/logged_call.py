@@ -40,6 +40,8 @@ class LoggedCall:
         return self._stream.render(event)
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
+        if self._stream.call is not None:
+            error.rename(self._stream.call.names)
         self._warn(error)
         return self._stream.refuse(error, message)
 

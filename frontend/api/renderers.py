@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from frontend.api.speaker_fields import MISTRAL_REFERENCES, REFERENCES
 from frontend.protocols.error_statuses import MODEL_NOT_FOUND, status_of
 from frontend.protocols.mistral import rest as mistral
 from frontend.protocols.openai import rest as openai
@@ -101,8 +102,8 @@ class OpenAiRenderer:
 
     def error_body(self, error: VoxtralError) -> Json:
         known = status_of(error)
-        field = "known_speaker_references" if error.field == "known_speakers" else error.field
-        return self._body(error.message, known.type, field, known.code or error.code)
+        error.rename({"known_speakers": REFERENCES})
+        return self._body(error.message, known.type, error.field, known.code or error.code)
 
     def router_error(self, message: str, code: str | None) -> Json:
         return self._body(message, INVALID_REQUEST, None, code)
@@ -148,8 +149,8 @@ class MistralRenderer:
     def error_body(self, error: VoxtralError) -> Json:
         known = status_of(error)
         kind = "invalid_model" if known is MODEL_NOT_FOUND else known.type
-        field = "speaker_references" if error.field == "known_speakers" else error.field
-        body = self._body(error.message, kind, field, known.code or error.code)
+        error.rename({"known_speakers": MISTRAL_REFERENCES})
+        body = self._body(error.message, kind, error.field, known.code or error.code)
         if self.error_status(error) == 422:  # its SDK expects `detail` to be a list
             body["detail"] = [{"loc": ["body", error.field or ""], "msg": error.message, "type": error.code}]
         return body

@@ -120,7 +120,7 @@ def check_tracks(models: Iterable[RunningModel], channels: int) -> None:
             retry_after_s=UPGRADE_RETRY_S,
         )
     if most < channels:
-        allowed = f"1 to {most} with channel_mode separate (one slot for each channel; the largest worker has {most})"
+        allowed = f"1 to {most} with separate channels (one slot for each channel; the largest worker has {most})"
         raise InvalidFieldError("channels", channels, allowed)
 
 

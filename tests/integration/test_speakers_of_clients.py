@@ -94,7 +94,7 @@ def test_mistral_sdk_sends_known_speakers(mistral_client: Mistral) -> None:
     with pytest.raises(SDKError, match=r"it has 0\.5 s") as caught:
         audio.complete(model="echo", file=file, diarize=True, speaker_references=short)
     assert json.loads(caught.value.body)["param"] == "speaker_references"
-    with pytest.raises(SDKError, match="allowed: true if known_speakers is given"):
+    with pytest.raises(SDKError, match="allowed: true if speaker_references is given"):
         audio.complete(model="echo", file=file, speaker_references=references)
 
 

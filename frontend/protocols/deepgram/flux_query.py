@@ -37,6 +37,9 @@ THRESHOLDS: Final[dict[str, tuple[str, Kind]]] = {
 """The field of `TurnDetection` for each of Flux's, and its bounds."""
 TIMEOUT_MS: Final = 5000
 """Flux's default."""
+HINTED_LANGUAGES: Final = "language_hint"
+CONFIGURED_LANGUAGES: Final = "language_hints"
+"""The names of our `languages` as a parameter, and in `Configure`."""
 LANGUAGES: Final = OPTIONS["languages"].kind
 REDACTED: Final = {"numbers": (Redaction.NUMBERS,), "aggressive_numbers": (Redaction.NUMBERS,)}
 
@@ -63,11 +66,11 @@ def flux_listen(query: Query) -> FluxListen:
     """Raises InvalidFieldError and MissingFieldError, which name the parameter."""
     given = {name: parse_text(name, last(query, name), kind) for name, (_, kind) in THRESHOLDS.items()}
     is_multilingual = last(query, "model") != ENGLISH
-    hints = [value for value in query.get("language_hint", ()) if value]
+    hints = [value for value in query.get(HINTED_LANGUAGES, ()) if value]
     options = SessionOptions(
         model=running_model(query),
         language=None if is_multilingual else "en",
-        languages=parse_json("language_hint", hints or None, LANGUAGES) if is_multilingual else None,
+        languages=parse_json(HINTED_LANGUAGES, hints or None, LANGUAGES) if is_multilingual else None,
         keyterms=key_terms(query),
         turns=True,
         turn_detection=_detection(TurnDetection(TurnDetectionType.SEMANTIC, max_silence_ms=TIMEOUT_MS), given),
@@ -92,11 +95,11 @@ def configured(message: Mapping[str, Any], wanted: FluxListen) -> dict[str, Any]
         given = {name: parse_json(name, thresholds.get(name), kind) for name, (_, kind) in THRESHOLDS.items()}
         assert wanted.options.turn_detection is not None
         changes["turn_detection"] = _detection(wanted.options.turn_detection, given)
-    hints = message.get("language_hints")
+    hints = message.get(CONFIGURED_LANGUAGES)
     if hints is not None:
         if not wanted.is_multilingual:
-            raise InvalidFieldError("language_hints", hints, f"nothing with {ENGLISH}; {MULTILINGUAL} allows them")
-        changes["languages"] = parse_json("language_hints", hints or None, LANGUAGES)
+            raise InvalidFieldError(CONFIGURED_LANGUAGES, hints, f"nothing with {ENGLISH}; {MULTILINGUAL} allows them")
+        changes["languages"] = parse_json(CONFIGURED_LANGUAGES, hints or None, LANGUAGES)
     return changes
 
 

@@ -19,7 +19,7 @@ from frontend.protocols.deepgram.parameters import (
     webhook,
 )
 from frontend.protocols.kinds import Integer
-from frontend.protocols.options import OPTIONS, parse_text
+from frontend.protocols.options import OPTIONS, parse_json, parse_text
 from frontend.protocols.turn_detection import MAX_SILENCE_MS, MIN_SILENCE_MS
 from shared.audio.pcm import AudioFormat
 from shared.errors import InvalidFieldError
@@ -41,6 +41,8 @@ UNSUPPORTED: Final = (
     *("translate", "custom_topic", "custom_intent"),
 )
 """Parameters that are rejected unless they are false: without them the answer would lack what the client expects."""
+NAMES: Final = {"languages": "detect_language"}
+"""Deepgram's name of an option, by ours; see `VoxtralError.rename`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def _languages(query: Query) -> dict[str, Any]:
     detected = name is None or name.lower() == "multi" or last(query, "detect_language") == "true"
     return {
         "language": None if detected or found else parse_text("language", name, OPTIONS["language"].kind),
-        "languages": OPTIONS["languages"].parse(found or None),
+        "languages": parse_json("detect_language", found or None, OPTIONS["languages"].kind),
     }
 
 

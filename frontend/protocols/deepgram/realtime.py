@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import configure_failure, listen_changes
 from frontend.protocols.deepgram.live import BAD_AUDIO_CLOSE, DeepgramLive, Stage
-from frontend.protocols.deepgram.query import Listen
+from frontend.protocols.deepgram.query import NAMES, Listen
 from frontend.protocols.deepgram.results import SpeakerNumbers, alternative, model_id, model_info
 from frontend.protocols.dialect import Action, Change, Check, Commit, Hangup, Send
 from frontend.protocols.long_text import Message
@@ -91,6 +91,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
         return actions
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
+        error.rename(NAMES)
         is_fatal = message is None or isinstance(message, bytes)
         if self._is_configuring and not is_fatal:
             self._wanted = self._before

@@ -14,7 +14,7 @@ from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Ha
 from frontend.protocols.error_statuses import status_of
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.mistral.rest import chunks, usage
-from frontend.protocols.mistral.session import MistralSession
+from frontend.protocols.mistral.session import NAMES, MistralSession
 from frontend.protocols.native.messages import decode_message
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from shared.bus.event_log import LoggedEvent
@@ -137,6 +137,7 @@ class MistralRealtime:
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
         self._session = self._before
+        error.rename(NAMES)
         if message is None or self._stage is Stage.OPENING:
             return self._fatal(error)
         return [_error(error)]

@@ -39,6 +39,8 @@ ENCODINGS: Final = {
 }
 """Mistral's names, and ours."""
 DEFAULT_ENCODING: Final = "pcm_s16le"
+NAMES: Final = {"known_speakers": "speaker_references", "sample_rate": "audio_format.sample_rate"}
+"""Mistral's names of fields, by ours; see `VoxtralError.rename`."""
 MIN_DELAY_MS: Final = 80
 MAX_DELAY_MS: Final = 2400
 TURN_DETECTION_FIELDS: Final = {

@@ -29,6 +29,8 @@ class Call:
     encoding: str
     """A key of `tracks.SILENCE`."""
     options: SessionOptions
+    names: Mapping[str, str]
+    """The service's names of what chooses options, by ours; see `VoxtralError.rename`."""
 
 
 def object_field(wire: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -49,18 +51,27 @@ def id_field(wire: Mapping[str, Any], name: str, path: str) -> str:
     return value
 
 
-def options(parameters: object, path: str, tracks: tuple[str, ...]) -> SessionOptions:
+def names_below(path: str, tracks: str) -> dict[str, str]:
+    """`Call.names`, if the custom parameters are at `path` and `tracks` chooses the tracks."""
+    return {"channels": tracks, **{name: f"{path}.{name}" for name in PARAMETERS}}
+
+
+def options(parameters: object, path: str, tracks: tuple[str, ...], names: Mapping[str, str]) -> SessionOptions:
     """The options of custom parameters. Others are for the user's own programs, and ignored.
 
-    Raises InvalidFieldError, which names the parameter after `path`.
+    Raises InvalidFieldError, which names the parameter as `names` does.
     """
     given = {} if parameters is None else parameters
     if not isinstance(given, dict):
         raise InvalidFieldError(path, given, "an object")
-    chosen = {name: _parsed(f"{path}.{name}", given.get(name), name) for name in PARAMETERS}
+    chosen = {name: _parsed(names[name], given.get(name), name) for name in PARAMETERS}
     wanted: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     found = SessionOptions(**wanted, channels=len(tracks) if len(tracks) > 1 else None)
-    check_language(found)
+    try:
+        check_language(found)
+    except InvalidFieldError as error:
+        error.rename(names)
+        raise
     return found
 
 

@@ -7,13 +7,16 @@ does. Parameters may be in the address of the stream, too: not every command of 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from frontend.protocols.telephony.call import TRACKS, Call, id_field, object_field, options
+from frontend.protocols.telephony.call import TRACKS, Call, id_field, names_below, object_field, options
 from frontend.protocols.telephony.tracks import RATE_HZ
 from shared.errors import InvalidFieldError
 
 STREAM_TRACK: Final = "stream_track"
 STREAM_TRACKS: Final = {"inbound_track": TRACKS[:1], "outbound_track": TRACKS[1:], "both_tracks": TRACKS}
 ENCODINGS: Final = {"PCMU": "pcmu", "PCMA": "pcma"}
+
+PARAMETERS: Final = "custom_parameters"
+NAMES: Final = names_below(PARAMETERS, STREAM_TRACK)
 
 
 def parse_start(wire: dict[str, Any], query: Mapping[str, str]) -> Call:
@@ -22,7 +25,7 @@ def parse_start(wire: dict[str, Any], query: Mapping[str, str]) -> Call:
     Raises InvalidFieldError and MissingFieldError.
     """
     start = object_field(wire, "start")
-    custom = start.get("custom_parameters")
+    custom = start.get(PARAMETERS)
     given = {} if custom is None else custom
     parameters = {**query, **given} if isinstance(given, dict) else given
     encoding = _encoding(object_field(start, "media_format"))
@@ -32,7 +35,8 @@ def parse_start(wire: dict[str, Any], query: Mapping[str, str]) -> Call:
         call_id=id_field(start, "call_control_id", "start.call_control_id"),
         tracks=tracks,
         encoding=encoding,
-        options=options(parameters, "custom_parameters", tracks),
+        options=options(parameters, PARAMETERS, tracks, NAMES),
+        names=NAMES,
     )
 
 

@@ -2,11 +2,14 @@
 
 from typing import Any, Final
 
-from frontend.protocols.telephony.call import TRACKS, Call, id_field, object_field, options
+from frontend.protocols.telephony.call import TRACKS, Call, id_field, names_below, object_field, options
 from frontend.protocols.telephony.tracks import RATE_HZ
 from shared.errors import InvalidFieldError
 
 FORMAT: Final = {"encoding": "audio/x-mulaw", "sampleRate": RATE_HZ, "channels": 1}
+
+PARAMETERS: Final = "customParameters"
+NAMES: Final = names_below(PARAMETERS, "start.tracks")
 
 
 def parse_start(wire: dict[str, Any]) -> Call:
@@ -20,7 +23,8 @@ def parse_start(wire: dict[str, Any]) -> Call:
         call_id=id_field(start, "callSid", "start.callSid"),
         tracks=tracks,
         encoding="pcmu",
-        options=options(start.get("customParameters"), "customParameters", tracks),
+        options=options(start.get(PARAMETERS), PARAMETERS, tracks, NAMES),
+        names=NAMES,
     )
 
 

@@ -33,6 +33,8 @@ AUDIO_FIELDS: Final = ("rate", "width", "channels")
 ATTRIBUTION: Final = {"name": "Voxtral Real-time Streaming", "url": "https://mistral.ai"}
 TERM_LISTS: Final = ("transcript_names", "transcript_terms")
 """The more important ones first."""
+FIELD_NAMES: Final = {"model": "name", "sample_rate": "rate"}
+"""Wyoming's names of fields, by ours; see `VoxtralError.rename`."""
 
 
 class Stage(Enum):
@@ -97,6 +99,7 @@ class WyomingAsr:
         return ()
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:  # noqa: ARG002 -- see _fatal
+        error.rename(FIELD_NAMES)
         return _fatal(error)
 
     def _audio(self, event: Event) -> Iterable[Action]:

@@ -91,6 +91,7 @@ def test_pauses_are_not_shorter_than_the_detector_can_hear() -> None:
         ({"interim_results": "maybe"}, "interim_results"),
         ({"channels": "9", "multichannel": "true"}, "channels"),
         ({"language": "elvish"}, "language"),
+        ({"detect_language": "elvish"}, "detect_language"),
         ({"keyterm": "x" * 101}, "keyterm"),
     ],
 )

@@ -180,7 +180,7 @@ def test_pings_are_answered_and_unknown_events_ignored() -> None:
         ([Transcribe(name="x" * 1000)], "invalid_field", "name is "),
         ([Transcribe(transcript_terms=[""])], "invalid_field", "transcript_terms is "),
         ([Transcribe(transcript_names="lamp")], "invalid_field", "transcript_names is "),  # type: ignore[arg-type]
-        ([AudioStart(100, 2, 1)], "invalid_field", "sample_rate is 100"),
+        ([AudioStart(100, 2, 1)], "invalid_field", "rate is 100"),
         ([AudioStart(16_000, 5, 1)], "invalid_field", "width is 5; allowed: 1, 2, 3, 4."),
         ([AudioStart(16_000, 2, 9)], "invalid_field", "channels is 9"),
         ([START, START], "invalid_field", "allowed: audio-chunk, audio-stop"),
