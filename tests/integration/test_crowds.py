@@ -11,12 +11,13 @@ from frontend.access.session_tokens import viewer_token
 from frontend.access.tokens import digest
 from frontend.process import FrontendProcess
 from frontend.sessions.session import Session
-from shared.bus import keys, redis_internals
+from shared.bus import event_log, keys, redis_internals
 from shared.bus.failures import store_error
 from shared.bus.redis_internals import FairPool, NoConnectionFreeError, PackedTcpConnection
 from shared.errors import ServerBusyError, SessionUnknownError, VoxtralError
 from shared.session_options import SessionOptions
 from tests.integration.workers import SECOND, Fleet
+from tests.limits import limit_s
 from tests.stack import Stack
 
 MANY = 250
@@ -35,6 +36,20 @@ async def pool(server: Stack) -> AsyncIterator[FairPool]:
     pool.connection_class = PackedTcpConnection
     yield pool
     await pool.disconnect()
+
+
+def patient(frontend: FrontendProcess) -> FrontendProcess:
+    """The same frontend, whose clients wait for connections to Redis and for subscriptions for as long as they need.
+    How long a crowd takes depends on the load of the machine, and after 5 s the last ones would get `server_busy`."""
+    pool = frontend._arrivals.connection_pool
+    assert isinstance(pool, FairPool)
+    pool._wait_s = limit_s(60)
+    return frontend
+
+
+@pytest.fixture
+def patient_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "CONFIRMATION_S", limit_s(60))
 
 
 async def test_commands_wait_for_a_connection_in_order(pool: FairPool) -> None:
@@ -73,6 +88,7 @@ async def test_the_line_is_bounded(pool: FairPool, monkeypatch: pytest.MonkeyPat
     assert error.retry_after_s
 
 
+@pytest.mark.usefixtures("patient_subscriptions")
 async def test_starts_and_returns_of_a_crowd_are_served_or_told_that_the_server_is_busy(fleet: Fleet) -> None:
     await fleet.start("worker", VOXTRAL_MODEL__SLOTS=str(SLOTS))
     told = Counter[str]()
@@ -80,7 +96,7 @@ async def test_starts_and_returns_of_a_crowd_are_served_or_told_that_the_server_
     settings = fleet.service.settings.model_copy(update={"session": patience})
 
     async with FrontendProcess.running(settings, "crowded") as frontend:
-        gateway = frontend.gateway
+        gateway = patient(frontend).gateway
 
         async def start() -> Session | None:
             try:
@@ -94,16 +110,18 @@ async def test_starts_and_returns_of_a_crowd_are_served_or_told_that_the_server_
         for session in sessions:
             await session.write(SECOND)
     async with FrontendProcess.running(fleet.service.settings, "restarted") as restarted:
-        back = await asyncio.gather(*(restarted.gateway.resume(one.id, one.resume_token, seq=1) for one in sessions))
+        gateway = patient(restarted).gateway
+        back = await asyncio.gather(*(gateway.resume(one.id, one.resume_token, seq=1) for one in sessions))
         assert {session.audio_received_samples for session in back} == {16_000}
         await asyncio.gather(*(session.cancel() for session in back))
 
 
+@pytest.mark.usefixtures("patient_subscriptions")
 async def test_viewers_of_a_crowd_all_get_a_place(redis: Redis, fleet: Fleet) -> None:
     token = viewer_token("resume token")
     stored = {"state": "live", "seq": 0, "viewer": digest(token), "lease": 0}
     await redis.hset(keys.session("crowded"), mapping=stored)
-    viewers = fleet.frontend.viewers
+    viewers = patient(fleet.frontend).viewers
     entered = asyncio.Event()
 
     async def view() -> None:
@@ -112,7 +130,9 @@ async def test_viewers_of_a_crowd_all_get_a_place(redis: Redis, fleet: Fleet) ->
                 entered.set()
             await entered.wait()
 
-    await asyncio.gather(*(view() for _ in range(2 * MANY)))
+    async with asyncio.TaskGroup() as crowd:  # one that gets no place ends the others, which wait for it
+        for _ in range(2 * MANY):
+            crowd.create_task(view())
     assert len(viewers) == 0
     with pytest.raises(SessionUnknownError):
         await viewers.standing("crowded", "wrong")
