@@ -121,7 +121,8 @@ def test_auth_message_is_answered_where_no_key_is_needed(stack: Stack, frontend:
 def test_revoked_key_ends_sessions_and_connections_at_every_door(
     keyed_stack: Stack, enter: Callable[..., Client], key_list: KeyList
 ) -> None:
-    key = key_list.keys["leaving"]
+    name = key_list.unused("leaving")
+    key = key_list.keys[name]
     _, secret = post(keyed_stack, {}, key)
     speaking = [enter(frontend, key) for frontend in FRONTENDS]
     speaking.append(enter("web", **handshake("subprotocol", secret["value"])))
@@ -131,12 +132,12 @@ def test_revoked_key_ends_sessions_and_connections_at_every_door(
     silent = [enter(frontend, key) for frontend in FRONTENDS]
     staying = enter("tcp", key_list.keys["anna"])
     assert ask(staying, type="start")["type"] == "ready"
-    key_list.remove("leaving")
+    key_list.remove(name)
     key_list.write()
     for client in speaking:
         error = until(client, "error")[-1]
         assert (error["code"], "seq" in error) == ("unauthorized", True)
-        assert error["message"] == "The key leaving has been revoked or has expired."
+        assert error["message"] == f"The key {name} has been revoked or has expired."
         assert is_shut(client, until(client, "error")[-1])
     for client in silent:
         assert is_shut(client, client.receive())

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -112,7 +113,7 @@ def test_revoked_key_ends_what_continues_over_the_apis(keyed_stack: Stack, key_l
 
 @pytest.mark.parametrize("stream", ["false", "true"])
 def test_revoked_key_ends_a_recording_that_is_being_heard(keyed_stack: Stack, key_list: KeyList, stream: str) -> None:
-    name = f"leaving-while-heard-{stream}"
+    name = f"leaving-while-heard-{secrets.token_hex(4)}"
     key = key_list.add(name, sessions=1, audio_s_per_minute=60)  # all that is beyond a minute takes a minute
     key_list.write()
     wait_until(lambda: post(keyed_stack, {}, key)[0].status == 200, "the new key is known")

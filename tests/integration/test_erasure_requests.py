@@ -104,7 +104,8 @@ def test_key_erases_its_own_sessions_only(
 
 
 def test_requests_to_erase_are_counted(keyed_stack: Stack, key_list: KeyList) -> None:
-    statuses = [erase(keyed_stack, "0123456789abcdef", key_list.keys["erasing"])[0] for _ in range(3)]
+    key = key_list.keys[key_list.unused("erasing")]
+    statuses = [erase(keyed_stack, "0123456789abcdef", key)[0] for _ in range(3)]
     assert statuses == [404, 404, 429]
 
 
