@@ -157,6 +157,19 @@ class Stack:
             status: dict[str, Any] = json.load(answer)
             return status
 
+    def report(self) -> dict[str, Any]:
+        """The part of `status` about the only worker. A busy machine may delay heartbeats for longer than they count;
+        then it waits for the next one."""
+        found: list[dict[str, Any]] = []
+
+        def is_reported() -> bool:
+            found[:] = self.status()["workers"]
+            return bool(found)
+
+        wait_until(is_reported, "a worker is reported", check=self.check_alive, pause_s=0.1)
+        [worker] = found
+        return worker
+
     def slots_held(self) -> set[str]:
         """The slots that sessions have now: those of one channel by the id of their session. Unlike `status`, it is not
         of a heartbeat up to a second ago."""

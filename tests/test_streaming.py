@@ -9,7 +9,6 @@ import itertools
 import json
 import socket
 import struct
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,7 +162,5 @@ def test_misspelt_configuration_is_refused_by_name(tmp_path: Path, monkeypatch: 
 
 
 def test_health_tells_of_the_warm_worker(whisper_stack: Stack) -> None:
-    with urllib.request.urlopen(f"{whisper_stack.health_url}/status", timeout=limit_s(5)) as answer:
-        status = json.load(answer)
-    assert status["workers"][0]["model"] == "whisper-base"
-    assert status["workers"][0]["slots"] == 8
+    worker = whisper_stack.report()
+    assert (worker["model"], worker["slots"]) == ("whisper-base", 8)

@@ -63,9 +63,10 @@ def test_status_holds_everything(stack: Stack) -> None:
         def is_counted() -> bool:
             status.update(stack.status())
             latency_ms = status["latency_ms"]["total"]["p99"]
-            return min(status["sessions"], status["connections"], status["slots_free"]) >= 1 and latency_ms > 0
+            is_counted = min(status["sessions"], status["connections"], status["slots_free"]) >= 1 and latency_ms > 0
+            return is_counted and len(status["frontends"]) == 3
 
-        wait_until(is_counted, "it is counted, and its latency is known")
+        wait_until(is_counted, "it is counted, its latency is known, and every process is reported")
     assert (status["status"], status["reason"], status["version"]) == ("ready", None, VERSION)
     slots = {"slots": status["slots"], "slots_free": status["slots_free"]}
     modes = ["transcribe", "understand", "general", "translate"]
@@ -76,8 +77,9 @@ def test_status_holds_everything(stack: Stack) -> None:
     assert status["redis"]["answer_ms"] < 800
     assert set(status["latency_ms"]) == {"queue", "model", "total"}
     assert {frontend["kind"] for frontend in status["frontends"]} == {"websocket", "tcp", "web"}
-    assert status["workers"][0]["gpu_memory_used_bytes"] is None
-    assert status["workers"][0]["rss_bytes"] > 1e6
+    [worker] = status["workers"]
+    assert worker["gpu_memory_used_bytes"] is None
+    assert worker["rss_bytes"] > 1e6
     assert status["lag_ms"] >= 0
     assert status["settings"]["server"]["health_port"] == stack.settings.server.health_port
 
@@ -91,6 +93,7 @@ def test_status_counts_errors_by_code(stack: Stack) -> None:
 
 
 def test_metrics_are_prometheus_text(stack: Stack) -> None:
+    stack.report()
     with urllib.request.urlopen(f"{stack.health_url}/metrics", timeout=limit_s(2)) as response:
         assert response.headers["content-type"].startswith("text/plain")
         lines = response.read().decode().splitlines()

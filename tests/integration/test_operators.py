@@ -54,7 +54,7 @@ def shown(stack: Stack, session_id: str, **headers: str) -> dict[str, Any] | Non
 
 def slots_used(stack: Stack, worker_id: str) -> int:
     state = ask(f"{stack.health_url}/operator/state")[1]
-    return next(int(worker["slots_used"]) for worker in state["workers"] if worker["id"] == worker_id)
+    return next((int(worker["slots_used"]) for worker in state["workers"] if worker["id"] == worker_id), 0)
 
 
 def test_task_of_a_live_session_names_its_key_model_and_language(keyed_stack: Stack, key_list: KeyList) -> None:

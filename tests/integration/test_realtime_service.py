@@ -14,7 +14,6 @@ import pytest
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 
-from frontend.cli.http_get import get_json
 from tests.engine_sessions import plain
 from tests.stack import Stack, serving
 from tests.tiny import scenes
@@ -141,8 +140,7 @@ async def test_memory_is_flat_over_many_windows(realtime_stack: Stack) -> None:
     ]
     sizes: list[tuple[float, int]] = []
     while not all(session.done() for session in sessions):
-        _, status = await asyncio.to_thread(get_json, f"{realtime_stack.health_url}/status")
-        [worker] = status["workers"]
+        worker = await asyncio.to_thread(realtime_stack.report)
         sizes.append((worker["audio_s_total"], worker["rss_bytes"]))
         await asyncio.sleep(0.5)
     heard = await asyncio.gather(*sessions)

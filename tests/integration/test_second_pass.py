@@ -130,8 +130,8 @@ def test_revisions_are_counted(stack: Stack) -> None:
     before = counted()
     spoken(stack, revise=True)
     wait_until(lambda: counted() >= before + 2, "both finals are counted")
-    assert stack.status()["workers"][0]["second_model"] == "tiny"
-    wait_until(lambda: stack.status()["workers"][0]["revisions_pending"] == 0, "the next report has none that wait")
+    assert stack.report()["second_model"] == "tiny"
+    wait_until(lambda: stack.report()["revisions_pending"] == 0, "the next report has none that wait")
 
 
 def test_session_that_does_not_ask_is_not_revised(stack: Stack) -> None:

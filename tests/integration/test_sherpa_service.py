@@ -37,8 +37,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_status_and_models_show_the_name(service: Stack) -> None:
-    [model] = service.status()["models"]
-    assert (model["model"], model["engine"], model["modes"]) == (NAME, "sherpa", ["transcribe"])
+    worker = service.report()
+    assert (worker["model"], worker["engine"], worker["modes"]) == (NAME, "sherpa", ["transcribe"])
     with openai_of(service) as client:
         assert [card.id for card in client.models.list().data] == [NAME]
         assert client.models.retrieve("gpt-4o-transcribe").id == NAME

@@ -22,7 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_status_shows_the_model_its_precision_and_why_it_was_chosen(service: Stack) -> None:
-    [worker] = service.status()["workers"]
+    worker = service.report()
     shown = {name: worker[name] for name in ("model", "engine", "device", "compute_type", "model_reason", "languages")}
     assert shown == {
         "model": "our-whisper",
