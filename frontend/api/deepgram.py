@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
@@ -54,72 +54,118 @@ def router(
 ) -> APIRouter:
     """`outgoing` downloads recordings; None: URLs are rejected."""
     routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED])
+    requests = ListenRequests(settings, gateway, recordings, access, tally, outgoing=outgoing)
 
-    async def serve(request: Request, exchange: Exchange) -> None:
-        principal, patience_s = principal_of(request), settings.session.idle_timeout_s
-        limit_bytes = access.largest_body_bytes(principal, settings.server.max_upload_bytes)
-        query = query_of(request.query_params.multi_items())
-        with counted(tally, settings), SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
-            options = recording(query)
-            flags = {name: _flag(query, name) for name in ("utterances", "paragraphs", "detect_language")}
-            about = {"request_id": request.state.request_id, "created": _now()}
+    @routes.post("/v1/listen", **documents.LISTEN)
+    async def listen() -> Response:
+        """Transcribe a recording, which is the body of the request, in the format of Deepgram."""
+        return Answering(requests.serve)
+
+    return routes
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request: its options, and what its answer contains besides the transcript."""
+
+    options: SessionOptions
+    flags: dict[str, bool]
+    """The parameters `utterances` and `paragraphs`."""
+    detects: bool
+    """Whether the client wants to know the language."""
+    about: dict[str, str]
+    """The metadata of the answer, as far as it is known."""
+
+
+class ListenRequests:
+    """Answers the requests of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        gateway: Gateway,
+        recordings: Recordings,
+        access: Access,
+        tally: Tally,
+        *,
+        outgoing: OutgoingClient | None,
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._recordings = recordings
+        self._access = access
+        self._tally = tally
+        self._outgoing = outgoing
+
+    async def serve(self, request: Request, exchange: Exchange) -> None:
+        principal = principal_of(request)
+        with counted(self._tally, self._settings), SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+            asked = _asked(request)
             elsewhere = None
             if media_type_of(request) == "application/json":
-                client = check_permitted(outgoing)
-                url = url_in(b"".join([chunk async for chunk in bounded(request, MAX_BODY_BYTES, patience_s)]))
-                elsewhere = downloaded(client, url, limit_bytes)
+                elsewhere = await self._elsewhere(request, principal)
             else:
-                about["sha256"] = await keep(bounded(request, limit_bytes, patience_s), file, principal)
-            work = answer(file, elsewhere, options, principal, exchange, about=about, flags=flags)
-            await exchange.while_connected(work)
+                body = bounded(request, self._limit_bytes(principal), self._settings.session.idle_timeout_s)
+                asked.about["sha256"] = await self._keep(body, file, principal)
+            await exchange.while_connected(self._answer(asked, file, elsewhere, principal, exchange))
 
-    async def keep(
-        recording: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile[bytes]", principal: Principal
+    async def _elsewhere(self, request: Request, principal: Principal) -> AsyncGenerator[bytes, None]:
+        """The recording at the URL in the body."""
+        client = check_permitted(self._outgoing)
+        body = bounded(request, MAX_BODY_BYTES, self._settings.session.idle_timeout_s)
+        return downloaded(client, url_in(b"".join([chunk async for chunk in body])), self._limit_bytes(principal))
+
+    def _limit_bytes(self, principal: Principal) -> int:
+        return self._access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
+
+    async def _keep(
+        self, recording: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile[bytes]", principal: Principal
     ) -> str:
         digest, size_bytes = await _stored(recording, file)
-        access.check_upload(principal, size_bytes)
-        tally.received_bytes += size_bytes
+        self._access.check_upload(principal, size_bytes)
+        self._tally.received_bytes += size_bytes
         return digest
 
-    async def answer(
+    async def _answer(
+        self,
+        asked: Asked,
         file: "SpooledTemporaryFile[bytes]",
         elsewhere: AsyncGenerator[bytes, None] | None,
-        options: SessionOptions,
         principal: Principal,
         exchange: Exchange,
-        *,
-        about: dict[str, Any],
-        flags: dict[str, bool],
     ) -> None:
         """`elsewhere` is the recording if `file` does not contain it yet."""
         warnings: list[AudioWarning] = []
         if elsewhere is not None:
-            about["sha256"] = await keep(elsewhere, file, principal)
-        models = await gateway.models()
-        options = replace(options, model=resolve(options.model, models, options.mode))
+            asked.about["sha256"] = await self._keep(elsewhere, file, principal)
+        models = await self._gateway.models()
+        options = replace(asked.options, model=resolve(asked.options.model, models, asked.options.mode))
 
         def refused(error: VoxtralError) -> dict[str, Any]:
-            tally.count_error(error.code)
-            return DeepgramErrors(about["request_id"]).error_body(error)
+            self._tally.count_error(error.code)
+            return DeepgramErrors(asked.about["request_id"]).error_body(error)
 
-        async with PaddedReply.of(exchange, settings.server.keepalive_s, refused) as reply:
-            async with recordings.file(
+        async with PaddedReply.of(exchange, self._settings.server.keepalive_s, refused) as reply:
+            async with self._recordings.file(
                 cast("BinaryIO", file), options, principal, strict=False, warnings=warnings
             ) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
-            engine = next((model.engine for model in await gateway.models() if model.name == transcript.model), "")
-            detects = flags.pop("detect_language")
-            body = json_body(transcript, about, engine=engine, detects=detects, **flags)
+            models = await self._gateway.models()
+            engine = next((model.engine for model in models if model.name == transcript.model), "")
+            body = json_body(transcript, asked.about, engine=engine, detects=asked.detects, **asked.flags)
             await reply.send(warned(JSONResponse(body), transcript))
 
-    @routes.post("/v1/listen", **documents.LISTEN)
-    async def listen() -> Response:
-        """Transcribe a recording, which is the body of the request, in the format of Deepgram."""
-        return Answering(serve)
 
-    return routes
+def _asked(request: Request) -> Asked:
+    query = query_of(request.query_params.multi_items())
+    return Asked(
+        recording(query),
+        flags={name: _flag(query, name) for name in ("utterances", "paragraphs")},
+        detects=_flag(query, "detect_language"),
+        about={"request_id": request.state.request_id, "created": _now()},
+    )
 
 
 def _flag(query: Query, name: str) -> bool:
