@@ -5,16 +5,11 @@ that has one, and origins need no check.
 """
 
 import asyncio
-import re
 from typing import Annotated, Final
 
-import structlog
 from fastapi import APIRouter, Header, Path, Query, Request, Response, WebSocket
-from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocketDisconnect
 
-from frontend.access.guard import STRANGER_MESSAGE_MAX
-from frontend.api.errors import refusal
+from frontend.api.captions_socket import serve_viewer
 from frontend.api.openapi import refusals
 from frontend.api.openapi.schemas import (
     CHANNEL,
@@ -30,22 +25,12 @@ from frontend.api.openapi.schemas import (
     list_of,
     object_of,
 )
-from frontend.api.renderers import OPENAI
-from frontend.protocols.close_codes import CLOSE_CODES
-from frontend.servers.direct_writes import Wire, inbox_of, wire_of
+from frontend.api.viewer_fields import last_seq_in, viewer_token_in
 from frontend.transcripts.document import MEDIA_TYPES, Form, SessionTranscript
 from frontend.viewers.sse import MEDIA_TYPE, EventStream
-from frontend.viewers.viewer import Frame, Viewer, error_frame
-from frontend.viewers.viewers import Place, Viewers
-from shared.errors import InvalidFieldError, UnauthorizedError, VoxtralError
+from frontend.viewers.viewers import Viewers
 
-MAX_SEQ: Final = 2**53 - 1
-PING: Final = b"\x89\x00"
-"""Browsers answer it automatically."""
-CLOSE_TIMEOUT_S: Final = 5.0
 _LAST: Final = "The `seq` of the last event that the client has; browsers send it when they reconnect."
-VIEWERS_ONLY_LISTEN: Final = 1008
-_SEQ: Final = re.compile(r"[0-9]{1,16}")
 _REFUSALS: Final = refusals.refusals(
     {
         400: "The id of the last event is not a number, or the format is unknown.",
@@ -92,8 +77,6 @@ _TRANSCRIPT: Final = object_of(
 WantedForm = Annotated[Form, Path(description="The format.", examples=["srt"])]
 Resumed = Annotated[str | None, Query(description="Like `Last-Event-ID`, for clients that cannot set headers.")]
 
-log = structlog.get_logger(__name__)
-
 
 def routes(viewers: Viewers) -> APIRouter:
     """The routes for viewers of a session."""
@@ -119,19 +102,12 @@ def routes(viewers: Viewers) -> APIRouter:
         up misses partials, which replace each other, but no finals. A viewer that hardly reads gets the error
         `viewer_slow` and must reconnect.
         """
-        del last_event_id, resumed_after  # `_after_seq` reads them, as it does for a WebSocket
-        return EventStream(viewers, session_id, _token(request), _after_seq(request))
+        del last_event_id, resumed_after  # `last_seq_in` reads them, as it does for a WebSocket
+        return EventStream(viewers, session_id, viewer_token_in(request), last_seq_in(request))
 
     @router.websocket("/events")
     async def events_socket(websocket: WebSocket, session_id: str) -> None:
-        try:
-            after_seq = _after_seq(websocket)
-            async with viewers.place(session_id, _token(websocket)) as place:
-                inbox_of(websocket.scope).restrict(STRANGER_MESSAGE_MAX)  # viewers only listen
-                await websocket.accept()
-                await _show(websocket, place, after_seq)
-        except VoxtralError as error:
-            await websocket.send_denial_response(refusal(error, OPENAI))
+        await serve_viewer(viewers, websocket, session_id)
 
     @router.head("/transcript.{form}", include_in_schema=False, response_class=Response)
     @router.get(
@@ -144,7 +120,7 @@ def routes(viewers: Viewers) -> APIRouter:
     )
     async def transcript(request: Request, session_id: refusals.SessionId, form: WantedForm) -> Response:
         """The transcript so far. It is complete if the header `Transcript-Complete` is `true`."""
-        standing = await viewers.standing(session_id, _token(request))
+        standing = await viewers.standing(session_id, viewer_token_in(request))
         events = [event.wire for event in await viewers.transcript(session_id)]
         document = SessionTranscript.of(session_id, events, is_complete=standing.is_done)
         return Response(
@@ -165,59 +141,3 @@ def _transcript_doc() -> dict[int | str, Schema]:
     header = {"schema": {"type": "string", "enum": ["true", "false"]}}
     said = {"description": "The transcript.", "content": content, "headers": {"Transcript-Complete": header}}
     return {200: said, **_REFUSALS}
-
-
-def _token(connection: HTTPConnection) -> str:
-    """The viewer token: `?token=` takes precedence over the header, which may hold an unrelated key."""
-    token = connection.query_params.get("token")
-    if token is None:
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            token = ""
-    if not token.strip():
-        raise UnauthorizedError("A viewer token is required: Authorization: Bearer …, or ?token=….")
-    return token.strip()
-
-
-def _after_seq(connection: HTTPConnection) -> int:
-    """The last event that the viewer has; 0 if none. The header, which browsers add themselves, is the newer value."""
-    for name, given in (
-        ("Last-Event-ID", connection.headers.get("last-event-id")),
-        ("last_event_id", connection.query_params.get("last_event_id")),
-    ):
-        if given is not None:
-            if not _SEQ.fullmatch(given) or int(given) > MAX_SEQ:
-                raise InvalidFieldError(name, given, f"the id of an event, an integer from 0 to {MAX_SEQ}")
-            return int(given)
-    return 0
-
-
-async def _show(websocket: WebSocket, place: Place, after_seq: int) -> None:
-    wire = wire_of(websocket.scope)
-    viewer = Viewer(wire, lambda frame: frame.message, PING)
-
-    async def tell(frame: Frame) -> None:
-        await websocket.send_text(frame.raw.decode())
-
-    said = await place.follow(viewer, after_seq, tell, websocket.receive())
-    if said is None or said["type"] != "websocket.disconnect":
-        await _close(websocket, wire, viewer, has_spoken=said is not None)
-
-
-async def _close(websocket: WebSocket, wire: Wire, viewer: Viewer, *, has_spoken: bool) -> None:
-    code, reason = 1000, ""
-    if has_spoken:
-        code, reason = VIEWERS_ONLY_LISTEN, "Viewers cannot send messages."
-    elif viewer.error is not None:
-        code, reason = CLOSE_CODES.get(viewer.error.code, 1000), viewer.error.code
-        log.info("viewer_dropped", code=reason, reason=viewer.error.message)
-    # Data that a viewer does not read delays the end of its connection, so the delay has a limit.
-    cut = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, wire.abort)
-    try:
-        if viewer.error is not None:
-            await websocket.send_text(error_frame(viewer.error).raw.decode())
-        await websocket.close(code, reason)
-    except (WebSocketDisconnect, RuntimeError, OSError):
-        pass  # it has disconnected
-    finally:
-        cut.cancel()
