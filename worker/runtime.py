@@ -13,18 +13,14 @@ from typing import Any, Final
 
 import orjson
 import structlog
-import uvloop
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from shared.bus import keys
 from shared.bus.connect import connect
-from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, UNREADABLE, Scripts
+from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, UNREADABLE
 from shared.bus.messages import WorkerMessage
 from shared.bus.moves import claim
 from shared.bus.ownership import Owner
-from shared.bus.registry import Registry, process_id
-from shared.bus.totals import TotalsWriter
 from shared.bus.voices import read_voices
 from shared.config.settings import Settings
 from shared.dispatch import Dispatch
@@ -34,25 +30,20 @@ from shared.logs import bind_session
 from shared.protocol import OWN
 from shared.session_options import SessionOptions
 from shared.tasks import end_all
-from shared.tracing import Traces
-from worker.audio_reader import BLOCK_MS, SPARE_CONNECTIONS, AudioReader
+from worker.audio_reader import AudioReader
 from worker.claiming import claimed
 from worker.drain import Drain
 from worker.engine_thread import Close, Command, EngineThread, Finish, Open, StepReport
 from worker.engines.base import Engine, Remembering
-from worker.event_writer import EventWriter, RecentWrites
-from worker.heartbeat import Heartbeat
+from worker.event_writer import EventWriter
 from worker.leases import Leases
-from worker.publishing import Publisher
-from worker.second_pass.revising import Revising
+from worker.outputs import Outputs
+from worker.redis_clients import RedisClients
+from worker.reports import Reports
 from worker.second_pass.second_pass import Model as SecondModel
-from worker.served import ServedReports
 from worker.session import WorkerSession
-from worker.speakers.model_file import model_name
-from worker.speakers.sessions import DiarizedSessions
+from worker.state import WorkerState
 from worker.takeover import past_of
-from worker.telemetry import Telemetry
-from worker.tracing import WorkerTraces
 
 ENGINE_FAILED: Final = 70
 """Exit status (EX_SOFTWARE) of a worker whose engine has failed."""
@@ -77,70 +68,40 @@ class WorkerRuntime:
     ) -> None:
         """`client` creates a client of Redis with the arguments of `connect`. `second` decodes finals again.
         `terminate` stops this process, as a rolling deploy does, when an operator drains it."""
-        self.id = process_id()
-        self._settings = settings
         self._dispatch = dispatch
         self._terminate = terminate
-        self._info = engine.info
-        self._sessions: dict[str, WorkerSession] = {}
         self._joining_slots = 0
         """Slots of the sessions that are being claimed."""
-        self._telemetry = Telemetry(engine.info.frame_ms, engine.info.model)
         self._remembers = isinstance(engine, Remembering)
         self._kept_samples = round(settings.session.rehear_s * SAMPLE_RATE_HZ) if self._remembers else 0
-        self._loop = uvloop.new_event_loop()
-        self._traces = WorkerTraces(Traces.of(settings.tracing, "worker"), self.id)
-        self._redis = client(settings)
-        readers = engine.info.slots + SPARE_CONNECTIONS
-        self._blocking = client(settings, reply_timeout_s=5 * BLOCK_MS / 1000, connections=readers)
-        replicas = settings.redis.confirm_replicas
-        self._scripts = Scripts(self._redis, replicas)
-        recent = RecentWrites()
-        self._writing = client(settings, greet=recent.repeat)
+        self._state = state = WorkerState.of(settings, engine.info)
+        self._clients = RedisClients(settings, client, engine.info.slots)
         self._writer = EventWriter(
-            Scripts(self._writing, replicas),
-            recent=recent,
+            self._clients.writing,
+            recent=self._clients.recent,
             retention_s=settings.session.retention_s,
             on_ended=self._drop,
             on_fenced=self._drop,
-            on_written=self._traces.written,
+            on_written=state.traces.written,
         )
-        self._revising = Revising(
-            second, settings, loop=self._loop, telemetry=self._telemetry, held=self._held, mark=self._writer.mark
+        self._outputs = Outputs(
+            state, self._clients.redis, second, mark=self._writer.mark, wake_reader=self._wake_reader
         )
+        revising = self._outputs.revising
         self._engine = EngineThread(
-            engine, self._on_step, self._on_failure, settings.session.commit_delay, self._revising.idle
+            engine, self._on_step, self._on_failure, settings.session.commit_delay, revising.idle
         )
-        self._reader = AudioReader(self._blocking, self.id, self._sessions, self._hear)
+        self._reader = AudioReader(self._clients.blocking, state.worker_id, state.sessions, self._hear)
         self._leases = Leases(
-            scripts=self._scripts,
+            scripts=self._clients.scripts,
             limits=settings.session,
-            sessions=self._sessions,
-            telemetry=self._telemetry,
+            sessions=state.sessions,
+            telemetry=state.telemetry,
             writer=self._writer,
             on_fenced=self._drop,
         )
-        self._heartbeat = Heartbeat(
-            registry=Registry(self._redis, self._scripts),
-            worker_id=self.id,
-            info=self._info,
-            sessions=self._sessions,
-            telemetry=self._telemetry,
-            gpu_memory=lambda: self._engine.gpu_memory,
-            speaker_model=model_name(settings.speakers.model_path),
-            second=self._revising.second_pass,
-        )
-        self._served = ServedReports(self._redis, self.id, self._sessions)
-        self._totals = TotalsWriter(self._redis, self._telemetry.metrics)
-        self._publisher = Publisher(self._telemetry, self._traces, self._writer.mark)
-        self._diarized = DiarizedSessions(
-            settings.speakers,
-            self._redis,
-            self._loop,
-            held=self._held,
-            publish=self._publisher.publish,
-            mark=self._mark_released,
-            wake_reader=self._wake_reader,
+        self._reports = Reports(
+            state, self._clients, gpu_memory=lambda: self._engine.gpu_memory, second=revising.second_pass
         )
         self._started = threading.Event()
         self._stop_requested = asyncio.Event()
@@ -151,13 +112,13 @@ class WorkerRuntime:
     def start(self) -> None:
         """Start both threads; return when sessions can be served. The engine must be warm."""
         self._engine.start()
-        self._revising.start()
+        self._outputs.revising.start()
         self._thread.start()
         self._started.wait()
 
     def announce(self) -> None:
         """Report this worker, which now accepts tasks, to the frontends. Any thread may call it."""
-        self._loop.call_soon_threadsafe(self._heartbeat.announce)
+        self._loop.call_soon_threadsafe(self._reports.announce)
 
     def serve(self, session_id: str, options: dict[str, Any], key_name: str = "") -> dict[str, Any]:
         """Claim a session and serve it until it ends, or until another worker owns it. Blocks; called by a pool thread.
@@ -194,10 +155,10 @@ class WorkerRuntime:
         """Wait until `stop` has finished. Until this is called, `serve` works, since a task may arrive late."""
         self._loop.call_soon_threadsafe(self._tasks_ended.set)
         self._thread.join(2 * STOP_TIMEOUT_S)
-        self._revising.stop()
+        self._outputs.revising.stop()
         self._engine.stop(STOP_TIMEOUT_S)
-        self._diarized.stop(STOP_TIMEOUT_S)
-        self._traces.close()
+        self._outputs.diarized.stop(STOP_TIMEOUT_S)
+        self._state.traces.close()
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -207,18 +168,14 @@ class WorkerRuntime:
             self._on_failure(error)
 
     async def _run(self) -> None:
-        loops = [
-            asyncio.create_task(loop, name=name)
-            for name, loop in (
-                ("reader", self._reader.run()),
-                ("writer", self._writer.run()),
-                ("leases", self._leases.run()),
-                ("heartbeat", self._heartbeat.run()),
-                ("served", self._served.run()),
-                ("totals", self._totals.run()),
-                ("dismissals", self._dismiss()),
-            )
-        ]
+        named = {
+            "reader": self._reader.run(),
+            "writer": self._writer.run(),
+            "leases": self._leases.run(),
+            "dismissals": self._dismiss(),
+            **self._reports.loops(),
+        }
+        loops = [asyncio.create_task(loop, name=name) for name, loop in named.items()]
         stopping = asyncio.create_task(self._stop_requested.wait())
         self._started.set()
         done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -227,26 +184,32 @@ class WorkerRuntime:
         await self._shut_down()
         await end_all(loops)
         await self._tasks_ended.wait()
-        await self._blocking.aclose()
-        await self._writing.aclose()
-        await self._redis.aclose()
+        await self._clients.close()
 
     @property
-    def _free_slots(self) -> int:
-        taken = sum(session.slots for session in self._sessions.values())
-        return self._info.slots - taken - self._joining_slots
+    def id(self) -> str:
+        """The name of this worker, which is unique also after a restart."""
+        return self._state.worker_id
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return self._state.loop
+
+    @property
+    def _sessions(self) -> dict[str, WorkerSession]:
+        return self._state.sessions
 
     async def _join(self, session_id: str, options: dict[str, Any], key_name: str) -> WorkerSession | None:
-        if session_id in self._sessions and not self._heartbeat.draining:
+        if session_id in self._sessions and not self._reports.draining:
             return None  # its lease expired while Redis was unavailable, and is about to be renewed
-        free_slots, needed = self._free_slots, SessionOptions.from_wire(options).slots
+        free_slots, needed = self._state.free_slots - self._joining_slots, SessionOptions.from_wire(options).slots
         self._joining_slots += needed
         try:
             found = await self._claim(session_id, needed, free_slots)
         finally:
             self._joining_slots -= needed
         if isinstance(found, WorkerSession):
-            await self._reader.wake(self._redis)
+            await self._reader.wake(self._clients.redis)
             return found
         if found == UNREADABLE:  # its frontend dispatches it again, and another worker may claim it
             log.warning("session_protocol_unsupported", protocol=OWN.number, session_id=session_id)
@@ -258,21 +221,22 @@ class WorkerRuntime:
 
     async def _claim(self, session_id: str, slots: int, free_slots: int) -> WorkerSession | int | None:
         """The session, or why it was not claimed: the answer of the script. Nothing is awaited after `_admit`."""
-        if self._heartbeat.draining:
+        if self._reports.draining:
             return ELSEWHERE
-        found = await claim(self._scripts, session_id, self._info.model, self.id, slots=slots, free_slots=free_slots)
+        scripts, redis, model = self._clients.scripts, self._clients.redis, self._state.info.model
+        found = await claim(scripts, session_id, model, self.id, slots=slots, free_slots=free_slots)
         if not isinstance(found, list):
             return found
         held = dict(zip(found[::2], found[1::2], strict=True))
-        finals = [orjson.loads(final) for final in await self._redis.lrange(keys.finals(session_id), 0, -1)]
-        owner = Owner(session_id, self._info.model, self.id, int(held[b"fence"]))
-        revisions = self._revising.revisions()
+        finals = [orjson.loads(final) for final in await redis.lrange(keys.finals(session_id), 0, -1)]
+        owner = Owner(session_id, model, self.id, int(held[b"fence"]))
+        revisions = self._outputs.revising.revisions()
         session = claimed(owner, held, finals, time.monotonic(), self._kept_samples, revisions=revisions)
-        past = await past_of(session, finals, self._redis, self._kept_samples) if self._remembers else []
+        past = await past_of(session, finals, redis, self._kept_samples) if self._remembers else []
         is_new = session.options.diarize and not session.claim.speakers
-        recordings = await read_voices(self._redis, session_id) if is_new else {}
+        recordings = await read_voices(redis, session_id) if is_new else {}
         self._admit(session, past)
-        self._diarized.begin(session, recordings)
+        self._outputs.diarized.begin(session, recordings)
         return session
 
     def _admit(self, session: WorkerSession, past: list[Command]) -> None:
@@ -280,8 +244,8 @@ class WorkerRuntime:
         if former is not None:  # this worker's own lease had expired, and no other worker has claimed it
             self._drop(former)
         self._sessions[session.session_id] = session
-        self._telemetry.sessions_total += 1
-        self._traces.began(session)
+        self._state.telemetry.sessions_total += 1
+        self._state.traces.began(session)
         options = session.claim.options
         openings = [Open(one.handle, options, one.checkpoint_samples, one.segment) for one in session.openings]
         self._engine.post([*openings, *past])
@@ -289,59 +253,31 @@ class WorkerRuntime:
 
     def _on_step(self, report: StepReport) -> None:
         """Called on the engine thread."""
-        self._loop.call_soon_threadsafe(self._take_step, report)
-
-    def _take_step(self, report: StepReport) -> None:
-        self._telemetry.observe_step(report, time.monotonic())
-        started_ms = report.started_s * 1000
-        for handle, output in report.outputs:
-            session = self._held(handle)
-            if session is not None and not self._diarized.take(session, output, handle, started_ms, report.step_ms):
-                self._publisher.publish(session, output, handle, started_ms=started_ms, step_ms=report.step_ms)
-        released = False
-        for handle, standing in report.standings.items():  # after the outputs of the step, which they include
-            session = self._held(handle)
-            if session is not None:
-                released = self._diarized.advance(session, handle, *standing) or released
-                if session.is_due:
-                    self._writer.mark(session)
-        self._revising.collect(filter(None, map(self._held, dict.fromkeys((*dict(report.outputs), *report.standings)))))
-        if released:
-            self._wake_reader()
+        self._loop.call_soon_threadsafe(self._outputs.take, report)
 
     def _hear(self, commands: list[Command]) -> None:
         self._engine.post(commands)
-        self._diarized.hear(commands)
+        self._outputs.hear(commands)
 
     def _wake_reader(self) -> None:
-        task = self._loop.create_task(self._reader.wake(self._redis))
+        task = self._loop.create_task(self._reader.wake(self._clients.redis))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def _held(self, handle: str) -> WorkerSession | None:
-        session = self._sessions.get(handle.partition("/")[0])
-        return session if session is not None and handle in session.handles else None
-
-    def _mark_released(self, session: WorkerSession) -> None:
-        """Finals of a diarized session are complete when they have their labels."""
-        self._revising.collect([session])
-        self._writer.mark(session)
 
     def _drop(self, session: WorkerSession) -> None:
         """Remove a session that has ended or that another worker now owns."""
         if self._sessions.get(session.session_id) is session:
             del self._sessions[session.session_id]
             self._engine.post([Close(handle) for handle in session.handles])
-            self._telemetry.observe_end(session)
-            self._diarized.forget(session)
-            self._traces.ended(session)
-            self._revising.forget(session)
+            self._state.telemetry.observe_end(session)
+            self._outputs.forget(session)
+            self._state.traces.ended(session)
             session.finished.set()
 
     async def _dismiss(self) -> None:
         while True:
             how, session_id = await self._reader.dismissed.get()
             if how is WorkerMessage.EMBED:
-                await self._diarized.embed(session_id)
+                await self._outputs.diarized.embed(session_id)
                 continue
             if how is WorkerMessage.DRAIN:
                 log.info("drain_requested")
@@ -355,7 +291,7 @@ class WorkerRuntime:
                 self._writer.mark(session)
             elif how is WorkerMessage.END:
                 log.info("session_end_requested", session_id=session_id)
-                self._diarized.release(session)
+                self._outputs.diarized.release(session)
                 session.fail(SessionExpiredError("An operator has ended the session."))
                 self._writer.mark(session)
             elif session.is_awaited:
@@ -363,31 +299,22 @@ class WorkerRuntime:
                 self._engine.post([Finish(handle) for handle in session.handles])
 
     async def _shut_down(self) -> None:
-        self._revising.stop_awaiting(*self._sessions.values())
-        try:
-            await self._heartbeat.drain()
-        except (RedisError, OSError) as error:
-            log.warning("drain_not_announced", reason=str(error))
+        self._outputs.revising.stop_awaiting(*self._sessions.values())
+        await self._reports.drain()
         await Drain(
             sessions=self._sessions,
-            scripts=self._scripts,
+            scripts=self._clients.scripts,
             dispatch=self._dispatch,
-            timeout_s=self._settings.session.drain_timeout_s,
+            timeout_s=self._state.settings.session.drain_timeout_s,
             on_fenced=self._drop,
         ).run(self._hurry)
         log.info("worker_drained", sessions_left=list(self._sessions))
         await self._end_all()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self._heartbeat.leave()
-                await self._totals.flush()
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("leave_not_recorded", reason=str(error))
+        await self._reports.leave(STOP_TIMEOUT_S)
 
     async def _end_all(self) -> None:
         for session in self._sessions.values():
-            self._diarized.release(session)
-            self._revising.stop_awaiting(session)
+            self._outputs.release(session)
             session.fail(ModelUnavailableError("The worker is stopping; start a new session.", retry_after_s=2.0))
             self._writer.mark(session)
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
