@@ -24,7 +24,7 @@ from tests.speech import SENTENCES, conversation
 from tests.stack import Stack, wait_until
 
 TIMEOUT_S = limit_s(30.0)
-SPOKEN = SENTENCES[:6]
+SPOKEN = SENTENCES[:3]
 
 
 def realtime(stack: Stack) -> RealtimeTranscription:

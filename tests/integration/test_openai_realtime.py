@@ -25,7 +25,7 @@ from tests.stack import Stack
 pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
 
 TIMEOUT_S = limit_s(30.0)
-SPOKEN = SENTENCES[:4]
+SPOKEN = SENTENCES[:2]
 PREFIX = "conversation.item.input_audio_transcription."
 PCM_24K = {"type": "audio/pcm", "rate": 24000}
 BETA = {"OpenAI-Beta": "realtime=v1"}
