@@ -145,6 +145,19 @@ def test_a_stream_that_is_sent_twice_has_one_session(stack: Stack, stream_id: st
         assert list(client) == []
 
 
+def test_of_two_handshakes_of_one_stream_at_the_same_moment_one_is_rejected(stack: Stack, stream_id: str) -> None:
+    with streaming(stack.web_url, "twilio") as one, streaming(stack.web_url, "twilio") as other:
+        for client in (one, other):
+            tell(client, *first("twilio", stream_id))
+        wait_until(lambda: (one.close_code, other.close_code) != (None, None), "one is closed")
+        rejected, serving = (one, other) if other.close_code is None else (other, one)
+        assert rejected.close_reason == "session_resumed"
+        tell(serving, twilio_media(LOUD), STOP)
+        assert list(serving) == []
+    line = logged(stack, "call_failed", stream_id)
+    assert line["code"] == "session_resumed"
+
+
 def test_calls_belong_to_the_key_of_the_protocol_and_its_limits_hold(
     keyed_stack: Stack, key_list: KeyList, stream_id: str
 ) -> None:
