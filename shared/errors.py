@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 _NAME: Final = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)+")
 """A word in a message that can only be the name of a field."""
+_ALLOWED: Final = "; allowed: "
 
 
 class VoxtralError(Exception):
@@ -26,9 +27,18 @@ class VoxtralError(Exception):
         self.retry_after_s = retry_after_s
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Use the names of the client's API. `names` has them by the names of ours that differ."""
+        """Use the names of the client's API, for the field and for the option with which the message begins.
+
+        `names` has them by our names.
+        """
         if self.field is not None:
             self.field = names.get(self.field, self.field)
+        first, space, rest = self.message.partition(" ")
+        self._say(names.get(first, first) + space + rest)
+
+    def _say(self, message: str) -> None:
+        self.message = message
+        self.args = (message,)
 
     def to_wire(self) -> dict[str, Any]:
         """The fields of an event of type `error`."""
@@ -67,23 +77,17 @@ class MissingFieldError(VoxtralError):
 
 class InvalidFieldError(VoxtralError):
     code = "invalid_field"
-    _value_and_allowed: tuple[str, str] | None = None
-    """What the message consists of, besides the field. None: it does not name the field."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        self._value_and_allowed = shown(value), allowed
-        super().__init__(_invalid(field, *self._value_and_allowed))
+        super().__init__(f"{field} is {shown(value)}{_ALLOWED}{allowed}.")
         self.field = field
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Also of other fields that the message mentions, if they cannot be other words."""
+        """Also of other fields that are named in what is allowed."""
         super().rename(names)
-        if self._value_and_allowed is not None and self.field is not None:
-            value, allowed = self._value_and_allowed
-            allowed = _NAME.sub(lambda found: names.get(found[0], found[0]), allowed)
-            self._value_and_allowed = value, allowed
-            self.message = _invalid(self.field, value, allowed)
-            self.args = (self.message,)
+        before, mark, allowed = self.message.rpartition(_ALLOWED)
+        if mark:
+            self._say(before + mark + _NAME.sub(lambda found: names.get(found[0], found[0]), allowed))
 
 
 class InvalidAudioError(VoxtralError):
@@ -207,10 +211,6 @@ class InternalError(VoxtralError):
 
 class StartupError(Exception):
     """A setting or the machine does not allow a start. One sentence; the process exits with status 78 (EX_CONFIG)."""
-
-
-def _invalid(field: str, value: str, allowed: str) -> str:
-    return f"{field} is {value}; allowed: {allowed}."
 
 
 def shown(value: object, limit_chars: int = 60) -> str:

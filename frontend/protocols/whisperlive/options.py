@@ -17,6 +17,8 @@ UID: Final = Text(128, min_chars=1)
 MAX_SEGMENTS: Final = 100
 DEFAULT_SEGMENTS: Final = 10
 TASKS: Final = {"transcribe": Mode.TRANSCRIBE, "translate": Mode.TRANSLATE}
+NAMES: Final = {"mode": "task"}
+"""WhisperLive's names of options, by ours; see `VoxtralError.rename`."""
 
 
 @dataclass(frozen=True, slots=True)

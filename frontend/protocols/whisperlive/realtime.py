@@ -13,7 +13,7 @@ from typing import Final as Constant
 from frontend.protocols.dialect import Action, Append, Finish, Hangup, Open, Send, UseProtocolKey
 from frontend.protocols.long_text import Message
 from frontend.protocols.native.messages import decode_message
-from frontend.protocols.whisperlive.options import Options, parse_options, uid_of
+from frontend.protocols.whisperlive.options import NAMES, Options, parse_options, uid_of
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.config.sections import ForeignProtocol
@@ -86,6 +86,7 @@ class WhisperLive:
         return actions
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:  # noqa: ARG002 -- all are fatal
+        error.rename(NAMES)
         return self._fatal(error)
 
     def _begin(self, message: Message) -> list[Action]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from frontend.protocols.dialect import Action, Check, Dialect, Open, Send
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.telephony import telnyx, twilio
 from frontend.protocols.telephony.call_stream import CallStream
+from frontend.protocols.whisperlive.realtime import WhisperLive
 from frontend.protocols.wyoming.asr import WyomingAsr
 from frontend.sessions.placement import candidates
 from frontend.sessions.running_models import RunningModel
@@ -32,13 +34,14 @@ from tests.unit.frontend.protocols.telephony.messages import start, telnyx_start
 from tests.unit.frontend.protocols.wyoming.test_framing import written
 
 ENGLISH = [RunningModel("small", "whisper", tuple(Mode), ("en",), workers=1, slots=1, slots_free=1, most_tracks=1)]
+TRANSCRIBING = [replace(ENGLISH[0], modes=(Mode.TRANSCRIBE,))]
 UNKNOWN: Query = {"language_hint": ["xx"], "detect_language": ["xx"], "multichannel": ["true"], "channels": ["2"]}
 
 
-def error_of(options: SessionOptions) -> VoxtralError:
+def error_of(options: SessionOptions, models: list[RunningModel] = ENGLISH) -> VoxtralError:
     """What opening a session with these options would raise."""
     with pytest.raises(VoxtralError) as raised:
-        candidates(ENGLISH, options)
+        candidates(models, options)
     return raised.value
 
 
@@ -76,6 +79,14 @@ def test_fields_of_wyoming() -> None:
     assert isinstance(told, Send)
     assert isinstance(told.message, bytes)
     assert b"rate is 1; allowed" in told.message
+
+
+def test_options_of_whisperlive() -> None:
+    error = error_of(SessionOptions(mode=Mode.TRANSLATE), TRANSCRIBING)
+    [told, _] = WhisperLive().refuse(error, b"")
+    assert isinstance(told, Send)
+    assert isinstance(told.message, dict)
+    assert told.message["message"].startswith("task 'translate' is not supported by the running model (small)")
 
 
 def test_fields_of_mistral() -> None:
