@@ -75,9 +75,17 @@ class _Weights:
 
 
 def write_whisper(
-    directory: Path, shape: Shape = MULTILINGUAL, *, alignment_heads: bool = True, half: bool = False
+    directory: Path,
+    shape: Shape = MULTILINGUAL,
+    *,
+    alignment_heads: bool = True,
+    half: bool = False,
+    quantization: str | None = None,
 ) -> Path:
-    """A model that `WhisperDecoder` loads; it says random words. `half`: weights in float16, else in float32."""
+    """A model that `WhisperDecoder` loads; it says random words.
+
+    `half`: weights in float16, else in float32, or as `quantization` of CTranslate2's converters says.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(shape.vocabulary)
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer))
@@ -91,6 +99,7 @@ def write_whisper(
     spec.config.suppress_ids_begin = [names[END]]
     spec.config.alignment_heads = [(shape.decoder_layers - 1, 0)] if alignment_heads else None
     spec.validate()
+    spec.optimize(quantization=quantization)
     spec.save(str(directory))
     return directory
 

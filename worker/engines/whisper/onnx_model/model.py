@@ -1,0 +1,119 @@
+"""Whisper on ONNX Runtime, for one window at a time on a CPU, with weights in 8 bits.
+
+CTranslate2 steps through the tokens that an answer is known to begin with; here they are read together, so live text
+takes half the time. Batches and GPUs use CTranslate2.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Semaphore
+from typing import Self
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from worker.engines.whisper.onnx_model.architecture import architecture
+from worker.engines.whisper.onnx_model.audio_graph import audio_graph
+from worker.engines.whisper.onnx_model.sessions import is_exact, session
+from worker.engines.whisper.onnx_model.text_graph import text_graph
+from worker.engines.whisper.onnx_model.timestamps import TimestampRules
+from worker.engines.whisper.onnx_model.variables import UnknownFormatError, Variables
+from worker.engines.whisper.weights import WEIGHTS_NAME
+
+log = structlog.get_logger()
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    start: int
+    """Begins every answer; the tokens before it are a prompt."""
+    end: int
+    """Ends an answer; all tokens before it are text."""
+    timestamps: int
+    """The first timestamp."""
+
+    @property
+    def no_timestamps(self) -> int:
+        """Asks for an answer without timestamps."""
+        return self.timestamps - 1
+
+    @property
+    def no_speech(self) -> int:
+        """Its probability at the start is that of silence or noise."""
+        return self.timestamps - 2
+
+
+class OnnxWhisper:
+    """The model; threads can share it."""
+
+    @classmethod
+    def load(cls, directory: Path, special: SpecialTokens, threads: int) -> Self | None:
+        """None if live windows need CTranslate2's decoder, too: the log says why."""
+        if not is_exact():
+            log.info("onnx_model_unused", reason="This processor does not multiply 8-bit integers exactly.")
+            return None
+        try:
+            return cls(directory, special, threads)
+        except (UnknownFormatError, KeyError) as error:
+            reason = f"{WEIGHTS_NAME} has another format ({error})."
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # no room for files, a graph above 2 GB
+            reason = " ".join(str(error).split())
+        log.warning("onnx_model_unused", reason=reason)
+        return None
+
+    def __init__(self, directory: Path, special: SpecialTokens, threads: int) -> None:
+        """`threads` hear a window together. Raises `UnknownFormatError`, or `KeyError` for a missing variable."""
+        config = json.loads((directory / "config.json").read_text())
+        variables = Variables(directory / WEIGHTS_NAME)
+        self.size = architecture(variables, config.get("alignment_heads") or ())
+        self._audio = session(audio_graph(variables, self.size), threads)
+        self._hearing = Semaphore((threads + 1) // 2)
+        self._text = session(text_graph(variables, self.size))
+        self._variables = Variables(directory / WEIGHTS_NAME)  # again: the first one has the whole file in memory
+        self._position_encodings = self._variables.floats("decoder/position_encodings/encodings")
+        self.special = special
+        suppressed = config.get("suppress_ids") or ()
+        self.rules = TimestampRules(end=special.end, timestamps=special.timestamps, suppressed=suppressed)
+
+    @property
+    def empty_past(self) -> Floats:
+        """The `past` of a first read."""
+        return np.zeros((self.size.layers, 2, 1, self.size.heads, 0, self.size.head_width), np.float32)
+
+    def encode(self, spectrogram: Floats) -> tuple[Floats, dict[str, Floats]]:
+        """The encoder's output for a window `[mels, frames]`, and `Architecture.memory`.
+
+        Each two threads take one window after another: measured, that is about as fast as two windows side by side, and
+        a window that is alone takes half the time.
+        """
+        with self._hearing:
+            encoded, *memory = self._audio.run(["encoded", *self.size.memory], {"spectrogram": spectrogram[None]})
+        return encoded, dict(zip(self.size.memory, memory, strict=True))
+
+    def decode(
+        self,
+        memory: dict[str, Floats],
+        texts: Sequence[Sequence[int]],
+        *,
+        past: Floats,
+        rows: Sequence[int],
+        wanted: Sequence[str] = ("logits", "present"),
+    ) -> list[Floats]:
+        """Outputs of `text_graph` for texts of one length, after those in `past`."""
+        tokens = np.array(texts)
+        old, new = past.shape[4], tokens.shape[1]
+        embedded = self._variables.floats("decoder/embeddings/weight", tokens)
+        embedded += self._position_encodings[old : old + new]
+        mask = np.triu(np.full((new, old + new), -np.inf, np.float32), old + 1)
+        inputs = {**memory, "embedded": embedded, "past": past, "mask": mask, "rows": np.array(rows, np.int64)}
+        outputs: list[Floats] = self._text.run(wanted, inputs)
+        return outputs
