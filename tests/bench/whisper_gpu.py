@@ -22,7 +22,8 @@ from shared.gpus import memory_bytes
 from tests.bench.figures import Figure, keep, machine, percentile, show
 from tests.tiny.whisper import LARGE_V3, PUBLISHED, Shape, write_whisper
 from worker.engines.registry import MAX_AUTO_THREADS
-from worker.engines.whisper.decoder import Job, WhisperDecoder
+from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.whisper.jobs import Job
 from worker.engines.whisper.loading import GPU_SETTINGS
 from worker.engines.whisper.pace import PASS_TOKENS, WINDOW_S
 from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device

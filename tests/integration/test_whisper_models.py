@@ -28,8 +28,9 @@ from tests.stack import PROJECT
 from tests.tiny.whisper import ENGLISH, LARGE_V3, MULTILINGUAL, write_whisper
 from worker.engines.base import Finished, Notice, Output
 from worker.engines.registry import load_engine
-from worker.engines.whisper.decoder import Job, WhisperDecoder
+from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.engine import WhisperEngine
+from worker.engines.whisper.jobs import Job
 from worker.engines.whisper.pace import warm_up
 from worker.engines.whisper.placement import Placement
 

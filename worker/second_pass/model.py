@@ -10,7 +10,8 @@ import numpy as np
 
 from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import Mode
-from worker.engines.whisper.decoder import Heard, Job, WhisperDecoder
+from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import likeliest
 from worker.engines.whisper.session import wire_words
 from worker.engines.whisper.spans import Span, Spans

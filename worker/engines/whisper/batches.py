@@ -36,6 +36,8 @@ class Shape:
     prompt_tokens: int
     exact: bool
     """The text must not depend on the rest of the batch, so the window is not padded further."""
+    alone: bool = False
+    """It shares no batch."""
 
 
 @dataclass(slots=True)
@@ -43,11 +45,13 @@ class Batch:
     window_s: float
     prompt_tokens: int
     members: list[int] = field(default_factory=list)
+    alone: bool = False
 
     def takes(self, shape: Shape, limits: Limits) -> bool:
         padding_s = self.window_s - shape.window_s
         return (
-            len(self.members) < limits.members
+            not (self.alone or shape.alone)
+            and len(self.members) < limits.members
             and shape.prompt_tokens == self.prompt_tokens
             and 0 <= padding_s <= (0.0 if shape.exact else limits.padding_s)
         )
@@ -60,7 +64,7 @@ def batched(shapes: Sequence[Shape], threads: int, limits: Limits = CPU_LIMITS) 
         shape = shapes[index]
         batch = next((batch for batch in batches if batch.takes(shape, limits)), None)
         if batch is None:
-            batch = Batch(shape.window_s, shape.prompt_tokens)
+            batch = Batch(shape.window_s, shape.prompt_tokens, alone=shape.alone)
             batches.append(batch)
         batch.members.append(index)
     while batches and len(batches) < threads:

@@ -1,17 +1,17 @@
-"""Whisper on CTranslate2: decodes batches of windows to words with times. Independent of sessions.
+"""Whisper: decodes windows to words with times. Independent of sessions.
 
 The encoder's cost grows with its window, so windows are cut to the audio plus `PADDING_S` instead of 30 s. Answers have
 timestamps: without them the decoder does not stop at the end of the speech in such short windows, and starts again. An
-answer can be forced to begin with words that are already settled; CTranslate2 steps through them token by token, so
-they cost as much as new ones. Measured on 2 cores: 10 to 19 ms per second of window and 6 to 11 ms per token alone, a
-third of that per token in a batch of eight. A decoder on two threads is no faster than on one, so each thread runs its
-own batch.
+answer can be forced to begin with words that are already settled.
+
+CTranslate2 decodes batches, on a GPU or a thread of the CPU each. It steps through forced words token by token, so they
+cost as much as new ones: 6 to 11 ms per token on a CPU, a third of that in a batch of eight. `onnx_model` decodes live
+windows on a CPU one by one, in less than half the time.
 """
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from math import inf
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,15 @@ import tokenizers
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
-from shared.session_options import KeyTerm, Mode
+from shared.session_options import Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
-from worker.engines.whisper import guards
+from worker.engines.whisper.answers import MAX_POSITIONS, Answers
 from worker.engines.whisper.batches import Batch, Shape, batched
-from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, aligned_frames, chosen
+from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, Encoded, aligned_frames, chosen
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
+from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
+from worker.engines.whisper.onnx_model.model import OnnxWhisper, SpecialTokens
 from worker.engines.whisper.placement import Placement, has_alignment_heads
 from worker.engines.whisper.rescoring import Rescoring, Text, pieces_of
 from worker.engines.whisper.words import HeardWord, Spelling, spelling, spread_words, timed_words
@@ -36,87 +39,22 @@ DYNAMIC_RANGE = 2.0
 """The front end clips its output this far below its loudest point; digital silence has this value."""
 MIN_SAMPLES = 1600
 """The front end mirrors the edges of the audio and needs a few samples to mirror."""
-SECONDS_PER_TIMESTAMP = 0.02
 ENGLISH = "en"
-MAX_NEW_TOKENS = 224
-TOKENS_PER_S = 10.0
-"""No language is spoken faster in Whisper's tokens; a longer answer is a decoding error."""
-SPARE_TOKENS = 12
-MAX_POSITIONS = 448
-"""The decoder's limit: tokens of the prompt and of the answer together."""
 MAX_PROMPT_TOKENS = MAX_POSITIONS // 2 - 1
 """Only the last tokens of a longer prompt are used, as in OpenAI's own `transcribe`."""
-RETRY_BEAM = 5
+RESERVED_POSITIONS = 64
+"""For the start of the answer and its new tokens: many forced words shorten the prompt."""
 MIN_DETECTED_S = 10
 """Detection is better in windows of at least this length: on single words, with half the errors of 2 s of padding."""
 MAX_DETECTED = 8
 """Segments of speech whose language is detected together."""
-EDGE_S = 0.1
-"""Text after a timestamp this close to the end of the audio is made up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One window to decode."""
-
-    pcm: NDArray[np.float32]
-    language: str
-    prompt: str | None = None
-    forced: tuple[int, ...] = ()
-    """Tokens that the answer begins with: words of this window that are already settled."""
-    closing: bool = False
-    """The text may become final: decode with more care, in a window that depends on this audio alone."""
-    cap_tokens: int = MAX_NEW_TOKENS
-    """The most new tokens that a partial can have; a loop at the edge of the audio would slow the whole batch more."""
-    lead_samples: int = 0
-    """Silence to add before the audio: otherwise speech that begins at once appears twice in the answer."""
-    speech_end_samples: int | None = None
-    """No speech in `pcm` comes after this position; None: its end."""
-    beam_below: float = -inf
-    """An answer with a lower log-probability is decoded again with a beam, which is slower and mostly better."""
-    translate: bool = False
-    """Translate into English, whatever the language is."""
-    keyterms: tuple[KeyTerm, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The decoded text of one window, after the forced words."""
-
-    words: tuple[HeardWord, ...]
-    lead: str
-    """Punctuation before the first word; it belongs to the last forced word."""
-    lead_tokens: tuple[int, ...]
-    language: str
-    log_probability: float
-    """Mean of the new tokens."""
-    no_speech_probability: float
-    token_count: int
-
-    @property
-    def word_probability(self) -> float:
-        """The mean over the words; 1 if there are none."""
-        return sum(word.probability for word in self.words) / len(self.words) if self.words else 1.0
-
-    @property
-    def text(self) -> str:
-        return "".join(word.text + word.mark for word in self.words).strip()
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """The new text tokens of one answer."""
-
-    tokens: list[int]
-    log_probability: float
-    no_speech_probability: float
-    hit_cap: bool
 
 
 class WhisperDecoder:
     """The warm model. `placement.threads` batches run in parallel, each on one core."""
 
-    def __init__(self, directory: Path, placement: Placement) -> None:
+    def __init__(self, directory: Path, placement: Placement, *, live: bool = True) -> None:
+        """`live`: some jobs are those of live sessions."""
         try:
             self._model = ctranslate2.models.Whisper(
                 str(directory),
@@ -127,6 +65,7 @@ class WhisperDecoder:
                 intra_threads=1,
             )
             self._vocabulary = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+            self._vocabulary.encode_special_tokens = True  # a client's text has no tokens of control
         except Exception as error:  # the libraries raise bare Exception and RuntimeError
             raise StartupError(f"The model in {directory} could not be loaded: {error}.") from error
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
@@ -136,6 +75,12 @@ class WhisperDecoder:
         self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
         self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
+        self._onnx = (
+            OnnxWhisper.load(directory, self._special_tokens(), placement.threads)
+            if live and placement.decodes_singly
+            else None
+        )
+        self._answers = Answers(self._model, self._vocabulary, self._timestamp_begin)
         self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS, MAX_POSITIONS)
 
     @property
@@ -147,6 +92,16 @@ class WhisperDecoder:
             "win_length": features.n_fft,
             "n_fft": features.n_fft,
         }
+
+    @property
+    def decodes_singly(self) -> bool:
+        """Whether live windows share no batches."""
+        return self._onnx is not None
+
+    @property
+    def threads(self) -> int:
+        """Windows or batches that are decoded in parallel."""
+        return self._placement.threads
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -193,7 +148,8 @@ class WhisperDecoder:
     def timed_reference(self, pcm: NDArray[np.float32], text: str, language: str) -> tuple[HeardWord, ...]:
         """Times of the words of a known text, for measurements."""
         frames = self._frames(pcm)
-        encoded = self._model.encode(ctranslate2.StorageView.from_array(self._window(pcm, frames)[None]))
+        window = ctranslate2.StorageView.from_array(self._window(pcm, frames)[None])
+        encoded = Encoded(self._model.encode(window))
         tokens = self._vocabulary.encode(" " + text, add_special_tokens=False).ids
         [(_, words)] = self._align(encoded, [Job(pcm, language)], [language], [tokens])
         return words
@@ -213,7 +169,9 @@ class WhisperDecoder:
         return round(seconds * FRAMES_PER_S)
 
     def _shape(self, job: Job) -> Shape:
-        return Shape(self._frames(job.pcm) / FRAMES_PER_S, len(self._prompt_tokens(job)), exact=job.closing)
+        window_s = self._frames(job.pcm) / FRAMES_PER_S
+        alone = job.is_live and self._onnx is not None
+        return Shape(window_s, len(self._prompt_tokens(job)), exact=job.closing, alone=alone)
 
     def _detected(self, pcms: Sequence[NDArray[np.float32]], group: Sequence[int]) -> list[Probabilities]:
         frames = max(*(self._frames(pcms[index]) for index in group), MIN_DETECTED_S * FRAMES_PER_S)
@@ -225,18 +183,14 @@ class WhisperDecoder:
         members = [jobs[index] for index in batch.members]
         frames = round(batch.window_s * FRAMES_PER_S)
         features = self._windows([job.pcm for job in members], frames)
-        encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
+        encoded = self._encoded(features, members[0])
         languages = [ENGLISH if self._english else job.language for job in members]
         prompts = [self._prompt(job, language) for job, language in zip(members, languages, strict=True)]
-        cap_tokens = max(_cap_tokens(job) + len(job.forced) for job in members)
-        decoded = self._generate(encoded, members, prompts, cap_tokens)
-        for row, job in enumerate(members):
-            if decoded[row].log_probability < job.beam_below or (job.closing and self._is_suspect(decoded[row])):
-                decoded[row] = self._decode_again(chosen(encoded, [row]), job, prompts[row], decoded[row])
+        decoded = self._answers.find(encoded, members, prompts)
         aligned = self._align(encoded, members, languages, [one.tokens for one in decoded])
         for row, (job, language) in enumerate(zip(members, languages, strict=True)):
             if job.keyterms and self._aligns and aligned[row][1]:
-                audio = encoded, row, len(job.pcm), job.forced, language
+                audio = encoded.rows, row, len(job.pcm), job.forced, language
                 text = Text(*audio, job.translate, job.closing, job.prompt, aligned[row])
                 aligned[row] = self._rescoring.with_terms(text, job.keyterms)
         return [
@@ -252,6 +206,12 @@ class WhisperDecoder:
             for job, one, language, (spelled, words) in zip(members, decoded, languages, aligned, strict=True)
         ]
 
+    def _encoded(self, features: NDArray[np.float32], job: Job) -> Encoded:
+        if self._onnx is None or not job.is_live:
+            return Encoded(self._model.encode(ctranslate2.StorageView.from_array(features)))
+        window = EncodedWindow(self._onnx, features[0])
+        return Encoded(ctranslate2.StorageView.from_array(window.encoded[None]), window)
+
     def _windows(self, pcms: Sequence[NDArray[np.float32]], frames: int) -> NDArray[np.float32]:
         """`[windows, mels, frames]`."""
         mapped = map if self._placement.feature_threads == 1 else self._feature_pool.map
@@ -266,51 +226,8 @@ class WhisperDecoder:
         window[:, : mel.shape[1]] = mel
         return window
 
-    def _generate(
-        self, encoded: Any, jobs: Sequence[Job], prompts: list[list[int]], cap_tokens: int, *, beam: int = 1
-    ) -> list[_Decoded]:
-        # CTranslate2 limits new tokens to half of this, or to what the prompt leaves of it if that is less.
-        longest = max(2 * cap_tokens, cap_tokens + len(prompts[0]))
-        if cap_tokens + max(map(len, prompts)) > MAX_POSITIONS:
-            longest = min(longest, MAX_POSITIONS)
-        results = self._model.generate(
-            encoded,
-            prompts,
-            beam_size=beam,
-            max_length=longest,
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
-        return [self._decoded(result, job, cap_tokens) for result, job in zip(results, jobs, strict=True)]
-
-    def _decoded(self, result: Any, job: Job, cap_tokens: int) -> _Decoded:
-        """The new part of an answer, up to the end of the audio by the decoder's own timestamps."""
-        tokens = result.sequences_ids[0]
-        new = tokens[1 + len(job.forced) :]
-        end_samples = len(job.pcm) if job.speech_end_samples is None else job.speech_end_samples
-        limit = self._timestamp_begin + round((end_samples / SAMPLE_RATE_HZ - EDGE_S) / SECONDS_PER_TIMESTAMP)
-        said: list[int] = []
-        for token in new:
-            if token >= limit and said:
-                break
-            if token < self._timestamp_begin:
-                said.append(token)
-        log_probability = result.scores[0] * len(tokens) / max(len(new), 1)
-        return _Decoded(said, log_probability, result.no_speech_prob, len(tokens) >= cap_tokens)
-
-    def _is_suspect(self, decoded: _Decoded) -> bool:
-        text = self._vocabulary.decode(decoded.tokens)
-        return guards.is_suspect(text, decoded.log_probability, hit_cap=decoded.hit_cap)
-
-    def _decode_again(self, encoded: Any, job: Job, prompt: list[int], first: _Decoded) -> _Decoded:
-        """Decode with a beam; return the likelier of both answers if that is suspect, too. Nothing is random."""
-        [second] = self._generate(encoded, [job], [prompt], MAX_NEW_TOKENS, beam=RETRY_BEAM)
-        if not self._is_suspect(second):
-            return second
-        return max(first, second, key=lambda decoded: (not decoded.hit_cap, decoded.log_probability))
-
     def _align(
-        self, encoded: Any, jobs: Sequence[Job], languages: Sequence[str], new_tokens: Sequence[list[int]]
+        self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], new_tokens: Sequence[list[int]]
     ) -> list[tuple[Spelling, tuple[HeardWord, ...]]]:
         """Words and their times; one call for each start sequence, since the start tokens are an argument of it."""
         found: list[tuple[Spelling, tuple[HeardWord, ...]]] = [(Spelling((), ()), ())] * len(jobs)
@@ -325,10 +242,15 @@ class WhisperDecoder:
                     spelled = spelling(pieces_of(tokenizer, new_tokens[row]))
                     found[row] = (spelled, spread_words(spelled, len(jobs[row].pcm)))
                 continue
-            view = encoded if len(rows) == len(jobs) else chosen(encoded, rows)
             lengths = [aligned_frames(len(jobs[row].pcm)) for row in rows]
-            tokens = [[*jobs[row].forced, *new_tokens[row]] for row in rows]
-            for row, one in zip(rows, self._model.align(view, tokenizer.sot_sequence, tokens, lengths), strict=True):
+            if encoded.window is not None:
+                texts = jobs[0].forced, new_tokens[0]
+                alignments: Any = [encoded.window.align(tokenizer.sot_sequence, *texts, lengths[0])]
+            else:
+                view = encoded.rows if len(rows) == len(jobs) else chosen(encoded.rows, rows)
+                whole = [[*jobs[row].forced, *new_tokens[row]] for row in rows]
+                alignments = self._model.align(view, tokenizer.sot_sequence, whole, lengths)
+            for row, one in zip(rows, alignments, strict=True):
                 spelled = spelling(pieces_of(tokenizer, new_tokens[row]))
                 words = timed_words(
                     spelled,
@@ -340,12 +262,17 @@ class WhisperDecoder:
                 found[row] = (spelled, words)
         return found
 
+    def _special_tokens(self) -> SpecialTokens:
+        tokenizer = self._tokenizer(ENGLISH)
+        return SpecialTokens(tokenizer.sot, tokenizer.eot, tokenizer.timestamp_begin)
+
     def _prompt_tokens(self, job: Job) -> list[int]:
         terms = "" if self._aligns else ", ".join(one.term for one in job.keyterms)
         prompt = " ".join(part for part in (terms, job.prompt) if part)
         if not prompt:
             return []
-        return [self._tokenizer("en").sot_prev, *self.tokens(" " + prompt.strip())[-MAX_PROMPT_TOKENS:]]
+        room = max(1, min(MAX_PROMPT_TOKENS, MAX_POSITIONS - len(job.forced) - RESERVED_POSITIONS))
+        return [self._tokenizer("en").sot_prev, *self.tokens(" " + prompt.strip())[-room:]]
 
     def _prompt(self, job: Job, language: str) -> list[int]:
         tokenizer = self._tokenizer(language, job.translate)
@@ -370,11 +297,6 @@ def _with_lead(job: Job) -> Job:
         return job
     end = None if job.speech_end_samples is None else job.speech_end_samples + job.lead_samples
     return replace(job, pcm=np.pad(job.pcm, (job.lead_samples, 0)), speech_end_samples=end)
-
-
-def _cap_tokens(job: Job) -> int:
-    """The most tokens of an answer, without its first timestamp and the forced tokens."""
-    return 1 + min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
 
 
 def _probabilities(found: Sequence[tuple[str, float]]) -> dict[str, float]:

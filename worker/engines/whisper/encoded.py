@@ -1,10 +1,13 @@
-"""Rows of an encoder's output, and how much of them the audio fills."""
+"""The encoder's output, and how much of it the audio fills."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ctranslate2
 import numpy as np
+
+from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
 
 SAMPLE_RATE_HZ = 16_000
 FRAMES_PER_S = 100
@@ -12,6 +15,16 @@ MAX_WINDOW_S = 30.0
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
 ALIGNED_BEYOND_S = 0.3
 """The alignment covers a little more than the audio, so that the token that ends the text has a position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Windows that were encoded together."""
+
+    rows: Any
+    """One for each window: a `ctranslate2.StorageView`."""
+    window: EncodedWindow | None = None
+    """The only window, if ONNX Runtime decodes it."""
 
 
 def chosen(encoded: Any, rows: Sequence[int]) -> Any:

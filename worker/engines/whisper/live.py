@@ -18,9 +18,9 @@ from worker.engines.base import Final, History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
-from worker.engines.whisper.decoder import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
 from worker.engines.whisper.hallucinations import without_echo
+from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import MIN_SPEECH_S, Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
 from worker.engines.whisper.session import SAMPLES_PER_MS, Pass, Place, Session, wire_words
@@ -146,8 +146,7 @@ class LiveSession(Session):
     # Decoding
 
     def due_passes(self, interval_ms: float) -> list[Pass]:
-        found = self._due(interval_ms)
-        return [found] if found else []
+        return [found] if (found := self._due(interval_ms)) else []
 
     def _due(self, interval_ms: float) -> Pass | None:
         if closed := self._queue.unanswered:
@@ -183,7 +182,9 @@ class LiveSession(Session):
             language=options.language or self._language.current or "",
             prompt=options.prompt,
             forced=() if self._alone else self._transcript.forced_tokens,
+            draft=() if self._alone or closing else self._transcript.draft_tokens,
             closing=closing,
+            is_live=self.is_live,
             lead_samples=self._lead_samples(wanted.spans.start_samples, self._first_spoken_samples(wanted)),
             beam_below=self._settings.beam_below if closing else -inf,
             cap_tokens=MAX_NEW_TOKENS if closing else self._cap_tokens(wanted.end_samples),
@@ -232,9 +233,8 @@ class LiveSession(Session):
             self._trim()
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
-        words = tuple(done.spans.placed(heard.words))
-        since = self._since_samples()
-        words = self._voiced(words, since, done.end_samples, heard.language)
+        placed = tuple(done.spans.placed(heard.words))
+        words = self._voiced(placed, self._since_samples(), done.end_samples, heard.language)
         return without_echo(words, self._transcript.context) if self._alone else words
 
     def _may_settle(self) -> bool:

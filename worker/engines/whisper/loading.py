@@ -17,7 +17,7 @@ from worker.engines.whisper.weights import MODEL_FILES, WEIGHTS_NAME, hub_direct
 
 PREFIX: Final = "whisper-"
 """Prefix of faster-whisper's own name of a model."""
-GPU_SETTINGS: Final = WhisperSettings(partial_interval_ms=160.0, max_jobs=32)
+GPU_SETTINGS: Final = WhisperSettings(partial_interval_ms=160.0, max_jobs=32, load_share=1.67)
 GPU_THREADS: Final = 1
 """Batches of several threads would only wait for each other."""
 CPU_SETTINGS: Final = WhisperSettings()
@@ -42,9 +42,9 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
 
 
 def load_decoder(model: ModelSettings, threads: int) -> tuple[str, WhisperDecoder]:
-    """The name and the decoder of the Whisper in `model.name`, without an engine."""
+    """The name and the decoder of the Whisper in `model.name`, without an engine, for recorded audio."""
     shown, directory, placement = _located(model, model.name, threads)
-    return shown, WhisperDecoder(directory, placement)
+    return shown, WhisperDecoder(directory, placement, live=False)
 
 
 def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, Placement]:

@@ -43,6 +43,11 @@ class Placement:
         return self.device != "cpu"
 
     @property
+    def decodes_singly(self) -> bool:
+        """Whether `OnnxWhisper` can decode live windows."""
+        return not self.on_gpu and self.compute_type == "int8"
+
+    @property
     def device_index(self) -> int:
         return int(self.device.partition(":")[2] or 0)
 

@@ -18,8 +18,8 @@ from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
-from worker.engines.whisper.decoder import Heard, Job
 from worker.engines.whisper.guards import outruns_voice
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities, likeliest, surely_spoken
 from worker.engines.whisper.session import Pass, Place, Session, wire_words
 from worker.engines.whisper.spans import Span, Spans

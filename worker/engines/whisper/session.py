@@ -16,8 +16,8 @@ from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turn
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
-from worker.engines.whisper.decoder import Heard, Job
 from worker.engines.whisper.hallucinations import voiced_part
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.voice import Voice
@@ -81,6 +81,11 @@ class Session(ABC):
     def is_live(self) -> bool:
         """Whether the client waits for each word."""
         return self._segment_options.partials
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether speech has begun and not ended yet."""
+        return self.endpointing.segmenter.start_samples is not None
 
     @property
     def is_recording(self) -> bool:

@@ -76,6 +76,12 @@ class Transcript:
         return tuple(tokens[: len(tokens) - open_marks])
 
     @property
+    def draft_tokens(self) -> tuple[int, ...]:
+        """What the next answer will probably contain after them."""
+        words = self._hypotheses[-1].words if self._hypotheses else ()
+        return self.open_mark[1] + tuple(token for word in words for token in (*word.tokens, *word.mark_tokens))
+
+    @property
     def open_mark(self) -> tuple[str, tuple[int, ...]]:
         """The current mark after the last settled word, and its tokens."""
         return (self.settled[-1].mark, self.settled[-1].mark_tokens) if self.settled else ("", ())

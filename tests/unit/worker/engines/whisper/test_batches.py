@@ -4,7 +4,10 @@ from hypothesis import strategies as st
 from worker.engines.whisper.batches import CPU_LIMITS, GPU_LIMITS, Limits, Shape, batched
 
 shapes = st.lists(
-    st.builds(Shape, st.sampled_from([3.0, 4.0, 6.0, 9.0, 14.0]), st.sampled_from([0, 12]), st.booleans()), max_size=24
+    st.builds(
+        Shape, st.sampled_from([3.0, 4.0, 6.0, 9.0, 14.0]), st.sampled_from([0, 12]), st.booleans(), st.booleans()
+    ),
+    max_size=24,
 )
 
 
@@ -14,6 +17,7 @@ def test_batched_places_each_window_once_where_it_fits(shapes: list[Shape], thre
     assert sorted(index for batch in batches for index in batch.members) == list(range(len(shapes)))
     for batch in batches:
         assert len(batch.members) <= limits.members
+        assert len(batch.members) == 1 or not any(shapes[index].alone for index in batch.members)
         for index in batch.members:
             padding_s = batch.window_s - shapes[index].window_s
             assert 0 <= padding_s <= (0 if shapes[index].exact else limits.padding_s)

@@ -13,7 +13,7 @@ from tests.unit.worker.engines.whisper.heard_words import tokens, word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, History, Partial, SettledWord, SpeechStarted, SpeechStopped
 from worker.engines.speech.segmenter import SegmenterSettings
-from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.live import LiveSession
 from worker.engines.whisper.session import Pass, Place
 from worker.engines.whisper.settings import LiveSettings

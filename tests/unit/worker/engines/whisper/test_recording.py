@@ -10,7 +10,7 @@ from shared.session_options import SessionOptions
 from tests.unit.worker.engines.whisper.heard_words import word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, Speech, answer, play, speech
 from worker.engines.base import Committed, Final, Finished, SpeechStarted, SpeechStopped
-from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.recording import LONGEST_PAUSE_S, WINDOW_S, Recording
 from worker.engines.whisper.session import Pass, Place
 

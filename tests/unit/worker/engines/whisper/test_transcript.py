@@ -110,6 +110,18 @@ def test_mark_after_the_last_settled_word_stays_open() -> None:
     assert played.hear("they", 2.5, lead=",", start_s=1.0) == ("He left, they", "He left, they")
 
 
+def test_draft_follows_the_forced_words() -> None:
+    played = Played()
+    assert played.transcript.draft_tokens == ()
+    played.hear("He left. They", 1.9)
+    assert played.transcript.draft_tokens == tokens(" He left. They")
+    played.hear("He left. They", 2.1)
+    assert played.transcript.forced_tokens == tokens(" He left")
+    assert played.transcript.draft_tokens == tokens(". They")
+    played.transcript.close((), "", ())
+    assert played.transcript.draft_tokens == ()
+
+
 def test_empty_answer_leaves_the_mark_as_it_is() -> None:
     played = Played()
     played.hear("He left. They", 1.9)

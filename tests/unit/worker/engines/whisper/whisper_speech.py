@@ -16,7 +16,7 @@ from tests.unit.worker.engines.whisper.heard_words import words
 from worker.engines.base import Final, Output, Partial
 from worker.engines.speech.agreement import normalised
 from worker.engines.speech.vad import WINDOW_SAMPLES
-from worker.engines.whisper.decoder import Heard, Job
+from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.session import Pass, Session
 from worker.engines.whisper.spans import Spans
 from worker.engines.whisper.words import HeardWord

@@ -1,0 +1,117 @@
+"""What the decoder says in encoded windows: one answer for each, decoded again with a beam if it is doubtful."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tokenizers
+
+from worker.engines.whisper import guards
+from worker.engines.whisper.encoded import SAMPLE_RATE_HZ, Encoded, chosen
+from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Job
+from worker.engines.whisper.onnx_model.encoded_window import Answer, EncodedWindow
+
+SECONDS_PER_TIMESTAMP = 0.02
+SPARE_TOKENS = 12
+MAX_POSITIONS = 448
+"""The decoder's limit: tokens of the prompt and of the answer together."""
+RETRY_BEAM = 5
+EDGE_S = 0.1
+"""Text after a timestamp this close to the end of the audio is made up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The new text tokens of one answer."""
+
+    tokens: list[int]
+    log_probability: float
+    no_speech_probability: float
+    is_cut: bool
+
+
+class Answers:
+    def __init__(self, model: Any, vocabulary: tokenizers.Tokenizer, timestamp_begin: int) -> None:
+        """`model`: CTranslate2's. `timestamp_begin`: the token of the first timestamp."""
+        self._model = model
+        self._vocabulary = vocabulary
+        self._timestamp_begin = timestamp_begin
+
+    def find(self, encoded: Encoded, jobs: Sequence[Job], prompts: list[list[int]]) -> list[Said]:
+        """`prompts` end with the first timestamp and the forced tokens."""
+        if encoded.window is not None:
+            said = [self._answered(encoded.window, jobs[0], prompts[0])]
+        else:
+            cap_tokens = max(_cap_tokens(job) + len(job.forced) for job in jobs)
+            said = self._generate(encoded.rows, jobs, prompts, cap_tokens)
+        for row, job in enumerate(jobs):
+            if said[row].log_probability < job.beam_below or (job.closing and self._is_suspect(said[row])):
+                said[row] = self._decode_again(encoded, row, job, prompts[row], said[row])
+        return said
+
+    def _answered(self, window: EncodedWindow, job: Job, prompt: list[int], *, beam: int = 1) -> Said:
+        most, end = _cap_tokens(job) - 1, self._end_timestamp(job)
+        if beam == 1:
+            answer = window.answer(prompt, job.draft, max_new_tokens=most, end=end)
+        else:
+            answer = window.best_answer(prompt, beam=beam, max_new_tokens=most, end=end)
+        return self._said(job, answer)
+
+    def _generate(
+        self, encoded: Any, jobs: Sequence[Job], prompts: list[list[int]], cap_tokens: int, *, beam: int = 1
+    ) -> list[Said]:
+        # CTranslate2 limits new tokens to half of this, or to what the prompt leaves of it if that is less.
+        longest = max(2 * cap_tokens, cap_tokens + len(prompts[0]))
+        if cap_tokens + max(map(len, prompts)) > MAX_POSITIONS:
+            longest = min(longest, MAX_POSITIONS)
+        results = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=beam,
+            max_length=longest,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        found = []
+        for result, job in zip(results, jobs, strict=True):
+            tokens = result.sequences_ids[0]
+            new, log_probability = tokens[1 + len(job.forced) :], result.scores[0] * len(tokens)
+            answer = Answer(new, log_probability, result.no_speech_prob, is_cut=len(tokens) >= cap_tokens)
+            found.append(self._said(job, answer))
+        return found
+
+    def _said(self, job: Job, answer: Answer) -> Said:
+        """The text of an answer, up to the end of the audio by the decoder's own timestamps."""
+        end = self._end_timestamp(job)
+        said: list[int] = []
+        for token in answer.tokens:
+            if token >= end and said:
+                break
+            if token < self._timestamp_begin:
+                said.append(token)
+        log_probability = answer.log_probability / max(len(answer.tokens), 1)
+        return Said(said, log_probability, answer.no_speech_probability, answer.is_cut)
+
+    def _end_timestamp(self, job: Job) -> int:
+        """The token of the first timestamp that says that no more text follows."""
+        end_samples = len(job.pcm) if job.speech_end_samples is None else job.speech_end_samples
+        return self._timestamp_begin + round((end_samples / SAMPLE_RATE_HZ - EDGE_S) / SECONDS_PER_TIMESTAMP)
+
+    def _is_suspect(self, decoded: Said) -> bool:
+        text = self._vocabulary.decode(decoded.tokens)
+        return guards.is_suspect(text, decoded.log_probability, hit_cap=decoded.is_cut)
+
+    def _decode_again(self, encoded: Encoded, row: int, job: Job, prompt: list[int], first: Said) -> Said:
+        """Decode with a beam; return the likelier of both answers if that is suspect, too. Nothing is random."""
+        if encoded.window is not None:
+            second = self._answered(encoded.window, job, prompt, beam=RETRY_BEAM)
+        else:
+            [second] = self._generate(chosen(encoded.rows, [row]), [job], [prompt], MAX_NEW_TOKENS, beam=RETRY_BEAM)
+        if not self._is_suspect(second):
+            return second
+        return max(first, second, key=lambda decoded: (not decoded.is_cut, decoded.log_probability))
+
+
+def _cap_tokens(job: Job) -> int:
+    """The most tokens of an answer, without the forced ones. Its first timestamp counts."""
+    return 1 + min(MAX_NEW_TOKENS, job.cap_tokens, SPARE_TOKENS + round(TOKENS_PER_S * len(job.pcm) / SAMPLE_RATE_HZ))
