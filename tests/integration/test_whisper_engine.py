@@ -14,6 +14,7 @@ from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
 from worker.engines.base import Committed, Final, Finished, Notice, Output, Partial, SpeechStarted, SpeechStopped
 from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.onnx_model.sessions import is_exact
 from worker.engines.whisper.settings import WhisperSettings
 
 
@@ -138,6 +139,17 @@ def test_live_text_is_that_of_a_file(engine: WhisperEngine) -> None:
     pcm = conversation(sentences=SENTENCES[13:14])
     live, file = heard(engine, pcm, LIVE), heard(engine, pcm, FILE)
     assert errors(live, text_of(file)) <= 1
+
+
+@pytest.mark.skipif(not is_exact(), reason="This processor does not multiply 8-bit integers exactly.")
+def test_live_sessions_are_decoded_in_turn(engine: WhisperEngine) -> None:
+    """A step decodes as many windows as there are threads: one here. Each session has its turn."""
+    for session_id in ("a", "b", "c"):
+        engine.open(session_id, replace(LIVE, language="en"))
+        engine.feed(session_id, synthesise(SENTENCES[4])[: 2 * SAMPLE_RATE_HZ])
+    answered = [{session_id for session_id, output in engine.step() if isinstance(output, Partial)} for _ in range(3)]
+    assert sorted(map(len, answered)) == [1, 1, 1]
+    assert set.union(*answered) == {"a", "b", "c"}
 
 
 def test_sessions_in_one_batch_stay_apart(engine: WhisperEngine) -> None:

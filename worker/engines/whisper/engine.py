@@ -18,9 +18,10 @@ from worker.engines.base import EngineInfo, History, Output
 from worker.engines.option_notices import cut_prompt
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.vad import SileroVad
-from worker.engines.whisper.decoder import MAX_PROMPT_TOKENS, Heard, WhisperDecoder
+from worker.engines.whisper.decoder import MAX_PROMPT_TOKENS, WhisperDecoder
+from worker.engines.whisper.jobs import Heard
 from worker.engines.whisper.live import LiveSession
-from worker.engines.whisper.pace import warm_up
+from worker.engines.whisper.pace import interval_ms, warm_up
 from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Pass, Place, Session
@@ -151,7 +152,7 @@ class WhisperEngine:
         due = self._due()
         if self._has_live_session():
             recorded = [one for one in due if one.session.is_recording]
-            due = [one for one in due if not one.session.is_recording]
+            due = [one for one in due if not one.session.is_recording][: self._live_at_once]
             self._decode_in_parallel(recorded, POLL_S if not due else 0.0)
         elif self._parallel is not None:
             self._decode_in_parallel([], None)
@@ -220,7 +221,13 @@ class WhisperEngine:
         model_ms = (time.perf_counter() - started_s) * 1000
         for one, answer in zip(passes, heard, strict=True):
             one.session.take_heard(one, answer, model_ms)
-        self._interval_ms = max(self._settings.partial_interval_ms, self._settings.load_share * model_ms)
+        speaking = sum(session.is_live and session.is_speaking for session in self._sessions.values())
+        self._interval_ms = interval_ms(model_ms, speaking, self._live_at_once, self._settings)
+
+    @property
+    def _live_at_once(self) -> int:
+        """Windows of live sessions in a step; if they share no batch, only those that are decoded in parallel."""
+        return self._decoder.threads if self._decoder.decodes_singly else self._settings.max_jobs
 
 
 def _urgency(one: Pass) -> tuple[bool, int]:

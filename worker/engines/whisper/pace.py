@@ -1,4 +1,4 @@
-"""Warms a Whisper model up, and measures whether it keeps up with real time on this machine."""
+"""Warms a Whisper model up, measures whether it keeps up with real time on this machine, and sets its pace."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +11,8 @@ from shared.errors import StartupError
 from shared.events import SAMPLE_RATE_HZ
 from worker.engines.base import EngineInfo
 from worker.engines.whisper.batches import GPU_LIMITS
-from worker.engines.whisper.decoder import Job
+from worker.engines.whisper.jobs import Job
+from worker.engines.whisper.settings import WhisperSettings
 
 CPU_JOBS: Final = 4
 WINDOW_S: Final = 8
@@ -25,16 +26,19 @@ log = structlog.get_logger()
 def warm_up(
     run: Callable[[Sequence[Job]], object], info: EngineInfo, clock: Callable[[], float] = time.perf_counter
 ) -> None:
-    """Decode noise through every path: detection, a batch on each thread or the largest of a GPU, word times.
+    """Decode noise through every path: a batch on each thread or the largest of a GPU, a live window, word times.
 
-    On a CPU one more pass is timed, and a warning is logged if text will be late. Raises `StartupError` if the device
-    fails.
+    On a CPU one more live pass is timed, and a warning is logged if text will be late. Raises `StartupError` if the
+    device fails.
     """
     on_gpu = info.device != "cpu"
     jobs = [Job(_noise(WINDOW_S if on_gpu else 2), language="en")] * (GPU_LIMITS.members if on_gpu else CPU_JOBS)
+    live = [Job(_noise(WINDOW_S), language="en", cap_tokens=PASS_TOKENS, is_live=True)]
     try:
         run(jobs)
-    except RuntimeError as error:  # CTranslate2's, for whatever CUDA says
+        if not on_gpu:
+            run(live)
+    except RuntimeError as error:  # CTranslate2's, for whatever CUDA says, or ONNX Runtime's
         reason = " ".join(str(error).split()).rstrip(".")
         raise StartupError(
             f"The model {info.model} cannot run on {info.device} ({reason}); free some of its memory, or change "
@@ -42,8 +46,17 @@ def warm_up(
         ) from error
     if not on_gpu:
         started_s = clock()
-        run([Job(_noise(WINDOW_S), language="en", cap_tokens=PASS_TOKENS)])
+        run(live)
         _judge(clock() - started_s, info)
+
+
+def interval_ms(step_ms: float, speaking: int, at_once: int, settings: WhisperSettings) -> float:
+    """How much new audio a partial needs, after a step of this duration.
+
+    `speaking` sessions need a pass each, and a step has `at_once` of them.
+    """
+    steps = max(1, -(-speaking // at_once))
+    return max(settings.partial_interval_ms, settings.load_share * steps * step_ms)
 
 
 def _judge(pass_s: float, info: EngineInfo) -> None:

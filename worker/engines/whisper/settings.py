@@ -41,8 +41,9 @@ class WhisperSettings:
     partial_interval_ms: float = 280.0
     """New audio that a session needs before its next partial."""
     live: LiveSettings = field(default_factory=LiveSettings)
-    load_share: float = 1.67
-    """The interval grows to this multiple of the last step's duration, so that overload slows all sessions equally."""
+    load_share: float = 1.4
+    """The interval grows to this multiple of the time that a pass of each session takes, so that overload slows all
+    sessions equally."""
     max_jobs: int = 16
     """Windows in one step; more would make the step, and thus every session's wait, longer."""
     max_vad_windows: int = 1000
