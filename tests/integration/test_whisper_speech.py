@@ -90,8 +90,8 @@ def test_short_utterance_is_written_once(engine: WhisperEngine, text: str, optio
 @pytest.mark.parametrize(
     ("text", "count", "pause_s", "options"),
     [
-        ("Test.", 6, 0.25, ENGLISH),
-        ("Test.", 6, 0.25, ENGLISH_FILE),
+        ("Test.", 6, 0.35, ENGLISH),  # the model miscounts shorter pauses, depending on the processor
+        ("Test.", 6, 0.35, ENGLISH_FILE),
         ("Happy birthday!", 3, 0.3, replace(QUIET, language="en")),
         ("Happy birthday!", 3, 0.3, ENGLISH_FILE),
     ],
