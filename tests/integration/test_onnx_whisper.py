@@ -1,5 +1,6 @@
 """ONNX Runtime decodes live windows as CTranslate2 does, in fewer steps."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -202,10 +203,13 @@ def test_unreadable_model_and_inexact_processor_are_left_to_ctranslate2(
         assert OnnxWhisper.load(directory, special, 1) is None
     (directory / "model.bin").write_bytes(content)
     assert OnnxWhisper.load(directory, special, 1) is not None
+    with monkeypatch.context() as patch, capture_logs() as other_logs:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        assert OnnxWhisper.load(directory, special, 1) is None
     monkeypatch.setattr(onnx_model, "is_exact", lambda: False)
     with capture_logs() as more_logs:
         decoder = WhisperDecoder(directory, INT8)
-    assert [entry["event"] for entry in logs + more_logs] == ["onnx_model_unused"] * 2
+    assert [entry["event"] for entry in logs + other_logs + more_logs] == ["onnx_model_unused"] * 3
     assert not decoder.decodes_singly
     [heard] = decoder.run([live(np.zeros(SAMPLE_RATE_HZ, np.float32), cap_tokens=3)])
     assert heard.token_count <= 3

@@ -61,22 +61,18 @@ class OnnxWhisper:
             return cls(directory, special, threads)
         except (UnknownFormatError, KeyError) as error:
             reason = f"{WEIGHTS_NAME} has another format ({error})."
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-        ) as error:  # no room for files, a graph above 2 GB
+        except Exception as error:  # noqa: BLE001 -- of protobuf, ONNX Runtime or a full disk: CTranslate2 still works
             reason = " ".join(str(error).split())
         log.warning("onnx_model_unused", reason=reason)
         return None
 
     def __init__(self, directory: Path, special: SpecialTokens, threads: int) -> None:
-        """`threads` hear a window together. Raises `UnknownFormatError`, or `KeyError` for a missing variable."""
+        """`threads` encode a window together. Raises `UnknownFormatError`, or `KeyError` for a missing variable."""
         config = json.loads((directory / "config.json").read_text())
         variables = Variables(directory / WEIGHTS_NAME)
         self.size = architecture(variables, config.get("alignment_heads") or ())
         self._audio = session(audio_graph(variables, self.size), threads)
-        self._hearing = Semaphore((threads + 1) // 2)
+        self._encoding = Semaphore((threads + 1) // 2)
         self._text = session(text_graph(variables, self.size))
         self._variables = Variables(directory / WEIGHTS_NAME)  # again: the first one has the whole file in memory
         self._position_encodings = self._variables.floats("decoder/position_encodings/encodings")
@@ -86,7 +82,7 @@ class OnnxWhisper:
 
     @property
     def empty_past(self) -> Floats:
-        """The `past` of a first read."""
+        """The `past` of the first tokens."""
         return np.zeros((self.size.layers, 2, 1, self.size.heads, 0, self.size.head_width), np.float32)
 
     def encode(self, spectrogram: Floats) -> tuple[Floats, dict[str, Floats]]:
@@ -95,7 +91,7 @@ class OnnxWhisper:
         Each two threads take one window after another: measured, that is about as fast as two windows side by side, and
         a window that is alone takes half the time.
         """
-        with self._hearing:
+        with self._encoding:
             encoded, *memory = self._audio.run(["encoded", *self.size.memory], {"spectrogram": spectrogram[None]})
         return encoded, dict(zip(self.size.memory, memory, strict=True))
 
