@@ -15,6 +15,7 @@ from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.recording_requests import RecordingRequests
 from frontend.api.renderers import Renderer
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.upload_form import bounded, media_type_of
@@ -50,16 +51,7 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
     return routes
 
 
-class Chat:
-    def __init__(
-        self, settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally
-    ) -> None:
-        self._settings = settings
-        self._gateway = gateway
-        self._recordings = recordings
-        self._access = access
-        self._tally = tally
-
+class Chat(RecordingRequests):
     async def serve(self, request: Request, exchange: Exchange) -> None:
         with counted(self._tally, self._settings):
             await self._answer(request, exchange)

@@ -19,6 +19,7 @@ from frontend.api.deepgram_errors import DeepgramErrors
 from frontend.api.openapi import deepgram as documents
 from frontend.api.openapi import refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.recording_requests import RecordingRequests
 from frontend.api.recording_url import MAX_BODY_BYTES, check_permitted, downloaded, url_in
 from frontend.api.responses import Answering, Exchange, counted, transcript_of, warned
 from frontend.api.upload_form import NO_ROOM_RETRY_S, bounded, media_type_of
@@ -77,8 +78,8 @@ class Asked:
     """The metadata of the answer, as far as it is known."""
 
 
-class ListenRequests:
-    """Answers the requests of one process."""
+class ListenRequests(RecordingRequests):
+    """The requests of Deepgram's clients."""
 
     def __init__(
         self,
@@ -90,11 +91,7 @@ class ListenRequests:
         *,
         outgoing: OutgoingClient | None,
     ) -> None:
-        self._settings = settings
-        self._gateway = gateway
-        self._recordings = recordings
-        self._access = access
-        self._tally = tally
+        super().__init__(settings, gateway, recordings, access, tally)
         self._outgoing = outgoing
 
     async def serve(self, request: Request, exchange: Exchange) -> None:

@@ -15,6 +15,7 @@ from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.padding import PaddedReply
+from frontend.api.recording_requests import RecordingRequests
 from frontend.api.renderers import MISTRAL, note_missing
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.transcription_request import Order, is_mistral_form, mistral_order, openai_order
@@ -50,16 +51,7 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
     return routes
 
 
-class Transcriber:
-    def __init__(
-        self, settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally
-    ) -> None:
-        self._settings = settings
-        self._gateway = gateway
-        self._recordings = recordings
-        self._access = access
-        self._tally = tally
-
+class Transcriber(RecordingRequests):
     async def serve(self, request: Request, exchange: Exchange, task: Task) -> None:
         principal, patience_s = principal_of(request), self._settings.session.idle_timeout_s
         limit_bytes = self._access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
