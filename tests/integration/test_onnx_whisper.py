@@ -217,7 +217,7 @@ def test_unreadable_model_and_inexact_processor_are_left_to_ctranslate2(
 
 @pytest.mark.parametrize("placement", [Placement(compute_type="float32", threads=1), Placement("cuda:0")])
 def test_other_precisions_and_gpus_decode_batches(placement: Placement) -> None:
-    assert not placement.decodes_singly
+    assert not placement.allows_onnx
 
 
 def test_decoder_that_nobody_waits_for_has_one_model(decoder: WhisperDecoder) -> None:

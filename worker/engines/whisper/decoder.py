@@ -75,11 +75,8 @@ class WhisperDecoder:
         self._pool = ThreadPoolExecutor(placement.threads, thread_name_prefix="whisper")
         self._feature_pool = ThreadPoolExecutor(placement.feature_threads, thread_name_prefix="whisper-features")
         self._tokenizers: dict[tuple[str, bool], Tokenizer] = {}
-        self._onnx = (
-            OnnxWhisper.load(directory, self._special_tokens(), placement.threads)
-            if live and placement.decodes_singly
-            else None
-        )
+        uses_onnx = live and placement.allows_onnx
+        self._onnx = OnnxWhisper.load(directory, self._special_tokens(), placement.threads) if uses_onnx else None
         self._answers = Answers(self._model, self._vocabulary, self._timestamp_begin)
         self._rescoring = Rescoring(self._model, self._tokenizer, self.tokens, MAX_PROMPT_TOKENS, MAX_POSITIONS)
 
@@ -183,7 +180,7 @@ class WhisperDecoder:
         members = [jobs[index] for index in batch.members]
         frames = round(batch.window_s * FRAMES_PER_S)
         features = self._windows([job.pcm for job in members], frames)
-        encoded = self._encoded(features, members[0])
+        encoded = self._encoded(features, alone=batch.alone)
         languages = [ENGLISH if self._english else job.language for job in members]
         prompts = [self._prompt(job, language) for job, language in zip(members, languages, strict=True)]
         decoded = self._answers.find(encoded, members, prompts)
@@ -206,8 +203,8 @@ class WhisperDecoder:
             for job, one, language, (spelled, words) in zip(members, decoded, languages, aligned, strict=True)
         ]
 
-    def _encoded(self, features: NDArray[np.float32], job: Job) -> Encoded:
-        if self._onnx is None or not job.is_live:
+    def _encoded(self, features: NDArray[np.float32], *, alone: bool) -> Encoded:
+        if self._onnx is None or not alone:
             return Encoded(self._model.encode(ctranslate2.StorageView.from_array(features)))
         window = EncodedWindow(self._onnx, features[0])
         return Encoded(ctranslate2.StorageView.from_array(window.encoded[None]), window)

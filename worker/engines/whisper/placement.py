@@ -43,7 +43,7 @@ class Placement:
         return self.device != "cpu"
 
     @property
-    def decodes_singly(self) -> bool:
+    def allows_onnx(self) -> bool:
         """Whether `OnnxWhisper` can decode live windows."""
         return not self.on_gpu and self.compute_type == "int8"
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from worker.engines.whisper.onnx_model.alignment import token_positions
 from worker.engines.whisper.onnx_model.beams import Beam, extended
-from worker.engines.whisper.onnx_model.model import Floats, OnnxWhisper
+from worker.engines.whisper.onnx_model.graph import Floats
+from worker.engines.whisper.onnx_model.model import OnnxWhisper
 from worker.engines.whisper.onnx_model.timestamps import log_of_sum
 
 FRAMES_PER_POSITION: Final = 2

@@ -1,10 +1,7 @@
 """Weights and norms of a Whisper model's layers, as the graphs need them."""
 
-import numpy as np
-from numpy.typing import NDArray
-
 from worker.engines.whisper.onnx_model.architecture import Architecture
-from worker.engines.whisper.onnx_model.graph import Graph
+from worker.engines.whisper.onnx_model.graph import Floats, Graph
 from worker.engines.whisper.onnx_model.variables import Variables
 
 
@@ -14,7 +11,7 @@ class Layers:
     def __init__(self, graph: Graph, variables: Variables, size: Architecture) -> None:
         self.graph, self.variables, self.size = graph, variables, size
 
-    def weights(self, name: str, *, scaled_rows: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def weights(self, name: str, *, scaled_rows: int = 0) -> tuple[Floats, Floats]:
         """Weight and bias. The first rows compute queries, and are scaled as the attention needs them."""
         weight, bias = self.variables.floats(f"{name}/weight"), self.variables.floats(f"{name}/bias")
         scale = self.size.head_width**-0.5

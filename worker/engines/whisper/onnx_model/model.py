@@ -13,10 +13,10 @@ from typing import Self
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from worker.engines.whisper.onnx_model.architecture import architecture
 from worker.engines.whisper.onnx_model.audio_graph import audio_graph
+from worker.engines.whisper.onnx_model.graph import Floats
 from worker.engines.whisper.onnx_model.sessions import is_exact, session
 from worker.engines.whisper.onnx_model.text_graph import text_graph
 from worker.engines.whisper.onnx_model.timestamps import TimestampRules
@@ -24,8 +24,6 @@ from worker.engines.whisper.onnx_model.variables import UnknownFormatError, Vari
 from worker.engines.whisper.weights import WEIGHTS_NAME
 
 log = structlog.get_logger()
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
