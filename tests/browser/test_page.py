@@ -191,7 +191,7 @@ async def test_audio_that_does_not_start_is_explained(stack: Stack, open_page: O
     await page.clock.install()
     await page.evaluate("void (AudioContext.prototype.resume = () => new Promise(() => (window.hasAsked = true)))")
     await page.get_by_role("button", name="Start recording").click()
-    await page.wait_for_function("window.hasAsked")
+    await page.wait_for_function("() => window.hasAsked")
     await page.clock.fast_forward(10_000)
     await expect(page.get_by_role("alert")).to_contain_text("does not start its audio")
     await expect(page.get_by_role("button", name="Start recording")).to_be_visible()
