@@ -213,6 +213,23 @@ def test_repeated_sentence_that_the_decoder_wrote_once_is_decoded_again() -> Non
     assert len(played.passes) == 2
 
 
+def test_loop_is_decoded_again_in_halves() -> None:
+    """Its words are all over the window, so that what it leaves out is not found behind its last word."""
+
+    def loops(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        if len(wanted.spans.spans) < 3:
+            return heard
+        end = wanted.spans.length_samples
+        loop = [replace(one, start_samples=end, end_samples=end) for one in heard.words[:11] * 2]
+        return replace(heard, words=(*heard.words[:10], replace(heard.words[10], end_samples=end), *loop))
+
+    said = sentences(5)
+    played = play(recording(), said, decoder=loops)
+    assert segments_of(played) == [5, 2, 3, 1, 2]
+    assert [final.text for final in played.finals] == [f"begin{chr(97 + index)} {SENTENCE}" for index in range(5)]
+    assert [final.segment for final in played.finals] == list(range(5))
+
+
 def test_decoder_without_words_runs_once() -> None:
     def silent(_: Pass, __: Job, ___: Heard) -> Heard:
         return answer(())
