@@ -81,6 +81,19 @@ def test_text_times_and_probabilities_are_those_of_ctranslate2(
     assert ours.no_speech_probability == pytest.approx(theirs.no_speech_probability, abs=0.05)
 
 
+def test_language_of_live_speech_is_detected_as_by_ctranslate2(
+    decoder: WhisperDecoder, speech: NDArray[np.float32], reads: list[int]
+) -> None:
+    [theirs] = decoder.detect([speech])
+    assert reads == [], "the text of recordings depends on CTranslate2 alone"
+    [ours] = decoder.detect([speech], is_live=True)
+    assert reads == [1]
+    assert ours.keys() == theirs.keys()
+    assert max(ours, key=lambda code: ours[code]) == "en"
+    assert sum(ours.values()) == pytest.approx(1.0, abs=1e-4)
+    assert ours["en"] == pytest.approx(theirs["en"], abs=0.15)
+
+
 def test_forced_words_are_read_in_one_step(
     decoder: WhisperDecoder, speech: NDArray[np.float32], reads: list[int]
 ) -> None:

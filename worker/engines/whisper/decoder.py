@@ -44,8 +44,8 @@ MAX_PROMPT_TOKENS = MAX_POSITIONS // 2 - 1
 """Only the last tokens of a longer prompt are used, as in OpenAI's own `transcribe`."""
 RESERVED_POSITIONS = 64
 """For the start of the answer and its new tokens: many forced words shorten the prompt."""
-MIN_DETECTED_S = 10
-"""Detection is better in windows of at least this length: on single words, with half the errors of 2 s of padding."""
+MIN_DETECTED_FRAMES = 10 * FRAMES_PER_S
+"""Detection is better in windows of at least 10 s: on single words, with half the errors of 2 s of padding."""
 MAX_DETECTED = 8
 """Segments of speech whose language is detected together."""
 
@@ -68,6 +68,8 @@ class WhisperDecoder:
             self._vocabulary.encode_special_tokens = True  # a client's text has no tokens of control
         except Exception as error:  # the libraries raise bare Exception and RuntimeError
             raise StartupError(f"The model in {directory} could not be loaded: {error}.") from error
+        tokens = {code: self._vocabulary.token_to_id(f"<|{code}|>") for code in LANGUAGE_CODES}
+        self._language_tokens = {code: token for code, token in tokens.items() if token is not None}
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
         self._placement = placement
         self._english = placement.english or not self._model.is_multilingual
@@ -105,7 +107,7 @@ class WhisperDecoder:
         """ISO 639-1 codes that the vocabulary has a token for."""
         if self._english:
             return (ENGLISH,)
-        return tuple(code for code in LANGUAGE_CODES if self._vocabulary.token_to_id(f"<|{code}|>") is not None)
+        return tuple(self._language_tokens)
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -130,10 +132,12 @@ class WhisperDecoder:
         batch = Batch(self._shape(job).window_s, 0, [0])
         return self._pool.submit(lambda: self._run_batch([job], batch)[0])
 
-    def detect(self, pcms: Sequence[NDArray[np.float32]]) -> list[Probabilities]:
-        """The probability of each language in each of these segments of speech."""
+    def detect(self, pcms: Sequence[NDArray[np.float32]], *, is_live: bool = False) -> list[Probabilities]:
+        """The probability of each language in each of these segments of speech. `is_live`: as in `Job`."""
         if self._english:
             return [{ENGLISH: 1.0}] * len(pcms)
+        if is_live and self._onnx is not None:
+            return list(self._pool.map(self._detected_alone, pcms))
         windows = sorted(range(len(pcms)), key=lambda index: len(pcms[index]))
         found: list[Probabilities] = [{}] * len(pcms)
         groups = [windows[start : start + MAX_DETECTED] for start in range(0, len(windows), MAX_DETECTED)]
@@ -170,8 +174,14 @@ class WhisperDecoder:
         alone = job.is_live and self._onnx is not None
         return Shape(window_s, len(self._prompt_tokens(job)), exact=job.closing, alone=alone)
 
+    def _detected_alone(self, pcm: NDArray[np.float32]) -> Probabilities:
+        assert self._onnx is not None
+        window = EncodedWindow(self._onnx, self._window(pcm, max(self._frames(pcm), MIN_DETECTED_FRAMES)))
+        tokens = self._language_tokens
+        return dict(zip(tokens, window.languages(list(tokens.values())), strict=True))
+
     def _detected(self, pcms: Sequence[NDArray[np.float32]], group: Sequence[int]) -> list[Probabilities]:
-        frames = max(*(self._frames(pcms[index]) for index in group), MIN_DETECTED_S * FRAMES_PER_S)
+        frames = max(*(self._frames(pcms[index]) for index in group), MIN_DETECTED_FRAMES)
         features = self._windows([pcms[index] for index in group], frames)
         encoded = self._model.encode(ctranslate2.StorageView.from_array(features))
         return [_probabilities(one) for one in self._model.detect_language(encoded)]

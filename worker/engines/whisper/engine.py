@@ -26,7 +26,7 @@ from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Pass, Place, Session
 from worker.engines.whisper.settings import WhisperSettings
-from worker.engines.whisper.spans import Spans
+from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.weights import model_directory
 from worker.turns.judge import TurnJudge
 
@@ -187,13 +187,18 @@ class WhisperEngine:
 
     def _detect(self) -> None:
         wanted = [(session, span) for session in self._sessions.values() for span in session.undetected()]
-        if self._has_live_session():  # one segment of a recording at a time
-            recorded = [one for one in wanted if one[0].is_recording]
-            wanted = [one for one in wanted if not one[0].is_recording] + recorded[:1]
-        if wanted:
-            found = self._decoder.detect([Spans((span,)).pcm(session.endpointing.audio) for session, span in wanted])
-            for (session, span), probabilities in zip(wanted, found, strict=True):
-                session.take_detected(span, probabilities)
+        recorded = [one for one in wanted if one[0].is_recording]
+        if self._has_live_session():
+            recorded = recorded[:1]  # one segment of a recording at a time
+        self._detect_in([one for one in wanted if not one[0].is_recording], is_live=True)
+        self._detect_in(recorded, is_live=False)
+
+    def _detect_in(self, wanted: list[tuple[Session, Span]], *, is_live: bool) -> None:
+        if not wanted:
+            return
+        pcms = [Spans((span,)).pcm(session.endpointing.audio) for session, span in wanted]
+        for (session, span), probabilities in zip(wanted, self._decoder.detect(pcms, is_live=is_live), strict=True):
+            session.take_detected(span, probabilities)
 
     def _due(self) -> list[Pass]:
         """The windows of this step: those that can become final first, then by the amount of audio that waits."""

@@ -103,6 +103,14 @@ class EncodedWindow:
         new = list(best.said[new_from:])
         return Answer(new, best.log_probability, no_speech, is_cut=len(new) >= max_new_tokens)
 
+    def languages(self, tokens: Sequence[int]) -> list[float]:
+        """The probability of each of these languages, given by its token: that it, of all of them, is spoken."""
+        [logits], _ = self._model.decode(
+            self._memory, [[self._model.special.start]], past=self._model.empty_past, rows=[0]
+        )
+        found: list[float] = np.exp(logits[0, tokens] - log_of_sum(logits[0, tokens])).tolist()
+        return found
+
     def align(self, start: Sequence[int], forced: Sequence[int], text: Sequence[int], frames: int) -> Alignment:
         """When the forced tokens and the text after them were spoken, in the window's first `frames`.
 

@@ -1,7 +1,7 @@
 """Whisper on ONNX Runtime, for one window at a time on a CPU, with weights in 8 bits.
 
 CTranslate2 steps through the tokens that an answer is known to begin with; here they are read together, so live text
-takes half the time. Batches and GPUs use CTranslate2.
+takes half the time. Recordings and GPUs use CTranslate2.
 """
 
 import json
