@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SHELL = shutil.which("chromium-headless-shell") or CHROMIUM
+"""The same browser without its window, which starts in a third of the time. It cannot ask its user for a permission."""
 MICROPHONE_RATE_HZ = 48_000
 
 OpenPage = Callable[..., Awaitable[Page]]
@@ -28,26 +30,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Browsers:
-    """Browsers that live as long as the tests, one whose user allows the microphone and one whose user forbids it."""
+    """Browsers that live as long as the tests: for users who allow the microphone and users who forbid it."""
 
     def __init__(self, playwright: Playwright) -> None:
         self._playwright = playwright
-        self._kept: dict[bool, Browser] = {}
+        self._kept: dict[tuple[bool, bool], Browser] = {}
 
-    async def launched(self, *, microphone: bool, hears: Path | None = None) -> Browser:
-        """A new browser. Its microphone hears a recording once, or beeps."""
+    async def launched(self, *, microphone: bool, whole: bool = False, hears: Path | None = None) -> Browser:
+        """A new browser. Its microphone hears a recording once, or beeps. See `open_page` for `whole`."""
         arguments = ["--use-fake-device-for-media-stream", "--disable-extensions"]
         if microphone:
             arguments.append("--use-fake-ui-for-media-stream")
         if hears is not None:
             arguments.append(f"--use-file-for-fake-audio-capture={hears}%noloop")
-        return await self._playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, chromium_sandbox=False)
+        program = SHELL if microphone and not whole else CHROMIUM
+        return await self._playwright.chromium.launch(executable_path=program, args=arguments, chromium_sandbox=False)
 
-    async def kept(self, *, microphone: bool) -> Browser:
+    async def kept(self, *, microphone: bool, whole: bool) -> Browser:
         """The browser of all tests."""
-        if microphone not in self._kept:
-            self._kept[microphone] = await self.launched(microphone=microphone)
-        return self._kept[microphone]
+        kind = microphone, whole
+        if kind not in self._kept:
+            self._kept[kind] = await self.launched(microphone=microphone, whole=whole)
+        return self._kept[kind]
 
     async def close(self) -> None:
         for browser in self._kept.values():
@@ -66,21 +70,27 @@ async def browsers() -> AsyncIterator[Browsers]:
 async def open_page(browsers: Browsers, tmp_path: Path) -> AsyncIterator[OpenPage]:
     """Opens an address as a user of its own does, whose microphone hears `hears` (samples at 48 kHz) once.
 
-    `microphone=False` stands for a user who forbids it. Other arguments are those of a browser context. A page that
+    `microphone=False` stands for a user who forbids it. `whole` is for a page that needs what the user has allowed to
+    be remembered, such as microphones that keep their ids. Other arguments are those of a browser context. A page that
     breaks its own security policy, or fails in JavaScript, fails the test.
     """
     troubles: list[str] = []
     opened: list[Browser | BrowserContext] = []
 
     async def open_(
-        url: str, hears: NDArray[np.float32] | None = None, *, microphone: bool = True, **context: Any
+        url: str,
+        hears: NDArray[np.float32] | None = None,
+        *,
+        microphone: bool = True,
+        whole: bool = False,
+        **context: Any,
     ) -> Page:
         if hears is None:
-            browser = await browsers.kept(microphone=microphone)
+            browser = await browsers.kept(microphone=microphone, whole=whole)
         else:
             path = tmp_path / "microphone.wav"
             write_wav(path, hears, MICROPHONE_RATE_HZ)
-            browser = await browsers.launched(microphone=microphone, hears=path)
+            browser = await browsers.launched(microphone=microphone, whole=whole, hears=path)
             opened.append(browser)
         user = await browser.new_context(**context)
         opened.append(user)

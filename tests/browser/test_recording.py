@@ -50,7 +50,7 @@ async def test_leaving_in_mid_recording_is_asked_about(stack: Stack, open_page: 
 
 
 async def test_chosen_microphone_is_used_and_remembered(stack: Stack, open_page: OpenPage) -> None:
-    page = await open_page(stack.web_url)
+    page = await open_page(stack.web_url, whole=True)
     await page.add_init_script(ASKED_SCRIPT)
     await page.reload()
     await recording(page)
