@@ -3,18 +3,17 @@
 from functools import cache
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from frontend.api.openapi.asyncapi import DOCUMENT
+from frontend.api.openapi import asyncapi
 
 
 @cache
 def document() -> dict[str, Any]:
-    read: dict[str, Any] = yaml.safe_load(DOCUMENT.read_bytes())
-    return read
+    """Parsed once by each process; do not change it."""
+    return asyncapi.document()
 
 
 @cache

@@ -18,7 +18,6 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 from websockets.sync.client import ClientConnection, connect
 
-from frontend.api.app import STATIC_DIR
 from frontend.protocols.mistral.realtime import MAX_APPEND_BYTES
 from shared.version import VERSION
 from tests.integration.api_clients import wav_of
@@ -26,13 +25,14 @@ from tests.integration.native_clients import base64_of, wav
 from tests.integration.recorder import Recorder, recorded
 from tests.integration.viewers import SseViewer
 from tests.limits import limit_s
+from tests.socket_messages import document
 from tests.speech import SENTENCES, silence, synthesise
 from tests.stack import Stack
 
 # The SDK opens its connections as websockets before 17.1 wanted it.
 pytestmark = pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
 
-DOCUMENT = yaml.safe_load((STATIC_DIR / "asyncapi.yaml").read_text())
+DOCUMENT = document()
 REGISTRY = Registry().with_resource("urn:asyncapi", DRAFT202012.create_resource(DOCUMENT))
 SECOND = b"\1\0" * 16_000
 TRAILING_BYTES = 48_000

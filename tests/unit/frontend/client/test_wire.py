@@ -4,21 +4,18 @@ import dataclasses
 from typing import Any
 
 import pytest
-import yaml
 
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, START, options_of
 from shared.audio import live, pcm
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode
 from shared.version import VERSION
-from tests.stack import PROJECT
+from tests.socket_messages import document
 from voxtral_client import TranscriptionClient, events, parts, wire
 from voxtral_client.options import ConfigureOptions, LiveOptions, RequestOptions
 from voxtral_client.version import VERSION as CLIENT_VERSION
 
-MESSAGES: dict[str, Any] = yaml.safe_load((PROJECT / "frontend/static/asyncapi.yaml").read_text())["components"][
-    "messages"
-]
+MESSAGES: dict[str, Any] = document()["components"]["messages"]
 LEFT_OUT = {"type", "session_id", "id", "mode", "timestamp", "revised_seq"}
 """Fields that say what the reader knows (its session, its request, the class of the event), or only viewers get."""
 

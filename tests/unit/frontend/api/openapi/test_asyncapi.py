@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
@@ -11,17 +10,18 @@ from referencing.jsonschema import DRAFT202012
 from frontend.api.openapi.asyncapi import DOCUMENT, with_options
 from frontend.protocols.options import CONFIGURE, ONE_SHOT, OPTIONS, START, options_of
 from shared.session_options import SessionOptions
+from tests.socket_messages import document
 from tests.stack import PROJECT
 
 
 def test_asyncapi_has_the_options_of_the_table() -> None:
-    document = DOCUMENT.read_text()
-    assert document == with_options(document), "run python -m frontend.api.openapi.asyncapi"
+    written = DOCUMENT.read_text()
+    assert written == with_options(written), "run python -m frontend.api.openapi.asyncapi"
 
 
 @pytest.mark.parametrize("message", [ONE_SHOT, START, CONFIGURE])
 def test_asyncapi_offers_each_message_its_options(message: str) -> None:
-    messages = yaml.safe_load(DOCUMENT.read_text())["components"]["messages"]
+    messages = document()["components"]["messages"]
     properties = next(
         one["payload"]["properties"]
         for one in messages.values()
@@ -43,9 +43,8 @@ def test_every_option_is_a_field_of_a_session() -> None:
 
 
 def test_every_message_has_examples_that_its_schema_allows() -> None:
-    document = yaml.safe_load(DOCUMENT.read_text())
-    registry = Registry().with_resource("urn:asyncapi", DRAFT202012.create_resource(document))
-    for name, message in document["components"]["messages"].items():
+    registry = Registry().with_resource("urn:asyncapi", DRAFT202012.create_resource(document()))
+    for name, message in document()["components"]["messages"].items():
         if "name" not in message:  # binary
             continue
         schema = {"$ref": f"urn:asyncapi#/components/messages/{name}/payload"}

@@ -5,14 +5,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
 from deepgram.core.unchecked_base_model import construct_type
 from deepgram.listen.v2.socket_client import V2SocketClientResponse
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from frontend.api.openapi.asyncapi import DOCUMENT
 from frontend.protocols.deepgram.flux import DeepgramFlux
 from frontend.protocols.deepgram.flux_query import flux_listen
 from frontend.protocols.deepgram.flux_turn import MAX_CHARS
@@ -30,6 +28,7 @@ from shared.errors import (
     VoxtralError,
 )
 from shared.session_options import KeyTerm
+from tests.socket_messages import document
 
 SECOND = b"\1\0" * 16_000
 WORDS = [
@@ -42,7 +41,7 @@ EARLY = {"end": 1.0, "decided_at": 1.2, "probability": 0.55}
 ENDED = {"end": 1.0, "decided_at": 1.2, "probability": 0.9, "reason": "finished"}
 SCHEMAS = {
     message["name"]: Draft202012Validator(message["payload"])
-    for name, message in yaml.safe_load(DOCUMENT.read_text())["components"]["messages"].items()
+    for name, message in document()["components"]["messages"].items()
     if name.startswith("flux") and "name" in message
 }
 
