@@ -3,13 +3,13 @@
 import base64
 import contextlib
 import json
-import math
 import socket
 import struct
 import wave
 from io import BytesIO
 from typing import Any, Protocol
 
+import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -177,8 +177,8 @@ def base64_of(audio: bytes) -> str:
 
 def tone(duration_s: float) -> bytes:
     """A 440 Hz tone, s16le mono at 16 kHz."""
-    samples = (round(8000 * math.sin(2 * math.pi * 440 * n / 16_000)) for n in range(round(duration_s * 16_000)))
-    return b"".join(struct.pack("<h", sample) for sample in samples)
+    times_s = np.arange(round(duration_s * 16_000)) / 16_000
+    return np.rint(8000 * np.sin(2 * np.pi * 440 * times_s)).astype("<i2").tobytes()
 
 
 def wav(duration_s: float) -> bytes:

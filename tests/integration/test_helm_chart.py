@@ -2,12 +2,11 @@
 
 import json
 import shlex
+from functools import cache
 from typing import Any
 
 import kubernetes_validate
 import pytest
-from cloudcoil.models.keda import v1alpha1 as keda
-from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 from pydantic import BaseModel
 
 from shared.version import VERSION
@@ -16,10 +15,6 @@ from tests.helm.chart import CHART, RELEASE, SETS, VALUES, helm, rendering
 from tests.stack import PROJECT
 
 KUBERNETES = "1.37"
-OF_OPERATORS: dict[str, type[BaseModel]] = {
-    "ScaledObject": keda.ScaledObject,
-    "ServiceMonitor": prometheus_operator.ServiceMonitor,
-}
 REJECTED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"worker": {"replicas": "two"}}, "at '/worker/replicas': got string, want integer"),
     ({"wroker": {}}, "additional properties 'wroker' not allowed"),
@@ -55,11 +50,20 @@ def test_helm_lints_and_renders_it(name: str) -> None:
     assert found.notes.startswith(f"Voxtral {VERSION} ")
 
 
+@cache
+def models_of_operators() -> dict[str, type[BaseModel]]:
+    """Importing them takes seconds, which only the process that runs these tests should spend."""
+    from cloudcoil.models.keda import v1alpha1 as keda
+    from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
+
+    return {"ScaledObject": keda.ScaledObject, "ServiceMonitor": prometheus_operator.ServiceMonitor}
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_kubernetes_knows_every_field(name: str) -> None:
     for manifest in rendering(name).manifests:
-        if manifest["kind"] in OF_OPERATORS:
-            model = OF_OPERATORS[manifest["kind"]].model_validate(manifest)
+        if known := models_of_operators().get(manifest["kind"]):
+            model = known.model_validate(manifest)
             assert model.model_dump(mode="json", by_alias=True, exclude_unset=True) == manifest
         else:
             kubernetes_validate.validate(manifest, KUBERNETES, strict=True)

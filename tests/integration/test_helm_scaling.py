@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,11 +15,22 @@ from shared.config.settings import Settings
 from tests.helm.chart import NAMESPACE, RELEASE, rendering
 from tests.unit.reports import report
 
-SCALED: Final[dict[str, Any]] = rendering("everything").of("ScaledObject")[f"{RELEASE}-worker"]["spec"]
-[TRIGGER] = SCALED["triggers"]
 needs_prometheus = pytest.mark.skipif(
     not shutil.which("promtool"), reason="Prometheus is not installed (Debian and Ubuntu: apt install prometheus)"
 )
+
+
+@pytest.fixture
+def scaled() -> dict[str, Any]:
+    """What scales the workers."""
+    spec: dict[str, Any] = rendering("everything").of("ScaledObject")[f"{RELEASE}-worker"]["spec"]
+    return spec
+
+
+@pytest.fixture
+def trigger(scaled: dict[str, Any]) -> dict[str, Any]:
+    [trigger] = scaled["triggers"]
+    return dict(trigger)
 
 
 def series(workers: list[WorkerReport], namespace: str = NAMESPACE, instances: int = 2) -> list[dict[str, str]]:
@@ -36,12 +47,12 @@ def series(workers: list[WorkerReport], namespace: str = NAMESPACE, instances: i
     return found
 
 
-def evaluated(cases: dict[str, tuple[list[dict[str, str]], float | None]], folder: Path) -> str:
-    """What `promtool` complains about if the query has other values than these; None is no value."""
+def evaluated(query: str, cases: dict[str, tuple[list[dict[str, str]], float | None]], folder: Path) -> str:
+    """What `promtool` complains about if this query has other values than these; None is no value."""
     tests = []
     for name, (given, value) in cases.items():
         samples = [] if value is None else [{"labels": "{}", "value": value}]
-        expected = {"expr": TRIGGER["metadata"]["query"], "eval_time": "0m", "exp_samples": samples}
+        expected = {"expr": query, "eval_time": "0m", "exp_samples": samples}
         tests.append({"name": name, "input_series": given, "promql_expr_test": [expected]})
     path = folder / "tests.json"  # JSON is YAML
     path.write_text(json.dumps({"tests": tests}))
@@ -50,7 +61,7 @@ def evaluated(cases: dict[str, tuple[list[dict[str, str]], float | None]], folde
 
 
 @needs_prometheus
-def test_query_is_the_share_of_slots_in_use(tmp_path: Path) -> None:
+def test_query_is_the_share_of_slots_in_use(trigger: dict[str, Any], tmp_path: Path) -> None:
     half = report("m", 1)
     cases = {
         "two of four slots, reported by two health processes": (series([half, report("m", 1, id="b")]), 0.5),
@@ -60,25 +71,25 @@ def test_query_is_the_share_of_slots_in_use(tmp_path: Path) -> None:
         "another namespace does not count": (series([half]) + series([report("m", 2)], "other"), 0.5),
         "without a worker there is no value": (series([]), None),
     }
-    assert evaluated(cases, tmp_path) == ""
-    assert "got" in evaluated({"wrong": (series([half]), 0.7)}, tmp_path)
+    assert evaluated(trigger["metadata"]["query"], cases, tmp_path) == ""
+    assert "got" in evaluated(trigger["metadata"]["query"], {"wrong": (series([half]), 0.7)}, tmp_path)
 
 
-def test_no_value_changes_nothing() -> None:
-    assert TRIGGER["metadata"]["ignoreNullValues"] == "false", "else an outage of Prometheus would remove workers"
-    assert SCALED["minReplicaCount"] >= 1
+def test_no_value_changes_nothing(scaled: dict[str, Any], trigger: dict[str, Any]) -> None:
+    assert trigger["metadata"]["ignoreNullValues"] == "false", "else an outage of Prometheus would remove workers"
+    assert scaled["minReplicaCount"] >= 1
     assert "replicas" not in rendering("everything").of("Deployment")[f"{RELEASE}-worker"]["spec"]
-    assert SCALED["scaleTargetRef"]["name"] in rendering("everything").of("Deployment")
+    assert scaled["scaleTargetRef"]["name"] in rendering("everything").of("Deployment")
 
 
-def test_threshold_is_a_share_of_the_replicas() -> None:
+def test_threshold_is_a_share_of_the_replicas(trigger: dict[str, Any]) -> None:
     """Kubernetes multiplies the ready replicas by value and threshold only for this type of metric."""
-    assert TRIGGER["metricType"] == "Value"
-    assert 0 < float(TRIGGER["metadata"]["threshold"]) < 1
+    assert trigger["metricType"] == "Value"
+    assert 0 < float(trigger["metadata"]["threshold"]) < 1
 
 
-def test_workers_leave_one_at_a_time_after_their_sessions_have_moved() -> None:
-    behaviour = SCALED["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+def test_workers_leave_one_at_a_time_after_their_sessions_have_moved(scaled: dict[str, Any]) -> None:
+    behaviour = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     [policy] = behaviour["scaleDown"]["policies"]
     assert (policy["type"], policy["value"]) == ("Pods", 1)
     drain_s = 59.5  # of these values
