@@ -1,8 +1,8 @@
 """Starts processes of the service without importing their libraries, which takes longer than most of their work.
 
 `python -m tests.forking FD` is a server: it imports the libraries once, and forks for every process that is
-requested. A second server also imports the model libraries. Neither imports the project's own modules: a process
-imports those itself, and runs as `python -m …` would.
+requested. A second server also imports the model libraries. Both import most of our own modules too: they read no
+settings and start nothing when they are imported. What a process runs is executed anew, as `python -m …` would.
 """
 
 import atexit
@@ -55,6 +55,26 @@ LIBRARIES: Final = (
     "websockets.asyncio.server",
     "yaml",
 )
+OURS: Final = (
+    "frontend.api.app",
+    "frontend.cli.main",
+    "frontend.monitoring.operator_api",
+    "frontend.process",
+    "frontend.servers.http",
+    "frontend.servers.listening",
+    "frontend.servers.tcp",
+    "frontend.servers.tls",
+    "frontend.servers.websocket",
+    "shared.entry",
+    "shared.outgoing.client",
+    "worker.celery_worker",
+    "worker.engines.registry",
+    "worker.runtime",
+    "worker.second_pass.loading",
+    "worker.start_report",
+    "worker.webhooks.sender",
+)
+"""What the programs import, which takes each of them half of its start."""
 MODEL_LIBRARIES: Final = (
     "transformers.models.voxtral.modeling_voxtral",
     "transformers.models.voxtral_realtime.feature_extraction_voxtral_realtime",
@@ -274,7 +294,7 @@ def _become(target: str, arguments: list[str], folder: str, env: dict[str, str])
 
 def main() -> None:
     requests = socket.socket(fileno=int(sys.argv[1]))
-    for library in LIBRARIES + (MODEL_LIBRARIES if "models" in sys.argv else ()):
+    for library in LIBRARIES + OURS + (MODEL_LIBRARIES if "models" in sys.argv else ()):
         importlib.import_module(library)
     gc.collect()
     gc.freeze()  # a collection in a process must not touch, and so copy, memory that it shares with the server
