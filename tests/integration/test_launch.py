@@ -44,6 +44,7 @@ def stop(launcher: Launcher, number: int) -> float:
 
 
 def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launcher) -> None:
+    """A live session does not hold the stop up: there is no worker to take it over, since all workers are stopping."""
     stack = launcher.stack
     procfile = (PROJECT / "Procfile").read_text()
     launcher.start(*procfile.splitlines(), listeners=False, workers=2)
@@ -55,13 +56,21 @@ def test_whole_service_starts_survives_a_dead_worker_and_stops(launcher: Launche
         *(f"{stack.health_url}/status", f"http://127.0.0.1:{stack.settings.flower.port}/"),
     ]
     wait_until(lambda: len(launcher.children()) == 8, "two workers and six other processes run")
+    wait_until(lambda: launcher.err.count("model_warm") == 2, "both workers are warm", 30, launcher.check_alive)
     worker, others = launcher.pid_of("-m worker"), set(launcher.children()) - {launcher.pid_of("-m worker")}
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: len(set(launcher.children()) - others) == 1 and not is_alive(worker), "the worker is replaced")
     assert others <= set(launcher.children())
     wait_until(lambda: http_status(f"{stack.health_url}/ready") == 200, "the service is ready")
     assert re.search(r"worker\.[12] .*\| .*model_warm", launcher.err)
-    assert stop(launcher, signal.SIGINT) < limit_s(STOP_LIMIT_S)
+    wait_until(lambda: launcher.err.count("model_warm") == 3, "the new worker is warm", 30, launcher.check_alive)
+    wait_until(lambda: len(launcher.stack.status()["workers"]) == 2, "both workers are reported", 30)
+    with connect(launcher.stack.ws_url) as client:
+        client.send('{"type": "start"}')
+        assert json.loads(client.recv(10))["type"] == "ready"
+        client.send(b"\1\0" * 16_000)
+        assert stop(launcher, signal.SIGINT) < limit_s(STOP_LIMIT_S)
+    assert launcher.err.count("worker_drained") == 2, "none was killed"
 
 
 def test_stop_leaves_nothing_on_disk_that_memory_has_forgotten(launcher: Launcher) -> None:
@@ -78,20 +87,6 @@ def test_stop_leaves_nothing_on_disk_that_memory_has_forgotten(launcher: Launche
     assert stop(launcher, signal.SIGINT) < STOP_LIMIT_S
     assert not is_on_disk(settings.redis.data_dir, b"voice-of-the-speaker")
     assert is_on_disk(settings.redis.data_dir, b"still-in-memory")
-
-
-def test_live_session_does_not_hold_the_stop_up(launcher: Launcher) -> None:
-    """There is no worker to take it over: all workers are stopping."""
-    lines = (PROJECT / "Procfile").read_text().splitlines()
-    launcher.start(*(line for line in lines if not line.startswith("flower")), listeners=False, workers=2)
-    launcher.wait_until_ready()
-    wait_until(lambda: len(launcher.stack.status()["workers"]) == 2, "both workers are warm", 30, launcher.check_alive)
-    with connect(launcher.stack.ws_url) as client:
-        client.send('{"type": "start"}')
-        assert json.loads(client.recv(10))["type"] == "ready"
-        client.send(b"\1\0" * 16_000)
-        assert stop(launcher, signal.SIGINT) < limit_s(STOP_LIMIT_S)
-    assert launcher.err.count("worker_drained") == 2, "none was killed"
 
 
 def test_embedded_server_keeps_its_data_over_a_kill_and_a_restart(launcher: Launcher) -> None:
