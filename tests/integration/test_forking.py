@@ -60,3 +60,33 @@ def test_process_that_a_signal_ends_has_its_number(tmp_path: Path) -> None:
     assert process.wait(10) == -signal.SIGTERM
     process.kill()
     assert process.poll() == -signal.SIGTERM
+
+
+ENDING = """
+import atexit, socket, sys, threading
+class Open:
+    def __init__(self):
+        self.itself, self.socket = self, socket.socket()
+def main():
+    Open()
+    threading.Timer(0.1, print, ["the thread has ended"]).start()
+    print("no line end", end="")
+atexit.register(print, "at exit")
+main()
+sys.exit(ENDED)
+"""
+
+
+@pytest.mark.parametrize("ended", ["3", "None", "'a sentence'"])
+def test_forked_process_ends_as_one_that_was_started(tmp_path: Path, ended: str) -> None:
+    """It waits for its threads, calls what `atexit` has, writes what it has printed, and tells what was left open."""
+    script = tmp_path / "script.py"
+    script.write_text(ENDING.replace("ENDED", ended))
+    env = {"PYTHONWARNINGS": "default"}
+    done = captured(str(script), folder=tmp_path, env=env)
+    command = [sys.executable, script]
+    started = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False, start_new_session=True)
+    assert (done.returncode, done.stdout) == (started.returncode, started.stdout)
+    assert (b"a sentence" in done.stderr) == (b"a sentence" in started.stderr)
+    assert b"ResourceWarning: unclosed <socket" in done.stderr
+    assert b"ResourceWarning: unclosed <socket" in started.stderr
