@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from shared.events import SAMPLE_RATE_HZ
-from tests.speech import SENTENCES, synthesise
+from tests.bench.scoring import normalised
+from tests.speech import SENTENCES, silence, synthesise
 from tests.tiny.whisper import ENGLISH, LARGE_V3, MULTILINGUAL, Shape, write_whisper
 from worker.engines.whisper.decoder import RESERVED_POSITIONS, WhisperDecoder
 from worker.engines.whisper.jobs import Heard, Job
@@ -26,6 +27,8 @@ from worker.engines.whisper.weights import model_directory
 SHAPES = {"multilingual": MULTILINGUAL, "english": ENGLISH, "large-v3": LARGE_V3, "blocks": Shape(width=384, heads=6)}
 INT8 = Placement(compute_type="int8", threads=2)
 CLOSE_S = 0.1
+MOST_STEPS = 20
+"""Of a command of three words, decoded twice."""
 
 pytestmark = pytest.mark.skipif(not is_exact(), reason="This processor does not multiply 8-bit integers exactly.")
 
@@ -129,6 +132,15 @@ def test_beam_finds_an_answer_that_is_at_least_as_likely(
     assert len(reads) > 1
     assert best.text == plain.text
     assert best.log_probability >= plain.log_probability - 0.05
+
+
+@pytest.mark.parametrize("text", ["Turn right.", "Read my messages."])
+def test_beam_ends_when_enough_answers_have_ended(decoder: WhisperDecoder, text: str, reads: list[int]) -> None:
+    """The mean of a loop grows with each round, so a loop would win in the end."""
+    pcm = np.concatenate([silence(0.3), synthesise(text, 8), silence(0.3)])
+    [heard] = decoder.run([live(pcm, closing=True, beam_below=0.0)])
+    assert normalised(heard.text) == normalised(text)
+    assert len(reads) < MOST_STEPS
 
 
 def test_answer_ends_at_its_cap(decoder: WhisperDecoder, speech: NDArray[np.float32]) -> None:

@@ -78,7 +78,8 @@ class EncodedWindow:
         """The same, but the best of `beam` answers that are followed side by side: slower, and mostly better.
 
         The best one has the highest mean of logarithms of probabilities, as in CTranslate2. The search ends when that
-        of an answer that has ended is highest: the others would often become loops.
+        of an answer that has ended is highest, or, as there, when `beam` answers have ended: the others would often
+        become loops, whose mean grows with each round.
         """
         model, special = self._model, self._model.special
         max_new_tokens = min(max_new_tokens, model.size.positions - len(known) - 1)
@@ -94,7 +95,7 @@ class EncodedWindow:
             finished += [*ended, *compress(beams, over)]
             followed = [index for index, is_over in zip(followed, over, strict=True) if not is_over]
             beams = [one for one, is_over in zip(beams, over, strict=True) if not is_over]
-            if not beams or (finished and max(one.mean for one in finished) >= max(one.mean for one in beams)):
+            if not beams or len(finished) >= beam or _has_won(finished, beams):
                 break
             past = np.ascontiguousarray(past[:, :, followed])
             logits, past = model.decode(self._memory, [one.said[-1:] for one in beams], past=past, rows=[0])
@@ -146,3 +147,8 @@ class EncodedWindow:
     def _is_over(self, new: Sequence[int], end: int) -> bool:
         """Whether a timestamp from `end` on follows some text."""
         return bool(new) and new[-1] >= end and min(new) < self._model.special.timestamps
+
+
+def _has_won(finished: Sequence[Beam], beams: Sequence[Beam]) -> bool:
+    """Whether an answer that has ended is better than all others so far."""
+    return bool(finished) and max(one.mean for one in finished) >= max(one.mean for one in beams)
