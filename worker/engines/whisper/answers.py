@@ -1,7 +1,10 @@
-"""What the decoder says in encoded windows: one answer for each, decoded again with a beam if it is doubtful."""
+"""What the decoder says in encoded windows: one answer for each, decoded again if it is doubtful.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+It is decoded again with a beam, and in a longer window if it repeats itself.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tokenizers
@@ -30,6 +33,16 @@ class Said:
     is_cut: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One of the windows that were encoded together, and the tokens before its answer."""
+
+    encoded: Encoded
+    row: int
+    job: Job
+    prompt: list[int]
+
+
 class Answers:
     def __init__(self, model: Any, vocabulary: tokenizers.Tokenizer, timestamp_begin: int) -> None:
         """`model`: CTranslate2's. `timestamp_begin`: the token of the first timestamp."""
@@ -37,17 +50,37 @@ class Answers:
         self._vocabulary = vocabulary
         self._timestamp_begin = timestamp_begin
 
-    def find(self, encoded: Encoded, jobs: Sequence[Job], prompts: list[list[int]]) -> list[Said]:
-        """`prompts` end with the first timestamp and the forced tokens."""
+    def find(
+        self,
+        encoded: Encoded,
+        jobs: Sequence[Job],
+        prompts: list[list[int]],
+        lengthened: Callable[[Job], Encoded | None],
+    ) -> list[Said]:
+        """`prompts` end with the first timestamp and the forced tokens.
+
+        `lengthened` encodes a job by itself, in a longer window; None if its window is long.
+        """
         if encoded.window is not None:
             said = [self._answered(encoded.window, jobs[0], prompts[0])]
         else:
             cap_tokens = max(_cap_tokens(job) + len(job.forced) for job in jobs)
             said = self._generate(encoded.rows, jobs, prompts, cap_tokens)
-        for row, job in enumerate(jobs):
-            if said[row].log_probability < job.beam_below or (job.closing and self._is_suspect(said[row])):
-                said[row] = self._decode_again(encoded, row, job, prompts[row], said[row])
-        return said
+        questions = [_Question(encoded, row, job, prompts[row]) for row, job in enumerate(jobs)]
+        return [self._checked(question, first, lengthened) for question, first in zip(questions, said, strict=True)]
+
+    def _checked(self, question: _Question, first: Said, lengthened: Callable[[Job], Encoded | None]) -> Said:
+        """The answer, or a better one if it is doubtful."""
+        job = question.job
+        tried = [first]
+        if not (job.closing and self._repeats(job, first)) and self._is_doubtful(job, first):
+            tried.append(self._with_beam(question))
+        if job.closing and self._repeats(job, tried[-1]) and (longer := lengthened(job)) is not None:
+            question = replace(question, encoded=longer, row=0)
+            tried.append(self._alone(question))
+            if self._is_doubtful(job, tried[-1]):
+                tried.append(self._with_beam(question))
+        return self._best(tried)
 
     def _answered(self, window: EncodedWindow, job: Job, prompt: list[int], *, beam: int = 1) -> Said:
         most, end = _cap_tokens(job) - 1, self._end_timestamp(job)
@@ -101,15 +134,31 @@ class Answers:
         text = self._vocabulary.decode(decoded.tokens)
         return guards.is_suspect(text, decoded.log_probability, hit_cap=decoded.is_cut)
 
-    def _decode_again(self, encoded: Encoded, row: int, job: Job, prompt: list[int], first: Said) -> Said:
-        """Decode with a beam; return the likelier of both answers if that is suspect, too. Nothing is random."""
+    def _is_doubtful(self, job: Job, decoded: Said) -> bool:
+        return decoded.log_probability < job.beam_below or (job.closing and self._is_suspect(decoded))
+
+    def _repeats(self, job: Job, decoded: Said) -> bool:
+        """In short windows, decoders repeat what was said once, and miscount what was said several times."""
+        before = self._vocabulary.decode(list(job.forced))
+        return guards.repeats(before, self._vocabulary.decode(decoded.tokens))
+
+    def _alone(self, question: _Question, *, beam: int = 1) -> Said:
+        """Nothing is random."""
+        encoded, job, prompt = question.encoded, question.job, question.prompt
         if encoded.window is not None:
-            second = self._answered(encoded.window, job, prompt, beam=RETRY_BEAM)
-        else:
-            [second] = self._generate(chosen(encoded.rows, [row]), [job], [prompt], MAX_NEW_TOKENS, beam=RETRY_BEAM)
-        if not self._is_suspect(second):
-            return second
-        return max(first, second, key=lambda decoded: (not decoded.is_cut, decoded.log_probability))
+            return self._answered(encoded.window, job, prompt, beam=beam)
+        cap_tokens = _cap_tokens(job) + len(job.forced) if beam == 1 else MAX_NEW_TOKENS
+        rows = encoded.rows if beam == 1 else chosen(encoded.rows, [question.row])
+        return self._generate(rows, [job], [prompt], cap_tokens, beam=beam)[0]
+
+    def _with_beam(self, question: _Question) -> Said:
+        return self._alone(question, beam=RETRY_BEAM)
+
+    def _best(self, tried: Sequence[Said]) -> Said:
+        """The last answer, which was decoded with the most care; the likeliest one if that is suspect."""
+        if len(tried) == 1 or not self._is_suspect(tried[-1]):
+            return tried[-1]
+        return max(tried, key=lambda decoded: (not decoded.is_cut, decoded.log_probability))
 
 
 def _cap_tokens(job: Job) -> int:

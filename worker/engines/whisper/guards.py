@@ -3,7 +3,9 @@
 Thresholds are those of OpenAI's Whisper unless a comment says otherwise.
 """
 
+import re
 import zlib
+from collections.abc import Sequence
 
 COMPRESSION_RATIO_LIMIT = 2.4
 LOG_PROBABILITY_LIMIT = -1.0
@@ -20,6 +22,12 @@ UNVOICED_WORD_PROBABILITY = 0.4
 """Nor may half of the text lack voice, if its words are as unsure as this."""
 SURE_VOICED_WINDOWS = 16
 SURE_LOG_PROBABILITY_LIMIT = -1.8
+LONGEST_REPEATED_WORDS = 6
+REPEATED_CHARACTERS = 6
+"""Words such as いろいろ are no repetition."""
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")
+_WORD = re.compile(rf"{_UNSPACED.pattern}|[^\W_]+(?:['’][^\W_]+)*")
+"""In scripts without spaces, a character."""
 
 
 def compression_ratio(text: str) -> float:
@@ -32,6 +40,41 @@ def is_suspect(text: str, log_probability: float, *, hit_cap: bool) -> bool:
     """Whether a final needs a second, more careful decode."""
     unlikely = log_probability < LOG_PROBABILITY_LIMIT
     return hit_cap or unlikely or compression_ratio(text) > COMPRESSION_RATIO_LIMIT
+
+
+def repeats(before: str, text: str) -> bool:
+    """Whether a text that follows another one says a word three times in a row, or several words twice.
+
+    Two words that are alike count, too, if nothing else is said.
+    """
+    earlier, words = _words(before), _words(before + text)
+    if len(words) == 2 and not earlier:
+        return words[0] == words[1]
+    return any(
+        _repetition_ends(words, length) > len(earlier)
+        for length in range(1, min(LONGEST_REPEATED_WORDS, len(words)) + 1)
+    )
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _repetition_ends(words: Sequence[str], length: int) -> int:
+    """How many words there are up to the end of the last repetition of so many words; 0 if there is none."""
+    run, found = 0, 0
+    for index in range(length, len(words)):
+        run = run + 1 if words[index] == words[index - length] else 0
+        needed = length * (2 if length == 1 else 1)
+        if _is_unspaced(words[index]):
+            needed = max(needed, REPEATED_CHARACTERS - length)
+        if run >= needed:
+            found = index + 1
+    return found
+
+
+def _is_unspaced(word: str) -> bool:
+    return bool(_UNSPACED.match(word))
 
 
 def outruns_voice(said_words: int, believed_words: int, word_probability: float, voiced_windows: int) -> bool:

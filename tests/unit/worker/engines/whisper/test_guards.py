@@ -37,3 +37,27 @@ def test_short_text_of_guesses_alone_is_noise() -> None:
     assert guards.is_noise(-0.5, 0.5, 0.2, voiced_windows=8)
     assert not guards.is_noise(-0.5, 0.5, 0.3, voiced_windows=8)
     assert not guards.is_noise(-0.5, 0.5, 0.2, voiced_windows=16)
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "repeated"),
+    [
+        ("", " Good morning. Good morning.", True),
+        ("", " volume down, volume down,", True),
+        ("", " Bye-bye.", True),
+        ("", " Left, left, left, right, left.", True),
+        (" Turn right.", " Turn right.", True),
+        (" Test, test,", " test.", True),
+        ("", " 1-1-1-2", True),
+        ("", "さささささささ", True),
+        ("", "ありがとう、ありがとう", True),
+        ("", " It was very, very cold.", False),
+        ("", " Sit down.", False),
+        (" Test, test, test.", " That is all.", False),
+        ("", "いろいろなものがあります", False),
+        ("", " ...", False),
+        ("", "", False),
+    ],
+)
+def test_repeats_recognises_words_and_sentences_said_again(before: str, text: str, repeated: bool) -> None:
+    assert guards.repeats(before, text) is repeated

@@ -1,0 +1,34 @@
+"""What is said once is written once, and what is repeated is counted right, live and in recordings."""
+
+import numpy as np
+import pytest
+
+from tests.bench.scoring import normalised
+from tests.speech import silence, synthesise
+from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.whisper.jobs import Job
+from worker.engines.whisper.placement import Placement
+from worker.engines.whisper.weights import model_directory
+
+
+@pytest.fixture(scope="module")
+def decoder() -> WhisperDecoder:
+    return WhisperDecoder(model_directory(None), Placement(compute_type="int8", threads=2))
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+@pytest.mark.parametrize(
+    ("text", "seed", "lead_s"),
+    [
+        ("Left, left, left, right, left.", 1, 0.0),
+        ("Left, left, left, right, left.", 2, 0.0),
+        ("Volume down.", 0, 0.3),
+        ("Read my messages.", 8, 0.3),
+    ],
+)
+def test_words_are_written_as_often_as_they_are_said(
+    decoder: WhisperDecoder, text: str, seed: int, lead_s: float, is_live: bool
+) -> None:
+    pcm = np.concatenate([silence(lead_s), synthesise(text, seed)])
+    [heard] = decoder.run([Job(pcm, language="en", is_live=is_live, closing=True, beam_below=-0.4)])
+    assert normalised(heard.text) == normalised(text)
