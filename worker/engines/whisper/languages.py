@@ -11,6 +11,11 @@ FLOOR = 1e-4
 MIN_SPEECH_S = 2.0
 """Shorter speech is too little to change the language. Measured with whisper-base on 69 segments of recorded speech:
 the right language is found in 48 to 58 of 1 s."""
+COMMON_LANGUAGE = "en"
+COMMON_ODDS = 4.0
+"""Little speech is taken for this language unless another one is likelier by about this factor. Measured with
+whisper-base: of 120 English commands, 1 instead of 4 is taken for another language; of 165 pieces of recorded speech in
+eleven other languages, of 1 to 2 s, 53 instead of 51."""
 SURE_PROBABILITY = 0.8
 """The probability that a segment of speech needs to change the language of the session."""
 LIKELY_PROBABILITY = 0.5
@@ -25,10 +30,14 @@ def likeliest(stretches: Sequence[tuple[Probabilities, float]], languages: Seque
     `languages`: the only ones to choose from; empty: all.
     """
     evidence: dict[str, float] = {}
+    doubt = 1.0
     for probabilities, speech_s in stretches:
+        weight = min(speech_s / MIN_SPEECH_S, 1.0)
+        doubt -= weight
         for code, probability in probabilities.items():
-            weight = min(speech_s / MIN_SPEECH_S, 1.0)
             evidence[code] = evidence.get(code, 0.0) + weight * log(max(probability, FLOOR))
+    if COMMON_LANGUAGE in evidence:
+        evidence[COMMON_LANGUAGE] += max(doubt, 0.0) * log(COMMON_ODDS)
     allowed = [code for code in evidence if not languages or code in languages] or list(evidence)
     return max(allowed, key=lambda code: evidence[code])
 

@@ -11,15 +11,25 @@ DOUBTFUL = {"en": 0.3, "de": 0.4, "es": 0.3}
 
 
 def test_evidence_of_stretches_adds_up() -> None:
-    unsure = {"en": 0.4, "de": 0.6}
+    unsure = {"es": 0.4, "de": 0.6}
     assert likeliest([(unsure, 1.0)]) == "de"
-    assert likeliest([(unsure, 1.0), ({"en": 0.7, "de": 0.3}, 1.0)]) == "en"
+    assert likeliest([(unsure, 1.0), ({"es": 0.7, "de": 0.3}, 1.0)]) == "es"
 
 
 def test_short_stretches_count_less() -> None:
     german_word = ({"en": 0.2, "de": 0.8}, 0.3)
     assert likeliest([german_word, ({"en": 0.6, "de": 0.4}, 2.0)]) == "en"
     assert likeliest([(german_word[0], 2.0), ({"en": 0.6, "de": 0.4}, 2.0)]) == "de"
+
+
+def test_little_speech_is_english_unless_another_language_is_clearly_likelier() -> None:
+    """One word is often detected as a language that is never spoken."""
+    doubtful = {"en": 0.3, "zh": 0.45, "ko": 0.15}
+    assert likeliest([(doubtful, 1.0)]) == "en"
+    assert likeliest([(doubtful, 2.0)]) == "zh"
+    assert likeliest([(doubtful, 1.0), (doubtful, 1.0)]) == "zh"
+    assert likeliest([({"en": 0.05, "zh": 0.9}, 1.0)]) == "zh"
+    assert likeliest([(doubtful, 1.0)], ("zh", "ko")) == "zh"
 
 
 def test_one_stretch_rules_no_language_out() -> None:
@@ -62,13 +72,13 @@ def test_sure_detection_changes_the_language_at_once() -> None:
 
 def test_language_is_settled_by_short_stretches_that_add_up() -> None:
     language = SpokenLanguage(())
-    language.hear(DOUBTFUL, 1.0)
+    language.hear({"en": 0.1, "de": 0.5, "es": 0.4}, 1.0)
     assert (language.current, language.is_settled) == ("de", False)
     for _ in range(3):
         assert not language.is_settled
         language.end_stretch()
-        language.hear({"en": 0.6, "de": 0.3, "es": 0.1}, 1.0)
-    assert (language.current, language.is_settled) == ("en", True)
+        language.hear({"en": 0.1, "de": 0.3, "es": 0.6}, 1.0)
+    assert (language.current, language.is_settled) == ("es", True)
 
 
 def test_later_detection_of_a_stretch_replaces_the_earlier_one() -> None:
