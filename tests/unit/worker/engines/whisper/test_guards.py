@@ -33,6 +33,13 @@ def test_is_noise_needs_doubt_besides_no_speech() -> None:
     assert not guards.is_noise(-0.2, 0.1, 0.9, voiced_windows=2)
 
 
+def test_likely_words_over_the_telephone_are_no_noise() -> None:
+    assert not guards.is_noise(-1.46, 0.67, 0.98, voiced_windows=14)
+    assert not guards.is_noise(-1.13, 0.65, 0.5, voiced_windows=15)
+    assert guards.is_noise(-1.46, 0.67, 0.3, voiced_windows=14)
+    assert guards.is_noise(-1.46, 0.85, 0.98, voiced_windows=14)
+
+
 def test_short_text_of_guesses_alone_is_noise() -> None:
     assert guards.is_noise(-0.5, 0.5, 0.2, voiced_windows=8)
     assert not guards.is_noise(-0.5, 0.5, 0.3, voiced_windows=8)
