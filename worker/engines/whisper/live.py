@@ -171,7 +171,8 @@ class LiveSession(Session):
         return interval_ms * SAMPLES_PER_MS if self.is_live else inf
 
     def _pass(self, kind: Kind, end_samples: int) -> Pass | None:
-        spans = self._window.until(end_samples, self._since_samples() if self._alone else 0)
+        start = max(self._since_samples(), self._unsaid_samples()) if self._alone else 0
+        spans = self._window.until(end_samples, start)
         return Pass(self, kind, spans) if spans.spans else None
 
     def job(self, wanted: Pass) -> Job:
@@ -235,7 +236,9 @@ class LiveSession(Session):
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         placed = tuple(done.spans.placed(heard.words))
         words = self._voiced(placed, self._since_samples(), done.end_samples, heard.language)
-        return without_echo(words, self._transcript.context) if self._alone else words
+        context = self._transcript.context
+        goes_on = bool(context) and done.spans.start_samples <= context[-1].end_samples
+        return without_echo(words, context) if self._alone and goes_on else words
 
     def _may_settle(self) -> bool:
         """Whether words can be settled before their segment ends."""
@@ -244,8 +247,10 @@ class LiveSession(Session):
 
     def _is_deaf(self, done: Pass) -> bool:
         """Whether the decoder finds no words in much speech: forced words can end its text."""
+        is_empty = done.kind is not Kind.PARTIAL and not self._transcript.settled
+        least_s = self._settings.retry_if_empty_s if is_empty else self._settings.retry_after_s
         voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
-        return bool(self._transcript.context) and voiced_s >= self._settings.retry_after_s
+        return bool(self._transcript.context) and voiced_s >= least_s
 
     def _finish(self, closed: Closed, heard: Heard, model_ms: float) -> None:
         """The final of a closed segment."""
@@ -292,17 +297,9 @@ class LiveSession(Session):
             self._shown = shown
             settled = self._transcript.settled_words
             self._shown_settled = len(settled)
-            self._queue.put(
-                Partial(
-                    self._segment,
-                    text,
-                    self._segment_samples,
-                    done.end_samples,
-                    model_ms,
-                    joined(settled),
-                    wire_words(settled, Span(self._spoken_samples, done.end_samples)),
-                )
-            )
+            place = self._segment, text, self._segment_samples, done.end_samples, model_ms
+            spoken = Span(self._spoken_samples, done.end_samples)
+            self._queue.put(Partial(*place, joined(settled), wire_words(settled, spoken)))
 
     def _end_long_segment(self, language: str, model_ms: float) -> None:
         """A final for the settled words of a segment that has become long, with all that were shown as settled."""

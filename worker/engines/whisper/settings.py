@@ -25,6 +25,8 @@ class LiveSettings:
     settled only when their segment ends, so a translated segment ends at its best pause instead."""
     retry_after_s: float = 0.9
     """With this much voice without words after the last settled word, it is decoded again without context."""
+    retry_if_empty_s: float = 0.3
+    """The same for a segment that ends without words: a sentence that repeats the one before it is often left out."""
     sentence_s: float = 8.0
     segment_s: float = 16.0
     """A segment longer than `sentence_s` ends after the next settled sentence, and at this length after any word."""

@@ -213,9 +213,21 @@ def test_words_decoded_again_without_context_are_dropped() -> None:
         is_next = said.words[6].end_samples <= wanted.spans.start_samples < said.words[7].start_samples
         return replace(heard, words=(echo, *heard.words)) if is_next else heard
 
-    said = speech(*STORY[:2], pause_s=0.7)
+    said = speech(" ".join(STORY[:2]))
     played = play(session(), said, decoder=deaf)
     assert played.text.count("hill") == 1
+
+
+def test_short_sentence_that_repeats_the_one_before_is_written_again() -> None:
+    """Here 0.6 s: too little to be missed in mid-sentence."""
+
+    def deaf(_: Pass, job: Job, heard: Heard) -> Heard:
+        return heard if not job.forced else answer((), lead=heard.lead)
+
+    said = speech("Hip hip hooray!", "Hip hip hooray!", word_s=0.2, pause_s=0.7)
+    played = play(session(), said, decoder=deaf)
+    check_contract(played)
+    assert [final.text for final in played.finals] == ["Hip hip hooray!"] * 2
 
 
 # --- languages ------------------------------------------------------------------------------------------------------
