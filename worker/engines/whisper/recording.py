@@ -185,28 +185,28 @@ class Recording(Session):
 
     def take_heard(self, done: Pass, heard: Heard, model_ms: float) -> None:
         window = self._window_of(done)
+        window.model_ms += model_ms
         words = list(self._believed(done, heard))
         voiced = sum(one.closed.voiced_windows for one in window.segments)
         if self._is_noise(heard, voiced) or outruns_voice(len(heard.words), len(words), heard.word_probability, voiced):
             words = []
         elif 2 * len(words) < len(heard.words) and len(window.segments) > 1 and not window.words:
-            self._halve(window, model_ms)
+            self._halve(window)
             return
         window.words += [(word, heard) for word in words]
-        window.model_ms += model_ms
         window.rest = None
         if words:
             window.rest = self._rest(window, done, words[-1].end_samples)
         while self._windows and self._windows[0].rest is None:
             self._finish(self._windows.popleft())
 
-    def _halve(self, window: _Window, model_ms: float) -> None:
+    def _halve(self, window: _Window) -> None:
         """Decode both halves of a window by themselves: its answer is a loop, whose words have wrong times."""
         index = self._windows.index(window)
         del self._windows[index]
         middle = _middle(window.segments)
         for segments in (window.segments[middle:], window.segments[:middle]):
-            self._windows.insert(index, _window(segments, model_ms))
+            self._windows.insert(index, _window(segments, window.model_ms))
 
     def _rest(self, window: _Window, done: Pass, end_samples: int) -> Spans | None:
         """The part after the last word that the decoder has left out."""

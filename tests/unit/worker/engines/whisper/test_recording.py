@@ -226,6 +226,7 @@ def test_loop_is_decoded_again_in_halves() -> None:
     said = sentences(5)
     played = play(recording(), said, decoder=loops)
     assert segments_of(played) == [5, 2, 3, 1, 2]
+    assert [final.model_ms for final in played.finals] == [2, 2, 3, 3, 3], "each pass takes 1 ms"
     assert [final.text for final in played.finals] == [f"begin{chr(97 + index)} {SENTENCE}" for index in range(5)]
     assert [final.segment for final in played.finals] == list(range(5))
 
