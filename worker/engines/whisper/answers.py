@@ -73,13 +73,15 @@ class Answers:
         """The answer, or a better one if it is doubtful."""
         job = question.job
         tried = [first]
-        if not (job.closing and self._repeats(job, first)) and self._is_doubtful(job, first):
-            tried.append(self._with_beam(question))
-        if job.closing and self._repeats(job, tried[-1]) and (longer := lengthened(job)) is not None:
+        repeats = self._repeats(job, first)
+        if not repeats and self._is_doubtful(job, first):
+            tried.append(self._alone(question, beam=RETRY_BEAM))
+            repeats = self._repeats(job, tried[-1])
+        if repeats and (longer := lengthened(job)) is not None:
             question = replace(question, encoded=longer, row=0)
             tried.append(self._alone(question))
             if self._is_doubtful(job, tried[-1]):
-                tried.append(self._with_beam(question))
+                tried.append(self._alone(question, beam=RETRY_BEAM))
         return self._best(tried)
 
     def _answered(self, window: EncodedWindow, job: Job, prompt: list[int], *, beam: int = 1) -> Said:
@@ -139,6 +141,8 @@ class Answers:
 
     def _repeats(self, job: Job, decoded: Said) -> bool:
         """In short windows, decoders repeat what was said once, and miscount what was said several times."""
+        if not job.closing:
+            return False
         before = self._vocabulary.decode(list(job.forced))
         return guards.repeats(before, self._vocabulary.decode(decoded.tokens))
 
@@ -150,9 +154,6 @@ class Answers:
         cap_tokens = _cap_tokens(job) + len(job.forced) if beam == 1 else MAX_NEW_TOKENS
         rows = encoded.rows if beam == 1 else chosen(encoded.rows, [question.row])
         return self._generate(rows, [job], [prompt], cap_tokens, beam=beam)[0]
-
-    def _with_beam(self, question: _Question) -> Said:
-        return self._alone(question, beam=RETRY_BEAM)
 
     def _best(self, tried: Sequence[Said]) -> Said:
         """The last answer, which was decoded with the most care; the likeliest one if that is suspect."""

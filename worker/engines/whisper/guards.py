@@ -69,7 +69,7 @@ def _repetition_ends(words: Sequence[str], length: int) -> int:
     run, found = 0, 0
     for index in range(length, len(words)):
         run = run + 1 if words[index] == words[index - length] else 0
-        needed = length * (2 if length == 1 else 1)
+        needed = 2 if length == 1 else length
         if _is_unspaced(words[index]):
             needed = max(needed, REPEATED_CHARACTERS - length)
         if run >= needed:

@@ -41,7 +41,7 @@ def voiced_part(
     """
     spare = int(voiced_s > SPARE_WORD_S)
     limit = ceil((WORDS_PER_S if spaced else CHARACTERS_PER_S) * voiced_s) + spare
-    sure_limit = max(limit, ceil(SURE_WORDS_PER_S * voiced_s) + spare) if spaced else limit
+    sure_limit = ceil(SURE_WORDS_PER_S * voiced_s) + spare if spaced else limit
     last_start = voice_end_samples + BEYOND_VOICE_S * SAMPLE_RATE_HZ
     count = 0
     while count < min(sure_limit, len(words)) and words[count].start_samples <= last_start:
