@@ -13,6 +13,7 @@ from worker.engines.whisper import guards
 from worker.engines.whisper.encoded import SAMPLE_RATE_HZ, Encoded, chosen
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Job
 from worker.engines.whisper.onnx_model.encoded_window import Answer, EncodedWindow
+from worker.engines.whisper.onnx_model.reading import Reading
 
 SECONDS_PER_TIMESTAMP = 0.02
 SPARE_TOKENS = 12
@@ -31,6 +32,10 @@ class Said:
     log_probability: float
     no_speech_probability: float
     is_cut: bool
+    places: tuple[int, ...] = ()
+    """The indices of `tokens` among the answer's, for `reading`."""
+    reading: Reading | None = None
+    """None if ONNX Runtime has not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +123,16 @@ class Answers:
     def _said(self, job: Job, answer: Answer) -> Said:
         """The text of an answer, up to the end of the audio by the decoder's own timestamps."""
         end = self._end_timestamp(job)
-        said: list[int] = []
-        for token in answer.tokens:
-            if token >= end and said:
+        places: list[int] = []
+        for place, token in enumerate(answer.tokens):
+            if token >= end and places:
                 break
             if token < self._timestamp_begin:
-                said.append(token)
+                places.append(place)
+        said = [answer.tokens[place] for place in places]
         log_probability = answer.log_probability / max(len(answer.tokens), 1)
-        return Said(said, log_probability, answer.no_speech_probability, answer.is_cut)
+        no_speech = answer.no_speech_probability
+        return Said(said, log_probability, no_speech, answer.is_cut, tuple(places), answer.reading)
 
     def _end_timestamp(self, job: Job) -> int:
         """The token of the first timestamp that says that no more text follows."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from shared.errors import StartupError
 from shared.session_options import Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
-from worker.engines.whisper.answers import MAX_POSITIONS, Answers
+from worker.engines.whisper.answers import MAX_POSITIONS, Answers, Said
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, Encoded, aligned_frames, chosen
 from worker.engines.whisper.jobs import Heard, Job
@@ -156,7 +156,7 @@ class WhisperDecoder:
         window = ctranslate2.StorageView.from_array(self._window(pcm, frames)[None])
         encoded = Encoded(self._model.encode(window))
         tokens = self._vocabulary.encode(" " + text, add_special_tokens=False).ids
-        [(_, words)] = self._align(encoded, [Job(pcm, language)], [language], [tokens])
+        [(_, words)] = self._align(encoded, [Job(pcm, language)], [language], [Said(tokens, 0.0, 0.0, is_cut=False)])
         return words
 
     def tokens(self, text: str) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ class WhisperDecoder:
         prompts = [self._prompt(job, language) for job, language in zip(members, languages, strict=True)]
         lengthened = partial(self._lengthened, frames=frames, alone=batch.alone)
         decoded = self._answers.find(encoded, members, prompts, lengthened)
-        aligned = self._align(encoded, members, languages, [one.tokens for one in decoded])
+        aligned = self._align(encoded, members, languages, decoded)
         for row, (job, language) in enumerate(zip(members, languages, strict=True)):
             if job.keyterms and self._aligns and aligned[row][1]:
                 audio = encoded.rows, row, len(job.pcm), job.forced, language
@@ -245,31 +245,30 @@ class WhisperDecoder:
         return window
 
     def _align(
-        self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], new_tokens: Sequence[list[int]]
+        self, encoded: Encoded, jobs: Sequence[Job], languages: Sequence[str], said: Sequence[Said]
     ) -> list[tuple[Spelling, tuple[HeardWord, ...]]]:
         """Words and their times; one call for each start sequence, since the start tokens are an argument of it."""
         found: list[tuple[Spelling, tuple[HeardWord, ...]]] = [(Spelling((), ()), ())] * len(jobs)
         rows_of: dict[tuple[str, bool], list[int]] = {}
         for row, job in enumerate(jobs):
-            if new_tokens[row]:
+            if said[row].tokens:
                 rows_of.setdefault((languages[row], job.translate), []).append(row)
         for (language, translate), rows in rows_of.items():
             tokenizer = self._tokenizer(language, translate)
             if not self._aligns:
                 for row in rows:
-                    spelled = spelling(pieces_of(tokenizer, new_tokens[row]))
+                    spelled = spelling(pieces_of(tokenizer, said[row].tokens))
                     found[row] = (spelled, spread_words(spelled, len(jobs[row].pcm)))
                 continue
             lengths = [aligned_frames(len(jobs[row].pcm)) for row in rows]
-            if encoded.window is not None:
-                texts = jobs[0].forced, new_tokens[0]
-                alignments: Any = [encoded.window.align(tokenizer.sot_sequence, *texts, lengths[0])]
+            if reading := said[rows[0]].reading:
+                alignments: Any = [reading.align(said[rows[0]].places, lengths[0])]
             else:
                 view = encoded.rows if len(rows) == len(jobs) else chosen(encoded.rows, rows)
-                whole = [[*jobs[row].forced, *new_tokens[row]] for row in rows]
+                whole = [[*jobs[row].forced, *said[row].tokens] for row in rows]
                 alignments = self._model.align(view, tokenizer.sot_sequence, whole, lengths)
             for row, one in zip(rows, alignments, strict=True):
-                spelled = spelling(pieces_of(tokenizer, new_tokens[row]))
+                spelled = spelling(pieces_of(tokenizer, said[row].tokens))
                 words = timed_words(
                     spelled,
                     one.alignments,

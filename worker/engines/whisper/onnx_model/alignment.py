@@ -18,13 +18,13 @@ def token_positions(scores: NDArray[np.float32], first: int) -> list[int]:
     """The position where the best path reaches each token.
 
     `scores` `[heads, tokens, positions]`: those of the attention, before its softmax. The path begins with the `first`
-    token and ends with the last but one.
+    token.
     """
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     deviations = np.maximum(weights.std(axis=1, keepdims=True), SMALLEST_DEVIATION)
     weights = (weights - weights.mean(axis=1, keepdims=True)) / deviations
-    return first_positions(-median_filtered(weights).mean(axis=0)[first:-1])
+    return first_positions(-median_filtered(weights).mean(axis=0)[first:])
 
 
 def median_filtered(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Final
 
 import numpy as np
 
-from worker.engines.whisper.onnx_model.alignment import token_positions
 from worker.engines.whisper.onnx_model.beams import Beam, extended
 from worker.engines.whisper.onnx_model.graph import Floats
-from worker.engines.whisper.onnx_model.model import OnnxWhisper
+from worker.engines.whisper.onnx_model.model import OnnxWhisper, Step
+from worker.engines.whisper.onnx_model.reading import Reading, text_probability
 from worker.engines.whisper.onnx_model.timestamps import log_of_sum
-
-FRAMES_PER_POSITION: Final = 2
-"""The encoder halves the number of frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +22,8 @@ class Answer:
     no_speech_probability: float
     is_cut: bool
     """It has as many tokens as were allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """The parts of `ctranslate2.models.WhisperAlignmentResult` that word times need."""
-
-    alignments: list[tuple[int, int]]
-    """Each token, and then the end of the text, with the index of the encoder's output where it begins."""
-    text_token_probs: list[float]
+    reading: Reading | None = None
+    """None if CTranslate2 has found it."""
 
 
 class EncodedWindow:
@@ -55,24 +44,30 @@ class EncodedWindow:
         new_from = len(said)
         max_new_tokens = min(max_new_tokens, model.size.positions - len(known) - 1)
         draft = draft[: max(0, max_new_tokens - 1)]
-        following, past, no_speech = self._prefill(known, draft)
-        right, log_probability = 0, 0.0
+        read, no_speech = self._prefill(known, draft)
+        scores, right, log_probability = read.scores, 0, 0.0
+        probabilities: list[float] = []
         while len(said) - new_from < max_new_tokens:
-            token, added = model.rules.choose(following[right], said)
+            logits = read.logits[0, right]
+            token, added = model.rules.choose(logits, said)
             log_probability += added
             if token == special.end:
                 break
             said.append(token)
+            probabilities.append(text_probability(logits, token, special.end))
             if self._is_over(said[new_from:], end) or len(said) - new_from == max_new_tokens:
                 break
             if right < len(draft) and token == draft[right]:
                 right += 1
                 continue
-            past = past[..., : len(known) + len(said) - new_from - 1, :]
-            [following], past = model.decode(self._memory, [[token]], past=past, rows=[0])
+            before = len(known) + len(said) - new_from - 1
+            read = model.decode(self._memory, [[token]], past=read.past[..., :before, :], rows=[0])
+            scores = np.concatenate((scores[:, :before], read.scores), axis=1)
             draft, right = (), 0
         new = said[new_from:]
-        return Answer(new, log_probability, no_speech, is_cut=len(new) >= max_new_tokens)
+        is_cut = len(new) >= max_new_tokens
+        reading = self.read(known, new) if is_cut else self._reading(known, scores, probabilities)
+        return Answer(new, log_probability, no_speech, is_cut, reading)
 
     def best_answer(self, known: Sequence[int], *, beam: int, max_new_tokens: int, end: int) -> Answer:
         """The same, but the best of `beam` answers that are followed side by side: slower, and mostly better.
@@ -83,12 +78,12 @@ class EncodedWindow:
         """
         model, special = self._model, self._model.special
         max_new_tokens = min(max_new_tokens, model.size.positions - len(known) - 1)
-        following, past, no_speech = self._prefill(known)
+        read, no_speech = self._prefill(known)
         beams = [Beam(tuple(self._prefix(known)), 0.0)]
         new_from = len(beams[0].said)
         finished: list[Beam] = []
         for _ in range(max_new_tokens):
-            rows = zip(following, beams, strict=True)
+            rows = zip(read.logits[:, 0], beams, strict=True)
             rated = [model.rules.log_probabilities(logits, one.said) for logits, one in rows]
             followed, beams, ended = extended(beams, rated, beam, special.end)
             over = [self._is_over(one.said[new_from:], end) for one in beams]
@@ -97,52 +92,48 @@ class EncodedWindow:
             beams = [one for one, is_over in zip(beams, over, strict=True) if not is_over]
             if not beams or len(finished) >= beam or _has_won(finished, beams):
                 break
-            past = np.ascontiguousarray(past[:, :, followed])
-            logits, past = model.decode(self._memory, [one.said[-1:] for one in beams], past=past, rows=[0])
-            following = logits[:, 0]
+            past = np.ascontiguousarray(read.past[:, :, followed])
+            read = model.decode(self._memory, [one.said[-1:] for one in beams], past=past, rows=[0])
         best = max(finished or beams, key=lambda one: one.mean)
         new = list(best.said[new_from:])
-        return Answer(new, best.log_probability, no_speech, is_cut=len(new) >= max_new_tokens)
+        is_cut = len(new) >= max_new_tokens
+        return Answer(new, best.log_probability, no_speech, is_cut, self.read(known, new))
 
     def languages(self, tokens: Sequence[int]) -> list[float]:
         """The probability of each of these languages, given by its token: that it, of all of them, is spoken."""
-        [logits], _ = self._model.decode(
-            self._memory, [[self._model.special.start]], past=self._model.empty_past, rows=[0]
-        )
-        found: list[float] = np.exp(logits[0, tokens] - log_of_sum(logits[0, tokens])).tolist()
+        start = [[self._model.special.start]]
+        logits = self._model.decode(self._memory, start, past=self._model.empty_past, rows=[0]).logits[0, 0, tokens]
+        found: list[float] = np.exp(logits - log_of_sum(logits)).tolist()
         return found
 
-    def align(self, start: Sequence[int], forced: Sequence[int], text: Sequence[int], frames: int) -> Alignment:
-        """When the forced tokens and the text after them were spoken, in the window's first `frames`.
-
-        `start`: the tokens that begin an answer in this language. Forced tokens have a probability of 1.
-        """
-        special = self._model.special
-        tokens = [*start, special.no_timestamps, *forced, *text, special.end]
-        first = len(start) + len(forced)
-        rows = range(first, first + len(text))
-        outputs = self._model.decode(
-            self._memory, [tokens], past=self._model.empty_past, rows=rows, wanted=("logits", "scores")
-        )
-        logits, scores = outputs[0][0, :, : special.end], outputs[1]
-        most = logits.max(axis=1)
-        chosen = logits[np.arange(len(text)), list(text)]
-        probabilities = np.exp(chosen - most) / np.exp(logits - most[:, None]).sum(axis=1)
-        positions = token_positions(scores[..., : frames // FRAMES_PER_POSITION], len(start))
-        return Alignment(list(enumerate(positions)), [1.0] * len(forced) + probabilities.tolist())
+    def read(self, known: Sequence[int], new: Sequence[int]) -> Reading:
+        """An answer that is already known."""
+        read, _ = self._prefill(known, new)
+        logits = zip(read.logits[0], new, strict=False)
+        end = self._model.special.end
+        return self._reading(known, read.scores, [text_probability(row, token, end) for row, token in logits])
 
     def _prefix(self, known: Sequence[int]) -> list[int]:
         """The known part of the answer: from its first timestamp on."""
         special = self._model.special
         return list(known[known.index(special.timestamps, known.index(special.start)) :])
 
-    def _prefill(self, known: Sequence[int], draft: Sequence[int] = ()) -> tuple[Floats, Floats, float]:
-        """The logits after the known tokens and after each of the draft, `past`, and the probability of no speech."""
+    def _prefill(self, known: Sequence[int], draft: Sequence[int] = ()) -> tuple[Step, float]:
+        """The known tokens and the draft; the logits are those after the known tokens and after each of the draft.
+
+        And the probability that there is no speech.
+        """
         model, special = self._model, self._model.special
         rows = [known.index(special.start), *range(len(known) - 1, len(known) + len(draft))]
-        [logits], past = model.decode(self._memory, [[*known, *draft]], past=model.empty_past, rows=rows)
-        no_speech = float(np.exp(logits[0, special.no_speech] - log_of_sum(logits[0])))
-        return logits[1:], past, no_speech
+        read = model.decode(self._memory, [[*known, *draft]], past=model.empty_past, rows=rows)
+        first = read.logits[0, 0]
+        no_speech = float(np.exp(first[special.no_speech] - log_of_sum(first)))
+        return read._replace(logits=read.logits[:, 1:]), no_speech
+
+    def _reading(self, known: Sequence[int], scores: Floats, probabilities: list[float]) -> Reading:
+        special = self._model.special
+        start = known.index(special.start)
+        return Reading(scores, start, known.index(special.timestamps, start), len(known), probabilities)
 
     def _is_over(self, new: Sequence[int], end: int) -> bool:
         """Whether a timestamp from `end` on follows some text."""

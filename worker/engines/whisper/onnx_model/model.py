@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Semaphore
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import structlog
@@ -44,6 +44,16 @@ class SpecialTokens:
     def no_speech(self) -> int:
         """Its probability at the start is that of silence or noise."""
         return self.timestamps - 2
+
+
+class Step(NamedTuple):
+    """The outputs of `text_graph`."""
+
+    logits: Floats
+    past: Floats
+    """With the tokens that were read."""
+    scores: Floats = np.empty((0, 0, 0), np.float32)
+    """None of a model without alignment heads."""
 
 
 class OnnxWhisper:
@@ -100,14 +110,12 @@ class OnnxWhisper:
         *,
         past: Floats,
         rows: Sequence[int],
-        wanted: Sequence[str] = ("logits", "present"),
-    ) -> list[Floats]:
-        """Outputs of `text_graph` for texts of one length, after those in `past`."""
+    ) -> Step:
+        """Texts of one length, after those in `past`; the logits are those after their `rows`."""
         tokens = np.array(texts)
         old, new = past.shape[4], tokens.shape[1]
         embedded = self._variables.floats("decoder/embeddings/weight", tokens)
         embedded += self._position_encodings[old : old + new]
         mask = np.triu(np.full((new, old + new), -np.inf, np.float32), old + 1)
         inputs = {**memory, "embedded": embedded, "past": past, "mask": mask, "rows": np.array(rows, np.int64)}
-        outputs: list[Floats] = self._text.run(wanted, inputs)
-        return outputs
+        return Step(*self._text.run(None, inputs))

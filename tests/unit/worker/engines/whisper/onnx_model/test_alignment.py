@@ -45,15 +45,15 @@ def test_a_few_positions_are_not_filtered() -> None:
 
 
 def test_position_that_no_token_attends_to_changes_nothing() -> None:
-    scores = np.zeros((1, 5, 40), np.float32)
-    for token in range(5):
+    scores = np.zeros((1, 4, 40), np.float32)
+    for token in range(4):
         scores[0, token, 8 * token : 8 * token + 8] = 200
     assert token_positions(scores, first=0) == [0, 8, 16, 24]
 
 
 def test_tokens_begin_where_the_attention_moves_to_them() -> None:
     starts = [0, 10, 25, 60]
-    scores = np.zeros((2, 6, 100), np.float32)
+    scores = np.zeros((2, 5, 100), np.float32)
     for token, (start, end) in enumerate(zip(starts, [*starts[1:], 100], strict=True)):
         scores[:, token + 1, start:end] = 8
     assert token_positions(scores, first=1) == pytest.approx(starts, abs=1)
