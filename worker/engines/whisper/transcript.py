@@ -12,7 +12,8 @@ from math import inf
 
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay
-from worker.engines.speech.agreement import common_prefix, normalised
+from worker.engines.speech.agreement import normalised
+from worker.engines.whisper.shown import ShownWords, common_words
 from worker.engines.whisper.words import HeardWord
 
 ALONE_LAG_S = 2.5
@@ -35,11 +36,10 @@ class Rule:
     """Less probable words wait for `unsure_lag_s`."""
     agreement_s: float = 0.8
     """How long hypotheses must have agreed on it, in seconds of audio."""
-    hold_s: float = 0.25
-    """How far before the edge a word must end to be shown."""
-    sure_hold_s: float = 0.12
-    """The same for words of at least `shown_probability`."""
-    shown_probability: float = 0.8
+    hold_s: float = 0.06
+    """How far before the edge a certain word must end to be shown."""
+    unsure_hold_s: float = 0.5
+    """How much farther one of probability 0 must end; others, in proportion."""
 
 
 RULES = {
@@ -66,7 +66,7 @@ class Transcript:
         self.context: list[HeardWord] = []
         """Words of the window, which may reach into earlier segments and may lack the beginning of the open one."""
         self._hypotheses: deque[_Hypothesis] = deque()
-        self._shown: list[HeardWord] = []
+        self._shown = ShownWords()
 
     @property
     def forced_tokens(self) -> tuple[int, ...]:
@@ -101,9 +101,9 @@ class Transcript:
     @property
     def shown_text(self) -> str:
         """Text of the open segment: `settled_text` and the current words after it."""
-        if not self._shown:
+        if not self._shown.words:
             return self.settled_text
-        return joined([*self.settled, *self._shown])
+        return joined([*self.settled, *self._shown.words])
 
     def hear(
         self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int, rule: Rule
@@ -113,14 +113,18 @@ class Transcript:
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
         while self._hypotheses[0].edge_samples < edge_samples - rule.agreement_s * SAMPLE_RATE_HZ:
             self._hypotheses.popleft()
-        self._show(rule)
-        self._settle(self._ripe(rule))
+        held_back = (index for index, word in enumerate(words) if not _is_free(word, edge_samples, rule))
+        free = next(held_back, len(words))
+        self._shown.hear(words, free)
+        count = self._ripe(rule)
+        self._shown.settle(count, words, free)
+        self._settle(count)
 
     def show_all(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int) -> None:
         """Add a hypothesis of a segment whose speaker may have stopped."""
         self._take_lead(words, lead, lead_tokens)
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
-        self._shown = list(words)
+        self._shown.hear(words, len(words))
 
     def close(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> tuple[HeardWord, ...]:
         """Add the last hypothesis of the open segment, end the segment, and return all of its words."""
@@ -167,22 +171,6 @@ class Transcript:
         self.context += words
         for index, one in enumerate(self._hypotheses):
             self._hypotheses[index] = replace(one, words=one.words[count:])
-        self._shown = self._shown[count:]
-
-    def _show(self, rule: Rule) -> None:
-        """Words that the edge may have cut are not shown, and shown ones change only if two passes agree."""
-        last = self._hypotheses[-1]
-        held_back = (index for index, word in enumerate(last.words) if not _is_free(word, last.edge_samples, rule))
-        free = next(held_back, len(last.words))
-        confirmed = common_words(self._shown, last.words)
-        if confirmed < len(self._shown):
-            before = self._hypotheses[-2].words if len(self._hypotheses) > 1 else ()
-            agreed = common_words(before, last.words)
-            if agreed <= confirmed:
-                return
-            free = agreed
-        kept = min(confirmed, max(len(self._shown) - 1, 0))
-        self._shown = [*self._shown[:kept], *last.words[kept : max(free, confirmed)]]
 
 
 def _repetition_start(words: Sequence[HeardWord]) -> int:
@@ -196,15 +184,10 @@ def _repetition_start(words: Sequence[HeardWord]) -> int:
 
 def _is_free(word: HeardWord, edge_samples: int, rule: Rule) -> bool:
     """Whether the edge of the audio can no longer change a word much."""
-    hold_s = rule.sure_hold_s if word.probability >= rule.shown_probability else rule.hold_s
+    hold_s = rule.hold_s + rule.unsure_hold_s * (1 - word.probability)
     return word.end_samples <= edge_samples - hold_s * SAMPLE_RATE_HZ
 
 
 def joined(words: Sequence[HeardWord]) -> str:
     """The text of words, without the space before the first one."""
     return "".join(word.text + word.mark for word in words).lstrip()
-
-
-def common_words(left: Sequence[HeardWord], right: Sequence[HeardWord]) -> int:
-    """How many leading words are equal, apart from case and punctuation."""
-    return common_prefix([word.text for word in left], [word.text for word in right])
