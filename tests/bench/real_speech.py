@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from tests.bench import processors, service_speech
 from tests.bench.alignment import last_sound_samples, long_token_ends
@@ -84,7 +83,7 @@ def _play(
     played = [(result, script(result, offset_ms)) for offset_ms in offsets_ms for result in results]
     clock = Clock(engine, clock_kind)
     options = [SessionOptions(language=one.language) for _, one in played]
-    screens, _, _ = play(engine, clock, [one for _, one in played], options, streams)
+    screens, _, _ = play(engine, clock, [one for _, one in played], options, streams, refill=True)
     for (result, one), screen in zip(played, screens, strict=True):
         result.live[streams].add(measured(one, screen))
-    return clock.cpu_s / (sum(len(one.pcm) for _, one in played) / SAMPLE_RATE_HZ)
+    return clock.cpu_s / clock.audio_s

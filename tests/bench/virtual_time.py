@@ -3,6 +3,7 @@
 A minute of pauses takes no time, and a busy machine appears as a slower engine.
 """
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Clock:
         self._kind = kind
         self.cpu_s = 0.0
         """Processor time of all steps so far."""
+        self.audio_s = 0.0
+        """Audio of all streams so far."""
 
     def timed_step(self) -> tuple[list[tuple[str, Output]], float]:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
@@ -56,17 +59,20 @@ class _Lane:
     fed_samples: int = 0
     finished: bool = False
 
-    def feed(self, engine: WhisperEngine, now_s: float) -> None:
+    def feed(self, engine: WhisperEngine, now_s: float) -> float:
+        """Give the engine what has arrived by now; returns its seconds."""
         arrived = int((now_s - self.start_s) * SAMPLE_RATE_HZ) // CHUNK_SAMPLES * CHUNK_SAMPLES
         length = len(self.script.pcm)
         if (now_s - self.start_s) * SAMPLE_RATE_HZ >= length:
             arrived = length
+        new_s = max(0, arrived - self.fed_samples) / SAMPLE_RATE_HZ
         if arrived > self.fed_samples:
             engine.feed(self.key, self.script.pcm[self.fed_samples : arrived])
             self.fed_samples = arrived
         if arrived >= length and not self.finished:
             engine.finish(self.key)
             self.finished = True
+        return new_s
 
 
 def play(
@@ -75,27 +81,31 @@ def play(
     scripts: Sequence[Script],
     options: Sequence[SessionOptions],
     streams: int | None = None,
+    *,
+    refill: bool = False,
 ) -> tuple[list[Screen], float, float]:
     """All scripts in real time, each with its options, `streams` of them at a time (None: all).
 
-    Returns what was seen of each, seconds of steps, and seconds of the clock.
+    `refill`: scripts are played again, unmeasured, in the place of those that have ended, so that the load stays the
+    same to the end. Returns what was seen of each, seconds of steps, and seconds of the clock.
     """
     screens = [Screen() for _ in scripts]
-    waiting = list(range(len(scripts)))
+    turns = itertools.count()
     lanes: list[_Lane] = []
     now_s = busy_s = 0.0
 
     def start(number: int, start_s: float) -> None:
-        if waiting:
-            index = waiting.pop(0)
-            engine.open(str(index), options[index])
-            lanes.append(_Lane(number, str(index), scripts[index], screens[index], start_s))
+        turn = next(turns)
+        if turn < len(scripts) or refill:
+            index = turn % len(scripts)
+            screen = screens[turn] if turn < len(scripts) else Screen()
+            engine.open(str(turn), options[index])
+            lanes.append(_Lane(number, str(turn), scripts[index], screen, start_s))
 
     for number in range(streams or len(scripts)):
         start(number, number * STAGGER_S)
-    while lanes:
-        for lane in lanes:
-            lane.feed(engine, now_s)
+    while not all(screen.done for screen in screens):
+        clock.audio_s += sum(lane.feed(engine, now_s) for lane in lanes)
         if not engine.ready():
             now_s += CHUNK_SAMPLES / SAMPLE_RATE_HZ
             continue
@@ -108,4 +118,6 @@ def play(
             engine.close(lane.key)
             lanes.remove(lane)
             start(lane.number, now_s)
+    for lane in lanes:
+        engine.close(lane.key)
     return screens, busy_s, now_s

@@ -85,6 +85,16 @@ def test_waiting_scripts_follow_those_that_end(engine: WhisperEngine) -> None:
     lengths_s = sorted(len(script.pcm) / SAMPLE_RATE_HZ for script in scripts)
     assert lengths_s[0] + lengths_s[1] < clock_s < sum(lengths_s) + busy_s
     assert clock.cpu_s > 0
+    assert clock.audio_s == pytest.approx(sum(lengths_s))
+
+
+def test_the_load_stays_the_same_until_the_last_script_ends(engine: WhisperEngine) -> None:
+    pcms = [np.concatenate([synthesise(SENTENCES[0])] * count) for count in (1, 4)]
+    clock = Clock(engine, "fixed")
+    scripts = [Script(pcm, [], []) for pcm in pcms]
+    screens, _, clock_s = play(engine, clock, scripts, [SessionOptions(language="en")] * 2, streams=2, refill=True)
+    assert all(screen.done for screen in screens)
+    assert clock.audio_s > 0.9 * 2 * clock_s
 
 
 def test_committed_words_are_measured(engine: WhisperEngine) -> None:
