@@ -10,6 +10,8 @@ from redis.exceptions import RedisError
 from frontend.access.tokens import new_token
 from shared.bus import keys
 from shared.bus.failures import reaching_store
+from shared.bus.lua.sessions import END_OPENING
+from shared.bus.scripts import Script
 from shared.errors import SessionResumedError
 
 MARGIN_S: Final = 30
@@ -36,4 +38,4 @@ async def sole_opening(redis: Redis, session_id: str, claim_timeout_s: float) ->
         yield
     finally:
         with contextlib.suppress(RedisError, OSError):  # it expires
-            await redis.delete(mark)
+            await Script(redis, END_OPENING)(keys=[mark], args=[own])

@@ -153,7 +153,7 @@ def session(session_id: str) -> str:
 
 
 def opening(session_id: str) -> str:
-    """Exists while a connection opens a session with an id that other connections may present too."""
+    """The mark of the connection that opens a session with an id that other connections may present too."""
     return f"voxtral:{{{session_id}}}:opening"
 
 

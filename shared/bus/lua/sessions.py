@@ -51,6 +51,12 @@ redis.call('EXPIRE', KEYS[2], ttl)
 """
 )
 
+# KEYS: opening. ARGV: the mark of the connection that has opened the session.
+# The key may have expired, and have the mark of another connection now, which stays.
+END_OPENING = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
 # KEYS: session.
 # ARGV: worker id, lease ms, ttl s, number and oldest of the worker's protocol, how the worker stands (see `RANK`),
 # number of workers of its model.

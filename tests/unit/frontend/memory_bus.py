@@ -153,8 +153,11 @@ class MemoryBus:
                 before = self.marks.get(words[0])
                 self.marks.setdefault(words[0], words[1].encode())
                 return before
-            case "DEL":
-                return int(self.marks.pop(words[0], None) is not None)
+            case "EVALSHA" if words[2] in self.marks:
+                _, _, mark, own = words
+                if self.marks[mark] == own.encode():
+                    del self.marks[mark]
+                return None
             case "HMGET":
                 return self._facts(words[0])
             case "EVALSHA":

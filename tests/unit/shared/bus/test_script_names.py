@@ -42,6 +42,7 @@ def test_all_scripts_are_found() -> None:
         "RELEASE",
         "RANK",
         "ADMIT",
+        "END_OPENING",
         "CLAIM",
         "RENEW",
         "OFFER",
