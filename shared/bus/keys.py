@@ -62,7 +62,7 @@ SENDERS = "voxtral:senders"
 SESSION_FIELDS = frozenset(
     {
         *("state", "owner", "fence", "lease", "passed", "created", "slots", "protocol", "protocol_oldest"),
-        *("options", "resume", "viewer", "key", "connection", "number"),
+        *("options", "resume", "viewer", "key", "opener", "connection", "number"),
         *("seq", "checkpoint", "segment", "committed", "consumed", "speakers", "revised"),
     }
 )

@@ -4,8 +4,9 @@ Owners, erasure, and the tests that only the owner can write, all call the scrip
 belong together in the order that `shared.bus.moves` gives.
 """
 
+import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -73,6 +74,8 @@ class NewSession:
     """How many of the model's slots it needs."""
     protocol: Protocol = OWN
     """Says which processes may serve it."""
+    opener: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Tells a repetition of this admission from that of another connection which presents the same id."""
 
     @property
     def claim_ms(self) -> int:
@@ -107,6 +110,7 @@ def admit(wanted: NewSession) -> Call:
             wanted.protocol.number,
             wanted.protocol.oldest,
             wanted.slots,
+            wanted.opener,
         ],
     )
 

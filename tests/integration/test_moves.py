@@ -2,6 +2,7 @@
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from shared.bus import keys, moves, ownership
 from shared.bus.lua.sessions import Scripts
@@ -55,6 +56,23 @@ async def test_repeated_reservation_takes_no_second_slot(redis: Redis, registry:
     await reserve(redis, "s2")
     assert await reserve(redis, "s1") == 1, "also if all slots are taken now"
     assert await registry.admitted("echo") == 2
+
+
+async def test_repeated_admission_is_answered_as_the_first_and_counts_once(redis: Redis, registry: Registry) -> None:
+    """Redis has admitted the session, and its reply was lost with the connection."""
+    wanted = new_session("s1", capacity=2)
+    assert (await registry.admit(wanted), await registry.admit(wanted)) == (True, True)
+    assert await registry.admitted("echo") == 1
+    assert await redis.xlen(keys.audio("s1")) == 1
+    assert (await claim(redis, "w1")).fence == 1
+
+
+async def test_admission_of_another_connection_is_no_repetition(redis: Redis, registry: Registry) -> None:
+    await admitted(redis, "s1")
+    before = await redis.hgetall(keys.session("s1"))
+    with pytest.raises(ResponseError, match="a session in waiting came, expected no session"):
+        await registry.admit(new_session("s1", capacity=2))
+    assert await redis.hgetall(keys.session("s1")) == before
 
 
 async def test_worker_dies_ranked_and_without_the_session(redis: Redis, registry: Registry) -> None:

@@ -28,22 +28,23 @@ NO_ROOM = -3
 
 # KEYS: session, audio.
 # ARGV: claim ms, ttl s, options, resume digest, viewer digest, name of the API key, number and oldest of
-# the protocol, number of slots that the session has.
-# An error if a session already has the id.
+# the protocol, number of slots that the session has, opener.
+# An error if a session of another opener already has the id.
 # The audio stream is created only here: a late write cannot recreate it after the session has ended.
 # Before the session has an owner, its lease is the time within which a worker must claim it: Celery would compare the
 # clocks of two machines to decide whether a task is too old.
 ADMIT = named(
     NOW
     + """
-local there = redis.call('HGET', KEYS[1], 'state')
+local claim, ttl, options, resume, viewer, key, number, oldest, slots, opener = unpack(ARGV, 1, 10)
+local there, its_opener = unpack(redis.call('HMGET', KEYS[1], 'state', 'opener'))
+if there and its_opener == opener then return end
 if there then
   return redis.error_reply('ILLEGAL Move admit: a session in ' .. there .. ' came, expected no session.')
 end
-local claim, ttl, options, resume, viewer, key, number, oldest, slots = unpack(ARGV, 1, 9)
 redis.call('HSET', KEYS[1], 'state', '$waiting', 'options', options, 'resume', resume, 'viewer', viewer,
   'key', key, 'fence', 0, 'seq', 0, 'checkpoint', 0, 'segment', 0, 'owner', '',
-  'lease', now + tonumber(claim), 'created', now, 'protocol', number, 'protocol_oldest', oldest)
+  'lease', now + tonumber(claim), 'created', now, 'protocol', number, 'protocol_oldest', oldest, 'opener', opener)
 if tonumber(slots) > 1 then redis.call('HSET', KEYS[1], 'slots', slots) end
 redis.call('XADD', KEYS[2], '0-1', '$control_field', '$attach')
 redis.call('EXPIRE', KEYS[1], ttl)
