@@ -86,6 +86,11 @@ def awaiting(model: str) -> str:
     return f"voxtral:awaiting:{_untagged(model)}"
 
 
+def displaced(session_id: str) -> str:
+    """List of the sessions that have lost their slots to this one, until a worker must have claimed it."""
+    return f"voxtral:displaced:{session_id}"
+
+
 def free(model: str) -> str:
     """Sorted set of the workers of one model that accept sessions: id → free slots."""
     return f"voxtral:free:{_untagged(model)}"

@@ -85,7 +85,13 @@ class NewSession:
 def reserve(wanted: NewSession) -> Call:
     model = wanted.model
     return (
-        [keys.admitted(model), keys.UNERASED, keys.awaiting(model), keys.free(model)],
+        [
+            keys.admitted(model),
+            keys.UNERASED,
+            keys.awaiting(model),
+            keys.free(model),
+            keys.displaced(wanted.session_id),
+        ],
         [
             wanted.session_id,
             wanted.capacity,

@@ -27,6 +27,12 @@ async def admitted(redis: Redis, session_id: str = "s1", capacity: int = 2, mode
     return await Registry(redis, Scripts(redis)).admit(new_session(session_id, capacity, model))
 
 
+async def reserve(redis: Redis, session_id: str, capacity: int = 2) -> Any:
+    """Only the first of the two scripts of an admission."""
+    names, arguments = ownership.reserve(new_session(session_id, capacity))
+    return await Scripts(redis).reserve(keys=names, args=arguments)
+
+
 async def claim(redis: Redis, worker: str, session_id: str = "s1") -> Owner | None:
     found = await moves.claim(Scripts(redis), session_id, "echo", worker)
     if not isinstance(found, list):

@@ -10,7 +10,7 @@ from shared.bus.lua.slots import BEST
 from shared.bus.ownership import Ending
 from shared.bus.registry import Registry
 from shared.bus.states import SessionState
-from tests.integration.owners import admitted, claim, erase, keep, new_session, release, renew, write
+from tests.integration.owners import admitted, claim, erase, keep, new_session, release, renew, reserve, write
 
 pytestmark = pytest.mark.redis_server
 
@@ -22,11 +22,6 @@ async def registry(redis: Redis) -> Registry:
     seconds, _ = await redis.time()
     await redis.zadd(keys.WORKERS, dict.fromkeys(("w1", "w2"), (seconds + 60) * 1000))
     return Registry(redis, Scripts(redis))
-
-
-async def reserve(redis: Redis, session_id: str) -> object:
-    names, arguments = ownership.reserve(new_session(session_id, capacity=2))
-    return await Scripts(redis).reserve(keys=names, args=arguments)
 
 
 async def life_s(redis: Redis, session_id: str) -> float:

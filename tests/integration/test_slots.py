@@ -11,7 +11,7 @@ from shared.bus.lua.sessions import ELSEWHERE, NO_ROOM, Scripts
 from shared.bus.ownership import Ending, NewSession, Owner
 from shared.bus.registry import Registry
 from shared.bus.states import SessionState
-from tests.integration.owners import erase, renew, write
+from tests.integration.owners import erase, new_session, renew, reserve, write
 from tests.unit.reports import report
 
 
@@ -131,3 +131,18 @@ async def test_sessions_of_absent_clients_give_way_only_if_that_is_enough(redis:
     assert await registry.admitted("echo") == 1 + 3
     told = await redis.xrange(keys.control("w1"))
     assert [fields for _, fields in told] == [{b"give_way": b"pair"}]
+
+
+async def test_repeated_reservation_names_the_displaced_sessions_again(redis: Redis, registry: Registry) -> None:
+    """Redis has given it their slots, and its reply was lost with the connection: their workers know nothing yet."""
+    for session_id in ("one", "two"):
+        await admit(registry, session_id, 1, capacity=2)
+    await gone(redis, "two")
+    assert [await reserve(redis, "new") for _ in range(2)] == [[b"two"], [b"two"]]
+    assert await registry.admitted("echo") == 2
+    assert 0 < await redis.pttl(keys.displaced("new")) <= new_session().claim_ms
+
+
+async def test_reservation_after_a_failed_one_names_no_sessions_of_that_one(redis: Redis, registry: Registry) -> None:
+    await redis.rpush(keys.displaced("new"), "two")
+    assert [await reserve(redis, "new") for _ in range(2)] == [1, 1]

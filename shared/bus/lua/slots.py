@@ -20,16 +20,21 @@ OTHERS_FIT = 2
 NONE_FITS = 3
 """The same if no other one has enough either."""
 
-# KEYS: admitted, unerased, awaiting, free.
+# KEYS: admitted, unerased, awaiting, free, displaced.
 # ARGV: session id, capacity, claim ms, ttl s, awaited ms, number of slots that the session needs.
 # → 0 if too few slots are free (several must be free at one worker), 1, or a list of the sessions that lost their slots
-# to this one: those whose clients have been gone for the longest time, and for at least `awaited ms`.
+# to this one: those whose clients have been gone for the longest time, and for at least `awaited ms`. A repetition has
+# the same answer.
 # The set of admitted sessions expires with its last member, so nothing is left of a model that is gone.
 RESERVE = named(
     NOW
     + _SLOTS
     + """
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 1 end
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  local displaced = redis.call('LRANGE', KEYS[5], 0, -1)
+  return #displaced > 0 and displaced or 1
+end
+redis.call('DEL', KEYS[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local given, slots = 1, tonumber(ARGV[6])
 local missing = redis.call('ZCARD', KEYS[1]) + slots - tonumber(ARGV[2])
@@ -50,7 +55,9 @@ if missing > 0 then
   for _, id in ipairs(losers) do
     redis.call('ZREM', KEYS[3], id)
     redis.call('ZREM', KEYS[1], slots_of(id))
+    redis.call('RPUSH', KEYS[5], id)
   end
+  redis.call('PEXPIRE', KEYS[5], ARGV[3])
   given = losers
 elseif slots > 1 and redis.call('ZCOUNT', KEYS[4], slots, '+inf') == 0 then
   return 0
