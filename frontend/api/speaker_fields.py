@@ -5,12 +5,14 @@ from typing import Any, Final
 import orjson
 
 from frontend.api.upload_form import Form
+from frontend.protocols.mistral.session import SPEAKER_REFERENCES
 from frontend.protocols.options import MAX_SPEAKERS, parse_references
 from shared.errors import InvalidFieldError
 from shared.voices import MAX_VOICE_FILE_BYTES
 
 NAMES: Final = "known_speaker_names"
 REFERENCES: Final = "known_speaker_references"
+REFERENCE_LIST: Final = f"at most {{most}} samples, each {{audio}}, for as many {NAMES}, each its own and of {{chars}}"
 MISTRAL_REFERENCES: Final = "speaker_references"
 _MAX_CHARS: Final = MAX_VOICE_FILE_BYTES * 4 // 3 + 1024
 DIARIZED: Final = "diarized_json"
@@ -25,7 +27,7 @@ def openai_speakers(form: Form, response_format: str) -> dict[str, Any]:
     if len(names) != len(audios):
         known = f"{len(audios)} samples for {len(names)} names"
         raise InvalidFieldError(REFERENCES, known, f"one sample of 2 to 10 s for each of {NAMES}")
-    return _options(form, diarize, REFERENCES, zip(names, audios, strict=True))
+    return _options(form, diarize, REFERENCES, zip(names, audios, strict=True), REFERENCE_LIST)
 
 
 def mistral_speakers(form: Form) -> dict[str, Any]:
@@ -38,12 +40,12 @@ def mistral_speakers(form: Form) -> dict[str, Any]:
         raise InvalidFieldError(MISTRAL_REFERENCES, "no JSON", allowed) from None
     if not isinstance(known, dict):
         raise InvalidFieldError(MISTRAL_REFERENCES, "another JSON value", allowed)
-    return _options(form, form.flag("diarize"), MISTRAL_REFERENCES, known.items())
+    return _options(form, form.flag("diarize"), MISTRAL_REFERENCES, known.items(), SPEAKER_REFERENCES)
 
 
-def _options(form: Form, diarize: bool, field: str, known: Any) -> dict[str, Any]:
+def _options(form: Form, diarize: bool, field: str, known: Any, known_form: str) -> dict[str, Any]:
     return {
         "diarize": diarize or None,
         "max_speakers": form.option("max_speakers"),
-        "known_speakers": parse_references(field, known),
+        "known_speakers": parse_references(field, known, known_form),
     }

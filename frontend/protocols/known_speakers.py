@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from frontend.protocols.base64_audio import BASE64, decode_audio
 from frontend.protocols.kinds import Schema, WrongTypeError, WrongValueError
@@ -10,6 +10,11 @@ from frontend.protocols.long_text import LongText
 from shared import voices
 from shared.errors import InvalidAudioError
 from shared.session_options import KnownSpeaker
+
+_OWN_FORM: Final = (
+    "a list of at most {most} objects, each with its own 'name' of {chars}, and with 'audio' ({audio}) or 'embedding'"
+)
+_RECORDING: Final = f"base64 of a recording of {voices.MIN_VOICE_S:g} to {voices.MAX_VOICE_S:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +26,13 @@ class KnownSpeakers:
 
     max_speakers: int
     max_name_chars: int
+    form: str = _OWN_FORM
+    """How the client's API gives them, for errors; see `allowed`."""
 
     @property
     def allowed(self) -> str:
-        return (
-            f"a list of at most {self.max_speakers} objects, each with its own 'name' of 1 to {self.max_name_chars} "
-            "characters, and with 'audio' (base64 of a recording of 1 to 10 s) or 'embedding'"
+        return self.form.format(
+            most=self.max_speakers, chars=f"1 to {self.max_name_chars} characters", audio=_RECORDING
         )
 
     def parse(self, value: Any) -> tuple[KnownSpeaker, ...] | None:

@@ -261,10 +261,14 @@ def tracks(channel_mode: ChannelMode | None, channels: int | None, default: int 
     return None
 
 
-def parse_references(field: str, audio_by_name: Iterable[tuple[object, object]]) -> tuple[KnownSpeaker, ...] | None:
-    """`known_speakers` from names and their audio in base64. Raises InvalidFieldError that names `field`."""
+def parse_references(
+    field: str, audio_by_name: Iterable[tuple[object, object]], form: str
+) -> tuple[KnownSpeaker, ...] | None:
+    """`known_speakers` from names and their audio in base64, in another API's `form` (see `KnownSpeakers`). Raises
+    InvalidFieldError that names `field`."""
+    kind = KnownSpeakers(MAX_SPEAKERS, MAX_SPEAKER_NAME_CHARS, form)
     listed = [{"name": name, "audio": audio} for name, audio in audio_by_name]
-    known: tuple[KnownSpeaker, ...] | None = parse_json(field, listed, OPTIONS["known_speakers"].kind)
+    known: tuple[KnownSpeaker, ...] | None = parse_json(field, listed, kind)
     return known
 
 

@@ -39,6 +39,7 @@ ENCODINGS: Final = {
 }
 """Mistral's names, and ours."""
 DEFAULT_ENCODING: Final = "pcm_s16le"
+SPEAKER_REFERENCES: Final = "an object of at most {most} names of {chars}, each with {audio}"
 NAMES: Final = {"known_speakers": "speaker_references", "sample_rate": "audio_format.sample_rate"}
 """Mistral's names of fields, by ours; see `VoxtralError.rename`."""
 MIN_DELAY_MS: Final = 80
@@ -244,7 +245,8 @@ def _with_references(session: MistralSession, value: object) -> MistralSession:
     known = {} if value is None else value
     if not isinstance(known, dict):
         raise InvalidFieldError("speaker_references", value, "an object: names, each with a recording in base64")
-    return replace(session, references=parse_references("speaker_references", known.items()) or ())
+    references = parse_references("speaker_references", known.items(), SPEAKER_REFERENCES)
+    return replace(session, references=references or ())
 
 
 _APPLY: Final[dict[str, Any]] = {

@@ -20,6 +20,10 @@ TASKS: Final = {"transcribe": Mode.TRANSCRIBE, "translate": Mode.TRANSLATE}
 NAMES: Final = {"mode": "task"}
 """WhisperLive's names of options, by ours; see `VoxtralError.rename`."""
 
+KNOWN_SPEAKERS: Final = (
+    "a list of at most {most} objects, each with its own 'name' of {chars} and 'audio_base64' ({audio})"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -81,7 +85,8 @@ def _known_speakers(wire: dict[str, Any]) -> tuple[KnownSpeaker, ...] | None:
     known = wire.get("known_speakers") or []
     if not isinstance(known, list) or not all(isinstance(one, dict) for one in known):
         raise InvalidFieldError("known_speakers", known, "a list of objects with name and audio_base64")
-    return parse_references("known_speakers", [(one.get("name"), one.get("audio_base64")) for one in known])
+    voices = [(one.get("name"), one.get("audio_base64")) for one in known]
+    return parse_references("known_speakers", voices, KNOWN_SPEAKERS)
 
 
 def _hotwords(value: object) -> tuple[KeyTerm, ...] | None:

@@ -115,7 +115,7 @@ def test_our_own_field_asks_for_speakers_in_every_format_of_openai() -> None:
                 ("known_speaker_references[]", part("data:audio/wav;base64,AAA")),
             ],
             "known_speaker_references",
-            "base64",
+            "at most 16 samples, each base64 of a recording of 1 to 10 s, for as many known_speaker_names",
         ),
         ([("response_format", "diarized_json"), ("max_speakers", "1")], "max_speakers", "2 to 16"),
         ([("chunking_strategy", "hourly")], "chunking_strategy", "auto"),
@@ -138,8 +138,12 @@ def test_mistrals_form_asks_for_speakers_and_names_known_ones() -> None:
     references = orjson.dumps({speaker.name: ENCODED for speaker in KNOWN}).decode()
     order = mistral_order(form(("diarize", "True"), ("speaker_references", part(references))))
     assert (order.options.diarize, order.options.words, order.options.known_speakers) == (True, True, KNOWN)
-    for wrong in ("[1]", "{", '{"Ann": "AAA"}'):
-        with pytest.raises(InvalidFieldError) as caught:
+    for wrong, said in (
+        ("[1]", "a JSON object"),
+        ("{", "a JSON object"),
+        ('{"Ann": "AAA"}', "is 'Ann'; allowed: an object of at most 16 names of 1 to 100 characters, each with base64"),
+    ):
+        with pytest.raises(InvalidFieldError, match=said) as caught:
             mistral_order(form(("diarize", "true"), ("speaker_references", part(wrong))))
         assert caught.value.field == "speaker_references"
 

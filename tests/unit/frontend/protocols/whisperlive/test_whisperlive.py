@@ -172,6 +172,11 @@ def test_translation_into_another_language_is_answered_by_a_warning() -> None:
         ({"hotwords": ["a"]}, "hotwords is "),
         ({"enable_diarization": "yes"}, "enable_diarization is 'yes'"),
         ({"enable_diarization": True, "known_speakers": "Ann"}, "known_speakers is 'Ann'"),
+        (
+            {"enable_diarization": True, "known_speakers": [{"name": "Ann", "audio_base64": "AAA"}]},
+            "known_speakers is 'Ann'; allowed: a list of at most 16 objects, each with its own 'name' of 1 to 100 "
+            "characters and 'audio_base64' (base64 of a recording of 1 to 10 s).",
+        ),
     ],
 )
 def test_wrong_options_end_the_connection(changes: dict[str, Any], part: str) -> None:
