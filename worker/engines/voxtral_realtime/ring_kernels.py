@@ -120,15 +120,9 @@ def _absorb(
 @triton.jit
 def _attend_kept(
     query,  # [tile, dim_tile], rotated
-    keys,
-    values,
-    key_scales,
-    value_scales,
-    ring,  # index of the first entry of the row's head
-    last,  # position, of the last new entry
+    stored,  # keys, values, and the scales of both
+    place,  # row, head, number of heads, part, number of parts, positions of the first and the last new entry
     step,  # [tile], the new position of each query
-    part,
-    parts,
     scaling,
     queries: tl.constexpr,
     window: tl.constexpr,
@@ -141,6 +135,9 @@ def _attend_kept(
 ):
     """Attend to a part's share of the entries that the row had filled before this pass."""
     tile: tl.constexpr = query.shape[0]
+    keys, values, key_scales, value_scales = stored
+    row, head, heads, part, parts, _, last = place
+    ring = (row * heads + head) * length  # index of the first entry of the row's head
     axis = tl.arange(0, query.shape[1])[None, :]
     newest = (last % length).to(tl.int32)
     filled = tl.minimum(last + 1, length).to(tl.int32)
@@ -167,6 +164,78 @@ def _attend_kept(
             total, peak, heard, query, old_keys, old_values, scales, seen, scaling, is_fp8, native, wide
         )
     return total, peak, heard
+
+
+@triton.jit
+def _attend_new(
+    state,  # total, peak and heard, after the entries from before
+    query,
+    new,  # new keys and values, and the cosines and sines of their angles
+    strides,  # of the rows and steps of new keys, then of new values
+    stored,
+    place,  # see `_attend_kept`
+    step,
+    scaling,
+    queries: tl.constexpr,
+    window: tl.constexpr,
+    length: tl.constexpr,
+    dim: tl.constexpr,
+    is_fp8: tl.constexpr,
+    native: tl.constexpr,
+    wide: tl.constexpr,
+):
+    """Rotate the new keys, write them and the new values into the ring, and attend to them."""
+    total, peak, heard = state
+    key_in, value_in, cosines, sines = new
+    key_row, key_step, value_row, value_step = strides
+    keys, values, key_scales, value_scales = stored
+    row, head, heads, _, _, first, _ = place
+    dim_tile: tl.constexpr = query.shape[1]
+    axis = tl.arange(0, dim_tile)
+    fresh = tl.arange(0, FRESH)
+    mask = (fresh < queries)[:, None] & (axis < dim)[None, :]
+    key_at = row * key_row + fresh * key_step + head * dim
+    new_keys = _rotated(key_in, key_at, cosines, sines, row * queries + fresh, mask, dim, dim_tile)
+    value_at = row * value_row + fresh * value_step + head * dim
+    new_values = tl.load(value_in + value_at[:, None] + axis[None, :], mask=mask, other=0.0)
+    entry = (row * heads + head) * length + (first + fresh) % length
+    entry_at = entry[:, None] * dim + axis[None, :]
+    live = fresh < queries
+    kept_keys, key_scale = _stored(new_keys, keys + entry_at, key_scales + entry, mask, live, is_fp8)
+    kept_values, value_scale = _stored(new_values, values + entry_at, value_scales + entry, mask, live, is_fp8)
+    seen = live[None, :] & (fresh[None, :] <= step[:, None]) & (fresh[None, :] > step[:, None] - window)
+    scales = (key_scale, value_scale)
+    return _absorb(total, peak, heard, query, kept_keys, kept_values, scales, seen, scaling, is_fp8, native, wide)
+
+
+@triton.jit
+def _write_heard(
+    heard_out,
+    partial,
+    weight,
+    state,  # total, peak and heard, after all entries of the part
+    place,  # see `_attend_kept`
+    lane,
+    lanes,  # [tile, dim_tile], which of them exist
+    group: tl.constexpr,
+    queries: tl.constexpr,
+    dim: tl.constexpr,
+    alone: tl.constexpr,
+):
+    """Write what the queries have heard: the result if the ring has one part, and otherwise a part for `combine`."""
+    total, peak, heard = state
+    row, head, heads, part, parts, _, _ = place
+    axis = tl.arange(0, heard.shape[1])
+    heard = heard / tl.maximum(total, 1.0e-30)[:, None]
+    if alone:
+        step_row = row * queries + lane % queries
+        at = (step_row * heads * group + head * group + lane // queries)[:, None] * dim + axis[None, :]
+        tl.store(heard_out + at, heard.to(heard_out.dtype.element_ty), mask=lanes)
+    else:
+        lane_out = ((row * heads + head) * parts + part) * (group * queries) + lane
+        tl.store(partial + lane_out[:, None] * dim + axis[None, :], heard, mask=lanes)
+        logarithm = tl.where(total > 0, peak + tl.log2(tl.maximum(total, 1.0e-30)), NONE)
+        tl.store(weight + lane_out, logarithm, mask=lane < group * queries)
 
 
 @triton.jit
@@ -205,11 +274,8 @@ def attend(
     wide: tl.constexpr,
     alone: tl.constexpr,
 ):
-    row = tl.program_id(0).to(tl.int64)
-    head = tl.program_id(1)
-    part = tl.program_id(2)
-    heads = tl.num_programs(1)
-    parts = tl.num_programs(2)
+    row, head, part = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
+    heads, parts = tl.num_programs(1), tl.num_programs(2)
     first = tl.load(positions + row * position_row).to(tl.int64)
     last = first + queries - 1
 
@@ -220,54 +286,16 @@ def attend(
     at = row * query_row + step * query_step + (head * group + lane // queries) * dim
     query = _rotated(query_in, at, cosines, sines, row * queries + step, lanes, dim, dim_tile)
 
-    ring = (row * heads + head) * length
-    total, peak, heard = _attend_kept(
-        query,
-        keys,
-        values,
-        key_scales,
-        value_scales,
-        ring,
-        last,
-        step,
-        part,
-        parts,
-        scaling,
-        queries,
-        window,
-        length,
-        dim,
-        block,
-        is_fp8,
-        native,
-        wide,
-    )
+    place = (row, head, heads, part, parts, first, last)
+    stored = (keys, values, key_scales, value_scales)
+    state = _attend_kept(query, stored, place, step, scaling, queries, window, length, dim, block, is_fp8, native, wide)
     if part == 0:
-        fresh = tl.arange(0, FRESH)
-        mask = (fresh < queries)[:, None] & (axis < dim)[None, :]
-        key_at = row * key_row + fresh * key_step + head * dim
-        new_keys = _rotated(key_in, key_at, cosines, sines, row * queries + fresh, mask, dim, dim_tile)
-        value_at = row * value_row + fresh * value_step + head * dim
-        new_values = tl.load(value_in + value_at[:, None] + axis[None, :], mask=mask, other=0.0)
-        entry = ring + (first + fresh) % length
-        entry_at = entry[:, None] * dim + axis[None, :]
-        live = fresh < queries
-        kept_keys, key_scale = _stored(new_keys, keys + entry_at, key_scales + entry, mask, live, is_fp8)
-        kept_values, value_scale = _stored(new_values, values + entry_at, value_scales + entry, mask, live, is_fp8)
-        seen = live[None, :] & (fresh[None, :] <= step[:, None]) & (fresh[None, :] > step[:, None] - window)
-        scales = (key_scale, value_scale)
-        total, peak, heard = _absorb(
-            total, peak, heard, query, kept_keys, kept_values, scales, seen, scaling, is_fp8, native, wide
+        new = (key_in, value_in, cosines, sines)
+        strides = (key_row, key_step, value_row, value_step)
+        state = _attend_new(
+            state, query, new, strides, stored, place, step, scaling, queries, window, length, dim, is_fp8, native, wide
         )
-    heard = heard / tl.maximum(total, 1.0e-30)[:, None]
-    if alone:
-        at = ((row * queries + step) * heads * group + head * group + lane // queries)[:, None] * dim + axis[None, :]
-        tl.store(heard_out + at, heard.to(heard_out.dtype.element_ty), mask=lanes)
-    else:
-        lane_out = ((row * heads + head) * parts + part) * (group * queries) + lane
-        tl.store(partial + lane_out[:, None] * dim + axis[None, :], heard, mask=lanes)
-        logarithm = tl.where(total > 0, peak + tl.log2(tl.maximum(total, 1.0e-30)), NONE)
-        tl.store(weight + lane_out, logarithm, mask=lane < group * queries)
+    _write_heard(heard_out, partial, weight, state, place, lane, lanes, group, queries, dim, alone)
 
 
 @triton.jit
