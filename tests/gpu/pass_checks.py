@@ -123,7 +123,7 @@ def _no_synchronisation() -> Iterator[None]:
 def _set_rows(model: BatchedModel, batch: int, positions: int) -> None:
     """Rows at different positions within the part of the ring, each with other noise to hear and a token of its own."""
     random = np.random.default_rng(batch * 10_007 + positions)
-    last = 3 * positions if positions == model._text_ring.length else positions  # a full ring has been written over
+    last = 3 * positions if positions == model._memory.text.length else positions  # a full ring has been written over
     model._advances.host.zero_()
     for row in range(batch):
         model.start(row, DELAY_TOKENS)
@@ -140,9 +140,9 @@ def _ran(model: BatchedModel, batch: int, positions: int, run: Run) -> State:
     at = model._positions[:batch].clone()
     tokens, log_probabilities = run(batch, positions)[:, :batch].clone()
     frames = [at * model._frames + frame for frame in range(model._frames)]
-    heard = _entries("encoder", model._encoder_ring, batch, frames)
+    heard = _entries("encoder", model._memory.encoder, batch, frames)
     said = {"tokens": tokens, "log-probabilities": log_probabilities}
-    return said | heard | _entries("text", model._text_ring, batch, [at]) | _kept(model, batch)
+    return said | heard | _entries("text", model._memory.text, batch, [at]) | _kept(model, batch)
 
 
 def _entries(name: str, ring: Any, batch: int, positions: list[Tensor]) -> State:
@@ -157,12 +157,12 @@ def _entries(name: str, ring: Any, batch: int, positions: list[Tensor]) -> State
 
 def _kept(model: BatchedModel, batch: int) -> State:
     """What the next pass depends on beside the rings."""
-    pads = {f"padding of {key}": stored[:batch].clone() for key, stored in model._pads._stored.items()}
+    pads = {f"padding of {key}": stored[:batch].clone() for key, stored in model._memory.pads._stored.items()}
     return {"own tokens": model._tokens[:batch].clone(), "positions": model._positions[:batch].clone(), **pads}
 
 
 def _set_back(model: BatchedModel, batch: int, kept: State) -> None:
     model._tokens[:batch] = kept["own tokens"]
     model._positions[:batch] = kept["positions"]
-    for key, stored in model._pads._stored.items():
+    for key, stored in model._memory.pads._stored.items():
         stored[:batch] = kept[f"padding of {key}"]

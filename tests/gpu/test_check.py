@@ -96,7 +96,7 @@ def test_part_that_raises_is_a_failed_check_and_the_next_part_runs(report: Repor
 def test_replayed_pass_is_compared_with_one_from_python(tiny: Any, report: Report, error: int, status: Status) -> None:
     model = tiny._model
     plain = model._passes
-    model._passes = Passes(model._pass, model._rows, model._text_ring.length, AsTheyAre(error))
+    model._passes = Passes(model._pass, model._rows, model._memory.text.length, AsTheyAre(error))
     try:
         with torch.inference_mode():
             model._passes.warm_up(lambda _done, _count: None)

@@ -70,7 +70,7 @@ def test_compiled_layers_say_the_same_in_whole_graphs() -> None:
     graphs = Graphs()
     compiled, plain = batched_model(compiler=Compiler("on", CPU, graphs)), batched_model()
     recorder = Recorder(graphs)
-    compiled._passes = Passes(compiled._pass, ROWS, compiled._text_ring.length, recorder)
+    compiled._passes = Passes(compiled._pass, ROWS, compiled._memory.text.length, recorder)
     for model in (compiled, plain):
         model.warm_up([2])
     assert compiled.compilation == "layers compiled"

@@ -240,8 +240,8 @@ def test_memory_is_that_of_the_start_after_many_windows(checkpoints: dict[int, P
     def tensors() -> list[int]:
         model = engine._model
         return [
-            model._text_ring._store.untyped_storage().nbytes(),
-            model._encoder_ring._store.untyped_storage().nbytes(),
+            model._memory.text._store.untyped_storage().nbytes(),
+            model._memory.encoder._store.untyped_storage().nbytes(),
             len(engine._sessions["long"]._audio._kept),
         ]
 

@@ -99,9 +99,9 @@ def test_engine_says_how_it_runs(checkpoint: Path) -> None:
     engine.warm_up()
     assert engine.info.passes == "run from Python; attention: sdpa; layers not compiled"
     assert (engine.info.slots, engine.info.slots_reason) == (16, "memory and time allow 16")
-    silences = {id(part.text[0]) for part in engine._model._silence.values()}
+    silences = {id(part.text[0]) for part in engine._model._memory._silence.values()}
     assert len(silences) == len(DELAYS_MS)
-    assert engine._model._silent_encoder[0].shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
+    assert engine._model._memory._silent_encoder[0].shape[3] == min(20 + 3 + 9, 4 * 3), "one snapshot for all delays"
 
 
 def test_slots_are_those_that_are_served_in_time(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_passes_are_timed_with_full_windows(checkpoint: Path, monkeypatch: pytes
     assert len(engine._model.full_passes_ms(3, 5, 10_000.0)) == 5
     assert len(passes) == 7
     assert {batch for batch, _ in passes} == {3}
-    assert min(positions for _, positions in passes) > engine._model._text_ring.length
+    assert min(positions for _, positions in passes) > engine._model._memory.text.length
     assert len(engine._model.full_passes_ms(2, 5, 0.0)) == 1
     assert len(passes) == 9
 

@@ -63,8 +63,8 @@ def test_chunk_leaves_a_row_as_passes_do(before: int, count: int, attn_implement
     by_passes(one_by_one, pcm, tokens)
     assert at_once._positions.tolist() == one_by_one._positions.tolist()
     assert at_once._reached.tolist() == one_by_one._reached.tolist()
-    for key, pad in at_once._pads.snapshot(ROW).items():
-        torch.testing.assert_close(pad, one_by_one._pads.snapshot(ROW)[key], rtol=1e-4, atol=1e-4)
+    for key, pad in at_once._memory.pads.snapshot(ROW).items():
+        torch.testing.assert_close(pad, one_by_one._memory.pads.snapshot(ROW)[key], rtol=1e-4, atol=1e-4)
     expected = said_next(one_by_one)
     assert said_next(at_once) == expected
     assert len({tokens[ROW] for tokens in expected}) >= 6, "a test of few tokens proves nothing"
@@ -72,7 +72,7 @@ def test_chunk_leaves_a_row_as_passes_do(before: int, count: int, attn_implement
 
 def test_chunk_changes_no_other_row() -> None:
     model = model_of("sdpa")
-    before = [model._text_ring.snapshot(row, 64) for row in (0, 2)]
+    before = [model._memory.text.snapshot(row, 64) for row in (0, 2)]
     model.prefill(ROW, *heard(CHUNK, 2))
     for kept, row in zip(before, (0, 2), strict=True):
-        torch.testing.assert_close(model._text_ring.snapshot(row, 64), kept, rtol=0, atol=0)
+        torch.testing.assert_close(model._memory.text.snapshot(row, 64), kept, rtol=0, atol=0)

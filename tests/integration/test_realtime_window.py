@@ -20,7 +20,7 @@ def test_words_are_heard_with_half_the_window() -> None:
     threads = torch.get_num_threads()
     engine = loaded_realtime(slots=2, text_window=window)
     engine.warm_up()
-    assert engine._model._text_ring.length == TEXT_WINDOW_POSITIONS // 2
+    assert engine._model._memory.text.length == TEXT_WINDOW_POSITIONS // 2
     for number, spoken in enumerate(SPOKEN):
         assert len(spoken.audio) > 1.5 * TEXT_WINDOW_POSITIONS * 1280
         engine.open(str(number), SessionOptions())

@@ -7,7 +7,6 @@ reading the tokens is its only synchronisation with the host.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -22,13 +21,12 @@ from worker.engines.keyterms.trie import Trie
 from worker.engines.staging import Staged
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
 from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
-from worker.engines.voxtral_realtime.layers import DelayConditions, compilable, replace_layers
+from worker.engines.voxtral_realtime.layers import compilable, replace_layers
 from worker.engines.voxtral_realtime.mel import LogMel
+from worker.engines.voxtral_realtime.memory import RowMemory
 from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
 from worker.engines.voxtral_realtime.prefill import CHUNK, Prefill
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
-from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring, Snapshot
-from worker.engines.voxtral_realtime.sizes import encoder_ring, pad_shapes, text_ring
 from worker.engines.voxtral_realtime.speaking import STEPS, Sayable, Speaking
 from worker.engines.voxtral_realtime.weights import small_weights
 
@@ -38,14 +36,6 @@ COLD_PASSES: Final = 2
 
 def _ignored(_done: int, _count: int) -> None:
     """Ignores the progress of the warm-up."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Silence:
-    """The state of a row after the silence that every session begins with, and that depends on the delay."""
-
-    text: Snapshot
-    delay: Tensor
 
 
 class BatchedModel:
@@ -68,7 +58,7 @@ class BatchedModel:
     ) -> None:
         """`kv_dtype`: the type in the rings, the model's own if unset. `compiler`: compiles layers; none if unset."""
         config: Any = model.config
-        device, dtype = model.device, model.dtype
+        device = model.device
         self._model = model
         self._log_mel = log_mel.to(device)
         self._prompt = prompt
@@ -80,11 +70,8 @@ class BatchedModel:
         text = config.text_config
         self._text_group: int = text.num_attention_heads // text.num_key_value_heads
         self._rows = rows
-        self._encoder_ring = Ring(encoder_ring(config), rows, dtype, device, stored_as=kv_dtype)
-        self._text_ring = Ring(text_ring(config, text_window), rows, dtype, device, stored_as=kv_dtype)
-        self._pads = ConvolutionPads(pad_shapes(model), rows, dtype, device)
-        self._delays = DelayConditions(model, rows)
-        self._dtype = dtype
+        self._memory = RowMemory(model, rows, text_window, stored_as=kv_dtype)
+        self._dtype = model.dtype
         self._said: Tensor | None = None
         """The result of the pass that has been launched, `[2, batch]`; the device may still run it."""
         self.log_probabilities: list[float] = []
@@ -95,10 +82,6 @@ class BatchedModel:
         self._forced = Staged(torch.full((rows,), FRESH), device)
         self._advances = Staged(torch.zeros(rows, dtype=torch.bool), device)
         self._reached = np.zeros(rows, np.int64)  # the host's copy of the positions
-        self._silence: dict[int, _Silence] = {}
-        self._silent_pads: dict[str, Tensor] = {}
-        self._silent_encoder: Snapshot = ()
-        """The same after the silence of every delay."""
         use_rings(model, attn_implementation)
         replace_layers(model)
         self._wanted_attention = attention
@@ -107,17 +90,10 @@ class BatchedModel:
         """The name of the attention code, for people. `warm_up` may choose a faster one."""
         self.products = "torch"
         """The name of the code for products with weights of 8 bits, if there are any; likewise."""
-        self._prefill = Prefill(
-            model,
-            self._log_mel,
-            pads=self._pads,
-            encoder_ring=self._encoder_ring,
-            text_ring=self._text_ring,
-            delays=self._delays,
-        )
+        self._prefill = Prefill(model, self._log_mel, self._memory)
         self._compiler = compiler or Compiler("off", device)
         recorder = CudaRecorder(device) if cuda_graphs and device.type == "cuda" else None
-        self._passes = Passes(self._pass, rows, self._text_ring.length, recorder)
+        self._passes = Passes(self._pass, rows, self._memory.text.length, recorder)
 
     @property
     def recorded(self) -> bool:
@@ -133,8 +109,8 @@ class BatchedModel:
     def kernels_text(self) -> str:
         """The attention code, and what is stored in another precision than the model's, as a text for people."""
         text = f"attention: {self.attention}"
-        if self._text_ring.is_converted:
-            text += f"; keys and values: {'fp8' if self._text_ring.is_fp8 else 'bf16'}"
+        if self._memory.text.is_converted:
+            text += f"; keys and values: {'fp8' if self._memory.text.is_fp8 else 'bf16'}"
         return text + (f"; products with weights of 8 bits: {self.products}" if small_weights(self._model) else "")
 
     @torch.inference_mode()
@@ -147,8 +123,8 @@ class BatchedModel:
         self.limit(batch)
         self._passes.record_largest()
         window = np.random.default_rng(0).standard_normal(self._prompt.window_samples).astype(np.float32) * 0.1
-        self._positions[:batch] = self._text_ring.length
-        self._reached[:batch] = self._text_ring.length
+        self._positions[:batch] = self._memory.text.length
+        self._reached[:batch] = self._memory.text.length
         passes_ms: list[float] = []
         for _ in range(COLD_PASSES + count):
             started_s = time.perf_counter()
@@ -267,18 +243,14 @@ class BatchedModel:
 
     @torch.inference_mode()
     def _restore_row(self, row: int, delay_tokens: int) -> None:
-        silence = self._silence[delay_tokens]
-        self._pads.restore(row, self._silent_pads)
-        self._encoder_ring.restore(row, self._silent_encoder)
-        self._text_ring.restore(row, silence.text)
-        self._delays.write(row, silence.delay)
+        self._memory.restart(row, delay_tokens)
         self._positions[row] = self._prompt.first_position
         self._boosted.restart(row)
 
     @torch.inference_mode()
     def _copy_row(self, source: int, target: int) -> None:
-        for part in (self._pads, self._encoder_ring, self._text_ring, self._delays, self._boosted):
-            part.copy_row(source, target)
+        self._memory.copy_row(source, target)
+        self._boosted.copy_row(source, target)
         for tensor in (self._tokens, self._positions):
             tensor[target] = tensor[source]
 
@@ -302,8 +274,8 @@ class BatchedModel:
 
     def _choose_kernels(self) -> None:
         parts = [
-            AttentionPart("encoder", self._model.model.audio_tower, self._encoder_ring, 1),
-            AttentionPart("language model", self._model.model.language_model, self._text_ring, self._text_group),
+            AttentionPart("encoder", self._model.model.audio_tower, self._memory.encoder, 1),
+            AttentionPart("language model", self._model.model.language_model, self._memory.text, self._text_group),
         ]
         self.products = choose_products(self._wanted_attention, self._model, self._positions.device)
         self.attention = choose_attention(self._wanted_attention, parts, self._rows, self.attention)
@@ -323,23 +295,18 @@ class BatchedModel:
     def _run_silence(self, delays_tokens: Sequence[int]) -> None:
         batch = len(delays_tokens)
         silence = np.zeros(self._prompt.window_samples, np.float32)
-        self._pads.clear()
+        self._memory.pads.clear()
         self._positions.zero_()
         self._reached[:] = 0
-        conditions = [self._delays.of(delay_tokens) for delay_tokens in delays_tokens]
-        for row in range(batch):
-            self._delays.write(row, conditions[row])
+        conditions = {delay_tokens: self._memory.delays.of(delay_tokens) for delay_tokens in delays_tokens}
+        for row, condition in enumerate(conditions.values()):
+            self._memory.delays.write(row, condition)
         for position in range(self._prompt.first_position):
             for row, delay_tokens in enumerate(delays_tokens):
                 self.stage(row, silence, self._prompt.token_at(position, delay_tokens))
             self.run(batch)
-        self._silent_pads = self._pads.snapshot(0)
-        self._silent_encoder = self._encoder_ring.snapshot(0, self._prompt.first_position * self._frames)
-        for row, delay_tokens in enumerate(delays_tokens):
-            self._silence[delay_tokens] = _Silence(
-                self._text_ring.snapshot(row, self._prompt.first_position),
-                conditions[row],
-            )
+        self._memory.keep_silence(conditions, self._prompt.first_position)
+        for row in range(batch):
             self.rest(row)
 
     def _pass(self, batch: int, positions: int) -> Tensor:
@@ -355,9 +322,9 @@ class BatchedModel:
         said = self._model.model.language_model(
             inputs_embeds=read + audio,
             position_ids=at,
-            attention_mask=additive(self._text_ring.prepare(at, positions), self._dtype, self._text_group),
-            past_key_values=self._text_ring,
-            t_cond=self._delays.rows(0, batch),
+            attention_mask=additive(self._memory.text.prepare(at, positions), self._dtype, self._text_group),
+            past_key_values=self._memory.text,
+            t_cond=self._memory.delays.rows(0, batch),
             use_cache=True,
         ).last_hidden_state
         chosen: Tensor = self._speaking(said[:, 0])
@@ -371,13 +338,13 @@ class BatchedModel:
         mel = self._log_mel(self._pcm.device[:batch]).to(self._dtype)
         first = self._positions[:batch, None] * self._frames
         at = first + torch.arange(self._frames, device=first.device)
-        self._pads.prepare(self._advances.device[:batch])
+        self._memory.pads.prepare(self._advances.device[:batch])
         heard = tower(
             input_features=mel,
-            padding_cache=self._pads,
+            padding_cache=self._memory.pads,
             position_ids=at,
-            attention_mask=additive(self._encoder_ring.prepare(at, positions * self._frames), self._dtype, 1),
-            past_key_values=self._encoder_ring,
+            attention_mask=additive(self._memory.encoder.prepare(at, positions * self._frames), self._dtype, 1),
+            past_key_values=self._memory.encoder,
             use_cache=True,
         ).last_hidden_state
         return self._model.model.multi_modal_projector(heard.reshape(batch, 1, -1))

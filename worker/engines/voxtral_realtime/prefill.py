@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
 from worker.engines.voxtral_realtime.attention import additive
-from worker.engines.voxtral_realtime.layers import DelayConditions
 from worker.engines.voxtral_realtime.mel import LogMel
+from worker.engines.voxtral_realtime.memory import RowMemory
 from worker.engines.voxtral_realtime.ring import ConvolutionPads, Ring
 
 CHUNK: Final = 32
@@ -27,19 +27,9 @@ MIN_CHUNK: Final = 8
 class Prefill:
     """See `BatchedModel` for the parts that it uses."""
 
-    def __init__(
-        self,
-        model: VoxtralRealtimeForConditionalGeneration,
-        log_mel: LogMel,
-        *,
-        pads: ConvolutionPads,
-        encoder_ring: Ring,
-        text_ring: Ring,
-        delays: DelayConditions,
-    ) -> None:
+    def __init__(self, model: VoxtralRealtimeForConditionalGeneration, log_mel: LogMel, memory: RowMemory) -> None:
         config: Any = model.config
-        self._model, self._log_mel, self._pads, self._delays = model, log_mel, pads, delays
-        self._encoder_ring, self._text_ring = encoder_ring, text_ring
+        self._model, self._log_mel, self._memory = model, log_mel, memory
         self._frames: int = config.downsample_factor
         text = config.text_config
         self._text_group: int = text.num_attention_heads // text.num_key_value_heads
@@ -48,23 +38,23 @@ class Prefill:
         """Positions of `row` from `first` on: `pcm` `[positions, window_samples]`, and their input tokens."""
         model, count, device, dtype = self._model.model, len(tokens), self._model.device, self._model.dtype
         mel = self._log_mel(pcm.to(device)).to(dtype)  # [positions, mel bins, mel frames of one]
-        sounds = _RowChunk(self._encoder_ring, row, first * self._frames, count * self._frames)
+        sounds = _RowChunk(self._memory.encoder, row, first * self._frames, count * self._frames)
         heard = model.audio_tower(
             input_features=mel.transpose(0, 1).flatten(1)[None],
-            padding_cache=_RowPads(self._pads, row),
+            padding_cache=_RowPads(self._memory.pads, row),
             position_ids=sounds.positions[None],
             attention_mask=additive(sounds.visible(), dtype, 1),
             past_key_values=sounds,
             use_cache=True,
         ).last_hidden_state
         audio = model.multi_modal_projector(heard.reshape(1, count, -1))
-        words = _RowChunk(self._text_ring, row, first, count)
+        words = _RowChunk(self._memory.text, row, first, count)
         model.language_model(
             inputs_embeds=self._model.get_input_embeddings()(torch.tensor([tokens], device=device)) + audio,
             position_ids=words.positions[None],
             attention_mask=additive(words.visible(), dtype, self._text_group),
             past_key_values=words,
-            t_cond=self._delays.rows(row, row + 1),
+            t_cond=self._memory.delays.rows(row, row + 1),
             use_cache=True,
         )
 

@@ -61,7 +61,7 @@ def test_kernels_do_not_change_the_text(checkpoint: Path) -> None:
     model = loaded(checkpoint)._model
     model.warm_up({DELAY_TOKENS})
     by_torch = tokens(model, 12)
-    assert model._text_ring.length == 16 < model._prompt.first_position + CHUNK + 12
+    assert model._memory.text.length == 16 < model._prompt.first_position + CHUNK + 12
     assert len(set(by_torch[0])) >= 7, "a test of one token over and over proves nothing"
     model._wanted_attention = "triton"
     model._choose_kernels()
