@@ -12,9 +12,8 @@ import torch
 import triton
 from torch import Tensor, nn
 
-from worker.engines.voxtral_realtime.fp8 import FP8
 from worker.engines.voxtral_realtime.layers import Attention
-from worker.engines.voxtral_realtime.ring import Ring
+from worker.engines.voxtral_realtime.ring import LayerEntries, Ring
 from worker.engines.voxtral_realtime.ring_kernels import attend, combine
 
 BLOCK: Final = 64
@@ -86,24 +85,14 @@ def ring_attention(
     `query`, `key` and `value`: `[batch, queries, heads × dim]`, the output of the projections. `angles`: cosines
     and sines, `[batch, queries, dim]`. Returns `[batch, queries, heads × dim]`.
     """
-    shape, entries = ring.shape, ring.layer(layer)
+    shape = ring.shape
     batch, queries, width = query.shape
     group = width // (shape.heads * shape.head_dim)
     parts = parts_for(batch * shape.heads, ring.filled, processors)
+    sizes = _sizes(group, queries, shape.head_dim)
     heard = torch.empty(batch, queries, width, dtype=query.dtype, device=query.device)
-    lanes = group * queries
-    partial = weight = heard
-    if parts > 1:
-        split = (batch, shape.heads, parts, lanes)
-        partial = torch.empty(*split, shape.head_dim, dtype=torch.float32, device=query.device)
-        weight = torch.empty(split, dtype=torch.float32, device=query.device)
-    is_fp8 = entries.keys.dtype == FP8
-    keys, values = entries.keys, entries.values
-    if is_fp8:  # the kernel does the conversion
-        keys, values = keys.view(torch.uint8), values.view(torch.uint8)
-    sizes = {"group": group, "queries": queries, "dim": shape.head_dim}
-    sizes |= {"dim_tile": max(MIN_TILE, triton.next_power_of_2(shape.head_dim))}
-    sizes |= {"tile": max(MIN_TILE, triton.next_power_of_2(lanes))}
+    partial, weight = _room(heard, (batch, shape.heads, parts, group * queries, shape.head_dim))
+    keys, values, *scales = _entries(ring, layer)
     with on_device(query.device):
         attend[(batch, shape.heads, parts)](
             query,
@@ -113,8 +102,7 @@ def ring_attention(
             ring.positions,
             keys,
             values,
-            entries.key_scales if is_fp8 else heard,
-            entries.value_scales if is_fp8 else heard,
+            *(heard if one is None else one for one in scales),
             heard,
             partial,
             weight,
@@ -126,7 +114,7 @@ def ring_attention(
             window=shape.window,
             length=ring.length,
             block=BLOCK,
-            is_fp8=is_fp8,
+            is_fp8=ring.is_fp8,
             native=has_fp8(query.device),
             wide=INTERPRETED,
             alone=parts == 1,
@@ -136,6 +124,35 @@ def ring_attention(
         if parts > 1:
             combine[(batch, shape.heads)](partial, weight, heard, parts, **sizes)
     return heard
+
+
+def _sizes(group: int, queries: int, dim: int) -> dict[str, int]:
+    """What both kernels are compiled for."""
+    return {
+        "group": group,
+        "queries": queries,
+        "dim": dim,
+        "dim_tile": max(MIN_TILE, triton.next_power_of_2(dim)),
+        "tile": max(MIN_TILE, triton.next_power_of_2(group * queries)),
+    }
+
+
+def _room(heard: Tensor, shape: tuple[int, int, int, int, int]) -> tuple[Tensor, Tensor]:
+    """Tensors for what each part has heard, and for its weight; `heard`, which is not written there, for one part.
+
+    `shape`: batch, heads, parts, queries of a head, and their size.
+    """
+    if shape[2] == 1:
+        return heard, heard
+    return heard.new_empty(shape, dtype=torch.float32), heard.new_empty(shape[:-1], dtype=torch.float32)
+
+
+def _entries(ring: Ring, layer: int) -> LayerEntries:
+    """The entries of a layer, those of 8 bits as bytes: the kernel does the conversion."""
+    entries = ring.layer(layer)
+    if not ring.is_fp8:
+        return entries
+    return entries._replace(keys=entries.keys.view(torch.uint8), values=entries.values.view(torch.uint8))
 
 
 def parts_for(programs: int, filled: int, processors: int) -> int:
