@@ -17,6 +17,10 @@ _STACKED = 7
 """Hops of 10 ms that Paraformer processes together, every sixth hop."""
 _PARAFORMER_HEARD = 60.0
 """A mark's level, of samples within ±32768 and as the library scales it: marks reach 75, speech stays below 45."""
+_NEMO_FRAMES = 4
+"""Frames of a chunk."""
+_NEMO_HOPS = 8
+"""Hops of 10 ms in a frame."""
 _NEMO_HEARD = -6.0
 """A mark's level: marks reach 2, silence -16."""
 
@@ -108,12 +112,6 @@ def write_nemo(folder: Path) -> Path:
 
 
 def _write_nemo_encoder(path: Path) -> None:
-    frames, hops = 4, 8
-    filters = np.zeros((MEL_FILTERS, _SIZE), np.float32)
-    for number, mel_bin in enumerate(BINS.values()):
-        filters[_slaney_bin(frequency_hz(mel_bin)), number] = 1
-    filters_of_blank = np.zeros(_SIZE, np.float32)
-    filters_of_blank[-1] = 100.0
     nodes = [
         helper.make_node("Transpose", ["audio_signal"], ["x"], perm=[0, 2, 1]),
         helper.make_node("Slice", ["x", "first", "hops", "axis"], ["heard"]),
@@ -131,18 +129,6 @@ def _write_nemo_encoder(path: Path) -> None:
         helper.make_node("Identity", ["cache_last_time"], ["cache_last_time_next"]),
         helper.make_node("Identity", ["cache_last_channel_len"], ["cache_last_channel_len_next"]),
     ]
-    weights = {
-        "filters": filters,
-        "blank": filters_of_blank,
-        "half": np.asarray([0.0] * (_SIZE - 1) + [0.5], np.float32),
-        "threshold": np.full(_SIZE, _NEMO_HEARD, np.float32),
-        "shape": np.asarray([-1, frames, hops, _SIZE], np.int64),
-        "first": np.asarray([0], np.int64),
-        "hops": np.asarray([frames * hops], np.int64),
-        "last": np.asarray([frames - 1], np.int64),
-        "end": np.asarray([frames], np.int64),
-        "axis": np.asarray([1], np.int64),
-    }
     caches = {"cache_last_channel": ("N", 1, 1, _SIZE), "cache_last_time": ("N", 1, 1, 1)}
     inputs = [
         value("audio_signal", ("N", MEL_FILTERS, "T")),
@@ -151,17 +137,43 @@ def _write_nemo_encoder(path: Path) -> None:
         value("cache_last_channel_len", ("N",), TensorProto.INT64),
     ]
     outputs = [
-        value("outputs", ("N", _SIZE, frames)),
+        value("outputs", ("N", _SIZE, _NEMO_FRAMES)),
         value("encoded_lengths", ("N",), TensorProto.INT64),
         *(value(f"{name}_next", shape) for name, shape in caches.items()),
         value("cache_last_channel_len_next", ("N",), TensorProto.INT64),
     ]
-    metadata = {
+    write_network(path, nodes=nodes, inputs=inputs, outputs=outputs, weights=_nemo_weights(), metadata=_nemo_metadata())
+
+
+def _nemo_weights() -> dict[str, np.ndarray]:
+    """The filters of marks, and what the encoder adds to them, compares them with and cuts its input by."""
+    filters = np.zeros((MEL_FILTERS, _SIZE), np.float32)
+    for number, mel_bin in enumerate(BINS.values()):
+        filters[_slaney_bin(frequency_hz(mel_bin)), number] = 1
+    filters_of_blank = np.zeros(_SIZE, np.float32)
+    filters_of_blank[-1] = 100.0
+    return {
+        "filters": filters,
+        "blank": filters_of_blank,
+        "half": np.asarray([0.0] * (_SIZE - 1) + [0.5], np.float32),
+        "threshold": np.full(_SIZE, _NEMO_HEARD, np.float32),
+        "shape": np.asarray([-1, _NEMO_FRAMES, _NEMO_HOPS, _SIZE], np.int64),
+        "first": np.asarray([0], np.int64),
+        "hops": np.asarray([_NEMO_FRAMES * _NEMO_HOPS], np.int64),
+        "last": np.asarray([_NEMO_FRAMES - 1], np.int64),
+        "end": np.asarray([_NEMO_FRAMES], np.int64),
+        "axis": np.asarray([1], np.int64),
+    }
+
+
+def _nemo_metadata() -> dict[str, object]:
+    """What the library reads of the encoder: its kind, its chunks and the shapes of its caches."""
+    return {
         "model_type": "EncDecHybridRNNTCTCBPEModel",
         "vocab_size": _SIZE - 1,
         "window_size": 41,
-        "chunk_shift": frames * hops,
-        "subsampling_factor": hops,
+        "chunk_shift": _NEMO_FRAMES * _NEMO_HOPS,
+        "subsampling_factor": _NEMO_HOPS,
         "normalize_type": "NA",
         "pred_rnn_layers": 1,
         "pred_hidden": 1,
@@ -172,7 +184,6 @@ def _write_nemo_encoder(path: Path) -> None:
         "cache_last_time_dim2": 1,
         "cache_last_time_dim3": 1,
     }
-    write_network(path, nodes=nodes, inputs=inputs, outputs=outputs, weights=weights, metadata=metadata)
 
 
 def _write_nemo_decoder(path: Path) -> None:
