@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -121,66 +122,74 @@ async def test_no_event_is_lost_or_repeated_when_connections_are_cut(stack: Stac
     assert max(end for _, kind, end in seen if kind == "final") == 40.0
 
 
-def test_package_is_small_typed_and_works(stack: Stack, tmp_path: Path) -> None:
-    """As somebody installs it: the types of its functions are known, and the first example of its page works."""
+@dataclass(frozen=True)
+class Installed:
+    """The client's package, as somebody installs it in a folder."""
+
+    folder: Path
+    environment: dict[str, str]
+    """With the commands of `make types`."""
+    names: set[str]
+    """Its files."""
+    unpacked_bytes: int
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.environment,
+            timeout=limit_s(30),
+        )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     if not (PROJECT / "tests/page/node_modules").exists():
         pytest.skip("`make types` has not installed the compiler")
-    source = tmp_path / "source"
+    folder = tmp_path_factory.mktemp("package")
+    source = folder / "source"
     shutil.copytree(CLIENT, source, ignore=shutil.ignore_patterns("types"))
-    path = f"{PROJECT / 'tests/page/node_modules/.bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": f"{PROJECT / 'tests/page/node_modules/.bin'}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["npm", "pack", "--json", source],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PATH": path},
+        ["npm", "pack", "--json", source], cwd=folder, capture_output=True, text=True, check=True, env=environment
     )
     packed = json.loads(done.stdout[done.stdout.index("[") :])[0]
-    names = {file["path"] for file in packed["files"]}
-    assert {"types/index.d.ts", "types/live.d.ts", "lib/index.js", "lib/recorder-worklet.js", "README.md"} <= names
-    assert packed["unpackedSize"] < 200_000
-    package = tmp_path / "node_modules" / "voxtral-client"
+    package = folder / "node_modules" / "voxtral-client"
     package.mkdir(parents=True)
-    subprocess.run(["tar", "-xzf", tmp_path / packed["filename"], "-C", package, "--strip-components=1"], check=True)
-    (tmp_path / "example.mts").write_text(
+    subprocess.run(["tar", "-xzf", folder / packed["filename"], "-C", package, "--strip-components=1"], check=True)
+    return Installed(folder, environment, {file["path"] for file in packed["files"]}, packed["unpackedSize"])
+
+
+def test_package_is_small_and_whole(installed: Installed) -> None:
+    wanted = {"types/index.d.ts", "types/live.d.ts", "lib/index.js", "lib/recorder-worklet.js", "README.md"}
+    assert wanted <= installed.names
+    assert installed.unpacked_bytes < 200_000
+
+
+def test_types_of_the_package_are_known(installed: Installed) -> None:
+    (installed.folder / "example.mts").write_text(
         'import { LiveTranscription, transcribe } from "voxtral-client";\n'
         'const text: string = (await transcribe("http://x", new Blob())).text;\n'
         'for await (const { type } of new LiveTranscription("http://x", { language: "en" })) console.log(type, text);\n'
         "// @ts-expect-error no such method\n"
         'new LiveTranscription("http://x").shout();\n'
     )
-    options = [
-        "--noEmit",
-        "--strict",
-        "--target",
-        "es2022",
-        "--module",
-        "nodenext",
-        "--lib",
-        "es2023,dom,dom.asynciterable",
-    ]
-    checked = subprocess.run(
-        ["tsc", *options, "--types", "", "example.mts"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PATH": path},
-    )
+    checks = ("--noEmit", "--strict", "--target", "es2022", "--module", "nodenext")
+    known = ("--lib", "es2023,dom,dom.asynciterable", "--types", "")
+    checked = installed.run("tsc", *checks, *known, "example.mts")
     assert checked.returncode == 0, checked.stdout
-    write_wav(tmp_path / "talk.wav", silence(2), 16_000)
-    (tmp_path / "talk.pcm").write_bytes(bytes(64_000))
+
+
+def test_first_examples_of_its_page_work_with_the_package(installed: Installed, stack: Stack) -> None:
+    folder = installed.folder
+    write_wav(folder / "talk.wav", silence(2), 16_000)
+    (folder / "talk.pcm").write_bytes(bytes(64_000))
     examples = [block.text for block in blocks(PROJECT / "docs/javascript-client.md") if block.language == "js"]
     for number, example in enumerate(examples[:2]):
         text = example.replace("http://127.0.0.1:8000", stack.web_url).replace("ws://127.0.0.1:8765", stack.ws_url)
-        (tmp_path / f"example{number}.mjs").write_text(text)
-        ran = subprocess.run(
-            ["node", "--experimental-websocket", f"example{number}.mjs"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=limit_s(30),
-        )
+        (folder / f"example{number}.mjs").write_text(text)
+        ran = installed.run("node", "--experimental-websocket", f"example{number}.mjs")
         assert re.fullmatch(r"2 seconds\n", ran.stdout), ran.stderr
