@@ -63,7 +63,7 @@ def _listens(port: int) -> bool:
 
 
 async def _reports(settings: Settings, process: str) -> bool:
-    redis = connect(settings, retries=0)
+    redis = connect(settings)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             registry = Registry(redis, Scripts(redis))

@@ -165,7 +165,7 @@ def _reason(answer: str) -> str:
 
 async def _erase_from_disk(settings: Settings) -> None:
     """Have the embedded server's file rewritten without deleted keys. If this fails, the next start does it."""
-    redis = connect(settings, retries=0)
+    redis = connect(settings)
     try:
         async with asyncio.timeout(REWRITE_S):
             await rewrite_once(redis)

@@ -40,7 +40,7 @@ def can_stop(workers: Sequence[WorkerReport], host: str) -> bool:
 
 async def wait(settings: Settings, limit_s: float) -> bool:
     """Wait until `can_stop`; False if it is not true within the limit. An outage of Redis is waited for, too."""
-    redis = connect(settings, retries=0)
+    redis = connect(settings)
     registry = Registry(redis, Scripts(redis))
     try:
         async with asyncio.timeout(limit_s):

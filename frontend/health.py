@@ -92,7 +92,7 @@ def main(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     operators = Operators(settings.access)
-    redis, *brokers = [connect_to(one, reply_timeout_s=REDIS_DEADLINE_S, retries=0) for one in settings.stores]
+    redis, *brokers = [connect_to(one, reply_timeout_s=REDIS_DEADLINE_S) for one in settings.stores]
     watch = asyncio.create_task(operators.run(), name="operators")
     try:
         await serve_http(

@@ -54,7 +54,7 @@ class StartReporter:
             log.warning("start_not_reported", reason=str(error) or type(error).__name__)
 
     async def _report(self) -> None:
-        redis = connect(self._settings, reply_timeout_s=REDIS_TIMEOUT_S, retries=0)
+        redis = connect(self._settings, reply_timeout_s=REDIS_TIMEOUT_S)
         registry = Registry(redis, Scripts(redis))
         report = StartReport(self._id, "", "", "")
         try:

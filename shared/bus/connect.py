@@ -9,8 +9,6 @@ from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.retry import Retry
 
 from shared.bus.cluster import Cluster
 from shared.bus.primary import Primary
@@ -31,29 +29,25 @@ def connect(
     settings: Settings,
     *,
     reply_timeout_s: float = REPLY_TIMEOUT_S,
-    retries: int = 3,
     greet: Greet | None = None,
     connections: int = MAX_CONNECTIONS,
 ) -> Redis:
     """A client of the Redis of sessions. See `connect_to`."""
-    return connect_to(
-        settings.redis_at, reply_timeout_s=reply_timeout_s, retries=retries, greet=greet, connections=connections
-    )
+    return connect_to(settings.redis_at, reply_timeout_s=reply_timeout_s, greet=greet, connections=connections)
 
 
 def connect_to(
     address: RedisAddress,
     *,
     reply_timeout_s: float = REPLY_TIMEOUT_S,
-    retries: int = 3,
     greet: Greet | None = None,
     connections: int = MAX_CONNECTIONS,
 ) -> Redis:
     """A client that opens connections as they are needed, so many at most to each server; replies are bytes.
 
-    If the connection is lost, a command is sent again after a short pause: every write of this
-    package may be repeated without harm. `greet` is awaited on each new connection before anything else uses it, and
-    must itself await `on_connect`.
+    A command whose connection is lost raises `ConnectionError`, although Redis may have executed it: the caller knows
+    whether it may be repeated. `greet` is awaited on each new connection before anything else uses it, and must itself
+    await `on_connect`.
     """
 
     def pool_to(classes: Mapping[type[AbstractConnection], type[AbstractConnection]], **more: Any) -> FairPool:
@@ -62,7 +56,6 @@ def connect_to(
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=reply_timeout_s,
             socket_keepalive=True,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
             protocol=2,
             redis_connect_func=greet,
             max_connections=connections,

@@ -82,7 +82,7 @@ async def _ask(address: RedisAddress) -> bool:
         await asyncio.to_thread(Cluster.of(address).locate)
         return False
     await find_primary(address)
-    redis = connect_to(address, reply_timeout_s=CONNECT_TIMEOUT_S, retries=0)
+    redis = connect_to(address, reply_timeout_s=CONNECT_TIMEOUT_S)
     try:
         await redis.ping()
         with contextlib.suppress(ResponseError):  # INFO may be forbidden

@@ -46,7 +46,7 @@ async def test_sessions_and_queues_are_in_different_servers(broker: Redis, fleet
 async def test_service_without_its_broker_is_not_ready_and_says_so(fleet: Fleet) -> None:
     url = f"redis://127.0.0.1:{free_ports(1)[0]}/0"
     settings = Settings(redis={"broker_url": url})
-    broker = connect_to(settings.broker_at, retries=0)
+    broker = connect_to(settings.broker_at)
     snapshot = await take_snapshot(fleet.redis, broker)
     await broker.aclose()
     assert snapshot.obstacle(settings) == f"Redis at {url} (the broker) does not answer within 0.8 s."

@@ -60,6 +60,25 @@ async def test_commands_are_sent_without_a_task_of_their_own(redis: Redis) -> No
     assert started == []
 
 
+async def test_command_whose_connection_is_lost_is_not_repeated(service: Stack, redis: Redis) -> None:
+    """Redis may have executed it, so its caller decides."""
+    client = connect(service.settings)
+    client_id = await client.client_id()
+    taken = asyncio.create_task(client.blpop(["lost"], timeout=limit_s(10)))
+    try:
+        async with asyncio.timeout(limit_s(10)):
+            while (await redis.client_list(client_id=[client_id]))[0]["cmd"] != "blpop":
+                pass
+        await redis.client_kill_filter(_id=client_id)
+        with pytest.raises(RedisConnectionError):
+            await taken
+        await redis.rpush("lost", "value")
+        assert await redis.llen("lost") == 1
+    finally:
+        await redis.delete("lost")
+        await client.aclose()
+
+
 async def test_server_that_takes_nothing_is_given_up() -> None:
     async def greet(_: Any) -> None:
         """Nothing is said at first: the command below is what is sent."""
@@ -86,7 +105,7 @@ async def test_session_over_tls(fleet: Fleet, tls_url: str, certificate: Certifi
 
 async def test_server_that_nobody_vouches_for_is_told_nothing(service: Stack, tls_url: str) -> None:
     settings = at(service.settings, tls_url)
-    redis = connect(settings, retries=0)
+    redis = connect(settings)
     with pytest.raises(RedisConnectionError, match="certificate verify failed"):
         await redis.ping()
     await redis.aclose()

@@ -213,7 +213,7 @@ async def test_connection_refuses_a_server_that_is_no_primary(group: RedisGroup,
     settings = Settings(redis={"url": group.url})
     replica = next(port for port in group.servers if port != group.primary)
     monkeypatch.setattr(Primary.of(settings.redis_at), "find", lambda: ("127.0.0.1", replica))
-    redis: Redis = connect(settings, retries=0)
+    redis: Redis = connect(settings)
     with pytest.raises(Exception, match=f"127.0.0.1:{replica} is a replica now"):
         await redis.ping()
     await redis.aclose()

@@ -63,7 +63,7 @@ def check_cluster(address: RedisAddress, confirming: int) -> Check:
 async def _primaries(address: RedisAddress) -> tuple[list[_Primary], int]:
     """Those that answer, and how many do not."""
     await asyncio.to_thread(Cluster.of(address).locate)
-    redis = connect_to(address, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
+    redis = connect_to(address, reply_timeout_s=PROBE_TIMEOUT_S)
     try:
         found = await asyncio.gather(*map(_primary, shards_of(redis)), return_exceptions=True)
     finally:

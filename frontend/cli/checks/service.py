@@ -199,7 +199,7 @@ def _check_replicas(name: str, address: RedisAddress, server: _Server, confirmin
 async def _server(address: RedisAddress) -> _Server:
     """Queried over a connection like those of the service, which may be rejected where others are not."""
     primary = await find_primary(address)
-    redis = connect_to(address, reply_timeout_s=PROBE_TIMEOUT_S, retries=0)
+    redis = connect_to(address, reply_timeout_s=PROBE_TIMEOUT_S)
     try:
         info: dict[str, Any] = {}
         for section in ("server", "replication", "cluster"):
