@@ -209,7 +209,9 @@ class Recording(Session):
             self._windows.insert(index, _window(segments, window.model_ms))
 
     def _rest(self, window: _Window, done: Pass, end_samples: int) -> Spans | None:
-        """The part after the last word that the decoder has left out."""
+        """The part after the last word that the decoder has left out; None if that is all that it heard."""
+        if end_samples <= done.spans.start_samples:  # its words have no length: it would give them again, without end
+            return None
         if self._voice.seconds(end_samples, done.end_samples) >= REST_S:
             return done.spans.between(end_samples, done.end_samples)
         unsaid = [one.span.start_samples for one in window.segments if one.span.start_samples >= end_samples]

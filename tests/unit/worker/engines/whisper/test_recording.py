@@ -201,6 +201,20 @@ def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     assert [final.segment for final in played.finals] == [0, 1, 2, 3]
 
 
+def test_word_without_length_where_a_window_begins_ends_it() -> None:
+    """All of the window's voice follows it, and the decoder would say the same again of the same audio."""
+    decoded: list[Pass] = []
+
+    def stops_at_once(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        assert wanted not in decoded
+        decoded.append(wanted)
+        return replace(heard, words=(replace(heard.words[0], start_samples=0, end_samples=0),))
+
+    played = play(recording(), sentences(1), decoder=stops_at_once)
+    assert len(decoded) == 1
+    assert played.text == "begina"
+
+
 def test_repeated_sentence_that_the_decoder_wrote_once_is_decoded_again() -> None:
     """Here 1.3 s, which is too little to be missed in mid-sentence."""
 
