@@ -192,3 +192,24 @@ def test_check_downloads_nothing(asked: list[str], monkeypatch: pytest.MonkeyPat
     with pytest.raises(NotDownloadedError, match=r"owner/model is not downloaded yet; `make run` downloads it into "):
         downloaded_snapshot("owner/model")
     assert asked == []
+
+
+def test_check_names_the_setting_and_knows_that_downloads_can_be_forbidden(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.downloads, "forbidden", True)
+    with pytest.raises(NotDownloadedError, match=r"^Setting model\.path is 'a/b': a/b is not downloaded yet"):
+        downloaded_snapshot("a/b", named="Setting model.path is 'a/b'")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StartupError, match=r"HF_HUB_OFFLINE forbids a download") as raised:
+        downloaded_snapshot("owner/model")
+    assert not isinstance(raised.value, NotDownloadedError)
+    assert asked == []
+
+
+def test_model_without_connection_is_named_with_what_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repository of a short name is nowhere else in the message."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    command = r"`hf download owner/model --local-dir DIRECTORY` makes on a machine with a connection\.$"
+    with pytest.raises(StartupError, match=rf"set model\.path to a directory with a copy of owner/model, which {command}"):
+        downloaded_snapshot("owner/model", named="Setting model.name is 'whisper-small'")

@@ -71,16 +71,18 @@ def downloaded_snapshot(repository: str, wanted: Sequence[str] = WANTED, *, name
     """
     named = named or f"Setting model.name is {repository!r}"
     disable_progress_bars()
-    if downloads.forbidden:
-        raise NotDownloadedError(f"{repository} is not downloaded yet; `make run` downloads it into {cache_folder()}.")
     if constants.HF_HUB_OFFLINE:
         raise StartupError(
             f"{named}, which is not complete in the cache {cache_folder()}, and "
-            "HF_HUB_OFFLINE forbids a download; unset it, or set model.path to a local copy."
+            f"HF_HUB_OFFLINE forbids a download; unset it, or {_local_copy(repository)}."
+        )
+    if downloads.forbidden:
+        raise NotDownloadedError(
+            f"{named}: {repository} is not downloaded yet; `make run` downloads it into {cache_folder()}."
         )
     try:
         plan = _planned(repository, wanted)
-        _check_disk(named, plan)
+        _check_disk(named, repository, plan)
         log.info("model_download_started", model=repository, cache=str(cache_folder()), bytes=plan.bytes)
         blobs = cache_folder() / f"models--{repository.replace('/', '--')}" / "blobs"
         before_bytes = _bytes_on_disk(blobs) - plan.begun_bytes
@@ -126,7 +128,7 @@ def _planned(repository: str, wanted: Sequence[str]) -> _Plan:
     return _Plan(sum(file.file_size or 0 for file in files if file.will_download), begun_bytes)
 
 
-def _check_disk(named: str, plan: _Plan) -> None:
+def _check_disk(named: str, repository: str, plan: _Plan) -> None:
     """Raises `StartupError` if the files do not fit on the disk."""
     place = cache_folder()
     while not place.exists():
@@ -137,7 +139,7 @@ def _check_disk(named: str, plan: _Plan) -> None:
         raise StartupError(
             f"{named}, which needs a download of {needed_bytes / 1e9:.2f} GB, but the disk of the Hub's cache "
             f"{cache_folder()} has {free_bytes / 1e9:.2f} GB free; free some space, set HF_HOME to another disk, or "
-            "set model.path to a local copy."
+            f"{_local_copy(repository)}."
         )
 
 
@@ -171,7 +173,7 @@ def _sentence(named: str, repository: str, error: BaseException) -> str:
     if isinstance(error, GatedRepoError):
         return (
             f"{named}, whose terms must be accepted before a download; accept them at {constants.ENDPOINT}/{repository}"
-            " and set HF_TOKEN, or set model.path to a local copy."
+            f" and set HF_TOKEN, or {_local_copy(repository)}."
         )
     if isinstance(error, RepositoryNotFoundError):
         return (
@@ -181,12 +183,20 @@ def _sentence(named: str, repository: str, error: BaseException) -> str:
     if _disk_is_full(error):
         return (
             f"{named}, but the disk of the Hub's cache {cache_folder()} is full; free some space, set HF_HOME "
-            "to another disk, or set model.path to a local copy."
+            f"to another disk, or {_local_copy(repository)}."
         )
     reason = " ".join(str(error.__cause__ or error).split())[:200].rstrip(".") or type(error).__name__
     return (
         f"{named}, but its files could not be downloaded from {constants.ENDPOINT} ({reason}); check the connection, "
-        "or set model.path to a local copy."
+        f"or {_local_copy(repository)}."
+    )
+
+
+def _local_copy(repository: str) -> str:
+    """What to do without the Hub, as the end of a sentence."""
+    return (
+        f"set model.path to a directory with a copy of {repository}, which `hf download {repository} --local-dir "
+        "DIRECTORY` makes on a machine with a connection"
     )
 
 
