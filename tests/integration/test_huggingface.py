@@ -211,5 +211,7 @@ def test_model_without_connection_is_named_with_what_to_copy(monkeypatch: pytest
     """The repository of a short name is nowhere else in the message."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     command = r"`hf download owner/model --local-dir DIRECTORY` makes on a machine with a connection\.$"
-    with pytest.raises(StartupError, match=rf"set model\.path to a directory with a copy of owner/model, which {command}"):
+    with pytest.raises(
+        StartupError, match=rf"set model\.path to a directory with a copy of owner/model, which {command}"
+    ):
         downloaded_snapshot("owner/model", named="Setting model.name is 'whisper-small'")

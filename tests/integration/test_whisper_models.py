@@ -212,11 +212,70 @@ def test_missing_file_is_named(models: Path, tmp_path: Path) -> None:
         StartupError, match=r"model\.path is .*, which lacks tokenizer\.json; a Whisper in CTranslate2's"
     ):
         loaded(path=copy)
-    (copy / "model.bin").rename(copy / "model.safetensors")
+    (copy / "vocabulary.json").unlink()
     with pytest.raises(
-        StartupError, match=r"holds a model of transformers; convert it with `ct2-transformers-converter"
+        StartupError, match=r"which lacks tokenizer\.json, vocabulary\.json or vocabulary\.txt; a Whisper"
     ):
         loaded(path=copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("model.safetensors", r"holds a model of transformers; convert it with `ct2-transformers-converter"),
+        ("model-00001-of-00002.safetensors", r"holds a model of transformers; convert it with `ct2-transformers-conv"),
+        ("ggml-base.bin", r"which holds ggml-base\.bin, a file in another format; a Whisper in CTranslate2's format"),
+        ("turbo.pt", r"which holds turbo\.pt, a file in another format; a Whisper in CTranslate2's format is a dir"),
+    ],
+)
+def test_other_formats_are_named(tmp_path: Path, file: str, sentence: str) -> None:
+    (tmp_path / file).touch()
+    with pytest.raises(StartupError, match=sentence):
+        loaded(path=tmp_path)
+    with pytest.raises(
+        StartupError, match=r"which is not a directory; a Whisper in CTranslate2's format is a directory"
+    ):
+        loaded(path=tmp_path / file)
+
+
+def test_file_with_a_relative_path_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.bin").touch()
+    with pytest.raises(StartupError, match=r"^Setting model\.path is 'model\.bin', which is not a directory"):
+        loaded(path="model.bin")
+
+
+def test_clone_without_its_large_files_is_named(models: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(models / "english", tmp_path / "copy")
+    (copy / "model.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n")
+    with pytest.raises(
+        StartupError, match=r"model\.path is .*, whose model\.bin is only a pointer of Git LFS; run `git"
+    ):
+        loaded(path=copy)
+
+
+@pytest.mark.parametrize(("other", "mark"), [("english", "endoftext"), ("large-v3", "notimestamps")])
+def test_tokenizer_of_another_model_is_refused(models: Path, tmp_path: Path, other: str, mark: str) -> None:
+    copy = shutil.copytree(models / "headless", tmp_path / "copy")
+    shutil.copy(models / other / "tokenizer.json", copy)
+    with pytest.raises(StartupError, match=rf"tokenizer\.json in .* is of another model: <\|{mark}\|> has the number"):
+        loaded(path=copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "difference"),
+    [
+        ("whisper-large-v3", "headless", r"has 128 mel filters, but the model in .* has 80"),
+        ("whisper-small", "large-v3", r"has 80 mel filters, but the model in .* has 128"),
+        ("whisper-small", "english", r"has many languages, but the model in .* has English only"),
+        ("whisper-small.en", "headless", r"has English only, but the model in .* has many languages"),
+    ],
+)
+def test_files_of_another_model_are_refused(models: Path, name: str, files: str, difference: str) -> None:
+    with pytest.raises(
+        StartupError, match=rf"model\.name is '{name}', which {difference}; set model\.name to whisper, or"
+    ):
+        loaded(name=name, path=models / files)
 
 
 def test_hub_is_asked_only_for_what_its_cache_lacks(

@@ -27,6 +27,7 @@ from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, Feat
 from worker.engines.whisper.answers import MAX_POSITIONS, Answers, Said
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, Encoded, aligned_frames, chosen
+from worker.engines.whisper.identity import check_tokenizer
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
@@ -72,6 +73,7 @@ class WhisperDecoder:
             self._vocabulary.encode_special_tokens = True  # a client's text has no tokens of control
         except Exception as error:  # the libraries raise bare Exception and RuntimeError
             raise StartupError(f"The model in {directory} could not be loaded: {error}.") from error
+        check_tokenizer(directory, self._vocabulary)
         tokens = {code: self._vocabulary.token_to_id(f"<|{code}|>") for code in LANGUAGE_CODES}
         self._language_tokens = {code: token for code, token in tokens.items() if token is not None}
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
@@ -95,6 +97,11 @@ class WhisperDecoder:
             "win_length": features.n_fft,
             "n_fft": features.n_fft,
         }
+
+    @property
+    def is_multilingual(self) -> bool:
+        """Whether the vocabulary has languages."""
+        return bool(self._model.is_multilingual)
 
     @property
     def decodes_singly(self) -> bool:

@@ -102,6 +102,11 @@ class WhisperEngine:
         """`n_mels`, `hop_length`, `win_length`, `n_fft` of the model's front end."""
         return self._decoder.spectrogram
 
+    @property
+    def is_multilingual(self) -> bool:
+        """Whether the model's vocabulary has languages."""
+        return self._decoder.is_multilingual
+
     def warm_up(self) -> None:
         warm_up(self._decoder.run, self.info)
 

@@ -10,10 +10,19 @@ from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS,
 from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.engine import WhisperEngine
+from worker.engines.whisper.identity import check_name
 from worker.engines.whisper.placement import Placement, asked_compute_type, auto_compute_type, device
 from worker.engines.whisper.settings import WhisperSettings
 from worker.engines.whisper.sizes import size_of
-from worker.engines.whisper.weights import MODEL_FILES, WEIGHTS_NAME, hub_directory, model_directory, repository_of
+from worker.engines.whisper.weights import (
+    FORMAT,
+    MODEL_FILES,
+    WEIGHTS_NAME,
+    hub_directory,
+    missing_files,
+    model_directory,
+    repository_of,
+)
 
 PREFIX: Final = "whisper-"
 """Prefix of faster-whisper's own name of a model."""
@@ -26,6 +35,13 @@ ENGLISH_BY_TRAINING: Final = {"whisper-distil-large-v2", "whisper-distil-large-v
 NOT_TRANSLATING: Final = {"whisper-large-v3-turbo"}
 """It answers in the spoken language, even when asked to translate (OpenAI's README)."""
 
+TRANSFORMERS: Final = ("model*.safetensors", "pytorch_model*.bin")
+"""Weights of transformers, also if they are split into several files."""
+OTHER_FORMATS: Final = ("ggml*.bin", "*.gguf", "*.pt", "*.onnx")
+"""Weights of whisper.cpp, of OpenAI's own code, and for ONNX Runtime."""
+LFS_POINTER: Final = b"version https://git-lfs"
+"""What a clone without Git LFS has instead of a large file."""
+
 
 def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: int) -> WhisperEngine:
     """The engine for the name of a Whisper model, with the files in `model.path` if that is set."""
@@ -37,6 +53,7 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
         placement=placement,
         settings=GPU_SETTINGS if placement.on_gpu else CPU_SETTINGS,
     )
+    _check_name(name, directory, engine)
     check_spectrogram(settings.spectrogram, engine.spectrogram, shown)
     return engine
 
@@ -44,7 +61,16 @@ def load_whisper(settings: Settings, name: str, *, default_slots: int, threads: 
 def load_decoder(model: ModelSettings, threads: int) -> tuple[str, WhisperDecoder]:
     """The name and the decoder of the Whisper in `model.name`, without an engine, for recorded audio."""
     shown, directory, placement = _located(model, model.name, threads)
-    return shown, WhisperDecoder(directory, placement, live=False)
+    decoder = WhisperDecoder(directory, placement, live=False)
+    _check_name(model.name, directory, decoder)
+    return shown, decoder
+
+
+def _check_name(name: str, directory: Path, model: WhisperEngine | WhisperDecoder) -> None:
+    name = whisper_model(name)
+    if name != EMBEDDED_WHISPER:  # with a path, it is the name of any model
+        n_mels, is_multilingual = model.spectrogram["n_mels"], model.is_multilingual
+        check_name(name, directory, n_mels=n_mels, is_multilingual=is_multilingual)
 
 
 def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, Placement]:
@@ -94,16 +120,26 @@ def _directory(name: str, path: str | None) -> Path:
         return model_directory(None)
     else:
         directory = hub_directory(name.removeprefix(PREFIX), named=f"Setting model.name is {name!r}")
-    missing = [file for file in MODEL_FILES if not (directory / file).is_file()]
-    if not missing:
-        return directory
     named = f"Setting model.path is {path!r}" if path is not None else f"Setting model.name is {name!r}"
-    if (directory / "model.safetensors").is_file() or (directory / "pytorch_model.bin").is_file():
+    missing = missing_files(directory)
+    if not missing:
+        _check_content(named, directory)
+        return directory
+    if any(file for pattern in TRANSFORMERS for file in directory.glob(pattern)):
         raise StartupError(
             f"{named}, which holds a model of transformers; convert it with `ct2-transformers-converter --model "
             f"{path or directory} --output_dir DIRECTORY --copy_files tokenizer.json preprocessor_config.json` and set "
             "model.path to that directory."
         )
-    raise StartupError(
-        f"{named}, which lacks {', '.join(missing)}; a Whisper in CTranslate2's format has {', '.join(MODEL_FILES)}."
-    )
+    if other := next((file for pattern in OTHER_FORMATS for file in sorted(directory.glob(pattern))), None):
+        raise StartupError(f"{named}, which holds {other.name}, a file in another format; {FORMAT}.")
+    raise StartupError(f"{named}, which lacks {', '.join(missing)}; {FORMAT}.")
+
+
+def _check_content(named: str, directory: Path) -> None:
+    for name in MODEL_FILES:
+        with (directory / name).open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise StartupError(
+                    f"{named}, whose {name} is only a pointer of Git LFS; run `git lfs pull` in it, or copy the file."
+                )

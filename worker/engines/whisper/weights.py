@@ -17,7 +17,9 @@ from shared.errors import StartupError
 
 WEIGHTS_NAME = "model.bin"
 MODEL_FILES = (WEIGHTS_NAME, "config.json", "tokenizer.json")
-"""Files that every model must have; the vocabulary's file has one of two names."""
+VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
+"""A model must have one of them, besides `MODEL_FILES`."""
+FORMAT = f"a Whisper in CTranslate2's format is a directory with {', '.join(MODEL_FILES)}, and vocabulary.json or .txt"
 CHUNK_BYTES = 1 << 20
 MARKER = "verified.json"
 """Size and modification time of each file when its hash was last correct: saves hashing 145 MB at every start."""
@@ -70,8 +72,8 @@ def model_directory(path: str | None) -> Path:
     local = Path(path).expanduser()
     if local.is_dir():
         return local
-    if local.is_absolute() or path.startswith((".", "~")):
-        raise StartupError(f"Setting model.path is {path!r}, which is not a directory.")
+    if local.exists() or local.is_absolute() or path.startswith((".", "~")):
+        raise StartupError(f"Setting model.path is {path!r}, which is not a directory; {FORMAT}.")
     return hub_directory(path, named=f"Setting model.path is {path!r} (not a directory, so a repository on the Hub)")
 
 
@@ -88,9 +90,28 @@ def hub_directory(name: str, *, named: str) -> Path:
 
     repository = repository_of(name)
     cached = cached_snapshot(repository, WANTED_OF_WHISPER)
-    if cached is not None and all((cached / file).is_file() for file in MODEL_FILES):
+    if cached is not None and not missing_files(cached):
         return cached
     return downloaded_snapshot(repository, WANTED_OF_WHISPER, named=named)
+
+
+def missing_files(directory: Path) -> list[str]:
+    """Names of the files that a model needs and `directory` lacks."""
+    missing = [file for file in MODEL_FILES if not (directory / file).is_file()]
+    if not any((directory / file).is_file() for file in VOCABULARY_FILES):
+        missing.append(" or ".join(VOCABULARY_FILES))
+    return missing
+
+
+def vocabulary_of(directory: Path) -> list[str]:
+    """The tokens of the model in the order of their numbers. Raises `StartupError`."""
+    file = next(directory / name for name in VOCABULARY_FILES if (directory / name).is_file())
+    try:
+        text = file.read_text(encoding="utf-8")
+        tokens = json.loads(text) if file.suffix == ".json" else text.splitlines()
+    except (OSError, ValueError) as error:
+        raise StartupError(f"The file {file} is damaged ({error}); copy it again.") from error
+    return tokens if isinstance(tokens, list) else []
 
 
 def repository_of(name: str) -> str:
