@@ -15,6 +15,9 @@ from shared.session_options import DELAYS_MS, CommitDelay, Mode
 BROKER_VARIABLE = "REDIS_BROKER_URL"
 URL_VARIABLES = {"REDIS_URL": "url", BROKER_VARIABLE: "broker_url"}
 """Variables without our prefix, and the keys of the section `redis` that they set."""
+MODEL_PATH = (
+    "a directory, such as /models/whisper or ~/whisper; for a Whisper also a Hub repository, owner/name; or null"
+)
 MIN_TOKEN_CHARS = 16
 """A shorter one can be guessed."""
 
@@ -113,14 +116,14 @@ class ModelSettings(Section):
     name: str = "auto"
     """`auto`, a Whisper such as `whisper-base`, `whisper` or `sherpa` (the one in `path`), `echo`, or a Voxtral model's
     Hub id."""
-    path: Path | None = None
+    path: Path | None = Field(None, description=MODEL_PATH)
     """A local directory that holds the model, instead of the name's own source. For a Whisper also a Hub repository."""
     device: str = Field("auto", description="auto, cpu, cuda, cuda:0, cuda:1, …")
     """`auto` uses CUDA if it is available."""
     second: str | None = None
     """A Whisper, usually a larger one, that decodes the finals of sessions with `revise` again in idle time. None: no
     session is revised."""
-    second_path: Path | None = None
+    second_path: Path | None = Field(None, description=MODEL_PATH)
     """A local directory, or a Hub repository, that holds it, instead of the name's own source."""
     second_device: str | None = Field(None, description="auto, cpu, cuda, cuda:0, cuda:1, … or null")
     """None: like `device`."""
@@ -160,6 +163,18 @@ class ModelSettings(Section):
     @classmethod
     def _yaml_reads_on_as_true(cls, value: object) -> object:
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+    @field_validator("path", "second_path", mode="before")
+    @classmethod
+    def _path_can_be_expanded(cls, path: object) -> object:
+        if path == "":  # would be the current directory
+            raise ValueError("empty")
+        if isinstance(path, str | Path):
+            try:
+                Path(path).expanduser()
+            except RuntimeError as error:
+                raise ValueError("no such home directory") from error
+        return path
 
     @field_validator("device", "second_device")
     @classmethod

@@ -154,6 +154,8 @@ def test_voxtral_config_names_the_file(tmp_path: Path, load: Load) -> None:
             "Setting server.tcp_ports is [7, 7]; allowed: two different ports from 1 to 65535.",
         ),
         ("server: {tcp_ports: [7]}", "Setting server.tcp_ports is [7]; allowed: two different ports from 1 to 65535."),
+        ("model: {path: ''}", "Setting model.path is ''; allowed: a directory, such as /models/whisper"),
+        ("model: {second_path: ~nobody-here/a}", "Setting model.second_path is '~nobody-here/a'; allowed: a directory"),
         ("model: {device: gpu}", "Setting model.device is 'gpu'; allowed: auto, cpu, cuda, cuda:0, cuda:1, …."),
         ("model: {torch_dtype: fp8}", "Setting model.torch_dtype is 'fp8'; allowed: auto, bfloat16, float16, float32."),
         ("session: {commit_delay: slow}", "Setting session.commit_delay is 'slow'; allowed: fast, balanced, accurate."),
