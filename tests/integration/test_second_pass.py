@@ -13,6 +13,7 @@ from redis import Redis
 
 from shared.bus import keys
 from tests.command import run
+from tests.forking import captured
 from tests.integration.api_clients import post_form, silent_wav
 from tests.integration.native_clients import ask, base64_of, open_client, tell, tone, until
 from tests.integration.test_asyncapi import schemas
@@ -188,3 +189,34 @@ def test_sessions_with_speakers_are_revised(stack: Stack) -> None:
     texts = [event["text"] for event in events if event["type"] == "revised"]
     assert events[-1]["text"] == " ".join(texts)
     assert ECHOED not in texts
+
+
+@pytest.mark.parametrize(
+    ("second", "ok", "detail"),
+    [
+        ({"SECOND": "whisper", "SECOND_PATH": "tiny"}, True, "tiny, loaded in "),
+        (
+            {"SECOND": "whisper", "SECOND_PATH": "/nowhere"},
+            False,
+            "Setting model.second_path is '/nowhere', which is not",
+        ),
+        (
+            {"SECOND": "whisper-small"},
+            None,
+            "Setting model.second is 'whisper-small': Systran/faster-whisper-small is not ",
+        ),
+    ],
+)
+def test_doctor_checks_the_second_model(
+    stack: Stack, tmp_path: Path, second: dict[str, str], ok: bool | None, detail: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("{}")
+    variables = {f"VOXTRAL_MODEL__{name}": value for name, value in second.items()} | {"HF_HOME": str(tmp_path)}
+    variables |= {"VOXTRAL_MODEL__NAME": "echo", "VOXTRAL_CONFIG": str(config), "HF_HUB_OFFLINE": "0"}
+    done = captured("worker.check", folder=stack.folder, env=stack.env | variables)
+    first, model = (orjson.loads(line) for line in done.stdout.splitlines())
+    assert (first["check"], first["ok"]) == ("Second model", ok)
+    assert first["detail"].startswith(detail)
+    assert (model["check"], model["ok"]) == ("Model", True)
+    assert done.returncode == (ok is False)

@@ -35,7 +35,7 @@ def load_second(settings: Settings) -> "SecondModel | None":
         second = SecondModel(name, decoder, threads)
         second.warm_up()
     except StartupError as error:
-        raise StartupError(_renamed(str(error))) from error
+        raise type(error)(_renamed(str(error))) from error  # doctor distinguishes what is not downloaded
     return second
 
 
