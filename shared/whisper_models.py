@@ -3,6 +3,7 @@
 Only the worker knows where their files are.
 """
 
+from pathlib import Path
 from typing import Final
 
 EMBEDDED_WHISPER: Final = "whisper-base"
@@ -35,6 +36,19 @@ WHISPER_ALIASES: Final = {"whisper-turbo": "whisper-large-v3-turbo", "whisper-la
 def whisper_model(name: str) -> str:
     """The model that a name means; the name itself if it is not an alias."""
     return WHISPER_ALIASES.get(name.casefold(), name)
+
+
+def shown_name(name: str, path: str | None) -> str:
+    """The name that `/status` shows and that clients request.
+
+    A named model keeps its name wherever its files come from. For `whisper`, and for the embedded model if `model.path`
+    replaces its weights, it is the last part of the directory, or the Hub repository.
+    """
+    name = whisper_model(name)
+    if path is None or name not in (ANY_WHISPER, EMBEDDED_WHISPER):
+        return name
+    local = Path(path).expanduser()
+    return local.resolve().name if local.is_dir() else path
 
 
 def is_whisper(name: str) -> bool:

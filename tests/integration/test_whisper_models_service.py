@@ -43,6 +43,13 @@ def test_doctor_says_the_same(service: Stack) -> None:
     assert REASON.rstrip(".") in done.stdout
 
 
+def test_doctor_loads_no_second_model_by_the_name_whisper(service: Stack) -> None:
+    assert (
+        "our-whisper on cpu (float32), 2 slots, runs on "
+        in run(service, "doctor", VOXTRAL_MODEL__NAME="whisper").stdout
+    )
+
+
 def test_public_names_mean_the_model_that_runs(service: Stack) -> None:
     with openai_of(service) as client:
         assert [model.id for model in client.models.list().data] == ["our-whisper"]

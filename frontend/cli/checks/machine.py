@@ -16,6 +16,7 @@ from shared.config.settings import Settings
 from shared.errors import StartupError
 from shared.logs import log_path
 from shared.torch_build import installed_torch
+from shared.whisper_models import shown_name
 
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 1024**3
@@ -106,16 +107,18 @@ def _running(settings: Settings) -> Check | None:
         _, status = get_json(f"{own_health_url(settings)}/status", probe_context(settings))
     except HttpError:
         return None
-    name = settings.model.name
+    name, path = settings.model.name, settings.model.path
+    names = {name, shown_name(name, str(path) if path is not None else None)}
+    """While it is loaded, and later."""
     for worker in status.get("workers") or ():
-        if name in ("auto", worker["model"]):
+        if name == "auto" or worker["model"] in names:
             passes = f"; passes {worker['passes']}" if worker.get("passes") else ""
             fit = f" ({worker['slots_reason']})" if worker.get("slots_reason") else ""
             where = f"{worker['model']} on {worker['device']} ({worker['compute_type']})"
             reason = f"; {worker['model_reason'].rstrip('.')}" if worker.get("model_reason") else ""
             return ok("Model", f"{where}, {worker['slots']} slots{fit}, runs on {worker['host']}{passes}{reason}")
     for start in status.get("starting") or ():
-        if name in ("auto", start["model"]):
+        if name == "auto" or start["model"] in names:
             return absent("Model", f"a worker {start['doing']}", "Wait until it is warm, then check again.")
     return None
 

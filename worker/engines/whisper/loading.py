@@ -6,7 +6,7 @@ from typing import Final
 from shared.config.sections import ModelSettings
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, whisper_model
+from shared.whisper_models import ANY_WHISPER, EMBEDDED_WHISPER, WHISPER_MODELS, shown_name, whisper_model
 from worker.engines.loading.spectrogram import check_spectrogram
 from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.engine import WhisperEngine
@@ -102,15 +102,9 @@ def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, 
 
 
 def _shown_name(name: str, path: str | None) -> str:
-    """The name that `/status` shows and that clients request.
-
-    A named model keeps its name wherever its files come from. For `whisper`, and for the embedded model if `model.path`
-    replaces its weights, it is the Hub repository or the last part of the directory.
-    """
-    if path is None or name not in (ANY_WHISPER, EMBEDDED_WHISPER):
-        return name
-    local = Path(path).expanduser()
-    return local.resolve().name if local.is_dir() else repository_of(path)
+    shown = shown_name(name, path)
+    is_repository = shown == path and not Path(path).is_dir()
+    return repository_of(shown) if is_repository else shown
 
 
 def _directory(name: str, path: str | None) -> Path:
