@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ
-from shared.session_options import KeyTerm, Mode, SessionOptions
+from shared.session_options import CommitDelay, KeyTerm, Mode, SessionOptions
 from shared.turn_detection import TurnDetection
 from tests.engine_sessions import drained, finals, partials
 from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain
@@ -293,12 +293,15 @@ def test_slots_are_limited_and_come_back(engine: SherpaEngine) -> None:
 
 def test_options_without_effect_are_reported_once(engine: SherpaEngine) -> None:
     given: dict[str, Any] = {"language": "de", "prompt": "Ada", "delay_ms": 480, "temperature": 0.5, "top_p": 0.9}
+    given |= {"languages": ("de", "fr"), "commit_delay": CommitDelay.FAST}
     engine.open("a", SessionOptions(**given, keyterms=(KeyTerm("Ada"),)))
     notices = [output for output in drained(engine)["a"] if isinstance(output, Notice)]
     assert [notice.code for notice in notices] == [
+        "commit_delay_ignored",
         "delay_ignored",
         "keyterms_ignored",
         "language_ignored",
+        "languages_ignored",
         "prompt_ignored",
         "sampling_ignored",
     ]

@@ -24,9 +24,11 @@ from worker.engines.base import (
 )
 from worker.engines.base import Final as FinalText
 from worker.engines.option_notices import (
+    COMMIT_DELAY,
     DELAY,
     KEYTERMS,
     LANGUAGE,
+    LANGUAGES,
     PROMPT,
     SAMPLING,
     turns_by_pauses,
@@ -45,6 +47,7 @@ MAX_LEAD_SAMPLES: Final = SAMPLE_RATE_HZ
 """A segment that is cut between two words ends at most so long before the second word is written."""
 MAX_STREAM_SAMPLES: Final = 60 * SAMPLE_RATE_HZ
 """An older stream is replaced between two words, since its memory grows with its text."""
+UNUSED: Final = (COMMIT_DELAY, DELAY, KEYTERMS, LANGUAGE, LANGUAGES, PROMPT, SAMPLING)
 Finding = Opened | Closed | TurnEndedEarly | TurnResumed | Committed | Finished
 """Of the VAD."""
 
@@ -255,5 +258,5 @@ class Session:
 
 
 def _notices(options: SessionOptions, judge: TurnJudge | None) -> list[Output]:
-    ignored = without_effect(options, DELAY, KEYTERMS, LANGUAGE, PROMPT, SAMPLING)
+    ignored = without_effect(options, *UNUSED)
     return [*ignored, *turns_by_pauses(options.turn_detection, judge)]
