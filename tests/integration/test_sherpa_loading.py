@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from shared.config.settings import Settings
 from shared.errors import StartupError
 from tests.forking import captured
+from tests.sherpa_kinds import write_nemo
 from tests.sherpa_models import set_metadata, write_ctc, write_tokens, write_transducer
 from tests.stack import PROJECT
 from worker.engines.base import Engine
@@ -48,6 +50,13 @@ def test_missing_model_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"model\.name is 'sherpa:x', which needs model\.path"):
         loaded(None, name="sherpa:x")
     with pytest.raises(StartupError, match=r"lacks encoder\*\.onnx or model\*\.onnx and tokens\.txt"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize("write", [write_transducer, write_nemo])
+def test_missing_joiner_is_named(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    (write(tmp_path) / "joiner.onnx").unlink()
+    with pytest.raises(StartupError, match=r"model\.path is .*, which lacks joiner\*\.onnx; allowed: tokens\.txt with"):
         loaded(tmp_path)
 
 

@@ -18,6 +18,8 @@ ALLOWED: Final = (
     "tokens.txt with encoder*.onnx, decoder*.onnx and joiner*.onnx (a transducer), encoder*.onnx and decoder*.onnx "
     "(Paraformer), or model*.onnx (CTC)"
 )
+JOINER: Final = "joiner"
+"""The part that only transducers have."""
 _SINGLE: Final = ("model", "ctc")
 """The name of the single file of a CTC model."""
 _BLANKS: Final = frozenset({"<blk>", "<eps>", "<blank>"})
@@ -65,6 +67,8 @@ def find_model(path: Path | None, name: str) -> ModelFiles:
     _check_tokens(directory / TOKENS, metadata_by_part.values())
     main, metadata = next(iter(networks.values())), next(iter(metadata_by_part.values()))
     kind = _kind(networks, metadata)
+    if kind is None and _kind({**networks, JOINER: main}, metadata) is Kind.TRANSDUCER:
+        raise StartupError(f"Setting model.path is {str(directory)!r}, which lacks {JOINER}*.onnx; allowed: {ALLOWED}.")
     if kind is None:
         raise StartupError(
             f"{main} is not a streaming model that sherpa-onnx supports (its model_type is "
@@ -76,7 +80,7 @@ def find_model(path: Path | None, name: str) -> ModelFiles:
 
 def _networks(directory: Path) -> dict[str, Path]:
     """The main file first. Raises a `StartupError` that names what is missing."""
-    found = {part: _chosen(directory, part) for part in ("encoder", "decoder", "joiner")}
+    found = {part: _chosen(directory, part) for part in ("encoder", "decoder", JOINER)}
     single = next((file for part in _SINGLE if (file := _chosen(directory, part))), None)
     parts = {part: file for part, file in found.items() if file}
     if not parts and single:
@@ -123,7 +127,7 @@ def _kind(networks: Mapping[str, Path], metadata: Mapping[str, str]) -> Kind | N
     chunked = {"T", "decode_chunk_len"} <= metadata.keys()
     of_nemo = metadata.keys() >= _NEMO_KEYS
     model_type = metadata.get("model_type", "")
-    if "joiner" in networks:
+    if JOINER in networks:
         return Kind.TRANSDUCER if of_nemo or (chunked and model_type in _ICEFALL_TRANSDUCERS) else None
     if "encoder" in networks:
         return Kind.PARAFORMER if {"lfr_window_size", "neg_mean"} <= metadata.keys() else None

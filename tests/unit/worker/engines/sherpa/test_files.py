@@ -61,6 +61,8 @@ def test_kind_of_a_single_file_is_in_its_metadata(tmp_path: Path, metadata: dict
 def test_encoder_and_decoder_alone_are_a_paraformer(tmp_path: Path) -> None:
     write_transducer(tmp_path)
     (tmp_path / "joiner.onnx").unlink()
+    refused(tmp_path, r"lacks joiner\*\.onnx; allowed: tokens\.txt with encoder")
+    set_metadata(tmp_path / "encoder.onnx", {"model_type": "lstm"})
     refused(
         tmp_path, r"encoder\.onnx is not a streaming model .*its model_type is 'lstm'.*allowed: streaming zipformer"
     )
