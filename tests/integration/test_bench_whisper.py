@@ -3,9 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from tests.bench.whisper_gpu import Steps, most_sessions
 from tests.forking import captured
 from tests.stack import PROJECT
+from tests.tiny.whisper import Weights
 
 
 def test_command_runs_without_a_gpu(tmp_path: Path) -> None:
@@ -23,3 +26,10 @@ def test_most_sessions_lie_between_the_measured_counts() -> None:
     assert most_sessions(measured, 150) == 3
     assert most_sessions(measured, 500) == 4
     assert most_sessions(measured, 40) == 0
+
+
+def test_large_weights_differ() -> None:
+    """CTranslate2 stores equal weights once: the model would be smaller than the shape that it is of."""
+    weights = Weights(np.float16)
+    layers = [weights.of(5120, 1280) for _ in range(3)]
+    assert not any(np.array_equal(layers[0], layer) for layer in layers[1:])

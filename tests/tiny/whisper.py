@@ -44,8 +44,11 @@ PUBLISHED: Final = {
 """As published by OpenAI; 1.6 and 3.1 GB in float16."""
 
 
-class _Weights:
-    """Random numbers for every tensor of a spec. Drawn once and cut from there, since 800 million take long."""
+class Weights:
+    """Random numbers for every tensor of a spec. Drawn once and cut from there, since 800 million take long.
+
+    What is larger than the drawn numbers repeats them, each from another place: CTranslate2 stores equal weights once.
+    """
 
     def __init__(self, dtype: type[np.floating[Any]]) -> None:
         self._random = np.random.default_rng(0)
@@ -54,7 +57,7 @@ class _Weights:
 
     def of(self, *shape: int) -> NDArray[Any]:
         size = int(np.prod(shape))
-        start = int(self._random.integers(max(1, len(self._pool) - size)))
+        start = int(self._random.integers(len(self._pool) - size if size < len(self._pool) else len(self._pool)))
         return np.resize(self._pool[start:], size).reshape(shape)
 
     def linear(self, spec: Any, outputs: int, inputs: int) -> None:
@@ -89,7 +92,7 @@ def write_whisper(
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(shape.vocabulary)
     (directory / "tokenizer.json").write_text(json.dumps(tokenizer))
-    spec = _spec(shape, _Weights(np.float16 if half else np.float32))
+    spec = _spec(shape, Weights(np.float16 if half else np.float32))
     tokens = _tokens(tokenizer)
     spec.register_vocabulary(tokens)
     names = {token: index for index, token in enumerate(tokens)}
@@ -104,7 +107,7 @@ def write_whisper(
     return directory
 
 
-def _spec(shape: Shape, weights: _Weights) -> WhisperSpec:
+def _spec(shape: Shape, weights: Weights) -> WhisperSpec:
     spec = WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
     width, encoder, decoder = shape.width, spec.encoder, spec.decoder
     for convolution, channels in ((encoder.conv1, shape.mels), (encoder.conv2, width)):
