@@ -38,6 +38,7 @@ NOT_RUN: Final = {
     "sudo ": "changes the machine; tests/systemd does the same in namespaces",
     "curl https://rest.runpod.io": "needs an account",
     "REDIS_URL=redis://main-host": "needs another machine",
+    ".venv/bin/hf download": "downloads 1.6 GB",
     ".venv/bin/pip install": "changes the environment that runs the tests",
     "voxtral listen": "needs a microphone",
     "voxtral serve": "starts a service; tests/integration/test_wheel.py does that",

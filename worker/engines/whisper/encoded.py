@@ -28,7 +28,10 @@ class Encoded:
 
 
 def chosen(encoded: Any, rows: Sequence[int]) -> Any:
-    """Some rows of the encoder's output. Only this copies it to the host; batches of one language stay on the GPU."""
+    """Some rows of the encoder's output.
+
+    Only this copies it to the host: for word times in batches of several languages, beams and key terms.
+    """
     on_host = np.array(encoded.to_device(ctranslate2.Device.cpu))
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(on_host[rows]))
 
