@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 from shared.events import SAMPLE_RATE_HZ
 from tests.bench.alignment import last_sound_samples
 from tests.bench.scoring import normalised
-from tests.speech import SENTENCES, silence, synthesise
+from tests.speech import SENTENCES, noise, silence, synthesise
 from tests.tiny.whisper import ENGLISH, LARGE_V3, MULTILINGUAL, Shape, write_whisper
 from worker.engines.whisper.decoder import RESERVED_POSITIONS, WhisperDecoder
+from worker.engines.whisper.encoded import FRAMES_PER_S
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.onnx_model import model as onnx_model
 from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
@@ -76,7 +77,10 @@ def tokens_of(heard: Heard) -> tuple[int, ...]:
 def test_text_times_and_probabilities_are_those_of_ctranslate2(
     decoder: WhisperDecoder, speech: NDArray[np.float32]
 ) -> None:
-    [ours], [theirs] = decoder.run([live(speech)]), decoder.run([Job(speech, language="en")])
+    [ours], [theirs] = (
+        decoder.run([live(speech, closing=True)]),
+        decoder.run([Job(speech, language="en", closing=True)]),
+    )
     assert ours.text == theirs.text != ""
     for one, other in zip(ours.words, theirs.words, strict=True):
         assert abs(one.start_samples - other.start_samples) <= CLOSE_S * SAMPLE_RATE_HZ, one.text
@@ -97,6 +101,25 @@ def test_language_of_live_speech_is_detected_as_by_ctranslate2(
     assert max(ours, key=lambda code: ours[code]) == "en"
     assert sum(ours.values()) == pytest.approx(1.0, abs=1e-4)
     assert ours["en"] == pytest.approx(theirs["en"], abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "closing", "window_s"), [(2, False, 4), (5.5, False, 7), (9, False, 10), (9, True, 11)]
+)
+def test_partials_of_long_windows_have_less_padding(
+    decoder: WhisperDecoder, seconds: float, closing: bool, window_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short ones need it, and text that may become final is decoded with more care."""
+    frames: list[int] = []
+    encode = OnnxWhisper.encode
+
+    def counted(self: OnnxWhisper, spectrogram: NDArray[np.float32]) -> Any:
+        frames.append(spectrogram.shape[1])
+        return encode(self, spectrogram)
+
+    monkeypatch.setattr(OnnxWhisper, "encode", counted)
+    decoder.run([live(noise(seconds, 0.1), closing=closing, cap_tokens=2)])
+    assert frames[0] == window_s * FRAMES_PER_S
 
 
 def test_forced_words_are_read_in_one_step(

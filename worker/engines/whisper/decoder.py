@@ -37,6 +37,10 @@ from worker.engines.whisper.rescoring import Rescoring, Text, pieces_of
 from worker.engines.whisper.words import HeardWord, Spelling, spelling, spread_words, timed_words
 
 PADDING_S = 2.0
+LONG_PADDING_S = 1.0
+LONG_PADDING_FROM_S = 7.0
+"""Partials need less padding, except short ones, whose text often becomes a loop: windows of this length and more have
+`LONG_PADDING_S`."""
 DYNAMIC_RANGE = 2.0
 """The front end clips its output this far below its loudest point; digital silence has this value."""
 MIN_SAMPLES = 1600
@@ -181,8 +185,11 @@ class WhisperDecoder:
         return round(seconds * FRAMES_PER_S)
 
     def _shape(self, job: Job) -> Shape:
-        window_s = self._frames(job.pcm) / FRAMES_PER_S
         alone = job.is_live and self._onnx is not None
+        window_s = self._frames(job.pcm) / FRAMES_PER_S
+        if alone and not job.closing:
+            long_s = round(len(job.pcm) / SAMPLE_RATE_HZ + LONG_PADDING_S, 2)
+            window_s = min(window_s, max(long_s, LONG_PADDING_FROM_S))
         return Shape(window_s, len(self._prompt_tokens(job)), exact=job.closing, alone=alone)
 
     def _detected_alone(self, pcm: NDArray[np.float32]) -> Probabilities:
