@@ -108,7 +108,7 @@ def vocabulary_of(directory: Path) -> list[str]:
     file = next(directory / name for name in VOCABULARY_FILES if (directory / name).is_file())
     try:
         text = file.read_text(encoding="utf-8")
-        tokens = json.loads(text) if file.suffix == ".json" else text.splitlines()
+        tokens = json.loads(text) if file.suffix == ".json" else text.split("\n")
     except (OSError, ValueError) as error:
         raise StartupError(f"The file {file} is damaged ({error}); copy it again.") from error
     return tokens if isinstance(tokens, list) else []
