@@ -71,6 +71,15 @@ STATUSES: Final[dict[str, ErrorStatus]] = {
 """By the code of the error."""
 
 
+REQUEST_STATUSES: Final = frozenset({400, 401, 403, 413, 415, 429})
+"""Of errors that the same request would get again: it, its key or its limit must change."""
+
+
+def is_of_request(error: VoxtralError) -> bool:
+    """Whether the client's request caused the error, rather than the service or the end of the session."""
+    return STATUSES.get(error.code, STATUSES[InternalError.code]).status in REQUEST_STATUSES
+
+
 def status_of(error: VoxtralError) -> ErrorStatus:
     if isinstance(error, InvalidFieldError) and error.field == "model":
         return MODEL_NOT_FOUND

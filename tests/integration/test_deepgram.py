@@ -112,14 +112,15 @@ async def test_bad_parameters_are_rejected_before_the_connection_opens(stack: St
     assert response.headers["dg-error"] == body["err_msg"]
 
 
-def test_an_unknown_model_is_an_error_message(stack: Stack) -> None:
-    address = stack.web_url.replace("http", "ws", 1) + "/v1/listen?model=nobody"
+@pytest.mark.parametrize("path", ["/v1/listen", "/v2/listen"])
+def test_an_unknown_model_is_an_error_message(stack: Stack, path: str) -> None:
+    address = stack.web_url.replace("http", "ws", 1) + f"{path}?model=nobody"
     with connect(address) as socket:
         error = json.loads(socket.recv())
         assert (error["type"], "nobody" in error["description"]) == ("Error", True)
         with pytest.raises(ConnectionClosed):
             socket.recv()
-    assert socket.close_code == 1011
+    assert (socket.close_code, socket.close_reason) == (1008, "INVALID_FIELD")
 
 
 @pytest.mark.parametrize(("path", "reason"), [("/v1/listen", "DATA-0000"), ("/v2/listen", "UNSUPPORTED_AUDIO")])

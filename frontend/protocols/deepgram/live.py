@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from frontend.protocols.deepgram.flux_query import FluxListen
 from frontend.protocols.deepgram.query import Listen
 from frontend.protocols.dialect import Action, Append, Change, Check, Finish, Hangup, Open
+from frontend.protocols.error_statuses import is_of_request
 from frontend.protocols.long_text import Message
 from frontend.protocols.native.messages import decode_message
-from shared.errors import InvalidAudioError, UnknownTypeError, UnsupportedAudioError, VoxtralError, shown
+from shared.errors import UnknownTypeError, VoxtralError, shown
 
-BAD_AUDIO: Final = (InvalidAudioError.code, UnsupportedAudioError.code)
-BAD_AUDIO_CLOSE: Final = 1008
+REQUEST_CLOSE: Final = 1008
 FAILED_CLOSE: Final = 1011
 
 Wanted = TypeVar("Wanted", Listen, FluxListen)
@@ -99,8 +99,8 @@ class DeepgramLive(ABC, Generic[Wanted]):
         return Change(dict(changes)) if self._stage is Stage.LIVE else Check(options)
 
     def _fatal(self, error: VoxtralError) -> list[Action]:
-        """The error, and the close with its code: 1008 for audio that cannot be decoded, 1011 for all others."""
+        """The error, and the close with its code: 1008 if the request caused it, otherwise 1011."""
         if self._stage is Stage.OVER:
             return [Hangup(1000, "")]
         self._stage = Stage.OVER
-        return self._failed(error, BAD_AUDIO_CLOSE if error.code in BAD_AUDIO else FAILED_CLOSE)
+        return self._failed(error, REQUEST_CLOSE if is_of_request(error) else FAILED_CLOSE)

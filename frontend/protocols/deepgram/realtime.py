@@ -9,14 +9,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import configure_failure, listen_changes
-from frontend.protocols.deepgram.live import BAD_AUDIO_CLOSE, DeepgramLive, Stage
+from frontend.protocols.deepgram.live import REQUEST_CLOSE, DeepgramLive, Stage
 from frontend.protocols.deepgram.query import NAMES, Listen
 from frontend.protocols.deepgram.results import SpeakerNumbers, alternative, model_id, model_info
 from frontend.protocols.dialect import Action, Change, Check, Commit, Hangup, Send
 from frontend.protocols.long_text import Message
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from shared.bus.event_log import LoggedEvent
-from shared.errors import IdleTimeoutError, InvalidJsonError, UnknownTypeError, VoxtralError
+from shared.errors import (
+    IdleTimeoutError,
+    InvalidAudioError,
+    InvalidJsonError,
+    UnknownTypeError,
+    UnsupportedAudioError,
+    VoxtralError,
+)
 from shared.events import EventType
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Partial
@@ -25,6 +32,12 @@ NO_SHA256: Final = "0" * 64
 """Audio is not kept, so it has no digest."""
 SETTLE_S: Final = 0.3
 """Speech that begins just before an utterance would end is known after so much more audio."""
+REASONS: Final = {
+    InvalidAudioError.code: "DATA-0000",
+    UnsupportedAudioError.code: "DATA-0000",
+    IdleTimeoutError.code: "NET-0001",
+}
+"""Deepgram's reason of the close, by the code of our error."""
 AHEAD_S: Final = 5.0
 """A client that is so far ahead of the finals does not send its audio in real time."""
 
@@ -238,10 +251,8 @@ class DeepgramRealtime(DeepgramLive[Listen]):
         )
 
     def _failed(self, error: VoxtralError, close_code: int) -> list[Action]:
-        reason = "NET-0001" if error.code == IdleTimeoutError.code else "SERVER-0000"
-        if close_code == BAD_AUDIO_CLOSE:
-            reason = "DATA-0000"
-        return [_error(error.code, error), Hangup(close_code, reason)]
+        other = error.code.upper() if close_code == REQUEST_CLOSE else "SERVER-0000"
+        return [_error(error.code, error), Hangup(close_code, REASONS.get(error.code, other))]
 
 
 def _error(variant: str, error: VoxtralError) -> Send:

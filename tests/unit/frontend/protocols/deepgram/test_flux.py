@@ -22,7 +22,10 @@ from shared.errors import (
     IdleTimeoutError,
     InternalError,
     InvalidAudioError,
+    InvalidFieldError,
     ModelUnavailableError,
+    ModeUnsupportedError,
+    RateLimitedError,
     ServerBusyError,
     UnknownTypeError,
     VoxtralError,
@@ -264,6 +267,10 @@ def test_an_unknown_message_is_a_warning() -> None:
 def test_errors_end_the_connection() -> None:
     cases: tuple[tuple[VoxtralError, bytes | None, int, str], ...] = (
         (InvalidAudioError("no"), EARLIER_AUDIO, 1008, "INVALID_AUDIO"),
+        (InvalidFieldError("language", "xx", "en"), SECOND, 1008, "INVALID_FIELD"),
+        (InvalidFieldError("model", "nobody", "echo"), None, 1008, "INVALID_FIELD"),
+        (ModeUnsupportedError("no"), SECOND, 1008, "MODE_UNSUPPORTED"),
+        (RateLimitedError("no"), SECOND, 1008, "RATE_LIMITED"),
         (IdleTimeoutError(60), None, 1011, "IDLE_TIMEOUT"),
         (ServerBusyError("no"), SECOND, 1011, "SERVER_BUSY"),
         (InternalError("no"), None, 1011, "INTERNAL_SERVER_ERROR"),

@@ -21,6 +21,8 @@ from shared.errors import (
     IdleTimeoutError,
     InvalidAudioError,
     InvalidFieldError,
+    ModeUnsupportedError,
+    RateLimitedError,
     ServerBusyError,
     UnknownTypeError,
     VoxtralError,
@@ -165,6 +167,10 @@ def test_late_speech_ends_the_utterance_before_it() -> None:
 def test_errors_close_with_the_codes_of_deepgram() -> None:
     cases: tuple[tuple[VoxtralError, bytes | None, int, str], ...] = (
         (InvalidAudioError("no"), EARLIER_AUDIO, 1008, "DATA-0000"),
+        (InvalidFieldError("language", "xx", "en"), SECOND, 1008, "INVALID_FIELD"),
+        (InvalidFieldError("model", "nobody", "echo"), None, 1008, "INVALID_FIELD"),
+        (ModeUnsupportedError("no"), SECOND, 1008, "MODE_UNSUPPORTED"),
+        (RateLimitedError("no"), SECOND, 1008, "RATE_LIMITED"),
         (IdleTimeoutError(60), None, 1011, "NET-0001"),
         (ServerBusyError("no"), SECOND, 1011, "SERVER-0000"),
     )
