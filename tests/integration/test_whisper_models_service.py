@@ -1,11 +1,16 @@
 """A service with a Whisper of the operator's own: what it shows of the model is what runs."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.command import run
-from tests.integration.api_clients import openai_of
+from tests.integration.api_clients import openai_of, request, silent_wav
+from tests.limits import limit_s
 from tests.stack import Stack, serving
 from tests.tiny.whisper import ENGLISH, write_whisper
 
@@ -55,3 +60,40 @@ def test_public_names_mean_the_model_that_runs(service: Stack) -> None:
         assert [model.id for model in client.models.list().data] == ["our-whisper"]
         for name in ("whisper-1", "gpt-4o-transcribe", "Our-Whisper", "auto"):
             assert client.models.retrieve(name).id == "our-whisper"
+
+
+LIVE: dict[str, dict[str, Any] | None] = {
+    "/ws": {"type": "start", "language": "de"},
+    "/v1/realtime?intent=transcription": {
+        "type": "session.update",
+        "session": {"type": "transcription", "audio": {"input": {"transcription": {"language": "de"}}}},
+    },
+    "/v1/realtime?dialect=vllm": {"type": "session.update", "model": "whisper-1", "language": "de"},
+    "/v1/audio/transcriptions/realtime?model=auto": {"type": "session.update", "session": {"language": "de"}},
+    "/v1/listen?language=de": None,
+    "/v2/listen?model=flux-general-multi&language_hint=de": None,
+}
+"""How the client of each protocol asks for a language that the model does not know."""
+
+
+@pytest.mark.parametrize("address", LIVE)
+def test_language_that_the_model_does_not_know_is_an_error_of_the_request(service: Stack, address: str) -> None:
+    with connect(service.web_url.replace("http", "ws", 1) + address) as client:
+        if (asked := LIVE[address]) is not None:
+            client.send(json.dumps(asked))
+        messages = (json.loads(client.recv(limit_s(20))) for _ in range(2))
+        error = next(message for message in messages if message["type"].lower() == "error")
+        assert "de" in str(error)
+        assert "allowed: en." in str(error)
+        if asked is None:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(limit_s(20))
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "INVALID_FIELD")
+    assert service.log("internal_error") == []
+
+
+def test_language_of_a_recording_that_the_model_does_not_know_is_an_error_of_the_request(service: Stack) -> None:
+    headers = {"content-type": "audio/wav"}
+    response, body = request(service, "POST", "/v1/listen?language=de", headers, silent_wav(1))
+    assert (response.status, json.loads(body)["err_msg"]) == (400, "language is 'de'; allowed: en.")
