@@ -9,7 +9,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import configure_failure
-from frontend.protocols.deepgram.flux_query import CONFIGURED_LANGUAGES, HINTED_LANGUAGES, FluxListen, configured
+from frontend.protocols.deepgram.flux_query import (
+    CONFIGURED_LANGUAGES,
+    HINTED_LANGUAGES,
+    FluxListen,
+    configured,
+    no_english,
+)
 from frontend.protocols.deepgram.flux_turn import FluxTurn
 from frontend.protocols.deepgram.live import DeepgramLive, Stage
 from frontend.protocols.dialect import Action, Check, Commit, Hangup, Send
@@ -79,6 +85,8 @@ class DeepgramFlux(DeepgramLive[FluxListen]):
         return actions
 
     def refuse(self, error: VoxtralError, message: Message | None) -> Iterable[Action]:
+        if error.field == "language":
+            error = no_english()
         error.rename({"languages": CONFIGURED_LANGUAGES if self._is_configuring else HINTED_LANGUAGES})
         if message is None or isinstance(message, bytes):
             return self._fatal(error)

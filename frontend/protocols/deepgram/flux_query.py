@@ -103,6 +103,11 @@ def configured(message: Mapping[str, Any], wanted: FluxListen) -> dict[str, Any]
     return changes
 
 
+def no_english() -> InvalidFieldError:
+    """The error if no running model knows the language that `ENGLISH` means: Flux has no parameter `language`."""
+    return InvalidFieldError("model", ENGLISH, f"{MULTILINGUAL}, because no running model knows English")
+
+
 def _detection(before: TurnDetection, given: Mapping[str, Any]) -> TurnDetection:
     fields = {THRESHOLDS[name][0]: value for name, value in given.items() if value is not None}
     try:

@@ -267,7 +267,6 @@ def test_an_unknown_message_is_a_warning() -> None:
 def test_errors_end_the_connection() -> None:
     cases: tuple[tuple[VoxtralError, bytes | None, int, str], ...] = (
         (InvalidAudioError("no"), EARLIER_AUDIO, 1008, "INVALID_AUDIO"),
-        (InvalidFieldError("language", "xx", "en"), SECOND, 1008, "INVALID_FIELD"),
         (InvalidFieldError("model", "nobody", "echo"), None, 1008, "INVALID_FIELD"),
         (ModeUnsupportedError("no"), SECOND, 1008, "MODE_UNSUPPORTED"),
         (RateLimitedError("no"), SECOND, 1008, "RATE_LIMITED"),
@@ -281,6 +280,15 @@ def test_errors_end_the_connection() -> None:
         [body] = client.read([told])
         assert (body["type"], body["code"], body["description"]) == ("Error", reason, error.message)
         assert hangup == Hangup(code, reason)
+
+
+def test_english_without_a_model_that_knows_it_is_said_in_a_parameter_that_flux_has() -> None:
+    client = Client(model="flux-general-en")
+    told, hangup = client.dialect.refuse(InvalidFieldError("language", "en", "de, fr"), None)
+    [body] = client.read([told])
+    allowed = "flux-general-multi, because no running model knows English"
+    assert body["description"] == f"model is 'flux-general-en'; allowed: {allowed}."
+    assert hangup == Hangup(1008, "INVALID_FIELD")
 
 
 CONTROLS = (json.dumps({"type": kind}) for kind in ("ForceEndTurn", "CloseStream", "Configure", "x"))
