@@ -16,6 +16,8 @@ from worker.engines.speech.agreement import normalised
 from worker.engines.whisper.shown import ShownWords, common_words
 from worker.engines.whisper.words import HeardWord
 
+MIN_AGREEING = 2
+"""Hypotheses that must agree, however long ago the first one of them was."""
 ALONE_LAG_S = 2.5
 """A word this far before the edge is settled by one hypothesis: audio came faster than it was decoded."""
 OVERDUE_S = 5.0
@@ -111,7 +113,8 @@ class Transcript:
         """Add a hypothesis of a segment that is being spoken."""
         self._take_lead(words, lead, lead_tokens)
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
-        while self._hypotheses[0].edge_samples < edge_samples - rule.agreement_s * SAMPLE_RATE_HZ:
+        oldest_samples = edge_samples - rule.agreement_s * SAMPLE_RATE_HZ
+        while len(self._hypotheses) > MIN_AGREEING and self._hypotheses[0].edge_samples < oldest_samples:
             self._hypotheses.popleft()
         held_back = (index for index, word in enumerate(words) if not _is_free(word, edge_samples, rule))
         free = next(held_back, len(words))
@@ -158,7 +161,7 @@ class Transcript:
             behind_s = (last.edge_samples - word.end_samples) / SAMPLE_RATE_HZ
             if behind_s < max(OVERDUE_S, rule.lag_s):
                 lag_s = rule.lag_s if word.probability >= rule.sure_probability else rule.unsure_lag_s
-                if len(self._hypotheses) < 2:
+                if len(self._hypotheses) < MIN_AGREEING:
                     lag_s = max(lag_s, ALONE_LAG_S)
                 if behind_s < lag_s or count >= agreed:
                     break

@@ -75,6 +75,13 @@ def test_one_hypothesis_alone_settles_only_words_far_before_the_edge() -> None:
     assert Played().hear("one two three", 0.5 + ALONE_LAG_S)[0] == "one"
 
 
+def test_two_hypotheses_are_enough_if_a_busy_machine_decodes_seldom() -> None:
+    played = Played()
+    played.hear("one two three", 1.6)
+    assert played.hear("one two three", 1.6 + 2 * RULE.agreement_s)[0] == "one two three"
+    assert played.hear("four", 5.0, start_s=3.0)[0] == "one two three"
+
+
 def test_overdue_words_are_settled_although_hypotheses_differ() -> None:
     played = Played()
     for index in range(40):
