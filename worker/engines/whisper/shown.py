@@ -37,7 +37,7 @@ class ShownWords:
 
     def settle(self, count: int, heard: Sequence[HeardWord], free: int) -> None:
         """The first `count` words of the last hypothesis are settled: show them no longer."""
-        are_shown = common_words(self.words, heard[:count]) == min(count, len(self.words))
+        are_shown = common_words(self.words, heard[:count]) == count
         self.words = self.words[count:] if are_shown else list(heard[count:free])
         for _ in range(len(self._before)):
             self._before.append(self._before.popleft()[count:])

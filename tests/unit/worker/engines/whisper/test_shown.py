@@ -38,6 +38,13 @@ def test_a_likelier_word_must_be_heard_twice_and_a_less_likely_one_three_times(
     assert hear(shown, "I scream", probability=probability) == "I scream"
 
 
+def test_a_word_changes_as_soon_as_hypotheses_agree_however_near_it_is_to_the_edge() -> None:
+    shown = ShownWords()
+    hear(shown, "ice cream is")
+    hear(shown, "I scream", free=0)
+    assert hear(shown, "I scream for", free=0) == "I scream"
+
+
 def test_a_word_that_is_no_longer_heard_stays_until_another_takes_its_place() -> None:
     shown = ShownWords()
     assert hear(shown, "ice cream") == "ice cream"
@@ -58,8 +65,15 @@ def test_words_follow_only_the_same_word_at_the_same_time() -> None:
     shown.hear(words("so it was"), 3)
     shown.hear(words("and it was late", start_s=SAME_TIME_S + 0.1, probability=0.5), 4)
     assert joined(shown.words) == "so it was"
-    shown.hear(words("and it was late", start_s=SAME_TIME_S, probability=0.5), 4)
+    shown.hear(words("and it Was, late", start_s=SAME_TIME_S, probability=0.5), 4)
     assert joined(shown.words) == "so it was late"
+
+
+def test_words_follow_the_last_of_equal_ones() -> None:
+    shown = ShownWords()
+    shown.hear(words("so no no", word_s=0.2), 3)
+    shown.hear(words("and no no never", word_s=0.2, probability=0.5), 4)
+    assert joined(shown.words) == "so no no never"
 
 
 def test_settled_words_are_shown_no_longer() -> None:
@@ -77,6 +91,13 @@ def test_settled_words_that_were_not_shown_bring_theirs_with_them() -> None:
     assert joined(shown.words) == "the blockbooks were"
     shown.settle(3, heard, 5)
     assert joined(shown.words) == "were the"
+
+
+def test_more_settled_words_than_were_shown_bring_theirs_with_them() -> None:
+    shown = ShownWords()
+    hear(shown, "the old house stands", free=1)
+    shown.settle(2, words("the old house stands"), 3)
+    assert joined(shown.words) == "house"
 
 
 def test_hypotheses_are_compared_after_the_settled_words() -> None:

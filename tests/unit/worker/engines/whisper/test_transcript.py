@@ -186,6 +186,13 @@ def test_words_near_the_edge_are_not_shown_and_sure_ones_sooner(probability: flo
     assert Played().hear("one two", 1.0 + hold_s - 0.01, probability=probability)[1] == "one"
 
 
+def test_words_near_the_edge_are_held_back_after_settled_ones_that_were_not_shown() -> None:
+    played = Played()
+    assert played.hear("cold house", 0.7) == ("", "cold")
+    assert played.hear("old house stands", 1.6, probability=0.8) == ("", "cold")
+    assert played.hear("old house stands", 1.6, probability=0.8) == ("old", "old house")
+
+
 def test_all_is_shown_when_the_speaker_may_have_ended() -> None:
     played = Played()
     played.hear("ice cream", 1.1)
