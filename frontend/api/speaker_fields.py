@@ -12,7 +12,7 @@ from shared.voices import MAX_VOICE_FILE_BYTES
 
 NAMES: Final = "known_speaker_names"
 REFERENCES: Final = "known_speaker_references"
-REFERENCE_LIST: Final = f"at most {{most}} samples, each {{audio}}, for as many {NAMES}, each its own and of {{chars}}"
+REFERENCE_LIST: Final = f"at most {{most}} samples, each {{audio}}, for as many different {NAMES}, each of {{chars}}"
 MISTRAL_REFERENCES: Final = "speaker_references"
 _MAX_CHARS: Final = MAX_VOICE_FILE_BYTES * 4 // 3 + 1024
 DIARIZED: Final = "diarized_json"

@@ -115,7 +115,7 @@ def test_our_own_field_asks_for_speakers_in_every_format_of_openai() -> None:
                 ("known_speaker_references[]", part("data:audio/wav;base64,AAA")),
             ],
             "known_speaker_references",
-            "at most 16 samples, each base64 of a recording of 1 to 10 s, for as many known_speaker_names",
+            "of 1 to 10 s, for as many different known_speaker_names, each of 1 to 100 characters",
         ),
         ([("response_format", "diarized_json"), ("max_speakers", "1")], "max_speakers", "2 to 16"),
         ([("chunking_strategy", "hourly")], "chunking_strategy", "auto"),
