@@ -44,8 +44,10 @@ def check_name(name: str, directory: Path, *, n_mels: int, is_multilingual: bool
     is_english, wanted_mels = name.endswith(ENGLISH_SUFFIX), 128 if name in MORE_MELS else 80
     if n_mels != wanted_mels:
         _reject(name, directory, f"{wanted_mels} mel filters", str(n_mels))
-    if is_english == is_multilingual:
-        _reject(name, directory, *("English only", "many languages")[:: 1 if is_english else -1])
+    if is_english and is_multilingual:
+        _reject(name, directory, "an English-only vocabulary", "a multilingual one")
+    if not is_english and not is_multilingual:
+        _reject(name, directory, "a multilingual vocabulary", "an English-only one")
 
 
 def _reject(name: str, directory: Path, wanted: str, found: str) -> None:
