@@ -90,6 +90,16 @@ def test_text_times_and_probabilities_are_those_of_ctranslate2(
     assert ours.no_speech_probability == pytest.approx(theirs.no_speech_probability, abs=0.05)
 
 
+def test_words_after_timestamps_begin_with_their_sentence(decoder: WhisperDecoder, speech: NDArray[np.float32]) -> None:
+    """The decoder writes two between sentences."""
+    before = np.concatenate([speech, silence(0.8)])
+    whole, first = decoder.run([live(np.concatenate([before, synthesise(SENTENCES[1])])), live(before)])
+    later = whole.words[len(first.words) :]
+    assert normalised("".join(word.text for word in later)) == normalised(SENTENCES[1])
+    assert abs(later[0].start_samples - len(before)) <= 2 * CLOSE_S * SAMPLE_RATE_HZ
+    assert min(word.probability for word in later) > 0.3
+
+
 def test_language_of_live_speech_is_detected_as_by_ctranslate2(
     decoder: WhisperDecoder, speech: NDArray[np.float32], reads: list[int]
 ) -> None:
@@ -120,6 +130,21 @@ def test_partials_of_long_windows_have_less_padding(
     monkeypatch.setattr(OnnxWhisper, "encode", counted)
     decoder.run([live(noise(seconds, 0.1), closing=closing, cap_tokens=2)])
     assert frames[0] == window_s * FRAMES_PER_S
+
+
+def test_windows_that_can_share_a_batch_have_whole_seconds(
+    decoder: WhisperDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    window = WhisperDecoder._window
+
+    def measured(self: WhisperDecoder, pcm: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+        lengths.append(frames)
+        return window(self, pcm, frames)
+
+    monkeypatch.setattr(WhisperDecoder, "_window", measured)
+    decoder.run([Job(noise(9.3, 0.1), language="en", cap_tokens=2)])
+    assert lengths == [12 * FRAMES_PER_S]
 
 
 def test_forced_words_are_read_in_one_step(
@@ -209,13 +234,13 @@ def test_answer_ends_at_its_cap(decoder: WhisperDecoder, speech: NDArray[np.floa
         assert cut.token_count <= 4
 
 
-def test_long_prompt_and_forced_words_fit_into_the_positions(
+def test_long_prompt_forced_words_and_draft_fit_into_the_positions(
     decoder: WhisperDecoder, speech: NDArray[np.float32]
 ) -> None:
     [plain] = decoder.run([live(speech)])
-    forced = (tokens_of(plain) * 20)[:200]
-    for words in (forced, (tokens_of(plain) * 40)[:370]):
-        [heard] = decoder.run([live(speech, prompt="tea with milk " * 200, forced=words)])
+    many = tokens_of(plain) * 40
+    for forced in (many[:200], many[:370]):
+        [heard] = decoder.run([live(speech, prompt="tea with milk " * 200, forced=forced, draft=many[:100])])
         assert heard.token_count < RESERVED_POSITIONS
 
 
