@@ -19,14 +19,17 @@ from frontend.protocols.dialect import EARLIER_AUDIO, Action, Append, Change, Ch
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
+    ForbiddenError,
     IdleTimeoutError,
     InternalError,
     InvalidAudioError,
     InvalidFieldError,
+    MessageTooLargeError,
     ModelUnavailableError,
     ModeUnsupportedError,
     RateLimitedError,
     ServerBusyError,
+    UnauthorizedError,
     UnknownTypeError,
     VoxtralError,
 )
@@ -270,6 +273,9 @@ def test_errors_end_the_connection() -> None:
         (InvalidFieldError("model", "nobody", "echo"), None, 1008, "INVALID_FIELD"),
         (ModeUnsupportedError("no"), SECOND, 1008, "MODE_UNSUPPORTED"),
         (RateLimitedError("no"), SECOND, 1008, "RATE_LIMITED"),
+        (UnauthorizedError("no"), SECOND, 1008, "UNAUTHORIZED"),
+        (ForbiddenError("no"), SECOND, 1008, "FORBIDDEN"),
+        (MessageTooLargeError(None, 1), None, 1008, "MESSAGE_TOO_LARGE"),
         (IdleTimeoutError(60), None, 1011, "IDLE_TIMEOUT"),
         (ServerBusyError("no"), SECOND, 1011, "SERVER_BUSY"),
         (InternalError("no"), None, 1011, "INTERNAL_SERVER_ERROR"),

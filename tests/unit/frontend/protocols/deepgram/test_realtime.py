@@ -18,12 +18,15 @@ from frontend.protocols.dialect import EARLIER_AUDIO, Action, Append, Change, Ch
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (
+    ForbiddenError,
     IdleTimeoutError,
     InvalidAudioError,
     InvalidFieldError,
+    MessageTooLargeError,
     ModeUnsupportedError,
     RateLimitedError,
     ServerBusyError,
+    UnauthorizedError,
     UnknownTypeError,
     VoxtralError,
 )
@@ -171,6 +174,9 @@ def test_errors_close_with_the_codes_of_deepgram() -> None:
         (InvalidFieldError("model", "nobody", "echo"), None, 1008, "INVALID_FIELD"),
         (ModeUnsupportedError("no"), SECOND, 1008, "MODE_UNSUPPORTED"),
         (RateLimitedError("no"), SECOND, 1008, "RATE_LIMITED"),
+        (UnauthorizedError("no"), SECOND, 1008, "UNAUTHORIZED"),
+        (ForbiddenError("no"), SECOND, 1008, "FORBIDDEN"),
+        (MessageTooLargeError(None, 1), None, 1008, "MESSAGE_TOO_LARGE"),
         (IdleTimeoutError(60), None, 1011, "NET-0001"),
         (ServerBusyError("no"), SECOND, 1011, "SERVER-0000"),
     )
