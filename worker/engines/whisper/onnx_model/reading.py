@@ -39,8 +39,9 @@ class Reading:
     def align(self, said: Sequence[int], frames: int) -> Alignment:
         """When the forced tokens and some new ones were spoken, in the window's first `frames`.
 
-        `said`: indices of new tokens, those of text. Forced tokens have a probability of 1. Word times are those of
-        OpenAI's `whisper/timing.py`, which reads the text again, without timestamps.
+        `said`: indices of new tokens, those of text. Forced tokens have a probability of 1. The method is that of
+        OpenAI's `whisper/timing.py`, which reads the text again, without timestamps. The last word before a pause ends
+        where the pause does: measured, with ends before it, shown words change more often.
         """
         forced = self.known - self.timestamp - 1
         before = self.known - 1
