@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
+from tests.bench.screen import Script
+from tests.bench.virtual_time import Clock, play
 from tests.engine_sessions import drained, fed, finals, heard, partials, text_of
 from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors
 from tests.speech import SENTENCES, can_speak, silence, spoken, synthesise
@@ -208,3 +210,11 @@ def test_speech_that_begins_at_once_is_written_once(engine: WhisperEngine, text:
     pcm = pcm[np.flatnonzero(np.abs(pcm) > 0.02)[0] :]
     for language in (None, "en"):
         assert normalised(text_of(heard(engine, pcm, replace(options, language=language)))) == normalised(text)
+
+
+@pytest.mark.parametrize("offset_s", [0.0, 0.06, 0.24, 0.3, 0.36])
+def test_last_words_are_written_if_the_answer_begins_again_after_them(engine: WhisperEngine, offset_s: float) -> None:
+    said = SENTENCES[:3]
+    pcm = np.concatenate([silence(offset_s), *(part for text in said for part in (synthesise(text), silence(0.8)))])
+    [screen], _, _ = play(engine, Clock(engine, "fixed"), [Script(pcm, [], [])], [ENGLISH])
+    assert normalised(screen.text)[-3:] == normalised(said[-1])[-3:]

@@ -9,7 +9,7 @@ import numpy as np
 from worker.engines.whisper.onnx_model.beams import Beam, extended
 from worker.engines.whisper.onnx_model.graph import Floats
 from worker.engines.whisper.onnx_model.model import OnnxWhisper, Step
-from worker.engines.whisper.onnx_model.reading import Reading, text_probability
+from worker.engines.whisper.onnx_model.reading import Alignment, Reading, text_probability
 from worker.engines.whisper.onnx_model.timestamps import log_of_sum
 
 
@@ -112,6 +112,18 @@ class EncodedWindow:
         logits = zip(read.logits[0], new, strict=False)
         end = self._model.special.end
         return self._reading(known, read.scores, [text_probability(row, token, end) for row, token in logits])
+
+    def align(self, start: Sequence[int], forced: Sequence[int], text: Sequence[int], frames: int) -> Alignment:
+        """The times of text that is read again without timestamps, as in OpenAI's `whisper/timing.py`.
+
+        `start`: the tokens that begin an answer in this language. This takes as long as the first reading, and is
+        needed if an answer begins again at its end: as it was read then, its first words may have no time.
+        """
+        known = [*start, self._model.special.no_timestamps, *forced]
+        read, _ = self._prefill(known, text)
+        end = self._model.special.end
+        probabilities = [text_probability(row, one, end) for row, one in zip(read.logits[0], text, strict=False)]
+        return Reading(read.scores, 0, len(start), len(known), probabilities).align(range(len(text)), frames)
 
     def _prefix(self, known: Sequence[int]) -> list[int]:
         """The known part of the answer: from its first timestamp on."""
