@@ -275,12 +275,13 @@ class WhisperDecoder:
                     found[row] = (spelled, spread_words(spelled, len(jobs[row].pcm)))
                 continue
             lengths = [aligned_frames(len(jobs[row].pcm)) for row in rows]
-            first = rows[0]
-            if encoded.window is not None and jobs[first].closing:
-                texts = jobs[first].forced, said[first].tokens
-                alignments: Any = [encoded.window.align(tokenizer.sot_sequence, *texts, lengths[0])]
-            elif reading := said[first].reading:
-                alignments = [reading.align(said[first].places, lengths[0])]
+            if encoded.window is not None:
+                [job], [one] = jobs, said
+                if one.reading is None or job.closing:
+                    texts = job.forced, one.tokens
+                    alignments: Any = [encoded.window.align(tokenizer.sot_sequence, *texts, lengths[0])]
+                else:
+                    alignments = [one.reading.align(one.places, lengths[0])]
             else:
                 view = encoded.rows if len(rows) == len(jobs) else chosen(encoded.rows, rows)
                 whole = [[*jobs[row].forced, *said[row].tokens] for row in rows]

@@ -23,7 +23,7 @@ class Answer:
     is_cut: bool
     """It has as many tokens as were allowed."""
     reading: Reading | None = None
-    """None if CTranslate2 has found it."""
+    """None if it is not known: of the best of a beam, of a cut answer, and of CTranslate2's."""
 
 
 class EncodedWindow:
@@ -66,7 +66,9 @@ class EncodedWindow:
             draft, right = (), 0
         new = said[new_from:]
         is_cut = len(new) >= max_new_tokens
-        reading = self.read(known, new) if is_cut else self._reading(known, scores, probabilities)
+        start = known.index(special.start)
+        timestamp = known.index(special.timestamps, start)
+        reading = None if is_cut else Reading(scores, start, timestamp, len(known), probabilities)
         return Answer(new, log_probability, no_speech, is_cut, reading)
 
     def best_answer(self, known: Sequence[int], *, beam: int, max_new_tokens: int, end: int) -> Answer:
@@ -96,8 +98,7 @@ class EncodedWindow:
             read = model.decode(self._memory, [one.said[-1:] for one in beams], past=past, rows=[0])
         best = max(finished or beams, key=lambda one: one.mean)
         new = list(best.said[new_from:])
-        is_cut = len(new) >= max_new_tokens
-        return Answer(new, best.log_probability, no_speech, is_cut, self.read(known, new))
+        return Answer(new, best.log_probability, no_speech, is_cut=len(new) >= max_new_tokens)
 
     def languages(self, tokens: Sequence[int]) -> list[float]:
         """The probability of each of these languages, given by its token: that it, of all of them, is spoken."""
@@ -105,13 +106,6 @@ class EncodedWindow:
         logits = self._model.decode(self._memory, start, past=self._model.empty_past, rows=[0]).logits[0, 0, tokens]
         found: list[float] = np.exp(logits - log_of_sum(logits)).tolist()
         return found
-
-    def read(self, known: Sequence[int], new: Sequence[int]) -> Reading:
-        """An answer that is already known."""
-        read, _ = self._prefill(known, new)
-        logits = zip(read.logits[0], new, strict=False)
-        end = self._model.special.end
-        return self._reading(known, read.scores, [text_probability(row, token, end) for row, token in logits])
 
     def align(self, start: Sequence[int], forced: Sequence[int], text: Sequence[int], frames: int) -> Alignment:
         """The times of text that is read again without timestamps, as in OpenAI's `whisper/timing.py`.
@@ -141,11 +135,6 @@ class EncodedWindow:
         first = read.logits[0, 0]
         no_speech = float(np.exp(first[special.no_speech] - log_of_sum(first)))
         return read._replace(logits=read.logits[:, 1:]), no_speech
-
-    def _reading(self, known: Sequence[int], scores: Floats, probabilities: list[float]) -> Reading:
-        special = self._model.special
-        start = known.index(special.start)
-        return Reading(scores, start, known.index(special.timestamps, start), len(known), probabilities)
 
     def _is_over(self, new: Sequence[int], end: int) -> bool:
         """Whether a timestamp from `end` on follows some text."""
