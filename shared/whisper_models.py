@@ -42,13 +42,17 @@ def shown_name(name: str, path: str | None) -> str:
     """The name that `/status` shows and that clients request.
 
     A named model keeps its name wherever its files come from. For `whisper`, and for the embedded model if `model.path`
-    replaces its weights, it is the last part of the directory, or the Hub repository.
+    replaces its weights, it is the last part of the directory, or the Hub repository, or the model that faster-whisper
+    calls so: `whisper-small.en` for `small.en`.
     """
     name = whisper_model(name)
     if path is None or name not in (ANY_WHISPER, EMBEDDED_WHISPER):
         return name
     local = Path(path).expanduser()
-    return local.resolve().name if local.is_dir() else path
+    if local.is_dir():
+        return local.resolve().name
+    named = whisper_model(f"whisper-{path}")
+    return named if named in WHISPER_MODELS else path
 
 
 def is_whisper(name: str) -> bool:

@@ -297,6 +297,7 @@ def test_hub_is_asked_only_for_what_its_cache_lacks(
         (folder / "refs" / "main").write_text("1234")
         shutil.copytree(models / "english", folder / "snapshots" / "1234")
     assert loaded(name="whisper-small.en").info.model == "whisper-small.en"
+    assert loaded(name="whisper", path="small.en").info.model == "whisper-small.en"
     assert loaded(name="whisper", path="our/whisper").info.model == "our/whisper"
 
 

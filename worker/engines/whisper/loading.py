@@ -21,7 +21,6 @@ from worker.engines.whisper.weights import (
     hub_directory,
     missing_files,
     model_directory,
-    repository_of,
 )
 
 PREFIX: Final = "whisper-"
@@ -84,7 +83,7 @@ def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, 
         )
     place = device(model.device)
     asked = asked_compute_type(model, place)  # before anything is downloaded
-    shown = _shown_name(name, path)
+    shown = shown_name(name, path)
     directory = _directory(name, path)
     size = size_of(shown, (directory / WEIGHTS_NAME).stat().st_size)
     return (
@@ -99,12 +98,6 @@ def _located(model: ModelSettings, name: str, threads: int) -> tuple[str, Path, 
             translates=shown not in NOT_TRANSLATING,
         ),
     )
-
-
-def _shown_name(name: str, path: str | None) -> str:
-    shown = shown_name(name, path)
-    is_repository = shown == path and not Path(path).is_dir()
-    return repository_of(shown) if is_repository else shown
 
 
 def _directory(name: str, path: str | None) -> Path:

@@ -82,13 +82,14 @@ def hub_directory(name: str, *, named: str) -> Path:
 
     Raises `StartupError`: one sentence that begins with `named`, which says which setting chose the name.
     """
+    from worker.engines.loading.faster_whisper_internals import REPOSITORIES  # noqa: PLC0415 -- only for named models
     from worker.engines.loading.huggingface import (  # noqa: PLC0415 -- brings the Hub's client, which few models need
         WANTED_OF_WHISPER,
         cached_snapshot,
         downloaded_snapshot,
     )
 
-    repository = repository_of(name)
+    repository = REPOSITORIES.get(name, name)
     cached = cached_snapshot(repository, WANTED_OF_WHISPER)
     if cached is not None and not missing_files(cached):
         return cached
@@ -112,13 +113,6 @@ def vocabulary_of(directory: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise StartupError(f"The file {file} is damaged ({error}); copy it again.") from error
     return tokens if isinstance(tokens, list) else []
-
-
-def repository_of(name: str) -> str:
-    """The Hub repository for one of faster-whisper's names, such as `small.en`; other names are repositories."""
-    from worker.engines.loading.faster_whisper_internals import REPOSITORIES  # noqa: PLC0415 -- likewise
-
-    return REPOSITORIES.get(name, name)
 
 
 def cache_directory() -> Path:
