@@ -224,7 +224,7 @@ class LiveSession(Session):
         delay = self._segment_options.commit_delay or CommitDelay.BALANCED
         rule = self._settings.rules[delay] if self._may_settle() else NEVER
         if done.kind is Kind.CLOSING:
-            self._transcript.show_all(words, heard.lead, heard.lead_tokens, done.end_samples)
+            self._transcript.hear_end(words, heard.lead, heard.lead_tokens, done.end_samples)
         else:
             self._transcript.hear(words, heard.lead, heard.lead_tokens, done.end_samples, rule)
         if done.kind is Kind.PARTIAL:

@@ -123,7 +123,7 @@ class Transcript:
         self._shown.settle(count, words, free)
         self._settle(count)
 
-    def show_all(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int) -> None:
+    def hear_end(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...], edge_samples: int) -> None:
         """Add a hypothesis of a segment whose speaker may have stopped."""
         self._take_lead(words, lead, lead_tokens)
         self._hypotheses.append(_Hypothesis(edge_samples, tuple(words)))
