@@ -4,6 +4,7 @@ The models are tiny and have random weights: what they say is noise, but when, i
 the engine's own doing.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -123,6 +124,27 @@ def test_words_are_spread_where_a_model_cannot_align_them(models: Path) -> None:
     assert "".join(word.text + word.mark for word in heard.words).strip() == heard.text != ""
     assert heard.words[0].start_samples == 0
     assert heard.words[-1].end_samples == len(NOISE)
+
+
+@pytest.mark.parametrize(
+    ("heads", "fault"),
+    [
+        ([[9, 0]], r"name layer 9, head 0, but the model has \d layers of \d heads"),
+        ([[0, 0], [0, 99]], r"name layer 0, head 99, but"),
+        ([[-1, 0]], "are not pairs of a layer and a head"),
+        ([[1]], "are not pairs of a layer and a head"),
+        ("all", "are not pairs of a layer and a head"),
+    ],
+)
+@pytest.mark.parametrize("compute_type", ["int8", "float32"])
+def test_alignment_heads_that_the_model_lacks_are_refused(
+    models: Path, tmp_path: Path, heads: Any, fault: str, compute_type: str
+) -> None:
+    config = json.loads((models / "english" / "config.json").read_text())
+    shutil.copytree(models / "english", tmp_path / "copied")
+    (tmp_path / "copied" / "config.json").write_text(json.dumps({**config, "alignment_heads": heads}))
+    with pytest.raises(StartupError, match=rf"^The alignment_heads in .*config\.json {fault}"):
+        loaded(path=tmp_path / "copied", compute_type=compute_type)
 
 
 @pytest.mark.parametrize(

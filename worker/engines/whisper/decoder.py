@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from shared.errors import StartupError
 from shared.session_options import Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
+from worker.engines.whisper.alignment_heads import has_alignment_heads
 from worker.engines.whisper.answers import MAX_POSITIONS, Answers, Said
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, Encoded, aligned_frames, chosen
@@ -32,7 +33,7 @@ from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
 from worker.engines.whisper.onnx_model.model import OnnxWhisper, SpecialTokens
-from worker.engines.whisper.placement import Placement, has_alignment_heads
+from worker.engines.whisper.placement import Placement
 from worker.engines.whisper.rescoring import Rescoring, Text, pieces_of
 from worker.engines.whisper.words import HeardWord, Spelling, spelling, spread_words, timed_words
 

@@ -3,9 +3,7 @@
 Every failure is a `StartupError` of one sentence that names the setting to change.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import ctranslate2
@@ -104,14 +102,6 @@ def _supported(device: str) -> list[str]:
     kind, _, index = device.partition(":")
     supported = ctranslate2.get_supported_compute_types(kind, int(index or 0))
     return [one for one in COMPUTE_TYPES if one in supported]
-
-
-def has_alignment_heads(directory: Path) -> bool:
-    """Whether the model lists the heads that follow the audio; without them, CTranslate2 cannot align words."""
-    try:
-        return bool(json.loads((directory / "config.json").read_text()).get("alignment_heads"))
-    except (OSError, ValueError, AttributeError) as error:
-        raise StartupError(f"The file {directory / 'config.json'} is damaged ({error}); copy it again.") from error
 
 
 def _wanted(model: ModelSettings, allowed: list[str]) -> str:
