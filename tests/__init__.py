@@ -1,0 +1,1 @@
+import worker  # noqa: F401 -- before NumPy is imported, as in a worker
