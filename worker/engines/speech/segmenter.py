@@ -278,9 +278,10 @@ class Segmenter:
         return [self._open_segment()] if len(self._run) >= self.settings.onset_windows else []
 
     def _open_segment(self) -> Opened:
-        speech_samples = self._run_start_samples
-        start = self._start_for(speech_samples)
-        self._open = _Open(start, speech_samples, self.position_samples, speech_samples, self._run)
+        first_window_samples = self._run_start_samples
+        start = self._start_for(first_window_samples)
+        speech_samples = max(start, first_window_samples)  # a commit may have ended the last segment in this window
+        self._open = _Open(start, speech_samples, self.position_samples, first_window_samples, self._run)
         self._run = []
         return Opened(start, speech_samples)
 

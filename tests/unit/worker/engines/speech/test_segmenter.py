@@ -51,6 +51,16 @@ def test_commit_ends_the_open_segment_where_the_audio_ends() -> None:
     assert opened.start_samples >= closed.end_samples
 
 
+def test_speech_after_a_commit_starts_in_its_segment() -> None:
+    segmenter = Segmenter(SETTINGS)
+    pushed(segmenter, [0.0] * 20 + [0.9] * 20)
+    segmenter.commit(40 * WINDOW + 100)
+    opened, closed = pushed(segmenter, [0.9] * 5 + [0.0] * 30)
+    assert opened == Opened(40 * WINDOW + 100, 40 * WINDOW + 100)
+    assert isinstance(closed, Closed)
+    assert closed.speech_start_samples == opened.speech_samples
+
+
 def test_commit_in_silence_ends_nothing() -> None:
     segmenter = Segmenter(SETTINGS)
     pushed(segmenter, [0.0] * 20)
