@@ -37,7 +37,7 @@ class LiveSession:
         self.session = session
         self.acknowledges = wanted.acknowledge
         """Whether its client keeps its audio, and may resume over another connection."""
-        self.is_finishing = False
+        self.is_finishing = session.was_complete
         """Whether no more audio follows."""
         self.downlink: asyncio.Task[None] | None = None
         """Sends its events. None until its first one has been sent."""

@@ -96,6 +96,11 @@ class Session:
         return self._track.attachment.connection
 
     @property
+    def was_complete(self) -> bool:
+        """Whether no more audio was to follow when this connection began."""
+        return self._track.attachment.is_complete
+
+    @property
     def viewer_token(self) -> str:
         """The token with which others can view the session, without any key."""
         return viewer_token(self.resume_token)

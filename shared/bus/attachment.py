@@ -25,6 +25,8 @@ class Attachment:
     """Audio that the session's worker has processed."""
     ended: bool = False
     """Whether the session accepts no more audio. Its events can still be read."""
+    is_complete: bool = False
+    """Whether its client has said that no more audio follows."""
 
 
 async def attach(redis: Redis, session_id: str) -> Attachment | None:
@@ -36,8 +38,8 @@ async def attach(redis: Redis, session_id: str) -> Attachment | None:
     found = await Script(redis, ATTACH)(keys=names, args=[keys.channel(session_id)])
     if found is None:
         return None
-    connection, entry_id, number, consumed = found
+    connection, entry_id, number, consumed, complete = found
     if not entry_id:
-        return Attachment(connection, number=int(number), ended=True)
+        return Attachment(connection, number=int(number), ended=True, is_complete=True)
     position, _, controls = entry_id.partition(b"-")
-    return Attachment(connection, int(position), int(controls), int(number), int(consumed))
+    return Attachment(connection, int(position), int(controls), int(number), int(consumed), is_complete=bool(complete))

@@ -104,6 +104,21 @@ async def test_nothing_can_be_attached_to_a_session_that_is_gone(redis: Redis) -
     assert (await attached(redis)).ended
 
 
+async def test_an_attachment_knows_whether_the_audio_is_complete(redis: Redis, writer: AudioWriter) -> None:
+    track = writer.track("s1", await attached(redis))
+    track.append(TENTH)
+    track.control(ControlWord.COMMIT)
+    await writer.flushed()
+    assert not (await attached(redis)).is_complete
+    writer.track("s1", await attached(redis)).control(ControlWord.END)
+    await writer.flushed()
+    for _ in range(2):
+        attachment = await attached(redis)
+        assert (attachment.is_complete, attachment.ended, attachment.received_samples) == (True, False, 1600)
+        writer.track("s1", attachment).control(ControlWord.DETACH)
+        await writer.flushed()
+
+
 async def test_numbered_control_message_is_written_once_over_all_connections(redis: Redis, writer: AudioWriter) -> None:
     track = writer.track("s1")
     track.append(TENTH)

@@ -35,7 +35,8 @@ return refused
 """
 
 # KEYS: session, audio. ARGV: channel. → connection, id of the `attach` entry or '' if the session has ended, the
-# last number of a control message that was written, consumed samples; nil if there is no session.
+# last number of a control message that was written, consumed samples, 1 if the audio is complete; nil if there is no
+# session. The last control word that is no attachment says whether it is; so many attachments may follow it.
 # It writes only a few bytes, and clients need it to resume: it is allowed when memory is full.
 ATTACH = named("""#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
@@ -43,11 +44,21 @@ local connection = redis.call('HINCRBY', KEYS[1], 'connection', 1)
 redis.call('PUBLISH', ARGV[1], '$attached_message,"connection":' .. connection .. '}')
 local number = redis.call('HGET', KEYS[1], 'number') or '0'
 local consumed = redis.call('HGET', KEYS[1], 'consumed') or '0'
-if redis.call('EXISTS', KEYS[2]) == 0 then return {connection, '', number, consumed} end
+if redis.call('EXISTS', KEYS[2]) == 0 then return {connection, '', number, consumed, 1} end
+local before, complete = '+', 0
+for _ = 1, 64 do
+  local last = redis.call('XREVRANGE', KEYS[2], before, '-', 'COUNT', 1)[1]
+  if not last then break end
+  local field, word = last[2][1], last[2][2]
+  if field == '$control_field' and word == '$end' then complete = 1 end
+  if field ~= '$control_field' or (word ~= '$attach' and word ~= '$detach') then break end
+  before = '(' .. last[1]
+end
 local position
 local info = redis.call('XINFO', 'STREAM', KEYS[2])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then position = string.match(info[i + 1], '^%d+') end
 end
-return {connection, redis.call('XADD', KEYS[2], position .. '-*', '$control_field', '$attach'), number, consumed}
+local entry = redis.call('XADD', KEYS[2], position .. '-*', '$control_field', '$attach')
+return {connection, entry, number, consumed, complete}
 """)

@@ -18,6 +18,8 @@ NAMES: Final[dict[str, str]] = {
     **{f"may_{move.value}": lua_condition(move) for move in (Move.CLAIM, Move.RENEW, Move.OFFER, Move.END)},
     "is_owned": lua_membership(OWNED),
     "attach": ControlWord.ATTACH.value,
+    "detach": ControlWord.DETACH.value,
+    "end": ControlWord.END.value,
     "slot_mark": keys.SLOT_MARK,
     "control_field": EntryField.CONTROL.value,
     "report_field": messages.REPORT_FIELD,

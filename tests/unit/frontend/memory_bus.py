@@ -179,7 +179,7 @@ class MemoryBus:
         held.connection += 1
         for follower in held.followers:
             follower.push(orjson.dumps({"type": "attached", "connection": held.connection}))
-        return [held.connection, b"%d-1" % held.samples, b"0", b"0"]
+        return [held.connection, b"%d-1" % held.samples, b"0", b"0", int("end" in held.controls)]
 
     def _logged(self, key: str, first: str, last: str) -> list[list[Any]]:
         held = next(held for session_id, held in self.held.items() if keys.events(session_id) == key)

@@ -200,6 +200,26 @@ async def test_a_silent_client_is_let_go_after_the_idle_timeout() -> None:
 
 
 @clocked
+async def test_a_client_that_has_stopped_and_resumed_may_be_silent() -> None:
+    served = Served()
+    serving = served.native()
+    served.transport.say(START, SECOND, STOP)
+    await until(lambda: served.gateway.sessions and "end" in served.bus.held[served.session_id].controls)
+    session_id, token = served.session_id, served.transport.sent[0]["resume_token"]
+    served.transport.say(DisconnectedError())
+    await serving
+    served.transport = MemoryTransport()
+    serving = served.native()
+    served.transport.say(json.dumps({"type": "resume", "session_id": session_id, "resume_token": token, "seq": 1}))
+    await until(lambda: served.transport.kinds == ["ready"])
+    await asyncio.sleep(3 * Settings().session.idle_timeout_s)
+    served.bus.say(session_id, "done", text="all", duration=1.0)
+    await until(lambda: served.transport.kinds == ["ready", "done"])
+    served.transport.say(LEAVES)
+    await serving
+
+
+@clocked
 async def test_a_client_that_does_not_read_is_dropped() -> None:
     served = Served()
     serving = served.native()

@@ -14,7 +14,23 @@ from shared.bus.states import SessionState
 from tests.stack import PROJECT
 
 REDIS_WORDS = {
-    *("NOMKSTREAM", "MAXLEN", "MINID", "~", "NX", "PX", "STREAM", "WITHSCORES", "-inf", "+inf", "(", "-*", "-0"),
+    *(
+        "NOMKSTREAM",
+        "MAXLEN",
+        "COUNT",
+        "+",
+        "MINID",
+        "~",
+        "NX",
+        "PX",
+        "STREAM",
+        "WITHSCORES",
+        "-inf",
+        "+inf",
+        "(",
+        "-*",
+        "-0",
+    ),
     *("0-1", "0", "1", "", "}", ",", '","seq":', ',"connection":', ',"consumed":', ',"session_id":"', "WEIGHTS"),
     *("last-generated-id", "^%d+", "equal or smaller", "table", "%.3f"),
 }
