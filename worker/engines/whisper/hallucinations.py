@@ -4,6 +4,7 @@ A decoder that has reached the edge of the audio may write words that were not s
 voice in the audio.
 """
 
+import re
 from collections.abc import Sequence
 from math import ceil
 
@@ -28,6 +29,12 @@ INSTANT_WORDS = 3
 CHARACTERS_PER_WORD_S = 40.0
 SPARE_CHARACTERS = 12
 """A word with more characters than this, and with more than its time can hold, is a loop, too."""
+DRAWN_OUT = re.compile(r"([^\W\d_])\1{9}")
+"""A letter this many times in a row, such as "Zzzzzzzzzzzz", is no word."""
+STUTTER_WORDS = 3
+STUTTER_PROBABILITY = 0.1
+"""This many equal parts joined by hyphens, such as "T-t-t", are laughter if the decoder has guessed the first one.
+Measured: its probability is at most 0.02 in synthesised laughter. Those after it are likely, as in every loop."""
 MAX_ECHO_WORDS = 5
 ECHO_S = 0.3
 
@@ -62,10 +69,20 @@ def _loop_start(words: Sequence[HeardWord]) -> int:
         length_samples = word.end_samples - word.start_samples
         if len(word.text) > SPARE_CHARACTERS + CHARACTERS_PER_WORD_S * length_samples / SAMPLE_RATE_HZ:
             return index
+        if DRAWN_OUT.search(word.text.casefold()) or _is_stutter(words[index : index + STUTTER_WORDS]):
+            return index
         instant = instant + 1 if length_samples < INSTANT_SAMPLES else 0
         if instant == INSTANT_WORDS:
             return index + 1 - INSTANT_WORDS
     return len(words)
+
+
+def _is_stutter(words: Sequence[HeardWord]) -> bool:
+    """Whether a guessed word is repeated with hyphens, as the decoder writes laughter."""
+    if len(words) < STUTTER_WORDS or words[0].probability >= STUTTER_PROBABILITY:
+        return False
+    first = normalised(words[0].text).strip("-")
+    return all(one.text.startswith("-") and normalised(one.text).strip("-") == first for one in words[1:])
 
 
 def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:

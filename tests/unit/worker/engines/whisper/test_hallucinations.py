@@ -63,6 +63,23 @@ def test_believed_words_are_the_first_ones_and_within_the_rate(count: int, voice
     assert len(found) == min(count, ceil(WORDS_PER_S * voiced_s) + (voiced_s > 0.1))
 
 
+@pytest.mark.parametrize(
+    ("probabilities", "left"), [([0.01, 0.2, 0.9], "He said."), ([0.3, 0.8, 0.9], "He said. T-t-t")]
+)
+def test_guessed_sounds_joined_by_hyphens_are_dropped(probabilities: list[float], left: str) -> None:
+    start_s = 0.6
+    heard = list(words("He said.", word_s=0.3, probability=0.9))
+    for text, probability in zip((" T", "-t", "-t"), probabilities, strict=True):
+        heard.append(word(text, start_s, start_s + 0.2, probability=probability))
+        start_s += 0.2
+    assert texts(voiced_part(heard, voiced_s=2.0, voice_end_samples=FAR, spaced=True)) == left
+
+
+def test_a_drawn_out_letter_is_no_word() -> None:
+    assert believed("Oh, Zzzzzzzzzzzz", voiced_s=2.0, word_s=1.0) == "Oh,"
+    assert believed("Hmmmmm, 10000000000000", voiced_s=2.0, word_s=1.0) == "Hmmmmm, 10000000000000"
+
+
 def test_words_after_the_voice_are_dropped() -> None:
     heard = words("one two three", word_s=1.0)
     edge_s = 1.0 - BEYOND_VOICE_S
