@@ -131,9 +131,7 @@ class WhisperEngine:
         self._check_prompt(session_id, options)
 
     def recall(self, session_id: str, history: History) -> None:
-        session = self._sessions[session_id]
-        if isinstance(session, LiveSession):
-            session.recall(history, self._decoder.tokens)
+        self._sessions[session_id].recall(history, self._decoder.tokens)
 
     def feed(self, session_id: str, pcm: NDArray[np.float32]) -> None:
         self._sessions[session_id].endpointing.audio.append(pcm)

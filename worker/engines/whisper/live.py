@@ -100,7 +100,7 @@ class LiveSession(Session):
     def _commit(self) -> None:
         pass
 
-    def recall(self, history: History, tokens: Callable[[str], tuple[int, ...]]) -> None:
+    def recall(self, history: History, tokens: Callable[[str], tuple[int, ...]], /) -> None:
         """Restore the previous owner's text: its last words are the context, and its committed text is settled."""
         checkpoint = self.endpointing.segmenter.position_samples
         self.endpointing.audio = AudioBuffer(history.start_samples)

@@ -5,6 +5,7 @@ depends on the audio alone, so the same recording always gives the same text. In
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import SessionOptions
-from worker.engines.base import Final, Output, Partial
+from worker.engines.base import Final, History, Output, Partial
+from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
@@ -88,6 +90,10 @@ class Recording(Session):
     @property
     def is_recording(self) -> bool:
         return True
+
+    def recall(self, history: History, _tokens: Callable[[str], tuple[int, ...]], /) -> None:
+        """No window contains audio before the checkpoint."""
+        self.endpointing.audio = AudioBuffer(history.start_samples)
 
     # Endpointing
 

@@ -4,6 +4,7 @@ Independent of the model: the caller passes in probabilities and decoded windows
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Word
 from shared.session_options import Mode, SessionOptions
-from worker.engines.base import Committed, Notice, Output
+from worker.engines.base import Committed, History, Notice, Output
 from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turns_by_pauses, without_effect
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
@@ -107,6 +108,10 @@ class Session(ABC):
     def notify(self, notice: Notice) -> None:
         """Send the client a notice."""
         self._queue.put(notice)
+
+    @abstractmethod
+    def recall(self, history: History, tokens: Callable[[str], tuple[int, ...]], /) -> None:
+        """Accept the audio of a former owner's history, which is given first, and use of it what is useful."""
 
     # Endpointing
 

@@ -7,9 +7,9 @@ import pytest
 
 from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import SessionOptions
-from tests.unit.worker.engines.whisper.heard_words import word
+from tests.unit.worker.engines.whisper.heard_words import tokens, word
 from tests.unit.worker.engines.whisper.whisper_speech import Played, Speech, answer, play, speech
-from worker.engines.base import Committed, Final, Finished, SpeechStarted, SpeechStopped
+from worker.engines.base import Committed, Final, Finished, History, SettledWord, SpeechStarted, SpeechStopped
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.recording import LONGEST_PAUSE_S, WINDOW_S, Recording
 from worker.engines.whisper.session import Pass, Place
@@ -273,6 +273,21 @@ def test_new_owner_continues_from_the_checkpoint() -> None:
     played = play(recording(place=place), said, start_samples=first.resume_samples)
     assert [final.segment for final in played.finals] == [1, 2]
     assert played.finals[0].text.startswith("beginb")
+
+
+def test_new_owner_does_not_decode_the_audio_before_the_checkpoint() -> None:
+    said = sentences(3)
+    first, *rest = play(recording(), said).finals
+    checkpoint = first.resume_samples + SAMPLE_RATE_HZ // 4
+    history = History(checkpoint - 3 * SAMPLE_RATE_HZ, (SettledWord(" ten.", first.words[-1].end_samples),))
+    new = recording(place=Place(checkpoint, 1))
+    new.recall(history, tokens)
+    played = play(new, said, start_samples=history.start_samples)
+    assert [(one.segment, one.text) for one in played.finals] == [(one.segment, one.text) for one in rest]
+    for found, true in zip(played.finals, rest, strict=True):
+        assert abs(found.words[0].start_samples - true.words[0].start_samples) <= 1024
+    assert min(wanted.spans.start_samples for wanted in played.passes) >= checkpoint
+    assert new.endpointing.audio.end_samples == said.length_samples
 
 
 def test_segments_have_the_scores_of_their_window() -> None:
