@@ -1,7 +1,7 @@
 """The committed text of an open segment; later text of the segment is made to begin with it. Pure.
 
 An engine never retracts committed text. A new owner of a session may transcribe the same audio differently: the text
-that the former owner has committed stays, and the rest is aligned with it.
+that the former owner has committed stays, with the times of its words, and the rest is aligned with it.
 """
 
 from dataclasses import dataclass, replace
@@ -53,19 +53,18 @@ def with_partial(kept: Commitment, partial: Partial) -> tuple[Partial, Commitmen
     text, words = _fitted(kept, partial, partial.committed_text, partial.committed_words)
     shown, _ = _fitted(kept, partial, partial.text, ())
     if len(text) > len(kept.text) and shown.startswith(text):
-        start_samples = kept.start_samples if kept.text else partial.start_samples
-        kept = Commitment(kept.segment, text, words, start_samples, partial.heard_samples)
-    return replace(partial, text=shown, committed_text=kept.text, committed_words=kept.words), kept
+        kept = Commitment(kept.segment, text, words, _start(kept, partial), partial.heard_samples)
+    start_samples = _start(kept, partial)
+    return replace(
+        partial, text=shown, committed_text=kept.text, committed_words=kept.words, start_samples=start_samples
+    ), kept
 
 
 def with_final(kept: Commitment, final: Final) -> Final:
     """The final to publish: its text begins with the committed text of its segment."""
-    if final.text.startswith(kept.text):
-        return final
     text, words = _fitted(kept, final, final.text, final.words)
-    scores = final.scores and final.scores.without_words()
-    start_samples = min(kept.start_samples, final.start_samples)
-    return replace(final, text=text, words=words, start_samples=start_samples, scores=scores)
+    scores = final.scores if text == final.text else final.scores and final.scores.without_words()
+    return replace(final, text=text, words=words, start_samples=_start(kept, final), scores=scores)
 
 
 def unfinished(kept: Commitment) -> Final:
@@ -83,12 +82,16 @@ def unfinished(kept: Commitment) -> Final:
     )
 
 
+def _start(kept: Commitment, output: Partial | Final) -> int:
+    return kept.start_samples if kept.text else output.start_samples
+
+
 def _fitted(
     kept: Commitment, output: Partial | Final, text: str, words: tuple[Word, ...]
 ) -> tuple[str, tuple[Word, ...]]:
     """A text and its words, changed to begin with the kept text."""
     if text.startswith(kept.text):
-        return text, words
+        return text, _with_kept_times(kept, words)
     if text and output.start_samples >= kept.end_samples:  # other speech, after the audio of the kept text
         return f"{kept.text} {text}", kept.words + words
     if kept.text.startswith(text):
@@ -102,6 +105,21 @@ def _fitted(
     else:
         new = [word for word, end in zip(words, ends, strict=True) if end > begin]
     return kept.text + rest, (*kept.words, *new)
+
+
+def _with_kept_times(kept: Commitment, words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The words of a text that begins with the kept one. A new owner may hear them at slightly other times."""
+    pairs = list(zip(kept.words, words, strict=False))
+    if not kept.words or len(pairs) < len(kept.words) or any(not new.text.startswith(old.text) for old, new in pairs):
+        return words
+    timed = [
+        replace(new, start_samples=old.start_samples, end_samples=old.end_samples, confidence=old.confidence)
+        for old, new in pairs
+    ]
+    for word in words[len(pairs) :]:
+        start = max(word.start_samples, timed[-1].end_samples)
+        timed.append(replace(word, start_samples=start, end_samples=max(word.end_samples, start)))
+    return tuple(timed)
 
 
 def _ends(text: str, words: tuple[Word, ...]) -> list[int]:

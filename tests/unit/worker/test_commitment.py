@@ -1,5 +1,6 @@
 """What was committed of a segment stays, whatever its new owner says."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -99,6 +100,30 @@ def test_whatever_engines_say_nothing_is_taken_back(said: list[tuple[str, int, i
         committed.append(kept.text)
     committed.append(with_final(kept, final(text)).text)
     assert all(later.startswith(earlier) for earlier, later in pairwise(committed))
+
+
+def test_words_that_were_committed_keep_their_times_and_their_segment_its_start() -> None:
+    moved = tuple(
+        Word(text, 1000 * index + 400, 1000 * index + 1350, 1.0) for index, text in enumerate(("the", "quick"))
+    )
+    kept = Commitment(2, "the quick", (Word("the", 0, 900, 0.9), Word("quick", 1000, 1900, 0.8)), 0, 16_000)
+    later = (*moved, Word("fox", 1350, 1500, 0.7))
+    shown, _ = with_partial(kept, replace(partial("the quick fox", start=300), committed_text="", committed_words=()))
+    assert (shown.start_samples, shown.committed_words) == (0, kept.words)
+    shown, kept_now = with_partial(kept, Partial(2, "the quick fox", 300, 20_000, 1.0, "the quick fox", later))
+    assert shown.committed_words == kept_now.words == (*kept.words, Word("fox", 1900, 1900, 0.7))
+    told = with_final(
+        kept_now, replace(final("the quick fox.", start=300), words=(*moved, Word("fox.", 2000, 2900, 0.6)))
+    )
+    assert (told.start_samples, told.words) == (0, (*kept.words, Word("fox.", 1900, 1900, 0.7)))
+
+
+def test_labels_of_words_stay() -> None:
+    labelled = replace(
+        final("the quick fox"), words=tuple(replace(word, speaker="A") for word in words("the", "quick", "fox"))
+    )
+    kept = Commitment(2, "the quick", words("the", "quick"), 0, 16_000)
+    assert [word.speaker for word in with_final(kept, labelled).words] == ["A", "A", "A"]
 
 
 def test_confidence_survives_a_takeover() -> None:
