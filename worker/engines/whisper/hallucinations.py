@@ -35,6 +35,7 @@ STUTTER_WORDS = 3
 STUTTER_PROBABILITY = 0.1
 """This many equal parts joined by hyphens, such as "T-t-t", are laughter if the decoder has guessed the first one.
 Measured: its probability is at most 0.02 in synthesised laughter. Those after it are likely, as in every loop."""
+MAX_REPEATED_WORDS = 6
 MAX_ECHO_WORDS = 5
 ECHO_S = 0.3
 
@@ -55,11 +56,31 @@ def voiced_part(
         if count >= limit and not _is_sure(words[count]):
             break
         count += 1
+    if len(words) > limit:
+        count = min(count, _silent_repetition(words))
     return tuple(words[: min(count, _loop_start(words))])
 
 
 def _is_sure(word: HeardWord) -> bool:
-    return word.probability >= SURE_PROBABILITY and word.end_samples - word.start_samples >= INSTANT_SAMPLES
+    return word.probability >= SURE_PROBABILITY and not _is_instant(word)
+
+
+def _silent_repetition(words: Sequence[HeardWord]) -> int:
+    """The index of the first repetition of several words of which one has no sound; the number of words if none is.
+
+    Decoders write a short phrase twice or more often, mostly if it is quiet.
+    """
+    spelled = [normalised(word.text) for word in words]
+    for start in range(2, len(words)):
+        for length in range(2, min(MAX_REPEATED_WORDS, start) + 1):
+            said_again = spelled[start : start + length] == spelled[start - length : start]
+            if said_again and any(_is_instant(word) for word in words[start : start + length]):
+                return start
+    return len(words)
+
+
+def _is_instant(word: HeardWord) -> bool:
+    return word.end_samples - word.start_samples < INSTANT_SAMPLES
 
 
 def _loop_start(words: Sequence[HeardWord]) -> int:
@@ -71,7 +92,7 @@ def _loop_start(words: Sequence[HeardWord]) -> int:
             return index
         if DRAWN_OUT.search(word.text.casefold()) or _is_stutter(words[index : index + STUTTER_WORDS]):
             return index
-        instant = instant + 1 if length_samples < INSTANT_SAMPLES else 0
+        instant = instant + 1 if _is_instant(word) else 0
         if instant == INSTANT_WORDS:
             return index + 1 - INSTANT_WORDS
     return len(words)

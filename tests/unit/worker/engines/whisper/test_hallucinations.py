@@ -34,6 +34,13 @@ def test_repeated_words_are_believed_if_there_is_voice_for_them() -> None:
     assert believed(said, voiced_s=0.3) == "Test. Test. Test."
 
 
+def test_phrase_that_is_repeated_without_sound_is_written_once() -> None:
+    said = [(" room", 0.0, 0.17), (" service,", 0.17, 0.33), (" room", 0.33, 0.33), (" service.", 0.33, 0.63)]
+    heard = tuple(word(*one) for one in said)
+    assert texts(voiced_part(heard, voiced_s=0.3, voice_end_samples=FAR, spaced=True)) == "room service,"
+    assert texts(voiced_part(heard, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service, room service."
+
+
 def test_more_words_are_believed_if_the_decoder_is_sure_of_them() -> None:
     """The last words of fast speech: the voice of a person who mumbles is shorter than the words."""
     said = "lot more of him as soon as they find out about us"
