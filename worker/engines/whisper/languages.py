@@ -20,6 +20,9 @@ SURE_PROBABILITY = 0.8
 """The probability that a segment of speech needs to change the language of the session."""
 LIKELY_PROBABILITY = 0.5
 """The probability that settles the words of a segment of speech before more of it is heard."""
+FOREIGN_PROBABILITY = 0.25
+FOREIGN_SPEECH_S = 1.0
+"""This much speech whose language is less likely than this is probably in another one."""
 SETTLED_SPEECH_S = 4.0
 """After this much speech the likeliest language stays fixed."""
 
@@ -49,6 +52,15 @@ def surely_spoken(probabilities: Probabilities, speech_s: float, languages: Sequ
     allowed = {code: one for code, one in probabilities.items() if not languages or code in languages}
     found = max(allowed, key=lambda code: allowed[code], default=None)
     return found if found is not None and allowed[found] >= SURE_PROBABILITY * sum(allowed.values()) else None
+
+
+def seems_foreign(
+    probabilities: Probabilities, speech_s: float, language: str, languages: Sequence[str] = ()
+) -> bool:
+    """Whether a segment of speech is probably in another language, although it may not be long enough to tell which."""
+    allowed = {code: one for code, one in probabilities.items() if not languages or code in languages}
+    own, all_of_them = allowed.get(language, 0.0), sum(allowed.values())
+    return speech_s >= FOREIGN_SPEECH_S and own < FOREIGN_PROBABILITY * all_of_them
 
 
 class SpokenLanguage:

@@ -22,7 +22,7 @@ from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.guards import outruns_voice
 from worker.engines.whisper.jobs import Heard, Job
-from worker.engines.whisper.languages import Probabilities, likeliest, surely_spoken
+from worker.engines.whisper.languages import Probabilities, likeliest, seems_foreign, surely_spoken
 from worker.engines.whisper.session import Pass, Place, Session, wire_words
 from worker.engines.whisper.spans import Span, Spans
 from worker.engines.whisper.transcript import joined
@@ -54,6 +54,8 @@ class _Segment:
     detected: Probabilities | None = None
     ends_window: bool = False
     """Its client waits for it: no other segment is joined to it."""
+    seems_foreign: bool = False
+    """It is decoded by itself: in a window with others, the decoder leaves out what is in another language."""
 
     @property
     def span(self) -> Span:
@@ -142,6 +144,7 @@ class Recording(Session):
         for one in waiting:
             sure = surely_spoken(one.detected or {}, one.speech_s, self._allowed)
             self._language = one.language = sure or self._language
+            one.seems_foreign = seems_foreign(one.detected or {}, one.speech_s, self._language, self._allowed)
 
     # Decoding
 
@@ -173,7 +176,8 @@ class Recording(Session):
 
     def _joins(self, before: _Segment, after: _Segment) -> bool:
         near = after.span.start_samples - before.span.end_samples <= LONGEST_PAUSE_S * SAMPLE_RATE_HZ
-        return near and after.language == before.language and not before.ends_window
+        alike = after.language == before.language and not (before.seems_foreign or after.seems_foreign)
+        return near and alike and not before.ends_window
 
     def job(self, wanted: Pass) -> Job:
         window = self._window_of(wanted)

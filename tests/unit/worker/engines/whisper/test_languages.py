@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.whisper.languages import SETTLED_SPEECH_S, SpokenLanguage, likeliest, surely_spoken
+from worker.engines.whisper.languages import SETTLED_SPEECH_S, SpokenLanguage, likeliest, seems_foreign, surely_spoken
 
 ENGLISH = {"en": 0.97, "de": 0.01, "es": 0.01}
 GERMAN = {"en": 0.01, "de": 0.97, "es": 0.01}
@@ -48,6 +48,13 @@ def test_sure_detection_needs_enough_speech() -> None:
     assert surely_spoken(GERMAN, 3.0) == "de"
     assert surely_spoken(GERMAN, 0.8) is None
     assert surely_spoken(DOUBTFUL, 3.0) is None
+
+
+def test_sentence_that_is_hardly_in_the_language_seems_foreign() -> None:
+    assert seems_foreign(GERMAN, 1.5, "en")
+    assert not seems_foreign(GERMAN, 0.5, "en")
+    assert not seems_foreign(DOUBTFUL, 1.5, "en")
+    assert not seems_foreign({"en": 0.1, "de": 0.1, "es": 0.8}, 1.5, "en", ("en", "de"))
 
 
 def test_unsure_guess_on_one_word_changes_nothing() -> None:

@@ -143,6 +143,14 @@ def test_short_words_in_doubt_are_in_the_language_around_them() -> None:
     assert segments_of(played) == [3]
 
 
+def test_short_sentence_in_another_language_is_decoded_by_itself() -> None:
+    said = speech(SENTENCE, "Buenos días, amigos.", SENTENCE)
+    start, end = said.words[10].start_samples, said.words[12].end_samples
+    played = play(recording(DETECTED), said, language=lambda at: "es" if start <= at <= end else "en")
+    assert segments_of(played) == [1, 1, 1]
+    assert languages_of(played) == ["en"] * 3
+
+
 def test_first_word_in_doubt_waits_for_what_follows() -> None:
     said = speech("Yes.", SENTENCE, SENTENCE)
     yes = said.words[0]
