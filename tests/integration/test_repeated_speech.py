@@ -1,10 +1,11 @@
-"""What is said once is written once, and what is repeated is counted right, live and in recordings."""
+"""Words are written as often as they are said, and single words are heard, live and in recordings."""
 
 import numpy as np
 import pytest
+import soxr
 
 from tests.bench.scoring import normalised
-from tests.speech import silence, synthesise
+from tests.speech import SAMPLE_RATE_HZ, silence, synthesise
 from worker.engines.whisper.decoder import WhisperDecoder
 from worker.engines.whisper.jobs import Job
 from worker.engines.whisper.placement import Placement
@@ -32,3 +33,12 @@ def test_words_are_written_as_often_as_they_are_said(
     pcm = np.concatenate([silence(lead_s), synthesise(text, seed)])
     [heard] = decoder.run([Job(pcm, language="en", is_live=is_live, closing=True, beam_below=-0.4)])
     assert normalised(heard.text) == normalised(text)
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_unlikely_answer_is_decoded_again_in_a_longer_window(decoder: WhisperDecoder, is_live: bool) -> None:
+    high = soxr.resample(synthesise("Who won?", speed=1 / 1.1), SAMPLE_RATE_HZ * 1.1, SAMPLE_RATE_HZ)
+    pcm = np.concatenate([silence(0.3), high.astype(np.float32)])
+    [heard] = decoder.run([Job(pcm, language="en", is_live=is_live, closing=True, beam_below=-0.4)])
+    assert heard.log_probability > -1.2  # in the short window: "She wants.", with -1.6 or -1.45
+    assert all(word.end_samples <= len(pcm) for word in heard.words)

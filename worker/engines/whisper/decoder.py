@@ -28,6 +28,7 @@ from worker.engines.whisper.alignment_heads import has_alignment_heads
 from worker.engines.whisper.answers import MAX_POSITIONS, Answers, Said
 from worker.engines.whisper.batches import Batch, Shape, batched
 from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, Encoded, aligned_frames, chosen
+from worker.engines.whisper.guards import LOG_PROBABILITY_LIMIT
 from worker.engines.whisper.identity import check_tokenizer
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
@@ -56,6 +57,9 @@ MIN_DETECTED_FRAMES = 10 * FRAMES_PER_S
 RECOUNTED_FRAMES = 20 * FRAMES_PER_S
 """Answers that repeat themselves are decoded again in a window of 20 s. Measured on 62 repetitions as recordings: 116
 words are wrong with 2 s of padding alone, often one repetition too many; 72 are with this."""
+DOUBTED_WINDOW_S = 10.0
+"""Unlikely answers in shorter windows are decoded again in a window of this length. Measured on 342 words in short
+phrases: 52 instead of 73 are wrong; of 96 single words over the telephone, 17 instead of 26."""
 MAX_DETECTED = 8
 """Segments of speech whose language is detected together."""
 
@@ -206,6 +210,20 @@ class WhisperDecoder:
         return [_probabilities(one) for one in self._model.detect_language(encoded)]
 
     def _run_batch(self, jobs: Sequence[Job], batch: Batch) -> list[Heard]:
+        heard = self._decoded(jobs, batch)
+        return [self._heard_again(jobs[index], one, batch) for index, one in zip(batch.members, heard, strict=True)]
+
+    def _heard_again(self, job: Job, heard: Heard, batch: Batch) -> Heard:
+        """The answer in a longer window, if the one in a short window is unlikely and that one is likelier."""
+        if not job.closing or heard.log_probability >= LOG_PROBABILITY_LIMIT or batch.window_s >= DOUBTED_WINDOW_S:
+            return heard
+        [again] = self._decoded([job], replace(batch, window_s=DOUBTED_WINDOW_S, members=[0]))
+        if again.log_probability <= heard.log_probability:
+            return heard
+        # In long windows the model reports less "no speech", also for noise.
+        return replace(again, no_speech_probability=max(heard.no_speech_probability, again.no_speech_probability))
+
+    def _decoded(self, jobs: Sequence[Job], batch: Batch) -> list[Heard]:
         members = [jobs[index] for index in batch.members]
         frames = round(batch.window_s * FRAMES_PER_S)
         features = self._windows([job.pcm for job in members], frames)

@@ -84,7 +84,7 @@ def _is_instant(word: HeardWord) -> bool:
 
 
 def _loop_start(words: Sequence[HeardWord]) -> int:
-    """The index of the first word that has no sound; the number of words if all have."""
+    """The index of the first word without sound, or of laughter; the number of words if there is none."""
     instant = 0
     for index, word in enumerate(words):
         length_samples = word.end_samples - word.start_samples

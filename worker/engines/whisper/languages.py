@@ -54,9 +54,7 @@ def surely_spoken(probabilities: Probabilities, speech_s: float, languages: Sequ
     return found if found is not None and allowed[found] >= SURE_PROBABILITY * sum(allowed.values()) else None
 
 
-def seems_foreign(
-    probabilities: Probabilities, speech_s: float, language: str, languages: Sequence[str] = ()
-) -> bool:
+def seems_foreign(probabilities: Probabilities, speech_s: float, language: str, languages: Sequence[str] = ()) -> bool:
     """Whether a segment of speech is probably in another language, although it may not be long enough to tell which."""
     allowed = {code: one for code, one in probabilities.items() if not languages or code in languages}
     own, all_of_them = allowed.get(language, 0.0), sum(allowed.values())
