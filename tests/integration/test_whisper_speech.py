@@ -111,6 +111,11 @@ def test_what_is_said_again_is_written_again(
     assert normalised(text_of(heard(engine, pcm, options))) == normalised(text_of(alone))
 
 
+def test_short_sentence_that_a_recording_repeats_after_a_pause_is_written_again(engine: WhisperEngine) -> None:
+    pcm = np.concatenate([silence(0.4), synthesise("Go home. Go home.", 3), silence(0.6)])
+    assert normalised(text_of(heard(engine, pcm, ENGLISH_FILE))) == ["go", "home", "go", "home"]
+
+
 @KINDS
 def test_single_words_on_the_telephone_are_all_heard(engine: WhisperEngine, options: SessionOptions) -> None:
     said = ("Yes.", "No.", "Stop.", "Hello.")

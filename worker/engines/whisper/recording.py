@@ -36,8 +36,10 @@ SETTLING_S = 30.0
 """The language of a recording is detected in this much speech at its beginning."""
 REST_S = 2.0
 """With this much voice after its last word, the decoder has stopped too early; the rest is decoded by itself."""
-SEGMENT_REST_S = 1.0
-"""The same for whole segments: a decoder may write a repeated sentence only once."""
+SEGMENT_REST_S = 0.3
+"""The same for whole segments: a decoder often writes a repeated sentence only once."""
+JOINT_S = 0.2
+"""The aligner is not exact at the joints of spans: the last word may take this much of the next segment's voice."""
 BEAM_BELOW = -0.1
 """Measured: a beam for all windows corrects nothing more."""
 SEGMENTER = SegmenterSettings(
@@ -224,10 +226,15 @@ class Recording(Session):
             return None
         if self._voice.seconds(end_samples, done.end_samples) >= REST_S:
             return done.spans.between(end_samples, done.end_samples)
-        unsaid = [one.span.start_samples for one in window.segments if one.span.start_samples >= end_samples]
+        unsaid = [one.span.start_samples for one in window.segments if self._is_unsaid(one.span, end_samples)]
         if unsaid and self._voice.seconds(unsaid[0], done.end_samples) >= SEGMENT_REST_S:
             return done.spans.between(unsaid[0], done.end_samples)
         return None
+
+    def _is_unsaid(self, span: Span, end_samples: int) -> bool:
+        """Whether a segment begins after the last word, or hardly before the end of that."""
+        said_s = self._voice.seconds(span.start_samples, end_samples) if end_samples > span.start_samples else 0.0
+        return said_s < JOINT_S and span.end_samples > end_samples
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))
