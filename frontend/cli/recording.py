@@ -163,9 +163,15 @@ def _is_pipe(file: BinaryIO) -> bool:
     return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
+def _is_awaitable(file: BinaryIO) -> bool:
+    """Whether the event loop can wait for the next bytes. It cannot for devices such as /dev/null."""
+    mode = os.fstat(file.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or file.isatty()
+
+
 async def _chunks(file: BinaryIO) -> AsyncGenerator[bytes, None]:
     """The bytes of a file, or of a pipe as soon as they arrive. A pipe can be given up at any time."""
-    if not _is_pipe(file):
+    if not _is_awaitable(file):
         while chunk := await asyncio.to_thread(file.read, READ_BYTES):
             yield chunk
         return

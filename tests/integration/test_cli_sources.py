@@ -63,6 +63,12 @@ def test_raw_samples_are_read_from_a_pipe(stack: Stack, options: list[str], samp
     assert counted_s(done.stdout) == pytest.approx(2, abs=0.01)
 
 
+def test_raw_samples_are_read_from_a_device(stack: Stack) -> None:
+    done = run(stack, "transcribe", "/dev/null", "--encoding", "pcm_s16le")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_raw_samples_are_read_from_a_file_and_for_a_question(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "speech.raw").write_bytes(tone(2))
 
