@@ -5,6 +5,7 @@ import contextlib
 import io
 import wave
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,6 +230,17 @@ async def test_transcribe_raises_the_servers_error_and_works_on(client: Transcri
     assert raised.value.code in {"invalid_audio", "unsupported_audio"}
 
     assert (await client.transcribe(wav(1))).text
+
+
+async def test_transcribe_rejects_the_path_of_a_file_that_is_no_recording(
+    client: TranscriptionClient, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.wav").write_text("These are only notes.\n" * 50, encoding="utf-8")
+
+    with pytest.raises(ServerError) as caught:
+        await client.transcribe(tmp_path / "notes.wav")
+
+    assert caught.value.code == "unsupported_audio"
 
 
 async def test_transcribe_reports_a_message_that_is_too_large(stack: Stack) -> None:

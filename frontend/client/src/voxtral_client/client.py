@@ -126,6 +126,8 @@ class TranscriptionClient:
         of one request; send a longer recording through a live session.
         """
         request: dict[str, Any] = {"type": "audio", "mode": "transcribe", **given(options, RequestOptions)}
+        if encoding is None and sample_rate is None and not isinstance(audio, bytes):
+            encoding = "container"  # or the server takes a file that is no recording for raw samples
         if encoding is not None:
             request["encoding"] = encoding
         if sample_rate is not None:
