@@ -35,6 +35,8 @@ class Source(Protocol):
     """One opened input."""
 
     name: str
+    is_whole: bool
+    """Whether all of the audio exists already."""
     warnings: list[AudioWarning]
     """The faults of the recording, when it has been read."""
 
@@ -52,6 +54,7 @@ class Recording:
 
     def __init__(self, name: str, file: BinaryIO) -> None:
         self.name = name
+        self.is_whole = True
         self._file = file
         self.warnings: list[AudioWarning] = []
 
@@ -83,6 +86,7 @@ class RawAudio:
 
     def __init__(self, name: str, file: BinaryIO, audio_format: AudioFormat) -> None:
         self.name = name
+        self.is_whole = not _is_pipe(file)
         self._file = file
         self._format = audio_format
         self.warnings: list[AudioWarning] = []

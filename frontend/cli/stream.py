@@ -26,6 +26,7 @@ class LiveStream:
 
     def __init__(self, name: str, source: str) -> None:
         self.name = name
+        self.is_whole = False
         self._source = source
         self.warnings: list[AudioWarning] = []
 

@@ -91,7 +91,7 @@ def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> Non
 
 
 async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bool) -> None:
-    """Send the audio through a live session, in real time or as fast as the server accepts it."""
+    """Send the audio through a session, in real time or as fast as the server accepts it."""
     separation = Separation(MAX_TRACKS) if job.separates else None
     async with (
         recording.decoded(strict=job.strict, separation=separation) as blocks,
@@ -100,6 +100,7 @@ async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bo
             **{
                 **job.choices.of_sessions,
                 "partials": job.live,
+                "recording": recording.is_whole and not job.live,
                 "channels": None if separation is None else separation.found,
                 "channel_mode": ChannelMode.SEPARATE if job.separates else None,
             }

@@ -209,6 +209,13 @@ _TABLE: Final = (
     ),
     Option("words", Flag(), "Whether finals and committed text include word times.", frozenset({START})),
     Option("partials", Flag(), "Whether text is sent before its segment ends.", frozenset({START})),
+    Option(
+        "recording",
+        Flag(),
+        "Whether all of the audio exists already: it may be decoded in long windows, which takes less time and is more "
+        "accurate.",
+        frozenset({START}),
+    ),
 )
 WORDING: Final = ("numerals", "profanity", "filler_words", "redact", "redact_terms", "revise")
 """The options of the text of finals; every API takes them under these names."""

@@ -6,11 +6,14 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from redis import Redis
 
+from shared.bus import keys
 from tests.command import counted_s, run
 from tests.integration.native_clients import tone, wav
 from tests.stack import Stack, free_ports
@@ -75,6 +78,35 @@ def test_raw_samples_are_read_from_a_file_and_for_a_question(stack: Stack, tmp_p
     done = run(stack, "transcribe", tmp_path / "speech.raw", "--encoding", "pcm_s16le", "--mode", "understand")
 
     assert (done.returncode, counted_s(done.stdout)) == (0, 2)
+
+
+def stored_options(stack: Stack) -> dict[str, dict[str, Any]]:
+    """The options of all sessions that Redis knows."""
+    with Redis.from_url(stack.redis_url) as redis:
+        names = list(redis.scan_iter(match=keys.session("*"), count=1000))
+        return {name.decode(): json.loads(redis.hget(name, "options") or "{}") for name in names}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_recording"),
+    [
+        (["talk.wav"], True),
+        (["talk.wav", "--live"], False),
+        (["talk.raw", "--encoding", "pcm_s16le"], True),
+        (["-", "--encoding", "pcm_s16le"], False),
+    ],
+)
+def test_what_exists_as_a_whole_is_transcribed_as_a_recording(
+    stack: Stack, tmp_path: Path, arguments: list[str], is_recording: bool
+) -> None:
+    (tmp_path / "talk.wav").write_bytes(wav(1))
+    (tmp_path / "talk.raw").write_bytes(tone(1))
+    earlier = stored_options(stack)
+    source = arguments[0] if arguments[0] == "-" else tmp_path / arguments[0]
+    done = run(stack, "transcribe", source, *arguments[1:], stdin=tone(1))
+    assert (done.returncode, done.stderr) == (0, "")
+    [options] = [value for name, value in stored_options(stack).items() if name not in earlier]
+    assert options.get("recording", False) == is_recording
 
 
 def test_recordings_are_downloaded(stack: Stack, site: str) -> None:

@@ -195,6 +195,8 @@ def _start(fields: Fields, defaults: AudioSettings) -> Start:
     audio_format = _audio_format(fields, defaults, separate=separate)
     if separate:
         options = replace(options, channels=_tracks(fields, defaults, audio_format))
+    if options.recording:
+        fields.refuse("turn_detection", "in a session without recording: turns are those of live speech")
     return Start(options, audio_format, fields.flag("acknowledge", default=False))
 
 

@@ -81,6 +81,8 @@ class LiveOptions(Options, total=False):
     """Whether events have word times (the default)."""
     partials: bool
     """Whether text is sent before its segment ends (the default)."""
+    recording: bool
+    """Whether all of the audio exists already: the server may then decode it in long windows."""
 
 
 class RequestOptions(Options, total=False):

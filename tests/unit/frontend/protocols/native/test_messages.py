@@ -73,6 +73,7 @@ def test_start_with_every_field() -> None:
         commit_delay="fast",
         words=False,
         partials=False,
+        recording=True,
         prompt=None,
     )
     assert command.options == SessionOptions(
@@ -81,6 +82,7 @@ def test_start_with_every_field() -> None:
         delay_ms=2400,
         words=False,
         partials=False,
+        recording=True,
         languages=("de", "en"),
         commit_delay=CommitDelay.FAST,
     )

@@ -93,6 +93,8 @@ def test_a_number_that_is_none_is_refused(field: str, value: float) -> None:
         ({"type": "configure", "languages": []}, "languages"),
         *(({"type": "start", "words": value}, "words") for value in (1, "yes", [])),
         *(({"type": "start", "partials": value}, "partials") for value in (0, "no")),
+        *(({"type": "start", "recording": value}, "recording") for value in (0, "no")),
+        ({"type": "start", "recording": True, "turn_detection": {"type": "semantic"}}, "turn_detection"),
         *(({"type": "audio", "audio_data": PCM, "stream": value}, "stream") for value in (1, "true")),
         *(({"type": "ping", "id": value}, "id") for value in (1.5, True, [], {}, "x" * (MAX_ID_CHARS + 1), 2**53)),
         ({"type": "audio", "audio_data": 5}, "audio_data"),
@@ -184,7 +186,7 @@ JSON_VALUES = st.recursive(
 FIELD_NAMES = st.sampled_from(
     [
         *("id", "mode", "language", "prompt", "audio_data", "encoding", "sample_rate", "channels", "stream"),
-        *("delay_ms", "words", "partials", "session_id", "resume_token", "seq"),
+        *("delay_ms", "words", "partials", "recording", "session_id", "resume_token", "seq"),
         *("model", "max_new_tokens", "temperature", "top_p", "languages", "commit_delay"),
     ]
 )
