@@ -26,6 +26,11 @@ UNVOICED_WORD_PROBABILITY = 0.4
 """Nor may half of the text lack voice, if its words are as unsure as this."""
 SURE_VOICED_WINDOWS = 16
 SURE_LOG_PROBABILITY_LIMIT = -1.8
+LONG_VOICED_WINDOWS = 40
+LONG_NO_SPEECH_LIMIT = 0.65
+"""In recordings, with 1.3 s of voice or more, for text below `LOG_PROBABILITY_LIMIT`. Measured with Whisper base: 0.66
+to 0.78 for such text in synthesised laughter; at most 0.52 for speech, also in noise and over the telephone (12 of 134
+answers were below that limit)."""
 LONGEST_REPEATED_WORDS = 6
 REPEATED_CHARACTERS = 6
 """Words such as いろいろ are no repetition."""
@@ -104,3 +109,9 @@ def is_noise(
     limit = LOG_PROBABILITY_LIMIT if voiced_windows < SURE_VOICED_WINDOWS else SURE_LOG_PROBABILITY_LIMIT
     silent = LIKELY_NO_SPEECH_LIMIT if word_probability >= LIKELY_WORD_PROBABILITY else NO_SPEECH_LIMIT
     return no_speech_probability > silent and log_probability < limit
+
+
+def is_wordless(log_probability: float, no_speech_probability: float, voiced_windows: int) -> bool:
+    """Whether long voice in a recording has no words, as laughter has none."""
+    long = voiced_windows >= LONG_VOICED_WINDOWS
+    return long and no_speech_probability > LONG_NO_SPEECH_LIMIT and log_probability < LOG_PROBABILITY_LIMIT

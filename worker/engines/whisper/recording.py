@@ -20,7 +20,7 @@ from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
-from worker.engines.whisper.guards import outruns_voice
+from worker.engines.whisper.guards import is_wordless, outruns_voice
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities, likeliest, seems_foreign, surely_spoken
 from worker.engines.whisper.session import Pass, Place, Session, wire_words
@@ -200,7 +200,9 @@ class Recording(Session):
         window.model_ms += model_ms
         words = list(self._believed(done, heard))
         voiced = sum(one.closed.voiced_windows for one in window.segments)
-        if self._is_noise(heard, voiced) or outruns_voice(len(heard.words), len(words), heard.word_probability, voiced):
+        wordless = is_wordless(heard.log_probability, heard.no_speech_probability, voiced)
+        outruns = outruns_voice(len(heard.words), len(words), heard.word_probability, voiced)
+        if wordless or outruns or self._is_noise(heard, voiced):
             words = []
         elif 2 * len(words) < len(heard.words) and len(window.segments) > 1 and not window.words:
             self._halve(window)

@@ -184,6 +184,17 @@ def test_noise_gives_no_finals() -> None:
     assert [(final.segment, final.text, final.language) for final in turns] == [(0, "", None), (1, "", None)]
 
 
+def test_laughter_gives_no_finals() -> None:
+    """Its words may be likely, but the model reports no speech, and unlikely text."""
+
+    def scored(log_probability: float, no_speech_probability: float, heard: Heard) -> Heard:
+        return replace(heard, log_probability=log_probability, no_speech_probability=no_speech_probability)
+
+    for scores, count in (((-1.2, 0.7), 0), ((-0.8, 0.7), 2), ((-1.2, 0.6), 2)):
+        played = play(recording(), sentences(2), decoder=lambda _, __, heard, scores=scores: scored(*scores, heard))
+        assert len(played.finals) == count
+
+
 def test_long_text_for_a_short_sound_is_not_believed() -> None:
     """Most of it has no voice behind it. What is sure of itself is only cut."""
 
