@@ -52,9 +52,9 @@ def with_partial(kept: Commitment, partial: Partial) -> tuple[Partial, Commitmen
     """The partial to publish, and what is committed with it. The text that is `kept` for its segment stays."""
     text, words = _fitted(kept, partial, partial.committed_text, partial.committed_words)
     shown, _ = _fitted(kept, partial, partial.text, ())
-    if len(text) > len(kept.text) and shown.startswith(text):
-        kept = Commitment(kept.segment, text, words, _start(kept, partial), partial.heard_samples)
     start_samples = _start(kept, partial)
+    if len(text) > len(kept.text) and shown.startswith(text):
+        kept = Commitment(kept.segment, text, words, start_samples, partial.heard_samples)
     return replace(
         partial, text=shown, committed_text=kept.text, committed_words=kept.words, start_samples=start_samples
     ), kept
