@@ -10,6 +10,7 @@ from math import ceil
 
 from shared.events import SAMPLE_RATE_HZ
 from worker.engines.speech.agreement import normalised
+from worker.engines.whisper.guards import LONGEST_REPEATED_WORDS
 from worker.engines.whisper.words import HeardWord
 
 WORDS_PER_S = 5.5
@@ -35,7 +36,6 @@ STUTTER_WORDS = 3
 STUTTER_PROBABILITY = 0.1
 """This many equal parts joined by hyphens, such as "T-t-t", are laughter if the decoder has guessed the first one.
 Measured: its probability is at most 0.02 in synthesised laughter. Those after it are likely, as in every loop."""
-MAX_REPEATED_WORDS = 6
 MAX_ECHO_WORDS = 5
 ECHO_S = 0.3
 
@@ -72,7 +72,7 @@ def _silent_repetition(words: Sequence[HeardWord]) -> int:
     """
     spelled = [normalised(word.text) for word in words]
     for start in range(2, len(words)):
-        for length in range(2, min(MAX_REPEATED_WORDS, start) + 1):
+        for length in range(2, min(LONGEST_REPEATED_WORDS, start) + 1):
             said_again = spelled[start : start + length] == spelled[start - length : start]
             if said_again and any(_is_instant(word) for word in words[start : start + length]):
                 return start

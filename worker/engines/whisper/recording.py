@@ -235,8 +235,7 @@ class Recording(Session):
 
     def _is_unsaid(self, span: Span, end_samples: int) -> bool:
         """Whether a segment begins after the last word, or hardly before the end of that."""
-        said_s = self._voice.seconds(span.start_samples, end_samples) if end_samples > span.start_samples else 0.0
-        return said_s < JOINT_S and span.end_samples > end_samples
+        return self._voice.seconds(span.start_samples, end_samples) < JOINT_S and span.end_samples > end_samples
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))
