@@ -36,7 +36,7 @@ return refused
 
 # KEYS: session, audio. ARGV: channel. → connection, id of the `attach` entry or '' if the session has ended, the
 # last number of a control message that was written, consumed samples, 1 if the audio is complete; nil if there is no
-# session. The last control word that is no attachment says whether it is; so many attachments may follow it.
+# session. The last entry that is no attachment says whether it is; up to 64 attachments may follow it.
 # It writes only a few bytes, and clients need it to resume: it is allowed when memory is full.
 ATTACH = named("""#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 0 then return nil end
