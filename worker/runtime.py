@@ -64,12 +64,9 @@ class WorkerRuntime:
         *,
         client: Callable[..., Redis] = connect,
         second: SecondModel | None = None,
-        terminate: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGTERM),
     ) -> None:
-        """`client` creates a client of Redis with the arguments of `connect`. `second` decodes finals again.
-        `terminate` stops this process, as a rolling deploy does, when an operator drains it."""
+        """`client` creates a client of Redis with the arguments of `connect`. `second` decodes finals again."""
         self._dispatch = dispatch
-        self._terminate = terminate
         self._joining_slots = 0
         """Slots of the sessions that are being claimed."""
         self._remembers = isinstance(engine, Remembering)
@@ -281,7 +278,7 @@ class WorkerRuntime:
                 continue
             if how is WorkerMessage.DRAIN:
                 log.info("drain_requested")
-                self._terminate()
+                os.kill(os.getpid(), signal.SIGTERM)  # as a rolling deploy does
                 continue
             session = self._sessions.get(session_id)
             if session is None:

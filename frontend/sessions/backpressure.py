@@ -12,8 +12,6 @@ These limits apply to a client's audio, from the socket to the worker:
 A connection handles one message at a time, so each of these limits slows the client down.
 """
 
-from collections.abc import Callable
-
 
 class Backpressure:
     """One queue with two marks: writing pauses at the high mark, and resumes when the queue has shrunk to the low mark.
@@ -21,29 +19,15 @@ class Backpressure:
     The marks differ so that a writer that has waited can write for a while.
     """
 
-    def __init__(
-        self,
-        *,
-        high: int,
-        low: int,
-        pause: Callable[[], None] = lambda: None,
-        resume: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`pause` and `resume` are called when writing pauses and resumes. Raises ValueError unless 0 <= low < high."""
+    def __init__(self, *, high: int, low: int) -> None:
+        """Raises ValueError unless 0 <= low < high."""
         if not 0 <= low < high:
             raise ValueError(f"The low mark is {low} and the high mark {high}; required: 0 <= low < high.")
-        self.high = high
-        self.low = low
-        self.paused = False
-        self._pause = pause
-        self._resume = resume
+        self._high = high
+        self._low = low
+        self._is_paused = False
 
     def update(self, level: int) -> bool:
         """Record the level of the queue; returns whether a writer must wait."""
-        if self.paused and level <= self.low:
-            self.paused = False
-            self._resume()
-        elif not self.paused and level >= self.high:
-            self.paused = True
-            self._pause()
-        return self.paused
+        self._is_paused = level > self._low if self._is_paused else level >= self._high
+        return self._is_paused

@@ -115,9 +115,10 @@ def targets(move: Move, source: StateOrNone, *, lease_in_force: bool = True) -> 
     return frozenset(found)
 
 
-def check(move: Move, source: StateOrNone, target: StateOrNone, *, lease_in_force: bool = True) -> None:
-    """Raises IllegalMoveError with the expected and the actual state, unless the table allows the move."""
-    allowed = targets(move, source, lease_in_force=lease_in_force)
+def check(move: Move, source: StateOrNone, target: StateOrNone) -> None:
+    """Raises IllegalMoveError with the expected and the actual state, unless the table allows the move under a lease
+    in force."""
+    allowed = targets(move, source)
     if not allowed:
         sources = dict.fromkeys(_name(rule.source) for rule in RULES if rule.move is move)
         raise IllegalMoveError(move, f"a session in {_name(source)}", sources)

@@ -40,10 +40,6 @@ async def read_voices(redis: Redis, session_id: str) -> dict[str, bytes]:
     return {name.decode(): pcm for name, pcm in found.items()}
 
 
-async def delete_voices(redis: Redis, session_id: str) -> None:
-    await redis.delete(keys.voices(session_id))
-
-
 async def embed(redis: Redis, worker_id: str, pcm: bytes) -> str:
     """Let a worker whose report names a `speaker_model` embed a voice. Returns the text that `shared.voices` describes.
 

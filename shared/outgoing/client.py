@@ -108,9 +108,7 @@ class OutgoingClient:
             return Answer(response.status, _decoded(response.headers))
 
     @asynccontextmanager
-    async def download(
-        self, url: str, *, max_bytes: int, within_s: float, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Download]:
+    async def download(self, url: str, *, max_bytes: int, within_s: float) -> AsyncIterator[Download]:
         """Read a file. Redirects are followed, each checked like `url`.
 
         Raises RefusedUrlError, and OutgoingError also for an answer other than 200. `within_s` is for everything.
@@ -118,7 +116,7 @@ class OutgoingClient:
         async with _bounded(within_s), AsyncExitStack() as stack:
             for _ in range(MAX_REDIRECTS + 1):
                 target = self.check(url)
-                response = await stack.enter_async_context(self._answer("GET", target, b"", headers or {}))
+                response = await stack.enter_async_context(self._answer("GET", target, b"", {}))
                 if response.status not in REDIRECTS:
                     break
                 location = _decoded(response.headers).get("location", "")

@@ -13,8 +13,6 @@ from worker.speakers.checkpoint import read_tensors
 from worker.speakers.mel import N_MELS
 from worker.speakers.onnx_file import Node, Value, onnx_file
 
-FRAMES: Final = 160
-"""Frames of the windows that the encoder was trained with."""
 HIDDEN: Final = 256
 LAYERS: Final = 3
 

@@ -86,17 +86,15 @@ class DiarizedSessions:
         """Handles of sessions that know that there are no labels."""
         self._replies: set[asyncio.Task[None]] = set()
 
-    def begin(self, session: WorkerSession, recordings: dict[str, bytes], unheard_samples: int = 0) -> None:
-        """Track a session that asks for speakers. `recordings`: PCM of its known speakers by name.
-
-        `unheard_samples`: audio that was read and is still to be passed to `hear`.
-        """
+    def begin(self, session: WorkerSession, recordings: dict[str, bytes]) -> None:
+        """Track a session that asks for speakers. `recordings`: PCM of its known speakers by name."""
         for handle in session.handles:
-            self._begin(session, handle, recordings, unheard_samples)
+            self._begin(session, handle, recordings)
 
     def _begin(
         self, session: WorkerSession, handle: str, recordings: dict[str, bytes], unheard_samples: int = 0
     ) -> None:
+        """`unheard_samples`: audio that was read and is still to be passed to `hear`."""
         track = session.track(handle)
         options = track.options
         if not options.diarize or handle in self._outputs or handle in self._warned:

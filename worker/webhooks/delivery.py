@@ -1,7 +1,6 @@
 """One attempt to send an event to its webhook, and what follows from the answer."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging import DEBUG, WARNING
@@ -47,7 +46,6 @@ class Delivery:
     metrics: Metrics
     timeout_s: float
     silent: SilentReceivers = field(default_factory=SilentReceivers)
-    clock: Callable[[], float] = time.time
 
     async def attempt(self, name: str) -> dict[str, Any]:
         """Send an event once; returns the result, for Flower. Raises Redis' errors: the event is then due again."""
@@ -66,7 +64,7 @@ class Delivery:
         if not self.silent.may_try(receiver):
             return None, SILENT
         message_id = pending.name.replace("/", "-")
-        signed = self.signer.headers(message_id, int(self.clock()), pending.body, pending.webhook.key_name)
+        signed = self.signer.headers(message_id, int(time.time()), pending.body, pending.webhook.key_name)
         headers = {"Content-Type": "application/json", **signed}
         try:
             answer = await self.client.post(pending.webhook.url, pending.body, headers, within_s=self.timeout_s)
@@ -78,7 +76,7 @@ class Delivery:
 
     async def _conclude(self, pending: Pending, answer: Answer | None, about: dict[str, Any]) -> Result:
         if not about["reason"]:
-            self.metrics.histogram(WEBHOOK_DELAY).observe(max(0.0, self.clock() - sent_at_s(pending.body)))
+            self.metrics.histogram(WEBHOOK_DELAY).observe(max(0.0, time.time() - sent_at_s(pending.body)))
             await self.outbox.settle(pending.name)
             return Result.DELIVERED
         about |= {"session_id": pending.session_id, "receiver": self._shown(pending.webhook.url)}
@@ -88,7 +86,7 @@ class Delivery:
             await self.outbox.settle(pending.name)
             return Result.GONE
         wanted = None if answer is None else answer.headers.get("retry-after")
-        pause_s = self.backoff.pause_s(about["attempt"], retry_after_s(wanted, self.clock()))
+        pause_s = self.backoff.pause_s(about["attempt"], retry_after_s(wanted, time.time()))
         if pause_s is None:
             log.error("webhook_given_up", **about)
             await self.outbox.settle(pending.name)

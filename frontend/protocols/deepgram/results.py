@@ -5,22 +5,13 @@ order in which they first speak.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Iterable
+from typing import Any, Final
 
 from shared.version import VERSION
 from voxtral_client.parts import Word
 
 PUNCTUATION: Final = ".,;:!?…\"'“”„«»()[]¿¡。，、！？"
-
-
-class Text(Protocol):
-    """A final, or the text of a partial with the words whose times are known."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def words(self) -> Sequence[Word]: ...
 
 
 class SpeakerNumbers:

@@ -200,19 +200,11 @@ def status(facts: dict[str, Any], request_id: str | int | None) -> bytes:
     return _encoded({"type": "status", **facts}, request_id)
 
 
-def error_message(
-    error: VoxtralError,
-    *,
-    request_id: str | int | None = None,
-    session_id: str | None = None,
-    seq: int | None = None,
-) -> bytes:
-    """The message for an error; all errors become JSON here. With a `seq` it ends the session."""
+def error_message(error: VoxtralError, *, request_id: str | int | None = None, session_id: str | None = None) -> bytes:
+    """The message for an error; all errors become JSON here."""
     wire: dict[str, Any] = {"type": EventType.ERROR, **error.to_wire()}
     if session_id is not None:
         wire["session_id"] = session_id
-    if seq is not None:
-        wire["seq"] = seq
     return _encoded(wire, request_id)
 
 

@@ -6,7 +6,7 @@ Every function raises `RefusedError`.
 from collections.abc import Collection
 from typing import Any, Final
 
-from frontend.protocols.kinds import MAX_INTEGER, Flag, Integer, Kind, Number, Text, WrongTypeError, WrongValueError
+from frontend.protocols.kinds import Flag, Integer, Kind, Number, Text, WrongTypeError, WrongValueError
 from frontend.protocols.openai.errors import RefusedError, invalid_type, invalid_value
 from frontend.protocols.options import MAX_PROMPT_CHARS, OPTIONS
 
@@ -47,20 +47,16 @@ def an_option(value: Any, path: str, name: str) -> Any:
     return a_value(value, path, OPTIONS[name].kind)
 
 
-def a_text(value: Any, path: str, max_chars: int = MAX_PROMPT_CHARS) -> str:
-    text: str | None = a_value(value, path, Text(max_chars))
-    return text or ""
-
-
 def texts(value: Any, path: str) -> list[str]:
     if not isinstance(value, list):
         raise invalid_type(value, path, "an array of strings")
     if len(value) > MAX_LIST:
         raise invalid_value(value, path, f"at most {MAX_LIST} entries")
-    return [a_text(entry, f"{path}[{index}]") for index, entry in enumerate(value)]
+    kind = Text(MAX_PROMPT_CHARS)
+    return [a_value(entry, f"{path}[{index}]", kind) or "" for index, entry in enumerate(value)]
 
 
-def an_integer(value: Any, path: str, low: int = 0, high: int = MAX_INTEGER) -> int:
+def an_integer(value: Any, path: str, low: int, high: int) -> int:
     integer: int = a_value(value, path, Integer(low, high))
     return integer
 

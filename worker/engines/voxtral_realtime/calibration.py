@@ -59,26 +59,26 @@ def fitted(slots: int, tick_ms: Callable[[int], float], *, is_set: bool) -> Fit:
     return Fit(in_time, in_time, known[in_time], reason)
 
 
-def slots_in_time(wanted: int, tick_ms: Callable[[int], float], limit_ms: float = LIMIT_MS) -> int:
-    """The most sessions, up to `wanted`, that a tick serves within the limit, as far as a few measurements show; at
+def slots_in_time(wanted: int, tick_ms: Callable[[int], float]) -> int:
+    """The most sessions, up to `wanted`, that a tick serves within `LIMIT_MS`, as far as a few measurements show; at
     least 1, even if that takes longer.
 
     A tick's duration is nearly linear in the number of sessions. The next number to measure is where the line through
     the nearest two measurements crosses the limit.
     """
     slow, slow_ms = wanted, tick_ms(wanted)
-    if slow_ms <= limit_ms or wanted == 1:
+    if slow_ms <= LIMIT_MS or wanted == 1:
         return wanted
     quick, quick_ms = 1, tick_ms(1)
-    if quick_ms > limit_ms:
+    if quick_ms > LIMIT_MS:
         return 1
     for _ in range(TRIES):
         if slow - quick <= max(1, PRECISION * wanted):
             break
-        share = max(0.0, AIM * limit_ms - quick_ms) / (slow_ms - quick_ms)
+        share = max(0.0, AIM * LIMIT_MS - quick_ms) / (slow_ms - quick_ms)
         guess = min(max(quick + int(share * (slow - quick)), quick + 1), slow - 1)
         guess_ms = tick_ms(guess)
-        if guess_ms <= limit_ms:
+        if guess_ms <= LIMIT_MS:
             quick, quick_ms = guess, guess_ms
         else:
             slow, slow_ms = guess, guess_ms

@@ -5,7 +5,6 @@ steps; `rows` assigns them to rows, `model` runs the pass, and `session` turns t
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -77,8 +76,7 @@ class VoxtralRealtimeEngine:
         info: EngineInfo,
         *,
         default_delay_ms: int,
-        slots_are_set: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        slots_are_set: bool,
     ) -> None:
         self.info = info
         self._overlaps = info.device != "cpu"
@@ -92,7 +90,6 @@ class VoxtralRealtimeEngine:
         self._slots_are_set = slots_are_set
         self._rows = Rows(info.slots)
         self._sessions: dict[str, Session] = {}
-        self._clock = clock
         self._due: dict[str, float] = {}
         """Time since when sessions wait for a pass."""
         self._speaking: dict[str, Session] = {}
@@ -184,7 +181,7 @@ class VoxtralRealtimeEngine:
         session = self._sessions[session_id]
         session.feed(pcm)
         if session_id not in self._due and session.is_ready:
-            self._due[session_id] = now_s = self._clock()
+            self._due[session_id] = now_s = time.monotonic()
             self._gathering.came(session_id, now_s)
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
@@ -266,7 +263,7 @@ class VoxtralRealtimeEngine:
         if not session.is_ready:
             self._due.pop(session_id, None)
         elif session_id not in self._due:
-            self._due[session_id] = self._clock()
+            self._due[session_id] = time.monotonic()
         if session.has_outputs:
             self._speaking[session_id] = session
 
@@ -322,12 +319,12 @@ class VoxtralRealtimeEngine:
         """How long the next pass waits for more sessions; not at all if one is behind real time, or is about to end."""
         if not self._gathering.longest_s or not self._due:
             return 0.0
-        pause_s = self._gathering.pause_s(self._due, self._clock())
+        pause_s = self._gathering.pause_s(self._due, time.monotonic())
         return 0.0 if pause_s and any(self._sessions[one].is_behind for one in self._due) else pause_s
 
     def _launch(self) -> _Flight:
         """Start a pass over all sessions that are due, except the one that processes its past."""
-        started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
+        started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), time.monotonic()
         due, self._due = self._due, {}
         self._prefer_terms()
         members = []

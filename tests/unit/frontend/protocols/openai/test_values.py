@@ -14,7 +14,6 @@ from frontend.protocols.openai.errors import RefusedError
     [
         (lambda: values.an_object({"a": 1}, "session", ["a", "b"]), {"a": 1}),
         (lambda: values.one_of("a", "kind", ["a", "b"]), "a"),
-        (lambda: values.a_text("text", "prompt"), "text"),
         (lambda: values.texts(["a", "b"], "hints"), ["a", "b"]),
         (lambda: values.an_integer(3, "count", 1, 3), 3),
         (lambda: values.a_number(0.5, "threshold", 0, 1), 0.5),
@@ -32,8 +31,6 @@ def test_value_that_is_allowed_is_taken(take: Callable[[], Any], taken: object) 
         (lambda: values.an_object({"c": 1}, "session", ["a"]), "session.c"),
         (lambda: values.one_of(1, "kind", ["a"]), "kind"),
         (lambda: values.one_of("c", "kind", ["a"]), "kind"),
-        (lambda: values.a_text(1, "prompt"), "prompt"),
-        (lambda: values.a_text("long", "prompt", 3), "prompt"),
         (lambda: values.texts("a", "hints"), "hints"),
         (lambda: values.texts(["a"] * 1001, "hints"), "hints"),
         (lambda: values.texts(["a", 1], "hints"), "hints[1]"),
