@@ -20,8 +20,8 @@ from frontend.api.renderers import Renderer
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.upload_form import bounded, media_type_of
 from frontend.monitoring.process_report import Tally
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongMessage, TextReader
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat
 from frontend.protocols.openai.rest import frame
 from frontend.sessions.gateway import Gateway

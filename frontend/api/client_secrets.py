@@ -8,7 +8,6 @@ A model that does not run now may run by the time of the connection, so the conn
 import secrets
 from typing import Any, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Request
 
 from frontend.access.access import Access
@@ -16,13 +15,14 @@ from frontend.api.authentication import principal_of
 from frontend.api.openapi import documents, refusals
 from frontend.api.openapi.schemas import named
 from frontend.api.upload_form import bounded
+from frontend.protocols.json_objects import decode_body
 from frontend.protocols.kinds import whole_number
 from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import SessionConfig, begun
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import check_live
 from shared.config.settings import Settings
-from shared.errors import InvalidFieldError, InvalidJsonError
+from shared.errors import InvalidFieldError
 
 MAX_BODY_BYTES: Final = 64 * 1024
 SHORTEST_LIFE_S: Final = 10
@@ -38,7 +38,8 @@ def routes(settings: Settings, gateway: Gateway, access: Access) -> APIRouter:
     async def create_client_secret(request: Request) -> dict[str, Any]:
         """Create a token that can open sessions for `expires_after.seconds`, with the limits of the key that is
         used."""
-        wanted = _object(b"".join([piece async for piece in bounded(request, MAX_BODY_BYTES, patience_s)]))
+        body = b"".join([piece async for piece in bounded(request, MAX_BODY_BYTES, patience_s)])
+        wanted = decode_body(body) if body else {}
         session = wanted.get("session")
         config = begun(session)
         _check_speakers(config)
@@ -47,16 +48,6 @@ def routes(settings: Settings, gateway: Gateway, access: Access) -> APIRouter:
         return {"value": token, "expires_at": expires_at, "session": _described(config)}
 
     return router
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        wanted = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidJsonError(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
-    if not isinstance(wanted, dict):
-        raise InvalidJsonError("The body must be a JSON object.")
-    return wanted
 
 
 def _life_s(wanted: dict[str, Any]) -> int:

@@ -6,9 +6,8 @@ What may be requested, and how it is bounded, is known to `shared.outgoing`.
 from collections.abc import AsyncGenerator
 from typing import Final
 
-import orjson
-
-from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, VoxtralError
+from frontend.protocols.json_objects import decode_body
+from shared.errors import InvalidFieldError, MissingFieldError, VoxtralError
 from shared.outgoing.addresses import RefusedUrlError
 from shared.outgoing.client import OutgoingClient, OutgoingError
 
@@ -27,13 +26,7 @@ class UnusableUrlError(InvalidFieldError):
 
 def url_in(body: bytes) -> str:
     """Raises InvalidJsonError, MissingFieldError and InvalidFieldError."""
-    try:
-        wire = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise InvalidJsonError("The body is not JSON.") from None
-    if not isinstance(wire, dict):
-        raise InvalidJsonError('The body is not a JSON object, such as {"url": "https://…"}.')
-    url = wire.get("url")
+    url = decode_body(body).get("url")
     if url is None:
         raise MissingFieldError("The field url is missing; send it, or the recording itself as the body.", field="url")
     if not isinstance(url, str):

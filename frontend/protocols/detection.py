@@ -9,8 +9,8 @@ from typing import Any
 
 from frontend.access.credentials import SUBPROTOCOL
 from frontend.protocols.dialect import Action, Dialect, Send
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.realtime import BETA_UPDATE, OpenAIRealtime
 from frontend.protocols.vllm import VllmRealtime, identity
 from shared.bus.event_log import LoggedEvent

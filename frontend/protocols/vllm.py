@@ -16,8 +16,8 @@ from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.deltas import TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Open, Send
 from frontend.protocols.fields import Fields
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongText, Message
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.options import MAX_MODEL_CHARS, SPEAKERS
 from frontend.transcripts.turns import turn_fields
 from shared.audio.pcm import AudioFormat

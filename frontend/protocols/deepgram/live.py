@@ -13,8 +13,8 @@ from frontend.protocols.deepgram.flux_query import FluxListen
 from frontend.protocols.deepgram.query import Listen
 from frontend.protocols.dialect import Action, Append, Change, Check, Finish, Hangup, Open
 from frontend.protocols.error_statuses import is_of_request
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from shared.errors import UnknownTypeError, VoxtralError, shown
 
 REQUEST_CLOSE: Final = 1008

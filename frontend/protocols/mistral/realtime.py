@@ -12,10 +12,10 @@ from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.deltas import DialogueDeltas, TranscriptDeltas
 from frontend.protocols.dialect import Action, Append, Check, Commit, Finish, Hangup, Open, Send
 from frontend.protocols.error_statuses import status_of
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongText, Message
 from frontend.protocols.mistral.rest import chunks, usage
 from frontend.protocols.mistral.session import NAMES, MistralSession
-from frontend.protocols.native.messages import decode_message
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from shared.bus.event_log import LoggedEvent
 from shared.errors import (

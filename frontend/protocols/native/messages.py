@@ -7,21 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Final, TypeAlias
 
-import orjson
-
 from frontend.protocols.fields import Fields, valid_request_id
-from frontend.protocols.long_text import LongMessage
 from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, WEBHOOK, options_of
 from shared.audio.live import CONTAINER
 from shared.audio.pcm import MAX_CHANNELS, SAMPLE_BYTES, AudioFormat
 from shared.config.sections import AudioSettings
-from shared.errors import InvalidFieldError, InvalidJsonError, MissingFieldError, UnknownTypeError, shown
+from shared.errors import InvalidFieldError, MissingFieldError, UnknownTypeError, shown
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import MAX_TRACKS, ChannelMode, Mode, SessionOptions
-
-MAX_VALUES: Final = 16_384
-"""Commas and brackets in one message. All known messages are flat objects, and their largest part, base64, contains
-none of these; a list of millions of values would need many times its size in memory."""
 
 DEFAULT_PROMPTS: Final = {Mode.UNDERSTAND: "Describe what you hear in this audio."}
 
@@ -131,22 +124,6 @@ class Cancel:
 Command: TypeAlias = (
     Auth | OneShot | Voice | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
 )
-
-
-def decode_message(message: str | LongMessage) -> dict[str, Any]:
-    """A text message as a JSON object, in which strings may be `LongText`. Raises InvalidJsonError."""
-    text = message if isinstance(message, str) else message.document()
-    if sum(map(text.count, ",[{")) > MAX_VALUES:
-        raise InvalidJsonError(f"The message contains more than {MAX_VALUES} values; a message is one flat object.")
-    try:
-        decoded = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidJsonError(f"The message is not JSON: {error.msg} at character {error.pos}.") from None
-    if isinstance(message, LongMessage):
-        decoded = message.restored(decoded)
-    if not isinstance(decoded, dict):
-        raise InvalidJsonError(f"The message is {shown(decoded)}; it must be a JSON object.")
-    return decoded
 
 
 def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:

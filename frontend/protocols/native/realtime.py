@@ -23,6 +23,7 @@ from frontend.protocols.dialect import (
     Send,
     Status,
 )
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongMessage, Message
 from frontend.protocols.native import messages as commands
 from frontend.protocols.native import states as native
@@ -117,7 +118,7 @@ class NativeRealtime:
     def _decoded(self, message: str | LongMessage) -> dict[str, Any] | None:
         """The JSON object of a text message; None if it is audio that looked like text."""
         try:
-            return commands.decode_message(message)
+            return decode_message(message)
         except InvalidJsonError:
             may_be_audio = self._guesses_text and self._states.state is State.LIVE
             if may_be_audio and isinstance(message, str) and not native.looks_like_json(message):

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from frontend.protocols.base64_audio import BASE64, decode_audio
 from frontend.protocols.dialect import Action, Append, Check, Commit, Configure, Hangup, Open, Send
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongText, Message
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.channel_turns import ChannelTurns
 from frontend.protocols.openai.errors import RefusedError, details, invalid_type, invalid_value, missing, wording_of
 from frontend.protocols.openai.session import SessionConfig, begun, flatly_updated, updated

@@ -13,8 +13,8 @@ from frontend.access.session_tokens import SessionIdentity
 from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.close_codes import CLOSE_CODES
 from frontend.protocols.dialect import Action, Append, Finish, Hangup, Open
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.telephony.call import Call, object_field
 from frontend.protocols.telephony.tracks import RATE_HZ, Tracks
 from shared.audio.pcm import AudioFormat

@@ -7,8 +7,8 @@ every native message has.
 from collections.abc import Iterable
 
 from frontend.protocols.dialect import Action, Dialect
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.native.realtime import NativeRealtime
 from frontend.protocols.whisperlive.realtime import WhisperLive
 from shared.bus.event_log import LoggedEvent

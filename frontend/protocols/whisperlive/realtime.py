@@ -11,8 +11,8 @@ from typing import Any
 from typing import Final as Constant
 
 from frontend.protocols.dialect import Action, Append, Finish, Hangup, Open, Send, UseProtocolKey
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.whisperlive.options import NAMES, Options, parse_options, uid_of
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.kinds import whole_number
-from frontend.protocols.native.messages import decode_message
 from shared.errors import FrameInvalidError, InvalidFieldError, InvalidJsonError, MessageTooLargeError, shown
 
 MAX_LINE_BYTES: Final = 64 * 1024

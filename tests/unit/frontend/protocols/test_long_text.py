@@ -10,9 +10,9 @@ import pytest
 
 from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.fields import Fields
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LONG_STRING_BYTES, MAX_DOCUMENT_BYTES, LongMessage, LongText, TextReader
 from frontend.protocols.native.framing import FrameReader, frame
-from frontend.protocols.native.messages import decode_message
 from frontend.protocols.openai.chat import parse_chat
 from shared.errors import InvalidAudioError, InvalidFieldError, InvalidJsonError, VoxtralError
 

@@ -4,7 +4,8 @@ import base64
 import json
 from typing import Any
 
-from frontend.protocols.native.messages import decode_message, parse_command
+from frontend.protocols.json_objects import decode_message
+from frontend.protocols.native.messages import parse_command
 from shared.config.sections import AudioSettings
 
 DEFAULTS = AudioSettings()

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frontend.protocols.fields import MAX_ID_CHARS
+from frontend.protocols.json_objects import decode_message
 from frontend.protocols.native import messages as commands
 from frontend.protocols.native import states as native
-from frontend.protocols.native.messages import decode_message, parse_command, request_id_of
+from frontend.protocols.native.messages import parse_command, request_id_of
 from frontend.protocols.options import MAX_PROMPT_CHARS
 from shared.errors import (
     InvalidAudioError,
