@@ -18,7 +18,6 @@ from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocket
 
 from frontend.access.credentials import presented_key
-from frontend.access.key_list import is_expired
 from frontend.access.key_source import KeySource
 from frontend.access.limiter import RENEW_INTERVAL_S, Limiter
 from frontend.access.meter import Meter
@@ -134,10 +133,7 @@ class Access:
             return ANONYMOUS
         if presented is None:
             raise UnauthorizedError(f"A key is required; send it as {_HOW}.")
-        key = self._source.ring.find(presented)
-        if key is None or is_expired(key):
-            log.warning("access_rejected", reason="unknown" if key is None else "expired", name=key and key.name)
-            raise UnauthorizedError("The key is wrong or has expired.")
+        key = self._source.valid(presented)
         return Principal(key.name, key)
 
     def identify_protocol(self, protocol: ForeignProtocol) -> Principal:

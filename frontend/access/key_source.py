@@ -8,10 +8,10 @@ from typing import Final
 
 import structlog
 
-from frontend.access.key_list import MAX_LIST_BYTES, KeyRing, joined, parse_keys
+from frontend.access.key_list import MAX_LIST_BYTES, KeyRing, is_expired, joined, parse_keys
 from frontend.access.principal import Key
 from shared.config.sections import AccessSettings
-from shared.errors import StartupError
+from shared.errors import StartupError, UnauthorizedError
 
 ENVIRONMENT: Final = "The setting access.keys"
 
@@ -34,6 +34,14 @@ class KeySource:
         self.enabled = settings.needs_key
         self._read = self._seen = self._signature()
         self.ring = self._joined()
+
+    def valid(self, presented: str) -> Key:
+        """The key that was presented. Raises UnauthorizedError if it is unknown or has expired."""
+        key = self.ring.find(presented)
+        if key is None or is_expired(key):
+            log.warning("access_rejected", reason="unknown" if key is None else "expired", name=key and key.name)
+            raise UnauthorizedError("The key is wrong or has expired.")
+        return key
 
     async def refresh(self) -> bool:
         """Read the file if it has changed and then stayed the same since the last look; returns whether it was read.

@@ -11,7 +11,6 @@ import structlog
 from starlette.requests import Request
 
 from frontend.access.credentials import presented_key
-from frontend.access.key_list import is_expired
 from frontend.access.key_source import KeySource
 from frontend.access.origins import is_same_origin
 from shared.config.sections import AccessSettings
@@ -55,10 +54,7 @@ class Operators:
         presented = presented_key(request.headers.items())
         if presented is None:
             raise UnauthorizedError("An operator's key is required: Authorization: Bearer, or X-API-Key.")
-        key = self._source.ring.find(presented)
-        if key is None or is_expired(key):
-            log.warning("access_rejected", reason="unknown" if key is None else "expired", name=key and key.name)
-            raise UnauthorizedError("The key is wrong or has expired.")
+        key = self._source.valid(presented)
         if not key.is_operator:
             log.warning("access_rejected", reason="not an operator", name=key.name)
             raise ForbiddenError(f"The key {key.name} is not an operator's; its line in the list needs operator: true.")
