@@ -6,16 +6,25 @@ a client that resumes can receive it again. It gives access only to the text.
 
 import base64
 import hmac
+import re
 import secrets
 from dataclasses import dataclass, field
+from typing import Final
 
 from frontend.access.tokens import matches as is_token_of
+
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionIdentity:
     session_id: str
     resume_token: str = field(repr=False)
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a session may have this id."""
+    return _SESSION_ID.fullmatch(text) is not None
 
 
 def new_identity() -> SessionIdentity:

@@ -4,9 +4,9 @@ Every method raises `MissingFieldError` or `InvalidFieldError` that names the fi
 that is null counts as absent. Unknown fields are ignored, so that newer clients can send some.
 """
 
-import re
 from typing import Any, Final
 
+from frontend.access.session_tokens import is_session_id
 from frontend.access.tokens import MAX_KEY_CHARS
 from frontend.protocols.base64_audio import decode_audio
 from frontend.protocols.kinds import MAX_INTEGER, Flag, whole_number
@@ -15,8 +15,6 @@ from frontend.protocols.options import OPTIONS, parse_json
 from shared.errors import InvalidFieldError, MissingFieldError, shown
 
 MAX_ID_CHARS: Final = 128
-
-_SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Fields:
@@ -72,7 +70,7 @@ class Fields:
 
     def session_id(self) -> str:
         value = self._required("session_id")
-        if isinstance(value, str) and _SESSION_ID.fullmatch(value):
+        if isinstance(value, str) and is_session_id(value):
             return value
         raise InvalidFieldError("session_id", value, "the session_id of ready")
 

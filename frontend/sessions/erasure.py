@@ -3,23 +3,20 @@
 The rest in the append-only file is deleted when the file is rewritten; see `disk_rewriting`.
 """
 
-import re
-from typing import Final, cast
+from typing import cast
 
 import orjson
 import structlog
 from redis.asyncio import Redis
 
 from frontend.access.access import Access
-from frontend.access.session_tokens import matches
+from frontend.access.session_tokens import is_session_id, matches
 from shared.bus import control, keys, moves
 from shared.bus.failures import reaching_store
 from shared.bus.lua.sessions import Scripts
 from shared.bus.messages import WorkerMessage
 from shared.bus.states import SessionState, decoded
 from shared.errors import ForbiddenError, SessionExpiredError, SessionUnknownError, UnauthorizedError
-
-SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +49,7 @@ class Erasure:
             raise UnauthorizedError(
                 "The key that opened the session, or its resume_token, is required: Authorization: Bearer …."
             )
-        if not SESSION_ID.fullmatch(session_id):
+        if not is_session_id(session_id):
             session_id = "-"  # no session has this id: the request is answered like one with an unknown id
         with reaching_store():
             held = await self._redis.hmget(keys.session(session_id), ["state", "resume", "viewer", "key", "options"])

@@ -16,8 +16,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from frontend.access.session_tokens import matches
-from frontend.sessions.erasure import SESSION_ID
+from frontend.access.session_tokens import is_session_id, matches
 from frontend.viewers.broadcast import Hub
 from frontend.viewers.viewer import STALL_S, Frame, Viewer
 from shared.bus import keys
@@ -86,7 +85,7 @@ class Viewers:
         Raises SessionUnknownError for a wrong token and for no session alike, SessionExpiredError for one that was
         cancelled, and StoreUnreachableError.
         """
-        if not SESSION_ID.fullmatch(session_id):
+        if not is_session_id(session_id):
             raise _unknown()
         with reaching_store():
             held = await self._redis.hmget(keys.session(session_id), ["viewer", "state", "seq"])
