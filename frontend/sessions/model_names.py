@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from frontend.sessions.placement import AUTO, PREFERRED_ENGINES, none_runs
-from frontend.sessions.running_models import RunningModel
+from frontend.sessions.running_models import RunningModel, named
 from shared.errors import InvalidFieldError
 from shared.session_options import Mode
 from shared.whisper_models import EMBEDDED_WHISPER, WHISPER_MODELS, accuracy_rank
@@ -59,7 +59,7 @@ def resolve(name: str | None, running: Sequence[RunningModel], mode: Mode) -> st
         return AUTO
     if not running:
         raise none_runs()
-    meant = _own(name, running)
+    meant = named(name, running)
     if not meant:
         meant = [model for model in running if _stands_for(model.name, model.engine, name)]
         meant.sort(key=lambda model: (_engines(name).index(model.engine), accuracy_rank(model.name)))
@@ -78,11 +78,6 @@ def check_live(name: str | None, running: Sequence[RunningModel]) -> None:
         if name not in names
     ]
     resolve(name, [*running, *others], Mode.TRANSCRIBE)
-
-
-def _own(name: str, running: Sequence[RunningModel]) -> list[RunningModel]:
-    """The models with exactly this name."""
-    return [model for model in running if model.name == name] or [model for model in running if model.answers_to(name)]
 
 
 def _reason(name: str) -> str:

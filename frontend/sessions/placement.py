@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from frontend.protocols.options import check_language, check_speakers
-from frontend.sessions.running_models import RunningModel, running_models
+from frontend.sessions.running_models import RunningModel, named, running_models
 from shared.bus.registry import Registry, WorkerReport
 from shared.errors import InvalidFieldError, ModelUnavailableError, ModeUnsupportedError
 from shared.protocol import OWN
@@ -93,18 +93,17 @@ def candidates(models: list[RunningModel], options: SessionOptions) -> list[Runn
     check_speakers(options)
     if not models:
         raise none_runs()
-    named = _named(models, options.model)
-    able = [model for model in named if options.mode in model.modes]
+    meant = _meant(models, options.model)
+    able = [model for model in meant if options.mode in model.modes]
     if not able:
-        raise _mode_unsupported(models, named, options.mode)
+        raise _mode_unsupported(models, meant, options.mode)
+    known = ", ".join(sorted({language for model in able for language in model.languages}))
     speaking = [model for model in able if model.speaks(options.language)]
     if not speaking:
-        known = sorted({language for model in able for language in model.languages})
-        raise InvalidFieldError("language", options.language, ", ".join(known))
+        raise InvalidFieldError("language", options.language, known)
     speaking = [model for model in speaking if model.speaks_one_of(options.languages)]
     if not speaking:
-        known = sorted({language for model in able for language in model.languages})
-        raise InvalidFieldError("languages", list(options.languages or ()), ", ".join(known))
+        raise InvalidFieldError("languages", list(options.languages or ()), known)
     if options.channels is not None:
         check_tracks(speaking, options.channels)
         speaking = [model for model in speaking if model.most_tracks >= options.channels]
@@ -134,22 +133,21 @@ def none_runs() -> ModelUnavailableError:
     return ModelUnavailableError("No worker is running; start one, or wait until its model is warm.", retry_after_s=2)
 
 
-def _named(models: list[RunningModel], name: str | None) -> list[RunningModel]:
+def _meant(models: list[RunningModel], name: str | None) -> list[RunningModel]:
     """The models that a client means. Raises InvalidFieldError if there are none."""
     if name is None or name.casefold() == AUTO:
         return models
-    exact = [model for model in models if model.name == name]
-    named = exact or [model for model in models if model.answers_to(name)]
-    if not named:
+    meant = named(name, models)
+    if not meant:
         raise InvalidFieldError("model", name, f"{AUTO}, {_names(models)}")
-    return named
+    return meant
 
 
-def _mode_unsupported(models: list[RunningModel], named: list[RunningModel], mode: Mode) -> ModeUnsupportedError:
+def _mode_unsupported(models: list[RunningModel], meant: list[RunningModel], mode: Mode) -> ModeUnsupportedError:
     able = [model for model in models if mode in model.modes]
     if able:
         return ModeUnsupportedError(
-            f"mode '{mode}' is not supported by {_names(named)}; of the running models, {_names(able)} can serve it."
+            f"mode '{mode}' is not supported by {_names(meant)}; of the running models, {_names(able)} can serve it."
         )
     return ModeUnsupportedError(
         f"mode '{mode}' is not supported by the running model ({_names(models)}); it needs {MODELS_BY_MODE[mode]}."

@@ -1,6 +1,6 @@
 """The running models: workers' heartbeats, grouped by model."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,11 @@ class RunningModel:
             "slots": self.slots,
             "slots_free": self.slots_free,
         }
+
+
+def named(name: str, models: Sequence[RunningModel]) -> list[RunningModel]:
+    """The models that a client means by a name: those with exactly this name, otherwise those that answer to it."""
+    return [model for model in models if model.name == name] or [model for model in models if model.answers_to(name)]
 
 
 def running_models(workers: Iterable[WorkerReport]) -> list[RunningModel]:
