@@ -222,7 +222,7 @@ class Gateway:
         session = self._hold(
             session_id, resume_token, chosen, queue=queue, follower=follower, attachment=Attachment(), meter=meter
         )
-        self._traces.opened(session, meter.principal.key_name or "", requested_s)
+        self._traces.opened(session, requested_s)
         try:
             if webhook is not None:
                 await register(self._redis, session_id, webhook, self._access.webhooks.kept_s)
@@ -322,7 +322,7 @@ class Gateway:
         session = self._hold(
             session_id, resume_token, held.options, follower=follower, attachment=attachment, meter=meter
         )
-        self._traces.resumed(session, meter.principal.key_name or "")
+        self._traces.resumed(session)
         session.put_first(
             {
                 "type": EventType.READY,

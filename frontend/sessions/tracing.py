@@ -16,7 +16,6 @@ class _Hold:
     """The hold of one connection on a session. Unix time."""
 
     began_s: float
-    key_name: str
     is_first: bool
 
 
@@ -27,16 +26,16 @@ class SessionTraces:
         self._traces = traces
         self._holds: dict[Session, _Hold] = {}
 
-    def opened(self, session: Session, key_name: str, requested_s: float) -> None:
+    def opened(self, session: Session, requested_s: float) -> None:
         """A session has been admitted that was requested at this Unix time."""
         if self._traces is not None:
-            self._holds[session] = _Hold(requested_s, key_name, is_first=True)
+            self._holds[session] = _Hold(requested_s, is_first=True)
             self._traces.record(session.id, "admit", requested_s, time.time(), parent=ROOT)
 
-    def resumed(self, session: Session, key_name: str) -> None:
+    def resumed(self, session: Session) -> None:
         """Another connection has the session from now on."""
         if self._traces is not None:
-            self._holds[session] = _Hold(time.time(), key_name, is_first=False)
+            self._holds[session] = _Hold(time.time(), is_first=False)
 
     @contextmanager
     def claim(self, session: Session) -> Iterator[None]:
@@ -59,7 +58,7 @@ class SessionTraces:
         about = {
             "voxtral.model": session.model,
             "voxtral.mode": session.options.mode.value,
-            "voxtral.key": hold.key_name,
+            "voxtral.key": session.key_name,
             "voxtral.recording": session.options.recording,
             "voxtral.audio_s": session.audio_received_samples / SAMPLE_RATE_HZ,
             "voxtral.done": session.is_done,
