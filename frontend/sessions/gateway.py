@@ -184,7 +184,7 @@ class Gateway:
 
     def on_revoked(self, session: Session, error: VoxtralError) -> None:
         """The client may no longer use the service: end its session here and at its worker."""
-        session.fail_with(error)
+        session.fail(error)
         self._chores.start(self.on_cancelled(session), "cancel")
 
     def on_ended(self, session: Session, follower: Follower) -> None:

@@ -117,4 +117,4 @@ class Outage:
     @staticmethod
     def _give_up(session: Session) -> None:
         message = f"The service has not reached its store for {GIVE_UP_AFTER_S:g} s."
-        session.fail_with(ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S))
+        session.fail(ModelUnavailableError(message, retry_after_s=RETRY_AFTER_S))

@@ -119,7 +119,7 @@ class Recovery:
             elif state in OWNED:
                 self._losses.pop(session, None)
             elif state is None:
-                session.fail_with(SessionExpiredError(EXPIRED))
+                session.fail(SessionExpiredError(EXPIRED))
 
     async def _recover(self, session: Session) -> None:
         now_s = self._clock()
@@ -127,7 +127,7 @@ class Recovery:
         if loss is None:
             loss = self._losses[session] = _Loss(now_s, now_s)
         elif now_s - loss.since_s > self._give_up_s:
-            session.fail_with(ModelUnavailableError(f"No worker took the session over within {self._give_up_s:g} s."))
+            session.fail(ModelUnavailableError(f"No worker took the session over within {self._give_up_s:g} s."))
             return
         elif now_s - loss.dispatched_at_s < keys.LEASE_S:
             return

@@ -209,16 +209,12 @@ class Session:
             self._track.control(ControlWord.DETACH)
         self._stop()
 
-    def fail(self, event: dict[str, Any]) -> None:
+    def fail(self, error: VoxtralError) -> None:
         """End the session from this side, with an error that is not in the log.
 
         Its `seq` follows that of the last event. It tells a client that the session is over on this connection.
         """
-        self._follower.end_with(event)
-
-    def fail_with(self, error: VoxtralError) -> None:
-        """The same, for an error object."""
-        self.fail({"type": EventType.ERROR, "session_id": self.id, **error.to_wire()})
+        self._follower.end_with({"type": EventType.ERROR, "session_id": self.id, **error.to_wire()})
 
     def tell(self, event: dict[str, Any]) -> None:
         """Send the client an event that is not in the log and has no `seq`, such as a warning."""
@@ -295,7 +291,7 @@ class Session:
 
     def _taken_over(self) -> None:
         self._meter.hand_over()
-        self.fail_with(SessionResumedError("The session was resumed over another connection."))
+        self.fail(SessionResumedError("The session was resumed over another connection."))
 
     def _revoke(self, error: VoxtralError) -> None:
         self._listener.on_revoked(self, error)

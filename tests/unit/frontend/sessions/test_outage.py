@@ -13,6 +13,7 @@ from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
 from shared.bus.audio import AudioWriter
 from shared.config.settings import Settings
+from shared.errors import InternalError
 from tests.unit.frontend.sessions.held_sessions import Held
 from tests.unit.redis_in_memory import Clock, answered
 
@@ -62,7 +63,7 @@ async def test_short_outage_goes_unnoticed(frontend: Frontend) -> None:
     await frontend.pass_s(WARN_AFTER_S - 0.1)
     frontend.fault = None
     await frontend.pass_s(1.0)
-    frontend.held.session.fail({"type": "error"})
+    frontend.held.session.fail(InternalError("ours"))
     assert (await frontend.held.next_event())["type"] == "error", "no warning came before it"
 
 
@@ -76,7 +77,7 @@ async def test_clients_are_warned_once_in_each_outage(frontend: Frontend) -> Non
         await frontend.pass_s(1.0)
         frontend.fault = None
         await frontend.pass_s(1.0)
-    frontend.held.session.fail({"type": "error"})
+    frontend.held.session.fail(InternalError("ours"))
     assert (await frontend.held.next_event())["type"] == "error", "no third warning came before it"
 
 
@@ -114,5 +115,5 @@ async def test_session_is_not_held_to_be_lost_because_redis_was(frontend: Fronte
     frontend.fault = None
     await frontend.recovery.check()
     assert frontend.dispatched == 2
-    frontend.held.session.fail({"type": "error", "code": "ours"})
-    assert (await frontend.held.last_event())["code"] == "ours", "the recovery did not give it up"
+    frontend.held.session.fail(InternalError("ours"))
+    assert (await frontend.held.last_event())["code"] == "internal_error", "the recovery did not give it up"
