@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
@@ -24,11 +23,10 @@ from frontend.api.recording_url import MAX_BODY_BYTES, check_permitted, download
 from frontend.api.responses import Answering, Exchange, counted, transcript_of, warned
 from frontend.api.upload_form import NO_ROOM_RETRY_S, bounded, media_type_of
 from frontend.monitoring.process_report import Tally
-from frontend.protocols.deepgram.parameters import Query, query_of
+from frontend.protocols.deepgram.parameters import flag, query_of
 from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
-from frontend.protocols.kinds import Flag
-from frontend.protocols.options import parse_text
+from frontend.protocols.deepgram.results import timestamp
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
 from frontend.sessions.recordings import Recordings
@@ -159,21 +157,10 @@ def _asked(request: Request) -> Asked:
     query = query_of(request.query_params.multi_items())
     return Asked(
         recording(query),
-        flags={name: _flag(query, name) for name in ("utterances", "paragraphs")},
-        detects=_flag(query, "detect_language"),
-        about={"request_id": request.state.request_id, "created": _now()},
+        flags={name: flag(query, name) for name in ("utterances", "paragraphs")},
+        detects=any(value.lower() != "false" for value in query.get("detect_language", ())),  # it may list languages
+        about={"request_id": request.state.request_id, "created": timestamp()},
     )
-
-
-def _flag(query: Query, name: str) -> bool:
-    values = query.get(name, ())
-    if name == "detect_language" and any(value.lower() != "false" for value in values):
-        return True  # it may list languages
-    return bool(parse_text(name, (values[-1] or None) if values else None, Flag()))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def _stored(body: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile[bytes]") -> tuple[str, int]:

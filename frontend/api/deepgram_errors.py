@@ -7,7 +7,7 @@ from frontend.protocols.deepgram.query import NAMES
 from frontend.protocols.error_statuses import status_of
 from shared.errors import MissingFieldError, VoxtralError
 
-PREFIXES: Final = ("/v1/listen", "/v2/listen")
+ADDRESSES: Final = ("/v1/listen", "/v2/listen")
 CODES: Final = {
     400: "Bad Request",
     401: "INVALID_AUTH",

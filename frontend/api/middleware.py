@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from frontend.api.deepgram_errors import PREFIXES, DeepgramErrors
+from frontend.api.deepgram_errors import ADDRESSES, DeepgramErrors
 from frontend.api.errors import http_refusal, refusal
 from frontend.api.mistyped_addresses import API_PREFIXES, is_socket, meant_address, methods_at
 from frontend.api.renderers import MISTRAL, OPENAI, RENDERERS, ApiDialect, ErrorRenderer, Renderer
@@ -48,7 +48,7 @@ def install(app: FastAPI, count_error: Callable[[str], None]) -> None:
 
 def errors_of(scope: Scope) -> ErrorRenderer:
     """The shape of errors for the client: Deepgram's at its addresses, elsewhere that of the client's dialect."""
-    if scope["path"] in PREFIXES:
+    if scope["path"] in ADDRESSES:
         state = scope.setdefault("state", {})
         return DeepgramErrors(state.setdefault("request_id", _new_request_id()))
     return renderer_of(scope)

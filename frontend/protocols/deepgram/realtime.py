@@ -5,13 +5,12 @@ ends its audio with `CloseStream` or an empty binary message; it then gets the r
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from frontend.protocols.deepgram.configure import configure_failure, listen_changes
 from frontend.protocols.deepgram.live import REQUEST_CLOSE, DeepgramLive, Stage
 from frontend.protocols.deepgram.query import NAMES, Listen
-from frontend.protocols.deepgram.results import SpeakerNumbers, alternative, model_id, model_info
+from frontend.protocols.deepgram.results import SpeakerNumbers, alternative, model_id, model_info, timestamp
 from frontend.protocols.dialect import Action, Change, Check, Commit, Hangup, Send
 from frontend.protocols.long_text import Message
 from frontend.transcripts.awaited_labels import AwaitedLabels
@@ -49,7 +48,7 @@ class DeepgramRealtime(DeepgramLive[Listen]):
 
     def __init__(self, request_id: str, wanted: Listen) -> None:
         super().__init__(request_id, wanted)
-        self._created = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._created = timestamp()
         self._model = self._engine = ""
         self._received_bytes = 0
         self._speakers = SpeakerNumbers()

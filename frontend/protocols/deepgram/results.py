@@ -1,4 +1,4 @@
-"""Texts, words and identities in Deepgram's format. Pure.
+"""Texts, words, times and identities in Deepgram's format. No I/O.
 
 Deepgram requires a confidence of every text and word; it is 0 if the model reports none. Speakers are numbers, in the
 order in which they first speak.
@@ -6,6 +6,7 @@ order in which they first speak.
 
 import uuid
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.version import VERSION
@@ -40,6 +41,11 @@ def word_fields(word: Word, speakers: SpeakerNumbers) -> dict[str, Any]:
         "punctuated_word": spelled,
         **speakers.of(word.speaker),
     }
+
+
+def timestamp() -> str:
+    """The current time."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def model_id(name: str) -> str:
