@@ -218,58 +218,39 @@ class Connection:
     async def _obey(self, wanted: Iterable[Action]) -> None:
         """Execute actions in order; the first error skips the rest."""
         for action in tuple(wanted):
-            match action:
-                case Send():
-                    await self._patience.send(_text(action))
-                case Append():
-                    self._tally.received_bytes += len(action.audio)
-                    if self._live is not None and not self._live.session.ended:
-                        await self._live.intake.take(action.audio)
-                case (
-                    actions.Check()
-                    | actions.Identify()
-                    | actions.UseProtocolKey()
-                    | actions.Open()
-                    | actions.Resume()
-                    | actions.Answer()
-                    | actions.Embed()
-                ):
-                    await self._admit(action)
-                case actions.Status():
-                    await self._send_status(action)
-                case actions.ListModels():
-                    await self._list_models(action)
-                case Hangup():
-                    raise HangupError(action)
-                case _:
-                    await self._steer(action)
+            await self._execute(action)
 
-    async def _admit(
-        self,
-        action: (
-            actions.Check
-            | actions.Identify
-            | actions.UseProtocolKey
-            | actions.Open
-            | actions.Resume
-            | actions.Answer
-            | actions.Embed
-        ),
-    ) -> None:
-        """Execute an action that depends on the principal of the client and on the running models."""
+    async def _execute(self, action: Action) -> None:
         match action:
+            case Send():
+                await self._patience.send(_text(action))
+            case Append():
+                await self._append(action)
+            case Hangup():
+                raise HangupError(action)
             case actions.Check():
                 await self._resolved(action.options)
             case actions.Identify():
                 await self._guard.identify(action.key)
             case actions.UseProtocolKey():
                 self._guard.use_protocol_key(action.protocol)
+            case actions.Open() | actions.Resume():
+                await self._open(action)
             case actions.Answer():
                 await self._answer(action)
             case actions.Embed():
                 await self._embed(action)
+            case actions.Status():
+                await self._send_status(action)
+            case actions.ListModels():
+                await self._list_models(action)
             case _:
-                await self._open(action)
+                await self._steer(action)
+
+    async def _append(self, action: Append) -> None:
+        self._tally.received_bytes += len(action.audio)
+        if self._live is not None and not self._live.session.ended:
+            await self._live.intake.take(action.audio)
 
     async def _steer(self, action: Steering) -> None:
         live = self._live
