@@ -89,13 +89,13 @@ class _Heartbeats:
 def _of_models(workers: Sequence[WorkerReport]) -> Iterable[Metric]:
     slots = GaugeMetricFamily("voxtral_model_slots", "Slots of workers that accept sessions.", labels=["model"])
     used = GaugeMetricFamily(
-        "voxtral_model_slots_used", "Sessions in a slot, those of draining workers included.", labels=["model"]
+        "voxtral_model_slots_used", "Slots that sessions have, also at draining workers.", labels=["model"]
     )
     free = GaugeMetricFamily("voxtral_model_slots_free", "Slots that are offered to new sessions.", labels=["model"])
     for model in sorted({worker.model for worker in workers}):
         serving = [worker for worker in workers if worker.model == model and not worker.draining]
         slots.add_metric([model], sum(worker.slots for worker in serving))
-        used.add_metric([model], sum(worker.sessions for worker in workers if worker.model == model))
+        used.add_metric([model], sum(worker.slots_taken for worker in workers if worker.model == model))
         free.add_metric([model], sum(worker.slots_free for worker in serving))
     yield from (slots, used, free)
 

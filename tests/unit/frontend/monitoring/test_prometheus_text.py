@@ -69,7 +69,7 @@ def test_slots_of_a_model_over_its_workers() -> None:
         report("m", 1),
         report("m", 2, draining=True),
         report("m", 0, overloaded=True),
-        report("n", 0),
+        report("n", 1, slots=4, slots_used=3),  # of three channels
     ]
     found = samples(prometheus_text(workers, [], redis_up=True, ready=True))
     shown = {
@@ -81,9 +81,9 @@ def test_slots_of_a_model_over_its_workers() -> None:
         ("", "m"): 4,
         ("_used", "m"): 3,
         ("_free", "m"): 1,
-        ("", "n"): 2,
-        ("_used", "n"): 0,
-        ("_free", "n"): 2,
+        ("", "n"): 4,
+        ("_used", "n"): 3,
+        ("_free", "n"): 1,
     }
 
 
