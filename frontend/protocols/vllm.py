@@ -18,6 +18,7 @@ from frontend.protocols.dialect import Action, Append, Check, Finish, Hangup, Op
 from frontend.protocols.fields import Fields
 from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongText, Message
+from frontend.protocols.openai.usage import completion_usage
 from frontend.protocols.options import MAX_MODEL_CHARS, SPEAKERS
 from frontend.transcripts.turns import turn_fields
 from shared.audio.pcm import AudioFormat
@@ -194,11 +195,9 @@ class VllmRealtime:
     def _usage(self) -> dict[str, int]:
         """If the model counts no tokens, as Voxtral would: one per 80 ms of audio, and about one per word."""
         if self._counted.prompt_tokens:
-            heard, said = self._counted.prompt_tokens, self._counted.completion_tokens
-            return {"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said}
-        heard = math.ceil(FORMAT.duration_s(self._received_bytes) / TOKEN_S)
-        said = len(self._deltas.text.split())
-        return {"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said}
+            return completion_usage(self._counted)
+        tokens_of_audio = math.ceil(FORMAT.duration_s(self._received_bytes) / TOKEN_S)
+        return completion_usage(Usage(tokens_of_audio, len(self._deltas.text.split()), truncated=False))
 
 
 def identity() -> dict[str, Any]:

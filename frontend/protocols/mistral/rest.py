@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from frontend.protocols.openai.usage import completion_usage
 from frontend.transcripts.channels import channel_of
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.turns import Turn, turns
@@ -33,12 +34,7 @@ def json_body(transcript: Transcript, granularities: Collection[str], *, diarize
 
 def usage(counted: Usage, duration_s: float) -> dict[str, int]:
     """Its clients accept only whole numbers."""
-    return {
-        "prompt_tokens": counted.prompt_tokens,
-        "completion_tokens": counted.completion_tokens,
-        "total_tokens": counted.prompt_tokens + counted.completion_tokens,
-        "prompt_audio_seconds": math.ceil(duration_s),
-    }
+    return completion_usage(counted) | {"prompt_audio_seconds": math.ceil(duration_s)}
 
 
 def chunks(segment: Segment, granularities: Collection[str], *, diarize: bool = False) -> list[dict[str, Any]]:

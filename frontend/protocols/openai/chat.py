@@ -13,6 +13,7 @@ from frontend.protocols.fields import Fields
 from frontend.protocols.kinds import whole_number
 from frontend.protocols.long_text import LongText
 from frontend.protocols.openai.rest import DONE, frame
+from frontend.protocols.openai.usage import completion_usage
 from frontend.protocols.options import MAX_NEW_TOKENS, MAX_PROMPT_CHARS
 from frontend.transcripts.recording import Transcript
 from shared.errors import InvalidAudioError, InvalidFieldError, MissingFieldError
@@ -77,7 +78,7 @@ def completion(answer_id: str, created: int, answer: Transcript) -> dict[str, An
         "created": created,
         "model": answer.model,
         "choices": [choice],
-        "usage": _usage(answer.usage),
+        "usage": completion_usage(answer.usage),
         **answer.warned,
     }
 
@@ -96,7 +97,7 @@ class Chunks:
 
     def end(self, usage: Usage, *, include_usage: bool, warned: Mapping[str, Any] | None = None) -> bytes:
         """The last chunks; the field of `warned` is in the chunk with the `finish_reason`."""
-        told = self._frame({"choices": [], "usage": _usage(usage)}) if include_usage else b""
+        told = self._frame({"choices": [], "usage": completion_usage(usage)}) if include_usage else b""
         return self._chunk({}, _finish_reason(usage), **(warned or {})) + told + DONE
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None, **more: Any) -> bytes:
@@ -109,15 +110,6 @@ class Chunks:
 
 def _finish_reason(usage: Usage) -> str:
     return "length" if usage.truncated else "stop"
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    """Counts of Voxtral's tokens: 375 for each window of 30 s that the audio begins, and those of the texts."""
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-    }
 
 
 def _contents(message: dict[str, Any]) -> tuple[list[str], list[bytes]]:
