@@ -11,7 +11,7 @@ from shared.dispatch import Dispatcher
 from shared.entry import run_process
 from shared.gpus import ORDER
 from worker import stop_signals
-from worker.celery_worker import run, serve_sessions
+from worker.celery_worker import serve_sessions
 from worker.engines.loading.out_of_memory import memory_needed
 from worker.engines.registry import load_engine
 from worker.progress import STARTING, Phase
@@ -49,11 +49,10 @@ def main(settings: Settings) -> int:
     )
     dispatcher = Dispatcher(settings)
     runtime = WorkerRuntime(settings, engine, dispatcher.dispatch, second=second)
-    serve_sessions(dispatcher.app, runtime)
     runtime.start()
     stop_signals.follow(runtime)
     try:
-        return run(dispatcher.app, runtime, info, settings.logs.level)
+        return serve_sessions(dispatcher.app, runtime, info, settings.logs.level)
     finally:
         runtime.stop(at_once=True)
         runtime.join()

@@ -19,11 +19,10 @@ from shared.bus.lua.sessions import FENCED, Scripts
 from shared.bus.ownership import offer
 from shared.dispatch import Dispatch
 from shared.events import SAMPLE_RATE_HZ
+from worker.celery_loop import TASK_WAIT_S
 from worker.session import WorkerSession
 
 TICK_S: Final = 0.05
-TASK_WAIT_S: Final = 0.25
-"""How long Celery waits for a task at a time. A task that arrives while a worker stops or hangs ends that wait."""
 FIRST_OFFER_S: Final = 2 * TASK_WAIT_S
 """By then this worker no longer waits for a task, so that it does not get its own offer."""
 NEXT_OFFER_S: Final = 3.0
