@@ -188,20 +188,20 @@ class EventWriter:
                 await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _write(self, batch: list[WorkerSession]) -> None:
-        said = [one for one in map(SessionWrite.of, batch) if not one.is_nothing()]
-        ending = [one for one in said if one.ending is not None]
-        refused = await self._send([one for one in said if one.ending is None])
+        writes = [one for one in map(SessionWrite.of, batch) if not one.is_nothing()]
+        ending = [one for one in writes if one.ending is not None]
+        refused = await self._send([one for one in writes if one.ending is None])
         if ending:
             await self._release(ending)
             refused += await self._send(ending)
         if refused:
             raise refused[0]
 
-    async def _send(self, said: list[SessionWrite]) -> list[ResponseError]:
-        """Write them in one round trip. Returns the errors with which Redis has refused some. Raises others."""
-        calls = [one.call(self._retention_s) for one in said]
-        replies = await self._scripts.write.many(calls, confirm=any(one.is_lasting for one in said))
-        for one, reply in zip(said, replies, strict=True):
+    async def _send(self, writes: list[SessionWrite]) -> list[ResponseError]:
+        """Send them in one round trip. Returns the errors with which Redis has refused some. Raises others."""
+        calls = [one.call(self._retention_s) for one in writes]
+        replies = await self._scripts.write.many(calls, confirm=any(one.is_lasting for one in writes))
+        for one, reply in zip(writes, replies, strict=True):
             if isinstance(reply, ResponseError):
                 continue
             if reply == FENCED:
@@ -222,12 +222,12 @@ class EventWriter:
         except (RedisError, OSError) as error:  # a TimeoutError as well
             log.warning("slots_not_released", sessions=len(owned), reason=str(error) or "no answer in time")
 
-    def _settle(self, said: SessionWrite) -> None:
-        said.confirm()
-        session = said.session
-        if finals := sum(kind == EventKind.FINAL for kind, _ in said.events):
+    def _settle(self, write: SessionWrite) -> None:
+        write.confirm()
+        session = write.session
+        if finals := sum(kind == EventKind.FINAL for kind, _ in write.events):
             self._on_written(session, finals)
-        if said.ending is not None:
+        if write.ending is not None:
             self._on_ended(session)
         elif session.outbox or session.ending is not None:
             self.mark(session)

@@ -36,7 +36,7 @@ class SessionPositions:
     read_samples: int = field(init=False)
     absorbed_samples: int = field(init=False)
     checkpoint_samples: int = field(init=False)
-    told_samples: int = field(init=False)
+    reported_samples: int = field(init=False)
     """Position of the last progress message."""
     finishing: bool = False
     """Whether the client has ended the audio: the engine then ends the session, however long that takes."""
@@ -58,7 +58,7 @@ class SessionPositions:
         self.options = claim.options
         self.speakers = SessionSpeakers(claim.speakers, claim.speakers)
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
-        self.read_samples = self.absorbed_samples = self.told_samples = claim.checkpoint_samples
+        self.read_samples = self.absorbed_samples = self.reported_samples = claim.checkpoint_samples
         self.checkpoint_samples = claim.checkpoint_samples
         self._heard_from_s = self.now_s
 
@@ -89,7 +89,7 @@ class SessionPositions:
     def progress_due(self) -> bool:
         wanted_ms = self.options.progress_ms
         interval_samples = PROGRESS_SAMPLES if wanted_ms is None else wanted_ms * SAMPLE_RATE_HZ // 1000
-        return self.absorbed_samples - self.told_samples >= interval_samples
+        return self.absorbed_samples - self.reported_samples >= interval_samples
 
     @property
     def replay_samples(self) -> int:

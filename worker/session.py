@@ -173,7 +173,7 @@ class WorkerSession(SessionPositions):
         if isinstance(committed, Commitment):
             self.stored = committed
         if consumed_samples is not None:
-            self.told_samples = consumed_samples
+            self.reported_samples = consumed_samples
         if speakers is not None:
             self.speakers.stored = speakers
 
