@@ -61,9 +61,8 @@ class AudioReader:
         self._sessions = sessions
         self._post = post
         self._clock = clock
-        self.dismissed: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
-        """Sessions that must end, by id: `CANCEL` (erased) or `GIVE_WAY` (another session has taken its slot); and
-        requests to embed a voice (`EMBED`) and of operators (`END`, `DRAIN`)."""
+        self.messages: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
+        """What other processes have sent to this worker, with its value: all but `WAKE`."""
 
     async def wake(self, redis: Redis) -> None:
         """End the blocking read, so that it restarts with the current sessions. `redis` is another client."""
@@ -140,9 +139,9 @@ class AudioReader:
     def _take_control(self, entries: list[Any]) -> None:
         for entry_id, fields in entries:
             self._control_id = entry_id
-            for how in WorkerMessage:
-                if how is not WorkerMessage.WAKE and (named := fields.get(how.encode())) is not None:
-                    self.dismissed.put_nowait((how, named.decode()))
+            for message in WorkerMessage:
+                if message is not WorkerMessage.WAKE and (value := fields.get(message.encode())) is not None:
+                    self.messages.put_nowait((message, value.decode()))
 
     @staticmethod
     def _take_entry(session: WorkerSession, entry: AudioEntry, now_s: float) -> list[Command]:

@@ -81,7 +81,7 @@ class StepReport:
     """The results of one step."""
 
     outputs: list[tuple[str, Output]]
-    standings: dict[str, EnginePosition]
+    positions: dict[str, EnginePosition]
     started_s: float
     """Wall clock, to compare with the arrival times in the audio entries."""
     step_ms: float
@@ -212,15 +212,15 @@ class EngineThread:
         started_s, clock_s = time.time(), time.perf_counter()
         outputs = self._engine.step() if self._engine.ready() else []
         step_ms = (time.perf_counter() - clock_s) * 1000
-        standings, audio_samples = {}, 0
+        positions, audio_samples = {}, 0
         for session_id in self._absorbed:
             absorbed = self._engine.absorbed_samples(session_id)
             if absorbed != self._absorbed[session_id] or session_id in touched:
                 audio_samples += absorbed - self._absorbed[session_id]
                 self._absorbed[session_id] = absorbed
-                standings[session_id] = EnginePosition(absorbed, self._engine.checkpoint_samples(session_id))
+                positions[session_id] = EnginePosition(absorbed, self._engine.checkpoint_samples(session_id))
         passes = self._paced.take_passes() if self._paced is not None else None
-        if outputs or standings or passes:
+        if outputs or positions or passes:
             batch_size = len({session_id for session_id, _ in outputs})
             audio_s = audio_samples / SAMPLE_RATE_HZ
-            self._on_step(StepReport(outputs, standings, started_s, step_ms, batch_size, audio_s, passes))
+            self._on_step(StepReport(outputs, positions, started_s, step_ms, batch_size, audio_s, passes))

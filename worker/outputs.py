@@ -59,13 +59,13 @@ class Outputs:
             if session is not None and not self.diarized.take(session, output, handle, started_ms, report.step_ms):
                 self._publisher.publish(session, output, handle, started_ms=started_ms, step_ms=report.step_ms)
         released = False
-        for handle, standing in report.standings.items():  # after the outputs of the step, which they include
+        for handle, position in report.positions.items():  # after the outputs of the step, which they include
             session = held(handle)
             if session is not None:
-                released = self.diarized.advance(session, handle, *standing) or released
+                released = self.diarized.advance(session, handle, *position) or released
                 if session.is_due:
                     self._mark(session)
-        self.revising.collect(filter(None, map(held, dict.fromkeys((*dict(report.outputs), *report.standings)))))
+        self.revising.collect(filter(None, map(held, dict.fromkeys((*dict(report.outputs), *report.positions)))))
         if released:
             self._wake_reader()
 

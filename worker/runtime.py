@@ -169,7 +169,7 @@ class WorkerRuntime:
             "reader": self._reader.run(),
             "writer": self._writer.run(),
             "leases": self._leases.run(),
-            "dismissals": self._dismiss(),
+            "messages": self._obey_messages(),
             **self._reports.loops(),
         }
         loops = [asyncio.create_task(loop, name=name) for name, loop in named.items()]
@@ -270,28 +270,30 @@ class WorkerRuntime:
             self._state.traces.ended(session)
             session.finished.set()
 
-    async def _dismiss(self) -> None:
+    async def _obey_messages(self) -> None:
+        """The loop; runs until cancelled."""
         while True:
-            how, session_id = await self._reader.dismissed.get()
-            if how is WorkerMessage.EMBED:
-                await self._outputs.diarized.embed(session_id)
-                continue
-            if how is WorkerMessage.DRAIN:
+            message, value = await self._reader.messages.get()
+            if message is WorkerMessage.EMBED:
+                await self._outputs.diarized.embed(value)
+            elif message is WorkerMessage.DRAIN:
                 log.info("drain_requested")
                 os.kill(os.getpid(), signal.SIGTERM)  # as a rolling deploy does
-                continue
-            session = self._sessions.get(session_id)
-            if session is None:
-                continue
-            if how is WorkerMessage.CANCEL:
+            elif (session := self._sessions.get(value)) is not None:
+                self._end(session, message)
+
+    def _end(self, session: WorkerSession, message: WorkerMessage) -> None:
+        """End a session that was erased, that an operator ends, or whose slot another session has taken."""
+        match message:
+            case WorkerMessage.CANCEL:
                 session.cancel()
                 self._writer.mark(session)
-            elif how is WorkerMessage.END:
-                log.info("session_end_requested", session_id=session_id)
+            case WorkerMessage.END:
+                log.info("session_end_requested", session_id=session.session_id)
                 self._outputs.diarized.release(session)
                 session.fail(SessionExpiredError("An operator has ended the session."))
                 self._writer.mark(session)
-            elif session.is_awaited:
+            case WorkerMessage.GIVE_WAY if session.is_awaited:
                 session.give_way()
                 self._engine.post([Finish(handle) for handle in session.handles])
 

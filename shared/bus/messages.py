@@ -34,10 +34,10 @@ class EntryField(StrEnum):
 
 
 class WorkerMessage(StrEnum):
-    """The field of an entry in a worker's control stream. Its value is a session id."""
+    """The field of an entry in a worker's control stream. Its value is a session id, unless another is named."""
 
     WAKE = "wake"
-    """Only ends the blocking read; has no session id."""
+    """Only ends the blocking read."""
     CANCEL = "cancel"
     """The session has been erased."""
     GIVE_WAY = "give_way"

@@ -164,8 +164,8 @@ async def test_session_is_not_read_while_the_engine_has_enough_of_it_or_it_ends(
 @pytest.mark.parametrize("message", [WorkerMessage.CANCEL, WorkerMessage.GIVE_WAY])
 async def test_sessions_that_are_to_end_are_handed_on(worker: Worker, message: WorkerMessage) -> None:
     await worker.read(CONTROL, ("1-0", {message: "s1"}))
-    assert worker.reader.dismissed.get_nowait() == (message, "s1")
-    assert worker.reader.dismissed.empty()
+    assert worker.reader.messages.get_nowait() == (message, "s1")
+    assert worker.reader.messages.empty()
 
 
 async def test_lost_redis_is_waited_for(worker: Worker) -> None:

@@ -107,7 +107,7 @@ def test_driver_that_hangs_holds_up_no_engine(monkeypatch: pytest.MonkeyPatch, t
         assert asked.wait(10)
         for _ in range(3):
             thread.post([Feed("a", np.ones(16_000, np.float32))])
-            assert steps.get(timeout=10).standings
+            assert steps.get(timeout=10).positions
         assert thread.gpu_memory == UNKNOWN
         assert [one.name for one in threading.enumerate()].count("gpu-memory") == 1
     finally:
