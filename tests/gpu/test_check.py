@@ -15,7 +15,8 @@ from tests.gpu.report import Report, Status, table
 from tests.gpu.sessions import Speaker, load_tiny, play, scenes, token_errors
 from tests.gpu.shape import documented
 from tests.gpu.speech_checks import CPU_LOAD, Speech, alone, check_speech, speakers_of
-from worker.engines.voxtral_realtime.passes import Passes, Replay
+from worker.engines.cuda_graphs import Replay
+from worker.engines.voxtral_realtime.passes import Passes
 from worker.engines.voxtral_realtime.ring import Ring
 
 pytestmark = pytest.mark.usefixtures("one_thread")

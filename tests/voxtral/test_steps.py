@@ -17,12 +17,12 @@ from tests.tiny.vocabulary import VOCABULARY_SIZE
 from tests.tiny.voxtral import tiny_config, write_checkpoint
 from tests.voxtral.driving import SLOTS, answer_text, asked, loaded, samples
 from tests.voxtral.reference import Reference, murmur
+from worker.engines.cuda_graphs import CudaRecorder
 from worker.engines.voxtral.engine import VoxtralEngine
 from worker.engines.voxtral.kv import KvMemory, KvShape
 from worker.engines.voxtral.passes import Passes
 from worker.engines.voxtral.rows import FIRST_BLOCK, SHORT_ROW_TOKENS, RowPlan
 from worker.engines.voxtral.steps import Steps, recorded_batches, recorded_lengths, recorded_steps
-from worker.engines.voxtral_realtime.passes import CudaRecorder
 
 Recorder = ReplayRecorder | CudaRecorder | None
 

@@ -18,6 +18,7 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
 from worker.engines.base import EngineInfo, Output
 from worker.engines.compiling import Compiler
+from worker.engines.cuda_graphs import GRAPH_BYTES, STREAMS, WORKSPACE_BYTES, CudaRecorder
 from worker.engines.loading import checkpoints
 from worker.engines.loading.checkpoints import BYTES_PER_GB, VOCABULARY_NAME, Placement
 from worker.engines.loading.out_of_memory import memory_needed
@@ -38,8 +39,6 @@ from worker.engines.voxtral.session import Model, Session
 from worker.engines.voxtral.steps import recorded_steps
 from worker.engines.voxtral.transcribing import TranscribingSession
 from worker.engines.voxtral.vocabulary import WINDOW_S, Vocabulary
-from worker.engines.voxtral_realtime.passes import CudaRecorder
-from worker.engines.voxtral_realtime.sizes import GRAPH_BYTES, STREAMS, WORKSPACE_BYTES
 from worker.progress import STARTING
 from worker.turns.judge import TurnJudge
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from transformers import VoxtralForConditionalGeneration
 
+from worker.engines.attention_kernels import pinned_kernels
+from worker.engines.cuda_graphs import Recorder
 from worker.engines.voxtral.kv import KvView
 from worker.engines.voxtral.steps import RunningRow, Steps, read_length
-from worker.engines.voxtral_realtime.attention import pinned_kernels
-from worker.engines.voxtral_realtime.passes import Recorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from worker.engines.cuda_graphs import BATCHES, Recorder, Replay, covering, record_or_log, up_to
 from worker.engines.staging import Staged
-from worker.engines.voxtral_realtime.passes import BATCHES, Recorder, Replay, covering, record_or_log, up_to
 
 LENGTH_STEP: Final = 64
 """Rows are read up to a multiple of this; kernels need aligned masks."""

@@ -1,16 +1,13 @@
 """Attention over rings, and rotary angles for unlimited positions; both are put into transformers' stock layers."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final
+from typing import Any
 
 import structlog
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, VoxtralRealtimeForConditionalGeneration
 
-PINNED: Final = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-"""In order of preference. With a mask cuDNN plans each shape, which takes seconds; flash attention accepts no mask."""
+from worker.engines.attention_kernels import pinned_kernels
 
 log = structlog.get_logger()
 
@@ -75,11 +72,6 @@ def _grouped(query: Tensor, key: Tensor) -> Tensor:
 def _ungrouped(heard: Tensor, query: Tensor) -> Tensor:
     """`[batch, queries, heads, dim]`, the shape that the stock layers expect."""
     return heard.reshape(query.shape).transpose(1, 2).contiguous()
-
-
-def pinned_kernels(device: torch.device) -> AbstractContextManager[None]:
-    """On a GPU, the kernels that `ring_sdpa` may use. A CPU has only one."""
-    return sdpa_kernel(PINNED, set_priority=True) if device.type == "cuda" else nullcontext()
 
 
 def kernel_name(attn_implementation: str, model: VoxtralRealtimeForConditionalGeneration) -> str:

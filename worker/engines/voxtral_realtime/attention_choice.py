@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from shared.errors import StartupError
+from worker.engines.attention_kernels import pinned_kernels
 from worker.engines.loading.out_of_memory import is_out_of_memory
-from worker.engines.voxtral_realtime.attention import additive, pinned_kernels
+from worker.engines.voxtral_realtime.attention import additive
 from worker.engines.voxtral_realtime.ring import Ring
 from worker.engines.voxtral_realtime.weights import Product, product, small_weights
 

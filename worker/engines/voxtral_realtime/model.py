@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import VoxtralRealtimeForConditionalGeneration
 
+from worker.engines.attention_kernels import pinned_kernels
 from worker.engines.compiling import Compiler
+from worker.engines.cuda_graphs import CudaRecorder
 from worker.engines.keyterms.boosting import BoostedRows
 from worker.engines.keyterms.trie import Trie
 from worker.engines.staging import Staged
-from worker.engines.voxtral_realtime.attention import additive, kernel_name, pinned_kernels, use_rings
+from worker.engines.voxtral_realtime.attention import additive, kernel_name, use_rings
 from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
 from worker.engines.voxtral_realtime.layers import compilable, replace_layers
 from worker.engines.voxtral_realtime.mel import LogMel
 from worker.engines.voxtral_realtime.memory import RowMemory
-from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes
+from worker.engines.voxtral_realtime.passes import Passes
 from worker.engines.voxtral_realtime.prefill import CHUNK, Prefill
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
 from worker.engines.voxtral_realtime.speaking import STEPS, Sayable, Speaking

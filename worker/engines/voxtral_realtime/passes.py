@@ -1,21 +1,17 @@
 """Runs a pass in one of a few fixed shapes. On CUDA each shape is recorded once as a graph and then replayed.
 
-A graph launches its thousand kernels at once: launched one by one from Python they would take longer than they run.
 If a pass cannot be recorded, all passes run from Python: slower, with the same tokens.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 import structlog
-import torch
 from torch import Tensor
 
 from worker.engines.compiling import shortest_s
-from worker.engines.loading.out_of_memory import is_out_of_memory
+from worker.engines.cuda_graphs import BATCHES, Recorder, Replay, covering, record_or_log, up_to
 
-BATCHES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 384, 512)
 POSITIONS: Final = (192, 512, 1024, 2048, 4096, 8192)
 """Attention reads this much of each ring: enough for the longest session of the batch."""
 EAGER_MS: Final = (10, 16)
@@ -24,54 +20,6 @@ EAGER_MS: Final = (10, 16)
 log = structlog.get_logger()
 
 Pass = Callable[[int, int], Tensor]
-Replay = Callable[[], Tensor]
-
-
-class Recorder(Protocol):
-    """Records a pass. `record` raises `RuntimeError` if the pass cannot be recorded."""
-
-    def record(self, run: Replay) -> Replay: ...
-
-
-class CudaRecorder:
-    """CUDA graphs that share their memory, all recorded on one stream: libraries keep a workspace for each stream."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream: Any = None
-        self._pool: Any = None
-
-    def record(self, run: Replay) -> Replay:
-        with torch.cuda.device(self._device):
-            if self._stream is None:
-                self._stream, self._pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):  # libraries allocate their plans and buffers in a first run
-                run()
-            torch.cuda.current_stream().wait_stream(self._stream)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-                tokens = run()
-
-        def replay() -> Tensor:
-            graph.replay()
-            return tokens
-
-        return replay
-
-
-def record_or_log(recorder: Recorder, run: Replay, *, event: str, message: str) -> Replay | None:
-    """The replay of a pass. If it cannot be recorded: None, and `event` with the reason and `message` in the log.
-
-    Too little memory is raised.
-    """
-    try:
-        return recorder.record(run)
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-        if is_out_of_memory(error):
-            raise
-        log.error(event, reason=str(error).partition("\n")[0], message=message)
-        return None
 
 
 class Passes:
@@ -153,13 +101,3 @@ def recorded_passes(rows: int, positions: int) -> int:
     """How many passes are recorded."""
     batches, lengths = shapes(rows, positions)
     return len(batches) * len(lengths)
-
-
-def up_to(largest: int, sizes: Sequence[int]) -> list[int]:
-    """The sizes below `largest`, and `largest` itself; `sizes` ascend."""
-    return [*(size for size in sizes if size < largest), largest]
-
-
-def covering(sizes: Sequence[int], wanted: int) -> int:
-    """The smallest of some ascending sizes that covers `wanted`; the largest covers everything."""
-    return sizes[min(bisect_left(sizes, wanted), len(sizes) - 1)]

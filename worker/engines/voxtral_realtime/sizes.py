@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.errors import StartupError
+from worker.engines.cuda_graphs import GRAPH_BYTES, STREAMS, WORKSPACE_BYTES
 
 RING_ALIGNMENT: Final = 16
 """Ring lengths are a multiple of this: attention kernels accept masks only with aligned rows."""
@@ -13,11 +14,6 @@ RESERVED_BYTES: Final = 2 * 1024**3
 RESERVED_SHARE: Final = 0.1
 """Reserve as a share of the memory that is free after the weights."""
 ACTIVATIONS_BYTES: Final = 1024**3
-GRAPH_BYTES: Final = 16 * 1024**2
-"""Estimate for a recorded pass of the published model, with its 1,100 kernels; not measured."""
-WORKSPACE_BYTES: Final = 32 * 1024**2
-"""cuBLAS workspace on Hopper, for each stream; passes are recorded on one stream and run on another."""
-STREAMS: Final = 2
 MAX_AUTO_ROWS: Final = 512
 FP8_SCALE_BYTES: Final = 2
 """Scale of each 8-bit key and value of a head."""

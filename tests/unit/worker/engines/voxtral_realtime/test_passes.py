@@ -7,8 +7,9 @@ from torch import Tensor
 
 from shared.errors import StartupError
 from tests.replaying import ReplayRecorder
+from worker.engines.cuda_graphs import CudaRecorder
 from worker.engines.loading.out_of_memory import memory_needed
-from worker.engines.voxtral_realtime.passes import CudaRecorder, Passes, shapes
+from worker.engines.voxtral_realtime.passes import Passes, shapes
 
 
 def ran(batch: int, positions: int) -> Tensor:

@@ -8,10 +8,10 @@ import torch
 
 from shared.config.settings import Settings
 from shared.errors import StartupError
+from worker.engines.cuda_graphs import covering
 from worker.engines.loading.checkpoints import Placement
 from worker.engines.voxtral_realtime import loading
 from worker.engines.voxtral_realtime.fp8 import FP8
-from worker.engines.voxtral_realtime.passes import covering
 from worker.engines.voxtral_realtime.prompt import Prompt
 from worker.engines.voxtral_realtime.sizes import (
     ACTIVATIONS_BYTES,
