@@ -15,10 +15,20 @@ ROOTS: Final = ("compose", "docs", "frontend", "requirements", "shared", "tests"
 PATH: Final = re.compile(rf"`((?:{'|'.join(ROOTS)})/[\w./-]*)`")
 
 
+CLASS: Final = re.compile(r"`([A-Z][a-z]\w+)`")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_and_folders_exist(page: Path) -> None:
     text = page.read_text()
     assert [name for name in PATH.findall(text) if not (PROJECT / name).exists()] == []
+
+
+def test_classes_exist() -> None:
+    files = (path for folder in ("frontend", "shared", "worker") for path in (PROJECT / folder).rglob("*.py"))
+    classes = {name for path in files for name in re.findall(r"^class (\w+)", path.read_text(), re.MULTILINE)}
+    named = set(CLASS.findall((PROJECT / "docs" / "architecture.md").read_text()))
+    assert {"Dialect", "Engine"} <= named <= classes
 
 
 def test_state_diagram_is_that_of_the_code() -> None:
