@@ -10,11 +10,11 @@ import argparse
 import asyncio
 import http.client
 import socket
-import ssl
 import sys
 
 from redis.exceptions import RedisError
 
+from frontend.servers.tls import probe_context
 from shared.bus.connect import connect
 from shared.bus.lua.sessions import Scripts
 from shared.bus.registry import Registry
@@ -45,11 +45,11 @@ def main(check: int | str | None, settings: Settings, *, alive: bool = False) ->
 
 def _answers(settings: Settings) -> bool:
     port = settings.server.health_port
-    if settings.server.tls_certificate is None:
+    tls = probe_context(settings)
+    if tls is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
-    else:  # the certificate is for the public name, and this is loopback
-        context = ssl._create_unverified_context()  # noqa: S323
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_S, context=context)
+    else:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_S, context=tls)
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == 200
