@@ -16,7 +16,7 @@
 const NAME = "voxtral";
 const VERSION = 1;
 /** About four hours of recordings at 16 kHz. */
-export const DEFAULT_BOUND_BYTES = 500e6;
+const DEFAULT_BOUND_BYTES = 500e6;
 
 export class Storage {
   /** @param {IDBDatabase} database */

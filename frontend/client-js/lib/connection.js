@@ -56,11 +56,6 @@ export class Connection {
     return this.socket?.readyState === OPEN;
   }
 
-  /** Bytes that the network has not accepted yet. */
-  get bufferedBytes() {
-    return this.socket?.bufferedAmount ?? 0;
-  }
-
   /** Time since the last message from the server. */
   get silentMs() {
     return performance.now() - this.heardAtMs;

@@ -120,7 +120,7 @@ export class LiveTranscription {
  * @param {string} url http(s) or ws(s)
  * @returns {string} of the native protocol; the path of a ws(s) address is kept
  */
-export function socketUrl(url) {
+function socketUrl(url) {
   const address = new URL(url);
   if (address.protocol === "ws:" || address.protocol === "wss:") return address.href;
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
