@@ -36,7 +36,7 @@ from shared.bus.connect import connect
 from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.gpus import ORDER, VISIBLE, visible_gpus
-from shared.ports import listeners
+from shared.ports import authority, listeners, reachable
 from shared.version import VERSION
 from shared.webhooks.signing import Signer
 from worker.model_files import FILES
@@ -123,7 +123,7 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
     """Waits for a warm model and open ports, then prints the URLs."""
     started_s = time.monotonic()
     _print(f"Starting Voxtral {VERSION}. The URLs appear when the model is warm; Ctrl-C stops everything.")
-    host = _reachable(settings.server.host)
+    host = reachable(settings.server.host)
     ports = (settings.server.http_port, *settings.server.tcp_ports)
     tls = probe_context(settings)
     reminder_s = started_s + REMINDER_S
@@ -136,7 +136,7 @@ async def _announce(settings: Settings, supervisor: Supervisor) -> None:
             _print(f"Still starting: {_reason(answer) or 'the health process does not answer yet'}")
         await asyncio.sleep(POLL_S)
     supervisor.has_been_ready = True
-    _print(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings, host)}\n{_warning(settings)}")
+    _print(f"\nReady after {time.monotonic() - started_s:.1f} s.\n{_urls(settings)}\n{_warning(settings)}")
 
 
 async def _install_model_files() -> None:
@@ -181,19 +181,18 @@ def _warning(settings: Settings) -> str:
     return CLEAR_WARNING.format(host=settings.server.host) if settings.sends_keys_in_clear else ""
 
 
-def _urls(settings: Settings, host: str) -> str:
-    host = f"[{host}]" if ":" in host else host
+def _urls(settings: Settings) -> str:
+    at = {listener.what: authority(listener.host, listener.port) for listener in listeners(settings)}
     has_tls = settings.server.tls_certificate is not None
     http, ws, tcp = ("https", "wss", "tls") if has_tls else ("http", "ws", "tcp")
-    flower = f"{http}://{host}" if settings.flower.basic_auth else "http://127.0.0.1"
     lines = {
-        "page": f"{http}://{host}:{settings.server.http_port}/",
-        "api": f"{http}://{host}:{settings.server.http_port}/docs",
-        "websocket": f"{ws}://{host}:{settings.websocket_port}",
-        "tcp": f"{tcp}://{host}:{settings.tcp_port}",
-        **({"wyoming": f"tcp://{settings.wyoming.host}:{settings.wyoming.port}"} if settings.speaks_wyoming else {}),
-        "status": f"{http}://{host}:{settings.server.health_port}/status",
-        "flower": f"{flower}:{settings.flower.port}/",
+        "page": f"{http}://{at['page']}/",
+        "api": f"{http}://{at['page']}/docs",
+        "websocket": f"{ws}://{at['websocket']}",
+        "tcp": f"{tcp}://{at['tcp']}",
+        **({"wyoming": f"tcp://{at['wyoming']}"} if "wyoming" in at else {}),
+        "status": f"{http}://{at['health']}/status",
+        "flower": f"{http if settings.flower.basic_auth else 'http'}://{at['flower']}/",
     }
     return "\n".join(f"  {name:<10} {url}" for name, url in lines.items())
 
@@ -222,11 +221,6 @@ async def _listens(host: str, port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def _reachable(host: str) -> str:
-    """An address at which this machine reaches a server that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared, not bound
 
 
 def _allow_open_files() -> None:

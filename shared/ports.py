@@ -1,8 +1,12 @@
 """The addresses on which the processes of this service listen."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.config.settings import Settings
+
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 -- compared, not bound
+"""Wildcard addresses, and the address at which the same machine reaches such a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +34,14 @@ def listeners(settings: Settings) -> list[Listener]:
     if settings.redis_is_embedded:
         found.append(Listener("redis", "127.0.0.1", settings.redis.port, "redis.port"))
     return found
+
+
+def reachable(host: str) -> str:
+    """The host at which this machine reaches a server that listens on `host`."""
+    return WILDCARDS.get(host, host)
+
+
+def authority(host: str, port: int) -> str:
+    """`host:port` of a URL at which this machine reaches a server that listens on this host."""
+    host = reachable(host)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

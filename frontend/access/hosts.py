@@ -18,9 +18,9 @@ from starlette.websockets import WebSocket
 from frontend.access.origins import LOOPBACK_NAMES, host_of
 from shared.config.settings import Settings, is_loopback
 from shared.errors import ForbiddenError, shown
+from shared.ports import WILDCARDS
 
 EVERY_HOST: Final = "*"
-ALL_INTERFACES: Final = ("0.0.0.0", "::", "")  # noqa: S104 -- compared, not bound
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Hosts:
         configured, own = settings.server.hosts, settings.server.host if address is None else address
         self._names: tuple[str, ...] | None = None
         if EVERY_HOST not in configured and (configured or is_loopback(own)):
-            named = [_bare(name) for name in configured] + ([] if own in ALL_INTERFACES else [own.lower()])
+            named = [_bare(name) for name in configured] + ([] if own in WILDCARDS else [own.lower()])
             self._names = tuple(dict.fromkeys((*LOOPBACK_NAMES, *named)))
 
     def check(self, hosts: Iterable[str]) -> None:

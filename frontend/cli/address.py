@@ -3,11 +3,9 @@
 import click
 
 from shared.config.settings import Settings, load_settings
+from shared.ports import authority
 from voxtral_client.addresses import AddressError, http_url
 from voxtral_client.addresses import websocket_url as given_websocket_url
-
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
-"""Wildcard addresses, and the address at which the same machine reaches such a server."""
 
 
 def websocket_url(url: str | None) -> str:
@@ -39,9 +37,3 @@ def own_health_url(settings: Settings) -> str:
 
 def _s(settings: Settings) -> str:
     return "" if settings.server.tls_certificate is None else "s"
-
-
-def authority(host: str, port: int) -> str:
-    """`host:port` to connect to, for a server that listens on this host."""
-    host = WILDCARDS.get(host, host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -115,7 +115,7 @@ def test_keys_that_travel_in_clear_are_warned_of(certificate: Certificate, tmp_p
 
 
 def test_printed_addresses_speak_tls(certificate: Certificate) -> None:
-    lines = dict(line.split() for line in _urls(settings_of(certificate), "127.0.0.1").splitlines())
+    lines = dict(line.split() for line in _urls(settings_of(certificate)).splitlines())
     assert lines == {
         "page": "https://127.0.0.1:8000/",
         "api": "https://127.0.0.1:8000/docs",
@@ -127,4 +127,12 @@ def test_printed_addresses_speak_tls(certificate: Certificate) -> None:
     with_password = settings_of(certificate).model_copy(
         update={"flower": Settings(flower={"basic_auth": "a:b"}).flower}
     )
-    assert "https://127.0.0.1:5555/" in _urls(with_password, "127.0.0.1")
+    assert "https://127.0.0.1:5555/" in _urls(with_password)
+
+
+def test_printed_addresses_can_be_reached() -> None:
+    settings = Settings(server={"host": "::", "protocols": ["wyoming"]}, wyoming={"host": "0.0.0.0"})
+    lines = dict(line.split() for line in _urls(settings).splitlines())
+    assert lines["page"] == "http://[::1]:8000/"
+    assert lines["wyoming"] == f"tcp://127.0.0.1:{settings.wyoming.port}"
+    assert lines["flower"] == "http://127.0.0.1:5555/"

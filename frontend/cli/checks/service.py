@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from frontend.access.key_source import KeySource
 from frontend.access.webhooks import WebhookRules
-from frontend.cli.address import WILDCARDS, authority, own_health_url
+from frontend.cli.address import own_health_url
 from frontend.cli.checks.check import Check, absent, broken, ok, warning
 from frontend.cli.checks.cluster import check_cluster
 from frontend.cli.http_get import HttpError, connection_to, get_json
@@ -31,7 +31,7 @@ from shared.bus.server_binary import server_binary
 from shared.config.sections import KEYLESS
 from shared.config.settings import Settings
 from shared.errors import StartupError
-from shared.ports import Listener, listeners
+from shared.ports import Listener, authority, listeners, reachable
 from shared.redis_address import Node, RedisAddress, shown_node
 from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
@@ -292,7 +292,7 @@ def _websocket_answers(listener: Listener, tls: ssl.SSLContext | None) -> bool:
 
 def _tcp_answers(listener: Listener, tls: ssl.SSLContext | None) -> bool:
     request = json.dumps({"type": "ping"}).encode()
-    address = (WILDCARDS.get(listener.host, listener.host), listener.port)
+    address = (reachable(listener.host), listener.port)
     try:
         with (
             socket.create_connection(address, PROBE_TIMEOUT_S) as bare,
