@@ -1,37 +1,29 @@
 """The embedded server: `python -m compose.redis` replaces itself with a Valkey or Redis server on loopback.
 
 It becomes the server (exec), so that signals reach it. If `REDIS_URL` names another server, nothing is
-started; the process then only waits for a signal to stop, because honcho stops everything when one process ends.
+started; the process then only waits for a signal to stop, because a process manager stops all when one ends.
 """
 
 import os
-import signal
 import sys
 from typing import NoReturn
-
-import structlog
 
 from shared.bus.append_only_file import REMEDY, damage, lock, locked
 from shared.bus.server_binary import server_binary
 from shared.config.sections import RedisSettings
 from shared.config.settings import Settings
-from shared.entry import run_process
+from shared.entry import run_process, stand_by
 from shared.errors import StartupError
 
 REWRITE_FROM = "512mb"
 MEMORY_LIMIT = "2gb"
 """Enough for a thousand sessions at their largest backlog. Beyond it writes fail, and no events are evicted."""
 
-log = structlog.get_logger(__name__)
-
 
 def main(settings: Settings) -> int:
     if settings.redis_is_embedded:
         _become_server(settings.redis)
-    log.info("redis_external", address=settings.redis_address)
-    stop_signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
-    signal.sigwait(stop_signals)
+    stand_by("redis_external", address=settings.redis_address)
     return 0
 
 

@@ -6,6 +6,7 @@ which tells the supervisor that a retry is pointless. Every other uncaught excep
 
 import gc
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -50,6 +51,17 @@ def run_process(main: Callable[[Settings], int | None], process: str) -> int:
             return 1
         print(refusal, file=sys.stderr)
         return CANNOT_START
+
+
+def stand_by(reason: str, **fields: object) -> None:
+    """Log why this program has nothing to do, and wait for SIGTERM or SIGINT.
+
+    For programs of the Procfile that this configuration does not need: a process manager stops all when one ends.
+    """
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    structlog.get_logger(__name__).info(reason, **fields)
+    signal.sigwait(stops)
 
 
 def _freeze_modules() -> None:

@@ -2,7 +2,7 @@
 
     frontend   `register`, before any worker can claim the session
     sender     `take_sessions`, `look_up`: reads the event logs, and stores what is to be sent
-               `take_due`, `pending`, `delivered`, `again_later`: sends it
+               `take_due`, `pending`, `settle`, `again_later`: sends it
 
 A name that a sender takes is due again after a while, so that another sender continues if the process dies. So an event
 may be sent twice, and always under the same id. Workers know nothing of all this.

@@ -3,7 +3,6 @@
 If `webhooks.enabled` is false it only waits until it is stopped, since a Procfile starts all of its programs.
 """
 
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,21 +14,18 @@ from shared.celery_config import celery_app
 from shared.celery_internals import expire_queue
 from shared.config.settings import Settings
 from shared.dispatch import REPLY_TIMEOUT_S
-from shared.entry import run_process
+from shared.entry import run_process, stand_by
 from worker.celery_loop import consume
 from worker.webhooks.sender import Sender
 
 TASK: Final = "voxtral.webhook"
-ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger(__name__)
 
 
 def main(settings: Settings) -> int:
     if not settings.webhooks.enabled:
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        log.info("webhooks_disabled")
-        signal.sigwait(ENDING)
+        stand_by("webhooks_disabled")
         return 0
     sender = Sender(settings)
     app = celery_app(settings)
