@@ -1,7 +1,10 @@
 """Who spoke in a final, as an event `speakers` reports it."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
+
+DIARIZE_UNAVAILABLE: Final = "diarize_unavailable"
+"""The code of the warning that no speaker will be named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import click
 from frontend.cli.recording import Block
 from frontend.cli.screen import Screen
 from frontend.cli.transcript import Transcript
-from frontend.transcripts.awaited_labels import UNAVAILABLE, AwaitedLabels
+from frontend.transcripts.awaited_labels import AwaitedLabels
 from frontend.transcripts.turns import label, turns
 from shared.events import SAMPLE_RATE_HZ
+from shared.final_speakers import DIARIZE_UNAVAILABLE
 from voxtral_client import ConnectionLostError, Done, Final, LiveSession, Partial, Revised, Speakers, Warned
 
 
@@ -62,7 +63,7 @@ class Hearing:
                     self._show([] if self._unnamed is None else self._unnamed.label(event))
                 case Warned(code=code, message=message):
                     self.warnings.append(message)
-                    if self._unnamed is not None and code == UNAVAILABLE:
+                    if self._unnamed is not None and code == DIARIZE_UNAVAILABLE:
                         self._show(self._unnamed.give_up())
                 case Done(duration=duration_s):
                     self._transcript.duration_s = duration_s

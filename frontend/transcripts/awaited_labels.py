@@ -7,13 +7,12 @@ from collections import deque
 from typing import Any, Final
 
 from shared.events import EventType
+from shared.final_speakers import DIARIZE_UNAVAILABLE
 from voxtral_client.events import Final as Segment
 from voxtral_client.events import Speakers
 
 MAX_HELD: Final = 8
 """So many finals wait; then the first of them is released without a speaker."""
-UNAVAILABLE: Final = "diarize_unavailable"
-"""The code of the warning that no speaker will be named."""
 
 
 class AwaitedLabels:
@@ -32,7 +31,7 @@ class AwaitedLabels:
             return self.add(Segment.from_wire(wire))
         if wire["type"] == EventType.SPEAKERS:
             return self.label(Speakers.from_wire(wire))
-        if wire["type"] == EventType.WARNING and wire["code"] == UNAVAILABLE:
+        if wire["type"] == EventType.WARNING and wire["code"] == DIARIZE_UNAVAILABLE:
             return self.give_up()
         return self.rest() if wire["type"] == EventType.DONE else []
 

@@ -1,15 +1,12 @@
 """The commands that the speaker thread takes, and what it reports. Pure."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.session_options import KnownSpeaker
 from worker.speakers.labelling import Labelling
-
-UNAVAILABLE: Final = "diarize_unavailable"
 
 Floats = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from shared.errors import StartupError, VoxtralError
+from shared.final_speakers import DIARIZE_UNAVAILABLE
 from worker.speakers.reports import (
-    UNAVAILABLE,
     Command,
     Embed,
     Embedding,
@@ -154,5 +154,5 @@ class SpeakerService:
             self._refuse(handle, message)
 
     def _refuse(self, handle: str, message: str) -> None:
-        self._on_report(handle, Warned(UNAVAILABLE, f"{message} Finals have no speaker."))
+        self._on_report(handle, Warned(DIARIZE_UNAVAILABLE, f"{message} Finals have no speaker."))
         self._on_report(handle, Stopped())

@@ -14,13 +14,13 @@ from redis.exceptions import RedisError
 
 from shared.bus import voices
 from shared.config.sections import SpeakerSettings
+from shared.final_speakers import DIARIZE_UNAVAILABLE
 from worker.engine_thread import Command, Configure, Feed
 from worker.engines import base
 from worker.session import WorkerSession
 from worker.speakers.model_file import is_available
 from worker.speakers.outputs import HOLD_RECORDING_S, HOLD_S, HeldOutputs, Released
 from worker.speakers.reports import (
-    UNAVAILABLE,
     Embed,
     Embedding,
     Forget,
@@ -101,7 +101,7 @@ class DiarizedSessions:
             return
         if not is_available(self._settings.model_path):
             self._warned.add(handle)
-            track.warn(UNAVAILABLE, NO_MODEL)
+            track.warn(DIARIZE_UNAVAILABLE, NO_MODEL)
             self._mark(session)
             return
         hold_s = HOLD_RECORDING_S if options.recording else HOLD_S
@@ -241,7 +241,7 @@ class DiarizedSessions:
                 track.speakers.state = report.state
             case Warned():
                 track.warn(report.code, report.message)
-                if report.code == UNAVAILABLE:
+                if report.code == DIARIZE_UNAVAILABLE:
                     self._warned.add(name)
             case Stopped():
                 self._end(session, name)
