@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shared.audio.pcm import from_s16
 from shared.bus.messages import EventKind
 from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
@@ -186,7 +187,7 @@ class WorkerSession(SessionPositions):
         """The audio of each handle in an entry that ends at this position, without what was read before."""
         start_samples = end_samples - len(pcm) // 2
         samples = np.frombuffer(pcm, "<i2")[max(0, self.read_samples - start_samples) :]
-        return [(self.handles[0], samples.astype(np.float32) / np.float32(32768))]
+        return [(self.handles[0], from_s16(samples))]
 
     def keep(self, handle: str, samples: NDArray[np.float32]) -> None:
         """Keep audio of a handle, as `parts` has it, while its finals may be decoded again."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
+from shared.audio.pcm import from_s16
 from shared.bus import keys
 from shared.bus.audio import ENTRY_MAX_BYTES, AudioEntry, parse_entry
 from shared.events import SAMPLE_RATE_HZ
@@ -89,7 +90,7 @@ def _retained(
     wanted_samples = max(0, checkpoint_samples - window_samples)
     start_samples, pcm = _unbroken(pieces, checkpoint_samples)
     skipped = min(max(0, wanted_samples - start_samples), len(pcm))
-    return start_samples + skipped, pcm[skipped:].astype(np.float32) / np.float32(32768)
+    return start_samples + skipped, from_s16(pcm[skipped:])
 
 
 def _unbroken(found: Iterable[tuple[int, NDArray[np.int16]]], until_samples: int) -> tuple[int, NDArray[np.int16]]:

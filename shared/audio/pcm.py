@@ -153,6 +153,11 @@ def mixed_to_mono(frames: NDArray[np.float32]) -> Samples:
     return total / np.float32(frames.shape[1])
 
 
+def from_s16(samples: NDArray[np.int16]) -> Samples:
+    """16-bit samples as floats; exact."""
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
+
+
 def to_s16le(samples: Samples) -> bytes:
     """Floats as little-endian 16-bit samples: rounded to the nearest, clipped to the range."""
     scaled: Samples = np.clip(np.rint(samples * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1)

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.audio.pcm import from_s16
 from shared.bus.ownership import Settled
 from shared.dialogue import Said, dialogue
 from shared.events import SAMPLE_RATE_HZ, EventType, Latency
@@ -208,8 +209,7 @@ class ChannelSession(WorkerSession):
         for handle, track in self._by_handle.items():
             first = max(0, max(self.read_samples, track.claim.checkpoint_samples) - start_samples)
             if first < len(frames):
-                samples = frames[first:, track.channel].astype(np.float32) / np.float32(32768)
-                found.append((handle, samples))
+                found.append((handle, from_s16(frames[first:, track.channel])))
         return found
 
     def commit(self, at_samples: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from shared.audio.pcm import from_s16
 from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import Mode
 from worker.engines.whisper.decoder import WhisperDecoder
@@ -42,7 +43,7 @@ class SecondModel:
         self._decoder.run([Job(np.zeros(SAMPLE_RATE_HZ, np.float32), language="en", cap_tokens=1)])
 
     def decode(self, tasks: Sequence[Task]) -> list[Answer]:
-        pcms = [task.pcm.astype(np.float32) / np.float32(32768) for task in tasks]
+        pcms = [from_s16(task.pcm) for task in tasks]
         jobs = [
             Job(
                 pcm,

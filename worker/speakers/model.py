@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import voices
+from shared.audio.pcm import from_s16
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import KnownSpeaker
 from worker.engines.speech.vad import SileroVad
@@ -63,7 +64,7 @@ class SpeakerModel:
 
     def _mean(self, pcm: bytes) -> Floats | None:
         """The mean of the unit vectors of a recording's windows."""
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
+        samples = from_s16(np.frombuffer(pcm, "<i2"))
         speech = SpeechWindows(self._vad, 0)
         windows = [*speech.feed(np.pad(samples, (0, SAMPLE_RATE_HZ))), *speech.end_stretch()]
         covered = until = 0

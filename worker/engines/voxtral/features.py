@@ -11,10 +11,10 @@ import torch
 from mistral_common.tokens.tokenizers.audio import AudioConfig
 from numpy.typing import NDArray
 
+from shared.audio.pcm import from_s16
 from worker.engines.loading.filter_bank import filter_bank
 from worker.engines.voxtral.prompts import WINDOW_SAMPLES, windows_of
 
-FULL_SCALE: Final = 32_768.0
 SMALLEST_POWER: Final = 1e-10
 RANGE: Final = 8.0
 
@@ -79,7 +79,7 @@ class Recording:
         margin = self._front_end.n_fft // 2
         behind = margin - self._front_end.hop  # the last frame starts one hop before the next window
         start, stop = index * WINDOW_SAMPLES - margin, (index + 1) * WINDOW_SAMPLES + behind
-        found = self._pcm[max(start, 0) : stop].astype(np.float32) / np.float32(FULL_SCALE)
+        found = from_s16(self._pcm[max(start, 0) : stop])
         before = max(-start, 0)
         samples = np.zeros(stop - start, np.float32)
         samples[before : before + len(found)] = found
