@@ -9,11 +9,11 @@ from pickle import UnpicklingError
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
 from worker.model_files import SPEAKER_ENCODER
+from worker.onnx_networks import load_network
 from worker.speakers import fbank
 from worker.speakers.clusters import GE2E, GE2E_NARROW, OTHER, Thresholds
 from worker.speakers.ge2e import ge2e_onnx
@@ -63,12 +63,12 @@ def load_encoder(path: Path | None) -> Encoder:
     """Load the model. Raises StartupError that names the file and the fault."""
     if path is None:
         try:
-            session = _session(ge2e_onnx(SPEAKER_ENCODER.read()))
+            session = load_network(ge2e_onnx(SPEAKER_ENCODER.read()))
         except (ValueError, KeyError, UnpicklingError) as error:
             raise StartupError(f"{SPEAKER_ENCODER.path} cannot be used: {error}.") from error
         return Encoder(model_name(None), GE2E, GE2E_NARROW, lambda pcm: _ge2e(session, pcm))
     try:
-        session = _session(str(path))
+        session = load_network(str(path))
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise StartupError(f"speakers.model_path is {str(path)!r}, which ONNX Runtime cannot load: {error}") from error
     network = _network(session, path)
@@ -78,14 +78,6 @@ def load_encoder(path: Path | None) -> Encoder:
         raise StartupError(
             f"speakers.model_path is {str(path)!r}, which does not embed 1.6 s of audio: {error}"
         ) from error
-
-
-def _session(model: bytes | str) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _ge2e(session: Any, pcm: Floats) -> Floats:

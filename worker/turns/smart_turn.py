@@ -4,10 +4,10 @@ On one thread; measured about 50 ms on one core of an AMD EPYC, 8 of them for th
 """
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from worker.model_files import SMART_TURN
+from worker.onnx_networks import load_network
 from worker.turns.features import log_mel
 
 
@@ -15,11 +15,7 @@ class SmartTurn:
     """Raises `StartupError` if the model file is missing or damaged."""
 
     def __init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._network = onnxruntime.InferenceSession(SMART_TURN.read(), options, providers=["CPUExecutionProvider"])
+        self._network = load_network(SMART_TURN.read())
 
     def probability(self, pcm: NDArray[np.float32]) -> float:
         """That the speaker has finished at the end of `pcm`: one turn with the pause after it, 16 kHz within ±1."""

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from worker.engines.loading.faster_whisper_internals import SILERO_VAD
 from worker.engines.speech.levels import Levels
+from worker.onnx_networks import load_network
 
 WINDOW_SAMPLES = 512
 CONTEXT_SAMPLES = 64
@@ -47,12 +47,7 @@ class SileroVad:
     """One network for all sessions; each has its own `VadState`."""
 
     def __init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        self._network = onnxruntime.InferenceSession(str(SILERO_VAD), options, providers=["CPUExecutionProvider"])
+        self._network = load_network(str(SILERO_VAD), keeps_memory=False)
 
     def probabilities(
         self, state: VadState, pcm: NDArray[np.float32], ahead: NDArray[np.float32] | None = None
