@@ -4,7 +4,7 @@ The windows are grouped by similarity, whatever their order, so a final may hold
 speaker. A word belongs to the group whose windows cover it best.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,7 +88,7 @@ def speakers_of(windows: Sequence[Embedded], speakers: Speakers, segment: int) -
         chosen = [windows[at] for at in one.members]
         weights = np.array([window.weight for window in chosen], np.float32)
         mean = weights @ np.stack([window.vector for window in chosen]) / weights.sum()
-        founds = covered_samples(chosen) >= FOUNDING_SAMPLES
+        founds = covered_samples((window.start_samples, window.end_samples) for window in chosen) >= FOUNDING_SAMPLES
         if one.speaker is None:
             speaker = speakers.assign(mean, float(weights.sum()), founds=founds, segment=segment)
         else:
@@ -98,12 +98,12 @@ def speakers_of(windows: Sequence[Embedded], speakers: Speakers, segment: int) -
     return labels
 
 
-def covered_samples(windows: Sequence[Embedded]) -> int:
-    """How much audio they cover together."""
-    total, until = 0, -1
-    for one in sorted(windows, key=lambda one: one.start_samples):
-        total += max(0, one.end_samples - max(until, one.start_samples))
-        until = max(until, one.end_samples)
+def covered_samples(windows: Iterable[tuple[int, int]]) -> int:
+    """How much audio windows cover together, by the first and last position of each."""
+    total = until = 0
+    for start_samples, end_samples in sorted(windows):
+        total += max(0, end_samples - max(until, start_samples))
+        until = max(until, end_samples)
     return total
 
 

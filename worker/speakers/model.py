@@ -13,6 +13,7 @@ from shared.session_options import KnownSpeaker
 from worker.engines.speech.vad import SileroVad
 from worker.speakers.clusters import Thresholds
 from worker.speakers.encoders import load_encoder
+from worker.speakers.labelling import covered_samples
 from worker.speakers.tracker import KNOWN_WEIGHT, Tracker
 from worker.speakers.windows import SpeechWindows
 
@@ -67,11 +68,7 @@ class SpeakerModel:
         samples = from_s16(np.frombuffer(pcm, "<i2"))
         speech = SpeechWindows(self._vad, 0)
         windows = [*speech.feed(np.pad(samples, (0, SAMPLE_RATE_HZ))), *speech.end_stretch()]
-        covered = until = 0
-        for window in windows:
-            covered += max(0, window.end_samples - max(until, window.start_samples))
-            until = window.end_samples
-        if covered < SHORTEST_VOICE_SAMPLES:
+        if covered_samples((window.start_samples, window.end_samples) for window in windows) < SHORTEST_VOICE_SAMPLES:
             return None
         mean: Floats = np.mean(self.encoder.embed([window.pcm for window in windows]), axis=0)
         return mean
