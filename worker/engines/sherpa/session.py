@@ -98,10 +98,8 @@ class Session:
     def take_probabilities(self, probabilities: NDArray[np.float32]) -> None:
         """Take the speech probabilities of the audio that `endpointing.unheard` returned."""
         for found in self.endpointing.hear(probabilities):
-            if isinstance(found, EndedEarly | Resumed):
-                self._ahead.append((early_turn(found), self.endpointing.segmenter.position_samples))
-                continue
-            self._ahead.append((found, self.endpointing.segmenter.position_samples))
+            finding = early_turn(found) if isinstance(found, EndedEarly | Resumed) else found
+            self._ahead.append((finding, self.endpointing.segmenter.position_samples))
         if self.endpointing.finished:
             self._ahead.append((Finished(), self.endpointing.segmenter.position_samples))
 
