@@ -45,8 +45,8 @@ class Source(Protocol):
     ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[Block]]:
         """The audio. Reading raises `VoxtralError` if it contains none, and with `strict` if it is damaged."""
 
-    async def content(self) -> tuple[bytes, str]:
-        """All of it, and its encoding."""
+    async def content(self, separation: Separation | None = None) -> tuple[bytes, str]:
+        """All of it, and its encoding. With a `separation`, the channels of samples are kept apart."""
 
 
 class Recording:
@@ -75,8 +75,8 @@ class Recording:
         ):
             yield blocks if separation is None else await _begun(blocks)
 
-    async def content(self) -> tuple[bytes, str]:
-        """The file, unchanged."""
+    async def content(self, separation: Separation | None = None) -> tuple[bytes, str]:  # noqa: ARG002
+        """The file, unchanged: the server finds its channels."""
         self._file.seek(0)
         return self._file.read(), "container"
 
@@ -102,8 +102,8 @@ class RawAudio:
         async with contextlib.aclosing(self._blocks(stream, strict=strict)) as blocks:
             yield blocks
 
-    async def content(self) -> tuple[bytes, str]:
-        async with self.decoded() as blocks:
+    async def content(self, separation: Separation | None = None) -> tuple[bytes, str]:
+        async with self.decoded(separation=separation) as blocks:
             return b"".join([block.pcm async for block in blocks]), "pcm_s16le"
 
     async def _blocks(self, stream: PcmStream | TrackStream, *, strict: bool) -> AsyncGenerator[Block, None]:

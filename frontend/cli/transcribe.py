@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -41,6 +42,9 @@ class Job:
     """Of raw samples; None for files of any kind."""
     separates: bool = False
     """Whether each channel is transcribed on its own."""
+
+    def separation(self) -> Separation | None:
+        return Separation(MAX_TRACKS) if self.separates else None
 
 
 def transcribe_all(job: Job, sources: Sequence[str], planned: Sequence[Sequence[Output]]) -> Status:
@@ -92,7 +96,7 @@ def _transcribe(job: Job, recording: Source, documents: Sequence[Output]) -> Non
 
 async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bool) -> None:
     """Send the audio through a session, in real time or as fast as the server accepts it."""
-    separation = Separation(MAX_TRACKS) if job.separates else None
+    separation = job.separation()
     async with (
         recording.decoded(strict=job.strict, separation=separation) as blocks,
         TranscriptionClient(job.url, key=job.key, tls=job.tls, on_reconnect=say_reconnecting) as client,
@@ -101,8 +105,7 @@ async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bo
                 **job.choices.of_sessions,
                 "partials": job.live,
                 "recording": recording.is_whole and not job.live,
-                "channels": None if separation is None else separation.found,
-                "channel_mode": ChannelMode.SEPARATE if job.separates else None,
+                **_channels(separation),
             }
         ) as session,
     ):
@@ -118,13 +121,18 @@ async def _hear(job: Job, recording: Source, transcript: Transcript, *, text: bo
 async def _ask(job: Job, recording: Source, transcript: Transcript) -> None:
     """Send the file itself as one request, and receive one answer."""
     with screen_for(name_of(recording.name), live=False, text=False):
-        content, encoding = await recording.content()
+        separation = job.separation()
+        content, encoding = await recording.content(separation)
         async with TranscriptionClient(job.url, key=job.key, tls=job.tls) as client:
-            separated = {"channel_mode": ChannelMode.SEPARATE if job.separates else None}
-            options = {**job.choices.of_requests, **separated, "strict": job.strict}
+            options = {**job.choices.of_requests, **_channels(separation), "strict": job.strict}
             reply = await client.transcribe(content, encoding=encoding, **options)
     transcript.warnings = [{"code": warning.code, "message": warning.message} for warning in reply.warnings]
     for warning in reply.warnings:
         click.echo(f"{recording.name}: {warning.message}", err=True)
     transcript.answer = reply.text
     transcript.duration_s = reply.audio_duration_ms / 1000
+
+
+def _channels(separation: Separation | None) -> dict[str, Any]:
+    """The options of a session or request with these tracks; an unknown number is left to the server."""
+    return {} if separation is None else {"channels": separation.found, "channel_mode": ChannelMode.SEPARATE}

@@ -66,6 +66,18 @@ def test_raw_samples_are_read_from_a_pipe(stack: Stack, options: list[str], samp
     assert counted_s(done.stdout) == pytest.approx(2, abs=0.01)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("mode", ["transcribe", "understand"])
+def test_channels_of_raw_samples_are_separated(stack: Stack, channels: int, mode: str) -> None:
+    options = ["--encoding", "pcm_s16le", "--channels", str(channels), "--channel-mode", "separate", "--mode", mode]
+
+    done = run(stack, "transcribe", "-", *options, stdin=np.repeat(np.frombuffer(tone(2), "<i2"), channels).tobytes())
+
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [f"Channel {channel}: " if mode == "transcribe" else "" for channel in range(channels)]
+    assert done.stdout.splitlines() == [f"{name}2 seconds" for name in names]
+
+
 def test_raw_samples_are_read_from_a_device(stack: Stack) -> None:
     done = run(stack, "transcribe", "/dev/null", "--encoding", "pcm_s16le")
 

@@ -43,7 +43,12 @@ _CAPTIONS = click.option("--captions", is_flag=True, help="Print the link to the
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option("--encoding", metavar="NAME", help="The input is raw samples: pcm_s16le, pcm_f32le, pcmu, pcma, ….")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Of raw samples.  [default: 16000]")
-@click.option("--channels", type=int, metavar="N", help="Of raw samples: 1, or 2 interleaved.  [default: 1]")
+@click.option(
+    "--channels",
+    type=int,
+    metavar="N",
+    help="Of raw samples: 1, or 2 interleaved; to 4 with --channel-mode separate.  [default: 1]",
+)
 @service_options
 @choice_options
 def transcribe(
@@ -73,7 +78,8 @@ def transcribe(
     rejects the request, 130 interrupted.
     """
     chosen = Choices.of(choices)
-    raw = _raw_format(encoding, sample_rate, channels)
+    separates = channel_mode == ChannelMode.SEPARATE
+    raw = _raw_format(encoding, sample_rate, channels, separates=separates)
     try:
         planned = outputs(sources, output, text_format, overwrites=force)
     except OutputError as error:
@@ -86,12 +92,13 @@ def transcribe(
     from frontend.cli.transcribe import Job, transcribe_all
 
     page = _page(service) if captions else None
-    separates = channel_mode == ChannelMode.SEPARATE
     job = Job(url, service.key, tls, chosen, live, page, chunk_samples, strict, raw, separates)
     sys.exit(transcribe_all(job, sources, planned))
 
 
-def _raw_format(encoding: str | None, sample_rate: int | None, channels: int | None) -> "AudioFormat | None":
+def _raw_format(
+    encoding: str | None, sample_rate: int | None, channels: int | None, *, separates: bool
+) -> "AudioFormat | None":
     if encoding is None:
         if sample_rate is not None or channels is not None:
             raise click.UsageError("--sample-rate and --channels describe raw samples: they need --encoding.")
@@ -101,7 +108,12 @@ def _raw_format(encoding: str | None, sample_rate: int | None, channels: int | N
     from shared.errors import InvalidFieldError
 
     try:
-        return AudioFormat(encoding, sample_rate or 16_000, channels or 1)
+        return AudioFormat(
+            encoding,
+            16_000 if sample_rate is None else sample_rate,
+            1 if channels is None else channels,
+            separate=separates,
+        )
     except InvalidFieldError as error:
         raise click.UsageError(str(error)) from None
 
