@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from compose.checks import check_disk, check_ports
 from compose.procfile import Program, read_procfile, scaled
 from compose.redis import why_not_loaded
-from compose.supervisor import Supervisor, end_with
+from compose.supervisor import Supervisor
 from frontend.access.key_source import KeySource
 from frontend.access.webhooks import WebhookRules
 from frontend.servers.tls import probe_context, server_context
@@ -37,6 +37,7 @@ from shared.config.settings import Settings
 from shared.entry import run_process
 from shared.gpus import ORDER, VISIBLE, visible_gpus
 from shared.ports import authority, listeners, reachable
+from shared.process import end_with
 from shared.version import VERSION
 from shared.webhooks.signing import Signer
 from worker.model_files import FILES

@@ -5,7 +5,6 @@ programs itself. The kernel kills a program whose launcher has ended. Knows noth
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import time
@@ -17,6 +16,7 @@ import structlog
 from compose.procfile import Program
 from shared.entry import CANNOT_START
 from shared.errors import StartupError
+from shared.process import end_with, how_ended
 
 STEADY_S = 10.0
 """A program that ran this long is restarted as if it had never failed."""
@@ -29,9 +29,6 @@ HANDOVER_S = 1.0
 STOP_DEADLINE_S = 2.0
 LAST_STOP_DEADLINE_S = 1.0
 LINE_LIMIT_BYTES = 64 * 1024
-
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +95,7 @@ class Supervisor:
             if not self.has_been_ready:
                 self._check_start(program, status, failures)
             delay_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
-            log.warning("process_ended", program=program.name, how=_how(status), restart_in_s=delay_s)
+            log.warning("process_ended", program=program.name, how=how_ended(status), restart_in_s=delay_s)
             try:
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
             except TimeoutError:
@@ -116,7 +113,7 @@ class Supervisor:
         if status == CANNOT_START:
             raise StartupError(self._last_lines.get(program.name) or f"{program.name} cannot start.")
         if failures >= FAILURES_AT_START:
-            raise StartupError(f"{program.name} failed {failures} times at start ({_how(status)}); see above.")
+            raise StartupError(f"{program.name} failed {failures} times at start ({how_ended(status)}); see above.")
 
     async def _run_once(self, program: Program) -> int:
         launcher = os.getpid()
@@ -128,7 +125,7 @@ class Supervisor:
                 stderr=STDOUT,
                 env={**self._environment, **dict(program.environment)},
                 start_new_session=True,
-                preexec_fn=lambda: _end_with_launcher(launcher),
+                preexec_fn=lambda: end_with(launcher),  # before the program runs
             )
         except OSError as error:
             self._show_line(program.name, f"{program.command[0]} cannot be run: {error.strerror}.".encode())
@@ -187,19 +184,3 @@ def _signal_group(process: Process, number: signal.Signals) -> None:
             process.send_signal(number)
     except ProcessLookupError:
         pass
-
-
-def end_with(parent: int, number: signal.Signals, already: Callable[[], object]) -> None:
-    """Have the kernel send this process a signal when its parent ends; call `already` if that has already happened."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:
-        already()
-
-
-def _end_with_launcher(launcher: int) -> None:
-    """Runs in the new process before the program: have the kernel kill it when the launcher ends."""
-    end_with(launcher, signal.SIGKILL, lambda: os._exit(1))
-
-
-def _how(status: int) -> str:
-    return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

@@ -1,14 +1,18 @@
-"""The resources of this process, and how its memory is returned to the system."""
+"""The resources of this process, how its memory is returned to the system, and how processes end."""
 
 import ctypes
 import os
 import resource
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 LARGE_BLOCK_BYTES: Final = 1 << 20
 _M_MMAP_THRESHOLD: Final = -3
 """A parameter of mallopt, as in glibc's malloc.h."""
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC = ctypes.CDLL(None)
 
 
 def rss_bytes() -> int:
@@ -43,6 +47,20 @@ def return_large_blocks() -> None:
     only at its end: a few large messages at the same time would enlarge a process permanently by all of them.
     Other C libraries are not changed.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(_LIBC, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+
+
+def end_with(
+    parent: int, number: signal.Signals = signal.SIGKILL, already: Callable[[], object] = lambda: os._exit(1)
+) -> None:
+    """Have the kernel send this process a signal when its parent ends; call `already` if that has already happened."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:
+        already()
+
+
+def how_ended(exit_code: int | None) -> str:
+    """What ended a process, by its exit code as Python gives it: negative for a signal, None if it is not known."""
+    return f"status {exit_code}" if exit_code is None or exit_code >= 0 else f"signal {signal.Signals(-exit_code).name}"

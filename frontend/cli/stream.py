@@ -6,7 +6,6 @@ A process of its own decodes it (`shared.decoder.network`), which may open conne
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
@@ -16,6 +15,7 @@ from frontend.decoding.reading import DecodedBlock
 from shared.audio.damage import AudioWarning
 from shared.audio.tracks import Separation
 from shared.decoder.wire import HEAD, Kind, error_from, head_of
+from shared.process import how_ended
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 """Never reached through a proxy."""
@@ -65,13 +65,9 @@ class LiveStream:
                 kind, size_bytes, _ = head_of(await process.stdout.readexactly(HEAD.size))
                 content = await process.stdout.readexactly(size_bytes)
             except asyncio.IncompleteReadError:
-                raise SourceError(f"its decoder has ended ({_how(await process.wait())}).") from None
+                raise SourceError(f"its decoder has ended ({how_ended(await process.wait())}).") from None
             if kind is Kind.ERROR:
                 raise error_from(content, None)
             if kind is Kind.DONE:
                 return
             yield DecodedBlock(content, fraction_read=1.0)
-
-
-def _how(status: int) -> str:
-    return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

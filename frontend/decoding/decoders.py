@@ -22,6 +22,7 @@ from shared.audio.damage import AudioWarning
 from shared.audio.tracks import Separation
 from shared.decoder.wire import Order, WireError
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
+from shared.process import how_ended
 from shared.tasks import end_all
 
 STALL_S: Final = 20.0
@@ -109,7 +110,7 @@ class Decoders:
             self._up.clear()
             self._link = None
             link.close()
-        return _how(link.exit_code)
+        return how_ended(link.exit_code)
 
     async def pcm(
         self,
@@ -263,9 +264,5 @@ async def _failure(ending: "asyncio.Future[Ending | None]", cause: Exception) ->
     if end.exit_code == -signal.SIGXCPU:
         return InvalidAudioError("The file cannot be decoded: it needs too much processor time.")
     reason = str(cause) if isinstance(cause, WireError) else None
-    log.warning("decoder_failed", how=_how(end.exit_code), peak_bytes=end.peak_bytes, reason=reason)
+    log.warning("decoder_failed", how=how_ended(end.exit_code), peak_bytes=end.peak_bytes, reason=reason)
     return InvalidAudioError("The file cannot be decoded: the decoder failed on it.")
-
-
-def _how(exit_code: int | None) -> str:
-    return f"status {exit_code}" if exit_code is None or exit_code >= 0 else f"signal {signal.Signals(-exit_code).name}"

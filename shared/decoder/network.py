@@ -13,15 +13,15 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command that s
 
 from shared.audio.blocks import BLOCK_BYTES  # noqa: E402 -- takes a while, during which a Ctrl-C may arrive
 from shared.audio.network import decode_stream  # noqa: E402
-from shared.decoder.sandbox import die_with  # noqa: E402
 from shared.decoder.wire import Kind, error_content, frame  # noqa: E402
 from shared.errors import VoxtralError  # noqa: E402
+from shared.process import end_with  # noqa: E402
 
 STDIN: Final = "-"
 
 
 def main(source: str) -> None:
-    die_with(os.getppid())
+    end_with(os.getppid())
     output = sys.stdout.buffer
     try:
         for block in _blocks(source):

@@ -8,7 +8,6 @@ maintained package binds them: the numbers and structures here are those of linu
 import ctypes
 import os
 import resource
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,6 @@ from shared.decoder import seccomp
 MEMORY_BYTES: Final = 192 * 1024 * 1024
 """Address space for one recording besides that of an idle process. The index of a recording of 4 hours takes 40 MB."""
 
-_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _CREATE_RULESET: Final = 444
 _RESTRICT_SELF: Final = 446
@@ -48,13 +46,6 @@ class _Ruleset(ctypes.Structure):
 def probe() -> Sandbox:
     version = _LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_GET_VERSION))
     return Sandbox(max(0, int(version)), seccomp.is_available(_LIBC))
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def enter(sandbox: Sandbox, idle_bytes: int, cpu_s: int | None) -> None:

@@ -22,9 +22,9 @@ import orjson
 from shared.audio.ffmpeg_build import guessable_demuxers
 from shared.audio.files import decode_file
 from shared.decoder import job
-from shared.decoder.sandbox import Sandbox, address_space_bytes, die_with, probe
+from shared.decoder.sandbox import Sandbox, address_space_bytes, probe
 from shared.decoder.wire import MAX_MESSAGE_BYTES, Order
-from shared.process import rss_bytes
+from shared.process import end_with, rss_bytes
 
 OOM_SCORE: Final = 900
 """If the machine runs out of memory, the kernel kills a decoder first."""
@@ -87,7 +87,7 @@ class Server:
             return
         status = 1
         try:
-            die_with(self._pid)
+            end_with(self._pid)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             job.run(order, file, pipe, self._sandbox, self._idle_bytes)
