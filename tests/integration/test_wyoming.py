@@ -12,6 +12,7 @@ from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 from wyoming.info import Describe, Info
 
+from tests.command import run
 from tests.integration.native_clients import tone
 from tests.keys import KeyList
 from tests.limits import limit_s
@@ -43,6 +44,10 @@ async def transcribed(client: AsyncTcpClient, pcm: bytes = PCM, **options: str) 
         if event.type == "transcript-stop":
             break
     return events
+
+
+def test_doctor_recognises_its_port(stack: Stack) -> None:
+    assert "✓ Port of wyoming" in run(stack, "doctor").stdout
 
 
 async def test_recordings_are_transcribed_in_turn(stack: Stack) -> None:

@@ -112,6 +112,7 @@ def check_ports(settings: Settings) -> Iterator[Check]:
         "page": lambda listener: _http_mentions(listener, tls, "/config.json", "sample_rate"),
         "health": lambda listener: _http_mentions(listener, tls, "/health", "uptime_s"),
         "flower": lambda listener: _http_mentions(listener, tls_of_flower, "/", "flower"),
+        "wyoming": _wyoming_answers,
     }
     for listener in listeners(settings):
         if listener.what in probes:
@@ -303,6 +304,17 @@ def _tcp_answers(listener: Listener, tls: ssl.SSLContext | None) -> bool:
             (length_bytes,) = struct.unpack("!I", answers.read(LENGTH_BYTES))
             return length_bytes < PONG_LIMIT_BYTES and b"pong" in answers.read(length_bytes)
     except (OSError, struct.error):
+        return False
+
+
+def _wyoming_answers(listener: Listener) -> bool:
+    """Whether an event follows a request for the models, which may be an error."""
+    address = (reachable(listener.host), listener.port)
+    try:
+        with socket.create_connection(address, PROBE_TIMEOUT_S) as connection, connection.makefile("rb") as answers:
+            connection.sendall(b'{"type": "describe"}\n')
+            return answers.readline(PONG_LIMIT_BYTES).startswith(b'{"type"')
+    except OSError:
         return False
 
 
