@@ -31,7 +31,6 @@ LIBRARIES = (
     "jiwer",
     "jsonschema",
     "kombu.transport.redis",
-    "librosa",
     "mistral_common.tokens.tokenizers.mistral",
     "mistralai.client",
     "mistralai.extra.realtime.connection",

@@ -1,6 +1,6 @@
 """Mel filters on Slaney's scale, and the window before them, as librosa computes them (`norm="slaney"`). Pure.
 
-For models whose engines do not install librosa.
+For models of installations without transformers.
 """
 
 from functools import cache

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.errors import StartupError
 
-VOXTRAL_LIBRARIES: Final = ("torch", "transformers", "mistral_common", "safetensors", "librosa")
+VOXTRAL_LIBRARIES: Final = ("torch", "transformers", "mistral_common", "safetensors")
 
 
 def require_voxtral_libraries(model: str) -> None:

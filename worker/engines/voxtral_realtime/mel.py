@@ -1,7 +1,7 @@
 """The model's log-mel front end, for many sessions in one pass.
 
 Equal to transformers' `VoxtralRealtimeFeatureExtractor` on the same samples: it runs the same operations in the same
-order, but cuts frames first. Its filter bank is `librosa.filters.mel`, the field's reference.
+order, but cuts frames first. Its filter bank is that of transformers.
 """
 
 import torch
