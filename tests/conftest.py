@@ -43,10 +43,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
-    """The processes of pytest-xdist share one import of what is large; see `tests.preloaded`."""
+    """The processes of pytest-xdist share one import of what is large, and of the tests; see `tests.preloaded`."""
     from tests.preloaded import Preloaded
 
-    preloaded = Preloaded()
+    preloaded = Preloaded(config.args)
     config.add_cleanup(preloaded.close)
     for spec in specs:
         if spec.popen:

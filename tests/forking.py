@@ -83,11 +83,10 @@ MODEL_LIBRARIES: Final = (
     "mistral_common.tokens.tokenizers.mistral",
 )
 """The libraries of workers with a Voxtral too: four seconds of a core."""
-PRELOADED_MODELS: Final = (
-    "import os, sys; os.setsid(); sys.argv = ['tests.forking', '0', 'models']\n"
-    "from tests import forking; forking.main()"
+PRELOADED: Final = (
+    "import os, sys; os.setsid(); sys.argv = ['tests.forking', '0', {more}]\nfrom tests import forking; forking.main()"
 )
-"""The process that a server of `tests.preloaded` becomes; its libraries are loaded already."""
+"""The process that one of `tests.preloaded` becomes; its libraries are loaded already."""
 MAX_REQUEST_BYTES: Final = 200_000
 STATUS: Final = struct.Struct("i")
 
@@ -199,10 +198,11 @@ def _read(stream: int) -> bytes:
 def _server(*, has_models: bool) -> socket.socket:
     """The connection to this process's server, which ends when this process ends."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if has_models and preloaded.VARIABLE in os.environ:
+    if folder := os.environ.get(preloaded.VARIABLE):
+        server, more = (preloaded.TESTS, "'models'") if has_models else (preloaded.SERVICE, "")
         with theirs:
-            models = preloaded.forked(os.environ[preloaded.VARIABLE], PRELOADED_MODELS, [theirs.fileno(), 1, 2])
-        atexit.register(lambda: (ours.close(), models.recv(1)))
+            server_process = preloaded.forked(folder, server, PRELOADED.format(more=more), [theirs.fileno(), 1, 2])
+        atexit.register(lambda: (ours.close(), server_process.recv(1)))
         return ours
     with theirs:
         process = subprocess.Popen(

@@ -1,10 +1,14 @@
-"""Processes of pytest-xdist that share one import of the large libraries, which would take each of them ten seconds.
+"""Processes of pytest-xdist that share one import of the large libraries and of the tests.
 
-The process that distributes the tests starts a server, which imports the libraries once and forks for every requested
-process. pytest-xdist starts a small client in its place (`python tests/preloaded.py PATH …`), which gives the server
-its streams, and waits. Knows nothing about pytest.
+Each of them would take up to twenty seconds for it.
+
+The process that distributes the tests starts a server, which imports what the service needs and forks a second server,
+which also imports the model libraries and the modules of the tests. Both fork for every requested process. pytest-xdist
+starts a small client in place of its process (`python tests/preloaded.py FOLDER …`), which gives the second server its
+streams, and waits. `tests.forking` requests the processes that start services.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -15,7 +19,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,27 +58,35 @@ LIBRARIES = (
     "websockets.asyncio.client",
     "websockets.asyncio.server",
 )
+PROJECT = Path(__file__).parent.parent
+SERVICE, TESTS = "service", "tests"
+"""The servers: with what the service needs, and with everything."""
+THREADED = "onnxruntime"
+"""Its import starts a thread, which forked processes would lack: each imports it, and what needs it, by itself."""
 VARIABLE = "TESTS_PRELOADED"
-"""Holds the path of the server, for its processes."""
+"""Holds the folder of the servers, for their processes."""
 LOOK_INTERVAL_S = 0.5
 MAX_REQUEST_BYTES = 1_000_000
 
 
 class Preloaded:
-    """A server for the processes of one run."""
+    """The servers for the processes of one run of these tests: files, folders or tests, as for pytest."""
 
-    def __init__(self) -> None:
+    def __init__(self, tests: Iterable[str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="preloaded-")
-        path = Path(self._folder.name) / "server"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(str(path))
-            listener.listen(64)
+        with contextlib.ExitStack() as held:
+            listeners = []
+            for name in (SERVICE, TESTS):
+                listeners.append(held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)))
+                listeners[-1].bind(str(Path(self._folder.name) / name))
+                listeners[-1].listen(64)
+            numbers = [listener.fileno() for listener in listeners]
             self._process = subprocess.Popen(
-                [sys.executable, __file__, "--serve", str(listener.fileno()), str(os.getpid())],
-                pass_fds=[listener.fileno()],
+                [sys.executable, __file__, "--serve", *map(str, [*numbers, os.getpid()]), *tests],
+                pass_fds=numbers,
                 stdin=subprocess.DEVNULL,
             )
-        self.python = f"{sys.executable} -S -E {__file__} {path}"
+        self.python = f"{sys.executable} -S -E {__file__} {self._folder.name}"
         """The command that starts a process instead of an interpreter."""
 
     def close(self) -> None:
@@ -85,17 +99,17 @@ class Preloaded:
 # --- the client -----------------------------------------------------------------------------------------------------
 
 
-def forked(path: str, command: str, streams: list[int]) -> socket.socket:
+def forked(folder: str, server: str, command: str, streams: list[int]) -> socket.socket:
     """Run Python code in a process of the server, which has these standard streams. The socket ends with it."""
     process = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    process.connect(path)
-    request = {"command": command, "folder": os.getcwd(), "env": {**os.environ, VARIABLE: path}}
+    process.connect(f"{folder}/{server}")
+    request = {"command": command, "folder": os.getcwd(), "env": {**os.environ, VARIABLE: folder}}
     socket.send_fds(process, [json.dumps(request).encode()], streams)
     return process
 
 
-def _ask(path: str, command: str) -> None:
-    with forked(path, command, [0, 1, 2]) as process:
+def _ask(folder: str, command: str) -> None:
+    with forked(folder, TESTS, command, [0, 1, 2]) as process:
         for stream in (0, 1, 2):
             os.close(stream)
         process.recv(1)
@@ -138,7 +152,8 @@ def _serve(listener: socket.socket, parent: int) -> dict[str, Any] | None:
 
 
 def _become(command: str, folder: str, env: dict[str, str]) -> None:
-    """Run the command as `python -c` does."""
+    """Run the command as `python -c` does, but free no modules if it returns: that would first copy memory that is
+    shared with the server."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
@@ -146,19 +161,67 @@ def _become(command: str, folder: str, env: dict[str, str]) -> None:
     sys.path[0] = ""
     sys.modules["__main__"] = main = types.ModuleType("__main__")
     exec(command, main.__dict__)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _import_tests(tests: list[str]) -> None:
+    """Import modules as pytest does, so with assertions that explain themselves, but make no tests of them."""
+    import pytest
+
+    class OnlyModules:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_pycollect_makeitem(self) -> list[pytest.Item]:
+            return []
+
+    silent = ["--collect-only", "--quiet", "--tb=no", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    sys.modules[THREADED] = None  # type: ignore[assignment]
+    try:
+        pytest.main([*silent, *tests], plugins=[OnlyModules()])
+    finally:
+        del sys.modules[THREADED]
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
+
+
+def _import(names: Iterable[str]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _freeze() -> None:
+    """A collection in a process must not touch, and so copy, memory that it shares with the server."""
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
     if sys.argv[1] != "--serve":
         _ask(sys.argv[1], sys.argv[-1])
         return
-    for library in LIBRARIES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(library)
-    gc.collect()
-    gc.freeze()  # a collection in a process must not touch, and so copy, memory that it shares with the server
-    with socket.socket(fileno=int(sys.argv[2])) as listener:
-        wanted = _serve(listener, int(sys.argv[3]))
+    service, everything = (socket.socket(fileno=int(number)) for number in sys.argv[2:4])
+    parent, tests = int(sys.argv[4]), sys.argv[5:]
+    sys.path[0] = str(PROJECT)
+    from tests import forking
+
+    _import(forking.LIBRARIES + forking.OURS)
+    _freeze()
+    if os.fork() == 0:
+        everything.close()
+        wanted = _serve(service, os.getppid())
+    else:
+        service.close()
+        _import(LIBRARIES)
+        _import_tests(tests)
+        _freeze()
+        wanted = _serve(everything, parent)
     if wanted is not None:
         _become(**wanted)
 
