@@ -1,5 +1,6 @@
 """Services that tests share. Starting one takes seconds, so each lives as long as the test run."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=1))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(limit)
+
+
+def pytest_collection_finish() -> None:
+    """The tests stay until the end of the run, so no collection of garbage needs to look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
