@@ -1,9 +1,10 @@
-"""Services that tests share. Starting one takes seconds, so each lives as long as the test run."""
+"""Services that tests share. Starting one takes seconds, so several files use the same (`tests.keeping`)."""
 
 import gc
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from shared.config.sections import KEYLESS, ForeignProtocol
 from shared.config.settings import load_settings
 from tests.certificates import Certificate
+from tests.keeping import Services
 from tests.keys import KeyList
 from tests.limits import limit_s
 from tests.stack import Stack, serving
@@ -98,17 +100,30 @@ EVERY_PROTOCOL: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def services() -> Iterator[Services]:
+    """What runs for the fixtures below, whose settings are the same for all files of tests."""
+    services = Services()
+    yield services
+    services.stop_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_service_waits_in_vain(services: Services) -> None:
+    services.stop_unused()
+
+
+@pytest.fixture(scope="module")
+def stack(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the echo engine, which answers at once."""
-    with serving(Stack(tmp_path_factory.mktemp("echo"), **EVERY_PROTOCOL)) as service:
+    with services.lent("echo", lambda: serving(Stack(tmp_path_factory.mktemp("echo"), **EVERY_PROTOCOL))) as service:
         yield service
 
 
-@pytest.fixture(scope="session")
-def whisper_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def whisper_stack(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the embedded Whisper engine."""
-    folder = tmp_path_factory.mktemp("whisper")
-    with serving(Stack(folder, model={"name": "whisper-base", "slots": 8, "threads": 1})) as service:
+    model = {"name": "whisper-base", "slots": 8, "threads": 1}
+    with services.lent("whisper", lambda: serving(Stack(tmp_path_factory.mktemp("whisper"), model=model))) as service:
         yield service
 
 
@@ -135,15 +150,19 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
     return keys
 
 
-@pytest.fixture(scope="session")
-def keyed_stack(key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def keyed_stack(services: Services, key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service with the echo engine that requires keys."""
     access = {
         "keys_file": str(key_list.path),
         "origins": ["https://voice.example"],
         "protocol_keys": {str(protocol): str(protocol) for protocol in KEYLESS},
     }
-    with serving(Stack(tmp_path_factory.mktemp("keyed"), access=access, **EVERY_PROTOCOL)) as service:
+
+    def start() -> AbstractContextManager[Stack]:
+        return serving(Stack(tmp_path_factory.mktemp("keyed"), access=access, **EVERY_PROTOCOL))
+
+    with services.lent("keyed", start) as service:
         yield service
 
 
@@ -153,8 +172,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return Certificate(tmp_path_factory.mktemp("certificate"))
 
 
-@pytest.fixture(scope="session")
-def tls_stack(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def tls_stack(
+    services: Services, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """A service with the echo engine whose ports use TLS."""
-    with serving(Stack(tmp_path_factory.mktemp("tls"), server=certificate.settings)) as service:
+    server = certificate.settings
+    with services.lent("tls", lambda: serving(Stack(tmp_path_factory.mktemp("tls"), server=server))) as service:
         yield service

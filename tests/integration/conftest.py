@@ -18,6 +18,7 @@ from shared.bus.scripts import Script
 from tests.integration.api_clients import mistral_of, openai_of
 from tests.integration.viewers import Read, Speaker, SseViewer, Watch, speaking
 from tests.integration.workers import Fleet, emptied, redis_alone
+from tests.keeping import Services
 from tests.stack import Stack
 
 
@@ -37,10 +38,10 @@ def _scripts_stay_on_one_slot() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def server(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Only Redis, for tests that do not change its settings."""
-    with redis_alone(tmp_path_factory.mktemp("server")) as stack:
+    with services.lent("redis", lambda: redis_alone(tmp_path_factory.mktemp("server"))) as stack:
         yield stack
 
 
