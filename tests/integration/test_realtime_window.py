@@ -10,7 +10,7 @@ from shared.session_options import SessionOptions
 from tests.engine_sessions import drained, plain, text_of
 from tests.tiny import scenes
 from tests.tiny.checkpoint import TEXT_WINDOW_POSITIONS
-from tests.tiny.engine import loaded_realtime
+from tests.tiny.engine import ENOUGH_SLOTS, loaded_realtime
 
 SPOKEN = [scenes.scene(seed, 24, gap_s=(0.1, 1.2)) for seed in (40, 41)]
 
@@ -18,7 +18,7 @@ SPOKEN = [scenes.scene(seed, 24, gap_s=(0.1, 1.2)) for seed in (40, 41)]
 def test_words_are_heard_with_half_the_window() -> None:
     window = TEXT_WINDOW_POSITIONS // 2
     threads = torch.get_num_threads()
-    engine = loaded_realtime(slots=2, text_window=window)
+    engine = loaded_realtime(slots=ENOUGH_SLOTS, text_window=window)
     engine.warm_up()
     assert engine._model._memory.text.length == TEXT_WINDOW_POSITIONS // 2
     for number, spoken in enumerate(SPOKEN):

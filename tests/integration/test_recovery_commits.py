@@ -17,6 +17,7 @@ from shared.session_options import SessionOptions
 from tests.integration.workers import Fleet, events_of, redis_alone, until
 from tests.stack import Stack
 from tests.tiny import scenes
+from tests.tiny.engine import ENOUGH_SLOTS
 from worker.commitment import Commitment
 from worker.engines.registry import REALTIME
 
@@ -29,7 +30,7 @@ MIDDLE = SPOKEN.words[3].start_samples
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    model = {"name": REALTIME, "path": str(CHECKPOINT), "device": "cpu", "threads": 1, "slots": 2}
+    model = {"name": REALTIME, "path": str(CHECKPOINT), "device": "cpu", "threads": 1, "slots": ENOUGH_SLOTS}
     with redis_alone(tmp_path_factory.mktemp("recovery-commits"), model=model) as stack:
         yield stack
 
