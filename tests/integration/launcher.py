@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stack import PROJECT, Stack, wait_until
+from tests.forking import start
+from tests.stack import PROJECT, Process, Stack, wait_until
 
 MAKE_RUN = [
     *("make", "--file", str(PROJECT / "Makefile"), "--old-file", ".venv/installed-base", "run"),
@@ -18,16 +19,13 @@ MAKE_RUN = [
 """`make run` of an installed project, in any folder."""
 PROGRAMS = {
     "listen.py": """
-        import http.server, sys
+        import contextlib, socket, sys
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.send_response(200)
-                self.end_headers()
-            def log_message(self, *arguments):
-                pass
-
-        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+        with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+            while True:
+                with server.accept()[0] as client, contextlib.suppress(OSError):
+                    client.recv(65536)
+                    client.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
         """,
     "refuse.py": """
         import pathlib, sys, time
@@ -67,7 +65,7 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self.stack = Stack(folder)
         self.folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         for name, text in PROGRAMS.items():
             (folder / name).write_text(re.sub(r"(?m)^ {8}", "", text))
         settings = self.stack.settings
@@ -84,16 +82,20 @@ class Launcher:
         if listeners:
             lines = (*lines, *(f"{name}: python listen.py {port}" for name, port in self.listeners.items()))
         (self.folder / "Procfile").write_text("\n".join(lines))
-        with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
-            self.process = subprocess.Popen(
-                MAKE_RUN if through_make else [sys.executable, "-m", "compose.launch", "--workers", str(workers)],
-                cwd=self.folder,
-                env=self.stack.env | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
+        env = self.stack.env | variables
+        with (
+            Path(os.devnull).open("rb") as nothing,
+            (self.folder / "out").open("wb") as out,
+            (self.folder / "err").open("wb") as err,
+        ):
+            if through_make:
+                self.process = subprocess.Popen(
+                    MAKE_RUN, cwd=self.folder, env=env, stdin=nothing, stdout=out, stderr=err, start_new_session=True
+                )
+            else:
+                streams = [nothing.fileno(), out.fileno(), err.fileno()]
+                arguments = ["--workers", str(workers)]
+                self.process = start("compose.launch", arguments, folder=self.folder, env=env, streams=streams)
 
     def wait_until_ready(self) -> None:
         wait_until(lambda: "Ready after" in self.out, "the launcher says that it is ready", 30, self.check_alive)
