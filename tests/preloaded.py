@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,17 +177,30 @@ def _import_tests(tests: list[str]) -> None:
         def pytest_pycollect_makeitem(self) -> list[pytest.Item]:
             return []
 
-    silent = ["--collect-only", "--quiet", "--tb=no", "-p", "no:xdist", "-p", "no:cacheprovider"]
-    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    arguments = ["--collect-only", "--quiet", "--tb=no", "-p", "no:xdist", "-p", "no:cacheprovider", *tests]
     sys.modules[THREADED] = None  # type: ignore[assignment]
     try:
-        pytest.main([*silent, *tests], plugins=[OnlyModules()])
+        with _silent():  # each process imports what has failed here, and reports it
+            pytest.main(arguments, plugins=[OnlyModules()])
     finally:
         del sys.modules[THREADED]
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream, _ in kept:
+        os.dup2(nothing, stream)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, copy in kept:
+            os.dup2(copy, stream)
+            os.close(copy)
 
 
 def _import(names: Iterable[str]) -> None:
