@@ -206,15 +206,15 @@ async def test_bucket_refills_evenly_and_leaves_no_data(keyed_stack: Stack) -> N
 async def test_client_tokens_of_a_key_are_counted_while_they_are_valid(keyed_stack: Stack) -> None:
     many = unused_name()
     async with limiter_of(keyed_stack) as (limiter, store):
-        await limiter.remember(many, "first", b"{}", 10)
+        await limiter.remember(many, "first", b"{}", 3600)
         for number in range(1, MAX_CLIENT_TOKENS):
             await limiter.remember(many, f"{number}", b"{}", 7200)
         held = keys.client_secrets_of(many)
-        assert 7_190_000 < await store.pttl(held) <= 7_200_000
+        assert 7_000_000 < await store.pttl(held) <= 7_200_000
         with pytest.raises(RateLimitedError) as refused:
             await limiter.remember(many, "one too many", b"{}", 10)
         assert refused.value.retry_after_s is not None
-        assert 5 < refused.value.retry_after_s <= 10
+        assert 3400 < refused.value.retry_after_s <= 3600
         assert await limiter.recall("one too many") is None
         await limiter.remember("other", "its first", b"{}", 10)
         await store.zadd(held, {"first": 1})  # its time is over
