@@ -13,7 +13,7 @@ from tests.integration.api_clients import post_form, silent_wav, wav_of
 from tests.speech import SENTENCES, can_speak, conversation, spoken
 from tests.stack import Stack
 
-SPOKEN = SENTENCES[:3]
+SPOKEN = SENTENCES[:2]
 MAX_WER = 0.06
 ONE_WORD = 0.1
 """Of the first sentence."""
