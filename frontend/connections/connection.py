@@ -148,6 +148,17 @@ class Connection:
         return self._dialect.resumes and self._transport.left and not live.is_finishing and not may_return
 
     async def _next_message(self) -> Message | None:
+        live = self._live
+        if live is None or live.is_finishing or live.commit_after_s is None:
+            return await self._heard()
+        try:
+            async with asyncio.timeout(live.commit_after_s):
+                return await self._heard()
+        except TimeoutError:
+            await live.obey(actions.Commit())
+        return await self._heard()
+
+    async def _heard(self) -> Message | None:
         ahead, self._ahead = self._ahead, None
         try:
             return await self._patience.hear(self._transport.receive() if ahead is None else ahead)

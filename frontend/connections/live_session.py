@@ -39,6 +39,8 @@ class LiveSession:
         """Whether its client keeps its audio, and may resume over another connection."""
         self.is_finishing = session.was_complete
         """Whether no more audio follows."""
+        self.commit_after_s = wanted.commit_after_s if isinstance(wanted, Open) else None
+        """See `Open`."""
         self.downlink: asyncio.Task[None] | None = None
         """Sends its events. None until its first one has been sent."""
         self._gateway = gateway

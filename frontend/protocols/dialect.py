@@ -60,6 +60,9 @@ class Open:
     rejects the audio may suggest sending it in a container."""
     identity: SessionIdentity | None = None
     """The id and the resume token of the session, if they are not new random ones."""
+    commit_after_s: float | None = None
+    """If the client sends nothing for so long, the segment ends: with a protocol whose clients wait for the text of
+    their last audio without ending the audio first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 The first message of a client is a JSON object with its options, which is answered by `SERVER_READY`; all others are
 audio, 32-bit floats at 16 kHz, until `END_OF_AUDIO`. Each answer lists the last segments: those that are `completed`,
-and the open one. A client that gets no slot receives `WAIT`, with the minutes to wait. After an error the service
-closes the connection.
+and the open one. Clients send `END_OF_AUDIO` when no more text has come for a while, and then disconnect at once, so
+the text of the last audio must not wait for it. A client that gets no slot receives `WAIT`, with the minutes to wait.
+After an error the service closes the connection.
 """
 
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ BACKEND: Constant = "faster_whisper"
 """Its clients keep the transcript only for this backend."""
 WAIT_CODES: Constant = (ServerBusyError.code, RateLimitedError.code)
 DEFAULT_WAIT_S: Constant = 60.0
+COMMIT_AFTER_S: Constant = 1.5
+"""Clients send a chunk every 0.26 s while they have audio, and wait at least some seconds for text after the last."""
 
 
 class WhisperLive:
@@ -95,7 +98,8 @@ class WhisperLive:
         wire = decode_message(message)
         self._uid = uid_of(wire)
         self._options = parse_options(wire)
-        return [UseProtocolKey(ForeignProtocol.WHISPERLIVE), Open(self._options.session, FORMAT)]
+        wanted = Open(self._options.session, FORMAT, commit_after_s=COMMIT_AFTER_S)
+        return [UseProtocolKey(ForeignProtocol.WHISPERLIVE), wanted]
 
     def _warnings(self) -> list[Action]:
         assert self._options is not None

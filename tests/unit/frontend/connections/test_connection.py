@@ -18,6 +18,7 @@ from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.openai.realtime import OpenAIRealtime
 from frontend.protocols.telephony import twilio
 from frontend.protocols.telephony.call_stream import CallStream
+from frontend.protocols.whisperlive.realtime import COMMIT_AFTER_S, END_OF_AUDIO, WhisperLive
 from frontend.servers.transports import DisconnectedError
 from frontend.sessions.recordings import Recordings
 from shared.config.settings import Settings
@@ -27,6 +28,7 @@ from shared.metrics.metrics import Metrics
 from tests.unit.clock import clocked
 from tests.unit.frontend.memory_bus import MemoryBus
 from tests.unit.frontend.protocols.telephony.messages import STREAM, media, start
+from tests.unit.frontend.protocols.whisperlive.test_whisperlive import OPTIONS as WHISPERLIVE_OPTIONS
 
 SECOND = b"\1\0" * SAMPLE_RATE_HZ
 START = '{"type": "start"}'
@@ -73,7 +75,7 @@ class MemoryTransport:
         if self.gone:
             raise DisconnectedError
         wire = json.loads(text)
-        if wire["type"] == self.breaks_on:
+        if self.breaks_on is not None and wire["type"] == self.breaks_on:
             raise RuntimeError("the inside of the server")
         self.sent.append(wire)
 
@@ -216,6 +218,26 @@ async def test_a_client_that_has_stopped_and_resumed_may_be_silent() -> None:
     served.bus.say(session_id, "done", text="all", duration=1.0)
     await until(lambda: served.transport.kinds == ["ready", "done"])
     served.transport.say(LEAVES)
+    await serving
+
+
+@clocked
+async def test_a_client_that_waits_for_text_without_ending_its_audio_gets_it() -> None:
+    served = Served()
+    serving = asyncio.create_task(served.connections.serve(served.transport, WhisperLive()))
+    served.transport.say(json.dumps(WHISPERLIVE_OPTIONS), SECOND * 2)
+    await until(lambda: served.gateway.sessions and served.bus.held[served.session_id].samples)
+    held = served.bus.held[served.session_id]
+    await asyncio.sleep(COMMIT_AFTER_S * 10)
+    assert held.controls == ["commit"]
+    served.transport.say(SECOND * 2)
+    await until(lambda: held.samples == 2 * SAMPLE_RATE_HZ)
+    assert held.controls == ["commit"]
+    await asyncio.sleep(COMMIT_AFTER_S * 2)
+    served.transport.say(END_OF_AUDIO)
+    await asyncio.sleep(COMMIT_AFTER_S * 2)
+    assert held.controls == ["commit", "commit", "end"]
+    served.bus.say(served.session_id, "done", text="", duration=1.0)
     await serving
 
 
