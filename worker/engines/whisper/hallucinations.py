@@ -1,4 +1,4 @@
-"""Which words of an answer to believe: those that the audio has room for. Pure.
+"""Which words of an answer to believe: those that the audio has room for, and which times. Pure.
 
 A decoder that has reached the edge of the audio may write words that were not said, or start again. Such words have no
 voice in the audio.
@@ -6,6 +6,7 @@ voice in the audio.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 
 from shared.events import SAMPLE_RATE_HZ
@@ -38,6 +39,9 @@ STUTTER_PROBABILITY = 0.1
 Measured: its probability is at most 0.02 in synthesised laughter. Those after it are likely, as in every loop."""
 MAX_ECHO_WORDS = 5
 ECHO_S = 0.3
+LONGEST_WORD_S = 1.0
+LONGEST_LETTER_S = 0.1
+"""No word is longer than both together, for all of its letters."""
 
 
 def voiced_part(
@@ -104,6 +108,19 @@ def _is_stutter(words: Sequence[HeardWord]) -> bool:
         return False
     first = normalised(words[0].text).strip("-")
     return all(one.text.startswith("-") and normalised(one.text).strip("-") == first for one in words[1:])
+
+
+def with_end(words: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
+    """The words; the last one ends where a word of its letters can end.
+
+    If the decoder stops too early, the aligner adds to the last word all of the speech after it.
+    """
+    if not words:
+        return ()
+    last = words[-1]
+    longest_s = LONGEST_WORD_S + LONGEST_LETTER_S * len(last.text.strip())
+    end = min(last.end_samples, last.start_samples + round(longest_s * SAMPLE_RATE_HZ))
+    return (*words[:-1], replace(last, end_samples=end))
 
 
 def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:

@@ -12,9 +12,9 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Scores
+from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, SessionOptions
-from worker.engines.base import Final, History, Partial
+from worker.engines.base import History, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
@@ -28,7 +28,7 @@ from worker.engines.whisper.settings import LiveSettings
 from worker.engines.whisper.spans import Span
 from worker.engines.whisper.transcript import NEVER, Transcript, joined
 from worker.engines.whisper.window import RollingWindow
-from worker.engines.whisper.words import HeardWord, mean_confidence, usage_of
+from worker.engines.whisper.words import HeardWord
 from worker.turns.judge import TurnJudge
 
 DETECT_AT_S = (0.5, 1.0, 2.0, 4.0)
@@ -272,21 +272,6 @@ class LiveSession(Session):
         self._language.end_stretch()
         self._shown, self._shown_settled, self._partial_tokens = ("", ""), 0, 0
         self._segment_options = self._options
-
-    def _final(self, words: tuple[HeardWord, ...], span: Span, spoken: Span, language: str, model_ms: float) -> Final:
-        return Final(
-            segment=self._segment,
-            text=joined(words),
-            start_samples=span.start_samples,
-            end_samples=span.end_samples,
-            heard_samples=span.end_samples,
-            resume_samples=span.end_samples,
-            words=wire_words(words, spoken) if self._segment_options.words else (),
-            language=language if words else None,
-            model_ms=model_ms,
-            usage=usage_of(words, span.length_samples),
-            scores=Scores(confidence=mean_confidence(words)),
-        )
 
     def _show(self, done: Pass, model_ms: float) -> None:
         if not self.is_live:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ, Scores
 from shared.session_options import SessionOptions
-from worker.engines.base import Final, History, Output, Partial
+from worker.engines.base import History, Output, Partial
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.levels import AHEAD_WINDOWS
 from worker.engines.speech.segment_queue import Kind
@@ -23,10 +23,9 @@ from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.guards import is_wordless, outruns_voice
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities, likeliest, seems_foreign, surely_spoken
-from worker.engines.whisper.session import Pass, Place, Session, wire_words
+from worker.engines.whisper.session import Pass, Place, Session
 from worker.engines.whisper.spans import Span, Spans
-from worker.engines.whisper.transcript import joined
-from worker.engines.whisper.words import HeardWord, mean_confidence, usage_of
+from worker.engines.whisper.words import HeardWord, mean_confidence
 
 WINDOW_S = 28.0
 """The model accepts 30 s; 2 s of padding end its text."""
@@ -269,20 +268,8 @@ class Recording(Session):
             return []
         closed = segment.closed
         spoken = Span(closed.speech_start_samples, closed.speech_end_samples)
+        final = self._final(words, segment.span, spoken, segment.language, model_ms, scores=scores)
         self._segment += 1
-        final = Final(
-            segment=self._segment - 1,
-            text=joined(words),
-            start_samples=closed.start_samples,
-            end_samples=closed.end_samples,
-            heard_samples=closed.end_samples,
-            resume_samples=closed.end_samples,
-            words=wire_words(words, spoken) if self._segment_options.words else (),
-            language=segment.language if words else None,
-            model_ms=model_ms,
-            usage=usage_of(words, segment.span.length_samples),
-            scores=scores,
-        )
         if not (words and self._options.partials):
             return [final]
         partial = Partial(

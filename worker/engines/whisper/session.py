@@ -10,19 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.events import SAMPLE_RATE_HZ, Word
+from shared.events import SAMPLE_RATE_HZ, Scores, Word
 from shared.session_options import Mode, SessionOptions
-from worker.engines.base import Committed, History, Notice, Output
+from worker.engines.base import Committed, Final, History, Notice, Output
 from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turns_by_pauses, without_effect
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
-from worker.engines.whisper.hallucinations import voiced_part
+from worker.engines.whisper.hallucinations import voiced_part, with_end
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.spans import Span, Spans
+from worker.engines.whisper.transcript import joined
 from worker.engines.whisper.voice import Voice
-from worker.engines.whisper.words import HeardWord
+from worker.engines.whisper.words import HeardWord, mean_confidence, usage_of
 from worker.turns.judge import TurnJudge
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
@@ -189,12 +190,13 @@ class Session(ABC):
         self, words: tuple[HeardWord, ...], start_samples: int, end_samples: int, language: str
     ) -> tuple[HeardWord, ...]:
         """The words that the voice between two positions can hold."""
-        return voiced_part(
+        believed = voiced_part(
             words,
             voiced_s=self._voice.seconds(start_samples, end_samples),
             voice_end_samples=self._voice.end_before(end_samples) or start_samples,
             spaced=language not in UNSPACED,
         )
+        return with_end(believed)
 
     def _is_noise(self, heard: Heard, voiced_windows: int) -> bool:
         return guards.is_noise(
@@ -213,6 +215,31 @@ class Session(ABC):
         """Silence to put before a window, if less audio than usual precedes its speech."""
         wanted = self._pre_roll_ms * SAMPLES_PER_MS
         return max(0, wanted - max(0, speech_samples - start_samples))
+
+    def _final(
+        self,
+        words: tuple[HeardWord, ...],
+        span: Span,
+        spoken: Span,
+        language: str | None,
+        model_ms: float,
+        *,
+        scores: Scores | None = None,
+    ) -> Final:
+        """The final of the next segment, with speech in `spoken`. `scores`: by default, those of its words."""
+        return Final(
+            segment=self._segment,
+            text=joined(words),
+            start_samples=span.start_samples,
+            end_samples=span.end_samples,
+            heard_samples=span.end_samples,
+            resume_samples=span.end_samples,
+            words=wire_words(words, spoken) if self._segment_options.words else (),
+            language=language if words else None,
+            model_ms=model_ms,
+            usage=usage_of(words, span.length_samples),
+            scores=scores or Scores(confidence=mean_confidence(words)),
+        )
 
     # Positions
 

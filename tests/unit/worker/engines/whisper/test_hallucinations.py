@@ -12,6 +12,7 @@ from worker.engines.whisper.hallucinations import (
     ECHO_S,
     WORDS_PER_S,
     voiced_part,
+    with_end,
     without_echo,
 )
 from worker.engines.whisper.words import HeardWord
@@ -39,6 +40,16 @@ def test_phrase_that_is_repeated_without_sound_is_written_once() -> None:
     heard = tuple(word(*one) for one in said)
     assert texts(voiced_part(heard, voiced_s=0.3, voice_end_samples=FAR, spaced=True)) == "room service,"
     assert texts(voiced_part(heard, voiced_s=1.5, voice_end_samples=FAR, spaced=True)) == "room service, room service."
+
+
+def test_last_word_ends_where_its_letters_can_end() -> None:
+    """The aligner adds to it what the decoder has left out."""
+    heard = (word(" than", 1.0, 1.2), word(" was.", 1.2, 6.0))
+    [before, last] = with_end(heard)
+    assert (before, last.text, last.start_samples, last.end_samples) == (heard[0], " was", 19_200, 40_000)
+    assert with_end((word(" was.", 1.2, 2.4),)) == (word(" was.", 1.2, 2.4),)
+    assert with_end((word(" Donaudampfschifffahrt", 0.0, 3.0),)) == (word(" Donaudampfschifffahrt", 0.0, 3.0),)
+    assert with_end(()) == ()
 
 
 def test_more_words_are_believed_if_the_decoder_is_sure_of_them() -> None:

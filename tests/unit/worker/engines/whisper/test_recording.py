@@ -220,6 +220,18 @@ def test_rest_that_the_decoder_left_out_is_decoded_by_itself() -> None:
     assert [final.segment for final in played.finals] == [0, 1, 2, 3]
 
 
+def test_rest_is_found_if_the_last_word_seems_to_last_to_the_end() -> None:
+    def stops(wanted: Pass, _: Job, heard: Heard) -> Heard:
+        last = heard.words[:33][-1]
+        if len(heard.words) <= 33:
+            return heard
+        return replace(heard, words=(*heard.words[:32], replace(last, end_samples=wanted.spans.length_samples)))
+
+    played = play(recording(), sentences(4), decoder=stops)
+    assert [final.text for final in played.finals] == [f"begin{chr(97 + index)} {SENTENCE}" for index in range(4)]
+    assert len(played.passes) == 2
+
+
 def test_word_without_length_where_a_window_begins_ends_it() -> None:
     """All of the window's voice follows it, and the decoder would say the same again of the same audio."""
     decoded: list[Pass] = []
