@@ -93,7 +93,8 @@ class LiveSession(Session):
         self._closed_segment_samples = self._segment_samples
         if self._closing and self._closing[0] == closed.end_samples:
             _, heard, model_ms = self._closing
-            self._finish(closed, heard, model_ms)
+            if not self._decodes_rest(heard, closed):
+                self._finish(closed, heard, model_ms)
         elif self._pass(Kind.FINAL, closed.end_samples) is None:  # the previous owner has sent all of it
             self._finish(closed, NOTHING, 0.0)
 
@@ -206,7 +207,8 @@ class LiveSession(Session):
         if not words and not self._alone and self._is_deaf(done):
             self._alone = True
             return
-        if self._alone:  # the answer does not contain the mark before it
+        was_alone = self._alone
+        if was_alone:  # the answer does not contain the mark before it
             mark, mark_tokens = self._transcript.open_mark
             heard = replace(heard, lead=mark, lead_tokens=mark_tokens)
         self._alone = False
@@ -215,7 +217,8 @@ class LiveSession(Session):
         if done.kind is Kind.FINAL:
             closed = self._queue.unanswered
             assert closed, "a final was decoded for a segment that is not closed"
-            self._finish(closed, heard, model_ms)
+            if was_alone or not self._decodes_rest(heard, closed):
+                self._finish(closed, heard, model_ms)
             return
         if done.kind is Kind.CLOSING:
             self._closing = (done.end_samples, heard, model_ms)
@@ -251,6 +254,18 @@ class LiveSession(Session):
         least_s = self._settings.retry_if_empty_s if is_empty else self._settings.retry_after_s
         voiced_s = self._voice.seconds(self._since_samples(), done.end_samples)
         return bool(self._transcript.context) and voiced_s >= least_s
+
+    def _decodes_rest(self, heard: Heard, closed: Closed) -> bool:
+        """If the decoder has stopped before the end of a segment, settle what it has said: the rest is next."""
+        words, since = heard.words, self._since_samples()
+        if not words or words[-1].end_samples <= since or self._is_translated():
+            return False
+        voiced_s = self._voice.seconds(words[-1].end_samples, closed.end_samples)
+        if voiced_s < self._settings.retry_after_s or self._is_noise(heard, closed.voiced_windows):
+            return False
+        self._transcript.settle(words, heard.lead, heard.lead_tokens)
+        self._alone = True
+        return True
 
     def _finish(self, closed: Closed, heard: Heard, model_ms: float) -> None:
         """The final of a closed segment."""

@@ -131,12 +131,16 @@ class Transcript:
 
     def close(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> tuple[HeardWord, ...]:
         """Add the last hypothesis of the open segment, end the segment, and return all of its words."""
+        self.settle(words, lead, lead_tokens)
+        return self.cut(len(self.settled))
+
+    def settle(self, words: Sequence[HeardWord], lead: str, lead_tokens: tuple[int, ...]) -> None:
+        """Add the last hypothesis of a part of the open segment."""
         self._take_lead(words, lead, lead_tokens)
         self.settled += words
         self.context += words
         self._hypotheses.clear()
         self._shown.clear()
-        return self.cut(len(self.settled))
 
     def cut(self, count: int) -> tuple[HeardWord, ...]:
         """End the open segment after its first `count` settled words, and return them."""

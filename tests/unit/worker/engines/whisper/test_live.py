@@ -217,6 +217,18 @@ def test_words_decoded_again_without_context_are_dropped() -> None:
     assert played.text == " ".join(STORY)
 
 
+@pytest.mark.parametrize("partials", [True, False])
+def test_rest_that_the_decoder_leaves_out_when_a_segment_ends_is_decoded_alone(partials: bool) -> None:
+    def stops(_: Pass, job: Job, heard: Heard) -> Heard:
+        return replace(heard, words=heard.words[:-3]) if job.closing and len(heard.words) > 3 else heard
+
+    options = replace(ENGLISH, partials=partials, commit_delay=CommitDelay.ACCURATE)
+    played = play(session(options), speech(*STORY), decoder=stops)
+    check_contract(played)
+    assert played.text == " ".join(STORY)
+    assert [one.text for final in played.finals for one in final.words] == " ".join(STORY).split()
+
+
 def test_short_sentence_that_repeats_the_one_before_is_written_again() -> None:
     """Here 0.6 s: too little to be missed in mid-sentence."""
 
