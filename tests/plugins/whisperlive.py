@@ -35,7 +35,7 @@ def main(url: str, *files: str) -> None:
                 mute_audio_playback=True,
                 output_transcription_path=str(Path(file).with_suffix(".srt")),
             )
-            client.client.disconnect_if_no_response_for = 3  # seconds, after which the client ends its audio
+            client.client.disconnect_if_no_response_for = 6  # seconds, after which the client ends its audio
             client(file)
         lines = [f"final: {segment['text'].strip()}" for segment in client.client.transcript]
         print(json.dumps([index, "WhisperLive", lines]), flush=True)

@@ -28,7 +28,7 @@ BACKEND: Constant = "faster_whisper"
 """Its clients keep the transcript only for this backend."""
 WAIT_CODES: Constant = (ServerBusyError.code, RateLimitedError.code)
 DEFAULT_WAIT_S: Constant = 60.0
-COMMIT_AFTER_S: Constant = 1.5
+COMMIT_AFTER_S: Constant = 1.0
 """Clients send a chunk every 0.26 s while they have audio, and wait at least some seconds for text after the last."""
 
 
@@ -49,7 +49,9 @@ class WhisperLive:
         """The one that was detected and reported."""
         self._finals: list[Final] = []
         """The last ones with text."""
-        self._open: Partial | None = None
+        self._open: Partial | Final | None = None
+        self._last_open: str | None = None
+        """The text of the last open segment that was sent. None before the first one."""
 
     def greet(self) -> Iterable[Action]:
         return ()
@@ -112,9 +114,14 @@ class WhisperLive:
         self._open = None
         if not final.text:
             return []
+        actions = self._detected(final.language)
+        if self._last_open not in (None, final.text):  # clients add this segment to their file if its text differs
+            self._open = final
+            actions += self._segments()
+            self._open = None
         del self._finals[: -self._options.last_segments]
         self._finals.append(final)
-        return [*self._detected(final.language), *self._segments()]
+        return [*actions, *self._segments()]
 
     def _detected(self, language: str | None) -> list[Action]:
         assert self._options is not None
@@ -128,6 +135,7 @@ class WhisperLive:
         segments = [_segment(final, completed=True) for final in self._finals]
         if self._open is not None and self._open.text:
             segments.append(_segment(self._open, completed=False))
+            self._last_open = self._open.text
         return [self._told(segments=segments[-self._options.last_segments :])] if segments else []
 
     def _fatal(self, error: VoxtralError) -> list[Action]:

@@ -99,6 +99,20 @@ def test_segments_are_open_until_they_are_completed() -> None:
     assert wire.actions[-1] == Hangup(1000, "")
 
 
+def test_a_segment_is_open_with_its_final_text_before_it_is_completed() -> None:
+    """The client adds the last open segment to its file, unless it has the text of the last completed one."""
+    wire = connected()
+    wire.say(type="partial", seq=2, segment=0, text="Sit", start=0.5, end=1)
+    assert wire.say(type="final", seq=3, segment=0, text="Sit down.", start=0.5, end=1.5) == [
+        {"uid": "u1", "segments": [segment("Sit down.", 0.5, 1.5, completed=False)]},
+        {"uid": "u1", "segments": [segment("Sit down.", 0.5, 1.5, completed=True)]},
+    ]
+    last = wire.say(type="final", seq=4, segment=1, text="Stop.", start=2, end=3)
+    assert [one["segments"][-1]["completed"] for one in last] == [False, True]
+    wire.say(type="partial", seq=5, segment=2, text="Go.", start=4, end=5)
+    assert len(wire.say(type="final", seq=6, segment=2, text="Go.", start=4, end=5)) == 1
+
+
 def test_the_messages_are_documented() -> None:
     message_validator("whisperliveOptions").validate(OPTIONS)
 
