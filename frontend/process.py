@@ -64,7 +64,9 @@ class FrontendProcess:
         self._traces = SessionTraces(Traces.of(settings.tracing, kind))
         self._decoders = Decoders(settings.audio.decoders, claim_timeout_s, most_live=settings.audio.live_decoders)
         sessions: dict[str, Session] = {}
-        self._recovery = Recovery(self._redis, sessions, self.dispatcher.dispatch, claim_timeout_s)
+        self._recovery = Recovery(
+            self._redis, sessions, self.dispatcher.dispatch, claim_timeout_s, starting=self.registry.starting
+        )
         self._outage = Outage(self._redis, self._writer, sessions, self._recovery)
         self.gateway = Gateway(
             settings.session,

@@ -1,12 +1,13 @@
 """Recovers sessions that have gone quiet: their owner may have died, or a message may have been lost.
 
 A session whose lease has expired is dispatched again; another worker continues it from its checkpoint. The same is done
-with a new session that no worker claims: a worker may have died, or may hang, with its task.
+with a new session that no worker claims: a worker may have died, or may hang, with its task. A session is given up if
+no worker continues it in time; one that is just starting is waited for, since it may replace the only worker.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.event_log import QUIET_S
 from shared.bus.lua.sessions import Scripts
+from shared.bus.registry import StartReport
 from shared.bus.scripts import answers
 from shared.bus.sharded import held_at, on_each_shard, place_of
 from shared.bus.states import OWNED, SessionState, decoded
@@ -25,12 +27,16 @@ from shared.dispatch import Dispatch
 from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
+START_S: Final = 60.0
+"""How long the sessions of a dead worker wait for a worker that loads their model."""
 EXPIRED: Final = "The session has expired, as after the machine was suspended or its clock was set; start a new one."
 """Redis deletes keys that have not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+Starting = Callable[[], Awaitable[Sequence[StartReport]]]
+"""The workers whose model is not warm yet."""
 
 
 @dataclass(slots=True)
@@ -51,6 +57,8 @@ class Recovery:
         dispatch: Dispatch,
         give_up_s: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        starting: Starting,
     ) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -58,6 +66,7 @@ class Recovery:
         self._dispatch = dispatch
         self._give_up_s = give_up_s
         self._clock = clock
+        self._starting = starting
         self._started_s: dict[Session, float] = {}
         """When the first task of a new session was dispatched."""
         self._losses: dict[Session, _Loss] = {}
@@ -126,14 +135,19 @@ class Recovery:
         loss = self._losses.get(session)
         if loss is None:
             loss = self._losses[session] = _Loss(now_s, now_s)
-        elif now_s - loss.since_s > self._give_up_s:
-            session.fail(ModelUnavailableError(f"No worker took the session over within {self._give_up_s:g} s."))
+        elif not await self._can_wait(session, now_s - loss.since_s):
+            session.fail(ModelUnavailableError(f"No worker took the session over within {now_s - loss.since_s:.0f} s."))
             return
         elif now_s - loss.dispatched_at_s < keys.LEASE_S:
             return
         log.warning("session_orphaned", session_id=session.id)
         loss.dispatched_at_s = now_s
         await self._dispatch(session.id, session.options, session.queue, session.key_name)
+
+    async def _can_wait(self, session: Session, lost_s: float) -> bool:
+        if lost_s <= self._give_up_s:
+            return True
+        return lost_s <= START_S and any(one.model == session.model for one in await self._starting())
 
     def _held(self, by_session: dict[Session, T]) -> dict[Session, T]:
         """Without the sessions that this frontend no longer holds."""

@@ -21,7 +21,7 @@ from shared.bus.audio import AudioTrack
 from shared.bus.event_log import Follower
 from shared.bus.messages import EntryField
 from shared.bus.ownership import NewSession
-from shared.bus.registry import WorkerReport
+from shared.bus.registry import StartReport, WorkerReport
 from shared.celery_config import Queue
 from shared.config.settings import Settings
 from shared.protocol import OWN
@@ -81,7 +81,9 @@ class MemoryBus:
             writer=self,
             subscriber=self,
             dispatcher=self,
-            recovery=Recovery(self.redis, sessions, self.dispatch, settings.session.claim_timeout_s),
+            recovery=Recovery(
+                self.redis, sessions, self.dispatch, settings.session.claim_timeout_s, starting=self.starting
+            ),
             erasure=self,
             voices=Voices(self.redis, Decoders(1, 1.0), placement),
         )
@@ -101,6 +103,9 @@ class MemoryBus:
 
     async def workers(self) -> list[WorkerReport]:
         return [report(MODEL, 0, slots=self.slots, protocol=OWN)] if self.slots else []
+
+    async def starting(self) -> list[StartReport]:
+        return []
 
     async def admit(self, wanted: NewSession) -> bool:
         if sum(held.state in (b"waiting", b"live") for held in self.held.values()) >= wanted.capacity:

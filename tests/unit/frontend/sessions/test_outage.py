@@ -12,6 +12,7 @@ from frontend.sessions.outage import GIVE_UP_AFTER_S, WARN_AFTER_S, Outage
 from frontend.sessions.recovery import Recovery
 from frontend.sessions.session import Session
 from shared.bus.audio import AudioWriter
+from shared.bus.registry import StartReport
 from shared.config.settings import Settings
 from shared.errors import InternalError
 from tests.unit.frontend.sessions.held_sessions import Held
@@ -33,7 +34,7 @@ class Frontend:
         self.held = Held(redis, self.writer, self.clock, "s1")
         self.sessions["s1"] = self.held.session
         self.dispatched = 0
-        self.recovery = Recovery(redis, self.sessions, self._dispatch, GIVE_UP_S, self.clock)
+        self.recovery = Recovery(redis, self.sessions, self._dispatch, GIVE_UP_S, self.clock, starting=self._starting)
         self.outage = Outage(redis, self.writer, self.sessions, self.recovery, self.clock)
 
     async def pass_s(self, seconds: float) -> None:
@@ -47,6 +48,9 @@ class Frontend:
             return [b"live", 1, None, b"0"]  # the lease has lapsed
         assert command == "PING"
         return asyncio.get_running_loop().create_future() if self.hangs else b"PONG"
+
+    async def _starting(self) -> list[StartReport]:
+        return []
 
     async def _dispatch(self, *_arguments: object) -> None:
         self.dispatched += 1

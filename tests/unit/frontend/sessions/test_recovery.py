@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from frontend.sessions.recovery import EXPIRED, Recovery
+from frontend.sessions.recovery import EXPIRED, START_S, Recovery
 from frontend.sessions.session import Session
 from shared.bus import keys
 from shared.bus.audio import AudioWriter
 from shared.bus.event_log import QUIET_S
+from shared.bus.registry import StartReport
 from shared.celery_config import Queue
 from shared.config.settings import Settings
 from shared.session_options import SessionOptions
@@ -31,7 +32,10 @@ class Frontend:
         self.sessions: dict[str, Session] = {}
         self._redis = answered(self._answer)
         self._writer = AudioWriter(Settings())
-        self.recovery = Recovery(self._redis, self.sessions, self._dispatch, GIVE_UP_S, self.clock)
+        self.starting: list[StartReport] = []
+        self.recovery = Recovery(
+            self._redis, self.sessions, self._dispatch, GIVE_UP_S, self.clock, starting=self._start_reports
+        )
 
     def hold(self, session_id: str, **fields: Any) -> Held:
         """A session that Redis holds with these fields; its lease is in force unless they say something else."""
@@ -59,6 +63,9 @@ class Frontend:
         held = self.hashes.get(words[2], {})
         state, consumed, seq = (held[name].encode() if name in held else None for name in ("state", "consumed", "seq"))
         return [state, int(int(held.get("lease", 0)) < self._now_ms()), consumed, seq]
+
+    async def _start_reports(self) -> list[StartReport]:
+        return self.starting
 
     async def _dispatch(self, session_id: str, _options: SessionOptions, _queue: Queue, _key: str) -> None:
         self.dispatched.append(session_id)
@@ -119,6 +126,28 @@ async def test_session_that_no_worker_takes_over_ends(frontend: Frontend) -> Non
         "message": "No worker took the session over within 10 s.",
         "seq": 1,
     }
+
+
+async def test_worker_that_loads_the_model_is_waited_for(frontend: Frontend) -> None:
+    """As after a crash of the only worker."""
+    held = frontend.hold("s1", state="live")
+    frontend.lapse("s1")
+    frontend.starting = [StartReport("w1", "echo", "load", "is loading echo")]
+    await frontend.pass_s(QUIET_S + 0.1)
+    await frontend.pass_s(START_S - 0.1)
+    assert not held.session.ended
+    assert frontend.dispatched == ["s1", "s1"]
+    await frontend.pass_s(0.2)
+    assert (await held.last_event())["code"] == "model_unavailable"
+
+
+async def test_worker_that_loads_another_model_is_not_waited_for(frontend: Frontend) -> None:
+    held = frontend.hold("s1", state="live")
+    frontend.lapse("s1")
+    frontend.starting = [StartReport("w1", "another", "load", "is loading another")]
+    await frontend.pass_s(QUIET_S + 0.1)
+    await frontend.pass_s(GIVE_UP_S + 0.1)
+    assert (await held.last_event())["code"] == "model_unavailable"
 
 
 async def test_session_that_is_heard_again_is_not_lost_any_more(frontend: Frontend) -> None:
