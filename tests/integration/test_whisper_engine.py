@@ -321,6 +321,44 @@ def test_nobody_who_speaks_waits_for_a_recording(engine: WhisperEngine) -> None:
     assert isinstance(outputs["a"][-1], Finished)
 
 
+def test_partials_do_not_wait_for_many_windows_of_recordings(engine: WhisperEngine) -> None:
+    """There are more windows than a step can have, and all but the live one would become final."""
+    for session_id, options in (("a", FILE), ("b", LIVE)):
+        engine.open(session_id, replace(options, language="en"))
+    count = WhisperSettings().max_jobs + 1
+    engine.feed("a", np.concatenate([part for _ in range(count) for part in (synthesise("Stop."), silence(3))]))
+    engine.finish("a")
+    engine.feed("b", synthesise(SENTENCES[4])[: 2 * SAMPLE_RATE_HZ])
+    assert partials(dict_of(engine.step())["b"])
+
+
+def test_final_of_a_session_without_partials_does_not_wait_for_recordings(engine: WhisperEngine) -> None:
+    for session_id, options in (("a", FILE), ("b", QUIET)):
+        engine.open(session_id, replace(options, language="en"))
+    engine.feed("a", np.concatenate([part for text in SENTENCES[:3] for part in (synthesise(text), silence(3))]))
+    engine.finish("a")
+    engine.feed("b", synthesise("Good morning."))
+    engine.finish("b")
+    first = dict_of(engine.step())
+    assert finals(first["b"])
+    assert not finals(first.get("a", []))
+    assert len(finals(drained(engine)["a"])) == 3
+
+
+def test_recordings_take_turns_beside_a_live_session(engine: WhisperEngine) -> None:
+    """A short recording does not wait until a long one that came before it has been transcribed."""
+    for session_id, options in (("a", FILE), ("b", FILE), ("c", LIVE)):
+        engine.open(session_id, replace(options, language="en"))
+    engine.feed("a", np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))]))
+    engine.feed("b", synthesise("Good morning."))
+    for session_id in ("a", "b"):
+        engine.finish(session_id)
+    order: list[str] = []
+    while engine.ready():
+        order += [session_id for session_id, output in engine.step() if isinstance(output, Final)]
+    assert order == ["a", "b", "a", "a", "a"]
+
+
 def test_recording_fills_a_step_when_nobody_speaks(engine: WhisperEngine) -> None:
     engine.open("a", replace(FILE, language="en"))
     engine.feed("a", np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))]))

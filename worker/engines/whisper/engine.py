@@ -152,15 +152,15 @@ class WhisperEngine:
     def step(self) -> list[tuple[str, Output]]:
         self._endpoint()
         self._detect()
-        due = self._due()
+        recorded, live = self._due()
         if self._has_live_session():
-            recorded = [one for one in due if one.session.is_recording]
-            due = [one for one in due if not one.session.is_recording][: self._live_at_once]
-            self._decode_in_parallel(recorded, POLL_S if not due else 0.0)
+            self._decode_in_parallel(recorded, POLL_S if not live else 0.0)
+            any_partials = any(one.session.is_live for one in live)
+            self._decode(live[: self._live_at_once if any_partials else self._settings.max_jobs])
         elif self._parallel is not None:
             self._decode_in_parallel([], None)
-            due = []
-        self._decode(due)
+        else:
+            self._decode(recorded[: self._settings.max_jobs])
         outputs = [(key, output) for key, session in self._sessions.items() for output in session.take_outputs()]
         for session in self._sessions.values():
             session.forget()
@@ -180,7 +180,7 @@ class WhisperEngine:
             self._sessions[session_id].notify(cut_prompt(unused, MAX_PROMPT_TOKENS))
 
     def _has_live_session(self) -> bool:
-        return any(session.is_live for session in self._sessions.values())
+        return any(not session.is_recording for session in self._sessions.values())
 
     def _endpoint(self) -> None:
         for session in self._sessions.values():
@@ -203,15 +203,22 @@ class WhisperEngine:
         for (session, span), probabilities in zip(wanted, self._decoder.detect(pcms, is_live=is_live), strict=True):
             session.take_detected(span, probabilities)
 
-    def _due(self) -> list[Pass]:
-        """The windows of this step: those that can become final first, then by the amount of audio that waits."""
+    def _due(self) -> tuple[list[Pass], list[Pass]]:
+        """The windows of recordings and of live sessions, those that are decoded first at the beginning."""
         due = [one for session in self._sessions.values() for one in session.due_passes(self._interval_ms)]
-        return sorted(due, key=_urgency)[: self._settings.max_jobs]
+        recorded = sorted((one for one in due if one.session.is_recording), key=lambda one: one.turn)
+        live = sorted((one for one in due if not one.session.is_recording), key=_urgency)
+        return recorded, live
 
     def _decode_in_parallel(self, passes: list[Pass], timeout_s: float | None) -> None:
-        """Decode one window of a recording on its own thread while steps continue: live sessions do not wait."""
+        """Decode one window of a recording on its own thread while steps continue: live sessions do not wait.
+
+        Recordings take turns.
+        """
         if self._parallel is None and passes:
-            self._parallel = _ParallelDecode(passes[0], time.perf_counter(), self._decoder.start(passes[0].job()))
+            following = min(passes, key=lambda one: one.session.decoded_s)
+            following.session.decoded_s = started_s = time.perf_counter()
+            self._parallel = _ParallelDecode(following, started_s, self._decoder.start(following.job()))
         if self._parallel is None:
             return
         done, _ = wait([self._parallel.answer], timeout_s)
@@ -239,7 +246,5 @@ class WhisperEngine:
 
 
 def _urgency(one: Pass) -> tuple[bool, int]:
-    """Smallest first. Finals of one session stay in order, and each session's first one precedes any second one."""
-    if one.kind is Kind.FINAL:
-        return (False, one.turn)
-    return (one.kind is Kind.PARTIAL, one.session.answered_samples - one.end_samples)
+    """Smallest first: windows that become final, then by the amount of audio that waits."""
+    return (one.kind is Kind.PARTIAL, 0 if one.kind is Kind.FINAL else one.session.answered_samples - one.end_samples)

@@ -78,6 +78,8 @@ class Session(ABC):
         self._languages = languages
         self._options = self._segment_options = self._taken(options)
         self._segment = place.segment
+        self.decoded_s = 0.0
+        """When a window of it was last decoded in parallel with live sessions, by the engine's clock."""
 
     @property
     def is_live(self) -> bool:
