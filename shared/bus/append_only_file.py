@@ -42,7 +42,7 @@ def lock(data_dir: Path) -> int:
             os.close(held)
             raise
     except BlockingIOError:
-        raise StartupError(f"The directory {data_dir} (redis.data_dir) is in use by another server.") from None
+        raise StartupError(f"The directory {data_dir} (redis.data_dir) is in use by a running server.") from None
     except OSError as error:
         raise StartupError(f"The directory {data_dir} (redis.data_dir) cannot be used: {error.strerror}.") from None
     return held

@@ -55,7 +55,7 @@ def test_redis_refuses_a_directory_that_another_server_uses(tmp_path: Path) -> N
     second = run(stack, "compose.redis")
     assert ended(second) == (
         CANNOT_START,
-        f"The directory {tmp_path / 'redis'} (redis.data_dir) is in use by another server.\n",
+        f"The directory {tmp_path / 'redis'} (redis.data_dir) is in use by a running server.\n",
     )
     first.send_signal(signal.SIGTERM)
     assert ended(first)[0] == 0

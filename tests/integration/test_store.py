@@ -57,7 +57,7 @@ def test_damaged_file_is_one_sentence_and_the_service_starts_once_it_is_moved_as
     assert (aside / "appendonly.aof.1.incr.aof").read_bytes() == DAMAGED
     launcher.start(REDIS_LINE, listeners=False)
     wait_until(lambda: listens(launcher.stack.settings.redis.port), "the server listens", 40, launcher.check_alive)
-    with pytest.raises(StartupError, match="in use by another server"):
+    with pytest.raises(StartupError, match="in use by a running server"):
         repair_store()
 
 

@@ -14,7 +14,7 @@ def test_directory_is_private_and_has_one_server(tmp_path: Path) -> None:
     directory = tmp_path / "redis"
     with locked(directory):
         assert directory.stat().st_mode & 0o777 == 0o700
-        with pytest.raises(StartupError, match=r"\(redis\.data_dir\) is in use by another server"):
+        with pytest.raises(StartupError, match=r"\(redis\.data_dir\) is in use by a running server"):
             lock(directory)
     os.close(lock(directory))
 
