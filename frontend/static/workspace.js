@@ -111,7 +111,10 @@ export class Workspace {
     this.working.delete(finished.saved.id);
     this.unstored.set(finished.saved.id, finished.saved);
     await this.keeper.save();
-    if (this.open === finished) await this.loadAudio();
+    if (this.open === finished) {
+      this.drawFacts();
+      await this.loadAudio();
+    }
     await this.refresh();
   }
 
@@ -165,7 +168,8 @@ export class Workspace {
     const names = new Intl.DisplayNames(["en"], { type: "language" });
     const languages = this.open?.languages.slice(0, 2).map((code) => names.of(code) ?? code);
     const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(saved.createdMs);
-    const facts = [date, clock(saved.durationS), languages?.join(", "), saved.model];
+    const length = this.working.has(saved.id) ? "" : clock(saved.durationS); // it grows, and the recorder shows it
+    const facts = [date, length, languages?.join(", "), saved.model];
     element("facts").textContent = facts.filter((fact) => fact).join(" · ");
   }
 

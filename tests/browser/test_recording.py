@@ -17,6 +17,12 @@ ASKED_SCRIPT = """
     };
 """
 
+FACTS_SCRIPT = """() => {
+    window.facts = [];
+    const facts = document.getElementById("facts");
+    new MutationObserver(() => window.facts.push(facts.textContent)).observe(facts, { childList: true });
+}"""
+
 
 async def test_pause_settles_the_text_and_the_title_says_it(stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(stack.web_url)
@@ -31,6 +37,18 @@ async def test_pause_settles_the_text_and_the_title_says_it(stack: Stack, open_p
     await page.get_by_role("button", name="Stop").click()
     await expect(page).to_have_title(re.compile(r"^[^●❚]+$"))
     await expect(page.get_by_role("log").get_by_role("listitem")).to_have_count(2)
+
+
+async def test_length_of_a_recording_is_shown_when_it_has_ended(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url)
+    await page.evaluate(FACTS_SCRIPT)
+    await recording(page)
+    await expect(page).to_have_title(re.compile(r"^● 0:0[1-9] "))
+    meanwhile = await page.evaluate("window.facts")
+    assert meanwhile
+    assert not [one for one in meanwhile if "· 0:0" in one]
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.locator("#facts")).to_contain_text(re.compile(r" · 0:0[1-9] · "))
 
 
 async def test_leaving_in_mid_recording_is_asked_about(stack: Stack, open_page: OpenPage) -> None:
