@@ -41,7 +41,8 @@ MAX_ECHO_WORDS = 5
 ECHO_S = 0.3
 LONGEST_WORD_S = 1.0
 LONGEST_LETTER_S = 0.1
-"""No word is longer than both together, for all of its letters."""
+LONGEST_DIGIT_S = 0.8
+"""No word is longer than these together, for all of its letters and digits: a telephone number is one word."""
 
 
 def voiced_part(
@@ -118,7 +119,9 @@ def with_end(words: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
     if not words:
         return ()
     last = words[-1]
-    longest_s = LONGEST_WORD_S + LONGEST_LETTER_S * len(last.text.strip())
+    digits = sum(character.isdigit() for character in last.text)
+    letters = len(last.text.strip()) - digits
+    longest_s = LONGEST_WORD_S + LONGEST_LETTER_S * letters + LONGEST_DIGIT_S * digits
     end = min(last.end_samples, last.start_samples + round(longest_s * SAMPLE_RATE_HZ))
     return (*words[:-1], replace(last, end_samples=end))
 

@@ -54,3 +54,8 @@ def test_repetition_that_a_longer_window_lacks_is_not_taken_because_it_is_likely
 def test_repetition_that_a_longer_window_confirms_is_taken() -> None:
     answers = {(100, 1): (ONCE, -1.2), (100, 2): (THRICE, -0.9), (1000, 1): (THRICE, -0.2)}
     assert taken(answers) == THRICE
+
+
+def test_repetition_that_was_decoded_first_is_taken_if_a_longer_window_makes_it_no_likelier() -> None:
+    answers = {(100, 1): (THRICE, -0.3), (1000, 1): (ONCE, -1.3), (1000, 2): (ONCE, -1.2)}
+    assert taken(answers) == THRICE

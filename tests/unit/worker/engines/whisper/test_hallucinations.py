@@ -49,6 +49,8 @@ def test_last_word_ends_where_its_letters_can_end() -> None:
     assert (before, last.text, last.start_samples, last.end_samples) == (heard[0], " was", 19_200, 40_000)
     assert with_end((word(" was.", 1.2, 2.4),)) == (word(" was.", 1.2, 2.4),)
     assert with_end((word(" Donaudampfschifffahrt", 0.0, 3.0),)) == (word(" Donaudampfschifffahrt", 0.0, 3.0),)
+    number = (word(" 5552233.", 0.0, 4.4),)
+    assert with_end(number) == number, "each digit is a spoken word"
     assert with_end(()) == ()
 
 
