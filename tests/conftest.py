@@ -100,7 +100,7 @@ EVERY_PROTOCOL: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[Services]:
+def kept_services() -> Iterator[Services]:
     """What runs for the fixtures below, whose settings are the same for all files of tests."""
     services = Services()
     yield services
@@ -108,22 +108,26 @@ def services() -> Iterator[Services]:
 
 
 @pytest.fixture(autouse=True)
-def _no_service_waits_in_vain(services: Services) -> None:
-    services.stop_unused()
+def _no_service_waits_in_vain(kept_services: Services) -> None:
+    kept_services.stop_unused()
 
 
 @pytest.fixture(scope="module")
-def stack(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(kept_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the echo engine, which answers at once."""
-    with services.lent("echo", lambda: serving(Stack(tmp_path_factory.mktemp("echo"), **EVERY_PROTOCOL))) as service:
+    with kept_services.lent(
+        "echo", lambda: serving(Stack(tmp_path_factory.mktemp("echo"), **EVERY_PROTOCOL))
+    ) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
-def whisper_stack(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def whisper_stack(kept_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole service with the embedded Whisper engine."""
     model = {"name": "whisper-base", "slots": 8, "threads": 1}
-    with services.lent("whisper", lambda: serving(Stack(tmp_path_factory.mktemp("whisper"), model=model))) as service:
+    with kept_services.lent(
+        "whisper", lambda: serving(Stack(tmp_path_factory.mktemp("whisper"), model=model))
+    ) as service:
         yield service
 
 
@@ -151,7 +155,9 @@ def key_list(tmp_path_factory: pytest.TempPathFactory) -> KeyList:
 
 
 @pytest.fixture(scope="module")
-def keyed_stack(services: Services, key_list: KeyList, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def keyed_stack(
+    kept_services: Services, key_list: KeyList, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     """A service with the echo engine that requires keys."""
     access = {
         "keys_file": str(key_list.path),
@@ -162,7 +168,7 @@ def keyed_stack(services: Services, key_list: KeyList, tmp_path_factory: pytest.
     def start() -> AbstractContextManager[Stack]:
         return serving(Stack(tmp_path_factory.mktemp("keyed"), access=access, **EVERY_PROTOCOL))
 
-    with services.lent("keyed", start) as service:
+    with kept_services.lent("keyed", start) as service:
         yield service
 
 
@@ -174,9 +180,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(scope="module")
 def tls_stack(
-    services: Services, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
+    kept_services: Services, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """A service with the echo engine whose ports use TLS."""
     server = certificate.settings
-    with services.lent("tls", lambda: serving(Stack(tmp_path_factory.mktemp("tls"), server=server))) as service:
+    with kept_services.lent("tls", lambda: serving(Stack(tmp_path_factory.mktemp("tls"), server=server))) as service:
         yield service

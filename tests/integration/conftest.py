@@ -39,9 +39,9 @@ def _scripts_stay_on_one_slot() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def server(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def server(kept_services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Only Redis, for tests that do not change its settings."""
-    with services.lent("redis", lambda: redis_alone(tmp_path_factory.mktemp("server"))) as stack:
+    with kept_services.lent("redis", lambda: redis_alone(tmp_path_factory.mktemp("server"))) as stack:
         yield stack
 
 
