@@ -5,6 +5,7 @@ steps; `rows` assigns them to rows, `model` runs the pass, and `session` turns t
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -81,6 +82,7 @@ class VoxtralRealtimeEngine:
         self.info = info
         self._overlaps = info.device != "cpu"
         """On a CPU a pass is complete when it has been launched: overlap would only delay the previous pass's text."""
+        self._clock: Callable[[], float] = time.monotonic
         self._pass_clock = time.perf_counter if info.device != "cpu" else time.thread_time
         """The clock that times passes for the load. On a CPU it does not count the time that other programs take."""
         self._model = model
@@ -181,7 +183,7 @@ class VoxtralRealtimeEngine:
         session = self._sessions[session_id]
         session.feed(pcm)
         if session_id not in self._due and session.is_ready:
-            self._due[session_id] = now_s = time.monotonic()
+            self._due[session_id] = now_s = self._clock()
             self._gathering.came(session_id, now_s)
 
     def configure(self, session_id: str, options: SessionOptions) -> None:
@@ -263,7 +265,7 @@ class VoxtralRealtimeEngine:
         if not session.is_ready:
             self._due.pop(session_id, None)
         elif session_id not in self._due:
-            self._due[session_id] = time.monotonic()
+            self._due[session_id] = self._clock()
         if session.has_outputs:
             self._speaking[session_id] = session
 
@@ -319,12 +321,12 @@ class VoxtralRealtimeEngine:
         """How long the next pass waits for more sessions; not at all if one is behind real time, or is about to end."""
         if not self._gathering.longest_s or not self._due:
             return 0.0
-        pause_s = self._gathering.pause_s(self._due, time.monotonic())
+        pause_s = self._gathering.pause_s(self._due, self._clock())
         return 0.0 if pause_s and any(self._sessions[one].is_behind for one in self._due) else pause_s
 
     def _launch(self) -> _Flight:
         """Start a pass over all sessions that are due, except the one that processes its past."""
-        started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), time.monotonic()
+        started_s, timed_from_s, now_s = time.perf_counter(), self._pass_clock(), self._clock()
         due, self._due = self._due, {}
         self._prefer_terms()
         members = []
