@@ -26,10 +26,10 @@ from frontend.transcripts.recording import Growth, Transcript
 from shared.bus.event_log import LoggedEvent
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
+from shared.final_speakers import DIARIZE_UNAVAILABLE
 from shared.session_options import KnownSpeaker
 from tests.unit.frontend.protocols.openai.openai_wire import Wire, connected, error_of, kinds, silence, update
 from voxtral_client.events import Final
-from worker.speakers import reports
 
 AUDIO = b"RIFF" * 40_000
 ENCODED = b64encode(AUDIO).decode()
@@ -216,7 +216,7 @@ def test_finals_wait_for_their_speakers_but_not_for_ever() -> None:
 def test_finals_do_not_wait_for_speakers_that_no_worker_can_name() -> None:
     awaited = AwaitedLabels()
     assert awaited.take(final(0, "word")) == []
-    warning = {"type": "warning", "code": reports.UNAVAILABLE, "message": "No model."}
+    warning = {"type": "warning", "code": DIARIZE_UNAVAILABLE, "message": "No model."}
     assert [one.segment for one in awaited.take(warning)] == [0]
     assert [one.segment for one in awaited.take(final(1, "word"))] == [1]
 
