@@ -43,6 +43,10 @@ LONGEST_WORD_S = 1.0
 LONGEST_LETTER_S = 0.1
 LONGEST_DIGIT_S = 0.8
 """No word is longer than these together, for all of its letters and digits: a telephone number is one word."""
+USUAL_WORD_S = 0.2
+USUAL_LETTER_S = 0.07
+USUAL_DIGIT_S = 0.4
+"""The same for the usual length of a word."""
 
 
 def voiced_part(
@@ -112,7 +116,7 @@ def _is_stutter(words: Sequence[HeardWord]) -> bool:
 
 
 def with_end(words: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
-    """The words; the last one ends where a word of its letters can end.
+    """The words; the last one has the usual length of such a word if it would be too long for any.
 
     If the decoder stops too early, the aligner adds to the last word all of the speech after it.
     """
@@ -122,8 +126,10 @@ def with_end(words: Sequence[HeardWord]) -> tuple[HeardWord, ...]:
     digits = sum(character.isdigit() for character in last.text)
     letters = len(last.text.strip()) - digits
     longest_s = LONGEST_WORD_S + LONGEST_LETTER_S * letters + LONGEST_DIGIT_S * digits
-    end = min(last.end_samples, last.start_samples + round(longest_s * SAMPLE_RATE_HZ))
-    return (*words[:-1], replace(last, end_samples=end))
+    if last.end_samples - last.start_samples <= longest_s * SAMPLE_RATE_HZ:
+        return tuple(words)
+    usual_s = USUAL_WORD_S + USUAL_LETTER_S * letters + USUAL_DIGIT_S * digits
+    return (*words[:-1], replace(last, end_samples=last.start_samples + round(usual_s * SAMPLE_RATE_HZ)))
 
 
 def without_echo(words: Sequence[HeardWord], settled: Sequence[HeardWord]) -> tuple[HeardWord, ...]:

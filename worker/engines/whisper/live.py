@@ -19,7 +19,7 @@ from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.whisper.guards import MIN_VOICED_WINDOWS
-from worker.engines.whisper.hallucinations import without_echo
+from worker.engines.whisper.hallucinations import with_end, without_echo
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Heard, Job
 from worker.engines.whisper.languages import MIN_SPEECH_S, Probabilities, SpokenLanguage
 from worker.engines.whisper.recalling import recalled_words, spelled
@@ -257,7 +257,7 @@ class LiveSession(Session):
 
     def _decodes_rest(self, heard: Heard, closed: Closed) -> bool:
         """If the decoder has stopped before the end of a segment, settle what it has said: the rest is next."""
-        words, since = heard.words, self._since_samples()
+        words, since = with_end(heard.words), self._since_samples()
         if not words or words[-1].end_samples <= since or self._is_translated():
             return False
         voiced_s = self._voice.seconds(words[-1].end_samples, closed.end_samples)

@@ -21,6 +21,7 @@ from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
 from worker.engines.speech.vad import WINDOW_SAMPLES
 from worker.engines.whisper.guards import is_wordless, outruns_voice
+from worker.engines.whisper.hallucinations import with_end
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities, likeliest, seems_foreign, surely_spoken
 from worker.engines.whisper.session import Pass, Place, Session
@@ -238,7 +239,7 @@ class Recording(Session):
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))
-        return self._voiced(words, done.spans.start_samples, done.end_samples, heard.language)
+        return with_end(self._voiced(words, done.spans.start_samples, done.end_samples, heard.language))
 
     def _window_of(self, done: Pass) -> _Window:
         return next(window for window in self._windows if window.rest == done.spans)

@@ -17,7 +17,7 @@ from worker.engines.option_notices import DELAY, SAMPLING, spoken_language, turn
 from worker.engines.speech.segment_queue import Kind, SegmentQueue
 from worker.engines.speech.segmenter import Boundary, Closed, Opened, SegmenterSettings
 from worker.engines.whisper import guards
-from worker.engines.whisper.hallucinations import voiced_part, with_end
+from worker.engines.whisper.hallucinations import voiced_part
 from worker.engines.whisper.jobs import Heard, Job
 from worker.engines.whisper.languages import Probabilities
 from worker.engines.whisper.spans import Span, Spans
@@ -192,13 +192,12 @@ class Session(ABC):
         self, words: tuple[HeardWord, ...], start_samples: int, end_samples: int, language: str
     ) -> tuple[HeardWord, ...]:
         """The words that the voice between two positions can hold."""
-        believed = voiced_part(
+        return voiced_part(
             words,
             voiced_s=self._voice.seconds(start_samples, end_samples),
             voice_end_samples=self._voice.end_before(end_samples) or start_samples,
             spaced=language not in UNSPACED,
         )
-        return with_end(believed)
 
     def _is_noise(self, heard: Heard, voiced_windows: int) -> bool:
         return guards.is_noise(

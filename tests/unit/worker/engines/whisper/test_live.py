@@ -229,6 +229,20 @@ def test_rest_that_the_decoder_leaves_out_when_a_segment_ends_is_decoded_alone(p
     assert [one.text for final in played.finals for one in final.words] == " ".join(STORY).split()
 
 
+def test_rest_that_the_aligner_adds_to_the_last_word_is_decoded_alone() -> None:
+    def stops(_: Pass, job: Job, heard: Heard) -> Heard:
+        if not job.closing or len(heard.words) < 6:
+            return heard
+        *before, last = heard.words[:-5]
+        return replace(heard, words=(*before, replace(last, end_samples=heard.words[-1].end_samples)))
+
+    said = "if he is in it we go on to it"
+    options = replace(ENGLISH, partials=False)
+    played = play(session(options), speech(said), decoder=stops)
+    check_contract(played)
+    assert played.text == said
+
+
 def test_short_sentence_that_repeats_the_one_before_is_written_again() -> None:
     """Here 0.6 s: too little to be missed in mid-sentence."""
 
