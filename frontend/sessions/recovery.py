@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final, TypeVar
 
 import structlog
@@ -28,7 +29,7 @@ from shared.errors import ModelUnavailableError, SessionExpiredError
 
 INTERVAL_S: Final = 0.5
 START_S: Final = 60.0
-"""How long the sessions of a dead worker wait for a worker that loads their model."""
+"""How long the sessions of a dead worker wait for a worker that loads a model."""
 EXPIRED: Final = "The session has expired, as after the machine was suspended or its clock was set; start a new one."
 """Redis deletes keys that have not been renewed for `keys.SESSION_TTL_S` by its wall clock."""
 
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 Starting = Callable[[], Awaitable[Sequence[StartReport]]]
-"""The workers whose model is not warm yet."""
+"""The workers whose model is not warm yet. They report what they load: a repository, or a second model, too."""
 
 
 @dataclass(slots=True)
@@ -70,6 +71,8 @@ class Recovery:
         self._started_s: dict[Session, float] = {}
         """When the first task of a new session was dispatched."""
         self._losses: dict[Session, _Loss] = {}
+        self._starting_s = -inf
+        """When a starting worker was last seen; it takes sessions over shortly after it has loaded its model."""
 
     async def run(self) -> None:
         """The loops, one for each shard of Redis; runs until cancelled. Waits while Redis is not available."""
@@ -104,6 +107,7 @@ class Recovery:
                 self._losses.pop(session, None)
         if quiet:
             try:
+                await self._look_for_starting(now_s)
                 await self._look_up(quiet)
             except (RedisError, OSError) as error:
                 log.warning("recovery_delayed", reason=str(error))
@@ -112,6 +116,11 @@ class Recovery:
         if shard is None:
             return list(self._sessions.values())
         return held_at(self._redis, place_of(shard), self._sessions.values(), lambda one: keys.session(one.id))
+
+    async def _look_for_starting(self, now_s: float) -> None:
+        late = any(now_s - loss.since_s > self._give_up_s for loss in self._losses.values())
+        if late and await self._starting():
+            self._starting_s = now_s
 
     async def _look_up(self, quiet: list[Session]) -> None:
         found = answers(await self._scripts.look.many([([keys.session(session.id)], ()) for session in quiet]))
@@ -135,7 +144,7 @@ class Recovery:
         loss = self._losses.get(session)
         if loss is None:
             loss = self._losses[session] = _Loss(now_s, now_s)
-        elif not await self._can_wait(session, now_s - loss.since_s):
+        elif not self._can_wait(now_s, now_s - loss.since_s):
             session.fail(ModelUnavailableError(f"No worker took the session over within {now_s - loss.since_s:.0f} s."))
             return
         elif now_s - loss.dispatched_at_s < keys.LEASE_S:
@@ -144,10 +153,10 @@ class Recovery:
         loss.dispatched_at_s = now_s
         await self._dispatch(session.id, session.options, session.queue, session.key_name)
 
-    async def _can_wait(self, session: Session, lost_s: float) -> bool:
+    def _can_wait(self, now_s: float, lost_s: float) -> bool:
         if lost_s <= self._give_up_s:
             return True
-        return lost_s <= START_S and any(one.model == session.model for one in await self._starting())
+        return lost_s <= START_S and now_s - self._starting_s <= self._give_up_s
 
     def _held(self, by_session: dict[Session, T]) -> dict[Session, T]:
         """Without the sessions that this frontend no longer holds."""

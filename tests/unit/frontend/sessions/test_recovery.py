@@ -141,12 +141,17 @@ async def test_worker_that_loads_the_model_is_waited_for(frontend: Frontend) -> 
     assert (await held.last_event())["code"] == "model_unavailable"
 
 
-async def test_worker_that_loads_another_model_is_not_waited_for(frontend: Frontend) -> None:
+async def test_worker_that_has_just_loaded_its_model_is_waited_for(frontend: Frontend) -> None:
+    """Its report is gone before it takes the first session over."""
     held = frontend.hold("s1", state="live")
     frontend.lapse("s1")
-    frontend.starting = [StartReport("w1", "another", "load", "is loading another")]
+    frontend.starting = [StartReport("w1", "echo", "load", "is loading echo")]
     await frontend.pass_s(QUIET_S + 0.1)
-    await frontend.pass_s(GIVE_UP_S + 0.1)
+    await frontend.pass_s(GIVE_UP_S + 10)
+    frontend.starting = []
+    await frontend.pass_s(GIVE_UP_S - 0.1)
+    assert not held.session.ended
+    await frontend.pass_s(0.2)
     assert (await held.last_event())["code"] == "model_unavailable"
 
 
