@@ -150,15 +150,22 @@ class Connection:
     async def _next_message(self) -> Message | None:
         live = self._live
         if live is None or live.is_finishing or live.commit_after_s is None:
-            return await self._heard()
+            return await self._received()
         try:
             async with asyncio.timeout(live.commit_after_s):
-                return await self._heard()
+                return await self._received()
         except TimeoutError:
-            await live.obey(actions.Commit())
-        return await self._heard()
+            if self._live is live:
+                await self._commit(live)
+        return await self._received()
 
-    async def _heard(self) -> Message | None:
+    async def _commit(self, live: LiveSession) -> None:
+        try:
+            await live.obey(actions.Commit())
+        except VoxtralError as error:
+            await self._refuse(error, None)
+
+    async def _received(self) -> Message | None:
         ahead, self._ahead = self._ahead, None
         try:
             return await self._patience.hear(self._transport.receive() if ahead is None else ahead)

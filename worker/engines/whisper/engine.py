@@ -128,6 +128,7 @@ class WhisperEngine:
                 judge=self.turn_judge,
             )
         )
+        self._sessions[session_id].decoded_s = time.perf_counter()
         self._check_prompt(session_id, options)
 
     def recall(self, session_id: str, history: History) -> None:
@@ -153,10 +154,10 @@ class WhisperEngine:
         self._endpoint()
         self._detect()
         recorded, live = self._due()
-        if self._has_live_session():
+        if live or self._has_live_speech():
             self._decode_in_parallel(recorded, POLL_S if not live else 0.0)
-            any_partials = any(one.session.is_live for one in live)
-            self._decode(live[: self._live_at_once if any_partials else self._settings.max_jobs])
+            shows_words = any(session.is_live for session in self._sessions.values())
+            self._decode(live[: self._live_at_once if shows_words else self._settings.max_jobs])
         elif self._parallel is not None:
             self._decode_in_parallel([], None)
         else:
@@ -179,8 +180,10 @@ class WhisperEngine:
         if unused := self._decoder.unused_prompt(options.prompt):
             self._sessions[session_id].notify(cut_prompt(unused, MAX_PROMPT_TOKENS))
 
-    def _has_live_session(self) -> bool:
-        return any(not session.is_recording for session in self._sessions.values())
+    def _has_live_speech(self) -> bool:
+        """Whether a session could need a pass at any moment: one that shows words, or whose speaker speaks."""
+        live = [session for session in self._sessions.values() if not session.is_recording]
+        return any(session.is_live or session.is_speaking for session in live)
 
     def _endpoint(self) -> None:
         for session in self._sessions.values():
@@ -191,8 +194,8 @@ class WhisperEngine:
     def _detect(self) -> None:
         wanted = [(session, span) for session in self._sessions.values() for span in session.undetected()]
         recorded = [one for one in wanted if one[0].is_recording]
-        if self._has_live_session():
-            recorded = recorded[:1]  # one segment of a recording at a time
+        if self._has_live_speech():  # one segment of a recording at a time
+            recorded = sorted(recorded, key=lambda one: one[0].decoded_s)[:1]
         self._detect_in([one for one in wanted if not one[0].is_recording], is_live=True)
         self._detect_in(recorded, is_live=False)
 

@@ -207,10 +207,12 @@ class Recording(Session):
         elif 2 * len(words) < len(heard.words) and len(window.segments) > 1 and not window.words:
             self._halve(window)
             return
-        window.words += [(word, heard) for word in words]
         window.rest = None
         if words:
-            window.rest = self._rest(window, done, words[-1].end_samples)
+            shortened = with_end(words)
+            window.rest = self._rest(window, done, shortened[-1].end_samples)
+            words = list(shortened) if window.rest else words
+        window.words += [(word, heard) for word in words]
         while self._windows and self._windows[0].rest is None:
             self._finish(self._windows.popleft())
 
@@ -239,7 +241,7 @@ class Recording(Session):
 
     def _believed(self, done: Pass, heard: Heard) -> tuple[HeardWord, ...]:
         words = tuple(done.spans.placed(heard.words))
-        return with_end(self._voiced(words, done.spans.start_samples, done.end_samples, heard.language))
+        return self._voiced(words, done.spans.start_samples, done.end_samples, heard.language)
 
     def _window_of(self, done: Pass) -> _Window:
         return next(window for window in self._windows if window.rest == done.spans)

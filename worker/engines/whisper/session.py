@@ -79,7 +79,7 @@ class Session(ABC):
         self._options = self._segment_options = self._taken(options)
         self._segment = place.segment
         self.decoded_s = 0.0
-        """When a window of it was last decoded in parallel with live sessions, by the engine's clock."""
+        """When the engine last decoded a window of it in parallel with live sessions, or opened it."""
 
     @property
     def is_live(self) -> bool:
