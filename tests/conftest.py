@@ -108,7 +108,7 @@ def kept_services() -> Iterator[Services]:
 
 
 @pytest.fixture(autouse=True)
-def _no_service_waits_in_vain(kept_services: Services) -> None:
+def _stop_unused_services(kept_services: Services) -> None:
     kept_services.stop_unused()
 
 

@@ -1,6 +1,6 @@
 """Services that the tests of several files use: started once, and stopped when no test has used them for a while.
 
-A service that waits takes 2 % of a core, so one that waits for longer takes more than its next start does.
+An idle service uses 2 % of a core: in 40 s as much as its next start does.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Final
 from tests.stack import Stack
 
 WAIT_S: Final = 40.0
-"""A service takes as much while it waits as its start, 0.8 s of a core."""
+"""An idle service uses as much in this time as its start does, 0.8 s of a core."""
 
 
 @dataclass

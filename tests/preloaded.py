@@ -2,10 +2,10 @@
 
 Each of them would take up to twenty seconds for it.
 
-The process that distributes the tests starts a server, which imports what the service needs and forks a second server,
-which also imports the model libraries and the modules of the tests. Both fork for every requested process. pytest-xdist
-starts a small client in place of its process (`python tests/preloaded.py FOLDER …`), which gives the second server its
-streams, and waits. `tests.forking` requests the processes that start services.
+The process that distributes the tests starts a server. It imports what the service needs, forks a second server that
+has no more than that, and imports the model libraries and the modules of the tests. Both fork for every requested
+process. pytest-xdist starts a small client in place of its process (`python tests/preloaded.py FOLDER …`), which gives
+the first server its streams, and waits. `tests.forking` requests the processes that start services of the second one.
 """
 
 import atexit

@@ -62,7 +62,7 @@ class AudioReader:
         self._post = post
         self._clock = clock
         self.messages: asyncio.Queue[tuple[WorkerMessage, str]] = asyncio.Queue()
-        """What other processes have sent to this worker, with its value: all but `WAKE`."""
+        """What other processes have sent to this worker, each with its value: all but `WAKE`."""
 
     async def wake(self, redis: Redis) -> None:
         """End the blocking read, so that it restarts with the current sessions. `redis` is another client."""

@@ -271,7 +271,7 @@ class WorkerRuntime:
             session.finished.set()
 
     async def _obey_messages(self) -> None:
-        """The loop; runs until cancelled."""
+        """Execute messages of other processes; runs until cancelled."""
         while True:
             message, value = await self._reader.messages.get()
             if message is WorkerMessage.EMBED:

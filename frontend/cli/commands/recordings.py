@@ -47,7 +47,7 @@ _CAPTIONS = click.option("--captions", is_flag=True, help="Print the link to the
     "--channels",
     type=int,
     metavar="N",
-    help="Of raw samples: 1, or 2 interleaved; to 4 with --channel-mode separate.  [default: 1]",
+    help="Of raw samples: 1, or 2 interleaved; up to 4 with --channel-mode separate.  [default: 1]",
 )
 @service_options
 @choice_options

@@ -13,8 +13,6 @@ from tests.documentation import PAGES, PROJECT
 
 ROOTS: Final = ("compose", "docs", "frontend", "requirements", "shared", "tests", "worker")
 PATH: Final = re.compile(rf"`((?:{'|'.join(ROOTS)})/[\w./-]*)`")
-
-
 CLASS: Final = re.compile(r"`([A-Z][a-z]\w+)`")
 
 
