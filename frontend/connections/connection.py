@@ -156,14 +156,8 @@ class Connection:
                 return await self._received()
         except TimeoutError:
             if self._live is live:
-                await self._commit(live)
+                await self._attempt(lambda: [actions.Commit()], None)
         return await self._received()
-
-    async def _commit(self, live: LiveSession) -> None:
-        try:
-            await live.obey(actions.Commit())
-        except VoxtralError as error:
-            await self._refuse(error, None)
 
     async def _received(self) -> Message | None:
         ahead, self._ahead = self._ahead, None
@@ -175,10 +169,16 @@ class Connection:
             del ahead  # if it failed, its traceback would hold it, and it would hold the traceback
 
     async def _handle(self, message: Message) -> None:
-        """Execute one message. Raises only errors that end the connection."""
-        try:
+        def wanted() -> Iterable[Action]:
             self._guard.check(message)
-            await self._obey(self._dialect.receive(message))
+            return self._dialect.receive(message)
+
+        await self._attempt(wanted, message)
+
+    async def _attempt(self, wanted: Callable[[], Iterable[Action]], message: Message | None) -> None:
+        """Execute what a message, or the lack of one, asks for. Raises only errors that end the connection."""
+        try:
+            await self._obey(wanted())
         except (DisconnectedError, HangupError):
             raise
         except VoxtralError as error:
@@ -200,7 +200,7 @@ class Connection:
                     await self._refuse(error, None)
         except (DisconnectedError, HangupError, VoxtralError):
             raise
-        except Exception as error:  # noqa: BLE001 -- as in _handle
+        except Exception as error:  # noqa: BLE001 -- as in _attempt
             await self._give_up(incident(error, self._session_id), None)
 
     async def _refuse(self, error: VoxtralError, message: Message | None) -> None:
