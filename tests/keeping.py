@@ -5,7 +5,7 @@ An idle service uses 2 % of a core: in 40 s as much as its next start does.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,8 +54,9 @@ class Services:
                 self._stop(name)
 
     def stop_all(self) -> None:
-        for name in list(self._kept):
-            self._stop(name)
+        with ExitStack() as stack:  # one that fails to stop keeps no other one running
+            for name in self._kept:
+                stack.callback(self._stop, name)
 
     def _stop(self, name: str) -> None:
         self._kept.pop(name).running.__exit__(None, None, None)

@@ -78,3 +78,11 @@ def test_service_that_does_not_start_is_tried_again(watched: Watched) -> None:
         pass
     with watched.lent("echo"):
         assert watched.running == ["echo"]
+
+
+def test_service_that_fails_to_stop_keeps_no_other_one_running(watched: Watched) -> None:
+    with watched.lent("echo"), watched.lent("keyed"):
+        watched.running.remove("echo")  # so that its stop raises ValueError
+    with pytest.raises(ValueError, match="not in list"):
+        watched.services.stop_all()
+    assert watched.running == []
