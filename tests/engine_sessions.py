@@ -1,6 +1,7 @@
 """Helpers for tests of every engine: sessions that are fed and drained, and their outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +9,33 @@ from numpy.typing import NDArray
 from shared.session_options import SessionOptions
 from worker.engines.base import Engine, Final, Output, Partial
 
+E = TypeVar("E", bound=Engine)
 Outputs = dict[str, list[Output]]
 
 
-def drained(engine: Engine) -> Outputs:
-    """All outputs of the sessions until the engine has nothing to do."""
-    outputs: Outputs = {}
+def lent(engine: E) -> Iterator[E]:
+    """An engine that several tests share, each without the sessions of an earlier one."""
+    yield engine
+    for session_id in ("a", "b", "c", "d"):
+        engine.close(session_id)
+
+
+def by_session(outputs: Iterable[tuple[str, Output]]) -> Outputs:
+    found: Outputs = {}
+    for session_id, output in outputs:
+        found.setdefault(session_id, []).append(output)
+    return found
+
+
+def stepped(engine: Engine) -> Iterator[tuple[str, Output]]:
+    """All outputs of the sessions, in their order, until the engine has nothing to do."""
     while engine.ready():
-        for session_id, output in engine.step():
-            outputs.setdefault(session_id, []).append(output)
-    return outputs
+        yield from engine.step()
+
+
+def drained(engine: Engine) -> Outputs:
+    """The same by session."""
+    return by_session(stepped(engine))
 
 
 def fed(

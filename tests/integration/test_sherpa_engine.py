@@ -11,7 +11,7 @@ from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, KeyTerm, Mode, SessionOptions
 from shared.turn_detection import TurnDetection
-from tests.engine_sessions import drained, finals, partials
+from tests.engine_sessions import drained, finals, lent, partials
 from tests.integration.sherpa_sessions import FILE, LIVE, SPEECH, built, heard, plain
 from tests.sherpa_models import FRAME_S, MARK_S, marked, write_ctc, write_transducer
 from tests.speech import silence
@@ -59,10 +59,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def engine(model: SherpaEngine) -> Iterator[SherpaEngine]:
-    """The shared model without sessions of an earlier test."""
-    yield model
-    for session_id in ("a", "b", "c", "d"):
-        model.close(session_id)
+    yield from lent(model)
 
 
 def delay_s(engine: SherpaEngine) -> float:

@@ -9,28 +9,22 @@ from shared.errors import ServerBusyError
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode, SessionOptions
 from tests.bench.scoring import edits, normalised
-from tests.engine_sessions import Outputs, drained, finals, heard, partials, text_of
-from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors
+from tests.engine_sessions import Outputs, drained, finals, heard, lent, partials, text_of
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors, loaded
 from tests.speech import SENTENCES, can_speak, conversation, music, noise, silence, spoken, synthesise
 from worker.engines.base import Committed, Final, Finished, Notice, Partial, SpeechStarted, SpeechStopped
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.onnx_model.sessions import is_exact
-from worker.engines.whisper.settings import WhisperSettings
 
 
 @pytest.fixture(scope="module")
 def model() -> WhisperEngine:
-    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
-    engine.warm_up()
-    return engine
+    return loaded(partial_interval_ms=900)
 
 
 @pytest.fixture
 def engine(model: WhisperEngine) -> Iterator[WhisperEngine]:
-    """The shared model without sessions of an earlier test."""
-    yield model
-    for session_id in ("a", "b", "c", "d"):
-        model.close(session_id)
+    yield from lent(model)
 
 
 @pytest.mark.parametrize("options", [LIVE, QUIET, FILE], ids=["live", "quiet", "file"])

@@ -5,48 +5,45 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
 from tests.bench.scoring import normalised
-from tests.engine_sessions import Outputs, drained, finals, partials, text_of
-from tests.integration.whisper_sessions import FILE, LIVE, QUIET
+from tests.engine_sessions import by_session, drained, finals, lent, partials, stepped, text_of
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, loaded
 from tests.speech import SENTENCES, silence, synthesise
-from worker.engines.base import Final, Finished, Output
-from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.base import Final, Finished
+from worker.engines.whisper.engine import WhisperEngine
 from worker.engines.whisper.settings import WhisperSettings
 
 
 @pytest.fixture(scope="module")
 def model() -> WhisperEngine:
-    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=900, load_share=0))
-    engine.warm_up()
-    return engine
+    return loaded(partial_interval_ms=900)
 
 
 @pytest.fixture
 def engine(model: WhisperEngine) -> Iterator[WhisperEngine]:
-    """The shared model without sessions of an earlier test."""
-    yield model
-    for session_id in ("a", "b", "c"):
-        model.close(session_id)
+    yield from lent(model)
 
 
-def dict_of(step: list[tuple[str, Output]]) -> Outputs:
-    outputs: Outputs = {}
-    for session_id, output in step:
-        outputs.setdefault(session_id, []).append(output)
-    return outputs
+def windows_of(*texts: str) -> NDArray[np.float32]:
+    """A recording in which a pause after each text ends a window."""
+    return np.concatenate([part for text in texts for part in (synthesise(text), silence(3))])
+
+
+def order_of_finals(engine: WhisperEngine) -> list[str]:
+    return [session_id for session_id, output in stepped(engine) if isinstance(output, Final)]
 
 
 def test_nobody_who_speaks_waits_for_a_recording(engine: WhisperEngine) -> None:
-    """Pauses of 3 s end the recording's windows. One of them is decoded while live text goes out."""
-    pcm = np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))])
+    """One window of the recording is decoded while live text goes out."""
     for session_id, options in (("a", replace(FILE, language="en")), ("b", replace(LIVE, language="en"))):
         engine.open(session_id, options)
-    engine.feed("a", pcm)
+    engine.feed("a", windows_of(*SENTENCES[:4]))
     engine.finish("a")
     engine.feed("b", synthesise(SENTENCES[4])[: 2 * SAMPLE_RATE_HZ])
-    first = dict_of(engine.step())
+    first = by_session(engine.step())
     assert first["b"]
     assert not finals(first.get("a", []))
     outputs = drained(engine)
@@ -59,20 +56,20 @@ def test_partials_do_not_wait_for_many_windows_of_recordings(engine: WhisperEngi
     for session_id, options in (("a", FILE), ("b", LIVE)):
         engine.open(session_id, replace(options, language="en"))
     count = WhisperSettings().max_jobs + 1
-    engine.feed("a", np.concatenate([part for _ in range(count) for part in (synthesise("Stop."), silence(3))]))
+    engine.feed("a", windows_of(*["Stop."] * count))
     engine.finish("a")
     engine.feed("b", synthesise(SENTENCES[4])[: 2 * SAMPLE_RATE_HZ])
-    assert partials(dict_of(engine.step())["b"])
+    assert partials(by_session(engine.step())["b"])
 
 
 def test_final_of_a_session_without_partials_does_not_wait_for_recordings(engine: WhisperEngine) -> None:
     for session_id, options in (("a", FILE), ("b", QUIET)):
         engine.open(session_id, replace(options, language="en"))
-    engine.feed("a", np.concatenate([part for text in SENTENCES[:3] for part in (synthesise(text), silence(3))]))
+    engine.feed("a", windows_of(*SENTENCES[:3]))
     engine.finish("a")
     engine.feed("b", synthesise("Good morning."))
     engine.finish("b")
-    first = dict_of(engine.step())
+    first = by_session(engine.step())
     assert finals(first["b"])
     assert not finals(first.get("a", []))
     assert len(finals(drained(engine)["a"])) == 3
@@ -82,43 +79,37 @@ def test_recordings_take_turns_beside_a_live_session(engine: WhisperEngine) -> N
     """A short recording does not wait until a long one that came before it has been transcribed."""
     for session_id, options in (("a", FILE), ("b", FILE), ("c", LIVE)):
         engine.open(session_id, replace(options, language="en"))
-    engine.feed("a", np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))]))
+    engine.feed("a", windows_of(*SENTENCES[:4]))
     engine.feed("b", synthesise("Good morning."))
     for session_id in ("a", "b"):
         engine.finish(session_id)
-    order: list[str] = []
-    while engine.ready():
-        order += [session_id for session_id, output in engine.step() if isinstance(output, Final)]
-    assert order == ["a", "b", "a", "a", "a"]
+    assert order_of_finals(engine) == ["a", "b", "a", "a", "a"]
 
 
 def test_recordings_take_turns_before_their_languages_are_known(engine: WhisperEngine) -> None:
     for session_id in ("a", "b"):
         engine.open(session_id, FILE)
     engine.open("c", replace(LIVE, language="en"))
-    engine.feed("a", np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))]))
+    engine.feed("a", windows_of(*SENTENCES[:4]))
     engine.feed("b", synthesise("Good morning."))
     for session_id in ("a", "b"):
         engine.finish(session_id)
-    order: list[str] = []
-    while engine.ready():
-        order += [session_id for session_id, output in engine.step() if isinstance(output, Final)]
-    assert order.index("b") < 2
+    assert order_of_finals(engine).index("b") < 2
 
 
 def test_recording_fills_a_step_while_a_session_without_partials_is_silent(engine: WhisperEngine) -> None:
     engine.open("b", replace(QUIET, language="en"))
     engine.open("a", replace(FILE, language="en"))
-    engine.feed("a", np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))]))
+    engine.feed("a", windows_of(*SENTENCES[:4]))
     engine.finish("a")
-    assert len(finals(dict_of(engine.step())["a"])) == len(SENTENCES[:4])
+    assert len(finals(by_session(engine.step())["a"])) == len(SENTENCES[:4])
 
 
 def test_recording_fills_a_step_when_nobody_speaks(engine: WhisperEngine) -> None:
     engine.open("a", replace(FILE, language="en"))
-    engine.feed("a", np.concatenate([part for text in SENTENCES[:4] for part in (synthesise(text), silence(3))]))
+    engine.feed("a", windows_of(*SENTENCES[:4]))
     engine.finish("a")
-    assert len(finals(dict_of(engine.step())["a"])) == len(SENTENCES[:4])
+    assert len(finals(by_session(engine.step())["a"])) == len(SENTENCES[:4])
 
 
 def test_recording_that_is_closed_while_it_is_decoded_says_nothing_more(engine: WhisperEngine) -> None:

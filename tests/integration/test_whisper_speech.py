@@ -13,12 +13,11 @@ from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.bench.screen import Script
 from tests.bench.virtual_time import Clock, play
-from tests.engine_sessions import drained, fed, finals, heard, partials, text_of
-from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors
+from tests.engine_sessions import drained, fed, finals, heard, lent, partials, text_of
+from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors, loaded
 from tests.speech import SENTENCES, can_speak, silence, spoken, synthesise
 from worker.engines.base import History, Output, SettledWord
-from worker.engines.whisper.engine import WhisperEngine, load
-from worker.engines.whisper.settings import WhisperSettings
+from worker.engines.whisper.engine import WhisperEngine
 
 ENGLISH = replace(LIVE, language="en")
 ENGLISH_FILE = replace(FILE, language="en")
@@ -29,17 +28,12 @@ SPANISH = "Buenos días, me gustaría reservar una mesa para cuatro personas."
 
 @pytest.fixture(scope="module")
 def model() -> WhisperEngine:
-    """With half as many partials as by default, and as many on a busy machine: what is tested is the text."""
-    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=600, load_share=0))
-    engine.warm_up()
-    return engine
+    return loaded(partial_interval_ms=600)
 
 
 @pytest.fixture
 def engine(model: WhisperEngine) -> Iterator[WhisperEngine]:
-    yield model
-    for session_id in ("a", "b", "c"):
-        model.close(session_id)
+    yield from lent(model)
 
 
 def word(text: str) -> NDArray[np.float32]:

@@ -4,11 +4,20 @@ from shared.session_options import SessionOptions
 from tests.bench.scoring import edits, normalised
 from tests.engine_sessions import text_of
 from worker.engines.base import Output
+from worker.engines.whisper.engine import WhisperEngine, load
+from worker.engines.whisper.settings import WhisperSettings
 
 FILE = SessionOptions(recording=True, partials=False)
 LIVE = SessionOptions()
 QUIET = SessionOptions(partials=False)
 """A live session whose client requests only finals."""
+
+
+def loaded(partial_interval_ms: float) -> WhisperEngine:
+    """The embedded model, warm. A longer interval than by default takes less time; it is kept on a busy machine."""
+    engine = load(threads=1, slots=3, settings=WhisperSettings(partial_interval_ms=partial_interval_ms, load_share=0))
+    engine.warm_up()
+    return engine
 
 
 def errors(outputs: list[Output], *said: str) -> int:
