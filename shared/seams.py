@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-UNSPACED: Final = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\ua9e0-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+CHINESE_AND_JAPANESE: Final = (
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 )
-"""Thai, Lao, Burmese, Khmer, Japanese and Chinese, as the inside of a character class: no spaces between words."""
+"""Chinese characters and kana, as the inside of a character class: one character is about a word."""
+UNSPACED: Final = (
+    f"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\ua9e0-\ua9ff\uaa60-\uaa7f{CHINESE_AND_JAPANESE}"
+)
+"""The scripts without spaces between words: these, and Thai, Lao, Burmese and Khmer."""
 _WIDE_MARKS: Final = "\u3001-\u3004\u3008-\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
 """Full-width punctuation: it includes its own space."""
 _NEUTRAL: Final = r"[\W\d_]"

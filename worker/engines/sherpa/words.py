@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.events import Word
+from shared.seams import CHINESE_AND_JAPANESE
 from worker.engines.sherpa.spelling import Piece
 
 PIECE_SAMPLES: Final = 3_840
 """0.24 s: a word ends so long after its last piece began, or where the next word begins."""
-_UNSPACED: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Kana and Chinese characters. Korean and Thai words are separated by their spaces."""
-_PART: Final = re.compile(rf"\s+|[{_UNSPACED}]|[^\s{_UNSPACED}]+")
-_IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
+_PART: Final = re.compile(rf"\s+|[{CHINESE_AND_JAPANESE}]|[^\s{CHINESE_AND_JAPANESE}]+")
+"""Words of the other scripts, Korean and Thai as well, are separated by the spaces that the model writes."""
+_IS_WORD: Final = re.compile(f"[{CHINESE_AND_JAPANESE}]")
 
 
 @dataclass(slots=True)
@@ -83,5 +83,5 @@ class Words:
     def _is_new(self, part: str) -> bool:
         """Punctuation belongs to the character before it."""
         last = self._words[-1].text
-        after_unspaced = bool(_IS_UNSPACED.match(last)) and part[0].isalnum()
-        return self._spaced or bool(_IS_UNSPACED.match(part)) or after_unspaced
+        after_word = bool(_IS_WORD.match(last)) and part[0].isalnum()
+        return self._spaced or bool(_IS_WORD.match(part)) or after_word

@@ -7,6 +7,8 @@ import re
 import zlib
 from collections.abc import Sequence
 
+from shared.seams import UNSPACED
+
 COMPRESSION_RATIO_LIMIT = 2.4
 LOG_PROBABILITY_LIMIT = -1.0
 NO_SPEECH_LIMIT = 0.6
@@ -34,7 +36,7 @@ answers were below that limit)."""
 LONGEST_REPEATED_WORDS = 6
 REPEATED_CHARACTERS = 6
 """Words such as いろいろ are no repetition."""
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _WORD = re.compile(rf"{_UNSPACED.pattern}|[^\W_]+(?:['’][^\W_]+)*")
 """In scripts without spaces, a character."""
 

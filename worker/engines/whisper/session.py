@@ -26,8 +26,9 @@ from worker.engines.whisper.voice import Voice
 from worker.engines.whisper.words import HeardWord, mean_confidence, usage_of
 from worker.turns.judge import TurnJudge
 
-UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Languages in which each character counts as a word here, since they write no spaces."""
+SPLIT_AT_CHARACTERS = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""Languages in which each character counts as a word, as in Whisper's tokenizer. Khmer, which `shared.seams` counts as
+a script without spaces, is not one of them."""
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 
 
@@ -196,7 +197,7 @@ class Session(ABC):
             words,
             voiced_s=self._voice.seconds(start_samples, end_samples),
             voice_end_samples=self._voice.end_before(end_samples) or start_samples,
-            spaced=language not in UNSPACED,
+            spaced=language not in SPLIT_AT_CHARACTERS,
         )
 
     def _is_noise(self, heard: Heard, voiced_windows: int) -> bool:

@@ -58,6 +58,7 @@ def test_short_text_of_guesses_alone_is_noise() -> None:
         ("", " 1-1-1-2", True),
         ("", "さささささささ", True),
         ("", "ありがとう、ありがとう", True),
+        ("", "人々人々人々", True),
         ("", " It was very, very cold.", False),
         ("", " Sit down.", False),
         (" Test, test, test.", " That is all.", False),
