@@ -254,7 +254,7 @@ class Connection:
                 self._guard.use_protocol_key(action.protocol)
             case actions.Open() | actions.Resume():
                 await self._open(action)
-            case actions.Answer():
+            case actions.OneShot():
                 await self._answer(action)
             case actions.Embed():
                 await self._embed(action)
@@ -321,9 +321,8 @@ class Connection:
             told = error if isinstance(error, VoxtralError) else incident(error, self._session_id)
             await self._refuse(told, EARLIER_AUDIO)
 
-    async def _answer(self, action: actions.Answer) -> None:
+    async def _answer(self, request: actions.OneShot) -> None:
         """Answer a one-shot request, unless its client disconnects meanwhile."""
-        request = action.request
         self._tally.received_bytes += len(request.audio)
         principal = await self._guard.admit(len(request.audio))
         answering = asyncio.create_task(

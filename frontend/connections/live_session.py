@@ -9,9 +9,9 @@ import orjson
 from frontend.connections.audio_input import ContainerIntake, Intake, RawIntake, Start
 from frontend.decoding.decoders import Decoders
 from frontend.protocols.dialect import AwaitEnd, Cancel, Change, Commit, Configure, Finish, Open, Resume
+from frontend.protocols.native.messages import changed_format
 from frontend.sessions.gateway import Gateway
 from frontend.sessions.session import Session
-from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.errors import InvalidFieldError, VoxtralError
 from shared.events import EventType
@@ -49,7 +49,8 @@ class LiveSession:
         self._start = start
         self._takes_container = isinstance(wanted, Resume) or wanted.is_native
         self._is_closed = False
-        self.intake = self._new_intake(wanted.audio_format)
+        self._audio_format = wanted.audio_format
+        self.intake = self._new_intake()
         """Accepts its audio, until the session has ended. Another one after a `Change` of the audio."""
 
     async def obey(self, action: Steering) -> None:
@@ -101,14 +102,17 @@ class LiveSession:
 
     async def _change(self, change: Change) -> None:
         options = replace(self.session.options, **change.changes)
-        if change.channels not in (None, options.channels) and options.channels is not None:
-            raise InvalidFieldError("channels", change.channels, f"{options.channels}: the session keeps its tracks")
+        channels = change.audio_changes.get("channels")
+        if channels not in (None, options.channels) and options.channels is not None:
+            raise InvalidFieldError("channels", channels, f"{options.channels}: the session keeps its tracks")
         await self._gateway.check(options)
-        if change.changes_audio:
+        if change.audio_changes:
+            audio_format = changed_format(self._audio_format, change.audio_changes)
             await self.intake.finish()
             self.intake.close()
             if not self._is_closed:
-                self.intake = self._new_intake(change.audio_format)
+                self._audio_format = audio_format
+                self.intake = self._new_intake()
         await self.session.configure(options, change.number)
 
     async def _finish(self, action: Finish) -> None:
@@ -119,8 +123,8 @@ class LiveSession:
             if not self.session.ended:
                 await self.session.finish(action.number)
 
-    def _new_intake(self, audio_format: AudioFormat | None) -> Intake:
-        tracks = self.session.options.channels
+    def _new_intake(self) -> Intake:
+        audio_format, tracks = self._audio_format, self.session.options.channels
         if audio_format is None:
             return ContainerIntake(self.session, self._decoders, self._report, self._start)
         if tracks is not None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from frontend.access.principal import Principal
 from frontend.monitoring.process_report import Tally
+from frontend.protocols.dialect import OneShot
 from frontend.protocols.native import states as native
-from frontend.protocols.native.messages import OneShot
 from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import Session
 from frontend.transcripts.channels import by_time

@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from frontend.access.session_tokens import SessionIdentity
 from frontend.protocols.long_text import Message
-from frontend.protocols.native.messages import OneShot
 from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.config.sections import ForeignProtocol
@@ -106,11 +105,8 @@ class Change:
     changes: Mapping[str, Any]
     """Fields of `SessionOptions`."""
     number: int | None = None
-    changes_audio: bool = False
-    audio_format: AudioFormat | None = None
-    """If it changes. None: audio in a container."""
-    channels: int | None = None
-    """Its number of channels, if the client names it."""
+    audio_changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `AudioFormat`. The encoding may be `CONTAINER`, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +141,21 @@ class UseProtocolKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OneShot:
     """Transcribe one recording, and send the reply."""
 
-    request: OneShot
+    request_id: str | int | None
+    options: SessionOptions
+    audio: bytes
+    """A file, or raw samples."""
+    encoding: str | None
+    """Of raw samples; None to guess it. `CONTAINER` is always a file."""
+    sample_rate: int
+    channels: int
+    stream: bool
+    """Whether partials are sent before the reply."""
+    strict: bool = False
+    """Whether a damaged recording is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +216,7 @@ Action: TypeAlias = (
     | Cancel
     | Identify
     | UseProtocolKey
-    | Answer
+    | OneShot
     | Embed
     | Status
     | ListModels

@@ -1,12 +1,26 @@
-"""The commands of the native protocol, and how JSON messages are parsed into them.
+"""How the JSON messages of the native protocol are parsed into actions.
 
 Knows the fields of every message, but not when a message is allowed; see `states` for that.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Final, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
+from frontend.protocols.dialect import (
+    Action,
+    Append,
+    Cancel,
+    Change,
+    Commit,
+    Embed,
+    Finish,
+    Identify,
+    OneShot,
+    Open,
+    Resume,
+    Status,
+)
 from frontend.protocols.fields import Fields, valid_request_id
 from frontend.protocols.options import CHANNELS, CONFIGURE, ONE_SHOT, START, WEBHOOK, options_of
 from shared.audio.live import CONTAINER
@@ -20,114 +34,14 @@ DEFAULT_PROMPTS: Final = {Mode.UNDERSTAND: "Describe what you hear in this audio
 
 
 @dataclass(frozen=True, slots=True)
-class Auth:
-    kind: ClassVar[str] = "auth"
-    request_id: str | int | None
-    key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OneShot:
-    """One recording, to be answered by one reply."""
-
-    kind: ClassVar[str] = "audio"
-    request_id: str | int | None
-    options: SessionOptions
-    audio: bytes
-    """A file, or raw samples."""
-    encoding: str | None
-    """Of raw samples; None to guess it. `CONTAINER` is always a file."""
-    sample_rate: int
-    channels: int
-    stream: bool
-    """Whether partials are sent before the reply."""
-    strict: bool = False
-    """Whether a damaged recording is an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """A recording of one speaker, to be answered by the embedding of the voice."""
-
-    kind: ClassVar[str] = "voice"
-    request_id: str | int | None
-    audio: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Ping:
-    kind: ClassVar[str] = "ping"
+    """Send the reply to a `ping`."""
+
     request_id: str | int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    kind: ClassVar[str] = "status"
-    request_id: str | int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    kind: ClassVar[str] = "start"
-    options: SessionOptions
-    audio_format: AudioFormat | None
-    """None: audio in a container."""
-    acknowledge: bool = False
-    """Whether the client wants to be informed how much of its audio is stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    kind: ClassVar[str] = "resume"
-    session_id: str
-    resume_token: str
-    seq: int
-    """The last event that the client has."""
-    audio_format: AudioFormat | None
-    acknowledge: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    kind: ClassVar[str] = "chunk"
-    audio: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    kind: ClassVar[str] = "commit"
-    number: int | None = None
-    """A client that numbers these messages may repeat one: it is executed once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Configure:
-    kind: ClassVar[str] = "configure"
-    changes: Mapping[str, Any]
-    """Only the fields of `SessionOptions` to change."""
-    number: int | None = None
-    audio_changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `AudioFormat` to change for the audio that follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    kind: ClassVar[str] = "stop"
-    number: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    kind: ClassVar[str] = "cancel"
-
-
-Command: TypeAlias = (
-    Auth | OneShot | Voice | Ping | Status | Start | Resume | Chunk | Commit | Configure | Stop | Cancel
-)
-
-
-def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:
-    """The command of a message.
+def parse_message(message: dict[str, Any], defaults: AudioSettings) -> Action | Ping:
+    """What a message requests.
 
     `defaults` gives the format of raw audio if the client does not. Raises MissingFieldError, UnknownTypeError,
     InvalidFieldError, InvalidAudioError.
@@ -144,6 +58,11 @@ def parse_command(message: dict[str, Any], defaults: AudioSettings) -> Command:
 def request_id_of(message: dict[str, Any] | None) -> str | int | None:
     """The id for the reply to this message; None if it has none, or an invalid one."""
     return None if message is None else valid_request_id(message.get("id"))
+
+
+def _identify(fields: Fields, _: AudioSettings) -> Identify:
+    fields.request_id()  # raises for an invalid one, before the key is used
+    return Identify(fields.key())
 
 
 def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
@@ -167,14 +86,14 @@ def _one_shot(fields: Fields, defaults: AudioSettings) -> OneShot:
     )
 
 
-def _start(fields: Fields, defaults: AudioSettings) -> Start:
+def _start(fields: Fields, defaults: AudioSettings) -> Open:
     separate, options = _separates(fields), _options(fields, START)
     audio_format = _audio_format(fields, defaults, separate=separate)
     if separate:
         options = replace(options, channels=_tracks(fields, defaults, audio_format))
     if options.recording:
         fields.refuse("turn_detection", "in a session without recording: turns are those of live speech")
-    return Start(options, audio_format, fields.flag("acknowledge", default=False))
+    return Open(options, audio_format, fields.flag("acknowledge", default=False), is_native=True)
 
 
 def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
@@ -190,7 +109,7 @@ def _resume(fields: Fields, defaults: AudioSettings) -> Resume:
     )
 
 
-def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
+def _configure(fields: Fields, defaults: AudioSettings) -> Change:
     fields.refuse("model", "in start only, which selects the model of a session")
     fields.refuse("channel_mode", "in start only: a session keeps its tracks")
     for name in WEBHOOK:
@@ -208,7 +127,7 @@ def _configure(fields: Fields, defaults: AudioSettings) -> Configure:
         names = ", ".join((*taken, *audio_readers))
         raise MissingFieldError(f"configure changes nothing; it requires at least one of {names}.")
     changed_format(None, audio_changes)  # raises for values that no format has
-    return Configure(changes, fields.number(), audio_changes)
+    return Change(changes, fields.number(), audio_changes)
 
 
 def _options(fields: Fields, message: str) -> SessionOptions:
@@ -251,19 +170,19 @@ def _checked_format(encoding: str, sample_rate: int, channels: int, separate: bo
     return None if is_container else audio_format
 
 
-_PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Command]]] = {
-    OneShot.kind: _one_shot,
-    Ping.kind: lambda fields, _: Ping(fields.request_id()),
-    Status.kind: lambda fields, _: Status(fields.request_id()),
-    Start.kind: _start,
-    Resume.kind: _resume,
-    Chunk.kind: lambda fields, _: Chunk(fields.audio()),
-    Commit.kind: lambda fields, _: Commit(fields.number()),
-    Configure.kind: _configure,
-    Stop.kind: lambda fields, _: Stop(fields.number()),
-    Cancel.kind: lambda _fields, _: Cancel(),
-    Auth.kind: lambda fields, _: Auth(fields.request_id(), fields.key()),
-    Voice.kind: lambda fields, _: Voice(fields.request_id(), fields.audio()),
+_PARSERS: Final[dict[str, Callable[[Fields, AudioSettings], Action | Ping]]] = {
+    "audio": _one_shot,
+    "ping": lambda fields, _: Ping(fields.request_id()),
+    "status": lambda fields, _: Status(fields.request_id()),
+    "start": _start,
+    "resume": _resume,
+    "chunk": lambda fields, _: Append(fields.audio()),
+    "commit": lambda fields, _: Commit(fields.number()),
+    "configure": _configure,
+    "stop": lambda fields, _: Finish(fields.number()),
+    "cancel": lambda _fields, _: Cancel(),
+    "auth": _identify,
+    "voice": lambda fields, _: Embed(fields.request_id(), fields.audio()),
 }
 KINDS: Final = tuple(_PARSERS)
 """Every `type` that a client may send."""

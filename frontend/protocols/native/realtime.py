@@ -9,34 +9,29 @@ from typing import Any, Final
 from frontend.access.strangers import KEY_FIRST
 from frontend.protocols.dialect import (
     Action,
-    Answer,
     Append,
     AwaitEnd,
     Cancel,
     Change,
-    Commit,
-    Embed,
     Finish,
     Identify,
     Open,
     Resume,
     Send,
-    Status,
 )
 from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongMessage, Message
-from frontend.protocols.native import messages as commands
 from frontend.protocols.native import states as native
+from frontend.protocols.native.messages import Ping, parse_message, request_id_of
 from frontend.protocols.native.states import BINARY, Move, NativeProtocol, State
 from shared.audio.live import UnsupportedStreamError
-from shared.audio.pcm import AudioFormat
 from shared.bus.event_log import LoggedEvent
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidJsonError, UnauthorizedError, VoxtralError
 from shared.events import EventType
 
 _OF_STATES: Final = frozenset({EventType.READY, EventType.DONE, EventType.ERROR})
-ALLOWED_WITHOUT_KEY: Final = (commands.Auth.kind, commands.Ping.kind)
+ALLOWED_WITHOUT_KEY: Final = ("auth", "ping")
 
 
 class NativeRealtime:
@@ -55,7 +50,6 @@ class NativeRealtime:
         self._states = NativeProtocol()
         self._session_id: str | None = None
         """The session of this connection."""
-        self._audio_format: AudioFormat | None = None
         self._is_stream_rejected = False
         """Whether the client knows that its audio cannot be decoded. The error is sent once."""
         self._request_id: str | int | None = None
@@ -75,15 +69,15 @@ class NativeRealtime:
         if wire is None:
             assert isinstance(message, str)
             return self._audio(BINARY, message.encode())
-        self._request_id = commands.request_id_of(wire)
+        self._request_id = request_id_of(wire)
         if self._needs_key and wire.get("type") not in ALLOWED_WITHOUT_KEY:
             raise UnauthorizedError(KEY_FIRST)
-        command = commands.parse_command(wire, self._defaults)
-        if isinstance(command, commands.Chunk):
-            return self._audio(command.kind, command.audio)
-        if self._states.must_wait(command.kind):
-            return (AwaitEnd(), *self._actions(command))
-        return self._actions(command) if self._states.admit(command.kind) else ()
+        action, kind = parse_message(wire, self._defaults), wire["type"]
+        if isinstance(action, Append):
+            return self._audio(kind, action.audio)
+        if self._states.must_wait(kind):
+            return (AwaitEnd(), *self._actions(action))
+        return self._actions(action) if self._states.admit(kind) else ()
 
     def render(self, event: LoggedEvent) -> Iterable[Action]:
         if event.type in _OF_STATES:
@@ -129,40 +123,23 @@ class NativeRealtime:
         self._is_audio = True
         return (Append(audio),) if self._states.admit(kind) and audio else ()
 
-    def _actions(self, command: commands.Command) -> Iterable[Action]:
-        match command:
-            case commands.Auth():
-                return self._identify(command)
-            case commands.OneShot() | commands.Voice():
-                return (self._answer(command),)
-            case commands.Ping():
-                return (Send(native.pong(command.request_id)),)
-            case commands.Status():
-                return (Status(command.request_id),)
-            case commands.Start() | commands.Resume():
-                return self._begin(command)
-            case _:
-                return self._steer(command)
-
-    @staticmethod
-    def _answer(command: commands.OneShot | commands.Voice) -> Action:
-        return Answer(command) if isinstance(command, commands.OneShot) else Embed(command.request_id, command.audio)
-
-    def _steer(self, command: commands.Command) -> Iterable[Action]:
-        match command:
-            case commands.Commit():
-                return (Commit(command.number),)
-            case commands.Configure():
-                return self._configure(command)
-            case commands.Stop():
+    def _actions(self, action: Action | Ping) -> Iterable[Action]:
+        match action:
+            case Ping():
+                return (Send(native.pong(action.request_id)),)
+            case Identify():
+                return self._identify(action)
+            case Open() | Resume():  # audio that follows is ignored if no session is opened
+                self._undo = lambda: self._states.move(Move.REFUSED)
+            case Change():
+                self._change(action)
+            case Finish():
                 self._states.move(Move.STOPPED)
-                return (Finish(command.number),)
-            case commands.Cancel():
+            case Cancel():
                 self._end_session(Move.CANCELLED)
-                return (Cancel(),)
-        raise AssertionError(command)
+        return (action,)
 
-    def _identify(self, command: commands.Auth) -> Iterable[Action]:
+    def _identify(self, action: Identify) -> Iterable[Action]:
         before = self._needs_key
         self._needs_key = False
 
@@ -170,29 +147,18 @@ class NativeRealtime:
             self._needs_key = before
 
         self._undo = undo
-        return Identify(command.key), Send(native.authorized(command.request_id))
+        return action, Send(native.authorized(self._request_id))
 
-    def _begin(self, command: commands.Start | commands.Resume) -> Iterable[Action]:
-        """Audio that follows is ignored if no session is opened."""
-        audio_format, acknowledge = command.audio_format, command.acknowledge
-        self._audio_format = audio_format
-        self._undo = lambda: self._states.move(Move.REFUSED)
-        if isinstance(command, commands.Start):
-            return (Open(command.options, audio_format, acknowledge, is_native=True),)
-        return (Resume(command.session_id, command.resume_token, command.seq, audio_format, acknowledge),)
+    def _change(self, action: Change) -> None:
+        """Another format may be one that can be decoded."""
+        was_rejected = self._is_stream_rejected
 
-    def _configure(self, command: commands.Configure) -> Iterable[Action]:
-        before, was_rejected = self._audio_format, self._is_stream_rejected
-        audio_format = commands.changed_format(before, command.audio_changes)
-        if command.audio_changes:
-            self._audio_format, self._is_stream_rejected = audio_format, False
+        def undo() -> None:
+            self._is_stream_rejected = was_rejected
 
-            def undo() -> None:
-                self._audio_format, self._is_stream_rejected = before, was_rejected
-
+        if action.audio_changes:
+            self._is_stream_rejected = False
             self._undo = undo
-        channels = command.audio_changes.get("channels")
-        return (Change(command.changes, command.number, bool(command.audio_changes), audio_format, channels),)
 
     def _end_session(self, move: Move) -> None:
         self._states.move(move)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from frontend.protocols.native.messages import KINDS, OneShot
+from frontend.protocols.dialect import OneShot
+from frontend.protocols.native.messages import KINDS
 from shared.errors import UnknownTypeError, VoxtralError
 from shared.events import EventType
 

@@ -59,6 +59,8 @@ class MemoryBus:
     def __init__(self, *, slots: int = 4) -> None:
         self.redis = answered(self._answer)
         self.slots = slots
+        self.languages: list[str] = []
+        """Those of the model; empty: all."""
         self.claims = True
         """Whether a worker takes the sessions that are dispatched."""
         self.held: defaultdict[str, Held] = defaultdict(Held)
@@ -102,7 +104,7 @@ class MemoryBus:
             follower.push(orjson.dumps({"type": "progress", "consumed": samples}))
 
     async def workers(self) -> list[WorkerReport]:
-        return [report(MODEL, 0, slots=self.slots, protocol=OWN)] if self.slots else []
+        return [report(MODEL, 0, slots=self.slots, languages=self.languages, protocol=OWN)] if self.slots else []
 
     async def starting(self) -> list[StartReport]:
         return []

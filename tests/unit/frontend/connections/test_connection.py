@@ -262,6 +262,27 @@ async def test_one_rejected_message_leaves_the_connection_open() -> None:
 
 
 @clocked
+async def test_configure_that_is_rejected_leaves_the_format_of_the_audio() -> None:
+    served = Served()
+    serving = served.native()
+    served.bus.languages = ["en"]
+    served.transport.say(
+        '{"type": "start", "sample_rate": 8000}',
+        '{"type": "configure", "sample_rate": 48000, "language": "de"}',
+        '{"type": "configure", "channels": 2}',
+        SECOND,
+        STOP,
+    )
+    await until(lambda: served.gateway.sessions and "end" in served.bus.held[served.session_id].controls)
+    assert [wire.get("code") for wire in served.transport.sent] == [None, "invalid_field"]
+    assert served.bus.held[served.session_id].samples == SAMPLE_RATE_HZ
+    served.bus.say(served.session_id, "done", text="", duration=1.0)
+    await until(lambda: served.transport.kinds == ["ready", "error", "done"])
+    served.transport.say(LEAVES)
+    await serving
+
+
+@clocked
 async def test_broken_framing_closes_the_connection_with_its_code() -> None:
     served = Served()
     served.transport.say(FrameInvalidError("The framing is broken."))

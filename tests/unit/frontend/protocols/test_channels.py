@@ -7,9 +7,9 @@ import pytest
 
 from frontend.api.transcription_request import mistral_order, openai_order
 from frontend.protocols.deltas import DialogueDeltas
-from frontend.protocols.dialect import Open
+from frontend.protocols.dialect import OneShot, Open, Resume
 from frontend.protocols.mistral.session import MistralSession
-from frontend.protocols.native.messages import OneShot, Resume, Start, parse_command
+from frontend.protocols.native.messages import parse_message
 from frontend.protocols.openai.errors import RefusedError
 from frontend.protocols.openai.session import DEFAULT, updated
 from shared.audio.pcm import AudioFormat
@@ -23,12 +23,12 @@ SECOND = base64.b64encode(bytes(2 * 24_000 * 2)).decode()
 
 
 def parsed(kind: str, **fields: Any) -> Any:
-    return parse_command({"type": kind, **fields}, AudioSettings())
+    return parse_message({"type": kind, **fields}, AudioSettings())
 
 
 def test_native_start_has_a_track_for_each_channel() -> None:
     started = parsed("start", channels=4, **SEPARATE)
-    assert isinstance(started, Start)
+    assert isinstance(started, Open)
     assert started.options.channels == 4
     assert started.audio_format == AudioFormat(channels=4, separate=True)
     assert parsed("start", **SEPARATE).options.channels == 1

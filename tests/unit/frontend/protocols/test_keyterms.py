@@ -10,7 +10,7 @@ from frontend.api.upload_form import MULTIPART, Form
 from frontend.protocols.dialect import Configure, Open
 from frontend.protocols.keyterms import KeyTerms
 from frontend.protocols.mistral.session import MistralSession
-from frontend.protocols.native.messages import parse_command
+from frontend.protocols.native.messages import parse_message
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
 from shared.session_options import KeyTerm
@@ -38,11 +38,11 @@ def form(*fields: tuple[str, str]) -> Form:
 
 @pytest.mark.parametrize("kind", ["start", "audio", "configure"])
 def test_native_messages(kind: str) -> None:
-    command: Any = parse_command({"type": kind, "audio_data": "UklGRg==", "keyterms": GIVEN}, AudioSettings())
-    assert (command.changes["keyterms"] if kind == "configure" else command.options.keyterms) == MEANT
+    action: Any = parse_message({"type": kind, "audio_data": "UklGRg==", "keyterms": GIVEN}, AudioSettings())
+    assert (action.changes["keyterms"] if kind == "configure" else action.options.keyterms) == MEANT
     for value, allowed in WRONG:
         with pytest.raises(InvalidFieldError, match="keyterms") as caught:
-            parse_command({"type": kind, "audio_data": "UklGRg==", "keyterms": value}, AudioSettings())
+            parse_message({"type": kind, "audio_data": "UklGRg==", "keyterms": value}, AudioSettings())
         assert allowed in caught.value.message
 
 

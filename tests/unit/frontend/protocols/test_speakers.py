@@ -17,7 +17,7 @@ from frontend.protocols.dialect import Open, Send
 from frontend.protocols.mistral.realtime import MistralRealtime
 from frontend.protocols.mistral.session import MistralSession
 from frontend.protocols.native import states as native
-from frontend.protocols.native.messages import parse_command
+from frontend.protocols.native.messages import parse_message
 from frontend.protocols.openai import rest as openai_rest
 from frontend.protocols.openai.realtime import OpenAIRealtime
 from frontend.protocols.vllm import VllmRealtime
@@ -313,13 +313,13 @@ def rendered(dialect: Any, event: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_known_speakers_come_with_start_only() -> None:
     with pytest.raises(InvalidFieldError, match="in start only"):
-        parse_command({"type": "configure", "known_speakers": []}, AudioSettings())
-    changes: Any = parse_command({"type": "configure", "diarize": True, "max_speakers": 2}, AudioSettings())
+        parse_message({"type": "configure", "known_speakers": []}, AudioSettings())
+    changes: Any = parse_message({"type": "configure", "diarize": True, "max_speakers": 2}, AudioSettings())
     assert changes.changes == {"diarize": True, "max_speakers": 2}
 
 
 def test_reply_to_an_audio_request_has_its_turns() -> None:
-    request: Any = parse_command({"type": "audio", "audio_data": "UklGRg==", "diarize": True}, AudioSettings())
+    request: Any = parse_message({"type": "audio", "audio_data": "UklGRg==", "diarize": True}, AudioSettings())
     assert request.options.words, "a turn may be a part of a final"
     turns = [{"text": "Hi!", "start": 0.0, "end": 1.0, "speaker": "A"}]
     reply = orjson.loads(native.response(request, text="Hi!", processing_ms=1, audio_ms=1, segments=turns))

@@ -6,7 +6,7 @@ import pytest
 
 from frontend.protocols.dialect import Configure, Open
 from frontend.protocols.kinds import WrongValueError
-from frontend.protocols.native.messages import Start, parse_command
+from frontend.protocols.native.messages import parse_message
 from frontend.protocols.turn_detection import TurnDetectionKind
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
@@ -17,9 +17,9 @@ KIND = TurnDetectionKind()
 
 
 def start(detection: Any) -> TurnDetection | None:
-    command = parse_command({"type": "start", "turn_detection": detection}, AudioSettings())
-    assert isinstance(command, Start)
-    return command.options.turn_detection
+    action = parse_message({"type": "start", "turn_detection": detection}, AudioSettings())
+    assert isinstance(action, Open)
+    return action.options.turn_detection
 
 
 def test_start_takes_the_fields_of_each_type() -> None:

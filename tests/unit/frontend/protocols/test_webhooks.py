@@ -7,7 +7,7 @@ import pytest
 
 from frontend.protocols.dialect import Check, Open
 from frontend.protocols.mistral.realtime import MistralRealtime
-from frontend.protocols.native.messages import Start, parse_command
+from frontend.protocols.native.messages import parse_message
 from frontend.protocols.openai.realtime import OpenAIRealtime
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
@@ -19,20 +19,20 @@ BAD = {"webhook": "receiver.example/s3cret", "webhook_events": ["partial"]}
 
 
 def test_native_session_names_its_webhook() -> None:
-    command = parse_command({"type": "start", **WANTED}, AudioSettings())
-    assert isinstance(command, Start)
-    assert (command.options.webhook, command.options.webhook_events) == (URL, ("done", "final"))
-    assert "s3cret" not in repr(command)
+    action = parse_message({"type": "start", **WANTED}, AudioSettings())
+    assert isinstance(action, Open)
+    assert (action.options.webhook, action.options.webhook_events) == (URL, ("done", "final"))
+    assert "s3cret" not in repr(action)
     for name, value in BAD.items():
         with pytest.raises(InvalidFieldError, match=f"^{name} is ") as refused:
-            parse_command({"type": "start", name: value}, AudioSettings())
+            parse_message({"type": "start", name: value}, AudioSettings())
         assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", WANTED)
 def test_native_session_keeps_its_webhook(name: str) -> None:
     with pytest.raises(InvalidFieldError, match="in start only: a session keeps its webhook"):
-        parse_command({"type": "configure", name: WANTED[name]}, AudioSettings())
+        parse_message({"type": "configure", name: WANTED[name]}, AudioSettings())
 
 
 def test_openais_session_names_its_webhook_before_any_audio() -> None:

@@ -9,7 +9,7 @@ from frontend.api.transcription_request import mistral_order, openai_order
 from frontend.api.upload_form import MULTIPART, Form
 from frontend.protocols.dialect import Configure, Open
 from frontend.protocols.mistral.session import MistralSession
-from frontend.protocols.native.messages import parse_command
+from frontend.protocols.native.messages import parse_message
 from frontend.protocols.options import WORDING
 from shared.config.sections import AudioSettings
 from shared.errors import InvalidFieldError
@@ -102,12 +102,12 @@ def test_wrong_values_of_mistrals_live_transcription_are_named(name: str) -> Non
 
 @pytest.mark.parametrize("kind", ["start", "audio", "configure"])
 def test_native_messages(kind: str) -> None:
-    command: Any = parse_command({"type": kind, "audio_data": "UklGRg==", **GIVEN}, AudioSettings())
+    action: Any = parse_message({"type": kind, "audio_data": "UklGRg==", **GIVEN}, AudioSettings())
     if kind == "configure":
-        assert wording(SessionOptions(**command.changes)) == GIVEN
+        assert wording(SessionOptions(**action.changes)) == GIVEN
     else:
-        assert wording(command.options) == GIVEN
+        assert wording(action.options) == GIVEN
     for name in WORDING:
         with pytest.raises(InvalidFieldError) as caught:
-            parse_command({"type": kind, "audio_data": "UklGRg==", name: WRONG[name]}, AudioSettings())
+            parse_message({"type": kind, "audio_data": "UklGRg==", name: WRONG[name]}, AudioSettings())
         assert caught.value.field == name

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from frontend.protocols.json_objects import decode_message
-from frontend.protocols.native.messages import parse_command
+from frontend.protocols.native.messages import parse_message
 from shared.config.sections import AudioSettings
 
 DEFAULTS = AudioSettings()
@@ -13,4 +13,4 @@ PCM = base64.b64encode(b"\x01\x02" * 8).decode()
 
 
 def parse(**message: Any) -> Any:
-    return parse_command(decode_message(json.dumps(message)), DEFAULTS)
+    return parse_message(decode_message(json.dumps(message)), DEFAULTS)

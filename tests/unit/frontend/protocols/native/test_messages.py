@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from frontend.protocols.native import messages as commands
-from frontend.protocols.native.messages import parse_command
+from frontend.protocols.dialect import Append, Cancel, Commit, Finish, OneShot, Open, Resume, Status
+from frontend.protocols.native.messages import Ping, changed_format, parse_message
 from frontend.protocols.options import MAX_MODEL_CHARS, MAX_NEW_TOKENS
 from shared.audio.pcm import AudioFormat
 from shared.config.sections import AudioSettings
@@ -16,7 +16,7 @@ from tests.unit.frontend.protocols.native.parsing import PCM, parse
 
 
 def test_the_smallest_one_shot_takes_the_defaults() -> None:
-    assert parse(type="audio", audio_data=PCM) == commands.OneShot(
+    assert parse(type="audio", audio_data=PCM) == OneShot(
         request_id=None,
         options=SessionOptions(words=False, partials=False, recording=True),
         audio=b"\x01\x02" * 8,
@@ -61,7 +61,7 @@ def test_a_one_shot_with_every_field() -> None:
 
 
 def test_start_with_every_field() -> None:
-    command = parse(
+    action = parse(
         type="start",
         mode="transcribe",
         language="en",
@@ -76,7 +76,7 @@ def test_start_with_every_field() -> None:
         recording=True,
         prompt=None,
     )
-    assert command.options == SessionOptions(
+    assert action.options == SessionOptions(
         Mode.TRANSCRIBE,
         "en",
         delay_ms=2400,
@@ -86,14 +86,14 @@ def test_start_with_every_field() -> None:
         languages=("de", "en"),
         commit_delay=CommitDelay.FAST,
     )
-    assert command.audio_format == AudioFormat("pcm_f32le", 48_000, 2)
+    assert action.audio_format == AudioFormat("pcm_f32le", 48_000, 2)
 
 
 def test_raw_audio_is_what_the_settings_say_unless_the_client_says_it() -> None:
     defaults = AudioSettings(sample_rate=8000, channels=2)
-    command = parse_command({"type": "start"}, defaults)
-    assert isinstance(command, commands.Start)
-    assert command.audio_format == AudioFormat("pcm_s16le", 8000, 2)
+    action = parse_message({"type": "start"}, defaults)
+    assert isinstance(action, Open)
+    assert action.audio_format == AudioFormat("pcm_s16le", 8000, 2)
 
 
 def test_understanding_has_a_prompt_of_its_own() -> None:
@@ -103,15 +103,13 @@ def test_understanding_has_a_prompt_of_its_own() -> None:
 
 
 def test_the_other_messages() -> None:
-    assert parse(type="ping", id=7) == commands.Ping(7)
-    assert parse(type="status") == commands.Status(None)
-    assert parse(type="chunk", audio_data=PCM) == commands.Chunk(b"\x01\x02" * 8)
-    assert parse(type="commit") == commands.Commit()
-    assert parse(type="stop") == commands.Stop()
-    assert parse(type="cancel") == commands.Cancel()
-    assert parse(type="resume", session_id="ab12", resume_token="t", seq=17) == commands.Resume(
-        "ab12", "t", 17, AudioFormat()
-    )
+    assert parse(type="ping", id=7) == Ping(7)
+    assert parse(type="status") == Status(None)
+    assert parse(type="chunk", audio_data=PCM) == Append(b"\x01\x02" * 8)
+    assert parse(type="commit") == Commit()
+    assert parse(type="stop") == Finish()
+    assert parse(type="cancel") == Cancel()
+    assert parse(type="resume", session_id="ab12", resume_token="t", seq=17) == Resume("ab12", "t", 17, AudioFormat())
 
 
 @pytest.mark.parametrize("prefix", ["data:audio/wav;base64,", "data:audio/webm;codecs=opus;base64,", "DATA:;BASE64,"])
@@ -140,10 +138,10 @@ def test_audio_in_a_container_has_no_format() -> None:
 
 def test_configure_changes_the_format_of_the_audio() -> None:
     changes = parse(type="configure", encoding="pcmu", sample_rate=8000).audio_changes
-    assert commands.changed_format(AudioFormat(), changes) == AudioFormat("pcmu", 8000)
-    assert commands.changed_format(None, {"sample_rate": 48_000}) is None
-    assert commands.changed_format(AudioFormat("pcmu", 8000), {"encoding": "container"}) is None
-    assert commands.changed_format(None, {"encoding": "pcm_s16le"}) == AudioFormat()
+    assert changed_format(AudioFormat(), changes) == AudioFormat("pcmu", 8000)
+    assert changed_format(None, {"sample_rate": 48_000}) is None
+    assert changed_format(AudioFormat("pcmu", 8000), {"encoding": "container"}) is None
+    assert changed_format(None, {"encoding": "pcm_s16le"}) == AudioFormat()
     for field, value in (("encoding", "mp3"), ("sample_rate", 1), ("channels", 3)):
         with pytest.raises(InvalidFieldError, match=f"^{field} is "):
             parse(type="configure", **{field: value})

@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 
-from frontend.protocols.native import messages as commands
 from frontend.protocols.native import states as native
+from frontend.protocols.native.messages import KINDS
 from frontend.protocols.native.states import ACCEPTED, BINARY, IGNORED, MOVES, Move, NativeProtocol, State, Verdict
 from shared.errors import UnknownTypeError
 
-ALL_KINDS = (BINARY, *commands.KINDS)
+ALL_KINDS = (BINARY, *KINDS)
 
 
 @pytest.mark.parametrize("state", State)
