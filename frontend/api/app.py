@@ -34,6 +34,8 @@ from frontend.api import (
     transcriptions,
 )
 from frontend.api.authentication import Gate
+from frontend.api.chat import Chat
+from frontend.api.deepgram import ListenRequests
 from frontend.api.errors import refusal
 from frontend.api.middleware import errors_of
 from frontend.api.mistyped_addresses import API_PREFIXES
@@ -41,6 +43,7 @@ from frontend.api.not_found import refuse_stray
 from frontend.api.openapi import asyncapi
 from frontend.api.openapi.document import INFO, DocumentedApi
 from frontend.api.request_metrics import RequestMetrics
+from frontend.api.transcriptions import Transcriber
 from frontend.connections.connections import Connections
 from frontend.monitoring.process_report import Tally
 from frontend.servers.transports import StarletteTransport
@@ -95,11 +98,12 @@ def create_app(
     app.add_middleware(HostGuard, hosts=Hosts(settings), refuse=partial(_refusal_of_host, tally.count_error))
     middleware.install(app, tally.count_error)
     spoken = settings.server.protocols
+    for_recordings = settings, gateway, recordings, access, tally
     if ForeignProtocol.OPENAI in spoken or ForeignProtocol.MISTRAL in spoken:  # they share these addresses
-        app.include_router(transcriptions.router(settings, gateway, recordings, access, tally))
-        app.include_router(chat.router(settings, gateway, recordings, access, tally))
+        app.include_router(transcriptions.router(Transcriber(*for_recordings)))
+        app.include_router(chat.router(Chat(*for_recordings)))
     if ForeignProtocol.DEEPGRAM in spoken:
-        app.include_router(deepgram.router(settings, gateway, recordings, access, tally, outgoing=outgoing))
+        app.include_router(deepgram.router(ListenRequests(*for_recordings, outgoing)))
     app.include_router(models.router(gateway))
     app.add_middleware(_FixedHeaders)
     allow_pages(app, settings.access.origins)

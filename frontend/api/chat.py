@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
-from frontend.access.access import Access
 from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
 from frontend.api.openapi import documents, refusals
@@ -19,29 +18,24 @@ from frontend.api.recording_requests import RecordingRequests
 from frontend.api.renderers import Renderer
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.upload_form import bounded, media_type_of
-from frontend.monitoring.process_report import Tally
 from frontend.protocols.json_objects import decode_message
 from frontend.protocols.long_text import LongMessage, TextReader
 from frontend.protocols.openai.chat import ChatRequest, Chunks, completion, parse_chat
 from frontend.protocols.openai.rest import frame
-from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
 from frontend.sessions.placement import PREFERRED_ENGINES
-from frontend.sessions.recordings import Recordings
 from frontend.sessions.running_models import RunningModel
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
 from shared.audio.damage import AudioWarning
-from shared.config.settings import Settings
 from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
 from shared.events import EventType
 from shared.seams import is_decided, seam
 from shared.session_options import Mode
 
 
-def router(settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally) -> APIRouter:
+def router(chat: "Chat") -> APIRouter:
     routes = APIRouter(tags=["Chat"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
-    chat = Chat(settings, gateway, recordings, access, tally)
 
     @routes.post("/v1/chat/completions", **documents.CHAT)
     async def completions() -> Response:
@@ -53,16 +47,16 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
 
 class Chat(RecordingRequests):
     async def serve(self, request: Request, exchange: Exchange) -> None:
-        with counted(self._tally, self._settings):
+        with counted(self.tally, self.settings):
             await self._answer(request, exchange)
 
     async def _answer(self, request: Request, exchange: Exchange) -> None:
         asked = parse_chat(decode_message(await self._body(request)))
-        self._access.check_upload(principal_of(request), len(asked.audio))
-        running = await self._gateway.models()
+        self.access.check_upload(principal_of(request), len(asked.audio))
+        running = await self.gateway.models()
         model = resolve(asked.options.model, running, asked.options.mode)
         asked = replace(asked, options=replace(asked.options, model=model))
-        self._tally.received_bytes += len(asked.audio)
+        self.tally.received_bytes += len(asked.audio)
         await exchange.while_connected(
             self._stream(asked, request, exchange, running) if asked.stream else self._reply(asked, request, exchange)
         )
@@ -72,8 +66,8 @@ class Chat(RecordingRequests):
         if media_type != "application/json":
             raise MediaTypeError(media_type, "application/json")
         body = TextReader()
-        patience_s = self._settings.session.idle_timeout_s
-        limit_bytes = self._access.largest_body_bytes(principal_of(request), self._settings.server.max_message_bytes)
+        patience_s = self.settings.session.idle_timeout_s
+        limit_bytes = self.access.largest_body_bytes(principal_of(request), self.settings.server.max_message_bytes)
         async for chunk in bounded(request, limit_bytes, patience_s):
             body.feed(chunk)
         try:
@@ -84,7 +78,7 @@ class Chat(RecordingRequests):
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         renderer = renderer_of(request.scope)
         warnings: list[AudioWarning] = []
-        every_s = self._settings.server.keepalive_s
+        every_s = self.settings.server.keepalive_s
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(renderer, error)) as reply:
             async with self._session(asked, request, warnings) as session:
                 reply.begin_padding()
@@ -117,13 +111,13 @@ class Chat(RecordingRequests):
 
     def _refusal(self, renderer: Renderer, error: VoxtralError) -> dict[str, Any]:
         """The body for an error after the answer has begun."""
-        self._tally.count_error(error.code)
+        self.tally.count_error(error.code)
         return renderer.error_body(error)
 
     def _session(
         self, asked: ChatRequest, request: Request, warnings: list[AudioWarning]
     ) -> AbstractAsyncContextManager[Session]:
-        return self._recordings.file(
+        return self.recordings.file(
             asked.audio, asked.options, principal_of(request), strict=asked.strict, warnings=warnings
         )
 

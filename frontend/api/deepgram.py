@@ -11,7 +11,6 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from frontend.access.access import Access
 from frontend.access.principal import Principal
 from frontend.api.authentication import principal_of
 from frontend.api.deepgram_errors import DeepgramErrors
@@ -22,16 +21,12 @@ from frontend.api.recording_requests import RecordingRequests
 from frontend.api.recording_url import MAX_BODY_BYTES, check_permitted, downloaded, url_in
 from frontend.api.responses import Answering, Exchange, counted, transcript_of, warned
 from frontend.api.upload_form import NO_ROOM_RETRY_S, bounded, media_type_of
-from frontend.monitoring.process_report import Tally
 from frontend.protocols.deepgram.parameters import flag, query_of
 from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
 from frontend.protocols.deepgram.results import timestamp
-from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
-from frontend.sessions.recordings import Recordings
 from shared.audio.damage import AudioWarning
-from shared.config.settings import Settings
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from shared.outgoing.client import OutgoingClient
 from shared.session_options import SessionOptions
@@ -42,18 +37,8 @@ IN_MEMORY_BYTES: Final = 1 << 20
 log = structlog.get_logger(__name__)
 
 
-def router(
-    settings: Settings,
-    gateway: Gateway,
-    recordings: Recordings,
-    access: Access,
-    tally: Tally,
-    *,
-    outgoing: OutgoingClient | None,
-) -> APIRouter:
-    """`outgoing` downloads recordings; None: URLs are rejected."""
+def router(requests: "ListenRequests") -> APIRouter:
     routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED])
-    requests = ListenRequests(settings, gateway, recordings, access, tally, outgoing=outgoing)
 
     @routes.post("/v1/listen", **documents.LISTEN)
     async def listen() -> Response:
@@ -76,49 +61,40 @@ class Asked:
     """The metadata of the answer, as far as it is known."""
 
 
+@dataclass(frozen=True)
 class ListenRequests(RecordingRequests):
     """The requests of Deepgram's clients."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        gateway: Gateway,
-        recordings: Recordings,
-        access: Access,
-        tally: Tally,
-        *,
-        outgoing: OutgoingClient | None,
-    ) -> None:
-        super().__init__(settings, gateway, recordings, access, tally)
-        self._outgoing = outgoing
+    outgoing: OutgoingClient | None
+    """Downloads recordings; None: URLs are rejected."""
 
     async def serve(self, request: Request, exchange: Exchange) -> None:
         principal = principal_of(request)
-        with counted(self._tally, self._settings), SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+        with counted(self.tally, self.settings), SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
             asked = _asked(request)
             elsewhere = None
             if media_type_of(request) == "application/json":
                 elsewhere = await self._elsewhere(request, principal)
             else:
-                body = bounded(request, self._limit_bytes(principal), self._settings.session.idle_timeout_s)
+                body = bounded(request, self._limit_bytes(principal), self.settings.session.idle_timeout_s)
                 asked.about["sha256"] = await self._keep(body, file, principal)
             await exchange.while_connected(self._answer(asked, file, elsewhere, principal, exchange))
 
     async def _elsewhere(self, request: Request, principal: Principal) -> AsyncGenerator[bytes, None]:
         """The recording at the URL in the body."""
-        client = check_permitted(self._outgoing)
-        body = bounded(request, MAX_BODY_BYTES, self._settings.session.idle_timeout_s)
+        client = check_permitted(self.outgoing)
+        body = bounded(request, MAX_BODY_BYTES, self.settings.session.idle_timeout_s)
         return downloaded(client, url_in(b"".join([chunk async for chunk in body])), self._limit_bytes(principal))
 
     def _limit_bytes(self, principal: Principal) -> int:
-        return self._access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
+        return self.access.largest_body_bytes(principal, self.settings.server.max_upload_bytes)
 
     async def _keep(
         self, recording: AsyncGenerator[bytes, None], file: "SpooledTemporaryFile[bytes]", principal: Principal
     ) -> str:
         digest, size_bytes = await _stored(recording, file)
-        self._access.check_upload(principal, size_bytes)
-        self._tally.received_bytes += size_bytes
+        self.access.check_upload(principal, size_bytes)
+        self.tally.received_bytes += size_bytes
         return digest
 
     async def _answer(
@@ -133,21 +109,21 @@ class ListenRequests(RecordingRequests):
         warnings: list[AudioWarning] = []
         if elsewhere is not None:
             asked.about["sha256"] = await self._keep(elsewhere, file, principal)
-        models = await self._gateway.models()
+        models = await self.gateway.models()
         options = replace(asked.options, model=resolve(asked.options.model, models, asked.options.mode))
 
         def refused(error: VoxtralError) -> dict[str, Any]:
-            self._tally.count_error(error.code)
+            self.tally.count_error(error.code)
             return DeepgramErrors(asked.about["request_id"]).error_body(error)
 
-        async with PaddedReply.of(exchange, self._settings.server.keepalive_s, refused) as reply:
-            async with self._recordings.file(
+        async with PaddedReply.of(exchange, self.settings.server.keepalive_s, refused) as reply:
+            async with self.recordings.file(
                 cast("BinaryIO", file), options, principal, strict=False, warnings=warnings
             ) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
             transcript.warnings += [warning.wire() for warning in warnings]
-            models = await self._gateway.models()
+            models = await self.gateway.models()
             engine = next((model.engine for model in models if model.name == transcript.model), "")
             body = json_body(transcript, asked.about, engine=engine, detects=asked.detects, **asked.flags)
             await reply.send(warned(JSONResponse(body), transcript))

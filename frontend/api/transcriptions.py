@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from frontend.access.access import Access
 from frontend.access.principal import Principal
 from frontend.api.authentication import principal_of
 from frontend.api.middleware import renderer_of
@@ -20,23 +19,18 @@ from frontend.api.renderers import MISTRAL, note_missing
 from frontend.api.responses import Answering, Exchange, counted, events_and_progress, transcript_of, warned
 from frontend.api.transcription_request import Order, is_mistral_form, mistral_order, openai_order
 from frontend.api.upload_form import Form, received
-from frontend.monitoring.process_report import Tally
 from frontend.protocols.openai.rest import Task
-from frontend.sessions.gateway import Gateway
 from frontend.sessions.model_names import resolve
-from frontend.sessions.recordings import Recordings
 from frontend.sessions.session import Session
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from frontend.transcripts.recording import Growth, Transcript
 from shared.audio.damage import AudioWarning
-from shared.config.settings import Settings
 from shared.errors import VoxtralError
 from shared.events import EventType
 
 
-def router(settings: Settings, gateway: Gateway, recordings: Recordings, access: Access, tally: Tally) -> APIRouter:
+def router(audio: "Transcriber") -> APIRouter:
     routes = APIRouter(tags=["Audio"], dependencies=[*refusals.KEYED, Depends(documents.asked_dialect)])
-    audio = Transcriber(settings, gateway, recordings, access, tally)
 
     @routes.post("/v1/audio/transcriptions", **documents.TRANSCRIPTIONS)
     async def transcriptions() -> Response:
@@ -53,12 +47,12 @@ def router(settings: Settings, gateway: Gateway, recordings: Recordings, access:
 
 class Transcriber(RecordingRequests):
     async def serve(self, request: Request, exchange: Exchange, task: Task) -> None:
-        principal, patience_s = principal_of(request), self._settings.session.idle_timeout_s
-        limit_bytes = self._access.largest_body_bytes(principal, self._settings.server.max_upload_bytes)
-        with counted(self._tally, self._settings):
+        principal, patience_s = principal_of(request), self.settings.session.idle_timeout_s
+        limit_bytes = self.access.largest_body_bytes(principal, self.settings.server.max_upload_bytes)
+        with counted(self.tally, self.settings):
             async with received(request, limit_bytes, patience_s) as form:
                 order = await self._order(request, form, task)
-                self._access.check_upload(principal, order.size_bytes)
+                self.access.check_upload(principal, order.size_bytes)
                 work = self._stream if order.stream else self._reply
                 await exchange.while_connected(work(order, principal, exchange))
 
@@ -69,10 +63,10 @@ class Transcriber(RecordingRequests):
             order = mistral_order(form)
         else:
             order = openai_order(form, task)
-        return order.with_model(resolve(order.options.model, await self._gateway.models(), order.options.mode))
+        return order.with_model(resolve(order.options.model, await self.gateway.models(), order.options.mode))
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
-        every_s = self._settings.server.keepalive_s if order.format.is_json else 0
+        every_s = self.settings.server.keepalive_s if order.format.is_json else 0
         warnings: list[AudioWarning] = []
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
             async with self._session(order, principal, warnings) as session:
@@ -110,14 +104,14 @@ class Transcriber(RecordingRequests):
     def _session(
         self, order: Order, principal: Principal, warnings: list[AudioWarning]
     ) -> AbstractAsyncContextManager[Session]:
-        self._tally.received_bytes += order.size_bytes
-        return self._recordings.file(order.audio, order.options, principal, strict=order.strict, warnings=warnings)
+        self.tally.received_bytes += order.size_bytes
+        return self.recordings.file(order.audio, order.options, principal, strict=order.strict, warnings=warnings)
 
     def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
         """The body for an error after the response has begun."""
-        self._tally.count_error(error.code)
+        self.tally.count_error(error.code)
         return order.renderer.error_body(error)
 
     def _refused(self, order: Order, error: VoxtralError) -> bytes:
-        self._tally.count_error(error.code)
+        self.tally.count_error(error.code)
         return order.renderer.error_event(error)
