@@ -11,7 +11,6 @@ from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import SessionOptions
 from worker.arrivals import Arrivals
 from worker.claim import Claim
-from worker.speakers.finals import SessionSpeakers
 
 ENGINE_BACKLOG_SAMPLES: Final = 10 * SAMPLE_RATE_HZ
 """A session with this much unprocessed audio in the engine is not read further."""
@@ -46,7 +45,6 @@ class SessionPositions:
     """Whether the session was offered to other workers."""
     ending: SessionState | None = None
     """The state of the session after its last event; None while it continues."""
-    speakers: SessionSpeakers = field(init=False)
     _heard_from_s: float = field(init=False)
     """Monotonic time of the last entry from the client."""
     _detached_s: float | None = None
@@ -56,7 +54,6 @@ class SessionPositions:
     def __post_init__(self) -> None:
         claim = self.claim
         self.options = claim.options
-        self.speakers = SessionSpeakers(claim.speakers, claim.speakers)
         self.last_entry_id = b"%d-0" % claim.checkpoint_samples
         self.read_samples = self.absorbed_samples = self.reported_samples = claim.checkpoint_samples
         self.checkpoint_samples = claim.checkpoint_samples
@@ -71,19 +68,6 @@ class SessionPositions:
         """The session's name in the engine. A worker may lose a session and claim it again: outputs of the
         first claim must not be attributed to the second."""
         return f"{self.session_id}/{self.claim.owner.fence}"
-
-    @property
-    def tracked_samples(self) -> int | None:
-        """Audio that the speaker thread has processed; None if it processes none of this session."""
-        return self.speakers.tracked_samples
-
-    @property
-    def throttled(self) -> bool:
-        """Whether the engine, or the speaker thread, already has enough unprocessed audio of this session."""
-        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
-        tracked_samples = self.tracked_samples
-        done = self.absorbed_samples if tracked_samples is None else min(self.absorbed_samples, tracked_samples)
-        return self.read_samples - done >= enough
 
     @property
     def progress_due(self) -> bool:
@@ -150,13 +134,6 @@ class SessionPositions:
     def give_way(self) -> None:
         """Another session has taken its slot while its client was gone: later audio is ignored."""
         self.gives_way = self.finishing = True
-
-    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- one
-        """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
-        was_throttled = self.throttled
-        self.absorbed_samples = absorbed_samples
-        self.checkpoint_samples = max(self.checkpoint_samples, checkpoint_samples)
-        return was_throttled and not self.throttled
 
     def arrived(self, end_samples: int, arrived_ms: float, now_s: float) -> None:
         """Record audio up to a position, and when it reached the frontend (wall clock, ms)."""

@@ -18,19 +18,19 @@ from shared.bus.messages import EventKind
 from shared.bus.ownership import Settled
 from shared.bus.states import SessionState
 from shared.errors import SessionExpiredError, VoxtralError
-from shared.events import CommittedText, Event, EventType, Latency, seconds
+from shared.events import Event, EventType, Latency, seconds
 from shared.seams import joined
 from shared.session_options import SessionOptions
 from worker.claim import Opening
-from worker.commitment import Commitment, StoredText, unfinished, with_final, with_partial
+from worker.commitment import Commitment, StoredText, unfinished
 from worker.engines import base
-from worker.positions import SessionPositions
+from worker.positions import ENGINE_BACKLOG_SAMPLES, FILE_BACKLOG_SAMPLES, SessionPositions
 from worker.second_pass.revisions import Revisions, revise_notices
 from worker.second_pass.second_pass import Answer
 from worker.speakers.labelling import Labelling
 from worker.speakers.outputs import Released
+from worker.track import Track
 from worker.turns.events import event_of
-from worker.wording.session_wording import SessionWording
 
 KINDS: Final = {EventType.FINAL: EventKind.FINAL, EventType.SPEAKERS: EventKind.LABELS}
 """How events are stored that outlive the bounded log."""
@@ -45,24 +45,20 @@ class WorkerSession(SessionPositions):
 
     revisions: Revisions | None = None
     """None if the worker has no second model."""
-    handles: tuple[str, ...] = field(init=False)
-    """Its names in the engine. One, unless its channels are separate (`worker.channels`)."""
-    segment: int = field(init=False)
+    tracks: tuple[Track, ...] = field(init=False)
+    """What makes text of its audio. One, unless its channels are separate (`worker.channels`)."""
     seq: int = field(init=False)
     """Number of the last event that was created, written or not."""
     outbox: list[tuple[str, bytes]] = field(default_factory=list)
     """Kind and payload of events that Redis has not confirmed yet, oldest first."""
     texts: list[str] = field(init=False)
-    committed: Commitment = field(init=False)
-    """The committed text of the open segment."""
-    stored: Commitment = field(init=False)
-    """The part of it that Redis has."""
+    stored: StoredText = field(init=False)
+    """The committed text of open segments that Redis has."""
     finished: threading.Event = field(default_factory=threading.Event)
     """Set when this worker no longer serves the session: it has ended, or another worker owns it."""
-    _wording: SessionWording = field(init=False)
     _errors: list[str] = field(default_factory=list)
-    spoken_language: str | None = None
-    """The language of its last final."""
+    _stored_voices: bytes = field(init=False)
+    """What Redis has of the speakers."""
     _worded_segment: int = -1
     """The last segment of which its client has a text."""
     _configured: deque[tuple[int, bytes]] = field(default_factory=deque)
@@ -71,50 +67,65 @@ class WorkerSession(SessionPositions):
     def __post_init__(self) -> None:
         claim = self.claim
         SessionPositions.__post_init__(self)
-        self.handles = (self.handle,)
-        self._wording = SessionWording(claim.options)
-        self.segment = claim.segment
+        self.tracks = self._opened()
         self.seq = claim.seq
         self._worded_segment = claim.segment if claim.seq else -1  # a former owner may have written its first text
         self.texts = list(claim.texts)
-        self.committed = self.stored = claim.committed or Commitment(claim.segment)
+        self.stored = self.tracks[0].committed
+        self._stored_voices = claim.speakers
         if claim.seq == 0:
             self._emit(EventType.READY, extra={"model": claim.owner.model})
             self._warn_all(revise_notices(None, claim.options, self.revisions))
 
+    def _opened(self) -> tuple[Track, ...]:
+        """Its tracks, in the order of its channels, as its former owner has left them."""
+        claim = self.claim
+        kept = claim.committed or Commitment(claim.segment)
+        opening = Opening(self.handle, claim.checkpoint_samples, claim.segment, kept)
+        return (Track(opening, claim.options, claim.speakers),)
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """Its names in the engine."""
+        return tuple(track.handle for track in self.tracks)
+
     @property
     def slots(self) -> int:
         """The slots that it has: one for each handle."""
-        return len(self.handles)
+        return len(self.tracks)
 
     @property
     def openings(self) -> list[Opening]:
         """How its handles are opened in the engine, in the order of its channels."""
-        kept = self.claim.committed or Commitment(self.claim.segment)
-        return [Opening(self.handle, self.claim.checkpoint_samples, self.claim.segment, kept)]
+        return [track.opening for track in self.tracks]
+
+    @property
+    def segment(self) -> int:
+        """The next number of its segments, as clients see them."""
+        return self.tracks[0].segment
+
+    def track(self, handle: str) -> Track:
+        return self.tracks[self.handles.index(handle)]
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the engine, or the speaker thread, already has enough unprocessed audio of this session."""
+        enough = FILE_BACKLOG_SAMPLES if self.options.recording else ENGINE_BACKLOG_SAMPLES
+        tracked = [at for track in self.tracks if (at := track.speakers.tracked_samples) is not None]
+        return self.read_samples - min((self.absorbed_samples, *tracked)) >= enough
 
     @property
     def first_unwritten_seq(self) -> int:
         return self.seq - len(self.outbox) + 1
 
     @property
-    def tracks(self) -> "tuple[WorkerSession, ...]":
-        """What makes text of the outputs of each handle, in the order of `handles`."""
-        return (self,)
-
-    def track(self, handle: str) -> "WorkerSession":
-        """The one of these that a handle belongs to."""
-        return self.tracks[self.handles.index(handle)]
-
-    @property
-    def label_prefix(self) -> str:
-        """What the labels of its speakers begin with, so that those of two channels differ."""
-        return ""
-
-    @property
     def unwritten_speakers(self) -> bytes | None:
         """What is known of the speakers, if Redis does not have it."""
-        return self.speakers.state if self.speakers.state != self.speakers.stored else None
+        voices = self._voices()
+        return voices if voices != self._stored_voices else None
+
+    def _voices(self) -> bytes:
+        return self.tracks[0].speakers.state
 
     @property
     def is_due(self) -> bool:
@@ -140,7 +151,8 @@ class WorkerSession(SessionPositions):
         """The client has set options after this much audio."""
         self._warn_all(revise_notices(self.options, options, self.revisions))
         self.options = options
-        self._wording.configure(options, at_samples)
+        for track in self.tracks:
+            track.configure(options, at_samples)
         if self._configured and self._configured[-1][0] == at_samples:
             self._configured.pop()
         self._configured.append((at_samples, encoded))
@@ -151,13 +163,10 @@ class WorkerSession(SessionPositions):
         return Settled(self.checkpoint_samples, self.segment, passed[-1] if passed else None, self.kept_samples)
 
     @property
-    def has_unwritten_commitment(self) -> bool:
-        """Whether Redis lacks the committed text of the open segment, or the fact that its final is complete."""
-        return self.committed is not self.stored and bool(self.committed.text or self.stored.text)
-
-    @property
     def unwritten_commitment(self) -> StoredText | None:
-        return self.committed if self.has_unwritten_commitment else None
+        """The committed text of the open segment, also if it has become a final, unless Redis has it."""
+        committed = self.tracks[0].committed
+        return committed if committed is not self.stored and (committed.text or self.stored.encoded()) else None
 
     def written(
         self,
@@ -171,12 +180,12 @@ class WorkerSession(SessionPositions):
         del self.outbox[:events]
         if settled is not None:
             self.settle(settled)
-        if isinstance(committed, Commitment):
+        if committed is not None:
             self.stored = committed
         if consumed_samples is not None:
             self.reported_samples = consumed_samples
         if speakers is not None:
-            self.speakers.stored = speakers
+            self._stored_voices = speakers
 
     def settle(self, settled: Settled) -> None:
         """Redis has it. Options that were set exactly at the checkpoint may be newer, so they stay."""
@@ -185,9 +194,14 @@ class WorkerSession(SessionPositions):
 
     def parts(self, end_samples: int, pcm: bytes) -> list[tuple[str, NDArray[np.float32]]]:
         """The audio of each handle in an entry that ends at this position, without what was read before."""
-        start_samples = end_samples - len(pcm) // 2
-        samples = np.frombuffer(pcm, "<i2")[max(0, self.read_samples - start_samples) :]
-        return [(self.handles[0], from_s16(samples))]
+        frames = np.frombuffer(pcm, "<i2").reshape(-1, len(self.tracks))
+        start_samples = end_samples - len(frames)
+        found = []
+        for channel, track in enumerate(self.tracks):
+            first = max(0, max(self.read_samples, track.opening.checkpoint_samples) - start_samples)
+            if first < len(frames):
+                found.append((track.handle, from_s16(frames[first:, channel])))
+        return found
 
     def keep(self, handle: str, samples: NDArray[np.float32]) -> None:
         """Keep audio of a handle, as `parts` has it, while its finals may be decoded again."""
@@ -213,13 +227,18 @@ class WorkerSession(SessionPositions):
         released: Released | None = None,
     ) -> Latency | None:
         """Turn an engine's output into an event. Returns its latency, if it has one. `released` has its speakers."""
+        return self._take(self.tracks[0], output, step_started_ms, now_ms, released)
+
+    def _take(
+        self, track: Track, output: base.Output, step_started_ms: float, now_ms: float, released: Released | None
+    ) -> Latency | None:
         if self.ending is not None:
             return None
         match output:
             case base.Partial():
-                return self._take_partial(output, step_started_ms, now_ms)
+                return self._take_partial(track, output, step_started_ms, now_ms)
             case base.Final():
-                return self._take_final(output, step_started_ms, now_ms, released)
+                return self._take_final(track, output, step_started_ms, now_ms, released)
             case (
                 base.SpeechStarted()
                 | base.SpeechStopped()
@@ -228,19 +247,38 @@ class WorkerSession(SessionPositions):
                 | base.TurnResumed()
             ):
                 event_type, fields = event_of(output)
-                self._emit(event_type, **fields)
+                self._emit_text(track, event_type, **fields)
             case base.Committed():
-                if self.options.turns:
-                    self._emit(EventType.COMMITTED, end_samples=output.at_samples)
+                self._take_committed(track, output.at_samples)
             case base.Notice():
                 self.warn(output.code, output.message)
             case base.Finished():
-                if self.committed.text:
-                    self._take_final(unfinished(self.committed), step_started_ms, now_ms)
-                self._finish()
+                if track.committed.text:
+                    self._take_final(track, unfinished(track.committed), step_started_ms, now_ms)
+                self._take_finished(track)
             case base.Failed():
                 self.fail(output.error)
         return None
+
+    def advance(self, absorbed_samples: int, checkpoint_samples: int, handle: str = "") -> bool:  # noqa: ARG002 -- one
+        """Record the engine's position. Returns whether it accepts audio again after it was throttled."""
+        was_throttled, track = self.throttled, self.tracks[0]
+        self.absorbed_samples = track.absorbed_samples = absorbed_samples
+        track.checkpoint_samples = max(track.checkpoint_samples, checkpoint_samples)
+        self._settle_tracks()
+        return was_throttled and not self.throttled
+
+    def _settle_tracks(self) -> None:
+        """No audio before the checkpoints of all tracks is needed any more."""
+        settled_samples = min(track.checkpoint_samples for track in self.tracks)
+        self.checkpoint_samples = max(self.checkpoint_samples, settled_samples)
+
+    def _take_committed(self, track: Track, at_samples: int) -> None:  # noqa: ARG002 -- it is the only one
+        if self.options.turns:
+            self._emit(EventType.COMMITTED, end_samples=at_samples)
+
+    def _take_finished(self, track: Track) -> None:  # noqa: ARG002 -- the same
+        self._finish()
 
     def revise(self, index: int, answer: Answer | None) -> bool:
         """Take the second model's answer about a final; None: there is none. Returns whether the final has changed."""
@@ -250,7 +288,7 @@ class WorkerSession(SessionPositions):
             revision = self.revisions.answer(index, answer, self.session_id, self.seq + 1, words=self.options.words)
             if revision is not None:
                 self.seq += 1
-                self._replace_text(index, revision.text)
+                self.texts[index] = revision.text
                 self.outbox.append((f"{EventKind.REVISED}{index}", revision.payload))
             if self.revisions.are_awaited and not self.revisions.pending:
                 self._finish()
@@ -268,10 +306,6 @@ class WorkerSession(SessionPositions):
 
     def _whole_text(self) -> str:
         return joined(self.texts)
-
-    def _replace_text(self, index: int, text: str) -> None:
-        """A final has another text; `index` is its place among the session's finals."""
-        self.texts[index] = text
 
     def warn(self, code: str, message: str) -> None:
         self._emit(EventType.WARNING, extra={"code": code, "message": message})
@@ -297,84 +331,64 @@ class WorkerSession(SessionPositions):
             "errors": self._errors,
         }
 
-    def _take_partial(self, output: base.Partial, step_started_ms: float, now_ms: float) -> Latency | None:
-        kept = self._kept(output.segment)
-        written = self._wording.partial(output, is_committed=bool(kept.text))
-        if written is None:
+    def _take_partial(
+        self, track: Track, output: base.Partial, step_started_ms: float, now_ms: float
+    ) -> Latency | None:
+        fields = track.partial(output)
+        if fields is None:
             return None
-        output, self.committed = with_partial(kept, written)
-        words = output.committed_words if self.options.words else None
-        latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
-        self._emit(
-            EventType.PARTIAL,
-            segment=output.segment,
-            text=output.text,
-            start_samples=output.start_samples,
-            end_samples=output.heard_samples,
-            committed=CommittedText(output.committed_text, words) if output.committed_text else None,
-            latency=latency,
-        )
+        latency = self._latency(output, step_started_ms, now_ms)
+        self._emit_text(track, EventType.PARTIAL, **fields, latency=latency)
         return latency
 
-    def relabel(self, labellings: Mapping[int, Labelling]) -> None:
-        """Report who spoke in past finals, if that is news for the client."""
-        changed = self.speakers.changed(labellings)
-        if changed and self.ending is None:
-            segments = [replace(one, segment=self._number_of(one.segment)) for one in changed]
-            self._emit(EventType.SPEAKERS, extra={"segments": [one.to_wire() for one in segments]})
-
-    def _number_of(self, segment: int) -> int:
-        """The number by which clients know a segment of the engine."""
-        return segment
-
     def _take_final(
-        self, output: base.Final, step_started_ms: float, now_ms: float, released: Released | None = None
+        self,
+        track: Track,
+        output: base.Final,
+        step_started_ms: float,
+        now_ms: float,
+        released: Released | None = None,
     ) -> Latency:
-        kept = self._kept(output.segment)
-        written, notices = self._wording.final(output, is_committed=bool(kept.text))
-        heard, output = output, with_final(kept, written)
-        latency = self._latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
-        self.segment = output.segment + 1
-        self.committed = Commitment(self.segment)
-        self.checkpoint_samples = max(self.checkpoint_samples, output.resume_samples)
-        self.texts.append(output.text)
-        self.spoken_language = output.language or self.spoken_language
-        spoken = self.speakers.final(output, released, with_words=self.options.words)
-        wire = self._emit(
-            EventType.FINAL,
-            segment=output.segment,
-            text=output.text,
-            start_samples=output.start_samples,
-            end_samples=output.end_samples,
-            words=spoken.words if self.options.words else None,
-            language=output.language,
-            latency=latency,
-            usage=output.usage,
-            scores=output.scores,
-            speaker=spoken.speaker,
-            speaker_unsure=spoken.speaker_unsure,
-        )
-        self._made(heard, wire)
+        fields, notices = track.final(output, released)
+        self._settle_tracks()
+        latency = self._latency(output, step_started_ms, now_ms)
+        self.texts.append(fields["text"])
+        wire = self._emit_text(track, EventType.FINAL, **fields, latency=latency)
+        if self.revisions is not None:
+            self.revisions.close(
+                track.handle,
+                len(self.texts) - 1,
+                output,
+                wire,
+                options=self.options,
+                wording=track.wording,
+                spoken=track.speakers.past(output.segment),
+            )
         self._warn_all(notices)
         return latency
 
-    def _made(self, heard: base.Final, wire: dict[str, Any]) -> None:
-        """A final was made: `heard` is as the engine gave it, `wire` as clients get it."""
-        if self.revisions is not None:
-            index, past = len(self.texts) - 1, self.speakers.past(heard.segment)
-            self.revisions.close(
-                self.handle, index, heard, wire, options=self.options, wording=self._wording, spoken=past
-            )
+    def relabel(self, handle: str, labellings: Mapping[int, Labelling]) -> None:
+        """Report who spoke in past finals, if that is news for the client."""
+        track = self.track(handle)
+        changed = track.speakers.changed(labellings)
+        if changed and self.ending is None:
+            segments = [replace(one, segment=self._number_of(track, one.segment)).to_wire() for one in changed]
+            self._emit_text(track, EventType.SPEAKERS, extra={"segments": segments})
+
+    def _number_of(self, track: Track, segment: int) -> int:  # noqa: ARG002 -- the same
+        """The number by which clients know a segment of the engine."""
+        return segment
+
+    def _emit_text(self, track: Track, event_type: EventType, **fields: Any) -> dict[str, Any]:  # noqa: ARG002 -- the same
+        """Add an event of a track. `segment` is the engine's number."""
+        return self._emit(event_type, **fields)
 
     def _warn_all(self, notices: list[base.Notice]) -> None:
         for notice in notices:
             self.warn(notice.code, notice.message)
 
-    def _kept(self, segment: int) -> Commitment:
-        return self.committed if self.committed.segment == segment else Commitment(segment)
-
-    def _latency(self, heard_samples: int, model_ms: float, step_started_ms: float, now_ms: float) -> Latency:
-        return self._arrivals.latency(heard_samples, model_ms, step_started_ms, now_ms)
+    def _latency(self, output: base.Partial | base.Final, step_started_ms: float, now_ms: float) -> Latency:
+        return self._arrivals.latency(output.heard_samples, output.model_ms, step_started_ms, now_ms)
 
     def _emit(self, event_type: EventType, **fields: Any) -> dict[str, Any]:
         self.seq += 1

@@ -110,7 +110,7 @@ class Worker:
 
     def silence(self) -> None:
         """Nothing was said since the last final."""
-        if self.session.committed.text:
+        if self.session.tracks[0].committed.text:
             return
         self.segment_start_samples = self.session.read_samples
         self.session.advance(self.session.read_samples, self.session.read_samples)

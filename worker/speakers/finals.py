@@ -62,8 +62,6 @@ class SessionSpeakers:
 
     state: bytes = b""
     """Of its speakers, for a new owner; empty if it has none."""
-    stored: bytes = b""
-    """The state that Redis has."""
     tracked_samples: int | None = None
     """Audio that the speaker thread has processed; None if it processes none of this session."""
     _past: dict[int, PastFinal] = field(default_factory=dict)

@@ -96,17 +96,17 @@ class DiarizedSessions:
     ) -> None:
         """`unheard_samples`: audio that was read and is still to be passed to `hear`."""
         track = session.track(handle)
-        options = track.options
+        options = session.options
         if not options.diarize or handle in self._outputs or handle in self._warned:
             return
         if not is_available(self._settings.model_path):
             self._warned.add(handle)
-            track.warn(DIARIZE_UNAVAILABLE, NO_MODEL)
+            session.warn(DIARIZE_UNAVAILABLE, NO_MODEL)
             self._mark(session)
             return
         hold_s = HOLD_RECORDING_S if options.recording else HOLD_S
         self._outputs[handle] = HeldOutputs(lambda final: self._ask(handle, final), hold_s)
-        start_samples = max(track.claim.checkpoint_samples, session.read_samples - unheard_samples)
+        start_samples = max(track.opening.checkpoint_samples, session.read_samples - unheard_samples)
         track.speakers.track_from(start_samples)
         self._service.post(
             Track(
@@ -240,7 +240,7 @@ class DiarizedSessions:
             case Ready():
                 track.speakers.state = report.state
             case Warned():
-                track.warn(report.code, report.message)
+                session.warn(report.code, report.message)
                 if report.code == DIARIZE_UNAVAILABLE:
                     self._warned.add(name)
             case Stopped():
@@ -253,10 +253,10 @@ class DiarizedSessions:
         released = outputs.labelled(labelled.segment, labelled.labelling, labelled.state)
         if released is not None:
             self._release(session, handle, released)
-            track.relabel(labelled.changed)
+            session.relabel(handle, labelled.changed)
             return
         track.speakers.state = labelled.state
-        track.relabel({labelled.segment: labelled.labelling, **labelled.changed})
+        session.relabel(handle, {labelled.segment: labelled.labelling, **labelled.changed})
         self._release(session, handle, outputs.settled())
 
     async def _reply(self, request_id: str, text: str | None) -> None:

@@ -40,7 +40,7 @@ def test_later_labels_are_of_the_segments_that_clients_know() -> None:
     service = Service(diarize=True)
     say(service, 0, "Hello.", 0, "0A")
     say(service, 1, "Good morning.", 0, None)  # segment 1 for clients
-    service.session.track(service.session.handles[1]).relabel({0: labelled("1A")})
+    service.session.relabel(service.session.handles[1], {0: labelled("1A")})
     service.write()
     said = service.events[-1]
     assert (said["type"], said["channel"]) == ("speakers", 1)
@@ -50,7 +50,7 @@ def test_later_labels_are_of_the_segments_that_clients_know() -> None:
 def test_label_that_changes_before_its_final_is_sent_is_sent_with_it() -> None:
     service = Service(diarize=True, recording=True)
     say(service, 1, "Good morning.", 1, "1B")  # waits for the first channel
-    service.session.track(service.session.handles[1]).relabel({1: labelled("1A")})
+    service.session.relabel(service.session.handles[1], {1: labelled("1A")})
     service.session.advance(3 * S, 3 * S, service.session.handles[0])
     service.write()
     (sent,) = [event for event in service.events if event["type"] in ("final", "speakers")]

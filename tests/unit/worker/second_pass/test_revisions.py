@@ -210,14 +210,14 @@ def test_revised_words_have_the_labels_of_their_places() -> None:
 def test_later_labels_are_about_the_revised_words() -> None:
     one = diarized(A_THEN_B)
     one.revise(0, replace(answer("One two."), words=REVISED))
-    one.relabel({0: replace(A_THEN_B, labels=("A", "A"))})
+    one.relabel(one.handles[0], {0: replace(A_THEN_B, labels=("A", "A"))})
     assert events(one)[-1]["segments"] == [{"segment": 0, "speaker": "A", "word_speakers": ["A", "A"]}]
 
 
 def test_revised_text_has_the_newest_labels() -> None:
     one = diarized(None)
-    one.relabel({0: replace(A_THEN_B, labels=("A", "A"))})
-    one.relabel({0: replace(A_THEN_B, labels=("Ann", "Ann"))})
+    one.relabel(one.handles[0], {0: replace(A_THEN_B, labels=("A", "A"))})
+    one.relabel(one.handles[0], {0: replace(A_THEN_B, labels=("Ann", "Ann"))})
     one.revise(0, replace(answer("One two."), words=REVISED))
     assert [word["speaker"] for word in events(one)[-1]["words"]] == ["Ann", "Ann"]
     assert events(one)[-1]["speaker"] == "Ann"
@@ -227,5 +227,5 @@ def test_text_that_is_revised_before_its_labels_gets_them_later() -> None:
     one = diarized(None)
     one.revise(0, replace(answer("One two."), words=REVISED))
     assert "speaker" not in events(one)[-1]
-    one.relabel({0: A_THEN_B})
+    one.relabel(one.handles[0], {0: A_THEN_B})
     assert events(one)[-1]["segments"] == [{"segment": 0, "speaker_unsure": True, "word_speakers": ["A", "B"]}]
