@@ -27,7 +27,6 @@ from frontend.sessions.placement import PREFERRED_ENGINES
 from frontend.sessions.running_models import RunningModel
 from frontend.sessions.session import Session
 from frontend.transcripts.recording import Transcript
-from shared.audio.damage import AudioWarning
 from shared.errors import InvalidJsonError, MediaTypeError, VoxtralError
 from shared.events import EventType
 from shared.seams import is_decided, seam
@@ -77,23 +76,20 @@ class Chat(RecordingRequests):
 
     async def _reply(self, asked: ChatRequest, request: Request, exchange: Exchange) -> None:
         renderer = renderer_of(request.scope)
-        warnings: list[AudioWarning] = []
         every_s = self.settings.server.keepalive_s
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(renderer, error)) as reply:
-            async with self._session(asked, request, warnings) as session:
+            async with self._session(asked, request) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
-            transcript.warnings += [warning.wire() for warning in warnings]
             await reply.send(warned(JSONResponse(completion(*_identity(), transcript)), transcript))
 
     async def _stream(
         self, asked: ChatRequest, request: Request, exchange: Exchange, running: Sequence[RunningModel]
     ) -> None:
         renderer = renderer_of(request.scope)
-        warnings: list[AudioWarning] = []
         async with exchange.events(lambda error: frame(self._refusal(renderer, error))) as push:
             async with (
-                self._session(asked, request, warnings) as session,
+                self._session(asked, request) as session,
                 events_and_progress(session) as events,
             ):
                 chunks = Chunks(*_identity(), session.model)
@@ -106,7 +102,7 @@ class Chat(RecordingRequests):
                         continue
                     if added := answer.take(event.wire):
                         await push(chunks.text(added))
-            transcript.warnings += [warning.wire() for warning in warnings]
+            transcript.warnings += session.recording_warnings
             await push(chunks.end(transcript.usage, include_usage=asked.include_usage, warned=transcript.warned))
 
     def _refusal(self, renderer: Renderer, error: VoxtralError) -> dict[str, Any]:
@@ -114,12 +110,8 @@ class Chat(RecordingRequests):
         self.tally.count_error(error.code)
         return renderer.error_body(error)
 
-    def _session(
-        self, asked: ChatRequest, request: Request, warnings: list[AudioWarning]
-    ) -> AbstractAsyncContextManager[Session]:
-        return self.recordings.file(
-            asked.audio, asked.options, principal_of(request), strict=asked.strict, warnings=warnings
-        )
+    def _session(self, asked: ChatRequest, request: Request) -> AbstractAsyncContextManager[Session]:
+        return self.recordings.file(asked.audio, asked.options, principal_of(request), strict=asked.strict)
 
 
 class _Growing:

@@ -26,7 +26,6 @@ from frontend.protocols.deepgram.query import recording
 from frontend.protocols.deepgram.rest import json_body
 from frontend.protocols.deepgram.results import timestamp
 from frontend.sessions.model_names import resolve
-from shared.audio.damage import AudioWarning
 from shared.errors import InvalidAudioError, ServerBusyError, VoxtralError
 from shared.outgoing.client import OutgoingClient
 from shared.session_options import SessionOptions
@@ -106,7 +105,6 @@ class ListenRequests(RecordingRequests):
         exchange: Exchange,
     ) -> None:
         """`elsewhere` is the recording if `file` does not contain it yet."""
-        warnings: list[AudioWarning] = []
         if elsewhere is not None:
             asked.about["sha256"] = await self._keep(elsewhere, file, principal)
         models = await self.gateway.models()
@@ -117,12 +115,9 @@ class ListenRequests(RecordingRequests):
             return DeepgramErrors(asked.about["request_id"]).error_body(error)
 
         async with PaddedReply.of(exchange, self.settings.server.keepalive_s, refused) as reply:
-            async with self.recordings.file(
-                cast("BinaryIO", file), options, principal, strict=False, warnings=warnings
-            ) as session:
+            async with self.recordings.file(cast("BinaryIO", file), options, principal, strict=False) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
-            transcript.warnings += [warning.wire() for warning in warnings]
             models = await self.gateway.models()
             engine = next((model.engine for model in models if model.name == transcript.model), "")
             body = json_body(transcript, asked.about, engine=engine, detects=asked.detects, **asked.flags)

@@ -137,6 +137,7 @@ async def transcript_of(session: Session) -> Transcript:
     async for event in session.events():
         _check(event)
         transcript.take(event.wire)
+    transcript.warnings += session.recording_warnings
     return transcript
 
 

@@ -24,7 +24,6 @@ from frontend.sessions.model_names import resolve
 from frontend.sessions.session import Session
 from frontend.transcripts.awaited_labels import AwaitedLabels
 from frontend.transcripts.recording import Growth, Transcript
-from shared.audio.damage import AudioWarning
 from shared.errors import VoxtralError
 from shared.events import EventType
 
@@ -67,20 +66,17 @@ class Transcriber(RecordingRequests):
 
     async def _reply(self, order: Order, principal: Principal, exchange: Exchange) -> None:
         every_s = self.settings.server.keepalive_s if order.format.is_json else 0
-        warnings: list[AudioWarning] = []
         async with PaddedReply.of(exchange, every_s, lambda error: self._refusal(order, error)) as reply:
-            async with self._session(order, principal, warnings) as session:
+            async with self._session(order, principal) as session:
                 reply.begin_padding()
                 transcript = await transcript_of(session)
-            transcript.warnings += [warning.wire() for warning in warnings]
             note_missing(transcript, order.format)
             await reply.send(warned(order.renderer.transcript(transcript, order.format), transcript))
 
     async def _stream(self, order: Order, principal: Principal, exchange: Exchange) -> None:
-        warnings: list[AudioWarning] = []
         async with exchange.events(lambda error: self._refused(order, error)) as push:
             async with (
-                self._session(order, principal, warnings) as session,
+                self._session(order, principal) as session,
                 events_and_progress(session) as events,
             ):
                 transcript, language = Transcript(session.model), None
@@ -97,15 +93,13 @@ class Transcriber(RecordingRequests):
                         language = spoken or language
                     for segment in awaited.take(event.wire) if order.format.diarize else ():
                         await push(order.renderer.spoken(segment, told.gap(segment), order.format))
-            transcript.warnings += [warning.wire() for warning in warnings]
+            transcript.warnings += session.recording_warnings
             note_missing(transcript, order.format)
             await push(order.renderer.done(transcript, order.format))
 
-    def _session(
-        self, order: Order, principal: Principal, warnings: list[AudioWarning]
-    ) -> AbstractAsyncContextManager[Session]:
+    def _session(self, order: Order, principal: Principal) -> AbstractAsyncContextManager[Session]:
         self.tally.received_bytes += order.size_bytes
-        return self.recordings.file(order.audio, order.options, principal, strict=order.strict, warnings=warnings)
+        return self.recordings.file(order.audio, order.options, principal, strict=order.strict)
 
     def _refusal(self, order: Order, error: VoxtralError) -> dict[str, Any]:
         """The body for an error after the response has begun."""

@@ -14,7 +14,6 @@ from frontend.sessions.session import Session
 from frontend.transcripts.channels import by_time
 from frontend.transcripts.recording import Transcript
 from frontend.transcripts.turns import turn_fields
-from shared.audio.damage import AudioWarning
 from shared.audio.live import CONTAINER
 from shared.audio.payload import is_file
 from shared.events import SAMPLE_RATE_HZ, EventType
@@ -32,31 +31,28 @@ async def answer(
     Raises what `session_for` and `send` raise. In every case, cancellation included, no session is left over.
     """
     started_s = time.perf_counter()
-    warnings: list[AudioWarning] = []
-    async with _session(request, recordings, principal, warnings) as session:
+    async with _session(request, recordings, principal) as session:
         transcript = Transcript(session.model)
         ending = await _follow(request, session, send, transcript)
     if ending["type"] == EventType.ERROR:
         tally.count_error(ending["code"])
         return native.refusal(ending, request.request_id)
     if request.stream:
-        for warning in warnings:
-            await send(native.streamed({"type": EventType.WARNING, **warning.wire()}, request.request_id))
+        for warning in session.recording_warnings:
+            await send(native.streamed({"type": EventType.WARNING, **warning}, request.request_id))
     return native.response(
         request,
         text=ending.get("text", ""),
         processing_ms=(time.perf_counter() - started_s) * 1000,
         audio_ms=session.audio_received_samples * 1000 / SAMPLE_RATE_HZ,
-        warnings=[*transcript.warnings, *(warning.wire() for warning in warnings)],
+        warnings=[*transcript.warnings, *session.recording_warnings],
         segments=turn_fields(by_time(transcript.segments)) if request.options.diarize else None,
     )
 
 
-def _session(
-    request: OneShot, recordings: Recordings, principal: Principal, warnings: list[AudioWarning]
-) -> AbstractAsyncContextManager[Session]:
+def _session(request: OneShot, recordings: Recordings, principal: Principal) -> AbstractAsyncContextManager[Session]:
     if request.encoding == CONTAINER or is_file(request.audio):
-        return recordings.file(request.audio, request.options, principal, strict=request.strict, warnings=warnings)
+        return recordings.file(request.audio, request.options, principal, strict=request.strict)
     return recordings.samples(
         request.audio,
         request.options,
@@ -65,7 +61,6 @@ def _session(
         sample_rate=request.sample_rate,
         channels=request.channels,
         strict=request.strict,
-        warnings=warnings,
     )
 
 

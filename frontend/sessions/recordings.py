@@ -27,8 +27,7 @@ from shared.tasks import in_thread
 
 
 class Recordings:
-    """Opens sessions for recordings. `warnings` collects the faults of a recording, up to its end; see
-    `session_for`."""
+    """Opens sessions for recordings; see `session_for`."""
 
     def __init__(self, gateway: Gateway, decoders: Decoders, settings: AudioSettings, metrics: Metrics) -> None:
         self._gateway = gateway
@@ -43,14 +42,14 @@ class Recordings:
         principal: Principal,
         *,
         strict: bool,
-        warnings: list[AudioWarning],
     ) -> contextlib.AbstractAsyncContextManager[Session]:
         """A session that is fed an audio file."""
         longest_s, separation = self._settings.longest_s(options.mode), _separation(options)
+        faults: list[AudioWarning] = []
         blocks = self._decoders.pcm(
-            audio, max_duration_s=longest_s, strict=strict, warnings=warnings, separation=separation
+            audio, max_duration_s=longest_s, strict=strict, warnings=faults, separation=separation
         )
-        return self._timed(session_for(blocks, options, self._gateway, principal, separation))
+        return self._timed(session_for(blocks, options, self._gateway, principal, separation), faults)
 
     def samples(
         self,
@@ -62,10 +61,10 @@ class Recordings:
         sample_rate: int = SAMPLE_RATE_HZ,
         channels: int = 1,
         strict: bool,
-        warnings: list[AudioWarning],
     ) -> contextlib.AbstractAsyncContextManager[Session]:
         """A session that is fed raw samples; if `encoding` is None, `decode_raw` guesses it."""
         separation = _separation(options)
+        faults: list[AudioWarning] = []
         blocks = decode_raw(
             audio,
             encoding,
@@ -74,15 +73,19 @@ class Recordings:
             separation=separation,
             max_duration_s=self._settings.longest_s(options.mode),
             strict=strict,
-            warn=warnings.append,
+            warn=faults.append,
         )
-        return self._timed(session_for(_in_threads(blocks), options, self._gateway, principal, separation))
+        return self._timed(session_for(_in_threads(blocks), options, self._gateway, principal, separation), faults)
 
     @contextlib.asynccontextmanager
-    async def _timed(self, opening: contextlib.AbstractAsyncContextManager[Session]) -> AsyncIterator[Session]:
-        """Measures the time of a recording whose events are read up to `done`, waiting for a slot included."""
+    async def _timed(
+        self, opening: contextlib.AbstractAsyncContextManager[Session], faults: list[AudioWarning]
+    ) -> AsyncIterator[Session]:
+        """A session with the `faults` of its recording. Measures the time of a recording whose events are read up to
+        `done`, waiting for a slot included."""
         started_s = time.perf_counter()
         async with opening as session:
+            session.faults = faults
             yield session
             if session.is_done:
                 took_s = time.perf_counter() - started_s

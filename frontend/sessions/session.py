@@ -13,6 +13,7 @@ import orjson
 from frontend.access.meter import Meter
 from frontend.access.session_tokens import viewer_token
 from frontend.sessions.backpressure import Backpressure
+from shared.audio.damage import AudioWarning
 from shared.bus.audio import AudioTrack
 from shared.bus.event_log import AUDIO_PROCESSED, Follower, LoggedEvent
 from shared.bus.messages import ControlWord
@@ -72,6 +73,8 @@ class Session:
         """Whether a webhook is still to get its last events when it has ended."""
         self.is_done = False
         """Set when a `done` has been read."""
+        self.faults: list[AudioWarning] = []
+        """Those of the recording that it is fed; complete when it is done."""
         self._track = track
         self._track.on_refused = self._taken_over
         self._follower = follower
@@ -109,6 +112,11 @@ class Session:
     def key_name(self) -> str:
         """The name of the API key that opened it; empty without keys."""
         return self._meter.principal.key_name or ""
+
+    @property
+    def recording_warnings(self) -> list[dict[str, Any]]:
+        """The faults of its recording, as clients get them."""
+        return [fault.wire() for fault in self.faults]
 
     @property
     def audio_received_samples(self) -> int:
