@@ -8,6 +8,8 @@ from typing import Final
 
 from shared.events import Scores
 
+STEPS: Final = 10_000
+"""Log-probabilities are whole numbers of steps on a device, so that they are read together with the tokens."""
 _WORD: Final = re.compile(r"\S+")
 
 

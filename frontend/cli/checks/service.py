@@ -18,7 +18,7 @@ from frontend.access.key_source import KeySource
 from frontend.access.webhooks import WebhookRules
 from frontend.cli.address import own_health_url
 from frontend.cli.checks.check import Check, absent, broken, ok, warning
-from frontend.cli.checks.cluster import check_cluster
+from frontend.cli.checks.cluster import MIN_REDIS_VERSION, check_cluster
 from frontend.cli.http_get import HttpError, connection_to, get_json
 from frontend.servers.tls import probe_context, server_context
 from shared.bus.append_only_file import APPEND_ONLY, REMEDY, damage, locked
@@ -37,7 +37,6 @@ from shared.webhooks.signing import Signer
 from voxtral_client import ClientError, TranscriptionClient
 
 PROBE_TIMEOUT_S = 3.0
-MIN_REDIS_VERSION = 7
 LENGTH_BYTES = 4
 PONG_LIMIT_BYTES = 4096
 PAGE_LIMIT_BYTES = 64 * 1024

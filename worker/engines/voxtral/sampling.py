@@ -5,10 +5,9 @@ from typing import Final, NamedTuple
 import torch
 
 from worker.engines.keyterms.boosting import Boosts
+from worker.engines.token_scores import STEPS
 from worker.engines.voxtral.requests import Sampling
 
-STEPS: Final = 10_000
-"""Log-probabilities are whole numbers of steps, so that they are read together with the tokens."""
 ROWS_AT_ONCE: Final = 32
 """Rows whose probabilities are in memory at the same time: 34 MB in float32."""
 

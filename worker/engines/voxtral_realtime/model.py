@@ -21,6 +21,7 @@ from worker.engines.cuda_graphs import CudaRecorder
 from worker.engines.keyterms.boosting import BoostedRows
 from worker.engines.keyterms.trie import Trie
 from worker.engines.staging import Staged
+from worker.engines.token_scores import STEPS
 from worker.engines.voxtral_realtime.attention import additive, kernel_name, use_rings
 from worker.engines.voxtral_realtime.attention_choice import AttentionPart, Wanted, choose_attention, choose_products
 from worker.engines.voxtral_realtime.layers import compilable, replace_layers
@@ -29,7 +30,7 @@ from worker.engines.voxtral_realtime.memory import RowMemory
 from worker.engines.voxtral_realtime.passes import Passes
 from worker.engines.voxtral_realtime.prefill import CHUNK, Prefill
 from worker.engines.voxtral_realtime.prompt import FRESH, Prompt
-from worker.engines.voxtral_realtime.speaking import STEPS, Sayable, Speaking
+from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
 from worker.engines.voxtral_realtime.weights import small_weights
 
 COLD_PASSES: Final = 2

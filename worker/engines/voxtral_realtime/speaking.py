@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from worker.engines.token_scores import STEPS
+
 CHUNK: Final = 16_384
 """Rows of the output layer that a CPU converts to float32 at a time."""
-STEPS: Final = 10_000
-"""Log-probabilities are whole numbers of steps, so that they are read together with the tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 import tokenizers
 
+from shared.events import SAMPLE_RATE_HZ
 from worker.engines.whisper import guards
-from worker.engines.whisper.encoded import SAMPLE_RATE_HZ, Encoded, chosen
+from worker.engines.whisper.encoded import Encoded, chosen
 from worker.engines.whisper.jobs import MAX_NEW_TOKENS, TOKENS_PER_S, Job
 from worker.engines.whisper.onnx_model.encoded_window import Answer, EncodedWindow
 from worker.engines.whisper.onnx_model.reading import Reading

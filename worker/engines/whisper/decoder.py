@@ -22,12 +22,13 @@ import tokenizers
 from numpy.typing import NDArray
 
 from shared.errors import StartupError
+from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import Mode
 from worker.engines.loading.faster_whisper_internals import LANGUAGE_CODES, FeatureExtractor, Tokenizer
 from worker.engines.whisper.alignment_heads import has_alignment_heads
 from worker.engines.whisper.answers import MAX_POSITIONS, Answers, Said
 from worker.engines.whisper.batches import Batch, Shape, batched
-from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, SAMPLE_RATE_HZ, Encoded, aligned_frames, chosen
+from worker.engines.whisper.encoded import FRAMES_PER_S, MAX_WINDOW_S, Encoded, aligned_frames, chosen
 from worker.engines.whisper.guards import LOG_PROBABILITY_LIMIT
 from worker.engines.whisper.identity import check_tokenizer
 from worker.engines.whisper.jobs import Heard, Job

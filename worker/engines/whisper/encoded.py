@@ -7,9 +7,9 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
+from shared.events import SAMPLE_RATE_HZ
 from worker.engines.whisper.onnx_model.encoded_window import EncodedWindow
 
-SAMPLE_RATE_HZ = 16_000
 FRAMES_PER_S = 100
 MAX_WINDOW_S = 30.0
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S

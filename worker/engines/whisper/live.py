@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shared.events import SAMPLE_RATE_HZ
 from shared.session_options import CommitDelay, SessionOptions
 from worker.engines.base import History, Partial
+from worker.engines.keyterms.spans import SENTENCE_MARKS
 from worker.engines.speech.audio_buffer import AudioBuffer
 from worker.engines.speech.segment_queue import Kind
 from worker.engines.speech.segmenter import Closed, Opened, SegmenterSettings
@@ -38,7 +39,6 @@ SPARE_PARTIAL_TOKENS = 6
 VAD_STEP_WINDOWS = 8
 """Windows that the VAD processes at a time: too few to close one segment and another."""
 NOTHING = Heard((), "", (), "", 0.0, 0.0, 0)
-SENTENCE_MARKS = (".", "?", "!", "。", "？", "！")
 
 
 class LiveSession(Session):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from worker.engines.voxtral_realtime.speaking import STEPS, Sayable, Speaking
+from worker.engines.token_scores import STEPS
+from worker.engines.voxtral_realtime.speaking import Sayable, Speaking
 
 PAD, WORD, END, SPECIAL = 3, 4, 2, 6
 
