@@ -111,6 +111,18 @@ def noise(duration_s: float, level: float = 0.05, seed: int = 0) -> NDArray[np.f
     return np.clip(samples * level, -1, 1).astype(np.float32)
 
 
+def telephone(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As a telephone carries it: 8 kHz, 300 to 3400 Hz, µ-law."""
+    narrow = np.asarray(soxr.resample(pcm, SAMPLE_RATE_HZ, 8000), np.float32)
+    spectrum = np.fft.rfft(narrow)
+    frequencies_hz = np.fft.rfftfreq(len(narrow), 1 / 8000)
+    spectrum[(frequencies_hz < 300) | (frequencies_hz > 3400)] = 0
+    narrow = np.fft.irfft(spectrum, len(narrow))
+    law = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
+    wide = np.sign(law) * (256 ** np.abs(law) - 1) / 255
+    return np.asarray(soxr.resample(wide.astype(np.float32), 8000, SAMPLE_RATE_HZ), np.float32)
+
+
 def music(duration_s: float, level: float = 0.2, seed: int = 0) -> NDArray[np.float32]:
     """Plucked chords with overtones that change twice a second, `[samples]`."""
     generator = np.random.default_rng(seed)

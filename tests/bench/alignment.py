@@ -25,6 +25,8 @@ FADING_SAMPLES = SAMPLE_RATE_HZ // 5
 """Consonants at the end of a word may be too soft for the VAD."""
 VOICED = 0.5
 """Probability of speech."""
+FAINTLY_VOICED = 0.2
+"""The same for the end of a clip: over a telephone, it is no higher in whole sentences."""
 LONGEST_SAMPLES = 27 * SAMPLE_RATE_HZ
 SHORTEST_SAMPLES = 6 * SAMPLE_RATE_HZ
 """A piece that is cut off is at least this long."""
@@ -82,7 +84,7 @@ def last_sound_samples(pcm: NDArray[np.float32]) -> int:
     """Where the last audible sample ends; in a noisy room, at most `FADING_SAMPLES` after the last voice."""
     loud = np.flatnonzero(np.abs(pcm) > AUDIBLE * np.abs(pcm).max())
     last = int(loud[-1]) + 1 if len(loud) else 0
-    voiced = np.flatnonzero(_voiced(pcm))
+    voiced = np.flatnonzero(_voiced(pcm, FAINTLY_VOICED))
     return min(last, (int(voiced[-1]) + 1) * VAD_SAMPLES + FADING_SAMPLES) if len(voiced) else last
 
 
@@ -91,8 +93,8 @@ def _audible(pcm: NDArray[np.float32]) -> NDArray[np.bool_]:
     return envelope > envelope.max() * AUDIBLE
 
 
-def _voiced(pcm: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return SileroVad().probabilities(VadState(), pcm[: len(pcm) // VAD_SAMPLES * VAD_SAMPLES]) >= VOICED
+def _voiced(pcm: NDArray[np.float32], least: float = VOICED) -> NDArray[np.bool_]:
+    return SileroVad().probabilities(VadState(), pcm[: len(pcm) // VAD_SAMPLES * VAD_SAMPLES]) >= least
 
 
 def _last(frames: NDArray[np.bool_], frame_samples: int, start: int, end: int) -> int:

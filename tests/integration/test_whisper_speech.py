@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import soxr
 from numpy.typing import NDArray
 
 from shared.events import SAMPLE_RATE_HZ
@@ -15,7 +14,7 @@ from tests.bench.screen import Script
 from tests.bench.virtual_time import Clock, play
 from tests.engine_sessions import drained, fed, finals, heard, lent, partials, text_of
 from tests.integration.whisper_sessions import FILE, LIVE, QUIET, errors, loaded
-from tests.speech import SENTENCES, can_speak, silence, spoken, synthesise
+from tests.speech import SENTENCES, can_speak, silence, spoken, synthesise, telephone
 from worker.engines.base import History, Output, SettledWord
 from worker.engines.whisper.engine import WhisperEngine
 
@@ -46,18 +45,6 @@ def word(text: str) -> NDArray[np.float32]:
 def repeated(text: str, count: int, pause_s: float) -> NDArray[np.float32]:
     parts = [part for _ in range(count) for part in (word(text), silence(pause_s))]
     return np.concatenate([silence(0.4), *parts, silence(0.8)])
-
-
-def telephone(pcm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """As a telephone carries it: 8 kHz, 300 to 3400 Hz, µ-law."""
-    narrow = np.asarray(soxr.resample(pcm, SAMPLE_RATE_HZ, 8000), np.float32)
-    spectrum = np.fft.rfft(narrow)
-    frequencies_hz = np.fft.rfftfreq(len(narrow), 1 / 8000)
-    spectrum[(frequencies_hz < 300) | (frequencies_hz > 3400)] = 0
-    narrow = np.fft.irfft(spectrum, len(narrow))
-    law = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
-    wide = np.sign(law) * (256 ** np.abs(law) - 1) / 255
-    return np.asarray(soxr.resample(wide.astype(np.float32), 8000, SAMPLE_RATE_HZ), np.float32)
 
 
 def check_committed(outputs: list[Output]) -> None:
@@ -115,6 +102,14 @@ def test_single_words_on_the_telephone_are_all_heard(engine: WhisperEngine, opti
     said = ("Yes.", "No.", "Stop.", "Hello.")
     pcm = np.concatenate([silence(0.5), *(part for text in said for part in (word(text), silence(0.7)))])
     assert errors(heard(engine, telephone(pcm), options), *said) == 0
+
+
+@KINDS
+def test_first_words_are_written_though_they_are_faint(engine: WhisperEngine, options: SessionOptions) -> None:
+    pcm = synthesise("A group of children is walking along the river.")
+    pcm[: round(0.75 * SAMPLE_RATE_HZ)] *= 10 ** (-28 / 20)
+    outputs = heard(engine, np.concatenate([synthesise("Good morning."), silence(1.5), pcm, silence(1)]), options)
+    assert errors(outputs, "Good morning.", "A group of children is walking along the river.") == 0
 
 
 # --- languages ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,10 @@ from enum import StrEnum
 from worker.turns.rule import TurnRule
 
 SAMPLES_PER_MS = 16
+MAX_FAINT_WINDOWS = 47
+"""1.5 s: faint speech before an onset reaches back no further."""
+MAX_FAINT_GAP_WINDOWS = 2
+"""Faint speech goes on after this many windows without any, such as those of a stop consonant."""
 MIN_ASKED_WINDOWS = 4
 """The shortest silence about which a question is asked: 128 ms."""
 
@@ -24,6 +28,11 @@ class SegmenterSettings:
     """Speech starts after this many windows in a row above `onset_probability`."""
     pre_roll_ms: int = 320
     """Audio included before the first window of speech, so that a soft first sound is not cut."""
+    faint_share: float = 1 / 3
+    """Windows with at least this share of `onset_probability` that lead up to an onset are speech, too: a sentence may
+    begin too quietly for an onset."""
+    faint_pre_roll_ms: int = 96
+    """Audio included before the first of those."""
     post_roll_ms: int = 192
     """Audio included after the last window of speech."""
     endpoint_ms: int = 544
@@ -134,6 +143,8 @@ class Segmenter:
         self._floor_samples = start_samples
         self._run: list[float] = []
         """Probabilities of the successive windows of speech while no segment is open."""
+        self._faint: list[float] = []
+        """Those of the windows of faint speech before them."""
         self.question: Question | None = None
         """If there is one, it must be answered with `judge` before the next `push`."""
         self.position_samples = start_samples
@@ -162,7 +173,7 @@ class Segmenter:
         """Audio before this position is in no open or future segment."""
         if self._open:
             return self._open.start_samples
-        return self._start_for(self._run_start_samples)
+        return self._start
 
     @property
     def free_windows(self) -> int | None:
@@ -251,16 +262,22 @@ class Segmenter:
         return self.settings.max_segment_s * 1000 * SAMPLES_PER_MS - self.settings.window_samples
 
     @property
-    def _run_start_samples(self) -> int:
-        return self.position_samples - len(self._run) * self.settings.window_samples
+    def _speech_start_samples(self) -> int:
+        return self.position_samples - (len(self._faint) + len(self._run)) * self.settings.window_samples
+
+    @property
+    def _start(self) -> int:
+        """Where a segment that opens now begins."""
+        onset_samples = self.position_samples - len(self._run) * self.settings.window_samples
+        start = onset_samples - self.settings.pre_roll_ms * SAMPLES_PER_MS
+        if self._faint:
+            start = min(start, self._speech_start_samples - self.settings.faint_pre_roll_ms * SAMPLES_PER_MS)
+        return max(self._floor_samples, start)
 
     @property
     def _quiet_limit_samples(self) -> int:
         assert self._open
         return self._open.speech_end_samples + self.settings.post_roll_ms * SAMPLES_PER_MS
-
-    def _start_for(self, speech_samples: int) -> int:
-        return max(self._floor_samples, speech_samples - self.settings.pre_roll_ms * SAMPLES_PER_MS)
 
     def _endpoint_samples(self) -> int:
         assert self._open
@@ -272,17 +289,25 @@ class Segmenter:
 
     def _push_silent(self, probability: float) -> list[Boundary | EndedEarly | Resumed]:
         if probability < self.settings.onset_probability:
-            self._run.clear()
+            self._hear_faint(probability)
             return []
         self._run.append(probability)
         return [self._open_segment()] if len(self._run) >= self.settings.onset_windows else []
 
-    def _open_segment(self) -> Opened:
-        first_window_samples = self._run_start_samples
-        start = self._start_for(first_window_samples)
-        speech_samples = max(start, first_window_samples)  # a commit may have ended the last segment in this window
-        self._open = _Open(start, speech_samples, self.position_samples, first_window_samples, self._run)
+    def _hear_faint(self, probability: float) -> None:
+        """Keep the windows of faint speech that reach up to now, with this one."""
+        least = self.settings.faint_share * self.settings.onset_probability
+        heard = [*self._faint, *self._run, probability][-MAX_FAINT_WINDOWS:]
         self._run = []
+        has_ended = all(one < least for one in heard[-MAX_FAINT_GAP_WINDOWS - 1 :])
+        first = next((index for index, one in enumerate(heard) if one >= least), len(heard))
+        self._faint = [] if has_ended else heard[first:]
+
+    def _open_segment(self) -> Opened:
+        start, first_window_samples = self._start, self._speech_start_samples
+        speech_samples = max(start, first_window_samples)  # a commit may have ended the last segment in this window
+        probabilities, self._faint, self._run = [*self._faint, *self._run], [], []
+        self._open = _Open(start, speech_samples, self.position_samples, first_window_samples, probabilities)
         return Opened(start, speech_samples)
 
     def _close(self, end_samples: int | None = None) -> Closed:

@@ -1,10 +1,22 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.speech.segmenter import SAMPLES_PER_MS, Boundary, Closed, Opened, Segmenter, SegmenterSettings
+from worker.engines.speech.segmenter import (
+    MAX_FAINT_GAP_WINDOWS,
+    MAX_FAINT_WINDOWS,
+    SAMPLES_PER_MS,
+    Boundary,
+    Closed,
+    Opened,
+    Segmenter,
+    SegmenterSettings,
+)
 
 SETTINGS = SegmenterSettings()
 WINDOW = SETTINGS.window_samples
+FAINT = 0.2
 MAX_SAMPLES = round(SETTINGS.max_segment_s * 1000) * SAMPLES_PER_MS
 
 speech_or_not = st.lists(
@@ -24,6 +36,34 @@ def test_push_opens_before_and_closes_after_the_speech() -> None:
     assert closed.speech_end_samples == 70 * WINDOW
     assert closed.end_samples == 70 * WINDOW + SETTINGS.post_roll_ms * SAMPLES_PER_MS
     assert closed.voiced_windows == 30
+
+
+def test_speech_that_begins_faintly_is_in_its_segment_from_its_beginning() -> None:
+    segmenter = Segmenter(SETTINGS)
+    opened, closed = pushed(segmenter, [0.0] * 40 + [FAINT, 0.0, FAINT] * 8 + [0.9] * 30 + [0.0] * 30)
+    assert opened == Opened(40 * WINDOW - SETTINGS.faint_pre_roll_ms * SAMPLES_PER_MS, 40 * WINDOW)
+    assert isinstance(closed, Closed)
+    assert closed.speech_start_samples == 40 * WINDOW
+    assert closed.voiced_windows == 30
+
+
+def test_faint_speech_before_a_pause_is_not_in_the_segment() -> None:
+    opened = pushed(Segmenter(SETTINGS), [0.0] * 40 + [FAINT] * 10 + [0.0] * (MAX_FAINT_GAP_WINDOWS + 1) + [0.9] * 30)
+    onset = (50 + MAX_FAINT_GAP_WINDOWS + 1) * WINDOW
+    assert opened == [Opened(onset - SETTINGS.pre_roll_ms * SAMPLES_PER_MS, onset)]
+
+
+def test_faint_speech_opens_no_segment_and_needs_no_more_audio_than_it_may() -> None:
+    segmenter = Segmenter(SETTINGS)
+    assert pushed(segmenter, [FAINT] * 1000) == []
+    faint_samples = MAX_FAINT_WINDOWS * WINDOW + SETTINGS.faint_pre_roll_ms * SAMPLES_PER_MS
+    assert segmenter.needed_from_samples == 1000 * WINDOW - faint_samples
+
+
+def test_clients_threshold_applies_to_faint_speech_too() -> None:
+    strict = Segmenter(replace(SETTINGS, onset_probability=0.9))
+    opened = pushed(strict, [0.0] * 40 + [FAINT] * 20 + [0.95] * 30)
+    assert opened == [Opened(60 * WINDOW - SETTINGS.pre_roll_ms * SAMPLES_PER_MS, 60 * WINDOW)]
 
 
 def test_push_ignores_a_click() -> None:

@@ -1,15 +1,15 @@
-"""Quiet speech is heard as loud speech is, and what is loud enough as if nothing were ever amplified."""
+"""Speech of any level is heard, also over a telephone, and pauses as the network hears them."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from shared.session_options import SessionOptions
-from tests.speech import SENTENCES, noise, silence, synthesise
+from tests.speech import SENTENCES, noise, silence, synthesise, telephone
 from worker.engines.speech.endpointing import Endpointing
 from worker.engines.speech.levels import AHEAD_WINDOWS, LOUD, SILENT, Levels
 from worker.engines.speech.segmenter import SegmenterSettings
-from worker.engines.speech.vad import WINDOW_SAMPLES, Memory, SileroVad, VadState, peaks
+from worker.engines.speech.vad import FAINT, WINDOW_SAMPLES, Memory, SileroVad, VadState, peaks
 from worker.engines.whisper.recording import Recording
 from worker.engines.whisper.session import Place
 
@@ -40,6 +40,13 @@ def gains(*parts: tuple[float, int], ahead: float = 0.0) -> NDArray[np.float32]:
     return Levels().hear(heard, np.full(AHEAD_WINDOWS, ahead, np.float32) if ahead else None)
 
 
+def plain_probabilities(vad: SileroVad, pcm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Those of the network, without anything around it."""
+    windows = pcm.reshape(-1, WINDOW_SAMPLES)
+    frames = np.concatenate([np.vstack([np.zeros((1, 64)), windows[:-1, -64:]]), windows], 1)
+    return vad._run(Memory(), frames.astype(np.float32), peaks(pcm))
+
+
 @pytest.mark.parametrize("level_db", LEVELS_DB)
 def test_speech_of_any_level_is_heard(vad: SileroVad, speech: NDArray[np.float32], level_db: float) -> None:
     loud = vad.probabilities(VadState(), speech)
@@ -47,16 +54,29 @@ def test_speech_of_any_level_is_heard(vad: SileroVad, speech: NDArray[np.float32
     assert np.mean((heard > 0.5) == (loud > 0.5)) > 0.85
 
 
-def test_loud_speech_is_heard_as_if_nothing_were_amplified(vad: SileroVad, speech: NDArray[np.float32]) -> None:
+def test_pauses_of_loud_speech_are_heard_as_they_are(vad: SileroVad, speech: NDArray[np.float32]) -> None:
     room = noise(2.016, 0.0015, seed=1)
     pcm = np.concatenate([room, 0.3 * speech, room, 0.3 * speech])
-    frames = np.concatenate([np.vstack([np.zeros((1, 64)), pcm.reshape(-1, 512)[:-1, -64:]]), pcm.reshape(-1, 512)], 1)
-    plain = vad._run(Memory(), frames.astype(np.float32), peaks(pcm))
+    plain = plain_probabilities(vad, pcm)
     heard = vad.probabilities(VadState(), pcm)
     first = int(np.argmax(peaks(pcm) >= LOUD))
-    assert np.array_equal(heard[first:], plain[first:])
+    pauses = plain < FAINT
+    assert np.array_equal(heard[first:][pauses[first:]], plain[first:][pauses[first:]])
     assert heard[:first].max() < 0.5
-    assert np.array_equal(vad.probabilities(VadState(), pcm, speech), plain), "of a recording, it is known beforehand"
+    known_before = vad.probabilities(VadState(), pcm, speech)
+    assert np.array_equal(known_before[pauses], plain[pauses]), "the level of a recording is"
+
+
+@pytest.mark.parametrize("text", ["Seven of hearts.", "Ten of clubs.", SENTENCES[3]])
+def test_loud_speech_over_a_telephone_is_heard(vad: SileroVad, text: str) -> None:
+    pcm = np.concatenate([silence(0.512), synthesise(text), silence(0.512)])
+    pcm = pcm[: len(pcm) // WINDOW_SAMPLES * WINDOW_SAMPLES]
+    spoken = vad.probabilities(VadState(), pcm) > 0.5
+    narrow = telephone(pcm)
+    narrow /= np.abs(narrow).max()
+    plain, heard = plain_probabilities(vad, narrow), vad.probabilities(VadState(), narrow)
+    assert np.mean(heard[spoken] > 0.5) > np.mean(plain[spoken] > 0.5) + 0.1
+    assert heard[~spoken].max() < 0.5
 
 
 def test_probabilities_do_not_depend_on_how_audio_was_cut(vad: SileroVad, speech: NDArray[np.float32]) -> None:
