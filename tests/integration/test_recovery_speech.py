@@ -1,4 +1,4 @@
-"""Real speech across a change of workers: the transcript is that of an undisturbed session, word for word or nearly."""
+"""Real speech across a change of workers: the transcript is what was said, but for a word at most."""
 
 import asyncio
 import itertools
@@ -17,9 +17,9 @@ from tests.limits import limit_s
 from tests.speech import SENTENCES, conversation, synthesise
 from tests.stack import Stack
 
-SPOKEN = SENTENCES[:3]
-ONE_WORD = 0.03
-"""Of 39. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
+SPOKEN = SENTENCES[:2]
+ONE_WORD = 0.04
+"""Of 28. Live text depends a little on where its passes fall; a sentence that is lost or doubled is ten words."""
 MAX_GAP_S = 1.0
 PAUSE_S = 0.7
 
@@ -73,16 +73,13 @@ class Listener:
 
 
 async def test_transcript_survives_a_killed_worker(fleet: Fleet) -> None:
-    await fleet.start("second")
-    undisturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
     await fleet.start("first")
-    disturbed = Listener(await fleet.gateway.open(SessionOptions(language="en")))
-    assert await fleet.is_owned_by(disturbed.session, "first")
-    await until(disturbed.is_in_mid_sentence, 60)
+    listener = Listener(await fleet.gateway.open(SessionOptions(language="en")))
+    await fleet.start("second")
+    await until(listener.is_in_mid_sentence, 60)
     fleet.signal("first", signal.SIGKILL)
-    await until(lambda: fleet.is_owned_by(disturbed.session, "second"))
-    reference = word_error_rate(SPOKEN, await undisturbed.done())
-    assert word_error_rate(SPOKEN, await disturbed.done()) <= reference + ONE_WORD
+    await until(lambda: fleet.is_owned_by(listener.session, "second"))
+    assert word_error_rate(SPOKEN, await listener.done()) <= ONE_WORD
 
 
 async def test_hand_over_is_hardly_seen(fleet: Fleet) -> None:
