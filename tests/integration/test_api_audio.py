@@ -106,11 +106,11 @@ async def test_openai_async_uploads_at_once(stack: Stack) -> None:
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the SDK says so of each translation
 @pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")
 def test_openai_translation_is_english(whisper_openai: OpenAI) -> None:
-    german = wav_of(spoken("Guten Morgen, heute ist das Wetter sehr schön und wir gehen in den Garten.", "de"))
+    spanish = wav_of(spoken("Buenos días, me gustaría reservar una mesa para cuatro personas.", "es"))
     translations = whisper_openai.audio.translations
-    text = translations.create(model="whisper-1", file=file_of(german)).text.lower()
-    assert all(word in text for word in ("morning", "today", "garden"))
-    reply: Any = translations.create(model="whisper-1", file=file_of(german), response_format="verbose_json")
+    text = translations.create(model="whisper-1", file=file_of(spanish)).text.lower()
+    assert all(word in text for word in ("morning", "table", "people"))
+    reply: Any = translations.create(model="whisper-1", file=file_of(spanish), response_format="verbose_json")
     assert (reply.task, reply.language) == ("translate", "english")
     assert reply.segments[0].text in reply.text
 
