@@ -71,8 +71,9 @@ async def open_page(browsers: Browsers, tmp_path: Path) -> AsyncIterator[OpenPag
     """Opens an address as a user of its own does, whose microphone hears `hears` (samples at 48 kHz) once.
 
     `microphone=False` stands for a user who forbids it. `whole` is for a page that needs what the user has allowed to
-    be remembered, such as microphones that keep their ids. Other arguments are those of a browser context. A page that
-    breaks its own security policy, or fails in JavaScript, fails the test.
+    be remembered, such as microphones that keep their ids. Other arguments are those of a browser context; by default
+    the page's files are not cached for times without the server. A page that breaks its own security policy, or fails
+    in JavaScript, fails the test.
     """
     troubles: list[str] = []
     opened: list[Browser | BrowserContext] = []
@@ -92,7 +93,7 @@ async def open_page(browsers: Browsers, tmp_path: Path) -> AsyncIterator[OpenPag
             write_wav(path, hears, MICROPHONE_RATE_HZ)
             browser = await browsers.launched(microphone=microphone, whole=whole, hears=path)
             opened.append(browser)
-        user = await browser.new_context(**context)
+        user = await browser.new_context(**{"service_workers": "block"} | context)
         opened.append(user)
         page = await user.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))

@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any state of the pages."""
+"""axe-core finds nothing on any state of the pages. `test_page` checks an error, `test_docs` the page of the API."""
 
 from pathlib import Path
 
@@ -63,14 +63,6 @@ async def test_axe_finds_nothing_on_the_page(
     await check(page, "shortcuts")
 
 
-async def test_axe_finds_nothing_when_the_microphone_is_forbidden(stack: Stack, open_page: OpenPage) -> None:
-    page = await open_page(stack.web_url, microphone=False)
-    await expect(page.locator("#link-state")).to_have_text("Connected")
-    await page.get_by_role("button", name="Start recording").click()
-    await expect(page.get_by_role("alert")).to_be_visible()
-    await check(page, "error")
-
-
 async def test_axe_finds_nothing_on_the_form_for_the_key(keyed_stack: Stack, open_page: OpenPage) -> None:
     page = await open_page(keyed_stack.web_url)
     await expect(page.get_by_label("API key")).to_be_visible()
@@ -79,7 +71,6 @@ async def test_axe_finds_nothing_on_the_form_for_the_key(keyed_stack: Stack, ope
 
 @pytest.mark.parametrize("path", ["captions", "captions?session=none#token=none"])
 async def test_axe_finds_nothing_on_other_pages(stack: Stack, open_page: OpenPage, path: str) -> None:
-    """`test_docs` checks the page of the API with everything open."""
     page = await open_page(f"{stack.web_url}/{path}")
     await page.wait_for_load_state("networkidle")
     await check(page, path)

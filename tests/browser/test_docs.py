@@ -74,16 +74,14 @@ async def test_docs_show_each_message_with_its_example(stack: Stack, open_page: 
         assert sum(always in example for example in examples) == len(channels[name]["messages"].keys() - {"samples"})
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-async def test_docs_are_readable_with_everything_open(
-    stack: Stack, open_page: OpenPage, width: int, scheme: str
-) -> None:
-    page = await opened(
-        open_page, f"{stack.web_url}/docs", viewport={"width": width, "height": 720}, color_scheme=scheme
-    )
+async def test_docs_are_readable_with_everything_open(stack: Stack, open_page: OpenPage) -> None:
+    page = await opened(open_page, f"{stack.web_url}/docs")
     await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-    assert await page.evaluate("document.documentElement.scrollWidth") == width
-    assert [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST] == []
+    for width, scheme in ((1280, "light"), (360, "dark")):
+        await page.set_viewport_size({"width": width, "height": 720})
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+        assert [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST] == []
     await check(page, "everything open", has_contrast=True)
 
 

@@ -7,18 +7,21 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
-import pytest
 from playwright.async_api import Page, expect
 from websockets.asyncio.client import connect
 
 from tests.browser.conftest import OpenPage, write_wav
 from tests.browser.proxy import proxied_under
+from tests.browser.test_accessibility import check
 from tests.limits import limit_s
 from tests.speech import silence
 from tests.stack import Stack
 
 CONTRAST_SCRIPT = (Path(__file__).parent / "contrast.js").read_text()
 AA_CONTRAST = 4.5
+SMALL_SCREENS = [
+    {"width": width, "height": height} for width, height in ((320, 700), (390, 700), (768, 700), (640, 320))
+]
 SNIPPET = (Path(__file__).parent / "existing_client.js").read_text()
 FOCUS_RING_SCRIPT = """
     getComputedStyle(document.querySelector("input[type=radio]:focus + span, :focus:not([type=radio])")).outlineStyle
@@ -179,6 +182,7 @@ async def test_forbidden_microphone_is_explained(stack: Stack, open_page: OpenPa
     page = await connected(await open_page(stack.web_url, microphone=False))
     await page.get_by_role("button", name="Start recording").click()
     await expect(page.get_by_role("alert")).to_contain_text("does not let this page use the microphone")
+    await check(page, "error")
     await expect(page.get_by_role("button", name="Try again", exact=True)).to_be_visible()
     await page.get_by_role("button", name="Dismiss").click()
     await expect(page.get_by_role("alert")).to_have_count(0)
@@ -226,10 +230,10 @@ async def test_lost_server_is_told_and_found_again(stack: Stack, open_page: Open
     await expect(page.get_by_role("status")).to_have_text("Connected", timeout=limit_s(20) * 1000)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, scheme: str) -> None:
-    page = await connected(await open_page(stack.web_url, microphone=False, color_scheme=scheme))
-    await page.get_by_role("button", name="Start recording").click()
+async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, tmp_path: Path) -> None:
+    page = await connected(await open_page(stack.web_url))
+    (tmp_path / "letter.wav").write_bytes(b"this is no recording")
+    await page.locator("#file").set_input_files(tmp_path / "letter.wav")
     await expect(page.get_by_role("alert")).to_be_visible()
     await page.evaluate(
         """async () => {
@@ -239,19 +243,27 @@ async def test_all_text_has_enough_contrast(stack: Stack, open_page: OpenPage, s
             for (const id of [...parts, "player", "toast", "activity"]) document.getElementById(id).hidden = false;
         }"""
     )
-    weak = [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST]
-    assert weak == []
+    grounds = set()
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        weak = [found for found in await page.evaluate(CONTRAST_SCRIPT) if found["ratio"] < AA_CONTRAST]
+        assert weak == [], scheme
+        grounds.add(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
 
 
-@pytest.mark.parametrize(("width", "height"), [(320, 700), (390, 700), (768, 700), (640, 320)])
-async def test_nothing_is_cut_off_on_small_screens(stack: Stack, open_page: OpenPage, width: int, height: int) -> None:
-    page = await open_page(stack.web_url, viewport={"width": width, "height": height})
+async def test_nothing_is_cut_off_on_small_screens(stack: Stack, open_page: OpenPage) -> None:
+    page = await open_page(stack.web_url, viewport=SMALL_SCREENS[0])
     await expect(page.locator("#link-state")).to_have_text("Connected")
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    for size in SMALL_SCREENS:
+        await page.set_viewport_size(size)  # type: ignore[arg-type]
+        assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     await page.get_by_role("button", name="Start recording").click()
     await expect(page.get_by_text("seconds")).to_be_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    await expect(page.get_by_role("button", name="Stop")).to_be_in_viewport()
+    for size in SMALL_SCREENS:
+        await page.set_viewport_size(size)  # type: ignore[arg-type]
+        assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        await expect(page.get_by_role("button", name="Stop")).to_be_in_viewport()
     await page.get_by_role("button", name="Stop").click()
 
 
@@ -276,7 +288,7 @@ async def test_page_can_be_installed_as_an_application(stack: Stack, open_page: 
 
 
 async def test_socket_address_follows_the_page(stack: Stack, open_page: OpenPage) -> None:
-    page = await open_page(stack.web_url)
+    page = await open_page(f"{stack.web_url}/captions")
     addresses = await page.evaluate(
         """async pages => {
             const { webSocketUrl } = await import("./socket-address.js");
@@ -307,7 +319,7 @@ async def test_page_works_under_a_path(stack: Stack, open_page: OpenPage) -> Non
 
 
 async def test_snippet_for_existing_browser_clients_works(stack: Stack, open_page: OpenPage) -> None:
-    page = await open_page(stack.web_url)
+    page = await open_page(f"{stack.web_url}/captions")
     snippet = SNIPPET.replace("ws://host:8765", stack.ws_url)
     audio = np.zeros(32_000, np.int16).tobytes()
     async with page.expect_console_message() as logged:
@@ -319,7 +331,7 @@ async def test_snippet_for_existing_browser_clients_works(stack: Stack, open_pag
 
 
 async def test_unsure_words_are_marked(stack: Stack, open_page: OpenPage) -> None:
-    page = await connected(await open_page(stack.web_url))
+    page = await open_page(f"{stack.web_url}/captions")
     drawn = await page.evaluate("""async () => {
         const { drawText } = await import(new URL("lib/partial.js", document.baseURI));
         const element = document.createElement("p");

@@ -35,7 +35,7 @@ async def test_captions_replace_a_line_by_its_revised_text(revising: Stack, open
     page = await open_page(address(revising, ready["session_id"], ready["viewer_token"]))
     await expect(page.get_by_role("status")).to_have_text("Live")
     lines = page.get_by_role("log").locator("p")
-    other = await open_page(f"{revising.web_url}/docs")
+    other = await open_page(f"{revising.web_url}/captions")
     await other.evaluate(ELEMENT_SCRIPT, page.url)
     other_lines = other.locator("voxtral-captions").get_by_role("log").locator("p")
     client.send_audio(tone(1.0))
