@@ -3,14 +3,17 @@
 It runs in its own process, since libraries choose their processor instructions when they are loaded.
 """
 
-from tests.engine_sessions import heard, text_of
-from tests.integration.whisper_sessions import FILE
 from tests.speech import SENTENCES, synthesise
-from worker.engines.whisper.engine import load
+from worker.engines.whisper.decoder import WhisperDecoder
+from worker.engines.whisper.jobs import Job
+from worker.engines.whisper.placement import Placement
+from worker.engines.whisper.weights import model_directory
 
 
 def main() -> None:
-    print(text_of(heard(load(threads=1, slots=1), synthesise(SENTENCES[0]), FILE)))
+    decoder = WhisperDecoder(model_directory(None), Placement(compute_type="int8", threads=1), live=False)
+    [heard] = decoder.run([Job(synthesise(SENTENCES[0]), language="en", closing=True)])
+    print(heard.text)
 
 
 if __name__ == "__main__":
